@@ -20,8 +20,8 @@ from airlock_modules.apis import (
     head_end,
     read_head,
 )
+from airlock_modules.apis.credentials import is_sent_on
 from airlock_modules.apis.patterns import find_rule_problem, matches_rule, may_match_rule
-from airlock_modules.apis.request_headers import is_sent_on
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
 _LONGEST = 2048

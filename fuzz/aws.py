@@ -5,10 +5,10 @@ What is read is refused with one line, or signed so that it is verified, and is 
 
 from airlock_modules.apis import BadHead, ForeignCredential, Head, read_head
 from airlock_modules.apis.aws import Call, Keys
-from airlock_modules.apis.aws.calls import read_call
 from airlock_modules.apis.aws.operations import load_table, read_form
 from airlock_modules.apis.aws.signature import (
     find_payload,
+    read_call,
     read_signature,
     sign,
     unwrap,

@@ -5,10 +5,8 @@ commands of a remote helper, and the requests of a fetch. However the bytes come
 the same way, nothing is lost of them, and what is refused is told in one line.
 """
 
-from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.fetch_request import FetchRequestReader
-from airlock_modules.remotes.helper_commands import HelperReader
-from airlock_modules.remotes.url_words import read_url_words
+from airlock_modules.remotes.destination import RemoteError, read_url_words
+from airlock_modules.remotes.git_protocol import FetchRequestReader, HelperReader
 from fuzz.pieces import cut
 from fuzz.target import BrokenPromiseError, Target, decode, require_one_line
 

@@ -5,11 +5,9 @@ same error or no whole list; what is read says line by line what stands there, a
 the answer to the client can be made of it.
 """
 
-from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.destination import RemoteError
 from airlock_modules.remotes.grants import GitGrant
-from airlock_modules.remotes.push_list import PushList, PushReader
-from airlock_modules.remotes.push_policy import judge_push
-from airlock_modules.remotes.push_report import compose_report
+from airlock_modules.remotes.push import PushList, PushReader, compose_report, judge_push
 from fuzz.pieces import cut
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 

@@ -28,7 +28,8 @@ class Command(NamedTuple):
 _COMMANDS = {
     "demo": Command("show a push through Airlock, start to finish (--help: its options)", run_demo),
     "test": Command(
-        "unit tests, conformance, and e2e if a container engine answers; [pytest arguments]",
+        "unit tests, conformance and the demo (--all: e2e, attacks, upgrades, too); "
+        "[pytest arguments]",
         run_tests,
     ),
     "e2e": Command("the end-to-end tests alone; [pytest arguments]", run_end_to_end),

@@ -66,7 +66,7 @@ def run_build(arguments: Sequence[str]) -> int:
         _build(plan, sources, Path(folder), DIST)
         if options.check:
             outcomes.append(_rebuild(plan, sources))
-    if options.check:
+    if options.check or options.install:
         outcomes.append(_install(plan))
     if release is not None:
         _gather_release(release)
@@ -82,7 +82,10 @@ def _read_options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="build again in another folder and compare every byte; then install from dist/ alone",
+        help="build again in another folder and compare every byte; then --install",
+    )
+    parser.add_argument(
+        "--install", action="store_true", help="install from dist/ alone, and try what is installed"
     )
     parser.add_argument("--no-images", action="store_true", help="leave out the images")
     parser.add_argument(

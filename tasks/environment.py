@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from tasks.errors import TaskError
 from tasks.hatch import build_variables, hold_lock, run_hatch
@@ -54,18 +53,10 @@ class Environment:
         command: Sequence[str | Path],
         *,
         extra: Mapping[str, str] | None = None,
-        output: IO[bytes] | None = None,
     ) -> int:
-        """Run a command at the top of the checkout and return its exit status.
-
-        What it says goes to our terminal, or all to `output` where there is one.
-        """
-        errors = None if output is None else subprocess.STDOUT
+        """Run a command at the top of the checkout and return its exit status."""
         variables = self.variables(extra)
-        done = subprocess.run(
-            command, cwd=ROOT, env=variables, check=False, stdout=output, stderr=errors
-        )
-        return done.returncode
+        return subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode
 
 
 def prepare_environment(name: str) -> Environment:

@@ -1,16 +1,14 @@
 """Parts of a test run: each is one pytest, with a report of its own."""
 
-import tempfile
+import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import IO
 
 from tasks.environment import Environment
-from tasks.places import REPORTS
-from tasks.report import Outcome, read_counts
+from tasks.places import HATCH, REPORTS
+from tasks.report import Counts, Outcome, read_counts
 
 SLOWEST = ("--durations=15", "--durations-min=0.5")
 """Arguments of pytest that have it tell the slowest tests."""
@@ -19,7 +17,15 @@ SHORT = ("-o", "faulthandler_timeout=300")
 """Arguments for tests of a minute at most: where one hangs and does not even heed the signal that
 ends it, the whole run ends after five minutes, with the stacks."""
 
-_AT_ONCE = 2
+BESIDE = ("--numprocesses=auto", "--dist=loadfile")
+"""Arguments for tests that do not disturb each other: a file at a time on each processor."""
+
+_AGAIN = ("--last-failed", "--last-failed-no-failures=none", "--numprocesses=0")
+_TESTS_FAILED = 1
+"""The status of a pytest that ran to its end."""
+
+_MOST_AGAIN = 5
+"""Where more tests fail, something is broken, and running them again would only hide it."""
 
 
 @dataclass(frozen=True)
@@ -29,59 +35,46 @@ class Part:
     name: str
     """Also of its report, NAME.xml."""
     words: tuple[str, ...]
+    is_repeated: bool = True
+    """Whether a test that fails is run once more. Never where one failure is a leak."""
 
 
 def run_part(
-    environment: Environment,
-    part: Part,
-    *,
-    extra: Mapping[str, str] | None = None,
-    output: IO[bytes] | None = None,
+    environment: Environment, part: Part, *, extra: Mapping[str, str] | None = None
 ) -> Outcome:
-    """Run a part on our terminal, or into `output`; `extra` are variables of its environment."""
-    if output is None:
-        _say(part)
-    report = REPORTS / f"{part.name}.xml"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.unlink(missing_ok=True)
+    """Run a part; `extra` are variables of its environment.
+
+    A few tests that fail are run once more when all others have ended, one after the other. Where
+    all of them pass then, the part has passed, and its outcome names them.
+    """
     started = monotonic()
-    words = [*part.words, *SLOWEST, f"--junit-xml={report}"]
-    status = run_pytest(environment, words, extra=extra, output=output)
-    seconds = f"{monotonic() - started:.0f} s"
-    counts = read_counts(report)
+    shutil.rmtree(_find_cache(part), ignore_errors=True)
+    status, counts = _run(environment, part, part.name, SLOWEST, extra)
+    flaky: Mapping[str, str] = {}
+    if (
+        part.is_repeated
+        and status == _TESTS_FAILED
+        and counts is not None
+        and len(counts.failures) <= _MOST_AGAIN
+    ):
+        status, again = _run(environment, part, f"{part.name}-again", _AGAIN, extra)
+        if status == 0 and again is not None and again.passed == counts.failures.keys():
+            flaky = counts.failures
+            counts = Counts(counts.passed | again.passed, {}, counts.skips)
+        else:
+            status = _TESTS_FAILED
+    took = f"{monotonic() - started:.0f} s"
     if counts is None:
-        reason = f"pytest ended with status {status} and no report, {seconds}"
+        reason = f"pytest ended with status {status} and no report, {took}"
         return Outcome(part.name, "failed", reason)
     # Status 5, no tests collected, is a failure here: a part that lost its tests must be noticed.
     return Outcome(
-        part.name, "failed" if status else "passed", f"{counts}, {seconds}", counts.skips
+        part.name,
+        "failed" if status else "passed",
+        f"{counts}, {took}",
+        counts.skips,
+        tuple(f"{name}: {failure}" for name, failure in flaky.items()),
     )
-
-
-def run_beside(environment: Environment, parts: Sequence[Part]) -> list[Outcome]:
-    """Run parts that do not disturb each other, two at a time; the outcomes are in their order.
-
-    The first one speaks on our terminal. What each of the others says is kept until it has ended,
-    and those before it have.
-    """
-    first, *others = parts
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_AT_ONCE) as pool:
-
-        def keep(part: Part) -> Outcome:
-            with open(f"{folder}/{part.name}", "wb") as output:
-                return run_part(environment, part, output=output)
-
-        running = pool.submit(run_part, environment, first)
-        kept = [pool.submit(keep, part) for part in others]
-        try:
-            outcomes = [running.result()]
-            for part, each in zip(others, kept, strict=True):
-                outcomes.append(each.result())
-                _say(part)
-                print(Path(folder, part.name).read_text(errors="replace"), end="", flush=True)
-        finally:
-            pool.shutdown(cancel_futures=True)
-    return outcomes
 
 
 def run_pytest(
@@ -89,11 +82,28 @@ def run_pytest(
     words: Sequence[str],
     *,
     extra: Mapping[str, str] | None = None,
-    output: IO[bytes] | None = None,
 ) -> int:
     """Run pytest with these arguments and return its exit status."""
-    return environment.run([environment.python, "-m", "pytest", *words], extra=extra, output=output)
+    return environment.run([environment.python, "-m", "pytest", *words], extra=extra)
 
 
-def _say(part: Part) -> None:
-    print(f"\n==> {part.name}", flush=True)
+def _run(
+    environment: Environment,
+    part: Part,
+    name: str,
+    words: Sequence[str],
+    extra: Mapping[str, str] | None,
+) -> tuple[int, Counts | None]:
+    """Run the tests of a part that `words` select; `name` is what is printed, and the report's."""
+    print(f"\n==> {name}", flush=True)
+    report = REPORTS / f"{name}.xml"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    own = ["-o", f"cache_dir={_find_cache(part)}", f"--junit-xml={report}"]
+    status = run_pytest(environment, [*part.words, *words, *own], extra=extra)
+    return status, read_counts(report)
+
+
+def _find_cache(part: Part) -> Path:
+    """Return where pytest keeps which tests of a part have failed."""
+    return HATCH / "pytest" / part.name

@@ -2,7 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,21 +17,24 @@ class Outcome:
     detail: str = ""
     skips: tuple[str, ...] = ()
     """The reason of each test that was skipped, one entry a test."""
+    flaky: tuple[str, ...] = ()
+    """Each test that failed and then passed when it was run again, with its failure."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What a pytest report in JUnit's format holds."""
+    """The tests of a pytest report in JUnit's format."""
 
-    passed: int
-    failed: int
+    passed: frozenset[str]
+    failures: Mapping[str, str]
+    """The first line of each failure, by the test."""
     skips: tuple[str, ...]
 
     def __str__(self) -> str:
         """Return the numbers as words; those that are zero are left out, except the passed ones."""
-        parts = [f"{self.passed} passed"]
-        if self.failed:
-            parts.append(f"{self.failed} failed")
+        parts = [f"{len(self.passed)} passed"]
+        if self.failures:
+            parts.append(f"{len(self.failures)} failed")
         if self.skips:
             parts.append(f"{len(self.skips)} skipped")
         return ", ".join(parts)
@@ -43,18 +46,22 @@ def read_counts(report: Path) -> Counts | None:
         cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - our own pytest wrote it
     except (OSError, ET.ParseError):
         return None
-    # Deselected and xfailed tests appear as "skipped" of another type or not at all.
-    skips = tuple(
-        skipped.get("message", "no reason given")
-        for case in cases
-        for skipped in case.findall("skipped")
-        if skipped.get("type") == "pytest.skip"
-    )
-    failed = sum(
-        1 for case in cases if case.find("failure") is not None or case.find("error") is not None
-    )
-    expected = sum(1 for case in cases if case.find("skipped") is not None)
-    return Counts(passed=len(cases) - failed - expected, failed=failed, skips=skips)
+    passed, failures, skips = set(), {}, []
+    for case in cases:
+        name = f"{case.get('classname')}::{case.get('name')}"
+        fault = case.find("failure")
+        if fault is None:
+            fault = case.find("error")
+        skipped = case.find("skipped")
+        if fault is not None:
+            failures[name] = fault.get("message", "").partition("\n")[0]
+        elif skipped is None:
+            passed.add(name)
+        # Deselected and xfailed tests appear as "skipped" of another type or not at all.
+        elif skipped.get("type") == "pytest.skip":
+            skips.append(skipped.get("message", "no reason given"))
+    # A test whose fixture fails after it has a second entry.
+    return Counts(frozenset(passed - failures.keys()), failures, tuple(skips))
 
 
 def print_summary(title: str, outcomes: Sequence[Outcome]) -> int:
@@ -68,6 +75,11 @@ def print_summary(title: str, outcomes: Sequence[Outcome]) -> int:
         print("Tests that were skipped:")
         for reason, count in reasons.most_common():
             print(f"  {count} x {reason}")
+    flaky = [f"{outcome.name}: {test}" for outcome in outcomes for test in outcome.flaky]
+    if flaky:
+        print("Passed only when run again (each is a bug of the test or of Airlock):")
+        for test in flaky:
+            print(f"  {test}")
     failed = [outcome.name for outcome in outcomes if outcome.verdict == "failed"]
     print(f"Failed: {', '.join(failed)}" if failed else "Nothing failed.", flush=True)
     return 1 if failed else 0

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from e2e.world.engine import Engine, find_engine
 
 from tasks.environment import Environment, prepare_environment
-from tasks.parts import SHORT, Part, run_beside, run_part, run_pytest
+from tasks.parts import BESIDE, SHORT, Part, run_part, run_pytest
 from tasks.places import ROOT
 from tasks.report import Outcome, print_summary
 from tasks.stand_ins import equip
 
-_DAEMON = "packages/airlock-daemon"
-_UNIT_FOLDERS = ("packages", "bench/tests", "demo/tests", "tasks/tests")
+_UNIT_FOLDERS = ("packages", "bench/tests", "demo/tests", "tasks/tests", "conformance/tests")
 
 # With its own settings, as somebody else would run it; they leave out the tests of the suite, and
 # know nothing of what ends a test that hangs.
@@ -22,40 +21,45 @@ _CONFORMANCE = ("conformance", "-c", "conformance/pytest.ini", "--timeout=60")
 # Folders whose tests are told what is under test.
 _NEED_PROGRAMS = ("conformance", "./conformance", "e2e", "./e2e")
 
+_ALL = "--all"
+
 
 def run_tests(arguments: Sequence[str]) -> int:
     """Run the tests and say at the end what ran, what did not and why; return the exit status.
 
-    Without arguments everything runs that can: the end-to-end tests need a container engine, and
-    REQUIRE_DOCKER=1 in the environment makes its absence a failure, as REQUIRE_TOOLS=1 does for
-    that of a tool. With arguments pytest alone runs with them, on the unit tests unless they name a
-    path; its exit status is returned.
+    Without arguments the unit tests run, conformance and the demo; with ``--all`` everything that
+    can: the end-to-end tests need a container engine, and REQUIRE_DOCKER=1 in the environment makes
+    its absence a failure, as REQUIRE_TOOLS=1 does for that of a tool. With other arguments pytest
+    alone runs with them, on the unit tests unless they name a path; its exit status is returned.
     """
     environment = prepare_environment("default")
-    if arguments:
+    if arguments and [*arguments] != [_ALL]:
         return _run_selected(environment, arguments)
     programs = _find_programs(environment)
-    equipped = equip(environment)
-    # Two processors are worth it; what follows watches processes, times or the engine, or floods
-    # the machine, and has it for itself.
-    beside = (
-        Part("unit-daemon", (_DAEMON, *SHORT)),
-        Part("unit-others", (*_UNIT_FOLDERS, f"--ignore={_DAEMON}", *SHORT)),
-        Part("conformance-suite", ("conformance/tests", "--timeout=600")),
+    outcomes = [equip(environment)]
+    parts = [
+        Part("units", (*_UNIT_FOLDERS, *BESIDE, *SHORT)),
         Part("conformance", (*_CONFORMANCE, *programs)),
-    )
-    alone = (
-        Part("hostile", ("e2e/hostile",)),
-        Part("canary", ("e2e/canary",)),
+    ]
+    # These have the machine for themselves: they watch processes, times or the engine, or flood it.
+    # A leak is a leak, also where it does not come again.
+    alone = [
+        Part("hostile", ("e2e/hostile",), is_repeated=False),
+        Part("canary", ("e2e/canary",), is_repeated=False),
         Part("faithful", ("e2e/faithful", *programs)),
         Part("upgrade", ("e2e/upgrade", *programs)),
-    )
-    outcomes = [equipped, *run_beside(environment, beside)]
-    outcomes += [run_part(environment, part) for part in alone]
+    ]
+    if not arguments:
+        outcomes += [run_part(environment, part) for part in parts]
+        status = print_summary("./dev test", outcomes)
+        left = ", ".join([*(part.name for part in alone), "e2e"])
+        print(f"Not run: {left}; `./dev test {_ALL}` runs everything.")
+        return status
+    outcomes += [run_part(environment, part) for part in (*parts, *alone)]
     outcomes.append(
         _run_end_to_end(environment, (), required=os.environ.get("REQUIRE_DOCKER") == "1")
     )
-    return print_summary("./dev test", outcomes)
+    return print_summary(f"./dev test {_ALL}", outcomes)
 
 
 def run_end_to_end(arguments: Sequence[str]) -> int:
@@ -75,7 +79,7 @@ def _run_selected(environment: Environment, arguments: Sequence[str]) -> int:
         words += _find_programs(environment)
     status = run_pytest(environment, words)
     print(
-        "./dev test: only what the arguments select; without arguments everything runs.",
+        f"./dev test: only what the arguments select; `./dev test {_ALL}` runs everything.",
         file=sys.stderr,
     )
     return status
@@ -88,7 +92,7 @@ def _run_end_to_end(
     if isinstance(engine, Engine):
         return run_part(
             environment,
-            Part("e2e", ("e2e/journeys", *arguments)),
+            Part("e2e", ("e2e/journeys", *BESIDE, *arguments)),
             extra={"REQUIRE_DOCKER": "1"},
         )
     if required:

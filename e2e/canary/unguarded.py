@@ -38,11 +38,11 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.request import errand, session_errand
 from airlock_daemon.request.errand import Asked
 from airlock_modules import Query, RemoteRequest, read_host_line
-from airlock_modules.remotes import ssh_words, url_words
-from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes import destination, ssh_words
+from airlock_modules.remotes.destination import RemoteError
+from airlock_modules.remotes.git_protocol import PacketReader
 from airlock_modules.remotes.grants import read_place
-from airlock_modules.remotes.pkt_line import PacketReader
-from airlock_modules.remotes.push_list import PushReader
+from airlock_modules.remotes.push import PushReader
 
 
 def _put(where: object, name: str, value: object) -> Any:
@@ -96,7 +96,7 @@ def logins() -> None:
 
 def paths() -> None:
     """A path is what the client says."""
-    for where in (ssh_words, url_words):
+    for where in (ssh_words, destination):
         _put(where, "read_path", lambda text: text)
 
 

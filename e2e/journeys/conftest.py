@@ -6,7 +6,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 import pytest
 from e2e.world import account, engine
@@ -40,6 +41,28 @@ __all__ = [
 
 KINDS = ("root", "user")
 """The accounts that a daemon runs as: root, and an ordinary one."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker a file at a time, or a folder, whose files share a fixture."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - where pytest has it alone
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # comes without types
+        def _split_scope(self, nodeid: str) -> str:
+            path = PurePath(nodeid.partition("::")[0])
+            return str(PurePath(*path.parts[:3]))
+
+    return Scheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Take the engine for all workers together, until the run ends."""
+    if _why_not() is None:
+        stack = ExitStack()
+        config.add_cleanup(stack.close)
+        stack.enter_context(engine.alone())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .command import run
+from .engine import WORKER
 
-USER = "airlock-e2e"
+USER = f"airlock-e2e-{WORKER}"
 
 BOX_USER = "nobody"
 """Who is in the boxes of a daemon that is root."""

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from . import aws_server
+from .engine import WORKER
 from .github_api import answer_github
 from .npm_registry import Registry
 from .web_server import Answer, Asked, Page, WebServer, running_web
 
-ADDRESS = "127.77.0.1"
+ADDRESS = f"127.77.{WORKER}.1"
 GITHUB = "api.github.com"
 ANTHROPIC = "api.anthropic.com"
 NPM = "registry.npmjs.org"
@@ -35,7 +36,7 @@ USER = "reader"
 """The account of the private index."""
 ANSWER = "Hello Ada."
 """What Anthropic's model says to a program that asks it as Claude Code does."""
-CLOUD = "127.77.0.2"
+CLOUD = f"127.77.{WORKER}.2"
 """Where AWS is."""
 
 

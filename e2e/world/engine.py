@@ -15,6 +15,12 @@ _GOING = "is already in progress"
 LABEL = "airlock.e2e"
 """Every container of these tests carries this label."""
 
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""The number of this process among those of one pytest, from 0: what is on the machine once for
+each of them (accounts, addresses) has it in its name.
+"""
+
+_LOCKS = "/run/lock/airlock-e2e"
 _PATIENCE_S = 20
 
 
@@ -76,11 +82,23 @@ def docker(*arguments: str, stdin: bytes = b"", longest_s: float = LONGEST_S) ->
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Have the engine for oneself, without what an earlier run that was killed left there."""
-    with open("/run/lock/airlock-e2e", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Take the engine for this run, and remove what an earlier, killed run left there.
+
+    The workers of a run share it: the process that starts them has taken it.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        yield
+        return
+    with _locked(_LOCKS):
         left = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").succeeded()
         remove(left.stdout.split())
+        yield
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Make images while no other worker of the run does, who would make the same."""
+    with _locked(f"{_LOCKS}-images"):
         yield
 
 
@@ -93,6 +111,13 @@ def remove(containers: Sequence[str]) -> None:
         done = docker("rm", "--force", "--volumes", *containers)
         if not all(_GOING in line for line in done.stderr.splitlines()):
             done.succeeded()
+
+
+@contextmanager
+def _locked(path: str) -> Iterator[None]:
+    with open(path, "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _ask(command: list[str]) -> str:

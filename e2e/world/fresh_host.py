@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .command import Completed
 from .container import Container, started
-from .engine import docker
+from .engine import docker, one_at_a_time
 from .images import RECIPES
 from .product import make_base, read_python
 from .project import TOOLS
@@ -32,6 +32,7 @@ class FreshHosts:
     wheels: Path
 
     @classmethod
+    @one_at_a_time()
     def make(cls, folder: Path) -> "FreshHosts":
         """Make both; what is not in the image goes below `folder`."""
         base = make_base()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .command import CommandFailed, run
-from .engine import docker
+from .engine import docker, one_at_a_time
 
 RECIPE_LABEL = "airlock.e2e.recipe"
 RECIPES = Path(__file__).parent.parent / "images"
@@ -73,6 +73,7 @@ class Images:
     """Debian with a registry of images."""
 
     @classmethod
+    @one_at_a_time()
     def make(cls, *, shim: Path) -> "Images":
         """Make what is missing or out of date. `shim` is the native executable."""
         debian = _debian()
@@ -156,16 +157,19 @@ def _debian() -> str:
     return bootstrap_debian("airlock-e2e/debian", packages=DEBIAN_PACKAGES)
 
 
+@one_at_a_time()
 def make_workstation() -> str:
     """Make the image of a Debian with tools that people work with every day; return it."""
     return bootstrap_debian("airlock-e2e/debian-workstation", packages=WORKSTATION_PACKAGES)
 
 
+@one_at_a_time()
 def make_api_tools() -> str:
     """Make the image of a Debian with the tools of common APIs; return it."""
     return bootstrap_debian("airlock-e2e/debian-apis", packages=API_PACKAGES)
 
 
+@one_at_a_time()
 def make_languages() -> str:
     """Make the image of a Debian with languages and programs of them for APIs; return it.
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from .account import Account
 from .command import Completed, run
-from .engine import LABEL, docker
+from .engine import LABEL, WORKER, docker
 
-USER = "airlock-e2e-podman"
+USER = f"airlock-e2e-podman-{WORKER}"
 _NEEDED = ("podman", "crun", "newuidmap", "fuse-overlayfs")
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .engine import docker
+from .engine import docker, one_at_a_time
 from .image_context import make_context
 from .images import bootstrap_debian
 from .wheels import CHECKOUT
@@ -36,6 +36,7 @@ class Product:
     shim: str
 
     @classmethod
+    @one_at_a_time()
     def make(cls, *, context: Path | None, folder: Path) -> "Product":
         """Build the images for this machine, without a network.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .command import Completed
 from .container import Container, started
-from .engine import docker
+from .engine import docker, one_at_a_time
 from .images import RECIPES, bootstrap_debian
 
 PACKAGES = (
@@ -26,6 +26,7 @@ _OPTIONS = (
 _STOPPED_S = 5
 
 
+@one_at_a_time()
 def build_systemd_image(*, daemon: str) -> str:
     """Build the machine's image, with what is installed in the image `daemon`; return its name."""
     name = "airlock-e2e/systemd"

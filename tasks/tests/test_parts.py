@@ -1,4 +1,4 @@
-"""Parts of a test run beside each other."""
+"""Parts of a test run, and what happens to a test that fails."""
 
 import os
 import sys
@@ -7,30 +7,84 @@ from pathlib import Path
 import pytest
 from tasks import parts
 from tasks.environment import Environment
-from tasks.parts import Part, run_beside
+from tasks.parts import BESIDE, Part, run_part
+from tasks.report import Outcome
 
-_TESTS = {
-    "writes": "def test_it():\n    open({pipe!r}, 'w').close()\n",
-    "reads": "def test_it():\n    open({pipe!r}).close()\n",
-    "fails": "def test_it():\n    assert False, 'told last'\n",
-}
+HERE = Environment("this", Path(sys.prefix))
+
+_FLAKY = """\
+import os
+
+def test_passes_the_second_time():
+    seen = os.path.exists({mark!r})
+    open({mark!r}, "w").close()
+    assert seen, "the first time"
+
+def test_runs_once():
+    with open({log!r}, "a") as log:
+        log.write("x")
+"""
 
 
-def test_two_parts_run_at_once_and_are_told_in_their_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Neither end of a pipe opens alone; the third part waits, and fails for itself."""
+def _run(folder: Path, *words: str, is_repeated: bool = True) -> Outcome:
+    own = ("-c", os.devnull, f"--rootdir={folder}", str(folder))
+    return run_part(HERE, Part("some", (*own, *words), is_repeated=is_repeated))
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run has no hand in the reports of the run around it."""
     monkeypatch.setattr(parts, "REPORTS", tmp_path / "reports")
-    pipe = str(tmp_path / "pipe")
-    os.mkfifo(pipe)
-    wanted = []
-    for name, text in _TESTS.items():
-        path = tmp_path / f"test_{name}.py"
-        path.write_text(text.format(pipe=pipe))
-        wanted.append(Part(name, ("-c", os.devnull, "-p", "no:cacheprovider", str(path))))
-    outcomes = run_beside(Environment("this", Path(sys.prefix)), wanted)
-    assert [outcome.verdict for outcome in outcomes] == ["passed", "passed", "failed"]
-    printed = capfd.readouterr().out
-    places = [printed.index(f"==> {name}\n") for name in _TESTS]
-    assert places == sorted(places)
-    assert printed.rindex(" passed in ") < places[2] < printed.index("told last")
+    monkeypatch.setattr(parts, "HATCH", tmp_path / "hatch")
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("words", [(), BESIDE], ids=["one", "beside"])
+def test_a_test_that_passes_the_second_time_is_named(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """It runs once more alone; the part passes, and says with which failure it began."""
+    log = tmp_path / "log"
+    text = _FLAKY.format(mark=str(tmp_path / "mark"), log=str(log))
+    (tmp_path / "test_some.py").write_text(text)
+    outcome = _run(tmp_path, *words)
+    assert outcome.verdict == "passed"
+    assert outcome.detail.startswith("2 passed, ")
+    assert len(outcome.flaky) == 1
+    assert "::test_passes_the_second_time: AssertionError: the first time" in outcome.flaky[0]
+    assert log.read_text() == "x"
+
+
+def test_a_leak_is_not_tried_again(tmp_path: Path) -> None:
+    """Where a part says so, one failure is one."""
+    text = _FLAKY.format(mark=str(tmp_path / "mark"), log=str(tmp_path / "log"))
+    (tmp_path / "test_some.py").write_text(text)
+    outcome = _run(tmp_path, is_repeated=False)
+    assert (outcome.verdict, outcome.flaky) == ("failed", ())
+    assert outcome.detail.startswith("1 passed, 1 failed, ")
+
+
+def test_a_test_that_fails_twice_has_failed(tmp_path: Path) -> None:
+    """So has its part, with every other test counted as before."""
+    (tmp_path / "test_some.py").write_text("def test_a(): pass\ndef test_b(): assert False\n")
+    outcome = _run(tmp_path)
+    assert (outcome.verdict, outcome.flaky) == ("failed", ())
+    assert outcome.detail.startswith("1 passed, 1 failed, ")
+
+
+def test_many_failures_are_no_accident(tmp_path: Path) -> None:
+    """They are not run again."""
+    text = _FLAKY.format(mark="{mark}", log=str(tmp_path / "log"))
+    head, _, tail = text.partition("def test_passes")
+    names = [f"test_{number}" for number in range(6)]
+    tests = [f"def test_passes{tail}".format(mark=str(tmp_path / name)) for name in names]
+    for name, test in zip(names, tests, strict=True):
+        (tmp_path / f"{name}.py").write_text(f"{head}{test}")
+    assert _run(tmp_path).verdict == "failed"
+    assert not (tmp_path / "reports" / "some-again.xml").exists()
+
+
+def test_a_part_without_tests_has_failed(tmp_path: Path) -> None:
+    """One that lost its tests is noticed."""
+    assert _run(tmp_path).verdict == "failed"

@@ -24,8 +24,8 @@ from airlock_modules.apis import (
     Head,
     Verdict,
     matches_host,
-    request_headers,
 )
+from airlock_modules.apis import credentials as api_credentials
 
 
 def _put(where: object, name: str, value: object) -> Any:
@@ -55,7 +55,7 @@ def heads() -> None:
 
 def headers() -> None:
     """Every header passes."""
-    _put(request_headers, "is_sent_on", lambda *_: True)
+    _put(api_credentials, "is_sent_on", lambda *_: True)
 
 
 def credentials() -> None:

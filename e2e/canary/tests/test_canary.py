@@ -21,6 +21,7 @@ def test_nothing_leaks(family: Family, told: list[str]) -> None:
     assert list(list_surprises(results)) == []
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("which", RELEASES)
 def test_nothing_leaks_with_other_releases_of_openssh(
     which: str, alone: None, told: list[str]

@@ -4,10 +4,9 @@ Shown are the profile that Ubuntu has for bubblewrap since 25.04, `bwrap-userns-
 that forbids it user namespaces, as Ubuntu 24.04 does to all that is unconfined by a patch of its
 kernel: that this kernel has not, so that for 24.04 it is argued by the same refusal.
 
-It takes minutes of a processor, and qemu-system-x86_64: it runs on request, with EMULATE=1.
+It takes minutes of a processor, and qemu-system-x86_64: it runs with `-m nightly`.
 """
 
-import os
 import shutil
 from typing import Any
 
@@ -19,9 +18,7 @@ from e2e.world.virtual_machine import END, VirtualMachine, why_not
 
 from .told import Told, find_report
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("EMULATE") != "1", reason="a machine is emulated only with EMULATE=1"
-)
+pytestmark = pytest.mark.nightly
 
 SHIPPED = "/usr/share/apparmor/extra-profiles/bwrap-userns-restrict"
 STEPS = f"""

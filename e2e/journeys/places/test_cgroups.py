@@ -3,7 +3,7 @@
 It has Debian's kernel and systemd, all controllers, and the service of `airlock-daemon init`. The
 same is tried with a daemon that was handed nothing, so that it shows who bounds what.
 
-It is emulated where the processor lends itself to nothing better: it runs with EMULATE=1.
+It is emulated where the processor lends itself to nothing better: it runs with `-m nightly`.
 """
 
 import os
@@ -20,9 +20,7 @@ from e2e.world.virtual_machine import END, VirtualMachine, why_not
 
 from .told import find_report
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("EMULATE") != "1", reason="a machine is emulated only with EMULATE=1"
-)
+pytestmark = pytest.mark.nightly
 
 MEMORY_MB = 200
 PROCESSES = 64

@@ -14,7 +14,7 @@ from worlds import World
 # Forks before anything of a daemon exists but its modules, and each child is a whole daemon.
 _FORKING = """
 import os, sys
-import airlock_daemon.serving.daemon, airlock_daemon.setup.load
+import airlock_daemon.serving.daemon, airlock_daemon.setup.generation
 from airlock_daemon.cli import main
 for _ in sys.stdin:
     pid = os.fork()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from airlock_daemon.cli import main, mounted_workspaces
 from airlock_daemon.setup import reserved, workspaces
-from airlock_daemon.setup.noted import Noted, note
 from airlock_daemon.setup.profile import Identity
+from airlock_daemon.setup.state import Noted, note
 from airlock_daemon.workspace import checked, opening
 from airlock_modules import Fault
 

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from airlock_daemon.setup.load import Setup, load_setup
+from airlock_daemon.setup.generation import Setup, load_setup
 from airlock_daemon.setup.paths import Locations, locate
 
 CONFIG = '[commands]\nenable = ["sh", "git"]\n{boxes}[log]\npath = "{log}"\n'

@@ -9,7 +9,7 @@ import pytest
 from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.brokers.ssh.words import FORCED, build_words, profile_words
 from airlock_daemon.errors import Denied
-from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
+from airlock_daemon.setup.human_git import UnfitCommandError, read_ssh_command
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ NOBODY = 65534
 AS_NOBODY = f"""
 import ctypes, os, pathlib, sys
 from airlock_daemon.serving.daemon import run_daemon
-from airlock_daemon.setup.load import load_setup
+from airlock_daemon.setup.generation import load_setup
 from airlock_daemon.setup.paths import locate
 setup = load_setup(locate(config=sys.argv[2], agents=sys.argv[5]))
 for path in (".", *pathlib.Path().rglob("*")):

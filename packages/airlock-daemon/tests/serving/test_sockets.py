@@ -11,7 +11,7 @@ import pytest
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.sockets import SocketsDirectory
-from airlock_daemon.setup.socket_files import HTTPS, LOCK
+from airlock_daemon.setup.sockets import HTTPS, LOCK
 
 
 def open_directory(path: Path, *, mode: int | None = None) -> SocketsDirectory:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.noted import keep_notes, read_notes
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.state import State, keep_notes, read_notes
 from airlock_modules import Fault
 from commanding import Done, airlock_daemon, reload, run
 from running import Daemon, connect_to, read_answer, request

@@ -1,11 +1,11 @@
-"""Tests of `airlock_daemon.setup.connecting`, with real sockets."""
+"""Tests of `airlock_daemon.setup.sockets`, with real sockets."""
 
 import socket
 from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.connecting import is_served
+from airlock_daemon.setup.sockets import is_served
 
 
 def test_a_daemon_is_found_however_deep_its_socket_is(

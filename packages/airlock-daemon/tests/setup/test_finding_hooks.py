@@ -1,11 +1,11 @@
-"""Tests of `airlock_daemon.setup.hooks`, and of what `load` makes of hooks."""
+"""Tests of `airlock_daemon.setup.agents`, and of what `load` makes of hooks."""
 
 from pathlib import Path
 
 import pytest
 
 from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.hooks import Hooks
+from airlock_daemon.setup.agents import Hooks
 from worlds import World
 
 

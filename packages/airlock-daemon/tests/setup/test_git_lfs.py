@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.git_lfs import BOX_AGENT, lfs_config, lfs_variables
+from airlock_daemon.setup.human_git import BOX_AGENT, lfs_config, lfs_variables
 
 
 def listed(**variables: str) -> dict[str, str]:

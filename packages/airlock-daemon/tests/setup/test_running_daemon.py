@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.setup.running_daemon`: what is signalled, and what never is."""
+"""Tests of `airlock_daemon.setup.notice`: what is signalled, and what never is."""
 
 import os
 import signal
@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.notice import NAME, Notice
+from airlock_daemon.setup.notice import NAME, Notice, is_daemon, reload_daemon
 from airlock_daemon.setup.paths import locate
-from airlock_daemon.setup.running_daemon import is_daemon, reload_daemon
 from posting import posted
 from running import Daemon, read_until, request, watching
 from worlds import World

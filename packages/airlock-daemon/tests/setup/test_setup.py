@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.setup.load`, and of the readers that it calls."""
+"""Tests of `airlock_daemon.setup.generation`, and of the readers that it calls."""
 
 import pytest
 from msgspec.structs import replace

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.setup.toml_edit`: the lines that it takes, and nothing else."""
+"""Tests of `airlock_daemon.setup.writing`: the lines that it takes, and nothing else."""
 
 import tomllib
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_daemon.setup.toml_edit import (
+from airlock_daemon.setup.writing import (
     append_table,
     comment_out,
     extend_array,

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.setup.widening`: destinations for one agent."""
+"""Tests of `airlock_daemon.setup.profile`: destinations for one agent."""
 
 import pytest
 

@@ -8,7 +8,7 @@ import pytest
 
 from airlock_daemon.platform.linux.mountinfo import MountRow
 from airlock_daemon.setup import workspaces as judging
-from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.workspaces import Entry, Workspaces
 from worlds import World
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
-from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.workspace import beneath
 from airlock_daemon.workspace import directory as workspace
 from airlock_daemon.workspace.path_arguments import hold_paths

@@ -14,7 +14,7 @@ from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux import openat2
 from airlock_daemon.platform.linux.mountinfo import find_mount, read_own_mounts
-from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.profile import Mount
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace import beneath

@@ -11,50 +11,68 @@ about requests to APIs. That and `files.api_profile` are imported by name: this 
 neither.
 """
 
-from airlock_modules.decision import Decision, Grant, Step
-from airlock_modules.description import describe_reading, dump_reading
-from airlock_modules.errors import RuleError
-from airlock_modules.evaluator import evaluate
-from airlock_modules.files.builtin_files import (
+from airlock_modules.evaluator import (
+    Decision,
+    Grant,
+    Step,
+    describe_reading,
+    dump_reading,
+    evaluate,
+)
+from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
+from airlock_modules.files.option_files import (
     builtin_names,
     builtin_options,
     builtin_security,
     builtin_text,
+    load_options,
+    parse_options,
 )
-from airlock_modules.files.faults import Fault, ModuleError
-from airlock_modules.files.forwarding import select_forwarded
-from airlock_modules.files.git_table import names_git_grant, read_git_grant
-from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
-from airlock_modules.files.network_entries import PRESETS, read_presets
-from airlock_modules.files.option_files import load_options, parse_options
-from airlock_modules.files.review import find_secret_names, review_module, review_narrowing
-from airlock_modules.files.sandbox_table import Sandbox, widen_network
-from airlock_modules.files.ssh_table import read_ssh_grant
-from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.names import is_name
+from airlock_modules.files.remote_tables import names_git_grant, read_git_grant, read_ssh_grant
+from airlock_modules.files.review import (
+    find_secret_names,
+    review_module,
+    review_narrowing,
+    select_forwarded,
+)
+from airlock_modules.files.sandbox_table import PRESETS, Sandbox, read_presets, widen_network
+from airlock_modules.files.toml_reader import Fault, ModuleError, TableReader, is_name
 from airlock_modules.reading.grammar import parse
-from airlock_modules.reading.option_table import OptionTable
-from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece
-from airlock_modules.reading.plain import PlainReading
-from airlock_modules.remotes.advertisement import AdvertisementReader
-from airlock_modules.remotes.destination import Destination
-from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.fetch_request import FetchRequestReader
-from airlock_modules.remotes.git_url import name_transport
+from airlock_modules.reading.option_table import OptionTable, RuleError
+from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece, PlainReading
+from airlock_modules.remotes.destination import (
+    Destination,
+    Login,
+    RemoteError,
+    name_transport,
+    read_url_words,
+)
+from airlock_modules.remotes.git_protocol import (
+    AdvertisementReader,
+    FetchRequestReader,
+    HelperReader,
+    answer_helper,
+)
 from airlock_modules.remotes.grants import (
     DEFAULT_REFS,
     GitGrant,
+    HostLine,
     Place,
+    SshGrant,
     covers_ref,
+    find_host,
     find_place,
+    read_host_line,
     read_place,
 )
-from airlock_modules.remotes.helper_commands import HelperReader, answer_helper
-from airlock_modules.remotes.host_lines import HostLine, SshGrant, find_host, read_host_line
-from airlock_modules.remotes.login import Login
-from airlock_modules.remotes.push_list import PushList, PushReader, Update
-from airlock_modules.remotes.push_policy import Refusal, judge_push
-from airlock_modules.remotes.push_report import compose_report
+from airlock_modules.remotes.push import (
+    PushList,
+    PushReader,
+    Refusal,
+    Update,
+    compose_report,
+    judge_push,
+)
 from airlock_modules.remotes.session_words import Query, Session, read_session_words
 from airlock_modules.remotes.ssh_words import (
     RemoteRequest,
@@ -62,9 +80,7 @@ from airlock_modules.remotes.ssh_words import (
     names_transport,
     read_ssh_words,
 )
-from airlock_modules.remotes.url_words import read_url_words
-from airlock_modules.rules.judgement import GrammarRules, PlainRules
-from airlock_modules.rules.remote_requests import list_unseen
+from airlock_modules.rules.judgement import GrammarRules, PlainRules, list_unseen
 
 from ._version import __version__
 

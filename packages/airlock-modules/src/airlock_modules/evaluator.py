@@ -3,17 +3,170 @@
 It asks in the order ceiling, module, profile, box, rules, and the first refusal ends it. Running a
 command, checking one and explaining one all come here, so that they cannot differ. Nothing is
 looked at but the grant and the request, and the work grows linearly with the arguments.
+
+A `Decision` says how the arguments were read; the last part of this file shows that to a person.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Literal
 
-from airlock_modules.decision import Decision, Grant, Step
+from msgspec import Struct, to_builtins
+
 from airlock_modules.files.module_file import Module
-from airlock_modules.names import is_name
+from airlock_modules.files.toml_reader import is_name
+from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece, PlainArgument, PlainReading
 from airlock_modules.rules.judgement import PlainRules, judge
 from airlock_wire.text import quote
+
+
+class Grant(Struct, frozen=True, kw_only=True):
+    """What one agent may be given.
+
+    `ceiling` is `[commands] enable` of the host, `commands` that of the agent's profile (empty
+    means everything within the ceiling). `modules` has the active module of each command, narrowed
+    by what the profile refuses besides.
+    """
+
+    ceiling: tuple[str, ...]
+    commands: tuple[str, ...] = ()
+    modules: Mapping[str, Module]
+
+    def grants(self, command: str) -> bool:
+        """Whether the host enables a command, and the profile grants it."""
+        return command in self.ceiling and (not self.commands or command in self.commands)
+
+
+class Step(Struct, frozen=True):
+    """One layer that was consulted, what it said, and why; for a person who asks."""
+
+    layer: str
+    verdict: str
+    detail: str
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """The answer to one request.
+
+    `message` and `hint` are for the client: they quote what it sent (see `quote`), name no path of
+    the host, and suggest no other spelling. `rule` is the text of the rule that decided, `reason`
+    why the module has it, if it says so; a message ends with it. `steps` are for a person on the
+    host. `reading` is how the arguments were read, None where no module was
+    asked.
+    """
+
+    allowed: bool
+    kind: Literal["allowed", "denied", "unknown-command"]
+    layer: Literal["profile", "module", "sandbox"] | None = None
+    rule: str | None = None
+    reason: str | None = None
+    message: str = ""
+    hint: str | None = None
+    steps: tuple[Step, ...] = ()
+    reading: Parsed | PlainReading | None = None
+
+    @property
+    def paths(self) -> tuple[PathUse, ...]:
+        """The paths that an allowed request names; whether they may be reached is not decided."""
+        return self.reading.paths if self.allowed and isinstance(self.reading, Parsed) else ()
+
+
+_MOST_SHOWN = 10
+"""How many arguments of another program's command line are written out."""
+
+
+def describe_reading(reading: PlainReading | Parsed) -> tuple[str, ...]:
+    """Return a line for each thing that was read, in order: what it is, then its text.
+
+    Text of the client is quoted. Arguments are counted from 1.
+    """
+    if isinstance(reading, Parsed):
+        return tuple(_describe_parsed(reading))
+    return tuple(
+        f"{_describe_argument(argument)} in argument {number}"
+        for number, argument in enumerate(reading.arguments, start=1)
+    )
+
+
+def dump_reading(reading: PlainReading | Parsed) -> object:
+    """Return the reading as data of strings, numbers, booleans, lists and dicts.
+
+    Strings are as the client sent them: bytes that were not UTF-8 are surrogates in them.
+    """
+    if not isinstance(reading, Parsed):
+        return [to_builtins(argument) for argument in reading.arguments]
+    return {
+        "subcommand": list(reading.command),
+        "known": reading.knows_command,
+        "flags": [_dump_flag(flag) for flag in (*reading.globals, *reading.flags)],
+        "words": [_dump_piece(word) for word in reading.words],
+        "unknown": [_dump_piece(piece) for piece in reading.unknown],
+        "rest": list(reading.rest),
+        "paths": [
+            {"path": use.text, "below": use.base, "argument": use.argument + 1, "by": use.by}
+            for use in reading.paths
+        ],
+    }
+
+
+def _describe_parsed(parsed: Parsed) -> Iterator[str]:
+    if parsed.command:
+        known = "" if parsed.knows_command else " (unknown to the option table)"
+        yield f"subcommand {quote(' '.join(parsed.command))}{known}"
+    found: list[Flag | Piece] = [*parsed.globals, *parsed.flags, *parsed.words]
+    for item in sorted(found, key=lambda item: item.argument):
+        yield _describe_flag(item) if isinstance(item, Flag) else f"word {_describe_piece(item)}"
+    for piece in parsed.unknown:
+        yield f"unknown {_describe_piece(piece)}"
+    if parsed.rest:
+        shown = " ".join(map(quote, parsed.rest[:_MOST_SHOWN]))
+        more = " ..." if len(parsed.rest) > _MOST_SHOWN else ""
+        yield f"not for this tool: {shown}{more}"
+    for use in parsed.paths:
+        by = f" of {use.by}" if use.by else ""
+        base = f" below {quote(use.base)}" if use.base and not use.text.startswith("/") else ""
+        yield f"path {quote(use.text)}{base}{by} in argument {use.argument + 1}"
+
+
+def _describe_argument(argument: PlainArgument) -> str:
+    if argument.flag is None:
+        kind = "word, or value of the flag before," if argument.role == "maybe-value" else "word"
+        return f"{kind} {quote(argument.raw)}"
+    value = "" if argument.value is None else f" with {quote(argument.value)}"
+    return f"flag {quote(argument.flag)}{value}"
+
+
+def _describe_flag(flag: Flag) -> str:
+    text = f"flag {quote(flag.text)}"
+    if len(flag.specs) > 1:
+        text += " (may be " + ", ".join(quote(spec.name) for spec in flag.specs) + ")"
+    elif flag.name != flag.text:
+        text += f" (is {flag.name})"
+    if flag.values:
+        separator = " or " if flag.values[0].text.startswith("=") else " "
+        text += ", perhaps with " if not flag.sure else " with "
+        text += separator.join(quote(value.text) for value in flag.values)
+    return f"{text} in argument {flag.argument + 1}"
+
+
+def _describe_piece(piece: Piece) -> str:
+    return f"{quote(piece.text)} in argument {piece.argument + 1}"
+
+
+def _dump_piece(piece: Piece) -> dict[str, object]:
+    return {"text": piece.text, "argument": piece.argument + 1}
+
+
+def _dump_flag(flag: Flag) -> dict[str, object]:
+    return {
+        "text": flag.text,
+        "argument": flag.argument + 1,
+        "names": list(flag.names),
+        "values": [value.text for value in flag.values],
+        "sure": flag.sure,
+        "before_subcommand": not flag.command,
+    }
+
 
 # A running daemon knows of a change to a file once it has read it.
 _THEN = ", and run: airlock-daemon reload"
@@ -45,14 +198,14 @@ def evaluate(grant: Grant, command: str, args: Sequence[str]) -> Decision:
 
 def _refuse_unknown(name: str, command: str) -> Decision:
     if is_name(command):
-        hint = f'a person on the host can add "{name}" to [commands] enable in config.toml{_THEN}'
+        advice = f'a person on the host can add "{name}" to [commands] enable in config.toml{_THEN}'
     else:
-        hint = "a command is a name of at most 64 letters, digits and . _ -, not a path"
+        advice = "a command is a name of at most 64 letters, digits and . _ -, not a path"
     return Decision(
         allowed=False,
         kind="unknown-command",
         message=f"unknown command: {name} (not enabled on the host)",
-        hint=hint,
+        hint=advice,
         steps=(Step("ceiling", "refused", f"[commands] enable does not list {name}"),),
     )
 

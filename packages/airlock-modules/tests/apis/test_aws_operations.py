@@ -8,11 +8,11 @@ import pytest
 import aws_requests
 from airlock_modules.apis import BadHead, Head, read_head
 from airlock_modules.apis.aws import Call, Keys
-from airlock_modules.apis.aws.calls import read_call
 from airlock_modules.apis.aws.operations import load_table, read_form
 from airlock_modules.apis.aws.signature import (
     Signature,
     find_payload,
+    read_call,
     read_signature,
     unwrap,
     verify,

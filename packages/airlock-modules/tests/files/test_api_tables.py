@@ -4,8 +4,8 @@ import pytest
 
 from airlock_modules import Module, ModuleError, evaluate, parse_module
 from airlock_modules.apis import Api, Client, Credential, Source
-from airlock_modules.decision import Grant
-from airlock_modules.files.faults import Fault
+from airlock_modules.evaluator import Grant
+from airlock_modules.files.toml_reader import Fault
 
 _EXAMPLE = """
     [[api]]

@@ -1,4 +1,4 @@
-from airlock_modules.files.faults import Fault, join_key
+from airlock_modules.files.toml_reader import Fault, join_key
 
 
 def test_a_fault_is_one_line_with_file_table_key_problem_and_remedy() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from airlock_modules import select_forwarded
-from airlock_modules.files.forwarding import find_steering
+from airlock_modules.files.review import find_steering
 
 
 def test_only_what_an_entry_names_is_taken() -> None:

@@ -2,10 +2,9 @@
 
 import pytest
 
-from airlock_modules.files.faults import Fault
-from airlock_modules.files.git_table import names_git_grant, read_git_grant
-from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.remotes.patterns import fold
+from airlock_modules.files.remote_tables import names_git_grant, read_git_grant
+from airlock_modules.files.toml_reader import Fault, TableReader
+from airlock_modules.remotes.grants import fold
 
 
 def reader(text: str) -> tuple[TableReader, list[Fault]]:

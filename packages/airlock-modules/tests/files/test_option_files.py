@@ -1,7 +1,7 @@
 import pytest
 
 from airlock_modules import ModuleError, load_options, parse, parse_options
-from airlock_modules.reading.forms import FORMS
+from airlock_modules.reading.grammar import FORMS
 from tool_table import TEXT
 
 HEAD = 'tool = "x"\nversion = "1"\nsource = "y"\n'

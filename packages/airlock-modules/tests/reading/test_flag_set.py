@@ -1,5 +1,4 @@
-from airlock_modules.reading.flag_set import FlagSet
-from airlock_modules.reading.notation import FlagSpec
+from airlock_modules.reading.option_table import FlagSet, FlagSpec
 
 FORCE = FlagSpec(names=("-f", "--force"))
 LEASE = FlagSpec(names=("--force-with-lease",), takes="optional")

@@ -1,7 +1,6 @@
 import pytest
 
-from airlock_modules.errors import NotationError
-from airlock_modules.reading.notation import FlagSpec, normalise, parse_flag
+from airlock_modules.reading.option_table import FlagSpec, NotationError, normalise, parse_flag
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,10 @@ from dulwich.server import DictBackend, ReceivePackHandler
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.grants import GitGrant, RefPattern
-from airlock_modules.remotes.patterns import compile_pattern, compile_protection
-from airlock_modules.remotes.pkt_line import FLUSH, frame
-from airlock_modules.remotes.push_list import PushList, PushReader
-from airlock_modules.remotes.push_policy import judge_push
-from airlock_modules.remotes.push_report import compose_report
+from airlock_modules.remotes.destination import RemoteError
+from airlock_modules.remotes.git_protocol import FLUSH, frame
+from airlock_modules.remotes.grants import GitGrant, RefPattern, compile_pattern, compile_protection
+from airlock_modules.remotes.push import PushList, PushReader, compose_report, judge_push
 
 NONE = "0" * 40
 GRANT = GitGrant(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.fetch_request import FetchRequestReader
+from airlock_modules.remotes.destination import RemoteError
+from airlock_modules.remotes.git_protocol import FetchRequestReader
 
 LIST = b"0014command=ls-refs\n0001000cpeel xy\n0000"
 FETCH = b"0011command=fetch00010009done\n0000"

@@ -2,8 +2,7 @@
 
 import pytest
 
-from airlock_modules.remotes.destination import Destination, Scheme
-from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.destination import Destination, RemoteError, Scheme
 from airlock_modules.remotes.grants import covers_ref, find_place, read_place
 
 

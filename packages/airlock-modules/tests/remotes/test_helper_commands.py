@@ -2,8 +2,8 @@
 
 import pytest
 
-from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.helper_commands import HelperReader, answer_helper
+from airlock_modules.remotes.destination import RemoteError
+from airlock_modules.remotes.git_protocol import HelperReader, answer_helper
 
 
 def test_git_asks_to_be_connected() -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.destination import RemoteError
 from airlock_modules.remotes.lfs import (
     Action,
     Href,

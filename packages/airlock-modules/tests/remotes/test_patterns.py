@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_modules.remotes.patterns import (
+from airlock_modules.remotes.grants import (
     compile_option,
     compile_pattern,
     compile_protection,

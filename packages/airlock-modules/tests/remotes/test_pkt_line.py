@@ -2,8 +2,8 @@
 
 import pytest
 
-from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.pkt_line import PacketReader, frame
+from airlock_modules.remotes.destination import RemoteError
+from airlock_modules.remotes.git_protocol import PacketReader, frame
 
 
 def test_a_packet_comes_out_when_its_last_byte_is_there() -> None:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.pkt_line import FLUSH, frame
-from airlock_modules.remotes.push_list import PushList, PushReader, Update
+from airlock_modules.remotes.destination import RemoteError
+from airlock_modules.remotes.git_protocol import FLUSH, frame
+from airlock_modules.remotes.push import PushList, PushReader, Update
 
 NONE, ONE, TWO = "0" * 40, "1" * 40, "2" * 40
 CAPABILITIES = "report-status-v2 side-band-64k object-format=sha1 agent=git/2.47.3"

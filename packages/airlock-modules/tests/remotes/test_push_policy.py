@@ -5,11 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from airlock_modules.remotes.grants import GitGrant, RefPattern
-from airlock_modules.remotes.patterns import compile_option, compile_protection
-from airlock_modules.remotes.push_list import PushList, Update
-from airlock_modules.remotes.push_policy import Refusal, judge_push
-from airlock_modules.remotes.push_report import compose_report
+from airlock_modules.remotes.grants import GitGrant, RefPattern, compile_option, compile_protection
+from airlock_modules.remotes.push import PushList, Refusal, Update, compose_report, judge_push
 
 NONE, ONE, TWO = "0" * 40, "1" * 40, "2" * 40
 AGENT = GitGrant(

@@ -2,8 +2,7 @@
 
 import pytest
 
-from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.login import Login
+from airlock_modules.remotes.destination import Login, RemoteError
 from airlock_modules.remotes.session_words import Query, Session, read_session_words
 
 # What clients of their own give the ssh that they call (OpenSSH 10, rsync 3.4, git 2.47).

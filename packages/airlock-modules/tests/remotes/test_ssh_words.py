@@ -2,8 +2,7 @@
 
 import pytest
 
-from airlock_modules.remotes.destination import Destination
-from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.destination import Destination, RemoteError
 from airlock_modules.remotes.ssh_words import (
     RemoteRequest,
     find_transport,

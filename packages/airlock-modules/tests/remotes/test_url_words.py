@@ -2,9 +2,7 @@
 
 import pytest
 
-from airlock_modules.remotes.destination import Destination
-from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.url_words import read_url_words
+from airlock_modules.remotes.destination import Destination, RemoteError, read_url_words
 
 
 def test_the_words_that_git_gives() -> None:

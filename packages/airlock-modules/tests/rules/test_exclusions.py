@@ -1,9 +1,9 @@
-"""Tests of `airlock_modules.rules.exclusions`: why something is not listed."""
+"""Tests of `airlock_modules.rules.grammar_rules`: why something is not listed."""
 
 import pytest
 
 from airlock_modules import RuleError, parse
-from airlock_modules.rules.exclusions import parse_exclusion
+from airlock_modules.rules.grammar_rules import parse_exclusion
 from tool_table import TABLE
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from airlock_modules import RuleError, parse
-from airlock_modules.rules.permissions import (
+from airlock_modules.rules.grammar_rules import (
     AllowList,
     Permission,
     parse_command_pattern,

@@ -17,9 +17,8 @@ from airlock_daemon.setup.client import (
     find_placeholders,
     is_published,
 )
-from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.paths import Locations, expand_home
-from airlock_daemon.setup.socket_files import HTTPS
+from airlock_daemon.setup.sockets import HTTPS, is_served
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.writing import write_public
 from airlock_wire import quote

@@ -17,8 +17,7 @@ from airlock_modules import Fault
 
 if TYPE_CHECKING:
     from airlock_daemon.setup.config import LogConfig
-    from airlock_daemon.setup.generation import Generation
-    from airlock_daemon.setup.load import Setup
+    from airlock_daemon.setup.generation import Generation, Setup
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +95,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises SetupError with all faults of all files.
         """
-        from airlock_daemon.setup.load import load_setup  # noqa: PLC0415
+        from airlock_daemon.setup.generation import load_setup  # noqa: PLC0415
 
         return load_setup(self.find_files())
 
@@ -143,7 +142,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
             )
         from airlock_daemon.migrate.advice import advise  # noqa: PLC0415
         from airlock_daemon.serving.daemon import run_daemon  # noqa: PLC0415
-        from airlock_daemon.setup.load import load_setup  # noqa: PLC0415
+        from airlock_daemon.setup.generation import load_setup  # noqa: PLC0415
 
         advice = advise(self.locations, options=self.given)
         if advice is not None and not advice.can_serve:

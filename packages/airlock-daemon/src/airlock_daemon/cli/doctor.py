@@ -15,7 +15,7 @@ from airlock_daemon.doctor.checks import CHECKS, run_checks
 from airlock_daemon.doctor.surroundings import Surroundings
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.load import load_setup
+from airlock_daemon.setup.generation import load_setup
 from airlock_daemon.setup.notice import find_notice
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

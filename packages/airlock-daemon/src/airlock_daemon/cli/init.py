@@ -17,10 +17,9 @@ from airlock_daemon.service.installing import find_manager, install, uninstall
 from airlock_daemon.service.program import Program, describe_program
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import DEFAULT_LOG
-from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.new_files import REGISTRATION, STARTER
 from airlock_daemon.setup.paths import Locations, absolute, beside_config
-from airlock_daemon.setup.socket_files import list_sockets
+from airlock_daemon.setup.sockets import is_served, list_sockets
 from airlock_daemon.setup.writing import Change, make_directory, read_whole
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -25,9 +25,8 @@ from airlock_daemon.migrate.survey import find_unit, look, read_service
 from airlock_daemon.service.installing import find_manager
 from airlock_daemon.service.program import describe_program
 from airlock_daemon.setup.checking import check_files
-from airlock_daemon.setup.connecting import is_served
 from airlock_daemon.setup.paths import Locations, beside_config, locate
-from airlock_daemon.setup.socket_files import list_sockets
+from airlock_daemon.setup.sockets import is_served, list_sockets
 from airlock_daemon.setup.trust import name_user
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -7,12 +7,11 @@ from airlock_daemon.cli.output import say
 from airlock_daemon.cli.wiring import HOME, OWN_PROGRAMS, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
-from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.load import Setup
-from airlock_daemon.setup.noted import read_boot_id
+from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.setup.state import read_boot_id
 from airlock_daemon.setup.trust import list_steps
 from airlock_daemon.setup.workspaces import Entry, identify, list_mounts, look_at_workspaces
 from airlock_wire import quote

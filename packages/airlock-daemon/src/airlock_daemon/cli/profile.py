@@ -10,9 +10,8 @@ from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.output import list_rows, plain, say_each
 from airlock_daemon.setup.apis import describe_api
-from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.load import Setup
-from airlock_daemon.setup.socket_files import HTTPS, SOCKET
+from airlock_daemon.setup.generation import Generation, Setup
+from airlock_daemon.setup.sockets import HTTPS, SOCKET
 from airlock_daemon.setup.workspaces import describe_unserved
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)

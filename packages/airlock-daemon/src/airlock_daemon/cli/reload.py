@@ -60,7 +60,7 @@ def reload_running(locations: Locations) -> Reload:
             hint="reload it on the host where it runs",
         )
     # Needs names that only Linux has.
-    from airlock_daemon.setup.running_daemon import reload_daemon  # noqa: PLC0415
+    from airlock_daemon.setup.notice import reload_daemon  # noqa: PLC0415
 
     return reload_daemon(locations)
 

@@ -45,12 +45,12 @@ from airlock_daemon.cli.wiring import (
 )
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.identity.engine_sockets import is_engine_socket, list_engine_sockets
-from airlock_daemon.setup.connecting import is_served
-from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.notice import find_notice
 from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.shim_program import find_shim
+from airlock_daemon.setup.sockets import is_served
 from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -15,8 +15,8 @@ from airlock_daemon.cli.verdict import Answer, Verdict, judge, read_git_words
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.request.decision import hand_over
 from airlock_daemon.setup.boxes import describe_box
-from airlock_daemon.setup.connecting import connect
 from airlock_daemon.setup.remotes import BROKER
+from airlock_daemon.setup.sockets import connect
 from airlock_modules import Decision, describe_reading, dump_reading, evaluate
 from airlock_wire import (
     NEED_DATA,

@@ -7,7 +7,7 @@ import msgspec
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
-from airlock_daemon.setup.git_lfs import lfs_variables
+from airlock_daemon.setup.human_git import lfs_variables
 from airlock_daemon.setup.remotes import BROKER
 
 HOME = "/home/airlock-agent"

@@ -8,8 +8,7 @@ import fcntl
 import os
 import socket
 
-from airlock_daemon.setup.connecting import connect
-from airlock_daemon.setup.socket_files import LOCK, SOCKET, list_sockets
+from airlock_daemon.setup.sockets import LOCK, SOCKET, connect, list_sockets
 
 ANSWER_S = 5
 REMEDY = "airlock-daemon doctor"

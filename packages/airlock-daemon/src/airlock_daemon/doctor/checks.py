@@ -20,12 +20,17 @@ from airlock_daemon.migrate.advice import advise
 from airlock_daemon.service.installing import find_manager
 from airlock_daemon.service.systemd import LINGER, NAME, Systemd, enable_linger, is_lingering
 from airlock_daemon.setup.client import PUBLISHED
-from airlock_daemon.setup.connecting import connect, is_served
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.notice import NAME as NOTICE
 from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.socket_files import NAMES, list_sockets
-from airlock_daemon.setup.sockets_directory import DOCKER, find_unusable
+from airlock_daemon.setup.sockets import (
+    DOCKER,
+    NAMES,
+    connect,
+    find_unusable,
+    is_served,
+    list_sockets,
+)
 from airlock_daemon.setup.trust import list_deciding, name_user
 from airlock_daemon.setup.writing import read_whole
 

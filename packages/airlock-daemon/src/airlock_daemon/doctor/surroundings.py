@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.notice import Notice
 from airlock_daemon.setup.paths import Locations

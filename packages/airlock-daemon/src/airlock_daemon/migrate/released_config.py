@@ -8,7 +8,7 @@ import msgspec
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.migrate.layout import Layout
 from airlock_daemon.setup.new_files import CONFIG
-from airlock_daemon.setup.toml_edit import comment_out, extend_array
+from airlock_daemon.setup.writing import comment_out, extend_array
 
 _READ = {
     "commands": ("enable",),

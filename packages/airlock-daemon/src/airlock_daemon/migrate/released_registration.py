@@ -10,7 +10,7 @@ import msgspec
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.new_files import REGISTRATION
-from airlock_daemon.setup.toml_edit import append_table
+from airlock_daemon.setup.writing import append_table
 from airlock_modules import is_name
 from airlock_wire import quote
 

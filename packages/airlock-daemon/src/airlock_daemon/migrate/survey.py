@@ -9,7 +9,7 @@ from airlock_daemon.migrate.layout import EARLIER, Layout, Signs
 from airlock_daemon.migrate.unit import ReleasedUnit, read_unit
 from airlock_daemon.service.systemd import Systemd
 from airlock_daemon.setup.paths import REGISTRATION, Locations, locate
-from airlock_daemon.setup.socket_files import LOCK
+from airlock_daemon.setup.sockets import LOCK
 from airlock_daemon.setup.writing import read_whole
 
 EARLY = ("commands", "hooks", "profiles")

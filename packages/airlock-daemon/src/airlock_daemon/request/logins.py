@@ -17,9 +17,9 @@ from airlock_daemon.request.plan import Boxed, Plan
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.sandbox.engine import put_logins
 from airlock_daemon.sandbox.logins import collect_logins
+from airlock_daemon.setup.finding import read_bounded
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.paths import expand_home
-from airlock_daemon.setup.reading import read_bounded
 from airlock_daemon.setup.trust import leads_through
 from airlock_daemon.workspace.directory import make_empty
 from airlock_wire import quote

@@ -21,6 +21,7 @@ from airlock_daemon.command.order import CommandLine
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.request.state import AgentState, DaemonState
+from airlock_daemon.setup.finding import read_bounded
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.kubeconfig import (
     Access,
@@ -33,7 +34,6 @@ from airlock_daemon.setup.kubeconfig import (
     read_user,
 )
 from airlock_daemon.setup.paths import expand_home
-from airlock_daemon.setup.reading import read_bounded
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import (
     LONGEST,

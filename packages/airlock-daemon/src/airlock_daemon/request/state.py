@@ -24,8 +24,7 @@ from airlock_daemon.request.apis import Apis
 from airlock_daemon.sandbox.ahead import Boxes
 from airlock_daemon.sandbox.groups import Group, Groups, open_group
 from airlock_daemon.sandbox.room import Room
-from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.generation import Generation, Setup
 
 log = logging.getLogger("airlock")
 

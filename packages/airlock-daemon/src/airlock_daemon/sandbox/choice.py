@@ -38,7 +38,7 @@ from airlock_daemon.setup.boxes import (
     wants_box,
 )
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.git_lfs import lfs_config
+from airlock_daemon.setup.human_git import lfs_config
 from airlock_daemon.workspace.directory import Workspace
 from airlock_modules import Module
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.sandbox.box import System
-from airlock_daemon.setup.git_lfs import BOX_AGENT
+from airlock_daemon.setup.human_git import BOX_AGENT
 from airlock_daemon.setup.programs import Programs, find_program
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.workspace.directory import Workspace

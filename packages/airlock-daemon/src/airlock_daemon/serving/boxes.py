@@ -21,8 +21,8 @@ from airlock_daemon.setup.boxes import (
     runs_git,
     wants_box,
 )
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.human_git import read_human_git
-from airlock_daemon.setup.load import Setup
 from airlock_modules import Fault
 
 

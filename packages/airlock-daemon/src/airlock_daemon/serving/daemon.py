@@ -25,12 +25,12 @@ from airlock_daemon.serving.reload import Reloader, warn_unkept
 from airlock_daemon.serving.roster import Roster
 from airlock_daemon.serving.sockets import SocketsDirectory
 from airlock_daemon.serving.store import SocketStore
-from airlock_daemon.setup.homes import find_engines, find_unprotected
-from airlock_daemon.setup.load import Setup
+from airlock_daemon.setup.findings import find_engines, find_unprotected
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.notice import notice_of
 from airlock_daemon.setup.paths import beside_config
 from airlock_daemon.setup.remotes import find_unpinned
-from airlock_daemon.setup.socket_files import HTTPS
+from airlock_daemon.setup.sockets import HTTPS
 from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_daemon.workspace.temporary import remove_left_behind
 

@@ -16,10 +16,9 @@ from airlock_daemon.serving.boxes import settle_boxes
 from airlock_daemon.serving.notify import ServiceManager
 from airlock_daemon.serving.roster import Roster
 from airlock_daemon.serving.sockets import SocketsDirectory
-from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.load import Setup, load_setup
-from airlock_daemon.setup.noted import keep_notes
+from airlock_daemon.setup.generation import Generation, Setup, load_setup
 from airlock_daemon.setup.notice import Reload, notice_of
+from airlock_daemon.setup.state import keep_notes
 from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_modules import Fault
 

@@ -14,10 +14,9 @@ from airlock_daemon.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.clients import Clients
 from airlock_daemon.serving.listener import Listener, Service
 from airlock_daemon.serving.sockets import SocketsDirectory
-from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.limits import share_descriptors
-from airlock_daemon.setup.load import Setup
-from airlock_daemon.setup.socket_files import HTTPS, SOCKET
+from airlock_daemon.setup.sockets import HTTPS, SOCKET
 
 if TYPE_CHECKING:
     from airlock_daemon.serving.https import HttpsBroker

@@ -19,8 +19,7 @@ from airlock_daemon.serving.store import SocketStore
 from airlock_daemon.setup.client import CLIENT_ENV, PUBLISHED
 from airlock_daemon.setup.notice import NAME as NOTICE
 from airlock_daemon.setup.notice import Notice, post_notice
-from airlock_daemon.setup.socket_files import HTTPS, LOCK, SOCKET
-from airlock_daemon.setup.sockets_directory import find_unusable
+from airlock_daemon.setup.sockets import HTTPS, LOCK, SOCKET, find_unusable
 
 # `doctor` looks whether there is a daemon by taking its lock, for less than this.
 _MOMENT_S = 0.2

@@ -12,7 +12,7 @@ import msgspec
 
 from airlock_daemon.serving.notify import ServiceManager, take_inherited
 from airlock_daemon.serving.socket_file import File
-from airlock_daemon.setup.socket_files import SOCKET
+from airlock_daemon.setup.sockets import SOCKET
 
 _SUFFIX = f"/{SOCKET}"
 

@@ -1,17 +1,56 @@
 """The registration file and the agents' directories."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from airlock_daemon.setup.hooks import Hooks, find_hooks
+from airlock_daemon.setup.finding import list_entries, read_text
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules
 from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.profile import Profile, parse_profile
-from airlock_daemon.setup.reading import list_entries, read_text
+from airlock_daemon.setup.programs import find_program
 from airlock_modules import Fault, Module, TableReader, is_name
+
+
+class Hooks(msgspec.Struct, frozen=True, kw_only=True):
+    """The paths of the hooks that are there, whether or not they can be run.
+
+    `ignored` are the other files beside them.
+    """
+
+    pre_exec: str | None = None
+    post_exec: str | None = None
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Those that there are."""
+        return tuple(path for path in (self.pre_exec, self.post_exec) if path is not None)
+
+
+def find_hooks(entries: Sequence[str]) -> Hooks:
+    """Tell the hooks among the paths of everything in `hooks/`."""
+    named = {os.path.basename(path): path for path in entries}
+    pre_exec, post_exec = named.pop("pre-exec", None), named.pop("post-exec", None)
+    return Hooks(pre_exec=pre_exec, post_exec=post_exec, ignored=tuple(named.values()))
+
+
+def review_hooks(hooks: Hooks) -> Iterator[Fault]:
+    """Name hooks that cannot be run, and files that are none."""
+    for path, effect in (
+        (hooks.pre_exec, "every request of this agent is refused"),
+        (hooks.post_exec, "output is passed on without it"),
+    ):
+        if path is not None and find_program(path, "") is None:
+            problem = f"is no executable file, so that {effect}"
+            yield Fault(path, "", problem, f"make it one (chmod +x {path}), or move it away")
+    for path in hooks.ignored:
+        yield Fault(
+            path, "", "is ignored", "name a hook pre-exec or post-exec, or move the file away"
+        )
+
 
 PROFILE = "airlock.toml"
 """The name of the profile in an agent's directory."""

@@ -1,15 +1,29 @@
-"""What one reading of the files gave for one agent."""
+"""Everything on disk, read and checked as a whole, and what of it decides for one agent."""
+
+import os
+from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
-from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.apis import AgentApis
+from airlock_daemon.errors import SetupError
+from airlock_daemon.setup.agents import Agent, load_agent, read_registration
+from airlock_daemon.setup.apis import AgentApis, find_apis, find_conflicts, has_cluster
 from airlock_daemon.setup.boxes import BoxConfig
-from airlock_daemon.setup.hooks import HookLimits
-from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.programs import Programs
-from airlock_daemon.setup.reserved import Reserved
-from airlock_modules import Grant, Module
+from airlock_daemon.setup.config import Config, find_state, load_config
+from airlock_daemon.setup.finding import named
+from airlock_daemon.setup.findings import find_oddities
+from airlock_daemon.setup.limits import HookLimits, Limits
+from airlock_daemon.setup.modules import load_modules
+from airlock_daemon.setup.paths import Locations
+from airlock_daemon.setup.programs import Programs, search_path
+from airlock_daemon.setup.remotes import BROKER, asks_less, find_contradictions
+from airlock_daemon.setup.reserved import Reserved, reserve
+from airlock_daemon.setup.state import FILE as NOTES
+from airlock_daemon.setup.state import NOTHING, Notes, State, read_notes
+from airlock_daemon.setup.trust import find_untrusted, list_deciding
+from airlock_daemon.setup.workspaces import Unserved, judge_workspaces, list_mounts
+from airlock_modules import Fault, Grant, Module, load_builtin
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,3 +50,159 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     git_config: bytes = b""
     signs_commits: bool = False
     pass_descriptors: bool
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration without faults. `warnings` do not keep the daemon from starting.
+
+    `generations` has what decides for each agent that is served, by its name, in the order of the
+    registration; `unserved` are those whose workspaces have faults. `noted` is what their
+    workspaces are, which `state` may not have yet. `shared` are the modules of
+    `modules/`, by command; `search_path` is where programs are taken from.
+    """
+
+    locations: Locations
+    config: Config
+    generations: dict[str, Generation]
+    unserved: dict[str, Unserved]
+    state: State
+    noted: Notes
+    search_path: str
+    shared: Mapping[str, Module]
+    warnings: tuple[Fault, ...]
+
+    @property
+    def agents(self) -> tuple[Agent, ...]:
+        """All registered agents, those that are not served last."""
+        served = (each.agent for each in self.generations.values())
+        return (*served, *(each.agent for each in self.unserved.values()))
+
+
+def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
+    """Read config.toml, `modules/` beside it, the registration and every agent's directory.
+
+    `noted` counts for workspaces of which the state directory has no note. Raises SetupError with
+    all faults of all files; faults of a workspace alone keep only its agent
+    from being served. With a broken config.toml the agents are read
+    all the same, so that everything shows at once.
+    """
+    faults: list[Fault] = []
+    warnings: list[Fault] = []
+    config = load_config(locations.config_file, faults=faults, warnings=warnings)
+    upper = config.limits if config is not None else Limits()
+    shared = load_modules(locations.modules_dir, faults=faults, warnings=warnings)
+    directories = read_registration(locations.agents, faults=faults) if locations.agents else {}
+    agents: dict[str, Agent] = {}
+    for name, directory in directories.items():
+        agent = load_agent(
+            name, directory, upper=upper, shared=shared, faults=faults, warnings=warnings
+        )
+        if agent is not None:
+            agents[name] = agent
+    workspaces = tuple(mount.source for each in agents.values() for mount in list_mounts(each))
+    path = search_path(
+        config.path if config is not None else None, workspaces=workspaces, warnings=warnings
+    )
+    if config is not None and any(has_cluster(each, config.ceiling) for each in agents.values()):
+        from airlock_daemon.setup.kubeconfig import settle_clusters  # noqa: PLC0415
+
+        agents = settle_clusters(
+            agents,
+            config.ceiling,
+            search_path=path,
+            environment=os.environ,
+            workspaces=workspaces,
+            warnings=warnings,
+        )
+    state = find_state(locations, config)
+    reserved = reserve(
+        config_dir=locations.config_dir,
+        sockets_dir=locations.sockets_dir,
+        state_dir=state.directory,
+        containers_dir=locations.containers_dir,
+        log=config.log.path if config is not None else "-",
+        agents_file=locations.agents,
+        agents=directories,
+        hooks={name: agent.hooks.paths for name, agent in agents.items()},
+        search_path=path,
+    )
+    deciding = list_deciding(
+        (locations.config_file, locations.agents, state.find(NOTES)),
+        locations.modules_dir,
+        directories.values(),
+    )
+    faults.extend(named("ownership", find_untrusted(deciding)))
+    notes = read_notes(state, faults=faults)
+    known = {
+        agent.directory: {**noted.get(agent.directory, {}), **notes.get(agent.directory, {})}
+        for agent in agents.values()
+    }
+    judged = judge_workspaces(agents, reserved, known)
+    unserved = judged.unserved
+    if config is not None:
+        for agent in agents.values():
+            faults.extend(named("remotes", find_contradictions(agent, config.ceiling)))
+            faults.extend(named("api", find_conflicts(agent, config.ceiling)))
+    if config is None or faults:
+        told = (fault for each in unserved.values() for fault in each.faults)
+        raise SetupError((*faults, *named("workspace", told)))
+    warnings.extend(named("ownership", find_untrusted(_list_kept(locations, config))))
+    programs = Programs(path)
+    warnings.extend(find_oddities(locations.config_file, config, agents, shared, programs.path))
+    generations = {
+        name: Generation(
+            agent=agent,
+            grant=_grant(config, agent),
+            git_rules=_find_module(agent, "git") or load_builtin("git"),
+            limits=agent.profile.limits,
+            hook_limits=config.hook_limits,
+            reserved=reserved,
+            programs=programs,
+            boxes=config.boxes,
+            apis=find_apis(agent, config.ceiling),
+            workspaces=workspaces,
+            pass_descriptors=config.pass_descriptors,
+        )
+        for name, agent in judged.served.items()
+    }
+    return Setup(
+        locations=locations,
+        config=config,
+        generations=generations,
+        unserved=unserved,
+        state=state,
+        noted=judged.noted,
+        search_path=path,
+        shared=shared,
+        warnings=tuple(warnings),
+    )
+
+
+def _list_kept(locations: Locations, config: Config) -> list[str]:
+    """Paths that nobody else should write, though what is there decides nothing."""
+    log = config.log.path
+    return [locations.sockets_dir, *([] if log == "-" else [log])]
+
+
+def _grant(config: Config, agent: Agent) -> Grant:
+    has_git = not {"git", BROKER}.isdisjoint(agent.profile.granted(config.ceiling))
+    found = ((name, _find_module(agent, name)) for name in config.ceiling)
+    modules = {name: each if has_git or each is None else _ask_less(each) for name, each in found}
+    return Grant(
+        ceiling=config.ceiling,
+        commands=agent.profile.commands,
+        modules={name: module for name, module in modules.items() if module is not None},
+    )
+
+
+def _ask_less(module: Module) -> Module:
+    sandbox = module.sandbox
+    if sandbox is None or not asks_less(module):
+        return module
+    others = tuple(each for each in sandbox.brokers if each != "git")
+    return replace(module, sandbox=replace(sandbox, brokers=others))
+
+
+def _find_module(agent: Agent, name: str) -> Module | None:
+    profile = agent.profile
+    return profile.widened.get(name) or profile.narrowed.get(name) or agent.modules.find(name)

@@ -103,3 +103,25 @@ def share_descriptors(
         connections=max(1, min(limits.connections, share // (2 * CONNECTION_DESCRIPTORS))),
         running=max(1, min(limits.running, share // (2 * running))),
     )
+
+
+class HookLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """`[hooks]`: how long a hook may take, and how much of a command's output one gets to see."""
+
+    timeout_s: float = 30.0
+    capture_max_mb: int = 16
+
+    @property
+    def capture_bytes(self) -> int:
+        """The bound of what is captured of one command, both streams together."""
+        return self.capture_max_mb << 20
+
+
+def read_hook_limits(table: TableReader) -> HookLimits:
+    """Read `[hooks]` of config.toml."""
+    limits = HookLimits(
+        timeout_s=table.number("timeout_s", default=30, minimum=0.1, maximum=3600),
+        capture_max_mb=table.integer("capture_max_mb", default=16, minimum=1, maximum=1024),
+    )
+    table.finish()
+    return limits

@@ -5,15 +5,15 @@ which the module's file says nothing. One in the human's home, as modules of ear
 since they were migrated, is granted no API.
 """
 
+import difflib
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.setup.finding import named
-from airlock_daemon.setup.reading import list_entries, read_text
+from airlock_daemon.setup.finding import list_entries, named, read_text
 from airlock_modules import (
     Fault,
     Module,
@@ -23,6 +23,12 @@ from airlock_modules import (
     load_builtin,
     parse_module,
 )
+
+
+def say_nearest(name: str, known: Iterable[str] = ()) -> str:
+    """What is put before other advice about `name`: a built-in or `known` name like it, else ""."""
+    nearest = difflib.get_close_matches(name, {*builtin_names(), *known}, n=1)
+    return f'write "{nearest[0]}", or ' if nearest else ""
 
 
 class Modules(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,9 @@
-"""What registering an agent takes: its directory and profile, and lines in two files."""
+"""What it takes to register an agent, and to take one out of the registration."""
 
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import msgspec
 
@@ -11,10 +11,8 @@ from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.agents import PROFILE, Agent, load_agent, read_registration
 from airlock_daemon.setup.config import DEFAULT_LOG
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.modules import Modules, load_modules
-from airlock_daemon.setup.nearest import say_nearest
-from airlock_daemon.setup.new_files import CONFIG, REGISTRATION, GitLines, write_profile
-from airlock_daemon.setup.noted import Noted, note, read_boot_id
+from airlock_daemon.setup.modules import Modules, load_modules, say_nearest
+from airlock_daemon.setup.new_files import CONFIG, MADE, REGISTRATION, GitLines, write_profile
 from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.profile import Identity, find_repositories
 from airlock_daemon.setup.programs import search_path
@@ -22,15 +20,24 @@ from airlock_daemon.setup.remotes import reaches_remotes
 from airlock_daemon.setup.repository import (
     USUAL_REFS,
     Repository,
+    find_hosts,
     find_repository,
     list_remotes,
 )
 from airlock_daemon.setup.reserved import is_within, reserve
-from airlock_daemon.setup.seen_hosts import find_hosts
-from airlock_daemon.setup.toml_edit import append_table, extend_array, format_array
+from airlock_daemon.setup.state import Noted, note, read_boot_id
 from airlock_daemon.setup.trust import list_steps
 from airlock_daemon.setup.workspaces import Entry, Workspaces, identify, look_at_workspaces
-from airlock_daemon.setup.writing import Change, edit, make_directory, read_whole
+from airlock_daemon.setup.writing import (
+    Change,
+    append_table,
+    edit,
+    extend_array,
+    format_array,
+    make_directory,
+    read_whole,
+    remove_table,
+)
 from airlock_modules import (
     DEFAULT_REFS,
     Fault,
@@ -323,3 +330,74 @@ def _read_enabled(text: str, path: str) -> Sequence[object]:
         raise SetupError((Fault(path, "", problem, "mend that line"),)) from error
     enabled = commands.get("enable") if isinstance(commands, dict) else None
     return enabled if isinstance(enabled, list) else ()
+
+
+class Removal(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes: lines of the registration and, where nothing is `kept`, the agent's directory.
+
+    `kept` says what is in the directory that `agent add` has not made, so that all of it stays.
+    """
+
+    changes: tuple[Change, ...]
+    directory: str
+    kept: tuple[str, ...]
+
+    def describe(self) -> Iterator[str]:
+        """What goes and what stays, a line each."""
+        for change in self.changes:
+            yield from change.describe()
+        yield from (f"keep {each}" for each in self.kept)
+
+    def apply(self, undo: ExitStack) -> None:
+        """Make all of it; what takes it back is pushed to `undo`. Raises AirlockError."""
+        for change in self.changes:
+            change.apply(undo)
+        if not self.kept:
+            # What came into it meanwhile keeps it.
+            with suppress(OSError):
+                os.rmdir(self.directory)
+
+
+def plan_removal(name: str, registration: str) -> Removal:
+    """Work out what it takes to remove the agent `name`. Nothing is changed.
+
+    Raises AirlockError and SetupError where that cannot be done.
+    """
+    text = read_whole(registration)
+    faults: list[Fault] = []
+    registered = read_registration(registration, faults=faults)
+    if faults:
+        raise SetupError(tuple(faults))
+    if text is None or name not in registered:
+        raise AirlockError(
+            f"no agent {name} is registered in {registration}",
+            hint="see: airlock-daemon agent list",
+        )
+    after = edit(text, lambda before: remove_table(before, name))
+    if after is None:
+        raise AirlockError(
+            f"{registration} names {name} in a form that is not changed by a program",
+            hint="remove it there by hand",
+        )
+    directory = registered.pop(name)
+    kept = tuple(_find_kept(directory, registered))
+    changes = [Change(path=registration, before=text, after=after)]
+    if not kept:
+        profile = os.path.join(directory, PROFILE)
+        changes.append(Change(path=profile, before=read_whole(profile), after=None))
+    return Removal(changes=tuple(changes), directory=directory, kept=kept)
+
+
+def _find_kept(directory: str, others: dict[str, str]) -> Iterator[str]:
+    """Say what keeps an agent's directory: anything that was not made together with it."""
+    for name, other in others.items():
+        if os.path.realpath(other) == os.path.realpath(directory):
+            yield f"{directory}, which agent {name} uses too"
+    if os.path.islink(directory) or not os.path.isdir(directory):
+        yield f"{directory}, which is no directory of its own"
+        return
+    for entry in sorted(os.listdir(directory)):
+        path = os.path.join(directory, entry)
+        is_ours = entry == PROFILE and os.path.isfile(path) and not os.path.islink(path)
+        if not (is_ours and (read_whole(path) or "").startswith(MADE)):
+            yield path

@@ -9,7 +9,6 @@ import msgspec
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import absolute
-from airlock_daemon.setup.widening import Reached, read_reached, read_widening
 from airlock_modules import (
     Fault,
     GitGrant,
@@ -24,6 +23,9 @@ from airlock_modules import (
 
 if TYPE_CHECKING:
     from airlock_modules.files.api_profile import Granted
+from msgspec.structs import replace
+
+from airlock_modules import read_presets, widen_network
 
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
 # agent may have written. None of them can be granted.
@@ -52,6 +54,17 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     source: str
     identity: Identity | None = None
+
+
+REACHED = "allow"
+"""The key of `[network]` that is about no command, but about all that the agent's containers do."""
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """What containers may reach: destinations (HOST:PORT), and presets by their names."""
+
+    network: tuple[str, ...] = ()
+    presets: tuple[str, ...] = ()
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,3 +260,36 @@ def _is_plain(path: str) -> bool:
     """Whether `path` is absolute, not the root, and without empty, `.` or `..` parts."""
     parts = path.split("/")
     return path.startswith("/") and path != "/" and not {"", ".", ".."} & set(parts[1:])
+
+
+def read_reached(profile: TableReader, modules: Modules) -> Reached:
+    """Read `[network] allow`. Faults are recorded by `profile`."""
+    network = profile.table("network")
+    if network.has(REACHED) and modules.find(REACHED) is not None:
+        problem = f'may mean the command "{REACHED}" or what all containers of the agent reach'
+        network.fault(REACHED, problem, "rename the module of that command")
+    return Reached(*read_presets(network, REACHED))
+
+
+def read_widening(
+    profile: TableReader, modules: Modules, narrowed: Mapping[str, Module]
+) -> dict[str, Module]:
+    """Read `[network]`: the modules of the commands that it names, widened.
+
+    Otherwise they are those of `narrowed`, else of `modules`. Faults are recorded by `profile`.
+    """
+    widened: dict[str, Module] = {}
+    network = profile.table("network")
+    for command in network.names():
+        if command == REACHED:
+            continue
+        module = narrowed.get(command) or modules.find(command)
+        if module is None:
+            network.refuse(command, "names a command without a module", "correct or remove it")
+        elif module.sandbox is None or module.sandbox.box != "closed":
+            problem = "names a command without a closed box, whose network is not bounded"
+            network.refuse(command, problem, "remove it")
+        else:
+            sandbox = widen_network(module.sandbox, network, command)
+            widened[command] = replace(module, sandbox=sandbox)
+    return widened

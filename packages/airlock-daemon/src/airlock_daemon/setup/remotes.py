@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.ssh_command import (
+from airlock_daemon.setup.human_git import (
     UnfitCommandError,
     find_missing_file,
     read_ssh_command,
 )
-from airlock_daemon.setup.toml_edit import format_array
+from airlock_daemon.setup.writing import format_array
 from airlock_modules import DEFAULT_REFS, Fault, Login, Module, list_unseen, load_builtin
 from airlock_wire import quote
 

@@ -1,17 +1,24 @@
 """The daemon's state directory: what the daemon notes for itself, private to its user.
 
-It is no part of any workspace, and nothing in it is for a person to edit.
+It is no part of any workspace, and nothing in it is for a person to edit. One file notes which
+directory each workspace is. A path says where a directory is, and whoever can write above it can
+put another one there. So the device and the inode are noted when an agent is registered, and what
+is found later must be the same. Another directory is used only after a person has said so:
+`airlock-daemon agent trust`.
 """
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 
 import msgspec
 
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.writing import make_directory, read_whole, write_whole
+from airlock_modules import Fault
 
 _LOCK = ".lock"
 
@@ -68,3 +75,126 @@ class State(msgspec.Struct, frozen=True):
             yield
         finally:
             os.close(lock)
+
+
+FILE = "workspaces.json"
+"""The name of the file in the state directory."""
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+class Noted(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory, and the boot of the kernel in which its device has had that number."""
+
+    device: int
+    inode: int
+    boot: str
+
+    @property
+    def identity(self) -> Identity:
+        """The directory that was noted."""
+        return Identity(self.device, self.inode)
+
+
+Notes = Mapping[str, Mapping[str, Noted]]
+"""By the directory of an agent, and by the written path of a workspace."""
+
+NOTHING: Notes = MappingProxyType({})
+"""No notes."""
+
+
+def read_boot_id() -> str:
+    """What tells this boot of the kernel from others, "" where it does not say."""
+    try:
+        with open(_BOOT_ID, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def renew(noted: Noted | None, found: Identity, *, boot: str) -> Noted | None:
+    """What is to be noted of the directory that was `found`; None where another one is noted.
+
+    After a reboot the same file system may have another device number.
+    """
+    if noted is not None:
+        is_rebooted = noted.boot != boot or not boot
+        if found.inode != noted.inode or (found.device != noted.device and not is_rebooted):
+            return None
+    return note(found, boot=boot)
+
+
+def note(found: Identity, *, boot: str) -> Noted:
+    """What is to be noted of a directory that was found in this boot."""
+    return Noted(device=found.device, inode=found.inode, boot=boot)
+
+
+def describe(identity: Identity) -> str:
+    """A directory for people: as `stat -c '%i %Hd:%Ld'` tells inode and device."""
+    device = f"{os.major(identity.device)}:{os.minor(identity.device)}"
+    return f"inode {identity.inode} on device {device}"
+
+
+def read_notes(state: State, *, faults: list[Fault]) -> dict[str, dict[str, Noted]]:
+    """Everything that is noted; what is wrong with the file is added to `faults`."""
+    try:
+        return _read(state)
+    except AirlockError as error:
+        path = state.path(FILE)
+        problem = error.message.removeprefix(f"{path} ")
+        faults.append(Fault(path, "", problem, error.hint or "mend that"))
+        return {}
+
+
+def keep_notes(state: State, notes: Notes) -> Fault | None:
+    """Write down what is not noted yet. Returns a warning where that cannot be done."""
+    try:
+        written = _read(state)
+        if _merge(written, notes) == written:
+            return None
+        with state.changing():
+            _write(state, _merge(_read(state), notes))
+    except AirlockError as error:
+        problem = (
+            f"{error.message}: which directories the workspaces are is known until this daemon ends"
+        )
+        return Fault(state.directory, "", problem, error.hint or "mend that")
+    return None
+
+
+def replace_notes(state: State, directory: str, notes: Mapping[str, Noted]) -> None:
+    """Note these workspaces for the agent of a directory, and no others. Raises AirlockError."""
+    if not notes and directory not in _read(state):
+        return
+    with state.changing():
+        written = _read(state)
+        written.pop(directory, None)
+        _write(state, {**written, **({directory: notes} if notes else {})})
+
+
+def _merge(written: Notes, notes: Notes) -> dict[str, dict[str, Noted]]:
+    """What was written and `notes`, of which those count that are of the same directory."""
+    merged = {agent: dict(paths) for agent, paths in written.items()}
+    for agent, paths in notes.items():
+        for path, noted in paths.items():
+            before = merged.get(agent, {}).get(path)
+            if renew(before, noted.identity, boot=noted.boot) is not None:
+                merged.setdefault(agent, {})[path] = noted
+    return merged
+
+
+def _read(state: State) -> dict[str, dict[str, Noted]]:
+    text = state.read(FILE)
+    if text is None:
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, dict[str, Noted]])
+    except msgspec.MsgspecError as error:
+        raise AirlockError(
+            f"cannot be understood: {error}",
+            hint="move it away: all workspaces are then noted again as they are",
+        ) from error
+
+
+def _write(state: State, notes: Notes) -> None:
+    state.write(FILE, msgspec.json.format(msgspec.json.encode(notes)).decode() + "\n")

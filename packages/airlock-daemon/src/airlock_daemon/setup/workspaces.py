@@ -27,18 +27,18 @@ from airlock_daemon.platform.linux.mountinfo import (
 )
 from airlock_daemon.platform.linux.openat2 import open_without_links
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.noted import (
+from airlock_daemon.setup.profile import Identity, Mount
+from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.state import (
     Noted,
     Notes,
+    State,
     describe,
     note,
     read_boot_id,
     renew,
     replace_notes,
 )
-from airlock_daemon.setup.profile import Identity, Mount
-from airlock_daemon.setup.reserved import Reserved
-from airlock_daemon.setup.state import State
 from airlock_modules import Fault
 from airlock_wire import quote
 

@@ -12,9 +12,15 @@ from airlock_modules.apis.credentials import (
     present,
     uses_placeholder,
 )
-from airlock_modules.apis.errors import BadHead, ForeignCredential
 from airlock_modules.apis.graphql import LONGEST_BODY, GraphQlField, read_graphql
-from airlock_modules.apis.head import LONGEST_HEAD, Head, head_end, read_head
+from airlock_modules.apis.head import (
+    LONGEST_HEAD,
+    BadHead,
+    ForeignCredential,
+    Head,
+    head_end,
+    read_head,
+)
 from airlock_modules.apis.patterns import Verdict, matches_host, share_hosts
 
 __all__ = [

@@ -11,8 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from airlock_modules.apis.errors import BadHead
-from airlock_modules.apis.head import Head
+from airlock_modules.apis.head import BadHead, Head
 
 LONGEST_BODY = 1024 * 1024
 """Bytes of a GraphQL request that are read to be judged; a longer one is refused."""

@@ -11,8 +11,16 @@ import urllib.parse
 
 from msgspec import Struct
 
-from airlock_modules.apis.errors import BadHead
 from airlock_wire.text import quote
+
+
+class BadHead(Exception):
+    """A request has no single reading. `str(error)` says why, for the person who sent it."""
+
+
+class ForeignCredential(Exception):
+    """A request has a credential that is not the agent's placeholder, or one in a wrong place."""
+
 
 LONGEST_HEAD = 64 * 1024
 """Bytes of a head, with the empty line that ends it."""

@@ -17,8 +17,7 @@ from airlock_modules.files.api_tables import (
     read_source,
 )
 from airlock_modules.files.aws_tables import fill_client, grant_aws
-from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.names import is_name
+from airlock_modules.files.toml_reader import TableReader, is_name
 from airlock_wire.text import quote
 
 REPOSITORIES = "repositories"

@@ -12,12 +12,10 @@ from typing import Literal
 from msgspec import Struct
 
 from airlock_modules.apis import Api, Client, Credential, Source
-from airlock_modules.apis.credentials import find_form_problem
+from airlock_modules.apis.credentials import find_form_problem, find_header_problem
 from airlock_modules.apis.patterns import find_rule_problem, is_host_pattern
-from airlock_modules.apis.request_headers import find_header_problem
 from airlock_modules.files.aws_tables import read_aws_api
-from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.names import is_name
+from airlock_modules.files.toml_reader import TableReader, is_name
 from airlock_wire.text import quote
 
 Form = Literal["raw", "aws", "exec-credential", "kubeconfig"]

@@ -20,12 +20,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 from msgspec import Struct
 from msgspec.structs import replace
 
-from airlock_modules.files.builtin_files import builtin_text
-from airlock_modules.files.faults import Fault, ModuleError
+from airlock_modules.files.option_files import builtin_text
 from airlock_modules.files.rule_tables import narrow_rules, read_rules
 from airlock_modules.files.sandbox_table import Sandbox, read_sandbox
-from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.names import is_name
+from airlock_modules.files.toml_reader import Fault, ModuleError, TableReader, is_name
 from airlock_modules.rules.judgement import GrammarRules, PlainRules, judge
 from airlock_wire.text import quote
 

@@ -8,33 +8,85 @@ An `options.toml` has, beside `tool`, `version` and `source`:
 - `[commands.NAME]` or `[commands."NAME NESTED"]` with `flags`, `stops = "first-word"`, and `words`,
   which says what its words are: `"values"`, `"paths"`, or `"none"`, as a command with nested ones
   has it unless it says otherwise; `[commands.""]` is for no subcommand; `also` lists other names
-  of the same command; `forms` lists the forms (`airlock_modules.reading.forms`) that its words must
-  have, each its own, the last one for those behind it as well;
+  of the same command; `forms` lists the forms (`reading.grammar`) that its words must have,
+  each its own, the last one for those behind it as well;
 - `open`: subcommands, and flags behind a subcommand, are accepted though they are not listed;
 - `remote_command`, for which see `OptionTable`.
+
+The `[syntax]` of a module names the table of a built-in module, `options = "git"`, or describes a
+small one: `style`, `subcommands`, `abbreviations` and `interspersed`, as in the file of a table;
+`flags` in its notation, or only the names of those that take a value, `value_flags`, and a path,
+`path_flags`; and `path_words`, the subcommands whose words are paths.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 import functools
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from airlock_modules.errors import NotationError
-from airlock_modules.files.builtin_files import builtin_options
-from airlock_modules.files.faults import Fault, ModuleError
-from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.reading.flag_set import FlagSet
-from airlock_modules.reading.notation import (
+from airlock_modules.files.toml_reader import Fault, ModuleError, TableReader
+from airlock_modules.reading.option_table import (
     FORM_NAMES,
     STYLES,
+    FlagSet,
     FlagSpec,
     FormName,
+    Kind,
+    NotationError,
+    OptionTable,
     Origin,
+    Scope,
     Style,
+    normalise,
     parse_flag,
 )
-from airlock_modules.reading.option_table import OptionTable, Scope
 from airlock_wire.text import quote
+
+
+def builtin_names() -> tuple[str, ...]:
+    """Return the commands that have a built-in module, sorted."""
+    return tuple(
+        sorted(
+            entry.name for entry in _folder().iterdir() if entry.joinpath("module.toml").is_file()
+        )
+    )
+
+
+def builtin_text(name: str) -> str:
+    """Return the TOML of a built-in module, which is valid as an override. Raises `KeyError`."""
+    return _read(name, "module.toml")
+
+
+def builtin_options(name: str) -> str:
+    """Return the option table of a built-in module as TOML. Raises `KeyError` if it has none."""
+    return _read(name, "options.toml")
+
+
+def builtin_security(name: str) -> str:
+    """Return the SECURITY.md of a built-in module: threats, reasons, gaps. Raises `KeyError`."""
+    return _read(name, "SECURITY.md")
+
+
+def _folder() -> "Traversable":
+    # Loading it is a good part of the package's import time, and many processes never need it.
+    from importlib.resources import files  # noqa: PLC0415
+
+    return files("airlock_modules").joinpath("builtin")
+
+
+def _read(name: str, file: str) -> str:
+    # The name may come from a command line; only a listed one ever becomes part of a path.
+    if name not in builtin_names():
+        raise KeyError(name)
+    path = _folder().joinpath(name, file)
+    if not path.is_file():
+        raise KeyError(name)
+    return path.read_text(encoding="utf-8")
+
 
 MAX_DEPTH = 4
 """How many words may name a subcommand."""
@@ -216,3 +268,58 @@ def _check_key(commands: TableReader, key: str, *, depth: int) -> None:
     elif len(words) > depth:
         problem = f"has {len(words)} words, and subcommands says {depth}"
         commands.fault(key, problem, f"write subcommands = {len(words)}")
+
+
+def read_syntax(syntax: TableReader, *, tool: str) -> OptionTable:
+    """Return the option table; a faulty one is empty.
+
+    A table that is described with `flags` is complete, and another flag is unknown to it. Without,
+    other flags are known and take a value only where one is joined to them.
+    """
+    name = syntax.string("options")
+    if name is None:
+        return _read_small_table(syntax, tool=tool)
+    try:
+        return load_options(name)
+    except KeyError:
+        remedy = "write the name of a built-in module that has one, or describe the flags here"
+        syntax.fault("options", f"{quote(name)} has no option table", remedy)
+        empty = Scope(key=(), flags=FlagSet.of(()), style="gnu")
+        return OptionTable(tool=tool, depth=0, root=empty, commands={}, elsewhere=None)
+
+
+def _read_small_table(syntax: TableReader, *, tool: str) -> OptionTable:
+    style = read_style(syntax, default="gnu")
+    is_open = not syntax.has("flags")
+    specs = list(read_flags(syntax, "flags", style=style, origin="command"))
+    described = {name for spec in specs for name in spec.names}
+    paths = _read_names(syntax, "path_flags", style)
+    for name in dict.fromkeys((*paths, *_read_names(syntax, "value_flags", style))):
+        if name in described:
+            syntax.fault("flags", f"{quote(name)} is described twice", "describe it in flags only")
+        kind: Kind = "EITHER" if name in paths else "VALUE"
+        specs.append(FlagSpec(names=(name,), takes="value", kind=kind))
+    scope = Scope(
+        key=(),
+        flags=FlagSet.of(specs),
+        style=style,
+        abbreviations=syntax.boolean("abbreviations", default=False),
+        interspersed=syntax.boolean("interspersed", default=True),
+        is_open=is_open,
+    )
+    return OptionTable(
+        tool=tool,
+        depth=syntax.integer("subcommands", default=0, minimum=0, maximum=MAX_DEPTH),
+        root=scope,
+        commands={},
+        elsewhere=scope,
+        path_commands=frozenset(syntax.strings("path_words")),
+    )
+
+
+def _read_names(syntax: TableReader, key: str, style: Style) -> tuple[str, ...]:
+    names = syntax.strings(key)
+    for name in names:
+        if not name.startswith("-") or name in ("-", "--") or "=" in name:
+            syntax.fault(key, f"{quote(name)} is not the name of a flag", "write its name alone")
+    return tuple(normalise(name, style) for name in names)

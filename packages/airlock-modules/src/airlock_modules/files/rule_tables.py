@@ -18,21 +18,22 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from airlock_modules.errors import RuleError
-from airlock_modules.files.syntax import read_syntax
+from airlock_modules.files.option_files import read_syntax
 from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.reading.option_table import OptionTable, add_unsure_flags
-from airlock_modules.rules.exclusions import Exclusion, parse_exclusion
-from airlock_modules.rules.grammar_rules import Facts, named_flags, parse_grammar_rule
-from airlock_modules.rules.judgement import GrammarRules, PlainRules
-from airlock_modules.rules.permissions import (
+from airlock_modules.reading.option_table import OptionTable, RuleError, add_unsure_flags
+from airlock_modules.rules.grammar_rules import (
     AllowList,
+    Exclusion,
+    Facts,
     Permission,
+    named_flags,
     parse_command_pattern,
+    parse_exclusion,
+    parse_grammar_rule,
     parse_permission,
 )
-from airlock_modules.rules.plain_rules import parse_plain_rule
-from airlock_modules.rules.rule import Read, Rule, RuleList
+from airlock_modules.rules.judgement import GrammarRules, PlainRules
+from airlock_modules.rules.rule import Read, Rule, RuleList, parse_plain_rule
 from airlock_wire.text import quote
 
 _Made = TypeVar("_Made")

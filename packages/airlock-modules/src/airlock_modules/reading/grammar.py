@@ -3,15 +3,159 @@
 One pass from left to right, each argument looked at once. Where tools or their versions differ the
 reading keeps what each could see; where that would change how the following arguments are read, the
 argument counts as unknown, so that readings never multiply.
+
+A table may prescribe a form for a word or for the value of a flag. That is for tools that make
+something else of a name: docker's client joins ids into the path of a request, where `../swarm`
+leads elsewhere. Each form says what a text may be, and everything else is refused in any spelling.
 """
 
-from collections.abc import Sequence
+import posixpath
+import re
+from collections.abc import Iterable, Sequence
 
-from airlock_modules.reading.forms import find_malformed
-from airlock_modules.reading.notation import NUMBER, FlagSpec
-from airlock_modules.reading.option_table import OptionTable
-from airlock_modules.reading.parsed import Flag, Parsed, Piece
-from airlock_modules.reading.path_uses import find_paths
+from msgspec import Struct
+
+from airlock_modules.reading.option_table import NUMBER, FlagSpec, FormName, Kind, OptionTable
+from airlock_modules.reading.parsed import Flag, Malformed, Parsed, PathUse, Piece
+
+LONGEST = 4096
+"""The characters of the longest text that has a form (PATH_MAX)."""
+
+_ID = r"[A-Za-z0-9][A-Za-z0-9_.-]*+"
+# https://pkg.go.dev/github.com/distribution/reference: name, tag and digest.
+_LABEL = r"[A-Za-z0-9]++(?:-++[A-Za-z0-9]++)*+"
+_REGISTRY = rf"(?:{_LABEL}(?:\.{_LABEL})*+|\[[0-9a-fA-F:]++\])(?::[0-9]++)?"
+_PART = r"[a-z0-9]++(?:(?:\.|__?|-++)[a-z0-9]++)*+"
+_ALGORITHM = r"[A-Za-z][A-Za-z0-9]*+(?:[-_+.][A-Za-z][A-Za-z0-9]*+)*+"
+_IMAGE = (
+    rf"(?:{_REGISTRY}/)?{_PART}(?:/{_PART})*+"
+    rf"(?::[A-Za-z0-9_][A-Za-z0-9_.-]*+)?(?:@{_ALGORITHM}:[0-9a-fA-F]++)?"
+)
+_SETTING = r"(?:alias|ip6?|link-local-ip|mac-address)=[A-Za-z0-9_.:-]+"
+_NETWORK = rf"{_ID}|(?:(?:name={_ID}|{_SETTING})(?:,|\Z))+(?<!,)"
+# A path of the client's, or of a container: docker takes for the first what begins with / or a dot
+# and what has no colon.
+_COPY = rf"[/.].*+|[^:]*+|{_ID}:.*+"
+
+
+class Form(Struct, frozen=True):
+    """What a text may be, and how a message calls it."""
+
+    expression: re.Pattern[str]
+    description: str
+
+    def covers(self, text: str) -> bool:
+        """Whether `text` has this form."""
+        return len(text) <= LONGEST and self.expression.fullmatch(text) is not None
+
+
+def _form(expression: str, description: str) -> Form:
+    return Form(re.compile(expression, re.DOTALL), description)
+
+
+FORMS: dict[FormName, Form] = {
+    "ID": _form(_ID, "a name or an id, of letters, digits and _ . -"),
+    "IMAGE": _form(_IMAGE, "the name or id of an image"),
+    "OBJECT": _form(rf"{_ID}|{_IMAGE}", "a name, an id or the name of an image"),
+    "NETWORK": _form(_NETWORK, "a network, or name=NETWORK with aliases and addresses"),
+    "COPY": _form(_COPY, "a path, or CONTAINER:PATH"),
+    "SCALE": _form(rf"{_ID}=[0-9]+", "SERVICE=NUMBER"),
+    "VALUE": _form(".*+", "a text"),
+}
+
+
+def find_malformed(
+    forms: Sequence[FormName], *, words: Sequence[Piece], flags: Sequence[Flag]
+) -> tuple[Malformed, ...]:
+    """Return the words and values that do not have the form that they must have.
+
+    `forms` are those of the words, one each; the last is for all words behind it as well. A flag
+    that may be several has the forms of each of them.
+    """
+    found = []
+    for number, word in enumerate(words if forms else ()):
+        form = forms[min(number, len(forms) - 1)]
+        if not FORMS[form].covers(word.text):
+            found.append(Malformed(word, FORMS[form].description))
+    for flag in flags:
+        for name in dict.fromkeys(spec.form for spec in flag.specs if spec.form is not None):
+            found += [
+                Malformed(value, FORMS[name].description, flag.name)
+                for value in flag.values
+                if not FORMS[name].covers(value.text)
+            ]
+    return tuple(found)
+
+
+LONGEST_PATH = 4096
+"""PATH_MAX of limits.h: no system call takes a longer path."""
+
+
+def find_paths(
+    table: OptionTable,
+    *,
+    flags: Sequence[Flag],
+    words: Sequence[Piece],
+    command: tuple[str, ...],
+    path_words: bool,
+) -> tuple[PathUse, ...]:
+    """Return the paths among the values of flags and among words, in no order that matters.
+
+    The tool enters the directories of its `CHDIR` flags one after the other, and every other path
+    starts in the last of them. A flag of which it is not said whether it enters or opens counts as
+    both. Directories that are longer together than `LONGEST_PATH` are not joined any further, so
+    that what is returned can be refused for its length.
+    """
+    with_paths = [flag for flag in flags if flag.takes_path]
+    found, base = _enter(flag for flag in with_paths if _has_kind(flag, "CHDIR", "EITHER"))
+    for flag in with_paths:
+        if _has_kind(flag, "EITHER"):
+            found += [_use(value, by=flag.name) for value in flag.values]
+        if _has_kind(flag, "PATH"):
+            found += [_use(value, by=flag.name, base=base) for value in flag.values]
+    if words and (path_words or _has_path_words(table, command)):
+        found += [PathUse(word.text, word.argument, 0, "", base) for word in words]
+    return tuple(found)
+
+
+def _use(piece: Piece, *, by: str, base: str = "") -> PathUse:
+    """Return the path that the value of a flag is."""
+    return PathUse(piece.text, piece.argument, piece.offset, by, base)
+
+
+def _has_kind(flag: Flag, *kinds: Kind) -> bool:
+    return any(spec.kind in kinds for spec in flag.specs)
+
+
+def _enter(flags: Iterable[Flag]) -> tuple[list[PathUse], str]:
+    """Follow the flags that enter directories; return the paths to check, and where they end."""
+    found: list[PathUse] = []
+    base = ""
+    joined: PathUse | None = None
+    for flag in flags:
+        if len(flag.values) > 1:  # only one of them is meant
+            found += [_use(value, by=flag.name) for value in flag.values]
+        for value in flag.values:
+            if value.text.startswith("/"):
+                if joined is not None:
+                    found.append(joined)
+                base, joined = value.text, None
+                found.append(_use(value, by=flag.name))
+                continue
+            offset = None if base else value.offset
+            if len(base) <= LONGEST_PATH:
+                base = posixpath.join(base, value.text)
+            joined = PathUse(base, value.argument, offset, flag.name)
+    if joined is not None:
+        found.append(joined)
+    return found, base
+
+
+def _has_path_words(table: OptionTable, command: tuple[str, ...]) -> bool:
+    return bool(table.path_commands) and any(
+        " ".join(command[:length]) in table.path_commands for length in range(len(command) + 1)
+    )
+
 
 MOST_LETTERS = 1024
 """How many flags may stand behind another one's dash, in all arguments together."""

@@ -1,10 +1,24 @@
-"""The reading of an argument vector by an option table: a value to be compared and printed."""
+"""How the arguments of a request were read: by an option table, or by their form alone.
+
+Without a table it is not known which flags of a tool take a value, so this reading goes by form:
+
+- `--name=v` is the flag `--name` with the value `v`, cut at the first `=`; `--name` has no value.
+- `-xREST` is the flag `-x` with the value `REST`; `-x` has no value.
+- `-`, the empty string and everything else is positional.
+- From the first `--` on, that word included, everything is positional and nothing is a flag.
+- A word that directly follows a flag without a value may be its value, and is not positional.
+
+What it misses (clusters such as `-vo X`, abbreviations, words after flags that take no value) can
+be seen only with an option table of the tool.
+"""
 
 import posixpath
+from collections.abc import Sequence
+from typing import Literal
 
 from msgspec import Struct
 
-from airlock_modules.reading.notation import FlagSpec
+from airlock_modules.reading.option_table import FlagSpec
 
 
 class Piece(Struct, frozen=True):
@@ -110,3 +124,71 @@ class Parsed(Struct, frozen=True, kw_only=True):
     excess: Piece | None = None
     paths: tuple[PathUse, ...] = ()
     malformed: tuple[Malformed, ...] = ()
+
+
+Role = Literal["flag", "positional", "maybe-value"]
+
+
+class PlainArgument(Struct, frozen=True):
+    """One argument: its `raw` text, the `flag` and `value` that it may be, and its `role`.
+
+    A flag without a value has the value None; one with an empty value has "".
+    """
+
+    raw: str
+    role: Role
+    flag: str | None = None
+    value: str | None = None
+
+
+class PlainReading(Struct, frozen=True):
+    """All arguments of a request, and what a rule looks up among them.
+
+    `raw` has the text of every argument, `positionals` that of those which are positional, `flags`
+    for each flag the numbers, from 0, of the arguments that are this flag.
+    """
+
+    arguments: tuple[PlainArgument, ...]
+    raw: frozenset[str]
+    positionals: frozenset[str]
+    flags: dict[str, list[int]]
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The texts and flags by which rules are found that may match."""
+        return self.raw.union(self.flags)
+
+
+def read_plain(args: Sequence[str]) -> PlainReading:
+    """Read the arguments of a command, its own name not among them. Any strings will do."""
+    arguments = tuple(_read(args))
+    flags: dict[str, list[int]] = {}
+    for number, argument in enumerate(arguments):
+        if argument.flag is not None:
+            flags.setdefault(argument.flag, []).append(number)
+    positionals = frozenset(each.raw for each in arguments if each.role == "positional")
+    return PlainReading(arguments, frozenset(args), positionals, flags)
+
+
+def _read(args: Sequence[str]) -> list[PlainArgument]:
+    arguments: list[PlainArgument] = []
+    flags_ended = False
+    after_open_flag = False
+    for raw in args:
+        flags_ended = flags_ended or raw == "--"
+        if flags_ended:
+            argument = PlainArgument(raw, "positional")
+        elif raw.startswith("-") and raw != "-":
+            argument = _read_flag(raw)
+        else:
+            argument = PlainArgument(raw, "maybe-value" if after_open_flag else "positional")
+        after_open_flag = argument.flag is not None and argument.value is None
+        arguments.append(argument)
+    return arguments
+
+
+def _read_flag(raw: str) -> PlainArgument:
+    if raw.startswith("--"):
+        flag, equals, value = raw.partition("=")
+        return PlainArgument(raw, "flag", flag, value if equals else None)
+    return PlainArgument(raw, "flag", raw[:2], raw[2:] or None)

@@ -1,14 +1,31 @@
-"""Where a transport leads: scheme, user, host, port and path, in one form for each place."""
+"""Where a transport or a session of ssh leads: one form for each place, however it was written.
+
+git names a remote by a URL (git-clone(1), GIT URLS), which a transport gets as words of its own.
+"""
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal
 
 from msgspec import Struct
 
-from airlock_modules.remotes.errors import RemoteError
 from airlock_wire.text import quote
+
+
+class RemoteError(ValueError):
+    """Words or bytes of a client that are no transport's, or that are not passed on.
+
+    The text names what is wrong in one line, quoted, and `rule` is the word for it in records.
+    """
+
+    def __init__(self, problem: str, *, rule: str) -> None:
+        """Say what is wrong, and by which rule."""
+        super().__init__(problem)
+        self.rule = rule
+        self.problem = problem
+
 
 Scheme = Literal["ssh", "https", "http"]
 
@@ -104,3 +121,110 @@ def read_path(text: str) -> str:
     if parts[0].startswith(("~", "-")):
         raise RemoteError(f"the path {shown} begins with ~ or -", rule="path")
     return text.removesuffix("/")
+
+
+_URI = re.compile(r"ssh://(?P<login>[^/:\[\]]+|[^/\[\]]*\[[^/\]]*\])(?::(?P<port>[^/]+))?/?")
+
+
+class Login(Struct, frozen=True, kw_only=True):
+    """One account of one host. A `user` or `port` of None is what ssh's configuration says.
+
+    `host` has lower case letters only, and brackets around an IPv6 address.
+    """
+
+    user: str | None
+    host: str
+    port: int | None
+
+    def __str__(self) -> str:
+        """As a person writes it in a grant: `deploy@build.example.com:2222`."""
+        user = "" if self.user is None else f"{self.user}@"
+        port = "" if self.port is None else f":{self.port}"
+        return f"{user}{self.host}{port}"
+
+
+def read_login(text: str) -> Login:
+    """Read the destination of ssh: `[user@]host` or `ssh://[user@]host[:port]`.
+
+    Raises RemoteError for what ssh would expand, or another program could read as more than names.
+    """
+    port = None
+    if text.startswith("ssh://"):
+        found = _URI.fullmatch(text)
+        if found is None:
+            raise RemoteError(f"{quote(text, limit=80)} cannot name a host", rule="host")
+        text = found["login"]
+        port = None if found["port"] is None else read_port(found["port"], "ssh")
+    user, at, host = text.rpartition("@")
+    return Login(user=read_user(user) if at else None, host=read_host(host), port=port)
+
+
+# scheme://[user@]host[:port]/path, and [user@]host:path.
+_URL = re.compile(r"(?P<scheme>ssh|git\+ssh|ssh\+git|https|http)://(?P<rest>.+)", re.DOTALL)
+_AUTHORITY = re.compile(r"(?P<login>(?:[^@/]*@)?(?:\[[^\]]*\]|[^:/]*))(?::(?P<port>[^/]*))?")
+_SHORT = re.compile(r"(?P<login>(?:[^@/:]*@)?(?:\[[^\]]*\]|[^:/\[\]]+)):(?P<path>.+)", re.DOTALL)
+
+
+def name_transport(url: str, service: str) -> tuple[str, ...]:
+    """The words of git-remote for `url` and `service`; none for what is no such URL."""
+    found = _URL.fullmatch(url)
+    if found is not None and found["scheme"] in ("https", "http"):
+        return (found["scheme"], "origin", url)
+    if found is None:
+        short = _SHORT.fullmatch(url)
+        if short is None:
+            return ()
+        return _ssh_words(short["login"], None, short["path"], service)
+    authority, _, path = found["rest"].partition("/")
+    login = _AUTHORITY.fullmatch(authority)
+    if login is None:
+        return ()
+    path = path if path.startswith("~") else f"/{path}"
+    return _ssh_words(login["login"], login["port"], path, service)
+
+
+def _ssh_words(login: str, port: str | None, path: str, service: str) -> tuple[str, ...]:
+    where = () if port is None else ("-p", port)
+    return ("ssh", *where, login.replace("[", "").replace("]", ""), f"{service} '{path}'")
+
+
+_HELPER_URL = re.compile(
+    r"(?P<scheme>https|http)://(?:(?P<user>[^@/]*)@)?"
+    r"(?P<host>\[[^\]/@]*\]|[^:/@\[\]]*)(?::(?P<port>[^/@]*))?(?P<path>/.*)",
+    re.DOTALL,
+)
+_NOT_IN_URLS = {"%": "a percent sign", "?": "a question mark", "#": "a number sign"}
+_NAME_AND_URL = 2
+
+
+def read_url_words(scheme: str, words: Sequence[str]) -> Destination:
+    """Read what git gives `git-remote-https` or `git-remote-http`: `scheme` is https or http.
+
+    Raises RemoteError.
+
+    The name of the remote says nothing that counts. That of a user in the URL is looked at and left
+    out: which of the human's accounts is used is not the client's to choose.
+    """
+    if len(words) != _NAME_AND_URL:
+        raise RemoteError("git gives the helper of a URL a name and the URL", rule="words")
+    found = _HELPER_URL.fullmatch(words[1])
+    if found is None or found["scheme"] != scheme:
+        raise RemoteError(f"what git gives {scheme} is not such a URL with a path", rule="url")
+    if ":" in (found["user"] or ""):
+        raise RemoteError(
+            "a URL may hold no password; git remote set-url NAME URL takes it out", rule="password"
+        )
+    if found["user"] is not None:
+        read_user(found["user"])
+    for character, name in _NOT_IN_URLS.items():
+        if character in found["path"]:
+            shown = quote(found["path"].partition("?")[0], limit=80)
+            raise RemoteError(f"the path {shown} holds {name}, which is not passed on", rule="path")
+    kind: Scheme = "https" if scheme == "https" else "http"
+    return Destination(
+        scheme=kind,
+        user=None,
+        host=read_host(found["host"]),
+        port=None if found["port"] is None else read_port(found["port"], kind),
+        path=read_path(found["path"]),
+    )

@@ -14,15 +14,15 @@ from msgspec import Struct
 
 from airlock_modules.remotes.destination import (
     Destination,
+    RemoteError,
     Scheme,
+    name_transport,
     read_host,
     read_path,
     read_port,
+    read_url_words,
 )
-from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.git_url import name_transport
 from airlock_modules.remotes.ssh_words import RemoteRequest, Service, read_ssh_words
-from airlock_modules.remotes.url_words import read_url_words
 from airlock_wire.text import quote
 
 Operation = Literal["download", "upload"]

@@ -12,12 +12,12 @@ from msgspec import Struct
 
 from airlock_modules.remotes.destination import (
     Destination,
+    RemoteError,
     read_host,
     read_path,
     read_port,
     read_user,
 )
-from airlock_modules.remotes.errors import RemoteError
 from airlock_modules.remotes.session_words import Session, read_session_words
 from airlock_wire.text import quote
 

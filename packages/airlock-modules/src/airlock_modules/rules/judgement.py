@@ -1,20 +1,16 @@
-"""What the rules of a module say about the arguments of a request."""
+"""What the rules of a module say of a request, and which of them git-remote cannot see."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from airlock_modules.reading.grammar import MOST_LETTERS, parse
-from airlock_modules.reading.notation import FlagSpec
-from airlock_modules.reading.option_table import OptionTable
-from airlock_modules.reading.parsed import Flag, Malformed, Parsed, Piece
-from airlock_modules.reading.plain import PlainReading, read_plain
-from airlock_modules.rules.exclusions import Exclusion
-from airlock_modules.rules.grammar_rules import Facts
-from airlock_modules.rules.permissions import AllowList
-from airlock_modules.rules.rule import Read, Rule, RuleList
+from airlock_modules.reading.option_table import FlagSpec, OptionTable
+from airlock_modules.reading.parsed import Flag, Malformed, Parsed, Piece, PlainReading, read_plain
+from airlock_modules.rules.grammar_rules import AllowList, Exclusion, Facts, WordPart
+from airlock_modules.rules.rule import Part, Read, Rule, RuleList, TextPart
 from airlock_wire.text import quote
 
 UNKNOWN_COMMAND = "command"
@@ -251,3 +247,37 @@ def _show_arguments(reading: PlainReading) -> str:
         return "without arguments"
     more = " ..." if len(reading.arguments) > 3 else ""
     return "with " + " ".join(quote(each.raw) for each in reading.arguments[:3]) + more
+
+
+_URL, _REF = "ssh://host/path", "refs/heads/main"
+_ASKED = (("fetch", _URL), ("push", _URL, _REF), ("push", "--delete", _URL, _REF))
+
+
+def list_unseen(rules: PlainRules | GrammarRules) -> tuple[str, ...]:
+    """Return those of the rules that refuse which match nothing that a remote can be asked for.
+
+    They are the module's and the profile's; a list of what alone is allowed is left out.
+    """
+    if isinstance(rules, PlainRules):
+        readings = [read_plain(args) for args in _ASKED]
+        own = rules.rules.rules if rules.mode == "deny" else ()
+        return tuple(_list((*own, *rules.narrowing.rules), readings))
+    facts = [Facts.of(parse(rules.table, args)) for args in _ASKED]
+    refusing = rules.rules.rules if rules.mode == "deny" else rules.exceptions.rules
+    return tuple(_list((*refusing, *rules.narrowing.rules), facts))
+
+
+def _list(rules: Iterable[Rule[Read]], asked: Iterable[Read]) -> Iterable[str]:
+    readings = tuple(asked)
+    for rule in rules:
+        if not any(all(_may_match(part, each) for part in rule.parts) for each in readings):
+            yield rule.text
+
+
+def _may_match(part: Part[Read], asked: Read) -> bool:
+    """Whether a part matches a request like this one, for some place and ref."""
+    if isinstance(part, WordPart):
+        return True
+    if isinstance(part, TextPart) and ("://" in part.text or part.text.startswith("refs/")):
+        return True
+    return part.find(asked, certain=False) is not None

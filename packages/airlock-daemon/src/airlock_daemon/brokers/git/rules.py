@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from airlock_daemon.brokers.ssh.words import split_profile_words
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.ssh_command import find_user
+from airlock_daemon.setup.human_git import find_user
 from airlock_modules import (
     Grant,
     Place,

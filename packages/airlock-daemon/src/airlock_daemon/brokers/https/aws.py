@@ -24,17 +24,17 @@ from airlock_daemon.brokers.https.spool import Held, Spool
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_modules.apis import Api, BadHead, ForeignCredential, Head
 from airlock_modules.apis.aws import Call, Keys
-from airlock_modules.apis.aws.calls import read_call
 from airlock_modules.apis.aws.operations import LONGEST_FORM, load_table, read_form
 from airlock_modules.apis.aws.signature import (
     Signature,
     find_payload,
+    read_call,
     read_signature,
     sign,
     unwrap,
     verify,
 )
-from airlock_modules.apis.request_headers import select_headers
+from airlock_modules.apis.credentials import select_headers
 
 _ANSWER = re.compile(
     rb"<(?P<name>AccessKeyId|SecretAccessKey|SessionToken)>(?P<value>[^<>]*)</(?P=name)>"

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.setup.paths import expand_home
-from airlock_daemon.setup.ssh_command import (
+from airlock_daemon.setup.human_git import (
     UnfitCommandError,
     find_missing_file,
     read_ssh_command,
 )
+from airlock_daemon.setup.paths import expand_home
 
 # The first value of an option counts, so these win over the human's own configuration and over the
 # words of a profile.

@@ -19,8 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from airlock_modules.apis.aws.grant import Operation
-from airlock_modules.apis.errors import BadHead
-from airlock_modules.apis.head import Head
+from airlock_modules.apis.head import BadHead, Head
 from airlock_wire.text import quote
 
 LONGEST_FORM = 1024 * 1024

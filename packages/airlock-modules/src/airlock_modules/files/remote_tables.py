@@ -1,23 +1,28 @@
-"""`[git]` of a profile: where an agent may fetch and push, and which refs it may move."""
+"""`[git]` and `[ssh]` of a profile: where an agent may fetch, push and log in, and which refs."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.remotes.errors import RemoteError
+from airlock_modules.remotes.destination import RemoteError
 from airlock_modules.remotes.grants import (
     GitGrant,
+    HostLine,
     Place,
     RefPattern,
+    SshGrant,
+    compile_option,
+    compile_protection,
     default_refs,
+    is_pattern,
+    read_host_line,
     read_place,
 )
-from airlock_modules.remotes.patterns import compile_option, compile_protection, is_pattern
 from airlock_wire.text import quote
 
 _PINNING = ("push", "fetch")
 _KEYS = (*_PINNING, "refs", "protect", "delete", "push_options")
-_REMEDY = "write it like git@github.com/acme/* or https://example.com:8443/team/**"
+_PLACE_REMEDY = "write it like git@github.com/acme/* or https://example.com:8443/team/**"
 
 T = TypeVar("T")
 
@@ -48,7 +53,7 @@ def _read_places(table: TableReader, key: str) -> tuple[Place, ...]:
         try:
             return read_place(line)
         except RemoteError as error:
-            table.fault(key, error.problem, _REMEDY)
+            table.fault(key, error.problem, _PLACE_REMEDY)
             return None
 
     return _read_each(table, key, read)
@@ -78,3 +83,21 @@ def _read_patterns(
 def _read_each(table: TableReader, key: str, read: Callable[[str], T | None]) -> tuple[T, ...]:
     found = (read(text) for text in table.strings(key))
     return tuple(each for each in found if each is not None)
+
+
+_HOST_REMEDY = "write it like build.example.com, deploy@*.example.com or 127.0.0.1:2222"
+
+
+def read_ssh_grant(table: TableReader) -> SshGrant:
+    """Read `[ssh]`; faults are recorded by `table`."""
+    lines = (_read_line(table, text) for text in table.strings("hosts"))
+    hosts = tuple(line for line in lines if line is not None)
+    return SshGrant(hosts=hosts, is_pinned=table.has("hosts"))
+
+
+def _read_line(table: TableReader, text: str) -> HostLine | None:
+    try:
+        return read_host_line(text)
+    except RemoteError as error:
+        table.fault("hosts", error.problem, _HOST_REMEDY)
+        return None

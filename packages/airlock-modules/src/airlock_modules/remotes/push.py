@@ -1,17 +1,19 @@
-"""The list of refs with which a push begins, as git-receive-pack reads it (gitprotocol-pack(5)).
+"""What a push asks for, whether it may, and the answer to one that was not sent.
 
-A client sends it, then options if it agreed on them, then the pack. What a push does stands here
-and nowhere else: however it was spelled in a command or configured, these refs get these values.
+A client sends a list of refs, as git-receive-pack reads it (gitprotocol-pack(5)), then options if
+it agreed on them, then the pack. What a push does stands in the list and nowhere else: however it
+was spelled in a command or configured, these refs get these values.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from airlock_modules.remotes.errors import RemoteError
-from airlock_modules.remotes.pkt_line import PacketReader
+from airlock_modules.remotes.destination import RemoteError
+from airlock_modules.remotes.git_protocol import FLUSH, PacketReader, frame
+from airlock_modules.remotes.grants import GitGrant, fold
 from airlock_wire.text import quote
 
 # Bytes: a mirror of some ten thousand refs.
@@ -163,3 +165,89 @@ def _decode(data: bytes, what: str) -> str:
     except UnicodeDecodeError:
         shown = quote(data.decode("utf-8", "surrogateescape"), limit=80)
         raise RemoteError(f"{what} is not UTF-8: {shown}", rule="push-list") from None
+
+
+# git-check-ref-format(1), and parts that end with a dot, which Windows leaves out: what a server
+# may take for another ref than it is.
+_MISSHAPEN = re.compile(r"\.\.|//|/\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|\.lock(?:/|$)|\./|[/.]$")
+# More than any server takes.
+_LONGEST_REF = 512
+# So many patterns are named in a refusal.
+_MOST_NAMED = 3
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """Why a push is not sent. `ref` is None where it is not one ref's fault; `rule` is for records.
+
+    The text of `problem` is one line, for the person who pushed.
+    """
+
+    ref: str | None
+    rule: str
+    problem: str
+
+
+def judge_push(grant: GitGrant, push: PushList) -> tuple[Refusal, ...]:
+    """Say what is refused; nothing of a push is sent unless nothing is."""
+    refusals = []
+    for option in push.options:
+        if not any(pattern.fullmatch(option) for pattern in grant.push_options):
+            problem = f"the push option {quote(option, limit=60)} is not granted"
+            refusals.append(Refusal(ref=None, rule="push_options", problem=problem))
+            break
+    refusals += filter(None, (_judge_update(grant, update) for update in push.updates))
+    return tuple(refusals)
+
+
+def _judge_update(grant: GitGrant, update: Update) -> Refusal | None:
+    ref = update.ref
+    if len(ref) > _LONGEST_REF or not ref.isprintable() or _MISSHAPEN.search(ref):
+        return Refusal(ref=ref, rule="refs", problem="this is no name of a ref")
+    if any(pattern.fullmatch(each) for each in fold(ref) for pattern in grant.protect):
+        problem = f"[git] protect forbids it; allowed: {_name_allowed(grant)}"
+        return Refusal(ref=ref, rule="protect", problem=problem)
+    if not any(pattern.expression.fullmatch(ref) for pattern in grant.refs):
+        problem = f"[git] refs does not allow it; allowed: {_name_allowed(grant)}"
+        return Refusal(ref=ref, rule="refs", problem=problem)
+    if update.is_deletion and not grant.delete:
+        return Refusal(ref=ref, rule="delete", problem="deleting is not granted by [git] delete")
+    return None
+
+
+def _name_allowed(grant: GitGrant) -> str:
+    """The patterns of `refs`, as a refusal names them."""
+    named = [pattern.text for pattern in grant.refs[:_MOST_NAMED]]
+    shown = [text if text.isprintable() else quote(text) for text in named]
+    more = ["..."] if len(grant.refs) > _MOST_NAMED else []
+    return ", ".join((*shown, *more)) or "no ref"
+
+
+# Bytes of a report in one packet of a band.
+_BAND = 65_500
+_REPORTS = ("report-status", "report-status-v2")
+# Bytes of one line, of which most is the name of a ref.
+_LONGEST_LINE = 4000
+_DATA = b"\1"
+
+
+def compose_report(push: PushList, refusals: Sequence[Refusal]) -> bytes:
+    """What a server would say had it refused: plain git prints it as the server's own words.
+
+    Empty where the client has not agreed on a report, and cannot be told this way.
+    """
+    if not set(_REPORTS) & set(push.capabilities):
+        return b""
+    # Twenty thousand refs may be refused: to look for each among all would hold up everybody.
+    reasons = {refusal.ref: refusal.problem for refusal in reversed(refusals)}
+    others = reasons.get(None, "not sent, since another ref of this push is refused")
+    report = frame(b"unpack ok\n") + b"".join(
+        frame(
+            f"ng {update.ref} airlock: {reasons.get(update.ref, others)}\n".encode()[:_LONGEST_LINE]
+        )
+        for update in push.updates
+    )
+    report += FLUSH
+    if "side-band-64k" not in push.capabilities:
+        return report
+    pieces = [report[at : at + _BAND] for at in range(0, len(report), _BAND)]
+    return b"".join(frame(_DATA + piece) for piece in pieces) + FLUSH
