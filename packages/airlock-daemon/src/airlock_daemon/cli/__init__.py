@@ -31,7 +31,7 @@ def main() -> None:
         if options is not None:
             from airlock_daemon.cli.application import Application  # noqa: PLC0415
 
-            Application(**options).serve()
+            Application().choose(**options).serve()
             return
         from airlock_daemon.cli.app import run  # noqa: PLC0415
 

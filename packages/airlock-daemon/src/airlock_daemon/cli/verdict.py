@@ -41,6 +41,7 @@ from airlock_modules import (
     name_transport,
 )
 from airlock_modules.operation import Operation
+from airlock_modules.remotes.ssh_words import Service
 from airlock_wire import encode_text, quote
 
 _VERBS = ("push", "fetch", "pull", "clone", "ls-remote")
@@ -291,7 +292,7 @@ def _judge_words(generation: Generation, words: Sequence[str], *, is_push: bool 
 
 
 def _read(generation: Generation, words: Sequence[str], *, is_push: bool) -> RemoteRequest:
-    service = "git-receive-pack" if is_push else "git-upload-pack"
+    service: Service = "git-receive-pack" if is_push else "git-upload-pack"
     return read_remote(words, generation, service=service)
 
 
