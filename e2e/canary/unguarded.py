@@ -35,8 +35,7 @@ from airlock_daemon.brokers.ssh.known_hosts import Known, SshSettings
 from airlock_daemon.brokers.ssh.session import Admitted
 from airlock_daemon.cli import main
 from airlock_daemon.errors import Denied
-from airlock_daemon.request import errand, session_errand
-from airlock_daemon.request.errand import Asked
+from airlock_daemon.request import broker
 from airlock_modules import Query, RemoteRequest, read_host_line
 from airlock_modules.remotes import destination, ssh_words
 from airlock_modules.remotes.destination import RemoteError
@@ -55,9 +54,11 @@ def _put(where: object, name: str, value: object) -> Any:
 def words() -> None:
     """What the client says stands behind the daemon's own words."""
 
-    async def admit(args: tuple[str, ...], generation: Any, means: Any) -> SshErrand | UrlErrand:
+    async def admit(
+        args: tuple[str, ...], generation: Any, requester: Any
+    ) -> SshErrand | UrlErrand:
         if args[0] != "ssh":
-            return await url_admission.admit_url(args[0], args[1:], generation, means)
+            return await url_admission.admit_url(args[0], args[1:], generation, requester)
         ssh = ssh_command.profile_words(generation.agent.profile.env, home="/")
         return SshErrand(
             asked=ssh_words.read_ssh_words(("forge", "git-upload-pack 'x'")),
@@ -66,7 +67,7 @@ def words() -> None:
             is_pinned=True,
         )
 
-    _put(errand, "admit", admit)
+    _put(broker, "admit_errand", admit)
 
     async def read_service(self: Any, streams: Any) -> RemoteRequest:
         word = (await streams.read()).decode().partition(" ")[2].strip()
@@ -86,7 +87,7 @@ def sessions() -> None:
             argv=(module.bin, *module.prepend, *ssh_command.FORCED, "-oLogLevel=INFO", *args),
         )
 
-    _put(session_errand, "admit", admit)
+    _put(broker, "admit_session", admit)
 
 
 def logins() -> None:
@@ -169,11 +170,10 @@ def options() -> None:
 def environment() -> None:
     """The client's variables are those of ssh."""
 
-    def begin_with(self: Any, request: Any, *rest: Any, **more: Any) -> None:
-        begin(self, request, *rest, **more)
-        self.means.variables.update(request.env)
+    def build_with(request: Any, *rest: Any) -> dict[str, str]:
+        return {**build(request, *rest), **request.env}
 
-    begin = _put(Asked, "__init__", begin_with)
+    build = _put(broker, "build_variables", build_with)
 
 
 def streams() -> None:
@@ -201,10 +201,10 @@ def texts() -> None:
 def accounts() -> None:
     """What git answers first is used, whoever it is for."""
 
-    async def find(destination: Any, git: str, means: Any) -> str:
+    async def find(destination: Any, git: str, requester: Any) -> str:
         said = f"protocol={destination.scheme}\nhost={credential.host_of(destination)}\n"
         said += f"path={destination.path.lstrip('/')}\n\n"
-        _, printed = await means.ask(git, ("git", "credential", "fill"), said=said.encode())
+        _, printed = await requester.ask(git, ("git", "credential", "fill"), said=said.encode())
         fields = dict(line.partition(b"=")[::2] for line in printed.split(b"\n"))
         pair = fields[b"username"] + b":" + fields[b"password"]
         return "Basic " + base64.b64encode(pair).decode()
@@ -237,7 +237,7 @@ def redirects() -> None:
             path = to.path.removesuffix("/info/refs").removesuffix("/git-upload-pack")
             there = msgspec.structs.replace(old, host=to.hostname, port=to.port, path=path)
             self._errand = msgspec.structs.replace(self._errand, destination=there, origin=origin)
-            connect = partial(connecting.connect, origin, self._means.lookups)
+            connect = partial(connecting.connect, origin, self._requester.lookups)
             self._client = HttpClient(connect, self._client._turns)  # noqa: SLF001
             target = to.path + (f"?{to.query}" if to.query else "")
             await follow(self, msgspec.structs.replace(request, target=target), kind, take)

@@ -75,3 +75,7 @@ class SetupError(AirlockError):
 
 class UnknownCommand(AirlockError):
     """The command has no enabled module (-32601)."""
+
+    def __init__(self, message: str, *, command: str, hint: str | None) -> None:
+        super().__init__(message, hint=hint)
+        self.command = command

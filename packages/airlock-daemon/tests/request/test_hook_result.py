@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.request.hook_result`, and of the message that `capture` makes."""
+"""What a post-exec hook is shown, and what is read of its answer: `request.post_exec`."""
 
 import base64
 import json
@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock_daemon.command.launch import Ended
-from airlock_daemon.request.capture import PIECE, Capture
-from airlock_daemon.request.hook_result import HookResult, ResultReader
+from airlock_daemon.request.post_exec import ENCODED_PIECE, Capture, HookResult, ResultReader
 
 MOST = 1 << 26
 
@@ -149,7 +148,7 @@ def test_what_is_too_long_is_an_error() -> None:
 def test_a_long_message_is_made_in_short_pieces(unit: bytes) -> None:
     """Others have turns between them."""
     capture = _capture(unit * 500_000, b"")
-    assert max(len(piece) for piece in capture.encode(Ended(0, None))) <= 6 * PIECE
+    assert max(len(piece) for piece in capture.encode(Ended(0, None))) <= 6 * ENCODED_PIECE
 
 
 def _capture(out: bytes, err: bytes) -> Capture:

@@ -12,7 +12,7 @@ import shared_fixtures
 from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.command.launcher import Launcher, find_launcher
-from airlock_daemon.request.pre_exec import consult
+from airlock_daemon.request.hooks import consult
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_wire import Request
 from hooking import REWRITE, Hook, refusal

@@ -8,7 +8,7 @@ import pytest
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.order import Bounds, CommandLine, Identity
 from airlock_daemon.request.closing_notes import find_notes
-from airlock_daemon.request.plan import Boxed
+from airlock_daemon.request.job import Boxed
 from airlock_daemon.sandbox.box import Box, System
 from airlock_daemon.sandbox.choice import Maker
 from airlock_daemon.sandbox.leftovers import Leftover

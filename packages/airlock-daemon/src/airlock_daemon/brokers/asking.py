@@ -1,7 +1,9 @@
 """Asking a program of the host one thing: what it prints, within a bounded time."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
+from typing import Protocol
 
 import trio
 
@@ -16,6 +18,21 @@ from airlock_wire import StdinData, StdinEnd, Stream
 ANSWER_S = 10.0
 # Bytes of an answer that are kept.
 MOST = 1 << 20
+
+
+class Ask(Protocol):
+    """Runs a program of the host."""
+
+    async def __call__(
+        self,
+        program: str,
+        argv: tuple[str, ...],
+        /,
+        *,
+        said: bytes = b"",
+        more: Mapping[str, str] = {},
+    ) -> tuple[int, bytes]:
+        """Return exit status and output. `said` is its stdin, `more` further variables."""
 
 
 async def ask(

@@ -9,20 +9,8 @@ import os
 from collections.abc import Iterable, Sequence
 
 import msgspec
-import trio
 from msgspec.structs import replace
 
-from airlock_daemon.brokers.git.push import judge_by
-from airlock_daemon.brokers.git.rules import (
-    find_granted,
-    judge_as_git,
-    read_remote,
-    url_of,
-    verb_of,
-)
-from airlock_daemon.brokers.git.telling import name_operation
-from airlock_daemon.brokers.ssh import session as ssh
-from airlock_daemon.brokers.ssh.telling import name_operation as name_session
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.agents import Agent
@@ -32,16 +20,11 @@ from airlock_daemon.setup.reserved import is_within
 from airlock_modules import (
     Decision,
     Module,
-    Place,
     PushList,
-    Query,
-    RemoteRequest,
     Update,
-    judge_push,
     name_transport,
 )
 from airlock_modules.operation import Operation
-from airlock_modules.remotes.ssh_words import Service
 from airlock_wire import encode_text, quote
 
 _VERBS = ("push", "fetch", "pull", "clone", "ls-remote")
@@ -144,10 +127,8 @@ def judge(
         return Verdict(
             allowed=False, message=decision.message, rule=decision.rule, hint=decision.hint
         )
-    if module.broker == "ssh":
-        return _judge_session(generation, args)
     if module.broker is not None:
-        return _judge_words(generation, args) if call is None else _judge_call(generation, call)
+        return _ask_broker(module.broker, generation, args, call)
     run = ("run",) if wants_box(module) else ()
     ran = Operation((*run, command, *args))
     found = replace(_judge_workspace(generation, decision, module, args), operation=ran)
@@ -155,7 +136,7 @@ def judge(
     if call is None or not has_broker or not found.allowed:
         return found
     # The box of the command asks the broker, later than a check goes.
-    said = _judge_call(generation, call)
+    said = _ask_broker("git", generation, (), call)
     return replace(
         said,
         operation=said.operation or found.operation,
@@ -176,7 +157,9 @@ def _judge_workspace(
     if find_missing():
         unable = "a workspace can be looked into on Linux alone"
         return Verdict(allowed=True, workspace=f"not known here: {unable}", undecided=paths)
-    # Needs names that only Linux has.
+    # Need names that only Linux has.
+    import trio  # noqa: PLC0415
+
     from airlock_daemon.workspace.mapping import Mounts  # noqa: PLC0415
     from airlock_daemon.workspace.path_arguments import judge_paths  # noqa: PLC0415
 
@@ -193,7 +176,7 @@ def _judge_workspace(
         trio.run(step)
     except Denied as error:
         return replace(
-            _refuse(error), broker=None, workspace=f"refused: {error}", is_workspace_refusal=True
+            refuse(error), broker=None, workspace=f"refused: {error}", is_workspace_refusal=True
         )
     said = "passed: no path leads out of what the profile maps, nor up from where it starts"
     if undecided:
@@ -201,6 +184,20 @@ def _judge_workspace(
         decide = "the client's directory and its container's mounts decide about"
         said = f"not known here: {decide} {shown}"
     return Verdict(allowed=True, workspace=said, undecided=undecided)
+
+
+def _ask_broker(
+    broker: str, generation: Generation, args: Sequence[str], call: GitCall | None
+) -> Verdict:
+    from airlock_daemon.cli.broker_verdict import (  # noqa: PLC0415 - needs trio
+        judge_call,
+        judge_session,
+        judge_words,
+    )
+
+    if broker == "ssh":
+        return judge_session(generation, args)
+    return judge_words(generation, args) if call is None else judge_call(generation, call)
 
 
 def find_undecided(paths: Iterable[str], agent: Agent) -> tuple[str, ...]:
@@ -228,110 +225,8 @@ def find_undecided(paths: Iterable[str], agent: Agent) -> tuple[str, ...]:
     return tuple(path for path in paths if not is_decided(path))
 
 
-def _judge_session(generation: Generation, args: Sequence[str]) -> Verdict:
-    """Judge the words of ssh, and the host.
-
-    One that the profile does not name by its name is looked up by the daemon: it is undecided.
-    """
-    operation = None
-    try:
-        asked = ssh.read_words(tuple(args))
-        operation = name_session(asked)
-        line = None if isinstance(asked, Query) else ssh.find_granted(asked, generation)
-    except Denied as error:
-        return _refuse(error, operation)
-    if isinstance(asked, Query):
-        return Verdict(allowed=True, operation=operation, broker="passed: it leads nowhere")
-    if line is not None and line.name is not None:
-        said = f'passed: [ssh] hosts has "{line.text}"'
-        return Verdict(allowed=True, operation=operation, broker=said)
-    login = str(asked.login)
-    why = "no hosts are named" if line is None else f'"{line.text}" is a pattern'
-    return Verdict(
-        allowed=True,
-        operation=operation,
-        broker=f"not known here: {why}, so that the daemon looks at the address of {login}"
-        + (", and for it in known_hosts" if line is None else ""),
-        undecided=(login,),
-    )
-
-
-def _judge_call(generation: Generation, call: GitCall) -> Verdict:
-    """Judge the destination of a git, and the refs that it moves there."""
-    if call.url is None or not call.words:
-        named = "no URL is named" if call.url is None else f"{quote(call.url)} is no URL"
-        found = Verdict(
-            allowed=True,
-            broker=f"not known here: {named}; the client's repository knows its remotes",
-            undecided=(call.url or "the remote",),
-        )
-    else:
-        found = _judge_words(generation, call.words, is_push=call.push is not None)
-    if found.operation is not None and call.push is not None:
-        # The ids of these refs are known to the client's git alone.
-        refs = (update.ref for update in call.push.updates)
-        found = replace(found, operation=Operation((*found.operation.words, *refs)))
-    return _judge_refs(generation, call, found) if found.allowed and call.push else found
-
-
-def _judge_words(generation: Generation, words: Sequence[str], *, is_push: bool = False) -> Verdict:
-    """Judge the words of git-remote, and the destination.
-
-    One whose host the profile does not name by its name is looked up by the daemon: it is
-    undecided. `is_push` is for URLs, whose words do not say it.
-    """
-    operation = None
-    try:
-        asked = _read(generation, words, is_push=is_push)
-        operation = name_operation(asked)
-        place = find_granted(asked, generation)
-        judge_as_git((verb_of(asked), url_of(asked)), generation)
-    except Denied as error:
-        return _refuse(error, operation)
-    return replace(_describe_place(asked, place), operation=operation)
-
-
-def _read(generation: Generation, words: Sequence[str], *, is_push: bool) -> RemoteRequest:
-    service: Service = "git-receive-pack" if is_push else "git-upload-pack"
-    return read_remote(words, generation, service=service)
-
-
-def _describe_place(asked: RemoteRequest, place: Place | None) -> Verdict:
-    where = asked.destination.line
-    if place is not None and place.is_literal:
-        keys = "push" if asked.is_push else "push or fetch"
-        return Verdict(allowed=True, broker=f'passed: [git] {keys} has "{place.text}"')
-    if place is not None:
-        looks = f'"{place.text}" is a pattern, so that the daemon looks at the address of {where}'
-    elif asked.destination.scheme == "ssh":
-        looks = f"no places are named, so that the daemon looks for {where} in known_hosts"
-    else:
-        looks = f"no places are named, so that the daemon asks git who has an account at {where}"
-    return Verdict(allowed=True, broker=f"not known here: {looks}", undecided=(where,))
-
-
-def _judge_refs(generation: Generation, call: GitCall, found: Verdict) -> Verdict:
-    """Judge the refs of a push that is `found` allowed so far; [git] does so without a URL too."""
-    push = call.push or PushList()
-    if call.words:
-        asked = _read(generation, call.words, is_push=True)
-        refusals = [each for part in judge_by(generation, push, asked) for each in part]
-    else:
-        refusals = list(judge_push(generation.agent.profile.git, push))
-    if refusals:
-        first = refusals[0]
-        named = "the push" if first.ref is None else quote(first.ref)
-        error = Denied(f"{named}: {first.problem}", layer="broker", rule=first.rule)
-        # A daemon that checks goes as far as the place.
-        return replace(_refuse(error, found.operation), is_past_check=True)
-    refs = ", ".join(quote(update.ref) for update in push.updates)
-    said = f"; granted of refs: {refs}" if refs else ""
-    if not call.is_whole:
-        said += "; which others the client's git names is not known here"
-    return replace(found, broker=f"{found.broker}{said}", is_part=not call.is_whole)
-
-
-def _refuse(error: Denied, operation: Operation | None = None) -> Verdict:
+def refuse(error: Denied, operation: Operation | None = None) -> Verdict:
+    """The verdict of a step that refuses."""
     return Verdict(
         allowed=False,
         operation=operation,

@@ -26,6 +26,10 @@ class Ending:
             self.reason = reason
             self.scope.cancel()
 
+    def hang_up(self) -> None:
+        """End the request since its client has hung up."""
+        self.end("hangup")
+
     def fail(self, error: ErrorObject) -> None:
         """End the request because the client has broken the protocol."""
         if self.reason is None:

@@ -33,7 +33,7 @@ def decide(grant: Grant, request: Request) -> Allowed:
     if decision.allowed:
         return Allowed(grant.modules[request.command], decision.paths)
     if decision.kind == "unknown-command" or decision.layer is None:
-        raise UnknownCommand(decision.message, hint=decision.hint)
+        raise UnknownCommand(decision.message, command=request.command, hint=decision.hint)
     raise Denied(decision.message, layer=decision.layer, rule=decision.rule, hint=decision.hint)
 
 

@@ -1,7 +1,10 @@
-"""The life of one request, from the parsed message to its answer and its audit record."""
+"""The way of one request: from the parsed message to its answer and its audit record.
+
+`_perform`, `_run_tool` and `_run_broker` are its steps, in the order of section 4.3 of the
+specification. The first that refuses raises; `_refuse` alone makes a response and a record of that.
+"""
 
 from contextlib import suppress
-from functools import partial
 
 import trio
 from msgspec.structs import replace
@@ -9,6 +12,7 @@ from msgspec.structs import replace
 from airlock_daemon.connection.ending import Ending
 from airlock_daemon.connection.session import ClientGone, Session
 from airlock_daemon.errors import (
+    AND_RELOAD,
     AirlockError,
     Denied,
     Failed,
@@ -17,19 +21,26 @@ from airlock_daemon.errors import (
     is_full_table,
     own_fault,
 )
+from airlock_daemon.identity.engine_sockets import refuse_engine_socket
 from airlock_daemon.identity.peer import Peer, check_claim, identify, refuse_own
 from airlock_daemon.platform.linux.peer import peer_credentials
-from airlock_daemon.request.asks import Asks
-from airlock_daemon.request.client import Client
+from airlock_daemon.request import broker
 from airlock_daemon.request.decision import Allowed, decide, decide_relayed, hand_over
-from airlock_daemon.request.origin import Origin
-from airlock_daemon.request.plan import Plan, Talk, plan
-from airlock_daemon.request.pre_exec import consult
+from airlock_daemon.request.execution import run_job
+from airlock_daemon.request.hooks import consult
+from airlock_daemon.request.job import Call, Job, plan_boxed, plan_tool
 from airlock_daemon.request.recording import Recording, RelayedRecording
-from airlock_daemon.request.relay import Converse
-from airlock_daemon.request.running import Runner
+from airlock_daemon.request.relay import Converse, Origin
 from airlock_daemon.request.state import AgentState, DaemonState, log
-from airlock_daemon.request.steps import Steps
+from airlock_daemon.sandbox.api_access import ApiAccess
+from airlock_daemon.sandbox.choice import Maker, find_maker
+from airlock_daemon.sandbox.refusing import advising, refuse
+from airlock_daemon.setup.boxes import wants_box
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.workspace.directory import Workspace, enter, make_empty
+from airlock_daemon.workspace.path_arguments import hold_paths, judge_paths
+from airlock_daemon.workspace.seeing import see_mounts
+from airlock_modules import Module
 from airlock_wire import ErrorObject, Request
 
 # How long a client that is told that its request was ended may take to read that.
@@ -45,236 +56,373 @@ REMOVED = ErrorObject.denied(
 )
 
 
-class Exchange:
-    """One request of one client. `run` does everything, and never raises but for cancellation.
+async def serve_request(
+    request: Request,
+    session: Session,
+    ending: Ending,
+    *,
+    agent: AgentState,
+    shared: DaemonState,
+    converse: Converse,
+    origin: Origin | None,
+) -> None:
+    """Carry a request out until it is answered, or until `ending` is told to end it.
 
-    It decides by the generation that the agent had when the request came.
+    It is decided by the generation that the agent has now. `converse` serves what the command asks
+    for over a relay; `origin` is the command over whose relay the request came, None for one on the
+    agent's own socket. Raises nothing but for cancellation.
     """
-
-    def __init__(
-        self,
-        shared: DaemonState,
-        agent: AgentState,
-        session: Session,
-        request: Request,
-        *,
-        converse: Converse,
-        origin: Origin | None = None,
-    ) -> None:
-        """`converse` serves what the command asks for over a relay; `origin` is whose this is."""
-        self._shared = shared
-        self._agent = agent
-        self._generation = agent.generation
-        self._session = session
+    generation = agent.generation
+    name = generation.agent.name
+    watched = shared.watch.watch(session.connection.fileno(), ending.hang_up)
+    try:
         if origin is None:
-            request = self._hand_over(request)
-        self._request = request
-        self._converse = converse
-        self._origin = origin
-        name = agent.generation.agent.name
-        self._recording = (
-            Recording(shared, session, request, name)
-            if origin is None
-            else RelayedRecording(shared, session, request, name, origin)
-        )
-
-    async def run(self, ending: Ending) -> None:
-        """Carry the request out until it is answered, or until `ending` is told to end it."""
-        hang_up = partial(ending.end, "hangup")
-        watched = self._shared.watch.watch(self._session.connection.fileno(), hang_up)
-        try:
-            with ending.scope:
-                client = Client(session=self._session, watched=watched, ending=ending)
-                await self._carry_out(client)
-        finally:
-            watched.drop()
-        if self._recording.is_written and self._session.is_answered:
-            return
-        await self._abort(ending)
-
-    async def _carry_out(self, client: Client) -> None:
-        try:
-            await self._perform(client)
-        except ClientGone:
-            client.ending.reason = client.ending.reason or "hangup"
-        except AirlockError as error:
-            await self._refuse(error)
-            # Where one of its frames holds it too, they would keep the request until a collection.
-            error.__traceback__ = None
-        except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
-            if is_full_table(error):
-                await self._refuse(full_table())
-                return
-            # A fault of ours must neither let a request through nor take the daemon down with it.
-            log.exception(
-                "a fault of the daemon ended request %s; please report it",
-                self._recording.request,
-            )
-            await self._refuse(own_fault(error))
-
-    async def _perform(self, client: Client) -> None:
-        peer = self._identify()
-        # Where the daemon is stopping nothing is begun.
-        await trio.lowlevel.checkpoint_if_cancelled()
-        await self._steps.refuse_engine_socket(peer)
-        allowed = self._decide(self._request)
-        if self._request.method == "check":
-            not_consulted = await self._steps.check(peer, allowed)
-            self._recording.write("allowed")
-            await self._session.send_decision(not_consulted)
-            return
-        hooks = self._generation.agent.hooks
-        rewritten = await self._go_on(allowed, peer, client, pre_exec=hooks.pre_exec)
-        if rewritten is not None:
-            # From the beginning, but for the hook and for who asks.
-            rewritten = self._hand_over(rewritten)
-            self._recording.note_rewritten(self._request, rewritten)
-            self._request = rewritten
-            allowed = self._decide(rewritten)
-            await self._go_on(allowed, peer, client, pre_exec=None)
-
-    def _hand_over(self, request: Request) -> Request:
-        """As `hand_over`."""
-        command, args = hand_over(self._generation.grant, request.command, request.args)
-        if command == request.command:
-            return request
-        return replace(request, command=command, args=args)
-
-    def _decide(self, request: Request) -> Allowed:
-        """As `decide`; over a relay for the commands alone that the box may ask for."""
-        if self._origin is None:
-            return decide(self._generation.grant, request)
-        return decide_relayed(self._generation.grant, request, self._origin.commands)
-
-    async def _go_on(
-        self, allowed: Allowed, peer: Peer, client: Client, *, pre_exec: str | None
-    ) -> Request | None:
-        """Do what is allowed; or return the request that a hook, if there is one, puts for it."""
-        if allowed.module.broker is None:
-            return await self._run(allowed, peer, client, pre_exec=pre_exec)
-        asked = self._steps.ask_broker(allowed.module)
-        try:
-            make_plan = await self._steps.admit(asked, allowed.module)
-            if pre_exec is not None:
-                container = await self._steps.prove(peer)
-                request = await self._consult(pre_exec, container=container)
-                if request != self._request:
-                    return request
-            planned = make_plan(peer=peer, passed=self._session.passed)
-            await self._execute(planned, allowed, client, peer)
-            return None
-        finally:
-            await asked.leave(self._agent.removals)
-
-    async def _run(
-        self, allowed: Allowed, peer: Peer, client: Client, *, pre_exec: str | None
-    ) -> Request | None:
-        steps = self._steps
-        workspace = await steps.enter(peer, allowed.module)
-        try:
-            args = await steps.hold(allowed, workspace)
-            if pre_exec is not None:
-                container = peer.container if workspace.is_proven else None
-                request = await self._consult(pre_exec, container=container)
-                if request != self._request:
-                    return request
-            access = await steps.prepare_access(allowed.module)
-            planned = await steps.settle(
-                workspace,
-                lambda: plan(
-                    self._request,
-                    self._generation,
-                    allowed.module,
-                    maker=steps.find_maker(allowed.module),
-                    args=args,
-                    workspace=workspace,
-                    peer=peer,
-                    passed=self._session.passed,
-                    environment=self._shared.environment,
-                    access=access,
-                ),
-            )
-            await self._execute(planned, allowed, client, peer)
-            return None
-        finally:
-            await workspace.leave(self._agent.removals)
-
-    async def _consult(self, pre_exec: str, *, container: str | None) -> Request:
-        return await consult(
-            self._request,
-            pre_exec,
-            container=container,
-            generation=self._generation,
-            agent=self._agent,
-            shared=self._shared,
-        )
-
-    async def _execute(
-        self, planned: Plan | Talk, allowed: Allowed, client: Client, peer: Peer
-    ) -> None:
-        runner = Runner(
-            client=client,
-            generation=self._generation,
-            agent=self._agent,
-            shared=self._shared,
-            recording=self._recording,
-            asks=Asks(
-                self._recording.request,
-                peer,
-                self._converse,
-                agent=self._agent,
-                shared=self._shared,
-                is_relayed=self._origin is not None,
-            ),
-        )
-        await runner.run(planned, allowed.module)
-
-    def _identify(self) -> Peer:
-        if self._origin is not None:
-            return self._origin.peer
-        connection = self._session.connection
-        credentials = peer_credentials(connection)
-        self._recording.note(peer={"pid": credentials.pid, "uid": credentials.uid})
-        peer = identify(connection, credentials)
-        self._recording.note(container=peer.container)
-        refuse_own(peer, self._shared.ancestry)
-        check_claim(peer, self._request.container_id)
-        return peer
-
-    @property
-    def _steps(self) -> Steps:
-        return Steps(
-            self._request,
-            generation=self._generation,
-            agent=self._agent,
-            shared=self._shared,
-            recording=self._recording,
-        )
-
-    async def _refuse(self, error: AirlockError) -> None:
-        if isinstance(error, Denied):
-            self._recording.note(layer=error.layer, rule=error.rule)
-        self._recording.write("failed" if isinstance(error, Failed) else "denied", error.message)
-        await self._agent.gate.pace.keep()
-        with suppress(ClientGone):
-            await self._session.send_error(to_wire(error, self._request.command))
-
-    async def _abort(self, ending: Ending) -> None:
-        """Record a request that was cut short, and tell a client that is still there."""
-        if ending.error is not None:
-            self._recording.write("invalid", ending.error.message)
-            last_word = ending.error
-        elif ending.reason == "stop":
-            self._recording.write("aborted", "the daemon stopped")
-            last_word = STOPPING
-        elif ending.reason == "removed":
-            self._recording.note(layer="profile", rule="registration")
-            self._recording.write("denied", REMOVED.message)
-            last_word = REMOVED
+            request = _hand_over(request, generation)
+            recording = Recording(shared, session, request, name)
         else:
-            self._recording.write("aborted", "the client hung up")
+            recording = RelayedRecording(shared, session, request, name, origin)
+        call = Call(
+            session=session,
+            watched=watched,
+            ending=ending,
+            shared=shared,
+            agent=agent,
+            generation=generation,
+            recording=recording,
+            converse=converse,
+            origin=origin,
+        )
+        with ending.scope:
+            await _carry_out(request, call)
+    finally:
+        watched.drop()
+    if not (recording.is_written and session.is_answered):
+        await _abort(call)
+
+
+async def _carry_out(request: Request, call: Call) -> None:
+    try:
+        await _perform(request, call)
+    except ClientGone:
+        call.ending.reason = call.ending.reason or "hangup"
+    except AirlockError as error:
+        await _refuse(error, call)
+        # Where one of its frames holds it too, they would keep the request until a collection.
+        error.__traceback__ = None
+    except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
+        if is_full_table(error):
+            await _refuse(full_table(), call)
             return
-        await say_last(self._session, last_word)
+        # A fault of ours must neither let a request through nor take the daemon down with it.
+        log.exception(
+            "a fault of the daemon ended request %s; please report it", call.recording.request
+        )
+        await _refuse(own_fault(error), call)
+
+
+async def _perform(request: Request, call: Call) -> None:
+    """Take all steps of a request; raises the refusal that it ends with."""
+    generation = call.generation
+    peer = _identify(request, call)
+    # Where the daemon is stopping nothing is begun.
+    await trio.lowlevel.checkpoint_if_cancelled()
+    agent = generation.agent
+    if not agent.profile.engine_socket:
+        await refuse_engine_socket(
+            peer,
+            agent=agent.name,
+            profile_file=agent.profile_file,
+            sockets_dir=generation.reserved.sockets_dir,
+            containers=call.shared.containers,
+        )
+    allowed = _decide(request, call)
+    if request.method == "check":
+        not_consulted = await _check(request, allowed, peer, call)
+        call.recording.write("allowed")
+        await call.session.send_decision(not_consulted)
+        return
+    run = _run_tool if allowed.module.broker is None else _run_broker
+    rewritten = await run(request, allowed, peer, call, pre_exec=agent.hooks.pre_exec)
+    if rewritten is not None:
+        # From the beginning, but for the hook and the peer.
+        rewritten = _hand_over(rewritten, generation)
+        call.recording.note_rewritten(request, rewritten)
+        allowed = _decide(rewritten, call)
+        run = _run_tool if allowed.module.broker is None else _run_broker
+        await run(rewritten, allowed, peer, call, pre_exec=None)
+
+
+def _hand_over(request: Request, generation: Generation) -> Request:
+    """As `hand_over`."""
+    command, args = hand_over(generation.grant, request.command, request.args)
+    if command == request.command:
+        return request
+    return replace(request, command=command, args=args)
+
+
+def _identify(request: Request, call: Call) -> Peer:
+    """The client's process, by the kernel alone; over a relay it is that of the command."""
+    if call.origin is not None:
+        return call.origin.peer
+    connection = call.session.connection
+    credentials = peer_credentials(connection)
+    call.recording.note(peer={"pid": credentials.pid, "uid": credentials.uid})
+    peer = identify(connection, credentials)
+    call.recording.note(container=peer.container)
+    refuse_own(peer, call.shared.ancestry)
+    check_claim(peer, request.container_id)
+    return peer
+
+
+def _decide(request: Request, call: Call) -> Allowed:
+    """As `decide`; over a relay for the commands alone that the box may ask for."""
+    if call.origin is None:
+        return decide(call.generation.grant, request)
+    return decide_relayed(call.generation.grant, request, call.origin.commands)
+
+
+async def _run_tool(
+    request: Request, allowed: Allowed, peer: Peer, call: Call, *, pre_exec: str | None
+) -> Request | None:
+    """Run a tool in its workspace; or return the request that the hook puts for this one."""
+    module = allowed.module
+    workspace, maker = await _enter(request, module, peer, call)
+    try:
+        args = await _hold_paths(request, allowed, workspace, maker, call)
+        if pre_exec is not None:
+            container = peer.container if workspace.is_proven else None
+            rewritten = await _consult(request, pre_exec, call, container=container)
+            if rewritten != request:
+                return rewritten
+        access = await _prepare_access(module, call)
+
+        def plan() -> Job:
+            return plan_tool(
+                request,
+                module,
+                call=call,
+                maker=maker,
+                args=args,
+                workspace=workspace,
+                peer=peer,
+                access=access,
+            )
+
+        # Only a box shows what has to be looked at, which may have to be waited for.
+        settle = workspace.sights.settle
+        job = plan() if maker is None else await settle(plan, call.agent.lookups)
+        await run_job(job, call)
+        return None
+    finally:
+        await workspace.leave(call.agent.removals)
+
+
+async def _run_broker(
+    request: Request, allowed: Allowed, peer: Peer, call: Call, *, pre_exec: str | None
+) -> Request | None:
+    """The same for a broker, which works in an empty directory."""
+    module = allowed.module
+    workspace = make_empty(None)
+    try:
+        requester = broker.make_requester(request, module, workspace, call)
+        admitted = await broker.admit(request, module, requester)
+        if pre_exec is not None:
+            container = await _prove(peer, call)
+            rewritten = await _consult(request, pre_exec, call, container=container)
+            if rewritten != request:
+                return rewritten
+        job = broker.plan_broker(
+            request, module, admitted, requester=requester, call=call, peer=peer
+        )
+        await run_job(job, call)
+        return None
+    finally:
+        await workspace.leave(call.agent.removals)
+
+
+async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> tuple[str, ...]:
+    """Go as far as `check` does; returns the names of the steps that were not consulted."""
+    module, generation = allowed.module, call.generation
+    not_consulted = ["concurrency"]
+    if generation.agent.hooks.pre_exec is not None:
+        not_consulted.insert(0, "hook")
+    if module.broker is None and request.cwd is None:
+        not_consulted.insert(0, "workspace")
+        await _judge_paths(request, allowed, peer, call)
+        return tuple(not_consulted)
+    maker = None
+    if module.broker is not None:
+        workspace = make_empty(None)
+    else:
+        workspace, maker = await _enter(request, module, peer, call)
+    try:
+        if module.broker is not None:
+            requester = broker.make_requester(request, module, workspace, call)
+            await broker.admit(request, module, requester)
+            return tuple(not_consulted)
+        await _hold_paths(request, allowed, workspace, maker, call)
+
+        def plan() -> None:
+            """Raise Denied where the command is to have a box and cannot."""
+            program = generation.programs.find(module.bin)
+            if program is not None:
+                daemon = call.shared.environment
+                plan_boxed(module, maker, generation, workspace, program, environment=daemon)
+
+        await workspace.sights.settle(plan, call.agent.lookups)
+        return tuple(not_consulted)
+    finally:
+        await workspace.leave(call.agent.removals)
+
+
+async def _enter(
+    request: Request, module: Module, peer: Peer, call: Call
+) -> tuple[Workspace, Maker | None]:
+    """Open the directory of the run, which the caller leaves, and say what makes its box.
+
+    None makes the box of a command that has none.
+    """
+    generation = call.generation
+    await _refuse_elsewhere(module, peer, call)
+    if module.workspace == "none":
+        is_proven = await _prove(peer, call) is not None
+        maker = find_maker(module, generation)
+        return replace(make_empty(None, is_read_only=True), is_proven=is_proven), maker
+    maker = find_maker(module, generation)
+    workspace = await enter(
+        request.cwd,
+        peer=peer,
+        generation=generation,
+        module=module,
+        containers=call.shared.containers,
+        lookups=call.agent.lookups,
+        in_box=maker is not None and maker.renames,
+    )
+    if peer.container is not None:
+        call.recording.note(container_proven=workspace.is_proven)
+    return workspace, maker
+
+
+async def _refuse_elsewhere(module: Module, peer: Peer, call: Call) -> None:
+    """Refuse a box to a client that this kernel does not show, where the engine has another."""
+    is_own = call.generation.agent.profile.host and peer.kind == "local"
+    if is_own or peer.kind == "container" or not wants_box(module):
+        return
+    where = await call.shared.containers.find_elsewhere()
+    if where is not None:
+        with advising(module):
+            raise refuse(
+                f"containers run elsewhere ({where}), and the tools of this host are another "
+                "system's than theirs",
+                "have the tool in the image of the container, or run that by an engine of this "
+                "host: docker context ls",
+            )
+
+
+async def _prove(peer: Peer, call: Call) -> str | None:
+    """Return the id of the client's container, None where that cannot be proved."""
+    if peer.container is None:
+        return None
+    is_proven = True
+    try:
+        await call.shared.containers.attest(peer, agent=call.generation.agent.name)
+    except (Failed, Denied):
+        is_proven = False
+    call.recording.note(container_proven=is_proven)
+    return peer.container if is_proven else None
+
+
+async def _hold_paths(
+    request: Request, allowed: Allowed, workspace: Workspace, maker: Maker | None, call: Call
+) -> tuple[str, ...]:
+    """Return the arguments, with the host's path for each that leads somewhere."""
+    renames = maker is not None and maker.renames
+    if not allowed.paths or (renames and not allowed.module.has_engine):
+        # Paths in a box are those of the client, and nothing is there beyond what it has.
+        return request.args
+    held = await hold_paths(
+        request.args,
+        allowed.paths,
+        directory=workspace,
+        reserved=call.generation.reserved,
+        lookups=call.agent.lookups,
+        pause=call.agent.turns.take,
+    )
+    return request.args if renames else held
+
+
+async def _judge_paths(request: Request, allowed: Allowed, peer: Peer, call: Call) -> None:
+    maker = find_maker(allowed.module, call.generation)
+    renames = maker is not None and maker.renames
+    if allowed.paths and (allowed.module.has_engine or not renames):
+        agent = call.generation.agent
+        await judge_paths(
+            request.args,
+            allowed.paths,
+            mounts=await see_mounts(peer=peer, agent=agent, containers=call.shared.containers),
+            reserved=call.generation.reserved,
+            lookups=call.agent.lookups,
+            pause=call.agent.turns.take,
+        )
+
+
+async def _consult(
+    request: Request, pre_exec: str, call: Call, *, container: str | None
+) -> Request:
+    return await consult(
+        request,
+        pre_exec,
+        container=container,
+        generation=call.generation,
+        agent=call.agent,
+        shared=call.shared,
+    )
+
+
+async def _prepare_access(module: Module, call: Call) -> ApiAccess | None:
+    """What the box of a command of `module` gets to reach APIs, None where it reaches none."""
+    if not module.uses_apis:
+        return None
+    granted = any(api.module == module.name for api in call.generation.apis.apis)
+    if call.agent.apis is None or not granted:
+        keys = any(api.aws is not None for api in module.apis)
+        lines = ' with profile = "NAME" and regions = ["eu-west-1"]' if keys else ""
+        raise Denied(
+            f"{module.name} reaches APIs, and this agent is granted none of its",
+            layer="profile",
+            rule="apis",
+            hint=f"a person on the host can write [{module.name}]{lines} in its airlock.toml"
+            f"{AND_RELOAD}",
+        )
+    return await call.agent.apis.prepare()
+
+
+async def _refuse(error: AirlockError, call: Call) -> None:
+    if isinstance(error, Denied):
+        call.recording.note(layer=error.layer, rule=error.rule)
+    call.recording.write("failed" if isinstance(error, Failed) else "denied", error.message)
+    await call.agent.gate.pace.keep()
+    with suppress(ClientGone):
+        await call.session.send_error(to_wire(error))
+
+
+async def _abort(call: Call) -> None:
+    """Record a request that was cut short, and tell a client that is still there."""
+    ending, recording = call.ending, call.recording
+    if ending.error is not None:
+        recording.write("invalid", ending.error.message)
+        last_word = ending.error
+    elif ending.reason == "stop":
+        recording.write("aborted", "the daemon stopped")
+        last_word = STOPPING
+    elif ending.reason == "removed":
+        recording.note(layer="profile", rule="registration")
+        recording.write("denied", REMOVED.message)
+        last_word = REMOVED
+    else:
+        recording.write("aborted", "the client hung up")
+        return
+    await say_last(call.session, last_word)
 
 
 async def say_last(session: Session, error: ErrorObject) -> None:
@@ -284,12 +432,12 @@ async def say_last(session: Session, error: ErrorObject) -> None:
         await session.send_error(error)
 
 
-def to_wire(error: AirlockError, command: str) -> ErrorObject:
+def to_wire(error: AirlockError) -> ErrorObject:
     """The error message for a refusal."""
     if isinstance(error, Denied):
         return ErrorObject.denied(
             error.message, layer=error.layer, rule=error.rule, hint=error.hint
         )
     if isinstance(error, UnknownCommand):
-        return ErrorObject.unknown_command(command, hint=error.hint)
+        return ErrorObject.unknown_command(error.command, hint=error.hint)
     return ErrorObject.failed(error.message, hint=error.hint)

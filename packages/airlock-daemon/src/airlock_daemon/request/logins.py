@@ -1,7 +1,7 @@
-"""Running docker: logins of registries are fetched for a command that may need them."""
+"""The logins of registries, fetched for a command of docker that may need them."""
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 from msgspec.structs import replace
@@ -12,8 +12,7 @@ from airlock_daemon.command.order import CommandLine
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.neighbours import find_mounted
 from airlock_daemon.platform.threads import run_in_thread
-from airlock_daemon.request.execution import Finished
-from airlock_daemon.request.plan import Boxed, Plan
+from airlock_daemon.request.job import Boxed
 from airlock_daemon.request.state import AgentState, DaemonState
 from airlock_daemon.sandbox.engine import put_logins
 from airlock_daemon.sandbox.logins import collect_logins
@@ -25,25 +24,18 @@ from airlock_daemon.workspace.directory import make_empty
 from airlock_wire import quote
 
 
-async def execute_docker(
-    run: Callable[..., Awaitable[Finished]],
-    plan: Plan,
-    boxed: Boxed,
-    shared: DaemonState,
-    agent: AgentState,
-    generation: Generation,
-    **more: object,
-) -> Finished:
-    """Call `run`, which is `execute`, with the `plan` whose box has the human's logins.
+async def add_logins(
+    boxed: Boxed, *, generation: Generation, agent: AgentState, shared: DaemonState
+) -> Boxed:
+    """The box of docker with the human's logins, if the command may need them.
 
-    They are fetched in the place of the command. Raises Denied where the human's configuration of
-    docker cannot be read.
+    Helpers of the human's are asked in the place of the command. Raises Denied where the human's
+    configuration of docker cannot be read.
     """
     content = write_logins({})
     if boxed.needs_logins:
         content = await _fetch_logins(boxed, shared, agent, generation)
-    box = put_logins(boxed.box, boxed.logins, content)
-    return await run(**{**more, "plan": replace(plan, boxed=replace(boxed, box=box))})
+    return replace(boxed, box=put_logins(boxed.box, boxed.logins, content))
 
 
 async def _fetch_logins(

@@ -18,16 +18,13 @@ from airlock_daemon.audit.record import (
     shorten_id,
 )
 from airlock_daemon.connection.session import Session
-from airlock_daemon.request.origin import RECORDS, Origin
+from airlock_daemon.request.relay import RECORDS, Origin
 from airlock_daemon.request.state import DaemonState
 from airlock_wire import Request
 
 
 class Recording:
-    """Gathers what becomes known of a request, and writes it once.
-
-    `is_output_seen` says whether the command's output passes through `session`.
-    """
+    """Gathers what becomes known of a request, and writes it once."""
 
     def __init__(
         self, shared: DaemonState, session: Session, request: Request, profile: str
@@ -45,7 +42,7 @@ class Recording:
         )
         self._record = replace(record, **_describe(request))
         self._left = RECORDS
-        self.is_output_seen = is_run
+        self._is_output_seen = is_run
         self.is_written = False
 
     @property
@@ -71,8 +68,16 @@ class Recording:
         """A hook has seen the output, and has done this about it."""
         self.note(detail=shorten(detail, most=DETAIL))
 
-    def write_start(self) -> None:
-        """Write that the command is about to be started; raises Failed where it then must not."""
+    def begin(self, *, sandbox: str, is_output_seen: bool) -> None:
+        """Write that the command is about to be started; raises Failed where it then must not.
+
+        `is_output_seen` says whether its output passes through the session.
+        """
+        self.note(sandbox=sandbox)
+        self._write_start()
+        self._is_output_seen = is_output_seen
+
+    def _write_start(self) -> None:
         self._shared.record_ahead(replace(self._record, event="exec-start"))
 
     def write_broker(
@@ -122,7 +127,7 @@ class Recording:
             outcome=outcome,
             reason=None if reason is None else shorten(reason),
             duration_ms=round((time.monotonic() - self._started) * 1000, 3),
-            bytes_out=self._session.bytes_out if self.is_output_seen else None,
+            bytes_out=self._session.bytes_out if self._is_output_seen else None,
         )
         self._shared.record(self._record)
 
@@ -141,8 +146,8 @@ class RelayedRecording(Recording):
         self._origin = origin
         self.note(event="broker", request=origin.request)
 
-    def write_start(self) -> None:
-        """Nothing: that of the command stands for all that it asks."""
+    def _write_start(self) -> None:
+        """Write nothing: the record of the command stands for all that it asks."""
 
     def write_broker(
         self, outcome: Outcome, detail: object, *, rule: str | None, reason: str | None

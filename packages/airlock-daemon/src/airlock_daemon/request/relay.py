@@ -14,12 +14,35 @@ from airlock_daemon.connection.relayed import (
     make_relay,
     receive_wish,
 )
-from airlock_daemon.request.origin import Origin
+from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.state import AgentState, DaemonState
 
 # How many conversations there may be at a time over one relay, and in a second. Others wait in it.
 AT_ONCE = 16
 PER_S = 50
+
+RECORDS = 1000
+"""So many records of what a command asks brokers are written; others are counted."""
+
+
+class Origin:
+    """The command in a box over whose relay requests come.
+
+    `request` is its name in the log, `commands` are those that its module lets it ask, and `peer`
+    is its client: nothing that comes over the relay says more.
+    """
+
+    def __init__(self, request: str | None, commands: tuple[str, ...], peer: Peer) -> None:
+        self.request = request
+        self.commands = commands
+        self.peer = peer
+        self._left = RECORDS
+
+    def spend_record(self) -> bool:
+        """Whether one more record of it may be written."""
+        self._left -= 1
+        return self._left >= 0
+
 
 Converse = Callable[[socket.socket, Origin], Awaitable[None]]
 """Serves one connection to its end, as one of the agent's own socket; raises nothing."""

@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -20,11 +22,14 @@ from airlock_daemon.fairness.starts import Share, Starts
 from airlock_daemon.fairness.turns import Rounds, Turns
 from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.containers import Containers
-from airlock_daemon.request.apis import Apis
 from airlock_daemon.sandbox.ahead import Boxes
+from airlock_daemon.sandbox.api_access import ApiAccess
 from airlock_daemon.sandbox.groups import Group, Groups, open_group
 from airlock_daemon.sandbox.room import Room
 from airlock_daemon.setup.generation import Generation, Setup
+
+if TYPE_CHECKING:
+    from airlock_daemon.request.recording import Recording
 
 log = logging.getLogger("airlock")
 
@@ -96,6 +101,28 @@ class DaemonState:
             self.groups.close()
         os.close(self.null)
         self.audit.close()
+
+
+class Apis(Protocol):
+    """Serves the APIs of one agent, to its containers and to its boxes."""
+
+    async def prepare(self) -> ApiAccess:
+        """What a box is given, once what it needs of that is published; raises AirlockError."""
+
+    async def carry(
+        self,
+        connection: trio.SocketStream,
+        recording: "Recording",
+        network: Callable[[], tuple[str, ...]],
+        tell: Callable[[str], None],
+    ) -> None:
+        """Serve a connection out of a box to its end; it stays the caller's to close.
+
+        `recording` is that of the request that has the box. Beside what the agent may reach
+        without a credential, this connection may reach what `network` returns, which is asked
+        again after each reload. Why it was refused is told. Raises nothing but for cancellation,
+        which ends it.
+        """
 
 
 class AgentState:

@@ -4,8 +4,8 @@ import logging
 
 import trio
 
+from airlock_daemon.brokers.asking import Ask
 from airlock_daemon.brokers.docker.logins import Configuration, Login, read_answer, write_logins
-from airlock_daemon.brokers.means import Ask
 from airlock_daemon.errors import Failed
 from airlock_daemon.setup.programs import Programs
 from airlock_wire import quote

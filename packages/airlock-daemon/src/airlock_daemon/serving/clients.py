@@ -11,8 +11,14 @@ from airlock_daemon.connection.session import ClientGone, Session
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.gate import too_many
 from airlock_daemon.platform.linux.peer import peer_credentials
-from airlock_daemon.request.exchange import REMOVED, STOPPING, Exchange, say_last, to_wire
-from airlock_daemon.request.origin import Origin
+from airlock_daemon.request.exchange import (
+    REMOVED,
+    STOPPING,
+    say_last,
+    serve_request,
+    to_wire,
+)
+from airlock_daemon.request.relay import Origin
 from airlock_daemon.request.state import AgentState, DaemonState, log
 from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request, ServerSession
 
@@ -37,7 +43,7 @@ class Clients:
 
     def put(self, error: Denied) -> bytes:
         """As `Service.put`."""
-        return ServerSession().send_error(to_wire(error, ""))
+        return ServerSession().send_error(to_wire(error))
 
     async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
         """As `Service.serve`."""
@@ -53,7 +59,7 @@ class Clients:
             await self._serve(visit, is_turn=True)
             return
         try:
-            await self._refuse_request(visit, to_wire(too_many(self._agent.gate.limits), ""))
+            await self._refuse_request(visit, to_wire(too_many(self._agent.gate.limits)))
         finally:
             visit.session.close()
 
@@ -76,7 +82,7 @@ class Clients:
             weight = self._agent.gate.hold_request(request, visit.session.bytes_in)
         except Denied as error:
             # At once, since it would keep its memory while it waits for the pace of refusals.
-            refusal = to_wire(error, request.command)
+            refusal = to_wire(error)
             self._record_refusal(visit, refusal)
             await self._say(visit, refusal)
             return
@@ -84,20 +90,18 @@ class Clients:
         if visit.origin is None:
             self._shared.running.add(ending)
         try:
-            await self._exchange(visit, request).run(ending)
+            await serve_request(
+                request,
+                visit.session,
+                ending,
+                agent=self._agent,
+                shared=self._shared,
+                converse=self.serve_relayed,
+                origin=visit.origin,
+            )
         finally:
             self._shared.running.discard(ending)
             self._agent.gate.release(weight)
-
-    def _exchange(self, visit: "_Visit", request: Request) -> Exchange:
-        return Exchange(
-            self._shared,
-            self._agent,
-            visit.session,
-            request,
-            converse=self.serve_relayed,
-            origin=visit.origin,
-        )
 
     async def _receive(self, visit: "_Visit") -> Request | None:
         """Read the request; None, with everything said and recorded, when there is none to run."""
@@ -108,7 +112,7 @@ class Clients:
             await self._refuse_request(visit, error.error)
             return None
         except Denied as error:
-            await self._refuse_request(visit, to_wire(error, ""))
+            await self._refuse_request(visit, to_wire(error))
             return None
         except ClientGone:
             return None

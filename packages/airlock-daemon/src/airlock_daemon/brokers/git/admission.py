@@ -17,7 +17,7 @@ from airlock_daemon.brokers.git.rules import (
     verb_of,
 )
 from airlock_daemon.brokers.git.url_admission import admit_service, admit_url
-from airlock_daemon.brokers.means import Means
+from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.brokers.ssh.pinning import Pinning
 from airlock_daemon.brokers.ssh.words import build_words, profile_words
@@ -26,20 +26,20 @@ from airlock_modules import RemoteError, RemoteRequest
 from airlock_modules.remotes.lfs import read_lfs_words
 
 
-async def admit(args: tuple[str, ...], generation: Generation, means: Means) -> Errand:
+async def admit(args: tuple[str, ...], generation: Generation, requester: Requester) -> Errand:
     """Admit what `args` of git-remote ask for.
 
     Raises Denied (layer "broker" for words and destination, "module" or "profile" by git's rules),
     Failed where the human's programs cannot be asked.
     """
     if args[:1] == ("lfs",):
-        return await _admit_lfs(args[1:], generation, means)
+        return await _admit_lfs(args[1:], generation, requester)
     asked = read_remote(args, generation)
     if asked.destination.scheme != "ssh":
-        return await admit_url(asked, generation, means)
+        return await admit_url(asked, generation, requester)
     command = f"{asked.service} '{asked.destination.path}'"
     options = ("-T", *(("-oSendEnv=GIT_PROTOCOL",) if asked.sends_protocol else ()))
-    return await _admit_ssh(asked, command, options, generation, means)
+    return await _admit_ssh(asked, command, options, generation, requester)
 
 
 async def _admit_ssh(
@@ -47,11 +47,11 @@ async def _admit_ssh(
     command: str,
     options: tuple[str, ...],
     generation: Generation,
-    means: Means,
+    requester: Requester,
 ) -> SshErrand:
     """Admit what is `asked`, for which ssh runs `command` at the remote."""
     place = find_granted(asked, generation)
-    words = profile_words(generation.agent.profile.env, home=means.home)
+    words = profile_words(generation.agent.profile.env, home=requester.home)
     program = generation.programs.demand(words[0])
     goal = Goal(
         user=asked.destination.user,
@@ -66,13 +66,17 @@ async def _admit_ssh(
     pinned: tuple[str, ...] = ()
     if place is None or not place.is_literal:
         refuse = partial(needs_line, asked, verb="name")
-        pinning = Pinning(goal, build, programs=generation.programs, means=means, refuse=refuse)
+        pinning = Pinning(
+            goal, build, programs=generation.programs, requester=requester, refuse=refuse
+        )
         pinned = await pinning.pin(is_granted=place is not None)
     judge_as_git((verb_of(asked), url_of(asked)), generation)
     return SshErrand(asked=asked, program=program, argv=build(pinned), is_pinned=place is not None)
 
 
-async def _admit_lfs(words: tuple[str, ...], generation: Generation, means: Means) -> LfsErrand:
+async def _admit_lfs(
+    words: tuple[str, ...], generation: Generation, requester: Requester
+) -> LfsErrand:
     """Admit the agent of git-lfs: as the fetch or push that downloads and uploads are a part of."""
     try:
         wanted = read_lfs_words(words)
@@ -86,9 +90,9 @@ async def _admit_lfs(words: tuple[str, ...], generation: Generation, means: Mean
     api = login = None
     if transport == "ssh":
         command = f"git-lfs-authenticate '{asked.destination.path}' {wanted.operation}"
-        login = await _admit_ssh(asked, command, ("-T",), generation, means)
+        login = await _admit_ssh(asked, command, ("-T",), generation, requester)
     else:
-        api = await admit_url(read_remote(wanted.words, generation), generation, means)
+        api = await admit_url(read_remote(wanted.words, generation), generation, requester)
         admit_service(api, asked, generation)
     return LfsErrand(
         wanted=wanted,

@@ -1,6 +1,6 @@
 """A conversation with a remote over ssh, from its first byte to its end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -8,12 +8,12 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.errand import SshErrand
-from airlock_daemon.brokers.git.outcome import Outcome, judged, listed
-from airlock_daemon.brokers.git.party import Party
+from airlock_daemon.brokers.git.outcome import Outcome, Tell, judged, listed
 from airlock_daemon.brokers.git.push import Held, cannot_tell, judge, read_list
 from airlock_daemon.brokers.git.rules import refuse_words
 from airlock_daemon.brokers.git.splicing import of_its_stdin
 from airlock_daemon.brokers.git.transport import Transport
+from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.brokers.ssh.advice import LoginAdvice
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.process import Begin, Command, Grant
@@ -31,15 +31,15 @@ class Conversation:
     def __init__(
         self,
         errand: SshErrand,
-        party: Party,
+        requester: Requester,
         *,
         null: int,
-        tell: Callable[[Outcome], None],
+        tell: Tell,
     ) -> None:
         """`null` is the host's /dev/null."""
         self._errand = errand
-        self._party = party
-        self._turns = party.turns
+        self._requester = requester
+        self._turns = requester.turns
         self._null = null
         self._tell = tell
         self._outcome = Outcome(decision="allowed")
@@ -65,7 +65,8 @@ class Conversation:
         try:
             ended = await self._relay(command, transport, advice.emit, grant, begin)
         finally:
-            self._tell(replace(self._outcome, sent=transport.sent))
+            outcome = replace(self._outcome, sent=transport.sent)
+            self._tell(self._errand.asked, outcome, self._errand.is_pinned)
         if self._unsaid is not None:
             raise self._unsaid
         if self._fault is not None:
@@ -120,14 +121,14 @@ class Conversation:
         Raises RemoteError for what is no list. Nothing of the list is kept afterwards: the rest of
         a push may take as long as its client wants.
         """
-        held = Held(self._party.gate)
+        held = Held(self._requester.gate)
         try:
             push, said = await read_list(partial(_read, transport, self._turns), held)
             if push is None:
                 transport.end_input()
                 return False
             self._outcome = listed(push)
-            refusals = await judge(push, self._errand.asked, self._party)
+            refusals = await judge(push, self._errand.asked, self._requester)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 await self._refuse(push, refusals, transport, emit)

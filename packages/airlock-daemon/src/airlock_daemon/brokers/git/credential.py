@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Mapping
 
 from airlock_daemon.brokers.git.human_settings import Helpers, ask_helpers
-from airlock_daemon.brokers.means import Means
+from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.errors import Denied, Failed
 from airlock_modules import Destination
 from airlock_wire import quote
@@ -20,15 +20,15 @@ _SILENT = {"GIT_ASKPASS": "", "GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": "ne
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
-async def find_authorization(destination: Destination, git: str, means: Means) -> str:
+async def find_authorization(destination: Destination, git: str, requester: Requester) -> str:
     """The value of an Authorization header for the destination.
 
     Raises Failed where no helper has an account for it, Denied for an answer that cannot be meant
     for this host alone.
     """
-    helpers = await ask_helpers(destination, git, means)
+    helpers = await ask_helpers(destination, git, requester)
     more: Mapping[str, str] = _SILENT
-    if helpers.is_any_asked and await _is_indiscriminate(destination, git, means):
+    if helpers.is_any_asked and await _is_indiscriminate(destination, git, requester):
         if not helpers.named:
             raise Denied(
                 "a credential helper of this host's git answers for hosts that do not exist, and "
@@ -39,7 +39,7 @@ async def find_authorization(destination: Destination, git: str, means: Means) -
                 f"credential.{destination.scheme}://{host_of(destination)}.helper HELPER",
             )
         more = _SILENT | _only(helpers, destination)
-    fields = await _fill(destination, host_of(destination), git, means, more)
+    fields = await _fill(destination, host_of(destination), git, requester, more)
     if fields is None:
         raise Failed(
             f"no credential helper of this host's git has an account for {quote(destination.host)}",
@@ -55,10 +55,10 @@ def host_of(destination: Destination) -> str:
     return f"{destination.host}{port}"
 
 
-async def _is_indiscriminate(destination: Destination, git: str, means: Means) -> bool:
+async def _is_indiscriminate(destination: Destination, git: str, requester: Requester) -> bool:
     """Whether helpers have an account for a host that cannot be (RFC 2606)."""
     invented = f"airlock-{secrets.token_hex(8)}.invalid"
-    found = await _fill(destination, invented, git, means, _SILENT)
+    found = await _fill(destination, invented, git, requester, _SILENT)
     return found is not None
 
 
@@ -74,12 +74,12 @@ def _only(helpers: Helpers, destination: Destination) -> dict[str, str]:
 
 
 async def _fill(
-    destination: Destination, host: str, git: str, means: Means, more: Mapping[str, str]
+    destination: Destination, host: str, git: str, requester: Requester, more: Mapping[str, str]
 ) -> Mapping[bytes, bytes] | None:
     """What `git credential fill` answers for a host; None where it has no whole account."""
     path = destination.path.lstrip("/")
     said = f"protocol={destination.scheme}\nhost={host}\npath={path}\n\n".encode()
-    status, printed = await means.ask(git, ("git", "credential", "fill"), said=said, more=more)
+    status, printed = await requester.ask(git, ("git", "credential", "fill"), said=said, more=more)
     if status != 0:
         return None
     fields: dict[bytes, bytes] = {}

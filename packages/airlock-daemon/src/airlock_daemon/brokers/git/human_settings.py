@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from airlock_daemon.brokers.means import Means
+from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.errors import Failed
 from airlock_modules import Destination
 
@@ -26,22 +26,24 @@ class Helpers(msgspec.Struct, frozen=True):
 
 
 async def ask_settings(
-    url: str, git: str, means: Means, *, section: str = "http"
+    url: str, git: str, requester: Requester, *, section: str = "http"
 ) -> Mapping[str, str]:
     """The settings of a section that hold for `url`, by the lower case name of each."""
     words = ("git", "config", "--null", "--get-urlmatch", section, url)
-    pairs = await _ask(git, words, means)
+    pairs = await _ask(git, words, requester)
     return {key.removeprefix(f"{section}."): value for key, value in pairs}
 
 
-async def ask_helpers(destination: Destination, git: str, means: Means) -> Helpers:
+async def ask_helpers(destination: Destination, git: str, requester: Requester) -> Helpers:
     """The credential helpers for a destination."""
     words = ("git", "config", "--null", "--get-regexp", r"^credential\.(.*\.)?helper$")
-    return read_helpers(await _ask(git, words, means), destination)
+    return read_helpers(await _ask(git, words, requester), destination)
 
 
-async def _ask(git: str, words: tuple[str, ...], means: Means) -> tuple[tuple[str, str], ...]:
-    status, said = await means.ask(git, words)
+async def _ask(
+    git: str, words: tuple[str, ...], requester: Requester
+) -> tuple[tuple[str, str], ...]:
+    status, said = await requester.ask(git, words)
     if status not in _ANSWERS:
         raise Failed(
             f"git on the host does not say how it is configured (exit status {status})",

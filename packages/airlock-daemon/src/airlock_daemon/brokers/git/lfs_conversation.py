@@ -16,15 +16,14 @@ from collections.abc import Callable
 from airlock_daemon.brokers.git.errand import LfsErrand
 from airlock_daemon.brokers.git.lfs_server import LfsServer
 from airlock_daemon.brokers.git.outcome import LfsOutcome
-from airlock_daemon.brokers.git.party import Party
 from airlock_daemon.brokers.git.rules import find_granted, refuse_words
 from airlock_daemon.brokers.git.streams import Streams
 from airlock_daemon.brokers.http.answer import broken
-from airlock_daemon.brokers.means import Means
+from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.stdio import Emit
 from airlock_daemon.errors import AirlockError
-from airlock_modules import RemoteError
+from airlock_modules import RemoteError, RemoteRequest
 from airlock_modules.remotes.lfs import Wanted, read_wanted
 
 _LONGEST_LINE = 256
@@ -36,21 +35,19 @@ class LfsConversation:
     def __init__(
         self,
         errand: LfsErrand,
-        party: Party,
+        requester: Requester,
         *,
-        means: Means,
-        tell: Callable[[LfsOutcome], None],
+        tell: Callable[[RemoteRequest, LfsOutcome], None],
     ) -> None:
         self._errand = errand
-        self._party = party
-        self._means = means
+        self._requester = requester
         self._tell = tell
 
     async def hold(self, streams: Streams, emit: Emit) -> Ended:
         """Hold it to the end of what the agent says. Raises Denied for what no agent says."""
         del emit
         said = _Said(streams)
-        server = LfsServer(self._errand, self._party.generation, self._means, self._party.turns)
+        server = LfsServer(self._errand, self._requester)
         try:
             while (line := await said.read_line()) is not None:
                 wanted = read_wanted(line)
@@ -89,7 +86,7 @@ class LfsConversation:
 
         try:
             # What was granted when the conversation began may not be any more.
-            find_granted(self._errand.wanted.asked, self._party.current())
+            find_granted(self._errand.wanted.asked, self._requester.current)
             offer = await server.find(wanted)
             transfer = offer.transfer
             if transfer is not None and wanted.operation == "download":
@@ -106,7 +103,8 @@ class LfsConversation:
         except AirlockError as fault:
             error = fault
         finally:
-            self._tell(LfsOutcome(wanted=wanted, bytes=count, is_done=is_done, error=error))
+            outcome = LfsOutcome(wanted=wanted, bytes=count, is_done=is_done, error=error)
+            self._tell(self._errand.wanted.asked, outcome)
         await streams.write(b"done\n" if error is None else _compose(error))
 
 

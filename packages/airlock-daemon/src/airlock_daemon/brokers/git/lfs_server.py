@@ -26,10 +26,8 @@ from airlock_daemon.brokers.http.answer import TRY_AGAIN, Answer, broken
 from airlock_daemon.brokers.http.client import Body, HttpClient, Request
 from airlock_daemon.brokers.http.connecting import Origin, connect
 from airlock_daemon.brokers.http.searching import Search
-from airlock_daemon.brokers.means import Means
+from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
-from airlock_daemon.fairness.turns import Turns
-from airlock_daemon.setup.generation import Generation
 from airlock_modules import RemoteError, find_place
 from airlock_modules.remotes.lfs import (
     Action,
@@ -71,13 +69,9 @@ class _Server(msgspec.Struct, frozen=True):
 class LfsServer:
     """The server of one errand, and those that it names. Its owner must `close` it."""
 
-    def __init__(
-        self, errand: LfsErrand, generation: Generation, means: Means, turns: Turns
-    ) -> None:
+    def __init__(self, errand: LfsErrand, requester: Requester) -> None:
         self._errand = errand
-        self._generation = generation
-        self._means = means
-        self._turns = turns
+        self._requester = requester
         self._servers: dict[tuple[str, str], _Server] = {}
         self._api: Action | None = None
         self._account: str | None = None
@@ -159,7 +153,7 @@ class LfsServer:
     async def _log_in(self, login: SshErrand) -> Action:
         """Have the remote say where its API is, and with which token (git-lfs-authenticate)."""
         host = quote(login.asked.destination.host)
-        status, said = await self._means.ask(login.program, login.argv)
+        status, said = await self._requester.ask(login.program, login.argv)
         if status != 0:
             raise Failed(
                 f"{host} does not say where its large files are (git-lfs-authenticate ended with "
@@ -193,7 +187,7 @@ class LfsServer:
         api = self._errand.api
         if api is None or not self._takes_account(action) or self._account:
             raise _not_taken(action)
-        return await find_authorization(api.destination, api.git, self._means)
+        return await find_authorization(api.destination, api.git, self._requester)
 
     def _request(
         self, method: str, action: Action, *headers: tuple[str, str], body: bytes | Body = b""
@@ -245,14 +239,16 @@ class LfsServer:
         if server is None:
             path = href.target.partition("?")[0]
             git = self._errand.git
-            found = await find_origin(href.scheme, href.host, href.port, path, git, self._means)
+            found = await find_origin(href.scheme, href.host, href.port, path, git, self._requester)
             await self._make_room()
             server = self._note(href, *found)
         self._confine(href, server.barrier)
         return await server.client.exchange(request, read)
 
     def _note(self, href: Href, origin: Origin, barrier: str | None) -> _Server:
-        client = HttpClient(partial(connect, origin, self._means.lookups), self._turns)
+        client = HttpClient(
+            partial(connect, origin, self._requester.lookups), self._requester.turns
+        )
         server = self._servers[_key(href)] = _Server(client, barrier)
         return server
 
@@ -268,7 +264,7 @@ class LfsServer:
         why = barrier or (None if href.scheme == "https" else "is reached without TLS")
         if why is None or self._is_remote(href):
             return
-        grant = self._generation.agent.profile.git
+        grant = self._requester.generation.agent.profile.git
         there = href.destination
         place = None if there is None else find_place((*grant.push, *grant.fetch), there)
         if place is None or not place.is_literal:

@@ -1,13 +1,13 @@
 """What became of a conversation with a remote."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import AirlockError
-from airlock_modules import PushList, Refusal, Update
+from airlock_modules import PushList, Refusal, RemoteRequest, Update
 from airlock_modules.remotes.lfs import Wanted
 
 # So many refs are named in the record; the rest is counted.
@@ -28,6 +28,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refusal | None = None
     sent: int = 0
     received: int | None = None
+
+
+Tell = Callable[[RemoteRequest, Outcome, bool], None]
+"""Gets what became of a conversation, once, and whether the profile names the place."""
 
 
 class LfsOutcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-from airlock_daemon.brokers.git.party import Party
 from airlock_daemon.brokers.git.rules import find_granted, judge_as_git, url_of
+from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.gate import Gate
 from airlock_daemon.fairness.turns import Turns
@@ -62,17 +62,17 @@ async def read_list(
     return push, reader.held
 
 
-async def judge(push: PushList, asked: RemoteRequest, party: Party) -> list[Refusal]:
+async def judge(push: PushList, asked: RemoteRequest, requester: Requester) -> list[Refusal]:
     """Say what is refused of a push, by the grant and by git's own rules.
 
     A client may let any time pass before it sends its list, and what was narrowed meanwhile counts
     too.
     """
-    refusals = await _judge(push, asked, party.generation, party.turns)
-    current = party.current()
-    if not refusals and current is not party.generation:
+    refusals = await _judge(push, asked, requester.generation, requester.turns)
+    current = requester.current
+    if not refusals and current is not requester.generation:
         refusals = _judge_place(asked, current)
-        refusals += await _judge(push, asked, current, party.turns)
+        refusals += await _judge(push, asked, current, requester.turns)
     return refusals
 
 

@@ -11,9 +11,8 @@ from airlock_daemon.brokers.git.url_admission import address_of, path_of
 from airlock_daemon.brokers.http.answer import Answer, broken
 from airlock_daemon.brokers.http.client import Body, HttpClient, Request
 from airlock_daemon.brokers.http.connecting import connect
-from airlock_daemon.brokers.means import Means
+from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.errors import Denied, Failed
-from airlock_daemon.fairness.turns import Turns
 from airlock_modules import RemoteRequest
 from airlock_wire import quote
 
@@ -45,11 +44,13 @@ class SmartHttp:
     The account of the human is asked for when the server asks, and kept until then.
     """
 
-    def __init__(self, errand: UrlErrand, asked: RemoteRequest, means: Means, turns: Turns) -> None:
+    def __init__(self, errand: UrlErrand, asked: RemoteRequest, requester: Requester) -> None:
         self._errand = errand
         self._asked = asked
-        self._means = means
-        self._client = HttpClient(partial(connect, errand.origin, means.lookups), turns)
+        self._requester = requester
+        self._client = HttpClient(
+            partial(connect, errand.origin, requester.lookups), requester.turns
+        )
         self._authorization: str | None = None
 
     async def close(self) -> None:
@@ -122,7 +123,7 @@ class SmartHttp:
             if self._authorization is not None:
                 raise RefusedByServer(f"fatal: Authentication failed for '{self._shown}'")
             self._authorization = await find_authorization(
-                errand.destination, errand.git, self._means
+                errand.destination, errand.git, self._requester
             )
 
     def _with_account(self, request: Request) -> Request:

@@ -15,7 +15,7 @@ from airlock_daemon.brokers.git.rules import (
 from airlock_daemon.brokers.http.connecting import Origin
 from airlock_daemon.brokers.http.proxy import Proxy, find_proxy
 from airlock_daemon.brokers.http.trust import read_trust
-from airlock_daemon.brokers.means import Means
+from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Destination, Place, RemoteRequest
@@ -26,7 +26,9 @@ from airlock_wire import quote
 _PLAIN = "/!$&'()*+,;=:@-._~"
 
 
-async def admit_url(asked: RemoteRequest, generation: Generation, means: Means) -> UrlErrand:
+async def admit_url(
+    asked: RemoteRequest, generation: Generation, requester: Requester
+) -> UrlErrand:
     """Admit a fetch from a URL (`asked`), the narrowest that can be wanted there.
 
     Raises Denied (layer "broker"), Failed where git or the resolver cannot be asked.
@@ -34,24 +36,24 @@ async def admit_url(asked: RemoteRequest, generation: Generation, means: Means) 
     destination = asked.destination
     place = find_granted(asked, generation)
     git = generation.programs.demand("git")
-    if place is None and not await _is_known(destination, git, means):
+    if place is None and not await _is_known(destination, git, requester):
         raise _needs_naming(asked, "is no host for which git has a credential helper by name")
     origin, barrier = await find_origin(
-        destination.scheme, destination.host, destination.port, path_of(destination), git, means
+        destination.scheme, destination.host, destination.port, path_of(destination), git, requester
     )
     errand = UrlErrand(
         destination=destination,
         origin=origin,
         git=git,
         barrier=barrier,
-        is_first=means.variables.get("GIT_PROTOCOL") == "version=1",
+        is_first=requester.variables.get("GIT_PROTOCOL") == "version=1",
     )
     _confine(asked, place, errand)
     return errand
 
 
 async def find_origin(
-    scheme: Scheme, host: str, port: int | None, path: str, git: str, means: Means
+    scheme: Scheme, host: str, port: int | None, path: str, git: str, requester: Requester
 ) -> tuple[Origin, str | None]:
     """The server of a URL, as the human's git reaches it, and why its host must be named in the
     grant: None where it need not be.
@@ -60,16 +62,16 @@ async def find_origin(
     as it is sent. Raises Failed where git or the resolver cannot be asked.
     """
     address = f"{scheme}://{host}{'' if port is None else f':{port}'}{path}"
-    settings = await ask_settings(address, git, means)
+    settings = await ask_settings(address, git, requester)
     name = host.strip("[]")
-    variables = means.variables
+    variables = requester.variables
     way: tuple[Address, ...] | Proxy | None
     way = find_proxy(settings.get("proxy"), variables, scheme=scheme, host=name)
     barrier = None
     if way is not None:
         barrier = "is reached through a proxy, which resolves names itself"
     else:
-        way = await resolve(name, family=None, limiter=means.lookups)
+        way = await resolve(name, family=None, limiter=requester.lookups)
         if find_inner(way) is not None:
             barrier = "has an address of this host or of no public network"
     trust = read_trust(settings, variables) if scheme == "https" else None
@@ -88,11 +90,11 @@ def admit_service(errand: UrlErrand, asked: RemoteRequest, generation: Generatio
     return place is not None
 
 
-async def _is_known(destination: Destination, git: str, means: Means) -> bool:
+async def _is_known(destination: Destination, git: str, requester: Requester) -> bool:
     """Whether the human's git has an account for the host by name; http must be granted."""
     if destination.scheme != "https":
         return False
-    return bool((await ask_helpers(destination, git, means)).named)
+    return bool((await ask_helpers(destination, git, requester)).named)
 
 
 def path_of(destination: Destination) -> str:

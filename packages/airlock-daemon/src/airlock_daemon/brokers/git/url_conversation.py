@@ -1,14 +1,12 @@
 """A conversation with a remote over HTTP, from the words of git's remote helper to its end."""
 
-from collections.abc import Callable
 from contextlib import suppress
 
 from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.answering import Passing
 from airlock_daemon.brokers.git.errand import UrlErrand
-from airlock_daemon.brokers.git.outcome import Outcome, judged, listed
-from airlock_daemon.brokers.git.party import Party
+from airlock_daemon.brokers.git.outcome import Outcome, Tell, judged, listed
 from airlock_daemon.brokers.git.push import Held, cannot_tell, judge, read_list
 from airlock_daemon.brokers.git.rules import refuse_words
 from airlock_daemon.brokers.git.smart_http import RefusedByServer, SmartHttp
@@ -16,7 +14,7 @@ from airlock_daemon.brokers.git.streams import Streams
 from airlock_daemon.brokers.git.url_admission import admit_service
 from airlock_daemon.brokers.http.answer import TRY_AGAIN
 from airlock_daemon.brokers.http.client import Body
-from airlock_daemon.brokers.means import Means
+from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.command.launch import Ended
 from airlock_daemon.command.stdio import Emit
 from airlock_daemon.errors import Denied, Failed
@@ -35,8 +33,6 @@ WHOLE = 1 << 20
 # What git's own helper ends with where a remote has answered with an error.
 _REFUSED = 128
 
-Tell = Callable[[RemoteRequest, Outcome, bool], None]
-
 
 class UrlConversation:
     """One errand as the daemon holds it.
@@ -48,14 +44,12 @@ class UrlConversation:
     def __init__(
         self,
         errand: UrlErrand,
-        party: Party,
+        requester: Requester,
         *,
-        means: Means,
         tell: Tell,
     ) -> None:
         self._errand = errand
-        self._party = party
-        self._means = means
+        self._requester = requester
         self._tell = tell
         self._outcome = Outcome(decision="allowed")
 
@@ -69,7 +63,7 @@ class UrlConversation:
             asked = await self._read_service(streams)
             if asked is None:
                 return Ended(0, None)
-            is_pinned = admit_service(self._errand, asked, self._party.generation)
+            is_pinned = admit_service(self._errand, asked, self._requester.generation)
             try:
                 return await self._serve(asked, streams, emit)
             except (RemoteError, Denied):
@@ -97,7 +91,7 @@ class UrlConversation:
         return None
 
     async def _serve(self, asked: RemoteRequest, streams: Streams, emit: Emit) -> Ended:
-        server = SmartHttp(self._errand, asked, self._means, self._party.turns)
+        server = SmartHttp(self._errand, asked, self._requester)
         try:
             await self._pass_refs(asked, server, streams)
             if asked.is_push:
@@ -145,7 +139,7 @@ class UrlConversation:
         reader = FetchRequestReader()
         received = 0
         while True:
-            held = Held(self._party.gate)
+            held = Held(self._requester.gate)
             passing = Passing(streams.write)
             try:
                 body = await _gather(_until_flush(reader, streams), held)
@@ -159,13 +153,13 @@ class UrlConversation:
                 held.release()
 
     async def _push(self, asked: RemoteRequest, server: SmartHttp, streams: Streams) -> None:
-        held = Held(self._party.gate)
+        held = Held(self._requester.gate)
         try:
             push, said = await read_list(streams.read, held)
             if push is None or not push.updates:
                 return
             self._outcome = listed(push)
-            refusals = await judge(push, asked, self._party)
+            refusals = await judge(push, asked, self._requester)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 report = compose_report(push, refusals)

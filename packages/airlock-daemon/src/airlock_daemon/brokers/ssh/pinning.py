@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 from airlock_daemon.brokers.addresses import find_inner, resolve
-from airlock_daemon.brokers.means import Means
+from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.brokers.ssh.known_hosts import (
     Known,
@@ -35,14 +35,14 @@ class Pinning:
         build: Callable[[tuple[str, ...]], tuple[str, ...]],
         *,
         programs: Programs,
-        means: Means,
+        requester: Requester,
         refuse: Callable[[str], Denied],
     ) -> None:
         """Remember what is to be asked."""
         self._goal = goal
         self._build = build
         self._programs = programs
-        self._means = means
+        self._requester = requester
         self._refuse = refuse
 
     async def pin(self, *, is_granted: bool) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ class Pinning:
         if known.keys & read_own_keys():
             raise self._needs_naming("shows a key of the daemon's own host")
         addresses = await resolve(
-            settings.host, family=self._goal.family, limiter=self._means.lookups
+            settings.host, family=self._goal.family, limiter=self._requester.lookups
         )
         inner = find_inner(addresses)
         if inner is not None:
@@ -84,12 +84,12 @@ class Pinning:
     async def _settings(self, pinned: tuple[str, ...]) -> SshSettings:
         name, *words = self._build(pinned)
         program = self._programs.demand(name)
-        status, said = await self._means.ask(program, (name, "-G", *words))
+        status, said = await self._requester.ask(program, (name, "-G", *words))
         try:
             if status != 0:
                 raise KeyError(status)
             printed = said.decode("utf-8", "surrogateescape")
-            return read_settings(printed, home=self._means.home)
+            return read_settings(printed, home=self._requester.home)
         except (KeyError, IndexError) as error:
             raise Failed(
                 f"{name} does not say how it would reach a host (exit status {status})",
@@ -101,7 +101,7 @@ class Pinning:
         keygen = self._programs.demand("ssh-keygen")
         for file in filter(os.path.isfile, settings.known_hosts):
             words = ("ssh-keygen", "-F", settings.name, "-f", file)
-            _, said = await self._means.ask(keygen, words)
+            _, said = await self._requester.ask(keygen, words)
             lines = said.decode("utf-8", "replace").splitlines()
             more = read_found(lines, settings.name)
             found = Known(found.keys | more.keys, found.is_revoked or more.is_revoked)

@@ -4,7 +4,7 @@ from functools import partial
 
 import msgspec
 
-from airlock_daemon.brokers.means import Means
+from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.brokers.ssh.goal import Goal
 from airlock_daemon.brokers.ssh.pinning import Pinning
 from airlock_daemon.brokers.ssh.words import build_words
@@ -37,7 +37,7 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def admit(
-    args: tuple[str, ...], module: Module, generation: Generation, means: Means
+    args: tuple[str, ...], module: Module, generation: Generation, requester: Requester
 ) -> Admitted:
     """Admit what `args` of ssh ask for; `module` has the program, and words of the operator's.
 
@@ -71,7 +71,9 @@ async def admit(
     pinned: tuple[str, ...] = ()
     if line is None or line.name is None:
         refuse = partial(_needs_line, asked, verb="name")
-        pinning = Pinning(goal, build, programs=generation.programs, means=means, refuse=refuse)
+        pinning = Pinning(
+            goal, build, programs=generation.programs, requester=requester, refuse=refuse
+        )
         pinned = await pinning.pin(is_granted=line is not None)
     return Admitted(asked=asked, program=program, argv=build(pinned), is_pinned=line is not None)
 
