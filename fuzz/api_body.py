@@ -9,6 +9,7 @@ from typing import cast
 
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.exchange import Damaged, Incoming
+from airlock_daemon.fairness.turns import Taking
 from airlock_modules.apis import Head
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
@@ -24,8 +25,7 @@ def _check(data: bytes) -> None:
     framing = (b"transfer-encoding", b"chunked") if is_chunked else (b"content-length", length)
     head = Head("POST", "/", "", ((b"host", b"a.example"), framing))
     wanted = _read_chunks(body) if is_chunked else _read_length(body, int(length))
-    # All of it has come behind the head, so that nothing is waited for.
-    incoming = Incoming(cast("TlsStream", None), head, body)
+    incoming = Incoming(cast("TlsStream", _Silent()), head, body, cast("Taking", None))
     try:
         found = _run(incoming)
     except Damaged as error:
@@ -38,6 +38,13 @@ def _check(data: bytes) -> None:
         raise BrokenPromiseError(
             f"{body!a} is {(found, incoming.rest)!a}, and should be {wanted!a}"
         )
+
+
+class _Silent:
+    """A stream on which nothing comes: the body has come behind the head."""
+
+    def receive_now(self, _: int) -> None:
+        """Nothing has."""
 
 
 def _run(incoming: Incoming) -> bytes | None:

@@ -28,7 +28,7 @@ class Command(NamedTuple):
 _COMMANDS = {
     "demo": Command("show a push through Airlock, start to finish (--help: its options)", run_demo),
     "test": Command(
-        "unit tests, conformance and the demo (--all: e2e, attacks, upgrades, too); "
+        "most unit tests, conformance, the demo (--all: boxes, e2e, attacks, upgrades, too); "
         "[pytest arguments]",
         run_tests,
     ),

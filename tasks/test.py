@@ -14,6 +14,9 @@ from tasks.stand_ins import equip
 
 _UNIT_FOLDERS = ("packages", "bench/tests", "demo/tests", "tasks/tests", "conformance/tests")
 
+# Tests that make boxes, run the whole conformance suite or measure: half of the time of all units.
+_LONG = ("packages/airlock-daemon/tests/sandbox", "conformance/tests", "bench/tests")
+
 # With its own settings, as somebody else would run it; they leave out the tests of the suite, and
 # know nothing of what ends a test that hangs.
 _CONFORMANCE = ("conformance", "-c", "conformance/pytest.ini", "--timeout=60")
@@ -27,33 +30,38 @@ _ALL = "--all"
 def run_tests(arguments: Sequence[str]) -> int:
     """Run the tests and say at the end what ran, what did not and why; return the exit status.
 
-    Without arguments the unit tests run, conformance and the demo; with ``--all`` everything that
-    can: the end-to-end tests need a container engine, and REQUIRE_DOCKER=1 in the environment makes
-    its absence a failure, as REQUIRE_TOOLS=1 does for that of a tool. With other arguments pytest
-    alone runs with them, on the unit tests unless they name a path; its exit status is returned.
+    Without arguments most unit tests run, conformance and the demo; with ``--all`` everything but
+    tests that are marked ``nightly``. The end-to-end tests need a container engine, and
+    REQUIRE_DOCKER=1 in the environment makes its absence a failure, as REQUIRE_TOOLS=1 does for
+    that of a tool. With other arguments pytest alone runs with them, on the unit tests unless they
+    name a path; its exit status is returned.
     """
     environment = prepare_environment("default")
     if arguments and [*arguments] != [_ALL]:
         return _run_selected(environment, arguments)
     programs = _find_programs(environment)
     outcomes = [equip(environment)]
+    folders: tuple[str, ...] = _UNIT_FOLDERS
+    if not arguments:
+        kept = [folder for folder in _UNIT_FOLDERS if folder not in _LONG]
+        folders = (*kept, *(f"--ignore={folder}" for folder in _LONG))
     parts = [
-        Part("units", (*_UNIT_FOLDERS, *BESIDE, *SHORT)),
+        Part("units", (*folders, *BESIDE, *SHORT)),
         Part("conformance", (*_CONFORMANCE, *programs)),
     ]
-    # These have the machine for themselves: they watch processes, times or the engine, or flood it.
-    # A leak is a leak, also where it does not come again.
+    # What floods the machine or watches times has it for itself. A leak stays one where it does
+    # not come again.
     alone = [
         Part("hostile", ("e2e/hostile",), is_repeated=False),
-        Part("canary", ("e2e/canary",), is_repeated=False),
+        Part("canary", ("e2e/canary", *BESIDE), is_repeated=False),
         Part("faithful", ("e2e/faithful", *programs)),
-        Part("upgrade", ("e2e/upgrade", *programs)),
+        Part("upgrade", ("e2e/upgrade", *BESIDE, *programs)),
     ]
     if not arguments:
         outcomes += [run_part(environment, part) for part in parts]
         status = print_summary("./dev test", outcomes)
-        left = ", ".join([*(part.name for part in alone), "e2e"])
-        print(f"Not run: {left}; `./dev test {_ALL}` runs everything.")
+        left = [*_LONG, *(f"e2e/{part.name}" for part in alone), "e2e/journeys"]
+        print(f"Not run: {', '.join(left)}. `./dev test {_ALL}` runs everything.")
         return status
     outcomes += [run_part(environment, part) for part in (*parts, *alone)]
     outcomes.append(

@@ -75,6 +75,7 @@ def test_pairs_are_measured_and_nothing_is_left(scratch: Path) -> None:
         assert size.value == SHIM.stat().st_size / 1e3
 
 
+@pytest.mark.nightly
 @needs_programs
 @pytest.mark.skipif(why_not() is not None, reason="there is no sshd")
 def test_conversations_with_a_remote_are_measured(scratch: Path) -> None:
@@ -83,6 +84,7 @@ def test_conversations_with_a_remote_are_measured(scratch: Path) -> None:
     assert [figure.fault for figure in report.figures] == [""] * 5 * len(SERVERS)
 
 
+@pytest.mark.nightly
 @needs_programs
 @pytest.mark.skipif(why_not() is not None, reason="there is no sshd")
 def test_a_large_push_beside_another_agent_is_measured_for_each_pair(scratch: Path) -> None:
@@ -107,6 +109,7 @@ def test_requests_to_an_api_are_measured(scratch: Path) -> None:
     assert large.behind["through MB/s"] > 0
 
 
+@pytest.mark.nightly
 @needs_programs
 def test_load_of_another_agent_is_measured(scratch: Path) -> None:
     """Clients beyond the limit of connections are counted, and so is what they were told."""
@@ -116,6 +119,7 @@ def test_load_of_another_agent_is_measured(scratch: Path) -> None:
     assert told.n >= 76
 
 
+@pytest.mark.nightly
 @needs_programs
 def test_sockets_may_stand_side_by_side(scratch: Path, tmp_path: Path) -> None:
     """A daemon that has them beside the agents' directories is measured like any other."""
@@ -132,6 +136,7 @@ def test_sockets_may_stand_side_by_side(scratch: Path, tmp_path: Path) -> None:
     assert _find(report, pair="early", start="`true`, streamed").fault == ""
 
 
+@pytest.mark.nightly
 @needs_programs
 def test_pair_that_does_not_answer_is_no_end_of_the_others(scratch: Path, tmp_path: Path) -> None:
     """Each load says what went wrong with it, and ours is measured under all of them."""

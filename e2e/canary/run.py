@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,10 @@ def list_surprises(results: Iterable[Result]) -> Iterator[str]:
         for leak in () if attack.known else leaks:
             holds = {**GUARANTEES, **BOX_GUARANTEES, **API_GUARANTEES}[attack.guard]
             yield f"LEAK: {attack.name}: {leak}; should hold: {holds}"
+
+
+Told = Callable[[str], None]
+"""Has a line shown at the end of a test run, whichever process of it calls."""
 
 
 def say_tried(results: Sequence[Result]) -> str:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .compose import Composition
-from .engine import LABEL
+from .engine import LABEL, WORKER
 from .images import Images
 from .product import RECIPES, Product
 
-AGENT = "airlock-e2e/example-agent"
+AGENT = f"airlock-e2e/example-agent-{WORKER}"
 """The image that the tests build for agents: Debian, whose git has the shim."""
 
 

@@ -11,6 +11,7 @@ from tasks.aws_operations import TABLE, read_models
 HAS_BOTOCORE = importlib.util.find_spec("botocore") is not None
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(
     not HAS_BOTOCORE and os.environ.get("REQUIRE_TOOLS") != "1",
     reason="botocore is not installed in the environment of the tests",

@@ -1,26 +1,26 @@
 """How many attacks were tried, and how many got something, is told at the end."""
 
 import os
+from collections.abc import Callable
+from functools import partial
+from itertools import chain
 
 import pytest
+from e2e.canary.run import Told
 from e2e.world import sshd
 from e2e.world.need import need
 
-TOLD = pytest.StashKey[list[str]]()
+_PROPERTY = "told"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Make room for what the tests have to tell."""
-    config.stash[TOLD] = []
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Tell the figures."""
     terminalreporter.section("canaries")
-    for line in config.stash[TOLD]:
-        terminalreporter.line(line)
+    for report in chain(*terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport) and report.when == "call":
+            for name, line in report.user_properties:
+                if name == _PROPERTY:
+                    terminalreporter.line(str(line))
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +32,6 @@ def may_attack() -> None:
 
 
 @pytest.fixture
-def told(request: pytest.FixtureRequest) -> list[str]:
-    """Lines that are told at the end."""
-    return request.config.stash[TOLD]
+def told(record_property: Callable[[str, object], None]) -> Told:
+    """Return what has a line told at the end."""
+    return partial(record_property, _PROPERTY)

@@ -6,7 +6,7 @@ from e2e.canary.boxes import run
 from e2e.canary.boxes.catalogue import BOX_FAMILIES
 from e2e.canary.boxes.mutants import CHANGES
 from e2e.canary.boxes.world import WAYS, By
-from e2e.canary.run import list_surprises, say_tried
+from e2e.canary.run import Told, list_surprises, say_tried
 from e2e.world.need import need
 
 ATTACKS = [attack for family in BOX_FAMILIES for attack in family.attacks]
@@ -19,15 +19,15 @@ def may_make_boxes() -> None:
 
 
 @pytest.mark.parametrize("family", BOX_FAMILIES, ids=lambda family: family.name)
-def test_nothing_leaks_out_of_a_box(family: Family, told: list[str]) -> None:
+def test_nothing_leaks_out_of_a_box(family: Family, told: Told) -> None:
     """No canary reaches a client or its workspace, nothing of the host changes or is left."""
     results = run.carry_out(family.attacks, by=WAYS[0])
-    told.append(f"{family.name}, by {WAYS[0]}: {say_tried(results)}")
+    told(f"{family.name}, by {WAYS[0]}: {say_tried(results)}")
     assert list(list_surprises(results)) == []
 
 
 @pytest.mark.parametrize("by", WAYS[1:], ids=str)
-def test_nothing_leaks_out_of_boxes_that_are_made_in_other_ways(by: By, told: list[str]) -> None:
+def test_nothing_leaks_out_of_boxes_that_are_made_in_other_ways(by: By, told: Told) -> None:
     """Those that work on such boxes alone, and some of the others."""
     chosen = [
         each
@@ -39,14 +39,14 @@ def test_nothing_leaks_out_of_boxes_that_are_made_in_other_ways(by: By, told: li
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("by", WAYS[1:], ids=str)
-def test_nothing_leaks_out_of_any_box(by: By, told: list[str]) -> None:
+def test_nothing_leaks_out_of_any_box(by: By, told: Told) -> None:
     """Each attack, but for what is known to be left."""
     _expect_no_leak(ATTACKS, by, told)
 
 
-def _expect_no_leak(attacks: list[Attack], by: By, told: list[str]) -> None:
+def _expect_no_leak(attacks: list[Attack], by: By, told: Told) -> None:
     results = run.carry_out(attacks, by=by)
-    told.append(f"by {by}: {say_tried(results)}")
+    told(f"by {by}: {say_tried(results)}")
     assert list(list_surprises(results)) == []
 
 
@@ -60,7 +60,7 @@ _GUARDS = [
 
 @pytest.mark.parametrize("guard", _GUARDS)
 def test_attacks_work_where_their_guard_is_off(
-    guard: str, told: list[str], monkeypatch: pytest.MonkeyPatch
+    guard: str, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An attack that could not succeed would test nothing."""
     # A race may be lost some hundred times in a row.
@@ -70,7 +70,7 @@ def test_attacks_work_where_their_guard_is_off(
     assert chosen
     results = run.carry_out(chosen, by=by, without=guard)
     assert results
-    told.append(f"without {guard}: {len(results)} attacks tried, all have to leak")
+    told(f"without {guard}: {len(results)} attacks tried, all have to leak")
     assert [result.attack.name for result in results if not result.leaks] == []
 
 

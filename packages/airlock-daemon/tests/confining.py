@@ -1,10 +1,13 @@
 """The filter and the limits of a box: as the launcher's sources make them."""
 
 import atexit
+import fcntl
 import functools
+import hashlib
 import importlib.util
 import itertools
 import operator
+import os
 import platform
 import re
 import shutil
@@ -14,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from launching import PACKAGE
@@ -47,23 +51,29 @@ _TESTS: Mapping[int, Callable[[int, int], bool]] = {
 
 @functools.cache
 def build_confined(processor: str = platform.machine()) -> str:
-    """The path of a static program that has both (native/confined.zig)."""
+    """The path of a static program that has both (native/confined.zig), which everybody may run.
+
+    It is compiled anew only where something has changed, and by one process at a time.
+    """
+    cache = PACKAGE / ".zig-cache"
+    command = [sys.executable, "-m", "ziglang", "build-exe", "native/confined.zig"]
+    command += ["-target", f"{processor}-linux-none", "-O", "ReleaseSafe", "-fsingle-threaded"]
+    command += ["--cache-dir", str(cache), "--global-cache-dir", str(cache)]
+    digest = hashlib.sha256(f"{version('ziglang')} {command}".encode())
+    for source in sorted((PACKAGE / "native").rglob("*.zig")):
+        digest.update(source.read_bytes())
+    kept = cache / f"confined-{digest.hexdigest()}"
+    cache.mkdir(exist_ok=True)
+    with open(f"{kept}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            made = f"{kept}.made"
+            subprocess.run([*command, f"-femit-bin={made}"], cwd=PACKAGE, check=True)
+            os.rename(made, kept)
     folder = tempfile.mkdtemp(prefix="confined-")
     atexit.register(shutil.rmtree, folder)
-    path = Path(folder) / "confined"
-    cache = str(PACKAGE / ".zig-cache")
-    command = [sys.executable, "-m", "ziglang", "build-exe", "native/confined.zig"]
-    command += [
-        "-target",
-        f"{processor}-linux-none",
-        "-O",
-        "ReleaseSafe",
-        "-fsingle-threaded",
-    ]
-    command += ["--cache-dir", cache, "--global-cache-dir", cache, f"-femit-bin={path}"]
-    subprocess.run(command, cwd=PACKAGE, check=True)
-    path.parent.chmod(0o755)
-    return str(path)
+    os.chmod(folder, 0o755)
+    return shutil.copy(kept, os.path.join(folder, "confined"))
 
 
 @dataclass(frozen=True)

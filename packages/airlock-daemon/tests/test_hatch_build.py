@@ -96,6 +96,7 @@ def test_an_unknown_target_is_refused(folder: Path) -> None:
         build_wheel(folder, target="arm64-linux")
 
 
+@pytest.mark.nightly
 def test_a_wheel_for_aarch64_runs_there(folder: Path, tmp_path: Path) -> None:
     """The other processor's launcher reports exit statuses and ends descendants."""
     wheel = build_wheel(folder, target="aarch64-linux")
@@ -119,6 +120,7 @@ def test_a_wheel_for_aarch64_runs_there(folder: Path, tmp_path: Path) -> None:
         assert has_ended(stray)
 
 
+@pytest.mark.nightly
 def test_a_source_distribution_builds_where_the_hook_is_a_link(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -37,6 +37,16 @@ def test_it_is_found_in_whatever_pieces(before: bytes, after: bytes, sizes: list
     assert sum(map(len, passed)) <= len(before)
 
 
+@given(before=st.integers(0, 100_000), after=st.integers(0, 100_000), byte=st.binary(min_size=1))
+def test_it_is_found_in_much_at_once(before: int, after: int, byte: bytes) -> None:
+    """Behind whatever bytes, zeros too; and without it all passes."""
+    much = byte * (before // len(byte))
+    with pytest.raises(Exposed):
+        Search(SECRET).feed(much + SECRET.encode() + bytes(after))
+    search = Search(SECRET)
+    assert search.feed(much + bytes(after)) + search.finish() == much + bytes(after)
+
+
 @given(before=noise, after=noise)
 def test_it_is_found_in_its_usual_spellings(before: bytes, after: bytes) -> None:
     """In base64 wherever it begins there."""

@@ -59,13 +59,13 @@ class Engine:
 
     def _answer(self, connection: socket.socket) -> None:
         said = b""
-        # The daemon itself asks who the engine is, and may leave at any time.
+        # The daemon asks who the engine is, gets no answer, and may leave at any time.
         with connection, suppress(OSError):
-            while data := connection.recv(65536):
+            while not said.startswith(b"GET /") and (data := connection.recv(65536)):
                 said += data
             # The other side has ended what it says: half of the conversation is still open.
-            connection.sendall(self.path.name.encode() + b" heard " + said)
             if not said.startswith(b"GET /"):
+                connection.sendall(self.path.name.encode() + b" heard " + said)
                 self.heard.append(said)
 
 

@@ -66,6 +66,7 @@ def read_help(text: str) -> dict[str, tuple[str | None, bool]]:
     return {name: (letter or None, bool(kind)) for letter, name, kind in found if name != "--help"}
 
 
+@pytest.mark.nightly
 @needs_docker
 def test_the_table_is_that_of_the_installed_docker(tmp_path: Path) -> None:
     """The flags that help shows for allowed commands are there, with their letters and values."""

@@ -83,6 +83,20 @@ async def test_requests_behind_each_other_are_each_judged(world: World, server: 
     assert [seen.target for seen in server.seen] == ["/ok/1"]
 
 
+@pytest.mark.parametrize("size", [4, 1 << 20])
+async def test_what_stands_behind_an_answer_answers_nothing(
+    world: World, server: ApiServer, size: int
+) -> None:
+    """Whether it comes with a short answer or a long one: the next request is asked elsewhere."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+    server.script = lambda talk, _: talk.send(head % size + bytes(size) + head % 4 + b"evil")
+    tool = await world.open()
+    assert (await tool.ask("GET", "/ok/1"))[2] == bytes(size)
+    server.script = lambda talk, _: talk.send(OK)
+    assert (await tool.ask("GET", "/ok/2"))[2] == b"ok"
+    assert [seen.connection for seen in server.seen] == [1, 2]
+
+
 async def test_another_destination_is_refused_before_tls(world: World, server: ApiServer) -> None:
     """Nobody is asked who has that name, and the API is not reached in another way."""
     for said in OPENINGS:

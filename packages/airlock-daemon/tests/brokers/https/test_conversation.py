@@ -139,10 +139,13 @@ async def test_headers_that_are_not_listed_are_dropped_and_named(
 async def test_requests_of_a_connection_share_one_to_the_service(
     world: World, server: ApiServer
 ) -> None:
-    """Each is judged and answered by itself."""
+    """Each is judged and answered by itself, a long answer too."""
+    long = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (1 << 20) + bytes(1 << 20)
+    server.script = lambda talk, seen: talk.send(long if seen.target == "/1" else OK)
     tool = await world.open()
     for number in range(3):
-        await tool.ask("GET", f"/{number}")
+        _, _, body = await tool.ask("GET", f"/{number}")
+        assert body == (bytes(1 << 20) if number == 1 else b"ok")
     assert [(each.target, each.connection) for each in server.seen] == [
         ("/0", 1),
         ("/1", 1),
@@ -530,19 +533,21 @@ async def test_a_service_that_goes_is_told_from_an_end(world: World, server: Api
     assert status == 502
     assert b"closed the connection without an answer" in body
 
-    def cut(talk: Talk, _: Seen) -> None:
-        talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-        talk.connection.close()
+    for length in (100, MUCH):
 
-    server.script = cut
-    tool = await world.open()
-    count = len(world.told)
-    await tool.begin("GET", "/")
-    with pytest.raises(h11.RemoteProtocolError):
-        await tool.read_answer()
-    told = await finished(world, since=count)
-    assert told.fault is not None
-    assert "cut off" in told.fault
+        def cut(talk: Talk, _: Seen, length: int = length) -> None:
+            talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nhalf" % length)
+            talk.connection.close()
+
+        server.script = cut
+        tool = await world.open()
+        count = len(world.told)
+        await tool.begin("GET", "/")
+        with pytest.raises(h11.RemoteProtocolError):
+            await tool.read_answer()
+        told = await finished(world, since=count)
+        assert told.fault is not None
+        assert "cut off" in told.fault
 
 
 async def test_the_body_of_graphql_is_judged(world: World, server: ApiServer) -> None:

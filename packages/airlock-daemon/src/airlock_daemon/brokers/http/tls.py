@@ -13,6 +13,9 @@ import trio
 
 # Bytes that are taken from the socket at once: some records of TLS, of 16 KiB at most.
 _TAKEN = 1 << 17
+# Bytes of one record, at most, and of what it begins with: kind, version, length.
+_RECORD, _RECORD_HEAD = 1 << 14, 5
+_RECORD_KINDS = (20, 21, 22, 23)
 
 
 class TlsStream(trio.abc.HalfCloseableStream):
@@ -35,7 +38,8 @@ class TlsStream(trio.abc.HalfCloseableStream):
         """
         self.below = below
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._incoming.write(early)
+        # What came and the library was not given yet: its own buffers grow and never shrink.
+        self._raw = memoryview(early)
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=host is None, server_hostname=host
         )
@@ -43,11 +47,14 @@ class TlsStream(trio.abc.HalfCloseableStream):
         self._fault: ssl.SSLError | None = None
         # What a `receive_some` had taken when it was cancelled.
         self._taken = b""
+        self._is_over = False
+        # What of the encrypted bytes the socket has not taken yet.
+        self._unsent: bytes | memoryview = b""
 
     @property
     def has_unread(self) -> bool:
         """Whether something came that was not received."""
-        return bool(self._taken or self._incoming.pending or self._tls.pending())
+        return bool(self._taken or self._raw or self._incoming.pending or self._tls.pending())
 
     async def do_handshake(self) -> None:
         """Must come first. Raises BrokenResourceError, with the reason as its cause."""
@@ -55,8 +62,9 @@ class TlsStream(trio.abc.HalfCloseableStream):
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
-                await self._flush()
-                await self._fill()
+                if not self._feed():
+                    await self._flush()
+                    await self._fill()
             except ssl.SSLError as error:
                 # The alert that says why.
                 with suppress(trio.BrokenResourceError):
@@ -68,13 +76,16 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of it. Raises BrokenResourceError."""
-        left = memoryview(data)
-        try:
-            while left:
-                left = left[self._tls.write(left) :]
-        except ssl.SSLError as error:
-            raise trio.BrokenResourceError from error
+        self._encrypt(data)
         await self._flush()
+
+    def send_now(self, data: bytes) -> bool:
+        """Send what the socket takes at once; whether that was all.
+
+        `send_all`, also of nothing, sends the rest. Raises BrokenResourceError.
+        """
+        self._encrypt(data)
+        return not self._turn.locked() and self._send_now()
 
     async def wait_send_all_might_not_block(self) -> None:
         """As that of the stream below."""
@@ -106,6 +117,20 @@ class TlsStream(trio.abc.HalfCloseableStream):
             await self._fill()
             has_waited = True
 
+    def receive_now(self, max_bytes: int) -> bytes | None:
+        """As `receive_some`, of what is here already; None where nothing is.
+
+        It is no checkpoint: whoever receives much by it takes turns with others.
+        """
+        data, is_over = self._take(max_bytes)
+        if not (data or is_over) and self._fill_now():
+            data, is_over = self._take(max_bytes)
+        return data if data or is_over else None
+
+    async def wait_for_more(self) -> None:
+        """Return when the stream below has more for `receive_now`."""
+        await trio.lowlevel.wait_readable(self.below.socket)
+
     async def send_eof(self) -> None:
         """Say that nothing more is sent (close_notify). Raises BrokenResourceError."""
         # It also complains of what it has not read yet, after it has written that.
@@ -128,29 +153,77 @@ class TlsStream(trio.abc.HalfCloseableStream):
         if self._fault is not None:
             raise trio.BrokenResourceError from self._fault
         pieces: list[bytes] = []
-        is_over = False
         try:
-            while most > 0 and not is_over:
-                pieces.append(self._tls.read(most))
-                most -= len(pieces[-1])
-                is_over = not pieces[-1]
-        except ssl.SSLWantReadError:
-            pass
+            while most > 0 and not self._is_over and self._has_more():
+                try:
+                    pieces.append(self._tls.read(min(most, _RECORD)))
+                except ssl.SSLWantReadError:
+                    if not self._feed():
+                        break
+                else:
+                    most -= len(pieces[-1])
+                    self._is_over = not pieces[-1]
         except ssl.SSLEOFError:
-            is_over = True
+            self._is_over = True
         except ssl.SSLError as error:
             # Once more, the library would call it an end.
             self._fault = error
             if not pieces:
                 raise trio.BrokenResourceError from error
-        return b"".join(pieces), is_over
+        return b"".join(pieces), self._is_over
+
+    def _has_more(self) -> bool:
+        """Whether the library has something to read: to try costs as much as a short record."""
+        has_some = self._incoming.pending or self._tls.pending() or self._incoming.eof
+        return bool(has_some) or self._feed()
+
+    def _feed(self) -> bool:
+        """Give the library one record of what came; whether there was a whole one."""
+        if len(self._raw) < _RECORD_HEAD:
+            return False
+        size = _RECORD_HEAD + int.from_bytes(self._raw[3:_RECORD_HEAD])
+        if self._raw[0] not in _RECORD_KINDS or size > 2 * _RECORD:
+            # It is no TLS, which the library says of the whole.
+            size = len(self._raw)
+        if size > len(self._raw):
+            return False
+        self._incoming.write(self._raw[:size])
+        self._raw = self._raw[size:]
+        return True
 
     async def _fill(self) -> None:
-        data = await self.below.receive_some(_TAKEN)
-        if data:
-            self._incoming.write(data)
+        if self._fill_now():
+            await trio.lowlevel.checkpoint()
         else:
+            await self.wait_for_more()
+            self._fill_now()
+
+    def _fill_now(self) -> bool:
+        """Take what the socket has; whether there was something, or its end."""
+        try:
+            data = os.read(self.below.socket.fileno(), _TAKEN)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise trio.BrokenResourceError from error
+        if data:
+            self._raw = memoryview(b"".join((self._raw, data)) if self._raw else data)
+        else:
+            self._incoming.write(self._raw)
             self._incoming.write_eof()
+            self._raw = memoryview(b"")
+        return True
+
+    def _encrypt(self, data: bytes | bytearray | memoryview) -> None:
+        left = memoryview(data)
+        records = [self._unsent]
+        try:
+            while left:
+                left = left[self._tls.write(left[:_RECORD]) :]
+                records.append(self._outgoing.read())
+        except ssl.SSLError as error:
+            raise trio.BrokenResourceError from error
+        self._unsent = b"".join(records)
 
     async def _flush(self) -> None:
         """Send what there is to be sent, in its order.
@@ -158,7 +231,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
         What the kernel takes at once costs no round of the event loop: each makes a small request
         wait. Who sends much receives it from somewhere, which costs one.
         """
-        if not self._outgoing.pending:
+        if not (self._unsent or self._outgoing.pending):
             await trio.lowlevel.checkpoint()
             return
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -167,21 +240,23 @@ class TlsStream(trio.abc.HalfCloseableStream):
         except trio.WouldBlock:
             await self._turn.acquire()
         try:
-            data = self._outgoing.read()
-            sent = self._send_now(data)
-            if sent < len(data):
-                await self.below.send_all(memoryview(data)[sent:])
+            while not self._send_now():
+                await trio.lowlevel.wait_writable(self.below.socket)
         finally:
             self._turn.release()
 
-    def _send_now(self, data: bytes) -> int:
-        """Send what the socket takes without waiting; how much that was."""
-        try:
-            return os.write(self.below.socket.fileno(), data) if data else 0
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            raise trio.BrokenResourceError from error
+    def _send_now(self) -> bool:
+        """Send what the socket takes without waiting; whether nothing is left."""
+        left = self._unsent or self._outgoing.read()
+        if left:
+            try:
+                sent = os.write(self.below.socket.fileno(), left)
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                raise trio.BrokenResourceError from error
+            self._unsent = memoryview(left)[sent:] if sent < len(left) else b""
+        return not (self._unsent or self._outgoing.pending)
 
 
 def has_news(stream: trio.abc.Stream) -> bool:

@@ -157,7 +157,7 @@ class Conversation:
             head = read_head(raw, self._authority, loose_paths=self._api.loose_paths)
         except BadHead as error:
             raise _bad(str(error), None) from None
-        incoming = Incoming(self._client, head, self._buffer)
+        incoming = Incoming(self._client, head, self._buffer, self._turns)
         self._buffer = b""
         upgrade = _read_upgrade(head)
         if self._api.aws is not None:

@@ -25,6 +25,7 @@ from airlock_modules.apis import LONGEST_HEAD, Api, Head
 PIECE = 1 << 17
 """Bytes that are read at once."""
 
+_CUT_OFF = "it was cut off, or is not as HTTP has it"
 # A body takes turns with others from here on.
 _BULK = 1 << 18
 # Answers of 1xx before one, and bytes of the tool's next request that are read meanwhile.
@@ -99,59 +100,110 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     dropped: tuple[str, ...] = ()
 
 
-class Incoming:
-    """A request of the tool whose head has been read. `body` is for once."""
+class _Reader:
+    """Receives something long in pieces, from some point on in turns with others."""
 
-    def __init__(self, client: TlsStream, head: Head, behind: bytes) -> None:
+    def __init__(self, turns: Taking, wait: Callable[[], Awaitable[None]]) -> None:
+        """`wait` returns when more has come."""
+        self._turns = turns
+        self._wait = wait
+        self._count = 0
+        self._turn_at = _BULK
+
+    async def read(self, stream: TlsStream) -> bytes:
+        """The next piece, b"" at the end. Raises BrokenResourceError, and what `wait` raises."""
+        if self._count >= self._turn_at:
+            await self._take_turn()
+        elif 0 < self._count < _BULK:
+            await trio.lowlevel.checkpoint()
+        while (data := stream.receive_now(PIECE)) is None:
+            await self._wait()
+            if self._count >= _BULK:
+                await self._take_turn()
+        self._count += len(data)
+        return data
+
+    async def _take_turn(self) -> None:
+        """Wait for a turn, which is for so many bytes."""
+        await self._turns.take()
+        self._turn_at = self._count + _BULK
+
+
+class Incoming:
+    """A request of the tool whose head has been read. `body` is for once.
+
+    A body of known length is counted here; h11 reads one in chunks, and writes the answer.
+    """
+
+    def __init__(self, client: TlsStream, head: Head, behind: bytes, turns: Taking) -> None:
         """`behind` is what came behind the head."""
         self.head = head
         self._client = client
+        self._reader = _Reader(turns, self._wait_for_more)
         self._talk = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
-        self._talk.receive_data(_frame(head) + behind)
+        self._is_chunked = head.get("transfer-encoding") is not None
+        # Of a body that is counted, what is still to be read; what of it, and behind it, is here.
+        self._left = 0 if self._is_chunked else int(head.get("content-length") or 0)
+        self._behind = b"" if self._is_chunked else behind
+        self._talk.receive_data(_frame(head) + (behind if self._is_chunked else b""))
         self._talk.next_event()
-        if head.get("content-length") is None and head.get("transfer-encoding") is None:
+        if not self._is_chunked:
             self._talk.next_event()
+        self.is_held_back = head.get("expect") is not None and not self.is_whole
+        """Whether the tool waits for leave before it sends the body."""
         self._ahead = b""
         self.count = 0
 
     @property
     def is_whole(self) -> bool:
         """Whether the body has been read to its end."""
-        return self._talk.their_state is not h11.SEND_BODY
+        return not self._left and self._talk.their_state is not h11.SEND_BODY
 
     @property
     def has_begun(self) -> bool:
         """Whether some of the body has come, or there is none."""
-        return self.is_whole or bool(self._talk.trailing_data[0])
+        return self.is_whole or bool(self._behind or self._talk.trailing_data[0])
 
     @property
     def is_over(self) -> bool:
         """Whether it is answered, so that the next one may come."""
-        return self._talk.our_state is h11.DONE and self._talk.their_state is h11.DONE
+        return self.is_whole and self._talk.our_state is h11.DONE is self._talk.their_state
 
     @property
     def rest(self) -> bytes:
         """What came behind the request."""
-        return self._talk.trailing_data[0] + self._ahead
-
-    @property
-    def is_held_back(self) -> bool:
-        """Whether the tool waits for leave before it sends the body."""
-        return self._talk.they_are_waiting_for_100_continue
+        return self._behind + self._talk.trailing_data[0] + self._ahead
 
     async def allow(self) -> None:
         """Give that leave, where it is waited for."""
         if self.is_held_back:
+            self.is_held_back = False
             await self.answer(h11.InformationalResponse(status_code=100, headers=[]))
 
     async def read(self) -> bytes:
         """The next piece of the body, b"" at its end. Raises Damaged."""
+        piece = await (self._read_chunks() if self._is_chunked else self._read_counted())
+        self.is_held_back = False
+        self.count += len(piece)
+        return piece
+
+    async def _read_counted(self) -> bytes:
+        if not self._left:
+            return b""
+        data = self._behind or await self._receive()
+        if not data:
+            raise _cut_off()
+        piece, self._behind = data[: self._left], data[self._left :]
+        self._left -= len(piece)
+        return piece
+
+    async def _read_chunks(self) -> bytes:
         pieces: list[bytes] = []
         while not self.is_whole:
             try:
                 event = self._talk.next_event()
             except h11.RemoteProtocolError:
-                raise Damaged("its body was cut off, or cannot be read in one way only") from None
+                raise _cut_off() from None
             if isinstance(event, h11.Data):
                 pieces.append(bytes(event.data))
             elif isinstance(event, h11.EndOfMessage):
@@ -160,17 +212,20 @@ class Incoming:
             elif pieces:
                 break
             else:
-                try:
-                    with trio.fail_after(_BODY_S):
-                        data = await self._client.receive_some(PIECE)
-                except trio.TooSlowError:
-                    raise Damaged(f"nothing more of it came in {_BODY_S:g} s") from None
-                except trio.BrokenResourceError:
-                    raise Damaged("the tool has gone") from None
-                self._talk.receive_data(data)
-        piece = b"".join(pieces)
-        self.count += len(piece)
-        return piece
+                self._talk.receive_data(await self._receive())
+        return b"".join(pieces)
+
+    async def _receive(self) -> bytes:
+        try:
+            return await self._reader.read(self._client)
+        except trio.TooSlowError:
+            raise Damaged(f"nothing more of it came in {_BODY_S:g} s") from None
+        except trio.BrokenResourceError:
+            raise Damaged("the tool has gone") from None
+
+    async def _wait_for_more(self) -> None:
+        with trio.fail_after(_BODY_S):
+            await self._client.wait_for_more()
 
     async def wait_for_hanging_up(self) -> None:
         """Return when the tool has ended its connection; what it sends ahead is kept."""
@@ -188,13 +243,7 @@ class Incoming:
         self, *events: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage
     ) -> None:
         """Send parts of the answer. Raises BrokenResourceError."""
-        data = b"".join(self._talk.send(event) or b"" for event in events)
-        if data:
-            try:
-                with trio.fail_after(_WRITE_S):
-                    await self._client.send_all(data)
-            except trio.TooSlowError:
-                raise trio.BrokenResourceError from None
+        await _send(self._client, b"".join(self._talk.send(event) or b"" for event in events))
 
 
 class _Gone(Exception):
@@ -252,6 +301,12 @@ class Exchange:
         self._may_go = trio.Event()
         # From then on nothing of the request is read, so that it shows where the tool goes.
         self._sent = trio.Event()
+        self._is_sent = False
+        # Of an answer's long body of known length, what is still to come, and what is here of it.
+        self._left: int | None = None
+        self._came = b""
+        self._reader = _Reader(turns, self._wait_for_more)
+        self._quiet_s = _ANSWER_S
         self._received = 0
         self._status = 0
         self._is_upgraded = False
@@ -284,8 +339,7 @@ class Exchange:
         return self._end(None)
 
     def _end(self, fault: str | None) -> Result:
-        is_sent = self._service.talk.our_state not in (h11.IDLE, h11.SEND_BODY, h11.ERROR)
-        is_clean = is_sent and self._incoming.is_over
+        is_clean = self._is_sent and self._incoming.is_over
         return Result(
             status=self._status,
             sent=self._incoming.count if self._body is None else self._body.size,
@@ -344,6 +398,7 @@ class Exchange:
                     await self._turns.take()
                 await self._write(h11.Data(data=piece))
             await self._write(h11.EndOfMessage())
+            self._is_sent = True
             return
         begun: tuple[h11.Request, ...] = (self._request,)
         if not self._incoming.has_begun:
@@ -354,11 +409,10 @@ class Exchange:
                 await self._may_go.wait()
             await self._tell_tool(self._incoming.allow)
         while data := await self._incoming.read():
-            if self._incoming.count > _BULK:
-                await self._turns.take()
             await self._write(*begun, h11.Data(data=data))
             begun = ()
         await self._write(*begun, h11.EndOfMessage())
+        self._is_sent = True
 
     async def _write(self, *events: h11.Request | h11.Data | h11.EndOfMessage) -> None:
         try:
@@ -366,18 +420,16 @@ class Exchange:
         except h11.LocalProtocolError:
             # h11 counts what was announced.
             raise Damaged("its body has not the length that it announced") from None
-        if data:
-            try:
-                with trio.fail_after(_WRITE_S):
-                    await self._service.stream.send_all(data)
-            except trio.TooSlowError:
-                raise trio.BrokenResourceError from None
+        await _send(self._service.stream, data)
 
     async def _pass_answer(self) -> None:
         response = await self._read_head()
         if response is None:
             return
         headers = self._clean(response.headers)
+        self._left = _find_length(self._incoming.head.method, response)
+        if self._left is not None:
+            self._came = self._service.talk.trailing_data[0]
         if self._api.is_too_wide(read_scopes(response.headers)):
             raise TooWide(self._api)
         if response.status_code == 401:
@@ -428,8 +480,6 @@ class Exchange:
         events: list[h11.Response | h11.Data | h11.EndOfMessage] = [head]
         while True:
             data, is_over = self._take_piece()
-            if self._received > _BULK:
-                await self._turns.take()
             await self._look_at_error(head.status_code, data)
             passed = self._search.feed(data)
             if is_over:
@@ -469,15 +519,25 @@ class Exchange:
 
     def _take_piece(self) -> tuple[bytes, bool]:
         """What has come of the answer's body, and whether that is its end."""
+        if self._left is None:
+            data, is_over = self._take_events()
+        else:
+            data, behind = self._came[: self._left], self._came[self._left :]
+            self._left, self._came = self._left - len(data), b""
+            is_over = not self._left
+            if is_over:
+                self._service.end_answer(behind)
+        self._received += len(data)
+        return data, is_over
+
+    def _take_events(self) -> tuple[bytes, bool]:
         pieces: list[bytes] = []
         while isinstance(event := self._take_event(), h11.Data):
             pieces.append(bytes(event.data))
-        data = b"".join(pieces)
-        self._received += len(data)
         is_over = isinstance(event, h11.EndOfMessage)
         if not is_over and event is not h11.NEED_DATA:
             raise _broken("it does not go on as one does")
-        return data, is_over
+        return b"".join(pieces), is_over
 
     async def _answer(self, *events: h11.Response | h11.Data | h11.EndOfMessage) -> None:
         for event in events:
@@ -503,50 +563,55 @@ class Exchange:
 
     async def _receive(self, quiet_s: float) -> bool:
         """Receive more of the answer; whether there was more."""
+        self._quiet_s = quiet_s
         try:
-            with trio.fail_after(quiet_s):
-                data = await self._receive_some()
+            data = await self._reader.read(self._service.stream)
         except trio.TooSlowError:
             raise _broken(f"nothing of it came in {quiet_s:g} s") from None
         except trio.BrokenResourceError:
             data = b""
+        if self._left is not None:
+            self._came = data
+            if not data:
+                raise _broken(_CUT_OFF)
+            return True
         try:
             self._service.talk.receive_data(data)
         except h11.RemoteProtocolError:
             raise _broken("something came behind its end") from None
         return bool(data)
 
-    async def _receive_some(self) -> bytes:
-        """The next piece of the answer. Raises _Gone where the tool goes while that takes long.
+    async def _wait_for_more(self) -> None:
+        """Wait for more of the answer. Raises _Gone where the tool goes while that takes long.
 
-        Most come soon: a task that watches the tool meanwhile would cost more than they do.
+        Most comes soon: a task that watches the tool meanwhile would cost more than that does.
         """
+        stream = self._service.stream
         with trio.move_on_after(_PROMPT_S):
-            return await self._service.stream.receive_some(PIECE)
-        ended: list[bytes | Exception] = []
-        async with trio.open_nursery() as nursery:
+            await stream.wait_for_more()
+            return
+        is_gone = False
+        with trio.fail_after(self._quiet_s):
+            async with trio.open_nursery() as nursery:
 
-            async def watch() -> None:
-                await self._sent.wait()
-                await self._incoming.wait_for_hanging_up()
-                ended.append(_Gone())
+                async def watch() -> None:
+                    nonlocal is_gone
+                    await self._sent.wait()
+                    await self._incoming.wait_for_hanging_up()
+                    is_gone = True
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(watch)
+                await stream.wait_for_more()
                 nursery.cancel_scope.cancel()
-
-            nursery.start_soon(watch)
-            try:
-                ended.append(await self._service.stream.receive_some(PIECE))
-            except trio.BrokenResourceError as error:
-                ended.append(error)
-            nursery.cancel_scope.cancel()
-        if isinstance(ended[0], Exception):
-            raise ended[0]
-        return ended[0]
+        if is_gone:
+            raise _Gone
 
     def _take_event(self) -> object:
         try:
             return self._service.talk.next_event()
         except h11.RemoteProtocolError:
-            raise _broken("it was cut off, or is not as HTTP has it") from None
+            raise _broken(_CUT_OFF) from None
 
     def _clean(self, headers: Iterable[tuple[bytes, bytes]]) -> _Headers:
         """The headers that the tool gets. Raises Failed where an answer is not taken."""
@@ -566,9 +631,19 @@ class Exchange:
         return [(name, value) for name, value in found if name not in dropped]
 
 
+async def _send(stream: TlsStream, data: bytes) -> None:
+    """Send something within a bounded time. Raises BrokenResourceError."""
+    if not stream.send_now(data):
+        try:
+            with trio.fail_after(_WRITE_S):
+                await stream.send_all(b"")
+        except trio.TooSlowError:
+            raise trio.BrokenResourceError from None
+
+
 def _frame(head: Head) -> bytes:
-    """What h11 is given in the place of the head: what decides where the request ends."""
-    names = (b"host", b"content-length", b"transfer-encoding", b"expect", b"connection", b"upgrade")
+    """What h11 is given in the place of the head: how to answer, and whether chunks follow."""
+    names = (b"host", b"transfer-encoding", b"connection", b"upgrade")
     lines = [f"{head.method} / HTTP/1.1".encode()]
     lines += [b"%s: %s" % (name, value) for name, value in head.headers if name in names]
     return b"\r\n".join((*lines, b"", b""))
@@ -601,6 +676,18 @@ def _write_headers(
     if upgrade is not None:
         written += [(b"connection", b"Upgrade"), (b"upgrade", upgrade.encode())]
     return written
+
+
+def _find_length(method: str, response: h11.Response) -> int | None:
+    """The length of a body that is long; None where h11 reads it, which costs more by the byte."""
+    if method == "HEAD" or response.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        return None
+    length = next((int(value) for name, value in response.headers if name == b"content-length"), 0)
+    return length if length > _BULK else None
+
+
+def _cut_off() -> Damaged:
+    return Damaged("its body was cut off, or cannot be read in one way only")
 
 
 def _broken(why: str) -> Failed:

@@ -71,7 +71,7 @@ class Service:
         self._ways = ways
         self._authorities = authorities
         self._stream: TlsStream | None = None
-        self._talk = h11.Connection(h11.CLIENT)
+        self._talk = _begin_talk()
         # What is presented from the next connection on, and what was on this one.
         self._certificate = ""
         self._presented = ""
@@ -98,15 +98,26 @@ class Service:
         """
         talk = self._talk
         # What stands behind an answer could pass for that to the next request.
-        is_idle = talk.our_state is h11.DONE is talk.their_state and not talk.trailing_data[0]
+        is_idle = talk.our_state is talk.their_state and not talk.trailing_data[0]
+        is_idle = is_idle and talk.our_state in (h11.DONE, h11.IDLE)
         fresh = fresh or self._presented != self._certificate
         if self._stream is not None and is_idle and not fresh and not has_news(self._stream):
-            talk.start_next_cycle()
+            if talk.our_state is h11.DONE:
+                talk.start_next_cycle()
             return True
         await self.close()
         self._stream = await self._connect()
-        self._talk = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
+        self._talk = _begin_talk()
         return False
+
+    def end_answer(self, behind: bytes) -> None:
+        """Note that an answer has ended of which `talk` has read the head only.
+
+        `behind` is what came behind it: then the connection is not used again, as where the head
+        says so or the request was not sent to its end.
+        """
+        if self._talk.our_state is h11.DONE and not behind:
+            self._talk = _begin_talk()
 
     async def close(self) -> None:
         """Close it without a word."""
@@ -143,6 +154,10 @@ class Service:
             f"{host} does not speak TLS{why}",
             hint="a person on the host can see what it answers there: curl -v",
         )
+
+
+def _begin_talk() -> h11.Connection:
+    return h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
 
 
 def _load_certificate(context: ssl.SSLContext, certificate: str, api: Api) -> None:

@@ -22,6 +22,7 @@ from airlock_daemon.brokers.https.authority import Authority, open_key, read_sys
 from airlock_daemon.brokers.https.aws import Means, Sessions
 from airlock_daemon.brokers.https.confinement import confine
 from airlock_daemon.brokers.https.conversation import Daemon
+from airlock_daemon.brokers.https.exchange import PIECE
 from airlock_daemon.brokers.https.messages import (
     Answer,
     Channel,
@@ -57,10 +58,10 @@ async def serve_agent(pair: socket.socket) -> None:
 
 
 class _Bulk:
-    """Turns of those that carry much: one piece of one of them in a round of the event loop.
+    """Turns of those that carry much: one of them goes on in a round of the event loop.
 
-    trio runs all that can run before it looks for news, so that many pieces in a round would delay
-    a small request by all of them in each of its steps.
+    trio runs all that can run before it looks for news, so that many in a round would delay a small
+    request by all of them in each of its steps.
     """
 
     def __init__(self) -> None:
@@ -68,8 +69,15 @@ class _Bulk:
 
     async def take(self) -> None:
         """Wait for the next round, or one after it."""
-        async with self._turn:
+        try:
+            # `acquire` alone is a round, too.
+            self._turn.acquire_nowait()
+        except trio.WouldBlock:
+            await self._turn.acquire()
+        try:
             await trio.lowlevel.checkpoint()
+        finally:
+            self._turn.release()
 
 
 class _Asked:
@@ -173,6 +181,8 @@ class _Worker:
         other.
         """
         connection.setblocking(False)
+        # A piece of a long answer goes in at once, also behind another one.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * PIECE)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
         try:
             with scope:
