@@ -33,12 +33,14 @@ from bench.rows.push import measure_push
 from bench.rows.remote import measure_remote
 from bench.rows.shim import measure_shim
 from bench.rows.throughput import measure_throughput
+from bench.rows.tools import measure_tools
 from bench.table import Report, save_report, save_table, write_table
 from bench.timeline import write_profile
 
 FAMILIES: Mapping[str, Callable[[BenchRun], Iterator[Figure]]] = {
     "latency": measure_latency,
     "box": measure_box,
+    "tools": measure_tools,
     "throughput": measure_throughput,
     "memory": measure_memory,
     "burst": measure_burst,

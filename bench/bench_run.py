@@ -21,6 +21,8 @@ class BenchRun:
         self.pairs = pairs
         self.plan = plan
         self._root = root
+        # The user of boxes has to get to the workspaces.
+        root.chmod(0o711)
         self._count = 0
         self._home = root / "home"
         self._home.mkdir()
@@ -58,9 +60,6 @@ class BenchRun:
     ) -> Iterator[Deployment]:
         """Yield a fresh daemon of a pair that serves; the options are those of `deploy`."""
         self._count += 1
-        if boxes:
-            # The user of boxes has to get to the workspace.
-            self._root.chmod(0o711)
         with deploy(
             pair,
             way=way,

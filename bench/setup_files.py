@@ -46,7 +46,7 @@ that none that waits fits."""
 
 _BOX = '[sandbox]\nbox = "closed"\nsockets = "{sockets}"\nread = {read}\n'
 
-_BOX_USER = "nobody"
+BOX_USER = "nobody"
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +95,7 @@ class Places(Installation):
             modules |= _box_modules()
             names += [BOXED, *COLD]
             # No box is root's, and its user has to get to the workspace.
-            more += f'\n[sandbox]\nuser = "{_BOX_USER}"\n' if os.geteuid() == 0 else ""
+            more += f'\n[sandbox]\nuser = "{BOX_USER}"\n' if os.geteuid() == 0 else ""
         self.enable(names, more=more)
         profile = f"commands = {json.dumps(names)}\n"
         if form.mounts:

@@ -1,6 +1,7 @@
 """A whole run of the measurements, on the programs that are installed here."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,7 +14,9 @@ import pytest
 from bench.figures import Figure
 from bench.table import Report
 from bench.transports import SERVERS
+from e2e.world import aws_server
 from e2e.world.process_status import list_processes_with
+from e2e.world.project import TOOLS
 from e2e.world.sshd import why_not
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,6 +110,22 @@ def test_requests_to_an_api_are_measured(scratch: Path) -> None:
     assert [figure.fault for figure in report.figures] == [""] * len(report.figures)
     large = _find(report, pair="airlock", start="2 MiB down, through the broker")
     assert large.behind["through MB/s"] > 0
+
+
+@pytest.mark.nightly
+@needs_programs
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may serve at port 443")
+@pytest.mark.skipif(aws_server.why_not() is not None, reason="there is no moto")
+@pytest.mark.skipif(
+    not all(shutil.which(name, path=TOOLS) for name in ("aws", "gh", "kubectl")),
+    reason="not all of the tools are installed",
+)
+def test_tools_in_boxes_are_measured(scratch: Path) -> None:
+    """Each gets its answer both ways; the servers are gone afterwards."""
+    # Whoever is in the boxes gets to the workspace.
+    scratch.chmod(0o711)
+    report = _measure(scratch, "tools")
+    assert [figure.fault for figure in report.figures] == [""] * 5
 
 
 @pytest.mark.nightly

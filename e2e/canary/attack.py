@@ -55,6 +55,8 @@ API_GUARANTEES: Mapping[str, str] = {
     "api-graphql": "no mutation is carried out that is not named",
     "api-hosts": "no host is reached that the API does not name",
     "api-answers": "no answer has the credential",
+    "api-parts": "no answer comes in parts that are too small to find the credential in",
+    "api-protocols": "no connection goes on with a protocol that was not asked for",
     "api-cookies": "no answer has a cookie",
     "api-scopes": "no token is used that reaches more than the repositories",
 }

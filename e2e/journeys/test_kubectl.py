@@ -170,7 +170,7 @@ def test_what_is_not_granted_is_refused_in_words_of_the_cluster(place: Place) ->
 
 
 def test_a_profile_grants_commands_in_a_pod_and_changes(place: Place) -> None:
-    """By the name of the pod, and by operation; a command comes by WebSocket."""
+    """By the name of the pod, and by operation; a command comes by WebSocket, or by SPDY."""
     rule = "PATCH /api/v1/namespaces/default/configmaps/settings"
     place.use({"token": place.token}, table=f'exec = ["{POD}"]\nallow = ["{rule}"]')
     place.person.run("airlock-daemon reload", cwd=place.project.path)
@@ -178,7 +178,7 @@ def test_a_profile_grants_commands_in_a_pod_and_changes(place: Place) -> None:
     apply = f"echo {shlex.quote(json.dumps(SETTINGS))} | kubectl apply --validate=false"
     assert "configmap/settings" in place.run(f"{apply} --server-side -f -")
     old = "KUBECTL_REMOTE_COMMAND_WEBSOCKETS=false kubectl exec"
-    assert "not found" in place.run(f"{old} {POD} -- id 2>&1 || echo failed")
+    assert place.run(f"{old} {POD} -- echo again") == "ECHO AGAIN"
     asked = place.server.asked[-1]
     assert (asked.method, asked.headers["upgrade"]) == ("POST", "SPDY/3.1")
     other = "/api/v1/namespaces/default/pods/other/exec?command=id"

@@ -1,4 +1,4 @@
-"""Servers that stand for services: GitHub, Anthropic, npm, PyPI, a private index, and AWS.
+"""Servers that stand for services: GitHub, models, npm, PyPI, a private index, and clouds.
 
 AWS is moto. All others are one server on an address of the loopback, at port 443. A daemon sees
 their names there in an /etc/hosts of its own; nobody else does.
@@ -9,29 +9,37 @@ import email
 import json
 import re
 import threading
-from collections.abc import Iterator
+import urllib.parse
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from pathlib import Path
-from typing import Any
 
 from . import aws_server
 from .engine import WORKER
 from .github_api import answer_github
 from .npm_registry import Registry
-from .web_server import Answer, Asked, Page, WebServer, running_web
+from .terraform import REGISTRY, RELEASES
+from .web_server import Answer, Asked, Bodiless, Page, WebServer, running_web
 
 ADDRESS = f"127.77.{WORKER}.1"
 GITHUB = "api.github.com"
 ANTHROPIC = "api.anthropic.com"
+OPENAI = "api.openai.com"
+STORAGE = "storage.googleapis.com"
 NPM = "registry.npmjs.org"
 PYPI = "pypi.org"
 FILES = "files.pythonhosted.org"
 UPLOAD = "upload.pypi.org"
 INDEX = "index.airlock.test"
-MIRROR = "mirror.airlock.test"
-"""Has providers of Terraform (its network mirror protocol), for whoever asks."""
-NAMES = (GITHUB, ANTHROPIC, NPM, PYPI, FILES, UPLOAD, INDEX, MIRROR)
+DOWNLOADS = "downloads.airlock.test"
+"""Has what Terraform's registry leads to, beside HashiCorp's own releases."""
+OPEN = (REGISTRY, RELEASES, DOWNLOADS)
+"""These want no credential."""
+NAMES = (GITHUB, ANTHROPIC, OPENAI, STORAGE, NPM, PYPI, FILES, UPLOAD, INDEX, *OPEN)
+WRITTEN = "acme-out"
+"""A bucket of Google's Cloud Storage."""
 USER = "reader"
 """The account of the private index."""
 ANSWER = "Hello Ada."
@@ -49,22 +57,30 @@ class Services:
     registry: Registry
     wheels: dict[str, bytes] = field(default_factory=dict)
     """The Python packages of both indexes, by the names of their files."""
-    mirror: dict[str, dict[str, object] | bytes] = field(default_factory=dict)
-    """What the mirror has, by the path."""
+    files: dict[str, object] = field(default_factory=dict)
+    """What the hosts in OPEN have, by host and path."""
+    objects: dict[str, bytes] = field(default_factory=dict)
+    """Those of WRITTEN, by their names in a URL."""
     heard: threading.Event = field(default_factory=threading.Event)
     """Set by a question for the models: the client has had the last word of a stream."""
 
     def answer(self, asked: Asked) -> Answer:
         """Answer as the service of that host does."""
         host = asked.host.partition(":")[0]
-        if host == GITHUB:
-            return answer_github(asked, token=self.tokens[GITHUB])
-        if host == ANTHROPIC:
-            return self._answer_anthropic(asked)
-        if host == NPM:
-            return self.registry.answer(asked)
-        if host == UPLOAD:
-            return self._answer_upload(asked)
+        by_host: dict[str, Callable[[Asked], Answer]] = {
+            GITHUB: lambda asked: answer_github(asked, token=self.tokens[GITHUB]),
+            ANTHROPIC: self._answer_anthropic,
+            OPENAI: self._answer_openai,
+            STORAGE: self._answer_storage,
+            NPM: self.registry.answer,
+            UPLOAD: self._answer_upload,
+        }
+        if host in by_host:
+            return by_host[host](asked)
+        if host in OPEN:
+            found = self.files.get(f"{host}{asked.path}")
+            status = 204 if isinstance(found, Bodiless) else 200
+            return (404, "no such file") if found is None else (status, found)
         if host == INDEX and asked.account != _basic(USER, self.tokens[INDEX]):
             return 401, "a password is needed"
         return self._answer_index(asked)
@@ -90,19 +106,50 @@ class Services:
             return 200, self._stream(content, is_held=True)
         return 200, self._stream(ANSWER)
 
+    def _say(self, text: str, *, is_held: bool) -> Iterator[str]:
+        """The words of a text; if it `is_held`, the next waits until the client has one."""
+        for word in text.split(" "):
+            yield f"{word} "
+            if is_held and not self.heard.wait(120):
+                return
+            self.heard.clear()
+
+    def _answer_openai(self, asked: Asked) -> Answer:
+        if asked.account != f"Bearer {self.tokens[OPENAI]}":
+            return 401, {"error": {"message": "Incorrect API key provided"}}
+        if asked.path == "/v1/models":
+            self.heard.set()
+            return 200, {"object": "list", "data": []}
+        return 200, self._chat(json.loads(asked.body)["messages"][0]["content"])
+
+    def _chat(self, text: str) -> Iterator[bytes]:
+        for word in self._say(text, is_held=True):
+            choice = {"index": 0, "delta": {"content": word}, "finish_reason": None}
+            piece = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt"}
+            yield f"data: {json.dumps({**piece, 'choices': [choice]})}\n\n".encode()
+        yield b"data: [DONE]\n\n"
+
+    def _answer_storage(self, asked: Asked) -> Answer:
+        if asked.account != f"Bearer {self.tokens[STORAGE]}":
+            return 401, {"error": {"code": 401, "message": "Invalid Credentials"}}
+        if asked.method == "POST" and asked.path == f"/upload/storage/v1/b/{WRITTEN}/o":
+            about, content = _parts(asked)
+            name = json.loads(about)["name"]
+            self.objects[urllib.parse.quote(name, safe="")] = content
+            return 200, {"name": name, "bucket": WRITTEN, "size": str(len(content))}
+        name = asked.path.removeprefix(f"/download/storage/v1/b/{WRITTEN}/o/")
+        return (200, self.objects[name]) if name in self.objects else (404, "No such object")
+
     def _stream(self, text: str, *, is_held: bool = False) -> Iterator[bytes]:
-        """The text, a word an event; if it `is_held`, the next waits until the client has one."""
+        """The text as a message, a word an event."""
         usage = {"input_tokens": 1, "output_tokens": 1}
         message = {"id": "m", "type": "message", "role": "assistant", "model": "claude"}
         yield _event("message_start", message={**message, "content": [], "usage": usage})
         block = {"type": "text", "text": ""}
         yield _event("content_block_start", index=0, content_block=block)
-        for word in text.split(" "):
-            delta = {"type": "text_delta", "text": f"{word} "}
+        for word in self._say(text, is_held=is_held):
+            delta = {"type": "text_delta", "text": word}
             yield _event("content_block_delta", index=0, delta=delta)
-            if is_held and not self.heard.wait(120):
-                return
-            self.heard.clear()
         yield _event("content_block_stop", index=0)
         yield _event("message_delta", delta={"stop_reason": "end_turn"}, usage=usage)
         yield _event("message_stop")
@@ -110,10 +157,7 @@ class Services:
     def _answer_upload(self, asked: Asked) -> Answer:
         if asked.account != _basic("__token__", self.tokens[UPLOAD]):
             return 403, "Invalid or non-existent authentication information."
-        form = email.message_from_bytes(
-            f"Content-Type: {asked.headers['content-type']}\r\n\r\n".encode() + asked.body
-        )
-        for part in form.walk():
+        for part in _read_form(asked).walk():
             if name := part.get_filename():
                 content = part.get_payload(decode=True)
                 self.wheels[name] = content if isinstance(content, bytes) else b""
@@ -123,8 +167,8 @@ class Services:
         if asked.path == "/simple/echo":
             return 200, f"you are {asked.account}"
         parts = asked.path.strip("/").split("/")
-        if parts[0] == "packages" or asked.host.startswith(MIRROR):
-            found: Any = self.wheels.get(parts[-1]) or self.mirror.get(asked.path)
+        if parts[0] == "packages":
+            found = self.wheels.get(parts[-1])
             return (404, "no such file") if found is None else (200, found)
         names = [each for each in self.wheels if _project(each) == parts[-1]]
         at = FILES if asked.host.startswith(PYPI) else asked.host
@@ -133,18 +177,40 @@ class Services:
 
 
 @contextmanager
-def running_services(folder: Path, services: Services) -> Iterator[WebServer]:
+def running_services(
+    folder: Path, services: Services, *, address: str = ADDRESS, cloud: str = CLOUD
+) -> Iterator[WebServer]:
     """Serve for as long as the context lasts. `folder` is empty.
 
-    The server's certificate is good for AWS, too.
+    The server's certificate is good for AWS at `cloud`, too.
     """
-    names = [*(f"DNS:{name}" for name in (*NAMES, *aws_server.NAMES)), f"IP:{CLOUD}"]
-    with running_web(folder, services.answer, names=names, address=ADDRESS, port=443) as server:
+    names = [*(f"DNS:{name}" for name in (*NAMES, *aws_server.NAMES)), f"IP:{cloud}"]
+    with running_web(folder, services.answer, names=names, address=address, port=443) as server:
         yield server
+
+
+def write_hosts(file: Path, *, address: str = ADDRESS, cloud: str = CLOUD) -> Path:
+    """Write this host's /etc/hosts with the services in it, and return the file."""
+    lines = [f"{address} {name}\n" for name in NAMES]
+    lines += [f"{cloud} {name}\n" for name in aws_server.NAMES]
+    file.write_text(Path("/etc/hosts").read_text() + "".join(lines))
+    return file
 
 
 def _event(kind: str, **more: object) -> bytes:
     return f"event: {kind}\ndata: {json.dumps({'type': kind, **more})}\n\n".encode()
+
+
+def _read_form(asked: Asked) -> Message:
+    return email.message_from_bytes(
+        f"Content-Type: {asked.headers['content-type']}\r\n\r\n".encode() + asked.body
+    )
+
+
+def _parts(asked: Asked) -> list[bytes]:
+    """The parts of a body that has several."""
+    found = (part.get_payload(decode=True) for part in _read_form(asked).walk())
+    return [each for each in found if isinstance(each, bytes)]
 
 
 def _basic(user: str, password: str) -> str:

@@ -3,8 +3,10 @@
 An image is labelled with a hash of its recipe and made again only when that hash changes.
 """
 
+import gzip
 import hashlib
 import io
+import json
 import os
 import shutil
 import tarfile
@@ -151,6 +153,30 @@ def _busybox_archive(program: bytes, applets: Iterable[str]) -> bytes:
 def _import(name: str, recipe: str, archive: bytes) -> None:
     change = f"LABEL {RECIPE_LABEL}={recipe}"
     docker("import", "--change", change, "-", name, stdin=archive).succeeded()
+
+
+def load_layers(name: str, layers: Sequence[bytes]) -> str:
+    """Make image `name` of the layers of another one, gzipped tar archives; return it."""
+    recipe = _digest(layers)
+    if not _current(name, recipe):
+        hashes = [hashlib.sha256(gzip.decompress(each)).hexdigest() for each in layers]
+        config = {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Labels": {RECIPE_LABEL: recipe}},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{each}" for each in hashes]},
+        }
+        image = {"Config": "config.json", "RepoTags": [f"{name}:latest"], "Layers": hashes}
+        files = {"manifest.json": json.dumps([image]).encode()}
+        files |= {"config.json": json.dumps(config).encode()}
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            for path, content in (*files.items(), *zip(hashes, layers, strict=True)):
+                entry = tarfile.TarInfo(path)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        docker("load", "--quiet", stdin=stream.getvalue()).succeeded()
+    return name
 
 
 def _debian() -> str:

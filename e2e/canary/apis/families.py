@@ -234,13 +234,28 @@ _HOSTS = (
     ),
 )
 
+
+def _read_in_parts(scene: "ApiScene") -> bytes:
+    """What is answered to a request for each half of what the service repeats, joined."""
+    ranges = ("bytes=0-19", "bytes=20-99")
+    answers = (scene.say(_head("GET /ok/echo", f"Range: {each}")) for each in ranges)
+    return b"".join(answer.rpartition(b"\n")[2] for answer in answers)
+
+
 _ECHOES = ("echo", "echo-base64", "echo-hex", "echo-header", "echo-reason")
 _ANSWERS = (
     *(
         _say(f"the token by {name}", "answers", _head(f"GET /ok/{name}"), works="base" not in name)
         for name in _ECHOES
     ),
+    Attack("the token in parts", "api-parts", _read_in_parts, True),
     _say("a cookie", "cookies", _head("GET /ok/cookie"), works=True),
+    _say(
+        "another protocol than was asked for",
+        "protocols",
+        _head("GET /ok/socket", *_UPGRADE),
+        works=True,
+    ),
 )
 
 _SCOPES = (

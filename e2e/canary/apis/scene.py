@@ -35,6 +35,7 @@ ca = {authority}
 allow = ["GET,POST /ok/**", "POST /graphql", "GET /repos/{{repositories}}/**"]
 deny = ["* /ok/secrets/**"]
 secret = ["POST /ok/keys/**"]
+upgrade = ["GET /ok/socket"]
 graphql = {{ mutations = ["createIssue"] }}
 
 [api.credential]
@@ -96,6 +97,8 @@ class ApiScene:
         spelled = (TOKEN.encode(), TOKEN.encode().hex().encode())
         if any(each in seen for each in spelled):
             yield "the client sees the token"
+        if seen.startswith(b"101"):
+            yield "the client speaks another protocol than was granted"
         if COOKIE.encode() in seen:
             yield "the client sees a cookie"
         for service in self.services.values():

@@ -73,10 +73,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.note("A FOREIGN CREDENTIAL came")
         if FOREIGN.encode() in body:
             self.server.note("A FOREIGN CREDENTIAL came in a body")
-        if "upgrade" in headers:
+        if "upgrade" in headers and path != "/ok/socket":
             self.server.note("UPGRADED")
         named = re.findall(r"deleteRepository|createIssue", body.decode("latin-1"))
         self.server.note(" ".join((method, path, *named)))
+        if path == "/ok/socket":
+            self._go_on()
+            return
         self._answer(path, headers)
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_HEAD = do_GET  # noqa: N815
@@ -92,6 +95,14 @@ class _Handler(BaseHTTPRequestHandler):
             pass
         return body
 
+    def _go_on(self) -> None:
+        """Go on with another protocol than was asked for."""
+        self.send_response(101)
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Upgrade", "TLS/1.0")
+        self.end_headers()
+        self.close_connection = True
+
     def _answer(self, path: str, headers: Mapping[str, str]) -> None:
         token = headers.get("authorization", "").rpartition(" ")[2].encode()
         said = {
@@ -99,7 +110,11 @@ class _Handler(BaseHTTPRequestHandler):
             "/ok/echo-base64": base64.b64encode(b"a" + token),
             "/ok/echo-hex": token.hex().encode(),
         }.get(path, b"done")
-        self.send_response(200, token.decode() if path == "/ok/echo-reason" else "OK")
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", headers.get("range", ""))
+        if asked is not None:
+            said = said[int(asked[1]) : int(asked[2]) + 1]
+        status = 200 if asked is None else 206
+        self.send_response(status, token.decode() if path == "/ok/echo-reason" else "OK")
         if path == "/ok/echo-header":
             self.send_header("X-Echo", token.decode())
         if path == "/ok/cookie":

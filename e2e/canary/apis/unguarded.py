@@ -98,6 +98,16 @@ def answers() -> None:
     _put(searching.Search, "is_in", lambda *_: False)
 
 
+def parts() -> None:
+    """A request for a part of an answer is passed on."""
+    _put(api_credentials, "_OF_PARTS", frozenset())
+
+
+def protocols() -> None:
+    """A service goes on with whatever protocol it likes."""
+    _put(exchange, "_is_asked", lambda *_: True)
+
+
 def cookies() -> None:
     """An answer's headers are passed on."""
     _put(exchange, "_DROPPED", frozenset({b"connection"}))
@@ -110,7 +120,10 @@ def scopes() -> None:
 
 OFF: dict[str, Callable[[], None]] = {
     f"api-{each.__name__}": each
-    for each in (heads, headers, credentials, rules, graphql, hosts, answers, cookies, scopes)
+    for each in (
+        *(heads, headers, credentials, rules, graphql, hosts, answers),
+        *(parts, protocols, cookies, scopes),
+    )
 }
 
 

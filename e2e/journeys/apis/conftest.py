@@ -1,5 +1,6 @@
 """One person and one daemon for all tests of APIs."""
 
+import hashlib
 import platform
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from e2e.world.executables import Executables
-from e2e.world.images import make_languages
+from e2e.world.images import load_layers, make_languages
 from e2e.world.need import need
 from e2e.world.scene import Stage
 
@@ -20,7 +21,15 @@ from .place import Place, running_place
 MACHINE = platform.machine()
 SYSTEM = f"linux-{'arm64' if MACHINE == 'aarch64' else 'x64'}"
 """This one as packages for npm name it."""
-PROJECTS = ("anthropic", "awscli", "boto3", "twine", "uv")
+PROJECTS = ("anthropic", "awscli", "boto3", "google-cloud-storage", "openai", "twine", "uv")
+ALPINE = ("flashvm==0.1.3", "--platform=manylinux_2_39_x86_64", "--no-deps")
+"""A wheel with Docker's official image python:3.12.11-alpine3.22 for x86-64."""
+LAYERS = (
+    "df603300ccbcc1523bc2760b1bd7133a04e098190156de2f216bc808a68a73a9",
+    "d9dcf90b1211120648a1e2a2a6b6a3f66f5727b67f15c759b6c547a949b5ea47",
+    "a738260f1313692e8eb0b03f3c45446da1d6725d5d4f001a91c2c32fc0a84268",
+)
+"""The layers of that image, by their SHA-256: Alpine's minirootfs, its certificates, Python."""
 
 
 @pytest.fixture(scope="package")
@@ -33,8 +42,8 @@ def place(
 
 
 @pytest.fixture(scope="package")
-def wheels(place: Place, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What tests install in containers, and what it needs, is in the indexes."""
+def wheels(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What tests install in containers, and what it needs, is in the indexes, and here."""
     version = place.run("python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'")
     folder = tmp_path_factory.mktemp("wheels")
     platforms = [f"manylinux{each}_{MACHINE}" for each in ("_2_28", "2014", "_2_17")]
@@ -43,12 +52,26 @@ def wheels(place: Place, tmp_path_factory: pytest.TempPathFactory) -> None:
     words += [*(f"--abi={tag}" for tag in tags), *(f"--platform={each}" for each in platforms)]
     _download(folder, *words, *PROJECTS)
     place.services.wheels |= {each.name: each.read_bytes() for each in folder.iterdir()}
+    return folder
 
 
 @pytest.fixture(scope="package")
 def languages() -> str:
     """Return the image with languages."""
     return make_languages()
+
+
+@pytest.fixture(scope="package")
+def alpine(place: Place, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the image of Alpine with Python."""
+    need(None if MACHINE == "x86_64" else "the wheel with Alpine is for x86-64 alone")
+    folder = tmp_path_factory.mktemp("alpine")
+    _download(folder, *ALPINE)
+    (wheel,) = folder.iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        layers = [archive.read(f"flashvm/data/oci/blobs/sha256/{each}") for each in LAYERS]
+    assert tuple(hashlib.sha256(each).hexdigest() for each in layers) == LAYERS
+    return load_layers("airlock-e2e/alpine", layers)
 
 
 @pytest.fixture(scope="package")

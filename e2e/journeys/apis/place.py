@@ -9,8 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.world import api_services, aws_server
-from e2e.world.api_services import ADDRESS, ANTHROPIC, CLOUD, GITHUB, INDEX, NPM, UPLOAD, Services
-from e2e.world.command import Completed
+from e2e.world.api_services import (
+    ANTHROPIC,
+    CLOUD,
+    GITHUB,
+    INDEX,
+    NPM,
+    OPENAI,
+    STORAGE,
+    UPLOAD,
+    WRITTEN,
+    Services,
+)
+from e2e.world.command import Completed, run
 from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import make_api_tools
@@ -28,11 +39,17 @@ echo {password}
 [ ! -e ~/locked ]
 """
 """A program of the person's that prints the password of the index; beside `~/locked` it fails."""
-COMMANDS = ("gh", "anthropic", "npm", "pypi", "aws", "terraform")
+GCLOUD = """\
+#!/bin/sh
+[ "$*" = "auth print-access-token" ] && echo {token}
+"""
+"""As much of gcloud as the daemon asks."""
+COMMANDS = ("gh", "anthropic", "openai", "google", "npm", "pypi", "aws", "terraform", "git")
 PROFILE = """\
 commands = {commands}
 [git]
 push = ["github.com/acme/app"]
+fetch = ["git@127.0.0.1:{git_port}/**"]
 [npm]
 publish = ["app"]
 [pypi]
@@ -52,8 +69,11 @@ buckets = ["{bucket}"]
 roles = ["{role}"]
 allow = ["s3:PutObject", "s3:DeleteObject", "s3:GetObjectTagging"]
 hosts = {aws_hosts}
+[google]
+projects = ["acme-dev"]
+write = ["{written}"]
 [network]
-terraform = ["{mirror}:443"]
+terraform = ["{downloads}:443"]
 """
 
 
@@ -68,6 +88,7 @@ class Place:
     server: WebServer
     secrets: dict[str, str]
     daemon: "Keeper"
+    host: Callable[[str, Path], Completed]
 
     def words(
         self, line: str, *options: str, image: str = "", program: str = "bash"
@@ -88,6 +109,10 @@ class Place:
         done = self.person.try_line(shlex.join(words), cwd=self.project.path)
         assert self.find_leaks(done.out + done.err) == []
         return done
+
+    def run_on_host(self, line: str, *, cwd: Path) -> str:
+        """Return what the line prints where no Airlock is: it has the person's credentials."""
+        return self.host(line, cwd).succeeded().stdout
 
     def find_leaks(self, data: bytes) -> list[str]:
         """The credentials of which pieces are in `data`."""
@@ -131,6 +156,8 @@ def running_place(
         INDEX: secrets.token_hex(20),
         NPM: f"npm_{secrets.token_hex(18)}",
         UPLOAD: f"pypi-{secrets.token_hex(32)}",
+        OPENAI: f"sk-proj-{secrets.token_hex(24)}",
+        STORAGE: f"ya29.{secrets.token_hex(32)}",
     }
     services = Services(tokens=known, registry=Registry(token=known[NPM]))
     folder.mkdir()
@@ -148,7 +175,13 @@ def running_place(
         account.write(
             files / "agents/my/airlock.toml", _write_profile(project, printer), mode=0o600
         )
-        search = (*(str(each.parent) for each in tools), person.environment["PATH"])
+        gcloud = account.write(
+            account.make_directory(account.home / "google") / "gcloud",
+            GCLOUD.format(token=known[STORAGE]),
+            mode=0o700,
+        )
+        programs = (*tools, gcloud)
+        search = (*(str(each.parent) for each in programs), person.environment["PATH"])
         variables = {"SSL_CERT_FILE": str(server.authority), "PATH": ":".join(search)}
         for name, file in (("CONFIG", "config"), ("SHARED_CREDENTIALS", "credentials")):
             copy = account.write(
@@ -168,6 +201,11 @@ def running_place(
         )
         daemon.start()
         stack.callback(daemon.stop)
+
+        def run_there(line: str, cwd: Path) -> Completed:
+            words = (*_see_services(folder), *person.shell(line))
+            return run(words, cwd=str(cwd), env={**person.environment, **variables})
+
         yield Place(
             person=person,
             project=project,
@@ -176,6 +214,7 @@ def running_place(
             server=server,
             secrets={**known, **{f"aws {name}": secret for name, secret in keys.items()}},
             daemon=daemon,
+            host=run_there,
         )
 
 
@@ -191,7 +230,9 @@ def _write_profile(project: Project, printer: Path) -> str:
         bucket=aws_server.BUCKET,
         region=aws_server.REGION,
         role=aws_server.ROLE,
-        mirror=api_services.MIRROR,
+        downloads=api_services.DOWNLOADS,
+        git_port=project.repository.server.port,
+        written=WRITTEN,
     )
 
 
@@ -203,7 +244,8 @@ def _give_credentials(person: Person, known: Mapping[str, str], *, cwd: Path) ->
     hosts = f"github.com:\n    oauth_token: {known[GITHUB]}\n    user: ada\n"
     account.write(folder / "hosts.yml", hosts, mode=0o600)
     account.own(account.home / ".config")
-    for name, host in (("anthropic", ANTHROPIC), ("npm", NPM), ("pypi", UPLOAD)):
+    stored = {"anthropic": ANTHROPIC, "openai": OPENAI, "npm": NPM, "pypi": UPLOAD}
+    for name, host in stored.items():
         token = f"{known[host]}\n".encode()
         person.try_line(f"airlock-daemon login {name}", cwd=cwd, stdin=token).succeeded()
     text = PRINTER.format(password=known[INDEX])
@@ -212,9 +254,6 @@ def _give_credentials(person: Person, known: Mapping[str, str], *, cwd: Path) ->
 
 def _see_services(folder: Path) -> tuple[str, ...]:
     """The words before a command that sees the services by their names."""
-    lines = [f"{ADDRESS} {name}\n" for name in api_services.NAMES]
-    lines += [f"{CLOUD} {name}\n" for name in aws_server.NAMES]
-    hosts = folder / "hosts"
-    hosts.write_text(Path("/etc/hosts").read_text() + "".join(lines))
+    hosts = api_services.write_hosts(folder / "hosts")
     script = 'mount --bind "$0" /etc/hosts && exec "$@"'
     return ("unshare", "--mount", "--propagation=slave", "sh", "-euc", script, str(hosts))

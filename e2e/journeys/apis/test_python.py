@@ -1,6 +1,7 @@
 """Packages of Python from indexes and to one, and AWS by boto3 and both versions of its command."""
 
 import shlex
+from pathlib import Path
 
 from e2e.world.api_services import INDEX, UPLOAD
 from e2e.world.aws_server import BUCKET, READER, ROLE
@@ -44,7 +45,7 @@ s3.upload_file("large", "{BUCKET}", "large")
 SIZE = 200 << 20
 
 
-def test_packages_are_installed_and_published(place: Place, wheels: None, languages: str) -> None:
+def test_packages_are_installed_and_published(place: Place, wheels: Path, languages: str) -> None:
     """pip and uv install from PyPI and from a private index; twine and uv publish."""
     line = f"""
         export XDG_CACHE_HOME=/tmp/cache
@@ -62,7 +63,7 @@ def test_packages_are_installed_and_published(place: Place, wheels: None, langua
 
 
 def test_aws_by_code_and_by_both_versions_of_its_command(
-    place: Place, wheels: None, languages: str
+    place: Place, wheels: Path, languages: str
 ) -> None:
     """As the profile that `[env] set` names, and by a role; the cloud checks each signature.
 

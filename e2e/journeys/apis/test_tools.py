@@ -8,7 +8,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from e2e.world.api_services import ANSWER, ANTHROPIC, GITHUB, INDEX, NPM
+from e2e.world.api_services import (
+    ANSWER,
+    ANTHROPIC,
+    GITHUB,
+    INDEX,
+    NPM,
+    OPENAI,
+    STORAGE,
+    WRITTEN,
+)
 from e2e.world.images import Images, temporary_image
 from e2e.world.running import Running
 
@@ -25,8 +34,32 @@ with client.messages.stream(
         print(text, flush=True)
         client.models.list()
 """
-LOOK = """\
+CHAT = """\
+import openai
+client = openai.OpenAI()
+for piece in client.chat.completions.create(
+    model="gpt", stream=True, messages=[{"role": "user", "content": "four five six"}]
+):
+    print(piece.choices[0].delta.content, flush=True)
+    client.models.list()
+"""
+GOOGLE = f"""\
 import os
+from google.api_core.exceptions import Forbidden
+from google.cloud import storage
+from google.oauth2.credentials import Credentials
+credentials = Credentials(os.environ["GOOGLE_OAUTH_ACCESS_TOKEN"])
+client = storage.Client(project="acme-dev", credentials=credentials)
+blob = client.bucket("{WRITTEN}").blob("some folder/ä")
+blob.upload_from_string("hello from Google's SDK")
+print(blob.download_as_text(), flush=True)
+try:
+    client.bucket("other").blob("ä").download_as_text()
+except Forbidden as error:
+    print(error, flush=True)
+"""
+LOOK = """\
+import os, re
 mark = bytes(reversed(b"yromem sti fo krow"))
 for process in filter(str.isdigit, os.listdir("/proc")):
     for name in ("environ", "cmdline"):
@@ -40,8 +73,9 @@ for line in open("/proc/self/maps"):
     first, last = (int(each, 16) for each in place.split("-"))
     if mode.startswith("rw"):
         memory.seek(first)
-        # Most of it was never written to.
-        sys.stdout.buffer.write(memory.read(last - first).replace(bytes(64), b""))
+        # A credential can be printed.
+        for text in re.findall(rb"[ -~]{8,}", memory.read(last - first)):
+            sys.stdout.buffer.write(text + b"\\n")
 for above, _, names in (each for top in ("/etc", "/run", "/home", "/tmp") for each in os.walk(top)):
     # Packages and their copies are public, and large.
     for name in [] if "/site-packages" in above or "/.cache" in above else names:
@@ -50,6 +84,20 @@ for above, _, names in (each for top in ("/etc", "/run", "/home", "/tmp") for ea
         except OSError:
             pass
 """
+DISTROLESS = """\
+FROM {tools} AS tools
+RUN mkdir /image && dpkg --listfiles base-files gh libc6 libgcc-s1 libssl3t64 zlib1g | sort -u | \\
+    while read -r name; do \\
+        [ -L "$name" ] || [ -f "$name" ] || continue; \\
+        cp --parents --no-dereference "$name" /image; \\
+    done && \\
+    cp --parents /etc/ssl/certs/ca-certificates.crt /image && \\
+    echo nonroot:x:65532:65532::/home/nonroot:/sbin/nologin >/image/etc/passwd
+FROM scratch
+COPY --from=tools /image /
+USER nonroot
+"""
+"""The packages of gcr.io/distroless/cc, and gh."""
 
 
 def test_a_container_has_placeholders_and_no_network(place: Place) -> None:
@@ -99,14 +147,23 @@ def test_gh_reads_and_proposes_and_does_not_merge(place: Place) -> None:
     assert merged == []
 
 
-def test_the_sdk_streams(place: Place, wheels: None) -> None:
+def test_sdks_stream_and_store(place: Place, wheels: Path) -> None:
     """Installed from PyPI there; each word arrives before the service sends the next one."""
-    before = len(place.asked(ANTHROPIC))
-    place.run("pip install -q --break-system-packages anthropic")
-    said = place.run(f"python3 - <<'EOF'\n{STREAM}{LOOK}EOF")
-    assert said.split("\n", 3)[:3] == ["one ", "two ", "three "]
-    assert "work of its memory" in said
-    assert len(place.asked(ANTHROPIC)) == before + 4
+    hosts = (ANTHROPIC, OPENAI, STORAGE)
+    before = {host: len(place.asked(host)) for host in hosts}
+    place.run("pip install -q --break-system-packages anthropic openai google-cloud-storage")
+    said = place.run(f"python3 - <<'EOF'\n{STREAM}{CHAT}{GOOGLE}{LOOK}EOF").split("\n", 8)
+    assert [each.strip() for each in said[:6]] == ["one", "two", "three", "four", "five", "six"]
+    assert said[6] == "hello from Google's SDK"
+    assert "airlock: " in said[7]
+    assert "work of its memory" in said[8]
+    asked = {host: place.asked(host)[before[host] :] for host in hosts}
+    assert [len(asked[host]) for host in (ANTHROPIC, OPENAI)] == [4, 4]
+    calls = {f"{each.method} {each.path.partition('/b/')[0]}" for each in asked[STORAGE]}
+    assert calls >= {"POST /upload/storage/v1", "GET /download/storage/v1"}
+    assert all(f"/b/{WRITTEN}" in each.path for each in asked[STORAGE])
+    for host in (OPENAI, STORAGE):
+        assert {each.account for each in asked[host]} == {f"Bearer {place.secrets[host]}"}
 
 
 def test_claude_code_answers(place: Place, claude: Path) -> None:
@@ -118,7 +175,7 @@ def test_claude_code_answers(place: Place, claude: Path) -> None:
     assert {each.headers["x-api-key"] for each in asked} == {place.secrets[ANTHROPIC]}
 
 
-def test_pip_installs_from_a_private_index(place: Place, wheels: None) -> None:
+def test_pip_installs_from_a_private_index(place: Place, wheels: Path) -> None:
     """With the password of the index in place of the one that the container has."""
     target = "--no-deps --target /tmp/lib"
     place.run(f"pip install -q --index-url $INDEX {target} sniffio && ls /tmp/lib/sniffio")
@@ -154,14 +211,10 @@ def make_image(place: Place, images: Images) -> Iterator[Callable[[str], str]]:
         yield make
 
 
-def test_an_image_with_nothing_but_the_tool(place: Place, make_image: Callable[[str], str]) -> None:
-    """No shell and no store of certificates: gh and what it links to, in FROM scratch."""
-    image = make_image(
-        "FROM {tools} AS tools\nRUN mkdir /image && cp --parents --dereference /usr/bin/gh "
-        "$(ldd /usr/bin/gh | grep -o '/[^ ]*') /image\n"
-        "FROM scratch\nCOPY --from=tools /image /\n"
-    )
-    line = shlex.join((*place.words("", image=image), "/usr/bin/gh", "api", "user"))
+def test_an_image_without_a_distribution(place: Place, make_image: Callable[[str], str]) -> None:
+    """What distroless images have of Debian, and gh: no shell, and a user who is nobody here."""
+    image = make_image(DISTROLESS)
+    line = shlex.join((*place.words("", "--image-user", image=image), "/usr/bin/gh", "api", "user"))
     assert json.loads(place.person.run(line, cwd=place.project.path)) == {"login": "ada"}
 
 

@@ -87,6 +87,7 @@ class World:
             Asked(
                 method=question.method,
                 path=question.path,
+                query_names=question.query_names,
                 graphql=question.graphql,
                 upgrade=question.upgrade,
             )

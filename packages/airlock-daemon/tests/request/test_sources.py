@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import trio
@@ -323,8 +324,12 @@ def exported(host: Host, ends_in_s: float) -> Api:
     return replace(wanted, credential=replace(wanted.credential, kind="aws", source=source))
 
 
-async def test_keys_of_aws_are_fetched_again_before_they_end(host: Host) -> None:
-    """Those of a session that has hours left are fetched once."""
+async def test_keys_of_aws_are_fetched_again_before_they_end(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a session that has hours left are fetched once, and of one that ends soon seldom:
+    no agent has a command run for each request.
+    """
     long = exported(host, 3600)
     assert json.loads(await host.get(long)) == {
         "id": "ASIA7",
@@ -336,13 +341,15 @@ async def test_keys_of_aws_are_fetched_again_before_they_end(host: Host) -> None
     assert host.count == 1
     host.reload()
     short = exported(host, 30)
-    await host.get(short)
-    await host.get(short)
-    assert host.count == 3
+    for _ in range(3):
+        await host.get(short)
+    assert host.count == 2
+    monkeypatch.setattr(sources, "SETTLED_S", 0.0)
+    monkeypatch.setattr(sources, "FRESH_S", 0.0)
     async with trio.open_nursery() as nursery:
         for _ in range(5):
             nursery.start_soon(host.get, short)
-    assert host.count == 4
+    assert host.count == 3
 
 
 async def test_keys_that_have_ended_are_not_used(host: Host) -> None:
@@ -413,7 +420,7 @@ async def test_the_user_of_a_kubeconfig_has_the_credential(host: Host) -> None:
 
 
 async def test_a_program_of_a_kubeconfig_runs_in_the_daemon(host: Host) -> None:
-    """With the variables that it is to have; a token that ends soon is fetched again."""
+    """With the variables that it is to have."""
     program = host.world.root / "get-token"
     ends = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)).isoformat()
     printed = print_credential(token="$EXTRA", expirationTimestamp=ends)
@@ -427,7 +434,8 @@ async def test_a_program_of_a_kubeconfig_runs_in_the_daemon(host: Host) -> None:
     wanted = in_kubeconfig(host, {"exec": plugin})
     assert await host.get(wanted) == CANARY
     assert await host.get(wanted) == CANARY
-    assert host.count == 4
+    assert host.count == 2
+    host.reload()
     program.write_text(f"#!/bin/sh\necho {CANARY} >&2\nexit 3\n")
     assert "ended with status 3" in await host.fail(wanted)
 
@@ -458,6 +466,62 @@ async def test_a_program_that_an_agent_can_write_is_not_run(host: Host) -> None:
     (world.root / "program").chmod(0o777)
     assert "is writable for everybody; " in await host.fail(wanted)
     assert host.count == 1
+
+
+WRITTEN_ARGUMENTS = (
+    ("{inside}",),
+    ("-c", "exec {inside}"),
+    ("-c", "printf x; . '{inside}'"),
+    ("{link}",),
+    ("-eu", "--", "{shared}"),
+)
+
+
+@pytest.mark.parametrize("words", WRITTEN_ARGUMENTS)
+async def test_a_command_whose_argument_an_agent_can_write_is_not_run(
+    host: Host, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """A shell runs what it is given: in a workspace, by a link there, or writable for others.
+
+    It is run where the guard is off, so that this shows something.
+    """
+    world = host.world
+    world.write_profile(f'[workspace]\nmounts = {{ "/w" = "{world.workspace}" }}\n')
+    host.reload()
+    inside, shared, link = world.workspace / "script", world.root / "shared", world.root / "link"
+    for path in (inside, shared):
+        path.write_text(f"#!/bin/sh\necho run >> {host.runs}\necho {CANARY}\n")
+        path.chmod(0o755)
+    shared.chmod(0o777)
+    link.symlink_to(inside)
+    filled = (word.format(inside=inside, shared=shared, link=link) for word in words)
+    wanted = api("command", "/bin/sh", *filled)
+    said = await host.fail(wanted)
+    assert "is not run: " in said
+    assert "a workspace" in said or "is writable for everybody" in said
+    assert not host.runs.exists()
+    monkeypatch.setattr(sources, "find_command_problem", lambda *_: None)
+    with suppress(Failed):
+        await host.sources.get(host.agent, wanted)
+    assert host.count == 1
+
+
+async def test_arguments_and_variables_of_a_plugin_are_looked_at_too(host: Host) -> None:
+    """What does not exist yet in a workspace counts; other words that look like paths do not."""
+    world = host.world
+    world.write_profile(f'[workspace]\nmounts = {{ "/w" = "{world.workspace}" }}\n')
+    host.reload()
+    printing = print_credential(token="token")
+    plugin: dict[str, object] = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "/bin/sh",
+        "args": ["-c", f"{printing}: https://example.com/a > /dev/null"],
+    }
+    assert await host.get(in_kubeconfig(host, {"exec": plugin})) == "token"
+    host.reload()
+    plugin["env"] = [{"name": "ENV", "value": f"{world.workspace}/later"}]
+    said = await host.fail(in_kubeconfig(host, {"exec": plugin}))
+    assert "is reached through a workspace" in said
 
 
 async def test_a_program_may_print_an_exec_credential_for_any_api(host: Host) -> None:

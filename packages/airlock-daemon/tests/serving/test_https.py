@@ -214,11 +214,11 @@ def test_both_end_with_the_daemon(apis: ApiWorld) -> None:
 
 
 def test_a_reload_counts_for_the_next_request_of_a_connection(apis: ApiWorld) -> None:
-    """What runs goes on, by the same connection."""
+    """What runs goes on where its own rule is left, by the same connection."""
     with apis.daemon() as daemon, apis.client() as client:
         client.send("/held")
         client.read_some(b"half")
-        apis.grant("GET /held")
+        apis.grant("GET /held", more="[env]\nset = { A = 'b' }\n")
         daemon.process.send_signal(signal.SIGHUP)
         while not daemon.records("reload"):
             daemon.ask("true")
@@ -243,6 +243,47 @@ def test_a_stream_after_an_upgrade_ends_with_its_rule(apis: ApiWorld) -> None:
         assert client.is_closed
         (record,) = wait_for_records(daemon, 1)
     assert (record["outcome"], record["reason"]) == ("aborted", "it is not granted any more")
+
+
+def test_an_answer_that_still_comes_ends_with_its_rule(apis: ApiWorld) -> None:
+    """As it may come for hours: a log that is followed, a stream of events."""
+    with apis.daemon() as daemon, apis.client() as client:
+        client.send("/held")
+        client.read_some(b"half")
+        apis.grant("GET /who")
+        daemon.process.send_signal(signal.SIGHUP)
+        assert client.is_closed
+        (record,) = wait_for_records(daemon, 1)
+    assert (record["outcome"], record["reason"]) == ("aborted", "it is not granted any more")
+
+
+def test_an_answer_that_still_comes_ends_with_its_credential(apis: ApiWorld) -> None:
+    """A person who names another one wants what the one before gives to end."""
+    with apis.daemon() as daemon, apis.client() as client:
+        client.send("/held")
+        client.read_some(b"half")
+        apis.grant("GET /held", source='env = "ANOTHER"')
+        daemon.process.send_signal(signal.SIGHUP)
+        assert client.is_closed
+
+
+def test_without_the_guard_an_answer_outlives_its_rule(apis: ApiWorld) -> None:
+    """So that the tests above show something."""
+    without = """
+from airlock_daemon.cli import main
+from airlock_daemon.serving.https_worker import Worker
+Worker.review = lambda _: None
+main()
+"""
+    with apis.daemon("-c", without) as daemon, apis.client() as client:
+        client.send("/held")
+        client.read_some(b"half")
+        apis.grant("GET /who")
+        daemon.process.send_signal(signal.SIGHUP)
+        while not daemon.records("reload"):
+            daemon.ask("true")
+        apis.server.release.set()
+        client.read_some(b"half")
 
 
 def test_what_is_taken_away_while_a_command_gives_the_credential_is_refused(
@@ -274,6 +315,7 @@ def ask_after_a_change(apis: ApiWorld, daemon: Daemon) -> int:
     """
     with apis.client() as client:
         assert client.ask("/who")[0] == 200
+        wait_for_records(daemon, 1)
         apis.move(token="tok_of_the_other_place")
         daemon.process.send_signal(signal.SIGHUP)
         while not daemon.records("reload"):
@@ -309,6 +351,8 @@ def test_authorities_elsewhere_are_read_by_another_worker(apis: ApiWorld) -> Non
     """Each reads what it was confined to; the one before ends with its connections."""
     with apis.daemon() as daemon, apis.client() as kept:
         assert kept.ask("/who")[0] == 200
+        # Until then it is in progress for the daemon, and the reload ends it.
+        wait_for_records(daemon, 1)
         (worker,) = children(find_parent(daemon))
         with watching(worker) as worker_ends:
             apis.authority = apis.authority.rename(apis.world.root / "authority-elsewhere.pem")
@@ -325,7 +369,7 @@ def test_authorities_elsewhere_are_read_by_another_worker(apis: ApiWorld) -> Non
 
 
 def test_an_agent_that_is_removed_asks_for_nothing_more(apis: ApiWorld) -> None:
-    """Its socket goes, and so does its worker, once nothing runs any more."""
+    """Its socket goes, and so does its worker, with whatever was in progress."""
     with apis.daemon() as daemon, apis.client() as client, apis.client() as idle:
         client.send("/held")
         client.read_some(b"half")
@@ -334,10 +378,8 @@ def test_an_agent_that_is_removed_asks_for_nothing_more(apis: ApiWorld) -> None:
             apis.world.agents_file.write_text("")
             daemon.process.send_signal(signal.SIGHUP)
             assert idle.is_closed
-            assert not (apis.published / "https.sock").exists()
-            apis.server.release.set()
-            client.read_some(b"half")
             assert client.is_closed
+            assert not (apis.published / "https.sock").exists()
             assert worker_ends()
 
 

@@ -73,6 +73,24 @@ def test_no_wildcard_grants_an_answer_with_a_secret() -> None:
     assert not _judge("/app/1/tokens", method="POST", allow=secret, secret=secret, deny=("* /**",))
 
 
+def test_a_parameter_that_is_not_listed_is_refused() -> None:
+    """It may change what an operation means. An API that lists none takes any."""
+    api = Api(name="x", module="x", hosts=("a",), allow=("GET /**",), parameters=("page",))
+
+    def judge(api: Api, *names: str) -> str:
+        return api.judge(Asked(method="GET", path="/a", query_names=names)).rule
+
+    assert judge(api, "page", "page") == "GET /**"
+    assert judge(api, "page", "Page") == "parameters"
+    source = Source(kind="env", words=("KEY",))
+    credential = Credential(kind="header", source=source, query=("key",), placeholder="k_{36}")
+    assert judge(msgspec.structs.replace(api, credential=credential), "key") == "GET /**"
+    assert judge(msgspec.structs.replace(api, parameters=None), "other") == "GET /**"
+    refused = api.judge(Asked(method="GET", path="/a", query_names=("acl",)))
+    assert '"acl" is not listed' in (refused.refusal or "")
+    assert 'add "acl" to [x] parameters' in refused.hint
+
+
 def test_an_upgrade_needs_a_rule_of_its_own() -> None:
     """Behind it nothing is judged any more."""
     api = Api(name="x", module="x", hosts=("a",), allow=("GET /**",), upgrade=("GET /exec",))

@@ -121,6 +121,7 @@ _EVERYDAY = {
         GET //storage.googleapis.com/storage/v1/b/acme-data/o?prefix=x
         GET //storage.googleapis.com/storage/v1/b/acme-data/o/a%2Fb?alt=media
         POST //storage.googleapis.com/upload/storage/v1/b/acme-out/o?uploadType=resumable
+        PUT //storage.googleapis.com/upload/storage/v1/b/acme-out/o?name=a&upload_id=1
         DELETE //storage.googleapis.com/storage/v1/b/acme-out/o/a%2Fb
     """,
     "terraform": """
@@ -276,6 +277,12 @@ _EVASIONS = {
         PUT //storage.googleapis.com/storage/v1/b/acme-out/iam
         POST //storage.googleapis.com/storage/v1/b/acme-out/o/x/rewriteTo/b/evil/o/x
         POST //storage.googleapis.com/storage/v1/projects/acme-dev/hmacKeys
+        POST //storage.googleapis.com/upload/storage/v1/b/acme-out/o?predefinedAcl=publicRead
+        POST //storage.googleapis.com/upload/storage/v1/b/acme-out/o?name=a&predefined%41cl=private
+        POST //storage.googleapis.com/upload/storage/v1/b/acme-out/o?name=a;predefinedAcl=publicRead
+        POST //storage.googleapis.com/upload/storage/v1/b/acme-out/o?kmsKeyName=projects/evil/key
+        GET //storage.googleapis.com/storage/v1/b/acme-data/o?userProject=evil
+        GET /compute/v1/projects/acme-dev/zones/europe-west1-b/instances?credential_of_mine=x
     """,
     "terraform": """
         POST /api/v2/organizations/acme/authentication-token
@@ -314,7 +321,8 @@ def _is_allowed(apis: tuple[Api, ...], call: str) -> bool:
     except BadHead:
         return False
     api = next(each for each in apis if each.serves(host, 443))
-    return api.judge(Asked(method=head.method, path=head.path)).refusal is None
+    asked = Asked(method=head.method, path=head.path, query_names=head.query_names)
+    return api.judge(asked).refusal is None
 
 
 def _split(calls: str) -> list[str]:

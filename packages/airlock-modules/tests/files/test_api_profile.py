@@ -87,10 +87,11 @@ def test_a_profile_widens_the_first_and_narrows_all() -> None:
     """By operations and by mutations; the credential comes from elsewhere."""
     granted, faults = _grant(
         'allow = ["PUT /x", "mutation merge"]\ndeny = ["GET /y", "mutation close"]\n'
-        'credential = { env = "TOKEN" }\nwide = true'
+        'credential = { env = "TOKEN" }\nwide = true\nparameters = ["page", "include[]"]'
     )
     assert faults == []
     first, second = granted.apis
+    assert first.parameters == second.parameters == ("page", "include[]")
     assert "PUT /x" in first.allow
     assert second.allow == ("GET /",)
     assert [each.deny[-2:] for each in granted.apis] == [("GET /y", "mutation close")] * 2

@@ -105,6 +105,7 @@ def test_a_command_that_is_an_api_alone_is_refused_with_advice() -> None:
         ('hosts = ["a.b"]\nallow = ["GET /a*b*"]', "api.1.allow", "more than one *"),
         ('hosts = ["a.b"]\nallow = ["GET /../x"]', "api.1.allow", "has a segment"),
         ('hosts = ["a.b"]\nallow = ["mutation x"]', "api.1.allow", "does not begin with a method"),
+        ('hosts = ["a.b"]\nparameters = ["a=b"]', "api.1.parameters", "is no name of one"),
         ('hosts = ["a.b"]\nalow = []', "api.1.alow", "unknown key"),
         ('hosts = ["a.b"]\ncredential = {}', "api.1.credential.as", "is missing"),
     ],

@@ -21,7 +21,7 @@ from airlock_daemon.brokers.https.messages import (
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, own_fault
 from airlock_daemon.request.sources import Sources
 from airlock_daemon.request.state import AgentState, DaemonState, log
-from airlock_modules.apis import Api, Asked
+from airlock_modules.apis import Api, Asked, Verdict
 from airlock_modules.operation import Operation
 
 MOST_RECORDS = 1000
@@ -59,6 +59,25 @@ class _Operation(msgspec.Struct, frozen=True):
     changes: bool = False
 
 
+class _Granted(msgspec.Struct, frozen=True):
+    """An operation in progress: the question, without its GraphQL, and the API that granted it."""
+
+    operation: _Operation
+    question: Question
+    api: Api
+
+    def is_granted_by(self, api: Api | None) -> bool:
+        """Whether an API of now leads to the same service as the same person, and grants it."""
+        if api is None or api == self.api:
+            return api is not None
+        if self.question.graphql is not None:
+            # Its fields may be large, and its answer is short.
+            return False
+        before = (self.api.hosts, self.api.ports, self.api.ca, self.api.credential)
+        is_same = before == (api.hosts, api.ports, api.ca, api.credential)
+        return is_same and _judge(api, self.question).refusal is None
+
+
 class Operations:
     """What one agent asks of APIs by the HTTPS broker."""
 
@@ -66,9 +85,8 @@ class Operations:
         self._shared = shared
         self._agent = agent
         self._sources = sources
-        # What was granted and is not over; of it, what has asked for a stream.
-        self._granted: dict[int, _Operation] = {}
-        self._streams: dict[int, Question] = {}
+        # What was granted and is not over.
+        self._granted: dict[int, _Granted] = {}
         self._fingerprints: dict[str, tuple[Api, str]] = {}
         self._since = -EVERY_S
         self._left = 0
@@ -86,7 +104,7 @@ class Operations:
             secret = await self._sources.get(self._agent, api) if question.needs_secret else None
             if self._agent.generation is not generation:
                 # The files were read again while a command gave the credential.
-                self._admit(question)
+                api = self._admit(question)
             if operation.changes or self._has_room:
                 start = replace(operation.record, event="broker-start")
                 self._shared.record_ahead(start)
@@ -96,9 +114,9 @@ class Operations:
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
             answer = self._refuse(question.question, operation.record, error)
         else:
-            self._granted[question.question] = operation
-            if question.upgrade is not None:
-                self._streams[question.question] = question
+            graphql = None if question.graphql is None else ()
+            kept = replace(question, graphql=graphql)
+            self._granted[question.question] = _Granted(operation, kept, api)
             if secret is None:
                 return Answer(question=question.question)
             return Answer(
@@ -115,22 +133,19 @@ class Operations:
         return self._refuse(question.question, self._describe(question, caller).record, error)
 
     def find_revoked(self, *, is_removed: bool) -> list[int]:
-        """The questions of streams that the rules of now do not grant, to a removed agent none."""
-        if is_removed:
-            return [*self._streams]
-        revoked = []
-        for number, question in self._streams.items():
-            try:
-                self._admit(question)
-            except Denied:
-                revoked.append(number)
-        return revoked
+        """The questions in progress that the rules of now do not grant, to a removed agent none."""
+        return [
+            number
+            for number, granted in self._granted.items()
+            if is_removed or not granted.is_granted_by(self._find_api(granted.api.name))
+        ]
 
     def finish(self, finished: Finished) -> None:
         """Record that what was granted is over."""
-        operation = self._take(finished.question)
-        if operation is None:
+        granted = self._granted.pop(finished.question, None)
+        if granted is None:
             return
+        operation = granted.operation
         done: dict[str, object] = {
             "status": finished.status,
             "bytes": finished.sent,
@@ -145,9 +160,9 @@ class Operations:
 
     def abort(self, question: int, reason: str) -> None:
         """Record that what was granted was cut short; nothing where it was not, or is over."""
-        operation = self._take(question)
-        if operation is not None:
-            self._write(operation, "aborted", reason)
+        granted = self._granted.pop(question, None)
+        if granted is not None:
+            self._write(granted.operation, "aborted", reason)
 
     def note_refused(self, refused: Refused, caller: Caller) -> None:
         """Record what the worker has refused by itself."""
@@ -176,10 +191,6 @@ class Operations:
         """Forget a credential that the service did not take."""
         self._sources.spend(self._agent, spent.api, spent.version)
 
-    def _take(self, question: int) -> _Operation | None:
-        self._streams.pop(question, None)
-        return self._granted.pop(question, None)
-
     @property
     def _name(self) -> str:
         return self._agent.generation.agent.name
@@ -205,15 +216,7 @@ class Operations:
                 rule="changed",
                 hint="send the request again, over a new connection",
             )
-        verdict = api.judge(
-            Asked(
-                method=question.method,
-                path=question.path,
-                graphql=question.graphql,
-                upgrade=question.upgrade,
-                aws=question.aws,
-            )
-        )
+        verdict = _judge(api, question)
         if verdict.refusal is not None:
             raise Denied(
                 verdict.refusal, layer="broker", rule=verdict.rule, hint=verdict.hint or None
@@ -308,6 +311,18 @@ class Operations:
         if now - self._since >= EVERY_S:
             self._since, self._left = now, MOST_RECORDS
         return self._left > 0
+
+
+def _judge(api: Api, question: Question) -> Verdict:
+    asked = Asked(
+        method=question.method,
+        path=question.path,
+        query_names=question.query_names,
+        graphql=question.graphql,
+        upgrade=question.upgrade,
+        aws=question.aws,
+    )
+    return api.judge(asked)
 
 
 def _detail(record: Record) -> dict[str, object]:

@@ -6,7 +6,6 @@ files again. A file is read again after a moment, so that a new value in it is u
 """
 
 import itertools
-import math
 import os
 import shlex
 import time
@@ -42,7 +41,7 @@ from airlock_daemon.setup.stored import (
     read_aws_keys,
     read_credential,
 )
-from airlock_daemon.setup.trust import find_program_problem, find_untrusted, leads_through
+from airlock_daemon.setup.trust import find_command_problem, find_untrusted, leads_through
 from airlock_daemon.workspace.directory import make_empty
 from airlock_wire import quote
 
@@ -54,11 +53,11 @@ KEPT_S = 300.0
 ANSWER_S = 15.0
 """How long a command may take."""
 SETTLED_S = 10.0
-"""A credential that is younger is not fetched again where the API refuses it."""
+"""A credential that is younger is not fetched again where the API refuses it, or it ends soon."""
 RENEWED_S = 60.0
 """How long before its end a credential is fetched anew."""
 FRESH_S = 2.0
-"""After how long a file is read again."""
+"""After how long a file is read again; no command is run again before that."""
 
 _LOGINS = {
     "aws": "aws sso login",
@@ -99,9 +98,10 @@ class _Fetched(msgspec.Struct, frozen=True):
 
     def is_good(self, generation: Generation, credential: "Credential") -> bool:
         """Whether it need not be fetched again now."""
-        is_file = credential.source.kind in ("file", "stored")
-        fresh_s = FRESH_S if is_file else math.inf
-        until = min(self.at + fresh_s, self.until - RENEWED_S)
+        # Near its end each request would fetch it anew, which may run a command.
+        until = max(self.until - RENEWED_S, min(self.at + SETTLED_S, self.until), self.at + FRESH_S)
+        if credential.source.kind in ("file", "stored"):
+            until = min(self.at + FRESH_S, until)
         return self.generation is generation and trio.current_time() < until
 
 
@@ -263,7 +263,7 @@ class Sources:
         advice += "mend tokenFile in the kubeconfig"
         read = partial(self._read_file, agent.generation, user, advice)
         token = read_credential(await run_in_thread(read, limiter=agent.lookups))
-        return Access(token=token, lasts_s=RENEWED_S + FRESH_S)
+        return Access(token=token, lasts_s=FRESH_S)
 
     async def _run_source(self, agent: AgentState, source: "Source", advice: str) -> bytes:
         """What the command of a source prints. Raises Failed."""
@@ -288,7 +288,8 @@ class Sources:
         generation, variables = agent.generation, self._shared.environment
         program = expand_home(words[0], variables.get("HOME", "/"))
         found = generation.programs.demand(program)
-        look = partial(find_program_problem, found, generation.workspaces)
+        arguments = (*words[1:], *more.values())
+        look = partial(find_command_problem, found, arguments, generation.workspaces)
         problem = await run_in_thread(look, limiter=agent.lookups)
         if problem is not None:
             said = f"{spelled} is not run: {problem[0]}"

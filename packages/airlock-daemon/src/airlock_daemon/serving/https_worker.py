@@ -109,7 +109,7 @@ class Worker:
         self._rest()
 
     def review(self) -> None:
-        """End the connections that were upgraded by what is not granted any more."""
+        """End the connections on which something is in progress that is not granted any more."""
         is_removed = self._reason == "removed"
         for question in self._operations.find_revoked(is_removed=is_removed):
             if question in self._asked:
@@ -321,6 +321,8 @@ class Worker:
         with scope, suppress(trio.BrokenResourceError):
             if self._may_go_on(opened):
                 answer = await self._operations.judge(question, opened.caller)
+                # The agent may have been removed while a command gave the credential.
+                self.review()
             else:
                 error = _STOPPING if self._reason == "stop" else REMOVED
                 answer = self._operations.refuse(question, opened.caller, error)

@@ -13,7 +13,7 @@ from airlock_daemon.setup.profile import find_repositories
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import find_stored
-from airlock_daemon.setup.trust import find_file_problem, find_program_problem
+from airlock_daemon.setup.trust import find_command_problem, find_file_problem
 from airlock_daemon.setup.workspaces import list_mounts
 from airlock_modules import PRESETS, Fault, TableReader
 
@@ -260,7 +260,9 @@ def _find_written(
     if source.kind == "file":
         return find_file_problem(path, workspaces)
     program = find_program(path, search_path)
-    return None if program is None else find_program_problem(program, workspaces)
+    if program is None:
+        return None
+    return find_command_problem(program, source.words[1:], workspaces)
 
 
 def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tuple[str, str] | None:

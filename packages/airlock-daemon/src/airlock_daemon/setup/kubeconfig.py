@@ -26,7 +26,7 @@ from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.stored import NO_JSON, BadCredential
-from airlock_daemon.setup.trust import find_file_problem, find_program_problem
+from airlock_daemon.setup.trust import find_command_problem, find_file_problem, find_program_problem
 from airlock_modules import Fault
 
 if TYPE_CHECKING:
@@ -373,7 +373,11 @@ def _find_named_problem(
         return None
     command = expand_home(user.exec.command, environment.get("HOME", "/"))
     program = find_program(command, environment["PATH"])
-    return None if program is None else find_program_problem(program, workspaces)
+    if program is None:
+        return None
+    variables = (each.value for each in user.exec.env or ())
+    arguments = (*(user.exec.args or ()), *variables)
+    return find_command_problem(program, arguments, workspaces)
 
 
 def _settle(granted: "Granted", words: tuple[str, ...], cluster: Cluster) -> "Granted":

@@ -8,6 +8,7 @@ the user who asks, and be writable for nobody else.
 import grp
 import os
 import pwd
+import re
 import shlex
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,9 @@ _LINKS = 40
 # As many interpreters of interpreters as the kernel follows, and what it reads of a first line.
 _INTERPRETERS = 5
 _FIRST_LINE = 256
+
+# As a shell would end it, or a list of paths.
+_PATHS = re.compile(r"~?/[^\s:;,='\"<>|&()]*")
 
 
 def list_deciding(
@@ -92,6 +96,26 @@ def find_program_problem(program: str, workspaces: Sequence[str]) -> tuple[str, 
             if problem is not None:
                 return problem
         pending = [each for path in pending for each in _list_interpreters(path)]
+    return None
+
+
+def find_command_problem(
+    program: str, arguments: Iterable[str], workspaces: Sequence[str]
+) -> tuple[str, str] | None:
+    """The same for a program with arguments (and values of variables), which may name files.
+
+    A shell or an interpreter runs what its argument names. Paths are absolute or begin with `~/`,
+    wherever they stand in an argument. In a workspace they need not exist: an agent creates them.
+    """
+    problem = find_program_problem(program, workspaces)
+    if problem is not None:
+        return problem
+    found = dict.fromkeys(path for each in arguments for path in _PATHS.findall(each))
+    for path in map(os.path.expanduser, found):
+        if os.path.isfile(path) or leads_through(path, workspaces):
+            problem = find_file_problem(path, workspaces)
+            if problem is not None:
+                return problem
     return None
 
 

@@ -151,6 +151,70 @@ async def test_what_needs_http_2_is_refused_by_name(world: World) -> None:
     assert b"HTTP/2 is not supported, nor what needs it, such as gRPC" in answer
 
 
+def echo_in_parts(talk: Talk, seen: Seen) -> None:
+    """Repeat the credential, or the part of it that is asked for."""
+    said = seen.headers.get("authorization", "").encode()
+    status = b"200 OK"
+    if "range" in seen.headers:
+        status = b"206 Partial Content"
+        first, last = map(int, seen.headers["range"].removeprefix("bytes=").split("-"))
+        said = said[first : last + 1]
+    head = b"HTTP/1.1 %s\r\nAccept-Ranges: bytes\r\nContent-Length: %d\r\n\r\n"
+    talk.send(head % (status, len(said)) + said)
+
+
+async def test_no_part_of_an_answer_can_be_asked_for_where_the_credential_travels(
+    world: World, server: ApiServer
+) -> None:
+    """In parts of it the credential would not be found; the answer does not offer any."""
+    server.script = echo_in_parts
+    tool = await world.open()
+    parts = ("Range", "bytes=0-9"), ("If-Range", '"a"')
+    status, headers, body = await tool.ask("GET", "/ok/a", *parts, token=None)
+    assert (status, headers["accept-ranges"], body) == (206, "bytes", b"")
+    status, _, body = await tool.ask("GET", "/ok/a", *parts)
+    assert (status, b"the answer has the credential" in body) == (502, True)
+    assert [("range" in each.headers, "if-range" in each.headers) for each in server.seen] == [
+        (True, True),
+        (False, False),
+    ]
+    offering = OK.replace(b"\r\n", b"\r\nAccept-Ranges: bytes\r\n", 1)
+    server.script = lambda talk, _: talk.send(offering)
+    tool = await world.open()
+    status, headers, _ = await tool.ask("GET", "/ok/a", *parts)
+    assert (status, "accept-ranges" in headers) == (200, False)
+    assert headers["airlock-dropped"] == "range, if-range"
+
+
+async def test_an_api_may_list_range(
+    tmp_path: Path, variables: dict[str, str], server: ApiServer
+) -> None:
+    """Of a service that is known to repeat nothing: large objects are read in parts."""
+    server.script = echo_in_parts
+    api = make_api(server.port, headers=("range",))
+    async with broker(tmp_path, api, variables=variables) as world:
+        tool = await world.open()
+        status, headers, body = await tool.ask("GET", "/", ("Range", "bytes=0-5"))
+        assert (status, headers["accept-ranges"], body) == (206, "bytes", b"Bearer")
+
+
+@pytest.mark.parametrize("named", [b"Upgrade: tls/1.0\r\n", b"Upgrade: websocket, h2c\r\n", b""])
+async def test_a_service_goes_on_with_the_protocol_that_was_asked_for_or_not_at_all(
+    tmp_path: Path, variables: dict[str, str], server: ApiServer, named: bytes
+) -> None:
+    """Only that one is granted."""
+    server.script = lambda talk, _: talk.send(
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" + named + b"\r\nhello"
+    )
+    api = make_api(server.port, upgrade=("GET /socket",))
+    async with broker(tmp_path, api, variables=variables) as world:
+        tool = await world.open()
+        words = (("Connection", "Upgrade"), ("Upgrade", "websocket"))
+        status, _, body = await tool.ask("GET", "/socket", *words)
+    assert status == 502
+    assert b"another protocol than was asked for" in body
+
+
 class NoTurns:
     """Turns of nobody else."""
 

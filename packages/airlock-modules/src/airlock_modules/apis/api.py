@@ -110,10 +110,14 @@ class Client(Struct, frozen=True, kw_only=True):
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """One operation of an API. `path` is that of a Head; `graphql` what its body asks for."""
+    """One operation of an API. `path` is that of a Head; `graphql` what its body asks for.
+
+    `query_names` are the decoded names of its parameters.
+    """
 
     method: str
     path: str
+    query_names: tuple[str, ...] = ()
     graphql: tuple[GraphQlField, ...] | None = None
     upgrade: str | None = None
     aws: Call | None = None
@@ -130,8 +134,9 @@ class Api(Struct, frozen=True, kw_only=True):
     has no GraphQL; `repositories`
     (`owner/name`) bound its queries. With `wide` a token may reach more than these. `loose_paths`
     lets a path have empty segments and `;`. `options` are further rules, which a profile grants by
-    the option's name. `headers` are names in lower case, or the beginning of names before `*`: what
-    passes of a request beside HTTP's own. Of AWS it is `aws` that decides, and no rule.
+    the option's name. `parameters` are the names of those that a query may have, None for any but
+    such as carry credentials. `headers` are names in lower case, or the beginning of names before
+    `*`: what passes of a request beside HTTP's own. Of AWS it is `aws` that decides, and no rule.
     """
 
     name: str
@@ -150,6 +155,7 @@ class Api(Struct, frozen=True, kw_only=True):
     wide: bool = False
     loose_paths: bool = False
     headers: tuple[str, ...] = ()
+    parameters: tuple[str, ...] | None = None
     options: Mapping[str, tuple[str, ...]] = {}
     aws: Grant | None = None
 
@@ -160,7 +166,7 @@ class Api(Struct, frozen=True, kw_only=True):
 
     def without_rules(self) -> "Api":
         """The same for whoever reads and forwards requests, and leaves judging to another."""
-        return replace(self, allow=(), deny=(), secret=(), upgrade=(), options={})
+        return replace(self, allow=(), deny=(), secret=(), upgrade=(), parameters=None, options={})
 
     @property
     def fingerprint(self) -> str:
@@ -223,13 +229,32 @@ class Api(Struct, frozen=True, kw_only=True):
             is_rule = find_rule_problem(f"{method} {path}") is None and "*" not in path
             line = f'"{method} {path}"' if is_rule else "a rule for it"
             return Verdict(f"{shown} is refused: {why}", "allow", self._advise("allow", line))
-        upgrading = (matches_rule(rule, method, path) for rule in self.upgrade)
-        if asked.upgrade is not None and not any(upgrading):
-            why = f"an upgrade to {quote(asked.upgrade, limit=40)} is not granted"
-            return Verdict(f"{shown} is refused: {why}", "upgrade", self._advise("upgrade"))
+        beyond = self._judge_upgrade_and_query(asked, shown)
+        if beyond is not None:
+            return beyond
         if self.mutations is not None and may_match_rule(f"* {self.graphql_path}", method, path):
             return self._judge_graphql(asked.graphql, granting[0])
         return Verdict(None, granting[0])
+
+    def _judge_upgrade_and_query(self, asked: Asked, shown: str) -> Verdict | None:
+        """The refusal of an upgrade or a parameter that is not granted, None where there is none.
+
+        `shown` is the operation, as a message has it.
+        """
+        upgrading = (matches_rule(rule, asked.method, asked.path) for rule in self.upgrade)
+        if asked.upgrade is not None and not any(upgrading):
+            why = f"an upgrade to {quote(asked.upgrade, limit=40)} is not granted"
+            return Verdict(f"{shown} is refused: {why}", "upgrade", self._advise("upgrade"))
+        if self.parameters is None:
+            return None
+        own = () if self.credential is None else self.credential.query
+        for name in asked.query_names:
+            if name not in self.parameters and name not in own:
+                quoted = quote(name, limit=80)
+                why = f"the query parameter {quoted} is not listed, and could change its meaning"
+                hint = self._advise("parameters", quoted)
+                return Verdict(f"{shown} is refused: {why}", "parameters", hint)
+        return None
 
     def _judge_graphql(self, fields: tuple[GraphQlField, ...] | None, rule: str) -> Verdict:
         if not fields:

@@ -45,6 +45,8 @@ _STANDARD = frozenset(_FRAMING) | {
     *("idempotency-key", "x-idempotency-key", "x-request-id", "x-correlation-id", "traceparent"),
     *("tracestate", "baggage"),
 }
+# These cut an answer into parts, in each of which a credential that a service repeats is not found.
+_OF_PARTS = frozenset({"range", "if-range"})
 # What is spoken after an upgrade is named in these. Some services take a credential for such a
 # name, so that only known ones pass.
 _PROTOCOLS = frozenset({"sec-websocket-protocol", "x-stream-protocol-version"})
@@ -73,9 +75,20 @@ def is_sent_on(name: str, listed: tuple[str, ...]) -> bool:
     return "_" not in name and name.startswith(tuple(starts))
 
 
-def select_headers(headers: Headers, listed: tuple[str, ...]) -> tuple[Headers, tuple[str, ...]]:
-    """Those that pass, in order, and the names of the others; `listed` as that of `is_sent_on`."""
-    sent = tuple(each for each in headers if is_sent_on(each[0].decode(), listed))
+def select_headers(
+    headers: Headers, listed: tuple[str, ...], *, may_ask_for_parts: bool = True
+) -> tuple[Headers, tuple[str, ...]]:
+    """Those that pass, in order, and the names of the others; `listed` as that of `is_sent_on`.
+
+    Without `may_ask_for_parts` a service answers as a whole, as any may (RFC 9110, 14.2), unless
+    Range is listed.
+    """
+    sent = tuple(
+        each
+        for each in headers
+        if is_sent_on(name := each[0].decode(), listed)
+        and (may_ask_for_parts or name not in _OF_PARTS or name in listed)
+    )
     if len(sent) == len(headers):
         return headers, ()
     kept = {name for name, _ in sent}
@@ -163,7 +176,9 @@ def exchange(head: Head, api: Api, placeholder: str, secret: str) -> Exchanged:
         else:
             check_protocol(name, value.decode("latin-1"))
             headers.append((key, value))
-    sent, dropped = select_headers(tuple(headers), (*places, *api.headers))
+    sent, dropped = select_headers(
+        tuple(headers), (*places, *api.headers), may_ask_for_parts=not secret
+    )
     parameters = frozenset(() if credential is None else credential.query)
     query, is_in_query = _exchange_query(head.query, parameters, placeholder, secret)
     has_secret = bool(seen) or is_in_query

@@ -13,6 +13,7 @@ from airlock_modules.files.api_tables import (
     read_api,
     read_client,
     read_headers,
+    read_parameters,
     read_rules,
     read_source,
 )
@@ -46,7 +47,8 @@ def grant_apis(
     """The APIs of a module, widened and narrowed by `table`; a profile without one has it empty.
 
     `repositories` are those of a profile that names none, `environment` is what it sets. `allow`
-    counts for the first of the APIs, `deny` and `headers` for all. Faults are recorded by `table`.
+    counts for the first of the APIs, `deny`, `headers` and `parameters` for all. `table` records
+    faults.
     """
     if apis and apis[0].aws is not None:
         return _grant_aws(apis[0], clients, table, environment)
@@ -62,6 +64,7 @@ def grant_apis(
     allow = read_rules(table, "allow", has_graphql=has_graphql)
     deny = read_rules(table, "deny", has_graphql=has_graphql)
     headers = read_headers(table)
+    parameters = read_parameters(table)
     wide = table.boolean("wide", default=False) if REPOSITORIES in arrays else False
     is_cluster = any(each.is_cluster for each in apis)
     words = _read_cluster(table) if is_cluster else ()
@@ -94,6 +97,7 @@ def grant_apis(
                 repositories=texts.get(REPOSITORIES),
                 wide=wide,
                 headers=(*api.headers, *headers),
+                parameters=_add(api.parameters, parameters),
                 options={},
             )
         )
@@ -186,6 +190,11 @@ def _fill(
             each = rule[: found.start()] + put + rule[found.end() :]
             filled.extend(_fill(table, [each], texts))
     return filled
+
+
+def _add(module: tuple[str, ...] | None, profile: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The parameters of both, None where neither lists any."""
+    return profile if module is None else (*module, *(profile or ()))
 
 
 def _join_clients(clients: Mapping[str, Client], on: set[str], table: TableReader) -> Client:

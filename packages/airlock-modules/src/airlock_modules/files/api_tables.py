@@ -39,6 +39,7 @@ _SOURCES: tuple[Literal["command", "file", "env", "stored"], ...] = (
 )
 _HEADER = re.compile(r"[a-z0-9-]{1,64}")
 _PARAMETER = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NAME_OF_PARAMETER = re.compile(r"[A-Za-z0-9_.$\[\]-]{1,64}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MUTATION = re.compile(r"mutation ([_A-Za-z][_0-9A-Za-z]*)")
 KEY = re.compile(r"\{([a-z][a-z_]*)(!?)\}")
@@ -112,6 +113,7 @@ def read_api(table: TableReader, *, name: str, module: str) -> Api:
         graphql_path=graphql.string("path", default="/graphql"),
         loose_paths=table.boolean("loose_paths", default=False),
         headers=read_headers(table),
+        parameters=read_parameters(table),
         options={
             key: read_rules(options, key, has_graphql=False).operations for key in options.names()
         },
@@ -127,6 +129,18 @@ def read_headers(table: TableReader) -> tuple[str, ...]:
             remedy = 'write it like "x-github-api-version" or "anthropic-*"'
             table.fault("headers", f"{quote(name, limit=120)} {problem}", remedy)
     return headers
+
+
+def read_parameters(table: TableReader) -> tuple[str, ...] | None:
+    """Read `parameters`, None where there is no such key. Faults are recorded by `table`."""
+    if not table.has("parameters"):
+        return None
+    names = table.strings("parameters")
+    for name in names:
+        if not _NAME_OF_PARAMETER.fullmatch(name):
+            remedy = 'write it as the service does, like "pageToken" or "include[]"'
+            table.fault("parameters", f"{quote(name, limit=120)} is no name of one", remedy)
+    return names
 
 
 def read_clients(reader: TableReader) -> dict[str, Client]:

@@ -461,10 +461,13 @@ class Exchange:
             if not isinstance(event, h11.InformationalResponse):
                 break
             if event.status_code == 101:
+                asked = (self._incoming.head.get("upgrade") or "").encode()
+                if not _is_asked(asked, event.headers):
+                    raise _broken("it goes on with another protocol than was asked for")
                 headers = [
                     *self._clean(event.headers),
                     (b"connection", b"Upgrade"),
-                    (b"upgrade", (self._incoming.head.get("upgrade") or "").encode()),
+                    (b"upgrade", asked),
                 ]
                 self._status = 101
                 self._is_upgraded = True
@@ -628,7 +631,16 @@ class Exchange:
             raise _broken("a header of it has the credential")
         listed = b",".join(value for name, value in found if name == b"connection")
         dropped = _DROPPED | {each.strip().lower() for each in listed.split(b",")}
+        if self._search.is_on and "range" not in self._api.headers and self._api.aws is None:
+            # The tool's Range is not sent on.
+            dropped |= {b"accept-ranges"}
         return [(name, value) for name, value in found if name not in dropped]
+
+
+def _is_asked(protocol: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the headers of a 101 name this protocol and no other."""
+    named = [value.lower() for name, value in headers if name == b"upgrade"]
+    return named == [protocol.lower()]
 
 
 async def _send(stream: TlsStream, data: bytes) -> None:
