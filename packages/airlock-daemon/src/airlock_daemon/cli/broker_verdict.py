@@ -120,9 +120,16 @@ def _judge_refs(generation: Generation, call: GitCall, found: Verdict) -> Verdic
     if refusals:
         first = refusals[0]
         named = "the push" if first.ref is None else quote(first.ref)
-        error = Denied(f"{named}: {first.problem}", layer="broker", rule=first.rule)
-        # A daemon that checks goes as far as the place.
-        return replace(refuse(error, found.operation), is_past_check=True)
+        message = f"{named}: {first.problem}"
+        return Verdict(
+            allowed=False,
+            operation=found.operation,
+            message=message,
+            rule=first.rule,
+            broker=f"refused: {message}",
+            # A daemon that checks goes as far as the place.
+            is_past_check=True,
+        )
     refs = ", ".join(quote(update.ref) for update in push.updates)
     said = f"; granted of refs: {refs}" if refs else ""
     if not call.is_whole:
