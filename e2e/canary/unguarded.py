@@ -15,21 +15,13 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 import airlock_wire.text
-from airlock_daemon.brokers.git import (
-    conversation,
-    credential,
-    push,
-    rules,
-    smart_http,
-    url_admission,
-)
+from airlock_daemon.brokers.git import admission, conversation, credential, rules, smart_http
 from airlock_daemon.brokers.git.errand import SshErrand, UrlErrand
-from airlock_daemon.brokers.git.smart_http import SmartHttp
-from airlock_daemon.brokers.git.url_conversation import UrlConversation
-from airlock_daemon.brokers.http import answer, connecting
+from airlock_daemon.brokers.git.smart_http import SmartHttp, UrlConversation
+from airlock_daemon.brokers.http import client, connecting
 from airlock_daemon.brokers.http.client import HttpClient, Request
-from airlock_daemon.brokers.http.proxy import Proxy
-from airlock_daemon.brokers.ssh import pinning, session
+from airlock_daemon.brokers.http.connecting import Proxy
+from airlock_daemon.brokers.ssh import known_hosts, session
 from airlock_daemon.brokers.ssh import words as ssh_command
 from airlock_daemon.brokers.ssh.known_hosts import Known, SshSettings
 from airlock_daemon.brokers.ssh.session import Admitted
@@ -58,7 +50,7 @@ def words() -> None:
         args: tuple[str, ...], generation: Any, requester: Any
     ) -> SshErrand | UrlErrand:
         if args[0] != "ssh":
-            return await url_admission.admit_url(args[0], args[1:], generation, requester)
+            return await admission.admit_url(args[0], args[1:], generation, requester)
         ssh = ssh_command.profile_words(generation.agent.profile.env, home="/")
         return SshErrand(
             asked=ssh_words.read_ssh_words(("forge", "git-upload-pack 'x'")),
@@ -108,7 +100,7 @@ def places() -> None:
 
 def addresses() -> None:
     """Every address is public."""
-    for where in (pinning, url_admission):
+    for where in (known_hosts, admission):
         _put(where, "find_inner", lambda _: None)
 
 
@@ -119,7 +111,7 @@ def known() -> None:
         return Known(frozenset(("any",)), is_revoked=False)
 
     addresses()
-    _put(pinning.Pinning, "_known", find)
+    _put(known_hosts.Pinning, "_known", find)
 
 
 def proxies() -> None:
@@ -133,13 +125,13 @@ def proxies() -> None:
         found: SshSettings = await look_all(self, pinned)
         return msgspec.structs.replace(found, route=None)
 
-    confine_all = _put(url_admission, "_confine", confine)
-    look_all = _put(pinning.Pinning, "_settings", look)
+    confine_all = _put(admission, "_confine", confine)
+    look_all = _put(known_hosts.Pinning, "_settings", look)
 
 
 def refs() -> None:
     """Every push may do what it says."""
-    _put(push, "judge_push", lambda *_: ())
+    _put(rules, "judge_push", lambda *_: ())
 
 
 def lists() -> None:
@@ -264,7 +256,7 @@ def answers() -> None:
     def read(head: Any) -> dict[str, str]:
         return {name.decode(): value.decode("latin-1") for name, value in head.headers}
 
-    _put(answer, "_read_headers", read)
+    _put(client, "_read_headers", read)
 
 
 OFF: dict[str, Callable[[], None]] = {

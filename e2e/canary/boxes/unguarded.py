@@ -17,9 +17,9 @@ from airlock_daemon.cli import main
 from airlock_daemon.command import launcher
 from airlock_daemon.command.order import Bounds
 from airlock_daemon.request import execution
-from airlock_daemon.sandbox import bubblewrap, choice, fencing, making, shared
+from airlock_daemon.sandbox import bubblewrap, choice, inner_mounts, landlock, launch
 from airlock_daemon.sandbox.box import Box, Closed, Memory, System
-from airlock_daemon.workspace import seeing
+from airlock_daemon.workspace import mapping
 
 
 def _put(where: object, name: str, value: object) -> Any:
@@ -63,7 +63,7 @@ def files() -> None:
         return replace(opened, written=(*opened.written, directory))
 
     real = _put(choice, "plan_box", plan)
-    real_fence = _put(fencing, "_open_fence", fence)
+    real_fence = _put(landlock, "_open_fence", fence)
     real_spell = _put(bubblewrap, "_spell_system", spell)
 
 
@@ -85,7 +85,7 @@ def privileges() -> None:
 
 def devices() -> None:
     """No container is one whose root may make some."""
-    _put(seeing, "holds_devices", lambda _: False)
+    _put(mapping, "holds_devices", lambda _: False)
 
 
 def bounds() -> None:
@@ -168,7 +168,7 @@ def descriptors() -> None:
             finally:
                 os.close(directory)
 
-    real = _put(making, "prepare", prepare)
+    real = _put(launch, "prepare", prepare)
 
 
 def directory() -> None:
@@ -177,7 +177,7 @@ def directory() -> None:
     def open_path(what: Any, _: Any, **_more: Any) -> int:
         return os.open(what.path, os.O_PATH | os.O_CLOEXEC)
 
-    _put(shared, "open_shared", open_path)
+    _put(inner_mounts, "open_shared", open_path)
 
 
 OFF: dict[str, Callable[[], None]] = {

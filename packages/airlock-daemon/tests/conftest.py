@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.platform.linux.mount_watch import MountWatch
-from airlock_daemon.sandbox import room
+from airlock_daemon.platform.linux.mountinfo import MountWatch
+from airlock_daemon.sandbox import prewarmed
 from confining import build_confined
 from container_hosts import SECRET, Host, Runner, new_host, open_runner
 from running import Daemon
@@ -58,7 +58,7 @@ def inside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 async def runner(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runner]:
     """Boxes that are made ahead. Whatever others mount on this host meanwhile does not end them."""
     monkeypatch.setattr(MountWatch, "has_changed", lambda _: False)
-    monkeypatch.setattr(room, "SOON_S", 0.0)
+    monkeypatch.setattr(prewarmed, "SOON_S", 0.0)
     async with open_runner() as runner:
         yield runner
 

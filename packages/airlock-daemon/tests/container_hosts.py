@@ -13,18 +13,14 @@ from pathlib import Path
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from airlock_daemon.command.launch import Ended
-from airlock_daemon.command.launcher import Launcher
+from airlock_daemon.command.launcher import Ended, Launcher
 from airlock_daemon.command.order import CommandLine
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
-from airlock_daemon.sandbox.ahead import Boxes
 from airlock_daemon.sandbox.box import Box
-from airlock_daemon.sandbox.launch import BoxedLaunch
-from airlock_daemon.sandbox.making import Workshop
+from airlock_daemon.sandbox.launch import BoxedLaunch, Workshop
 from airlock_daemon.sandbox.plan import plan_box
-from airlock_daemon.sandbox.room import Room
-from airlock_daemon.sandbox.starting import start_boxed
+from airlock_daemon.sandbox.prewarmed import Boxes, Room, start_boxed
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved

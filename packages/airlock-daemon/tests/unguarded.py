@@ -13,7 +13,7 @@ from airlock_daemon.cli import main, mounted_workspaces
 from airlock_daemon.setup import reserved, workspaces
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.state import Noted, note
-from airlock_daemon.workspace import checked, opening
+from airlock_daemon.workspace import beneath, directory
 from airlock_modules import Fault
 
 
@@ -30,7 +30,7 @@ def links() -> None:
         return os.open(path, flags)
 
     _put(workspaces, "open_without_links", follow)
-    _put(opening, "open_without_links", follow)
+    _put(beneath, "open_without_links", follow)
 
 
 def nesting() -> None:
@@ -49,7 +49,7 @@ def notes() -> None:
         return note(found, boot=boot)
 
     _put(workspaces, "renew", renew)
-    _put(checked, "refuse_replaced", lambda *_: None)
+    _put(directory, "refuse_replaced", lambda *_: None)
     _put(mounted_workspaces, "refuse_replaced", lambda *_: None)
 
 

@@ -6,16 +6,22 @@ import json
 import os
 import resource
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from airlock_daemon.audit.ledger import AT_ONCE, Kind, Ledger
 from airlock_daemon.audit.log import AuditLog
+from airlock_daemon.audit.reading.files import read_entry
 from airlock_daemon.audit.record import Record
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.setup.config import LogConfig
+from logs import FULL, verify, write
+from running import Daemon
+from worlds import World
 
 
 def open_log(path: Path, *, max_files: int = 3, max_size_mb: int = 1) -> AuditLog:
@@ -279,3 +285,136 @@ def test_stderr_can_be_the_log(capfd: pytest.CaptureFixture[str]) -> None:
     log.close()
     assert json.loads(capfd.readouterr().err)["event"] == "daemon-start"
     os.fstat(2)
+
+
+REFUSED = Kind("invalid", "denied", "limit", "connections")
+
+
+def config(path: Path, *, size: int = 4) -> LogConfig:
+    return LogConfig(path=str(path), max_size_mb=size, max_files=1)
+
+
+async def test_an_account_goes_on_by_its_new_rate(tmp_path: Path) -> None:
+    """What was spent stays spent, and nobody has more saved up than the new settings allow."""
+    ledger = Ledger(AuditLog(config(tmp_path / "log")), agents=1)
+    allowance = ledger.open_account("my", 1000)
+    ledger.adopt(config(tmp_path / "elsewhere", size=1), agents=2)
+    assert ledger.open_account("my", 1000) is allowance
+    burst = 1_000_000 * AT_ONCE / 2
+    allowance.spend(round(burst * 0.9))
+    assert not allowance.has_plenty
+    assert not allowance.is_spent
+    ledger.adopt(config(tmp_path / "log", size=1), agents=1)
+    ledger.open_account("my", 1)
+    allowance.spend(601)
+    assert allowance.is_spent
+    ledger.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+async def test_an_account_is_closed_once_its_counts_are_written(tmp_path: Path) -> None:
+    """An agent that is gone is forgotten, and none of its refusals is."""
+    path = tmp_path / "log"
+    ledger = Ledger(AuditLog(config(path)), agents=1)
+    ledger.open_account("my", 1024)
+    for _ in range(3):
+        ledger.count("my", REFUSED, None)
+    ledger.close_account("my")
+    assert sum(json.loads(line)["count"] for line in path.read_text().splitlines()) == 3
+    # As of an agent that nobody knows.
+    ledger.write(Record(event="invalid", profile="my", outcome="invalid"))
+    assert len(path.read_text().splitlines()) == 3
+    ledger.close()
+
+
+def test_time_stamps_follow_a_clock_that_jumps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forwards, backwards and within a second; the order of records is that of their chain."""
+    path = tmp_path / "log"
+    log = AuditLog(config(path))
+    for ms in (1_700_000_000_250, 1_700_000_000_750, 1_800_000_000_000, 1_600_000_000_500, -1500):
+        monkeypatch.setattr(time, "time_ns", lambda ms=ms: ms * 1_000_000)
+        log.write(Record(event="daemon-start"))
+    log.close()
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [record["ts"] for record in records] == [
+        "2023-11-14T22:13:20.250Z",
+        "2023-11-14T22:13:20.750Z",
+        "2027-01-15T08:00:00.000Z",
+        "2020-09-13T12:26:40.500Z",
+        "1969-12-31T23:59:58.500Z",
+    ]
+    assert len({record["prev"] for record in records}) == len(records)
+
+
+def commands(path: Path) -> list[str]:
+    return [json.loads(line)["command"] for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("left", ["its directory", "nothing", "an empty file", "half a line"])
+def test_what_follows_is_in_a_new_file_and_in_the_same_chain(tmp_path: Path, left: str) -> None:
+    """So `log verify` tells that what was before is missing, and nothing after that is."""
+    path = tmp_path / "log" / "airlock.log"
+    log = AuditLog(LogConfig(path=str(path)))
+    log.write(Record(event="exec", command="before"))
+    path.unlink()
+    if left == "nothing":
+        path.parent.rmdir()
+    elif left != "its directory":
+        path.write_text("" if left == "an empty file" else "{")
+    for command in ("first", "second"):
+        log.write(Record(event="exec", command=command))
+    log.close()
+    lines = path.read_text().removeprefix("{\n").splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [(each["command"], each["seq"]) for each in records] == [("first", 2), ("second", 3)]
+    assert path.stat().st_mode & 0o777 == 0o600 or left in ("an empty file", "half a line")
+    assert not verify(path).is_whole
+
+
+def test_a_daemon_whose_log_is_removed_runs_nothing_unrecorded(world: World) -> None:
+    """Where there can be no new file a command is refused, and later nothing is missing."""
+    with Daemon(world) as daemon:
+        assert daemon.shell("true").exit_code == 0
+        world.log.unlink()
+        world.log.mkdir()
+        assert "the audit log" in daemon.shell("true").error["message"]
+        world.log.rmdir()
+        assert daemon.shell("true").exit_code == 0
+        assert daemon.stop() == 0
+        assert len(daemon.records("exec-start")) == 1
+        outcomes = [record["outcome"] for record in daemon.records("exec")]
+        assert sorted(outcomes) == ["allowed", "failed"]
+        assert "was removed" in daemon.messages()
+
+
+LATER = ({"command": "later"}, {"command": "and later"})
+
+
+@pytest.mark.parametrize("is_new_file", [False, True])
+def test_a_log_cut_at_any_byte_is_taken_up_and_whole(tmp_path: Path, is_new_file: bool) -> None:
+    """Of its last two records, also where they are the only ones of a file after a rotation."""
+    path = tmp_path / "airlock.log"
+    write(path, {"command": "git", "args": ["push"]})
+    if is_new_file:
+        write(path, *[{"args": FULL}] * 5)
+        path.rename(tmp_path / "airlock.log.1")
+    before = path.stat().st_size if path.exists() else 0
+    write(path, *[{"command": "git", "args": ["blå", '"\\'], "cwd": "/w"}] * 2)
+    data = path.read_bytes()
+    kept = verify(path).records - 2
+    assert len(data) - before > 400
+    for cut in range(before, len(data) + 1):
+        path.write_bytes(data[:cut])
+        write(path, *LATER)
+        verified = verify(path)
+        assert verified.is_whole, (cut, verified.faults)
+        # What was whole stays a record, and what was cut short is told as such.
+        left = data[before:cut].split(b"\n")
+        records = [piece for piece in left if piece and read_entry(piece)]
+        torn = [piece for piece in left if piece and not read_entry(piece)]
+        assert verified.records == kept + len(records) + len(LATER)
+        assert [note.kind for note in verified.notes] == ["torn"] * len(torn)
+        assert verified.last is not None
+        assert verified.last.seq == verified.records

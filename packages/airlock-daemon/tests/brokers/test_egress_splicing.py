@@ -10,7 +10,7 @@ import trio
 from egress_world import taking_turns
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from airlock_daemon.brokers.egress.splicing import IDLE_S, PIECE, Meter, splice
+from airlock_daemon.brokers.egress.conversation import IDLE_S, PIECE, Meter, splice
 from airlock_daemon.connection.closing import Closer
 from airlock_daemon.fairness.turns import Turns
 

@@ -10,8 +10,13 @@ import pytest
 import trio
 from egress_world import Echo, run_echo
 
-from airlock_daemon.brokers.egress.destinations import read_destination, read_network
-from airlock_daemon.brokers.egress.reaching import MOST_NAMES, Ways, World
+from airlock_daemon.brokers.egress.destinations import (
+    MOST_NAMES,
+    Ways,
+    World,
+    read_destination,
+    read_network,
+)
 from airlock_daemon.errors import Denied, Failed
 
 MODULE = "/etc/module.toml"

@@ -18,8 +18,7 @@ from https_server import Handler, serving
 from lfs_service import OBJECT_TOKEN, SIGNATURE, TOKEN, LfsService
 from url_world import ACCOUNT, Site, making_site
 
-from airlock_daemon.brokers.http.answer import Answer
-from airlock_daemon.brokers.http.client import HttpClient, Request
+from airlock_daemon.brokers.http.client import Answer, HttpClient, Request
 from airlock_daemon.errors import Failed
 from airlock_daemon.fairness.turns import Rounds, Turns
 from airlock_modules.remotes.lfs import read_lfs_words

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.brokers.ssh.goal import Goal
-from airlock_daemon.brokers.ssh.words import FORCED, build_words, profile_words
+from airlock_daemon.brokers.ssh.words import FORCED, Goal, build_words, profile_words
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.human_git import UnfitCommandError, read_ssh_command
 

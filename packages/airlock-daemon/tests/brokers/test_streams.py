@@ -13,8 +13,8 @@ import pytest
 import trio
 from git_world import Remote, make_world
 
+from airlock_daemon.brokers.git.conversation import Transport
 from airlock_daemon.brokers.git.streams import PassedStreams
-from airlock_daemon.brokers.git.transport import Transport
 from airlock_daemon.connection.closing import Closer
 from airlock_daemon.connection.descriptors import Passed
 from airlock_daemon.fairness.turns import Rounds, Turns

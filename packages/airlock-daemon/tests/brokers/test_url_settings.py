@@ -2,9 +2,9 @@
 
 import pytest
 
-from airlock_daemon.brokers.git.human_settings import Helpers, read_helpers
-from airlock_daemon.brokers.http.proxy import Proxy, find_proxy, is_exempt
-from airlock_daemon.brokers.http.trust import read_trust
+from airlock_daemon.brokers.git.credential import Helpers, read_helpers
+from airlock_daemon.brokers.http.connecting import Proxy, find_proxy, is_exempt
+from airlock_daemon.brokers.http.tls import read_trust
 from airlock_daemon.errors import Failed
 from airlock_modules import Destination
 

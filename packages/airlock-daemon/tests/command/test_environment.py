@@ -1,8 +1,8 @@
-"""Tests of `airlock_daemon.command.environment`."""
+"""Tests of `airlock_daemon.command.order`."""
 
 from collections.abc import Mapping
 
-from airlock_daemon.command.environment import build_environment
+from airlock_daemon.command.order import build_environment
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.profile import Profile, parse_profile

@@ -11,8 +11,7 @@ from contextlib import closing, contextmanager
 import pytest
 import trio
 
-from airlock_daemon.command.launch import Ended
-from airlock_daemon.command.launcher import IDLE, Launcher
+from airlock_daemon.command.launcher import IDLE, Ended, Launcher
 from airlock_daemon.command.order import MESSAGE, CommandLine
 from launching import Launch, Service, encode_order, launcher_path, make_file, shell, wait_ended
 

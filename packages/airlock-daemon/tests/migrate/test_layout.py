@@ -2,8 +2,9 @@
 
 import pytest
 
-from airlock_daemon.migrate.layout import Layout, Signs, recognise
-from airlock_daemon.migrate.unit import ReleasedUnit
+from airlock_daemon.migrate.layout import Layout, ReleasedUnit, Signs, read_unit, recognise
+from airlock_daemon.service.manager import Program
+from airlock_daemon.service.systemd import Systemd
 
 FIRST = frozenset({"commands", "hooks"})
 SECOND = FIRST | {"profiles", "sockets"}
@@ -57,3 +58,99 @@ UNIT = ReleasedUnit(directory="/home/me")
 def test_a_layout_is_told_by_what_is_there(signs: Signs, layout: Layout) -> None:
     """And by nothing else."""
     assert recognise(signs) == layout
+
+
+HOME = "/home/me"
+
+
+def read(*lines: str) -> ReleasedUnit | None:
+    return read_unit("\n".join(("[Service]", *lines, "Restart=always")), home=HOME)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "/home/me/.local/bin/airlock-daemon start",
+        "%h/.local/bin/airlock-daemon start",
+        '"/home/my self/airlock-daemon" "start"',
+        "-/usr/bin/airlock-daemon start",
+    ],
+)
+def test_the_service_of_any_release_is_known_by_its_program(start: str) -> None:
+    """Wherever that was installed; it starts in the home."""
+    assert read(f"ExecStart={start}") == ReleasedUnit(directory=HOME)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ExecStart=/usr/bin/sshd -D",
+        "ExecStart=/usr/bin/airlock-daemon check",
+        "ExecStart=/usr/bin/airlock-daemon",
+        'ExecStart="/usr/bin/airlock-daemon start',
+        "# ExecStart=/usr/bin/airlock-daemon start",
+        "",
+    ],
+)
+def test_what_starts_no_daemon_is_none(line: str) -> None:
+    """Nor is a line that cannot be read."""
+    assert read(line) is None
+
+
+def test_the_service_of_this_release_is_none_of_an_earlier_one() -> None:
+    """Edited or not."""
+    program = Program(words=("/usr/bin/airlock-daemon",), options=(), environment={})
+    text = Systemd(home=HOME, environment={}, version="1").write(program)
+    assert read_unit(text, home=HOME) is None
+    assert read_unit(text.replace("Restart=", "RestartSec=1\nRestart="), home=HOME) is None
+
+
+def test_options_that_a_person_added_are_read_from_the_directory_of_the_daemon() -> None:
+    """That of the last ExecStart, which counts; `%h` and continued lines are as systemd reads."""
+    unit = read(
+        "ExecStart=/usr/bin/airlock-daemon start",
+        "ExecStart=",
+        "ExecStart=/usr/bin/airlock-daemon start \\",
+        "  --agents agents/a.toml --config=%h/c --sockets /run/s",
+    )
+    assert unit == ReleasedUnit(
+        directory=HOME, agents="/home/me/agents/a.toml", config="/home/me/c", sockets="/run/s"
+    )
+    moved = read("ExecStart=/bin/airlock-daemon start --agents a", "WorkingDirectory=/srv")
+    assert moved == ReleasedUnit(directory="/srv", agents="/srv/a")
+    at_home = read("ExecStart=/bin/airlock-daemon start --agents a", "WorkingDirectory=~")
+    assert at_home == ReleasedUnit(directory=HOME, agents="/home/me/a")
+
+
+def test_lines_of_a_person_are_named_without_what_is_in_them() -> None:
+    """Variables may be secrets; those that every service has are not among them."""
+    unit = read(
+        "ExecStart=/bin/airlock-daemon start",
+        'Environment=PATH=/bin "TOKEN=very secret" B=1',
+        "EnvironmentFile=/etc/airlock.env",
+        "ExecStartPre=/bin/true",
+    )
+    assert unit is not None
+    assert unit.own == ("Environment=TOKEN=", "Environment=B=", "EnvironmentFile=", "ExecStartPre=")
+
+
+def test_each_line_that_no_release_wrote_is_named() -> None:
+    """Whatever it is; what releases wrote is not, unless a person gave it another value."""
+    unit = read(
+        "# Nice=1",
+        "ExecStart=/bin/airlock-daemon start",
+        "Restart=always",
+        "RestartSec=5",
+        "After=network.target",
+        "Nice=5",
+        "MemoryMax=1G",
+        "X-Mine=1",
+        "Wants=ssh-agent.service",
+    )
+    assert unit is not None
+    assert unit.own == ("Nice=", "MemoryMax=", "X-Mine=", "Wants=")
+    other = read(
+        "ExecStart=/bin/airlock-daemon start", "Restart=no", "RestartSec=60", "After=a.mount"
+    )
+    assert other is not None
+    assert other.own == ("Restart=", "RestartSec=", "After=")

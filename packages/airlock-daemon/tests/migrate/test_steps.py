@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.migrate.carrying_out import carry_out, is_done
 from airlock_daemon.migrate.steps import (
     Copy,
     CopyTree,
@@ -21,6 +20,8 @@ from airlock_daemon.migrate.steps import (
     SetMode,
     Step,
     Write,
+    carry_out,
+    is_done,
     write_shell,
 )
 

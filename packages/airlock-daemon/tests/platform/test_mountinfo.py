@@ -1,5 +1,9 @@
 """Tests of `airlock_daemon.platform.linux.mountinfo`."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     by_point,
@@ -112,3 +116,23 @@ def test_what_is_seen_at_a_path_is_the_same_by_point() -> None:
     for path in ("/", "/w", "/w/x/z", "/w/x/y/z", "/wx/x", "/v", "/w/xy"):
         assert find_seen(by_point(rows), path) is find_mount(rows, path)
         assert find_seen(by_point(rows[1:]), path) is find_mount(rows[1:], path)
+
+
+WATCH = """
+import subprocess, sys
+from airlock_daemon.platform.linux.mountinfo import MountWatch
+watch = MountWatch()
+seen = [watch.has_changed()]
+for words in (["mount", "-t", "tmpfs", "x", sys.argv[1]], ["true"], ["umount", sys.argv[1]],
+              ["unshare", "--mount", "mount", "-t", "tmpfs", "x", sys.argv[1]]):
+    subprocess.run(words, check=True)
+    seen.append(watch.has_changed())
+print(seen)
+"""
+
+
+def test_changes_of_mounts_are_seen_and_those_of_other_namespaces_not(tmp_path: Path) -> None:
+    """Where this process may have a mount namespace of its own."""
+    words = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", WATCH]
+    ran = subprocess.run([*words, str(tmp_path)], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "[False, True, False, True, False]"

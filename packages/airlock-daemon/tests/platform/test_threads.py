@@ -12,8 +12,8 @@ import trio
 from airlock_daemon.connection.closing import do_aside
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.threads import run_in_thread
-from airlock_daemon.workspace.aside import look_aside
 from airlock_daemon.workspace.directory import make_empty
+from airlock_daemon.workspace.snapshot import look_in_thread
 
 
 @contextmanager
@@ -49,7 +49,7 @@ async def test_who_looks_aside_in_vain_leaves_no_descriptor() -> None:
     root = os.open("/usr", os.O_PATH)
     before = os.listdir("/proc/self/fd")
     with no_thread_starts(), pytest.raises(Failed):
-        await look_aside(os.fstat, root, trio.CapacityLimiter(1))
+        await look_in_thread(os.fstat, root, trio.CapacityLimiter(1))
     assert os.listdir("/proc/self/fd") == before
     os.close(root)
 

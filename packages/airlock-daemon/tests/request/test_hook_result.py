@@ -9,7 +9,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_daemon.command.launch import Ended
+from airlock_daemon.command.launcher import Ended
 from airlock_daemon.request.post_exec import ENCODED_PIECE, Capture, HookResult, ResultReader
 
 MOST = 1 << 26

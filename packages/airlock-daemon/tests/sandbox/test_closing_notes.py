@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from airlock_daemon.command.launch import Ended
+from airlock_daemon.command.launcher import Ended
 from airlock_daemon.command.order import Bounds, CommandLine, Identity
 from airlock_daemon.request.closing_notes import find_notes
 from airlock_daemon.request.job import Boxed
 from airlock_daemon.sandbox.box import Box, System
 from airlock_daemon.sandbox.choice import Maker
-from airlock_daemon.sandbox.leftovers import Leftover
+from airlock_daemon.sandbox.launch import Leftover
 from airlock_daemon.setup.reserved import Reserved
 from boxing import CLOSED, needs_bubblewrap, open_world, write_boxes
 from running import Daemon

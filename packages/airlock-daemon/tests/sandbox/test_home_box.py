@@ -12,8 +12,7 @@ import pytest
 import trio
 
 from airlock_daemon.sandbox.box import Box
-from airlock_daemon.sandbox.home import find_home
-from airlock_daemon.sandbox.plan import plan_home_box
+from airlock_daemon.sandbox.plan import find_home, plan_home_box
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace, make_empty

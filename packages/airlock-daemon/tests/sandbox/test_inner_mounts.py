@@ -9,8 +9,9 @@ import pytest
 
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.platform.linux.mountinfo import MountRow
-from boxing import box_identity, needs_bubblewrap
+from boxing import CLOSED, box_identity, boxed_world, needs_bubblewrap, open_world, write_boxes
 from container_hosts import Host, new_host
+from running import Daemon
 from worlds import World
 
 pytestmark = needs_bubblewrap
@@ -216,3 +217,151 @@ def test_a_mount_point_that_is_another_thing_ends_the_box(
     with pytest.raises(AirlockError):
         host.run("echo started > /workspace/started")
     assert not (host.workspace / "started").exists()
+
+
+OTHERS_SECRET = "canary-5b21"
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """An agent whose `sh` runs in closed boxes, and a secret that everybody could read."""
+    with open_world() as world:
+        write_boxes(world)
+        world.write_module("sh", "/bin/sh", CLOSED)
+        for name in ("data", "private"):
+            (world.root / name).mkdir()
+            (world.root / name).chmod(0o777)
+        (world.root / "data" / "file").write_text("data\n")
+        (world.root / "private" / "file").write_text(f"{OTHERS_SECRET}\n")
+        map_both(world)
+        yield world
+
+
+def map_both(world: World, data: str = "/data", more: str = "") -> None:
+    """Map the workspace and the directory `data`; `more` are further lines of [workspace]."""
+    mounts = f'"{data}" = "{world.root}/data", "/workspace" = "{world.workspace}"'
+    world.write_profile(f"[workspace]\nmounts = {{ {mounts} }}\n{more}")
+
+
+def see(world: World, script: str, cwd: str = "/workspace") -> str:
+    """What a script in a box says."""
+    with Daemon(world) as daemon:
+        answer = daemon.shell(f"({script}) 2>&1", cwd=cwd)
+    assert "result" in answer.last, answer.last
+    return answer.text()
+
+
+def test_a_second_directory_is_there_and_can_be_written(world: World) -> None:
+    """From the first one, and from / and /tmp of the container."""
+    assert see(world, "cat /data/file; echo new > /data/new; pwd") == "data\n/workspace\n"
+    assert (world.root / "data" / "new").read_text() == "new\n"
+    for cwd, own in (("/", "/"), ("/tmp", "/no-workspace")):
+        assert see(world, "pwd; ls /workspace; cat /data/new", cwd=cwd) == f"{own}\nnew\n"
+
+
+def test_what_the_profile_says_of_workspaces_holds_for_each(world: World) -> None:
+    """A second one is read-only with the first, and none if it is hidden, by a part or whole."""
+    map_both(world, more="read_only = true\n")
+    assert "Read-only file system" in see(world, "echo no > /data/file")
+    map_both(world, more='hide = ["/data/file"]\n')
+    assert see(world, "cat /data/file") == ""
+    map_both(world, more='hide = ["/data"]\n')
+    assert "No such file" in see(world, "ls /data")
+    map_both(world, data="/srv/data", more='hide = ["/srv"]\n')
+    assert "No such file" in see(world, "ls /srv")
+
+
+@pytest.mark.parametrize("data", ["/usr/local/data", "/etc/data", "/run/airlock", "/workspace/in"])
+def test_one_at_a_place_of_the_boxs_own_or_inside_is_left_out(world: World, data: str) -> None:
+    """What runs in the other one goes on doing so."""
+    map_both(world, data=data)
+    assert "No such file" in see(world, f"cat {data}/file")
+
+
+def test_a_link_in_its_place_shows_nothing_of_the_host(world: World) -> None:
+    """Who can write above a directory could put one there, before or after a daemon has started."""
+    data, moved = world.root / "data", world.root / "moved"
+    with Daemon(world) as daemon:
+        for place in (world.root / "private", Path("/"), world.config):
+            data.rename(moved)
+            data.symlink_to(place)
+            found = daemon.shell("ls /data; cat /data/file", cwd="/workspace")
+            assert OTHERS_SECRET not in found.text()
+            assert "config.toml" not in found.text()
+            assert "No such file" in found.text("stderr")
+            data.unlink()
+            moved.rename(data)
+        assert daemon.shell("cat /data/file", cwd="/workspace").text() == "data\n"
+
+
+def test_one_that_the_user_of_boxes_cannot_enter_is_left_out(world: World) -> None:
+    """As it would be on the host; the daemon, which could, does not lend its rights."""
+    if os.geteuid() != 0:
+        pytest.skip("only root has boxes of another user")
+    hall = world.root / "hall"
+    hall.mkdir(mode=0o700)
+    (world.root / "data").rename(hall / "data")
+    mounts = f'"/data" = "{hall}/data", "/workspace" = "{world.workspace}"'
+    world.write_profile(f"[workspace]\nmounts = {{ {mounts} }}\n")
+    assert "No such file" in see(world, "cat /data/file")
+
+
+MAPPED = '[workspace]\nmounts = {{ "/workspace" = "{workspace}", "/data" = "{data}" }}\n'
+LOOK = """
+for name in file link other up/file here /data/link /tmp/own; do
+  cat $name >/dev/null 2>&1 && echo "$name is read"
+done
+readlink link
+"""
+
+
+@pytest.fixture
+def written() -> Iterator[World]:
+    """A world whose client has written links, also into another directory."""
+    with boxed_world("links = false\n") as world:
+        data = world.root / "data"
+        data.mkdir()
+        data.chmod(0o755)
+        for folder in (world.workspace, data):
+            (folder / "file").write_text("written by the client\n")
+            (folder / "link").symlink_to("/etc/passwd")
+        (world.workspace / "other").symlink_to("file")
+        (world.workspace / "up").symlink_to("../workspace")
+        (world.workspace / "here").symlink_to("/proc/self/environ")
+        world.write_profile(MAPPED.format(workspace=world.workspace, data=data))
+        yield world
+
+
+def look(world: World) -> list[str]:
+    """What a command in a box reads, with a link of the box's own."""
+    with Daemon(world) as daemon:
+        script = f"ln -s /etc/passwd /tmp/own; {LOOK}"
+        return daemon.shell(script, cwd="/workspace").text().splitlines()
+
+
+@needs_bubblewrap
+def test_no_link_of_the_workspace_is_followed(written: World) -> None:
+    """Neither to the box's own places nor within the workspace; that it is there can be seen."""
+    assert look(written) == ["file is read", "/tmp/own is read", "/etc/passwd"]
+
+
+@needs_bubblewrap
+def test_links_are_followed_where_the_module_does_not_say_so(written: World) -> None:
+    """As everywhere else."""
+    module = written.agent / "commands" / "sh.toml"
+    module.write_text(module.read_text().replace("links = false\n", ""))
+    names = ("file", "link", "other", "up/file", "here", "/data/link", "/tmp/own")
+    assert look(written) == [*(f"{name} is read" for name in names), "/etc/passwd"]
+
+
+def test_behind_landlock_such_a_command_is_refused(written: World) -> None:
+    """It has no mounts of its own there."""
+    config = written.config / "config.toml"
+    config.write_text(config.read_text().replace('mode = "auto"', 'mode = "landlock"'))
+    written.write_profile(
+        f'[workspace]\nmounts = {{ "{written.workspace}" = "{written.workspace}" }}\n'
+    )
+    with Daemon(written) as daemon:
+        answer = daemon.shell("true", cwd=str(written.workspace))
+    assert answer.error is not None
+    assert "links = false" in answer.error["message"]

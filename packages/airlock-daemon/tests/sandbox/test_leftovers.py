@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import shared_fixtures
-from airlock_daemon.sandbox.leftovers import Leftover, decode_leftovers, find_losses
+from airlock_daemon.sandbox.launch import Leftover, decode_leftovers, find_losses
 from boxing import CLOSED, box_identity, needs_bubblewrap, open_world, write_boxes
 from running import Daemon
 from talking import ALL, Talk

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import trio.lowlevel
 
-from airlock_daemon.platform.linux.mount_watch import MountWatch
+from airlock_daemon.platform.linux.mountinfo import MountWatch
 from boxing import needs_bubblewrap
 from container_hosts import Host, Runner, stopped
 

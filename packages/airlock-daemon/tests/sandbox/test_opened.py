@@ -5,10 +5,8 @@ import trio
 import trio.testing
 
 from airlock_daemon.errors import Denied
-from airlock_daemon.sandbox.box import Box, Shared
-from airlock_daemon.sandbox.key import list_shared
-from airlock_daemon.sandbox.marks import Mark, see
-from airlock_daemon.sandbox.shared import opened
+from airlock_daemon.sandbox.box import Box, Mark, Shared, list_shared, see
+from airlock_daemon.sandbox.inner_mounts import opened
 from boxing import needs_bubblewrap
 from container_hosts import NOTHING, Host, plan
 

@@ -13,7 +13,7 @@ import trio
 from relay_world import relay_world
 
 import slow_closing
-from airlock_daemon.audit.allowance import Allowance
+from airlock_daemon.audit.ledger import Allowance
 from airlock_daemon.connection.closing import Closer
 from airlock_daemon.connection.session import Session
 from airlock_daemon.fairness.gate import Gate

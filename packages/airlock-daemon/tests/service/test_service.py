@@ -14,8 +14,7 @@ import pytest
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.service.installing import install, start_installed, uninstall
 from airlock_daemon.service.launchd import Launchd
-from airlock_daemon.service.program import Program, describe_program
-from airlock_daemon.service.sealed import compare, seal
+from airlock_daemon.service.manager import Program, compare, describe_program, seal
 from airlock_daemon.service.systemd import Systemd, is_lingering
 
 PROGRAM = Program(

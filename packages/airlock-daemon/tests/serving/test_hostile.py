@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from airlock_daemon.fairness.starts import YOUNG_S
+from airlock_daemon.fairness.gate import YOUNG_S
 from running import Daemon, read_answer, request
 from worlds import World
 

@@ -31,9 +31,9 @@ from airlock_daemon.brokers.https.messages import (
     ToWorker,
     Unready,
 )
-from airlock_daemon.connection.ending import Ending
+from airlock_daemon.connection.session import Ending
 from airlock_daemon.errors import Failed
-from airlock_daemon.fairness.starts import Starts
+from airlock_daemon.fairness.gate import Starts
 from airlock_daemon.fairness.turns import Rounds
 from airlock_daemon.request.https import EVERY_S, MOST_RECORDS, Caller, Operations
 from airlock_daemon.request.state import AgentState

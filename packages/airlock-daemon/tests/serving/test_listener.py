@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from airlock_daemon.audit.ledger import Ledger
 from airlock_daemon.audit.log import AuditLog
-from airlock_daemon.fairness.starts import Starts
+from airlock_daemon.fairness.gate import Starts
 from airlock_daemon.fairness.turns import Rounds
 from airlock_daemon.request.state import AgentState
 from airlock_daemon.serving.clients import Clients

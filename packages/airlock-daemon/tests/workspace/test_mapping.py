@@ -11,8 +11,7 @@ from airlock_daemon.identity.peer import Peer
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.workspace.mapping import Mounts, Unmapped
-from airlock_daemon.workspace.seeing import see_mounts
+from airlock_daemon.workspace.mapping import Mounts, Unmapped, read_mounts
 from worlds import World
 
 ROOT = "100 99 0:50 / / rw - overlay overlay rw"
@@ -143,7 +142,7 @@ async def test_a_changed_root_hides_nothing(agent: Agent, seen: list[str]) -> No
     """After a chroot the kernel shows only the mounts below: nobody can tell what is read-only."""
     peer = Peer(pid=1, uid=0, kind="container", mountinfo="\n".join(seen))
     with pytest.raises(Denied, match="changed its root"):
-        await see_mounts(peer=peer, agent=agent, containers=Containers(os.defpath))
+        await read_mounts(peer=peer, agent=agent, containers=Containers(os.defpath))
 
 
 def test_what_only_the_container_has_is_no_directory_of_the_host(agent: Agent) -> None:

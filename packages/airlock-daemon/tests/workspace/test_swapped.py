@@ -12,7 +12,7 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.workspace import checked
+from airlock_daemon.workspace import directory
 from airlock_daemon.workspace.directory import enter
 from airlock_modules import parse_module
 from worlds import World
@@ -100,7 +100,7 @@ async def test_without_a_comparison_it_runs_in_the_secret(
     world: World, generation: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that the race is seen to be one."""
-    monkeypatch.setattr(checked, "refuse_replaced", lambda *_: None)
+    monkeypatch.setattr(directory, "refuse_replaced", lambda *_: None)
     secret = (world.root / "secret").stat().st_ino
     with swapping(world, swap_directory):
         assert secret in await enter_often(world, generation)

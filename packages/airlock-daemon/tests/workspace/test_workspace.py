@@ -19,9 +19,9 @@ from airlock_daemon.setup.profile import Mount
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace import beneath
 from airlock_daemon.workspace import directory as workspace
-from airlock_daemon.workspace.checked import open_below, open_root
+from airlock_daemon.workspace.beneath import open_unlinked, real_path
+from airlock_daemon.workspace.directory import open_below, open_root
 from airlock_daemon.workspace.mapping import Mounts, Source
-from airlock_daemon.workspace.opening import open_unlinked, real_path
 from airlock_modules import parse_module
 from strangers import start_stranger
 from worlds import World

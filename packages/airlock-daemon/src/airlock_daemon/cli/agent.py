@@ -20,9 +20,9 @@ from airlock_daemon.cli.scan import note_workspaces
 from airlock_daemon.cli.wiring import Mount, Wiring, list_replaceable, list_shims
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
-from airlock_daemon.scan.noted import forget
+from airlock_daemon.scan.scanning import forget
 from airlock_daemon.service.installing import find_manager, start_installed
-from airlock_daemon.service.program import find_self
+from airlock_daemon.service.manager import find_self
 from airlock_daemon.setup.agents import read_registration
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import locate_state

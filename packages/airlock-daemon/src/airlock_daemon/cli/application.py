@@ -61,7 +61,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
     def refuse_earlier(self) -> None:
         """Raise AirlockError where the files are of an earlier release, which `migrate` reads."""
-        from airlock_daemon.migrate.advice import advise  # noqa: PLC0415
+        from airlock_daemon.migrate.layout import advise  # noqa: PLC0415
 
         advice = advise(self.locations, options=self.given)
         if advice is not None:
@@ -140,7 +140,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
                 hint="start the daemon on the Linux host that has the credentials; "
                 "check, test, show, agent and profile work here too",
             )
-        from airlock_daemon.migrate.advice import advise  # noqa: PLC0415
+        from airlock_daemon.migrate.layout import advise  # noqa: PLC0415
         from airlock_daemon.serving.daemon import run_daemon  # noqa: PLC0415
         from airlock_daemon.setup.generation import load_setup  # noqa: PLC0415
 

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from airlock_daemon.brokers.git.push import judge_by
+from airlock_daemon.brokers.git.audit_detail import name_operation
 from airlock_daemon.brokers.git.rules import (
     find_granted,
     judge_as_git,
+    judge_by,
     read_remote,
     url_of,
     verb_of,
 )
-from airlock_daemon.brokers.git.telling import name_operation
 from airlock_daemon.brokers.ssh import session as ssh
-from airlock_daemon.brokers.ssh.telling import name_operation as name_session
+from airlock_daemon.brokers.ssh.session import name_operation as name_session
 from airlock_daemon.cli.verdict import GitCall, Verdict, refuse
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation

@@ -8,7 +8,7 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.migrate.advice import advise
+from airlock_daemon.migrate.layout import advise
 from airlock_daemon.setup.checking import LOOKED_AT, Checked, check_files
 from airlock_daemon.setup.paths import Locations
 

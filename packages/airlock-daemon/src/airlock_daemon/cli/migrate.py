@@ -15,15 +15,20 @@ from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.output import say
 from airlock_daemon.doctor.alive import is_locked
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.migrate.backup import UNDO
-from airlock_daemon.migrate.early_draft import FIRST_SOCKET
-from airlock_daemon.migrate.layout import EARLIER, Layout, Signs, recognise
-from airlock_daemon.migrate.plan import Plan
+from airlock_daemon.migrate.early import FIRST_SOCKET
+from airlock_daemon.migrate.layout import (
+    EARLIER,
+    Layout,
+    Signs,
+    find_unit,
+    look,
+    read_service,
+    recognise,
+)
 from airlock_daemon.migrate.planning import Service, plan_migration
-from airlock_daemon.migrate.steps import write_shell
-from airlock_daemon.migrate.survey import find_unit, look, read_service
+from airlock_daemon.migrate.steps import UNDO, Plan, write_shell
 from airlock_daemon.service.installing import find_manager
-from airlock_daemon.service.program import describe_program
+from airlock_daemon.service.manager import describe_program
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.paths import Locations, beside_config, locate
 from airlock_daemon.setup.sockets import is_served, list_sockets

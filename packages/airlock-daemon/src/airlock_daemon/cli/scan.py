@@ -13,8 +13,7 @@ from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.cli.output import say
 from airlock_daemon.cli.wiring import Mount
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.scan.noted import note, read_noted
-from airlock_daemon.scan.scanning import Item, Scan, scan
+from airlock_daemon.scan.scanning import Item, Scan, note, read_noted, scan
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.state import State
 from airlock_wire import quote

@@ -207,8 +207,8 @@ def find_undecided(paths: Iterable[str], agent: Agent) -> tuple[str, ...]:
     they start. Linux alone.
     """
     # Both need names that only Linux has.
-    from airlock_daemon.workspace.area import EVERYWHERE  # noqa: PLC0415
     from airlock_daemon.workspace.beneath import LeadsOutError, count  # noqa: PLC0415
+    from airlock_daemon.workspace.path_arguments import EVERYWHERE  # noqa: PLC0415
 
     targets = [mount.target for mount in (*agent.profile.mounts, *agent.profile.same_path)]
 

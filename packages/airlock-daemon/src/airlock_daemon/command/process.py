@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from airlock_daemon.command.launch import Ended, Launch
-from airlock_daemon.command.stdio import Emit, Stdio
-from airlock_daemon.command.stdio.input import Input
+from airlock_daemon.command.launcher import Ended, Launch
+from airlock_daemon.command.stdio import Emit, Input, Stdio
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.fairness.turns import Turns
 from airlock_wire import Resize, Signal, StdinData, StdinEnd

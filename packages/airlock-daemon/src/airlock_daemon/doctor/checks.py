@@ -16,7 +16,7 @@ from airlock_daemon.doctor import boxes
 from airlock_daemon.doctor.alive import find_silence, is_locked
 from airlock_daemon.doctor.containers import check_doors, check_engine, check_kernel
 from airlock_daemon.doctor.surroundings import Note, Problem, Surroundings
-from airlock_daemon.migrate.advice import advise
+from airlock_daemon.migrate.layout import advise
 from airlock_daemon.service.installing import find_manager
 from airlock_daemon.service.systemd import LINGER, NAME, Systemd, enable_linger, is_lingering
 from airlock_daemon.setup.client import PUBLISHED

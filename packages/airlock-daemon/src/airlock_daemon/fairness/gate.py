@@ -1,14 +1,50 @@
 """How much of the daemon one agent may use: connections, requests, commands and hooks at once."""
 
+import os
+import sys
+
 import trio
 from trio.lowlevel import ParkingLot
 
-from airlock_daemon.audit.allowance import Allowance
+from airlock_daemon.audit.ledger import Allowance
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.fairness.pace import Pace
-from airlock_daemon.fairness.weight import weigh
 from airlock_daemon.setup.limits import Limits
 from airlock_wire import Request
+
+# However far an agent is ahead of its pace, nobody waits longer for one answer.
+LONGEST_S = 1.0
+
+
+class Pace:
+    """Lets a second's worth of events pass at once, and then `per_s` of them in each second."""
+
+    def __init__(self, per_s: float) -> None:
+        self.per_s = per_s
+        self._due = -1.0
+
+    async def keep(self) -> None:
+        """Return when the next event may take place.
+
+        Cancellation does not shorten it: who leaves at once must not be faster than who waits.
+        """
+        now = trio.current_time()
+        self._due = min(max(self._due, now - 1.0) + 1 / self.per_s, now + LONGEST_S)
+        if self._due > now:
+            with trio.CancelScope(shield=True):
+                await trio.sleep_until(self._due)
+
+
+def weigh(request: Request) -> int:
+    """Bytes that a request's texts take in memory, which may be many times those of its line.
+
+    A character takes up to four bytes, and each text some fifty more.
+    """
+    texts = (request.id, request.command, request.cwd, request.container_id)
+    lists = (request.args, request.features or (), request.env, request.env.values())
+    return sum(map(sys.getsizeof, texts)) + sum(
+        sys.getsizeof(texts) + sum(map(sys.getsizeof, texts)) for texts in lists
+    )
+
 
 # How many requests of the largest size an agent's clients may have under way at once, and what a
 # request may take that is not counted: as many of them as may be connected are no harm.
@@ -219,3 +255,86 @@ class Place:
         """Give back what was taken."""
         while self.taken:
             self.taken.pop().release_on_behalf_of(self)
+
+
+# A flood of short commands costs most where they start: processes are made, and the daemon has work
+# with each of them. A command that has run for a while counts no longer, whatever it does: how many
+# of them may run is what `[limits] running` says.
+
+# How long a command counts as one that has just been started.
+YOUNG_S = 0.02
+
+# An agent that has started nothing for so long shares with nobody.
+RECENT_S = 1.0
+
+
+class Starts:
+    """Knows which agents start commands. A task must `run` it."""
+
+    def __init__(self, processors: int | None = None) -> None:
+        """`processors` are those that the daemon may use, unless it is said."""
+        count = processors or len(os.sched_getaffinity(0))
+        self.share = max(1, count // 2)
+        self._asked: dict[Share, float] = {}
+        self._held_up: dict[Share, None] = {}
+        self._idle = ParkingLot()
+
+    def ask(self, share: "Share") -> bool:
+        """Note that an agent is about to start a command; returns whether others do so too."""
+        now = trio.current_time()
+        self._asked.pop(share, None)
+        other, last = next(reversed(self._asked.items()), (share, -RECENT_S))
+        # Who asked before these two says nothing any more, and may be gone.
+        self._asked = {other: last, share: now}
+        return now - last < RECENT_S
+
+    def hold_up(self, share: "Share") -> None:
+        """Somebody waits for one of the places of `share`."""
+        self._held_up[share] = None
+        self._idle.unpark()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        while True:
+            while self._held_up:
+                await trio.sleep(YOUNG_S / 4)
+                for share in list(self._held_up):
+                    if not share.let_grow():
+                        del self._held_up[share]
+            await self._idle.park()
+
+
+class Share:
+    """What one agent has just started."""
+
+    def __init__(self, starts: Starts) -> None:
+        self._starts = starts
+        self._places = trio.CapacityLimiter(starts.share)
+        self._young: dict[object, float] = {}
+
+    async def take(self, command: object) -> None:
+        """Wait until `command` may start, in the order of arrival; `give_back` follows its end."""
+        if not self._starts.ask(self):
+            return
+        self.let_grow()
+        try:
+            self._places.acquire_on_behalf_of_nowait(command)
+        except trio.WouldBlock:
+            self._starts.hold_up(self)
+            await self._places.acquire_on_behalf_of(command)
+        self._young[command] = trio.current_time()
+
+    def give_back(self, command: object) -> None:
+        """`command` has ended, or was never started."""
+        if command in self._young:
+            del self._young[command]
+            self._places.release_on_behalf_of(command)
+
+    def let_grow(self) -> bool:
+        """Give back what is no longer young; returns whether somebody waits."""
+        grown = trio.current_time() - YOUNG_S
+        for command, started in list(self._young.items()):
+            if started > grown:
+                break
+            self.give_back(command)
+        return self._places.statistics().tasks_waiting > 0

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.migrate.backup import Backup
 from airlock_daemon.migrate.differences import (
     Migrated,
     allow_any_ref,
@@ -17,17 +16,19 @@ from airlock_daemon.migrate.differences import (
     list_losses,
 )
 from airlock_daemon.migrate.early import HOOKS
-from airlock_daemon.migrate.plan import Draft
-from airlock_daemon.migrate.reading import read_lenient, read_plain
-from airlock_daemon.migrate.released_config import ConvertedConfig, convert_config
-from airlock_daemon.migrate.released_module import Override, read_override
-from airlock_daemon.migrate.released_registration import (
+from airlock_daemon.migrate.layout import EARLY, list_modules
+from airlock_daemon.migrate.released import (
+    ConvertedConfig,
+    Override,
     Registered,
+    convert_config,
+    read_lenient,
+    read_override,
+    read_plain,
     read_released,
     write_registration,
 )
-from airlock_daemon.migrate.steps import Rename, Step, Write
-from airlock_daemon.migrate.survey import EARLY, list_modules
+from airlock_daemon.migrate.steps import Backup, Draft, Rename, Step, Write
 from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import REGISTRATION

@@ -8,17 +8,21 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.migrate.backup import SERVICE, Backup
-from airlock_daemon.migrate.carrying_out import is_done
-from airlock_daemon.migrate.early import HOOKS
-from airlock_daemon.migrate.early_draft import draft_early
+from airlock_daemon.migrate.early import HOOKS, draft_early
 from airlock_daemon.migrate.fourth import draft_fourth
-from airlock_daemon.migrate.layout import EARLIER, Signs, recognise
-from airlock_daemon.migrate.plan import Plan
-from airlock_daemon.migrate.reading import read_lenient
-from airlock_daemon.migrate.steps import Make, SetMode, Step, Write
-from airlock_daemon.migrate.survey import EARLY, FILES, FOLDERS, list_names
-from airlock_daemon.migrate.unit import ReleasedUnit, read_unit
+from airlock_daemon.migrate.layout import (
+    EARLIER,
+    EARLY,
+    FILES,
+    FOLDERS,
+    ReleasedUnit,
+    Signs,
+    list_names,
+    read_unit,
+    recognise,
+)
+from airlock_daemon.migrate.released import read_lenient
+from airlock_daemon.migrate.steps import SERVICE, Backup, Make, Plan, SetMode, Step, Write, is_done
 from airlock_daemon.setup.paths import Locations, beside_config
 from airlock_daemon.setup.writing import read_whole
 from airlock_modules import Fault

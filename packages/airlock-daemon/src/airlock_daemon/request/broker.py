@@ -8,18 +8,14 @@ from typing import Literal
 import msgspec
 
 from airlock_daemon.brokers.git.admission import admit as admit_errand
+from airlock_daemon.brokers.git.audit_detail import LfsOutcome, Outcome, describe, describe_object
 from airlock_daemon.brokers.git.errand import Errand, SshErrand
-from airlock_daemon.brokers.git.outcome import LfsOutcome, Outcome
-from airlock_daemon.brokers.git.telling import describe, describe_object
 from airlock_daemon.brokers.requester import Requester
-from airlock_daemon.brokers.ssh.advice import LoginAdvice
-from airlock_daemon.brokers.ssh.session import Admitted
+from airlock_daemon.brokers.ssh.session import Admitted, LoginAdvice, tell_verbosely
 from airlock_daemon.brokers.ssh.session import admit as admit_session
-from airlock_daemon.brokers.ssh.telling import describe as describe_session
-from airlock_daemon.brokers.ssh.telling import tell_verbosely
-from airlock_daemon.command.environment import build_environment
-from airlock_daemon.command.launch import Ended
-from airlock_daemon.command.order import CommandLine
+from airlock_daemon.brokers.ssh.session import describe as describe_session
+from airlock_daemon.command.launcher import Ended
+from airlock_daemon.command.order import CommandLine, build_environment
 from airlock_daemon.command.stdio import Counted, Emit
 from airlock_daemon.errors import Denied
 from airlock_daemon.identity.peer import Peer

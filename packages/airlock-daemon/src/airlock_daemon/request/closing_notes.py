@@ -10,11 +10,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from airlock_daemon.command.launch import Ended
+from airlock_daemon.command.launcher import Ended
 from airlock_daemon.command.order import CommandLine
 from airlock_daemon.request.job import Boxed
 from airlock_daemon.sandbox.box import Shared, System
-from airlock_daemon.sandbox.leftovers import Leftover, find_losses
+from airlock_daemon.sandbox.launch import Leftover, find_losses
 from airlock_daemon.setup.programs import find_program
 from airlock_wire import quote
 

@@ -13,8 +13,7 @@ import trio
 from airlock_daemon.audit.record import Outcome, shorten
 from airlock_daemon.brokers.docker import conversation as engine
 from airlock_daemon.brokers.egress.conversation import Reached, converse, refuse
-from airlock_daemon.brokers.egress.destinations import Destination, read_network
-from airlock_daemon.brokers.egress.reaching import Ways, World
+from airlock_daemon.brokers.egress.destinations import Destination, Ways, World, read_network
 from airlock_daemon.connection.descriptors import drop_unread
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.fairness.gate import too_many

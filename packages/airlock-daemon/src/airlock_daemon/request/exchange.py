@@ -9,8 +9,7 @@ from contextlib import suppress
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.connection.ending import Ending
-from airlock_daemon.connection.session import ClientGone, Session
+from airlock_daemon.connection.session import ClientGone, Ending, Session
 from airlock_daemon.errors import (
     AND_RELOAD,
     AirlockError,
@@ -32,14 +31,14 @@ from airlock_daemon.request.job import Call, Job, plan_boxed, plan_tool
 from airlock_daemon.request.recording import Recording, RelayedRecording
 from airlock_daemon.request.relay import Converse, Origin
 from airlock_daemon.request.state import AgentState, DaemonState, log
-from airlock_daemon.sandbox.api_access import ApiAccess
+from airlock_daemon.sandbox.box import advising, refuse
 from airlock_daemon.sandbox.choice import Maker, find_maker
-from airlock_daemon.sandbox.refusing import advising, refuse
+from airlock_daemon.sandbox.system import ApiAccess
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.workspace.directory import Workspace, enter, make_empty
+from airlock_daemon.workspace.mapping import read_mounts
 from airlock_daemon.workspace.path_arguments import hold_paths, judge_paths
-from airlock_daemon.workspace.seeing import see_mounts
 from airlock_modules import Module
 from airlock_wire import ErrorObject, Request
 
@@ -209,7 +208,7 @@ async def _run_tool(
             )
 
         # Only a box shows what has to be looked at, which may have to be waited for.
-        settle = workspace.sights.settle
+        settle = workspace.host_paths.settle
         job = plan() if maker is None else await settle(plan, call.agent.lookups)
         await run_job(job, call)
         return None
@@ -269,7 +268,7 @@ async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> 
                 daemon = call.shared.environment
                 plan_boxed(module, maker, generation, workspace, program, environment=daemon)
 
-        await workspace.sights.settle(plan, call.agent.lookups)
+        await workspace.host_paths.settle(plan, call.agent.lookups)
         return tuple(not_consulted)
     finally:
         await workspace.leave(call.agent.removals)
@@ -359,7 +358,7 @@ async def _judge_paths(request: Request, allowed: Allowed, peer: Peer, call: Cal
         await judge_paths(
             request.args,
             allowed.paths,
-            mounts=await see_mounts(peer=peer, agent=agent, containers=call.shared.containers),
+            mounts=await read_mounts(peer=peer, agent=agent, containers=call.shared.containers),
             reserved=call.generation.reserved,
             lookups=call.agent.lookups,
             pause=call.agent.turns.take,

@@ -10,13 +10,12 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.brokers.git.conversation import Conversation
+from airlock_daemon.brokers.git.conversation import Conversation, Transport
 from airlock_daemon.brokers.git.errand import LfsErrand, SshErrand, UrlErrand
-from airlock_daemon.brokers.git.lfs_conversation import LfsConversation
+from airlock_daemon.brokers.git.lfs import LfsConversation
+from airlock_daemon.brokers.git.smart_http import UrlConversation
 from airlock_daemon.brokers.git.streams import PassedStreams, SentStreams, Streams
-from airlock_daemon.brokers.git.transport import Transport
-from airlock_daemon.brokers.git.url_conversation import UrlConversation
-from airlock_daemon.command.launch import Ended, Launch, cannot_start
+from airlock_daemon.command.launcher import Ended, Launch, cannot_start
 from airlock_daemon.command.order import CommandLine
 from airlock_daemon.command.process import Command
 from airlock_daemon.command.stdio import Direct, Emit, Piped, PseudoTerminal, Stdio
@@ -33,12 +32,9 @@ from airlock_daemon.request.logins import add_logins
 from airlock_daemon.request.post_exec import Capture, review, send
 from airlock_daemon.request.relay import Origin, Relay
 from airlock_daemon.request.state import log
-from airlock_daemon.sandbox.fencing import Fencing, private_directory
-from airlock_daemon.sandbox.launch import BoxedLaunch
-from airlock_daemon.sandbox.leftovers import Leftover
-from airlock_daemon.sandbox.making import Workshop
-from airlock_daemon.sandbox.room import Room
-from airlock_daemon.sandbox.starting import start_boxed
+from airlock_daemon.sandbox.landlock import Fencing, private_directory
+from airlock_daemon.sandbox.launch import BoxedLaunch, Leftover, Workshop
+from airlock_daemon.sandbox.prewarmed import Room, start_boxed
 from airlock_wire import ErrorObject, RemoteProtocolError, Signal, Stream
 
 _Result = TypeVar("_Result")

@@ -13,8 +13,7 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.command.launch import Ended, cannot_start
-from airlock_daemon.command.launcher import Launcher
+from airlock_daemon.command.launcher import Ended, Launcher, cannot_start
 from airlock_daemon.command.order import CommandLine
 from airlock_daemon.command.process import Command
 from airlock_daemon.command.stdio import Piped

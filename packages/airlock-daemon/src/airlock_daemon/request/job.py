@@ -8,23 +8,19 @@ from msgspec.structs import replace
 from airlock_daemon.brokers.git.errand import Errand
 from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.brokers.ssh.session import Admitted
-from airlock_daemon.command.environment import build_environment
-from airlock_daemon.command.order import CommandLine
+from airlock_daemon.command.order import CommandLine, build_environment
 from airlock_daemon.connection.descriptors import Passed
-from airlock_daemon.connection.ending import Ending
-from airlock_daemon.connection.session import Session
-from airlock_daemon.connection.watch import Watched
+from airlock_daemon.connection.session import Ending, Session, Watched
 from airlock_daemon.identity.peer import Peer
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.relay import Converse, Origin
 from airlock_daemon.request.state import AgentState, DaemonState
-from airlock_daemon.sandbox.api_access import ApiAccess
 from airlock_daemon.sandbox.box import Box
-from airlock_daemon.sandbox.choice import Maker, choose_box
-from airlock_daemon.sandbox.client_files import list_untrusted
+from airlock_daemon.sandbox.choice import Maker, choose_box, list_untrusted
 from airlock_daemon.sandbox.doors import name_doors
 from airlock_daemon.sandbox.engine import choose_place, needs_logins, tell_place
 from airlock_daemon.sandbox.environment import adapt_daemon, adapt_path, name_files, withhold
+from airlock_daemon.sandbox.system import ApiAccess
 from airlock_daemon.sandbox.transports import transport_variables
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved

@@ -14,8 +14,7 @@ from airlock_daemon.identity.neighbours import find_mounted
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.request.job import Boxed
 from airlock_daemon.request.state import AgentState, DaemonState
-from airlock_daemon.sandbox.engine import put_logins
-from airlock_daemon.sandbox.logins import collect_logins
+from airlock_daemon.sandbox.engine import collect_logins, put_logins
 from airlock_daemon.setup.finding import read_bounded
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.paths import expand_home

@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from airlock_daemon.command.launch import Ended
+from airlock_daemon.command.launcher import Ended
 from airlock_daemon.connection.session import Session
 from airlock_daemon.fairness.turns import Turns
 from airlock_daemon.request.hooks import HookFault, run_hook

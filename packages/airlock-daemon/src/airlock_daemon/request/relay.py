@@ -7,7 +7,7 @@ from contextlib import suppress
 import trio
 
 from airlock_daemon.audit.ledger import Kind
-from airlock_daemon.connection.relayed import (
+from airlock_daemon.connection.descriptors import (
     NoWish,
     give,
     make_connection,

@@ -7,25 +7,21 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from airlock_daemon.audit.allowance import Allowance
-from airlock_daemon.audit.ledger import Ledger
+from airlock_daemon.audit.ledger import Allowance, Ledger
 from airlock_daemon.audit.record import Record
 from airlock_daemon.brokers.asking import ANSWER_S, ask
 from airlock_daemon.command.launcher import Launcher
 from airlock_daemon.command.order import CommandLine
 from airlock_daemon.connection.closing import Closer
-from airlock_daemon.connection.ending import Ending
-from airlock_daemon.connection.watch import ClientWatch
+from airlock_daemon.connection.session import ClientWatch, Ending
 from airlock_daemon.errors import Failed
-from airlock_daemon.fairness.gate import Gate
-from airlock_daemon.fairness.starts import Share, Starts
+from airlock_daemon.fairness.gate import Gate, Share, Starts
 from airlock_daemon.fairness.turns import Rounds, Turns
-from airlock_daemon.identity.ancestry import Ancestry
 from airlock_daemon.identity.containers import Containers
-from airlock_daemon.sandbox.ahead import Boxes
-from airlock_daemon.sandbox.api_access import ApiAccess
+from airlock_daemon.identity.peer import Ancestry
 from airlock_daemon.sandbox.groups import Group, Groups, open_group
-from airlock_daemon.sandbox.room import Room
+from airlock_daemon.sandbox.prewarmed import Boxes, Room
+from airlock_daemon.sandbox.system import ApiAccess
 from airlock_daemon.setup.generation import Generation, Setup
 
 if TYPE_CHECKING:

@@ -1,10 +1,60 @@
-"""A box as a value: what is in it, as the operations that make it, in their order."""
+"""A box as a value: its contents, as operations in order, and the key of equal boxes."""
+
+import functools
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import msgspec
+from msgspec.structs import replace
 
-from airlock_daemon.command.order import Bounds
+from airlock_daemon.command.order import Bounds, Identity
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.platform.linux.openat2 import read_known_status
 from airlock_daemon.sandbox.doors import Doors
-from airlock_daemon.sandbox.marks import Mark
+from airlock_daemon.setup.boxes import BUBBLEWRAP, is_home, runs_git
+from airlock_daemon.setup.programs import Programs
+from airlock_modules import Module
+
+Mark = tuple[int, ...] | None
+"""Of what was found at a path, None where there was nothing to be found."""
+
+
+def look(path: str) -> Mark:
+    """Device and inode of a path, which is no link."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def see(descriptor: int) -> Mark:
+    """The same of an open descriptor."""
+    found = read_known_status(descriptor)
+    return found.st_dev, found.st_ino
+
+
+def look_around(paths: Iterable[str]) -> tuple[Mark, ...]:
+    """Of the directories in which `paths` lie: it changes when one of these comes, goes, or is
+    replaced by another (rename(2)), though not when it is written in its place.
+    """
+    return tuple(map(look_closer, _list_directories(tuple(paths))))
+
+
+@functools.lru_cache(maxsize=64)
+def _list_directories(paths: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(path.rpartition("/")[0] or "/" for path in paths))
+
+
+def look_closer(path: str) -> Mark:
+    """What a path leads to, which changes with all that is written there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
 
 HOME = "/home/airlock"
 """The home of a box: fresh, and gone with it."""
@@ -169,3 +219,99 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     doors: Doors | None = None
     follows: bool = True
     bound: Bound | None = None
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """Two boxes of equal keys are interchangeable as long as no command was started in either.
+
+    `box` has everything but where the command starts in it, and marks what others than its owner
+    could put another in place of. `covered` marks that of the home at which something else is
+    mounted; `system` what the owner may have replaced, and `copied` what the owner may have written
+    in its place, of which a box has a copy.
+    """
+
+    bubblewrap: str
+    identity: Identity
+    box: Box
+    system: tuple[Mark, ...]
+    copied: tuple[Mark, ...]
+    covered: tuple[Mark, ...]
+
+
+def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
+    """The key of a box that is to be made now."""
+    system = [each for each in box.operations if isinstance(each, System)]
+    return Key(
+        bubblewrap=bubblewrap,
+        identity=identity,
+        box=replace(box, directory="", is_shared=False),
+        system=look_around([each.path for each in system]),
+        copied=tuple([look_closer(each.path) for each in system if each.is_copied]),
+        covered=() if box.home is None else tuple(map(look, _list_covered(box.home))),
+    )
+
+
+def list_shared(box: Box) -> list[Shared]:
+    """What of the box others may write."""
+    hidden = () if box.home is None else box.home.hidden
+    everything = (*box.operations, *(each.what for each in (*hidden, *box.inner)))
+    return [each for each in everything if isinstance(each, Shared)]
+
+
+def list_sources(box: Box) -> Iterator[str]:
+    """The paths of the host at which what the box shows is found, whoever may write there."""
+    for each in box.operations:
+        match each:
+            case System(path=path):
+                yield path
+                yield os.path.realpath(path)
+            case Devices():
+                yield "/dev"
+    yield from (each.path for each in list_shared(box))
+
+
+def _list_covered(home: Home) -> Iterator[str]:
+    """The paths of the host at which a box with that home has something else."""
+    yield home.path
+    yield from (each.target for each in home.hidden)
+
+
+INSTALL_BUBBLEWRAP = "sudo apt-get install bubblewrap"
+
+_LET_BUBBLEWRAP = (
+    f'let bubblewrap make boxes, with mode = "auto" in [sandbox] of config.toml{AND_RELOAD}'
+)
+
+_OWN_GIT = (
+    '; or grant commands = ["git-remote"], and put the container\'s own git to use: airlock-shim '
+    "--install-git, where its image is built"
+)
+
+
+def find_bubblewrap_remedy(programs: Programs) -> str:
+    """How a person has bubblewrap make the boxes, which is not what makes them now."""
+    return INSTALL_BUBBLEWRAP if programs.find(BUBBLEWRAP) is None else _LET_BUBBLEWRAP
+
+
+def refuse(problem: str, remedy: str, *, wanted: str = "this command") -> Denied:
+    """What to raise where there is no box for a command that must have one; `wanted` names it."""
+    return Denied(
+        f"there is no box for {wanted} on the host: {problem}",
+        layer="sandbox",
+        rule="no-box",
+        hint=f"a person on the host can put that right: {remedy}; airlock-daemon doctor tells more",
+    )
+
+
+@contextmanager
+def advising(module: Module) -> Iterator[None]:
+    """Have refusals tell what else there is for a command of `module` that has no box."""
+    try:
+        yield
+    except Denied as error:
+        if runs_git(module):
+            error.hint = f"{error.hint}{_OWN_GIT}"
+        elif is_home(module):
+            without = f'; or write [sandbox] box = "none" in {module.source}, to run it without'
+            error.hint = f"{error.hint}{without}"
+        raise

@@ -1,30 +1,26 @@
 """Which box a command has: that of its module, as this host can make it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.command.order import Identity
-from airlock_daemon.errors import AND_RELOAD
-from airlock_daemon.sandbox.api_access import ApiAccess, list_given
-from airlock_daemon.sandbox.box import Box
-from airlock_daemon.sandbox.client_files import list_untrusted
-from airlock_daemon.sandbox.doors import plan_doors
-from airlock_daemon.sandbox.engine import bound_client, choose_engine, cover_processes
-from airlock_daemon.sandbox.etc import name_hosts
-from airlock_daemon.sandbox.fencing import refuse_unshowable
-from airlock_daemon.sandbox.home import PLACES, find_home
-from airlock_daemon.sandbox.plan import plan_box, plan_home_box
-from airlock_daemon.sandbox.programs import find_places
-from airlock_daemon.sandbox.refusing import (
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.sandbox.box import (
+    HOME,
     INSTALL_BUBBLEWRAP,
+    Box,
     advising,
     find_bubblewrap_remedy,
     refuse,
 )
-from airlock_daemon.sandbox.shown import find_certificates, find_read, refuse_private
+from airlock_daemon.sandbox.doors import plan_doors
+from airlock_daemon.sandbox.engine import bound_client, choose_engine, cover_processes
+from airlock_daemon.sandbox.landlock import refuse_unshowable
+from airlock_daemon.sandbox.plan import PLACES, find_home, plan_box, plan_home_box
+from airlock_daemon.sandbox.system import SYSTEM, ApiAccess, find_places, list_given, name_hosts
 from airlock_daemon.sandbox.transports import ASKS, find_transports
 from airlock_daemon.setup.boxes import (
     BUBBLEWRAP,
@@ -39,8 +35,73 @@ from airlock_daemon.setup.boxes import (
 )
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.human_git import lfs_config
+from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import Workspace
 from airlock_modules import Module
+from airlock_wire import quote
+
+
+def list_written(workspace: Workspace, reserved: Reserved) -> Iterator[str]:
+    """The real paths of the client's directories, among them `workspace` where its command runs."""
+    yield workspace.root
+    mounts = workspace.mounts
+    if mounts is not None:
+        found = (
+            mounts.host_paths.look(each.directory) for each in mounts.list_workspaces(reserved)
+        )
+        yield from (each.real for each in found if each is not None)
+
+
+def list_untrusted(workspace: Workspace, generation: Generation) -> tuple[str, ...]:
+    """The same, and all directories that a profile maps: any agent's container may write there."""
+    return (*list_written(workspace, generation.reserved), *generation.workspaces)
+
+
+def find_certificates(environment: Mapping[str, str]) -> Iterator[str]:
+    """The authorities that the daemon's environment names, if a box does not have them anyway."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        path = environment.get(name, "")
+        if not (os.path.isabs(path) and os.path.exists(path)):
+            continue
+        if not any(is_within(path, place) for place in (*SYSTEM, "/etc/ssl/certs")):
+            yield path
+
+
+def find_read(
+    paths: tuple[str, ...], home: str, module: Module, *, has_home: bool
+) -> Iterator[tuple[str, str]]:
+    """Each path of the host, and where the box has it: what is in a home is in the other one.
+
+    A box that has the human's home has that with it.
+    """
+    for path in paths:
+        if has_home and path.startswith("~"):
+            continue
+        target = expand_home(path, HOME)
+        real = os.path.realpath(expand_home(path, home))
+        if not (os.path.isfile(real) or os.path.isdir(real)):
+            raise Denied(
+                f"{path} is no file and no directory of the host, and a box is to show it",
+                layer="sandbox",
+                rule="read",
+                hint=f"a person on the host can remove it from [sandbox] read of {module.source}"
+                f"{AND_RELOAD}",
+            )
+        yield real, target
+
+
+def refuse_private(place: str, module: Module, reserved: Reserved) -> None:
+    """Raise Denied where a box of `module` would show something of Airlock's own at `place`."""
+    conflict = reserved.private.conflict(os.path.realpath(place))
+    if conflict is not None:
+        raise Denied(
+            f"{quote(place)} cannot be shown in a box: {conflict}",
+            layer="sandbox",
+            rule="reserved",
+            hint="a person on the host can install it elsewhere, or name less in [sandbox] read of "
+            f"{module.source}{AND_RELOAD}",
+        )
 
 
 class Maker(msgspec.Struct, frozen=True, kw_only=True):

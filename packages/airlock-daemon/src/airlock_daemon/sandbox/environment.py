@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from airlock_daemon.sandbox.box import HOME, TMP, Box, Made, System
-from airlock_daemon.sandbox.programs import SYSTEM
+from airlock_daemon.sandbox.system import SYSTEM
 from airlock_daemon.setup.reserved import is_within
 
 _HARMLESS = (

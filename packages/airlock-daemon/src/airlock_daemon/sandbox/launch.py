@@ -1,23 +1,137 @@
-"""A command in a box that bubblewrap makes: what is said to the launcher in there, and its end."""
+"""A box that bubblewrap makes: its making, the command's start in it, its end, and leftovers."""
 
+import fnmatch
+import itertools
 import logging
 import os
+import re
 import select
 import signal as signals
 import socket
+import stat
 import struct
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 
-from airlock_daemon.command.launch import Ended, Launch
-from airlock_daemon.command.launcher import Launcher
-from airlock_daemon.command.order import CommandLine, encode_order
+import msgspec
+import trio
+
+from airlock_daemon.command.launcher import (
+    Ended,
+    Launch,
+    Launcher,
+    cannot_start,
+    find_launcher,
+    make_pair,
+)
+from airlock_daemon.command.order import CommandLine, Identity, encode_order
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.linux.known_status import read_known_status
-from airlock_daemon.sandbox.box import Box
-from airlock_daemon.sandbox.groups import Group
-from airlock_daemon.sandbox.leftovers import Leftover, decode_leftovers
-from airlock_daemon.sandbox.refusing import refuse
+from airlock_daemon.platform.linux.openat2 import read_known_status
+from airlock_daemon.sandbox.box import TMP, Box, Shared, refuse
+from airlock_daemon.sandbox.bubblewrap import prepare
+from airlock_daemon.sandbox.groups import Group, OpenGroup, open_none
+from airlock_daemon.sandbox.inner_mounts import opened
+from airlock_daemon.setup.reserved import Reserved
+from airlock_wire import quote
+
+# Only what stands at the top of these directories when the tool ends, and did not before, is looked
+# at. It is a loss if an argument names it, or if it was made for others to find. A tool's temporary
+# files are none (nobody else may read those of mkstemp(3) and mkdtemp(3)), nor are its directories
+# of settings and caches (they begin with a dot), sockets, histories, and a few known caches.
+
+_MODE = struct.Struct("<I")
+_HEADER = 4
+
+_MOST_ENTRIES = 100
+
+# The lines that a client gets. Further losses are counted.
+_MOST_LINES = 4
+
+# Of shells and pagers, in a home.
+_HISTORIES = (".*_history", ".lesshst", ".viminfo", ".wget-hsts")
+# Of node, its compilers, and java: in /tmp, and for all users to read.
+_CACHES = ("node-compile-cache", "v8-compile-cache-*", "jiti", "node-jiti", "hsperfdata_*")
+_KNOWN = re.compile("|".join(map(fnmatch.translate, (*_HISTORIES, *_CACHES))))
+
+# Where a name ends in a script, a list or a URL.
+_DELIMITER = re.compile(r"[\s\"'`;:,&|()<>=?#]")
+
+
+class Leftover(msgspec.Struct, frozen=True):
+    """A file or directory at `path`, as the tool calls it, and its mode (inode(7))."""
+
+    path: str
+    mode: int
+
+
+def decode_leftovers(message: bytes) -> tuple[Leftover, ...]:
+    """What the launcher says in one message (`native/README.md`); a cut entry is left out."""
+    found, start = list[Leftover](), _HEADER
+    while (end := message.find(b"\0", start + _MODE.size)) >= 0:
+        (mode,) = _MODE.unpack_from(message, start)
+        found.append(Leftover(os.fsdecode(message[start + _MODE.size : end]), mode))
+        start = end + 1
+    return tuple(found)
+
+
+def list_leftovers(directory: str, is_made: Callable[[str], bool]) -> tuple[Leftover, ...]:
+    """What stands in `directory` of this host, but for the names that `is_made` knows.
+
+    Of a very full directory it is only a part. Raises OSError.
+    """
+    with os.scandir(directory) as entries:
+        return tuple(
+            Leftover(each.path, each.stat(follow_symlinks=False).st_mode)
+            for each in itertools.islice(entries, _MOST_ENTRIES)
+            if not is_made(each.name)
+        )
+
+
+def find_losses(leftovers: Sequence[Leftover], argv: Sequence[str]) -> Iterator[str]:
+    """What is lost, in words: a line for each, and one for all that are too many.
+
+    `argv` are the words of the tool. An agent chooses how many and how long they are, and all
+    agents wait meanwhile: it takes as long as it takes to read the words and the names once.
+    """
+    named = _find_named(leftovers, argv)
+    lost = sorted(each.path for each in leftovers if each.path in named or _is_loss(each))
+    for path in lost[:_MOST_LINES]:
+        shown = path if quote(path, limit=None) == f'"{path}"' else quote(path)
+        yield f"warning: {shown} was written where nothing is kept; write to the workspace instead"
+    if len(lost) > _MOST_LINES:
+        yield f"warning: so were {len(lost) - _MOST_LINES} more; write to the workspace instead"
+
+
+def _find_named(leftovers: Sequence[Leftover], argv: Sequence[str]) -> set[str]:
+    """The paths of files, directories and links that a word names, alone or with more around it."""
+    paths = {each.path for each in leftovers if _is_file(each)}
+    named = set[str]()
+    for place in dict.fromkeys(map(os.path.dirname, paths)):
+        start = place.rstrip("/") + "/"
+        inside = re.compile(re.escape(start) + "([^/]+)")
+        for word in argv:
+            if start in word:
+                for name in inside.findall(word):
+                    named.add(start + name)
+                    named.add(start + _DELIMITER.split(name, maxsplit=1)[0])
+    return named & paths
+
+
+def _is_file(leftover: Leftover) -> bool:
+    return stat.S_ISREG(leftover.mode) or stat.S_ISDIR(leftover.mode) or stat.S_ISLNK(leftover.mode)
+
+
+def _is_loss(leftover: Leftover) -> bool:
+    """Whether it is one that no word names."""
+    place, name = os.path.split(leftover.path)
+    if not _is_file(leftover) or (name.startswith(".") and stat.S_ISDIR(leftover.mode)):
+        return False
+    if _KNOWN.match(name):
+        return False
+    # Settings, such as .npmrc, may be private too.
+    is_setting = name.startswith(".") and place != TMP
+    return is_setting or bool(leftover.mode & (stat.S_IRWXG | stat.S_IRWXO))
+
 
 log = logging.getLogger("airlock")
 
@@ -195,3 +309,80 @@ def _place(box: Box, directory: int) -> bytes:
         major, minor, inode = os.major(found.st_dev), os.minor(found.st_dev), found.st_ino
     name = os.fsencode(box.directory) + b"\0"
     return _PLACE.pack(major, minor, inode, len(name)) + name
+
+
+class Workshop(msgspec.Struct, frozen=True, kw_only=True):
+    """By what boxes are made: the program `bubblewrap`, started by the `launcher`.
+
+    It runs as `identity` with all that is in a box, in the cgroup that `open_group` gives, if any.
+    What is `reserved` is in none, and `null` is an open /dev/null. Threads of `lookups` open what
+    has to be waited for; without them such a box is not made. `is_trial` says that they are made to
+    see whether that works.
+    """
+
+    bubblewrap: str
+    launcher: Launcher
+    identity: Identity
+    reserved: Reserved
+    null: int
+    lookups: trio.CapacityLimiter | None
+    open_group: OpenGroup = open_none
+    is_trial: bool = False
+
+    async def make(self, box: Box) -> BoxedLaunch:
+        """Have `box` made, but for its directory.
+
+        It need not have come to its end: an order waits for that, and is told what went wrong. The
+        caller closes it. Raises Denied and Failed.
+        """
+        try:
+            root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                async with opened(box, self.reserved, self.lookups) as shared:
+                    return await self._make(box, root, shared)
+            finally:
+                os.close(root)
+        except OSError as error:
+            raise cannot_start(self.bubblewrap, error) from error
+
+    async def _make(self, box: Box, root: int, shared: Mapping[Shared, int]) -> BoxedLaunch:
+        with ExitStack() as undo:
+            said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
+            undo.callback(os.close, said)
+            near = far = None
+            if box.doors is not None:
+                # What the box has of the two.
+                near, far = make_pair()
+                undo.callback(near.close)
+                undo.callback(far.close)
+            group = self.open_group()
+            if group is not None:
+                undo.callback(group.close)
+            ours, theirs = make_pair()
+            undo.callback(ours.close)
+            with (
+                theirs,
+                prepare(
+                    box,
+                    self.bubblewrap,
+                    launcher=find_launcher(),
+                    identity=self.identity,
+                    control=theirs.fileno(),
+                    doors=None if far is None else far.fileno(),
+                    root=root,
+                    shared=shared,
+                ) as making,
+            ):
+                maker = await self.launcher.launch(
+                    making.command_line,
+                    (self.null, self.null, said),
+                    kept=making.kept,
+                    identity=None if self.identity.user == os.geteuid() else self.identity,
+                    group=None if group is None else group.descriptor,
+                )
+            undo.callback(maker.close)
+            launch = BoxedLaunch(ours, maker, said, group, near, is_trial=self.is_trial)
+            undo.pop_all()
+            if far is not None:
+                far.close()
+        return launch

@@ -1,8 +1,10 @@
-"""What is in the box of a command."""
+"""The contents of a command's box."""
 
 import functools
+import glob
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import pwd
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -16,27 +18,113 @@ from airlock_daemon.sandbox.box import (
     TMP,
     Box,
     Closed,
+    Cover,
     Devices,
     Folder,
     Home,
     Link,
     Made,
+    Mark,
     Memory,
+    Null,
     Operation,
     Placed,
     Processes,
     System,
+    look_around,
 )
-from airlock_daemon.sandbox.etc import PUBLIC, make_etc
-from airlock_daemon.sandbox.home import PLACES, make_places
-from airlock_daemon.sandbox.inner_mounts import Shown, show_workspace
-from airlock_daemon.sandbox.marks import Mark, look_around
-from airlock_daemon.sandbox.other_workspaces import refuse_own, show_others
-from airlock_daemon.sandbox.programs import SYSTEM
+from airlock_daemon.sandbox.inner_mounts import Shown, refuse_own, show_others, show_workspace
+from airlock_daemon.sandbox.system import PUBLIC, SYSTEM, make_etc
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.workspace.directory import EMPTY, Workspace
 from airlock_wire import quote
+
+# Tools of which nobody has said what they need find their configuration there, and each credential
+# of that home. So it is for what has to go on working, and no wall.
+
+PLACES = ("/etc", "/opt")
+"""Directories of the host that it has whole."""
+
+_RESOLVER = "/etc/resolv.conf"
+# Of what a box may have in /tmp: caches are larger.
+_TIMES = 4
+
+
+def find_home(
+    identity: Identity, environment: Mapping[str, str], *, reserved: Reserved, limits: Limits
+) -> Home | None:
+    """The home of `identity`, with what of Airlock's own is to be covered; None without a home.
+
+    `environment` is the daemon's, and `limits` bound what is written there. Raises Denied where all
+    of it lies in a directory of Airlock's.
+    """
+    named = environment.get("HOME", "")
+    if identity.user != os.geteuid() and not _is_owner(identity, named):
+        named = _ask_system(identity)
+    path = os.path.realpath(named) if os.path.isabs(named) else "/"
+    if path == "/" or not os.path.isdir(path):
+        return None
+    for what, place in reserved.private.places:
+        if is_within(path, place):
+            raise Denied(
+                f"the home {path} cannot be shown in a box: it lies in {what}",
+                layer="sandbox",
+                rule="reserved",
+                hint="a person on the host can move Airlock's files and restart the daemon, or "
+                'write [sandbox] box = "closed" in the module and reload',
+            )
+    size = _TIMES * limits.box_tmpfs_mb << 20
+    return Home(path, size, tuple(hide((*PLACES, path), reserved)))
+
+
+def hide(shown: Iterable[str], reserved: Reserved) -> Iterator[Placed]:
+    """What to cover, so that nothing of Airlock's own can be seen in the directories `shown`."""
+    places = list(shown)
+    covered = list[str]()
+    # A directory before what is in it: under a cover there is nothing any more that could have one.
+    for path in sorted(_list_private(reserved)):
+        if any(is_within(path, each) for each in covered):
+            continue
+        if any(is_within(path, each) for each in places):
+            if os.path.isdir(path):
+                covered.append(path)
+                yield Placed(Cover(), path)
+            elif os.path.exists(path):
+                yield Placed(Null(), path)
+
+
+def _list_private(reserved: Reserved) -> set[str]:
+    # Of the log there are older files beside it.
+    paths = (place for _, place in reserved.private.places)
+    return {path for place in paths for path in (place, *glob.glob(f"{glob.escape(place)}.*"))}
+
+
+def make_places(home: Home | None) -> Iterator[Operation]:
+    """What it shows, read-only."""
+    for path in PLACES:
+        if os.path.isdir(path):
+            yield System(path, path)
+    resolver = os.path.realpath(_RESOLVER)
+    if os.path.isfile(resolver) and not is_within(resolver, "/etc"):
+        yield System(resolver, resolver)
+    if home is not None:
+        yield System(home.path, home.path)
+
+
+def _is_owner(identity: Identity, path: str) -> bool:
+    try:
+        return os.stat(path).st_uid == identity.user
+    except OSError:
+        return False
+
+
+def _ask_system(identity: Identity) -> str:
+    try:
+        return pwd.getpwuid(identity.user).pw_dir
+    except KeyError:
+        return ""
+
 
 _MIB = 1 << 20
 # Of the size of /tmp, that of the home and of shared memory.
@@ -174,7 +262,7 @@ def _refuse_home(target: str, home: Home | None, workspace: Workspace) -> None:
     if home is None:
         return
     is_inside = is_within(target, home.path) and target != home.path
-    has_place = target == workspace.root or workspace.sights.is_directory(target)
+    has_place = target == workspace.root or workspace.host_paths.is_directory(target)
     if is_within(home.path, target) or (is_inside and not has_place):
         raise Denied(
             f"the container has its workspace at {quote(target)}, where a box has {home.path} as "

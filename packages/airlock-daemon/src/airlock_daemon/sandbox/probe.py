@@ -1,26 +1,54 @@
 """Whether this host makes boxes: a real one is tried."""
 
 import os
+import re
 from contextlib import ExitStack
 
 import trio
 
-from airlock_daemon.command.launch import Ended
-from airlock_daemon.command.launcher import Launcher, find_launcher
+from airlock_daemon.command.launcher import Ended, Launcher, find_launcher
 from airlock_daemon.command.order import CommandLine, Identity
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.sandbox.making import Workshop
+from airlock_daemon.sandbox.launch import Workshop
 from airlock_daemon.sandbox.plan import plan_box
-from airlock_daemon.sandbox.starting import start_boxed
-from airlock_daemon.sandbox.version import explain_too_old
+from airlock_daemon.sandbox.prewarmed import start_boxed
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.workspace.directory import Workspace
 from airlock_daemon.workspace.mapping import Source
 
+OLDEST = (0, 10)
+"""The first one with all that a box is made by."""
+
+_LONGEST_S = 10.0
+_SAYS = re.compile(rb"^bubblewrap (\d+)\.(\d+)")
+
+
+async def explain_too_old(program: str) -> str | None:
+    """Why the bubblewrap at `program` makes no boxes, as it is older than OLDEST.
+
+    None where it is not, and where it does not say its version: then a box that is tried tells.
+    """
+    try:
+        with trio.fail_after(_LONGEST_S):
+            done = await trio.run_process(
+                (program, "--version"),
+                stdin=b"",
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+            )
+    except (OSError, trio.TooSlowError):
+        return None
+    found = _SAYS.match(done.stdout)
+    if found is None or (version := tuple(map(int, found.groups()))) >= OLDEST:
+        return None
+    said, needed = (".".join(map(str, each)) for each in (version, OLDEST))
+    return f"it is bubblewrap {said}, and {needed} or newer is needed"
+
+
 # What every system has, and everybody may look at. In the box it stands for a workspace.
 _DIRECTORY = "/usr"
-_LONGEST_S = 10.0
 NOTHING = Reserved(())
 
 

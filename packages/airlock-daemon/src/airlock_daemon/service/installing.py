@@ -8,9 +8,7 @@ from contextlib import ExitStack
 
 from airlock_daemon._version import __version__
 from airlock_daemon.service.launchd import Launchd
-from airlock_daemon.service.manager import Manager
-from airlock_daemon.service.program import Program
-from airlock_daemon.service.sealed import State, compare
+from airlock_daemon.service.manager import Manager, Program, State, compare
 from airlock_daemon.service.systemd import Systemd
 from airlock_daemon.setup.writing import Change, make_directory, read_whole
 

@@ -4,9 +4,7 @@ import os
 import plistlib
 from collections.abc import Iterator
 
-from airlock_daemon.service.manager import Obstacle, ask, demand
-from airlock_daemon.service.program import Program
-from airlock_daemon.service.sealed import seal
+from airlock_daemon.service.manager import Obstacle, Program, ask, demand, seal
 
 LABEL = "airlock.daemon"
 

@@ -1,14 +1,69 @@
-"""What is asked of a service manager, whichever one it is."""
+"""Service managers: what each can do, and the program and environment of the daemon's service."""
 
+import hashlib
 import os
+import re
 import subprocess
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, Protocol
 
 import msgspec
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.service.program import Program
+from airlock_wire import quote
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """The words that run this program, from an absolute path on; its options; and variables."""
+
+    words: tuple[str, ...]
+    options: tuple[str, ...]
+    environment: dict[str, str]
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The argument vector of the daemon."""
+        return (*self.words, "start", *self.options)
+
+    @property
+    def reload(self) -> tuple[str, ...]:
+        """The argument vector that has that daemon reload, and waits until it has."""
+        return (*self.words, "reload", *self.options)
+
+
+def describe_program(*options: str, environment: Mapping[str, str]) -> Program:
+    """`start` with these options and the caller's PATH and SSH_AUTH_SOCK.
+
+    Entries of PATH that are not absolute are left out: a service has no such directory. Raises
+    AirlockError where a word cannot be written to the file of a service.
+    """
+    entries = environment.get("PATH", os.defpath).split(os.pathsep)
+    kept = {"PATH": os.pathsep.join(filter(os.path.isabs, entries))}
+    if agent := environment.get("SSH_AUTH_SOCK"):
+        kept["SSH_AUTH_SOCK"] = agent
+    program = Program(words=find_self(), options=options, environment=kept)
+    for text in (*program.argv, *kept.values()):
+        if not text.isprintable():
+            raise AirlockError(
+                f"{quote(text)} cannot be written to the file of a service",
+                hint="rename it, without characters that cannot be printed",
+            )
+    return program
+
+
+def find_self() -> tuple[str, ...]:
+    """The words that run this program again, the first one an absolute path.
+
+    A link stays one, so that what it leads to may be replaced by a newer version. Called as
+    `airlock` it is the `airlock-daemon` beside that.
+    """
+    folder, name = os.path.split(os.path.abspath(sys.argv[0]))
+    program = os.path.join(folder, "airlock-daemon")
+    if name in ("airlock-daemon", "airlock") and os.access(program, os.X_OK):
+        return (program,)
+    return (sys.executable, "-m", "airlock_daemon")
+
 
 # Starting waits until the daemon serves, stopping until its commands have ended.
 _LONGEST_S = 600
@@ -91,3 +146,33 @@ def demand(argv: Sequence[str], *, hint: str) -> None:
     if status != 0:
         what = " ".join((os.path.basename(argv[0]), *argv[1:]))
         raise AirlockError(f"{what} failed ({status}): {said}", hint=hint)
+
+
+State = Literal["absent", "current", "outdated", "edited", "foreign"]
+"""How a file is: not there, as it would be written, as it once was, changed, or not of ours."""
+
+_SEAL = "airlock-daemon init: sha256 "
+_LINE = re.compile(rf"^\W+{_SEAL}([0-9a-f]{{64}})\W*$", re.MULTILINE)
+
+
+def seal(text: str, *, opening: str, closing: str = "") -> str:
+    """Add the last line to `text`, as a comment between `opening` and `closing`."""
+    return f"{text}{opening} {_SEAL}{_digest(text)} {closing}".rstrip() + "\n"
+
+
+def compare(found: str | None, text: str) -> State:
+    """How the file `found` is beside the sealed `text` that is to be there; None is no file."""
+    if found is None:
+        return "absent"
+    if found == text:
+        return "current"
+    line = _LINE.search(found)
+    if line is None:
+        return "foreign"
+    is_last = not found[line.end() :].strip()
+    is_whole = line.group(1) == _digest(found[: line.start()])
+    return "outdated" if is_last and is_whole else "edited"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -4,9 +4,7 @@ import os
 import pwd
 from collections.abc import Iterator, Mapping, Sequence
 
-from airlock_daemon.service.manager import Obstacle, ask, demand
-from airlock_daemon.service.program import Program
-from airlock_daemon.service.sealed import seal
+from airlock_daemon.service.manager import Obstacle, Program, ask, demand, seal
 
 NAME = "airlock.service"
 

@@ -6,8 +6,7 @@ from contextlib import suppress
 import trio
 
 from airlock_daemon.audit.record import Outcome, Record, shorten, shorten_id
-from airlock_daemon.connection.ending import Ending, Reason
-from airlock_daemon.connection.session import ClientGone, Session
+from airlock_daemon.connection.session import ClientGone, Ending, Reason, Session
 from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.gate import too_many
 from airlock_daemon.platform.linux.peer import peer_credentials

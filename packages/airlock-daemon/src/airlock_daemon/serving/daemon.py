@@ -14,8 +14,8 @@ from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.audit.record import Record
 from airlock_daemon.command.launcher import Launcher, find_launcher, raise_descriptor_limit
 from airlock_daemon.errors import Failed
+from airlock_daemon.platform.linux.privileges import forbid_tracing
 from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
-from airlock_daemon.platform.linux.tracing import forbid_tracing
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.request.state import DaemonState, log
 from airlock_daemon.sandbox.groups import Groups, claim_groups

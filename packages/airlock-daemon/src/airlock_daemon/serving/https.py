@@ -13,13 +13,13 @@ from http import HTTPStatus
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.brokers.egress.head import refusal
-from airlock_daemon.brokers.egress.splicing import say_last
+from airlock_daemon.brokers.egress.conversation import say_last
+from airlock_daemon.brokers.egress.destinations import refusal
 from airlock_daemon.brokers.https.confinement import Readable, find_readable
 from airlock_daemon.brokers.https.messages import Settings
-from airlock_daemon.command.environment import BASE
+from airlock_daemon.command.order import BASE
 from airlock_daemon.connection.descriptors import drop_unread
-from airlock_daemon.connection.ending import Ending, Reason
+from airlock_daemon.connection.session import Ending, Reason
 from airlock_daemon.errors import (
     LOOK_AT_MESSAGES,
     AirlockError,
@@ -36,7 +36,7 @@ from airlock_daemon.request.https import Caller, Operations
 from airlock_daemon.request.recording import Recording
 from airlock_daemon.request.sources import Sources
 from airlock_daemon.request.state import AgentState, DaemonState, log
-from airlock_daemon.sandbox.api_access import ApiAccess
+from airlock_daemon.sandbox.system import ApiAccess
 from airlock_daemon.serving.clients import describe_peer
 from airlock_daemon.serving.https_parent import Parent
 from airlock_daemon.serving.https_worker import REMOVED, Worker

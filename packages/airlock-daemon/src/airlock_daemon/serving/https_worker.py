@@ -27,7 +27,7 @@ from airlock_daemon.brokers.https.messages import (
     ToWorker,
     Unready,
 )
-from airlock_daemon.connection.ending import Ending, Reason
+from airlock_daemon.connection.session import Ending, Reason
 from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES, Denied, Failed
 from airlock_daemon.request.https import HUNG_UP, Caller, Operations
 from airlock_daemon.request.state import AgentState, DaemonState, log

@@ -13,7 +13,7 @@ from trio.lowlevel import ParkingLot
 from airlock_daemon.audit.ledger import Kind
 from airlock_daemon.connection.closing import MOST
 from airlock_daemon.connection.descriptors import drop_unread
-from airlock_daemon.connection.ending import Reason
+from airlock_daemon.connection.session import Reason
 from airlock_daemon.errors import NO_DESCRIPTORS, Denied
 from airlock_daemon.fairness.gate import CLOSE_SOME, too_many
 from airlock_daemon.request.state import AgentState, DaemonState

@@ -8,7 +8,7 @@ import msgspec
 import trio
 
 from airlock_daemon.command.launcher import descriptor_limit
-from airlock_daemon.connection.ending import Reason
+from airlock_daemon.connection.session import Reason
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.clients import Clients

@@ -16,7 +16,6 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.linux.known_status import read_known_status
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     by_point,
@@ -25,7 +24,7 @@ from airlock_daemon.platform.linux.mountinfo import (
     read_own_mounts,
     relative_to,
 )
-from airlock_daemon.platform.linux.openat2 import open_without_links
+from airlock_daemon.platform.linux.openat2 import open_without_links, read_known_status
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Identity, Mount
 from airlock_daemon.setup.reserved import Reserved

@@ -10,19 +10,124 @@ import trio
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.identity.containers import Containers
 from airlock_daemon.identity.peer import Peer
-from airlock_daemon.platform.linux.known_status import read_known_status
+from airlock_daemon.platform.linux.openat2 import read_known_status
+from airlock_daemon.platform.linux.procfs import read_mount_id
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.reserved import Reserved
-from airlock_daemon.workspace.aside import look_aside
-from airlock_daemon.workspace.checked import open_below, open_root_aside, refuse_reserved
-from airlock_daemon.workspace.mapping import Mapping, Mounts, Source, Unmapped
-from airlock_daemon.workspace.opening import real_path
-from airlock_daemon.workspace.seeing import see_mounts
-from airlock_daemon.workspace.sights import Sights
+from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.workspace.beneath import LeadsOutError, open_beneath, open_unlinked, real_path
+from airlock_daemon.workspace.mapping import Mapping, Mounts, Source, Unmapped, read_mounts
+from airlock_daemon.workspace.snapshot import HostPaths, find_in_thread, look_in_thread
 from airlock_daemon.workspace.temporary import make_temporary, remove_tree
 from airlock_modules import Module
 from airlock_wire import quote
+
+
+def open_root(source: Source, reserved: Reserved, *, at_once: bool = False) -> tuple[int, str]:
+    """Open the directory of a mapping as O_PATH, which the caller closes; returns its path too.
+
+    Raises Denied where it is none that may be entered, is reserved, is covered by another mount, or
+    is another one than was noted, and BlockingIOError as `open_unlinked`.
+    """
+    root, path = open_unlinked(source.directory, at_once=at_once)
+    try:
+        refuse_reserved(path, reserved, may_be_home=source.may_be_home)
+        if source.mount_id is not None and read_mount_id(root) != source.mount_id:
+            raise _covered()
+        status = read_known_status(root)
+        refuse_replaced(source, (status.st_dev, status.st_ino))
+    except BaseException:
+        os.close(root)
+        raise
+    return root, path
+
+
+async def open_root_aside(
+    source: Source, reserved: Reserved, lookups: trio.CapacityLimiter
+) -> tuple[int, str]:
+    """The same; a thread of `lookups` waits for what has to be waited for."""
+    try:
+        return open_root(source, reserved, at_once=True)
+    except BlockingIOError:
+        find = partial(open_root, source, reserved)
+        return await find_in_thread(find, lookups, drop=lambda found: os.close(found[0]))
+
+
+async def open_below(
+    root: int, root_path: str, source: Source, reserved: Reserved, lookups: trio.CapacityLimiter
+) -> tuple[int, str]:
+    """Open what lies below `root`, following links as long as they stay there.
+
+    Returns the descriptor and its real path.
+    """
+    look = partial(open_beneath, path=source.below, root_path=root_path)
+    try:
+        try:
+            descriptor = look(root, at_once=True)
+        except BlockingIOError:
+            descriptor = await look_in_thread(look, root, lookups, drop=os.close)
+    except LeadsOutError as error:
+        raise _outside() from error
+    except OSError as error:
+        raise Denied(
+            f"the workspace has no directory {quote(source.below)}: {error.strerror}",
+            layer="workspace",
+            rule="missing",
+            hint="it must exist on the host too, and the daemon's user must have access",
+        ) from error
+    try:
+        path = real_path(descriptor)
+        if not is_within(path, root_path):
+            raise _outside()
+        if source.mount_id is not None and read_mount_id(descriptor) != source.mount_id:
+            raise _covered()
+        refuse_reserved(path, reserved, may_be_home=source.may_be_home)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, path
+
+
+def _outside() -> Denied:
+    return Denied(
+        "the working directory leads out of the workspace through a link",
+        layer="workspace",
+        rule="outside",
+        hint="work in a directory that really lies in the workspace",
+    )
+
+
+def _covered() -> Denied:
+    return Denied(
+        "something else is mounted over that directory on the host",
+        layer="workspace",
+        rule="mount",
+        hint="work in a directory that container and host see alike",
+    )
+
+
+def refuse_replaced(source: Source, found: tuple[int, ...] | None) -> None:
+    """Raise Denied where the directory that was `found` is not the one that the agent was given."""
+    if source.identity not in (None, found):
+        raise Denied(
+            f"the workspace {quote(source.directory)} has become another directory",
+            layer="workspace",
+            rule="replaced",
+            hint="a person on the host can see more, and what to do: airlock-daemon check",
+        )
+
+
+def refuse_reserved(path: str, reserved: Reserved, *, may_be_home: bool = False) -> None:
+    """Raise Denied where the real path `path` may be no workspace."""
+    conflict = reserved.conflict(path, may_be_home=may_be_home)
+    if conflict is not None:
+        raise Denied(
+            f"{quote(path)} cannot be a workspace: {conflict}",
+            layer="workspace",
+            rule="reserved",
+            hint="keep Airlock's own files and programs outside of what a container can write",
+        )
+
 
 EMPTY = "/no-workspace"
 """Where a command runs in a box that has no directory of the client's: empty, and read-only."""
@@ -52,9 +157,9 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     is_proven: bool = False
 
     @property
-    def sights(self) -> Sights:
+    def host_paths(self) -> HostPaths:
         """What is looked at of the host for its box; fresh ones where that is the client's own."""
-        return Sights() if self.mounts is None else self.mounts.sights
+        return HostPaths() if self.mounts is None else self.mounts.host_paths
 
     def close(self) -> None:
         """Give back the descriptor; remove a temporary directory in which nothing was left."""
@@ -103,7 +208,7 @@ async def enter(
     agent, reserved = generation.agent, generation.reserved
     if agent.profile.host and peer.kind == "local":
         return _enter_own_directory(claimed, peer, reserved)
-    mounts = await see_mounts(peer=peer, agent=agent, containers=containers)
+    mounts = await read_mounts(peer=peer, agent=agent, containers=containers)
     try:
         mapping = mounts.find(claimed)
     except Unmapped as error:
@@ -113,7 +218,7 @@ async def enter(
             return make_empty(mounts, own=own, is_read_only=True)
         has_other = partial(_has_workspace, mounts, reserved)
         is_own = in_box and claimed in OWN
-        if is_own and await mounts.sights.settle(has_other, lookups):
+        if is_own and await mounts.host_paths.settle(has_other, lookups):
             # What is meant is told by an argument, as in: git -C DIRECTORY.
             return make_empty(mounts, own=own, is_read_only=True)
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
@@ -228,7 +333,7 @@ async def _refuse_foreign(descriptor: int, path: str, lookups: trio.CapacityLimi
     """Explain what a tool would only stumble over: a directory that the container's root made."""
     owner = read_known_status(descriptor).st_uid
     # To ask takes a thread, and root may write what anybody has.
-    if os.geteuid() in (0, owner) or await look_aside(_may_write, descriptor, lookups):
+    if os.geteuid() in (0, owner) or await look_in_thread(_may_write, descriptor, lookups):
         return
     raise Denied(
         f"{quote(path)} belongs to uid {owner}, and the daemon's user may not write it",

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
+from airlock_daemon.identity.containers import Containers, holds_devices
+from airlock_daemon.identity.peer import Peer, whole
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     by_point,
@@ -20,9 +22,56 @@ from airlock_daemon.platform.linux.mountinfo import (
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Identity, Mount
 from airlock_daemon.setup.reserved import Reserved
-from airlock_daemon.workspace.misplaced import find_elsewhere, find_other
-from airlock_daemon.workspace.sights import Sights
+from airlock_daemon.workspace.snapshot import HostPaths
 from airlock_wire import quote
+
+# What the container hides or protects in a directory is said by its mounts, at its paths. At a path
+# where the container does not have that directory nothing would be hidden or protected.
+
+
+def find_elsewhere(
+    directory: str, *, target: str, rows: Sequence[MountRow], host: Sequence[MountRow]
+) -> str | None:
+    """Where a container that does not have `directory` of the host at `target` has it, or a part.
+
+    `rows` are the mounts of the container, `host` those of the host. None if it has it at `target`,
+    or nowhere.
+    """
+    own = find_mount(host, directory)
+    if own is None:
+        return None
+    root = _join(own.root, relative_to(directory, own.point) or "")
+    there = [row for row in rows if row.point != "/" and row.device == own.device]
+    seen = find_mount(rows, target)
+    if seen in there and _join(seen.root, relative_to(target, seen.point) or "") == root:
+        return None
+    for row in there:
+        below = relative_to(row.root, root)
+        is_part_in_place = below is not None and relative_to(row.point, target) == below
+        if not is_part_in_place and (below is not None or relative_to(root, row.root) is not None):
+            return row.point
+    return None
+
+
+def find_other(
+    directory: str, *, target: str, rows: Sequence[MountRow], host: Sequence[MountRow]
+) -> str | None:
+    """What a container has mounted at `target` in place of `directory` of the host.
+
+    It is the path in the file system of the mount. None where it has that directory there, or none
+    at all, on its own root.
+    """
+    own, seen = find_mount(host, directory), find_mount(rows, target)
+    if own is None or seen is None or seen.point == "/":
+        return None
+    there = _join(seen.root, relative_to(target, seen.point) or "")
+    here = _join(own.root, relative_to(directory, own.point) or "")
+    return None if (own.device, here) == (seen.device, there) else there
+
+
+def _join(directory: str, rest: str) -> str:
+    return os.path.join(directory, rest) if rest else directory
+
 
 _ENGINES = ("/etc", "/proc", "/dev", "/sys", "/run")
 
@@ -75,7 +124,7 @@ class Mounts:
 
     `agent` has what the profile says. `rows` are the mounts of the client's container: those of its
     init process if that `is_proven`, else the client's own. `failure` says why it is not proved. It
-    `makes_devices` where root of its container may make some that open on the host. `sights` are
+    `makes_devices` where root of its container may make some that open on the host. `host_paths` are
     what is looked at of the host.
     """
 
@@ -87,14 +136,14 @@ class Mounts:
         is_proven: bool = False,
         failure: Failed | None = None,
         makes_devices: bool = False,
-        sights: Sights | None = None,
+        host_paths: HostPaths | None = None,
     ) -> None:
         self.agent = agent
         self.rows = rows
         self.is_proven = is_proven
         self.failure = failure
         self.makes_devices = makes_devices
-        self.sights = sights or Sights()
+        self.host_paths = host_paths or HostPaths()
         self._elsewhere: dict[str, str | None] = {}
         self._other: dict[str, str | None] = {}
 
@@ -149,7 +198,7 @@ class Mounts:
                 source = self.find(target).source
             except (Unmapped, Denied):
                 continue
-            found = self.sights.look(source.directory) if source.target == target else None
+            found = self.host_paths.look(source.directory) if source.target == target else None
             if not found or not found.is_directory:
                 continue
             if reserved.conflict(found.real, may_be_home=source.may_be_home) is None:
@@ -284,3 +333,33 @@ def _unmapped(path: str, mounts: Mounts) -> Unmapped:
         message += f", as far as can be told: {mounts.failure.message}"
         hint += f"; for mounts to be seen: {mounts.failure.hint}"
     return Unmapped(message, hint=hint, is_proven=mounts.is_proven)
+
+
+async def read_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mounts:
+    """Look at what maps the paths of `peer`.
+
+    Raises Denied for a client that is not in the container that it seems to be in, and where not
+    all of its mounts can be seen. What is asked of it later is to be settled by its `host_paths`.
+    """
+    host_paths = HostPaths(in_thread=True)
+    if peer.kind != "container":
+        # Root of the daemon's own host needs no box to open its devices.
+        makes_devices = peer.kind == "unseen" and holds_devices(None)
+        return Mounts(agent, makes_devices=makes_devices, host_paths=host_paths)
+    try:
+        container = await containers.attest(peer, agent=agent.name)
+        return Mounts(
+            agent,
+            rows=whole(container.mounts()),
+            is_proven=True,
+            makes_devices=container.makes_devices and holds_devices(container.pid),
+            host_paths=host_paths,
+        )
+    except Failed as failure:
+        return Mounts(
+            agent,
+            rows=whole(peer.mounts),
+            failure=failure,
+            makes_devices=holds_devices(peer.pid),
+            host_paths=host_paths,
+        )

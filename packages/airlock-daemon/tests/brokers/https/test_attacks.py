@@ -17,9 +17,8 @@ import trio.testing
 from api_server import OK, ApiServer, Seen, Talk
 from broker_world import PLACEHOLDER, World, broker, make_api
 
-from airlock_daemon.brokers.egress.destinations import Destination, read_network
-from airlock_daemon.brokers.egress.reaching import Ways
-from airlock_daemon.brokers.egress.reaching import World as Reach
+from airlock_daemon.brokers.egress.destinations import Destination, Ways, read_network
+from airlock_daemon.brokers.egress.destinations import World as Reach
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.authority import Authority, open_key
 from airlock_daemon.brokers.https.aws import Means, Sessions

@@ -223,7 +223,7 @@ def test_capabilities_are_dropped_but_for_one_where_the_directories_are_of_other
     if not is_own:
         os.chown(tmp_path, 65534, 65534)
     printed = attempt(f"""
-        from airlock_daemon.platform.linux.capabilities import drop_capabilities
+        from airlock_daemon.platform.linux.privileges import drop_capabilities
         drop_capabilities()
         drop_capabilities([{str(tmp_path)!r}])
         status = dict(line.split(":") for line in open("/proc/self/status"))

@@ -1,15 +1,18 @@
-"""One conversation of a box with the human's docker engine: carried as it is, both ways."""
+"""A box's conversation with the human's docker engine: the endpoint, and its bytes both ways."""
 
-from collections.abc import Callable
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 
 import msgspec
 import trio
 
-from airlock_daemon.brokers.egress.splicing import Meter, say_last, splice
+from airlock_daemon.brokers.egress.conversation import Meter, say_last, splice
 from airlock_daemon.connection.closing import Closer
-from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.fairness.turns import Turns
 from airlock_wire import quote
 
@@ -76,3 +79,105 @@ async def refuse(
     head = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
     head += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
     await say_last(connection, "\r\n".join(head).encode() + body, turns, closer)
+
+
+_UNIX = "unix://"
+_USUAL = "/var/run/docker.sock"
+_OWN_CONTEXT = "default"
+_CONTEXT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]+")
+_MOST = 1 << 20
+
+
+class _Configuration(msgspec.Struct):
+    """Of config.json, what says which context is in use."""
+
+    context: str = msgspec.field(default="", name="currentContext")
+
+
+class _Endpoint(msgspec.Struct):
+    host: str = msgspec.field(default="", name="Host")
+
+
+class _Context(msgspec.Struct):
+    """Of a context's meta.json, where its engine is."""
+
+    endpoints: dict[str, _Endpoint] = msgspec.field(default_factory=dict, name="Endpoints")
+
+
+def find_engine(
+    variables: Mapping[str, str], source: str, is_written: Callable[[str], bool]
+) -> str:
+    """The path of the engine's socket: of DOCKER_HOST, else of the context in use, else the usual.
+
+    `variables` are the daemon's, with those that a profile sets. Raises Denied (layer "sandbox",
+    rule "engine") for an engine that is not behind a unix socket of this host, and where an agent
+    could choose it: by `is_written` the way to a path leads through what one writes. `source` is
+    the module that wants the engine.
+    """
+    named = variables.get("DOCKER_HOST", "")
+    if not named:
+        named = _find_in_context(variables, source, is_written)
+    path = named.removeprefix(_UNIX)
+    if path == named or not os.path.isabs(path):
+        # A URL may have a password in it.
+        scheme = named.partition("://")[0] if "://" in named else "something else"
+        raise no_engine(f"the engine of the human's docker is behind {quote(scheme)}", source)
+    _refuse_written(path, source, is_written)
+    return path
+
+
+def _refuse_written(path: str, source: str, is_written: Callable[[str], bool]) -> None:
+    if is_written(path):
+        raise no_engine(f"the way to {quote(path)} leads through a workspace", source)
+
+
+def _find_in_context(
+    variables: Mapping[str, str], source: str, is_written: Callable[[str], bool]
+) -> str:
+    folder = os.path.expanduser("~") if "HOME" not in variables else variables["HOME"]
+    folder = variables.get("DOCKER_CONFIG", "") or os.path.join(folder, ".docker")
+    name = variables.get("DOCKER_CONTEXT", "")
+    if not name:
+        file = os.path.join(folder, "config.json")
+        _refuse_written(file, source, is_written)
+        content = _read(file)
+        try:
+            name = msgspec.json.decode(content or b"{}", type=_Configuration).context
+        except msgspec.DecodeError:
+            raise no_engine("the human's configuration of docker is not valid", source) from None
+    if name in ("", _OWN_CONTEXT):
+        return _UNIX + _USUAL
+    if not _CONTEXT.fullmatch(name):
+        raise no_engine("the human's docker names a context that can be none", source)
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    file = os.path.join(folder, "contexts", "meta", digest, "meta.json")
+    _refuse_written(file, source, is_written)
+    content = _read(file)
+    try:
+        context = msgspec.json.decode(content or b"{}", type=_Context)
+    except msgspec.DecodeError:
+        context = _Context()
+    host = context.endpoints.get("docker", _Endpoint()).host
+    if not host:
+        raise no_engine(f"the human's docker context {quote(name)} names no engine", source)
+    return host
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_MOST)
+    except OSError:
+        return None
+
+
+def no_engine(problem: str, source: str) -> Denied:
+    """That a box is to lead to an engine, and there is none for it."""
+    return Denied(
+        f"the box of this command leads to no docker engine: {problem}",
+        layer="sandbox",
+        rule="engine",
+        hint="a person on the host can name the unix socket of an engine (one that ssh -L forwards "
+        'is one too) by DOCKER_HOST = "unix:///PATH" in [env] set of the agent\'s profile'
+        f"{AND_RELOAD}; or take {source} away",
+    )

@@ -21,9 +21,8 @@ import trio
 from airlock_daemon.brokers.https.messages import Fork, receive_message
 from airlock_daemon.brokers.https.worker import serve_agent
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.linux.capabilities import drop_capabilities
+from airlock_daemon.platform.linux.privileges import drop_capabilities, forbid_tracing
 from airlock_daemon.platform.linux.seccomp import die_with_parent, forbid_executing
-from airlock_daemon.platform.linux.tracing import forbid_tracing
 
 # Whoever ends the daemon's session or service ends the daemon first, which has requests to end.
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 
-from airlock_daemon.brokers.http.trust import read_trust
+from airlock_daemon.brokers.http.tls import read_trust
 from airlock_daemon.brokers.https.messages import Settings
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.linux.capabilities import drop_capabilities
 from airlock_daemon.platform.linux.landlock import confine_files
+from airlock_daemon.platform.linux.privileges import drop_capabilities
 from airlock_daemon.setup.paths import expand_home
 
 # Libraries, and what they read: of names of hosts, of the system's authorities.

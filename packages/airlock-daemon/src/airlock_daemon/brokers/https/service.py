@@ -9,10 +9,8 @@ from functools import partial
 import h11
 import trio
 
-from airlock_daemon.brokers.egress.destinations import Destination
-from airlock_daemon.brokers.egress.reaching import Ways
-from airlock_daemon.brokers.http.tls import TlsStream, has_news
-from airlock_daemon.brokers.http.trust import Trust, make_context, read_trust
+from airlock_daemon.brokers.egress.destinations import Destination, Ways
+from airlock_daemon.brokers.http.tls import TlsStream, Trust, has_news, make_context, read_trust
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.paths import expand_home

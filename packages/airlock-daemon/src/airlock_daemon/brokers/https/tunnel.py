@@ -8,9 +8,16 @@ from http import HTTPStatus
 import msgspec
 import trio
 
-from airlock_daemon.brokers.egress.destinations import Destination, Network
-from airlock_daemon.brokers.egress.head import CONNECTED, BadHead, read_head, refusal
-from airlock_daemon.brokers.egress.reaching import Ways, World
+from airlock_daemon.brokers.egress.destinations import (
+    CONNECTED,
+    BadHead,
+    Destination,
+    Network,
+    Ways,
+    World,
+    read_head,
+    refusal,
+)
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.authority import Authority
 from airlock_daemon.brokers.https.aws import Means

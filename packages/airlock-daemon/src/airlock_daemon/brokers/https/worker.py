@@ -15,9 +15,8 @@ from http import HTTPStatus
 
 import trio
 
-from airlock_daemon.brokers.egress.destinations import Network, read_network
-from airlock_daemon.brokers.egress.head import refusal
-from airlock_daemon.brokers.http.trust import make_context, read_trust
+from airlock_daemon.brokers.egress.destinations import Network, read_network, refusal
+from airlock_daemon.brokers.http.tls import make_context, read_trust
 from airlock_daemon.brokers.https.authority import Authority, open_key, read_system
 from airlock_daemon.brokers.https.aws import Means, Sessions
 from airlock_daemon.brokers.https.confinement import confine

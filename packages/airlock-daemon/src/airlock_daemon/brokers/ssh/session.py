@@ -1,13 +1,15 @@
-"""Whether a session with another machine may be held, and how ssh is then run for it."""
+"""Sessions with other machines: admission, the words of ssh, records, and advice when ssh fails."""
 
 from functools import partial
 
 import msgspec
 
+from airlock_daemon.audit.record import shorten
 from airlock_daemon.brokers.requester import Requester
-from airlock_daemon.brokers.ssh.goal import Goal
-from airlock_daemon.brokers.ssh.pinning import Pinning
-from airlock_daemon.brokers.ssh.words import build_words
+from airlock_daemon.brokers.ssh.known_hosts import Pinning
+from airlock_daemon.brokers.ssh.words import Goal, build_words
+from airlock_daemon.command.launcher import Ended
+from airlock_daemon.command.stdio import Emit
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.remotes import BROKER
@@ -21,7 +23,8 @@ from airlock_modules import (
     names_transport,
     read_session_words,
 )
-from airlock_wire import quote
+from airlock_modules.operation import Operation
+from airlock_wire import Stream, quote
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,3 +160,109 @@ def _list_options(asked: Session) -> list[str]:
     if asked.is_subsystem:
         options.append("-s")
     return options
+
+
+_COMMAND = 400
+
+
+def name_operation(asked: Session | Query) -> Operation:
+    """What is done where, or what ssh itself is asked."""
+    if not isinstance(asked, Session):
+        return Operation(("ssh", *asked.words))
+    subsystem = ("-s",) if asked.is_subsystem else ()
+    command = () if asked.command is None else (asked.command,)
+    return Operation(("ssh", str(asked.login), *subsystem, *command))
+
+
+def describe(admitted: Admitted, *, sent: int | None, received: int | None) -> dict[str, object]:
+    """The `detail` of a `broker` record, of less than 3 KiB.
+
+    `sent` and `received` are the bytes of ssh's stdin and stdout, None where they did not pass
+    through the daemon: `bytes` and `received`.
+
+    `operation` says what is done, and `service` is always "ssh". Of a session there are
+    `destination` and, unless it is a shell, `command` or `subsystem`; of what is asked of ssh
+    itself there is no more. `unpinned` is there where no line of the profile names the host.
+    """
+    asked = admitted.asked
+    operation = shorten(name_operation(asked).line)
+    detail: dict[str, object] = {"operation": operation, "service": "ssh"}
+    if not isinstance(asked, Session):
+        return detail
+    detail["destination"] = shorten(f"ssh://{asked.login}")
+    if asked.command is not None:
+        key = "subsystem" if asked.is_subsystem else "command"
+        detail[key] = shorten(asked.command, most=_COMMAND)
+    if not admitted.is_pinned:
+        detail["unpinned"] = True
+    return {**detail, "bytes": sent, "received": received}
+
+
+def tell_verbosely(admitted: Admitted) -> str:
+    """What a client sees that has asked for more (-v): where it goes, and nothing of the host's."""
+    asked = admitted.asked
+    if not isinstance(asked, Session) or not asked.is_verbose:
+        return ""
+    return (
+        f"airlock: ssh goes to {asked.login}; what else -v tells would show the host's own "
+        "configuration"
+    )
+
+
+# OpenSSH's own words advise what only a person on the host can do: the files that they name are
+# those of the host. They stay as they are, and a line of Airlock's follows them.
+
+# ssh(1): its exit status where it failed itself.
+_FAILED = 255
+# More than that is the output of a session.
+_MOST_BYTES = 8192
+
+_UNVERIFIED = b"Host key verification failed."
+_CHANGED = b"REMOTE HOST IDENTIFICATION HAS CHANGED"
+_DENIED = b"Permission denied (publickey"
+
+
+class LoginAdvice:
+    """An `emit` that passes everything on, and knows afterwards why ssh did not log in."""
+
+    def __init__(self, emit: Emit, *, user: str | None, host: str, port: int | None) -> None:
+        """The others are how the client named the destination."""
+        self._emit = emit
+        self._heard = b""
+        self._host = host
+        at = host if user is None else f"{user}@{host}"
+        self._words = f"ssh {at}" if port is None else f"ssh -p {port} {at}"
+
+    async def emit(self, stream: Stream, data: bytes) -> None:
+        """Pass it on."""
+        if len(self._heard) <= _MOST_BYTES:
+            self._heard += data
+        await self._emit(stream, data)
+
+    async def conclude(self, ended: Ended, *, end: str = "\n") -> None:
+        """Tell the client what there is to be done, in a line that ends with `end`."""
+        advice = self._find() if ended.exit_code == _FAILED else None
+        if advice is not None:
+            await self._emit("stderr", f"airlock: {advice}{end}".encode())
+
+    def _find(self) -> str | None:
+        if len(self._heard) > _MOST_BYTES:
+            return None
+        if _CHANGED in self._heard:
+            return (
+                f"the host on which Airlock runs knows {self._host} by another key: a person there "
+                "has to find out why, and can then run the ssh-keygen line above on that host, not "
+                "in this container"
+            )
+        if _UNVERIFIED in self._heard:
+            return (
+                f"the host on which Airlock runs does not know the key of {self._host}: a person "
+                f"there can connect once and compare it: {self._words}"
+            )
+        if _DENIED in self._heard:
+            return (
+                f"{self._host} accepts no key that ssh can use without a person: one on the host "
+                f"can see why with {self._words}; a key with a passphrase has to be in the "
+                "ssh-agent that the daemon knows (ssh-add)"
+            )
+        return None

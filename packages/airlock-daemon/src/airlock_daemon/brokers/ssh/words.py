@@ -1,8 +1,10 @@
-"""The words with which the human's ssh is run for an agent."""
+"""The words with which the human's ssh is run for an agent, and the goal that they name."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from airlock_daemon.brokers.ssh.goal import Goal
+import msgspec
+
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.human_git import (
     UnfitCommandError,
@@ -10,6 +12,36 @@ from airlock_daemon.setup.human_git import (
     read_ssh_command,
 )
 from airlock_daemon.setup.paths import expand_home
+
+
+class Goal(msgspec.Struct, frozen=True, kw_only=True):
+    """A host and who to be there, as a client said it: `host` has brackets around an IPv6 address.
+
+    `port` of None is ssh's own or the configured one; `family` is 4 or 6 where only addresses of
+    that kind will do.
+    """
+
+    user: str | None
+    host: str
+    port: int | None
+    family: Literal[4, 6] | None
+
+    @property
+    def word(self) -> str:
+        """The destination as ssh wants it: without brackets around an address."""
+        host = self.host.strip("[]")
+        return host if self.user is None else f"{self.user}@{host}"
+
+    @property
+    def port_words(self) -> tuple[str, ...]:
+        """The options that say the port."""
+        return () if self.port is None else ("-p", str(self.port))
+
+    @property
+    def family_words(self) -> tuple[str, ...]:
+        """The options that say the kind of address."""
+        return () if self.family is None else (f"-{self.family}",)
+
 
 # The first value of an option counts, so these win over the human's own configuration and over the
 # words of a profile.

@@ -1,8 +1,9 @@
-"""`/proc/<pid>/mountinfo` (proc_pid_mountinfo(5)), read and searched."""
+"""`/proc/<pid>/mountinfo` (proc_pid_mountinfo(5)): read, searched, and watched for changes."""
 
 import functools
 import os
 import re
+import select
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -155,3 +156,25 @@ def _parse_last(text: str) -> tuple[MountRow, ...]:
 def _unescape(text: str) -> str:
     # The kernel writes space, tab, newline and backslash as three octal digits.
     return _ESCAPED.sub(lambda match: chr(int(match.group(1), 8)), text) if "\\" in text else text
+
+
+class MountWatch:
+    """Knows of changes since it was asked last (proc_pid_mounts(5)). Its owner must `close` it."""
+
+    def __init__(self) -> None:
+        self._file = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(self._file, select.POLLPRI)
+
+    def has_changed(self) -> bool:
+        """Whether there was one, since this was asked or made."""
+        return bool(self._poll.poll(0))
+
+    @staticmethod
+    def read() -> str:
+        """All mounts, as they are now."""
+        return read_process_file(os.getpid(), "mountinfo")
+
+    def close(self) -> None:
+        """Give back the file."""
+        os.close(self._file)

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.linux.tracing import prctl
+from airlock_daemon.platform.linux.privileges import prctl
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22

@@ -1,0 +1,91 @@
+"""Privileges of this process: capabilities, and what other processes of its user may read."""
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterable
+from contextlib import suppress
+
+from airlock_daemon.errors import Failed
+from airlock_daemon.platform.linux.procfs import read_process_file
+
+_PR_SET_DUMPABLE = 4
+
+
+def forbid_tracing() -> bool:
+    """Let no other process of this user read memory, environment and descriptors of this one.
+
+    Root still can, and what this process executes is not affected. Returns False, with nothing
+    changed, where it could not read all of its own /proc any more: before Linux 5.14 its fdinfo
+    belongs to root then.
+    """
+    prctl(_PR_SET_DUMPABLE, 0)
+    descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        read_process_file(os.getpid(), f"fdinfo/{descriptor}")
+    except PermissionError:
+        prctl(_PR_SET_DUMPABLE, 1)
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def prctl(option: int, *values: int) -> None:
+    """Call prctl(2). Raises OSError."""
+    call = ctypes.CDLL(None, use_errno=True).prctl
+    call.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+    if call(option, *values, *[0] * (4 - len(values))) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+_PR_CAPBSET_DROP = 24
+_PR_CAP_AMBIENT, _CLEAR_ALL = 47, 4
+_VERSION = 0x20080522
+_MOST = 64
+_DAC_OVERRIDE = 1 << 1
+
+
+def drop_capabilities(directories: Iterable[str] | None = None) -> None:
+    """Have no capabilities any more, nor a way to get one. It is this thread that has none.
+
+    CAP_DAC_OVERRIDE is kept where this process cannot write in all of `directories` without it;
+    None keeps it where there is no telling yet. Raises Failed.
+    """
+    for number in range(_MOST):
+        # Of no privilege, or of a capability that the kernel does not know.
+        with suppress(OSError):
+            prctl(_PR_CAPBSET_DROP, number)
+    with suppress(OSError):
+        prctl(_PR_CAP_AMBIENT, _CLEAR_ALL)
+    kept = _read_permitted() & _DAC_OVERRIDE
+    _set(effective=0, permitted=kept)
+    is_needed = directories is None or not all(
+        os.access(each, os.W_OK | os.X_OK, effective_ids=True) for each in directories
+    )
+    if is_needed:
+        _set(effective=kept, permitted=kept)
+    else:
+        _set(effective=0, permitted=0)
+
+
+def _read_permitted() -> int:
+    data = ctypes.create_string_buffer(24)
+    _call("capget", data)
+    _, low, _, _, high, _ = struct.unpack("=6I", data.raw)
+    return int(low | high << 32)
+
+
+def _set(*, effective: int, permitted: int) -> None:
+    halves = [
+        (effective >> shift & 0xFFFFFFFF, permitted >> shift & 0xFFFFFFFF, 0) for shift in (0, 32)
+    ]
+    _call("capset", ctypes.create_string_buffer(struct.pack("=6I", *halves[0], *halves[1]), 24))
+
+
+def _call(name: str, data: "ctypes.Array[ctypes.c_char]") -> None:
+    call = getattr(ctypes.CDLL(None, use_errno=True), name)
+    if call(struct.pack("=Ii", _VERSION, 0), data) != 0:
+        problem = f"capabilities cannot be dropped: {name}: {os.strerror(ctypes.get_errno())}"
+        raise Failed(problem, hint="have the seccomp profile of the daemon's container allow that")
