@@ -1,5 +1,6 @@
 """Parts of a test run: each is one pytest, with a report of its own."""
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ SHORT = ("-o", "faulthandler_timeout=300")
 """Arguments for tests of a minute at most: where one hangs and does not even heed the signal that
 ends it, the whole run ends after five minutes, with the stacks."""
 
-BESIDE = ("--numprocesses=auto", "--dist=loadfile")
-"""Arguments for tests that do not disturb each other: a file at a time on each processor."""
+_WORKERS = max(2, (os.cpu_count() or 1) * 3 // 2)
+"""More than processors: a test often waits for what it has started."""
+
+BESIDE = (f"--numprocesses={_WORKERS}", "--dist=loadfile")
+"""Arguments for tests that do not disturb each other: each worker has a file at a time."""
 
 _AGAIN = ("--last-failed", "--last-failed-no-failures=none", "--numprocesses=0")
 _TESTS_FAILED = 1

@@ -4,7 +4,6 @@ import json
 import sys
 from pathlib import Path
 
-import pytest
 from control_programs import CONTROLS, write_control
 from suite_process import SUITE, run_suite
 from vector_files import judge_spades
@@ -15,7 +14,6 @@ from airlock_conformance.vectors import VECTORS, load_vectors
 sys.path.insert(0, str(CONTROLS))
 
 from base_only import STRICT_RULES, BaseOnlyDaemon, BaseOnlyShim, StrictDaemon
-from plain import PlainDaemon, PlainShim
 from reference_rules import matches, read_arguments
 
 JUDGED = ("docker", "ssh")
@@ -24,19 +22,12 @@ JUDGED = ("docker", "ssh")
 IGNORED = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH")
 
 
-@pytest.mark.parametrize(
-    ("daemon", "shim"),
-    [(PlainDaemon, PlainShim), (BaseOnlyDaemon, BaseOnlyShim)],
-    ids=["plain", "base"],
-)
-def test_one_that_keeps_to_the_base_passes(
-    tmp_path: Path, daemon: type[PlainDaemon], shim: type[PlainShim]
-) -> None:
+def test_one_that_keeps_to_the_base_passes(tmp_path: Path) -> None:
     """All that is judged passes in one run, whatever signals the suite was started without."""
     report = tmp_path / "report.json"
     pair = (
-        "--daemon", write_control(tmp_path / "daemon", daemon, entry="reference_daemon"),
-        "--shim", write_control(tmp_path / "shim", shim, entry="reference_shim"),
+        "--daemon", write_control(tmp_path / "daemon", BaseOnlyDaemon, entry="reference_daemon"),
+        "--shim", write_control(tmp_path / "shim", BaseOnlyShim, entry="reference_shim"),
     )  # fmt: skip
     chosen = [SUITE / f"test_{name}.py" for name in ("daemon", "shim", "checks")]
     done = run_suite(*pair, "--base-only", "--report", report, *chosen, ignored=IGNORED)

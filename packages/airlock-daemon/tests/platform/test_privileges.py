@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.platform.linux.privileges`: what the same user may see and trace."""
+"""Tests of `airlock_daemon.platform.linux.privileges`."""
 
 import ctypes
 import os

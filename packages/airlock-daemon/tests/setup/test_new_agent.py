@@ -198,7 +198,7 @@ def test_files_with_faults_are_refused_as_such(world: World) -> None:
 
 def test_an_unusual_form_is_left_to_its_owner(world: World) -> None:
     """With the words to add."""
-    (world.config / "config.toml").write_text('commands = { enable = ["sh"] }\n')
+    (world.config / "config.toml").write_text('[commands]\nenable = [\n  "sh" # one\n  # two\n]\n')
     assert 'add ["git", "ssh"] to it, and try again' in refuse(world, commands=("git", "ssh"))
 
 

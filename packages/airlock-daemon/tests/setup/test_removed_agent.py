@@ -82,13 +82,10 @@ def test_what_goes_and_what_stays_is_described(world: World, added: Path) -> Non
     assert lines[-1] == f"keep {added}/notes"
 
 
-def test_an_agent_that_is_not_there_or_named_otherwise_is_told(world: World) -> None:
+def test_an_agent_that_is_not_there_is_told(world: World) -> None:
     """Nothing is changed; a registration with faults is told as such."""
     with pytest.raises(AirlockError, match="no agent new is registered in"):
         remove(world)
-    world.agents_file.write_text(f'my.path = "{world.agent}"\n')
-    with pytest.raises(AirlockError, match="names my in a form"):
-        remove(world, "my")
     world.agents_file.write_text("[x")
     with pytest.raises(SetupError, match="not valid TOML"):
         remove(world)

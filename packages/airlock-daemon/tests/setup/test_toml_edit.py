@@ -1,5 +1,7 @@
-"""Tests of `airlock_daemon.setup.writing`: the lines that it takes, and nothing else."""
+"""Tests of the edits of TOML in `airlock_daemon.setup.writing`: nothing else of a file changes."""
 
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -37,27 +39,13 @@ def test_only_the_line_of_the_array_changes() -> None:
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("[]", '["x"]'),
-        ("[ ]", '["x"]'),
-        ("['git']", "['git', \"x\"]"),
-        ('["git",]', '["git", "x",]'),
-        ('[ "git", "ssh" ]', '[ "git", "ssh", "x" ]'),
         ('[\n    "git"\n]', '[\n    "git",\n    "x"\n]'),
-        ('[\n\t"git",\n]', '[\n\t"git",\n\t"x",\n]'),
-        (
-            '[\n  "git", # one\n  "ssh" # two, ]\n  # three\n]',
-            '[\n  "git", # one\n  "ssh", # two, ]\n  "x"\n  # three\n]',
-        ),
-        ('[ "git",\n  "ssh" ]', '[ "git",\n  "ssh", "x" ]'),
-        ('["git",\n  "ssh",\n]', '["git",\n  "ssh",\n  "x",\n]'),
-        ('["git"\n]', '["git",\n    "x"\n]'),
+        ('[\n\t"git", # ]\n]', '[\n\t"git", # ]\n\t"x",\n]'),
         ('["#", "]", """\n]""", \'\'\'"\'\'\']', '["#", "]", """\n]""", \'\'\'"\'\'\', "x"]'),
-        ('["""a\\""""]', '["""a\\"""", "x"]'),
-        ("[\n]", '["x"]'),
     ],
 )
 def test_an_array_is_continued_as_it_is_written(before: str, after: str) -> None:
-    """On one line or many, with a comma at its end or without, whatever its strings hold."""
+    """On one line or many, whatever its strings and comments have."""
     head, tail = "[commands]\nother = [1]\nenable = ", "\n[log]\nenable = []\n"
     assert enable(head + before + tail, "x") == head + after + tail
 
@@ -66,48 +54,41 @@ def test_an_array_is_continued_as_it_is_written(before: str, after: str) -> None
     ("before", "after"),
     [
         ("", '[commands]\nenable = ["x"]\n'),
-        ("# none\n", '# none\n\n[commands]\nenable = ["x"]\n'),
         ("[log]\na = 1", '[log]\na = 1\n\n[commands]\nenable = ["x"]\n'),
         ("[commands] # c\n\n[log]\n", '[commands] # c\nenable = ["x"]\n\n[log]\n'),
-        ("[commands]", '[commands]\nenable = ["x"]'),
         ('commands.enable = ["git"]\n', 'commands.enable = ["git", "x"]\n'),
-        ('["commands"]\n"enable" = []\n', '["commands"]\n"enable" = ["x"]\n'),
     ],
 )
 def test_what_is_missing_is_made(before: str, after: str) -> None:
-    """The key below its header, or both after all else."""
+    """The key in its table, or both after all else."""
     assert enable(before, "x") == after
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "commands = 3\n",
-        "commands.enable = 3\n",
-        'commands = { enable = ["git"] }\n',
-        "[[commands]]\nenable = []\n",
-        "commands.other = 1\n",
-    ],
+    "text", ["commands = 3\n", "commands.enable = 3\n", "[[commands]]\nenable = []\n"]
 )
 def test_another_form_is_left_to_its_owner(text: str) -> None:
     """Rather than written anew, or broken."""
     assert enable(text, "x") is None
 
 
+def test_what_the_library_would_break_is_left_to_its_owner() -> None:
+    """It puts the comma behind a comment here, and the result is no TOML."""
+    assert enable('[commands]\nenable = [\n  "git" # one\n  # two\n]\n', "x") is None
+
+
 def test_line_ends_of_another_system_stay() -> None:
     """In a line that is added too."""
     text = '[commands]\r\nenable = [\r\n  "git"\r\n]\r\n'
     assert enable(text, "x") == text.replace('"git"', '"git",\r\n  "x"')
-    assert append_table("[a]\r\n", "b", {}) == "[a]\r\n\r\n[b]\r\n"
+    assert append_table("[a]\r\n", "b", {"c": "d"}) == '[a]\r\n\r\n[b]\r\nc = "d"\r\n'
     assert remove_table("[a]\r\n\r\n[b]\r\nc = 1\r\n\r\n[d]\r\n", "b") == "[a]\r\n\r\n[d]\r\n"
 
 
 def test_a_table_is_added_after_all_else() -> None:
-    """Its name is quoted where TOML asks for it."""
-    assert append_table("", "my", {"path": "my"}) == '[my]\npath = "my"\n'
+    """Its name is quoted where TOML asks for it, and another one of that name stays."""
     assert append_table("# c", "a.b", {"path": 'x"\\'}) == '# c\n\n["a.b"]\npath = "x\\"\\\\"\n'
     assert append_table("[my]\n", "my", {"path": "x"}) is None
-    assert append_table("a.b = 1\n", "a", {"path": "x"}) is None
 
 
 @pytest.mark.parametrize(
@@ -116,26 +97,14 @@ def test_a_table_is_added_after_all_else() -> None:
         ("[my]\npath = 'x'\n", ""),
         ("# all\n[my] # c\npath = [\n]\n# left\n", "# all\n# left\n"),
         ("[a]\n\n[my]\npath = 'x'\n\n# of b\n[b]\n", "[a]\n\n# of b\n[b]\n"),
-        ("[a]\n[my]\n[b]\n", "[a]\n[b]\n"),
-        ("[a]\n\n[my]\npath = 'x'", "[a]\n"),
         ("[a]\n\n[my]\npath = 'x'\n", "[a]\n"),
         ("['my']\npath = 'x'\n[my2]\n", "[my2]\n"),
+        ("my.path = 'x'\r\n[a]\n", "[a]\n"),
     ],
 )
 def test_a_table_is_removed_and_what_stands_around_it_stays(before: str, after: str) -> None:
     """Comments outside of it, and the blank line between its neighbours."""
     assert remove_table(before, "my") == after
-
-
-@pytest.mark.parametrize(
-    "text", ["my.path = 'x'\n", "my = { path = 'x' }\n", "[my]\n[my.more]\n", "[[my]]\n", "[a]\n"]
-)
-def test_a_table_in_another_form_is_not_removed(text: str) -> None:
-    """Nor one that is not there."""
-    assert remove_table(text, "my") is None
-
-
-WORDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=8)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +129,9 @@ def test_what_cannot_be_commented_out_alone_is_left_to_its_owner() -> None:
     assert comment_out("t = { a = 1, b = 2 }\n", [("t", "a")]) is None
 
 
+WORDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=8)
+
+
 @given(old=st.lists(WORDS, max_size=4), new=st.lists(WORDS, min_size=1, max_size=3))
 def test_every_string_comes_back_as_it_was(old: list[str], new: list[str]) -> None:
     """Whatever it has in it, on one line and on several."""
@@ -169,3 +141,12 @@ def test_every_string_comes_back_as_it_was(old: list[str], new: list[str]) -> No
         changed = enable(text, *new)
         assert changed is not None
         assert tomllib.loads(changed) == {"commands": {"enable": [*old, *new]}}
+
+
+def test_a_daemon_that_serves_edits_nothing() -> None:
+    """The library is imported by an edit alone."""
+    program = "import sys, airlock_daemon.serving.daemon; print('tomlkit' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"

@@ -124,8 +124,8 @@ class Mounts:
 
     `agent` has what the profile says. `rows` are the mounts of the client's container: those of its
     init process if that `is_proven`, else the client's own. `failure` says why it is not proved. It
-    `makes_devices` where root of its container may make some that open on the host. `host_paths` are
-    what is looked at of the host.
+    `makes_devices` where root of its container may make some that open on the host. `host_paths` is
+    the snapshot of the host's paths.
     """
 
     def __init__(
