@@ -16,6 +16,7 @@ from tasks.lint import lint
 from tasks.lock.renew import run_lock
 from tasks.lowest import run_lowest
 from tasks.test import run_end_to_end, run_tests
+from tasks.trusted import run_trusted
 
 
 class Command(NamedTuple):
@@ -53,6 +54,10 @@ _COMMANDS = {
     ),
     "build": Command(
         "wheels, sdists and images in dist/, reproducibly (--help: its options)", run_build
+    ),
+    "trusted": Command(
+        "count the lines that a daemon has loaded after a push; --grant git|ssh|https|docker|all",
+        run_trusted,
     ),
     "lint": Command(
         "ruff, mypy, import-linter, zig fmt, zizmor, shellcheck, lock and versions (--quick)", lint

@@ -16,12 +16,12 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.fairness.gate import (
     LONGEST_S,
     RECENT_S,
-    ROOM,
     YOUNG_S,
     Gate,
     Pace,
     Share,
     Starts,
+    bound_weight,
     weigh,
 )
 from airlock_daemon.setup.limits import (
@@ -232,12 +232,14 @@ def test_a_request_alone_has_room_whatever_it_takes() -> None:
 
 
 @pytest.mark.parametrize("word", ["", "x", "\xe9", "\u20ac", "\U0001f600"])
-def test_a_line_that_is_short_makes_no_large_request(word: str) -> None:
-    """Texts take fewer than `ROOM` times the memory that they take in the line."""
-    env = {f"{number:x}": word for number in range(50)}
-    words = (word,) * 100
+@pytest.mark.parametrize("count", [0, 1, 50])
+def test_no_request_weighs_more_than_its_bound(word: str, count: int) -> None:
+    """The bound is found from the length of the line and the number of texts."""
+    env = {f"{number:x}": word for number in range(count)}
+    words = (word,) * 2 * count
     line = msgspec.json.encode((words, env))
-    assert weigh(Request(id=1, method="exec", command="", args=words, env=env)) < ROOM * len(line)
+    request = Request(id=1, method="exec", command="", args=words, env=env)
+    assert weigh(request) < bound_weight(request, len(line))
 
 
 @pytest.mark.parametrize("has_pre_exec", [False, True])

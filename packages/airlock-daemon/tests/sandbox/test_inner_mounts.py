@@ -223,7 +223,7 @@ OTHERS_SECRET = "canary-5b21"
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def mapped() -> Iterator[World]:
     """An agent whose `sh` runs in closed boxes, and a secret that everybody could read."""
     with open_world() as world:
         write_boxes(world)
@@ -251,38 +251,38 @@ def see(world: World, script: str, cwd: str = "/workspace") -> str:
     return answer.text()
 
 
-def test_a_second_directory_is_there_and_can_be_written(world: World) -> None:
+def test_a_second_directory_is_there_and_can_be_written(mapped: World) -> None:
     """From the first one, and from / and /tmp of the container."""
-    assert see(world, "cat /data/file; echo new > /data/new; pwd") == "data\n/workspace\n"
-    assert (world.root / "data" / "new").read_text() == "new\n"
+    assert see(mapped, "cat /data/file; echo new > /data/new; pwd") == "data\n/workspace\n"
+    assert (mapped.root / "data" / "new").read_text() == "new\n"
     for cwd, own in (("/", "/"), ("/tmp", "/no-workspace")):
-        assert see(world, "pwd; ls /workspace; cat /data/new", cwd=cwd) == f"{own}\nnew\n"
+        assert see(mapped, "pwd; ls /workspace; cat /data/new", cwd=cwd) == f"{own}\nnew\n"
 
 
-def test_what_the_profile_says_of_workspaces_holds_for_each(world: World) -> None:
+def test_what_the_profile_says_of_workspaces_holds_for_each(mapped: World) -> None:
     """A second one is read-only with the first, and none if it is hidden, by a part or whole."""
-    map_both(world, more="read_only = true\n")
-    assert "Read-only file system" in see(world, "echo no > /data/file")
-    map_both(world, more='hide = ["/data/file"]\n')
-    assert see(world, "cat /data/file") == ""
-    map_both(world, more='hide = ["/data"]\n')
-    assert "No such file" in see(world, "ls /data")
-    map_both(world, data="/srv/data", more='hide = ["/srv"]\n')
-    assert "No such file" in see(world, "ls /srv")
+    map_both(mapped, more="read_only = true\n")
+    assert "Read-only file system" in see(mapped, "echo no > /data/file")
+    map_both(mapped, more='hide = ["/data/file"]\n')
+    assert see(mapped, "cat /data/file") == ""
+    map_both(mapped, more='hide = ["/data"]\n')
+    assert "No such file" in see(mapped, "ls /data")
+    map_both(mapped, data="/srv/data", more='hide = ["/srv"]\n')
+    assert "No such file" in see(mapped, "ls /srv")
 
 
 @pytest.mark.parametrize("data", ["/usr/local/data", "/etc/data", "/run/airlock", "/workspace/in"])
-def test_one_at_a_place_of_the_boxs_own_or_inside_is_left_out(world: World, data: str) -> None:
+def test_one_at_a_place_of_the_boxs_own_or_inside_is_left_out(mapped: World, data: str) -> None:
     """What runs in the other one goes on doing so."""
-    map_both(world, data=data)
-    assert "No such file" in see(world, f"cat {data}/file")
+    map_both(mapped, data=data)
+    assert "No such file" in see(mapped, f"cat {data}/file")
 
 
-def test_a_link_in_its_place_shows_nothing_of_the_host(world: World) -> None:
+def test_a_link_in_its_place_shows_nothing_of_the_host(mapped: World) -> None:
     """Who can write above a directory could put one there, before or after a daemon has started."""
-    data, moved = world.root / "data", world.root / "moved"
-    with Daemon(world) as daemon:
-        for place in (world.root / "private", Path("/"), world.config):
+    data, moved = mapped.root / "data", mapped.root / "moved"
+    with Daemon(mapped) as daemon:
+        for place in (mapped.root / "private", Path("/"), mapped.config):
             data.rename(moved)
             data.symlink_to(place)
             found = daemon.shell("ls /data; cat /data/file", cwd="/workspace")
@@ -294,16 +294,16 @@ def test_a_link_in_its_place_shows_nothing_of_the_host(world: World) -> None:
         assert daemon.shell("cat /data/file", cwd="/workspace").text() == "data\n"
 
 
-def test_one_that_the_user_of_boxes_cannot_enter_is_left_out(world: World) -> None:
+def test_one_that_the_user_of_boxes_cannot_enter_is_left_out(mapped: World) -> None:
     """As it would be on the host; the daemon, which could, does not lend its rights."""
     if os.geteuid() != 0:
         pytest.skip("only root has boxes of another user")
-    hall = world.root / "hall"
+    hall = mapped.root / "hall"
     hall.mkdir(mode=0o700)
-    (world.root / "data").rename(hall / "data")
-    mounts = f'"/data" = "{hall}/data", "/workspace" = "{world.workspace}"'
-    world.write_profile(f"[workspace]\nmounts = {{ {mounts} }}\n")
-    assert "No such file" in see(world, "cat /data/file")
+    (mapped.root / "data").rename(hall / "data")
+    mounts = f'"/data" = "{hall}/data", "/workspace" = "{mapped.workspace}"'
+    mapped.write_profile(f"[workspace]\nmounts = {{ {mounts} }}\n")
+    assert "No such file" in see(mapped, "cat /data/file")
 
 
 MAPPED = '[workspace]\nmounts = {{ "/workspace" = "{workspace}", "/data" = "{data}" }}\n'

@@ -26,7 +26,7 @@ def encode_start(request: Request, *, features: frozenset[str], stdin_credit: in
     if conflict is not None:
         raise LocalProtocolError(conflict)
     params = StartParams(
-        features=tuple(name for name in FEATURES if name in features),
+        features=tuple([name for name in FEATURES if name in features]),
         stdin_credit=stdin_credit or UNSET,
     )
     return encode_message(StartMessage(jsonrpc="2.0", method="start", params=params))

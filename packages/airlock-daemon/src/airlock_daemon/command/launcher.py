@@ -108,10 +108,12 @@ class Launch:
 
     def is_gone(self) -> bool:
         """Whether no process of the command is left."""
-        with contextlib.suppress(BlockingIOError):
+        try:
             while not self._is_gone:
                 self._receive()
-        return self._is_gone
+        except BlockingIOError:
+            return False
+        return True
 
     async def wait_gone(self) -> None:
         """Wait until no process of the command is left."""

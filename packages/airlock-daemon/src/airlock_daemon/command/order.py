@@ -18,6 +18,7 @@ _ORDER = struct.Struct("<IIQ12I4Q")
 # As user and group: those of the launcher. As sockets: there is no fence.
 _SAME = 0xFFFFFFFF
 _UNLIMITED = (1 << 64) - 1
+_NO_BOUNDS = (_UNLIMITED,) * 4
 
 # The longest message; strings that do not fit travel in a file in memory.
 MESSAGE = 65536
@@ -110,7 +111,7 @@ def encode_order(
         _SAME if identity is None else identity.group,
         *_count_rules(fence),
         has_group,
-        *_list_bounds(bounds or Bounds()),
+        *(_NO_BOUNDS if bounds is None else _list_bounds(bounds)),
     )
     if len(header) + len(strings) <= MESSAGE:
         yield header + strings, ()
@@ -126,9 +127,9 @@ def _join(what: CommandLine) -> bytes:
     return "\0".join(words).encode("utf-8", "surrogateescape")
 
 
-def _list_bounds(bounds: Bounds) -> Iterator[int]:
-    for each in (bounds.processes, bounds.data, bounds.file_size, bounds.open_files):
-        yield _UNLIMITED if each is None else each
+def _list_bounds(bounds: Bounds) -> list[int]:
+    wanted = (bounds.processes, bounds.data, bounds.file_size, bounds.open_files)
+    return [_UNLIMITED if each is None else each for each in wanted]
 
 
 def _count_rules(fence: Fence | None) -> tuple[int, ...]:

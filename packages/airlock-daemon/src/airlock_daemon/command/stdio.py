@@ -220,10 +220,10 @@ class Direct(Stdio):
     def __init__(self, passed: Passed, *, null: int) -> None:
         super().__init__()
         self._passed = passed
-        stdin, stdout, stderr = (
+        stdin, stdout, stderr = [
             null if kind == "null" else number
             for number, kind in zip(passed.numbers, passed.kinds, strict=True)
-        )
+        ]
         self.standard = (stdin, stdout, stderr)
 
     def hand_over(self) -> None:

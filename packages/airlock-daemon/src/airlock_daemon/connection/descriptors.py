@@ -70,7 +70,7 @@ class Passed:
             raise BadDescriptors(
                 f"{len(self.numbers)} descriptors came with the request, not three", hint=_HOW
             )
-        return tuple(_name_kind(number) for number in self.numbers)
+        return tuple(map(_name_kind, self.numbers))
 
     def are_usable(self, peer: Peer) -> bool:
         """Whether they are what they are called, and no file system of the client's is asked.

@@ -143,8 +143,10 @@ class Session:
             self.passed.close()
             raise too_many()
         if data:
-            with suppress(BlockingIOError):
-                data += receive_plain(self.connection, RECEIVE, self._closer)
+            try:
+                return data + receive_plain(self.connection, RECEIVE, self._closer)
+            except BlockingIOError:
+                return data
         return data
 
     def _examine_descriptors(self, request: Request) -> None:

@@ -34,6 +34,18 @@ class Pace:
                 await trio.sleep_until(self._due)
 
 
+# A character takes so many bytes at most, and each text with its place in a list or dict fewer than
+# that beside them.
+_WIDEST = 4
+_TEXT = 256
+
+
+def bound_weight(request: Request, size: int) -> int:
+    """More than a request weighs that came in a line of `size` bytes; takes no time to find."""
+    texts = 4 + len(request.args) + len(request.features or ()) + 2 * len(request.env)
+    return _WIDEST * size + _TEXT * texts
+
+
 def weigh(request: Request) -> int:
     """Bytes that a request's texts take in memory, which may be many times those of its line.
 
@@ -53,10 +65,6 @@ SMALL = 16_384
 
 CLOSE_SOME = "close connections that are not in use"
 """What to do where there are too many."""
-
-# What a line takes in memory as a request is fewer than so many times its bytes: most for texts of
-# which each takes three of them.
-ROOM = 32
 
 
 class Gate:
@@ -108,7 +116,7 @@ class Gate:
 
         Returns what to `release` then. Raises Denied (layer "limit") where that is too much.
         """
-        if size * ROOM <= SMALL:
+        if bound_weight(request, size) <= SMALL:
             return 0
         weight = weigh(request)
         if weight <= SMALL:

@@ -37,22 +37,22 @@ class _Steps(trio.abc.Instrument):
     """Times steps of tasks. It is an instrument only while there may be some to time."""
 
     def __init__(self) -> None:
-        self._is_on = False
+        self.is_on = False
         self._timed: Turns | None = None
         self._began = 0.0
 
     def begin(self, turns: "Turns") -> None:
         """A step of `turns` begins."""
-        if not self._is_on:
+        if not self.is_on:
             trio.lowlevel.add_instrument(self)
-            self._is_on = True
+            self.is_on = True
         self._timed, self._began = turns, time.thread_time()
 
     def stop(self) -> None:
         """There is nothing to time any more."""
-        if self._is_on:
+        if self.is_on:
             trio.lowlevel.remove_instrument(self)
-            self._is_on = False
+            self.is_on = False
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - trio's own call
         """A step is over, of whichever task."""
@@ -80,6 +80,9 @@ class Rounds(trio.abc.Instrument):
 
     def begin(self, turns: "Turns") -> None:
         """A task of `turns` begins a step: see what that takes, where others could notice."""
+        if self._latest is turns and not self._steps.is_on:
+            # Nobody else has had a turn for long.
+            return
         now = trio.current_time()
         if self._latest is not turns:
             self._latest, self._changed = turns, now
@@ -172,7 +175,7 @@ class Turns:
 
     @property
     def _is_tired(self) -> bool:
-        return self._rested > trio.current_time()
+        return self._rested > 0 and self._rested > trio.current_time()
 
     def hand_on(self) -> bool:
         """Give this round's turn to the first who waits; False where nobody does."""

@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, closing
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 import trio
@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from airlock_daemon.brokers.git.conversation import Conversation, Transport
 from airlock_daemon.brokers.git.errand import LfsErrand, SshErrand, UrlErrand
-from airlock_daemon.brokers.git.lfs import LfsConversation
 from airlock_daemon.brokers.git.smart_http import UrlConversation
 from airlock_daemon.brokers.git.streams import PassedStreams, SentStreams, Streams
 from airlock_daemon.command.launcher import Ended, Launch, cannot_start
@@ -36,6 +35,9 @@ from airlock_daemon.sandbox.landlock import Fencing, private_directory
 from airlock_daemon.sandbox.launch import BoxedLaunch, Leftover, Workshop
 from airlock_daemon.sandbox.prewarmed import Room, start_boxed
 from airlock_wire import ErrorObject, RemoteProtocolError, Signal, Stream
+
+if TYPE_CHECKING:
+    from airlock_daemon.brokers.git.lfs import LfsConversation
 
 _Result = TypeVar("_Result")
 
@@ -83,7 +85,8 @@ async def run_job(job: Job, call: Call) -> None:
         if is_captured:
             await send(reviewed, call.session, agent.turns)
             finished = replace(finished, ended=reviewed.ended)
-        await _answer(call, finished)
+        recording.write("allowed")
+        await _send_result(call, finished)
     finally:
         agent.share.give_back(place)
         place.give_back()
@@ -225,13 +228,15 @@ async def _begin(job: Job, call: Call, command: Command, emit: Emit, room: Room 
 
 
 async def _conclude(call: Call, finished: Finished, *, answers: bool) -> None:
-    call.recording.note(exit_code=finished.ended.exit_code, signal=finished.ended.signal)
+    ended = finished.ended
     if answers:
-        await _answer(call, finished)
+        call.recording.write("allowed", exit_code=ended.exit_code, signal=ended.signal)
+        await _send_result(call, finished)
+    else:
+        call.recording.note(exit_code=ended.exit_code, signal=ended.signal)
 
 
-async def _answer(call: Call, finished: Finished) -> None:
-    call.recording.write("allowed")
+async def _send_result(call: Call, finished: Finished) -> None:
     ended = finished.ended
     await call.session.send_result(
         ended.exit_code, signal=ended.signal, stdin_bytes=finished.stdin_bytes
@@ -449,10 +454,13 @@ async def _hold(job: Job, call: Call, emit: Emit) -> Finished:
         return Finished(ended, streams.taken)
 
 
-def _make_conversation(job: Job, call: Call) -> UrlConversation | LfsConversation:
+def _make_conversation(job: Job, call: Call) -> "UrlConversation | LfsConversation":
     records = ConversationLog(call.recording)
     if isinstance(job.errand, UrlErrand) and job.requester is not None:
         return UrlConversation(job.errand, job.requester, tell=records.write)
     if isinstance(job.errand, LfsErrand) and job.requester is not None:
+        # Most daemons carry no large files.
+        from airlock_daemon.brokers.git.lfs import LfsConversation  # noqa: PLC0415
+
         return LfsConversation(job.errand, job.requester, tell=records.write_object)
     raise TypeError(job.errand)

@@ -123,18 +123,16 @@ def agree(request: Request, *, may_pass: bool, is_captured: bool) -> Terms:
     """
     if request.features is None:
         return Terms(None)
-    usable = set(_ALWAYS)
-    terminal = None
     if may_pass:
-        usable.add("fds")
-    else:
-        usable |= {"base64", "stdin"}
-        wanted = request.terminal if "tty" in request.features and not is_captured else None
-        if wanted is not None and wanted.is_wanted:
-            terminal = wanted
-            usable.add("tty")
-    names = dict.fromkeys(name for name in request.features if name in usable)
-    return Terms(tuple(names), terminal)
+        return Terms(_select(request.features, "fds"))
+    wanted = request.terminal if "tty" in request.features and not is_captured else None
+    if wanted is not None and wanted.is_wanted:
+        return Terms(_select(request.features, "base64", "stdin", "tty"), wanted)
+    return Terms(_select(request.features, "base64", "stdin"))
+
+
+def _select(asked: tuple[str, ...], *usable: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([name for name in asked if name in _ALWAYS or name in usable]))
 
 
 def find_term(request: Request, terms: Terms, passed: Passed) -> str | None:

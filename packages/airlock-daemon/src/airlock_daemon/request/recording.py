@@ -34,13 +34,15 @@ class Recording:
         self._shared = shared
         self._session = session
         self._started = time.monotonic()
-        record = Record(
+        self._record = Record(
             event="exec" if is_run else "check",
             request=os.urandom(8).hex(),
             id=shorten_id(request.id),
             profile=profile,
+            command=shorten(request.command),
+            args=shorten_all(request.args),
+            cwd=None if request.cwd is None else shorten(request.cwd),
         )
-        self._record = replace(record, **_describe(request))
         self._left = RECORDS
         self._is_output_seen = is_run
         self.is_written = False
@@ -62,7 +64,12 @@ class Recording:
     def note_rewritten(self, asked: Request, request: Request) -> None:
         """A hook has put `request` for the one that the client sent."""
         short = shorten_asked(asked.command, asked.args, asked.cwd)
-        self.note(asked=short, **_describe(request, most=ARGUMENTS - ASKED))
+        self.note(
+            asked=short,
+            command=shorten(request.command),
+            args=shorten_all(request.args, most=ARGUMENTS - ASKED),
+            cwd=None if request.cwd is None else shorten(request.cwd),
+        )
 
     def note_hook(self, detail: str) -> None:
         """A hook has seen the output, and has done this about it."""
@@ -118,8 +125,8 @@ class Recording:
             self._shared.audit.count(agent, Kind("broker", outcome, layer), self._record.peer)
         return False
 
-    def write(self, outcome: Outcome, reason: str | None = None) -> None:
-        """Write the record with its outcome, unless it was written before."""
+    def write(self, outcome: Outcome, reason: str | None = None, **facts: object) -> None:
+        """Write the record with its outcome and further facts, unless it was written before."""
         if self.is_written:
             return
         self.is_written = True
@@ -128,6 +135,7 @@ class Recording:
             reason=None if reason is None else shorten(reason),
             duration_ms=round((time.monotonic() - self._started) * 1000, 3),
             bytes_out=self._session.bytes_out if self._is_output_seen else None,
+            **facts,
         )
         self._shared.record(self._record)
 
@@ -157,20 +165,12 @@ class RelayedRecording(Recording):
             super().write_broker(outcome, detail, rule=rule, reason=reason)
         self.is_written = True
 
-    def write(self, outcome: Outcome, reason: str | None = None) -> None:
+    def write(self, outcome: Outcome, reason: str | None = None, **facts: object) -> None:
         """Write how the request ended, unless the broker has."""
         if not self.is_written and not self._is_room(outcome, self._record.layer):
             self.is_written = True
-        super().write(outcome, reason)
+        super().write(outcome, reason, **facts)
 
     def spend_record(self) -> bool:
         """As that of the command."""
         return self._origin.spend_record()
-
-
-def _describe(request: Request, *, most: int = ARGUMENTS) -> dict[str, object]:
-    return {
-        "command": shorten(request.command),
-        "args": shorten_all(request.args, most=most),
-        "cwd": None if request.cwd is None else shorten(request.cwd),
-    }

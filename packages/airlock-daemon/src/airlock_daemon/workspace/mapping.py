@@ -163,7 +163,8 @@ class Mounts:
             )
         path = _check_path(claimed)
         profile = self.agent.profile
-        self._refuse_other(_by_profile(path, (*profile.mounts, *profile.same_path)))
+        if self.is_proven:
+            self._refuse_other(_by_profile(path, (*profile.mounts, *profile.same_path)))
         source = (
             self._find_in_profile(path, profile.mounts)
             or (self._find_in_container(path) if self.is_proven else None)
@@ -171,7 +172,7 @@ class Mounts:
         )
         if source is None:
             raise _unmapped(path, self)
-        row = find_seen(self.seen, path)
+        row = find_seen(self.seen, path) if self.rows else None
         return Mapping(
             source=source,
             # What is not mounted at all, a path on the container's root, has no flag to heed.
@@ -251,7 +252,7 @@ class Mounts:
 
     def _refuse_other(self, source: Source | None) -> None:
         """Raise Denied where the proved container has another directory at the path of `source`."""
-        if source is None or not self.is_proven:
+        if source is None:
             return
         target = source.target
         if target not in self._other:
@@ -310,7 +311,7 @@ def _check_path(claimed: str) -> str:
             rule="path",
             hint="send the path as the kernel reports it, without ..",
         )
-    return "/" + "/".join(part for part in parts if part not in ("", "."))
+    return "/" + "/".join([part for part in parts if part not in ("", ".")])
 
 
 def _by_profile(path: str, mounts: Sequence[Mount]) -> Source | None:
