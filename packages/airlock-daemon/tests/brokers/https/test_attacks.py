@@ -23,10 +23,10 @@ from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.authority import Authority, open_key
 from airlock_daemon.brokers.https.aws import Means, Sessions
 from airlock_daemon.brokers.https.conversation import Conversation, Daemon
+from airlock_daemon.brokers.https.incoming import Spool
 from airlock_daemon.brokers.https.messages import Answer, Question, Refused, ToDaemon
 from airlock_daemon.brokers.https.scopes import Scopes
 from airlock_daemon.brokers.https.service import Authorities, Service
-from airlock_daemon.brokers.https.spool import Spool
 
 certificates = broker_fixtures.certificates
 server = broker_fixtures.server

@@ -11,8 +11,8 @@ from broker_world import broker
 from cryptography import x509
 
 from airlock_daemon.brokers.http.tls import TlsStream
-from airlock_daemon.brokers.https.client_hello import BadHello, read_server_name
 from airlock_daemon.brokers.https.messages import Refused, Spliced
+from airlock_daemon.brokers.https.splicing import BadHello, read_server_name
 
 certificates = broker_fixtures.certificates
 server = broker_fixtures.server

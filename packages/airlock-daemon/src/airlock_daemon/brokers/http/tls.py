@@ -37,16 +37,22 @@ class TlsStream(trio.abc.HalfCloseableStream):
         host: str | None,
         *,
         early: bytes = b"",
+        session: ssl.SSLSession | None = None,
     ) -> None:
         """Begin before the handshake: as a client, whose server's certificate must name `host`, or
-        where that is None as a server. `early` is what came over `below` already.
+        where that is None as a server. `early` is what came over `below` already; `session` is of
+        an earlier stream to the same host, by the same context, and spares a look at certificates.
         """
         self.below = below
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         # What came and the library was not given yet: its own buffers grow and never shrink.
         self._raw = memoryview(early)
         self._tls = context.wrap_bio(
-            self._incoming, self._outgoing, server_side=host is None, server_hostname=host
+            self._incoming,
+            self._outgoing,
+            server_side=host is None,
+            server_hostname=host,
+            session=session,
         )
         self._turn = trio.Lock()
         self._fault: ssl.SSLError | None = None
@@ -55,6 +61,16 @@ class TlsStream(trio.abc.HalfCloseableStream):
         self._is_over = False
         # What of the encrypted bytes the socket has not taken yet.
         self._unsent: bytes | memoryview = b""
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """That of the stream."""
+        return self._tls.context
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """What a later stream may go on with; there is one once something was received."""
+        return self._tls.session
 
     @property
     def has_unread(self) -> bool:
@@ -70,6 +86,8 @@ class TlsStream(trio.abc.HalfCloseableStream):
                 if not self._feed():
                     await self._flush()
                     await self._fill()
+                while self._feed():
+                    pass
             except ssl.SSLError as error:
                 # The alert that says why.
                 with suppress(trio.BrokenResourceError):

@@ -13,14 +13,13 @@ import html
 import os
 import re
 import time
-from collections.abc import Callable
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from airlock_daemon.brokers.https.exchange import Incoming
-from airlock_daemon.brokers.https.spool import Held, Spool
+from airlock_daemon.brokers.https.exchange import Prepared
+from airlock_daemon.brokers.https.incoming import Held, Incoming, Spool
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_modules.apis import Api, BadHead, ForeignCredential, Head
 from airlock_modules.apis.aws import Call, Keys
@@ -41,7 +40,7 @@ _ANSWER = re.compile(
 )
 _NONCE = 12
 # Of errors that AWS answers where it does not know a key, or a session has ended.
-SPENT = re.compile(
+_SPENT = re.compile(
     rb"ExpiredToken|InvalidClientTokenId|InvalidAccessKeyId|UnrecognizedClient|InvalidToken"
 )
 
@@ -95,15 +94,6 @@ class AwsRequest(msgspec.Struct, frozen=True, kw_only=True):
     call: Call
     session: Session | None
     body: Held | None
-
-
-class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent on. `secrets` may be in no answer; `rewrite` makes the answer of a 200."""
-
-    query: str
-    headers: tuple[tuple[bytes, bytes], ...]
-    secrets: tuple[str, ...]
-    rewrite: Callable[[bytes], bytes] | None = None
 
 
 class Means(msgspec.Struct, frozen=True):
@@ -169,7 +159,7 @@ async def read_request(
     )
 
 
-def prepare(request: AwsRequest, means: Means, api: Api, secret: str | None) -> Prepared:
+def sign_request(request: AwsRequest, means: Means, api: Api, secret: str | None) -> Prepared:
     """Sign a granted request with the real keys: those of its session, else of `secret`.
 
     Raises Failed where the daemon gave no keys.
@@ -200,7 +190,16 @@ def prepare(request: AwsRequest, means: Means, api: Api, secret: str | None) -> 
         def rewrite(answer: bytes) -> bytes:
             return exchange_session(answer, role, means.sessions)
 
-    return Prepared(query=signed.query, headers=signed.headers, secrets=secrets, rewrite=rewrite)
+    return Prepared(
+        query=signed.query,
+        headers=signed.headers,
+        dropped=request.dropped,
+        secrets=secrets,
+        body=request.body,
+        rewrite=rewrite,
+        takes_packed=True,
+        spent=_SPENT if request.session is None else None,
+    )
 
 
 def exchange_session(answer: bytes, role: str, sessions: Sessions) -> bytes:

@@ -5,6 +5,7 @@ judged is written to the service. After a refusal the connection is closed.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 
 import msgspec
@@ -12,15 +13,9 @@ import trio
 
 from airlock_daemon.brokers.egress.destinations import Destination
 from airlock_daemon.brokers.http.tls import TlsStream
-from airlock_daemon.brokers.https.aws import SPENT, AwsRequest, Means, read_request
-from airlock_daemon.brokers.https.aws import prepare as prepare_aws
-from airlock_daemon.brokers.https.exchange import (
-    PIECE,
-    Damaged,
-    Exchange,
-    Incoming,
-    Result,
-)
+from airlock_daemon.brokers.https.aws import AwsRequest, Means, read_request, sign_request
+from airlock_daemon.brokers.https.exchange import Exchange, Prepared, Result
+from airlock_daemon.brokers.https.incoming import PIECE, Damaged, Held, Incoming
 from airlock_daemon.brokers.https.messages import (
     Answer,
     Finished,
@@ -34,7 +29,6 @@ from airlock_daemon.brokers.https.refusals import answer
 from airlock_daemon.brokers.https.scopes import NotTaken, Scopes, TooWide
 from airlock_daemon.brokers.https.service import Service
 from airlock_daemon.brokers.https.splicing import say_last, splice
-from airlock_daemon.brokers.https.spool import Held
 from airlock_daemon.errors import AirlockError, Denied, Failed
 from airlock_daemon.fairness.turns import Taking
 from airlock_modules.apis import (
@@ -160,21 +154,34 @@ class Conversation:
         incoming = Incoming(self._client, head, self._buffer, self._turns)
         self._buffer = b""
         upgrade = _read_upgrade(head)
+        signed: AwsRequest | None = None
+        body: Held | None = None
         if self._api.aws is not None:
-            return await self._serve_aws(incoming)
-        if not self._api.is_graphql(head.method, head.path):
-            return await self._judge(incoming, upgrade, None)
-        body = await self._read_body(incoming)
+            if upgrade is not None:
+                raise _bad("an upgrade", head)
+            signed = await self._read_aws(incoming)
+            body = signed.body
+        elif self._api.is_graphql(head.method, head.path):
+            body = await self._read_body(incoming)
+        began = trio.current_time()
         try:
-            return await self._judge(incoming, upgrade, body)
+            given = await self._judge(head, upgrade, signed, body)
+            if given.refusal is not None:
+                await self._refuse(given.refusal, head)
+                return False
+            return await self._answer(incoming, given, began, signed, body)
         finally:
-            body.close()
+            if body is not None:
+                body.close()
 
-    async def _judge(self, incoming: Incoming, upgrade: str | None, body: Held | None) -> bool:
-        """Ask the daemon, and carry the request if that allows it. A `body` is GraphQL."""
-        head = incoming.head
-
-        async def ask() -> Answer:
+    async def _judge(
+        self, head: Head, upgrade: str | None, signed: AwsRequest | None, body: Held | None
+    ) -> Answer:
+        """Ask the daemon about a request to AWS, which is signed, or one with GraphQL in its body,
+        or any other.
+        """
+        is_graphql = signed is None and body is not None
+        async with self._judged if is_graphql else nullcontext():
             question = Question(
                 question=self._daemon.number(),
                 connection=self._connection,
@@ -183,77 +190,30 @@ class Conversation:
                 host=self._wanted.host,
                 method=head.method,
                 path=head.path,
-                query_names=head.query_names,
-                graphql=None if body is None else _read_graphql(head, body),
+                query_names=head.query_names if signed is None else (),
+                graphql=_read_graphql(head, body) if body is not None and is_graphql else None,
                 upgrade=upgrade,
-                needs_secret=self._needs_secret(head),
+                aws=None if signed is None else signed.call,
+                needs_secret=(
+                    self._needs_secret(head) if signed is None else signed.session is None
+                ),
             )
             return await self._ask(question, head)
 
-        async def ask_in_turn() -> Answer:
-            async with self._judged:
-                return await ask()
-
-        def prepare(given: Answer) -> Exchange:
-            exchanged = exchange(head, self._api, self._placeholder, given.secret or "")
-            return Exchange(
-                incoming,
-                self._service,
-                self._turns,
-                api=self._api,
-                authority=self._authority,
-                target=_join(head.path, exchanged.query),
-                headers=exchanged.headers,
-                dropped=exchanged.dropped,
-                body=body,
-                secrets=(given.secret,) if given.secret else (),
-                spend=self._make_spend(given),
-            )
-
-        return await self._ask_and_carry(incoming, ask if body is None else ask_in_turn, prepare)
-
-    async def _serve_aws(self, incoming: Incoming) -> bool:
-        """Serve a request to AWS, which is signed. Raises _Refused."""
-        head, api = incoming.head, self._api
-        if head.get("upgrade") is not None:
-            raise _bad("an upgrade", head)
-        request = await self._read_aws(incoming)
-        question = Question(
-            question=self._daemon.number(),
-            connection=self._connection,
-            api=api.name,
-            fingerprint=self._fingerprint,
-            host=self._wanted.host,
-            method=head.method,
-            path=head.path,
-            aws=request.call,
-            needs_secret=request.session is None,
+    def _prepare(
+        self, head: Head, secret: str | None, signed: AwsRequest | None, body: Held | None
+    ) -> Prepared:
+        """What is sent on, with the credential. Raises Failed."""
+        if signed is not None:
+            return sign_request(signed, self._aws, self._api, secret)
+        exchanged = exchange(head, self._api, self._placeholder, secret or "")
+        return Prepared(
+            query=exchanged.query,
+            headers=exchanged.headers,
+            dropped=exchanged.dropped,
+            secrets=(secret,) if secret else (),
+            body=body,
         )
-
-        def prepare(given: Answer) -> Exchange:
-            prepared = prepare_aws(request, self._aws, api, given.secret)
-            return Exchange(
-                incoming,
-                self._service,
-                self._turns,
-                api=self._api,
-                authority=self._authority,
-                target=_join(head.path, prepared.query),
-                headers=prepared.headers,
-                dropped=request.dropped,
-                body=request.body,
-                secrets=prepared.secrets,
-                spend=self._make_spend(given),
-                rewrite=prepared.rewrite,
-                takes_packed=True,
-                spent=SPENT if request.session is None else None,
-            )
-
-        try:
-            return await self._ask_and_carry(incoming, partial(self._ask, question, head), prepare)
-        finally:
-            if request.body is not None:
-                request.body.close()
 
     async def _read_aws(self, incoming: Incoming) -> AwsRequest:
         head = incoming.head
@@ -273,21 +233,18 @@ class Conversation:
             refusal = Refusal(message=error.message, hint=error.hint or "", status=400)
             raise _Refused(refusal, head) from None
 
-    async def _ask_and_carry(
+    async def _answer(
         self,
         incoming: Incoming,
-        ask: Callable[[], Awaitable[Answer]],
-        prepare: Callable[[Answer], Exchange],
+        given: Answer,
+        began: float,
+        signed: AwsRequest | None,
+        body: Held | None,
     ) -> bool:
-        """Serve a request as the daemon decides; whether the connection goes on."""
-        began = trio.current_time()
-        given = await ask()
-        if given.refusal is not None:
-            await self._refuse(given.refusal, incoming.head)
-            return False
+        """Carry a request that was granted; whether the connection goes on."""
         result: Result | None = None
         try:
-            result = await self._carry(incoming, given, prepare)
+            result = await self._carry(incoming, given, signed, body)
             if result.is_upgraded:
                 result = await self._splice(result)
         finally:
@@ -320,11 +277,6 @@ class Conversation:
             rule="credential",
         )
         return _Refused(refusal, head)
-
-    def _make_spend(self, given: Answer) -> Callable[[], Awaitable[None]]:
-        """What tells the daemon that the service does not take the credential."""
-        spent = Spent(api=self._api.name, version=given.version)
-        return partial(self._daemon.tell, spent)
 
     async def _read_body(self, incoming: Incoming) -> Held:
         """The body of a request with GraphQL."""
@@ -367,10 +319,12 @@ class Conversation:
         return given
 
     async def _carry(
-        self, incoming: Incoming, given: Answer, prepare: Callable[[Answer], Exchange]
+        self, incoming: Incoming, given: Answer, signed: AwsRequest | None, body: Held | None
     ) -> Result:
         """Carry a request; where that fails before there is an answer, the tool gets one."""
         self._service.present(given.certificate)
+        # Where the service does not take the credential, the daemon is told.
+        spend = partial(self._daemon.tell, Spent(api=self._api.name, version=given.version))
         try:
             if given.secret is not None:
                 await self._scopes.demand_narrow(
@@ -378,9 +332,17 @@ class Conversation:
                     self._authority,
                     secret=given.secret,
                     version=given.version,
-                    spend=self._make_spend(given),
+                    spend=spend,
                 )
-            return await prepare(given).carry()
+            return await Exchange(
+                incoming,
+                self._prepare(incoming.head, given.secret, signed, body),
+                self._service,
+                self._turns,
+                api=self._api,
+                authority=self._authority,
+                spend=spend,
+            ).carry()
         except AirlockError as error:
             status = 400 if isinstance(error, Damaged) else 502
             rule = ""
@@ -463,10 +425,6 @@ def _read_upgrade(head: Head) -> str | None:
     if has_body or head.get("transfer-encoding") is not None:
         raise _bad("an upgrade with a body", head)
     return upgrade.lower()
-
-
-def _join(path: str, query: str) -> str:
-    return f"{path}?{query}" if query else path
 
 
 def _bad(why: str, head: Head | None, *, status: int = 400, hint: str = _PLAIN) -> _Refused:

@@ -1,7 +1,8 @@
 """One request that was granted, and its answer: both are written anew, and stream both ways.
 
 The head is the one that was judged. h11 frames the bodies, from heads that leave nothing to it:
-ours of the request, and the service's answer, which is refused where it has two lengths.
+ours of the request, and the service's answer, which is refused where it has two lengths. Of an
+answer with a long body of known length it reads the head alone.
 """
 
 import re
@@ -14,32 +15,22 @@ import msgspec
 import trio
 
 from airlock_daemon.brokers.http.searching import Exposed, Search
-from airlock_daemon.brokers.http.tls import TlsStream
+from airlock_daemon.brokers.https.incoming import BULK, Damaged, Held, Incoming, Reader, send
 from airlock_daemon.brokers.https.scopes import TooWide, read_scopes
 from airlock_daemon.brokers.https.service import Service
-from airlock_daemon.brokers.https.spool import Held
 from airlock_daemon.errors import Failed
 from airlock_daemon.fairness.turns import Taking
-from airlock_modules.apis import LONGEST_HEAD, Api, Head
-
-PIECE = 1 << 17
-"""Bytes that are read at once."""
+from airlock_modules.apis import Api
 
 _CUT_OFF = "it was cut off, or is not as HTTP has it"
-# A body takes turns with others from here on.
-_BULK = 1 << 18
-# Answers of 1xx before one, and bytes of the tool's next request that are read meanwhile.
+# Answers of 1xx before one.
 _MOST_INTERIM = 8
 _LONGEST_REWRITTEN = 1 << 20
-_MOST_AHEAD = LONGEST_HEAD
 
 # A model may think so long before it answers, and `logs -f` be silent. Who has gone is found out
 # otherwise: the tool by the end of its connection, the service by TCP's keepalive.
 _ANSWER_S = 1800.0
 _QUIET_S = 6 * 3600.0
-# How long either side may take for a piece.
-_WRITE_S = 600.0
-_BODY_S = 600.0
 # What comes later is waited for together with the tool's going.
 _PROMPT_S = 0.05
 # A body that every kernel takes without waiting for the service.
@@ -73,13 +64,6 @@ _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 _Headers = list[tuple[bytes, bytes]]
 
 
-class Damaged(Failed):
-    """A request that is not passed on."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"the request cannot be passed on: {why}", hint="send it whole")
-
-
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a request.
 
@@ -100,150 +84,23 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     dropped: tuple[str, ...] = ()
 
 
-class _Reader:
-    """Receives something long in pieces, from some point on in turns with others."""
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sent on of a request that was granted. `body` has been read, None where it streams.
 
-    def __init__(self, turns: Taking, wait: Callable[[], Awaitable[None]]) -> None:
-        """`wait` returns when more has come."""
-        self._turns = turns
-        self._wait = wait
-        self._count = 0
-        self._turn_at = _BULK
-
-    async def read(self, stream: TlsStream) -> bytes:
-        """The next piece, b"" at the end. Raises BrokenResourceError, and what `wait` raises."""
-        if self._count >= self._turn_at:
-            await self._take_turn()
-        elif 0 < self._count < _BULK:
-            await trio.lowlevel.checkpoint()
-        while (data := stream.receive_now(PIECE)) is None:
-            await self._wait()
-            if self._count >= _BULK:
-                await self._take_turn()
-        self._count += len(data)
-        return data
-
-    async def _take_turn(self) -> None:
-        """Wait for a turn, which is for so many bytes."""
-        await self._turns.take()
-        self._turn_at = self._count + _BULK
-
-
-class Incoming:
-    """A request of the tool whose head has been read. `body` is for once.
-
-    A body of known length is counted here; h11 reads one in chunks, and writes the answer.
+    `dropped` are the names of headers that are not among `headers`. `secrets` may be in no answer;
+    they are good no more where one is 401, or another error that begins with what `spent` finds.
+    `rewrite` makes the body of a good answer anew, and raises Failed where it cannot. With
+    `takes_packed` a compressed answer is passed on, and not searched.
     """
 
-    def __init__(self, client: TlsStream, head: Head, behind: bytes, turns: Taking) -> None:
-        """`behind` is what came behind the head."""
-        self.head = head
-        self._client = client
-        self._reader = _Reader(turns, self._wait_for_more)
-        self._talk = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
-        self._is_chunked = head.get("transfer-encoding") is not None
-        # Of a body that is counted, what is still to be read; what of it, and behind it, is here.
-        self._left = 0 if self._is_chunked else int(head.get("content-length") or 0)
-        self._behind = b"" if self._is_chunked else behind
-        self._talk.receive_data(_frame(head) + (behind if self._is_chunked else b""))
-        self._talk.next_event()
-        if not self._is_chunked:
-            self._talk.next_event()
-        self.is_held_back = head.get("expect") is not None and not self.is_whole
-        """Whether the tool waits for leave before it sends the body."""
-        self._ahead = b""
-        self.count = 0
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the body has been read to its end."""
-        return not self._left and self._talk.their_state is not h11.SEND_BODY
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether some of the body has come, or there is none."""
-        return self.is_whole or bool(self._behind or self._talk.trailing_data[0])
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it is answered, so that the next one may come."""
-        return self.is_whole and self._talk.our_state is h11.DONE is self._talk.their_state
-
-    @property
-    def rest(self) -> bytes:
-        """What came behind the request."""
-        return self._behind + self._talk.trailing_data[0] + self._ahead
-
-    async def allow(self) -> None:
-        """Give that leave, where it is waited for."""
-        if self.is_held_back:
-            self.is_held_back = False
-            await self.answer(h11.InformationalResponse(status_code=100, headers=[]))
-
-    async def read(self) -> bytes:
-        """The next piece of the body, b"" at its end. Raises Damaged."""
-        piece = await (self._read_chunks() if self._is_chunked else self._read_counted())
-        self.is_held_back = False
-        self.count += len(piece)
-        return piece
-
-    async def _read_counted(self) -> bytes:
-        if not self._left:
-            return b""
-        data = self._behind or await self._receive()
-        if not data:
-            raise _cut_off()
-        piece, self._behind = data[: self._left], data[self._left :]
-        self._left -= len(piece)
-        return piece
-
-    async def _read_chunks(self) -> bytes:
-        pieces: list[bytes] = []
-        while not self.is_whole:
-            try:
-                event = self._talk.next_event()
-            except h11.RemoteProtocolError:
-                raise _cut_off() from None
-            if isinstance(event, h11.Data):
-                pieces.append(bytes(event.data))
-            elif isinstance(event, h11.EndOfMessage):
-                if event.headers:
-                    raise Damaged("it has trailers")
-            elif pieces:
-                break
-            else:
-                self._talk.receive_data(await self._receive())
-        return b"".join(pieces)
-
-    async def _receive(self) -> bytes:
-        try:
-            return await self._reader.read(self._client)
-        except trio.TooSlowError:
-            raise Damaged(f"nothing more of it came in {_BODY_S:g} s") from None
-        except trio.BrokenResourceError:
-            raise Damaged("the tool has gone") from None
-
-    async def _wait_for_more(self) -> None:
-        with trio.fail_after(_BODY_S):
-            await self._client.wait_for_more()
-
-    async def wait_for_hanging_up(self) -> None:
-        """Return when the tool has ended its connection; what it sends ahead is kept."""
-        while len(self._ahead) < _MOST_AHEAD:
-            try:
-                data = await self._client.receive_some(_MOST_AHEAD)
-            except trio.BrokenResourceError:
-                return
-            if not data:
-                return
-            self._ahead += data
-        await trio.sleep_forever()
-
-    async def answer(
-        self, *events: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage
-    ) -> None:
-        """Send parts of the answer. Raises BrokenResourceError."""
-        await _send(self._client, b"".join(self._talk.send(event) or b"" for event in events))
+    query: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    dropped: tuple[str, ...]
+    secrets: tuple[str, ...]
+    body: Held | None = None
+    rewrite: Callable[[bytes], bytes] | None = None
+    takes_packed: bool = False
+    spent: re.Pattern[bytes] | None = None
 
 
 class _Gone(Exception):
@@ -255,48 +112,33 @@ class _Stale(Exception):
 
 
 class Exchange:
-    """Carries one request. `headers` and `target` are what the service gets."""
+    """Carries one request."""
 
     def __init__(
         self,
         incoming: Incoming,
+        prepared: Prepared,
         service: Service,
         turns: Taking,
         *,
         api: Api,
         authority: str,
-        target: str,
-        headers: tuple[tuple[bytes, bytes], ...],
-        dropped: tuple[str, ...],
-        body: Held | None,
-        secrets: tuple[str, ...],
         spend: Callable[[], Awaitable[None]],
-        rewrite: Callable[[bytes], bytes] | None = None,
-        takes_packed: bool = False,
-        spent: re.Pattern[bytes] | None = None,
     ) -> None:
-        """`dropped` are the names of headers that are not among `headers`. `body` has been read.
-        `spend` is called where `secrets` are refused: by 401, or by another error that begins with
-        what `spent` finds.
-
-        `rewrite` makes the body of a good answer anew, and raises Failed where it cannot. With
-        `takes_packed` a compressed answer is passed on, and not searched.
-        """
+        """`spend` is called where the service does not take the credential any more."""
         self._incoming = incoming
+        self._prepared = prepared
         self._service = service
         self._turns = turns
         self._api = api
+        path, query = incoming.head.path, prepared.query
         self._request = h11.Request(
             method=incoming.head.method,
-            target=target,
-            headers=_write_headers(incoming, authority, headers, body, is_searched=bool(secrets)),
+            target=f"{path}?{query}" if query else path,
+            headers=_write_headers(incoming, authority, prepared),
         )
-        self._dropped = dropped
-        self._body = body
-        self._search = Search(*secrets)
-        self._rewrite = rewrite
-        self._takes_packed = takes_packed
-        self._spent = spent
+        self._search = Search(*prepared.secrets)
+        self._spent = prepared.spent
         self._spend = spend
         self._may_go = trio.Event()
         # From then on nothing of the request is read, so that it shows where the tool goes.
@@ -305,7 +147,7 @@ class Exchange:
         # Of an answer's long body of known length, what is still to come, and what is here of it.
         self._left: int | None = None
         self._came = b""
-        self._reader = _Reader(turns, self._wait_for_more)
+        self._reader = Reader(turns, self._wait_for_more)
         self._quiet_s = _ANSWER_S
         self._received = 0
         self._status = 0
@@ -342,19 +184,19 @@ class Exchange:
         is_clean = self._is_sent and self._incoming.is_over
         return Result(
             status=self._status,
-            sent=self._incoming.count if self._body is None else self._body.size,
+            sent=self._incoming.count if self._prepared.body is None else self._prepared.body.size,
             received=self._received,
             fault=fault,
             is_reusable=fault is None and is_clean and not self._is_upgraded,
             is_upgraded=fault is None and self._is_upgraded,
             rest=self._incoming.rest,
             early=self._early,
-            dropped=self._dropped,
+            dropped=self._prepared.dropped,
         )
 
     async def _carry(self) -> None:
         """Send the request and pass the answer on, at the same time where it has a body to come."""
-        size = 0 if self._body is None else self._body.size
+        size = 0 if self._prepared.body is None else self._prepared.body.size
         if self._incoming.is_whole and size <= _SENT_AT_ONCE:
             # It may have answered before.
             with suppress(trio.BrokenResourceError):
@@ -389,12 +231,12 @@ class Exchange:
             scope.cancel()
 
     async def _send_whole(self) -> None:
-        if self._body is not None:
+        if self._prepared.body is not None:
             await self._write(self._request)
             at = 0
-            while piece := self._body.read(at):
+            while piece := self._prepared.body.read(at):
                 at += len(piece)
-                if at > _BULK:
+                if at > BULK:
                     await self._turns.take()
                 await self._write(h11.Data(data=piece))
             await self._write(h11.EndOfMessage())
@@ -420,7 +262,7 @@ class Exchange:
         except h11.LocalProtocolError:
             # h11 counts what was announced.
             raise Damaged("its body has not the length that it announced") from None
-        await _send(self._service.stream, data)
+        await send(self._service.stream, data)
 
     async def _pass_answer(self) -> None:
         response = await self._read_head()
@@ -434,16 +276,17 @@ class Exchange:
             raise TooWide(self._api)
         if response.status_code == 401:
             await self._spend()
-        if self._dropped:
-            headers.append((NOT_SENT, ", ".join(self._dropped).encode()))
+        if self._prepared.dropped:
+            headers.append((NOT_SENT, ", ".join(self._prepared.dropped).encode()))
         if not self._incoming.is_whole:
             # What still comes of the request is not read.
             headers.append((b"connection", b"close"))
         reason = b"" if self._search.is_in(b"", response.reason) else response.reason
         head = h11.Response(status_code=response.status_code, reason=reason, headers=headers)
         try:
-            if self._rewrite is not None and head.status_code < HTTPStatus.MULTIPLE_CHOICES:
-                await self._pass_rewritten(self._rewrite, head)
+            rewrite = self._prepared.rewrite
+            if rewrite is not None and head.status_code < HTTPStatus.MULTIPLE_CHOICES:
+                await self._pass_rewritten(rewrite, head)
             else:
                 await self._pass(head)
         except Exposed:
@@ -624,7 +467,7 @@ class Exchange:
             raise _broken("it has two lengths")
         packed = {value.lower() for name, value in found if name == b"content-encoding"}
         if self._search.is_on and packed - {b"identity"}:
-            if not self._takes_packed:
+            if not self._prepared.takes_packed:
                 raise _broken("it is compressed, which was not asked for")
             self._search = Search()
         if any(self._search.is_in(name, value) for name, value in found):
@@ -643,36 +486,11 @@ def _is_asked(protocol: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return named == [protocol.lower()]
 
 
-async def _send(stream: TlsStream, data: bytes) -> None:
-    """Send something within a bounded time. Raises BrokenResourceError."""
-    if not stream.send_now(data):
-        try:
-            with trio.fail_after(_WRITE_S):
-                await stream.send_all(b"")
-        except trio.TooSlowError:
-            raise trio.BrokenResourceError from None
-
-
-def _frame(head: Head) -> bytes:
-    """What h11 is given in the place of the head: how to answer, and whether chunks follow."""
-    names = (b"host", b"transfer-encoding", b"connection", b"upgrade")
-    lines = [f"{head.method} / HTTP/1.1".encode()]
-    lines += [b"%s: %s" % (name, value) for name, value in head.headers if name in names]
-    return b"\r\n".join((*lines, b"", b""))
-
-
-def _write_headers(
-    incoming: Incoming,
-    authority: str,
-    headers: tuple[tuple[bytes, bytes], ...],
-    body: Held | None,
-    *,
-    is_searched: bool,
-) -> _Headers:
-    head = incoming.head
+def _write_headers(incoming: Incoming, authority: str, prepared: Prepared) -> _Headers:
+    head, body, is_searched = incoming.head, prepared.body, bool(prepared.secrets)
     dropped = _OWN | ({b"accept-encoding"} if is_searched else set())
     written = [(b"host", authority.encode())]
-    written += [(name, value) for name, value in headers if name not in dropped]
+    written += [(name, value) for name, value in prepared.headers if name not in dropped]
     if is_searched:
         written.append((b"accept-encoding", b"identity"))
     length, coding = head.get("content-length"), head.get("transfer-encoding")
@@ -695,11 +513,7 @@ def _find_length(method: str, response: h11.Response) -> int | None:
     if method == "HEAD" or response.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         return None
     length = next((int(value) for name, value in response.headers if name == b"content-length"), 0)
-    return length if length > _BULK else None
-
-
-def _cut_off() -> Damaged:
-    return Damaged("its body was cut off, or cannot be read in one way only")
+    return length if length > BULK else None
 
 
 def _broken(why: str) -> Failed:

@@ -21,12 +21,11 @@ from airlock_daemon.brokers.egress.destinations import (
 from airlock_daemon.brokers.http.tls import TlsStream
 from airlock_daemon.brokers.https.authority import Authority
 from airlock_daemon.brokers.https.aws import Means
-from airlock_daemon.brokers.https.client_hello import BadHello, read_server_name
 from airlock_daemon.brokers.https.conversation import Conversation, Daemon
 from airlock_daemon.brokers.https.messages import Refused, Spliced
 from airlock_daemon.brokers.https.scopes import Scopes
 from airlock_daemon.brokers.https.service import Authorities, Service
-from airlock_daemon.brokers.https.splicing import say_last, splice
+from airlock_daemon.brokers.https.splicing import BadHello, read_server_name, say_last, splice
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.fairness.turns import Taking
 from airlock_modules.apis import Api

@@ -21,7 +21,7 @@ from airlock_daemon.brokers.https.authority import Authority, open_key, read_sys
 from airlock_daemon.brokers.https.aws import Means, Sessions
 from airlock_daemon.brokers.https.confinement import confine
 from airlock_daemon.brokers.https.conversation import Daemon
-from airlock_daemon.brokers.https.exchange import PIECE
+from airlock_daemon.brokers.https.incoming import PIECE, Spool
 from airlock_daemon.brokers.https.messages import (
     Answer,
     Channel,
@@ -39,7 +39,6 @@ from airlock_daemon.brokers.https.messages import (
 from airlock_daemon.brokers.https.scopes import Scopes
 from airlock_daemon.brokers.https.service import Authorities
 from airlock_daemon.brokers.https.splicing import say_last
-from airlock_daemon.brokers.https.spool import Spool
 from airlock_daemon.brokers.https.tunnel import Policy, Tunnel
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.threads import run_in_thread

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.brokers.https.spool import IN_MEMORY, Held, Spool
+from airlock_daemon.brokers.https.incoming import IN_MEMORY, Held, Spool
 from airlock_daemon.errors import Failed
 
 
