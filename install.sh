@@ -95,7 +95,7 @@ find_installed() {
   [ ! -f "$environment/pipx_metadata.json" ] || installed_with=pipx
   case $environment in "$data"/venv*) installed_with=venv ;; esac
   [ -n "$installed_with" ] || environment=nowhere
-  for name in airlock-daemon airlock-shim; do
+  for name in airlock-daemon airlock airlock-shim; do
     [ ! -e "$bin/$name" ] || [ "$(readlink "$bin/$name")" = "$environment/bin/$name" ] ||
       die "$bin/$name is there already, and neither uv, pipx nor this program has made it" \
         "remove it, by what has installed it or by rm, and run this again"
@@ -212,7 +212,7 @@ install_packages() {
   [ -n "$from" ] && ask_tool offline || ask_tool '' || give_up
   if [ "$tool" = venv ]; then
     trap 'rm -rf "$scratch"' EXIT
-    ln -sf "$environment/bin/airlock-daemon" "$bin/airlock-daemon"
+    for name in airlock-daemon airlock; do ln -sf "$environment/bin/$name" "$bin/$name"; done
   fi
   environment=$(readlink "$bin/airlock-daemon") && environment=${environment%/bin/airlock-daemon}
   ln -sf "$environment/bin/airlock-shim" "$bin/airlock-shim"
@@ -294,7 +294,7 @@ uninstall() {
     [ -z "$running" ] ||
       die "$environment is still in use by process $running, such as a daemon that was started by hand" \
         "end it, and run this again: kill $running"
-    rm -rf "$environment" "$data"/venv* "$bin/airlock-daemon" "$bin/airlock-shim"
+    rm -rf "$environment" "$data"/venv* "$bin/airlock-daemon" "$bin/airlock" "$bin/airlock-shim"
     say "removed $environment and its links in $bin; what is in $HOME/.config/airlock, \
 $HOME/.local/state/airlock and $data stays"
   else

@@ -38,6 +38,7 @@ def version_of(host: FreshHost, *, user: str = "dev") -> str:
     """Return the version of what is installed, which has the shim beside it."""
     bin_directory = f"{HOMES[user]}/.local/bin"
     host.run(f"{bin_directory}/airlock-shim", "--version", user=user).succeeded()
+    host.run(f"{bin_directory}/airlock", "version", user=user).succeeded()
     said = host.run(f"{bin_directory}/airlock-daemon", "version", user=user).succeeded().stdout
     return said.removeprefix("airlock-daemon ")
 

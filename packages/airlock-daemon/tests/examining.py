@@ -1,9 +1,9 @@
-"""Surroundings of a world on disk, and the examination of one part of them."""
+"""Surroundings of a world on disk, and one check of them."""
 
 import os
 from pathlib import Path
 
-from airlock_daemon.doctor.examinations import PARTS
+from airlock_daemon.doctor.checks import CHECKS
 from airlock_daemon.doctor.surroundings import Surroundings
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.finding import Finding
@@ -27,10 +27,9 @@ def around(world: World, root: Path | None = None, **environment: str) -> Surrou
 
 
 def find(name: str, surroundings: Surroundings) -> list[Finding]:
-    """What is found under this name, which each finding there carries."""
-    (part,) = (part for part in PARTS if part.name == name)
-    found = list(part.examine(surroundings))
-    assert {each.name for each in found} <= {name}
+    """What the check of this name finds."""
+    (check,) = (check for check in CHECKS if check.name == name)
+    found = list(check.run(surroundings))
     for each in found:
         assert each.source
         assert each.problem

@@ -7,9 +7,9 @@ from typing import Any
 
 from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.audit.reading import chain
+from airlock_daemon.audit.reading.chain import Head, find_head
 from airlock_daemon.audit.reading.files import open_log
-from airlock_daemon.audit.reading.heads import Head, find_head
-from airlock_daemon.audit.reading.recent import Item, Wanted, find_recent
+from airlock_daemon.audit.reading.items import Item, Wanted, find_recent
 from airlock_daemon.audit.record import Record
 from airlock_daemon.setup.config import LogConfig
 

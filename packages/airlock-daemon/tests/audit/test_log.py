@@ -15,7 +15,7 @@ import pytest
 
 from airlock_daemon.audit.ledger import AT_ONCE, Kind, Ledger
 from airlock_daemon.audit.log import AuditLog
-from airlock_daemon.audit.reading.entry import read_entry
+from airlock_daemon.audit.reading.files import read_entry
 from airlock_daemon.audit.record import Record
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.setup.config import LogConfig

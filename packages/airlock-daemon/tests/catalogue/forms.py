@@ -39,6 +39,10 @@ FORMS: Mapping[str, Form] = {
     "fault": _FAULT._replace(
         arguments=("key", "problem", "remedy"), place=("{file}", "key"), kind="Fault"
     ),
+    **dict.fromkeys(
+        ("Note", "Problem"),
+        Form(("source", "problem", "remedy"), ("source",), "problem", "remedy", "Finding"),
+    ),
     "Obstacle": Form(("reason", "remedy"), (), "reason", "remedy"),
     "Remark": Form(("kind", "file", "line", "message"), ("file",), remedy=""),
     "wrong": _PARAMS,

@@ -48,6 +48,18 @@ def test_help_of_a_command_is_printed(name: str) -> None:
     assert f"airlock-daemon {name} " in airlock_daemon(name, "--help").stdout
 
 
+def test_airlock_is_a_second_name() -> None:
+    """Usage and hints say the one by which it was called; its version is in one form for both."""
+    code = "import sys; sys.argv[0] = '/x/airlock'; from airlock_daemon.cli import main; main()"
+    assert airlock_daemon("log", "--help", before=("-c", code)).stdout.startswith(
+        "Usage: airlock log"
+    )
+    assert airlock_daemon("chek", status=2, before=("-c", code)).stderr.endswith(
+        "hint: airlock --help\n"
+    )
+    assert airlock_daemon("-V", before=("-c", code)).stdout == f"airlock-daemon {__version__}\n"
+
+
 @pytest.mark.parametrize("words", [("check", "--json"), ("profile", "list"), ("show", "git")])
 def test_a_reader_that_has_gone_is_no_fault(world: World, words: tuple[str, ...]) -> None:
     """As in `airlock-daemon check --json | head -1`, where the end of it is not wanted."""

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.cli.asking`: what the running daemon says, or another in its place."""
+"""What `airlock-daemon test` hears from the running daemon, or from another in its place."""
 
 import json
 import socket
@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from airlock_daemon.cli.asking import Answer, ask_daemon
+from airlock_daemon.cli.test import ask_daemon
+from airlock_daemon.cli.verdict import Answer
 from airlock_daemon.errors import AirlockError
 from commanding import run
 from worlds import World

@@ -1,8 +1,8 @@
-"""Tests of `airlock_daemon.cli.explanation`: a decision as JSON."""
+"""What `airlock-daemon test --json` says of a decision."""
 
 import json
 
-from airlock_daemon.cli.explanation import dump_decision
+from airlock_daemon.cli.test import dump_decision
 from airlock_modules import Decision, Grant, evaluate, parse_module
 
 MODULE = """

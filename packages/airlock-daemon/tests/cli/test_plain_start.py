@@ -2,22 +2,21 @@
 
 import pytest
 
-from airlock_daemon.cli.application import Application
-from airlock_daemon.cli.plain_start import read_start
+from airlock_daemon.cli import read_plain
 
 
 @pytest.mark.parametrize(
     ("words", "chosen"),
     [
-        (["start"], Application()),
-        (["--config", "c", "start"], Application(config="c")),
-        (["start", "--agents", "a", "--sockets=s"], Application(agents="a", sockets="s")),
-        (["--config=a", "start", "--config", "b"], Application(config="b")),
+        (["start"], {}),
+        (["--config", "c", "start"], {"config": "c"}),
+        (["start", "--agents", "a", "--sockets=s"], {"agents": "a", "sockets": "s"}),
+        (["--config=a", "start", "--config", "b"], {"config": "b"}),
     ],
 )
-def test_options_stand_on_either_side_of_start(words: list[str], chosen: Application) -> None:
+def test_options_stand_on_either_side_of_start(words: list[str], chosen: dict[str, str]) -> None:
     """As they do for every command; the later one counts."""
-    assert read_start(words) == chosen
+    assert read_plain(words, "start") == chosen
 
 
 @pytest.mark.parametrize(
@@ -38,4 +37,4 @@ def test_options_stand_on_either_side_of_start(words: list[str], chosen: Applica
 )
 def test_everything_else_is_for_typer(words: list[str]) -> None:
     """It explains itself, or says what is wrong."""
-    assert read_start(words) is None
+    assert read_plain(words, "start") is None

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.cli.registration`, and of the commands that go by it."""
+"""Which registration file a command finds, and the commands that go by it."""
 
 import json
 import os
@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.cli.registration import Registration, find_registration
-from airlock_daemon.setup.paths import locate
+from airlock_daemon.cli.application import Application, Registration
 from commanding import Done, airlock_daemon
 from running import Daemon
 from worlds import World
 
 
 def find(world: World, *, agents: str | None = None) -> Registration:
-    return find_registration(locate(config=str(world.config), agents=agents))
+    return Application(config=str(world.config), agents=agents).find_registration()
 
 
 def unnamed(world: World, *args: str, status: int = 0) -> Done:
@@ -83,11 +82,11 @@ def test_a_daemon_of_another_configuration_does_not_count(world: World) -> None:
     """Though it serves the same sockets directory."""
     sockets = str(world.config / "sockets")
     with Daemon(world):
-        other = locate(config=str(world.workspace), sockets=sockets)
-        assert find_registration(other) == Registration(path=None)
+        other = Application(config=str(world.workspace), sockets=sockets)
+        assert other.find_registration() == Registration(path=None)
         (world.root / "link").symlink_to(world.config)
-        same = locate(config=str(world.root / "link"), sockets=sockets)
-        assert find_registration(same).path == str(world.agents_file)
+        same = Application(config=str(world.root / "link"), sockets=sockets)
+        assert same.find_registration().path == str(world.agents_file)
 
 
 def test_a_daemon_that_was_killed_does_not_count(world: World) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import airlock_shim
-from airlock_daemon.cli.shim_program import find_lasting_shim
+from airlock_daemon.cli.agent import find_lasting_shim
 from commanding import airlock_daemon
 
 MISSING = """

@@ -5,8 +5,7 @@ import os
 import pytest
 
 from airlock_daemon.cli import verdict
-from airlock_daemon.cli.asking import Answer
-from airlock_daemon.cli.verdict import Verdict
+from airlock_daemon.cli.verdict import Answer, Verdict, find_undecided
 from airlock_modules import evaluate
 from worlds import World
 
@@ -134,3 +133,37 @@ def test_where_nothing_can_be_looked_at_every_path_is_left_open(
 def test_a_daemon_agrees_if_it_decides_alike(found: Verdict, answer: Answer, agrees: bool) -> None:
     """Of what is left open here it may refuse what it does not know either."""
     assert found.agrees_with(answer) is agrees
+
+
+@pytest.mark.parametrize(
+    ("path", "is_undecided"),
+    [
+        ("sub/x", False),
+        ("sub/../x", False),
+        ("~root", False),
+        ("/dev/null", False),
+        ("/workspace", False),
+        ("/workspace/a/b", False),
+        ("//workspace/./a", False),
+        ("/data", False),
+        ("{here}/x", False),
+        ("/workspace/../etc", True),
+        ("/workspaces", True),
+        ("/", True),
+        ("..", True),
+        ("sub/../../x", True),
+    ],
+)
+def test_the_profile_decides_of_what_it_maps_and_of_what_stays_below(
+    world: World, path: str, is_undecided: bool
+) -> None:
+    """The client's directory decides of what climbs, its container's mounts of the rest."""
+    here = world.workspace
+    world.write_profile(
+        f'[workspace]\nmounts = {{ "/workspace" = "{here}", "/data" = "{here}" }}\n'
+        f'same_path = ["{here}"]\n'
+    )
+    path = path.format(here=here)
+    assert find_undecided([path], world.load().generations["my"].agent) == (
+        (path,) if is_undecided else ()
+    )

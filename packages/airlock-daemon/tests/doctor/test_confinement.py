@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.doctor.boxes import name_box
-from airlock_daemon.doctor.confinement import write_apparmor, write_seccomp
+from airlock_daemon.doctor.boxes import name_box, write_apparmor, write_seccomp
 from boxing import boxed_world, needs_bubblewrap, needs_landlock, write_boxes
 from examining import around, find, write_program
 from worlds import World

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.doctor.examinations import PARTS, examine
+from airlock_daemon.doctor.checks import CHECKS, run_checks
 from commanding import run
 from examining import around, find
 from running import Daemon
@@ -18,7 +18,7 @@ NOBODY = 65534
 
 def test_it_lists_what_it_looks_at(world: World) -> None:
     """A name a line, for people and for programs."""
-    names = [part.name for part in PARTS]
+    names = [check.name for check in CHECKS]
     said = run(world, "doctor", "--list").stdout.splitlines()
     assert [line.split()[0] for line in said] == names
     assert list(json.loads(run(world, "doctor", "--list", "--json").stdout)) == names
@@ -40,7 +40,7 @@ def test_a_daemon_that_serves_is_good(world: World) -> None:
     """Notes are no findings."""
     with Daemon(world):
         surroundings = around(world)
-        found = [each for each in examine(surroundings) if not each.is_note]
+        found = [each for each in run_checks(surroundings) if not each.is_note]
         assert [each for each in found if each.name in ("daemon", "files", "sockets")] == []
 
 

@@ -12,8 +12,7 @@ from contextlib import ExitStack, suppress
 
 from msgspec.structs import replace
 
-from airlock_daemon.audit.reading.entry import find_last
-from airlock_daemon.audit.reading.files import LogFile
+from airlock_daemon.audit.reading.files import LogFile, find_last
 from airlock_daemon.audit.record import Record, to_line
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.setup.config import LogConfig

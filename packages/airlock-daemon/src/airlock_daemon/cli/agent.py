@@ -1,7 +1,7 @@
 """`airlock-daemon agent add`, `agent list`, `agent remove` and `agent trust`."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -9,34 +9,29 @@ import msgspec
 import typer
 
 from airlock_daemon.cli.api_access import choose_network, prepare_access
-from airlock_daemon.cli.application import Application
+from airlock_daemon.cli.application import Application, Registration
 from airlock_daemon.cli.changing import changing
 from airlock_daemon.cli.machine import User, find_home, prepare_machine
 from airlock_daemon.cli.next_steps import Form, NextSteps, choose_login, choose_run, choose_start
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.registration import Registration
-from airlock_daemon.cli.reloading import dump_reload, say_faults, try_reload
-from airlock_daemon.cli.reporting import say, say_each
+from airlock_daemon.cli.output import ignoring_closed_stdout, list_rows, say, say_each
+from airlock_daemon.cli.reload import dump_reload, say_faults, try_reload
 from airlock_daemon.cli.scan import note_workspaces
-from airlock_daemon.cli.screen import ignoring_closed_stdout
-from airlock_daemon.cli.shim_program import find_lasting_shim
-from airlock_daemon.cli.table import print_rows
 from airlock_daemon.cli.wiring import Mount, Wiring, list_replaceable, list_shims
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.scan.scanning import forget
 from airlock_daemon.service.installing import find_manager, start_installed
-from airlock_daemon.setup.agents import Agent, load_agent, read_registration
-from airlock_daemon.setup.apis import AgentApis, find_apis
+from airlock_daemon.service.manager import find_self
+from airlock_daemon.setup.agents import read_registration
 from airlock_daemon.setup.checking import check_files
-from airlock_daemon.setup.config import load_config, locate_state
-from airlock_daemon.setup.generation import load_setup
-from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.modules import load_modules
+from airlock_daemon.setup.config import locate_state
+from airlock_daemon.setup.generation import Generation, Setup, load_setup
 from airlock_daemon.setup.new_agent import NewAgent, plan_agent, plan_removal
 from airlock_daemon.setup.notice import Reload
-from airlock_daemon.setup.paths import Locations, absolute, beside_config
+from airlock_daemon.setup.paths import absolute, beside_config
 from airlock_daemon.setup.programs import search_path
+from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import is_served
 from airlock_daemon.setup.state import Noted, State, replace_notes
 from airlock_daemon.setup.stored import find_stored, forget_agent
@@ -56,15 +51,6 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     commands: list[str]
     served: bool
     path: str
-
-
-class _Registered(msgspec.Struct, frozen=True):
-    """An agent as its files are, the commands that may run at all, and its APIs."""
-
-    agent: Agent
-    ceiling: tuple[str, ...]
-    state: State
-    apis: AgentApis
 
 
 @app.callback()
@@ -168,8 +154,9 @@ def add_agent(
         if checked.faults:
             say("nothing was changed, since the files would have these faults:")
             raise SetupError(checked.faults)
+        setup = load_setup(locations)
+        generation = setup.generations[name]
     note_workspaces(state, name, new.directory, new.workspaces)
-    registered = _read_agent(locations, name, new.directory)
     steps = NextSteps(
         directory=new.directory,
         start=choose_start(application, file),
@@ -178,21 +165,22 @@ def add_agent(
         has_other=registration.has_daemon and not registration.is_served,
         is_started=not registration.has_daemon and _start_service(file),
         wiring=_wire(
-            locations,
-            registered,
-            workspaces=(Mount(source=path, target=path) for path in plan.workspaces),
+            setup, generation, [Mount(source=each, target=each) for each in plan.workspaces]
         ),
-        logins=_list_logins(application, registered),
+        logins=_list_logins(application, setup, generation),
     )
-    if application.json:
-        about = {"name": name, "path": new.directory, "registration": file}
-        report = {"enabled": plan.enabled, "findings": checked.findings, "notes": checked.notes}
-        application.print_json(about | report | steps.dump())
-    else:
-        with ignoring_closed_stdout():
-            typer.echo(f"agent {name} is registered in {file}")
-            show(checked.describe(locations.config_dir))
-            show(steps.describe(form))
+    report = {
+        "name": name,
+        "path": new.directory,
+        "registration": file,
+        "enabled": plan.enabled,
+        "findings": checked.findings,
+        "notes": checked.notes,
+    }
+    with ignoring_closed_stdout():
+        registered = f"agent {name} is registered in {file}"
+        told = (*checked.describe(locations.config_dir), *steps.describe(form))
+        application.print(report | steps.dump(), (registered, *told))
     _end_by(steps.reload)
 
 
@@ -215,11 +203,8 @@ def list_agents(application: Application) -> None:
         for agent in setup.agents
     ]
     say_each(describe_unserved(setup.unserved))
-    if application.json:
-        application.print_json(agents)
-        return
     rows = [(a.name, ",".join(a.commands), "yes" if a.served else "no", a.path) for a in agents]
-    print_rows(("NAME", "COMMANDS", "SERVED", "PATH"), rows)
+    application.print(agents, list_rows(("NAME", "COMMANDS", "SERVED", "PATH"), rows))
 
 
 @app.command("remove")
@@ -252,23 +237,18 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     # Not before: whoever is served has them made again.
     forget_agent(state, name)
     home = find_home(application.locations, name)
-    if application.json:
-        application.print_json(
-            {
-                "name": name,
-                "home": home,
-                "registration": file,
-                "removed": [] if removal.kept else [removal.directory],
-                "kept": removal.kept,
-                "reload": None if reload is None else dump_reload(reload),
-            }
-        )
-    else:
-        typer.echo(f"agent {name} is not registered any more")
-        if home is not None:
-            typer.echo(f"the home of its containers is still there: {home}")
-        if reload is not None and not reload.faults:
-            typer.echo("the running daemon has reloaded")
+    report = {
+        "name": name,
+        "home": home,
+        "registration": file,
+        "removed": [] if removal.kept else [removal.directory],
+        "kept": removal.kept,
+        "reload": None if reload is None else dump_reload(reload),
+    }
+    lines = [f"agent {name} is not registered any more"]
+    if home is not None:
+        lines.append(f"the home of its containers is still there: {home}")
+    application.print(report, [*lines, *_describe_reload(reload)])
     _end_by(reload)
 
 
@@ -307,11 +287,10 @@ def trust_agent(application: Application, name: Name, yes: Yes = False) -> None:
     ) as plan:
         pass
     reload = _reload(application, registration)
-    if application.json:
-        told = None if reload is None else dump_reload(reload)
-        application.print_json({"name": name, "workspaces": plan.notes, "reload": told})
-    elif reload is not None and not reload.faults:
-        typer.echo("the running daemon has reloaded")
+    told = None if reload is None else dump_reload(reload)
+    application.print(
+        {"name": name, "workspaces": plan.notes, "reload": told}, _describe_reload(reload)
+    )
     _end_by(reload)
 
 
@@ -331,7 +310,7 @@ def _print_container(application: Application, name: str, form: Form) -> None:
     """Print what starts the container of an agent that is registered."""
     setup, generation = application.load_agent(name)
     profile = generation.agent.profile
-    served = _Registered(generation.agent, setup.config.ceiling, setup.state, generation.apis)
+    mapped = (*profile.same_path, *profile.mounts)
     steps = NextSteps(
         directory=generation.agent.directory,
         start=choose_start(application, setup.locations.agents or ""),
@@ -340,61 +319,54 @@ def _print_container(application: Application, name: str, form: Form) -> None:
         has_other=False,
         is_started=False,
         wiring=_wire(
-            setup.locations,
-            served,
-            workspaces=(
-                Mount(source=each.source, target=each.target)
-                for each in (*profile.same_path, *profile.mounts)
-            ),
+            setup, generation, [Mount(source=each.source, target=each.target) for each in mapped]
         ),
-        logins=_list_logins(application, served),
+        logins=_list_logins(application, setup, generation),
     )
-    if application.json:
-        application.print_json({"name": name} | steps.dump())
-    else:
-        _show(application, steps.describe_container(form))
+    application.print({"name": name} | steps.dump(), steps.describe_container(form))
 
 
-def _read_agent(locations: Locations, name: str, directory: str) -> _Registered:
-    """Read an agent whose files have no fault, whatever others have."""
-    config = load_config(locations.config_file, faults=[], warnings=[])
-    shared = load_modules(locations.modules_dir, faults=[], warnings=[])
-    agent = load_agent(name, directory, upper=Limits(), shared=shared, faults=[], warnings=[])
-    if config is None or agent is None:
-        raise AirlockError(
-            f"the files of agent {name} have just been changed",
-            hint="look for faults: airlock-daemon check",
-        )
-    apis = find_apis(agent, config.ceiling)
-    return _Registered(agent, config.ceiling, locate_state(locations), apis)
-
-
-def _wire(locations: Locations, registered: _Registered, *, workspaces: Iterable[Mount]) -> Wiring:
-    agent, apis, mounts = registered.agent, registered.apis, tuple(workspaces)
-    shims = list_shims(agent, registered.ceiling)
+def _wire(setup: Setup, generation: Generation, workspaces: Sequence[Mount]) -> Wiring:
+    locations, agent, apis = setup.locations, generation.agent, generation.apis
+    shims = list_shims(agent, setup.config.ceiling)
+    sources = [mount.source for mount in workspaces]
     return Wiring(
         sockets=os.path.join(locations.sockets_dir, agent.name),
         shim=find_lasting_shim(),
         commands=shims,
         replaceable=list_replaceable(agent, shims),
-        workspaces=mounts,
+        workspaces=tuple(workspaces),
         machine=prepare_machine(
             locations,
             agent.name,
             user=User.find(),
-            search_path=search_path(
-                None, workspaces=[mount.source for mount in mounts], warnings=[]
-            ),
+            search_path=search_path(None, workspaces=sources, warnings=[]),
         ),
-        access=prepare_access(locations, registered.state, agent.name, apis),
+        access=prepare_access(locations, setup.state, agent.name, apis),
         networks=choose_network((), apis),
         exec_options=() if apis else None,
     )
 
 
-def _list_logins(application: Application, registered: _Registered) -> tuple[tuple[str, ...], ...]:
+def find_lasting_shim() -> str | None:
+    """A path of this machine's shim that stays the same when Airlock is upgraded, if there is one.
+
+    That is beside the command that was called; else it is what `find_shim` finds, or None.
+    """
+    beside = os.path.join(os.path.dirname(find_self()[0]), "airlock-shim")
+    if os.access(beside, os.X_OK):
+        return beside
+    try:
+        return find_shim()
+    except AirlockError:
+        return None
+
+
+def _list_logins(
+    application: Application, setup: Setup, generation: Generation
+) -> tuple[tuple[str, ...], ...]:
     """The words of each `login` that stores a credential of the agent which is not there yet."""
-    apis, agent = registered.apis, registered.agent.name
+    apis, agent = generation.apis, generation.agent.name
     # Without a placeholder in the container the tool sends no credential.
     used = {each for names, client in apis.clients if client.has_placeholder for each in names}
     held = (api.credential for api in apis.apis if api.name in used)
@@ -404,7 +376,7 @@ def _list_logins(application: Application, registered: _Registered) -> tuple[tup
     return tuple(
         choose_login(application, each)
         for each in names
-        if find_stored(registered.state, each, agent) is None
+        if find_stored(setup.state, each, agent) is None
     )
 
 
@@ -420,6 +392,11 @@ def _start_service(registration: str) -> bool:
     except AirlockError as error:
         say(error.message, f"hint: {error.hint}")
         return False
+
+
+def _describe_reload(reload: Reload | None) -> Iterator[str]:
+    if reload is not None and not reload.faults:
+        yield "the running daemon has reloaded"
 
 
 def _end_by(reload: Reload | None) -> None:

@@ -1,6 +1,7 @@
 """Which commands there are. Each is a module of its name, imported when it is called."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
@@ -13,10 +14,10 @@ from airlock_daemon._version import __version__
 from airlock_daemon.cli import VERSION_OPTIONS
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.reporting import say
-from airlock_daemon.cli.screen import printing
+from airlock_daemon.cli.output import printing, say
 
-NAME = "airlock-daemon"
+NAMES = ("airlock-daemon", "airlock")
+"""By which the program is called; the first one is what messages and records say."""
 
 COMMANDS = {
     "init": "Install the daemon as a service of this user, and make its files.",
@@ -69,7 +70,7 @@ class LazyGroup(TyperGroup):
 
 
 app = typer.Typer(
-    name=NAME,
+    name=NAMES[0],
     cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -80,7 +81,7 @@ app = typer.Typer(
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
-        print(f"{NAME} {__version__}")
+        print(f"{NAMES[0]} {__version__}")
         raise typer.Exit
 
 
@@ -111,17 +112,19 @@ def run(words: Sequence[str]) -> NoReturn:
 
     That is 1 where nobody reads what it prints to its end.
     """
+    called = os.path.basename(sys.argv[0])
+    name = called if called in NAMES else NAMES[0]
     status = 1
     with printing():
         try:
-            status = typer.main.get_command(app).main(words, prog_name=NAME, standalone_mode=False)
+            status = typer.main.get_command(app).main(words, prog_name=name, standalone_mode=False)
         except typer.TyperException as error:
-            _explain(error)
+            _explain(error, name)
             status = error.exit_code
     sys.exit(status)
 
 
-def _explain(error: typer.TyperException) -> None:
+def _explain(error: typer.TyperException, name: str) -> None:
     """Say what was wrong with the usage, how it should be, and where to read more."""
     message = error.format_message()
     context: typer.Context | None = getattr(error, "ctx", None)
@@ -132,4 +135,4 @@ def _explain(error: typer.TyperException) -> None:
     say(f"{message[:1].lower()}{message[1:].rstrip('.')}")
     if context is not None:
         say("usage: " + " ".join(context.get_usage().split()).removeprefix("Usage: "))
-    say(f"hint: {context.command_path if context else NAME} --help")
+    say(f"hint: {context.command_path if context else name} --help")

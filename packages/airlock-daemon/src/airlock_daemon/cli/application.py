@@ -1,21 +1,35 @@
 """The one object that every command works with: what the options chose, and what can be loaded."""
 
 import logging
+import os
 import sys
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.output import say
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
-from airlock_daemon.setup.paths import Locations, locate
+from airlock_daemon.setup.notice import find_notice
+from airlock_daemon.setup.paths import Locations, beside_config, locate
 from airlock_modules import Fault
 
 if TYPE_CHECKING:
-    from airlock_daemon.cli.registration import Registration
     from airlock_daemon.setup.config import LogConfig
     from airlock_daemon.setup.generation import Generation, Setup
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """The path of a registration file, None for no file.
+
+    `is_served` says that a daemon of this configuration runs with this very file, and `has_daemon`
+    that one runs at all.
+    """
+
+    path: str | None
+    is_served: bool = False
+    has_daemon: bool = False
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,21 +43,10 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     agents: str | None = None
     json: bool = False
 
-    def choose(
-        self,
-        *,
-        config: str | None = None,
-        sockets: str | None = None,
-        agents: str | None = None,
-        json: bool = False,
-    ) -> "Application":
+    def choose(self, **options: str | bool | None) -> "Application":
         """The same with options that were given later, which count more."""
-        return Application(
-            config=config or self.config,
-            sockets=sockets or self.sockets,
-            agents=agents or self.agents,
-            json=json or self.json,
-        )
+        given = {name: value for name, value in options.items() if value}
+        return msgspec.structs.replace(self, **given)
 
     @property
     def locations(self) -> Locations:
@@ -64,14 +67,24 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         if advice is not None:
             raise AirlockError(advice.where, hint=advice.finding.remedy)
 
-    def find_registration(self) -> "Registration":
-        """The registration file; says on stderr which one it is where that may surprise."""
-        from airlock_daemon.cli.registration import find_registration  # noqa: PLC0415
+    def find_registration(self) -> Registration:
+        """The file of --agents, else that of the running daemon, else agents.toml if there is one.
 
-        registration = find_registration(self.locations)
-        if registration.origin:
-            say(f"using {registration.path}: {registration.origin}")
-        return registration
+        A daemon counts if it serves the same sockets directory by the same configuration. Says on
+        stderr which file it is where the running daemon was started without one.
+        """
+        notice = find_notice(self.locations)
+        has_daemon = notice is not None
+        served = None if notice is None else notice.agents
+        path = self.locations.agents or served
+        if path is not None:
+            return Registration(path=path, is_served=path == served, has_daemon=has_daemon)
+        beside = beside_config(self.locations)
+        if not os.path.lexists(beside):
+            return Registration(path=None, has_daemon=has_daemon)
+        if has_daemon:
+            say(f"using {beside}: the running daemon was started without a registration")
+        return Registration(path=beside, has_daemon=has_daemon)
 
     def find_files(self) -> Locations:
         """Where the files are, with the registration that `find_registration` gives."""
@@ -140,6 +153,14 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         logging.getLogger("airlock").setLevel(setup.config.log_level)
         run_daemon(setup)
 
-    def print_json(self, value: Any) -> None:
-        """Print `value` on stdout as indented JSON."""
-        print(msgspec.json.format(msgspec.json.encode(value)).decode())
+    def print(self, report: Any, lines: Iterable[str]) -> None:
+        """Print the report as indented JSON where --json asks for that, else the lines."""
+        if self.json:
+            lines = [msgspec.json.format(msgspec.json.encode(report)).decode()]
+        for line in lines:
+            print(line)
+
+    def print_names(self, described: Mapping[str, str]) -> None:
+        """Print each name and what it stands for."""
+        width = max(map(len, described))
+        self.print(described, (f"{name:{width}}  {what}" for name, what in described.items()))

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol, TypeVar
 
-from airlock_daemon.cli.reporting import say
-from airlock_daemon.cli.screen import ignoring_closed_stdout
+from airlock_daemon.cli.output import ignoring_closed_stdout, say
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.writing import alone, make_directory
 

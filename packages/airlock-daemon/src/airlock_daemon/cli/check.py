@@ -1,12 +1,12 @@
 """`airlock-daemon check`."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
 import typer
 
 from airlock_daemon.cli.application import Application
-from airlock_daemon.cli.looked_at import list_looked_at
 from airlock_daemon.cli.options import pass_obj
 from airlock_daemon.migrate.layout import advise
 from airlock_daemon.setup.checking import LOOKED_AT, Checked, check_files
@@ -36,7 +36,7 @@ def check(
     Ends with 0 when there are no faults and no findings, else with 1.
     """
     if list_names:
-        list_looked_at(application, LOOKED_AT)
+        application.print_names(LOOKED_AT)
         return
     advice = advise(application.locations, options=application.given)
     locations = application.find_files()
@@ -48,20 +48,17 @@ def check(
     if advice is not None and advice.can_serve:
         findings = (advice.finding, *checked.findings)
         checked = msgspec.structs.replace(checked, findings=findings)
-    if application.json:
-        application.print_json({"registration": locations.agents, **msgspec.to_builtins(checked)})
-    else:
-        _print(checked, locations)
+    report = {"registration": locations.agents, **msgspec.to_builtins(checked)}
+    application.print(report, _describe(checked, locations))
     if checked.faults or checked.findings:
         raise typer.Exit(1)
 
 
-def _print(checked: Checked, locations: Locations) -> None:
-    for line in checked.describe(locations.config_dir):
-        typer.echo(line)
+def _describe(checked: Checked, locations: Locations) -> Iterator[str]:
+    yield from checked.describe(locations.config_dir)
     if checked.faults or checked.findings:
-        typer.echo(f"mend these in {locations.config_dir}, then: airlock-daemon reload")
+        yield f"mend these in {locations.config_dir}, then: airlock-daemon reload"
         return
     count = len(checked.notes)
     shown = f", with {count} {'note' if count == 1 else 'notes'}" if count else ""
-    typer.echo(f"good{shown}; agents: {', '.join(checked.agents) or 'none (--agents FILE)'}")
+    yield f"good{shown}; agents: {', '.join(checked.agents) or 'none (--agents FILE)'}"

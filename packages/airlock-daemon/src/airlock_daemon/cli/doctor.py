@@ -1,22 +1,22 @@
 """`airlock-daemon doctor`."""
 
 import os
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
 
 from airlock_daemon.cli.application import Application
-from airlock_daemon.cli.looked_at import list_looked_at
 from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.output import plain
 from airlock_daemon.doctor.alive import REMEDY, find_silence
-from airlock_daemon.doctor.boxes import name_box
-from airlock_daemon.doctor.confinement import write_apparmor, write_seccomp
-from airlock_daemon.doctor.examinations import PARTS, examine
+from airlock_daemon.doctor.boxes import name_box, write_apparmor, write_seccomp
+from airlock_daemon.doctor.checks import CHECKS, run_checks
 from airlock_daemon.doctor.surroundings import Surroundings
 from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.generation import load_setup
 from airlock_daemon.setup.notice import find_notice
-from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -67,7 +67,7 @@ def doctor(
         typer.echo(write_seccomp() if seccomp else write_apparmor(), nl=False)
         return
     if list_parts:
-        list_looked_at(application, {part.name: part.what for part in PARTS})
+        application.print_names({check.name: check.what for check in CHECKS})
         return
     locations = application.find_files()
     try:
@@ -81,26 +81,21 @@ def doctor(
         environment=os.environ,
         options=application.given,
     )
-    found = list(examine(around))
+    found = list(run_checks(around))
     findings = [each for each in found if not each.is_note]
     notes = [each for each in found if each.is_note]
-    if application.json:
-        report = {
-            "registration": locations.agents,
-            "findings": findings,
-            "notes": notes,
-            "boxes": name_box(around),
-        }
-        application.print_json(report)
-    else:
-        for kind, told in (("finding", findings), ("note", notes)):
-            for each in told:
-                # Names of files, and what programs say, may hold anything.
-                line = str(each) if str(each).isprintable() else quote(str(each), limit=None)
-                typer.echo(f"{kind}: {each.name}: {line}")
-        typer.echo(f"boxes: {name_box(around)}")
-        if not findings:
-            several = f"{len(notes)} notes" if len(notes) > 1 else "1 note"
-            typer.echo("good" + (f", with {several}" if notes else ""))
+    box = name_box(around)
+    report = {"registration": locations.agents, "findings": findings, "notes": notes, "boxes": box}
+    application.print(report, _describe(findings, notes, box))
     if findings:
         raise typer.Exit(1)
+
+
+def _describe(findings: Sequence[Finding], notes: Sequence[Finding], box: str) -> Iterator[str]:
+    # Names of files, and what programs say, may have anything in them.
+    yield from (f"finding: {each.name}: {plain(str(each))}" for each in findings)
+    yield from (f"note: {each.name}: {plain(str(each))}" for each in notes)
+    yield f"boxes: {box}"
+    if not findings:
+        several = f"{len(notes)} notes" if len(notes) > 1 else "1 note"
+        yield "good" + (f", with {several}" if notes else "")

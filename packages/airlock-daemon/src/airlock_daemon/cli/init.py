@@ -51,7 +51,7 @@ def init(
     """
     lines = _uninstall(application) if uninstall_it else _install(application)
     if application.json:
-        application.print_json({"done": list(lines)})
+        application.print({"done": list(lines)}, ())
         return
     for line in lines:
         typer.echo(line)

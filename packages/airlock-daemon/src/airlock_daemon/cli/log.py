@@ -1,7 +1,7 @@
 """`airlock-daemon log tail`, `stats`, `verify` and `head`."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -10,20 +10,38 @@ import typer
 
 from airlock_daemon.audit.reading import chain, statistics
 from airlock_daemon.audit.reading.files import LogFile, open_log
-from airlock_daemon.audit.reading.heads import find_head, load_heads
-from airlock_daemon.audit.reading.moments import read_moment
-from airlock_daemon.audit.reading.recent import Begun, Follower, Item, Wanted, find_recent
-from airlock_daemon.audit.reading.showing import Lines, to_object
+from airlock_daemon.audit.reading.items import (
+    Begun,
+    Follower,
+    Item,
+    Lines,
+    Wanted,
+    find_recent,
+    show_word,
+    to_object,
+)
+from airlock_daemon.audit.reading.statistics import DenialRow, Statistics, read_moment
 from airlock_daemon.cli.application import Application
-from airlock_daemon.cli.counts import print_statistics
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.screen import is_coloured, leave_plain, paint, periods, printing
+from airlock_daemon.cli.output import (
+    is_coloured,
+    leave_plain,
+    list_rows,
+    paint,
+    periods,
+    printing,
+)
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.config import LogConfig
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
-_OUTCOMES = ("allowed", "denied", "failed", "aborted", "invalid", "running", "cut-off")
+_HEADINGS = (
+    *("AGENT", "COMMAND", "REQUESTS", "ALLOWED", "DENIED", "FAILED", "ABORTED", "INVALID"),
+    *("P50 MS", "P95 MS"),
+)
+_COUNTED = ("allowed", "denied", "failed", "aborted", "invalid")
+_OUTCOMES = (*_COUNTED, "running", "cut-off")
 
 Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Of this agent only.")]
 
@@ -155,10 +173,8 @@ def stats(
     config = _find_log(application)
     with printing(), open_log(config.path) as files:
         counted = statistics.count(files, since=since, agent=agent)
-        if application.json:
-            application.print_json({"path": config.path, "since": since, **_dump(counted)})
-        else:
-            print_statistics(counted)
+        report = {"path": config.path, "since": since, **_dump(counted)}
+        application.print(report, _describe_statistics(counted))
 
 
 @app.command()
@@ -186,15 +202,11 @@ def verify(
     Ends with 0 when the log is whole, else with 1.
     """
     config = _find_log(application)
-    heads = () if head is None else load_heads(head)
+    heads = () if head is None else chain.load_heads(head)
     with printing(), open_log(config.path) as files:
         verified = chain.verify(files, max_files=config.max_files, heads=heads)
-        if application.json:
-            whole = {"path": config.path, "is_whole": verified.is_whole}
-            application.print_json({**whole, **_dump(verified)})
-        else:
-            for line in chain.describe(verified):
-                print(line)
+        whole = {"path": config.path, "is_whole": verified.is_whole}
+        application.print({**whole, **_dump(verified)}, chain.describe(verified))
     if not verified.is_whole:
         raise typer.Exit(1)
 
@@ -209,11 +221,8 @@ def print_head(application: Application) -> None:
     """
     config = _find_log(application)
     with printing(), open_log(config.path) as files:
-        head = find_head(files)
-        if application.json:
-            application.print_json(head)
-        else:
-            print(head)
+        head = chain.find_head(files)
+        application.print(head, [str(head)])
 
 
 def _find_log(application: Application) -> LogConfig:
@@ -238,3 +247,39 @@ def _print_object(item: Item) -> None:
 
 def _dump(value: object) -> dict[str, object]:
     return dict(msgspec.to_builtins(value))
+
+
+def _describe_statistics(counted: Statistics) -> Iterator[str]:
+    """The sums, a table of agents and commands, and one of what refused."""
+    if counted.requests:
+        yield f"{counted.begins} to {counted.ends}"
+    sums = ", ".join(f"{counted.outcomes.get(name, 0)} {name}" for name in _COUNTED)
+    yield f"requests: {counted.requests} ({sums})"
+    yield f"agents: {counted.agents}"
+    if counted.running:
+        yield f"commands that have begun and not ended: {counted.running}"
+    if counted.cut_off:
+        yield f"commands that were cut off, with a daemon that was killed: {counted.cut_off}"
+    if counted.no_records:
+        yield f"lines that are no records: {counted.no_records}, see: airlock-daemon log verify"
+    if counted.commands:
+        rows = [list(map(_cell, msgspec.structs.astuple(row))) for row in counted.commands]
+        yield from ("", *list_rows(_HEADINGS, rows))
+    if counted.denials:
+        denials = [
+            (row.layer or "-", _tell_rule(row), str(row.requests)) for row in counted.denials
+        ]
+        yield from ("", *list_rows(("DENIED BY", "RULE", "REQUESTS"), denials))
+
+
+def _tell_rule(row: DenialRow) -> str:
+    if row.rule is not None:
+        return show_word(row.rule)
+    return "-" if row.layer else "not enabled"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        # A client can name a command "-", but not this.
+        return "(none)"
+    return f"{value:g}" if isinstance(value, float) else str(value)

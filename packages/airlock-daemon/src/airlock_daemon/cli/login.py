@@ -9,8 +9,7 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.reporting import say
-from airlock_daemon.cli.table import print_rows
+from airlock_daemon.cli.output import list_rows, say
 from airlock_daemon.errors import AND_RELOAD, AirlockError
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.state import State
@@ -121,16 +120,12 @@ def _list(application: Application, state: State) -> None:
     found = [*list_stored(state)]
     agents = _list_agents(application)
     rows = [(each, _find_users(agents, each)) for each in found]
-    if application.json:
-        application.print_json(
-            [{"name": each.name, "agent": each.agent, "users": used} for each, used in rows]
-        )
-        return
-    if not found:
+    if not found and not application.json:
         say("nothing is stored", "hint: airlock-daemon login NAME")
-    print_rows(
-        ("NAME", "AGENT", "USED BY"),
-        [(each.name, each.agent or "*", ",".join(used) or "-") for each, used in rows],
+    cells = [(each.name, each.agent or "*", ",".join(used) or "-") for each, used in rows]
+    application.print(
+        [{"name": each.name, "agent": each.agent, "users": used} for each, used in rows],
+        list_rows(("NAME", "AGENT", "USED BY"), cells),
     )
 
 

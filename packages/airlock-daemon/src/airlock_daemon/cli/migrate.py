@@ -12,7 +12,7 @@ import typer
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.changing import changing
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.output import say
 from airlock_daemon.doctor.alive import is_locked
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.migrate.early import FIRST_SOCKET
@@ -69,14 +69,13 @@ def migrate(
     layout = recognise(signs)
     if layout not in EARLIER:
         _refuse_unknown(locations, signs, layout)
-        if application.json:
-            application.print_json({"layout": layout, "steps": []})
-        else:
-            typer.echo(f"nothing to do: {_say_why(locations, layout)}")
+        line = f"nothing to do: {_say_why(locations, layout)}"
+        application.print({"layout": layout, "steps": []}, [line])
         return
     _refuse_unclear(locations, signs, layout)
     if dry_run:
-        _print(application, _work_out(locations), locations)
+        plan = _work_out(locations)
+        application.print(_dump(plan, locations), plan.describe())
         return
     _refuse_foreign(locations)
     _refuse_running(locations, layout)
@@ -189,31 +188,23 @@ def _work_out(locations: Locations) -> Plan:
     )
 
 
-def _print(application: Application, plan: Plan, locations: Locations) -> None:
-    if application.json:
-        application.print_json(
-            {
-                "layout": plan.layout,
-                "config": locations.config_dir,
-                "backup": plan.backup,
-                "changes": plan.changes,
-                "losses": plan.losses,
-                "hints": plan.hints,
-                "steps": [write_shell(step) for step in plan.steps],
-            }
-        )
-    else:
-        _show(plan.describe())
+def _dump(plan: Plan, locations: Locations) -> dict[str, object]:
+    return {
+        "layout": plan.layout,
+        "config": locations.config_dir,
+        "backup": plan.backup,
+        "changes": plan.changes,
+        "losses": plan.losses,
+        "hints": plan.hints,
+        "steps": [write_shell(step) for step in plan.steps],
+    }
 
 
 def _finish(application: Application, plan: Plan, locations: Locations) -> None:
     """Say how it is now, and what comes next; exit with 1 where there are faults in the files."""
     after = msgspec.structs.replace(locations, agents=beside_config(locations))
     checked = check_files(after)
-    if application.json:
-        _print(application, plan, locations)
-    else:
-        _show(_describe(plan, locations))
+    application.print(_dump(plan, locations), _describe(plan, locations))
     say(*msgspec.structs.replace(checked, notes=()).describe(locations.config_dir))
     if checked.faults:
         say("the files have these faults still; mend them, then: airlock-daemon check")

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 
-from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.output import say
 from airlock_daemon.cli.wiring import HOME, OWN_PROGRAMS, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.client import SOCKET_DIRECTORY

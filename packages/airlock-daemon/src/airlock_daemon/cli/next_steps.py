@@ -18,7 +18,7 @@ from airlock_daemon.cli.container_lines import (
     devcontainer,
     docker_run,
 )
-from airlock_daemon.cli.reloading import dump_reload
+from airlock_daemon.cli.reload import dump_reload
 from airlock_daemon.cli.wiring import Wiring
 from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.shim_program import INSTALL

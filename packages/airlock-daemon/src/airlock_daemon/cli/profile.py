@@ -8,13 +8,11 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.reporting import say_each
-from airlock_daemon.cli.table import print_rows
+from airlock_daemon.cli.output import list_rows, plain, say_each
 from airlock_daemon.setup.apis import describe_api
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.sockets import HTTPS, SOCKET
 from airlock_daemon.setup.workspaces import describe_unserved
-from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -37,24 +35,17 @@ def list_profiles(application: Application) -> None:
     setup = application.load_setup()
     sockets = setup.locations.sockets_dir
     rows = [
-        (name, os.path.join(sockets, name, SOCKET), generation.agent.directory)
+        {
+            "name": name,
+            "socket": os.path.join(sockets, name, SOCKET),
+            "path": generation.agent.directory,
+            "https_socket": os.path.join(sockets, name, HTTPS) if generation.apis else None,
+        }
         for name, generation in setup.generations.items()
     ]
     say_each(describe_unserved(setup.unserved))
-    if application.json:
-        https = {
-            name: os.path.join(sockets, name, HTTPS)
-            for name, generation in setup.generations.items()
-            if generation.apis
-        }
-        application.print_json(
-            [
-                {"name": name, "socket": socket, "path": path, "https_socket": https.get(name)}
-                for name, socket, path in rows
-            ]
-        )
-    else:
-        print_rows(("NAME", "SOCKET", "PATH"), rows)
+    cells = [[str(row[key]) for key in ("name", "socket", "path")] for row in rows]
+    application.print(rows, list_rows(("NAME", "SOCKET", "PATH"), cells))
 
 
 @app.command("show")
@@ -71,14 +62,10 @@ def show_profile(
     with open(generation.agent.profile_file, encoding="utf-8-sig") as file:
         text = file.read()
     granted = _list_granted(setup, generation)
-    if application.json:
-        application.print_json({"toml": text, **granted})
-        return
-    typer.echo(text.rstrip("\n"))
-    typer.echo("\n# What it grants, with every default filled in:")
-    for key, value in msgspec.to_builtins(granted).items():
-        shown = _as_text(value)
-        typer.echo(f"# {key}: {shown if shown.isprintable() else quote(shown, limit=None)}")
+    rows = msgspec.to_builtins(granted).items()
+    filled = (f"# {key}: {plain(_as_text(value))}" for key, value in rows)
+    heading = "\n# What it grants, with every default filled in:"
+    application.print({"toml": text, **granted}, [text.rstrip("\n"), heading, *filled])
 
 
 def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:

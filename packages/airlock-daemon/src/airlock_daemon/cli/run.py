@@ -1,9 +1,10 @@
 """`airlock-daemon run`."""
 
+import csv
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -20,7 +21,6 @@ from airlock_daemon.cli.api_access import (
 )
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.container_lines import lay_out
-from airlock_daemon.cli.doors import refuse_doors
 from airlock_daemon.cli.foreground import end_like, run_in_foreground
 from airlock_daemon.cli.image import find_engine, inspect_image, silence
 from airlock_daemon.cli.machine import KnownImage, User, prepare_machine, read_image
@@ -32,8 +32,8 @@ from airlock_daemon.cli.mounted_workspaces import (
 )
 from airlock_daemon.cli.next_steps import choose_start
 from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.output import calm_terminal, say, say_each
 from airlock_daemon.cli.read_only import protect
-from airlock_daemon.cli.reporting import calm_terminal, say, say_each
 from airlock_daemon.cli.scan import watch
 from airlock_daemon.cli.wiring import (
     Machine,
@@ -44,13 +44,19 @@ from airlock_daemon.cli.wiring import (
     list_shims,
 )
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.identity.engine_sockets import is_engine_socket, list_engine_sockets
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.notice import find_notice
+from airlock_daemon.setup.paths import absolute
+from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import is_served
 from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_MOUNTING = ("--volume", "--mount")
+_API_SOCKET = "--use-api-socket"
 
 
 class _AgentFirst(TyperCommand):
@@ -229,10 +235,7 @@ def run(
             say_each(protected.clean())
         say_each(tell())
         raise typer.Exit(end_like(status))
-    if application.json:
-        application.print_json({"docker_run": words})
-    else:
-        typer.echo(lay_out(groups))
+    application.print({"docker_run": words}, [lay_out(groups)])
 
 
 def _describe_tools(known: KnownImage, replaceable: Sequence[str]) -> Iterator[str]:
@@ -271,3 +274,81 @@ def _not_served(application: Application, setup: Setup, agent: str) -> AirlockEr
         f"no daemon serves agent {agent} in {locations.sockets_dir}",
         hint=f"start it, as a service (airlock-daemon init) or in another terminal: {line}",
     )
+
+
+def refuse_doors(
+    words: Sequence[str], *, sockets_dir: str, agent: str, accepts_engine: bool
+) -> Iterator[str]:
+    """Look through what `--docker-arg` says, and yield warnings.
+
+    Raises AirlockError for mounts of an engine's socket, unless that is accepted, and of sockets of
+    other agents. The daemon finds an engine's socket by the kernel's word; this is said before.
+    """
+    own = os.path.join(os.path.realpath(sockets_dir), agent)
+    if _API_SOCKET in words and not accepts_engine:
+        raise _refuse_engine(_API_SOCKET, agent)
+    for source in _list_sources(words):
+        path = os.path.realpath(absolute(source))
+        inner = (each for each in list_engine_sockets() if is_within(each, path))
+        is_engines = is_engine_socket(path) or any(map(os.path.exists, inner))
+        if is_engines and not accepts_engine and not is_within(path, own):
+            raise _refuse_engine(source, agent)
+        sockets = os.path.dirname(own)
+        is_others = is_within(path, sockets) and not is_within(path, own)
+        if (is_others and path != f"{own}.sock") or is_within(sockets, path):
+            raise AirlockError(
+                f"{quote(source)} would give the container the sockets of other agents, and with "
+                "them what those may do",
+                hint="leave it out: run mounts the socket of its own agent",
+            )
+        if _is_ssh_agent(path):
+            yield (
+                f"warning: the container gets your ssh-agent ({quote(source)}): what runs in it "
+                "can sign with all your keys past Airlock's rules; leave that out if it need not"
+            )
+
+
+def _refuse_engine(source: str, agent: str) -> AirlockError:
+    return AirlockError(
+        f"{quote(source)} would give the container the socket of a container engine: who can use "
+        "that is root on this host",
+        hint="leave it out; or accept that, in the airlock.toml of "
+        f"{agent}: [workspace] engine_socket = true",
+    )
+
+
+def _is_ssh_agent(path: str) -> bool:
+    own = os.environ.get("SSH_AUTH_SOCK")
+    return bool(own) and is_within(os.path.realpath(str(own)), path)
+
+
+def _list_sources(words: Iterable[str]) -> Iterator[str]:
+    """The paths of the host that words of `docker run` mount."""
+    flag = ""
+    for word in words:
+        if flag:
+            yield from _read_source(flag, word)
+            flag = ""
+            continue
+        name, has_value, value = word.partition("=")
+        if name in _MOUNTING:
+            flag = "" if has_value else name
+            yield from _read_source(name, value) if has_value else ()
+        elif not word.startswith("--") and word.startswith("-") and "v" in word:
+            # -v, -vSOURCE:TARGET and -itv: no short flag before it that takes a value has a v.
+            value = word.partition("v")[2].removeprefix("=")
+            flag = "" if value else "--volume"
+            yield from _read_source("--volume", value) if value else ()
+
+
+def _read_source(flag: str, value: str) -> Iterator[str]:
+    if flag == "--mount":
+        for field in next(csv.reader([value]), []):
+            key, _, source = field.partition("=")
+            if key.strip().lower() in ("source", "src"):
+                yield source
+        return
+    source = value.split(":", 1)[0]
+    # What has no slash is the name of a volume.
+    if "/" in source or source in (".", "..", "~"):
+        yield source

@@ -10,7 +10,7 @@ import typer
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.mounted_workspaces import choose_workspaces
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.reporting import say
+from airlock_daemon.cli.output import say
 from airlock_daemon.cli.wiring import Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.scan.scanning import Item, Scan, note, read_noted, scan
@@ -60,12 +60,10 @@ def scan_workspaces(
     directory = generation.agent.directory
     scans = [_scan(each.source) for each in choose_workspaces(setup, generation, workspace or ())]
     noted = read_noted(setup.state, agent, directory)
-    if application.json:
-        application.print_json({"agent": agent, "workspaces": [_dump(s, noted) for s in scans]})
-    else:
-        for each in scans:
-            for line in _describe(each, noted, only_new=only_new):
-                typer.echo(line)
+    application.print(
+        {"agent": agent, "workspaces": [_dump(each, noted) for each in scans]},
+        (line for each in scans for line in _describe(each, noted, only_new=only_new)),
+    )
     is_new = any(_count_new(each, noted) for each in scans)
     if accept:
         note(setup.state, agent, directory, scans)

@@ -51,10 +51,8 @@ def shim(
     if path is not None:
         path = os.path.join(path, _NAME) if os.path.isdir(path) else path
         _copy(source, path)
-    if application.json:
-        application.print_json({"shim": source, "copied_to": path})
-    else:
-        typer.echo(source if path is None else f"copied the shim to {path}")
+    line = source if path is None else f"copied the shim to {path}"
+    application.print({"shim": source, "copied_to": path}, [line])
 
 
 def _copy(source: str, path: str) -> None:

@@ -6,10 +6,10 @@ import typer
 
 from airlock_daemon.cli.application import Application
 from airlock_daemon.cli.options import pass_obj
+from airlock_daemon.cli.output import plain
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.boxes import describe_box
 from airlock_modules import builtin_names, builtin_security, builtin_text
-from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -37,13 +37,10 @@ def show(
     written, box = _find_written(application, command, agent)
     form, found = ("security", _find_security) if security else ("toml", _find_text)
     source, text = found(command, written)
-    if application.json:
-        told = {} if box is None else {"sandbox": box}
-        application.print_json({"command": command, "source": source, **told, form: text})
-        return
-    if box is not None and not security:
-        typer.echo(f"# sandbox: {box if box.isprintable() else quote(box, limit=None)}")
-    typer.echo(text, nl=False)
+    told = {} if box is None else {"sandbox": box}
+    heading = [] if box is None or security else [f"# sandbox: {plain(box)}"]
+    report = {"command": command, "source": source, **told, form: text}
+    application.print(report, [*heading, text.removesuffix("\n")])
 
 
 def _find_written(

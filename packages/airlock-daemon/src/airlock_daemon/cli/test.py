@@ -1,26 +1,38 @@
 """`airlock-daemon test`."""
 
 import os
-from typing import TYPE_CHECKING, Annotated
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from airlock_daemon.cli.application import Application
-from airlock_daemon.cli.asking import Answer, ask_daemon
-from airlock_daemon.cli.explanation import dump_decision
-from airlock_daemon.cli.git_words import read_git_words
 from airlock_daemon.cli.options import pass_obj
-from airlock_daemon.cli.reporting import say
-from airlock_daemon.cli.verdict import Verdict, judge
+from airlock_daemon.cli.output import say
+from airlock_daemon.cli.verdict import Answer, Verdict, judge, read_git_words
+from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.request.decision import hand_over
 from airlock_daemon.setup.boxes import describe_box
-from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.remotes import BROKER
-from airlock_modules import Decision, describe_reading, evaluate
-from airlock_wire import quote
+from airlock_daemon.setup.sockets import connect
+from airlock_modules import Decision, describe_reading, dump_reading, evaluate
+from airlock_wire import (
+    NEED_DATA,
+    ClientSession,
+    ErrorResponse,
+    ProtocolError,
+    Request,
+    encode_text,
+    quote,
+)
+from airlock_wire import Decision as Allowed
 
 if TYPE_CHECKING:
     from airlock_daemon.cli.known_apis import ApiVerdict
+
+ANSWER_S = 30
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -68,10 +80,14 @@ def ask(
         apis = known_apis.find_named(generation, command)
         has_command = known is not None and known.has_command
         if apis and (not has_command or known_apis.is_operation(apis, words)):
-            _tell_api(application, known_apis.judge_operation(apis, command, words))
+            judged = known_apis.judge_operation(apis, command, words)
+            application.print(judged.dump(), _describe_api(judged))
+            if judged.judged.refusal is not None:
+                raise typer.Exit(1)
             return
     call = read_git_words(words) if command == "git" else None
-    is_own_git = call is not None and has_own_git_alone(generation)
+    granted = generation.agent.profile.granted(generation.grant.ceiling)
+    is_own_git = call is not None and BROKER in granted and "git" not in granted
     if call is not None and is_own_git:
         # The container's own git runs, and says this.
         command, words = BROKER, call.words
@@ -88,69 +104,110 @@ def ask(
     if verdict.allowed and module is not None:
         box = describe_box(module, generation.boxes)
     agrees = answer is None or verdict.agrees_with(answer)
-    if application.json:
-        report = dump_decision(decision) | verdict.dump() | {"sandbox": box}
-        heard = None if answer is None else answer.message or "allowed"
-        application.print_json(
-            report | {"daemon": heard, "agrees": agrees, "registration": setup.locations.agents}
-        )
-    else:
-        _print(decision, verdict, box)
-        typer.echo(f"daemon: {said}")
-        if not agrees:
-            say("the running daemon decides otherwise", "hint: airlock-daemon reload")
+    report = dump_decision(decision) | verdict.dump()
+    report |= {
+        "sandbox": box,
+        "daemon": None if answer is None else answer.message or "allowed",
+        "agrees": agrees,
+        "registration": setup.locations.agents,
+    }
+    application.print(report, (*_describe(decision, verdict, box), f"daemon: {said}"))
+    if not agrees and not application.json:
+        say("the running daemon decides otherwise", "hint: airlock-daemon reload")
     if not verdict.allowed or not agrees:
         raise typer.Exit(1)
 
 
-def has_own_git_alone(generation: Generation) -> bool:
-    """Whether git-remote is all that the agent has of git: the git is that of its container."""
-    granted = generation.agent.profile.granted(generation.grant.ceiling)
-    return BROKER in granted and "git" not in granted
+def ask_daemon(path: str, command: str, args: tuple[str, ...]) -> Answer | None:
+    """What the daemon at the socket `path` answers to a check; None when there is none.
+
+    Raises AirlockError for one that answers with anything but a decision.
+    """
+    session = ClientSession()
+    request = Request(id=1, method="check", command=command, args=args, cwd=None)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(ANSWER_S)
+        try:
+            if not connect(connection, path):
+                return None
+            connection.sendall(session.send_request(request))
+            while (event := session.next_event()) is NEED_DATA:
+                session.receive_data(connection.recv(65536))
+        except (OSError, ProtocolError) as error:
+            raise AirlockError(
+                f"the daemon at {path} gave no answer: {quote(str(error))}",
+                hint=LOOK_AT_MESSAGES,
+            ) from error
+    if isinstance(event, Allowed):
+        return Answer()
+    if isinstance(event, ErrorResponse):
+        data = event.error.data
+        return Answer(event.error.message, data.layer if data else None)
+    raise AirlockError(
+        f"the daemon at {path} answered a check with something else", hint=LOOK_AT_MESSAGES
+    )
 
 
-def _tell_api(application: Application, verdict: "ApiVerdict") -> None:
-    """Say what is decided about an operation of an API, which ends with 1 where it is refused."""
+def dump_decision(decision: Decision) -> dict[str, Any]:
+    """A decision as JSON has it, how the arguments were read for it, and why its rule is there.
+
+    `arguments` is None where no module was asked. Text that is not UTF-8 is as on the wire.
+    """
+    reading = decision.reading
+    fields = ("allowed", "kind", "layer", "rule", "message", "hint", "steps")
+    dumped: dict[str, Any] = _encode(
+        {
+            "decision": msgspec.to_builtins({name: getattr(decision, name) for name in fields}),
+            "arguments": None if reading is None else dump_reading(reading),
+            "reason": decision.reason,
+        }
+    )
+    return dumped
+
+
+def _encode(value: Any) -> Any:
+    match value:
+        case str():
+            return encode_text(value)
+        case dict():
+            return {key: _encode(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_encode(item) for item in value]
+    return value
+
+
+def _describe_api(verdict: "ApiVerdict") -> Iterator[str]:
+    """What is decided about an operation of an API."""
     judged = verdict.judged
-    if application.json:
-        application.print_json(verdict.dump())
-    else:
-        for step in verdict.steps:
-            typer.echo(f"{step.layer}: {step.verdict}: {step.detail}")
-        typer.echo(f"operation: {verdict.operation.line}")
-        typer.echo("allowed" if judged.refusal is None else f"denied: {judged.refusal}")
-        if judged.refusal is not None and judged.hint:
-            typer.echo(f"hint: {judged.hint}")
-        typer.echo("daemon: not asked: it judges requests to APIs when they come")
-    if judged.refusal is not None:
-        raise typer.Exit(1)
+    yield from (f"{step.layer}: {step.verdict}: {step.detail}" for step in verdict.steps)
+    yield f"operation: {verdict.operation.line}"
+    yield "allowed" if judged.refusal is None else f"denied: {judged.refusal}"
+    if judged.refusal is not None and judged.hint:
+        yield f"hint: {judged.hint}"
+    yield "daemon: not asked: it judges requests to APIs when they come"
 
 
-def _print(decision: Decision, verdict: Verdict, box: str | None) -> None:
-    lines = () if decision.reading is None else describe_reading(decision.reading)
+def _describe(decision: Decision, verdict: Verdict, box: str | None) -> Iterator[str]:
+    lines = () if decision.reading is None else tuple(describe_reading(decision.reading))
     if lines:
-        typer.echo("the arguments, as they are read:")
-    for line in lines:
-        typer.echo(f"  {line}")
-    for step in decision.steps:
-        typer.echo(f"{step.layer}: {step.verdict}: {step.detail}")
-    if verdict.operation is not None:
-        typer.echo(f"operation: {verdict.operation.line}")
-    if verdict.workspace:
-        typer.echo(f"workspace: {verdict.workspace}")
-    if box is not None:
-        typer.echo(f"sandbox: {box}")
-    if verdict.broker:
-        typer.echo(f"broker: {verdict.broker}")
+        yield "the arguments, as they are read:"
+    yield from (f"  {line}" for line in lines)
+    yield from (f"{step.layer}: {step.verdict}: {step.detail}" for step in decision.steps)
+    told = {
+        "operation": verdict.operation and verdict.operation.line,
+        "workspace": verdict.workspace,
+        "sandbox": box,
+        "broker": verdict.broker,
+    }
+    yield from (f"{name}: {text}" for name, text in told.items() if text)
     if verdict.allowed:
-        unsure = "" if verdict.is_sure else ", as far as can be told without the client"
-        typer.echo(f"allowed{unsure}")
+        yield "allowed" if verdict.is_sure else "allowed, as far as can be told without the client"
         return
-    typer.echo(f"denied: {verdict.message}")
+    yield f"denied: {verdict.message}"
     if verdict.rule:
-        typer.echo(f"rule: {quote(verdict.rule, limit=None)}")
+        yield f"rule: {quote(verdict.rule, limit=None)}"
     if verdict.hint:
-        typer.echo(f"hint: {verdict.hint}")
+        yield f"hint: {verdict.hint}"
 
 
 def _say(answer: Answer | None, verdict: Verdict) -> str:

@@ -13,7 +13,4 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @pass_obj
 def version(application: Application) -> None:
     """Print the version."""
-    if application.json:
-        application.print_json({"version": __version__})
-    else:
-        typer.echo(f"airlock-daemon {__version__}")
+    application.print({"version": __version__}, [f"airlock-daemon {__version__}"])

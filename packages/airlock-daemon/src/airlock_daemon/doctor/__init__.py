@@ -1,1 +1,1 @@
-"""The world around the daemon: a file for each part of it that can be amiss."""
+"""`airlock-daemon doctor`: checks of the world around the daemon; `checks` has their table."""

@@ -1,11 +1,10 @@
-"""What the examinations start from: the files, the running daemon, and the caller's own shell."""
+"""What the checks start from: the files, the running daemon, and the caller's own shell."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.notice import Notice
@@ -16,7 +15,7 @@ from airlock_modules import Module
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it as plain values; nothing is looked at before an examination asks for it.
+    """All of it as plain values; nothing is looked at before a check asks for it.
 
     `setup` is None where the files have faults, `notice` where no daemon serves this configuration.
     `environment` is that of the caller, `options` are those that say where the files are. What the
@@ -69,4 +68,16 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         return os.path.join(self.root, path.lstrip("/"))
 
 
-Examination = Callable[[Surroundings], Iterator[Finding]]
+class Problem(msgspec.Struct, frozen=True):
+    """What a check found: a place, what is wrong with it, and a remedy to copy."""
+
+    source: str
+    problem: str
+    remedy: str
+    is_note: bool = False
+
+
+class Note(Problem, frozen=True):
+    """One that may be meant, or that needs nothing."""
+
+    is_note: bool = True

@@ -55,11 +55,13 @@ def describe_program(*options: str, environment: Mapping[str, str]) -> Program:
 def find_self() -> tuple[str, ...]:
     """The words that run this program again, the first one an absolute path.
 
-    A link stays one, so that what it leads to may be replaced by a newer version.
+    A link stays one, so that what it leads to may be replaced by a newer version. Called as
+    `airlock` it is the `airlock-daemon` beside that.
     """
-    called = os.path.abspath(sys.argv[0])
-    if os.path.basename(called) == "airlock-daemon" and os.access(called, os.X_OK):
-        return (called,)
+    folder, name = os.path.split(os.path.abspath(sys.argv[0]))
+    program = os.path.join(folder, "airlock-daemon")
+    if name in ("airlock-daemon", "airlock") and os.access(program, os.X_OK):
+        return (program,)
     return (sys.executable, "-m", "airlock_daemon")
 
 

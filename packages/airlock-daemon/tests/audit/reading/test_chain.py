@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from airlock_daemon.audit.reading import chain
-from airlock_daemon.audit.reading.entry import digest
-from airlock_daemon.audit.reading.heads import Head
+from airlock_daemon.audit.reading.chain import Head
+from airlock_daemon.audit.reading.files import digest
 from airlock_daemon.audit.record import Record
 from logs import head, verify, write, writing
 

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.audit.reading.heads`: what was noted is read in each form."""
+"""Tests of `airlock_daemon.audit.reading.chain`: what was noted is read in each form."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from airlock_daemon.audit.reading.heads import Head, read_heads
+from airlock_daemon.audit.reading.chain import Head, read_heads
 from airlock_daemon.errors import AirlockError
 from logs import head, write
 

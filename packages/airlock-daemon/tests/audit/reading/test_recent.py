@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.audit.reading.recent`: the newest requests, and those that come."""
+"""Tests of `airlock_daemon.audit.reading.items`: the newest requests, and those that come."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from airlock_daemon.audit.log import AuditLog
 from airlock_daemon.audit.reading.files import open_log
-from airlock_daemon.audit.reading.recent import Begun, Follower, Item, Wanted, find_recent
+from airlock_daemon.audit.reading.items import Begun, Follower, Item, Wanted, find_recent
 from airlock_daemon.audit.record import Record
 from logs import FULL, recent, write, writing
 

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.audit.reading.showing`: readable, aligned, and never what it is not."""
+"""Tests of `airlock_daemon.audit.reading.items`: readable, aligned, and never what it is not."""
 
 import json
 import re
@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock_daemon.audit.reading.files import open_log
-from airlock_daemon.audit.reading.recent import Wanted, find_recent
-from airlock_daemon.audit.reading.showing import Lines, show_word, to_object
+from airlock_daemon.audit.reading.items import Lines, Wanted, find_recent, show_word, to_object
 from airlock_daemon.audit.record import shorten, shorten_all
 from airlock_modules.operation import LINE, WORD
 from logs import recent, write

@@ -8,10 +8,16 @@ from typing import Any
 import pytest
 
 from airlock_daemon.audit.reading import statistics
-from airlock_daemon.audit.reading.durations import Durations
 from airlock_daemon.audit.reading.files import open_log
-from airlock_daemon.audit.reading.moments import is_since, read_moment
-from airlock_daemon.audit.reading.statistics import NAMES, OTHERS, CommandRow, Statistics
+from airlock_daemon.audit.reading.statistics import (
+    NAMES,
+    OTHERS,
+    CommandRow,
+    Durations,
+    Statistics,
+    is_since,
+    read_moment,
+)
 from logs import write, writing
 
 

@@ -1,21 +1,29 @@
-"""How much was asked for, by whom, and what became of it."""
+"""Counts of requests by agent, command and refusal, with percentiles of their durations."""
 
+import math
+import re
 from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from airlock_daemon.audit.reading.durations import Durations
-from airlock_daemon.audit.reading.entry import Entry, read_entry
-from airlock_daemon.audit.reading.files import LogFile, read_lines
-from airlock_daemon.audit.reading.moments import is_since
-from airlock_daemon.audit.reading.showing import show_word
+from airlock_daemon.audit.reading.files import Entry, LogFile, read_entry, read_lines
+from airlock_daemon.audit.reading.items import show_word
 
 # Names that nothing has shown to be commands are the client's to invent: so many are told apart.
 NAMES = 100
 OTHERS = "(other names)"
 
 _FINAL = ("exec", "check", "invalid")
+
+# The width of a class as a ratio, and the shortest time that is told apart.
+_WIDTH = 1.01
+_SHORTEST_MS = 0.001
+
+_DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_RECORDED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 
 
 class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,12 +91,36 @@ def count(
     return counts.conclude()
 
 
-class _Tally:
-    """The requests of one row."""
+class Durations:
+    """Counts durations by classes of 1 %, at most some 3,000 however many there are.
+
+    So a percentile is off by 1 % at most.
+    """
 
     def __init__(self) -> None:
-        self.outcomes: Counter[str | None] = Counter()
-        self.durations = Durations()
+        self._counted: Counter[int] = Counter()
+
+    def add(self, duration_ms: float) -> None:
+        """Count one."""
+        # Whatever stands in the file, no class is beyond a year or so.
+        bounded = min(max(duration_ms, _SHORTEST_MS), 1e11)
+        self._counted[math.floor(math.log(bounded, _WIDTH))] += 1
+
+    def percentile(self, share: float) -> float | None:
+        """The duration in ms that so large a share of all does not exceed; None of none."""
+        rank = math.ceil(share * self._counted.total())
+        for place, count in sorted(self._counted.items()):
+            rank -= count
+            if rank <= 0:
+                return float(f"{_WIDTH ** (place + 0.5):.3g}")
+        return None
+
+
+class _Tally(msgspec.Struct):
+    """The requests of one row."""
+
+    outcomes: Counter[str | None] = msgspec.field(default_factory=Counter)
+    durations: Durations = msgspec.field(default_factory=Durations)
 
 
 class _Counts:
@@ -179,16 +211,48 @@ def _name_refusal(entry: Entry) -> tuple[str | None, str | None]:
 
 
 def _make_row(agent: str | None, command: str | None, tally: _Tally) -> CommandRow:
-    outcomes = tally.outcomes
+    names = ("allowed", "denied", "failed", "aborted", "invalid")
     return CommandRow(
         agent=agent,
         command=command,
-        requests=outcomes.total(),
-        allowed=outcomes["allowed"],
-        denied=outcomes["denied"],
-        failed=outcomes["failed"],
-        aborted=outcomes["aborted"],
-        invalid=outcomes["invalid"],
+        requests=tally.outcomes.total(),
         p50_ms=tally.durations.percentile(0.5),
         p95_ms=tally.durations.percentile(0.95),
+        **{name: tally.outcomes[name] for name in names},
     )
+
+
+def read_moment(text: str, *, now: datetime) -> str:
+    """A duration before `now` (`90s 15m 24h 7d 2w`), or a time of ISO 8601, as records have it.
+
+    A time without a zone is that of this host; `now` has one. Raises ValueError for anything else.
+    """
+    duration = _DURATION.fullmatch(text)
+    try:
+        if duration:
+            moment = now - timedelta(**{_UNITS[duration[2]]: int(duration[1])})
+        else:
+            moment = datetime.fromisoformat(text)
+        return _format(moment)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"'{text}' is no duration (90s, 15m, 24h, 7d, 2w) and no time (2026-01-31T12:00)"
+        ) from None
+
+
+def is_since(ts: str, moment: str | None) -> bool:
+    """Whether a record of `ts` is not from before `moment`; what is no time is new."""
+    if moment is None:
+        return True
+    if not _RECORDED.fullmatch(ts):
+        # Earlier implementations wrote it in another form.
+        try:
+            ts = _format(datetime.fromisoformat(ts))
+        except (ValueError, OverflowError):
+            return True
+    return ts >= moment
+
+
+def _format(moment: datetime) -> str:
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

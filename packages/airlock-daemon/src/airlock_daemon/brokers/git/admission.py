@@ -9,10 +9,12 @@ from airlock_daemon.brokers.addresses import Address, find_inner, resolve
 from airlock_daemon.brokers.git.credential import ask_helpers, ask_settings
 from airlock_daemon.brokers.git.errand import Errand, LfsErrand, SshErrand, UrlErrand
 from airlock_daemon.brokers.git.rules import (
+    admit_protocol,
     find_granted,
     judge_as_git,
     needs_line,
     read_asked,
+    read_remote,
     refuse_words,
     url_of,
     verb_of,
@@ -22,9 +24,9 @@ from airlock_daemon.brokers.http.tls import read_trust
 from airlock_daemon.brokers.requester import Requester
 from airlock_daemon.brokers.ssh.known_hosts import Pinning
 from airlock_daemon.brokers.ssh.words import Goal, build_words, profile_words
-from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import Destination, Place, RemoteError, RemoteRequest, read_url_words
+from airlock_modules import Destination, Place, RemoteError, RemoteRequest
 from airlock_modules.remotes.destination import DEFAULT_PORTS, Scheme
 from airlock_modules.remotes.lfs import read_lfs_words
 from airlock_wire import quote
@@ -34,17 +36,13 @@ _PLAIN = "/!$&'()*+,;=:@-._~"
 
 
 async def admit_url(
-    transport: str, words: tuple[str, ...], generation: Generation, requester: Requester
+    asked: RemoteRequest, generation: Generation, requester: Requester
 ) -> UrlErrand:
-    """Admit a URL that may be fetched from, as the narrowest that can be wanted there.
+    """Admit a fetch from a URL (`asked`), the narrowest that can be wanted there.
 
     Raises Denied (layer "broker"), Failed where git or the resolver cannot be asked.
     """
-    try:
-        destination = read_url_words(transport, words)
-    except RemoteError as error:
-        raise refuse_words(error) from error
-    asked = RemoteRequest(destination=destination, service="git-upload-pack")
+    destination = asked.destination
     place = find_granted(asked, generation)
     git = generation.programs.demand("git")
     if place is None and not await _is_known(destination, git, requester):
@@ -140,38 +138,14 @@ async def admit(args: tuple[str, ...], generation: Generation, requester: Reques
     Raises Denied (layer "broker" for words and destination, "module" or "profile" by git's rules),
     Failed where the human's programs cannot be asked.
     """
-    transport, words = (args[0], args[1:]) if args else ("", ())
-    if transport == "lfs":
-        return await _admit_lfs(words, generation, requester)
-    _admit_protocol(transport, generation)
-    if transport in ("https", "http"):
-        return await admit_url(transport, words, generation, requester)
-    if transport != "ssh":
-        raise Denied(
-            f"git-remote does not speak {quote(transport, limit=40)}: it speaks ssh and https",
-            layer="broker",
-            rule="transport",
-            hint="use a remote like git@HOST:PATH or https://HOST/PATH",
-        )
-    try:
-        asked = read_asked(words, generation)
-    except RemoteError as error:
-        raise refuse_words(error) from error
+    if args[:1] == ("lfs",):
+        return await _admit_lfs(args[1:], generation, requester)
+    asked = read_remote(args, generation)
+    if asked.destination.scheme != "ssh":
+        return await admit_url(asked, generation, requester)
     command = f"{asked.service} '{asked.destination.path}'"
     options = ("-T", *(("-oSendEnv=GIT_PROTOCOL",) if asked.sends_protocol else ()))
     return await _admit_ssh(asked, command, options, generation, requester)
-
-
-def _admit_protocol(name: str, generation: Generation) -> None:
-    protocols = generation.agent.profile.git_protocols
-    if protocols is not None and name not in protocols:
-        raise Denied(
-            f"{quote(name, limit=40)} is none of the protocols of this agent",
-            layer="broker",
-            rule="protocol",
-            hint="a person on the host can add it to [git] protocols of "
-            f"{generation.agent.profile_file}{AND_RELOAD}",
-        )
 
 
 async def _admit_ssh(
@@ -217,14 +191,14 @@ async def _admit_lfs(
             wanted = replace(wanted, asked=read_asked(wanted.words[1:], generation))
     except RemoteError as error:
         raise refuse_words(error) from error
-    _admit_protocol(transport, generation)
+    admit_protocol(transport, generation)
     asked = wanted.asked
     api = login = None
     if transport == "ssh":
         command = f"git-lfs-authenticate '{asked.destination.path}' {wanted.operation}"
         login = await _admit_ssh(asked, command, ("-T",), generation, requester)
     else:
-        api = await admit_url(transport, wanted.words[1:], generation, requester)
+        api = await admit_url(read_remote(wanted.words, generation), generation, requester)
         admit_service(api, asked, generation)
     return LfsErrand(
         wanted=wanted,

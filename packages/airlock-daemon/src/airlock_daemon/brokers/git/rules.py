@@ -24,7 +24,9 @@ from airlock_modules import (
     find_place,
     judge_push,
     read_ssh_words,
+    read_url_words,
 )
+from airlock_modules.remotes.ssh_words import Service
 from airlock_wire import quote
 
 
@@ -36,6 +38,43 @@ def verb_of(asked: RemoteRequest) -> str:
 def url_of(asked: RemoteRequest) -> str:
     """The destination as a URL, for rules that look at one."""
     return f"{asked.destination.scheme}://{asked.destination}"
+
+
+def read_remote(
+    args: Sequence[str], generation: Generation, *, service: Service = "git-upload-pack"
+) -> RemoteRequest:
+    """What `args` of git-remote ask for; `service` is for a URL, which does not say it.
+
+    Raises Denied (layer "broker").
+    """
+    transport, *words = args or ("",)
+    admit_protocol(transport, generation)
+    try:
+        if transport == "ssh":
+            return read_asked(words, generation)
+        if transport in ("https", "http"):
+            return RemoteRequest(destination=read_url_words(transport, words), service=service)
+    except RemoteError as error:
+        raise refuse_words(error) from error
+    raise Denied(
+        f"git-remote does not speak {quote(transport, limit=40)}: it speaks ssh and https",
+        layer="broker",
+        rule="transport",
+        hint="use a remote like git@HOST:PATH or https://HOST/PATH",
+    )
+
+
+def admit_protocol(name: str, generation: Generation) -> None:
+    """Raise Denied for a protocol that the profile does not grant."""
+    protocols = generation.agent.profile.git_protocols
+    if protocols is not None and name not in protocols:
+        raise Denied(
+            f"{quote(name, limit=40)} is none of the protocols of this agent",
+            layer="broker",
+            rule="protocol",
+            hint="a person on the host can add it to [git] protocols of "
+            f"{generation.agent.profile_file}{AND_RELOAD}",
+        )
 
 
 def read_asked(words: Sequence[str], generation: Generation) -> RemoteRequest:

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.cli.doors`: what words for docker would give a container."""
+"""Tests of `airlock_daemon.cli.run`: what words for docker would give a container."""
 
 import functools
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.cli.doors import refuse_doors
+from airlock_daemon.cli.run import refuse_doors
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.identity import engine_sockets
 

@@ -1,10 +1,10 @@
-"""Tests of `airlock_daemon.cli.known_remotes`: what a container's own git may say to a remote."""
+"""Tests of `airlock_daemon.cli.verdict`: what a container's own git may say to a remote."""
 
 import json
 
 import pytest
 
-from airlock_daemon.cli.git_words import read_git_words
+from airlock_daemon.cli.verdict import read_git_words
 from commanding import run
 from running import Daemon
 from worlds import World
@@ -98,7 +98,16 @@ def test_the_words_of_git_remote_are_judged_as_they_are(granted: World) -> None:
     said = run(granted, "test", "my", "git-remote", "https", "origin", WEB).stdout
     assert 'passed: [git] push or fetch has "https' in said
     said = run(granted, "test", "my", "git-remote", "ftp", "x", status=1).stdout
-    assert "only ssh and https are spoken" in said
+    assert "it speaks ssh and https" in said
+
+
+def test_a_protocol_that_is_not_granted_is_refused(granted: World) -> None:
+    """As the daemon refuses it, in the same words."""
+    granted.write_profile(f'{GRANT}protocols = ["ssh"]\n', commands='["git-remote"]')
+    with Daemon(granted):
+        said = run(granted, "test", "my", "git", "fetch", WEB, status=1).stdout
+    assert 'denied: "https" is none of the protocols of this agent' in said
+    assert said.endswith("daemon: denied in the same words\n")
 
 
 def test_a_git_in_a_box_is_judged_by_both(granted: World) -> None:

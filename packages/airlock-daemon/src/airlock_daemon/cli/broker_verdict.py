@@ -1,4 +1,7 @@
-"""What is decided about a conversation with a remote without asking the host's programs."""
+"""What the daemon's brokers would decide about words, without the host's ssh and git.
+
+These need trio, which there is on no other system.
+"""
 
 from collections.abc import Sequence
 
@@ -9,28 +12,51 @@ from airlock_daemon.brokers.git.rules import (
     find_granted,
     judge_as_git,
     judge_by,
-    read_asked,
+    read_remote,
     url_of,
     verb_of,
 )
-from airlock_daemon.cli.git_words import GitCall
-from airlock_daemon.cli.verdict import Verdict
+from airlock_daemon.brokers.ssh import session as ssh
+from airlock_daemon.brokers.ssh.session import name_operation as name_session
+from airlock_daemon.cli.verdict import GitCall, Verdict, refuse
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import (
-    Place,
-    PushList,
-    RemoteError,
-    RemoteRequest,
-    judge_push,
-    read_url_words,
-)
+from airlock_modules import Place, PushList, Query, RemoteRequest, judge_push
 from airlock_modules.operation import Operation
+from airlock_modules.remotes.ssh_words import Service
 from airlock_wire import quote
 
 
+def judge_session(generation: Generation, args: Sequence[str]) -> Verdict:
+    """Judge the words of ssh, and the host.
+
+    One that the profile does not name by its name is looked up by the daemon: it is undecided.
+    """
+    operation = None
+    try:
+        asked = ssh.read_words(tuple(args))
+        operation = name_session(asked)
+        line = None if isinstance(asked, Query) else ssh.find_granted(asked, generation)
+    except Denied as error:
+        return refuse(error, operation)
+    if isinstance(asked, Query):
+        return Verdict(allowed=True, operation=operation, broker="passed: it leads nowhere")
+    if line is not None and line.name is not None:
+        said = f'passed: [ssh] hosts has "{line.text}"'
+        return Verdict(allowed=True, operation=operation, broker=said)
+    login = str(asked.login)
+    why = "no hosts are named" if line is None else f'"{line.text}" is a pattern'
+    return Verdict(
+        allowed=True,
+        operation=operation,
+        broker=f"not known here: {why}, so that the daemon looks at the address of {login}"
+        + (", and for it in known_hosts" if line is None else ""),
+        undecided=(login,),
+    )
+
+
 def judge_call(generation: Generation, call: GitCall) -> Verdict:
-    """Judge what a git would say to a remote: where it leads, and which refs it moves."""
+    """Judge the destination of a git, and the refs that it moves there."""
     if call.url is None or not call.words:
         named = "no URL is named" if call.url is None else f"{quote(call.url)} is no URL"
         found = Verdict(
@@ -41,16 +67,16 @@ def judge_call(generation: Generation, call: GitCall) -> Verdict:
     else:
         found = judge_words(generation, call.words, is_push=call.push is not None)
     if found.operation is not None and call.push is not None:
-        # Which ids they have the client's git knows.
+        # The ids of these refs are known to the client's git alone.
         refs = (update.ref for update in call.push.updates)
         found = replace(found, operation=Operation((*found.operation.words, *refs)))
     return _judge_refs(generation, call, found) if found.allowed and call.push else found
 
 
 def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool = False) -> Verdict:
-    """Judge the words of git-remote, and where they lead.
+    """Judge the words of git-remote, and the destination.
 
-    A place whose host the profile does not name by its name is looked at by the daemon: it is
+    One whose host the profile does not name by its name is looked up by the daemon: it is
     undecided. `is_push` is for URLs, whose words do not say it.
     """
     operation = None
@@ -59,30 +85,17 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
         operation = name_operation(asked)
         place = find_granted(asked, generation)
         judge_as_git((verb_of(asked), url_of(asked)), generation)
-    except RemoteError as error:
-        message = f"git-remote is refused: {error.problem}"
-        return Verdict(
-            allowed=False, message=message, rule=error.rule, broker=f"refused: {error.problem}"
-        )
-    except Denied as refusal:
-        refused = _refuse(refusal.message, refusal.rule, refusal.hint)
-        return replace(refused, operation=operation)
-    return replace(_say_place(asked, place), operation=operation)
+    except Denied as error:
+        return refuse(error, operation)
+    return replace(_describe_place(asked, place), operation=operation)
 
 
 def _read(generation: Generation, words: Sequence[str], *, is_push: bool) -> RemoteRequest:
-    transport, *rest = words or [""]
-    if transport == "ssh":
-        return read_asked(rest, generation)
-    if transport not in ("https", "http"):
-        raise RemoteError("only ssh and https are spoken", rule="transport")
-    return RemoteRequest(
-        destination=read_url_words(transport, rest),
-        service="git-receive-pack" if is_push else "git-upload-pack",
-    )
+    service: Service = "git-receive-pack" if is_push else "git-upload-pack"
+    return read_remote(words, generation, service=service)
 
 
-def _say_place(asked: RemoteRequest, place: Place | None) -> Verdict:
+def _describe_place(asked: RemoteRequest, place: Place | None) -> Verdict:
     where = asked.destination.line
     if place is not None and place.is_literal:
         keys = "push" if asked.is_push else "push or fetch"
@@ -107,17 +120,18 @@ def _judge_refs(generation: Generation, call: GitCall, found: Verdict) -> Verdic
     if refusals:
         first = refusals[0]
         named = "the push" if first.ref is None else quote(first.ref)
-        # A daemon that checks goes as far as the place.
-        refused = _refuse(f"{named}: {first.problem}", first.rule, None)
-        return replace(refused, is_past_check=True, operation=found.operation)
+        message = f"{named}: {first.problem}"
+        return Verdict(
+            allowed=False,
+            operation=found.operation,
+            message=message,
+            rule=first.rule,
+            broker=f"refused: {message}",
+            # A daemon that checks goes as far as the place.
+            is_past_check=True,
+        )
     refs = ", ".join(quote(update.ref) for update in push.updates)
     said = f"; granted of refs: {refs}" if refs else ""
     if not call.is_whole:
         said += "; which others the client's git names is not known here"
     return replace(found, broker=f"{found.broker}{said}", is_part=not call.is_whole)
-
-
-def _refuse(message: str, rule: str | None, hint: str | None) -> Verdict:
-    return Verdict(
-        allowed=False, message=message, rule=rule, hint=hint, broker=f"refused: {message}"
-    )

@@ -1,0 +1,133 @@
+"""What a command prints for a person: errors, rows, colours, and for as long as somebody looks."""
+
+import logging
+import os
+import select
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from airlock_daemon.errors import AirlockError, SetupError
+from airlock_wire import quote
+
+_OUR_FAULT = 70
+_PERIOD_MS = 200
+"""How often `periods` comes back."""
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Say on stderr what went wrong in the block, and exit by it: 1, or 70 for our own fault."""
+    logging.basicConfig(level=logging.INFO, format="airlock: %(message)s", stream=sys.stderr)
+    try:
+        yield
+    except SetupError as error:
+        count = len(error.faults)
+        say(*error.faults, f"{count} {'fault' if count == 1 else 'faults'} found")
+        sys.exit(1)
+    except AirlockError as error:
+        say(error.message, *([f"hint: {error.hint}"] if error.hint else []))
+        sys.exit(1)
+    except Exception:  # noqa: BLE001 - the boundary: an exit status for every fault
+        traceback.print_exc()
+        say("this is a fault of Airlock's own; please report it")
+        sys.exit(_OUR_FAULT)
+
+
+def calm_terminal() -> None:
+    """Have a terminal show what we say, whatever another program has printed last.
+
+    It may have begun a control string that never ends, or have made the text invisible. This ends
+    the string, and selects ASCII and plain text.
+    """
+    if sys.stderr.isatty():
+        print("\033\\\033(B\017\033[0m", end="", file=sys.stderr, flush=True)
+
+
+def say_each(messages: Iterable[object]) -> None:
+    """Print each on stderr, as `say` does; nothing where there is none."""
+    for message in messages:
+        say(message)
+
+
+def say(*messages: object) -> None:
+    """Print on stderr, with each line marked as Airlock's."""
+    for line in "\n".join(map(str, messages)).split("\n"):
+        print(f"airlock: {line}", file=sys.stderr)
+
+
+def plain(text: str) -> str:
+    """`text` for a line of its own, quoted where it has what is not printable."""
+    return text if text.isprintable() else quote(text, limit=None)
+
+
+def list_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table with headings for a terminal, else those of cells between tabs."""
+    shown = [list(map(plain, row)) for row in rows]
+    if not sys.stdout.isatty():
+        yield from map("\t".join, shown)
+        return
+    table = [[*headings], *shown]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """End the block quietly at Ctrl-C, and where nobody reads its output any more.
+
+    Characters that the output's encoding has not are escapes in it.
+    """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    with ignoring_closed_stdout(), suppress(KeyboardInterrupt):
+        yield
+
+
+@contextmanager
+def ignoring_closed_stdout() -> Iterator[None]:
+    """End the block where nobody reads stdout any more; what is printed later goes nowhere."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer would be written at the end, in vain once more.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+
+
+def periods() -> Iterator[None]:
+    """Come back a few times a second, until the reader of a pipe is gone; flushes before it waits.
+
+    A pipe tells that by itself, also where nothing is written to it.
+    """
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    while True:
+        yield
+        sys.stdout.flush()
+        if poll.poll(_PERIOD_MS):
+            return
+
+
+def is_coloured() -> bool:
+    """Whether stdout is a terminal that shows colours, and whose owner wants them.
+
+    That is NO_COLOR's to say (no-color.org).
+    """
+    is_dumb = os.environ.get("TERM", "") in ("", "dumb")
+    return sys.stdout.isatty() and not is_dumb and not os.environ.get("NO_COLOR")
+
+
+def paint(code: str, text: str) -> str:
+    """`text` in the colour of an SGR code (ECMA-48, 8.3.117)."""
+    return f"\x1b[{code}m{text}\x1b[0m"
+
+
+def leave_plain(_code: str, text: str) -> str:
+    """`text` as it is."""
+    return text
