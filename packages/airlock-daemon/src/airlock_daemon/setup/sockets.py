@@ -6,9 +6,10 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from airlock_daemon.setup.trust import name_user
-from airlock_modules import Fault
+if TYPE_CHECKING:
+    from airlock_modules import Fault
 
 LOCK = ".lock"
 """Held by the daemon that serves the directory, as long as it lives."""
@@ -75,12 +76,14 @@ def connect(connection: socket.socket, path: str) -> bool:
 DOCKER = "docker makes such a directory where a container mounts it before the daemon has started"
 
 
-def find_unusable(path: str) -> Iterator[Fault]:
+def find_unusable(path: str) -> "Iterator[Fault]":
     """Find what keeps the user who asks from serving in the sockets directory `path`.
 
     It need not exist. Each remedy is the command that mends it; one that docker has made is also
     made private, so that sockets in it may be open to every user of a container.
     """
+    from airlock_modules import Fault  # noqa: PLC0415 - `doctor --alive` needs none of it
+
     user = os.geteuid()
     if not os.path.lexists(path):
         yield from _find_unmakeable(path, user)
@@ -106,7 +109,9 @@ def find_unusable(path: str) -> Iterator[Fault]:
             yield Fault(entry.path, "", _say_owner(info.st_uid), own)
 
 
-def _find_unmakeable(path: str, user: int) -> Iterator[Fault]:
+def _find_unmakeable(path: str, user: int) -> "Iterator[Fault]":
+    from airlock_modules import Fault  # noqa: PLC0415 - as above
+
     parent = os.path.dirname(path)
     while not os.path.lexists(parent):
         parent = os.path.dirname(parent)
@@ -122,5 +127,7 @@ def _may_write(directory: str) -> bool:
 
 
 def _say_owner(user: int) -> str:
+    from airlock_daemon.setup.trust import name_user  # noqa: PLC0415 - as above
+
     reason = f" ({DOCKER})" if user == 0 else ""
     return f"belongs to {name_user(user)}{reason}"
