@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,10 @@ def _run(
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
     own = ["-o", f"cache_dir={_find_cache(part)}", f"--junit-xml={report}"]
-    status = run_pytest(environment, [*part.words, *words, *own], extra=extra)
+    # Where a test makes its sockets, whose paths have 107 bytes at most.
+    with tempfile.TemporaryDirectory(prefix="al-", ignore_cleanup_errors=True) as folder:
+        own.append(f"--basetemp={folder}/t")
+        status = run_pytest(environment, [*part.words, *words, *own], extra=extra)
     return status, read_counts(report)
 
 

@@ -1,12 +1,12 @@
 """Container engines, asked by their command line about a container and about their kernel."""
 
-import os
 import shutil
 
 import msgspec
 import trio
 
 from airlock_daemon.errors import AND_RELOAD, Failed
+from airlock_daemon.identity.engine_info import EngineInfo
 from airlock_wire import quote
 
 ENGINES = ("docker", "podman", "nerdctl")
@@ -108,39 +108,6 @@ def _makes_devices(host: _HostConfig) -> bool:
 
 def _name(capabilities: tuple[str, ...] | None) -> set[str]:
     return {each.upper().removeprefix("CAP_") for each in capabilities or ()}
-
-
-class _Host(msgspec.Struct):
-    """What `podman info` says of the system that it runs on."""
-
-    kernel: str = ""
-    system: str = msgspec.field(name="os", default="")
-
-
-class EngineInfo(msgspec.Struct):
-    """The part of `docker info`, and of its like, that says on what the engine runs.
-
-    `kernel` is "" where the engine does not say it.
-    """
-
-    version: str = msgspec.field(name="ServerVersion", default="")
-    system: str = msgspec.field(name="OperatingSystem", default="")
-    docker_kernel: str = msgspec.field(name="KernelVersion", default="")
-    errors: list[str] = msgspec.field(name="ServerErrors", default=[])
-    host: _Host = msgspec.field(default_factory=_Host)
-
-    @property
-    def kernel(self) -> str:
-        """The release of the kernel of its containers, as uname(2) has it."""
-        return self.docker_kernel or self.host.kernel
-
-    def explain_elsewhere(self) -> str | None:
-        """Where its containers run, None for this very kernel and where that is not known."""
-        if "Docker Desktop" in self.system:
-            return f"Docker Desktop, Linux {self.kernel}" if self.kernel else "Docker Desktop"
-        if not self.kernel or self.kernel == os.uname().release:
-            return None
-        return f"{self.system or self.host.system or 'another system'}, Linux {self.kernel}"
 
 
 _LONGEST_S = 5.0
