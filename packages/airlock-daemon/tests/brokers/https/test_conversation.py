@@ -311,7 +311,7 @@ async def test_an_answer_that_is_cut_ends_in_order(world: World, server: ApiServ
     told = await finished(world)
     assert (told.fault or "").endswith("and was cut there")
     # The end was said, and not only come.
-    assert not tool.stream._incoming.eof  # noqa: SLF001
+    assert not tool.stream._incoming.eof
 
 
 async def test_a_compressed_answer_does_not_pass(world: World, server: ApiServer) -> None:

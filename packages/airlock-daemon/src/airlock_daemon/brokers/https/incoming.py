@@ -87,7 +87,7 @@ class Incoming:
         self._reader = Reader(turns, self._wait_for_more)
         self._talk = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
         self._is_chunked = head.get("transfer-encoding") is not None
-        # Of the body, or of its chunk, what is still to be read; what of it, and behind it, is here.
+        # Of the body, or of its chunk, what is still to be read; and what is here already.
         self._left = int(head.get("content-length") or 0)
         self._behind = behind
         # Whether a chunk has begun, and whether there are no more of them.
