@@ -76,9 +76,7 @@ def _read_chunks(data: bytes) -> tuple[bytes, bytes] | None:
     while (match := _SIZE.match(data, at)) is not None:
         size, at = int(match[1], 16), match.end()
         if size == 0:
-            # h11 takes a bare LF, too: it is what ends the body here, and is not sent on.
-            end = next((each for each in (b"\r\n", b"\n") if data.startswith(each, at)), None)
-            return None if end is None else (body, data[at + len(end) :])
+            return (body, data[at + 2 :]) if data.startswith(b"\r\n", at) else None
         body += data[at : at + size]
         if data[at + size : at + size + 2] != b"\r\n":
             return None
@@ -96,7 +94,7 @@ TARGET = Target(
     words=(
         *(b"\r\n", b"\n", b"\r", b"0\r\n\r\n", b"0\n\n", b"4\r\n", b"-4\r\n", b"+4\r\n"),
         *(b"0x4\r\n", b";a=b\r\n", b" \r\n", b"ffffffffffffffff\r\n", b"A: b\r\n"),
-        b"00000000000000000004\r\n",
+        *(b"00000000000000000004\r\n", b"4;a\rb\r\n"),
     ),
     longest=_LONGEST,
 )

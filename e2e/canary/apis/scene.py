@@ -184,10 +184,13 @@ def _wait_for(path: Path, daemon: Daemon) -> None:
 
 
 def _read_answer(connection: socket.socket, method: str) -> bytes:
-    """Status, reason, headers and body of an answer, "" of the connection's end."""
-    with suppress(HTTPException, ConnectionError):
+    """Status, reason, headers and body of an answer, as far as it came."""
+    seen = b""
+    # One that is cut is no fault: what came of it is looked at.
+    with suppress(HTTPException, ConnectionError, ssl.SSLError):
         response = HTTPResponse(connection, method=method)
         response.begin()
-        head = f"{response.status} {response.reason}\n{response.headers}".encode()
-        return head if method == "CONNECT" else head + response.read()
-    return b""
+        seen = f"{response.status} {response.reason}\n{response.headers}".encode()
+        while method != "CONNECT" and (piece := response.read1()):
+            seen += piece
+    return seen

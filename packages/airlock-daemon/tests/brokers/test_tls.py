@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -127,3 +128,35 @@ async def test_a_server_that_nobody_vouches_for_is_not_spoken_to(certificate: Pa
             await stream.do_handshake()
         assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
         await trio.aclose_forcefully(stream)
+
+
+async def test_a_server_may_begin_a_handshake_anew_behind_a_request(certificate: Path) -> None:
+    """As one of TLS 1.2 does that wants a certificate for some paths: it waits for our part."""
+    port = find_free_port()
+    words = ["openssl", "s_server", "-tls1_2", "-accept", f"127.0.0.1:{port}"]
+    words += ["-cert", str(certificate), "-key", str(certificate)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            while server.stdout.readline() != b"ACCEPT\n":
+                pass
+            async with await connect(port, certificate) as stream:
+                await stream.do_handshake()
+                server.stdin.write(b"R\n")
+                server.stdin.flush()
+                await stream.wait_for_more()
+                received = stream.receive_now(100)
+                server.stdin.write(b"hello\n")
+                server.stdin.flush()
+                while received is None:
+                    await stream.wait_for_more()
+                    received = stream.receive_now(100)
+        finally:
+            server.kill()
+    assert received == b"hello\n"
+
+
+def find_free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from airlock_daemon.audit.ledger import Ledger
@@ -36,6 +37,7 @@ from airlock_daemon.errors import Failed
 from airlock_daemon.fairness.gate import Starts
 from airlock_daemon.fairness.turns import Rounds
 from airlock_daemon.request.https import EVERY_S, MOST_RECORDS, Caller, Operations
+from airlock_daemon.request.sources import Secret, Sources
 from airlock_daemon.request.state import AgentState
 from airlock_daemon.serving.https_worker import IDLE_S, Worker
 from airlock_daemon.setup.config import LogConfig
@@ -238,6 +240,34 @@ async def test_an_operation_is_recorded_that_its_process_did_not_survive(tmp_pat
                 await ends.process.send(ask(1))
                 await ends.receive()
                 ends.process.close()
+    assert [record["outcome"] for record in ends.records()] == [None, "aborted"]
+
+
+async def test_what_is_granted_on_a_connection_that_has_ended_is_over(tmp_path: Path) -> None:
+    """Its credential may come in the moment in which the connection ends."""
+    async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
+        nursery.start_soon(ends.worker.run)
+        ending, is_over = Ending(), trio.Event()
+
+        class LateSources:
+            async def get(self, *_: object) -> Secret:
+                ending.end("removed")
+                with trio.CancelScope(shield=True):
+                    await is_over.wait()
+                return Secret("secret", 1)
+
+        ends.operations._sources = cast("Sources", LateSources())
+        with socket.socket() as any_socket:
+            await ends.receive()
+            await ends.process.send(Ready(fingerprint=""))
+            nursery.start_soon(_converse, ends.worker, any_socket, ending)
+            await ends.receive()
+            await ends.process.send(replace(ask(1), needs_secret=True))
+            assert await ends.receive() == Over(connection=1)
+            is_over.set()
+            await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert ends.operations.find_revoked(is_removed=True) == []
     assert [record["outcome"] for record in ends.records()] == [None, "aborted"]
 
 

@@ -323,6 +323,9 @@ class Worker:
                 answer = await self._operations.judge(question, opened.caller)
                 # The agent may have been removed while a command gave the credential.
                 self.review()
+                if self._asked.get(question.question) is not opened:
+                    # The connection has ended meanwhile.
+                    self._operations.abort(question.question, self._tell_end(opened))
             else:
                 error = _STOPPING if self._reason == "stop" else REMOVED
                 answer = self._operations.refuse(question, opened.caller, error)

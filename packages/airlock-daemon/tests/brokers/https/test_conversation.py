@@ -291,6 +291,29 @@ async def test_an_answer_with_the_credential_does_not_pass(
     assert "credential" in told.fault
 
 
+async def test_an_answer_that_is_cut_ends_in_order(world: World, server: ApiServer) -> None:
+    """A tool that is told nothing takes it for a fault of TLS."""
+    arrived = threading.Event()
+
+    def repeat(talk: Talk, seen: Seen) -> None:
+        value = seen.headers["authorization"].encode()
+        talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(value))
+        arrived.wait()
+        talk.send(value)
+
+    server.script = repeat
+    tool = await world.open()
+    await tool.begin("GET", "/echo")
+    assert (await tool.stream.receive_some()).startswith(b"HTTP/1.1 200")
+    arrived.set()
+    while await tool.stream.receive_some():
+        pass
+    told = await finished(world)
+    assert (told.fault or "").endswith("and was cut there")
+    # The end was said, and not only come.
+    assert not tool.stream._incoming.eof
+
+
 async def test_a_compressed_answer_does_not_pass(world: World, server: ApiServer) -> None:
     """It could not be searched for the credential."""
     server.script = lambda talk, _: talk.send(

@@ -1,13 +1,18 @@
-"""Bodies that are read whole: in memory, in a file, and what all of an agent take."""
+"""Bodies: how one ends, and those that are read whole, in memory or in a file."""
 
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
+import h11
 import pytest
 
-from airlock_daemon.brokers.https.incoming import IN_MEMORY, Held, Spool
+from airlock_daemon.brokers.http.tls import TlsStream
+from airlock_daemon.brokers.https.incoming import IN_MEMORY, Damaged, Held, Incoming, Spool
 from airlock_daemon.errors import Failed
+from airlock_daemon.fairness.turns import Taking
+from airlock_modules.apis import Head
 
 
 def pieces(*sizes: int) -> Callable[[], Awaitable[bytes]]:
@@ -65,3 +70,83 @@ async def test_what_all_take_is_bounded_and_given_back(tmp_path: Path) -> None:
     second = await spool.hold(pieces(60, 40))
     assert second.size == 100
     second.close()
+
+
+class Said:
+    """A stream on which these pieces come, and which keeps what is sent."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = [*pieces]
+        self.sent = b""
+
+    def receive_now(self, _: int) -> bytes:
+        """The next piece, b"" at the end."""
+        return self._pieces.pop(0) if self._pieces else b""
+
+    def send_now(self, data: bytes) -> bool:
+        """Keep it."""
+        self.sent += data
+        return True
+
+
+def begin(said: Said, *headers: tuple[bytes, bytes], behind: bytes = b"") -> Incoming:
+    head = Head("POST", "/", "", ((b"host", b"a.example"), *headers))
+    return Incoming(cast("TlsStream", said), head, behind, cast("Taking", None))
+
+
+CHUNKED = (b"transfer-encoding", b"chunked")
+
+
+async def read_body(incoming: Incoming) -> bytes:
+    body = b""
+    while piece := await incoming.read():
+        body += piece
+    return body
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+async def test_a_body_in_chunks_ends_where_its_last_one_does_however_it_comes(size: int) -> None:
+    """What stands behind it is of the next request."""
+    said = b"4\r\nbody\r\nA ;a=b\r\n0123456789\r\n00\r\n\r\nGET / HTTP/1.1\r\n\r\n"
+    pieces = [said[at : at + size] for at in range(0, len(said), size)]
+    incoming = begin(Said(*pieces[1:]), CHUNKED, behind=pieces[0])
+    assert await read_body(incoming) == b"body0123456789"
+    assert incoming.is_whole
+    rest = said.index(b"GET")
+    assert incoming.rest == said[rest : rest + len(incoming.rest)]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"4;a\rb\r\nbody\r\n0\r\n\r\n",
+        b"4;a\0b\r\nbody\r\n0\r\n\r\n",
+        b"4\nbody\r\n0\r\n\r\n",
+        b"4\r\nbody\n0\r\n\r\n",
+        b"4\r\nbodyXX0\r\n\r\n",
+        b"4\r\nbody\r\n0\r\n\n\n",
+        b"4\r\nbody\r\n0\r\nA: b\r\n\r\n",
+        b"4\r\nbody\r\n0\r\n",
+        b"4\r\nbod",
+        b"0x4\r\nbody\r\n0\r\n\r\n",
+        b"-4\r\nbody\r\n0\r\n\r\n",
+        b"\r\n4\r\nbody\r\n0\r\n\r\n",
+        b"0000000000000004\r\nbody\r\n0\r\n\r\n",
+        b"4;" + b"a" * 5000,
+    ],
+    ids=ascii,
+)
+async def test_chunks_with_two_readings_are_refused(said: bytes) -> None:
+    """A bare CR or LF, trailers, and a size that is no plain number."""
+    with pytest.raises(Damaged):
+        await read_body(begin(Said(said), CHUNKED))
+
+
+async def test_leave_to_send_a_body_is_not_given_behind_an_answer() -> None:
+    """A service may answer before it has the body, and the answer take long."""
+    said = Said()
+    incoming = begin(said, (b"content-length", b"4"), (b"expect", b"100-continue"))
+    assert incoming.is_held_back
+    await incoming.answer(h11.Response(status_code=413, headers=[]))
+    await incoming.allow()
+    assert b"100" not in said.sent

@@ -129,7 +129,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
                 elif (data or is_over) and not has_waited:
                     await trio.lowlevel.checkpoint()
             except trio.Cancelled:
-                self._taken = data
+                self._taken = data + self._taken
                 raise
             except trio.BrokenResourceError:
                 # Who has said all may be gone.
@@ -148,6 +148,11 @@ class TlsStream(trio.abc.HalfCloseableStream):
         data, is_over = self._take(max_bytes)
         if not (data or is_over) and self._fill_now():
             data, is_over = self._take(max_bytes)
+        if self._outgoing.pending and not self._turn.locked():
+            # The protocol itself has something to say to what came. What is left goes out with the
+            # next that is sent; who has said all may be gone.
+            with suppress(trio.BrokenResourceError):
+                self._send_now()
         return data if data or is_over else None
 
     async def wait_for_more(self) -> None:

@@ -114,6 +114,7 @@ class Conversation:
         self._authority = str(wanted).removesuffix(":443")
         self._fingerprint = fingerprint
         self._buffer = b""
+        self._is_ended = False
 
     async def run(self) -> None:
         """Serve requests until one side ends it. Raises BrokenResourceError where one is gone."""
@@ -250,8 +251,8 @@ class Conversation:
         finally:
             await self._finish(given.question, began, result)
         self._buffer = result.rest
-        if not result.is_reusable and result.fault is None and not result.is_upgraded:
-            await say_last(self._client, b"")
+        if not result.is_reusable and not result.is_upgraded:
+            await self._end()
         return result.is_reusable
 
     async def _splice(self, result: Result) -> Result:
@@ -396,7 +397,17 @@ class Conversation:
         )
 
     async def _refuse(self, refusal: Refusal, head: Head | None) -> None:
-        await say_last(self._client, answer(refusal, self._api, head))
+        await self._end(answer(refusal, self._api, head))
+
+    async def _end(self, said: bytes = b"") -> None:
+        """Say something last, once, and that it is the last.
+
+        An answer that was cut shows that by its length; without a word, its beginning could be
+        taken from a tool that has not read it, or that be a fault of TLS to it.
+        """
+        if not self._is_ended:
+            self._is_ended = True
+            await say_last(self._client, said)
 
 
 def _find_end(buffer: bytes) -> int | None:

@@ -5,6 +5,7 @@ is gone with the process, and lies in the daemon's own directory.
 """
 
 import io
+import re
 import tempfile
 from collections.abc import Awaitable, Callable
 from typing import BinaryIO
@@ -26,6 +27,9 @@ _MOST_AHEAD = LONGEST_HEAD
 # How long either side may take for a piece.
 _WRITE_S = 600.0
 _BODY_S = 600.0
+# What stands before a chunk (RFC 9112, 7.1), with the end of the one before it.
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t -~\x80-\xff]*)?\r\n")
+_LONGEST_CHUNK_LINE = 1 << 12
 
 IN_MEMORY = 1 << 20
 """Bytes of a body that stay in memory, while those of all have room there."""
@@ -73,7 +77,7 @@ class Reader:
 class Incoming:
     """A request of the tool whose head has been read. `body` is for once.
 
-    A body of known length is counted here; h11 reads one in chunks, and writes the answer.
+    Its body is read here, and strictly; h11 writes the answer.
     """
 
     def __init__(self, client: TlsStream, head: Head, behind: bytes, turns: Taking) -> None:
@@ -83,13 +87,15 @@ class Incoming:
         self._reader = Reader(turns, self._wait_for_more)
         self._talk = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
         self._is_chunked = head.get("transfer-encoding") is not None
-        # Of a body that is counted, what is still to be read; what of it, and behind it, is here.
-        self._left = 0 if self._is_chunked else int(head.get("content-length") or 0)
-        self._behind = b"" if self._is_chunked else behind
-        self._talk.receive_data(_frame(head) + (behind if self._is_chunked else b""))
+        # Of the body, or of its chunk, what is still to be read; and what is here already.
+        self._left = int(head.get("content-length") or 0)
+        self._behind = behind
+        # Whether a chunk has begun, and whether there are no more of them.
+        self._is_within = False
+        self._is_ended = not self._is_chunked
+        self._talk.receive_data(_frame(head))
         self._talk.next_event()
-        if not self._is_chunked:
-            self._talk.next_event()
+        self._talk.next_event()
         self.is_held_back = head.get("expect") is not None and not self.is_whole
         """Whether the tool waits for leave before it sends the body."""
         self._ahead = b""
@@ -98,12 +104,12 @@ class Incoming:
     @property
     def is_whole(self) -> bool:
         """Whether the body has been read to its end."""
-        return not self._left and self._talk.their_state is not h11.SEND_BODY
+        return self._is_ended and not self._left
 
     @property
     def has_begun(self) -> bool:
         """Whether some of the body has come, or there is none."""
-        return self.is_whole or bool(self._behind or self._talk.trailing_data[0])
+        return self.is_whole or bool(self._behind)
 
     @property
     def is_over(self) -> bool:
@@ -113,12 +119,11 @@ class Incoming:
     @property
     def rest(self) -> bytes:
         """What came behind the request."""
-        return self._behind + self._talk.trailing_data[0] + self._ahead
+        return self._behind + self._ahead
 
     async def allow(self) -> None:
         """Give that leave, where it is waited for."""
         if self.is_held_back:
-            self.is_held_back = False
             await self.answer(h11.InformationalResponse(status_code=100, headers=[]))
 
     async def read(self) -> bytes:
@@ -132,37 +137,71 @@ class Incoming:
         if not self._left:
             return b""
         data = self._behind or await self._receive()
-        if not data:
-            raise _cut_off()
         piece, self._behind = data[: self._left], data[self._left :]
         self._left -= len(piece)
         return piece
 
     async def _read_chunks(self) -> bytes:
+        piece = self._take_chunks()
+        while not (piece or self.is_whole):
+            self._behind += await self._receive()
+            piece = self._take_chunks()
+        return piece
+
+    def _take_chunks(self) -> bytes:
+        """What is here of the chunks. Raises Damaged."""
         pieces: list[bytes] = []
-        while not self.is_whole:
-            try:
-                event = self._talk.next_event()
-            except h11.RemoteProtocolError:
-                raise _cut_off() from None
-            if isinstance(event, h11.Data):
-                pieces.append(bytes(event.data))
-            elif isinstance(event, h11.EndOfMessage):
-                if event.headers:
-                    raise Damaged("it has trailers")
-            elif pieces:
-                break
+        data, at = self._behind, 0
+        while not self._is_ended:
+            if self._left:
+                piece = data[at : at + self._left]
+                if not piece:
+                    break
+                pieces.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+            elif (found := self._find_chunk(data, at)) is not None:
+                self._left, at = found
+                self._is_within, self._is_ended = True, not self._left
             else:
-                self._talk.receive_data(await self._receive())
+                break
+        self._behind = data[at:]
         return b"".join(pieces)
 
+    def _find_chunk(self, data: bytes, at: int) -> tuple[int, int] | None:
+        """The size of the chunk at a place and where it begins, or 0 and the end of the last one.
+
+        None while its line is incomplete. Raises Damaged.
+        """
+        begin = at + 2 if self._is_within else at
+        end = data.find(b"\n", begin) + 1
+        if not end:
+            if len(data) - at > _LONGEST_CHUNK_LINE:
+                raise _cut_off()
+            return None
+        line = _CHUNK.fullmatch(data, begin, end)
+        if line is None or data[at:begin] not in (b"", b"\r\n"):
+            raise _cut_off()
+        size = int(line[1], 16)
+        if size:
+            return size, end
+        if len(data) < end + 2:
+            return None
+        if data[end : end + 2] != b"\r\n":
+            raise Damaged("it has trailers")
+        return 0, end + 2
+
     async def _receive(self) -> bytes:
+        """More of what the tool sends. Raises Damaged, also where it has ended that."""
         try:
-            return await self._reader.read(self._client)
+            data = await self._reader.read(self._client)
         except trio.TooSlowError:
             raise Damaged(f"nothing more of it came in {_BODY_S:g} s") from None
         except trio.BrokenResourceError:
             raise Damaged("the tool has gone") from None
+        if not data:
+            raise _cut_off()
+        return data
 
     async def _wait_for_more(self) -> None:
         with trio.fail_after(_BODY_S):
@@ -184,6 +223,8 @@ class Incoming:
         self, *events: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage
     ) -> None:
         """Send parts of the answer. Raises BrokenResourceError."""
+        # Leave comes before an answer, or never.
+        self.is_held_back = False
         await send(self._client, b"".join(self._talk.send(event) or b"" for event in events))
 
 
@@ -275,8 +316,8 @@ async def send(stream: TlsStream, data: bytes) -> None:
 
 
 def _frame(head: Head) -> bytes:
-    """What h11 is given in the place of the head: how to answer, and whether chunks follow."""
-    names = (b"host", b"transfer-encoding", b"connection", b"upgrade")
+    """What h11 is given in the place of the head: how to answer."""
+    names = (b"host", b"connection", b"upgrade")
     lines = [f"{head.method} / HTTP/1.1".encode()]
     lines += [b"%s: %s" % (name, value) for name, value in head.headers if name in names]
     return b"\r\n".join((*lines, b"", b""))
