@@ -50,7 +50,8 @@ def words() -> None:
         args: tuple[str, ...], generation: Any, requester: Any
     ) -> SshErrand | UrlErrand:
         if args[0] != "ssh":
-            return await admission.admit_url(args[0], args[1:], generation, requester)
+            asked = rules.read_remote(args, generation)
+            return await admission.admit_url(asked, generation, requester)
         ssh = ssh_command.profile_words(generation.agent.profile.env, home="/")
         return SshErrand(
             asked=ssh_words.read_ssh_words(("forge", "git-upload-pack 'x'")),
