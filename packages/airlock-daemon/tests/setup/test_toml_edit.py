@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -133,9 +134,9 @@ def test_of_tables_that_end_alike_the_right_one_becomes_a_comment() -> None:
 
 def test_what_the_library_drops_beside_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left is held against what another reader of TOML says."""
-    pop = TOMLDocument.pop
+    pop: Any = TOMLDocument.pop
 
-    def drop_more(document: TOMLDocument, name: str, *rest: object) -> object:
+    def drop_more(document: Any, name: str, *rest: Any) -> Any:
         pop(document, "deny", None)
         return pop(document, name, *rest)
 
