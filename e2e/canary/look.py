@@ -7,12 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from e2e.canary.scene import Scene
+from e2e.world.errors import BrokenError
 from e2e.world.keys import KeyPair
 from e2e.world.secrets import Password, PrivateKey, Secret
 
 _FAULT = "a fault of the daemon"
+# A traceback whose last frame is in the program that switches a guard off.
+_UNFIT = re.compile(r'^  File "[^"]*/unguarded\.py".*\n(?:    .*\n)*(?=\S)(.*)', re.MULTILINE)
 # What would reach a terminal as more than a character: controls, and what turns lines around.
 _RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def has_fault(said: str) -> bool:
+    """Whether the daemon called something a fault of its own in what it `said`.
+
+    Raises BrokenError where the fault is of `unguarded.py`, which no longer fits the daemon: an
+    attack that ends so shows nothing.
+    """
+    unfit = _UNFIT.search(said)
+    if unfit is not None:
+        raise BrokenError(f"unguarded.py does not fit the daemon: {unfit[1]}")
+    return _FAULT in said
 
 
 class Look:
@@ -44,7 +59,7 @@ class Look:
         changed = {path for path, _ in now.items() ^ self._before.items()}
         if changed:
             yield f"changed: {sorted(changed)}"
-        if _FAULT in self._read_words():
+        if has_fault(self._read_words()):
             yield "the daemon called it a fault of its own"
         if proofs or changed:
             self._world.restore()

@@ -65,6 +65,24 @@ def test_a_leak_is_not_tried_again(tmp_path: Path) -> None:
     assert outcome.detail.startswith("1 passed, 1 failed, ")
 
 
+@pytest.mark.parametrize("trial", ["test_some.py::test_passes_the_second_time", "test_some.py"])
+def test_neither_is_an_attack_that_once_worked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trial: str
+) -> None:
+    """Whichever part it is in, and whatever its parameters: it may be a race."""
+    answered = tmp_path / "answered.toml"
+    answered.write_text(f'[[attack]]\nwhat = "some"\ntried_by = ["{trial}", "box-git: a word"]\n')
+    monkeypatch.setattr(parts, "ANSWERED", answered)
+    text = _FLAKY.format(mark=str(tmp_path / "mark"), log=str(tmp_path / "log"))
+    head, _, tail = text.partition("def test_passes_the_second_time()")
+    mark = "import pytest\n@pytest.mark.parametrize('word', ['a'])\n"
+    (tmp_path / "test_some.py").write_text(
+        f"{head}{mark}def test_passes_the_second_time(word){tail}"
+    )
+    outcome = _run(tmp_path)
+    assert (outcome.verdict, outcome.flaky) == ("failed", ())
+
+
 def test_a_test_that_fails_twice_has_failed(tmp_path: Path) -> None:
     """So has its part, with every other test counted as before."""
     (tmp_path / "test_some.py").write_text("def test_a(): pass\ndef test_b(): assert False\n")

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from e2e.canary.boxes.attack import GOT
 from e2e.canary.boxes.scene import BoxScene
+from e2e.canary.look import has_fault
 from e2e.world.secrets import Password, read_tree
-
-_FAULT = "a fault of the daemon"
 
 
 class BoxLook:
@@ -39,7 +38,7 @@ class BoxLook:
         self._before = now
         if changed:
             yield f"changed: {sorted(changed)}"
-        if _FAULT in self._read_words():
+        if has_fault(self._read_words()):
             yield "the daemon called it a fault of its own"
         self._clean()
 

@@ -101,6 +101,18 @@ def test_the_words_of_git_remote_are_judged_as_they_are(granted: World) -> None:
     assert "it speaks ssh and https" in said
 
 
+def test_the_words_of_git_lfs_are_those_of_a_fetch_or_push(granted: World) -> None:
+    """As the daemon judges them: by the place."""
+    words = ("git-remote", "lfs", "download", "remote")
+    with Daemon(granted):
+        done = run(granted, "test", "my", *words, APP)
+        assert ("broker: passed: [git]" in done.stdout, done.stderr) == (True, "")
+        done = run(granted, "test", "my", *words, "https://elsewhere.example/x", status=1)
+        assert done.stdout.endswith("daemon: denied in the same words\n")
+        done = run(granted, "test", "my", *words[:2], "x", status=1)
+        assert done.stdout.endswith("daemon: denied in the same words\n")
+
+
 def test_a_protocol_that_is_not_granted_is_refused(granted: World) -> None:
     """As the daemon refuses it, in the same words."""
     granted.write_profile(f'{GRANT}protocols = ["ssh"]\n', commands='["git-remote"]')

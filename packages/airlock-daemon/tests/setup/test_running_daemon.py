@@ -31,7 +31,7 @@ def sockets(world: World) -> Path:
     return path
 
 
-@pytest.fixture(params=["airlock-daemon", "airlock_daemon", "sh"])
+@pytest.fixture(params=["airlock-daemon", "airlock", "airlock_daemon", "sh"])
 def name(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The path of a shell under some name."""
     path = tmp_path / "bin" / request.param

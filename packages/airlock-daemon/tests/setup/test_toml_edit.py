@@ -3,10 +3,12 @@
 import subprocess
 import sys
 import tomllib
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tomlkit import TOMLDocument
 
 from airlock_daemon.setup.writing import (
     append_table,
@@ -122,6 +124,24 @@ def test_a_table_is_removed_and_what_stands_around_it_stays(before: str, after: 
 def test_what_is_commented_out_is_there_still(before: str, after: str) -> None:
     """With all of its lines, and what is below it; what has the same name elsewhere stays."""
     assert comment_out(before, [("x",), ("t", "a")]) == after
+
+
+def test_of_tables_that_end_alike_the_right_one_becomes_a_comment() -> None:
+    """Its header comes before its lines."""
+    text = "[a]\nx = 1\n[b]\nx = 1\n[c]\nx = 1\n"
+    assert comment_out(text, [("b",)]) == "[a]\nx = 1\n# [b]\n# x = 1\n[c]\nx = 1\n"
+
+
+def test_what_the_library_drops_beside_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left is held against what another reader of TOML says."""
+    pop: Any = TOMLDocument.pop
+
+    def drop_more(document: Any, name: str, *rest: Any) -> Any:
+        pop(document, "deny", None)
+        return pop(document, name, *rest)
+
+    monkeypatch.setattr(TOMLDocument, "pop", drop_more)
+    assert remove_table("[old]\nx = 1\n\n[deny]\ny = 1\n", "old") is None
 
 
 def test_what_cannot_be_commented_out_alone_is_left_to_its_owner() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.trust import find_untrusted
+from airlock_daemon.setup.trust import find_command_problem, find_untrusted
 from worlds import World
 
 NOBODY = 65534
@@ -109,7 +109,7 @@ def test_what_is_mounted_read_only_is_trusted(file: Path) -> None:
     file.chmod(0o666)
     code = (
         "import sys\n"
-        "from airlock_daemon.setup.trust import find_untrusted\n"
+        "from airlock_daemon.setup.trust import find_command_problem, find_untrusted\n"
         "print(len([*find_untrusted(sys.argv[1:])]))\n"
     )
     script = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$2" -c "$3" "$4"'
@@ -148,3 +148,17 @@ def test_what_is_only_kept_is_a_finding(world: World) -> None:
     assert [each for each in found if "writable for everybody" in each] == told(
         sockets, world.log.parent
     )
+
+
+@pytest.mark.parametrize(
+    "argument", ["{}", "--file={}", ". '{}'", 'exec "{}"', "printf x; . {escaped}"]
+)
+def test_a_workspace_with_a_space_is_one_too(tmp_path: Path, argument: str) -> None:
+    """A command that runs a script there runs what an agent has written."""
+    workspace = tmp_path / "my project"
+    workspace.mkdir()
+    script = str(workspace / "script")
+    said = argument.format(script, escaped=script.replace(" ", "\\ "))
+    problem = find_command_problem("/bin/sh", ("-c", said), [str(workspace)])
+    assert problem is not None
+    assert "reached through a workspace" in problem[0]

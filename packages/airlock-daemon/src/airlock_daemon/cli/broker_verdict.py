@@ -13,6 +13,7 @@ from airlock_daemon.brokers.git.rules import (
     judge_as_git,
     judge_by,
     read_remote,
+    refuse_words,
     url_of,
     verb_of,
 )
@@ -21,8 +22,9 @@ from airlock_daemon.brokers.ssh.session import name_operation as name_session
 from airlock_daemon.cli.verdict import GitCall, Verdict, refuse
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import Place, PushList, Query, RemoteRequest, judge_push
+from airlock_modules import Place, PushList, Query, RemoteError, RemoteRequest, judge_push
 from airlock_modules.operation import Operation
+from airlock_modules.remotes.lfs import read_lfs_words
 from airlock_modules.remotes.ssh_words import Service
 from airlock_wire import quote
 
@@ -92,6 +94,12 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
 
 def _read(generation: Generation, words: Sequence[str], *, is_push: bool) -> RemoteRequest:
     service: Service = "git-receive-pack" if is_push else "git-upload-pack"
+    if words and words[0] == "lfs":
+        try:
+            wanted = read_lfs_words(words[1:])
+        except RemoteError as error:
+            raise refuse_words(error) from error
+        words, service = wanted.words, wanted.asked.service
     return read_remote(words, generation, service=service)
 
 

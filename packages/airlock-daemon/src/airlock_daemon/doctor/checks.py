@@ -106,7 +106,12 @@ def _check_files(around: Surroundings) -> Iterator[Problem]:
         locations.modules_dir,
         [agent.directory for agent in agents],
     ):
-        if os.path.lexists(path) and os.lstat(path).st_ctime_ns > read_at:
+        try:
+            changed_at = os.lstat(path).st_ctime_ns
+        except OSError:
+            # It is not there, or has gone meanwhile.
+            continue
+        if changed_at > read_at:
             problem = "has changed since the running daemon last read its files"
             yield Problem(path, problem, _RELOAD)
 

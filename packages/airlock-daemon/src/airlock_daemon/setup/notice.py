@@ -166,7 +166,7 @@ def _is_private(descriptor: int, *, forbidden: int) -> bool:
 PATIENCE_S = 60.0
 _LOOK_MS = 20
 
-_PROGRAMS = ("airlock-daemon", "airlock_daemon")
+_PROGRAMS = ("airlock-daemon", "airlock", "airlock_daemon")
 
 
 def reload_daemon(locations: Locations) -> Reload:

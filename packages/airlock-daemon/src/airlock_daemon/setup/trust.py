@@ -12,6 +12,7 @@ import re
 import shlex
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from airlock_daemon.setup.reserved import is_within
 from airlock_modules import Fault
@@ -110,13 +111,22 @@ def find_command_problem(
     problem = find_program_problem(program, workspaces)
     if problem is not None:
         return problem
-    found = dict.fromkeys(path for each in arguments for path in _PATHS.findall(each))
+    found = dict.fromkeys(path for each in arguments for path in _list_paths(each))
     for path in map(os.path.expanduser, found):
         if os.path.isfile(path) or leads_through(path, workspaces):
             problem = find_file_problem(path, workspaces)
             if problem is not None:
                 return problem
     return None
+
+
+def _list_paths(argument: str) -> Iterator[str]:
+    """The paths in an argument: what is one as a whole, or a word of a shell, may have spaces."""
+    words = [argument, argument.partition("=")[2]]
+    with suppress(ValueError):
+        words += shlex.split(argument)
+    yield from (word for word in words if word.startswith(("/", "~/")))
+    yield from _PATHS.findall(argument)
 
 
 def list_steps(path: str) -> Iterator[str]:

@@ -244,6 +244,8 @@ def comment_out(text: str, keys: Collection[tuple[str, ...]]) -> str | None:
 def _edit(text: str, change: "Callable[[TOMLDocument], None]", wanted: object) -> str | None:
     """The text after a change of what it says; None where that is not what is wanted."""
     edited = _apply(text if text.endswith("\n") or not text else f"{text}\n", change)
+    if edited is None:
+        return None
     if "\r\n" in text:
         edited = re.sub("\r?\n", "\r\n", edited)
     try:
@@ -252,12 +254,18 @@ def _edit(text: str, change: "Callable[[TOMLDocument], None]", wanted: object) -
         return None
 
 
-def _apply(text: str, change: "Callable[[TOMLDocument], None]") -> str:
-    import tomlkit  # noqa: PLC0415 - by those who edit alone, and no daemon that serves
+def _apply(text: str, change: "Callable[[TOMLDocument], None]") -> str | None:
+    """The text after a change; None where the library refuses it, or what it says."""
+    # By those who edit alone, and no daemon that serves.
+    import tomlkit  # noqa: PLC0415
+    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
 
-    document = tomlkit.parse(text)
-    change(document)
-    return document.as_string()
+    try:
+        document = tomlkit.parse(text)
+        change(document)
+        return document.as_string()
+    except TOMLKitError:
+        return None
 
 
 def _change_lines(
@@ -265,27 +273,65 @@ def _change_lines(
 ) -> str | None:
     """Change each line that the keys, and what is below them, have for themselves."""
 
-    def drop(document: "TOMLDocument") -> None:
+    def drop(document: Any) -> None:
         for *tables, key in keys:
-            inner: Any = document
+            inner = document
             for name in tables:
                 inner = inner.get(name, {})
             inner.pop(key, None)
 
+    wanted: dict[str, Any] = tomllib.loads(text)
+    drop(wanted)
     rest = _apply(text, drop)
-    before, after = text.splitlines(keepends=True), rest.splitlines(keepends=True)
+    if rest is None:
+        return None
+    before = text.splitlines(keepends=True)
+    dropped = _find_dropped(before, rest.splitlines(keepends=True))
+    if dropped is None:
+        return None
     lines: list[str] = []
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    for tag, start, end, *_ in matcher.get_opcodes():
-        if tag not in ("equal", "delete"):
-            return None
+    position = 0
+    for start, end in (*dropped, (len(before), len(before))):
+        _keep(before[position:start], lines)
         # A comment above the next table is not this one's.
-        own = end if tag == "delete" else start
+        own = end
         while own > start and before[own - 1].lstrip()[:1] in ("", "#"):
             own -= 1
         lines += filter(None, map(change, before[start:own]))
-        while own < end and not before[own].strip() and lines and not lines[-1].strip():
-            own += 1
-        lines += before[own:end]
+        _keep(before[own:end], lines)
+        position = end
     changed = "".join(lines)
-    return changed if tomllib.loads(changed) == tomllib.loads(rest) else None
+    return changed if _prune(tomllib.loads(changed)) == _prune(wanted) else None
+
+
+def _find_dropped(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int]] | None:
+    """Where the lines stand that are missing `after`; None where that has others instead."""
+    codes = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    if any(tag not in ("equal", "delete") for tag, *_ in codes):
+        return None
+    places = [(start, end) for tag, start, end, *_ in codes if tag == "delete"]
+    found = []
+    for number, (start, end) in enumerate(places, start=1):
+        limit = places[number][0] if number < len(places) else len(before)
+        # Two tables may end alike: what is missing begins with the header of its own.
+        shift = 0
+        while end + shift < limit and before[start + shift] == before[end + shift]:
+            shift += 1
+        found.append((start + shift, end + shift))
+    return found
+
+
+def _keep(kept: Sequence[str], lines: list[str]) -> None:
+    """Add what stays to `lines`, without a second blank line where something else has gone."""
+    first = 0
+    while first < len(kept) and not kept[first].strip() and lines and not lines[-1].strip():
+        first += 1
+    lines += kept[first:]
+
+
+def _prune(value: Any) -> Any:
+    """The same without empty tables, of which a header may be all that is there."""
+    if not isinstance(value, dict):
+        return value
+    pruned = {key: _prune(inner) for key, inner in value.items()}
+    return {key: inner for key, inner in pruned.items() if inner != {}}
