@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from airlock_daemon.doctor.surroundings import Note, Problem, Surroundings
-from airlock_daemon.identity.engine_sockets import find_engine_socket, find_foreign_procfs
 from airlock_daemon.identity.engine_info import EngineInfo
+from airlock_daemon.identity.engine_sockets import find_engine_socket, find_foreign_procfs
 from airlock_daemon.platform.linux.mountinfo import find_shown, parse_mountinfo, read_own_mounts
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.setup.reserved import is_within
