@@ -188,7 +188,8 @@ def _other_surroundings() -> Iterator[None]:
 
 def _install(plan: _Plan) -> Outcome:
     _say("installing from dist/ alone")
-    command = [str(plan.environment.python), "-m", "pytest", _INSTALL_TESTS, f"--dist={DIST}"]
+    command = [str(plan.environment.python), "-m", "pytest", _INSTALL_TESTS]
+    command += [f"--distributions={DIST}"]
     command += [f"--base={plan.base}"] if plan.with_images else ["--no-images"]
     report = REPORTS / "dist.xml"
     report.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from tasks.release.images import why_no_images
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--dist", type=Path, help="the folder that ./dev build made")
+    parser.addoption("--distributions", type=Path, help="the folder that ./dev build made")
     parser.addoption("--base", default="", help="an image of a Debian with git and Python's venv")
     parser.addoption("--no-images", action="store_true", help="the images were left out")
 
@@ -23,9 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def dist(request: pytest.FixtureRequest) -> Path:
     """The folder with everything that was built."""
-    folder: Path | None = request.config.getoption("--dist")
+    folder: Path | None = request.config.getoption("--distributions")
     if folder is None:
-        pytest.fail("name what was built with --dist; `./dev build --check` does")
+        pytest.fail("name what was built with --distributions; `./dev build --check` does")
     return folder.absolute()
 
 
