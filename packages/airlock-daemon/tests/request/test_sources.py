@@ -524,6 +524,23 @@ async def test_arguments_and_variables_of_a_plugin_are_looked_at_too(host: Host)
     assert "is reached through a workspace" in said
 
 
+async def test_a_variable_of_the_profile_that_leads_into_a_workspace_is_withheld(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program would be configured by what an agent wrote there; with the guard off it is."""
+    world = host.world
+    variables = f'AWS_PROFILE = "readonly", AWS_CONFIG_FILE = "{world.workspace}/later"'
+    world.write_profile(
+        f'[workspace]\nmounts = {{ "/w" = "{world.workspace}" }}\n[env]\nset = {{ {variables} }}\n'
+    )
+    host.reload()
+    wanted = host.command('echo "$AWS_PROFILE${AWS_CONFIG_FILE+:configured}"')
+    assert await host.get(wanted) == "readonly"
+    host.reload()
+    monkeypatch.setattr(sources, "find_words_problem", lambda *_: None)
+    assert await host.get(wanted) == "readonly:configured"
+
+
 async def test_a_program_may_print_an_exec_credential_for_any_api(host: Host) -> None:
     """Which it is told to do; for an API that wants a certificate a token is none."""
     wanted = host.command(print_credential(token=CANARY))

@@ -9,7 +9,7 @@ import itertools
 import os
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,12 @@ from airlock_daemon.setup.stored import (
     read_aws_keys,
     read_credential,
 )
-from airlock_daemon.setup.trust import find_command_problem, find_untrusted, leads_through
+from airlock_daemon.setup.trust import (
+    find_command_problem,
+    find_untrusted,
+    find_words_problem,
+    leads_through,
+)
 from airlock_daemon.workspace.directory import make_empty
 from airlock_wire import quote
 
@@ -294,9 +299,10 @@ class Sources:
         if problem is not None:
             said = f"{spelled} is not run: {problem[0]}"
             raise Failed(said, hint=f"a person on the host can do this: {problem[1]}")
+        withhold = partial(_withhold, generation.agent.profile.env, generation.workspaces)
         environment = {
             **variables,
-            **generation.agent.profile.env,
+            **await run_in_thread(withhold, limiter=agent.lookups),
             **more,
             "PATH": generation.programs.path,
         }
@@ -349,6 +355,18 @@ def _interpret(data: bytes, credential: "Credential") -> Access:
     if credential.kind == "client-certificate" and not access.certificate:
         raise BadCredential("has no certificate")
     return access
+
+
+def _withhold(variables: Mapping[str, str], workspaces: Sequence[str]) -> dict[str, str]:
+    """The variables of a profile, but for those that name a file which an agent could write.
+
+    They are meant for tools, and `AWS_CONFIG_FILE` there would be read with the credential.
+    """
+    return {
+        name: value
+        for name, value in variables.items()
+        if find_words_problem((value,), workspaces) is None
+    }
 
 
 def _advise(words: tuple[str, ...]) -> str:

@@ -109,9 +109,12 @@ def find_command_problem(
     wherever they stand in an argument. In a workspace they need not exist: an agent creates them.
     """
     problem = find_program_problem(program, workspaces)
-    if problem is not None:
-        return problem
-    found = dict.fromkeys(path for each in arguments for path in _list_paths(each))
+    return find_words_problem(arguments, workspaces) if problem is None else problem
+
+
+def find_words_problem(words: Iterable[str], workspaces: Sequence[str]) -> tuple[str, str] | None:
+    """The same for arguments, or values of variables, alone."""
+    found = dict.fromkeys(path for each in words for path in _list_paths(each))
     for path in map(os.path.expanduser, found):
         if os.path.isfile(path) or leads_through(path, workspaces):
             problem = find_file_problem(path, workspaces)
