@@ -16,7 +16,11 @@ _INTEGRITY = (
 
 
 def install_devcontainers(folder: Path) -> str:
-    """Unpack it into a new folder; return the line that calls it by node."""
+    """Unpack it into a new folder; return the line of a shell that calls it by node.
+
+    It keeps files in a directory that is named after the user, not the uid, so not in /tmp: a
+    user of an earlier run may have left one there.
+    """
     lacking = next((each for each in ("npm", "node") if shutil.which(each) is None), None)
     need(None if lacking is None else f"there is no {lacking}")
     folder.mkdir()
@@ -25,4 +29,4 @@ def install_devcontainers(folder: Path) -> str:
     assert base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() == _INTEGRITY
     with tarfile.open(archive) as files:
         files.extractall(folder, filter="data")
-    return f"{shutil.which('node')} {folder}/package/devcontainer.js"
+    return f"TMPDIR=$HOME {shutil.which('node')} {folder}/package/devcontainer.js"
