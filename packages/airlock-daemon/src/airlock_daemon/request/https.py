@@ -134,11 +134,14 @@ class Operations:
 
     def find_revoked(self, *, is_removed: bool) -> list[int]:
         """The questions in progress that the rules of now do not grant, to a removed agent none."""
-        return [
-            number
-            for number, granted in self._granted.items()
-            if is_removed or not granted.is_granted_by(self._find_api(granted.api.name))
-        ]
+        return [each for each in self._granted if self.is_revoked(each, is_removed=is_removed)]
+
+    def is_revoked(self, question: int, *, is_removed: bool) -> bool:
+        """Whether a question is in progress that the rules of now do not grant, as above."""
+        granted = self._granted.get(question)
+        if granted is None:
+            return False
+        return is_removed or not granted.is_granted_by(self._find_api(granted.api.name))
 
     def finish(self, finished: Finished) -> None:
         """Record that what was granted is over."""

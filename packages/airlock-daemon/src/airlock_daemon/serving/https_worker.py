@@ -110,10 +110,12 @@ class Worker:
 
     def review(self) -> None:
         """End the connections on which something is in progress that is not granted any more."""
-        is_removed = self._reason == "removed"
-        for question in self._operations.find_revoked(is_removed=is_removed):
-            if question in self._asked:
-                self._asked[question].ending.end("removed")
+        for question in self._operations.find_revoked(is_removed=self._reason == "removed"):
+            self._revoke(question)
+
+    def _revoke(self, question: int) -> None:
+        if question in self._asked:
+            self._asked[question].ending.end("removed")
 
     async def run(self) -> bool:
         """Serve until the process ends, is idle for long, or is stopped.
@@ -322,7 +324,10 @@ class Worker:
             if self._may_go_on(opened):
                 answer = await self._operations.judge(question, opened.caller)
                 # The agent may have been removed while a command gave the credential.
-                self.review()
+                if self._operations.is_revoked(
+                    question.question, is_removed=self._reason == "removed"
+                ):
+                    self._revoke(question.question)
                 if self._asked.get(question.question) is not opened:
                     # The connection has ended meanwhile.
                     self._operations.abort(question.question, self._tell_end(opened))
