@@ -15,7 +15,7 @@ from bench.errors import BenchError
 from bench.figures import Goal, Unit, at_most
 
 _ROOT = Path(__file__).resolve().parents[1]
-_HTTPS_SERVER = _ROOT / "packages/airlock-daemon/tests/brokers/https_server.py"
+_HTTPS_SERVER = _ROOT / "packages/airlock-daemon/tests/boundary/brokers/https_server.py"
 _USER = "bench"
 
 

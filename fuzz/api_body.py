@@ -7,9 +7,9 @@ behind it; what that one does not accept is refused.
 import re
 from typing import cast
 
-from airlock_daemon.brokers.http.tls import TlsStream
-from airlock_daemon.brokers.https.incoming import Damaged, Incoming
-from airlock_daemon.fairness.turns import Taking
+from airlock_daemon.boundary.brokers.http.tls import TlsStream
+from airlock_daemon.boundary.brokers.https.incoming import Damaged, Incoming
+from airlock_daemon.boundary.fairness.turns import Taking
 from airlock_modules.apis import Head
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 

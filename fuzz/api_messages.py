@@ -5,8 +5,8 @@ It is a message, or is refused as none; and what becomes a record is one line of
 
 import msgspec
 
-from airlock_daemon.audit.record import Record, shorten
-from airlock_daemon.brokers.https.messages import (
+from airlock_daemon.boundary.audit_text import shorten
+from airlock_daemon.boundary.brokers.https.messages import (
     Finished,
     Question,
     Ready,
@@ -17,6 +17,7 @@ from airlock_daemon.brokers.https.messages import (
     Unready,
     decode_message,
 )
+from airlock_daemon.serving.audit.record import Record
 from airlock_modules.operation import Operation
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 

@@ -6,7 +6,7 @@ A name that is found in it is the one that OpenSSL finds, and so is that there i
 import contextlib
 import ssl
 
-from airlock_daemon.brokers.https.splicing import BadHello, read_server_name
+from airlock_daemon.boundary.brokers.https.splicing import BadHello, read_server_name
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
 _LONGEST = 4096

@@ -10,8 +10,8 @@ import socket
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 
-from airlock_daemon.connection.closing import Closer
-from airlock_daemon.connection.descriptors import NoWish, make_relay, receive_wish
+from airlock_daemon.boundary.connection.closing import Closer
+from airlock_daemon.boundary.connection.descriptors import NoWish, make_relay, receive_wish
 from fuzz.target import BrokenPromiseError, Target
 
 _LONGEST = 512

@@ -7,7 +7,7 @@ from typing import NoReturn
 from fuzz.target import load_target
 
 # What is watched for new paths: the code under test, and the reader of TOML that it relies on.
-_WATCHED = ["airlock_modules", "airlock_wire", "airlock_daemon.connection", "tomllib"]
+_WATCHED = ["airlock_modules", "airlock_wire", "airlock_daemon.boundary.connection", "tomllib"]
 
 _SLOWEST_S = 10
 """An input that takes longer counts as a fault: work is meant to grow linearly."""

@@ -11,8 +11,8 @@ from tasks.release.tag import list_packages
 LEFT_OUT = (
     "packages/airlock-modules/tests/builtin",
     "packages/airlock-daemon/tests/catalogue",
-    "packages/airlock-daemon/tests/command",
-    "packages/airlock-daemon/tests/sandbox",
+    "packages/airlock-daemon/tests/boundary/command",
+    "packages/airlock-daemon/tests/boundary/box",
 )
 """What holds modules against the tools that are installed, reads our own sources, or tries the
 launcher and the boxes that it makes: it takes longest, and has no more to do with the packages'

@@ -15,7 +15,7 @@ from tasks.stand_ins import equip
 _UNIT_FOLDERS = ("packages", "bench/tests", "demo/tests", "tasks/tests", "conformance/tests")
 
 # Tests that make boxes, run the whole conformance suite or measure: half of the time of all units.
-_LONG = ("packages/airlock-daemon/tests/sandbox", "conformance/tests", "bench/tests")
+_LONG = ("packages/airlock-daemon/tests/boundary/box", "conformance/tests", "bench/tests")
 
 # With its own settings, as somebody else would run it; they leave out the tests of the suite, and
 # know nothing of what ends a test that hangs.

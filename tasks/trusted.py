@@ -27,14 +27,7 @@ _LAUNCHER = ROOT / "packages" / "airlock-daemon" / "native"
 _PATIENCE_S = 30.0
 _TICK_S = 0.01
 
-FLOORS = {
-    "admin": ("cli", "doctor", "service", "migrate", "scan"),
-    "serving": ("serving", "connection", "request", "fairness", "audit"),
-    "boundary": ("identity", "workspace", "sandbox", "command", "brokers"),
-    "setup": ("setup",),
-    "platform": ("platform",),
-}
-"""The rooms of the daemon on each floor."""
+_FLOORS = ("admin", "serving", "boundary", "setup", "platform")
 
 _COMMANDS = {"git": "git-remote", "ssh": "ssh", "https": "gh", "docker": "docker"}
 
@@ -58,7 +51,7 @@ _REQUEST = "GET /ok/a HTTP/1.1\r\nHost: HOST\r\nAuthorization: Bearer PLACEHOLDE
 
 # The parent of the broker's workers imports what they need before it forks the first.
 _BROKER = """\
-import sys, airlock_daemon.brokers.https.worker
+import sys, airlock_daemon.boundary.brokers.https.worker
 print(*(m.__file__ for n, m in sys.modules.items() if n.startswith("airlock_")), sep="\\n")
 """
 
@@ -70,12 +63,12 @@ def run_trusted(arguments: Sequence[str]) -> int:
 
 
 def name_floor(path: str) -> str:
-    """The floor of a file by its path: of the daemon's rooms, or the name of another package."""
+    """The floor of a file of the daemon, or the name of another package, by the file's path."""
     package, _, rest = path.rpartition("/src/")[2].partition("/")
     if package != "airlock_daemon":
         return package
-    room = rest.partition("/")[0]
-    return next((floor for floor, rooms in FLOORS.items() if room in rooms), "platform")
+    floor, below, _ = rest.partition("/")
+    return floor if below else "platform"
 
 
 def count_lines(files: Iterable[str]) -> Counter[str]:
@@ -195,7 +188,7 @@ def main(arguments: Sequence[str]) -> int:
         for path in sorted(files):
             print(f"{len(Path(path).read_text().splitlines()):7,}  {path.rpartition('/src/')[2]}")
     lines = count_lines(files)
-    for floor in (*FLOORS, "airlock_modules", "airlock_wire", "airlock_shim", "launcher"):
+    for floor in (*_FLOORS, "airlock_modules", "airlock_wire", "airlock_shim", "launcher"):
         print(f"{lines[floor]:7,}  {floor}")
     budget = read_budgets()[options.grant]
     print(f"{lines.total():7,}  in {len(files)} files and the launcher; budget {budget:,}")

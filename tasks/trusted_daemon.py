@@ -7,7 +7,7 @@ import atexit
 import sys
 from pathlib import Path
 
-from airlock_daemon.cli import main
+from airlock_daemon.admin.cli import main
 
 
 def note_loaded(note: Path) -> None:

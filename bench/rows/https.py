@@ -236,6 +236,6 @@ def _find_worker(daemon: int) -> int:
     for pid, _ in list_descendants(daemon):
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
         children = list_descendants(pid)
-        if b"airlock_daemon.brokers.https" in words and children:
+        if b"airlock_daemon.boundary.brokers.https" in words and children:
             return children[-1][0]
     raise BenchError("the daemon has no worker of the HTTPS broker")

@@ -15,19 +15,25 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 import airlock_wire.text
-from airlock_daemon.brokers.git import admission, conversation, credential, rules, smart_http
-from airlock_daemon.brokers.git.errand import SshErrand, UrlErrand
-from airlock_daemon.brokers.git.smart_http import SmartHttp, UrlConversation
-from airlock_daemon.brokers.http import client, connecting
-from airlock_daemon.brokers.http.client import HttpClient, Request
-from airlock_daemon.brokers.http.connecting import Proxy
-from airlock_daemon.brokers.ssh import known_hosts, session
-from airlock_daemon.brokers.ssh import words as ssh_command
-from airlock_daemon.brokers.ssh.known_hosts import Known, SshSettings
-from airlock_daemon.brokers.ssh.session import Admitted
-from airlock_daemon.cli import main
+from airlock_daemon.admin.cli import main
+from airlock_daemon.boundary.brokers.git import (
+    admission,
+    conversation,
+    credential,
+    rules,
+    smart_http,
+)
+from airlock_daemon.boundary.brokers.git.errand import SshErrand, UrlErrand
+from airlock_daemon.boundary.brokers.git.smart_http import SmartHttp, UrlConversation
+from airlock_daemon.boundary.brokers.http import client, connecting
+from airlock_daemon.boundary.brokers.http.client import HttpClient, Request
+from airlock_daemon.boundary.brokers.http.connecting import Proxy
+from airlock_daemon.boundary.brokers.ssh import known_hosts, session
+from airlock_daemon.boundary.brokers.ssh import words as ssh_command
+from airlock_daemon.boundary.brokers.ssh.known_hosts import Known, SshSettings
+from airlock_daemon.boundary.brokers.ssh.session import Admitted
 from airlock_daemon.errors import Denied
-from airlock_daemon.request import broker
+from airlock_daemon.serving.request import broker
 from airlock_modules import Query, RemoteRequest, read_host_line
 from airlock_modules.remotes import destination, ssh_words
 from airlock_modules.remotes.destination import RemoteError

@@ -1,7 +1,7 @@
 """A container puts something else in the place of a workspace, and the human starts another one.
 
-`packages/airlock-daemon/tests/serving/test_replaced_workspace.py` has the first attacks without the
-guards.
+The first attacks without the guards are in `test_replaced_workspace.py` of
+`packages/airlock-daemon/tests/serving/daemon`.
 """
 
 import ctypes

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tasks.blocks import PAGES, list_blocks, list_inline
 
-from airlock_daemon.cli.app import COMMANDS, load_command
+from airlock_daemon.admin.cli.app import COMMANDS, load_command
 from airlock_daemon.setup.config import load_config
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules

@@ -1,22 +1,13 @@
 """Counting the code that has to be trusted."""
 
-import tomllib
-
-from tasks.places import ROOT
-from tasks.trusted import FLOORS, GRANTS, count_lines, find_loaded, name_floor, read_budgets
+from tasks.trusted import GRANTS, count_lines, find_loaded, name_floor, read_budgets
 
 
-def test_each_room_of_the_daemon_is_on_one_floor() -> None:
-    """The rooms are those that import-linter knows."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    (layers,) = [
-        contract["layers"]
-        for contract in settings["tool"]["importlinter"]["contracts"]
-        if contract.get("containers") == ["airlock_daemon"]
-    ]
-    on_floors = sorted(room for rooms in FLOORS.values() for room in rooms)
-    assert on_floors == sorted(set(layers) - {"errors"})
-    assert name_floor("/x/src/airlock_daemon/brokers/git/rules.py") == "boundary"
+def test_a_file_counts_for_its_floor() -> None:
+    """The floor is the daemon's folder; what is in none belongs to the platform."""
+    assert name_floor("/x/src/airlock_daemon/boundary/brokers/git/rules.py") == "boundary"
+    assert name_floor("/x/src/airlock_daemon/errors.py") == "platform"
+    assert name_floor("/x/src/airlock_wire/text.py") == "airlock_wire"
 
 
 def test_there_is_a_budget_for_each_grant() -> None:
@@ -30,7 +21,7 @@ def test_a_push_loads_its_broker_and_not_that_of_apis() -> None:
     """What is loaded is what a daemon really used, within its budget."""
     files = find_loaded(["git"])
     rooms = {path.rpartition("/src/")[2] for path in files}
-    assert "airlock_daemon/brokers/git/smart_http.py" in rooms
-    assert not any(path.startswith("airlock_daemon/brokers/https/") for path in rooms)
-    assert "airlock_daemon/serving/https.py" not in rooms
+    assert "airlock_daemon/boundary/brokers/git/smart_http.py" in rooms
+    assert not any(path.startswith("airlock_daemon/boundary/brokers/https/") for path in rooms)
+    assert "airlock_daemon/serving/daemon/https.py" not in rooms
     assert count_lines(files).total() <= read_budgets()["git"]

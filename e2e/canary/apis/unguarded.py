@@ -12,11 +12,11 @@ from typing import Any
 
 import h11
 
-from airlock_daemon.brokers.http import searching
-from airlock_daemon.brokers.https import __main__ as parent
-from airlock_daemon.brokers.https import conversation, exchange, tunnel
-from airlock_daemon.cli import main
-from airlock_daemon.serving import https_parent
+from airlock_daemon.admin.cli import main
+from airlock_daemon.boundary.brokers.http import searching
+from airlock_daemon.boundary.brokers.https import __main__ as parent
+from airlock_daemon.boundary.brokers.https import conversation, exchange, tunnel
+from airlock_daemon.serving.daemon import https_parent
 from airlock_modules.apis import (
     Api,
     BadHead,

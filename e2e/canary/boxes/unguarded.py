@@ -12,14 +12,14 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
-from airlock_daemon.brokers.egress.destinations import Network
-from airlock_daemon.cli import main
-from airlock_daemon.command import launcher
-from airlock_daemon.command.order import Bounds
-from airlock_daemon.request import execution
-from airlock_daemon.sandbox import bubblewrap, choice, inner_mounts, landlock, launch
-from airlock_daemon.sandbox.box import Box, Closed, Memory, System
-from airlock_daemon.workspace import mapping
+from airlock_daemon.admin.cli import main
+from airlock_daemon.boundary.box import bubblewrap, choice, inner_mounts, landlock, launch
+from airlock_daemon.boundary.box.box import Box, Closed, Memory, System
+from airlock_daemon.boundary.brokers.egress.destinations import Network
+from airlock_daemon.boundary.command import launcher
+from airlock_daemon.boundary.command.order import Bounds
+from airlock_daemon.boundary.workspace import mapping
+from airlock_daemon.serving.request import execution
 
 
 def _put(where: object, name: str, value: object) -> Any:

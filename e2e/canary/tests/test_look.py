@@ -7,7 +7,7 @@ from e2e.world.errors import BrokenError
 SAID = """\
 airlock: a fault of the daemon ended request 3f; please report it
 Traceback (most recent call last):
-  File "/x/airlock_daemon/request/broker.py", line 65, in admit
+  File "/x/airlock_daemon/serving/request/broker.py", line 65, in admit
     return await admit_errand(request.args, requester.generation, requester)
            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   File "/x/e2e/canary/unguarded.py", line 53, in admit
@@ -15,7 +15,7 @@ Traceback (most recent call last):
                  ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 """
 WITHIN = """\
-  File "/x/airlock_daemon/brokers/git/admission.py", line 36, in admit_url
+  File "/x/airlock_daemon/boundary/brokers/git/admission.py", line 36, in admit_url
     destination = asked.destination
 """
 

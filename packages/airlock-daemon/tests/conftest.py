@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from airlock_daemon.boundary.box import prewarmed
 from airlock_daemon.platform.linux.mountinfo import MountWatch
-from airlock_daemon.sandbox import prewarmed
 from confining import build_confined
 from container_hosts import SECRET, Host, Runner, new_host, open_runner
 from running import Daemon

@@ -13,19 +13,19 @@ from pathlib import Path
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from airlock_daemon.command.launcher import Ended, Launcher
-from airlock_daemon.command.order import CommandLine
+from airlock_daemon.boundary.box.box import Box
+from airlock_daemon.boundary.box.launch import BoxedLaunch, Workshop
+from airlock_daemon.boundary.box.plan import plan_box
+from airlock_daemon.boundary.box.prewarmed import Boxes, Room, start_boxed
+from airlock_daemon.boundary.command.launcher import Ended, Launcher
+from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.workspace.directory import Workspace
+from airlock_daemon.boundary.workspace.mapping import Mounts
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
-from airlock_daemon.sandbox.box import Box
-from airlock_daemon.sandbox.launch import BoxedLaunch, Workshop
-from airlock_daemon.sandbox.plan import plan_box
-from airlock_daemon.sandbox.prewarmed import Boxes, Room, start_boxed
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
-from airlock_daemon.workspace.directory import Workspace
-from airlock_daemon.workspace.mapping import Mounts
 from boxing import box_identity
 from descent import descend, name_of
 from launching import launcher_path

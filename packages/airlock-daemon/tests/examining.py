@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from airlock_daemon.doctor.checks import CHECKS
-from airlock_daemon.doctor.surroundings import Surroundings
+from airlock_daemon.admin.doctor.checks import CHECKS
+from airlock_daemon.admin.doctor.surroundings import Surroundings
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.notice import find_notice

@@ -14,8 +14,8 @@ from worlds import World
 # Forks before anything of a daemon exists but its modules, and each child is a whole daemon.
 _FORKING = """
 import os, sys
-import airlock_daemon.serving.daemon, airlock_daemon.setup.generation
-from airlock_daemon.cli import main
+import airlock_daemon.serving.daemon.daemon, airlock_daemon.setup.generation
+from airlock_daemon.admin.cli import main
 for _ in sys.stdin:
     pid = os.fork()
     if not pid:

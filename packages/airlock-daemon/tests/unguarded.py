@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from airlock_daemon.cli import main, mounted_workspaces
+from airlock_daemon.admin.cli import main, mounted_workspaces
+from airlock_daemon.boundary.workspace import beneath, directory
 from airlock_daemon.setup import reserved, workspaces
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.state import Noted, note
-from airlock_daemon.workspace import beneath, directory
 from airlock_modules import Fault
 
 

@@ -1,5 +1,5 @@
 """`python -m airlock_daemon` is `airlock-daemon`."""
 
-from airlock_daemon.cli import main
+from airlock_daemon.admin.cli import main
 
 main()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.command.launcher import find_launcher
+from airlock_daemon.boundary.command.launcher import find_launcher
 from airlock_daemon.platform.linux.elf import Headers, Loaded, find_loaded, read_headers
 
 # e_type, p_type, and tags of the dynamic section.

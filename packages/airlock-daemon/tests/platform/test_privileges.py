@@ -20,7 +20,7 @@ NOBODY = 65534
 # Reads everything as root: nobody may not enter where this Python stands.
 AS_NOBODY = f"""
 import ctypes, os, pathlib, sys
-from airlock_daemon.serving.daemon import run_daemon
+from airlock_daemon.serving.daemon.daemon import run_daemon
 from airlock_daemon.setup.generation import load_setup
 from airlock_daemon.setup.paths import locate
 setup = load_setup(locate(config=sys.argv[2], agents=sys.argv[5]))

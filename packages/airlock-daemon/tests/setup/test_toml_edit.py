@@ -165,7 +165,7 @@ def test_every_string_comes_back_as_it_was(old: list[str], new: list[str]) -> No
 
 def test_a_daemon_that_serves_edits_nothing() -> None:
     """The library is imported by an edit alone."""
-    program = "import sys, airlock_daemon.serving.daemon; print('tomlkit' in sys.modules)"
+    program = "import sys, airlock_daemon.serving.daemon.daemon; print('tomlkit' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

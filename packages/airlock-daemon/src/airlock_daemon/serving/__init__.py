@@ -1,1 +1,1 @@
-"""The daemon itself: sockets, accepting, stopping in order."""
+"""What runs for each agent: sockets, sessions, requests, records, reloads."""

@@ -1,0 +1,417 @@
+"""`airlock-daemon agent add`, `agent list`, `agent remove` and `agent trust`."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Annotated
+
+import msgspec
+import typer
+
+from airlock_daemon.admin.cli.api_access import choose_network, prepare_access
+from airlock_daemon.admin.cli.application import Application, Registration
+from airlock_daemon.admin.cli.changing import changing
+from airlock_daemon.admin.cli.machine import User, find_home, prepare_machine
+from airlock_daemon.admin.cli.next_steps import (
+    Form,
+    NextSteps,
+    choose_login,
+    choose_run,
+    choose_start,
+)
+from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.cli.output import ignoring_closed_stdout, list_rows, say, say_each
+from airlock_daemon.admin.cli.reload import dump_reload, say_faults, try_reload
+from airlock_daemon.admin.cli.scan import note_workspaces
+from airlock_daemon.admin.cli.wiring import Mount, Wiring, list_replaceable, list_shims
+from airlock_daemon.admin.scan.scanning import forget
+from airlock_daemon.admin.service.installing import find_manager, start_installed
+from airlock_daemon.admin.service.manager import find_self
+from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.platform.support import find_missing
+from airlock_daemon.setup.agents import read_registration
+from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.config import locate_state
+from airlock_daemon.setup.generation import Generation, Setup, load_setup
+from airlock_daemon.setup.new_agent import NewAgent, plan_agent, plan_removal
+from airlock_daemon.setup.notice import Reload
+from airlock_daemon.setup.paths import absolute, beside_config
+from airlock_daemon.setup.programs import search_path
+from airlock_daemon.setup.shim_program import find_shim
+from airlock_daemon.setup.sockets import is_served
+from airlock_daemon.setup.state import Noted, State, replace_notes
+from airlock_daemon.setup.stored import find_stored, forget_agent
+from airlock_daemon.setup.workspaces import Trust, describe_unserved, plan_trust
+from airlock_modules import DEFAULT_REFS
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the agent.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Make the changes without asking.")]
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """What `list` says of an agent."""
+
+    name: str
+    commands: list[str]
+    served: bool
+    path: str
+
+
+@app.callback()
+@pass_obj
+def _agent(application: Application) -> None:
+    """Register agents, list and remove them, and trust a workspace."""
+
+
+@app.command("add")
+@pass_obj
+def add_agent(
+    application: Application,
+    name: Name,
+    workspace: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DIR", help="Directory that its container mounts; may be repeated."),
+    ] = None,
+    command: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="Command that it may run; may be repeated.  [default: git]",
+            show_default=False,
+        ),
+    ] = None,
+    path: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Its directory.  [default: agents/NAME beside config.toml]",
+            show_default=False,
+        ),
+    ] = None,
+    refs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="What its pushes may create or move, such as refs/heads/team/**; may be repeated. "
+            f" [default: {', '.join(DEFAULT_REFS)}]",
+            show_default=False,
+        ),
+    ] = None,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--print",
+            help="How its container is to be started: by the `run` of this program, or by lines "
+            "for something else. Of an agent that is registered it only prints them.",
+        ),
+    ] = Form.RUN,
+    yes: Yes = False,
+) -> None:
+    """Register an agent, and print what to type next.
+
+    Makes its directory with a commented airlock.toml, names it in the registration, and enables its
+    commands in config.toml, which is made if there is none: shows all that first, and asks. Then
+    it checks the files; where they have faults, all is as it was before. A running daemon reloads,
+    and the service of `init` is started. It ends with the command that starts a container of the
+    agent, and before that with the one that starts the daemon, where there is no service.
+
+    [git] gets the remotes of the workspaces, --refs, and the default branches of these remotes,
+    which stay protected unless --refs names them, as main and master do where a pattern of --refs
+    matches them. A workspace that is a linked worktree of git brings the common directory of its
+    repository along, as another workspace.
+
+    The registration is that of --agents, else that of the running daemon, else agents.toml beside
+    config.toml. Workspaces are written to [workspace] same_path; what the container mounts is found
+    without that, where the daemon can ask the kernel and Docker.
+    """
+    # Files that are made beside those of an earlier release would hide them.
+    application.refuse_earlier()
+    registration = application.find_registration()
+    file = registration.path or beside_config(application.locations)
+    locations = msgspec.structs.replace(application.locations, agents=file)
+    if (
+        form is not Form.RUN
+        and not (workspace or command or path or refs)
+        and _is_registered(name, file)
+    ):
+        _print_container(application, name, form)
+        return
+    named = tuple(map(absolute, workspace or ()))
+    new = NewAgent(
+        name=name,
+        directory=absolute(path or os.path.join(locations.config_dir, "agents", name)),
+        commands=tuple(dict.fromkeys(command or ("git",))),
+        workspaces=tuple(dict.fromkeys(map(os.path.realpath, named))),
+        named=named,
+        refs=tuple(dict.fromkeys(refs or DEFAULT_REFS)),
+    )
+    show = partial(_show, application)
+    with changing(
+        lambda: plan_agent(new, locations, file),
+        directories=(locations.config_dir, os.path.dirname(file)),
+        yes=yes,
+        show=show,
+    ) as plan:
+        state = locate_state(locations)
+        _note(state, new.directory, plan.noted)
+        checked = check_files(locations, only=name)
+        if checked.faults:
+            say("nothing was changed, since the files would have these faults:")
+            raise SetupError(checked.faults)
+        setup = load_setup(locations)
+        generation = setup.generations[name]
+    note_workspaces(state, name, new.directory, new.workspaces)
+    steps = NextSteps(
+        directory=new.directory,
+        start=choose_start(application, file),
+        run=choose_run(application, name),
+        reload=_reload(application, registration),
+        has_other=registration.has_daemon and not registration.is_served,
+        is_started=not registration.has_daemon and _start_service(file),
+        wiring=_wire(
+            setup, generation, [Mount(source=each, target=each) for each in plan.workspaces]
+        ),
+        logins=_list_logins(application, setup, generation),
+    )
+    report = {
+        "name": name,
+        "path": new.directory,
+        "registration": file,
+        "enabled": plan.enabled,
+        "findings": checked.findings,
+        "notes": checked.notes,
+    }
+    with ignoring_closed_stdout():
+        registered = f"agent {name} is registered in {file}"
+        told = (*checked.describe(locations.config_dir), *steps.describe(form))
+        application.print(report | steps.dump(), (registered, *told))
+    _end_by(steps.reload)
+
+
+@app.command("list")
+@pass_obj
+def list_agents(application: Application) -> None:
+    """List the registered agents, one a line, and whether the running daemon serves them.
+
+    On a terminal it is a table, else a line has tabs between name, commands, yes or no, and path.
+    Why one cannot be served because of its workspaces is told on stderr.
+    """
+    setup = application.load_setup()
+    agents = [
+        Listed(
+            name=agent.name,
+            commands=agent.profile.granted(setup.config.ceiling),
+            served=is_served(os.path.join(setup.locations.sockets_dir, f"{agent.name}.sock")),
+            path=agent.directory,
+        )
+        for agent in setup.agents
+    ]
+    say_each(describe_unserved(setup.unserved))
+    rows = [(a.name, ",".join(a.commands), "yes" if a.served else "no", a.path) for a in agents]
+    application.print(agents, list_rows(("NAME", "COMMANDS", "SERVED", "PATH"), rows))
+
+
+@app.command("remove")
+@pass_obj
+def remove_agent(application: Application, name: Name, yes: Yes = False) -> None:
+    """Take an agent out of the registration.
+
+    Removes its entry and, where nothing is in it but the airlock.toml of `agent add`, its
+    directory: shows that first, and asks. Commands stay enabled in config.toml, and no workspace
+    is touched, nor the home of its containers, which is named. A running daemon reloads: the
+    agent's running commands finish, and it can begin nothing any more. The credentials that were
+    stored for this agent alone go, and the keys of its containers' certificates and placeholders.
+    """
+    registration = application.find_registration()
+    file = registration.path
+    if file is None:
+        raise AirlockError("there is no registration file", hint="name one with --agents")
+    with changing(
+        lambda: plan_removal(name, file),
+        directories=(os.path.dirname(file),),
+        yes=yes,
+        show=partial(_show, application),
+    ) as removal:
+        state = locate_state(application.locations)
+        left = read_registration(file, faults=[]).values()
+        if removal.directory not in left:
+            _note(state, removal.directory, {})
+    forget(state, name)
+    reload = _reload(application, registration)
+    # Not before: whoever is served has them made again.
+    forget_agent(state, name)
+    home = find_home(application.locations, name)
+    report = {
+        "name": name,
+        "home": home,
+        "registration": file,
+        "removed": [] if removal.kept else [removal.directory],
+        "kept": removal.kept,
+        "reload": None if reload is None else dump_reload(reload),
+    }
+    lines = [f"agent {name} is not registered any more"]
+    if home is not None:
+        lines.append(f"the home of its containers is still there: {home}")
+    application.print(report, [*lines, *_describe_reload(reload)])
+    _end_by(reload)
+
+
+@app.command("trust")
+@pass_obj
+def trust_agent(application: Application, name: Name, yes: Yes = False) -> None:
+    """Accept that a workspace of an agent has become another directory.
+
+    Which directory each workspace is was noted when the agent was registered, and an agent whose
+    workspace was replaced by another one is not served. This shows what was noted and what is there
+    now, asks, and notes that. A running daemon reloads.
+
+    Look first at who replaced it: an agent that can write above the workspace of another one could
+    have put any directory there.
+    """
+    registration = application.find_registration()
+    if registration.path is None:
+        raise AirlockError("there is no registration file", hint="name one with --agents")
+    locations = msgspec.structs.replace(application.locations, agents=registration.path)
+
+    def work_out() -> Trust:
+        setup = load_setup(locations)
+        agent = next((each for each in setup.agents if each.name == name), None)
+        if agent is None:
+            raise AirlockError(
+                f"no agent {name} is registered in {locations.agents}",
+                hint="see: airlock-daemon agent list",
+            )
+        return plan_trust(agent, setup.state, setup.noted.get(agent.directory, {}))
+
+    with changing(
+        work_out,
+        directories=(),
+        yes=yes,
+        show=partial(_show, application),
+    ) as plan:
+        pass
+    reload = _reload(application, registration)
+    told = None if reload is None else dump_reload(reload)
+    application.print(
+        {"name": name, "workspaces": plan.notes, "reload": told}, _describe_reload(reload)
+    )
+    _end_by(reload)
+
+
+def _note(state: State, directory: str, notes: Mapping[str, Noted]) -> None:
+    """Note the workspaces of the agent of a directory; warn where that cannot be done."""
+    try:
+        replace_notes(state, directory, notes)
+    except AirlockError as error:
+        say(f"warning: its workspaces are not noted: {error.message}", f"hint: {error.hint}")
+
+
+def _is_registered(name: str, registration: str) -> bool:
+    return os.path.exists(registration) and name in read_registration(registration, faults=[])
+
+
+def _print_container(application: Application, name: str, form: Form) -> None:
+    """Print what starts the container of an agent that is registered."""
+    setup, generation = application.load_agent(name)
+    profile = generation.agent.profile
+    mapped = (*profile.same_path, *profile.mounts)
+    steps = NextSteps(
+        directory=generation.agent.directory,
+        start=choose_start(application, setup.locations.agents or ""),
+        run=choose_run(application, name),
+        reload=None,
+        has_other=False,
+        is_started=False,
+        wiring=_wire(
+            setup, generation, [Mount(source=each.source, target=each.target) for each in mapped]
+        ),
+        logins=_list_logins(application, setup, generation),
+    )
+    application.print({"name": name} | steps.dump(), steps.describe_container(form))
+
+
+def _wire(setup: Setup, generation: Generation, workspaces: Sequence[Mount]) -> Wiring:
+    locations, agent, apis = setup.locations, generation.agent, generation.apis
+    shims = list_shims(agent, setup.config.ceiling)
+    sources = [mount.source for mount in workspaces]
+    return Wiring(
+        sockets=os.path.join(locations.sockets_dir, agent.name),
+        shim=find_lasting_shim(),
+        commands=shims,
+        replaceable=list_replaceable(agent, shims),
+        workspaces=tuple(workspaces),
+        machine=prepare_machine(
+            locations,
+            agent.name,
+            user=User.find(),
+            search_path=search_path(None, workspaces=sources, warnings=[]),
+        ),
+        access=prepare_access(locations, setup.state, agent.name, apis),
+        networks=choose_network((), apis),
+        exec_options=() if apis else None,
+    )
+
+
+def find_lasting_shim() -> str | None:
+    """A path of this machine's shim that stays the same when Airlock is upgraded, if there is one.
+
+    That is beside the command that was called; else it is what `find_shim` finds, or None.
+    """
+    beside = os.path.join(os.path.dirname(find_self()[0]), "airlock-shim")
+    if os.access(beside, os.X_OK):
+        return beside
+    try:
+        return find_shim()
+    except AirlockError:
+        return None
+
+
+def _list_logins(
+    application: Application, setup: Setup, generation: Generation
+) -> tuple[tuple[str, ...], ...]:
+    """The words of each `login` that stores a credential of the agent which is not there yet."""
+    apis, agent = generation.apis, generation.agent.name
+    # Without a placeholder in the container the tool sends no credential.
+    used = {each for names, client in apis.clients if client.has_placeholder for each in names}
+    held = (api.credential for api in apis.apis if api.name in used)
+    names = dict.fromkeys(
+        each.source.words[0] for each in held if each and each.source.kind == "stored"
+    )
+    return tuple(
+        choose_login(application, each)
+        for each in names
+        if find_stored(setup.state, each, agent) is None
+    )
+
+
+def _reload(application: Application, registration: Registration) -> Reload | None:
+    """Have the daemon reload if it serves the registration."""
+    return try_reload(application.locations) if registration.is_served else None
+
+
+def _start_service(registration: str) -> bool:
+    """Start the service if it is installed for this registration; say what keeps it from that."""
+    try:
+        return not find_missing() and start_installed(find_manager(), registration)
+    except AirlockError as error:
+        say(error.message, f"hint: {error.hint}")
+        return False
+
+
+def _describe_reload(reload: Reload | None) -> Iterator[str]:
+    if reload is not None and not reload.faults:
+        yield "the running daemon has reloaded"
+
+
+def _end_by(reload: Reload | None) -> None:
+    """Exit with 1 where the files are as they should be, and the daemon is not."""
+    if reload is not None and reload.faults:
+        say_faults(reload)
+        raise typer.Exit(1)
+
+
+def _show(application: Application, lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line, err=application.json)

@@ -1,0 +1,133 @@
+"""How a container reaches the APIs of its agent: certificates, files, an entrypoint, a network."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+from airlock_daemon.admin.cli.image import Image
+from airlock_daemon.admin.cli.machine import make_mount_point
+from airlock_daemon.admin.cli.wiring import HOME, Machine, Mount
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.apis import AgentApis
+from airlock_daemon.setup.client import (
+    BUNDLE,
+    PUBLISHED,
+    STORES,
+    describe_client,
+    find_placeholders,
+    is_published,
+)
+from airlock_daemon.setup.paths import Locations, expand_home
+from airlock_daemon.setup.sockets import HTTPS, is_served
+from airlock_daemon.setup.state import State
+from airlock_daemon.setup.writing import write_public
+from airlock_wire import quote
+
+_NO_NETWORK = "none"
+_WAIT_S = 10.0
+_STEP_S = 0.05
+_SHOWN = 4
+"""How many names `describe_reach` says at most."""
+
+
+def prepare_access(
+    locations: Locations, state: State, agent: str, apis: AgentApis, *, stores: Sequence[str] = ()
+) -> Machine:
+    """Make the files of a container, and say what it has mounted and set to reach `apis`.
+
+    The bundle of the agent's authority and of the system's covers `stores`, the files of the image;
+    where there are none it is where most programs look. Raises AirlockError.
+    """
+    if not apis:
+        return Machine()
+    client = describe_client(apis, find_placeholders(state, agent, apis))
+    bundle = os.path.join(locations.sockets_dir, agent, BUNDLE)
+    mounts = [Mount(source=bundle, target=path, read_only=True) for path in stores or STORES[:1]]
+    folder = os.path.join(locations.containers_dir, "clients", agent)
+    # The others are in the directory of the sockets.
+    files = {path: text for path, text in client.files.items() if not is_published(path)}
+    for number, (target, text) in enumerate(sorted(files.items())):
+        path = os.path.join(folder, str(number))
+        write_public(path, text)
+        make_mount_point(locations, agent, target)
+        mounts.append(Mount(source=path, target=expand_home(target, HOME), read_only=True))
+    return Machine(mounts=tuple(mounts), environment=client.environment)
+
+
+def await_authority(sockets: str, agent: str, apis: AgentApis) -> None:
+    """Wait for the certificates that the broker puts into the socket directory of an agent.
+
+    Raises AirlockError where they do not come. An agent without `apis` has none.
+    """
+    end = time.monotonic() + _WAIT_S
+    names = PUBLISHED if apis else ()
+    while missing := [name for name in names if not os.path.exists(os.path.join(sockets, name))]:
+        # A connection has the broker make them, where it has not begun yet.
+        has_broker = is_served(os.path.join(sockets, HTTPS))
+        if not has_broker or time.monotonic() > end:
+            state = "has not made" if has_broker else "does not run, and has not made"
+            raise AirlockError(
+                f"the HTTPS broker of agent {agent} {state} {os.path.join(sockets, missing[0])}",
+                hint="have the daemon read the profile: airlock-daemon reload; else see its log, "
+                "and airlock-daemon doctor",
+            )
+        time.sleep(_STEP_S)
+
+
+def take_option(words: Iterable[str], *names: str) -> tuple[list[str], list[str]]:
+    """Take an option out of words for `docker run`: the other words, and its values."""
+    others, values = list[str](), list[str]()
+    left = iter(words)
+    for word in left:
+        name, has_value, value = word.partition("=")
+        if name in names:
+            values.append(value if has_value else next(left, ""))
+        else:
+            others.append(word)
+    return others, values
+
+
+def choose_command(
+    name: str, image: Image, command: Sequence[str], entrypoints: Sequence[str]
+) -> tuple[str, ...]:
+    """What a container of the image `name` runs: all words, as docker would put them together.
+
+    `entrypoints` are values of --entrypoint, the last of which counts. An empty one is none, and
+    with any docker forgets the image's command. Raises AirlockError where there is nothing to run.
+    """
+    words = (*image.entrypoint, *(command or image.command))
+    if entrypoints:
+        words = (*filter(None, entrypoints[-1:]), *command)
+    if not words:
+        raise AirlockError(
+            f"the image {quote(name)} does not say what to run",
+            hint="name a command behind the image",
+        )
+    return words
+
+
+def choose_network(named: Sequence[str], apis: AgentApis) -> tuple[str, ...]:
+    """The networks of a container, none for docker's own choice; `named` are those of a person.
+
+    Everything that an agent with APIs is granted goes over its sockets, so that its container
+    needs no network.
+    """
+    return tuple(named) or ((_NO_NETWORK,) if apis else ())
+
+
+def describe_reach(agent: str, apis: AgentApis, networks: Sequence[str]) -> Iterator[str]:
+    """Say in one line which hosts a container reaches; nothing of an agent without APIs."""
+    if not apis:
+        return
+    hosts = [host for api in apis.apis for host in api.hosts]
+    names = list(dict.fromkeys((*hosts, *(name.removesuffix(":443") for name in apis.network))))
+    shown = ", ".join(names[:_SHOWN])
+    if len(names) > _SHOWN:
+        shown += f" and {len(names) - _SHOWN} more (airlock-daemon profile show {agent})"
+    if _NO_NETWORK in networks:
+        yield f"network: none; reachable by HTTPS: {shown}; for another network: --network NAME"
+    else:
+        yield (
+            f"programs that obey HTTPS_PROXY reach {shown} and no other host; "
+            "what does not obey it reaches what the container's network does"
+        )

@@ -1,0 +1,138 @@
+"""Which commands there are. Each is a module of its name, imported when it is called."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
+
+from airlock_daemon._version import __version__
+from airlock_daemon.admin.cli import VERSION_OPTIONS
+from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.cli.output import printing, say
+
+NAMES = ("airlock-daemon", "airlock")
+"""By which the program is called; the first one is what messages and records say."""
+
+COMMANDS = {
+    "init": "Install the daemon as a service of this user, and make its files.",
+    "start": "Serve the registered agents until SIGTERM or Ctrl-C.",
+    "reload": "Have the running daemon read its files again.",
+    "check": "Look for faults and oddities in the configuration.",
+    "doctor": "Look for faults in the world around the daemon.",
+    "test": "Say whether a command would be allowed, and what decides.",
+    "show": "Print the module of a command, as TOML for an override.",
+    "agent": "Register agents, list and remove them, and trust a workspace.",
+    "login": "Store the credential of an API, or list what is stored.",
+    "run": "Run a container of an agent, of any image.",
+    "scan": "List what your own tools would run in a workspace.",
+    "shim": "Copy the shim to where an image is built, or say where it is.",
+    "profile": "Show the registered agents and their profiles.",
+    "log": "Read the audit log, and prove that it is whole.",
+    "migrate": "Make the files of an earlier release those of this one.",
+    "version": "Print the version.",
+}
+"""Each command and the first sentence of its help, which needs no module to be imported."""
+
+
+def load_command(name: str) -> Any:
+    """The command `name` of COMMANDS, as Typer's core has it."""
+    return typer.main.get_command(importlib.import_module(f"airlock_daemon.admin.cli.{name}").app)
+
+
+REMOVED = {
+    "diff": "airlock-daemon check says what an override gives up; for every line: "
+    "airlock-daemon show NAME | diff - DIR/commands/NAME.toml",
+    "eject": "airlock-daemon show NAME > DIR/commands/NAME.toml, in an agent's directory",
+}
+"""Commands of v0.1 to v0.3, and what takes their place."""
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows its commands by name and summary until one of them is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, summary in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return what Typer's does, with the command itself instead of its summary."""
+        if args[0] in REMOVED:
+            ctx.fail(f"{args[0]} is no command any more: {REMOVED[args[0]]}")
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name else None, rest
+
+
+app = typer.Typer(
+    name=NAMES[0],
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(f"{NAMES[0]} {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+@pass_obj
+def _begin(
+    application: Application,
+    version: Annotated[
+        bool,
+        typer.Option(
+            *VERSION_OPTIONS, callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Run credentialed tools for containers that hold no credential.
+
+    A shim in the container sends the command; this daemon decides by policy, runs the real tool
+    here, and streams its output back.
+
+    To begin: `airlock-daemon agent add NAME --workspace DIR` writes what it takes and says how to
+    go on. The files are ~/.config/airlock/config.toml (what may run at all), an agent's directory
+    with an airlock.toml (what that agent may run), and a registration that names the directory.
+    """
+
+
+def run(words: Sequence[str]) -> NoReturn:
+    """Run the application with these arguments, and exit with its status.
+
+    That is 1 where nobody reads what it prints to its end.
+    """
+    called = os.path.basename(sys.argv[0])
+    name = called if called in NAMES else NAMES[0]
+    status = 1
+    with printing():
+        try:
+            status = typer.main.get_command(app).main(words, prog_name=name, standalone_mode=False)
+        except typer.TyperException as error:
+            _explain(error, name)
+            status = error.exit_code
+    sys.exit(status)
+
+
+def _explain(error: typer.TyperException, name: str) -> None:
+    """Say what was wrong with the usage, how it should be, and where to read more."""
+    message = error.format_message()
+    context: typer.Context | None = getattr(error, "ctx", None)
+    if context is not None and message == context.get_help():
+        # Nothing was asked for at all.
+        print(message, file=sys.stderr)
+        return
+    say(f"{message[:1].lower()}{message[1:].rstrip('.')}")
+    if context is not None:
+        say("usage: " + " ".join(context.get_usage().split()).removeprefix("Usage: "))
+    say(f"hint: {context.command_path if context else name} --help")

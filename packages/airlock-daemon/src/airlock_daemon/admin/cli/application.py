@@ -1,0 +1,166 @@
+"""The one object that every command works with: what the options chose, and what can be loaded."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from airlock_daemon.admin.cli.output import say
+from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.platform.support import find_missing
+from airlock_daemon.setup.notice import find_notice
+from airlock_daemon.setup.paths import Locations, beside_config, locate
+from airlock_modules import Fault
+
+if TYPE_CHECKING:
+    from airlock_daemon.setup.config import LogConfig
+    from airlock_daemon.setup.generation import Generation, Setup
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """The path of a registration file, None for no file.
+
+    `is_served` says that a daemon of this configuration runs with this very file, and `has_daemon`
+    that one runs at all.
+    """
+
+    path: str | None
+    is_served: bool = False
+    has_daemon: bool = False
+
+
+class Application(msgspec.Struct, frozen=True, kw_only=True):
+    """The four options as far as they were given. Everything else is loaded when it is asked for.
+
+    Importing this needs nothing of one operating system, and nothing that serving needs.
+    """
+
+    config: str | None = None
+    sockets: str | None = None
+    agents: str | None = None
+    json: bool = False
+
+    def choose(self, **options: str | bool | None) -> "Application":
+        """The same with options that were given later, which count more."""
+        given = {name: value for name, value in options.items() if value}
+        return msgspec.structs.replace(self, **given)
+
+    @property
+    def locations(self) -> Locations:
+        """Where the files are by these options alone."""
+        return locate(config=self.config, sockets=self.sockets, agents=self.agents)
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The options that say where the files are, as words of a command line."""
+        options = {"--config": self.config, "--sockets": self.sockets, "--agents": self.agents}
+        return tuple(word for name, path in options.items() if path for word in (name, path))
+
+    def refuse_earlier(self) -> None:
+        """Raise AirlockError where the files are of an earlier release, which `migrate` reads."""
+        from airlock_daemon.admin.migrate.layout import advise  # noqa: PLC0415
+
+        advice = advise(self.locations, options=self.given)
+        if advice is not None:
+            raise AirlockError(advice.where, hint=advice.finding.remedy)
+
+    def find_registration(self) -> Registration:
+        """The file of --agents, else that of the running daemon, else agents.toml if there is one.
+
+        A daemon counts if it serves the same sockets directory by the same configuration. Says on
+        stderr which file it is where the running daemon was started without one.
+        """
+        notice = find_notice(self.locations)
+        has_daemon = notice is not None
+        served = None if notice is None else notice.agents
+        path = self.locations.agents or served
+        if path is not None:
+            return Registration(path=path, is_served=path == served, has_daemon=has_daemon)
+        beside = beside_config(self.locations)
+        if not os.path.lexists(beside):
+            return Registration(path=None, has_daemon=has_daemon)
+        if has_daemon:
+            say(f"using {beside}: the running daemon was started without a registration")
+        return Registration(path=beside, has_daemon=has_daemon)
+
+    def find_files(self) -> Locations:
+        """Where the files are, with the registration that `find_registration` gives."""
+        return msgspec.structs.replace(self.locations, agents=self.find_registration().path)
+
+    def load_setup(self) -> "Setup":
+        """Everything on disk, as `find_files` finds it.
+
+        Raises SetupError with all faults of all files.
+        """
+        from airlock_daemon.setup.generation import load_setup  # noqa: PLC0415
+
+        return load_setup(self.find_files())
+
+    def load_agent(self, name: str) -> "tuple[Setup, Generation]":
+        """Everything on disk, and what it is for the agent `name`.
+
+        Raises what `load_setup` raises, SetupError where the agent is not served because of its
+        workspaces, and AirlockError where no such agent is registered.
+        """
+        setup = self.load_setup()
+        generation = setup.generations.get(name)
+        if name in setup.unserved:
+            raise SetupError(setup.unserved[name].faults)
+        if generation is None:
+            raise AirlockError(
+                f"no agent {name} is registered",
+                hint="see: airlock-daemon profile list"
+                if setup.locations.agents
+                else "register it: airlock-daemon agent add, or name a file with --agents",
+            )
+        return setup, generation
+
+    def load_log_config(self) -> "LogConfig":
+        """`[log]` of config.toml, whatever is wrong in its other tables; raises SetupError."""
+        from airlock_daemon.setup.config import load_config  # noqa: PLC0415
+
+        faults: list[Fault] = []
+        config = load_config(self.locations.config_file, faults=faults, warnings=[])
+        own = [fault for fault in faults if fault.key == "log" or fault.key.startswith("log.")]
+        if config is None or own:
+            raise SetupError(tuple(own or faults))
+        return config.log
+
+    def serve(self) -> None:
+        """Serve what the options name until SIGTERM or SIGINT.
+
+        Raises SetupError and AirlockError.
+        """
+        if missing := find_missing():
+            raise AirlockError(
+                f"serving needs Linux: Python has no {', '.join(missing)} here ({sys.platform})",
+                hint="start the daemon on the Linux host that has the credentials; "
+                "check, test, show, agent and profile work here too",
+            )
+        from airlock_daemon.admin.migrate.layout import advise  # noqa: PLC0415
+        from airlock_daemon.serving.daemon.daemon import run_daemon  # noqa: PLC0415
+        from airlock_daemon.setup.generation import load_setup  # noqa: PLC0415
+
+        advice = advise(self.locations, options=self.given)
+        if advice is not None and not advice.can_serve:
+            raise AirlockError(advice.where, hint=advice.finding.remedy)
+        if advice is not None:
+            say(f"warning: {advice.finding}")
+        setup = load_setup(self.locations)
+        logging.getLogger("airlock").setLevel(setup.config.log_level)
+        run_daemon(setup)
+
+    def print(self, report: Any, lines: Iterable[str]) -> None:
+        """Print the report as indented JSON where --json asks for that, else the lines."""
+        if self.json:
+            lines = [msgspec.json.format(msgspec.json.encode(report)).decode()]
+        for line in lines:
+            print(line)
+
+    def print_names(self, described: Mapping[str, str]) -> None:
+        """Print each name and what it stands for."""
+        width = max(map(len, described))
+        self.print(described, (f"{name:{width}}  {what}" for name, what in described.items()))

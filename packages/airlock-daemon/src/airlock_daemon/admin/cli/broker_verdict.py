@@ -1,0 +1,145 @@
+"""What the daemon's brokers would decide about words, without the host's ssh and git.
+
+These need trio, which there is on no other system.
+"""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from airlock_daemon.admin.cli.verdict import GitCall, Verdict, refuse
+from airlock_daemon.boundary.brokers.git.audit_detail import name_operation
+from airlock_daemon.boundary.brokers.git.rules import (
+    find_granted,
+    judge_as_git,
+    judge_by,
+    read_remote,
+    refuse_words,
+    url_of,
+    verb_of,
+)
+from airlock_daemon.boundary.brokers.ssh import session as ssh
+from airlock_daemon.boundary.brokers.ssh.session import name_operation as name_session
+from airlock_daemon.errors import Denied
+from airlock_daemon.setup.generation import Generation
+from airlock_modules import Place, PushList, Query, RemoteError, RemoteRequest, judge_push
+from airlock_modules.operation import Operation
+from airlock_modules.remotes.lfs import read_lfs_words
+from airlock_modules.remotes.ssh_words import Service
+from airlock_wire import quote
+
+
+def judge_session(generation: Generation, args: Sequence[str]) -> Verdict:
+    """Judge the words of ssh, and the host.
+
+    One that the profile does not name by its name is looked up by the daemon: it is undecided.
+    """
+    operation = None
+    try:
+        asked = ssh.read_words(tuple(args))
+        operation = name_session(asked)
+        line = None if isinstance(asked, Query) else ssh.find_granted(asked, generation)
+    except Denied as error:
+        return refuse(error, operation)
+    if isinstance(asked, Query):
+        return Verdict(allowed=True, operation=operation, broker="passed: it leads nowhere")
+    if line is not None and line.name is not None:
+        said = f'passed: [ssh] hosts has "{line.text}"'
+        return Verdict(allowed=True, operation=operation, broker=said)
+    login = str(asked.login)
+    why = "no hosts are named" if line is None else f'"{line.text}" is a pattern'
+    return Verdict(
+        allowed=True,
+        operation=operation,
+        broker=f"not known here: {why}, so that the daemon looks at the address of {login}"
+        + (", and for it in known_hosts" if line is None else ""),
+        undecided=(login,),
+    )
+
+
+def judge_call(generation: Generation, call: GitCall) -> Verdict:
+    """Judge the destination of a git, and the refs that it moves there."""
+    if call.url is None or not call.words:
+        named = "no URL is named" if call.url is None else f"{quote(call.url)} is no URL"
+        found = Verdict(
+            allowed=True,
+            broker=f"not known here: {named}; the client's repository knows its remotes",
+            undecided=(call.url or "the remote",),
+        )
+    else:
+        found = judge_words(generation, call.words, is_push=call.push is not None)
+    if found.operation is not None and call.push is not None:
+        # The ids of these refs are known to the client's git alone.
+        refs = (update.ref for update in call.push.updates)
+        found = replace(found, operation=Operation((*found.operation.words, *refs)))
+    return _judge_refs(generation, call, found) if found.allowed and call.push else found
+
+
+def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool = False) -> Verdict:
+    """Judge the words of git-remote, and the destination.
+
+    One whose host the profile does not name by its name is looked up by the daemon: it is
+    undecided. `is_push` is for URLs, whose words do not say it.
+    """
+    operation = None
+    try:
+        asked = _read(generation, words, is_push=is_push)
+        operation = name_operation(asked)
+        place = find_granted(asked, generation)
+        judge_as_git((verb_of(asked), url_of(asked)), generation)
+    except Denied as error:
+        return refuse(error, operation)
+    return replace(_describe_place(asked, place), operation=operation)
+
+
+def _read(generation: Generation, words: Sequence[str], *, is_push: bool) -> RemoteRequest:
+    service: Service = "git-receive-pack" if is_push else "git-upload-pack"
+    if words and words[0] == "lfs":
+        try:
+            wanted = read_lfs_words(words[1:])
+        except RemoteError as error:
+            raise refuse_words(error) from error
+        words, service = wanted.words, wanted.asked.service
+    return read_remote(words, generation, service=service)
+
+
+def _describe_place(asked: RemoteRequest, place: Place | None) -> Verdict:
+    where = asked.destination.line
+    if place is not None and place.is_literal:
+        keys = "push" if asked.is_push else "push or fetch"
+        return Verdict(allowed=True, broker=f'passed: [git] {keys} has "{place.text}"')
+    if place is not None:
+        looks = f'"{place.text}" is a pattern, so that the daemon looks at the address of {where}'
+    elif asked.destination.scheme == "ssh":
+        looks = f"no places are named, so that the daemon looks for {where} in known_hosts"
+    else:
+        looks = f"no places are named, so that the daemon asks git who has an account at {where}"
+    return Verdict(allowed=True, broker=f"not known here: {looks}", undecided=(where,))
+
+
+def _judge_refs(generation: Generation, call: GitCall, found: Verdict) -> Verdict:
+    """Judge the refs of a push that is `found` allowed so far; [git] does so without a URL too."""
+    push = call.push or PushList()
+    if call.words:
+        asked = _read(generation, call.words, is_push=True)
+        refusals = [each for part in judge_by(generation, push, asked) for each in part]
+    else:
+        refusals = list(judge_push(generation.agent.profile.git, push))
+    if refusals:
+        first = refusals[0]
+        named = "the push" if first.ref is None else quote(first.ref)
+        message = f"{named}: {first.problem}"
+        return Verdict(
+            allowed=False,
+            operation=found.operation,
+            message=message,
+            rule=first.rule,
+            broker=f"refused: {message}",
+            # A daemon that checks goes as far as the place.
+            is_past_check=True,
+        )
+    refs = ", ".join(quote(update.ref) for update in push.updates)
+    said = f"; granted of refs: {refs}" if refs else ""
+    if not call.is_whole:
+        said += "; which others the client's git names is not known here"
+    return replace(found, broker=f"{found.broker}{said}", is_part=not call.is_whole)

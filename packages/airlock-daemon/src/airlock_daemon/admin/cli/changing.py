@@ -1,0 +1,77 @@
+"""Changing files for a person: what changes is shown first and agreed to, and fails as a whole."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Protocol, TypeVar
+
+from airlock_daemon.admin.cli.output import ignoring_closed_stdout, say
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.writing import alone, make_directory
+
+NOTHING_CHANGED = "nothing was changed"
+
+
+class Plan(Protocol):
+    """Changes that were worked out, and not made yet."""
+
+    def describe(self) -> Iterator[str]:
+        """What changes, a line each."""
+
+    def apply(self, undo: ExitStack) -> None:
+        """Make the changes; what takes them back is pushed to `undo`."""
+
+
+P = TypeVar("P", bound=Plan)
+
+
+@contextmanager
+def changing(
+    work_out: Callable[[], P],
+    *,
+    directories: Sequence[str],
+    yes: bool,
+    show: Callable[[Iterable[str]], None],
+) -> Iterator[P]:
+    """Show what `work_out` plans, ask unless `yes` says so already, and make it.
+
+    With `yes` the changes are made also where nobody reads what is shown, as behind `| head -1`.
+    All is taken back where the block, which may look at the result, raises something. Files of the
+    `directories`, which are made, change by one of these programs at a time. Raises what the steps
+    raise, and AirlockError where the answer is no or nobody can be asked: nothing is changed then.
+    """
+    if not yes and not os.isatty(0):
+        show(work_out().describe())
+        raise AirlockError(
+            f"{NOTHING_CHANGED}: there is no terminal to ask at",
+            hint="the same with --yes makes these changes",
+        )
+    with ExitStack() as undo:
+        for directory in directories:
+            make_directory(directory, mode=0o700, undo=undo)
+        with alone(
+            directories,
+            wait=lambda: say("waiting for another airlock-daemon that changes these files"),
+        ):
+            plan = work_out()
+            if yes:
+                with ignoring_closed_stdout():
+                    show(plan.describe())
+            else:
+                show(plan.describe())
+                _ask()
+            plan.apply(undo)
+            yield plan
+            undo.pop_all()
+
+
+def _ask() -> None:
+    try:
+        print("airlock: make these changes? [y/N] ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise AirlockError(NOTHING_CHANGED)

@@ -1,0 +1,64 @@
+"""`airlock-daemon check`."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+import typer
+
+from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.migrate.layout import advise
+from airlock_daemon.setup.checking import LOOKED_AT, Checked, check_files
+from airlock_daemon.setup.paths import Locations
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+@pass_obj
+def check(
+    application: Application,
+    list_names: Annotated[
+        bool, typer.Option("--list", help="Only list what is looked at, a name a line.")
+    ] = False,
+) -> None:
+    """Look for faults and oddities in the configuration.
+
+    Reads config.toml, the registration, the agents' directories and all modules, and looks at the
+    sockets directory. Everything is told at once: faults, which `start` refuses; findings, of which
+    it only warns; and notes, which say what is granted or given up on purpose.
+
+    Each is a line with the name of what was looked at, the file, and what is wrong, and an indented
+    one with the remedy. Files beside config.toml are named without their directory; --json has
+    everything in full. `doctor` looks at the world around the daemon.
+
+    Ends with 0 when there are no faults and no findings, else with 1.
+    """
+    if list_names:
+        application.print_names(LOOKED_AT)
+        return
+    advice = advise(application.locations, options=application.given)
+    locations = application.find_files()
+    # What would be told besides of files that no release but an earlier one reads, is noise.
+    if advice is not None and not advice.can_serve:
+        checked = Checked(faults=(advice.finding,))
+    else:
+        checked = check_files(locations)
+    if advice is not None and advice.can_serve:
+        findings = (advice.finding, *checked.findings)
+        checked = msgspec.structs.replace(checked, findings=findings)
+    report = {"registration": locations.agents, **msgspec.to_builtins(checked)}
+    application.print(report, _describe(checked, locations))
+    if checked.faults or checked.findings:
+        raise typer.Exit(1)
+
+
+def _describe(checked: Checked, locations: Locations) -> Iterator[str]:
+    yield from checked.describe(locations.config_dir)
+    if checked.faults or checked.findings:
+        yield f"mend these in {locations.config_dir}, then: airlock-daemon reload"
+        return
+    count = len(checked.notes)
+    shown = f", with {count} {'note' if count == 1 else 'notes'}" if count else ""
+    yield f"good{shown}; agents: {', '.join(checked.agents) or 'none (--agents FILE)'}"

@@ -1,0 +1,101 @@
+"""`airlock-daemon doctor`."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+import typer
+
+from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.cli.output import plain
+from airlock_daemon.admin.doctor.alive import REMEDY, find_silence
+from airlock_daemon.admin.doctor.boxes import name_box, write_apparmor, write_seccomp
+from airlock_daemon.admin.doctor.checks import CHECKS, run_checks
+from airlock_daemon.admin.doctor.surroundings import Surroundings
+from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.setup.finding import Finding
+from airlock_daemon.setup.generation import load_setup
+from airlock_daemon.setup.notice import find_notice
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+@pass_obj
+def doctor(
+    application: Application,
+    list_parts: Annotated[
+        bool, typer.Option("--list", help="Only list what is looked at, a name a line.")
+    ] = False,
+    alive: Annotated[
+        bool, typer.Option("--alive", help="Only say whether the daemon answers.")
+    ] = False,
+    seccomp: Annotated[
+        bool,
+        typer.Option(
+            "--seccomp", help="Only print a profile for the engine of a daemon's container."
+        ),
+    ] = False,
+    apparmor: Annotated[
+        bool, typer.Option("--apparmor", help="Only print a profile of AppArmor for boxes.")
+    ] = False,
+) -> None:
+    """Look for faults in the world around the daemon.
+
+    Looks at the running daemon, its service, its sockets, tools, ssh-agent and container engine, at
+    what leads out of running containers of agents past Airlock (an engine's socket, a forwarded
+    ssh-agent), and at what keeps containers from connecting and tools from having a box. Nothing is
+    changed.
+    Each finding has a name, a place, a cause, and a remedy to copy. Notes are about what may be
+    meant.
+
+    --alive is for health checks: quick, and silent where all is well. It connects to every socket
+    in the sockets directory, and sends no request.
+
+    Says what makes the boxes of tools here, bubblewrap or landlock, or none. What --seccomp and
+    --apparmor print lets bubblewrap make them where a finding says so.
+
+    Ends with 0 when there are no findings, else with 1. `check` looks at the files themselves.
+    """
+    if alive:
+        silence = find_silence(application.locations.sockets_dir)
+        if silence is not None:
+            raise AirlockError(silence, hint=REMEDY)
+        return
+    if seccomp or apparmor:
+        typer.echo(write_seccomp() if seccomp else write_apparmor(), nl=False)
+        return
+    if list_parts:
+        application.print_names({check.name: check.what for check in CHECKS})
+        return
+    locations = application.find_files()
+    try:
+        setup = load_setup(locations)
+    except SetupError:
+        setup = None
+    around = Surroundings(
+        locations=locations,
+        setup=setup,
+        notice=find_notice(locations),
+        environment=os.environ,
+        options=application.given,
+    )
+    found = list(run_checks(around))
+    findings = [each for each in found if not each.is_note]
+    notes = [each for each in found if each.is_note]
+    box = name_box(around)
+    report = {"registration": locations.agents, "findings": findings, "notes": notes, "boxes": box}
+    application.print(report, _describe(findings, notes, box))
+    if findings:
+        raise typer.Exit(1)
+
+
+def _describe(findings: Sequence[Finding], notes: Sequence[Finding], box: str) -> Iterator[str]:
+    # Names of files, and what programs say, may have anything in them.
+    yield from (f"finding: {each.name}: {plain(str(each))}" for each in findings)
+    yield from (f"note: {each.name}: {plain(str(each))}" for each in notes)
+    yield f"boxes: {box}"
+    if not findings:
+        several = f"{len(notes)} notes" if len(notes) > 1 else "1 note"
+        yield "good" + (f", with {several}" if notes else "")

@@ -1,0 +1,144 @@
+"""`airlock-daemon init`."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Annotated
+
+import msgspec
+import typer
+
+from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.doctor.alive import is_locked
+from airlock_daemon.admin.service.installing import find_manager, install, uninstall
+from airlock_daemon.admin.service.manager import Program, describe_program
+from airlock_daemon.platform.support import find_missing
+from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.config import DEFAULT_LOG
+from airlock_daemon.setup.new_files import REGISTRATION, STARTER
+from airlock_daemon.setup.paths import Locations, absolute, beside_config
+from airlock_daemon.setup.sockets import is_served, list_sockets
+from airlock_daemon.setup.writing import Change, make_directory, read_whole
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_ADD = "airlock-daemon agent add NAME --workspace DIR"
+
+
+@app.command()
+@pass_obj
+def init(
+    application: Application,
+    uninstall_it: Annotated[
+        bool,
+        typer.Option("--uninstall", help="Stop the service and remove it; all files stay."),
+    ] = False,
+) -> None:
+    """Install the daemon as a service of this user, and make its files.
+
+    Makes the directories, a config.toml and a registration that enable and name nothing yet, and a
+    service: of systemd's manager of the user, or a launch agent. What exists is never touched; a
+    unit of an earlier version is renewed as long as nobody has edited it. So it may be run again at
+    any time, as after an upgrade.
+
+    The service has your PATH and SSH_AUTH_SOCK, and the options that are given here. It is started
+    if the files have no faults, as `check` tells them; else mend what is named, and run this again.
+    When it is restarted its sockets stay open, so that containers stay connected.
+
+    --uninstall stops and removes the service and its sockets. Configuration, agents and log stay.
+    """
+    lines = _uninstall(application) if uninstall_it else _install(application)
+    if application.json:
+        application.print({"done": list(lines)}, ())
+        return
+    for line in lines:
+        typer.echo(line)
+
+
+def _install(application: Application) -> Iterator[str]:
+    # Files that are made beside those of an earlier release would hide them.
+    application.refuse_earlier()
+    registration = application.find_registration().path or beside_config(application.locations)
+    locations = msgspec.structs.replace(application.locations, agents=registration)
+    yield from _make_files(locations, registration)
+    checked = check_files(locations)
+    # Of this no newcomer need be told as of a fault.
+    is_new = read_whole(locations.config_file) == STARTER and len(checked.faults) == 1
+    if not is_new:
+        yield from msgspec.structs.replace(checked, notes=()).describe(locations.config_dir)
+    missing = find_missing()
+    if missing:
+        yield (
+            f"fault: serving needs Linux: Python has no {', '.join(missing)} here; run this again "
+            "on the Linux host that has the credentials"
+        )
+    obstacle = "there are faults" if checked.faults or missing else None
+    if is_new and not missing:
+        obstacle = "no command is enabled yet"
+    program = _describe(application, registration)
+    agent = program.environment.get("SSH_AUTH_SOCK", "")
+    if agent.startswith("/tmp/"):  # noqa: S108 - which is where ssh-agent puts it
+        yield (
+            f"warning: {agent} ends with your session, and then the service has no ssh-agent; "
+            "start one whose socket stays where it is, and run this again"
+        )
+    manager = find_manager()
+    lacking = manager.find_obstacle()
+    if lacking is None and is_locked(locations.sockets_dir) and not manager.is_running():
+        yield (
+            f"fault: {locations.sockets_dir} is served by a daemon that is not this service; stop "
+            "that where you started it"
+        )
+        obstacle = "there are faults"
+    if lacking is None:
+        yield from install(manager, program, obstacle=obstacle)
+    else:
+        yield f"no service was installed: {lacking.reason}"
+        if lacking.remedy:
+            yield f"hint: {lacking.remedy}; then run this again"
+        yield f"hint: without a service, keep this running: {shlex.join(program.argv)}"
+    if is_new:
+        # `agent add` writes what the file lacks, and then starts the service.
+        yield f"hint: register an agent, which enables its commands: {_ADD}"
+    elif obstacle is not None:
+        yield "hint: mend the faults, then: airlock-daemon init"
+    elif not checked.agents:
+        yield f"hint: register an agent: {_ADD}"
+
+
+def _uninstall(application: Application) -> Iterator[str]:
+    yield from uninstall(find_manager())
+    locations = application.locations
+    for path in list_sockets(locations.sockets_dir):
+        if not is_served(path):
+            os.unlink(path)
+            yield f"removed {path}"
+    yield f"configuration, agents and log stay: {locations.config_dir}, {absolute(DEFAULT_LOG)}"
+
+
+def _make_files(locations: Locations, registration: str) -> Iterator[str]:
+    """Make what is not there, private to the user, all of it or nothing; tell each file."""
+    log = os.path.dirname(absolute(DEFAULT_LOG))
+    with ExitStack() as undo:
+        for directory in (locations.config_dir, locations.sockets_dir, log):
+            make_directory(directory, mode=0o700, undo=undo)
+        for path, text in ((locations.config_file, STARTER), (registration, REGISTRATION)):
+            if os.path.lexists(path):
+                yield f"{path} is there already"
+                continue
+            make_directory(os.path.dirname(path), mode=0o700, undo=undo)
+            Change(path=path, before=None, after=text).apply(undo)
+            yield f"made {path}"
+        undo.pop_all()
+
+
+def _describe(application: Application, registration: str) -> Program:
+    locations = application.locations
+    options = ["--agents", registration]
+    if application.config:
+        options += ["--config", locations.config_dir]
+    if application.sockets:
+        options += ["--sockets", locations.sockets_dir]
+    return describe_program(*options, environment=os.environ)

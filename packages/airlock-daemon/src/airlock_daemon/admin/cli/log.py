@@ -1,0 +1,285 @@
+"""`airlock-daemon log tail`, `stats`, `verify` and `head`."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+import typer
+
+from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.cli.output import (
+    is_coloured,
+    leave_plain,
+    list_rows,
+    paint,
+    periods,
+    printing,
+)
+from airlock_daemon.admin.log import chain, statistics
+from airlock_daemon.admin.log.items import (
+    Begun,
+    Follower,
+    Item,
+    Lines,
+    Wanted,
+    find_recent,
+    show_word,
+    to_object,
+)
+from airlock_daemon.admin.log.statistics import DenialRow, Statistics, read_moment
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.serving.audit.files import LogFile, open_log
+from airlock_daemon.setup.config import LogConfig
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+_HEADINGS = (
+    *("AGENT", "COMMAND", "REQUESTS", "ALLOWED", "DENIED", "FAILED", "ABORTED", "INVALID"),
+    *("P50 MS", "P95 MS"),
+)
+_COUNTED = ("allowed", "denied", "failed", "aborted", "invalid")
+_OUTCOMES = (*_COUNTED, "running", "cut-off")
+
+Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Of this agent only.")]
+
+
+@app.callback()
+@pass_obj
+def _log(application: Application) -> None:
+    """Read the audit log, and prove that it is whole.
+
+    It is the one that [log] path in config.toml names, with the files that rotation has renamed to
+    .1, .2 and so on. No daemon need be running.
+
+    What happened, how much, and whether it is whole:
+
+    \b
+        airlock-daemon log tail -n 50 --outcome denied
+        airlock-daemon log stats --since 24h
+        airlock-daemon log verify
+
+    A cut at its end shows only against a head that was noted elsewhere, as on another host:
+
+    \b
+        airlock-daemon log head | ssh other 'cat >> heads'
+        ssh other cat heads | airlock-daemon log verify --head -
+    """
+
+
+def _check_outcome(value: str | None) -> str | None:
+    if value not in (None, *_OUTCOMES):
+        raise typer.BadParameter(f"'{value}' is none of {', '.join(_OUTCOMES)}")
+    return value
+
+
+def _check_since(value: str | None) -> str | None:
+    try:
+        return value and read_moment(value, now=datetime.now().astimezone())
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+@app.command()
+@pass_obj
+def tail(
+    application: Application,
+    count: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many lines.")] = 10,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is added, until Ctrl-C.")
+    ] = False,
+    agent: Agent = None,
+    command: Annotated[
+        str | None, typer.Option("--command", metavar="NAME", help="Of this command only.")
+    ] = None,
+    outcome: Annotated[
+        str | None,
+        typer.Option(
+            "--outcome", metavar="OUTCOME", callback=_check_outcome, help=", ".join(_OUTCOMES)
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", metavar="LAYER", help="Refused by it: profile, module, hook, ..."),
+    ] = None,
+) -> None:
+    """Show the newest requests, one a line.
+
+    Time (UTC), agent, outcome, exit status or layer, duration, and the words of the command. What
+    is not a plain word is quoted, since a client may have sent anything. `running` has begun and
+    not ended; with `cut-off` the daemon was killed.
+
+    \b
+        airlock-daemon log tail --follow --agent my
+        airlock-daemon log tail -n 100 --command git --outcome denied --layer module
+
+    With --json each line is a record as it is in the log, for jq and its like.
+    """
+    config = _find_log(application)
+    wanted = Wanted(agent=agent, command=command, outcome=outcome, layer=layer)
+    show = _print_object if application.json else _line_printer()
+    with printing(), open_log(config.path) as files:
+        for item in find_recent(files, wanted, most=count):
+            show(item)
+        if follow:
+            _follow(config.path, files, wanted=wanted, show=show)
+
+
+def _follow(
+    path: str,
+    files: Sequence[LogFile],
+    *,
+    wanted: Wanted,
+    show: Callable[[Item], None],
+) -> None:
+    sys.stdout.flush()
+    begun = Begun(find_recent(files, Wanted(outcome="running")))
+    follower = Follower(path, files)
+    try:
+        for _ in periods():
+            for line in follower.read():
+                for item in begun.take(line):
+                    if wanted.matches(item):
+                        show(item)
+    finally:
+        follower.close()
+
+
+@app.command()
+@pass_obj
+def stats(
+    application: Application,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="WHEN",
+            callback=_check_since,
+            help="A duration (90s, 15m, 24h, 7d, 2w) or a time (2026-01-31T12:00).",
+        ),
+    ] = None,
+    agent: Agent = None,
+) -> None:
+    """Count requests by agent, command or API, and refusal.
+
+    Records that stand for several requests count as them. p50 and p95 are the durations in ms that
+    half and 95 % of the commands that ran did not exceed, within 1 %.
+
+    \b
+        airlock-daemon log stats --since 7d --agent my
+    """
+    config = _find_log(application)
+    with printing(), open_log(config.path) as files:
+        counted = statistics.count(files, since=since, agent=agent)
+        report = {"path": config.path, "since": since, **_dump(counted)}
+        application.print(report, _describe_statistics(counted))
+
+
+@app.command()
+@pass_obj
+def verify(
+    application: Application,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            "--head",
+            metavar="HASH|FILE",
+            help="What `log head` printed: its hash, or a file of its lines; - is stdin.",
+        ),
+    ] = None,
+) -> None:
+    """Say whether the log is whole, and where not.
+
+    Each record has the hash of the line before it, across all files, and a number: a line that was
+    removed, changed, put in or moved is found. That lines are missing at the end shows only with
+    --head, and so does a log that was written anew. What rotation has deleted is no fault.
+
+    \b
+        airlock-daemon log verify --head heads.txt
+
+    Ends with 0 when the log is whole, else with 1.
+    """
+    config = _find_log(application)
+    heads = () if head is None else chain.load_heads(head)
+    with printing(), open_log(config.path) as files:
+        verified = chain.verify(files, max_files=config.max_files, heads=heads)
+        whole = {"path": config.path, "is_whole": verified.is_whole}
+        application.print({**whole, **_dump(verified)}, chain.describe(verified))
+    if not verified.is_whole:
+        raise typer.Exit(1)
+
+
+@app.command("head")
+@pass_obj
+def print_head(application: Application) -> None:
+    """Print number, hash and time of the newest record.
+
+    Kept where nobody who can write the log can write, it proves later that no record up to this one
+    was cut off: airlock-daemon log verify --head FILE
+    """
+    config = _find_log(application)
+    with printing(), open_log(config.path) as files:
+        head = chain.find_head(files)
+        application.print(head, [str(head)])
+
+
+def _find_log(application: Application) -> LogConfig:
+    config = application.load_log_config()
+    if config.path == "-":
+        raise AirlockError(
+            f'the audit log is on stderr: [log] path = "-" in {application.locations.config_file}',
+            hint="read it where the daemon's stderr is kept (docker logs, journalctl), or set "
+            "[log] path to a file, in a container one on a volume",
+        )
+    return config
+
+
+def _line_printer() -> Callable[[Item], None]:
+    lines = Lines(paint if is_coloured() else leave_plain)
+    return lambda item: print(lines.format(item))
+
+
+def _print_object(item: Item) -> None:
+    sys.stdout.buffer.write(to_object(item) + b"\n")
+
+
+def _dump(value: object) -> dict[str, object]:
+    return dict(msgspec.to_builtins(value))
+
+
+def _describe_statistics(counted: Statistics) -> Iterator[str]:
+    """The sums, a table of agents and commands, and one of what refused."""
+    if counted.requests:
+        yield f"{counted.begins} to {counted.ends}"
+    sums = ", ".join(f"{counted.outcomes.get(name, 0)} {name}" for name in _COUNTED)
+    yield f"requests: {counted.requests} ({sums})"
+    yield f"agents: {counted.agents}"
+    if counted.running:
+        yield f"commands that have begun and not ended: {counted.running}"
+    if counted.cut_off:
+        yield f"commands that were cut off, with a daemon that was killed: {counted.cut_off}"
+    if counted.no_records:
+        yield f"lines that are no records: {counted.no_records}, see: airlock-daemon log verify"
+    if counted.commands:
+        rows = [list(map(_cell, msgspec.structs.astuple(row))) for row in counted.commands]
+        yield from ("", *list_rows(_HEADINGS, rows))
+    if counted.denials:
+        denials = [
+            (row.layer or "-", _tell_rule(row), str(row.requests)) for row in counted.denials
+        ]
+        yield from ("", *list_rows(("DENIED BY", "RULE", "REQUESTS"), denials))
+
+
+def _tell_rule(row: DenialRow) -> str:
+    if row.rule is not None:
+        return show_word(row.rule)
+    return "-" if row.layer else "not enabled"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        # A client can name a command "-", but not this.
+        return "(none)"
+    return f"{value:g}" if isinstance(value, float) else str(value)

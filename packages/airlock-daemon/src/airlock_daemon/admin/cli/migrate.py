@@ -1,0 +1,231 @@
+"""`airlock-daemon migrate`."""
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Annotated
+
+import msgspec
+import typer
+
+from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.changing import changing
+from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.cli.output import say
+from airlock_daemon.admin.doctor.alive import is_locked
+from airlock_daemon.admin.migrate.early import FIRST_SOCKET
+from airlock_daemon.admin.migrate.layout import (
+    EARLIER,
+    Layout,
+    Signs,
+    find_unit,
+    look,
+    read_service,
+    recognise,
+)
+from airlock_daemon.admin.migrate.planning import Service, plan_migration
+from airlock_daemon.admin.migrate.steps import UNDO, Plan, write_shell
+from airlock_daemon.admin.service.installing import find_manager
+from airlock_daemon.admin.service.manager import describe_program
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.checking import check_files
+from airlock_daemon.setup.paths import Locations, beside_config, locate
+from airlock_daemon.setup.sockets import is_served, list_sockets
+from airlock_daemon.setup.trust import name_user
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+@pass_obj
+def migrate(
+    application: Application,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print the steps, as lines for a shell.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Make the changes without asking.")] = False,
+) -> None:
+    """Make the files of an earlier release those of this one.
+
+    These are Airlock v0.1 to v0.4.
+
+    Shows first what it does, as lines for a shell that do the same, and what works otherwise
+    afterwards; then it asks. It keeps a backup beside config.toml, with a script in it that takes
+    everything back. Files of this release stay as they are, so that it may be run again at any
+    time; where it was interrupted it goes on. Nothing but Airlock's own files is touched.
+
+    The daemon has to be stopped meanwhile. `init` starts it again as a service. --config, --sockets
+    and --agents are those that the earlier daemon was given; what its service names is taken from
+    there.
+    """
+    locations = _find_locations(application)
+    if locations.agents and not os.path.isfile(locations.agents):
+        # Leftovers of v0.3 would be taken for what is in use.
+        raise AirlockError(
+            f"there is no file {locations.agents}", hint="name the registration with --agents"
+        )
+    signs = look(locations)
+    layout = recognise(signs)
+    if layout not in EARLIER:
+        _refuse_unknown(locations, signs, layout)
+        line = f"nothing to do: {_say_why(locations, layout)}"
+        application.print({"layout": layout, "steps": []}, [line])
+        return
+    _refuse_unclear(locations, signs, layout)
+    if dry_run:
+        plan = _work_out(locations)
+        application.print(_dump(plan, locations), plan.describe())
+        return
+    _refuse_foreign(locations)
+    _refuse_running(locations, layout)
+    show = _show_on_stderr if application.json else _show
+    work_out = partial(_work_out, locations)
+    try:
+        with changing(work_out, directories=(locations.config_dir,), yes=yes, show=show) as plan:
+            pass
+    except KeyboardInterrupt:
+        raise AirlockError("interrupted", hint="the same again goes on with what is left") from None
+    _finish(application, plan, locations)
+
+
+def _say_why(locations: Locations, layout: Layout) -> str:
+    if layout == "none":
+        return f"{locations.config_dir} has no files of any release"
+    return (
+        f"{locations.config_dir} has files of this release, or of a v0.4 that has left neither its "
+        "service nor a socket, which are the same; airlock-daemon check says whether they are good"
+    )
+
+
+def _find_locations(application: Application) -> Locations:
+    """The locations of the options, else of the service that an earlier release made."""
+    given = {
+        "config": application.config,
+        "sockets": application.sockets,
+        "agents": application.agents,
+    }
+    unit = read_service()
+    named = application.locations
+    is_about = unit is not None and (application.config is None or find_unit(named) is not None)
+    for option, value in tuple(given.items()):
+        path = getattr(unit, option) if is_about else None
+        if path and value is None:
+            say(f"using --{option} {path}, as the service does")
+            given[option] = path
+    return locate(**given)
+
+
+def _list_options(locations: Locations) -> tuple[str, ...]:
+    """The options that say where the files are, after the migration."""
+    options = ["--agents", beside_config(locations)]
+    if locations.config_dir != locate().config_dir:
+        options += ["--config", locations.config_dir]
+    if locations.sockets_dir != locate(config=locations.config_dir).sockets_dir:
+        options += ["--sockets", locations.sockets_dir]
+    return tuple(options)
+
+
+def _refuse_unknown(locations: Locations, signs: Signs, layout: Layout) -> None:
+    if layout == "unknown":
+        names = ", ".join(sorted((*signs.others, *signs.folders)))
+        raise AirlockError(
+            f"{locations.config_dir} has no files of any release of Airlock, but {names}; "
+            "nothing was changed",
+            hint="name the right directory with --config",
+        )
+
+
+def _refuse_unclear(locations: Locations, signs: Signs, layout: Layout) -> None:
+    """Refuse agents of v0.4 that would be taken for leftovers of an earlier release."""
+    known = signs.profiles if layout in ("v0.2", "v0.3") else ()
+    others = [name for name in signs.sockets if name not in known]
+    if others and not signs.has_registration:
+        socket = os.path.join(locations.sockets_dir, f"{others[0]}.sock")
+        raise AirlockError(
+            f"{socket} is of an agent that nothing here is for; nothing was changed",
+            hint="if v0.4 has served it, name the registration that it had with --agents FILE; "
+            f"else remove that socket: rm {shlex.quote(socket)}",
+        )
+
+
+def _refuse_foreign(locations: Locations) -> None:
+    """Refuse files of another user, who could lead root elsewhere by a link meanwhile."""
+    owner = os.stat(locations.config_dir).st_uid
+    if owner != os.geteuid():
+        name = name_user(owner)
+        raise AirlockError(
+            f"{locations.config_dir} belongs to {name}", hint=f"run this as {name}, with their HOME"
+        )
+
+
+def _refuse_running(locations: Locations, layout: Layout) -> None:
+    """Refuse to change files while a daemon works with them."""
+    sockets = list(list_sockets(locations.sockets_dir))
+    if layout == "v0.1" and locations.config_dir == locate().config_dir:
+        sockets.append(FIRST_SOCKET)
+    served = next((path for path in sockets if is_served(path)), None)
+    if is_locked(locations.sockets_dir):
+        served = locations.sockets_dir
+    manager = find_manager()
+    is_service = manager.find_obstacle() is None and manager.is_running()
+    if served is not None or is_service:
+        raise AirlockError(
+            f"a daemon serves {served}" if served else "the service runs",
+            hint="stop it first, where you started it"
+            + (": systemctl --user stop airlock" if is_service else ""),
+        )
+
+
+def _work_out(locations: Locations) -> Plan:
+    manager = find_manager()
+    program = describe_program(*_list_options(locations), environment=os.environ)
+    return plan_migration(
+        locations,
+        look(locations),
+        service=Service(path=manager.file, text=manager.write(program)),
+        environment=tuple(os.environ),
+    )
+
+
+def _dump(plan: Plan, locations: Locations) -> dict[str, object]:
+    return {
+        "layout": plan.layout,
+        "config": locations.config_dir,
+        "backup": plan.backup,
+        "changes": plan.changes,
+        "losses": plan.losses,
+        "hints": plan.hints,
+        "steps": [write_shell(step) for step in plan.steps],
+    }
+
+
+def _finish(application: Application, plan: Plan, locations: Locations) -> None:
+    """Say how it is now, and what comes next; exit with 1 where there are faults in the files."""
+    after = msgspec.structs.replace(locations, agents=beside_config(locations))
+    checked = check_files(after)
+    application.print(_dump(plan, locations), _describe(plan, locations))
+    say(*msgspec.structs.replace(checked, notes=()).describe(locations.config_dir))
+    if checked.faults:
+        say("the files have these faults still; mend them, then: airlock-daemon check")
+        raise typer.Exit(1)
+
+
+def _describe(plan: Plan, locations: Locations) -> Iterator[str]:
+    undo = shlex.quote(os.path.join(plan.backup, UNDO))
+    yield f"{locations.config_dir} has the files of this release now"
+    yield f"what was there is in {plan.backup}; to go back: sh {undo}"
+    registration, *others = _list_options(locations)[1:]
+    yield f"start the daemon as a service: {shlex.join(('airlock-daemon', *others, 'init'))}"
+    start = ("airlock-daemon", *others, "start", "--agents", registration)
+    yield f"or by hand: {shlex.join(start)}"
+
+
+def _show(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line)
+
+
+def _show_on_stderr(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line, err=True)

@@ -1,0 +1,134 @@
+"""Which directories of the host `run` mounts into a container of an agent, and where it begins."""
+
+import os
+from collections.abc import Iterable, Mapping
+
+from airlock_daemon.admin.cli.output import say
+from airlock_daemon.admin.cli.wiring import HOME, OWN_PROGRAMS, Mount
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.client import SOCKET_DIRECTORY
+from airlock_daemon.setup.generation import Generation, Setup
+from airlock_daemon.setup.paths import absolute
+from airlock_daemon.setup.profile import Identity
+from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.setup.state import read_boot_id
+from airlock_daemon.setup.trust import list_steps
+from airlock_daemon.setup.workspaces import Entry, identify, list_mounts, look_at_workspaces
+from airlock_wire import quote
+
+_NAME_ONE = "name a directory with --workspace DIR"
+
+
+def choose_workspaces(
+    setup: Setup, generation: Generation, named: Iterable[str]
+) -> dict[Mount, Identity]:
+    """The directories of `--workspace`, else those of the profile, else the current one.
+
+    Those of the profile are where it says, others at the same path. Each has the identity of the
+    directory that it is. Raises AirlockError where one is no directory, holds files of Airlock's
+    own, would cover what else is mounted, or where an agent could replace it.
+    """
+    agent = generation.agent
+    written = [absolute(path) for path in named]
+    mapped = list_mounts(agent)
+    if written or not mapped:
+        written = written or [os.getcwd()]
+        _refuse_nested(written, setup, agent.name, generation.reserved)
+        paths = dict.fromkeys(map(os.path.realpath, written))
+        chosen = {Mount(source=path, target=path): _identify(path) for path in paths}
+    else:
+        chosen = {
+            Mount(source=each.source, target=each.target): each.identity or _identify(each.source)
+            for each in mapped
+        }
+    for mount in chosen:
+        _refuse_unusable(mount, generation.reserved)
+    return chosen
+
+
+def refuse_replaced(chosen: Mapping[Mount, Identity]) -> None:
+    """Raise AirlockError where a directory is not the one any more that was chosen."""
+    for mount, identity in chosen.items():
+        if _identify(mount.source) != identity:
+            raise AirlockError(
+                f"{mount.source} has just become another directory",
+                hint="find out what replaced it, and run this again",
+            )
+
+
+def describe_mounted(chosen: Mapping[Mount, Identity]) -> tuple[str, ...]:
+    """Options of `airlock-shim --exec`, which compares what the engine mounts with what was chosen.
+
+    There are none where this kernel does not say which one it is, as on other systems than Linux:
+    their containers run in a virtual machine.
+    """
+    boot = read_boot_id()
+    if not boot:
+        return ()
+    mounted = (
+        f"--{'read-only' if mount.read_only else 'mounted'}="
+        f"{os.major(device)}:{os.minor(device)}:{inode}:{mount.target}"
+        for mount, (device, inode) in chosen.items()
+    )
+    return (f"--kernel={boot}", *mounted)
+
+
+def _identify(path: str) -> Identity:
+    try:
+        return identify(path)
+    except OSError as error:
+        raise AirlockError(
+            f"{path} is no directory that can be opened: {error.strerror}", hint=_NAME_ONE
+        ) from error
+
+
+def _refuse_nested(written: Iterable[str], setup: Setup, agent: str, reserved: Reserved) -> None:
+    """Raise AirlockError where one of two agents could replace a workspace of the other."""
+    workspaces = look_at_workspaces(setup.agents, reserved)
+    for path in written:
+        for step in (os.path.realpath(path), *list_steps(path)):
+            for fault in workspaces.find_faults(Entry(agent=agent, path=step, source="", key="")):
+                raise AirlockError(fault.problem, hint=fault.remedy)
+        real = os.path.realpath(path)
+        # What has Airlock's own files in it, homes among them, is told in other words.
+        inner = workspaces.find_inner(real) if reserved.conflict(real) is None else None
+        if inner is not None:
+            raise AirlockError(
+                f"{path} has {inner.path} inside it, {inner.what}, in the place of which "
+                "this container could put another directory",
+                hint="use directories that do not contain each other: name another one with "
+                "--workspace DIR",
+            )
+
+
+def find_directory(workspaces: tuple[Mount, ...]) -> str:
+    """Where the container begins: the current directory if it is mounted, else the first one.
+
+    The second case is said on stderr.
+    """
+    here = os.getcwd()
+    around = [mount for mount in workspaces if is_within(here, mount.source)]
+    if not around:
+        say(
+            f"warning: {quote(here)} is in no workspace of the agent, so that the container begins "
+            f"in {quote(workspaces[0].target)}",
+            f"hint: go to a workspace before, or {_NAME_ONE}",
+        )
+        return workspaces[0].target
+    nearest = max(around, key=lambda mount: len(mount.source))
+    return os.path.normpath(os.path.join(nearest.target, os.path.relpath(here, nearest.source)))
+
+
+def _refuse_unusable(mount: Mount, reserved: Reserved) -> None:
+    if conflict := reserved.conflict(mount.source):
+        raise AirlockError(
+            f"{mount.source} cannot be a workspace: {conflict}",
+            hint=f"go to your project's directory, or {_NAME_ONE}",
+        )
+    for place in (SOCKET_DIRECTORY, OWN_PROGRAMS, HOME):
+        if is_within(mount.target, place) or is_within(place, mount.target):
+            # The engine would make the places of Airlock's own mounts inside of the workspace.
+            raise AirlockError(
+                f"a workspace at {mount.target} would cover {place}, which Airlock mounts",
+                hint="mount it at another path: [workspace] mounts in the agent's airlock.toml",
+            )

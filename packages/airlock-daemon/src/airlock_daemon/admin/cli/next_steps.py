@@ -1,0 +1,161 @@
+"""What a person does once an agent is registered."""
+
+import enum
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+
+import msgspec
+
+from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.container_lines import (
+    COMMAND,
+    IMAGE,
+    compose,
+    devcontainer,
+    docker_run,
+)
+from airlock_daemon.admin.cli.reload import dump_reload
+from airlock_daemon.admin.cli.wiring import Wiring
+from airlock_daemon.setup.notice import Reload
+from airlock_daemon.setup.shim_program import INSTALL
+
+_STOP = "Stop the running daemon, which serves other agents, and start it by"
+
+
+class Form(enum.StrEnum):
+    """What starts an agent's container: the `run` of this program, or something else."""
+
+    RUN = "run"
+    DOCKER = "docker"
+    COMPOSE = "compose"
+    DEVCONTAINER = "devcontainer"
+
+
+class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
+    """The words of the `start` that serves the agent and of its `run`, and what that mounts.
+
+    `logins` are the words of each `login` that stores a credential which is not there yet.
+    `reload` is how the running daemon took the agent in, None where that is none of its business;
+    `has_other` says that one runs with another registration, `is_started` that the service, which
+    did not run, was started. `directory` is the agent's: no container can write there.
+    """
+
+    directory: str
+    start: tuple[str, ...]
+    run: tuple[str, ...]
+    reload: Reload | None
+    has_other: bool
+    is_started: bool
+    wiring: Wiring
+    logins: tuple[tuple[str, ...], ...] = ()
+
+    def dump(self) -> dict[str, object]:
+        """The same for programs."""
+        return {
+            "start": self.start,
+            "daemon": _STOP if self.has_other else None,
+            "is_started": self.is_started,
+            "reload": None if self.reload is None else dump_reload(self.reload),
+            "logins": self.logins,
+            "run": self.run,
+            "docker_run": docker_run(self.wiring, user=_user()),
+            "compose": compose(self.wiring, user=_user()),
+            "devcontainer": devcontainer(self.wiring, user=_user()),
+        }
+
+    def describe(self, form: Form) -> Iterator[str]:
+        """The same for people: what to do, and lines to copy, which are indented.
+
+        The last line is the command that starts the container by `form`.
+        """
+        if self.is_started:
+            yield "The service was started, and serves it."
+        elif self.reload is None:
+            yield f"{_STOP if self.has_other else 'Start the daemon'}:"
+            yield from _indent(shlex.join(self.start))
+            yield ""
+        elif not self.reload.faults:
+            yield "The running daemon serves it."
+        yield from self.describe_container(form)
+
+    def describe_container(self, form: Form) -> Iterator[str]:
+        """Only what starts the container, and before it what its APIs need on this host."""
+        if self.logins:
+            yield "Store the credential, which stays on this host and is asked for without echo:"
+            yield from _indent("\n".join(map(shlex.join, self.logins)))
+            yield ""
+        if self.wiring.shim is None:
+            yield f"The shim is not installed here: {INSTALL}; or name where it is."
+        file = os.path.join(self.directory, "compose.yaml")
+        has_command = self.wiring.entrypoint is not None and form is Form.DOCKER
+        yield f"{_NEXT[form].format(file=file)}, with your image in the place of {IMAGE}" + (
+            f" and what it runs, its entrypoint first, in the place of {COMMAND}:"
+            if has_command
+            else ":"
+        )
+        if form is Form.RUN:
+            yield from _indent(shlex.join((*self.run, IMAGE)))
+        elif form is Form.DOCKER:
+            yield from _indent(docker_run(self.wiring, user=_user()))
+        elif form is Form.COMPOSE:
+            yield from _indent(compose(self.wiring, user=_user()))
+            yield from ("", "and start it:")
+            # In the project the container could change it, and a file beside it that is read too.
+            words = () if self.wiring.entrypoint is None else (COMMAND,)
+            yield from _indent(shlex.join(("docker", "compose", "-f", file, *_RUN_AGENT, *words)))
+        else:
+            made = devcontainer(self.wiring, user=_user())
+            yield from _indent(json.dumps(made, indent=2, ensure_ascii=False))
+            yield from ("", "and start it, by the editor or by:")
+            yield from _indent("devcontainer up --workspace-folder .")
+
+
+_RUN_AGENT = ("run", "--rm", "agent")
+_NEXT = {
+    Form.RUN: "Next, in the project's directory",
+    Form.DOCKER: "Next, for an image whose PATH has /usr/local/bin first",
+    Form.COMPOSE: "Next, write this as {file}",
+    Form.DEVCONTAINER: "Next, write this as .devcontainer/devcontainer.json",
+}
+
+
+def choose_start(application: Application, registration: str) -> tuple[str, ...]:
+    """The words that serve `registration`, with the options that this program was given."""
+    return (*_program(), "start", *_list_options(application), "--agents", registration)
+
+
+def choose_run(application: Application, agent: str) -> tuple[str, ...]:
+    """The words that run a container of `agent`, but for its image."""
+    agents = ("--agents", application.locations.agents) if application.locations.agents else ()
+    return (*_program(), "run", *_list_options(application), *agents, agent)
+
+
+def choose_login(application: Application, name: str) -> tuple[str, ...]:
+    """The words that store a credential under `name`."""
+    return (*_program(), "login", *_list_options(application), name)
+
+
+def _list_options(application: Application) -> tuple[str, ...]:
+    locations = application.locations
+    words = ("--config", locations.config_dir) if application.config else ()
+    return (*words, *(("--sockets", locations.sockets_dir) if application.sockets else ()))
+
+
+def _program() -> tuple[str, ...]:
+    # In an environment that is not on PATH the name alone would not be found.
+    if shutil.which("airlock-daemon"):
+        return ("airlock-daemon",)
+    return (sys.executable, "-m", "airlock_daemon")
+
+
+def _user() -> str:
+    return f"{os.getuid()}:{os.getgid()}"
+
+
+def _indent(text: str) -> Iterator[str]:
+    yield ""
+    yield from (f"    {line}" for line in text.splitlines())

@@ -1,0 +1,111 @@
+"""`airlock-daemon profile list` and `profile show`."""
+
+import os
+from typing import Annotated
+
+import msgspec
+import typer
+
+from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.cli.output import list_rows, plain, say_each
+from airlock_daemon.setup.apis import describe_api
+from airlock_daemon.setup.generation import Generation, Setup
+from airlock_daemon.setup.sockets import HTTPS, SOCKET
+from airlock_daemon.setup.workspaces import describe_unserved
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+
+@app.callback()
+@pass_obj
+def _profile(application: Application) -> None:
+    """Show the registered agents and their profiles."""
+
+
+@app.command("list")
+@pass_obj
+def list_profiles(application: Application) -> None:
+    """List name, socket and directory, one agent a line.
+
+    On a terminal it is a table, else a line has tabs between the three. Agents that are not served
+    because of their workspaces are told on stderr, each with the reason. With --json there is also
+    the socket for APIs, null for an agent without one.
+    """
+    setup = application.load_setup()
+    sockets = setup.locations.sockets_dir
+    rows = [
+        {
+            "name": name,
+            "socket": os.path.join(sockets, name, SOCKET),
+            "path": generation.agent.directory,
+            "https_socket": os.path.join(sockets, name, HTTPS) if generation.apis else None,
+        }
+        for name, generation in setup.generations.items()
+    ]
+    say_each(describe_unserved(setup.unserved))
+    cells = [[str(row[key]) for key in ("name", "socket", "path")] for row in rows]
+    application.print(rows, list_rows(("NAME", "SOCKET", "PATH"), cells))
+
+
+@app.command("show")
+@pass_obj
+def show_profile(
+    application: Application,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the agent.")],
+) -> None:
+    """Show the profile of an agent as it is, then what it grants.
+
+    What it grants, with every default filled in, stands in comments: all of it is valid TOML.
+    """
+    setup, generation = application.load_agent(name)
+    with open(generation.agent.profile_file, encoding="utf-8-sig") as file:
+        text = file.read()
+    granted = _list_granted(setup, generation)
+    rows = msgspec.to_builtins(granted).items()
+    filled = (f"# {key}: {plain(_as_text(value))}" for key, value in rows)
+    heading = "\n# What it grants, with every default filled in:"
+    application.print({"toml": text, **granted}, [text.rstrip("\n"), heading, *filled])
+
+
+def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
+    agent, profile = generation.agent, generation.agent.profile
+    return {
+        "name": agent.name,
+        "path": agent.directory,
+        "registration": setup.locations.agents,
+        "commands": profile.granted(setup.config.ceiling),
+        "overrides": sorted(agent.modules.own),
+        "shared": sorted(set(agent.modules.shared) - set(agent.modules.own)),
+        "env": profile.env,
+        "mounts": {mount.target: mount.source for mount in profile.mounts},
+        "same_path": [mount.target for mount in profile.same_path],
+        "host": profile.host,
+        "engine_socket": profile.engine_socket,
+        "deny": {
+            name: [rule.text for rule in module.rules.narrowing.rules]
+            for name, module in profile.narrowed.items()
+        },
+        "network": {
+            name: () if module.sandbox is None else module.sandbox.network
+            for name, module in profile.widened.items()
+        },
+        "apis": {api.name: describe_api(api) for api in generation.apis.apis},
+        "reached": list(generation.apis.network),
+        "git_protocols": profile.git_protocols,
+        "git_push": [place.text for place in profile.git.push],
+        "git_fetch": [place.text for place in profile.git.fetch],
+        "ssh_hosts": [line.text for line in profile.ssh.hosts],
+        "ssh_pinned": profile.ssh.is_pinned,
+        "limits": profile.limits,
+    }
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} = {_as_text(inner)}" for key, inner in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_as_text, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "as the module says" if value is None else str(value)

@@ -1,0 +1,213 @@
+"""Paths of a workspace that a container cannot change: `run --read-only`."""
+
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+
+import msgspec
+
+from airlock_daemon.admin.cli.wiring import Mount
+from airlock_daemon.boundary.command.launcher import find_launcher
+from airlock_daemon.boundary.identity.neighbours import Mounted, list_mounted
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.linux.openat2 import open_without_links
+from airlock_daemon.setup.boxes import BUBBLEWRAP
+from airlock_daemon.setup.paths import absolute
+from airlock_daemon.setup.profile import Identity
+from airlock_daemon.setup.reserved import is_within
+from airlock_wire import quote
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Placeholder(msgspec.Struct, frozen=True):
+    """An empty file or directory that was made for a container to have something mounted over."""
+
+    path: str
+    is_directory: bool
+    identity: Identity
+
+
+class ReadOnly(msgspec.Struct, frozen=True):
+    """What is mounted for it, the outermost first, and what was made in the workspace.
+
+    Each mount has the identity of what was found there, behind no link. A directory on the way is
+    mounted over itself, to be written as before: what is a mount cannot be renamed, and so nothing
+    else be put in the place of what lies in it.
+    """
+
+    mounts: Mapping[Mount, Identity] = {}
+    placeholders: tuple[Placeholder, ...] = ()
+
+    def clean(self) -> Iterator[str]:
+        """Remove the placeholders that nobody has used; yields what stays, and why."""
+        mounted = list_mounted() if self.placeholders else ()
+        in_use = {path for each in mounted for found in each.values() for path in found.paths}
+        for each in reversed(self.placeholders):
+            if each.path in in_use:
+                yield f"{each.path} stays, empty: another container has it mounted"
+                continue
+            with suppress(OSError):
+                status = os.lstat(each.path)
+                if Identity(status.st_dev, status.st_ino) == each.identity:
+                    _remove(each, status)
+
+
+def protect(paths: Iterable[str], workspaces: Iterable[Mount], *, can_make: bool) -> ReadOnly:
+    """Have `paths` read-only, each in one of the workspaces; what is not there is made, empty.
+
+    That is a directory where the path ends in a slash. Without `can_make` it has to be there.
+    Raises AirlockError where one is outside of all, is a link or lies behind one, or could be
+    replaced by a container or a boxed command that runs already.
+    """
+    mounts: dict[str, Mount] = {}
+    found: dict[str, Identity] = {}
+    made: list[Placeholder] = []
+    try:
+        for written in paths:
+            path = absolute(written)
+            workspace = _find_workspace(path, workspaces)
+            steps = _list_steps(path, workspace.source)
+            _refuse_replaceable(steps, workspace.source)
+            for step in steps:
+                is_last = step == path
+                is_directory = not is_last or written.endswith("/")
+                seen = _look(step, is_directory=is_directory)
+                if seen is None:
+                    placeholder = _make(step, is_directory=is_directory, can_make=can_make)
+                    made.append(placeholder)
+                    seen = placeholder.identity
+                if is_last or step not in mounts:
+                    target = os.path.join(workspace.target, os.path.relpath(step, workspace.source))
+                    mounts[step] = Mount(source=step, target=target, read_only=is_last)
+                    found[step] = seen
+    except BaseException:
+        list(ReadOnly({}, tuple(made)).clean())
+        raise
+    ordered = sorted(mounts.values(), key=lambda each: each.target.count("/"))
+    return ReadOnly({each: found[each.source] for each in ordered}, tuple(made))
+
+
+def _find_workspace(path: str, workspaces: Iterable[Mount]) -> Mount:
+    around = [each for each in workspaces if is_within(path, each.source)]
+    if not around or any(path == each.source for each in around):
+        raise AirlockError(
+            f"{path} lies in no workspace of the container",
+            hint="name a file or directory below one with --read-only",
+        )
+    return max(around, key=lambda each: len(each.source))
+
+
+def _list_steps(path: str, workspace: str) -> list[str]:
+    """All directories on the way from a workspace to `path`, which is the last."""
+    parts = os.path.relpath(path, workspace).split("/")
+    return [os.path.join(workspace, *parts[: number + 1]) for number in range(len(parts))]
+
+
+def _look(path: str, *, is_directory: bool) -> Identity | None:
+    """What is at `path`, None for nothing; raises AirlockError for a link, and for other kinds."""
+    try:
+        status = _read_status(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise AirlockError(
+            f"{path} cannot be looked at: {error.strerror}", hint="mend its permissions"
+        ) from error
+    if stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and not is_directory):
+        return Identity(status.st_dev, status.st_ino)
+    if stat.S_ISLNK(status.st_mode):
+        raise AirlockError(
+            f"{path} is a link, which the container could point elsewhere",
+            hint=f"name what it leads to with --read-only: {quote(os.path.realpath(path))}",
+        )
+    raise AirlockError(
+        f"{path} is not a {'directory' if is_directory else 'file or directory'}",
+        hint="name a file or directory with --read-only",
+    )
+
+
+def _read_status(path: str) -> os.stat_result:
+    """As lstat(2), and no directory on the way is a link where that can be told."""
+    if sys.platform != "linux":
+        return os.lstat(path)
+    descriptor = open_without_links(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make(path: str, *, is_directory: bool, can_make: bool) -> Placeholder:
+    if not can_make:
+        raise AirlockError(
+            f"{path} is not there, and --print makes nothing",
+            hint=f"make it: {'mkdir' if is_directory else 'touch'}, or run this without --print",
+        )
+    above, name = os.path.split(path)
+    try:
+        directory = open_without_links(above, _DIRECTORY)
+        try:
+            if is_directory:
+                os.mkdir(name, dir_fd=directory)
+            else:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                os.close(os.open(name, flags, 0o644, dir_fd=directory))
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise AirlockError(
+            f"{path} is not there, and cannot be made to be mounted over: {error.strerror}",
+            hint="make it, or mend the permissions of the directory that it lies in",
+        ) from error
+    return Placeholder(path, is_directory, Identity(status.st_dev, status.st_ino))
+
+
+def _remove(placeholder: Placeholder, status: os.stat_result) -> None:
+    """Remove what is still empty; raises OSError."""
+    if placeholder.is_directory:
+        os.rmdir(placeholder.path)
+    elif not status.st_size:
+        os.unlink(placeholder.path)
+
+
+def _refuse_replaceable(steps: list[str], workspace: str) -> None:
+    """Raise AirlockError where a container or a command in a box could replace a step by a link.
+
+    The engine would follow it, and mount what it leads to. One that has each step mounted cannot.
+    A box that waits for a command can do nothing.
+    """
+    for mounted in list_mounted(_find_waiting_programs()):
+        if any(_can_replace(steps, point, mounted) for point in mounted):
+            raise AirlockError(
+                f"a container or a boxed command that runs can write to {workspace}, and put "
+                f"something else in the place of {steps[-1]} while it is being mounted",
+                hint="end it first, or start its container with the same --read-only",
+            )
+
+
+def _find_waiting_programs() -> frozenset[tuple[int, int]]:
+    """Device and inode of what runs in a box before a command does."""
+    found = set()
+    with suppress(OSError, AirlockError):
+        for path in (find_launcher(), shutil.which(BUBBLEWRAP)):
+            if path is not None:
+                status = os.stat(path)
+                found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
+
+
+def _can_replace(steps: list[str], point: str, mounted: Mapping[str, Mounted]) -> bool:
+    """Whether a container can replace a step by what it has at `point`: none is a mount there."""
+    above = mounted[point]
+    for path in above.paths if above.is_writable else ():
+        for step in steps:
+            if is_within(os.path.dirname(step), path):
+                inner = mounted.get(os.path.join(point, os.path.relpath(step, path)))
+                if inner is None or step not in inner.paths:
+                    return True
+    return False

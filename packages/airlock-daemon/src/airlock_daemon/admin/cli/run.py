@@ -1,0 +1,354 @@
+"""`airlock-daemon run`."""
+
+import csv
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from typer.core import TyperCommand
+
+from airlock_daemon.admin.cli.api_access import (
+    await_authority,
+    choose_command,
+    choose_network,
+    describe_reach,
+    prepare_access,
+    take_option,
+)
+from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.container_lines import lay_out
+from airlock_daemon.admin.cli.foreground import end_like, run_in_foreground
+from airlock_daemon.admin.cli.image import find_engine, inspect_image, silence
+from airlock_daemon.admin.cli.machine import KnownImage, User, prepare_machine, read_image
+from airlock_daemon.admin.cli.mounted_workspaces import (
+    choose_workspaces,
+    describe_mounted,
+    find_directory,
+    refuse_replaced,
+)
+from airlock_daemon.admin.cli.next_steps import choose_start
+from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.cli.output import calm_terminal, say, say_each
+from airlock_daemon.admin.cli.read_only import protect
+from airlock_daemon.admin.cli.scan import watch
+from airlock_daemon.admin.cli.wiring import (
+    Machine,
+    Wiring,
+    begin_words,
+    docker_words,
+    list_replaceable,
+    list_shims,
+)
+from airlock_daemon.boundary.identity.engine_sockets import is_engine_socket, list_engine_sockets
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.generation import Setup
+from airlock_daemon.setup.notice import find_notice
+from airlock_daemon.setup.paths import absolute
+from airlock_daemon.setup.reserved import is_within
+from airlock_daemon.setup.shim_program import find_shim
+from airlock_daemon.setup.sockets import is_served
+from airlock_wire import quote
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_MOUNTING = ("--volume", "--mount")
+_API_SOCKET = "--use-api-socket"
+
+
+class _AgentFirst(TyperCommand):
+    """A command whose options may also stand between its first positional and its second."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the first positional behind the options that follow it, and parse that."""
+        before, rest = self._split(ctx, args)
+        between, words = self._split(ctx, rest[1:])
+        # After "--" a word is no option.
+        if "--" not in (*before, *between):
+            args = [*before, *between, *rest[:1], *words]
+        return super().parse_args(ctx, args)
+
+    def _split(self, ctx: Any, args: list[str]) -> tuple[list[str], list[str]]:
+        """The options at the beginning of `args`, and what follows them."""
+        parser = type(self.make_parser(ctx))(ctx)
+        for parameter in self.get_params(ctx):
+            if parameter.param_type_name == "option":
+                parameter.add_to_parser(parser, ctx)
+        _, rest, _ = parser.parse_args(list(args))
+        end = len(args) - len(rest)
+        return args[:end], args[end:]
+
+
+@app.command(cls=_AgentFirst, context_settings={"allow_interspersed_args": False})
+@pass_obj
+def run(
+    application: Application,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent.")],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="The image, which is there.")],
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CMD", help="What to run in it, instead of what the image says."),
+    ] = None,
+    workspace: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Directory to mount at the same path; may be repeated.  [default: those of the "
+            "profile, else the current one]",
+            show_default=False,
+        ),
+    ] = None,
+    docker_arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD", help="A word for `docker run`, as --docker-arg=--init; may be repeated."
+        ),
+    ] = None,
+    read_only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Path in a workspace that the container cannot change, nor make where it is not "
+            "there; may be repeated.",
+        ),
+    ] = None,
+    image_user: Annotated[
+        bool, typer.Option("--image-user", help="Leave user, accounts and home to the image.")
+    ] = False,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The container's network, as for docker.  [default: none for an agent that has an "
+            "API, as all that it is granted goes through its sockets; else docker's own]",
+            show_default=False,
+        ),
+    ] = None,
+    only_print: Annotated[
+        bool, typer.Option("--print", help="Print the line for docker, and run nothing.")
+    ] = False,
+) -> None:
+    """Run a container of an agent, of any image.
+
+    Mounts the agent's socket directory, and the shim under the names of the commands that it is
+    granted, in a directory that comes first on the image's own PATH, in login shells too. Where a
+    command uses an API, such as gh or npm, the image's own tool is used if there is one, else this
+    host's in a box; a line says which. The
+    workspace is at the same path on both sides, and the container begins in the directory in which
+    you call this. It runs as yourself, with an account and a home that lasts for the agent, and is
+    removed when it has ended. The shim starts the image's own entrypoint; all else is the image's.
+    Before that it refuses a workspace that was replaced since this has looked at it.
+
+    The container of an agent that is granted an API, such as gh or anthropic, has a proxy on its
+    loopback address that leads to the HTTPS broker, the certificate of the agent's own authority
+    over that of the image and in the variables that programs look for, and a placeholder for each
+    credential. It has no other network unless --network names one.
+
+    It runs `docker run`: terminal, signals and exit status are docker's. When the container has
+    ended it lists what is new in the workspace that your own tools would run or obey on this host,
+    as `scan` does. Options stand before IMAGE; from there on every word belongs to the container.
+    What --docker-arg says comes last, and counts more.
+    """
+    setup, generation = application.load_agent(agent)
+    commands = generation.agent.profile.granted(setup.config.ceiling)
+    if not commands and not generation.apis:
+        raise AirlockError(
+            f"agent {agent} is granted no command that is enabled",
+            hint=f"make commands in {generation.agent.profile_file} and [commands] enable in "
+            f"{setup.locations.config_file} agree",
+        )
+    sockets = os.path.join(setup.locations.sockets_dir, agent)
+    if not only_print:
+        if not is_served(os.path.join(sockets, "airlock.sock")):
+            raise _not_served(application, setup, agent)
+        await_authority(sockets, agent, generation.apis)
+    chosen = choose_workspaces(setup, generation, workspace or ())
+    workspaces = tuple(chosen)
+    engine = find_engine()
+    described = inspect_image(engine, image)
+    user = User.find()
+    replaceable = list_replaceable(generation.agent, commands)
+    known = read_image(engine, described, locations=setup.locations, user=user, tools=replaceable)
+    said, entrypoints = take_option(docker_arg or (), "--entrypoint")
+    said, networks = take_option(said, "--network", "--net")
+    wiring = Wiring(
+        sockets=sockets,
+        shim=find_shim(described.architecture),
+        commands=list_shims(generation.agent, setup.config.ceiling),
+        replaceable=replaceable,
+        workspaces=workspaces,
+        search_path=described.search_path,
+        machine=Machine()
+        if image_user
+        else prepare_machine(
+            setup.locations,
+            agent,
+            user=user,
+            search_path=generation.programs.path,
+            image=described,
+            known=known,
+        ),
+        access=prepare_access(
+            setup.locations, setup.state, agent, generation.apis, stores=known.stores
+        ),
+        networks=choose_network((*filter(None, [network]), *networks), generation.apis),
+        exec_options=(),
+    )
+    if wiring.has_own_git and not known.has_git:
+        _refuse_without_git(agent, image, command or ())
+    groups = docker_words(
+        wiring,
+        user=None if image_user else user.ids,
+        directory=find_directory(workspaces),
+        has_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
+    )
+    say_each(
+        refuse_doors(
+            said,
+            sockets_dir=setup.locations.sockets_dir,
+            agent=agent,
+            accepts_engine=generation.agent.profile.engine_socket,
+        )
+    )
+    reach = describe_reach(agent, generation.apis, wiring.networks)
+    say_each((*reach, *_describe_tools(known, replaceable)))
+    protected = protect(read_only or (), workspaces, can_make=not only_print)
+    groups += [*(("--mount", mount.option) for mount in protected.mounts), *zip(said, strict=True)]
+    start = choose_command(image, described, command or (), entrypoints)
+    if not only_print:
+        options = describe_mounted({**chosen, **protected.mounts})
+        wiring = msgspec.structs.replace(wiring, exec_options=options)
+        groups += silence(described, said)
+    # What was looked at is what runs, and not what a registry has by that name.
+    groups += [("--pull=never", image, *begin_words(wiring, start))]
+    words = [word for group in groups for word in group]
+    if not only_print:
+        try:
+            tell = watch(setup.state, generation.agent, workspaces)
+            refuse_replaced(chosen)
+            status = run_in_foreground(engine, words)
+        finally:
+            calm_terminal()
+            say_each(protected.clean())
+        say_each(tell())
+        raise typer.Exit(end_like(status))
+    application.print({"docker_run": words}, [lay_out(groups)])
+
+
+def _describe_tools(known: KnownImage, replaceable: Sequence[str]) -> Iterator[str]:
+    """Say in one line which tools are the image's own, and which are this host's."""
+    own = [name for name in replaceable if known.tools[name]]
+    others = [name for name in replaceable if not known.tools[name]]
+    parts = []
+    if own:
+        parts.append(f"{', '.join(own)}: the image's own")
+    if others:
+        parts.append(f"{', '.join(others)}: this host's, in a box")
+    if parts:
+        yield "; ".join(parts)
+
+
+def _refuse_without_git(agent: str, image: str, command: Sequence[str]) -> None:
+    """Say that the image has no git for its remotes; raises AirlockError where git is called."""
+    error = AirlockError(
+        f"the image {quote(image)} has no git on its PATH, and agent {agent} is granted the "
+        "remotes of the container's own git alone (git-remote)",
+        hint="use an image that has git, or grant git, the host's, in a box: "
+        f'commands = ["git"] in the airlock.toml of {agent}',
+    )
+    if os.path.basename(command[0] if command else "") == "git":
+        raise error
+    say(f"warning: {error.message}", f"hint: {error.hint}")
+
+
+def _not_served(application: Application, setup: Setup, agent: str) -> AirlockError:
+    locations = setup.locations
+    if find_notice(locations) is not None:
+        hint = "have the running daemon read the registration: airlock-daemon reload"
+        return AirlockError(f"the running daemon does not serve agent {agent}", hint=hint)
+    line = shlex.join(choose_start(application, locations.agents or ""))
+    return AirlockError(
+        f"no daemon serves agent {agent} in {locations.sockets_dir}",
+        hint=f"start it, as a service (airlock-daemon init) or in another terminal: {line}",
+    )
+
+
+def refuse_doors(
+    words: Sequence[str], *, sockets_dir: str, agent: str, accepts_engine: bool
+) -> Iterator[str]:
+    """Look through what `--docker-arg` says, and yield warnings.
+
+    Raises AirlockError for mounts of an engine's socket, unless that is accepted, and of sockets of
+    other agents. The daemon finds an engine's socket by the kernel's word; this is said before.
+    """
+    own = os.path.join(os.path.realpath(sockets_dir), agent)
+    if _API_SOCKET in words and not accepts_engine:
+        raise _refuse_engine(_API_SOCKET, agent)
+    for source in _list_sources(words):
+        path = os.path.realpath(absolute(source))
+        inner = (each for each in list_engine_sockets() if is_within(each, path))
+        is_engines = is_engine_socket(path) or any(map(os.path.exists, inner))
+        if is_engines and not accepts_engine and not is_within(path, own):
+            raise _refuse_engine(source, agent)
+        sockets = os.path.dirname(own)
+        is_others = is_within(path, sockets) and not is_within(path, own)
+        if (is_others and path != f"{own}.sock") or is_within(sockets, path):
+            raise AirlockError(
+                f"{quote(source)} would give the container the sockets of other agents, and with "
+                "them what those may do",
+                hint="leave it out: run mounts the socket of its own agent",
+            )
+        if _is_ssh_agent(path):
+            yield (
+                f"warning: the container gets your ssh-agent ({quote(source)}): what runs in it "
+                "can sign with all your keys past Airlock's rules; leave that out if it need not"
+            )
+
+
+def _refuse_engine(source: str, agent: str) -> AirlockError:
+    return AirlockError(
+        f"{quote(source)} would give the container the socket of a container engine: who can use "
+        "that is root on this host",
+        hint="leave it out; or accept that, in the airlock.toml of "
+        f"{agent}: [workspace] engine_socket = true",
+    )
+
+
+def _is_ssh_agent(path: str) -> bool:
+    own = os.environ.get("SSH_AUTH_SOCK")
+    return bool(own) and is_within(os.path.realpath(str(own)), path)
+
+
+def _list_sources(words: Iterable[str]) -> Iterator[str]:
+    """The paths of the host that words of `docker run` mount."""
+    flag = ""
+    for word in words:
+        if flag:
+            yield from _read_source(flag, word)
+            flag = ""
+            continue
+        name, has_value, value = word.partition("=")
+        if name in _MOUNTING:
+            flag = "" if has_value else name
+            yield from _read_source(name, value) if has_value else ()
+        elif not word.startswith("--") and word.startswith("-") and "v" in word:
+            # -v, -vSOURCE:TARGET and -itv: no short flag before it that takes a value has a v.
+            value = word.partition("v")[2].removeprefix("=")
+            flag = "" if value else "--volume"
+            yield from _read_source("--volume", value) if value else ()
+
+
+def _read_source(flag: str, value: str) -> Iterator[str]:
+    if flag == "--mount":
+        for field in next(csv.reader([value]), []):
+            key, _, source = field.partition("=")
+            if key.strip().lower() in ("source", "src"):
+                yield source
+        return
+    source = value.split(":", 1)[0]
+    # What has no slash is the name of a volume.
+    if "/" in source or source in (".", "..", "~"):
+        yield source

@@ -1,0 +1,208 @@
+"""`airlock-daemon scan`."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.mounted_workspaces import choose_workspaces
+from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.cli.output import say
+from airlock_daemon.admin.cli.wiring import Mount
+from airlock_daemon.admin.scan.scanning import Item, Scan, note, read_noted, scan
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.state import State
+from airlock_wire import quote
+
+_QUICK_S = 5.0
+_MOST_TOLD = 12
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("scan")
+@pass_obj
+def scan_workspaces(
+    application: Application,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent.")],
+    workspace: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Directory to look through; may be repeated.  [default: those of the profile, "
+            "else the current one]",
+            show_default=False,
+        ),
+    ] = None,
+    only_new: Annotated[bool, typer.Option("--new", help="List only what is new.")] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Note what is listed: it is new no more.")
+    ] = False,
+) -> None:
+    """List what your own tools would run in a workspace.
+
+    The container writes to the workspace, and your git, editor, shell and docker compose obey files
+    in it: settings of git that run a program, hooks, repositories inside of it, .envrc, compose
+    files, dev containers, editor tasks, settings of coding agents, virtual environments. This lists
+    them file by file and line by line, and marks what is new since the agent was registered, or
+    since the last --accept. That it is committed proves nothing: the container can commit, too.
+
+    Nothing of the workspace is run, and no setting of it is obeyed. What a tool is told to run by
+    name is not listed: make, npm run, cargo build and tests run what the project says.
+
+    Ends with 1 where something is new, or was not looked at.
+    """
+    setup, generation = application.load_agent(agent)
+    directory = generation.agent.directory
+    scans = [_scan(each.source) for each in choose_workspaces(setup, generation, workspace or ())]
+    noted = read_noted(setup.state, agent, directory)
+    application.print(
+        {"agent": agent, "workspaces": [_dump(each, noted) for each in scans]},
+        (line for each in scans for line in _describe(each, noted, only_new=only_new)),
+    )
+    is_new = any(_count_new(each, noted) for each in scans)
+    if accept:
+        note(setup.state, agent, directory, scans)
+        say("noted: what is listed is new no more")
+    elif is_new:
+        say(
+            "hint: look at each new line; when all is as you want it: "
+            f"airlock-daemon scan {agent} --accept"
+        )
+    if (is_new and not accept) or any(each.missed for each in scans):
+        raise typer.Exit(1)
+
+
+def note_workspaces(state: State, agent: str, directory: str, roots: Iterable[str]) -> None:
+    """Note what the workspaces of a new agent have, and tell how much that is.
+
+    A failure is told, and ends nothing.
+    """
+    try:
+        scans = [_scan(root) for root in roots]
+        note(state, agent, directory, scans)
+        count = sum(not item.is_order for each in scans for item in each.items)
+        if count:
+            # Another agent may have worked there before, or this one before it was removed.
+            say(
+                f"note: your own tools run or obey what its workspaces have already (lines and "
+                f"files: {count}); scan does not call that new",
+                "hint: if an agent has worked there before, look at them: airlock-daemon scan "
+                f"{agent}",
+            )
+    except AirlockError as error:
+        say(
+            f"warning: what its workspaces have is not noted: {error.message}",
+            f"hint: then: airlock-daemon scan {agent} --accept",
+        )
+
+
+def describe_item(item: Item) -> str:
+    """An item as one line, whatever its names and text hold."""
+    place = f"{item.path}:{item.line}" if item.line else item.path
+    return f"{_plain(place)}: {_plain(item.text.strip())} ({item.why})"
+
+
+def watch(state: State, agent: Agent, workspaces: Iterable[Mount]) -> Callable[[], Iterator[str]]:
+    """Look at workspaces before a container runs; the function returned lists what it brought.
+
+    New is what was not noted of the workspace, and where nothing was, what is not there now. A
+    quick look has to do. Raises AirlockError where what was noted cannot be read.
+    """
+    noted = read_noted(state, agent.name, agent.directory)
+    known = {
+        root: noted[root] if root in noted else _list_digests(root)
+        for root in dict.fromkeys(each.source for each in workspaces)
+    }
+
+    def tell() -> Iterator[str]:
+        for root, digests in known.items():
+            yield from _tell_new(root, digests, since_start=root not in noted, agent=agent.name)
+
+    return tell
+
+
+def _list_digests(root: str) -> frozenset[str]:
+    with suppress(OSError):
+        return frozenset(each.digest for each in scan(root, seconds=_QUICK_S).items)
+    return frozenset()
+
+
+def _tell_new(
+    root: str, digests: frozenset[str], *, since_start: bool, agent: str
+) -> Iterator[str]:
+    try:
+        found = scan(root, seconds=_QUICK_S)
+    except OSError as error:
+        yield f"warning: {root} cannot be looked through: {error.strerror}; mend its permissions"
+        return
+    new = [item for item, is_new in found.compare(digests) if is_new]
+    if new:
+        since = "this container was started" if since_start else "it was noted"
+        yield f"new in {_plain(root)} since {since}, and run or obeyed by your own tools:"
+        yield from (f"  {describe_item(item)}" for item in new[:_MOST_TOLD])
+        if len(new) > _MOST_TOLD:
+            yield f"  and {len(new) - _MOST_TOLD} more"
+        yield f"hint: before you work in there: airlock-daemon scan {agent} --new"
+    if found.missed:
+        missed = f"not all of {_plain(root)} was looked at: {found.missed}"
+        yield f"warning: {missed}; for the rest: airlock-daemon scan {agent} --new"
+
+
+def _scan(root: str) -> Scan:
+    try:
+        return scan(root)
+    except OSError as error:
+        raise AirlockError(
+            f"{root} cannot be looked through: {error.strerror}",
+            hint="mend its permissions, or name another directory with --workspace",
+        ) from error
+
+
+def _count_new(scan: Scan, noted: Mapping[str, frozenset[str]]) -> int:
+    return sum(is_new for _, is_new in scan.compare(noted.get(scan.root, frozenset())))
+
+
+def _describe(scan: Scan, noted: Mapping[str, frozenset[str]], *, only_new: bool) -> Iterator[str]:
+    known = noted.get(scan.root)
+    compared = scan.compare(known or frozenset())
+    count = sum(is_new for _, is_new in compared)
+    yield f"{_plain(scan.root)}: {count} new, {len(compared) - count} noted"
+    if known is None:
+        yield "  nothing was noted of this workspace yet, so that everything counts as new"
+    for item, is_new in compared:
+        if is_new or not only_new:
+            yield f"  {'new' if is_new else 'noted'}  {describe_item(item)}"
+    if scan.missed:
+        yield f"  not everything was looked at: {scan.missed}"
+
+
+def _dump(scan: Scan, noted: Mapping[str, frozenset[str]]) -> dict[str, object]:
+    items = [
+        {
+            "path": _to_utf8(each.path),
+            "line": each.line,
+            "text": _to_utf8(each.text),
+            "why": each.why,
+            "new": is_new,
+        }
+        for each, is_new in scan.compare(noted.get(scan.root, frozenset()))
+    ]
+    return {
+        "path": scan.root,
+        "noted": scan.root in noted,
+        "missed": scan.missed or None,
+        "items": items,
+    }
+
+
+def _plain(text: str) -> str:
+    return text if text.isprintable() else quote(text, limit=None)
+
+
+def _to_utf8(text: str) -> str:
+    return os.fsencode(text).decode("utf-8", "backslashreplace")

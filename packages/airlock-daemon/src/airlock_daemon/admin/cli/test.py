@@ -1,0 +1,221 @@
+"""`airlock-daemon test`."""
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.cli.output import say
+from airlock_daemon.admin.cli.verdict import Answer, Verdict, judge, read_git_words
+from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
+from airlock_daemon.serving.request.decision import hand_over
+from airlock_daemon.setup.boxes import describe_box
+from airlock_daemon.setup.remotes import BROKER
+from airlock_daemon.setup.sockets import connect
+from airlock_modules import Decision, describe_reading, dump_reading, evaluate
+from airlock_wire import (
+    NEED_DATA,
+    ClientSession,
+    ErrorResponse,
+    ProtocolError,
+    Request,
+    encode_text,
+    quote,
+)
+from airlock_wire import Decision as Allowed
+
+if TYPE_CHECKING:
+    from airlock_daemon.admin.cli.known_apis import ApiVerdict
+
+ANSWER_S = 30
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command("test", context_settings={"allow_interspersed_args": False})
+@pass_obj
+def ask(
+    application: Application,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent.")],
+    command: Annotated[str, typer.Argument(metavar="COMMAND", help="The command to ask about.")],
+    args: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ARGS", help="Its arguments, as the tool takes them."),
+    ] = None,
+) -> None:
+    """Say whether a command would be allowed, and what decides.
+
+    Shows how the arguments are read, what each layer says, and for a refusal the rule and the
+    reason that the module gives for it; for what is allowed, which box it has. Nothing is run.
+    From the agent's name on every word belongs to the command, so that `airlock-daemon test my git
+    push --force` works. The
+    client's directory and the mounts of its container are not known here: paths of which only they
+    decide are named, and not refused; so are hosts that the profile of the agent does not name, at
+    which the daemon looks. The running daemon is asked too: an answer that differs is a
+    failure (it has not reloaded since the files changed), no daemon is a note.
+
+    What a broker would be asked, or a box would run, is shown as the operation that the log has.
+    `git push URL REF` and the like say where that may go, and which refs it may move: as the
+    daemon tells the container's own git, where the agent has git-remote alone, or a git in a box.
+    Of an API the words are a method and a path or URL, or a mutation of GraphQL: `airlock-daemon
+    test my gh POST /repos/acme/app/pulls`, `airlock-daemon test my gh graphql mutation NAME`. For
+    AWS they are an operation, a region (the first of the profile without), and a bucket or role:
+    `airlock-daemon test my aws s3:GetObject eu-west-1 BUCKET/KEY`.
+    Neither its credential nor the running daemon is asked for these. Any other words are arguments
+    of the host's own tool, where the module has a command.
+
+    Ends with 0 when the command is allowed, as far as can be told, else with 1.
+    """
+    setup, generation = application.load_agent(agent)
+    words = tuple(args or ())
+    known = generation.grant.modules.get(command)
+    if generation.apis:
+        from airlock_daemon.admin.cli import known_apis  # noqa: PLC0415 - of agents that have some
+
+        apis = known_apis.find_named(generation, command)
+        has_command = known is not None and known.has_command
+        if apis and (not has_command or known_apis.is_operation(apis, words)):
+            judged = known_apis.judge_operation(apis, command, words)
+            application.print(judged.dump(), _describe_api(judged))
+            if judged.judged.refusal is not None:
+                raise typer.Exit(1)
+            return
+    call = read_git_words(words) if command == "git" else None
+    granted = generation.agent.profile.granted(generation.grant.ceiling)
+    is_own_git = call is not None and BROKER in granted and "git" not in granted
+    if call is not None and is_own_git:
+        # The container's own git runs, and says this.
+        command, words = BROKER, call.words
+    # The daemon hands over what ssh is asked for on git's behalf.
+    command, words = hand_over(generation.grant, command, words)
+    decision = evaluate(generation.grant, command, words)
+    verdict = judge(generation, decision, command, words, call=call)
+    path = os.path.join(setup.locations.sockets_dir, f"{agent}.sock")
+    is_asked = not is_own_git or bool(words)
+    answer = ask_daemon(path, command, words) if is_asked else None
+    said = _say(answer, verdict) if is_asked else "not asked"
+    module = generation.grant.modules.get(command)
+    box = None
+    if verdict.allowed and module is not None:
+        box = describe_box(module, generation.boxes)
+    agrees = answer is None or verdict.agrees_with(answer)
+    report = dump_decision(decision) | verdict.dump()
+    report |= {
+        "sandbox": box,
+        "daemon": None if answer is None else answer.message or "allowed",
+        "agrees": agrees,
+        "registration": setup.locations.agents,
+    }
+    application.print(report, (*_describe(decision, verdict, box), f"daemon: {said}"))
+    if not agrees and not application.json:
+        say("the running daemon decides otherwise", "hint: airlock-daemon reload")
+    if not verdict.allowed or not agrees:
+        raise typer.Exit(1)
+
+
+def ask_daemon(path: str, command: str, args: tuple[str, ...]) -> Answer | None:
+    """What the daemon at the socket `path` answers to a check; None when there is none.
+
+    Raises AirlockError for one that answers with anything but a decision.
+    """
+    session = ClientSession()
+    request = Request(id=1, method="check", command=command, args=args, cwd=None)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(ANSWER_S)
+        try:
+            if not connect(connection, path):
+                return None
+            connection.sendall(session.send_request(request))
+            while (event := session.next_event()) is NEED_DATA:
+                session.receive_data(connection.recv(65536))
+        except (OSError, ProtocolError) as error:
+            raise AirlockError(
+                f"the daemon at {path} gave no answer: {quote(str(error))}",
+                hint=LOOK_AT_MESSAGES,
+            ) from error
+    if isinstance(event, Allowed):
+        return Answer()
+    if isinstance(event, ErrorResponse):
+        data = event.error.data
+        return Answer(event.error.message, data.layer if data else None)
+    raise AirlockError(
+        f"the daemon at {path} answered a check with something else", hint=LOOK_AT_MESSAGES
+    )
+
+
+def dump_decision(decision: Decision) -> dict[str, Any]:
+    """A decision as JSON has it, how the arguments were read for it, and why its rule is there.
+
+    `arguments` is None where no module was asked. Text that is not UTF-8 is as on the wire.
+    """
+    reading = decision.reading
+    fields = ("allowed", "kind", "layer", "rule", "message", "hint", "steps")
+    dumped: dict[str, Any] = _encode(
+        {
+            "decision": msgspec.to_builtins({name: getattr(decision, name) for name in fields}),
+            "arguments": None if reading is None else dump_reading(reading),
+            "reason": decision.reason,
+        }
+    )
+    return dumped
+
+
+def _encode(value: Any) -> Any:
+    match value:
+        case str():
+            return encode_text(value)
+        case dict():
+            return {key: _encode(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_encode(item) for item in value]
+    return value
+
+
+def _describe_api(verdict: "ApiVerdict") -> Iterator[str]:
+    """What is decided about an operation of an API."""
+    judged = verdict.judged
+    yield from (f"{step.layer}: {step.verdict}: {step.detail}" for step in verdict.steps)
+    yield f"operation: {verdict.operation.line}"
+    yield "allowed" if judged.refusal is None else f"denied: {judged.refusal}"
+    if judged.refusal is not None and judged.hint:
+        yield f"hint: {judged.hint}"
+    yield "daemon: not asked: it judges requests to APIs when they come"
+
+
+def _describe(decision: Decision, verdict: Verdict, box: str | None) -> Iterator[str]:
+    lines = () if decision.reading is None else tuple(describe_reading(decision.reading))
+    if lines:
+        yield "the arguments, as they are read:"
+    yield from (f"  {line}" for line in lines)
+    yield from (f"{step.layer}: {step.verdict}: {step.detail}" for step in decision.steps)
+    told = {
+        "operation": verdict.operation and verdict.operation.line,
+        "workspace": verdict.workspace,
+        "sandbox": box,
+        "broker": verdict.broker,
+    }
+    yield from (f"{name}: {text}" for name, text in told.items() if text)
+    if verdict.allowed:
+        yield "allowed" if verdict.is_sure else "allowed, as far as can be told without the client"
+        return
+    yield f"denied: {verdict.message}"
+    if verdict.rule:
+        yield f"rule: {quote(verdict.rule, limit=None)}"
+    if verdict.hint:
+        yield f"hint: {verdict.hint}"
+
+
+def _say(answer: Answer | None, verdict: Verdict) -> str:
+    """What the daemon said, quoted: another program may have taken its socket."""
+    if answer is None:
+        return "none is running"
+    if answer.message is None:
+        return "its check does not go that far" if verdict.is_past_check else "allowed"
+    if answer.message == verdict.message:
+        return "denied in the same words"
+    return f"denied: {quote(answer.message, limit=None)}"

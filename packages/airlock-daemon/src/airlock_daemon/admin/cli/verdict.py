@@ -1,0 +1,304 @@
+"""What the daemon would decide about a request of which only the words are known.
+
+It is decided by the functions that decide a request; what they would ask the client or the host's
+programs stays open.
+"""
+
+import functools
+import os
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from airlock_daemon.errors import Denied
+from airlock_daemon.platform.support import find_missing
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.boxes import wants_box
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.reserved import is_within
+from airlock_modules import (
+    Decision,
+    Module,
+    PushList,
+    Update,
+    name_transport,
+)
+from airlock_modules.operation import Operation
+from airlock_wire import encode_text, quote
+
+_VERBS = ("push", "fetch", "pull", "clone", "ls-remote")
+"""The subcommands of git that talk to a remote."""
+_OPTIONS = ("-o", "--push-option")
+_VALUED = (*_OPTIONS, "--receive-pack", "--exec", "--repo")
+_GLOBAL_VALUED = ("-C", "-c", "--git-dir", "--work-tree", "--namespace")
+# What makes git choose the refs by itself.
+_MANY = ("--all", "--branches", "--tags", "--mirror", "--follow-tags")
+_SOME, _NONE = "1" * 40, "0" * 40
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A running daemon's answer to a check: `message` is None where it allows.
+
+    `message` and `layer` are the daemon's own words, which nobody has looked at yet.
+    """
+
+    message: str | None = None
+    layer: str | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rules say, and the workspace step or the broker as far as the words go.
+
+    `operation` is what a broker would be asked to do, or what would run; None for what is refused
+    before that is known. `message`, `rule` and `hint` are those of the refusal, `workspace` or
+    `broker` is what that step says. `undecided` are paths of which the client's directory or its
+    container's mounts decide, or a host that the daemon looks up. `is_part` says that more may
+    be asked for than is known, `is_past_check` that a daemon that checks does not come to what
+    refuses.
+    """
+
+    allowed: bool
+    operation: Operation | None = None
+    message: str = ""
+    rule: str | None = None
+    hint: str | None = None
+    workspace: str | None = None
+    broker: str | None = None
+    is_workspace_refusal: bool = False
+    undecided: tuple[str, ...] = ()
+    is_part: bool = False
+    is_past_check: bool = False
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether nothing more has to be known."""
+        return not self.undecided and not self.is_part
+
+    def agrees_with(self, answer: Answer) -> bool:
+        """Whether a daemon that gives this answer has decided by the same files.
+
+        It knows no more of this client, and refuses what it cannot decide.
+        """
+        if self.undecided and answer.layer in ("broker", "workspace"):
+            return True
+        return (answer.message is None) == (self.allowed or self.is_past_check)
+
+    def dump(self) -> dict[str, object]:
+        """What the decision of the rules does not have, as JSON has it."""
+        refusal = {"rule": self.rule, "message": self.message, "hint": self.hint}
+        return {
+            "operation": None if self.operation is None else self.operation.line,
+            "workspace": refusal if self.is_workspace_refusal else None,
+            "broker": self.broker,
+            "undecided": [encode_text(path) for path in self.undecided],
+        }
+
+
+class GitCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of git that talks to a remote.
+
+    `url` is the remote as it was written, None where none was. `words` are what git would give
+    git-remote, none where `url` is the name of a remote. `push` are the refs and options that are
+    written down, None for anything but a push; `is_whole` says that these are all of them.
+    """
+
+    url: str | None
+    words: tuple[str, ...] = ()
+    push: PushList | None = None
+    is_whole: bool = True
+
+
+def judge(
+    generation: Generation,
+    decision: Decision,
+    command: str,
+    args: Sequence[str],
+    *,
+    call: GitCall | None = None,
+) -> Verdict:
+    """Add to the `decision` of the rules about `args` what the later steps say.
+
+    That is the workspace of the paths, or the broker of the destination; `call` is the git that
+    gives a broker these words.
+    """
+    module = generation.grant.modules.get(command)
+    if not decision.allowed or module is None:
+        return Verdict(
+            allowed=False, message=decision.message, rule=decision.rule, hint=decision.hint
+        )
+    if module.broker is not None:
+        return _ask_broker(module.broker, generation, args, call)
+    run = ("run",) if wants_box(module) else ()
+    ran = Operation((*run, command, *args))
+    found = replace(_judge_workspace(generation, decision, module, args), operation=ran)
+    has_broker = module.sandbox is not None and "git" in module.sandbox.brokers
+    if call is None or not has_broker or not found.allowed:
+        return found
+    # The box of the command asks the broker, later than a check goes.
+    said = _ask_broker("git", generation, (), call)
+    return replace(
+        said,
+        operation=said.operation or found.operation,
+        workspace=found.workspace,
+        undecided=(*found.undecided, *said.undecided),
+        is_past_check=not said.allowed,
+    )
+
+
+def _judge_workspace(
+    generation: Generation, decision: Decision, module: Module, args: Sequence[str]
+) -> Verdict:
+    if not decision.paths or (wants_box(module) and not module.has_engine):
+        needed = f"{module.name} runs in the client's directory, which must be mapped"
+        is_needed = module.workspace == "required"
+        return Verdict(allowed=True, workspace=f"not known here: {needed}" if is_needed else None)
+    paths = tuple(dict.fromkeys(use.path for use in decision.paths))
+    if find_missing():
+        unable = "a workspace can be looked into on Linux alone"
+        return Verdict(allowed=True, workspace=f"not known here: {unable}", undecided=paths)
+    # Need names that only Linux has.
+    import trio  # noqa: PLC0415
+
+    from airlock_daemon.boundary.workspace.mapping import Mounts  # noqa: PLC0415
+    from airlock_daemon.boundary.workspace.path_arguments import judge_paths  # noqa: PLC0415
+
+    undecided = find_undecided(paths, generation.agent)
+    step = functools.partial(
+        judge_paths,
+        args,
+        [use for use in decision.paths if use.path not in undecided],
+        mounts=Mounts(generation.agent),
+        reserved=generation.reserved,
+        lookups=trio.CapacityLimiter(1),
+    )
+    try:
+        trio.run(step)
+    except Denied as error:
+        return replace(
+            refuse(error), broker=None, workspace=f"refused: {error}", is_workspace_refusal=True
+        )
+    said = "passed: no path leads out of what the profile maps, nor up from where it starts"
+    if undecided:
+        shown = ", ".join(map(quote, undecided))
+        decide = "the client's directory and its container's mounts decide about"
+        said = f"not known here: {decide} {shown}"
+    return Verdict(allowed=True, workspace=said, undecided=undecided)
+
+
+def _ask_broker(
+    broker: str, generation: Generation, args: Sequence[str], call: GitCall | None
+) -> Verdict:
+    from airlock_daemon.admin.cli.broker_verdict import (  # noqa: PLC0415 - needs trio
+        judge_call,
+        judge_session,
+        judge_words,
+    )
+
+    if broker == "ssh":
+        return judge_session(generation, args)
+    return judge_words(generation, args) if call is None else judge_call(generation, call)
+
+
+def find_undecided(paths: Iterable[str], agent: Agent) -> tuple[str, ...]:
+    """Those of `paths` of which the client's directory or its container's mounts decide.
+
+    These are absolute ones that the profile does not map, and relative ones that climb above where
+    they start. Linux alone.
+    """
+    # Both need names that only Linux has.
+    from airlock_daemon.boundary.workspace.beneath import LeadsOutError, count  # noqa: PLC0415
+    from airlock_daemon.boundary.workspace.path_arguments import EVERYWHERE  # noqa: PLC0415
+
+    targets = [mount.target for mount in (*agent.profile.mounts, *agent.profile.same_path)]
+
+    def is_decided(path: str) -> bool:
+        if path.startswith("/"):
+            plain = "/" + os.path.normpath(path).lstrip("/")
+            return path in EVERYWHERE or any(is_within(plain, each) for each in targets)
+        try:
+            count(path.split("/"), depth=0)
+        except LeadsOutError:
+            return path in EVERYWHERE
+        return True
+
+    return tuple(path for path in paths if not is_decided(path))
+
+
+def refuse(error: Denied, operation: Operation | None = None) -> Verdict:
+    """The verdict of a step that refuses."""
+    return Verdict(
+        allowed=False,
+        operation=operation,
+        message=error.message,
+        rule=error.rule,
+        hint=error.hint,
+        broker=f"refused: {error.message}",
+    )
+
+
+def read_git_words(args: Sequence[str]) -> GitCall | None:
+    """Read the arguments of git; None for a subcommand that talks to no remote."""
+    rest = list(args)
+    while rest and rest[0].startswith("-"):
+        del rest[: 2 if rest[0] in _GLOBAL_VALUED else 1]
+    verb, *rest = rest or [""]
+    if verb not in _VERBS:
+        return None
+    if verb == "push":
+        return _read_push(rest)
+    names = [word for word in rest if not word.startswith("-")]
+    url = next((word for word in names if name_transport(word, "")), None)
+    if url is None:
+        return GitCall(url=names[0] if names else None)
+    return GitCall(url=url, words=name_transport(url, "git-upload-pack"))
+
+
+def _read_push(args: Sequence[str]) -> GitCall:
+    names, flags, options = _sort(args)
+    url, *specs = names or [""]
+    deletes = bool({"-d", "--delete"} & flags)
+    updates = []
+    is_whole = bool(specs) and not flags.intersection(_MANY)
+    while specs:
+        spec = specs.pop(0)
+        if spec == "tag" and specs:
+            spec = f"refs/tags/{specs.pop(0)}"
+        source, colon, target = spec.removeprefix("+").partition(":")
+        ref = target if colon else source
+        if "*" in ref or ref in ("", "HEAD", "@"):
+            is_whole = False
+            continue
+        new = _NONE if deletes or (colon and not source) else _SOME
+        # As git takes what is a branch, or is none yet.
+        updates.append(Update(_NONE, new, ref if ref.startswith("refs/") else f"refs/heads/{ref}"))
+    return GitCall(
+        url=url or None,
+        words=name_transport(url, "git-receive-pack"),
+        push=PushList(updates=tuple(updates), options=tuple(options)),
+        is_whole=is_whole,
+    )
+
+
+def _sort(args: Sequence[str]) -> tuple[list[str], set[str], list[str]]:
+    """The names among the arguments of a push, its flags, and its push options."""
+    names: list[str] = []
+    flags: set[str] = set()
+    options: list[str] = []
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if word == "--":
+            names += rest
+            break
+        if not word.startswith("-"):
+            names.append(word)
+        elif word in _VALUED and rest:
+            value = rest.pop(0)
+            options += [value] if word in _OPTIONS else []
+        elif equals and name in _OPTIONS:
+            options.append(value)
+        else:
+            flags.add(name)
+    return names, flags, options

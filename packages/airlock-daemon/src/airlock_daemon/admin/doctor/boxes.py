@@ -1,0 +1,234 @@
+"""Whether a box can be made for a tool on this host, what forbids it, and what bounds the boxes."""
+
+import functools
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.resources import files
+
+from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.support import find_missing
+from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
+from airlock_daemon.setup.notice import find_posted
+
+_SETTINGS = {
+    "/proc/sys/kernel/unprivileged_userns_clone": "kernel.unprivileged_userns_clone=1",
+    "/proc/sys/user/max_user_namespaces": "user.max_user_namespaces=10000",
+}
+"""Settings of the kernel by which an ordinary user may have no user namespaces, and better ones."""
+
+_APPARMOR_ENABLED = "/sys/module/apparmor/parameters/enabled"
+_APPARMOR_RESTRICTS = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+_APPARMOR_PROFILES = "/etc/apparmor.d"
+_APPARMOR = f"{_APPARMOR_PROFILES}/airlock-launch"
+"""Where the profile of `write_apparmor` belongs."""
+
+_SECCOMP = "airlock-seccomp.json"
+"""What the profile of `write_seccomp` is called in what people are told."""
+_PRINT = f"docker run --rm IMAGE doctor --seccomp >{_SECCOMP}"
+_ENGINE_OPTIONS = {
+    "Kubernetes": (
+        f"{_PRINT}, copied to /var/lib/kubelet/seccomp of each node; then for the pod hostUsers: "
+        "false, and for the daemon's container securityContext: {seccompProfile: {type: Localhost, "
+        f"localhostProfile: {_SECCOMP}}}, procMount: Unmasked}}"
+    ),
+    "Podman": (
+        f"{_PRINT.replace('docker', 'podman')}; then podman run --security-opt seccomp={_SECCOMP} "
+        "--security-opt unmask=ALL"
+    ),
+    "Docker": (
+        f"{_PRINT}; then docker run --security-opt seccomp={_SECCOMP} --security-opt "
+        f'systempaths=unconfined, or in Compose security_opt: ["seccomp:{_SECCOMP}", '
+        '"systempaths=unconfined"]'
+    ),
+}
+"""How each engine is told to let a box be made."""
+_UNCONFINED = {
+    "Kubernetes": "; and appArmorProfile: {type: Unconfined} beside these",
+    "Podman": "; and --security-opt apparmor=unconfined",
+    "Docker": "; and --security-opt apparmor=unconfined, in Compose apparmor:unconfined",
+}
+"""What comes to that where AppArmor confines the container."""
+
+_DELEGATE = "[Service] Delegate=cpu memory pids"
+_BOUND_CONTAINER = "in a container bound that: docker run --memory --pids-limit"
+
+
+def check_bubblewrap(around: Surroundings) -> Iterator[Problem]:
+    """Bubblewrap is missing, or makes no box, which is tried.
+
+    Nothing is said on systems that cannot have boxes: the daemon runs elsewhere then. It is more
+    than a note where a module wants a box.
+    """
+    if find_missing():
+        return
+    # Where a command uses APIs, the image's own tool may do without.
+    is_note = not any(wants_box(each) and not each.uses_apis for each in around.list_modules())
+    program = shutil.which(BUBBLEWRAP, path=around.daemon_path)
+    if program is None:
+        problem = "is not on the daemon's PATH, so that no box can be made"
+        remedy = "sudo apt-get install bubblewrap, or dnf install bubblewrap"
+        yield Problem(BUBBLEWRAP, problem, remedy, is_note)
+    elif (obstacle := make_box(around)) is not None:
+        instead = f"and nothing is in its place: {explain_no_fence() or '[sandbox] mode says so'}"
+        if name_box(around) == "landlock":
+            instead = "Landlock makes them in its place"
+        remedy = "see what is found of container, user-namespaces and apparmor"
+        yield Problem(program, f"makes no box: {obstacle} ({instead})", remedy, is_note)
+
+
+def check_container(around: Surroundings) -> Iterator[Problem]:
+    """The engine of the container that the daemon is in lets no box be made there."""
+    engine = _find_engine(around)
+    if engine is not None and make_box(around) is not None:
+        remedy = _ENGINE_OPTIONS[engine]
+        label = around.read("/proc/self/attr/current") or "unconfined"
+        if not label.startswith("unconfined"):
+            remedy += _UNCONFINED[engine]
+        yield Note(engine, "keeps bubblewrap from making a box, by its defaults", remedy)
+
+
+def check_user_namespaces(around: Surroundings) -> Iterator[Problem]:
+    """A setting of the kernel gives an ordinary user no user namespaces."""
+    for path, setting in _SETTINGS.items():
+        if around.read(path) == "0":
+            remedy = f"sudo sysctl -w {setting}, and write that to /etc/sysctl.d/airlock.conf"
+            yield Note(
+                path, "is 0, which forbids the user namespaces that a box is made of", remedy
+            )
+
+
+def check_apparmor(around: Surroundings) -> Iterator[Problem]:
+    """AppArmor may be what keeps boxes from being made, as on Ubuntu since 23.10.
+
+    Which profile a program has, and what it forbids, only root can read; in a container that is
+    the engine's to say.
+    """
+    is_restricted = around.read(_APPARMOR_RESTRICTS) == "1"
+    is_host = around.read(_APPARMOR_ENABLED) == "Y" and _find_engine(around) is None
+    if not (is_restricted or is_host) or make_box(around) is None:
+        return
+    if is_restricted:
+        source = _APPARMOR_RESTRICTS
+        problem = "is 1: user namespaces have no rights but those that a profile of AppArmor grants"
+    else:
+        source = _APPARMOR_PROFILES
+        problem = (
+            "may have a profile that forbids user namespaces to bubblewrap, or capabilities to "
+            "what is in a box, as bwrap-userns-restrict does"
+        )
+    load = f"sudo tee {_APPARMOR} && sudo apparmor_parser -r {_APPARMOR}"
+    yield Note(source, problem, f"airlock-daemon doctor --apparmor | {load}")
+
+
+def check_cgroups(around: Surroundings) -> Iterator[Problem]:
+    """The running daemon could not divide its cgroup, or not all of it."""
+    if find_missing() or not any(map(wants_box, around.list_modules())):
+        return
+    posted = find_posted(around.locations.sockets_dir)
+    try:
+        found = None if posted is None else _find_unbounded(posted.pid)
+    except OSError:
+        # It has ended meanwhile.
+        return
+    if found is not None:
+        source, problem, remedy = found
+        yield Note(source, f"{problem}: limits apply per command, not per agent", remedy)
+
+
+def _find_unbounded(pid: int) -> tuple[str, str, str] | None:
+    """Place, problem and remedy where the boxes of daemon `pid` are not bounded together."""
+    # What these stand on cannot be imported on other systems.
+    from airlock_daemon.boundary.box.groups import CONTROLLERS, DAEMON  # noqa: PLC0415
+    from airlock_daemon.platform.linux.cgroup import find_group, read_group  # noqa: PLC0415
+
+    group = find_group(pid)
+    if group is None:
+        remedy = f"boot with systemd.unified_cgroup_hierarchy=1, or {_BOUND_CONTAINER}"
+        return "cgroups", "are not of version 2 for the daemon", remedy
+    if os.path.basename(group) != DAEMON:
+        remedy = (
+            f"run as the service of airlock-daemon init; for another one of systemd: {_DELEGATE} "
+            f"and Environment=AIRLOCK_DELEGATED=1; {_BOUND_CONTAINER}"
+        )
+        return group, "is not delegated to the daemon", remedy
+    bounded = read_group(os.path.dirname(group), "cgroup.subtree_control")
+    missing = [name for name in CONTROLLERS if name not in bounded]
+    if missing:
+        remedy = f"sudo systemctl edit user@.service: {_DELEGATE}; and log in again"
+        return group, f"cannot bound {' and '.join(missing)}", remedy
+    return None
+
+
+def name_box(around: Surroundings) -> str:
+    """What makes the boxes of a daemon that is started now, as records call it."""
+    if find_missing():
+        return "none"
+    mode = "auto" if around.setup is None else around.setup.config.boxes.mode
+    if mode == "off":
+        return "off"
+    if mode != "landlock" and make_box(around) is None:
+        return "bubblewrap"
+    return "none" if mode == "require-bubblewrap" or explain_no_fence() else "landlock"
+
+
+def make_box(around: Surroundings) -> str | None:
+    """Make a box with bubblewrap; returns why that did not work, None where it did."""
+    program = shutil.which(BUBBLEWRAP, path=around.daemon_path)
+    if program is None or find_missing():
+        return "there is no bubblewrap"
+    config = BoxConfig() if around.setup is None else around.setup.config.boxes
+    status = os.stat(program)
+    return _try(program, config, (status.st_dev, status.st_ino, status.st_mtime_ns))
+
+
+@functools.cache
+def _try(program: str, config: BoxConfig, version: tuple[int, ...]) -> str | None:
+    """As `make_box`, once for each `version` of the program's file."""
+    del version
+    # What these stand on cannot be imported on other systems.
+    from airlock_daemon.boundary.box.choice import find_identity  # noqa: PLC0415
+    from airlock_daemon.boundary.box.probe import probe  # noqa: PLC0415
+
+    try:
+        return probe(program, find_identity(config))
+    except AirlockError as error:
+        return f"{error.message}; {error.hint}"
+
+
+def _find_engine(around: Surroundings) -> str | None:
+    """Whose container the daemon is in, None where it is in none that is known."""
+    if "KUBERNETES_SERVICE_HOST" in around.environment:
+        return "Kubernetes"
+    if around.read("/run/.containerenv") is not None:
+        return "Podman"
+    return None if around.read("/.dockerenv") is None else "Docker"
+
+
+def write_seccomp() -> str:
+    """A seccomp profile for a daemon's container: the system calls of a box, and of making one.
+
+    In the form of the OCI's runtime specification, which Docker, Podman and Kubernetes read.
+    """
+    return files("airlock_daemon").joinpath("admin/doctor/seccomp.json").read_text(encoding="utf-8")
+
+
+def write_apparmor() -> str:
+    """A profile of AppArmor (apparmor.d(5), 4.0 or newer) that lets the launcher make boxes.
+
+    It confines nothing. All that the launcher starts inherits it, bubblewrap too, whatever other
+    profile there is for that: one that takes capabilities from what is in a box leaves it
+    unfinished. Raises Failed without a launcher.
+    """
+    # What this stands on cannot be imported on other systems.
+    from airlock_daemon.boundary.command.launcher import find_launcher  # noqa: PLC0415
+
+    flags = "flags=(attach_disconnected,mediate_deleted)"
+    return (
+        "abi <abi/4.0>,\n"
+        "include <tunables/global>\n"
+        f'profile airlock-launch "{find_launcher()}" {flags} {{\n'
+        "  allow all,\n"
+        "}\n"
+    )

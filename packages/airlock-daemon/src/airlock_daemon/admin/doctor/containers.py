@@ -1,0 +1,269 @@
+"""The container engine, and the ways out of an agent's containers that go past Airlock.
+
+The engine names the containers, and the kernel says what each has mounted and on which sockets
+somebody listens in it. What a container says of itself is not asked.
+"""
+
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
+from airlock_daemon.boundary.identity.engine_info import EngineInfo
+from airlock_daemon.boundary.identity.engine_sockets import find_engine_socket, find_foreign_procfs
+from airlock_daemon.platform.linux.mountinfo import find_shown, parse_mountinfo, read_own_mounts
+from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.setup.reserved import is_within
+from airlock_wire import quote
+
+_ANSWER_S = 10
+_MOST = 1 << 20
+
+_BY_HAND = (
+    'write what containers mount to each profile: [workspace] mounts = { "/workspace" = "~/src" }'
+)
+
+_FORWARDED = (
+    (
+        re.compile(r".*/vscode-ssh-auth[^/]*\.sock"),
+        "your ssh-agent, which an editor forwards: what runs in it can sign with all your keys",
+    ),
+    (
+        re.compile(r".*/vscode-(git|remote-containers)[^/]*\.sock"),
+        "the git helper of an editor: what runs in it can ask for passwords that your git knows",
+    ),
+    (
+        re.compile(r".*/S\.gpg-agent[^/]*"),
+        "a gpg-agent, perhaps yours, which an editor forwards",
+    ),
+)
+_KEEP_OUT = (
+    "attach no editor to it that forwards them; VS Code does not where it was started without "
+    'SSH_AUTH_SOCK, and with "dev.containers.gitCredentialHelperConfigLocation": "none"'
+)
+_VARIABLES = ("SSH_AUTH_SOCK", "VSCODE_GIT_IPC_HANDLE", "REMOTE_CONTAINERS_IPC")
+_ACCEPTED = "or leave it: the profile of its agent accepts that (engine_socket = true)"
+
+
+def check_engine(around: Surroundings) -> Iterator[Problem]:
+    """There is no engine, which tells the daemon what a container mounts, or it does not answer."""
+    program = shutil.which("docker", path=around.daemon_path)
+    if program is None:
+        problem = "is not on the daemon's PATH, so that mounts of containers are not found"
+        yield Note("docker", problem, _BY_HAND)
+        return
+    info = _ask_info(program)
+    if isinstance(info, EngineInfo) and info.version:
+        return
+    answer = info if isinstance(info, str) else " ".join(info.errors)
+    remedy = "start it: sudo systemctl start docker"
+    if "permission denied" in answer.lower():
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        remedy = (
+            f"sudo usermod -aG docker {user} and log in again (who is in that group is root), "
+            f"or {_BY_HAND}"
+        )
+    yield Problem(program, f"does not answer: {answer}", remedy)
+
+
+def check_kernel(around: Surroundings) -> Iterator[Problem]:
+    """Containers run on a kernel of their own, of which this one knows nothing."""
+    program = shutil.which("docker", path=around.daemon_path)
+    info = _ask_info(program) if program else ""
+    where = info.explain_elsewhere() if isinstance(info, EngineInfo) else None
+    if where is not None:
+        problem = (
+            f"runs elsewhere ({where}): the kernel of this host cannot tell which container asks, "
+            "nor what it has mounted, and the tools of this host are another system's than theirs, "
+            "so that no command of theirs has a box here"
+        )
+        remedy = f'grant commands = ["git-remote"], for the git of the container; {_BY_HAND}'
+        yield Problem(program or "docker", problem, remedy)
+
+
+def _ask_info(program: str) -> EngineInfo | str:
+    """What the engine says of itself, or why it does not."""
+    try:
+        done = _run((program, "info", "--format", "{{json .}}"))
+        return msgspec.json.decode(done.stdout, type=EngineInfo)
+    except subprocess.TimeoutExpired:
+        return f"nothing within {_ANSWER_S} s"
+    except OSError as error:
+        return error.strerror or str(error)
+    except msgspec.MsgspecError:
+        return done.stderr.decode(errors="replace").strip() or "no answer"
+
+
+def _run(words: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_S, check=False
+    )
+
+
+class _State(msgspec.Struct):
+    pid: int = msgspec.field(name="Pid", default=0)
+
+
+class _Config(msgspec.Struct):
+    environment: tuple[str, ...] | None = msgspec.field(name="Env", default=None)
+
+
+class _HostConfig(msgspec.Struct):
+    pid_mode: str = msgspec.field(name="PidMode", default="")
+
+
+class _Container(msgspec.Struct):
+    """A running container in the output of `docker inspect`."""
+
+    container_id: str = msgspec.field(name="Id")
+    name: str = msgspec.field(name="Name")
+    state: _State = msgspec.field(name="State")
+    config: _Config = msgspec.field(name="Config", default_factory=_Config)
+    host: _HostConfig = msgspec.field(name="HostConfig", default_factory=_HostConfig)
+
+    @property
+    def mountinfo(self) -> str:
+        """Its mounts, as the kernel has them."""
+        return _read(self.state.pid, "mountinfo")
+
+    @property
+    def joined(self) -> str:
+        """The id of the container whose pid namespace it has; "" where that is its own."""
+        return self.host.pid_mode.partition("container:")[2]
+
+
+def check_doors(around: Surroundings) -> Iterator[Problem]:
+    """A running container of an agent has a way out that goes past Airlock."""
+    program = shutil.which("docker", path=around.daemon_path)
+    running = _list_containers(program) if program is not None else ()
+    host = read_own_mounts() if running else ()
+    for container in running:
+        mountinfo = container.mountinfo
+        rows = parse_mountinfo(mountinfo)
+        shown = [path for row in rows if not row.is_pseudo for path in find_shown(host, row)]
+        agents = _list_agents(shown, os.path.realpath(around.locations.sockets_dir))
+        if agents:
+            yield from _check_mounts(container, agents, mountinfo, shown, around)
+            yield from _check_sockets(container)
+            yield from _check_processes(container, agents, mountinfo, running, around)
+
+
+def _check_mounts(
+    container: _Container,
+    agents: Sequence[str],
+    mountinfo: str,
+    shown: Sequence[str],
+    around: Surroundings,
+) -> Iterator[Problem]:
+    place = _name(container)
+    sockets_dir = os.path.realpath(around.locations.sockets_dir)
+    point = find_engine_socket(mountinfo, sockets_dir=sockets_dir)
+    if point is not None:
+        is_accepted = _accept_engine(around, agents)
+        problem = f"has the socket of a container engine, {quote(point)}: it is root on this host"
+        remedy = _ACCEPTED if is_accepted else "end it, and start it without that mount"
+        yield Problem(place, problem, remedy, is_accepted)
+    if len(agents) > 1 or "" in agents:
+        whose = "all agents" if "" in agents else f"the agents {', '.join(agents)}"
+        problem = f"has the sockets of {whose}, and may do what any of them may"
+        remedy = f"end it, and mount the directory of its own agent alone: {sockets_dir}/AGENT"
+        yield Problem(place, problem, remedy)
+    own = around.environment.get("SSH_AUTH_SOCK") or around.daemon_environment.get("SSH_AUTH_SOCK")
+    if own and any(is_within(os.path.realpath(own), each) for each in shown):
+        problem = "has your ssh-agent mounted: what runs in it can sign with all your keys"
+        yield Problem(place, problem, "start it without that mount")
+
+
+def _check_sockets(container: _Container) -> Iterator[Problem]:
+    """An editor forwards an agent or a helper into the container."""
+    # The unix sockets of its network namespace (proc_pid_net(5)).
+    for line in _read(container.state.pid, "net/unix").splitlines()[1:]:
+        path = line.split(maxsplit=7)[7:]
+        for pattern, what in _FORWARDED:
+            if path and pattern.fullmatch(path[0]):
+                yield Problem(_name(container), f"has {what} ({quote(path[0])})", _KEEP_OUT)
+    for variable in container.config.environment or ():
+        name, _, value = variable.partition("=")
+        if name in _VARIABLES and value:
+            problem = f"was started with {name}={quote(value)}: a forwarded agent or git helper"
+            yield Note(_name(container), problem, _KEEP_OUT)
+
+
+def _check_processes(
+    container: _Container,
+    agents: Sequence[str],
+    mountinfo: str,
+    running: Sequence[_Container],
+    around: Surroundings,
+) -> Iterator[Problem]:
+    """It reaches files of other processes by their /proc/<pid>/root."""
+    is_accepted = _accept_engine(around, agents)
+    found = list[tuple[str, str]]()
+    point = find_foreign_procfs(mountinfo)
+    if point is not None:
+        problem = f"sees processes of others in {quote(point)}, and by them their files and sockets"
+        found.append((problem, "end it, and start it without that mount"))
+    if container.joined:
+        problem = "shares the processes of another container, and by them its files and sockets"
+        found.append((problem, "end it, and start it without --pid (in compose: pid)"))
+    for each in running:
+        # No request shows it: to look through all processes would take too long.
+        is_joined = each.joined == container.container_id
+        point = find_engine_socket(each.mountinfo, sockets_dir=None) if is_joined else None
+        if point is not None:
+            name = each.name.lstrip("/")
+            problem = (
+                f"shares its processes with the container {name}, which has the socket "
+                f"of a container engine, {quote(point)}: it is root on this host"
+            )
+            found.append((problem, f"end {name}, and start it without --pid"))
+    for problem, remedy in found:
+        yield Problem(_name(container), problem, _ACCEPTED if is_accepted else remedy, is_accepted)
+
+
+def _name(container: _Container) -> str:
+    return f"container {container.name.lstrip('/')}"
+
+
+def _accept_engine(around: Surroundings, agents: Sequence[str]) -> bool:
+    """Whether the profiles of all `agents` accept that a container has an engine's socket."""
+    generations = {} if around.setup is None else around.setup.generations
+    profiles = [generations[name].agent.profile for name in agents if name in generations]
+    return len(profiles) == len(agents) and all(each.engine_socket for each in profiles)
+
+
+def _list_containers(program: str) -> Sequence[_Container]:
+    """Those that run; none where the engine does not answer, which `check_engine` says."""
+    try:
+        names = _run((program, "ps", "--quiet", "--no-trunc")).stdout.decode(errors="replace")
+        if not names.split():
+            return ()
+        # One that ends meanwhile makes it fail, and the others are printed all the same.
+        inspected = _run((program, "inspect", "--type", "container", *names.split())).stdout
+        return msgspec.json.decode(inspected, type=tuple[_Container, ...])
+    except (OSError, subprocess.SubprocessError, msgspec.MsgspecError):
+        return ()
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        return read_process_file(pid, name, most=_MOST) if pid else ""
+    except OSError:
+        return ""
+
+
+def _list_agents(shown: Sequence[str], sockets_dir: str) -> list[str]:
+    """The agents whose sockets are mounted; "" for all of them."""
+    found: dict[str, None] = {}
+    for path in shown:
+        if is_within(sockets_dir, path):
+            found[""] = None
+        elif is_within(path, sockets_dir):
+            name = os.path.relpath(path, sockets_dir).split("/")[0]
+            found[name.removesuffix(".sock")] = None
+    return list(found)

@@ -1,0 +1,300 @@
+"""Lines of the log that a person asks for: the newest, those that are added, and how they look.
+
+What is ours stands on the left: time, agent, outcome. What a client sent stands behind it, quoted
+wherever it is more than a plain word, so that it can neither end the line nor look like another.
+"""
+
+import base64
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from airlock_daemon.boundary.audit_text import to_json
+from airlock_daemon.serving.audit.files import (
+    Entry,
+    Line,
+    LogFile,
+    open_log,
+    read_backward,
+    read_entry,
+    read_lines,
+)
+from airlock_modules.operation import WORD, join_words, spell_word
+from airlock_wire import quote
+
+_NO_BOX = (None, "off", "broker")
+"""What `sandbox` of a record is for a command that ran in no box."""
+
+_COLOURS = {
+    "allowed": "32",
+    "denied": "31",
+    "invalid": "31",
+    "failed": "33",
+    "aborted": "33",
+    "cut-off": "33",
+}
+_DIM = "2"
+
+Paint = Callable[[str, str], str]
+"""What gives a text the colour of a code of ECMA-48, or leaves it as it is."""
+
+State = Literal["running", "cut-off"]
+
+
+class Item(msgspec.Struct, frozen=True):
+    """A line that is shown: what ended a request, or another event, or no record at all.
+
+    `state` is there for a command that was begun and whose end is not in the log: it still runs,
+    or the daemon was killed with it.
+    """
+
+    line: Line
+    entry: Entry | None
+    state: State | None = None
+
+    @property
+    def outcome(self) -> str | None:
+        """How the request ended, or in which state it is."""
+        return self.state or (self.entry.outcome if self.entry else None)
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which lines are asked for: those that have each of these values, where it is not None."""
+
+    agent: str | None = None
+    command: str | None = None
+    outcome: str | None = None
+    layer: str | None = None
+
+    def matches(self, item: Item) -> bool:
+        """Whether it is asked for; what is no record always is, since it could be anything."""
+        entry = item.entry
+        return entry is None or (
+            self.agent in (None, entry.profile)
+            and self.command in (None, entry.command)
+            and self.outcome in (None, item.outcome)
+            and self.layer in (None, entry.layer)
+        )
+
+
+class Begun:
+    """Which commands have begun and not ended, read forward; those of a killed daemon are told.
+
+    `running` are those that had begun before.
+    """
+
+    def __init__(self, running: Iterable[Item] = ()) -> None:
+        self._begun = {item.entry.begun: item for item in running if item.entry}
+
+    def take(self, line: Line) -> Iterator[Item]:
+        """What is to be shown now that this line has come."""
+        item = Item(line, read_entry(line.text))
+        entry = item.entry
+        if entry is not None and entry.is_beginning:
+            self._begun[entry.begun] = item
+            return
+        if entry is not None and entry.event == "daemon-start":
+            for begun in self._begun.values():
+                yield msgspec.structs.replace(begun, state="cut-off")
+            self._begun.clear()
+        if entry is not None and entry.is_end:
+            self._begun.pop(entry.begun, None)
+        yield item
+
+
+def find_recent(files: Sequence[LogFile], wanted: Wanted, *, most: int | None = None) -> list[Item]:
+    """The newest lines that are wanted, oldest first, at most so many.
+
+    A last line that is not ended yet is not among them. Reads as much as it takes, from the end.
+    """
+    most = sys.maxsize if most is None else most
+    found: list[Item] = []
+    ended: set[str | None] = set()
+    is_restarted = False
+    for line in _backward(files):
+        # What ran when a daemon started runs no more.
+        if len(found) >= most or (is_restarted and wanted.outcome == "running"):
+            break
+        entry = read_entry(line.text)
+        item = Item(line, entry)
+        if entry is not None and entry.is_beginning:
+            if entry.begun in ended:
+                ended.discard(entry.begun)
+                continue
+            item = Item(line, entry, "cut-off" if is_restarted else "running")
+        elif entry is not None and entry.is_end and entry.outcome != "denied":
+            # What is denied was never begun.
+            ended.add(entry.begun)
+        is_restarted |= entry is not None and entry.event == "daemon-start"
+        if wanted.matches(item):
+            found.append(item)
+    return found[::-1]
+
+
+def _backward(files: Sequence[LogFile]) -> Iterator[Line]:
+    for file in reversed(files):
+        for line in read_backward(file):
+            if line.is_whole or file is not files[-1]:
+                yield line
+
+
+class Follower:
+    """Reads what is added to the log `path` after `files`, which it was, across rotations.
+
+    Its owner must `close` it.
+    """
+
+    def __init__(self, path: str, files: Sequence[LogFile]) -> None:
+        self._path = path
+        newest = files[-1]
+        self._file = _copy(newest)
+        last = next(read_backward(newest), None)
+        self._position = newest.size if last is None or last.is_whole else last.offset
+
+    def read(self) -> Iterator[Line]:
+        """All lines that were ended since the last time."""
+        yield from self._drain()
+        while self._is_renamed():
+            # What was written before it was renamed is there by now, and nothing comes any more.
+            yield from self._drain(is_ended=True)
+            self._go_on()
+            yield from self._drain()
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file.descriptor)
+
+    def _drain(self, *, is_ended: bool = False) -> Iterator[Line]:
+        size = os.fstat(self._file.descriptor).st_size
+        self._file = msgspec.structs.replace(self._file, size=size)
+        self._position = min(self._position, size)
+        for line in read_lines(self._file, start=self._position):
+            if line.is_whole or is_ended:
+                self._position = line.end
+                yield line
+
+    def _is_renamed(self) -> bool:
+        try:
+            return not os.path.samestat(os.stat(self._path), os.fstat(self._file.descriptor))
+        except FileNotFoundError:
+            # Between two renames, or somebody has removed it: then nothing can be added.
+            return False
+
+    def _go_on(self) -> None:
+        """Go on with the file that followed; with the oldest where rotation deleted that."""
+        own = os.fstat(self._file.descriptor)
+        with open_log(self._path) as files:
+            same = [os.path.samestat(own, os.fstat(file.descriptor)) for file in files]
+            # By now it may have been renamed back, where a rotation failed.
+            following = same.index(True) + 1 if any(same) else 0
+            if following < len(files):
+                self.close()
+                self._file, self._position = _copy(files[following]), 0
+
+
+def _copy(file: LogFile) -> LogFile:
+    return msgspec.structs.replace(file, descriptor=os.dup(file.descriptor))
+
+
+class Lines:
+    """Formats items as lines whose columns stand below each other, as far as can be known."""
+
+    def __init__(self, paint: Paint) -> None:
+        self._paint = paint
+        self._agent = 8
+        self._how = 9
+
+    def format(self, item: Item) -> str:
+        """One line, without its newline."""
+        entry = item.entry
+        if entry is None:
+            text = quote(item.line.text.decode("utf-8", "surrogateescape"), limit=WORD)
+            where = f"{item.line.file.path}:{item.line.find_number()}"
+            return f"{self._paint('33', 'no record')} at {where}: {text}"
+        outcome = item.outcome or "-"
+        agent, how = show_word(entry.profile or "-"), _tell_how(entry)
+        self._agent, self._how = max(self._agent, len(agent)), max(self._how, len(how))
+        columns = (
+            self._paint(_DIM, show_word(entry.ts)),
+            f"{agent:{self._agent}}",
+            self._paint(_COLOURS.get(outcome, "0"), f"{show_word(outcome):7}"),
+            f"{how:{self._how}}",
+            f"{_tell_duration(entry):>8}",
+            " ".join(_tell_words(entry)),
+        )
+        return "  ".join(columns).rstrip()
+
+
+def to_object(item: Item) -> bytes:
+    """The item as a line of JSON: the record, with `unfinished` where it has a state.
+
+    What is no record is `{"no_record": {"file", "line", "text"}}`.
+    """
+    if item.entry is None:
+        text = item.line.text[:WORD].decode("utf-8", "replace")
+        where = {"file": item.line.file.path, "line": item.line.find_number(), "text": text}
+        return to_json({"no_record": where})
+    record = msgspec.json.decode(item.line.text)
+    return to_json(record | {"unfinished": item.state} if item.state else record)
+
+
+def show_word(value: object) -> str:
+    """A text as a record has it, in whatever form, as one word that is what it looks like."""
+    match value:
+        case str():
+            return spell_word(value)
+        case {"base64": str(encoded)}:
+            # It is the client's bytes that were no UTF-8; in a file that somebody wrote, anything.
+            data = base64.b64decode(encoded.encode("utf-8", "replace"))
+            return quote(data.decode("utf-8", "surrogateescape"), limit=WORD)
+        case {"begins": begins, "bytes": int(count)}:
+            return f"{show_word(begins)}... ({count} bytes)"
+        case {"more": int(count)}:
+            return f"... ({count} more arguments)"
+        case _:
+            return quote(to_json(value).decode(), limit=WORD)
+
+
+def _tell_how(entry: Entry) -> str:
+    match entry.detail:
+        case {"service": "https", "status": int(status)} if entry.layer is None:
+            return f"status {status}"
+    if entry.event not in ("exec", "exec-start"):
+        return show_word(entry.layer or entry.event)
+    if entry.signal:
+        return show_word(entry.signal)
+    if entry.exit_code is not None:
+        return f"exit {entry.exit_code}"
+    return show_word(entry.layer or "-")
+
+
+def _tell_duration(entry: Entry) -> str:
+    took = entry.duration_ms
+    if took is None:
+        return ""
+    return f"{took:.0f} ms" if took < 10_000 else f"{took / 1000:.1f} s"
+
+
+def _tell_words(entry: Entry) -> Iterator[str]:
+    detail = entry.detail
+    match detail:
+        case {"operation": operation} if entry.event in ("broker", "broker-start"):
+            # A line of ours, unless somebody else has written this log.
+            is_line = isinstance(operation, str) and operation.isprintable()
+            yield operation if is_line else show_word(operation)
+            is_pinned = not (isinstance(detail, dict) and "unpinned" in detail)
+            detail = None if is_pinned else "unpinned"
+        case _ if entry.command is not None:
+            run = () if entry.sandbox in _NO_BOX else ("run",)
+            yield join_words([*run, *map(show_word, (entry.command, *(entry.args or ())))])
+    if entry.rule is not None:
+        yield f"[rule {show_word(entry.rule)}]"
+    elif entry.reason is not None:
+        yield f"[{show_word(entry.reason)}]"
+    if detail is not None:
+        yield f"[{show_word(detail)}]"
+    if entry.count is not None:
+        yield f"[{entry.count} of this kind]"

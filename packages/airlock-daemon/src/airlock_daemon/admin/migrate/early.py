@@ -1,0 +1,292 @@
+"""v0.1 to v0.3: overrides and hooks for all, and profiles and drafts in the place of agents."""
+
+import os
+import shlex
+import tomllib
+from collections.abc import Collection, Iterator, Sequence
+
+import msgspec
+
+from airlock_daemon.admin.migrate.differences import (
+    RELEASED,
+    Migrated,
+    allow_any_ref,
+    list_differences,
+    list_losses,
+)
+from airlock_daemon.admin.migrate.layout import Layout, list_modules, list_names
+from airlock_daemon.admin.migrate.released import (
+    Converted,
+    ConvertedConfig,
+    Override,
+    Registered,
+    clean_names,
+    convert_config,
+    convert_profile,
+    read_lenient,
+    read_override,
+    read_plain,
+    write_registration,
+)
+from airlock_daemon.admin.migrate.steps import (
+    Backup,
+    Copy,
+    Draft,
+    Make,
+    Remove,
+    RemoveDirectory,
+    Step,
+    Write,
+)
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.agents import PROFILE
+from airlock_daemon.setup.modules import Modules
+from airlock_daemon.setup.paths import REGISTRATION
+from airlock_daemon.setup.writing import read_whole
+from airlock_modules import Fault, parse_module
+
+HOOKS = ("pre-exec", "post-exec")
+
+
+class Early(msgspec.Struct, frozen=True, kw_only=True):
+    """All that there was, and what it is in this release.
+
+    `profiles` are by their old names, `names` has the new ones. `config_text` is None where there
+    was no config.toml. `hooks` are the names of those that there were. `enable` is the ceiling
+    that v0.1 and v0.2 had without naming it, nothing for v0.3.
+    """
+
+    layout: Layout
+    overrides: tuple[Override, ...]
+    profiles: dict[str, Converted]
+    names: dict[str, str]
+    config_text: str | None
+    config: ConvertedConfig
+    hooks: tuple[str, ...]
+    enable: tuple[str, ...]
+
+    @property
+    def used(self) -> tuple[Override, ...]:
+        """The overrides that decided, and go on doing so."""
+        return tuple(each for each in self.overrides if each.meaning == "used")
+
+
+def read_early(old: str, directory: str, layout: Layout, *, faults: list[Fault]) -> Early | None:
+    """Read what is in `old`, the configuration `directory` or a whole backup of it.
+
+    What cannot be carried over is added to `faults`; None then.
+    """
+    overrides = tuple(_read_overrides(old, layout, faults))
+    commands = {each.command for each in overrides if each.meaning == "used"}
+    known = tuple(sorted({*RELEASED, *commands}))
+    profiles = dict(_read_profiles(old, layout, known, faults))
+    enable = known if layout in ("v0.1", "v0.2") else ()
+    source = os.path.join(directory, "config.toml")
+    try:
+        text = read_plain(os.path.join(old, "config.toml"))
+        config = convert_config(text, layout=layout, enable=enable)
+    except AirlockError as error:
+        faults.append(Fault(source, "", error.message, error.hint or ""))
+        return None
+    if faults:
+        return None
+    return Early(
+        layout=layout,
+        overrides=overrides,
+        profiles=profiles,
+        names=clean_names(tuple(profiles)),
+        config_text=text,
+        config=config,
+        hooks=tuple(name for name in HOOKS if os.path.lexists(os.path.join(old, "hooks", name))),
+        enable=enable,
+    )
+
+
+def _read_overrides(old: str, layout: Layout, faults: list[Fault]) -> Iterator[Override]:
+    for command in list_modules(os.path.join(old, "commands")):
+        source = os.path.join(old, "commands", f"{command}.toml")
+        override = read_override(
+            read_lenient(source), command=command, source=source, layout=layout
+        )
+        if override.meaning == "unclear":
+            remedy = "write what is to hold from now on, or move the file away"
+            faults.append(Fault(source, "", override.reason, remedy))
+        yield override
+
+
+def _read_profiles(
+    old: str, layout: Layout, known: Sequence[str], faults: list[Fault]
+) -> Iterator[tuple[str, Converted]]:
+    if layout == "v0.1":
+        # It had no profiles: whoever connected might run everything.
+        text = "# Made by `airlock-daemon migrate`: v0.1 allowed everything.\ncommands = []\n"
+        yield "default", Converted(text=text, commands=(), variables=())
+        return
+    for name in list_modules(os.path.join(old, "profiles")):
+        source = os.path.join(old, "profiles", f"{name}.toml")
+        try:
+            text = read_plain(source) or ""
+            yield name, convert_profile(text, layout=layout, known=known)
+        except AirlockError as error:
+            faults.append(Fault(source, "", error.message, error.hint or ""))
+
+
+FIRST_SOCKET = "/var/run/docker-airlock.sock"
+"""Where v0.1 listened, which only root could do."""
+
+
+def draft_early(
+    backup: Backup, *, sockets_dir: str, environment: Sequence[str], faults: list[Fault]
+) -> Draft:
+    """What it takes, by what is there; what keeps it from being told is added to `faults`."""
+    early = read_early(backup.source, backup.directory, backup.layout, faults=faults)
+    if early is None:
+        return Draft(steps=())
+    agents = _describe(backup, early)
+    enable = tomllib.loads(early.config.text).get("commands", {}).get("enable", ())
+    steps = (
+        *_make_agents(backup, early, [each.before for each in agents if each.needs_refs(enable)]),
+        *_carry_modules(backup, early),
+        *_change_files(backup, early),
+        *_clear(backup, early),
+    )
+    differences = list_differences(
+        agents,
+        enable=enable,
+        environment=environment,
+        layout=early.layout,
+        has_hooks=bool(early.hooks),
+    )
+    return Draft(
+        steps=steps,
+        undo=tuple(_undo(early)),
+        changes=(*_list_changes(early), *differences),
+        losses=tuple(list_losses(agents, enable)),
+        hints=tuple(_list_hints(backup, early, sockets_dir)),
+    )
+
+
+def _make_agents(backup: Backup, early: Early, pushing: Collection[str]) -> Iterator[Step]:
+    if early.profiles:
+        yield Make(path=os.path.join(backup.directory, "agents"))
+    for before, converted in early.profiles.items():
+        directory = os.path.join(backup.directory, "agents", early.names[before])
+        yield Make(path=directory)
+        text = (before in pushing and allow_any_ref(converted.text)) or converted.text
+        yield Write(path=os.path.join(directory, PROFILE), before=None, after=text)
+        hooks = os.path.join(directory, "hooks")
+        if early.hooks:
+            yield Make(path=hooks)
+        for name in early.hooks:
+            source = os.path.join(backup.migrating, "hooks", name)
+            yield Copy(source=source, target=os.path.join(hooks, name))
+
+
+def _carry_modules(backup: Backup, early: Early) -> Iterator[Step]:
+    if early.used:
+        yield Make(path=os.path.join(backup.directory, "modules"))
+    for override in early.used:
+        name = f"{override.command}.toml"
+        target = os.path.join(backup.directory, "modules", name)
+        if read_whole(os.path.join(backup.source, "commands", name)) == override.text:
+            yield Copy(source=os.path.join(backup.migrating, "commands", name), target=target)
+        else:
+            yield Write(path=target, before=None, after=override.text)
+
+
+def _change_files(backup: Backup, early: Early) -> Iterator[Step]:
+    path = os.path.join(backup.directory, "config.toml")
+    before = read_whole(os.path.join(backup.source, "config.toml"))
+    if before != early.config.text:
+        yield Write(path=path, before=before, after=early.config.text)
+    agents = [
+        Registered(
+            before=before, name=name, directory=os.path.join(backup.directory, "agents", name)
+        )
+        for before, name in early.names.items()
+    ]
+    # Last: from here on a daemon serves what is above.
+    text = write_registration(agents, relative_to=backup.directory)
+    yield Write(path=os.path.join(backup.directory, REGISTRATION), before=None, after=text)
+
+
+def _clear(backup: Backup, early: Early) -> Iterator[Step]:
+    """Remove what was carried over, of which the backup has the same."""
+    carried = {
+        "commands": [f"{each.command}.toml" for each in early.used],
+        "hooks": list(early.hooks if early.profiles else ()),
+        "profiles": [f"{name}.toml" for name in early.profiles if early.layout != "v0.1"],
+    }
+    for folder, names in carried.items():
+        was = os.path.join(backup.source, folder)
+        if not os.path.isdir(was):
+            continue
+        path = os.path.join(backup.directory, folder)
+        for name in names:
+            kept = os.path.join(backup.migrating, folder, name)
+            yield Remove(path=os.path.join(path, name), backup=kept)
+        if set(os.listdir(was)) == set(names):
+            yield RemoveDirectory(path=path)
+
+
+def _undo(early: Early) -> Iterator[str]:
+    made = [os.path.join("agents", name) for name in early.names.values()]
+    made += [os.path.join("modules", f"{each.command}.toml") for each in early.used]
+    made += [REGISTRATION, *(["config.toml"] if early.config_text is None else [])]
+    yield f"rm -rf {shlex.join(made)}"
+    yield "rmdir agents modules 2>/dev/null || :"
+
+
+def _list_changes(early: Early) -> Iterator[str]:
+    if early.layout == "v0.1":
+        yield (
+            "agent default may run all that is enabled, as everybody might in v0.1: "
+            + ", ".join(early.enable)
+        )
+    yield from (f"config.toml: {each}" for each in early.config.changes)
+    for before, converted in early.profiles.items():
+        yield from (f"agent {early.names[before]}: {each}" for each in converted.changes)
+    for override in early.overrides:
+        name = f"commands/{override.command}.toml"
+        if override.meaning == "skipped":
+            yield (f"{name} {override.told}: it stays where it is, where nothing reads it")
+        yield from (f"{name}: {each}" for each in override.changes)
+
+
+def _describe(backup: Backup, early: Early) -> list[Migrated]:
+    modules = os.path.join(backup.directory, "modules")
+    shared = {
+        each.command: parse_module(
+            each.text, name=each.command, source=os.path.join(modules, f"{each.command}.toml")
+        )
+        for each in early.used
+    }
+    return [
+        Migrated(
+            before=before,
+            name=early.names[before],
+            commands=converted.commands,
+            variables=converted.variables,
+            modules=Modules(shared=shared),
+        )
+        for before, converted in early.profiles.items()
+    ]
+
+
+def _list_hints(backup: Backup, early: Early, sockets_dir: str) -> Iterator[str]:
+    if not early.profiles:
+        yield "there is no agent yet: airlock-daemon agent add NAME --workspace DIR"
+    others = set(list_names(os.path.join(backup.source, "hooks"))) - set(early.hooks)
+    if others and early.hooks:
+        yield "other files stay in hooks/: a hook that looks for one beside itself needs a copy"
+    if early.layout == "v0.1":
+        target = os.path.join(sockets_dir, "default.sock")
+        escaped = target.replace("%", "%%")
+        yield (
+            f"containers that mount {FIRST_SOCKET} go on, once they and the daemon are started "
+            f"again, by: sudo ln -sfn {shlex.quote(target)} {FIRST_SOCKET}"
+        )
+        yield (
+            "that link is gone after the next boot, unless /etc/tmpfiles.d/airlock.conf has this "
+            f"line: L+ {FIRST_SOCKET} - - - - {escaped}"
+        )

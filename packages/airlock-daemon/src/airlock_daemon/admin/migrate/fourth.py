@@ -1,0 +1,299 @@
+"""v0.4: agents with directories, as in this release, by a registration that meant a little else."""
+
+import os
+import shlex
+import tomllib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from airlock_daemon.admin.migrate.differences import (
+    Migrated,
+    allow_any_ref,
+    list_differences,
+    list_losses,
+)
+from airlock_daemon.admin.migrate.early import HOOKS
+from airlock_daemon.admin.migrate.layout import EARLY, list_modules
+from airlock_daemon.admin.migrate.released import (
+    ConvertedConfig,
+    Override,
+    Registered,
+    convert_config,
+    read_lenient,
+    read_override,
+    read_plain,
+    read_released,
+    write_registration,
+)
+from airlock_daemon.admin.migrate.steps import Backup, Draft, Rename, Step, Write
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.agents import PROFILE
+from airlock_daemon.setup.modules import Modules
+from airlock_daemon.setup.paths import REGISTRATION
+from airlock_daemon.setup.writing import read_whole
+from airlock_modules import Fault, parse_module
+
+SKIPPED = ".skipped"
+
+
+class Fourth(msgspec.Struct, frozen=True, kw_only=True):
+    """The agents, the overrides in each one's directory, and config.toml if there was one."""
+
+    agents: tuple[Registered, ...]
+    overrides: dict[str, tuple[Override, ...]]
+    config: ConvertedConfig | None
+
+
+def draft_fourth(
+    backup: Backup,
+    *,
+    registration: str | None,
+    directories: Sequence[str],
+    environment: Sequence[str],
+    faults: list[Fault],
+) -> Draft:
+    """What it takes, by what is there; what keeps it from being told is added to `faults`.
+
+    `registration` is the file that v0.4 was given, None for none. Relative paths in it are from one
+    of `directories`.
+    """
+    beside = os.path.join(backup.directory, REGISTRATION)
+    is_beside = registration is None or os.path.realpath(registration) == os.path.realpath(beside)
+    source = os.path.join(backup.source, REGISTRATION) if is_beside else str(registration)
+    try:
+        registered = _read_agents(source, beside, is_named=not is_beside, directories=directories)
+    except AirlockError as error:
+        faults.append(Fault(registration or beside, "", error.message, error.hint or ""))
+        return Draft(steps=())
+    found = _read(backup, registered, faults)
+    faults.extend(_find_unclear(found))
+    before = read_whole(source) if is_beside else None
+    after = write_registration(found.agents, relative_to=backup.directory)
+    if is_beside and before is not None and _means(before, found.agents, backup.directory):
+        after = before
+    widened = {agent.name: _widen_profile(agent) for agent in found.agents}
+    agents = [
+        _describe(agent, found.overrides[agent.name], keeps_refs=widened[agent.name] is None)
+        for agent in found.agents
+    ]
+    enable = _read_enable(found)
+    # Agents may share a directory.
+    profiles = {
+        change.path: (f"{each.name}.profile", change)
+        for each in agents
+        if (change := widened[each.name]) is not None and each.needs_refs(enable)
+    }
+    boxed = _list_boxed(backup, found)
+    changes = (change for _, change in profiles.values())
+    steps: list[Step] = [*_set_aside(found), *boxed.values(), *changes]
+    config = read_whole(os.path.join(backup.source, "config.toml"))
+    if found.config is not None and found.config.text != config:
+        path = os.path.join(backup.directory, "config.toml")
+        steps.append(Write(path=path, before=config, after=found.config.text))
+    if after != before:
+        steps.append(Write(path=beside, before=before, after=after))
+    undo = [f"rm -f {REGISTRATION}"] if before is None else []
+    for step in steps:
+        if isinstance(step, Rename):
+            aside, back = shlex.quote(step.target), shlex.quote(step.source)
+            undo.append(f"[ ! -e {aside} ] || mv {aside} {back}")
+    differences = list_differences(
+        agents,
+        enable=enable,
+        environment=environment,
+        layout="v0.4",
+        has_hooks=any(_has_hooks(agent) for agent in found.agents),
+    )
+    moved = [f"{beside} takes the place of {registration}, which stays as it is"]
+    return Draft(
+        steps=tuple(steps),
+        undo=tuple(undo),
+        kept={
+            **{name: step.path for name, step in boxed.items()},
+            **{name: path for path, (name, _) in profiles.items()},
+        },
+        changes=(*([] if is_beside else moved), *_list_changes(backup, found), *differences),
+        losses=tuple(list_losses(agents, enable)),
+        hints=tuple(_list_linked(found)),
+    )
+
+
+def _read_agents(
+    source: str, beside: str, *, is_named: bool, directories: Sequence[str]
+) -> list[Registered]:
+    text = read_plain(source)
+    # What an interrupted migration has written already came from somewhere.
+    is_written = read_plain(beside) not in (None, write_registration(()))
+    if text is None and (is_named or is_written):
+        raise AirlockError(
+            "there is no such file" if is_named else "is not where v0.4 had it",
+            hint="name the registration that v0.4 was given with --agents FILE",
+        )
+    return read_released(text or "", directories=directories)
+
+
+def _read(backup: Backup, agents: Sequence[Registered], faults: list[Fault]) -> Fourth:
+    config = None
+    try:
+        text = read_plain(os.path.join(backup.source, "config.toml"))
+        if text is not None:
+            config = convert_config(text, layout="v0.4", enable=())
+    except AirlockError as error:
+        path = os.path.join(backup.directory, "config.toml")
+        faults.append(Fault(path, "", error.message, error.hint or ""))
+    return Fourth(
+        agents=tuple(agents),
+        overrides={agent.name: tuple(_read_overrides(backup, agent)) for agent in agents},
+        config=config,
+    )
+
+
+def _read_overrides(backup: Backup, agent: Registered) -> Iterator[Override]:
+    for command in list_modules(os.path.join(agent.directory, "commands")):
+        source = _locate(agent, command)
+        # An interrupted migration may have written the file.
+        text = read_lenient(_find_kept(backup, agent, command) or source)
+        yield read_override(text, command=command, source=source, layout="v0.4")
+
+
+def _locate(agent: Registered, command: str) -> str:
+    return os.path.join(agent.directory, "commands", f"{command}.toml")
+
+
+def _name_kept(agent: Registered, command: str) -> str:
+    # There is no colon in the name of an agent or command, nor of anything else in the backup.
+    return f"{agent.name}:{command}.toml"
+
+
+def _find_kept(backup: Backup, agent: Registered, command: str) -> str | None:
+    path = os.path.join(backup.migrating, _name_kept(agent, command))
+    return path if os.path.lexists(path) else None
+
+
+def _is_linked(agent: Registered, command: str) -> bool:
+    path = _locate(agent, command)
+    return os.path.islink(path) or os.path.islink(os.path.dirname(path))
+
+
+def _list_boxed(backup: Backup, found: Fourth) -> dict[str, Write]:
+    """The steps that name a box in overrides without one, by the names of these in the backup."""
+    steps = {}
+    for agent in found.agents:
+        for override in found.overrides[agent.name]:
+            command = override.command
+            if override.is_boxed and not _is_linked(agent, command):
+                path = _locate(agent, command)
+                before = read_whole(_find_kept(backup, agent, command) or path)
+                step = Write(path=path, before=before, after=override.text)
+                steps[_name_kept(agent, command)] = step
+    return steps
+
+
+def _list_linked(found: Fourth) -> Iterator[str]:
+    for agent in found.agents:
+        for override in found.overrides[agent.name]:
+            if override.is_boxed and _is_linked(agent, override.command):
+                yield (
+                    f"{_locate(agent, override.command)} is behind a link and stays as it is: "
+                    f'{override.command} is refused until [sandbox] box = "home" or "closed" '
+                    "stands there"
+                )
+
+
+def _find_unclear(found: Fourth) -> Iterator[Fault]:
+    for agent in found.agents:
+        folder = os.path.join(agent.directory, "commands")
+        for override in found.overrides[agent.name]:
+            source = _locate(agent, override.command)
+            if override.meaning == "unclear":
+                remedy = "write what is to hold from now on, or move the file away"
+                yield Fault(source, "", override.reason, remedy)
+            elif override.meaning == "skipped" and os.path.islink(folder):
+                yield Fault(source, "", f"{override.told}, and is behind a link", "move it away")
+            elif not source.isprintable():
+                yield Fault(ascii(source), "", "has a name that cannot be printed", "rename it")
+
+
+def _set_aside(found: Fourth) -> Iterator[Step]:
+    sources = {
+        _locate(agent, override.command): None
+        for agent in found.agents
+        for override in found.overrides[agent.name]
+        if override.meaning == "skipped"
+    }
+    for source in sources:
+        yield Rename(source=source, target=f"{source}{SKIPPED}")
+
+
+def _widen_profile(agent: Registered) -> Write | None:
+    """The change by which its pushes may move what they could, None where there is none to make."""
+    path = os.path.realpath(os.path.join(agent.directory, PROFILE))
+    text = None if read_lenient(path) is None else read_whole(path)
+    after = None if text is None else allow_any_ref(text)
+    return None if after is None else Write(path=path, before=text, after=after)
+
+
+def _means(text: str, agents: Sequence[Registered], base: str) -> bool:
+    """Whether a registration says all this in the words of this release, and nothing else."""
+    data = tomllib.loads(text.removeprefix("\ufeff"))
+    said = {
+        name: {**entry, "path": os.path.normpath(os.path.join(base, entry["path"]))}
+        for name, entry in data.items()
+    }
+    return said == {agent.name: {"path": agent.directory} for agent in agents}
+
+
+def _list_changes(backup: Backup, found: Fourth) -> Iterator[str]:
+    if found.config is not None:
+        yield from (f"config.toml: {each}" for each in found.config.changes)
+    for agent in found.agents:
+        for override in found.overrides[agent.name]:
+            if override.meaning == "skipped":
+                path = _locate(agent, override.command)
+                yield (
+                    f"{path} {override.told}: it gets the name "
+                    f"{override.command}.toml{SKIPPED}, so that it is not used now either"
+                )
+    for folder in EARLY:
+        if os.path.isdir(os.path.join(backup.directory, folder)):
+            yield f"{folder}/ is of a release before v0.4, and nothing reads it: it stays"
+
+
+def _read_enable(found: Fourth) -> Sequence[str]:
+    if found.config is None:
+        return ()
+    enable: Sequence[str] = tomllib.loads(found.config.text).get("commands", {}).get("enable", ())
+    return enable
+
+
+def _has_hooks(agent: Registered) -> bool:
+    return any(os.path.exists(os.path.join(agent.directory, "hooks", name)) for name in HOOKS)
+
+
+def _describe(agent: Registered, overrides: Sequence[Override], *, keeps_refs: bool) -> Migrated:
+    profile: dict[str, Any] = {}
+    try:
+        profile = tomllib.loads(read_lenient(os.path.join(agent.directory, PROFILE)) or "")
+    except (ValueError, RecursionError):
+        # `check` tells it, as v0.4 did.
+        profile = {}
+    env = profile.get("env", {})
+    own = {
+        each.command: parse_module(
+            each.text,
+            name=each.command,
+            source=_locate(agent, each.command),
+        )
+        for each in overrides
+        if each.meaning == "used"
+    }
+    return Migrated(
+        before=agent.before,
+        name=agent.name,
+        commands=tuple(profile.get("commands", ())),
+        variables=tuple(env.get("set", ())) if isinstance(env, dict) else (),
+        modules=Modules(own=own),
+        keeps_refs=keeps_refs,
+    )

@@ -1,0 +1,349 @@
+"""Which release a host's files and service are of, told from them and from nothing else."""
+
+import os
+import re
+import shlex
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import msgspec
+
+from airlock_daemon.admin.service.manager import compare
+from airlock_daemon.admin.service.systemd import Systemd
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.finding import Finding
+from airlock_daemon.setup.paths import REGISTRATION, Locations, locate
+from airlock_daemon.setup.sockets import LOCK
+from airlock_daemon.setup.writing import read_whole
+
+# `init` wrote the same few lines in all releases, and could not write options: where there are
+# some, a person has added them (systemd.service(5), systemd.unit(5) for the specifiers).
+
+_OPTIONS = ("--config", "--sockets", "--agents")
+_LINE = re.compile(r"^\s*([A-Za-z][\w-]*)\s*=\s*(.*?)\s*$")
+_CARRIED = ("PATH", "SSH_AUTH_SOCK")
+# What is in the units that releases wrote, or is read here: keys, with the values where others
+# would be lost.
+_RELEASED: Mapping[str, tuple[str, ...]] = {
+    "Description": (),
+    "Documentation": (),
+    "After": ("default.target", "network.target", "network-online.target"),
+    "Type": ("exec", "notify", "simple"),
+    "WorkingDirectory": (),
+    "ExecStart": (),
+    "ExecReload": (),
+    "Restart": ("always", "on-failure"),
+    "RestartSec": ("5", "5s"),
+    "WantedBy": ("default.target",),
+}
+
+
+class ReleasedUnit(msgspec.Struct, frozen=True, kw_only=True):
+    """The directory that its daemon starts in, and the paths of its options, absolute, or None.
+
+    `own` are lines that no release has written, as far as the `=`; of variables their names.
+    """
+
+    directory: str
+    config: str | None = None
+    sockets: str | None = None
+    agents: str | None = None
+    own: tuple[str, ...] = ()
+
+
+def read_unit(text: str, *, home: str) -> ReleasedUnit | None:
+    """Read the text of airlock.service; None for one of this release, and for what is no daemon."""
+    if compare(text, "") != "foreign":
+        return None
+    lines = text.replace("\\\n", " ").splitlines()
+    words = _split(_last(lines, "ExecStart").lstrip("@-:+!"), home)
+    if not words or os.path.basename(words[0]) != "airlock-daemon" or "start" not in words[1:]:
+        return None
+    directory = os.path.join(home, _expand(_last(lines, "WorkingDirectory").lstrip("-"), home))
+    if directory in (os.path.join(home, "~"), os.path.join(home, "")):
+        directory = home
+    found = {}
+    for name in _OPTIONS:
+        value = _find_value(words, name)
+        if value is not None:
+            found[name.removeprefix("--")] = os.path.normpath(os.path.join(directory, value))
+    return ReleasedUnit(directory=directory, own=tuple(_list_own(lines)), **found)
+
+
+def _last(lines: list[str], key: str) -> str:
+    """The value of the last line `key=`, which counts; "" where there is none."""
+    values = (line.partition("=")[2] for line in lines if line.partition("=")[0].strip() == key)
+    return next(reversed([value.strip() for value in values]), "")
+
+
+def _split(command: str, home: str) -> list[str]:
+    try:
+        return [_expand(word, home) for word in shlex.split(command)]
+    except ValueError:
+        return []
+
+
+def _expand(text: str, home: str) -> str:
+    return re.sub(r"%([h%])", lambda match: home if match[1] == "h" else "%", text)
+
+
+def _find_value(words: list[str], name: str) -> str | None:
+    for number, word in enumerate(words):
+        if word == name:
+            return next(iter(words[number + 1 :]), None)
+        if word.startswith(f"{name}="):
+            return word.removeprefix(f"{name}=")
+    return None
+
+
+def _list_own(lines: list[str]) -> list[str]:
+    own = []
+    for key, value in (match.groups() for match in map(_LINE.match, lines) if match):
+        if key != "Environment":
+            values = _RELEASED.get(key)
+            if values is None or (values and value not in values):
+                own.append(f"{key}=")
+            continue
+        try:
+            names = [word.partition("=")[0] for word in shlex.split(value)]
+        except ValueError:
+            names = ["?"]
+        own += [f"Environment={name}=" for name in names if name not in _CARRIED]
+    return list(dict.fromkeys(own))
+
+
+Layout = Literal["none", "v0.1", "v0.2", "v0.3", "v0.4", "ours", "unknown"]
+"""A release, nothing at all, this release's own, or what none of them leaves."""
+
+EARLIER: tuple[Layout, ...] = ("v0.1", "v0.2", "v0.3", "v0.4")
+
+_STARTER = re.compile(r"^\s*#.*\benable\b", re.MULTILINE)
+
+
+class Signs(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells one layout from another.
+
+    `folders` are the directories that stand beside config.toml, `others` the names of everything
+    there that no release makes. `config` is the text of config.toml, None for no file. `profiles`
+    are the stems of profiles/*.toml. `sockets` are the agents that have NAME.sock in the sockets
+    directory and no directory NAME: no daemon of this release has served them. `is_open` says that
+    the one beside config.toml can be entered by other users, as earlier releases made it,
+    `is_known` that a daemon of this release has served it. `unit` is a service of an earlier
+    release for this very configuration. `unfinished` is the layout of which a migration has begun.
+    """
+
+    folders: frozenset[str] = frozenset()
+    others: tuple[str, ...] = ()
+    config: str | None = None
+    has_registration: bool = False
+    profiles: tuple[str, ...] = ()
+    sockets: tuple[str, ...] = ()
+    is_open: bool = False
+    is_known: bool = False
+    unit: ReleasedUnit | None = None
+    unfinished: Layout | None = None
+
+
+def recognise(signs: Signs) -> Layout:
+    """Return the layout that these signs are of."""
+    if signs.unfinished is not None:
+        return signs.unfinished
+    if signs.has_registration:
+        is_served = signs.sockets and signs.is_open and not signs.is_known
+        is_released = signs.unit is not None or is_served
+        return "v0.4" if is_released else "ours"
+    if not signs.is_known:
+        early = _recognise_early(signs)
+        if early is not None:
+            return early
+    if signs.config is None and "sockets" not in signs.folders:
+        return "unknown" if signs.others or signs.folders else "none"
+    if signs.unit is not None or signs.sockets:
+        return "v0.4"
+    # All that v0.4's init makes; ours makes the sockets directory private.
+    is_fourth = signs.config is not None and signs.is_open and not signs.is_known
+    return "v0.4" if is_fourth else "ours"
+
+
+def enables_something(config: str | None) -> bool:
+    """Whether the text of a config.toml has commands in [commands] enable."""
+    try:
+        commands = tomllib.loads(config or "").get("commands")
+    except ValueError:
+        return False
+    return isinstance(commands, dict) and bool(commands.get("enable"))
+
+
+def _recognise_early(signs: Signs) -> Layout | None:
+    """Tell the releases that had no registration, by folders that nobody reads any more."""
+    if signs.profiles or "profiles" in signs.folders:
+        # v0.3 begins nothing without commands that are enabled, and its init makes a config.toml
+        # that says so in comments. v0.2 knows no such table.
+        is_third = enables_something(signs.config) or _STARTER.search(signs.config or "")
+        return "v0.3" if is_third else "v0.2"
+    has_folder = bool({"commands", "hooks"} & signs.folders)
+    # A ceiling, or agents with sockets, are of later releases.
+    is_first = has_folder and not enables_something(signs.config) and not signs.sockets
+    return "v0.1" if is_first else None
+
+
+EARLY = ("commands", "hooks", "profiles")
+"""Folders of v0.1 to v0.3 that nothing reads any more."""
+FOLDERS = (*EARLY, "modules", "agents", "sockets")
+FILES = ("config.toml", REGISTRATION)
+BACKUP = "backup-"
+"""How the name of a backup beside config.toml begins; the layout follows."""
+COPYING, MIGRATING = ".copying", ".migrating"
+"""How that of a backup ends which is not whole yet, and of one whose migration is under way."""
+
+
+def look(locations: Locations) -> Signs:
+    """The signs of these locations; raises AirlockError where a file cannot be read."""
+    directory = locations.config_dir
+    names = list_names(directory)
+    kinds = {name: _kind(os.path.join(directory, name)) for name in names}
+    folders = frozenset(name for name in FOLDERS if kinds.get(name) == stat.S_IFDIR)
+    if os.path.isdir(locations.sockets_dir):
+        folders |= {"sockets"}
+    unit = find_unit(locations)
+    is_beside = locations.sockets_dir == os.path.join(directory, "sockets")
+    named = locations.agents or (None if unit is None else unit.agents)
+    return Signs(
+        folders=folders,
+        others=tuple(name for name in names if not _is_made(name)),
+        config=read_whole(locations.config_file) if "config.toml" in kinds else None,
+        has_registration=os.path.isfile(named or os.path.join(directory, REGISTRATION)),
+        profiles=tuple(list_modules(os.path.join(directory, "profiles"))),
+        sockets=tuple(_find_sockets(locations.sockets_dir)),
+        is_open=is_beside and _is_open(locations.sockets_dir),
+        is_known=os.path.lexists(os.path.join(locations.sockets_dir, LOCK)),
+        unit=unit,
+        unfinished=find_unfinished(directory),
+    )
+
+
+def find_unit(locations: Locations) -> ReleasedUnit | None:
+    """The service of an earlier release that starts its daemon with this configuration."""
+    unit = read_service()
+    if unit is None:
+        return None
+    config = locate(config=unit.config).config_dir
+    is_same = os.path.realpath(config) == os.path.realpath(locations.config_dir)
+    return unit if is_same else None
+
+
+def read_service() -> ReleasedUnit | None:
+    """The service of an earlier release that this user has, whatever its configuration."""
+    home = os.path.expanduser("~")
+    try:
+        text = read_whole(Systemd(home=home, environment=os.environ, version="").file)
+    except AirlockError:
+        return None
+    return None if text is None else read_unit(text, home=home)
+
+
+def find_unfinished(directory: str) -> Layout | None:
+    """The layout whose migration was begun in the configuration `directory`, and has not ended."""
+    for layout in EARLIER:
+        if os.path.isdir(os.path.join(directory, f"{BACKUP}{layout}{MIGRATING}")):
+            return layout
+    return None
+
+
+def list_modules(directory: str) -> Iterator[str]:
+    """The stems of the files NAME.toml in a directory, which need not exist, in order."""
+    for name in list_names(directory):
+        stem, extension = os.path.splitext(name)
+        if extension == ".toml":
+            yield stem
+
+
+def list_names(directory: str) -> list[str]:
+    """The names in a directory, in order; none where there is none.
+
+    Raises AirlockError where it cannot be listed.
+    """
+    try:
+        return sorted(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise AirlockError(
+            f"{directory} cannot be listed: {error.strerror}", hint="make it readable"
+        ) from error
+
+
+def _kind(path: str) -> int:
+    try:
+        return stat.S_IFMT(os.lstat(path).st_mode)
+    except OSError:
+        return 0
+
+
+def _is_made(name: str) -> bool:
+    return name in FOLDERS or name in FILES or name.startswith(BACKUP)
+
+
+def _find_sockets(directory: str) -> Iterator[str]:
+    for name in list_names(directory):
+        stem, extension = os.path.splitext(name)
+        path = os.path.join(directory, name)
+        is_socket = extension == ".sock" and stat.S_ISSOCK(_kind(path))
+        if is_socket and not os.path.isdir(os.path.join(directory, stem)):
+            yield stem
+
+
+def _is_open(directory: str) -> bool:
+    """Whether a sockets directory is as an earlier release makes it.
+
+    docker makes one too, for a container that comes first, with a directory in it.
+    """
+    try:
+        info = os.stat(directory)
+    except OSError:
+        return False
+    is_own = info.st_uid == os.geteuid()
+    inner = [name for name in list_names(directory) if os.path.isdir(os.path.join(directory, name))]
+    return is_own and bool(stat.S_IMODE(info.st_mode) & 0o077) and not inner
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """What to say of a layout, and whether a daemon of this release can serve it as it is."""
+
+    finding: Finding
+    can_serve: bool
+
+    @property
+    def where(self) -> str:
+        """Where these files are, and what they are."""
+        return f"{self.finding.source}: {self.finding.problem}"
+
+
+def advise(locations: Locations, *, options: tuple[str, ...]) -> Advice | None:
+    """What to say of files of an earlier release, or of a migration that was interrupted.
+
+    None for files of this release, and for those that cannot be looked at. `options` are those
+    that the command was given.
+    """
+    try:
+        signs = look(locations)
+    except AirlockError:
+        return None
+    layout = recognise(signs)
+    if layout not in EARLIER:
+        return None
+    command = shlex.join(("airlock-daemon", "migrate", *options))
+    if signs.unfinished is not None:
+        problem = f"the migration of these files of Airlock {layout} was interrupted"
+        remedy = f"go on with it: {command}"
+    else:
+        problem = f"these are files of Airlock {layout}"
+        remedy = f"{command} makes them files of this release; with --dry-run it shows what changes"
+        if layout in ("v0.2", "v0.3"):
+            remedy += ". If v0.4 has served with --agents FILE since, name that file here too"
+    return Advice(
+        finding=Finding(locations.config_dir, "", problem, remedy, name="layout"),
+        can_serve=layout == "v0.4" and signs.unfinished is None,
+    )

@@ -1,0 +1,88 @@
+"""A launch agent of macOS (launchd.plist(5))."""
+
+import os
+import plistlib
+from collections.abc import Iterator
+
+from airlock_daemon.admin.service.manager import Obstacle, Program, ask, demand, seal
+
+LABEL = "airlock.daemon"
+
+
+class Launchd:
+    """launchd's domain of the user with this home, who has the number `user`."""
+
+    def __init__(self, *, home: str, user: int, version: str) -> None:
+        self.file = os.path.join(home, "Library", "LaunchAgents", f"{LABEL}.plist")
+        self.advice = f"a copy of it under another name and Label, in {os.path.dirname(self.file)}"
+        self._log = os.path.join(home, "Library", "Logs", "airlock-daemon.log")
+        self._domain = f"gui/{user}"
+        self._version = version
+
+    def write(self, program: Program) -> str:
+        """The property list. It is restarted after a crash, and not after an exit status."""
+        described = {
+            "Label": LABEL,
+            "ProgramArguments": list(program.argv),
+            "EnvironmentVariables": program.environment,
+            "RunAtLoad": True,
+            "KeepAlive": {"Crashed": True},
+            "StandardOutPath": self._log,
+            "StandardErrorPath": self._log,
+        }
+        text = plistlib.dumps(described, sort_keys=False).decode()
+        made = f"<!-- Made by airlock-daemon init of version {self._version} -->\n"
+        return seal(text + made, opening="<!--", closing="-->")
+
+    def find_obstacle(self) -> Obstacle | None:
+        """What keeps launchd from being asked."""
+        status, said = ask(("launchctl", "print", self._domain))
+        if status == 0:
+            return None
+        reason = f"launchd has no session of this user ({said})"
+        return Obstacle(reason, "log in as this user at the screen")
+
+    def prepare(self) -> None:
+        """Nothing: a property list in that folder is loaded when the user logs in."""
+
+    def is_running(self) -> bool:
+        """Whether launchd has a process of it."""
+        status, said = ask(("launchctl", "print", f"{self._domain}/{LABEL}"))
+        return status == 0 and "state = running" in said
+
+    def start(self) -> None:
+        """Load it, which starts it, or start what is loaded."""
+        if self._is_loaded():
+            self._demand("kickstart", f"{self._domain}/{LABEL}")
+        else:
+            self._load()
+
+    def restart(self) -> None:
+        """End it, and load the property list that is there now."""
+        self.remove()
+        self._load()
+
+    def remove(self) -> None:
+        """Unload it, which ends it."""
+        if self._is_loaded():
+            self._demand("bootout", f"{self._domain}/{LABEL}")
+
+    def settle(self) -> None:
+        """Nothing: launchd has forgotten it already."""
+
+    def warn(self) -> Iterator[str]:
+        """Nothing: a launch agent always starts with the session, and ends with it."""
+        return iter(())
+
+    def names(self, text: str, word: str) -> bool:
+        """Whether `word` is an argument of the daemon in the property list `text`."""
+        return word in plistlib.loads(text.encode())["ProgramArguments"]
+
+    def _is_loaded(self) -> bool:
+        return ask(("launchctl", "print", f"{self._domain}/{LABEL}"))[0] == 0
+
+    def _load(self) -> None:
+        self._demand("bootstrap", self._domain, self.file)
+
+    def _demand(self, *words: str) -> None:
+        demand(("launchctl", *words), hint=f"what it says of itself: {self._log}")

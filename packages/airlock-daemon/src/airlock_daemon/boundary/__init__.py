@@ -1,0 +1,1 @@
+"""What keeps the promise: identity, workspaces, boxes, commands and brokers."""

@@ -1,0 +1,76 @@
+"""Texts as audit records show them: bounded in length, and harmless on a terminal."""
+
+import hashlib
+from collections.abc import Sequence
+
+import msgspec
+
+from airlock_wire import encode_text
+
+# Bytes that one text of a client may take as it stands in a record's line, and all its arguments.
+TEXT = 448
+ARGUMENTS = 1376
+BEGINNING = 128
+
+
+def shorten_all(args: Sequence[str], *, most: int = ARGUMENTS) -> list[object]:
+    """Arguments as a record has them: those that do not fit are one object with a hash."""
+    words: list[object] = []
+    left = most
+    for number, word in enumerate(args):
+        value, size = _shorten(word, TEXT)
+        left -= size + 1
+        if left < 0:
+            rest = args[number:]
+            digest = hashlib.sha256(b"\0".join(_bytes(word) for word in rest)).hexdigest()
+            words.append({"more": len(rest), "sha256": digest})
+            break
+        words.append(value)
+    return words
+
+
+def shorten(text: str, *, most: int = TEXT) -> object:
+    """A text as a record has it: what takes more is an object of beginning, length and hash."""
+    return _shorten(text, most)[0]
+
+
+def _shorten(text: str, most: int) -> tuple[object, int]:
+    """The same, and how many bytes it takes in the line."""
+    # Each character takes one byte at least, so that no more than `most` are looked at.
+    if len(text) <= most:
+        value = encode_text(text)
+        size = len(to_json(value))
+        if size <= most:
+            return value, size
+    data = _bytes(text)
+    begins = text[:BEGINNING]
+    while len(to_json(encode_text(begins))) > BEGINNING:
+        begins = begins[: len(begins) * 3 // 4]
+    short = {
+        "begins": encode_text(begins),
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    return short, len(to_json(short))
+
+
+def to_json(value: object) -> bytes:
+    r"""JSON in which whatever a terminal would not show as a character is an escape (\u202e).
+
+    Its readers get the same text, and who looks at the file itself sees nothing that is not there.
+    """
+    line = msgspec.json.encode(value)
+    text = line.decode()
+    if text.isprintable():
+        return line
+    return "".join(char if char.isprintable() else _escape(char) for char in text).encode()
+
+
+def _escape(char: str) -> str:
+    # JSON writes characters beyond the first 65,536 as two (RFC 8259, section 7).
+    units = char.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+
+
+def _bytes(word: str) -> bytes:
+    return word.encode("utf-8", "surrogateescape")

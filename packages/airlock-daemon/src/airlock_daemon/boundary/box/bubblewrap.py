@@ -1,0 +1,300 @@
+"""A box as bubblewrap (bwrap(1), 0.10 or newer) is told to make it."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+import msgspec
+
+from airlock_daemon.boundary.box.box import (
+    HOME,
+    Box,
+    Closed,
+    Cover,
+    Devices,
+    Folder,
+    Link,
+    Made,
+    Memory,
+    Null,
+    Operation,
+    Processes,
+    Secret,
+    Shared,
+    System,
+)
+from airlock_daemon.boundary.box.sockets import SOCKETS
+from airlock_daemon.boundary.command.order import MOST_KEPT, CommandLine, Identity
+from airlock_daemon.errors import Denied
+from airlock_daemon.setup.boxes import BUBBLEWRAP
+from airlock_daemon.setup.reserved import is_within
+
+# For each mount that it makes bubblewrap reads the list of all mounts, so that each takes longer
+# the more the host has; the launcher reads none (`native/parts.zig`). The tool sees nothing of the
+# whole.
+
+# `native/parts.zig` has it too.
+_WHOLE = "/dev/.host"
+_ETC = "/etc"
+# Directories and links take none of it.
+_BYTES = "4096"
+
+
+def find_parts(box: Box) -> tuple[System, ...]:
+    """What the launcher makes of /etc. What something else lies in, or around, is for
+    bubblewrap, which makes it in the order of the box."""
+    if Devices() not in box.operations:
+        return ()
+    parts, others = list[System](), list[str]()
+    for each in box.operations:
+        if isinstance(each, System) and each.is_part:
+            parts.append(each)
+        elif not isinstance(each, Devices | Processes) and is_within(each.target, _ETC):
+            others.append(each.target)
+    return tuple(
+        part
+        for part in parts
+        if not any(is_within(each, part.target) or is_within(part.target, each) for each in others)
+    )
+
+
+def spell_wholes(parts: Sequence[System]) -> Iterator[str]:
+    """The words by which bubblewrap makes the box's /dev, and the wholes in there."""
+    for mode, target in (("0755", "/dev"), ("0700", _WHOLE)):
+        yield from ("--perms", mode, "--size", _BYTES, "--tmpfs", target)
+    yield from ("--dev-bind", "/dev", f"{_WHOLE}/dev")
+    if parts:
+        yield from ("--ro-bind", _ETC, _WHOLE + _ETC)
+
+
+def spell_place(part: System) -> list[str]:
+    """Those for the directory in which the launcher makes it."""
+    place = part.target.rpartition("/")[0]
+    return [] if place == _ETC else ["--perms", "0755", "--dir", place]
+
+
+def list_parts(box: Box, parts: Sequence[System]) -> Iterator[str]:
+    """Pairs for the launcher: what it takes from where, and what it closes then."""
+    if Devices() in box.operations:
+        yield from ("d", "/dev")
+    for part in parts:
+        yield from (_WHOLE + part.path, part.target)
+    for each in (*box.operations, Closed("/")):
+        if isinstance(each, Closed):
+            yield from ("r", each.target)
+
+
+# As the launcher hands them on: the list of what to make, the launcher itself, its control socket.
+_FIRST = 3
+_LIST, _LAUNCHER, _CONTROL = _FIRST, _FIRST + 1, _FIRST + 2
+
+# Where mounts inside of the workspace are made, for the launcher to move them.
+_STAGE = "/run/airlock"
+# In memory, for what is written to the human's home. `native/box.zig` has it too.
+_WRITTEN = f"{_STAGE}/home"
+_COVER_BYTES = 4096
+
+# To finish the box the launcher must be root in it and have these, the last one to be another user
+# in the end (user_namespaces(7)); it gives up all of it.
+_CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETFCAP")
+
+_BASE = (
+    *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup"),
+    *("--die-with-parent", "--hostname", "airlock", "--as-pid-1"),
+    *("--uid", "0", "--gid", "0", "--cap-drop", "ALL"),
+    *(word for name in _CAPABILITIES for word in ("--cap-add", name)),
+)
+
+
+class Making(msgspec.Struct, frozen=True):
+    """A command that makes a box, and the descriptors that it keeps, from 3 on."""
+
+    command_line: CommandLine
+    kept: tuple[int, ...]
+
+
+@contextmanager
+def prepare(
+    box: Box,
+    program: str,
+    *,
+    launcher: str,
+    identity: Identity,
+    control: int,
+    doors: int | None,
+    root: int,
+    shared: Mapping[Shared, int],
+) -> Iterator[Making]:
+    """Open what `program`, bubblewrap, needs to make `box`; it is closed at the end.
+
+    The launcher in the box takes its order from the socket `control`, and becomes `identity`.
+    Over `doors` it sends the listeners of a box that has some. `root` is the host's `/`, and
+    `shared` has what was opened of it. Raises Denied where it is too much, OSError.
+    """
+    with ExitStack() as stack:
+        words = [*_BASE, *_spell_network(box)]
+        if box.home is not None:
+            # Of whom it is, the kernel's overlay makes a directory that it cannot read otherwise.
+            words += ["--cap-add", "CAP_DAC_OVERRIDE"]
+        parts = find_parts(box)
+        held: list[int] = []
+
+        def hold(descriptor: int) -> str:
+            stack.callback(os.close, descriptor)
+            held.append(descriptor)
+            return str(_CONTROL + len(held))
+
+        def hold_shared(what: Shared) -> str:
+            return hold(os.dup(shared[what]))
+
+        for operation in box.operations:
+            match operation:
+                case Shared(target=target):
+                    words += _spell_shared(operation, target, hold_shared)
+                case Made() | Secret():
+                    words += _spell_content(operation, hold)
+                case System():
+                    words += _spell_system(operation, hold, identity, parts)
+                case Devices():
+                    words += spell_wholes(parts)
+                case _:
+                    words += _spell(operation)
+        if box.home is not None:
+            words += _spell(Memory(_WRITTEN, 0o700, box.home.size))
+        inner = box.inner if box.home is None else (*box.home.hidden, *box.inner)
+        for index, placed in enumerate(inner):
+            words += _spell_placed(placed.what, f"{_STAGE}/{index}", hold_shared)
+        way_out = "-" if doors is None else hold(os.dup(doors))
+        if len(held) + 3 > MOST_KEPT:
+            raise Denied(
+                f"a box of {len(held)} mounts and files is more than can be made",
+                layer="sandbox",
+                rule="mounts",
+                hint="mount less inside of the workspace",
+            )
+        listed = _make_file("\0".join(words).encode("utf-8", "surrogateescape"))
+        stack.callback(os.close, listed)
+        binary = os.open(launcher, os.O_RDONLY | os.O_CLOEXEC)
+        stack.callback(os.close, binary)
+        # Paths of the host do not stand among the arguments, which others can read.
+        argv = (
+            *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
+            *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
+            "-" if box.home is None else box.home.path,
+            *(way_out, "-" if box.doors is None else box.doors.addresses),
+            "any" if box.bound is None else "listed",
+            *_list_executable(box),
+            *list_parts(box, parts),
+            *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
+            *(word for target in _list_unfollowed(box) for word in ("-", target)),
+        )
+        yield Making(CommandLine(program, argv, {}, root), (listed, binary, control, *held))
+
+
+def _list_unfollowed(box: Box) -> Iterator[str]:
+    """The mounts in which, and in all that is mounted inside, links are not to be followed."""
+    if not box.follows:
+        yield from (each.target for each in box.operations if isinstance(each, Shared))
+
+
+def _spell_network(box: Box) -> Iterator[str]:
+    if not box.has_network:
+        yield "--unshare-net"
+    if box.doors is not None:
+        # A destination on this host may have a port below 1024.
+        yield from ("--cap-add", "CAP_NET_BIND_SERVICE")
+
+
+def _spell(operation: Operation) -> list[str]:
+    match operation:
+        case Link(text=text, target=target):
+            return ["--symlink", text, target]
+        case Memory(target=target, mode=mode, size=size):
+            return ["--perms", f"{mode:04o}", "--size", str(size), "--tmpfs", target]
+        case Folder(target=target, mode=mode):
+            return ["--perms", f"{mode:04o}", "--dir", target]
+        case Processes():
+            return ["--proc", "/proc"]
+        case Closed():
+            # By the launcher, which still has something to make there.
+            return []
+        case _:
+            raise TypeError(operation)
+
+
+def _spell_system(
+    what: System, hold: Callable[[int], str], identity: Identity, parts: Sequence[System]
+) -> list[str]:
+    if what in parts:
+        return spell_place(what)
+    if what.is_copied:
+        number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
+        return ["--perms", "0444", "--file", number, what.target]
+    if what.is_own and identity.user != os.geteuid():
+        # Bubblewrap looks for the path of a descriptor as well, so that it must be a copy.
+        number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
+        return ["--perms", "0555", "--ro-bind-data", number, what.target]
+    return ["--ro-bind", what.path, what.target]
+
+
+def _list_executable(box: Box) -> Iterator[str]:
+    """Pairs for the launcher: where files may be executed, and which of them."""
+    if box.bound is None:
+        return
+    named = {*box.bound.programs, *box.bound.loaded}
+    for each in box.operations:
+        if isinstance(each, System) and _has_code(each) and each.target in named:
+            yield from ("x", each.target)
+    for path in box.bound.programs:
+        yield from ("p", path)
+
+
+def _has_code(what: System) -> bool:
+    return not (what.is_copied or what.is_part)
+
+
+def _spell_content(what: Made | Secret, hold: Callable[[int], str]) -> Iterator[str]:
+    yield from _spell_directories(what.target)
+    # The root is closed in the end: nobody can change it there.
+    mode = "0400" if isinstance(what, Secret) else "0444"
+    yield from ("--perms", mode, "--file", hold(_make_file(what.content)), what.target)
+
+
+def _spell_directories(target: str) -> Iterator[str]:
+    """Make those on the way to a file in the home, which some tools want to be their user's own."""
+    inside = target.removeprefix(f"{HOME}/")
+    if inside != target:
+        parts = inside.split("/")[:-1]
+        for count in range(1, len(parts) + 1):
+            yield from ("--perms", "0700", "--dir", "/".join((HOME, *parts[:count])))
+
+
+def _spell_shared(what: Shared, target: str, hold: Callable[[Shared], str]) -> list[str]:
+    return ["--ro-bind-fd" if what.read_only else "--bind-fd", hold(what), target]
+
+
+def _spell_placed(
+    what: Shared | Memory | Cover | Null, target: str, hold: Callable[[Shared], str]
+) -> list[str]:
+    match what:
+        case Shared():
+            return _spell_shared(what, target, hold)
+        case Memory(mode=mode, size=size):
+            return _spell(Memory(target, mode, size))
+        case Null():
+            return ["--dev-bind", os.devnull, target]
+        case Cover():
+            return [*_spell(Memory(target, 0o555, _COVER_BYTES)), "--remount-ro", target]
+
+
+def _make_file(content: bytes) -> int:
+    descriptor = os.memfd_create("airlock-box", os.MFD_CLOEXEC)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

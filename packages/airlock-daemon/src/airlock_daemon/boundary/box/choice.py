@@ -1,0 +1,312 @@
+"""Which box a command has: that of its module, as this host can make it."""
+
+import os
+from collections.abc import Iterator, Mapping
+
+import msgspec
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.box.box import (
+    HOME,
+    INSTALL_BUBBLEWRAP,
+    Box,
+    advising,
+    find_bubblewrap_remedy,
+    refuse,
+)
+from airlock_daemon.boundary.box.doors import plan_doors
+from airlock_daemon.boundary.box.engine import bound_client, choose_engine, cover_processes
+from airlock_daemon.boundary.box.landlock import refuse_unshowable
+from airlock_daemon.boundary.box.plan import PLACES, find_home, plan_box, plan_home_box
+from airlock_daemon.boundary.box.system import (
+    SYSTEM,
+    ApiAccess,
+    find_places,
+    list_given,
+    name_hosts,
+)
+from airlock_daemon.boundary.box.transports import ASKS, find_transports
+from airlock_daemon.boundary.command.order import Identity
+from airlock_daemon.boundary.workspace.directory import Workspace
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.setup.boxes import (
+    BUBBLEWRAP,
+    ENGINE_CLASS,
+    HOME_CLASS,
+    BoxConfig,
+    Mode,
+    explain_no_fence,
+    is_home,
+    runs_git,
+    wants_box,
+)
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.human_git import lfs_config
+from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_modules import Module
+from airlock_wire import quote
+
+
+def list_written(workspace: Workspace, reserved: Reserved) -> Iterator[str]:
+    """The real paths of the client's directories, among them `workspace` where its command runs."""
+    yield workspace.root
+    mounts = workspace.mounts
+    if mounts is not None:
+        found = (
+            mounts.host_paths.look(each.directory) for each in mounts.list_workspaces(reserved)
+        )
+        yield from (each.real for each in found if each is not None)
+
+
+def list_untrusted(workspace: Workspace, generation: Generation) -> tuple[str, ...]:
+    """The same, and all directories that a profile maps: any agent's container may write there."""
+    return (*list_written(workspace, generation.reserved), *generation.workspaces)
+
+
+def find_certificates(environment: Mapping[str, str]) -> Iterator[str]:
+    """The authorities that the daemon's environment names, if a box does not have them anyway."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        path = environment.get(name, "")
+        if not (os.path.isabs(path) and os.path.exists(path)):
+            continue
+        if not any(is_within(path, place) for place in (*SYSTEM, "/etc/ssl/certs")):
+            yield path
+
+
+def find_read(
+    paths: tuple[str, ...], home: str, module: Module, *, has_home: bool
+) -> Iterator[tuple[str, str]]:
+    """Each path of the host, and where the box has it: what is in a home is in the other one.
+
+    A box that has the human's home has that with it.
+    """
+    for path in paths:
+        if has_home and path.startswith("~"):
+            continue
+        target = expand_home(path, HOME)
+        real = os.path.realpath(expand_home(path, home))
+        if not (os.path.isfile(real) or os.path.isdir(real)):
+            raise Denied(
+                f"{path} is no file and no directory of the host, and a box is to show it",
+                layer="sandbox",
+                rule="read",
+                hint=f"a person on the host can remove it from [sandbox] read of {module.source}"
+                f"{AND_RELOAD}",
+            )
+        yield real, target
+
+
+def refuse_private(place: str, module: Module, reserved: Reserved) -> None:
+    """Raise Denied where a box of `module` would show something of Airlock's own at `place`."""
+    conflict = reserved.private.conflict(os.path.realpath(place))
+    if conflict is not None:
+        raise Denied(
+            f"{quote(place)} cannot be shown in a box: {conflict}",
+            layer="sandbox",
+            rule="reserved",
+            hint="a person on the host can install it elsewhere, or name less in [sandbox] read of "
+            f"{module.source}{AND_RELOAD}",
+        )
+
+
+class Maker(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes boxes: the path of bubblewrap, or a fence by Landlock where there is none.
+
+    `identity` is who that, and what is in them, runs as. With `is_home` they are of the class
+    "home", with `has_engine` they lead to a docker engine.
+    """
+
+    bubblewrap: str | None
+    identity: Identity
+    is_home: bool = False
+    has_engine: bool = False
+
+    @property
+    def name(self) -> str:
+        """What records call it."""
+        maker = "landlock" if self.bubblewrap is None else "bubblewrap"
+        if self.has_engine:
+            return f"{ENGINE_CLASS}, {maker}"
+        if not self.is_home:
+            return maker
+        return HOME_CLASS if self.bubblewrap is not None else f"{HOME_CLASS}, {maker}"
+
+    @property
+    def renames(self) -> bool:
+        """Whether paths in its box are those of the container."""
+        # A closed one is refused where they would not be.
+        return self.bubblewrap is not None or not self.is_home
+
+
+def find_maker(module: Module, generation: Generation) -> Maker | None:
+    """What makes the box of a command of `module`, None where it is to have none.
+
+    Raises Denied (rule "no-box") where it is to have one and there is nothing to make it.
+    """
+    mode = generation.boxes.mode
+    if module.lacks_box:
+        # The evaluator has refused it.
+        raise TypeError(module.name)
+    # Whose requests are judged, its arguments are not: without a box anything would pass.
+    relies_on_box = module.builtin or module.uses_apis
+    if not wants_box(module) or (mode == "off" and not relies_on_box):
+        return None
+    with advising(module):
+        maker = _find_maker(mode, generation, is_home=is_home(module))
+        if not module.has_engine:
+            return maker
+        if maker.bubblewrap is None:
+            remedy = find_bubblewrap_remedy(generation.programs)
+            raise refuse("the way to a docker engine needs one that bubblewrap makes", remedy)
+        return replace(maker, has_engine=True)
+
+
+def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
+    if mode == "off":
+        remedy = f'write mode = "auto" in [sandbox] of config.toml{AND_RELOAD}'
+        raise refuse("boxes are switched off", remedy)
+    identity = find_identity(generation.boxes)
+    program = None if mode == "landlock" else generation.programs.find(BUBBLEWRAP)
+    if program is not None:
+        return Maker(bubblewrap=program, identity=identity, is_home=is_home)
+    if mode == "require-bubblewrap":
+        raise refuse("bubblewrap is not installed", INSTALL_BUBBLEWRAP)
+    missing = explain_no_fence()
+    if missing is not None:
+        absent = "" if mode == "landlock" else "bubblewrap is not installed, and "
+        raise refuse(f"{absent}{missing}", INSTALL_BUBBLEWRAP)
+    return Maker(bubblewrap=None, identity=identity, is_home=is_home)
+
+
+def find_identity(config: BoxConfig, *, wanted: str = "this command") -> Identity:
+    """Who is in the boxes of this daemon, which `wanted` is to have.
+
+    Raises Denied where that would be root, or cannot be.
+    """
+    user = os.geteuid()
+    if config.user is not None and user in (0, config.user.user):
+        return Identity(config.user.user, config.user.group)
+    if user == 0:
+        raise refuse(
+            "the daemon runs as root, which no box may",
+            'in config.toml: [sandbox] user = "NAME", a user that can enter the workspaces'
+            f"{AND_RELOAD}",
+            wanted=wanted,
+        )
+    if config.user is not None:
+        raise refuse(
+            "[sandbox] user is another one than the daemon's, which is not root",
+            f"remove that line from config.toml{AND_RELOAD}",
+            wanted=wanted,
+        )
+    return Identity(user, os.getegid())
+
+
+def choose_box(
+    module: Module,
+    maker: Maker,
+    workspace: Workspace,
+    program: str,
+    *,
+    generation: Generation,
+    environment: Mapping[str, str],
+    access: ApiAccess | None = None,
+) -> Box:
+    """The box in which `program`, an absolute path, runs for `module` in `workspace`.
+
+    `environment` is the daemon's, which says where the human's home and certificates are. `access`
+    is what it gets to reach APIs, None where it reaches none or is only looked at. Raises
+    Denied (layer "sandbox") where the program or something that the module wants to be seen cannot
+    be.
+    """
+    sandbox = module.sandbox
+    if sandbox is None:
+        raise TypeError(module.name)
+    reserved = generation.reserved
+    home = None
+    if maker.is_home:
+        limits = generation.limits
+        home = find_home(maker.identity, environment, reserved=reserved, limits=limits)
+    named = environment.get("HOME", "/")
+    read = {path: path for path in find_certificates(environment)}
+    read |= dict(find_read(sandbox.read, named, module, has_home=home is not None))
+    seen = (*read, *(PLACES if maker.is_home else ()), *(() if home is None else (home.path,)))
+    path = generation.programs.path
+    bound, engine = None, ""
+    if maker.has_engine:
+        written = list_untrusted(workspace, generation)
+        client = bound_client(program, module, written)
+        read |= {path: path for path in client.shown}
+        bound, engine = client.bound, choose_engine(module, generation, environment, written)
+    places = find_places(program, home=named, path=path, seen=seen, everywhere=maker.is_home)
+    for place in (*places, *read):
+        refuse_private(place, module, reserved)
+    is_fence = maker.bubblewrap is None
+    if maker.is_home:
+        box = plan_home_box(
+            workspace if maker.renames else _keep_paths(workspace),
+            home,
+            places=places,
+            read=read,
+            identity=maker.identity,
+            reserved=reserved,
+            limits=generation.limits,
+            is_fence=is_fence,
+        )
+    else:
+        box = plan_box(
+            workspace,
+            places=places,
+            read=read,
+            identity=maker.identity,
+            reserved=reserved,
+            sockets=sandbox.sockets,
+            limits=generation.limits,
+            git_config=_configure_git(maker, sandbox.brokers, generation)
+            if runs_git(module)
+            else None,
+            given=() if access is None else tuple(list_given(access)),
+            is_fence=is_fence,
+        )
+    box = _let_ask(box, sandbox.brokers, maker, generation)
+    doors = plan_doors(sandbox.network, module.source, engine=engine, uses_apis=module.uses_apis)
+    if doors is not None:
+        box = name_hosts(box, doors.hosts)
+    box = replace(box, doors=doors, bound=bound, follows=sandbox.links)
+    if maker.has_engine:
+        box = cover_processes(box)
+    if maker.bubblewrap is None:
+        with advising(module):
+            remedy = find_bubblewrap_remedy(generation.programs)
+            refuse_unshowable(box, workspace.mounts, remedy=remedy)
+    return box
+
+
+def _configure_git(maker: Maker, brokers: tuple[str, ...], generation: Generation) -> bytes:
+    """The configuration of git in a box, with that of git-lfs where its agent is there."""
+    if not maker.renames or "git" not in brokers:
+        return generation.git_config
+    has_filters = generation.programs.find("git-lfs") is not None
+    return generation.git_config + lfs_config(has_filters=has_filters)
+
+
+def _keep_paths(workspace: Workspace) -> Workspace:
+    """The workspace as the host has it."""
+    source = workspace.source
+    if source is None:
+        return workspace
+    return replace(workspace, source=replace(source, target=workspace.root), mounts=None)
+
+
+def _let_ask(box: Box, brokers: tuple[str, ...], maker: Maker, generation: Generation) -> Box:
+    """The box with what its tools ask brokers by."""
+    asks = tuple(command for broker in brokers for command in ASKS.get(broker, ()))
+    if not asks:
+        return box
+    transports = find_transports(generation.programs, is_fenced=maker.bubblewrap is None)
+    return replace(
+        box,
+        operations=(*box.operations, *transports),
+        asks=asks,
+    )

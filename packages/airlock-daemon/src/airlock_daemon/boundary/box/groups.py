@@ -1,0 +1,219 @@
+"""What all boxes of an agent may use together, by cgroups that the service manager hands over.
+
+Below the group that it was given the daemon is in `daemon` itself, since a group that is divided
+may hold no process; the boxes of an agent are in `agents/agent-NAME`, each in one of its own.
+"""
+
+import fcntl
+import itertools
+import os
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing, suppress
+
+import trio
+
+from airlock_daemon.boundary.command.launcher import Launcher
+from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.platform.linux.cgroup import (
+    clear_group,
+    find_group,
+    is_delegated,
+    read_group,
+    remove_group,
+    write_group,
+)
+from airlock_daemon.setup.limits import Limits
+
+DAEMON = "daemon"
+"""The group of the daemon itself, below the one that it was given. systemd can make it too."""
+
+DELEGATED = "AIRLOCK_DELEGATED"
+"""The variable by which a unit says that it has Delegate=: managers of users leave no mark."""
+
+CONTROLLERS = ("cpu", "memory", "pids")
+"""What is bounded where it can be."""
+
+_AGENTS = "agents"
+
+# How much more of the processors the daemon gets than all agents together, whose share is 100.
+_WEIGHT = 400
+
+# An agent's boxes together, as a multiple of what one may have.
+_BOXES = 4
+
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_LONGEST_S = 10.0
+_DYING_S = 2.0
+
+
+class Groups:
+    """The groups of the boxes of all agents. Its owner must `close` it, which ends what is in them.
+
+    `controllers` are what is bounded: all of CONTROLLERS, or some.
+    """
+
+    def __init__(self, root: str, lock: int) -> None:
+        """Divide the group `root`; takes over `lock`. Raises OSError where that cannot be."""
+        self._lock = lock
+        self._top = os.path.join(root, _AGENTS)
+        self._numbers = itertools.count(1)
+        self._adopted: dict[str, Limits] = {}
+        self._dying: list[str] = []
+        # What a daemon has left here that was killed.
+        clear_group(self._top, longest_s=_DYING_S)
+        with suppress(FileExistsError):
+            os.mkdir(os.path.join(root, DAEMON))
+        write_group(os.path.join(root, DAEMON), "cgroup.procs", "0")
+        os.makedirs(self._top, exist_ok=True)
+        there = read_group(root, "cgroup.controllers")
+        self.controllers = tuple(name for name in CONTROLLERS if name in there)
+        for directory in (root, self._top):
+            for name in self.controllers:
+                write_group(directory, "cgroup.subtree_control", f"+{name}")
+        if "cpu" in self.controllers:
+            write_group(os.path.join(root, DAEMON), "cpu.weight", str(_WEIGHT))
+
+    def open(self, agent: str, limits: Limits) -> "Group":
+        """A group for one box, which the caller closes. Raises OSError."""
+        return self._open_below(self._adopt(agent, limits))
+
+    async def prove(self, launcher: Launcher) -> str | None:
+        """Start a process in a group and look where it is; what was wrong, None if nothing was."""
+        try:
+            with closing(self._open_below(self._top)) as group:
+                return await _prove(group.descriptor, launcher)
+        except AirlockError as error:
+            return error.message
+        except OSError as error:
+            return str(error)
+
+    def remove(self, directory: str) -> None:
+        """Kill what is in a group that was opened, and remove it once that has died."""
+        self._dying = [each for each in (*self._dying, directory) if not remove_group(each)]
+
+    def close(self) -> None:
+        """Kill what is left, and remove all groups but the daemon's own."""
+        clear_group(self._top, longest_s=_DYING_S)
+        os.close(self._lock)
+
+    def _open_below(self, above: str) -> "Group":
+        directory = os.path.join(above, f"{os.getpid()}-{next(self._numbers)}")
+        os.mkdir(directory)
+        try:
+            return Group(self, directory, os.open(directory, _DIRECTORY))
+        except BaseException:
+            self.remove(directory)
+            raise
+
+    def _adopt(self, agent: str, limits: Limits) -> str:
+        """The group of an agent, with these limits."""
+        directory = os.path.join(self._top, f"agent-{agent}")
+        if self._adopted.get(agent) != limits:
+            os.makedirs(directory, exist_ok=True)
+            if "memory" in self.controllers:
+                write_group(directory, "memory.max", str(limits.box_memory_mb << 20))
+                # Where memory is full, others would wait for the disk.
+                with suppress(FileNotFoundError):
+                    write_group(directory, "memory.swap.max", "0")
+            if "pids" in self.controllers:
+                write_group(directory, "pids.max", str(_BOXES * limits.box_processes))
+            self._adopted[agent] = limits
+        return directory
+
+
+class Group:
+    """The group of one box. Its owner must `close` it, which ends what is left in it."""
+
+    def __init__(self, groups: Groups, directory: str, descriptor: int) -> None:
+        """Take over `descriptor`, of the `directory` that was made."""
+        self._groups = groups
+        self._directory = directory
+        self.descriptor = descriptor
+
+    def close(self) -> None:
+        """Kill what is in it, and remove it."""
+        os.close(self.descriptor)
+        self._groups.remove(self._directory)
+
+
+OpenGroup = Callable[[], Group | None]
+"""What gives a box its group, None where there are none. Raises Failed."""
+
+
+def open_none() -> None:
+    """Give no group."""
+
+
+def open_group(groups: Groups | str, agent: str, limits: Limits) -> Group | None:
+    """A group for a box of `agent`, None where there are none. Raises Failed."""
+    if isinstance(groups, str):
+        return None
+    try:
+        return groups.open(agent, limits)
+    except OSError as error:
+        raise Failed(
+            f"the box of the command gets no cgroup of its own: {error}",
+            hint="a person on the host can restart the daemon",
+        ) from error
+
+
+def claim_groups(environment: Mapping[str, str]) -> Groups | str:
+    """Divide the group of this process, which moves into one below; or why it cannot be divided.
+
+    It must have been handed over for that, as systemd marks it, or as `environment` says.
+    """
+    is_told = environment.get(DELEGATED) == "1"
+    try:
+        own = find_group(os.getpid())
+        if own is None:
+            return "there is no cgroup of version 2"
+        above = os.path.dirname(own)
+        is_below = os.path.basename(own) == DAEMON and (is_told or is_delegated(above))
+        root = above if is_below else own
+        if not is_told and not is_delegated(root):
+            return f"the cgroup {own} is not the daemon's to divide"
+        if not os.path.exists(os.path.join(root, "cgroup.kill")):
+            return "the kernel is older than Linux 5.14"
+        return _claim(root)
+    except OSError as error:
+        return f"the cgroup cannot be divided: {error.strerror}: {error.filename}"
+
+
+def _claim(root: str) -> Groups | str:
+    with ExitStack() as stack:
+        lock = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return f"another daemon divides the cgroup {root}"
+        groups = Groups(root, lock)
+        stack.pop_all()
+        return groups
+
+
+async def _prove(group: int, launcher: Launcher) -> str | None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            root = os.open("/", _DIRECTORY)
+            try:
+                what = CommandLine("/bin/sh", ("sh", "-c", "echo; read line"), {}, root)
+                standard = (theirs.fileno(),) * 3
+                launch = await launcher.launch(what, standard, group=group)
+            finally:
+                os.close(root)
+        try:
+            with trio.move_on_after(_LONGEST_S):
+                await trio.lowlevel.wait_readable(ours)
+            found = read_group(f"/proc/self/fd/{group}", "cgroup.procs")
+            report = launch.read_report()
+        finally:
+            launch.end()
+            await launch.wait_gone()
+            launch.close()
+    if isinstance(report, AirlockError):
+        return report.message
+    return None if found else "a process that was started in a group is not there"

@@ -1,0 +1,362 @@
+"""The workspace of a box as the client's container shows it: with all that is mounted inside."""
+
+import functools
+import os
+import stat
+from collections.abc import AsyncIterator, Collection, Container, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import msgspec
+import trio
+
+from airlock_daemon.boundary.box.box import (
+    HOME,
+    TMP,
+    Box,
+    Cover,
+    Memory,
+    Null,
+    Placed,
+    Shared,
+    list_shared,
+    see,
+)
+from airlock_daemon.boundary.box.system import SYSTEM
+from airlock_daemon.boundary.command.order import Identity
+from airlock_daemon.boundary.workspace.beneath import open_unlinked
+from airlock_daemon.boundary.workspace.directory import Workspace, refuse_replaced
+from airlock_daemon.boundary.workspace.mapping import Mounts, Source, Unmapped
+from airlock_daemon.boundary.workspace.snapshot import HostPaths, find_in_thread
+from airlock_daemon.errors import Denied
+from airlock_daemon.platform.linux.mountinfo import MountRow, list_above, relative_to
+from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_wire import quote
+
+
+def share(path: str, target: str, host_paths: HostPaths, *, read_only: bool) -> Shared:
+    """What stands at `path` as `host_paths` have it, a directory or a file. Raises Denied."""
+    found = host_paths.look(path)
+    if found is None:
+        raise _refuse_changed(path)
+    mode = found.status.st_mode
+    return Shared(path, target, found.mark, read_only, is_file=stat.S_ISREG(mode))
+
+
+@asynccontextmanager
+async def opened(
+    box: Box, reserved: Reserved, lookups: trio.CapacityLimiter | None
+) -> AsyncIterator[Mapping[Shared, int]]:
+    """All of it that `box` has, open until the end.
+
+    Threads of `lookups` open what has to be waited for; without them that is not what was found.
+    Raises Denied as `open_shared`.
+    """
+    found: dict[Shared, int] = {}
+    try:
+        for what in list_shared(box):
+            open_it = partial(open_shared, what, reserved)
+            if what not in found:
+                try:
+                    found[what] = open_it(at_once=True)
+                except BlockingIOError as error:
+                    if lookups is None:
+                        raise _refuse_changed(what.path) from error
+                    found[what] = await find_in_thread(open_it, lookups, drop=os.close)
+        yield found
+    finally:
+        for descriptor in found.values():
+            os.close(descriptor)
+
+
+def open_shared(what: Shared, reserved: Reserved, *, at_once: bool = False) -> int:
+    """Open what was found for the request, for the caller to close.
+
+    Raises Denied, and BlockingIOError as `open_unlinked`.
+    """
+    path = what.path
+    descriptor, found = open_unlinked(path, is_file=what.is_file, at_once=at_once)
+    is_it = found == path and see(descriptor) == what.mark
+    if is_it and reserved.conflict(found, may_be_home=True) is None:
+        return descriptor
+    os.close(descriptor)
+    raise _refuse_changed(path)
+
+
+def _refuse_changed(path: str) -> Denied:
+    return Denied(
+        f"the workspace {quote(path)} has just become another directory",
+        layer="workspace",
+        rule="missing",
+        hint="leave the directories above a workspace as they are while commands run",
+    )
+
+
+_MASK_BYTES = 64 << 20
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What the box has of the client's workspace: its top, and what is mounted below, in order."""
+
+    top: Shared
+    inner: tuple[Placed, ...] = ()
+
+
+def show_workspace(
+    source: Source, root: str, mounts: Mounts | None, *, identity: Identity, reserved: Reserved
+) -> Shown:
+    """Say how a box has the workspace `source`, whose directory on the host is `root`.
+
+    With `mounts`, everything is there that the container has mounted inside, each with its
+    read-only flag. A directory in memory is there empty, /dev/null over a file as it is. What the
+    host cannot find, what `identity` cannot enter, and what the container does not have though the
+    host does, is covered, and so is what the profile hides. Raises Denied for a mount that hides or
+    protects something, and that the container could move away by renaming a directory above; and
+    for one whose directory it could put another in place of, by a mount of what is above.
+    """
+    if mounts is None:
+        return Shown(share(root, source.target, HostPaths(), read_only=False))
+    base, base_root = _find_base(source, root, mounts, reserved)
+    profile, seen = mounts.agent.profile, mounts.seen
+    rows = {point: row for point, row in seen.items() if relative_to(point, base.target)}
+    writable = _find_writable(mounts.rows)
+    frozen = {point for point, row in seen.items() if row.read_only}
+    host_paths = mounts.host_paths
+    is_frozen = profile.read_only or base.target in frozen
+    top = share(base_root, base.target, host_paths, read_only=is_frozen)
+    refuse_replaced(base, top.mark)
+    view = _View(mounts, identity, reserved)
+    if base.target in seen:
+        _refuse_replaceable(seen[base.target], writable)
+    found: dict[str, Placed] = {}
+    shown = {base.target: top}
+    for target in sorted(rows, key=len):
+        above = shown.get(_find_above(target, shown)) or top
+        if _is_covered(target, found, shown):
+            raise _refuse(target, "lies in one that a box has as an empty directory")
+        what = view.find(rows[target], above)
+        if not isinstance(what, Shared) or rows[target].read_only:
+            _refuse_movable(target, above, frozen)
+        if isinstance(what, Shared):
+            _refuse_replaceable(rows[target], writable)
+            shown[target] = what
+        found[target] = Placed(what, target, host_paths.mark(_find_below(above, target)))
+    for target in profile.hide:
+        if relative_to(target, base.target):
+            above = shown.get(_find_above(target, shown)) or top
+            path = _find_below(above, target)
+            hidden = host_paths.look(path)
+            if hidden is None or _is_covered(target, found, shown):
+                continue
+            _refuse_movable(target, above, frozen)
+            shown.pop(target, None)
+            what = Cover() if hidden.is_directory else Null()
+            found[target] = Placed(what, target, hidden.mark)
+    for target in _find_strangers(mounts.host_rows, shown):
+        if target not in found and not _is_covered(target, found, shown):
+            above = shown[_find_above(target, shown)]
+            found[target] = Placed(Cover(), target, host_paths.mark(_find_below(above, target)))
+    return Shown(top, tuple(found[target] for target in sorted(found, key=len)))
+
+
+class _View(msgspec.Struct, frozen=True):
+    mounts: Mounts
+    identity: Identity
+    reserved: Reserved
+
+    def find(self, row: MountRow, above: Shared) -> Shared | Memory | Null | Cover:
+        """What stands in a box for a mount of the container that lies in the directory `above`."""
+        if os.path.basename(row.root) == "null" and row.kind in ("devtmpfs", "tmpfs"):
+            return Null()
+        host_paths = self.mounts.host_paths
+        path = None if row.is_pseudo else self.mounts.find_directory(row)
+        there = None if path is None else host_paths.look(path)
+        if path is not None and there is not None and self._may_show(path):
+            mode = there.status.st_mode
+            # Of files only those that hold data: a socket of the host is none of a box's.
+            if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+                read_only = row.read_only or self.mounts.agent.profile.read_only
+                return share(path, row.point, host_paths, read_only=read_only)
+        if row.kind == "tmpfs" and row.root == "/" and not row.read_only:
+            return Memory(row.point, 0o1777, _MASK_BYTES)
+        return Cover() if host_paths.is_directory(_find_below(above, row.point)) else Null()
+
+    def _may_show(self, path: str) -> bool:
+        host_paths = self.mounts.host_paths
+        is_free = self.reserved.conflict(path, may_be_home=True) is None
+        return is_free and host_paths.is_plain(path) and may_enter(path, self.identity, host_paths)
+
+
+def _find_base(source: Source, root: str, mounts: Mounts, reserved: Reserved) -> tuple[Source, str]:
+    """The outermost mount of the container in which `source` lies, and its directory."""
+    points = [
+        row.point
+        for row in mounts.rows
+        if row.point not in ("/", source.target)
+        and relative_to(source.target, row.point) is not None
+    ]
+    for point in sorted(points, key=len):
+        try:
+            base = mounts.find(point).source
+        except (Unmapped, Denied):
+            continue
+        path = base.directory
+        is_plain = not base.below and mounts.host_paths.is_plain(path)
+        if is_plain and reserved.conflict(path, may_be_home=base.may_be_home) is None:
+            return base, path
+    return source, root
+
+
+def _find_writable(rows: Sequence[MountRow]) -> Mapping[tuple[str, str], Collection[str]]:
+    """Where a container can write each directory of a device: not once for each of its mounts."""
+    points: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        if not row.read_only:
+            points.setdefault((row.device, row.root), {})[row.point] = None
+    return points
+
+
+def _is_covered(target: str, found: Mapping[str, Placed], shown: Mapping[str, Shared]) -> bool:
+    return any(each in found and each not in shown for each in list_above(target))
+
+
+def _find_above(target: str, shown: Mapping[str, Shared]) -> str:
+    return next(each for each in list_above(target) if each in shown)
+
+
+def _find_below(above: Shared, target: str) -> str:
+    """Where the host has in the directory `above` what the client has at `target`."""
+    rest = relative_to(target, above.target)
+    return os.path.join(above.path, rest) if rest else above.path
+
+
+def _refuse_movable(target: str, above: Shared, frozen: Container[str]) -> None:
+    # What the profile alone makes read-only the container can change all the same.
+    if above.target not in frozen and os.path.dirname(target) != above.target:
+        raise _refuse(target, "hides or protects something, and can be moved away with it")
+
+
+def _refuse_replaceable(row: MountRow, writable: Mapping[tuple[str, str], Collection[str]]) -> None:
+    for root in list_above(row.root):
+        rest = relative_to(row.root, root) or ""
+        for point in writable.get((row.device, root), ()):
+            # By the very path at which it is mounted it cannot be renamed.
+            if os.path.join(point, rest) != row.point:
+                problem = f"lies inside of what {quote(point)} is, where it can be replaced"
+                raise _refuse(row.point, problem)
+
+
+def _refuse(target: str, problem: str) -> Denied:
+    return Denied(
+        f"the container has a mount at {quote(target)} that {problem}",
+        layer="sandbox",
+        rule="inner-mount",
+        hint="mount it directly below the workspace or another mount, mount nothing above it "
+        "elsewhere, or run the tool in the container itself",
+    )
+
+
+def _find_strangers(host: Sequence[MountRow], shown: Mapping[str, Shared]) -> Iterator[str]:
+    """Where a box would show what only the host has mounted below a directory."""
+    found = {
+        os.path.join(each.target, rest)
+        for each in shown.values()
+        for row in host
+        if (rest := relative_to(row.point, each.path))
+    }
+    yield from sorted(found, key=len)
+
+
+def may_enter(path: str, identity: Identity, host_paths: HostPaths) -> bool:
+    """Whether a user in no further group can get to `path`, and the daemon too."""
+    directory = os.path.dirname(path)
+    while directory != "/":
+        found = host_paths.look(directory)
+        if found is None or not _may(found.status, identity, stat.S_IXOTH):
+            return False
+        directory = os.path.dirname(directory)
+    return host_paths.look(path) is not None
+
+
+def _may(found: os.stat_result, identity: Identity, right: int) -> bool:
+    if found.st_uid == identity.user:
+        return bool(found.st_mode & right << 6)
+    if found.st_gid == identity.group:
+        return bool(found.st_mode & right << 3)
+    return bool(found.st_mode & right)
+
+
+# Where the box has things of its own; a workspace may lie neither there, above, nor below, but for
+# the two that are its user's.
+_OWN = (*SYSTEM, "/etc", "/proc", "/dev", "/sys", "/run")
+_USERS = (TMP, HOME)
+
+
+def show_others(
+    workspace: Workspace,
+    shown: Sequence[Shown],
+    *,
+    identity: Identity,
+    reserved: Reserved,
+    others: Sequence[str],
+    is_fence: bool,
+) -> Iterator[Shown]:
+    """The client's directories that lie neither in nor above what is `shown`, nor in each other.
+
+    One that a box cannot have as the container has it is left out, since the command may do without
+    it: one that hides or protects what can be moved, that `identity` cannot enter, or that lies
+    where the box has things of its own, `others` among them; and where the box `is_fence`, one that
+    the host has at another path, or with something mounted inside.
+    """
+    if workspace.mounts is None:
+        return
+    host_paths = workspace.mounts.host_paths
+    tops = [each.top.target for each in shown]
+    sources = list(workspace.mounts.list_workspaces(reserved, beside=tops))
+    for source in sorted(sources, key=lambda each: len(each.target)):
+        if any(is_within(source.target, top) or is_within(top, source.target) for top in tops):
+            continue
+        # Where a link leads the container may have chosen.
+        is_plain = host_paths.is_plain(source.directory)
+        if not is_plain or not may_enter(source.directory, identity, host_paths):
+            continue
+        try:
+            view = show_workspace(
+                source,
+                source.directory,
+                workspace.mounts,
+                identity=identity,
+                reserved=reserved,
+            )
+            refuse_own(view.top.target, others)
+        except Denied:
+            continue
+        if is_fence and (view.inner or view.top.path != view.top.target):
+            continue
+        if not any(relative_to(top, view.top.target) is not None for top in tops):
+            tops.append(view.top.target)
+            yield view
+
+
+def refuse_own(target: str, others: Sequence[str]) -> None:
+    """Raise Denied where a workspace at `target` is, holds or lies in a place of the box's own.
+
+    `others` are those that this box has for its program.
+    """
+    place = _find_own(target, tuple(others))
+    if place is not None:
+        raise Denied(
+            f"the container has its workspace at {quote(target)}, where a box has {place} of "
+            "its own",
+            layer="sandbox",
+            rule="place",
+            hint="mount the workspace at another path in the container, such as /workspace",
+        )
+
+
+@functools.lru_cache(maxsize=64)
+def _find_own(target: str, others: tuple[str, ...]) -> str | None:
+    for place in (*_OWN, *_USERS, *others):
+        if is_within(place, target) or (place not in _USERS and is_within(target, place)):
+            return place
+    return None

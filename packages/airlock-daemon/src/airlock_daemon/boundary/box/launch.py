@@ -1,0 +1,388 @@
+"""A box that bubblewrap makes: its making, the command's start in it, its end, and leftovers."""
+
+import fnmatch
+import itertools
+import logging
+import os
+import re
+import select
+import signal as signals
+import socket
+import stat
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+
+import msgspec
+import trio
+
+from airlock_daemon.boundary.box.box import TMP, Box, Shared, refuse
+from airlock_daemon.boundary.box.bubblewrap import prepare
+from airlock_daemon.boundary.box.groups import Group, OpenGroup, open_none
+from airlock_daemon.boundary.box.inner_mounts import opened
+from airlock_daemon.boundary.command.launcher import (
+    Ended,
+    Launch,
+    Launcher,
+    cannot_start,
+    find_launcher,
+    make_pair,
+)
+from airlock_daemon.boundary.command.order import CommandLine, Identity, encode_order
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.linux.openat2 import read_known_status
+from airlock_daemon.setup.reserved import Reserved
+from airlock_wire import quote
+
+# Only what stands at the top of these directories when the tool ends, and did not before, is looked
+# at. It is a loss if an argument names it, or if it was made for others to find. A tool's temporary
+# files are none (nobody else may read those of mkstemp(3) and mkdtemp(3)), nor are its directories
+# of settings and caches (they begin with a dot), sockets, histories, and a few known caches.
+
+_MODE = struct.Struct("<I")
+_HEADER = 4
+
+_MOST_ENTRIES = 100
+
+# The lines that a client gets. Further losses are counted.
+_MOST_LINES = 4
+
+# Of shells and pagers, in a home.
+_HISTORIES = (".*_history", ".lesshst", ".viminfo", ".wget-hsts")
+# Of node, its compilers, and java: in /tmp, and for all users to read.
+_CACHES = ("node-compile-cache", "v8-compile-cache-*", "jiti", "node-jiti", "hsperfdata_*")
+_KNOWN = re.compile("|".join(map(fnmatch.translate, (*_HISTORIES, *_CACHES))))
+
+# Where a name ends in a script, a list or a URL.
+_DELIMITER = re.compile(r"[\s\"'`;:,&|()<>=?#]")
+
+
+class Leftover(msgspec.Struct, frozen=True):
+    """A file or directory at `path`, as the tool calls it, and its mode (inode(7))."""
+
+    path: str
+    mode: int
+
+
+def decode_leftovers(message: bytes) -> tuple[Leftover, ...]:
+    """What the launcher says in one message (`native/README.md`); a cut entry is left out."""
+    found, start = list[Leftover](), _HEADER
+    while (end := message.find(b"\0", start + _MODE.size)) >= 0:
+        (mode,) = _MODE.unpack_from(message, start)
+        found.append(Leftover(os.fsdecode(message[start + _MODE.size : end]), mode))
+        start = end + 1
+    return tuple(found)
+
+
+def list_leftovers(directory: str, is_made: Callable[[str], bool]) -> tuple[Leftover, ...]:
+    """What stands in `directory` of this host, but for the names that `is_made` knows.
+
+    Of a very full directory it is only a part. Raises OSError.
+    """
+    with os.scandir(directory) as entries:
+        return tuple(
+            Leftover(each.path, each.stat(follow_symlinks=False).st_mode)
+            for each in itertools.islice(entries, _MOST_ENTRIES)
+            if not is_made(each.name)
+        )
+
+
+def find_losses(leftovers: Sequence[Leftover], argv: Sequence[str]) -> Iterator[str]:
+    """What is lost, in words: a line for each, and one for all that are too many.
+
+    `argv` are the words of the tool. An agent chooses how many and how long they are, and all
+    agents wait meanwhile: it takes as long as it takes to read the words and the names once.
+    """
+    named = _find_named(leftovers, argv)
+    lost = sorted(each.path for each in leftovers if each.path in named or _is_loss(each))
+    for path in lost[:_MOST_LINES]:
+        shown = path if quote(path, limit=None) == f'"{path}"' else quote(path)
+        yield f"warning: {shown} was written where nothing is kept; write to the workspace instead"
+    if len(lost) > _MOST_LINES:
+        yield f"warning: so were {len(lost) - _MOST_LINES} more; write to the workspace instead"
+
+
+def _find_named(leftovers: Sequence[Leftover], argv: Sequence[str]) -> set[str]:
+    """The paths of files, directories and links that a word names, alone or with more around it."""
+    paths = {each.path for each in leftovers if _is_file(each)}
+    named = set[str]()
+    for place in dict.fromkeys(map(os.path.dirname, paths)):
+        start = place.rstrip("/") + "/"
+        inside = re.compile(re.escape(start) + "([^/]+)")
+        for word in argv:
+            if start in word:
+                for name in inside.findall(word):
+                    named.add(start + name)
+                    named.add(start + _DELIMITER.split(name, maxsplit=1)[0])
+    return named & paths
+
+
+def _is_file(leftover: Leftover) -> bool:
+    return stat.S_ISREG(leftover.mode) or stat.S_ISDIR(leftover.mode) or stat.S_ISLNK(leftover.mode)
+
+
+def _is_loss(leftover: Leftover) -> bool:
+    """Whether it is one that no word names."""
+    place, name = os.path.split(leftover.path)
+    if not _is_file(leftover) or (name.startswith(".") and stat.S_ISDIR(leftover.mode)):
+        return False
+    if _KNOWN.match(name):
+        return False
+    # Settings, such as .npmrc, may be private too.
+    is_setting = name.startswith(".") and place != TMP
+    return is_setting or bool(leftover.mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+log = logging.getLogger("airlock")
+
+# As `native/place.zig` reads it.
+_PLACE = struct.Struct("<IIQI")
+
+# Of what bubblewrap says where it makes no box.
+_SAID_BYTES = 4096
+
+# What it says where its user cannot enter what the daemon has opened for it.
+_UNREACHABLE = "find source path /proc/self/fd/"
+
+
+class BoxedLaunch(Launch):
+    """One command in a box, once there is an `order` for it. Its `control` is that of the launcher
+    in there.
+
+    The processes of the box are also those of another launch, of which it is the tool: that ends
+    them where the launcher in the box does not, or is not there yet.
+    """
+
+    def __init__(
+        self,
+        control: socket.socket,
+        maker: Launch,
+        said: int,
+        group: Group | None,
+        doors: socket.socket | None = None,
+        *,
+        is_trial: bool = False,
+    ) -> None:
+        """Take over all of it; `said` is the file that bubblewrap writes its messages to, and over
+        `doors` come the listeners of a box that has some. Who made it as a trial asks for what was
+        said, so that the daemon's messages do not have it too.
+
+        Raises OSError, and has taken over nothing then.
+        """
+        super().__init__(control, socket.socket.close)
+        self._either = select.epoll()
+        for each in (control, maker.control):
+            self._either.register(each, select.EPOLLIN)
+        self._maker = maker
+        self._said = said
+        self._group = group
+        self._first: bytes | None = None
+        self._is_trial = is_trial
+        self.doors = doors
+        self.leftovers: tuple[Leftover, ...] = ()
+
+    def order(
+        self,
+        what: CommandLine,
+        standard: Sequence[int],
+        box: Box,
+        *,
+        launcher: Launcher,
+        terminal: int = 0,
+        kept: Sequence[int] = (),
+    ) -> None:
+        """Have the box, which must be `box`, run `what`, once: the first and last thing it is told.
+
+        The launcher in there need not be there yet; where it is no more, `read_report` says why.
+        Raises OSError.
+        """
+        place = _place(box, what.directory)
+        order = encode_order(
+            what,
+            nofile=launcher.nofile,
+            terminal=terminal,
+            kept=len(kept),
+            bounds=box.bounds,
+            before=place,
+        )
+        with order as (message, files), suppress(BrokenPipeError, ConnectionResetError):
+            socket.send_fds(self.control, [message], [*standard, *kept, *files])
+
+    @property
+    def ready(self) -> int:
+        """As for any command: where bubblewrap is killed before the launcher in the box is there,
+        nobody else tells of it.
+        """
+        return self._either.fileno()
+
+    def read_report(self) -> Ended | AirlockError | None:
+        """As for any command."""
+        report = super().read_report()
+        if report is None and not _is_silent(self._maker.control):
+            # The box is gone. What was said in there was said before.
+            report = super().read_report()
+            return self._explain_loss() if report is None else report
+        return report
+
+    def _take_message(self) -> bytes:
+        message = super()._take_message()
+        while message[:1] == b"L":
+            self.leftovers = decode_leftovers(message)
+            message = super()._take_message()
+        return message
+
+    def is_made(self) -> bool:
+        """Whether the launcher in there has said that the box is complete; before an `order`."""
+        if self._first is None:
+            with suppress(BlockingIOError):
+                self._first = self._take_message()[:1]
+        return self._first == b"W"
+
+    def is_waiting(self) -> bool:
+        """Whether box and maker are alive, and nothing else was reported of either."""
+        is_right = self.is_made() or self._first is None
+        return is_right and _is_silent(self.control) and _is_silent(self._maker.control)
+
+    def end(self, number: int = signals.SIGHUP) -> None:
+        """As for any command; the box is killed where that was of no use for 2 s."""
+        super().end(number)
+        if super().is_gone():
+            # The launcher in there waits for a word.
+            with suppress(OSError):
+                self.control.shutdown(socket.SHUT_WR)
+        else:
+            # The tool gets one signal, from the launcher beside it.
+            self._maker.end(number if number == signals.SIGKILL else signals.SIGCONT)
+
+    def is_gone(self) -> bool:
+        """Whether no process of the box is left, and with the last one its mounts."""
+        return self._maker.is_gone()
+
+    async def wait_gone(self) -> None:
+        """Wait until no process of the box is left."""
+        await self._maker.wait_gone()
+
+    def close(self) -> None:
+        """Give back all that it has. Closing it also ends whatever still runs."""
+        self._either.close()
+        super().close()
+        self._maker.close()
+        os.close(self._said)
+        if self.doors is not None:
+            self.doors.close()
+        if self._group is not None:
+            self._group.close()
+
+    def said(self) -> str:
+        """What bubblewrap and the launcher in the box have said, which is why there is none."""
+        return os.pread(self._said, _SAID_BYTES, 0).decode(errors="replace").strip()
+
+    def _explain_loss(self) -> AirlockError:
+        said = self.said()
+        if said:
+            if not self._is_trial:
+                log.error("bubblewrap makes no box: %s; airlock-daemon doctor tells more", said)
+            if _UNREACHABLE in said:
+                remedy = "let it enter the directories above (chmod o+x), or map one elsewhere"
+                return refuse("the user of boxes cannot enter a mapped directory", remedy)
+            return refuse("bubblewrap makes none", "see what it said among the daemon's messages")
+        report = self._maker.read_report()
+        return super()._explain_loss() if report is None or isinstance(report, Ended) else report
+
+
+def _is_silent(control: socket.socket) -> bool:
+    """Whether there is neither a message nor the end of them."""
+    try:
+        control.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def _place(box: Box, directory: int) -> bytes:
+    """What stands before an order for a box."""
+    major = minor = inode = 0
+    if box.is_shared:
+        found = read_known_status(directory)
+        major, minor, inode = os.major(found.st_dev), os.minor(found.st_dev), found.st_ino
+    name = os.fsencode(box.directory) + b"\0"
+    return _PLACE.pack(major, minor, inode, len(name)) + name
+
+
+class Workshop(msgspec.Struct, frozen=True, kw_only=True):
+    """By what boxes are made: the program `bubblewrap`, started by the `launcher`.
+
+    It runs as `identity` with all that is in a box, in the cgroup that `open_group` gives, if any.
+    What is `reserved` is in none, and `null` is an open /dev/null. Threads of `lookups` open what
+    has to be waited for; without them such a box is not made. `is_trial` says that they are made to
+    see whether that works.
+    """
+
+    bubblewrap: str
+    launcher: Launcher
+    identity: Identity
+    reserved: Reserved
+    null: int
+    lookups: trio.CapacityLimiter | None
+    open_group: OpenGroup = open_none
+    is_trial: bool = False
+
+    async def make(self, box: Box) -> BoxedLaunch:
+        """Have `box` made, but for its directory.
+
+        It need not have come to its end: an order waits for that, and is told what went wrong. The
+        caller closes it. Raises Denied and Failed.
+        """
+        try:
+            root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                async with opened(box, self.reserved, self.lookups) as shared:
+                    return await self._make(box, root, shared)
+            finally:
+                os.close(root)
+        except OSError as error:
+            raise cannot_start(self.bubblewrap, error) from error
+
+    async def _make(self, box: Box, root: int, shared: Mapping[Shared, int]) -> BoxedLaunch:
+        with ExitStack() as undo:
+            said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
+            undo.callback(os.close, said)
+            near = far = None
+            if box.doors is not None:
+                # What the box has of the two.
+                near, far = make_pair()
+                undo.callback(near.close)
+                undo.callback(far.close)
+            group = self.open_group()
+            if group is not None:
+                undo.callback(group.close)
+            ours, theirs = make_pair()
+            undo.callback(ours.close)
+            with (
+                theirs,
+                prepare(
+                    box,
+                    self.bubblewrap,
+                    launcher=find_launcher(),
+                    identity=self.identity,
+                    control=theirs.fileno(),
+                    doors=None if far is None else far.fileno(),
+                    root=root,
+                    shared=shared,
+                ) as making,
+            ):
+                maker = await self.launcher.launch(
+                    making.command_line,
+                    (self.null, self.null, said),
+                    kept=making.kept,
+                    identity=None if self.identity.user == os.geteuid() else self.identity,
+                    group=None if group is None else group.descriptor,
+                )
+            undo.callback(maker.close)
+            launch = BoxedLaunch(ours, maker, said, group, near, is_trial=self.is_trial)
+            undo.pop_all()
+            if far is not None:
+                far.close()
+        return launch

@@ -1,0 +1,304 @@
+"""The contents of a command's box."""
+
+import functools
+import glob
+import os
+import pwd
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.box.box import (
+    HOME,
+    SHARED_MEMORY,
+    TMP,
+    Box,
+    Closed,
+    Cover,
+    Devices,
+    Folder,
+    Home,
+    Link,
+    Made,
+    Mark,
+    Memory,
+    Null,
+    Operation,
+    Placed,
+    Processes,
+    System,
+    look_around,
+)
+from airlock_daemon.boundary.box.inner_mounts import Shown, refuse_own, show_others, show_workspace
+from airlock_daemon.boundary.box.system import PUBLIC, SYSTEM, make_etc
+from airlock_daemon.boundary.command.launcher import descriptor_limit
+from airlock_daemon.boundary.command.order import Bounds, Identity
+from airlock_daemon.boundary.workspace.directory import EMPTY, Workspace
+from airlock_daemon.errors import Denied
+from airlock_daemon.platform.linux.mountinfo import relative_to
+from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_wire import quote
+
+# Tools of which nobody has said what they need find their configuration there, and each credential
+# of that home. So it is for what has to go on working, and no wall.
+
+PLACES = ("/etc", "/opt")
+"""Directories of the host that it has whole."""
+
+_RESOLVER = "/etc/resolv.conf"
+# Of what a box may have in /tmp: caches are larger.
+_TIMES = 4
+
+
+def find_home(
+    identity: Identity, environment: Mapping[str, str], *, reserved: Reserved, limits: Limits
+) -> Home | None:
+    """The home of `identity`, with what of Airlock's own is to be covered; None without a home.
+
+    `environment` is the daemon's, and `limits` bound what is written there. Raises Denied where all
+    of it lies in a directory of Airlock's.
+    """
+    named = environment.get("HOME", "")
+    if identity.user != os.geteuid() and not _is_owner(identity, named):
+        named = _ask_system(identity)
+    path = os.path.realpath(named) if os.path.isabs(named) else "/"
+    if path == "/" or not os.path.isdir(path):
+        return None
+    for what, place in reserved.private.places:
+        if is_within(path, place):
+            raise Denied(
+                f"the home {path} cannot be shown in a box: it lies in {what}",
+                layer="sandbox",
+                rule="reserved",
+                hint="a person on the host can move Airlock's files and restart the daemon, or "
+                'write [sandbox] box = "closed" in the module and reload',
+            )
+    size = _TIMES * limits.box_tmpfs_mb << 20
+    return Home(path, size, tuple(hide((*PLACES, path), reserved)))
+
+
+def hide(shown: Iterable[str], reserved: Reserved) -> Iterator[Placed]:
+    """What to cover, so that nothing of Airlock's own can be seen in the directories `shown`."""
+    places = list(shown)
+    covered = list[str]()
+    # A directory before what is in it: under a cover there is nothing any more that could have one.
+    for path in sorted(_list_private(reserved)):
+        if any(is_within(path, each) for each in covered):
+            continue
+        if any(is_within(path, each) for each in places):
+            if os.path.isdir(path):
+                covered.append(path)
+                yield Placed(Cover(), path)
+            elif os.path.exists(path):
+                yield Placed(Null(), path)
+
+
+def _list_private(reserved: Reserved) -> set[str]:
+    # Of the log there are older files beside it.
+    paths = (place for _, place in reserved.private.places)
+    return {path for place in paths for path in (place, *glob.glob(f"{glob.escape(place)}.*"))}
+
+
+def make_places(home: Home | None) -> Iterator[Operation]:
+    """What it shows, read-only."""
+    for path in PLACES:
+        if os.path.isdir(path):
+            yield System(path, path)
+    resolver = os.path.realpath(_RESOLVER)
+    if os.path.isfile(resolver) and not is_within(resolver, "/etc"):
+        yield System(resolver, resolver)
+    if home is not None:
+        yield System(home.path, home.path)
+
+
+def _is_owner(identity: Identity, path: str) -> bool:
+    try:
+        return os.stat(path).st_uid == identity.user
+    except OSError:
+        return False
+
+
+def _ask_system(identity: Identity) -> str:
+    try:
+        return pwd.getpwuid(identity.user).pw_dir
+    except KeyError:
+        return ""
+
+
+_MIB = 1 << 20
+# Of the size of /tmp, that of the home and of shared memory.
+_SMALLER = 4
+
+# Descriptors of each process: some tools want more than the usual 1024. The daemon has many more.
+_OPEN_FILES = 4096
+
+GIT_CONFIG = "/etc/gitconfig"
+"""Where git finds the system's configuration in a box, wherever it was built to look for it."""
+
+
+def plan_box(
+    workspace: Workspace,
+    *,
+    places: Sequence[str],
+    read: Mapping[str, str],
+    identity: Identity,
+    reserved: Reserved,
+    limits: Limits,
+    sockets: str = "none",
+    git_config: bytes | None = None,
+    given: Sequence[System | Made] = (),
+    is_fence: bool = False,
+) -> Box:
+    """The closed box of a command that runs in `workspace`.
+
+    `places` of the host are shown at their own paths, and those of `read` at others; all of them
+    cannot be written. Tools run as `identity`, within `limits`. With `git_config` that is the
+    system's configuration for git. It has what is `given`. `is_fence` says that all is at the
+    host's own paths. Raises
+    Denied (layer "sandbox") where the client has its workspace at a place that the box needs
+    itself.
+    """
+    size = limits.box_tmpfs_mb * _MIB
+    settings = () if git_config is None else (Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"),)
+    operations = (
+        *_make_base(identity, size, look_around((*SYSTEM, *PUBLIC))),
+        *(*settings, *_show(places, read), *given),
+    )
+    box = Box(
+        operations=operations,
+        directory=workspace.own,
+        is_shared=False,
+        bounds=_bound(limits),
+        sockets=sockets,
+    )
+    own = (*places, *read.values(), *(each.target for each in given))
+    return _put_workspaces(box, workspace, identity, reserved, own=own, is_fence=is_fence)
+
+
+def _bound(limits: Limits) -> Bounds:
+    """What one box may use, and each process in it."""
+    return Bounds(
+        processes=limits.box_processes,
+        data=limits.box_memory_mb * _MIB,
+        file_size=limits.box_file_mb * _MIB,
+        open_files=min(_OPEN_FILES, descriptor_limit() // 2),
+    )
+
+
+def plan_home_box(
+    workspace: Workspace,
+    home: Home | None,
+    *,
+    places: Sequence[str],
+    read: Mapping[str, str],
+    identity: Identity,
+    reserved: Reserved,
+    limits: Limits,
+    is_fence: bool = False,
+) -> Box:
+    """The box of the class "home", otherwise as `plan_box`; it has a fresh home without one."""
+    size = limits.box_tmpfs_mb * _MIB
+    fresh = () if home is not None else (Memory(HOME, 0o700, size // _SMALLER),)
+    operations = (
+        *(*_make_system(), *_make_kernels(size), *make_places(home)),
+        *(*fresh, *_show(places, read)),
+    )
+    box = Box(
+        operations=operations,
+        home=home,
+        directory=workspace.own,
+        is_shared=False,
+        bounds=_bound(limits),
+        sockets="inet and udp",
+        has_network=True,
+    )
+    own = (*PLACES, *places, *read.values())
+    return _put_workspaces(box, workspace, identity, reserved, own=own, is_fence=is_fence)
+
+
+def _put_workspaces(
+    box: Box,
+    workspace: Workspace,
+    identity: Identity,
+    reserved: Reserved,
+    *,
+    own: Sequence[str],
+    is_fence: bool,
+) -> Box:
+    """The box with the client's directories; `own` are further places of the box's."""
+    source = workspace.source
+    directory, shown = box.directory, list[Shown]()
+    if source is not None:
+        mounts = workspace.mounts
+        view = show_workspace(source, workspace.root, mounts, identity=identity, reserved=reserved)
+        refuse_own(view.top.target, own)
+        _refuse_home(view.top.target, box.home, workspace)
+        shown.append(view)
+        below = relative_to(workspace.path, workspace.root) or ""
+        directory = os.path.join(source.target, below) if below else source.target
+    elif directory == EMPTY:
+        # On the box's root, which is read-only.
+        box = replace(box, operations=(*box.operations, Folder(EMPTY, 0o555)))
+    others = own if box.home is None else (*own, box.home.path)
+    shown += show_others(
+        workspace, shown, identity=identity, reserved=reserved, others=others, is_fence=is_fence
+    )
+    tops = [each.top for each in shown]
+    # What is in the home comes after what is laid over it.
+    inside = [each for each in tops if box.home and is_within(each.target, box.home.path)]
+    inner = [placed for each in shown for placed in each.inner]
+    return replace(
+        box,
+        operations=(*box.operations, *(each for each in tops if each not in inside)),
+        inner=(*(Placed(each, each.target) for each in inside), *inner),
+        directory=directory,
+        is_shared=source is not None,
+    )
+
+
+def _refuse_home(target: str, home: Home | None, workspace: Workspace) -> None:
+    """Raise Denied where a workspace at `target` would hide the home, or has no place in it."""
+    if home is None:
+        return
+    is_inside = is_within(target, home.path) and target != home.path
+    has_place = target == workspace.root or workspace.host_paths.is_directory(target)
+    if is_within(home.path, target) or (is_inside and not has_place):
+        raise Denied(
+            f"the container has its workspace at {quote(target)}, where a box has {home.path} as "
+            "the home",
+            layer="sandbox",
+            rule="place",
+            hint="mount the workspace at another path in the container, such as /workspace",
+        )
+
+
+@functools.lru_cache(maxsize=16)
+def _make_base(identity: Identity, size: int, _around: tuple[Mark, ...]) -> tuple[Operation, ...]:
+    """What every closed box of this user has, with so many bytes in /tmp. It depends on what is in
+    some directories.
+    """
+    home = Memory(HOME, 0o700, size // _SMALLER)
+    return (*_make_system(), *make_etc(identity), *_make_kernels(size), home)
+
+
+def _make_system() -> Iterator[Operation]:
+    for path in SYSTEM:
+        if os.path.islink(path):
+            yield Link(os.readlink(path), path)
+        elif os.path.isdir(path):
+            yield System(path, path)
+
+
+def _make_kernels(size: int) -> Iterator[Operation]:
+    yield Processes()
+    yield Devices()
+    yield Memory(SHARED_MEMORY, 0o1777, size // _SMALLER)
+    # It is a file system in memory too, of no bounded size.
+    yield Closed("/dev")
+    yield Memory(TMP, 0o1777, size)
+
+
+def _show(places: Sequence[str], read: Mapping[str, str]) -> Iterator[Operation]:
+    yield from (System(place, place) for place in places)
+    yield from (System(path, target) for path, target in read.items())

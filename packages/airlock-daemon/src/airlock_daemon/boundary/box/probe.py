@@ -1,0 +1,127 @@
+"""Whether this host makes boxes: a real one is tried."""
+
+import os
+import re
+from contextlib import ExitStack
+
+import trio
+
+from airlock_daemon.boundary.box.launch import Workshop
+from airlock_daemon.boundary.box.plan import plan_box
+from airlock_daemon.boundary.box.prewarmed import start_boxed
+from airlock_daemon.boundary.command.launcher import Ended, Launcher, find_launcher
+from airlock_daemon.boundary.command.order import CommandLine, Identity
+from airlock_daemon.boundary.workspace.directory import Workspace
+from airlock_daemon.boundary.workspace.mapping import Source
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.reserved import Reserved
+
+OLDEST = (0, 10)
+"""The first one with all that a box is made by."""
+
+_LONGEST_S = 10.0
+_SAYS = re.compile(rb"^bubblewrap (\d+)\.(\d+)")
+
+
+async def explain_too_old(program: str) -> str | None:
+    """Why the bubblewrap at `program` makes no boxes, as it is older than OLDEST.
+
+    None where it is not, and where it does not say its version: then a box that is tried tells.
+    """
+    try:
+        with trio.fail_after(_LONGEST_S):
+            done = await trio.run_process(
+                (program, "--version"),
+                stdin=b"",
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+            )
+    except (OSError, trio.TooSlowError):
+        return None
+    found = _SAYS.match(done.stdout)
+    if found is None or (version := tuple(map(int, found.groups()))) >= OLDEST:
+        return None
+    said, needed = (".".join(map(str, each)) for each in (version, OLDEST))
+    return f"it is bubblewrap {said}, and {needed} or newer is needed"
+
+
+# What every system has, and everybody may look at. In the box it stands for a workspace.
+_DIRECTORY = "/usr"
+NOTHING = Reserved(())
+
+
+def probe(bubblewrap: str, identity: Identity) -> str | None:
+    """As `probe_box`, with a launcher of its own."""
+
+    async def run() -> str | None:
+        launcher = Launcher(find_launcher(), nofile=256)
+        try:
+            return await probe_box(bubblewrap, identity, launcher)
+        finally:
+            launcher.close()
+
+    return trio.run(run)
+
+
+async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> str | None:
+    """Make a box with all that a real one has, and run a program in it.
+
+    Returns None where that works, else what was said where it did not, or that bubblewrap is too
+    old. Raises Failed without a launcher.
+    """
+    too_old = await explain_too_old(bubblewrap)
+    if too_old is not None:
+        return too_old
+    with ExitStack() as stack:
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        stack.callback(os.close, null)
+        directory = os.open(_DIRECTORY, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, directory)
+        workspace = Workspace(
+            descriptor=directory,
+            path=_DIRECTORY,
+            root=_DIRECTORY,
+            mounts=None,
+            source=Source(target="/workspace", directory=_DIRECTORY, below=""),
+        )
+        box = plan_box(
+            workspace,
+            places=(),
+            read={},
+            identity=identity,
+            reserved=NOTHING,
+            sockets="none",
+            limits=Limits(),
+        )
+        what = CommandLine("/bin/sh", ("sh", "-c", "exit 0"), {}, directory)
+        try:
+            workshop = Workshop(
+                bubblewrap=bubblewrap,
+                launcher=launcher,
+                identity=identity,
+                reserved=NOTHING,
+                null=null,
+                lookups=trio.CapacityLimiter(1),
+                is_trial=True,
+            )
+            launch = await start_boxed(what, (null,) * 3, box, by=workshop)
+        except AirlockError as error:
+            return error.message
+        report: Ended | AirlockError | None = None
+        try:
+            with trio.move_on_after(_LONGEST_S):
+                while (report := launch.read_report()) is None:
+                    await trio.lowlevel.wait_readable(launch.ready)
+            if isinstance(report, Ended):
+                return None if report.exit_code == 0 else f"a program in it ended by {report}"
+            said = launch.said()
+        finally:
+            launch.end()
+            with trio.CancelScope(deadline=trio.current_time() + _LONGEST_S, shield=True):
+                await launch.wait_gone()
+            launch.close()
+    if said:
+        return said.splitlines()[0]
+    return f"no answer within {_LONGEST_S:g} s" if report is None else report.message

@@ -1,0 +1,209 @@
+"""Whether a conversation with a remote is admitted, by ssh or by URL."""
+
+from functools import partial
+from urllib.parse import quote as encode
+
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.brokers.addresses import Address, find_inner, resolve
+from airlock_daemon.boundary.brokers.git.credential import ask_helpers, ask_settings
+from airlock_daemon.boundary.brokers.git.errand import Errand, LfsErrand, SshErrand, UrlErrand
+from airlock_daemon.boundary.brokers.git.rules import (
+    admit_protocol,
+    find_granted,
+    judge_as_git,
+    needs_line,
+    read_asked,
+    read_remote,
+    refuse_words,
+    url_of,
+    verb_of,
+)
+from airlock_daemon.boundary.brokers.http.connecting import Origin, Proxy, find_proxy
+from airlock_daemon.boundary.brokers.http.tls import read_trust
+from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning
+from airlock_daemon.boundary.brokers.ssh.words import Goal, build_words, profile_words
+from airlock_daemon.errors import Denied
+from airlock_daemon.setup.generation import Generation
+from airlock_modules import Destination, Place, RemoteError, RemoteRequest
+from airlock_modules.remotes.destination import DEFAULT_PORTS, Scheme
+from airlock_modules.remotes.lfs import read_lfs_words
+from airlock_wire import quote
+
+# What stands in the path of a URL as it is (RFC 3986, 3.3).
+_PLAIN = "/!$&'()*+,;=:@-._~"
+
+
+async def admit_url(
+    asked: RemoteRequest, generation: Generation, requester: Requester
+) -> UrlErrand:
+    """Admit a fetch from a URL (`asked`), the narrowest that can be wanted there.
+
+    Raises Denied (layer "broker"), Failed where git or the resolver cannot be asked.
+    """
+    destination = asked.destination
+    place = find_granted(asked, generation)
+    git = generation.programs.demand("git")
+    if place is None and not await _is_known(destination, git, requester):
+        raise _needs_naming(asked, "is no host for which git has a credential helper by name")
+    origin, barrier = await find_origin(
+        destination.scheme, destination.host, destination.port, path_of(destination), git, requester
+    )
+    errand = UrlErrand(
+        destination=destination,
+        origin=origin,
+        git=git,
+        barrier=barrier,
+        is_first=requester.variables.get("GIT_PROTOCOL") == "version=1",
+    )
+    _confine(asked, place, errand)
+    return errand
+
+
+async def find_origin(
+    scheme: Scheme, host: str, port: int | None, path: str, git: str, requester: Requester
+) -> tuple[Origin, str | None]:
+    """The server of a URL, as the human's git reaches it, and why its host must be named in the
+    grant: None where it need not be.
+
+    `host` has brackets around an IPv6 address, `port` is None for that of the scheme, and `path` is
+    as it is sent. Raises Failed where git or the resolver cannot be asked.
+    """
+    address = f"{scheme}://{host}{'' if port is None else f':{port}'}{path}"
+    settings = await ask_settings(address, git, requester)
+    name = host.strip("[]")
+    variables = requester.variables
+    way: tuple[Address, ...] | Proxy | None
+    way = find_proxy(settings.get("proxy"), variables, scheme=scheme, host=name)
+    barrier = None
+    if way is not None:
+        barrier = "is reached through a proxy, which resolves names itself"
+    else:
+        way = await resolve(name, family=None, limiter=requester.lookups)
+        if find_inner(way) is not None:
+            barrier = "has an address of this host or of no public network"
+    trust = read_trust(settings, variables) if scheme == "https" else None
+    number = DEFAULT_PORTS[scheme] if port is None else port
+    return Origin(host=name, port=number, way=way, trust=trust), barrier
+
+
+def admit_service(errand: UrlErrand, asked: RemoteRequest, generation: Generation) -> bool:
+    """Admit what the client wants at the URL; returns whether the profile names the place.
+
+    Raises Denied (layer "broker" for the place, "module" or "profile" by git's rules).
+    """
+    place = find_granted(asked, generation)
+    _confine(asked, place, errand)
+    judge_as_git((verb_of(asked), url_of(asked)), generation)
+    return place is not None
+
+
+async def _is_known(destination: Destination, git: str, requester: Requester) -> bool:
+    """Whether the human's git has an account for the host by name; http must be granted."""
+    if destination.scheme != "https":
+        return False
+    return bool((await ask_helpers(destination, git, requester)).named)
+
+
+def path_of(destination: Destination) -> str:
+    """The path of a destination as it stands in a request."""
+    return encode_path(destination.path)
+
+
+def encode_path(path: str) -> str:
+    """A path that was read as one of a destination, as it stands in a request."""
+    return encode(path, safe=_PLAIN)
+
+
+def address_of(destination: Destination) -> str:
+    """The URL of a destination, as git has it configured and shows it."""
+    port = "" if destination.port is None else f":{destination.port}"
+    return f"{destination.scheme}://{destination.host}{port}{path_of(destination)}"
+
+
+def _confine(asked: RemoteRequest, place: Place | None, errand: UrlErrand) -> None:
+    if errand.barrier is not None and not (place is not None and place.is_literal):
+        raise _needs_naming(asked, errand.barrier)
+
+
+def _needs_naming(asked: RemoteRequest, why: str) -> Denied:
+    host = quote(asked.destination.host)
+    return needs_line(asked, f"{host} {why}, and is not named in the grant of this agent", "name")
+
+
+async def admit(args: tuple[str, ...], generation: Generation, requester: Requester) -> Errand:
+    """Admit what `args` of git-remote ask for.
+
+    Raises Denied (layer "broker" for words and destination, "module" or "profile" by git's rules),
+    Failed where the human's programs cannot be asked.
+    """
+    if args[:1] == ("lfs",):
+        return await _admit_lfs(args[1:], generation, requester)
+    asked = read_remote(args, generation)
+    if asked.destination.scheme != "ssh":
+        return await admit_url(asked, generation, requester)
+    command = f"{asked.service} '{asked.destination.path}'"
+    options = ("-T", *(("-oSendEnv=GIT_PROTOCOL",) if asked.sends_protocol else ()))
+    return await _admit_ssh(asked, command, options, generation, requester)
+
+
+async def _admit_ssh(
+    asked: RemoteRequest,
+    command: str,
+    options: tuple[str, ...],
+    generation: Generation,
+    requester: Requester,
+) -> SshErrand:
+    """Admit what is `asked`, for which ssh runs `command` at the remote."""
+    place = find_granted(asked, generation)
+    words = profile_words(generation.agent.profile.env, home=requester.home)
+    program = generation.programs.demand(words[0])
+    goal = Goal(
+        user=asked.destination.user,
+        host=asked.destination.host,
+        port=asked.destination.port,
+        family=asked.family,
+    )
+
+    def build(pinned: tuple[str, ...]) -> tuple[str, ...]:
+        return build_words(words, goal, (command,), options=options, pinned=pinned)
+
+    pinned: tuple[str, ...] = ()
+    if place is None or not place.is_literal:
+        refuse = partial(needs_line, asked, verb="name")
+        pinning = Pinning(
+            goal, build, programs=generation.programs, requester=requester, refuse=refuse
+        )
+        pinned = await pinning.pin(is_granted=place is not None)
+    judge_as_git((verb_of(asked), url_of(asked)), generation)
+    return SshErrand(asked=asked, program=program, argv=build(pinned), is_pinned=place is not None)
+
+
+async def _admit_lfs(
+    words: tuple[str, ...], generation: Generation, requester: Requester
+) -> LfsErrand:
+    """Admit the agent of git-lfs: as the fetch or push that downloads and uploads are a part of."""
+    try:
+        wanted = read_lfs_words(words)
+        transport = wanted.words[0]
+        if transport == "ssh":
+            wanted = replace(wanted, asked=read_asked(wanted.words[1:], generation))
+    except RemoteError as error:
+        raise refuse_words(error) from error
+    admit_protocol(transport, generation)
+    asked = wanted.asked
+    api = login = None
+    if transport == "ssh":
+        command = f"git-lfs-authenticate '{asked.destination.path}' {wanted.operation}"
+        login = await _admit_ssh(asked, command, ("-T",), generation, requester)
+    else:
+        api = await admit_url(read_remote(wanted.words, generation), generation, requester)
+        admit_service(api, asked, generation)
+    return LfsErrand(
+        wanted=wanted,
+        api=api,
+        login=login,
+        git=generation.programs.demand("git"),
+        place=find_granted(asked, generation),
+    )

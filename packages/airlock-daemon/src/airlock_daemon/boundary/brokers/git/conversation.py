@@ -1,0 +1,294 @@
+"""A conversation with a remote over ssh, from its first byte to its end."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.brokers.git.audit_detail import Outcome, Tell, judged, listed
+from airlock_daemon.boundary.brokers.git.errand import SshErrand
+from airlock_daemon.boundary.brokers.git.rules import (
+    Held,
+    cannot_tell,
+    judge,
+    read_list,
+    refuse_words,
+)
+from airlock_daemon.boundary.brokers.git.streams import OwnPipe, move, of_its_stdin
+from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.ssh.session import LoginAdvice
+from airlock_daemon.boundary.command.launcher import Ended
+from airlock_daemon.boundary.command.process import Begin, Command, Grant
+from airlock_daemon.boundary.command.stdio import PIECE, Counted, Emit, Stdio
+from airlock_daemon.boundary.connection.closing import Closer
+from airlock_daemon.boundary.connection.descriptors import Passed
+from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_modules import PushList, Refusal, RemoteError, compose_report
+from airlock_wire import Signal
+
+# What is dropped at once.
+MOVE = 1 << 20
+
+
+class Transport(Stdio):
+    """stdin and stdout are the client's own pipes, or pipes of the daemon; stderr is the daemon's.
+
+    For a push (`is_held`) what the client writes does not reach the program by itself: it is to be
+    read by `read`, and then passed on by `write` and `move_rest`, or dropped by `drop_rest`. `sent`
+    counts what was passed on. Nothing here ever waits in a call.
+    """
+
+    def __init__(self, passed: Passed | None, *, is_held: bool) -> None:
+        """`passed` are the client's descriptors, of which two are pipes; None to stream.
+
+        Raises OSError where there are no descriptors left.
+        """
+        super().__init__()
+        self._passed = passed
+        self._closer = Closer() if passed is None else passed.closer
+        self._is_held = is_held
+        self.sent = 0
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        if self._passed is not None:
+            client, answers = self._passed.numbers[:2]
+            if self._is_held:
+                client, answers = (self._keep(os.dup(number)) for number in (client, answers))
+        else:
+            client, answers = self._open_input(), self._open_output("stdout")
+        self._client, self._answers = client, answers
+        stdin = client
+        if self._is_held:
+            stdin, self._program = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
+            # One for each way: what was given up on one may be held for ever.
+            self._own, self._reply = (
+                OwnPipe(*map(self._keep, os.pipe2(os.O_CLOEXEC)), by=self._closer) for _ in range(2)
+            )
+            # A pipe has room for two pages only where its user has many (pipe(7)).
+            os.set_blocking(self._program, False)
+        self.standard = (stdin, answers, self._open_output("stderr"))
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether stdin and stdout pass through the daemon."""
+        return self._passed is None
+
+    def hand_over(self) -> None:
+        """Close the client's descriptors, but for copies of those that a push is held with."""
+        if self._passed is not None:
+            self._passed.close(is_usable=True)
+
+    async def read(self, turns: Turns) -> bytes:
+        """What the client has written next, b"" at its end."""
+        return await self._own.read(self._client, turns)
+
+    async def write(self, data: bytes) -> None:
+        """Give the program its input. Raises OSError where it has ended."""
+        view = memoryview(data)
+        while view:
+            try:
+                count = os.write(self._program, view)
+                self.sent += count
+                view = view[count:]
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._program)
+
+    async def move_rest(self, turns: Turns) -> None:
+        """Pass on what the client writes, to its end. Raises OSError where the program ended."""
+        while left := await self._own.fill(self._client, turns):
+            while left:
+                # Neither is a pipe of the client's.
+                try:
+                    count = os.splice(
+                        self._own.reading, self._program, left, flags=os.SPLICE_F_NONBLOCK
+                    )
+                    self.sent += count
+                    left -= count
+                except BlockingIOError:
+                    await trio.lowlevel.wait_writable(self._program)
+        self.end_input()
+
+    async def drop_rest(self, turns: Turns, *, null: int) -> None:
+        """Read what the client writes, to its end. `null` is open /dev/null."""
+        while await move(self._client, null, MOVE, turns, by=self._closer, fills=False):
+            pass
+
+    async def answer(self, data: bytes, turns: Turns) -> None:
+        """Write to the client's stdout, as the remote would. Raises OSError where it is closed."""
+        await self._reply.write(self._answers, data, turns)
+
+    def close(self) -> None:
+        """As `Stdio.close`, without waiting for who holds a lock of a client's pipe."""
+        self._closer.close(self._descriptors, is_usual=True)
+        self._descriptors.clear()
+        super().close()
+
+    def end_input(self) -> None:
+        """Let the program see the end of its input."""
+        if self._program >= 0:
+            self._descriptors.remove(self._program)
+            os.close(self._program)
+            self._program = -1
+
+
+class Conversation:
+    """One errand as its program runs. `tell` gets what became of it, once."""
+
+    def __init__(
+        self,
+        errand: SshErrand,
+        requester: Requester,
+        *,
+        null: int,
+        tell: Tell,
+    ) -> None:
+        """`null` is the host's /dev/null."""
+        self._errand = errand
+        self._requester = requester
+        self._turns = requester.turns
+        self._null = null
+        self._tell = tell
+        self._outcome = Outcome(decision="allowed")
+        self._report = b""
+        self._fault: RemoteError | None = None
+        self._unsaid: Exception | None = None
+
+    def open(self, passed: Passed, *, is_passed: bool) -> Transport:
+        """Open the streams: those that the client passed, or others.
+
+        Raises OSError where there are no descriptors left.
+        """
+        if not is_passed:
+            passed.close()
+        return Transport(passed if is_passed else None, is_held=self._errand.asked.is_push)
+
+    async def relay(
+        self, command: Command, transport: Transport, emit: Emit, grant: Grant, begin: Begin
+    ) -> Ended:
+        """As `Command.relay`. Raises Denied for what is no push, too."""
+        there = self._errand.asked.destination
+        advice = LoginAdvice(emit, user=there.user, host=there.host, port=there.port)
+        try:
+            ended = await self._relay(command, transport, advice.emit, grant, begin)
+        finally:
+            outcome = replace(self._outcome, sent=transport.sent)
+            self._tell(self._errand.asked, outcome, self._errand.is_pinned)
+        if self._unsaid is not None:
+            raise self._unsaid
+        if self._fault is not None:
+            raise refuse_words(self._fault)
+        refusal = self._outcome.refusal
+        if refusal is None:
+            await advice.conclude(ended)
+            return ended
+        if not self._report:
+            raise cannot_tell(refusal)
+        return Ended(0, None)
+
+    async def _relay(
+        self, command: Command, transport: Transport, emit: Emit, grant: Grant, begin: Begin
+    ) -> Ended:
+        if not self._errand.asked.is_push:
+            counted = Counted(emit)
+            try:
+                return await command.relay(counted.emit, grant, begin)
+            finally:
+                if transport.is_streamed:
+                    self._outcome = replace(self._outcome, received=counted.stdout)
+        outcome: Ended | Exception
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._pass_on, command, transport, emit)
+            try:
+                outcome = await command.relay(emit, grant, begin)
+            except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
+                outcome = error
+            nursery.cancel_scope.cancel()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def _pass_on(self, command: Command, transport: Transport, emit: Emit) -> None:
+        """Hold what the client writes until its list of refs was judged, then pass it on."""
+        try:
+            may_go_on = await self._pass_list(transport, emit)
+        except RemoteError as error:
+            self._fault = error
+            self._outcome = replace(self._outcome, decision="denied")
+            may_go_on = False
+        if self._outcome.decision == "denied":
+            command.tell(Signal(name="SIGTERM"))
+        elif may_go_on:
+            with suppress(OSError):
+                await transport.move_rest(self._turns)
+
+    async def _pass_list(self, transport: Transport, emit: Emit) -> bool:
+        """Pass the list on if it is granted; returns whether something may follow it.
+
+        Raises RemoteError for what is no list. Nothing of the list is kept afterwards: the rest of
+        a push may take as long as its client wants.
+        """
+        held = Held(self._requester.gate)
+        try:
+            push, said = await read_list(partial(_read, transport, self._turns), held)
+            if push is None:
+                transport.end_input()
+                return False
+            self._outcome = listed(push)
+            refusals = await judge(push, self._errand.asked, self._requester)
+            self._outcome = judged(self._outcome, refusals)
+            if refusals:
+                await self._refuse(push, refusals, transport, emit)
+                return False
+            with suppress(OSError):
+                if push.updates:
+                    await transport.write(said)
+                else:
+                    # What stands behind it is not looked at, and no part of a push.
+                    await transport.write(b"0000")
+                    transport.end_input()
+            return bool(push.updates)
+        finally:
+            held.release()
+
+    async def _refuse(
+        self, push: PushList, refusals: Sequence[Refusal], transport: Transport, emit: Emit
+    ) -> None:
+        """Report what is refused while the client writes its pack, which nobody gets.
+
+        git reads the report behind its pack, whose end may come only when the client has it. The
+        program has said what it says before a list, of which it got nothing.
+        """
+        self._report = compose_report(push, refusals)
+        async with trio.open_nursery() as nursery:
+            if push.brings_pack:
+                nursery.start_soon(self._drop, transport)
+            try:
+                await self._answer(transport, emit)
+            except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
+                self._unsaid = error
+                nursery.cancel_scope.cancel()
+
+    async def _drop(self, transport: Transport) -> None:
+        with suppress(OSError):
+            await transport.drop_rest(self._turns, null=self._null)
+
+    async def _answer(self, transport: Transport, emit: Emit) -> None:
+        if transport.is_streamed:
+            for at in range(0, len(self._report), PIECE):
+                await emit("stdout", self._report[at : at + PIECE])
+            return
+        with suppress(OSError):
+            await transport.answer(self._report, self._turns)
+
+
+async def _read(transport: Transport, turns: Turns) -> bytes:
+    with of_its_stdin():
+        return await transport.read(turns)

@@ -1,0 +1,545 @@
+"""A conversation with the transfer agent of Git LFS: one object after the other.
+
+The agent, which is the shim in the container, says a line for each object. Where its content comes
+from and goes to is the daemon's to know:
+
+    download OID SIZE     data N, and N bytes; as often as needed; then done
+    upload OID SIZE       done, where the server has it; else send, for which it sends SIZE bytes,
+                          and then done
+    either                error N, and N bytes of text, in the place of done
+
+An upload that fails in its middle ends the conversation: what is left of it is not read.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from http import HTTPStatus
+from typing import TypeVar
+from urllib.parse import unquote, urljoin
+
+import msgspec
+from msgspec.structs import replace
+
+from airlock_daemon._version import __version__
+from airlock_daemon.boundary.brokers.git.admission import encode_path, find_origin
+from airlock_daemon.boundary.brokers.git.audit_detail import LfsOutcome
+from airlock_daemon.boundary.brokers.git.credential import find_authorization
+from airlock_daemon.boundary.brokers.git.errand import LfsErrand, SshErrand, UrlErrand
+from airlock_daemon.boundary.brokers.git.rules import find_granted, refuse_words
+from airlock_daemon.boundary.brokers.git.streams import Streams
+from airlock_daemon.boundary.brokers.http.client import (
+    TRY_AGAIN,
+    Answer,
+    Body,
+    HttpClient,
+    Request,
+    broken,
+)
+from airlock_daemon.boundary.brokers.http.connecting import Origin, connect
+from airlock_daemon.boundary.brokers.http.searching import Search
+from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.command.launcher import Ended
+from airlock_daemon.boundary.command.stdio import Emit
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
+from airlock_modules import RemoteError, RemoteRequest, find_place
+from airlock_modules.remotes.lfs import (
+    Action,
+    Href,
+    Offer,
+    Refusal,
+    Wanted,
+    compose_batch,
+    compose_verification,
+    read_batch,
+    read_href,
+    read_login,
+    read_message,
+    read_wanted,
+)
+from airlock_wire import quote
+
+# Whatever the server names for that stays here: URLs with signatures in them, tokens, headers. Of a
+# transfer that fails the agent gets the status alone, since its server can repeat any part of what
+# it was shown. Only words of the batch API, which names all that, are passed on, unless something
+# that it was shown is in them.
+
+_AGENT = f"git-lfs/airlock-{__version__}"
+_JSON = "application/vnd.git-lfs+json"
+# Bytes of an answer about one object.
+_LONGEST_ANSWER = 1 << 18
+# Characters of what a server says.
+_MOST_SHOWN = 300
+_MOST_REDIRECTS = 3
+# Connections that are kept beside that to the API: it can name another server for each object.
+_MOST_OTHERS = 4
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+Take = Callable[[bytes], Awaitable[None]]
+T = TypeVar("T")
+
+
+class _Server(msgspec.Struct, frozen=True):
+    """A server that was met, and why its host must be named in the grant, if it must."""
+
+    client: HttpClient
+    barrier: str | None
+
+
+class LfsServer:
+    """The server of one errand, and those that it names. Its owner must `close` it."""
+
+    def __init__(self, errand: LfsErrand, requester: Requester) -> None:
+        self._errand = errand
+        self._requester = requester
+        self._servers: dict[tuple[str, str], _Server] = {}
+        self._api: Action | None = None
+        self._account: str | None = None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for server in self._servers.values():
+            await server.client.close()
+
+    async def find(self, wanted: Wanted) -> Offer:
+        """Ask for one object. Raises Denied and Failed."""
+        api = await self._find_api()
+        batch = replace(api.href, target=f"{api.href.target.rstrip('/')}/objects/batch")
+        action = replace(api, href=batch)
+        status, data = await self._post(action, compose_batch(wanted))
+        if not _is_good(status):
+            said = read_message(data)
+            shown = said and not self._is_exposed(action, said)
+            raise _answered(action, status, f": {quote(said, limit=_MOST_SHOWN)}" if shown else "")
+        try:
+            answer = read_batch(data, wanted)
+        except RemoteError as error:
+            raise Failed(error.problem, hint=TRY_AGAIN) from error
+        if not isinstance(answer, Refusal):
+            return answer
+        if self._is_exposed(action, answer.said):
+            raise broken("it repeats what the server was shown")
+        said = quote(answer.said, limit=_MOST_SHOWN)
+        raise Failed(f"the server has this to say: {said} ({answer.code})", hint=TRY_AGAIN)
+
+    async def download(self, action: Action, wanted: Wanted, take: Take) -> None:
+        """Get an object; `take` gets what comes, piece by piece. Raises Denied and Failed."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            request = self._request("GET", action, ("Accept", "*/*"))
+            read = partial(self._read_object, action, wanted, take)
+            location = await self._ask(action, request, read)
+            if location is None:
+                return
+            action = self._follow(action, location)
+        raise Failed("the LFS server sends on too often", hint=TRY_AGAIN)
+
+    async def upload(self, action: Action, wanted: Wanted, body: Body) -> None:
+        """Put an object, of which `body` gives the content. Raises Denied and Failed, and what
+        the body raises.
+        """
+        request = self._request(
+            "PUT",
+            action,
+            ("Content-Type", "application/octet-stream"),
+            ("Content-Length", str(wanted.size)),
+            body=body if wanted.size else b"",
+        )
+        await self._ask(action, request, partial(self._read_end, action))
+
+    async def verify(self, action: Action, wanted: Wanted) -> None:
+        """Tell the server that an upload is over. Raises Denied and Failed."""
+        status, _ = await self._post(action, compose_verification(wanted))
+        if not _is_good(status):
+            raise _answered(action, status)
+
+    async def _find_api(self) -> Action:
+        if self._api is None:
+            errand = self._errand
+            if errand.api is not None:
+                self._api = self._begin(errand.api)
+            else:
+                assert errand.login is not None  # noqa: S101 - it is one of the two
+                self._api = await self._log_in(errand.login)
+        return self._api
+
+    def _begin(self, api: UrlErrand) -> Action:
+        """The API of an https remote, which has been judged."""
+        there = api.destination
+        target = encode_path(self._errand.wanted.api_path)
+        href = Href(scheme=there.scheme, host=there.host, port=there.port, target=target)
+        self._note(href, api.origin, api.barrier)
+        return Action(href=href)
+
+    async def _log_in(self, login: SshErrand) -> Action:
+        """Have the remote say where its API is, and with which token (git-lfs-authenticate)."""
+        host = quote(login.asked.destination.host)
+        status, said = await self._requester.ask(login.program, login.argv)
+        if status != 0:
+            raise Failed(
+                f"{host} does not say where its large files are (git-lfs-authenticate ended with "
+                f"{status})",
+                hint="a person on the host can see why: ssh HOST git-lfs-authenticate PATH "
+                f"{self._errand.wanted.operation}",
+            )
+        try:
+            return read_login(said)
+        except RemoteError as error:
+            raise Failed(f"{host}: {error.problem}", hint=TRY_AGAIN) from error
+
+    async def _post(self, action: Action, body: bytes) -> tuple[int, bytes]:
+        """Send JSON; returns status and body. The human's account is used where the server asks."""
+        while True:
+            request = self._request(
+                "POST",
+                action,
+                ("Accept", _JSON),
+                ("Content-Type", _JSON),
+                ("Content-Length", str(len(body))),
+                body=body,
+            )
+            status, data = await self._ask(action, request, _read_json)
+            if status != HTTPStatus.UNAUTHORIZED:
+                return status, data
+            self._account = await self._find_account(action)
+
+    async def _find_account(self, action: Action) -> str:
+        """The human's account for the API, which wants to know who asks."""
+        api = self._errand.api
+        if api is None or not self._takes_account(action) or self._account:
+            raise _not_taken(action)
+        return await find_authorization(api.destination, api.git, self._requester)
+
+    def _request(
+        self, method: str, action: Action, *headers: tuple[str, str], body: bytes | Body = b""
+    ) -> Request:
+        own = (
+            ("Host", action.href.authority),
+            ("User-Agent", _AGENT),
+            ("Accept-Encoding", "identity"),
+            *headers,
+        )
+        given = {name.lower() for name, _ in action.headers}
+        account = self._account_for(action)
+        return Request(
+            method=method,
+            target=action.href.target,
+            headers=(
+                *(each for each in own if each[0].lower() not in given),
+                *action.headers,
+                *(() if account is None else (("Authorization", account),)),
+            ),
+            body=body,
+        )
+
+    def _account_for(self, action: Action) -> str | None:
+        """What the API is shown, for what belongs to it and brings nothing of its own."""
+        if self._api is None or not self._takes_account(action):
+            return None
+        named = (value for name, value in self._api.headers if name.lower() == "authorization")
+        return self._account or next(named, None)
+
+    def _takes_account(self, action: Action) -> bool:
+        """Whether a request is shown the account of the API: one below its repository.
+
+        An answer that an agent has written itself would else lead the account to other ones.
+        """
+        there = action.href.destination
+        if self._api is None or there is None or _key(action.href) != _key(self._api.href):
+            return False
+        scope = self._api.href.target.removesuffix("/info/lfs").removesuffix(".git")
+        rest = there.path.removeprefix(scope)
+        is_below = rest != there.path and rest.removeprefix(".git").startswith("/")
+        return is_below and not _has_account(action)
+
+    async def _ask(
+        self, action: Action, request: Request, read: Callable[[Answer], Awaitable[T]]
+    ) -> T:
+        href = action.href
+        server = self._servers.get(_key(href))
+        if server is None:
+            path = href.target.partition("?")[0]
+            git = self._errand.git
+            found = await find_origin(href.scheme, href.host, href.port, path, git, self._requester)
+            await self._make_room()
+            server = self._note(href, *found)
+        self._confine(href, server.barrier)
+        return await server.client.exchange(request, read)
+
+    def _note(self, href: Href, origin: Origin, barrier: str | None) -> _Server:
+        client = HttpClient(
+            partial(connect, origin, self._requester.lookups), self._requester.turns
+        )
+        server = self._servers[_key(href)] = _Server(client, barrier)
+        return server
+
+    async def _make_room(self) -> None:
+        """Close what was met first, where there are as many other servers as may be."""
+        api = None if self._api is None else _key(self._api.href)
+        others = [key for key in self._servers if key != api]
+        for key in others[: max(0, len(others) + 1 - _MOST_OTHERS)]:
+            await self._servers.pop(key).client.close()
+
+    def _confine(self, href: Href, barrier: str | None) -> None:
+        """Refuse a server that must be named by a line of the grant, and is not. Raises Denied."""
+        why = barrier or (None if href.scheme == "https" else "is reached without TLS")
+        if why is None or self._is_remote(href):
+            return
+        grant = self._requester.generation.agent.profile.git
+        there = href.destination
+        place = None if there is None else find_place((*grant.push, *grant.fetch), there)
+        if place is None or not place.is_literal:
+            line = f"{href.scheme}://{href.authority}/**"
+            raise Denied(
+                f"the LFS server names {quote(href.host)}, which {why}, and is not named in the "
+                "grant of this agent",
+                layer="broker",
+                rule="git.fetch",
+                hint="a person on the host can name it in [git] of its airlock.toml: "
+                f'fetch = ["{line}"]{AND_RELOAD}',
+            )
+
+    def _is_remote(self, href: Href) -> bool:
+        """Whether it is at the remote itself, which the grant names."""
+        place, there = self._errand.place, self._errand.wanted.asked.destination
+        if place is None or not place.is_literal or href.host != there.host:
+            return False
+        if there.scheme == "ssh":
+            return href.scheme == "https"
+        return (href.scheme, href.port) == (there.scheme, there.port)
+
+    async def _read_end(self, action: Action, answer: Answer) -> None:
+        _expect_good(action, answer)
+        await answer.drop()
+
+    async def _read_object(
+        self, action: Action, wanted: Wanted, take: Take, answer: Answer
+    ) -> str | None:
+        """Pass an object on; returns where the server sends on to, if it does."""
+        if answer.status in _REDIRECTS:
+            await answer.drop()
+            return answer.headers.get("location", "")
+        _expect_good(action, answer)
+        left = wanted.size
+        while piece := await answer.read():
+            left -= len(piece)
+            if left < 0:
+                break
+            await take(piece)
+        if left:
+            raise broken(f"it has not the {wanted.size} bytes of the object")
+        return None
+
+    def _follow(self, action: Action, location: str) -> Action:
+        """The request that a redirect asks for: to another server without what this one gave."""
+        try:
+            href = read_href(urljoin(str(action.href), location))
+        except (RemoteError, ValueError) as error:
+            raise broken("it sends on to what is no URL of https") from error
+        headers = action.headers if _key(href) == _key(action.href) else ()
+        return Action(href=href, headers=headers)
+
+    def _is_exposed(self, action: Action, said: str) -> bool:
+        """Whether something that the API was shown, and no agent knows, is in what it says."""
+        values = [value for _, value in action.headers]
+        values += [account] if (account := self._account_for(action)) else []
+        secrets = {word for value in values for word in _spell(value)}
+        if self._errand.login is not None:
+            # Then the remote has named the URL, and only its repository is known to the agent.
+            known = self._errand.wanted.asked.destination.path
+            parts = {*re.split("[/?&=]", action.href.target)}
+            parts |= {unquote(part) for part in parts}
+            secrets |= {part for part in parts if part.removesuffix(".git") not in known}
+        return Search(*filter(None, secrets)).is_in(b"", said.encode())
+
+
+def _spell(value: str) -> Iterator[str]:
+    """A header's value, and what is secret in it (RFC 7617)."""
+    yield value
+    token = value.rpartition(" ")[2]
+    yield token
+    try:
+        account = base64.b64decode(token, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return
+    yield account.partition(":")[2]
+
+
+def _key(href: Href) -> tuple[str, str]:
+    return href.scheme, href.authority
+
+
+def _has_account(action: Action) -> bool:
+    return any(name.lower() == "authorization" for name, _ in action.headers)
+
+
+async def _read_json(answer: Answer) -> tuple[int, bytes]:
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        await answer.drop()
+        return answer.status, b""
+    return answer.status, await _read_all(answer)
+
+
+async def _read_all(answer: Answer) -> bytes:
+    said = bytearray()
+    while piece := await answer.read():
+        said += piece
+        if len(said) > _LONGEST_ANSWER:
+            raise broken("it is too long for one about a large file")
+    return bytes(said)
+
+
+def _is_good(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def _expect_good(action: Action, answer: Answer) -> None:
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        raise _not_taken(action)
+    if not _is_good(answer.status):
+        raise _answered(action, answer.status)
+
+
+def _answered(action: Action, status: int, said: str = "") -> Failed:
+    return Failed(
+        f"the LFS server at {quote(action.href.host)} answered {status}{said}",
+        hint="a person on the host can see whether the account may do that there",
+    )
+
+
+def _not_taken(action: Action) -> Failed:
+    return Failed(
+        f"the LFS server at {quote(action.href.host)} does not take the account or token that it "
+        "was shown",
+        hint="a person on the host can see whether that is still good: git lfs fetch",
+    )
+
+
+_LONGEST_LINE = 256
+
+
+class LfsConversation:
+    """One errand as the daemon holds it. `tell` gets what became of each object."""
+
+    def __init__(
+        self,
+        errand: LfsErrand,
+        requester: Requester,
+        *,
+        tell: Callable[[RemoteRequest, LfsOutcome], None],
+    ) -> None:
+        self._errand = errand
+        self._requester = requester
+        self._tell = tell
+
+    async def hold(self, streams: Streams, emit: Emit) -> Ended:
+        """Hold it to the end of what the agent says. Raises Denied for what no agent says."""
+        del emit
+        said = _Said(streams)
+        server = LfsServer(self._errand, self._requester)
+        try:
+            while (line := await said.read_line()) is not None:
+                wanted = read_wanted(line)
+                if wanted.operation != self._errand.wanted.operation:
+                    raise RemoteError("the agent of Git LFS asks for something else", rule="lfs")
+                await self._serve(wanted, server, said, streams)
+                if not said.is_at_line:
+                    break
+        except RemoteError as error:
+            raise refuse_words(error) from error
+        except OSError:
+            # The agent does not listen any more.
+            return Ended(1, None)
+        finally:
+            await server.close()
+        return Ended(0, None)
+
+    async def _serve(
+        self, wanted: Wanted, server: LfsServer, said: "_Said", streams: Streams
+    ) -> None:
+        """Serve one object, and say and tell what became of it."""
+        count = 0
+        is_done = False
+        error: AirlockError | None = None
+
+        async def pass_on(piece: bytes) -> None:
+            nonlocal count
+            await streams.write(b"data %d\n" % len(piece) + piece)
+            count += len(piece)
+
+        async def read() -> bytes:
+            nonlocal count
+            piece = await said.read()
+            count += len(piece)
+            return piece
+
+        try:
+            # What was granted when the conversation began may not be any more.
+            find_granted(self._errand.wanted.asked, self._requester.current)
+            offer = await server.find(wanted)
+            transfer = offer.transfer
+            if transfer is not None and wanted.operation == "download":
+                await server.download(transfer, wanted, pass_on)
+            elif transfer is not None:
+                said.expect(wanted.size)
+                await streams.write(b"send\n")
+                await server.upload(transfer, wanted, read)
+                if not said.is_at_line:
+                    raise broken("it came before the whole object was sent")
+                if offer.verify is not None:
+                    await server.verify(offer.verify, wanted)
+            is_done = True
+        except AirlockError as fault:
+            error = fault
+        finally:
+            outcome = LfsOutcome(wanted=wanted, bytes=count, is_done=is_done, error=error)
+            self._tell(self._errand.wanted.asked, outcome)
+        await streams.write(b"done\n" if error is None else _compose(error))
+
+
+class _Said:
+    """What the agent says: lines, and the content of objects behind them."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+        self._ahead = b""
+        self._left = 0
+
+    @property
+    def is_at_line(self) -> bool:
+        """Whether a line comes next."""
+        return self._left == 0
+
+    async def read_line(self) -> bytes | None:
+        """The next line without its end, None at the end of all. Raises RemoteError."""
+        while b"\n" not in self._ahead:
+            data = await self._streams.read()
+            if not data and not self._ahead:
+                return None
+            self._ahead += data
+            if not data or len(self._ahead) > _LONGEST_LINE:
+                raise RemoteError("the agent of Git LFS says no line", rule="lfs")
+        line, _, self._ahead = self._ahead.partition(b"\n")
+        return line
+
+    def expect(self, size: int) -> None:
+        """What comes next is the content of an object."""
+        self._left = size
+
+    async def read(self) -> bytes:
+        """The next piece of it, b"" at its end. Raises RemoteError where it is cut off."""
+        if self._left == 0:
+            return b""
+        data = self._ahead or await self._streams.read()
+        if not data:
+            raise RemoteError("the agent of Git LFS ended in the middle of an object", rule="lfs")
+        piece, self._ahead = data[: self._left], data[self._left :]
+        self._left -= len(piece)
+        return piece
+
+
+def _compose(error: AirlockError) -> bytes:
+    text = error.message if error.hint is None else f"{error.message}; {error.hint}"
+    said = f"airlock: {text}".encode()
+    return b"error %d\n" % len(said) + said

@@ -1,0 +1,253 @@
+"""What git's own rules and the grant's lines say of a conversation, and of each ref of a push."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.ssh.words import split_profile_words
+from airlock_daemon.boundary.fairness.gate import Gate
+from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.human_git import find_user
+from airlock_daemon.setup.remotes import BROKER
+from airlock_modules import (
+    Grant,
+    Place,
+    PushList,
+    PushReader,
+    Refusal,
+    RemoteError,
+    RemoteRequest,
+    evaluate,
+    find_place,
+    judge_push,
+    read_ssh_words,
+    read_url_words,
+)
+from airlock_modules.remotes.ssh_words import Service
+from airlock_wire import quote
+
+
+def verb_of(asked: RemoteRequest) -> str:
+    """The word of git, and of the profile, for what is done."""
+    return "push" if asked.is_push else "fetch"
+
+
+def url_of(asked: RemoteRequest) -> str:
+    """The destination as a URL, for rules that look at one."""
+    return f"{asked.destination.scheme}://{asked.destination}"
+
+
+def read_remote(
+    args: Sequence[str], generation: Generation, *, service: Service = "git-upload-pack"
+) -> RemoteRequest:
+    """What `args` of git-remote ask for; `service` is for a URL, which does not say it.
+
+    Raises Denied (layer "broker").
+    """
+    transport, *words = args or ("",)
+    admit_protocol(transport, generation)
+    try:
+        if transport == "ssh":
+            return read_asked(words, generation)
+        if transport in ("https", "http"):
+            return RemoteRequest(destination=read_url_words(transport, words), service=service)
+    except RemoteError as error:
+        raise refuse_words(error) from error
+    raise Denied(
+        f"git-remote does not speak {quote(transport, limit=40)}: it speaks ssh and https",
+        layer="broker",
+        rule="transport",
+        hint="use a remote like git@HOST:PATH or https://HOST/PATH",
+    )
+
+
+def admit_protocol(name: str, generation: Generation) -> None:
+    """Raise Denied for a protocol that the profile does not grant."""
+    protocols = generation.agent.profile.git_protocols
+    if protocols is not None and name not in protocols:
+        raise Denied(
+            f"{quote(name, limit=40)} is none of the protocols of this agent",
+            layer="broker",
+            rule="protocol",
+            hint="a person on the host can add it to [git] protocols of "
+            f"{generation.agent.profile_file}{AND_RELOAD}",
+        )
+
+
+def read_asked(words: Sequence[str], generation: Generation) -> RemoteRequest:
+    """What git's words for its ssh ask for, as the user that the profile's ssh comes as.
+
+    Raises RemoteError, and Denied for a profile whose ssh cannot be used.
+    """
+    asked = read_ssh_words(words)
+    user = find_user(split_profile_words(generation.agent.profile.env))
+    if user is None:
+        return asked
+    return replace(asked, destination=replace(asked.destination, user=user))
+
+
+def find_granted(asked: RemoteRequest, generation: Generation) -> Place | None:
+    """The line that grants the place; None where the profile names no places at all.
+
+    Raises Denied where it does, and not this one.
+    """
+    grant = generation.agent.profile.git
+    places = grant.push if asked.is_push else (*grant.push, *grant.fetch)
+    place = find_place(places, asked.destination)
+    if place is None and grant.is_pinned:
+        what = f"{verb_of(asked)} {'to' if asked.is_push else 'from'}"
+        message = f"this agent may not {what} {quote(asked.destination.line)}"
+        raise needs_line(asked, message, "add")
+    return place
+
+
+def judge_as_git(args: tuple[str, ...], generation: Generation) -> None:
+    """Ask git's own rules about what is done in effect. Raises Denied.
+
+    Many servers take names that differ in case for one, so that what is refused in small letters is
+    refused in any.
+    """
+    module = generation.git_rules
+    grant = Grant(ceiling=("git",), modules={"git": module})
+    small = tuple(map(str.lower, args)) if module.rules.mode == "deny" else args
+    for each in dict.fromkeys((args, small)):
+        decision = evaluate(grant, "git", each)
+        if not decision.allowed:
+            raise Denied(
+                decision.message,
+                layer=decision.layer or "module",
+                rule=decision.rule,
+                hint=decision.hint,
+            )
+
+
+def refuse_words(error: RemoteError) -> Denied:
+    """The refusal of what a client said that is not passed on."""
+    return Denied(
+        f"git-remote is refused: {error.problem}",
+        layer="broker",
+        rule=error.rule,
+        hint="git itself calls it, as its ssh or for a URL; nothing else is passed on",
+    )
+
+
+def needs_line(asked: RemoteRequest, message: str, verb: str) -> Denied:
+    """The refusal of a place, with the line of the profile that would grant it."""
+    key = verb_of(asked)
+    return Denied(
+        message,
+        layer="broker",
+        rule=f"git.{key}",
+        hint=f"a person on the host can {verb} it in [git] of its airlock.toml: "
+        f'{key} = ["{asked.destination.line}"]{AND_RELOAD}',
+    )
+
+
+# What a list of refs takes in memory is fewer than so many times its bytes.
+GROWTH = 8
+# So many of its refs are judged at once.
+PART = 50
+
+
+class Held:
+    """Counts what is held of a client's bytes; its owner must `release` it."""
+
+    def __init__(self, gate: Gate) -> None:
+        """`gate` is that of the agent, which bounds all of them together."""
+        self._gate = gate
+        self._count = 0
+
+    def add(self, count: int) -> None:
+        """Hold so many bytes more. Raises RemoteError where the agent has too much under way."""
+        if not self._gate.hold(count):
+            raise RemoteError("too much of this agent's requests is under way", rule="size")
+        self._count += count
+
+    def release(self) -> None:
+        """Hold none of them any more."""
+        self._gate.release(self._count)
+        self._count = 0
+
+
+async def read_list(
+    read: Callable[[], Awaitable[bytes]], held: Held
+) -> tuple[PushList | None, bytes]:
+    """Read the list, None where the client ends without one; with all bytes that came.
+
+    `read` gives the client's next bytes, b"" at the end. Raises RemoteError for what is no list.
+    """
+    reader = PushReader()
+    push: PushList | None = None
+    while push is None and (data := await read()):
+        # What is read of it takes some times as much.
+        held.add(GROWTH * len(data))
+        push = reader.feed(data)
+    return push, reader.held
+
+
+async def judge(push: PushList, asked: RemoteRequest, requester: Requester) -> list[Refusal]:
+    """Say what is refused of a push, by the grant and by git's own rules.
+
+    A client may let any time pass before it sends its list, and what was narrowed meanwhile counts
+    too.
+    """
+    refusals = await _judge(push, asked, requester.generation, requester.turns)
+    current = requester.current
+    if not refusals and current is not requester.generation:
+        refusals = _judge_place(asked, current)
+        refusals += await _judge(push, asked, current, requester.turns)
+    return refusals
+
+
+def _judge_place(asked: RemoteRequest, generation: Generation) -> list[Refusal]:
+    decision = evaluate(generation.grant, BROKER, ())
+    if not decision.allowed:
+        return [Refusal(ref=None, rule=decision.rule or "command", problem=decision.message)]
+    try:
+        find_granted(asked, generation)
+    except Denied as error:
+        return [Refusal(ref=None, rule=error.rule or "place", problem=error.message)]
+    return []
+
+
+async def _judge(
+    push: PushList, asked: RemoteRequest, generation: Generation, turns: Turns
+) -> list[Refusal]:
+    refusals: list[Refusal] = []
+    for found in judge_by(generation, push, asked):
+        refusals += found
+        await turns.take()
+    return refusals
+
+
+def judge_by(
+    generation: Generation, push: PushList, asked: RemoteRequest
+) -> Iterator[Sequence[Refusal]]:
+    """Say what one grant and git's own rules refuse of a push, in parts that take short each."""
+    is_refused = False
+    for part in push.split(PART):
+        refusals = judge_push(generation.agent.profile.git, part)
+        is_refused = is_refused or bool(refusals)
+        yield refusals
+    for update in () if is_refused else push.updates:
+        flags = ("--delete",) if update.is_deletion else ()
+        try:
+            judge_as_git(("push", *flags, url_of(asked), update.ref), generation)
+        except Denied as error:
+            yield (Refusal(ref=update.ref, rule=error.rule or "rules", problem=error.message),)
+        else:
+            yield ()
+
+
+def cannot_tell(refusal: Refusal) -> Denied:
+    """The refusal of a push whose client has not agreed on a report."""
+    named = "" if refusal.ref is None else f"{quote(refusal.ref, limit=80)}: "
+    return Denied(
+        f"the push is refused: {named}{refusal.problem}",
+        layer="broker",
+        rule=refusal.rule,
+        hint="this git has not asked its remote to say more",
+    )

@@ -1,0 +1,498 @@
+"""git's services over HTTP (gitprotocol-http(5)), and a client's conversation through them."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from urllib.parse import urlsplit, urlunsplit
+
+from msgspec.structs import replace
+
+from airlock_daemon._version import __version__
+from airlock_daemon.boundary.brokers.git.admission import address_of, admit_service, path_of
+from airlock_daemon.boundary.brokers.git.audit_detail import Outcome, Tell, judged, listed
+from airlock_daemon.boundary.brokers.git.credential import find_authorization, host_of
+from airlock_daemon.boundary.brokers.git.errand import UrlErrand
+from airlock_daemon.boundary.brokers.git.rules import (
+    Held,
+    cannot_tell,
+    judge,
+    read_list,
+    refuse_words,
+)
+from airlock_daemon.boundary.brokers.git.streams import Streams
+from airlock_daemon.boundary.brokers.http.client import (
+    TRY_AGAIN,
+    Answer,
+    Body,
+    HttpClient,
+    Request,
+    broken,
+    cut_off,
+)
+from airlock_daemon.boundary.brokers.http.connecting import connect
+from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.command.launcher import Ended
+from airlock_daemon.boundary.command.stdio import Emit
+from airlock_daemon.errors import Denied, Failed
+from airlock_modules import (
+    AdvertisementReader,
+    FetchRequestReader,
+    HelperReader,
+    RemoteError,
+    RemoteRequest,
+    answer_helper,
+    compose_report,
+)
+from airlock_wire import quote
+
+# Servers know a git by how this begins.
+_AGENT = f"git/airlock-{__version__}"
+_FLUSH = b"0000"
+# Bytes of what a server says of an error, and lines that are shown of it.
+_MOST_SAID = 4096
+_MOST_LINES = 20
+_UNAUTHORIZED, _OK, _NOT_FOUND = 401, 200, 404
+
+Take = Callable[[bytes], Awaitable[None]]
+
+
+class RefusedByServer(Exception):
+    """A server has answered with an error: `verdict` is the line that git prints of it.
+
+    `said` are lines of the server's own, which git shows before that.
+    """
+
+    def __init__(self, verdict: str, said: tuple[str, ...] = ()) -> None:
+        super().__init__(verdict)
+        self.text = "".join(f"{line}\n" for line in (*said, verdict))
+
+
+class SmartHttp:
+    """The server of one errand. Its owner must `close` it.
+
+    The account of the human is asked for when the server asks, and kept until then.
+    """
+
+    def __init__(self, errand: UrlErrand, asked: RemoteRequest, requester: Requester) -> None:
+        self._errand = errand
+        self._asked = asked
+        self._requester = requester
+        self._client = HttpClient(
+            partial(connect, errand.origin, requester.lookups), requester.turns
+        )
+        self._authorization: str | None = None
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.close()
+
+    async def get_refs(self, take: Take) -> None:
+        """Ask what the server has; `take` gets what it answers, piece by piece.
+
+        Raises RefusedByServer, Denied for a redirect, Failed.
+        """
+        service = self._asked.service
+        request = self._request(
+            "GET", f"info/refs?service={service}", ("Accept", "*/*"), ("Pragma", "no-cache")
+        )
+        await self._ask(request, f"application/x-{service}-advertisement", take)
+
+    async def post(self, body: bytes | Body, take: Take) -> None:
+        """Send the service what a client says; as `get_refs` otherwise.
+
+        A body that comes in pieces cannot be sent again: whether the server wants to know who sends
+        it is found out before, as git does.
+        """
+        service = self._asked.service
+        kind = f"application/x-{service}"
+        request = partial(
+            self._request,
+            "POST",
+            service,
+            ("Content-Type", f"{kind}-request"),
+            ("Accept", f"{kind}-result"),
+        )
+        if not isinstance(body, bytes) and self._authorization is None:
+            await self._ask(request(body=_FLUSH), f"{kind}-result", _ignore)
+        await self._ask(request(body=body), f"{kind}-result", take)
+
+    def _request(
+        self, method: str, name: str, *headers: tuple[str, str], body: bytes | Body = b""
+    ) -> Request:
+        length: tuple[tuple[str, str], ...] = ()
+        if method == "POST" and isinstance(body, bytes):
+            length = (("Content-Length", str(len(body))),)
+        elif method == "POST":
+            length = (("Transfer-Encoding", "chunked"),)
+        version = self._version
+        return Request(
+            method=method,
+            target=f"{path_of(self._errand.destination)}/{name}",
+            headers=(
+                ("Host", host_of(self._errand.destination)),
+                ("User-Agent", _AGENT),
+                ("Accept-Encoding", "identity"),
+                *headers,
+                *length,
+                *(() if version is None else (("Git-Protocol", f"version={version}"),)),
+            ),
+            body=body,
+        )
+
+    @property
+    def _version(self) -> int | None:
+        if self._asked.is_push:
+            return 1 if self._errand.is_first else None
+        return 2
+
+    async def _ask(self, request: Request, kind: str, take: Take) -> None:
+        read = partial(self._read, kind, take)
+        errand = self._errand
+        while not await self._client.exchange(self._with_account(request), read):
+            if self._authorization is not None:
+                raise RefusedByServer(f"fatal: Authentication failed for '{self._shown}'")
+            self._authorization = await find_authorization(
+                errand.destination, errand.git, self._requester
+            )
+
+    def _with_account(self, request: Request) -> Request:
+        if self._authorization is None:
+            return request
+        headers = (*request.headers, ("Authorization", self._authorization))
+        return Request(
+            method=request.method, target=request.target, headers=headers, body=request.body
+        )
+
+    @property
+    def _shown(self) -> str:
+        # As git shows it.
+        return f"{address_of(self._errand.destination)}/"
+
+    async def _read(self, kind: str, take: Take, answer: Answer) -> bool:
+        """Take an answer; returns False where the server wants to know who asks."""
+        if answer.status == _UNAUTHORIZED:
+            self._expect_basic(answer)
+            await answer.drop()
+            return False
+        if 300 <= answer.status < 400:
+            raise self._redirected(answer)
+        if answer.status != _OK:
+            raise await self._refused(answer)
+        found = answer.headers.get("content-type", "")
+        if found.lower() != kind:
+            shown = quote(found, limit=60)
+            raise broken(f"it is of the type {shown}, which is not git's for this ({kind})")
+        while piece := await answer.read():
+            await take(piece)
+        return True
+
+    def _expect_basic(self, answer: Answer) -> None:
+        challenges = answer.headers.get("www-authenticate", "").lower().split(",")
+        if not any(challenge.split()[:1] == ["basic"] for challenge in challenges):
+            raise Failed(
+                f"{quote(self._errand.destination.host)} requires an unsupported authentication "
+                "scheme (only Basic is supported)",
+                hint="use a remote like git@HOST:PATH, if the server has ssh",
+            )
+
+    def _redirected(self, answer: Answer) -> Denied:
+        shown = quote(_show_location(answer.headers.get("location", "")), limit=200)
+        return Denied(
+            f"{quote(self._errand.destination.host)} sends on to {shown}, which is not followed",
+            layer="broker",
+            rule="redirect",
+            hint="if that is where the repository is now: git remote set-url NAME URL",
+        )
+
+    async def _refused(self, answer: Answer) -> RefusedByServer:
+        said: tuple[str, ...] = ()
+        if answer.headers.get("content-type", "").lower().startswith("text/plain"):
+            said = await _read_said(answer)
+        if answer.status == _NOT_FOUND:
+            return RefusedByServer(f"fatal: repository '{self._shown}' not found", said)
+        return RefusedByServer(
+            f"fatal: unable to access '{self._shown}': "
+            f"The requested URL returned error: {answer.status}",
+            said,
+        )
+
+
+def _show_location(location: str) -> str:
+    """Where a server sends on to, without what may be secret in it, and without git's own words."""
+    try:
+        parts = urlsplit(location)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "what is no URL"
+    return urlunsplit((parts.scheme, host, parts.path.removesuffix("/info/refs"), "", ""))
+
+
+async def _read_said(answer: Answer) -> tuple[str, ...]:
+    """What a server says of an error, as git shows it, without what a terminal would obey."""
+    said = b""
+    try:
+        while len(said) < _MOST_SAID and (piece := await answer.read()):
+            said += piece
+    except Failed:
+        # The error is told all the same.
+        return ()
+    lines = said[:_MOST_SAID].decode("utf-8", "replace").splitlines()[:_MOST_LINES]
+    shown = ("".join(each for each in line if each.isprintable()) for line in lines)
+    return tuple(f"remote: {line}" for line in shown if line)
+
+
+async def _ignore(piece: bytes) -> None:
+    """What is said to a flush alone is of no use."""
+
+
+class Passing:
+    """Passes an answer on as it comes, but for the flush at its end, which waits for `end`.
+
+    git goes on to write when it has that. An answer that turns out to be none in its last bytes, or
+    behind them, thus finds git reading, and not about to be ended by a broken pipe.
+    `received` counts the bytes that were taken.
+    """
+
+    def __init__(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """`write` gets what is passed on."""
+        self._write = write
+        self.received = 0
+        self._last = b""
+        self._held = b""
+
+    async def take(self, piece: bytes) -> None:
+        """Take what comes next. Raises what `write` does."""
+        self.received += len(piece)
+        self._last = (self._last + piece)[-len(_FLUSH) :]
+        # Of a flush that comes in two pieces the second is enough.
+        kept = max(len(piece) - len(_FLUSH), 0) if self._last == _FLUSH else len(piece)
+        ready, self._held = self._held + piece[:kept], piece[kept:]
+        if ready:
+            await self._write(ready)
+
+    async def end(self) -> None:
+        """The answer is whole for HTTP. Raises Failed where it is not for git, or as `take`."""
+        if self._last != _FLUSH:
+            # The client would wait for the rest.
+            raise cut_off()
+        await self._write(self._held)
+
+
+# Bytes up to which a request is held and sent whole, as git does it (http.postBuffer).
+WHOLE = 1 << 20
+# What git's own helper ends with where a remote has answered with an error.
+_REFUSED = 128
+
+
+class UrlConversation:
+    """One errand as the daemon holds it.
+
+    `tell` gets what became of it, once, if the client has asked for a service that may be had, with
+    whether the profile names the place.
+    """
+
+    def __init__(
+        self,
+        errand: UrlErrand,
+        requester: Requester,
+        *,
+        tell: Tell,
+    ) -> None:
+        self._errand = errand
+        self._requester = requester
+        self._tell = tell
+        self._outcome = Outcome(decision="allowed")
+
+    async def hold(self, streams: Streams, emit: Emit) -> Ended:
+        """Hold it; `emit` gets what is said on stderr.
+
+        Raises Denied for what is not granted and for what git does not say, Failed where the remote
+        is not reached or cannot be understood.
+        """
+        try:
+            asked = await self._read_service(streams)
+            if asked is None:
+                return Ended(0, None)
+            is_pinned = admit_service(self._errand, asked, self._requester.generation)
+            try:
+                return await self._serve(asked, streams, emit)
+            except (RemoteError, Denied):
+                self._outcome = replace(self._outcome, decision="denied")
+                raise
+            finally:
+                self._tell(asked, self._outcome, is_pinned)
+        except RemoteError as error:
+            raise refuse_words(error) from error
+
+    async def _read_service(self, streams: Streams) -> RemoteRequest | None:
+        """What the client wants to be connected with, None for nothing."""
+        reader = HelperReader()
+        while data := await streams.read():
+            reader.feed(data)
+            while (command := reader.take()) is not None:
+                if command in ("git-upload-pack", "git-receive-pack"):
+                    if reader.rest:
+                        raise RemoteError("git says nothing before it is connected", rule="helper")
+                    return RemoteRequest(destination=self._errand.destination, service=command)
+                if command == "end":
+                    return None
+                with suppress(OSError):
+                    await streams.write(answer_helper(command))
+        return None
+
+    async def _serve(self, asked: RemoteRequest, streams: Streams, emit: Emit) -> Ended:
+        server = SmartHttp(self._errand, asked, self._requester)
+        try:
+            await self._pass_refs(asked, server, streams)
+            if asked.is_push:
+                await self._push(asked, server, streams)
+            else:
+                await self._fetch(server, streams)
+        except RefusedByServer as error:
+            await emit("stderr", error.text.encode())
+            return Ended(_REFUSED, None)
+        except OSError:
+            # The client does not listen any more.
+            return Ended(_REFUSED, None)
+        finally:
+            await server.close()
+        return Ended(0, None)
+
+    async def _pass_refs(self, asked: RemoteRequest, server: SmartHttp, streams: Streams) -> None:
+        reader = AdvertisementReader(asked.service)
+        passing = Passing(streams.write)
+        is_connected = False
+
+        async def take(piece: bytes) -> None:
+            nonlocal is_connected
+            try:
+                data = reader.feed(piece)
+            except RemoteError as error:
+                raise _explain(error) from error
+            if data and not is_connected:
+                data = answer_helper(asked.service) + data
+                is_connected = True
+            if data:
+                await passing.take(data)
+
+        await server.get_refs(take)
+        try:
+            reader.end()
+        except RemoteError as error:
+            raise _explain(error) from error
+        # Behind an error git waits for nothing.
+        if not reader.is_error:
+            await passing.end()
+
+    async def _fetch(self, server: SmartHttp, streams: Streams) -> None:
+        """Send one request after the other, until the client says or shows that it has all."""
+        reader = FetchRequestReader()
+        received = 0
+        while True:
+            held = Held(self._requester.gate)
+            passing = Passing(streams.write)
+            try:
+                body = await _gather(_until_flush(reader, streams), held)
+                if reader.is_over or not body:
+                    return
+                await server.post(body, passing.take)
+                await passing.end()
+            finally:
+                received += passing.received
+                self._outcome = replace(self._outcome, received=received)
+                held.release()
+
+    async def _push(self, asked: RemoteRequest, server: SmartHttp, streams: Streams) -> None:
+        held = Held(self._requester.gate)
+        try:
+            push, said = await read_list(streams.read, held)
+            if push is None or not push.updates:
+                return
+            self._outcome = listed(push)
+            refusals = await judge(push, asked, self._requester)
+            self._outcome = judged(self._outcome, refusals)
+            if refusals:
+                report = compose_report(push, refusals)
+                if push.brings_pack:
+                    await streams.drop()
+                if not report:
+                    raise cannot_tell(refusals[0])
+                await streams.write(report)
+                return
+            rest = streams.read if push.brings_pack else _nothing
+            body = await _gather(_after(said, rest), held)
+            await server.post(self._count(body), streams.write)
+        finally:
+            held.release()
+
+    def _count(self, body: bytes | Body) -> bytes | Body:
+        """Note what is sent of a push."""
+        if isinstance(body, bytes):
+            self._outcome = replace(self._outcome, sent=len(body))
+            return body
+        more = body
+
+        async def read() -> bytes:
+            data = await more()
+            self._outcome = replace(self._outcome, sent=self._outcome.sent + len(data))
+            return data
+
+        return read
+
+
+async def _nothing() -> bytes:
+    return b""
+
+
+def _after(first: bytes, more: Body) -> Body:
+    """What gives `first`, and then what `more` gives."""
+    left = [first]
+
+    async def read() -> bytes:
+        return left.pop() if left else await more()
+
+    return read
+
+
+def _until_flush(reader: FetchRequestReader, streams: Streams) -> Body:
+    """What gives one request of a client; where it ends in the middle of one, RemoteError."""
+    is_whole = False
+
+    async def read() -> bytes:
+        nonlocal is_whole
+        while not is_whole:
+            taken, is_whole = reader.take()
+            if taken:
+                return taken
+            data = await streams.read()
+            if not data:
+                reader.end()
+                is_whole = True
+            reader.feed(data)
+        return b""
+
+    return read
+
+
+async def _gather(read: Body, held: Held) -> bytes | Body:
+    """All that is read, if it is little; else what gives that, and then the rest."""
+    said = bytearray()
+    while len(said) <= WHOLE:
+        data = await read()
+        if not data:
+            return bytes(said)
+        held.add(len(data))
+        said += data
+    return _after(bytes(said), read)
+
+
+def _explain(error: RemoteError) -> Denied | Failed:
+    """The error for a server's answer that is no answer for git."""
+    if error.rule == "version":
+        return Denied(
+            error.problem,
+            layer="broker",
+            rule=error.rule,
+            hint="use a remote like git@HOST:PATH, if the server has ssh",
+        )
+    return Failed(error.problem, hint=TRY_AGAIN)

@@ -1,0 +1,303 @@
+"""A client of one server: one request after the other, over a connection that is kept."""
+
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import TypeVar
+
+import h11
+import msgspec
+import trio
+
+from airlock_daemon.boundary.brokers.http.tls import has_news
+from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.errors import Failed
+from airlock_wire import quote
+
+PIECE = 65536
+
+TRY_AGAIN = "try again; whoever runs the server, or a proxy before it, can see what it answers"
+"""What to do about an answer that is not taken."""
+
+# zlib's word for a stream with the header of gzip or of its own (zlib.decompressobj).
+_ANY_HEADER = 47
+_PACKED = ("gzip", "x-gzip", "deflate")
+
+Event = h11.Data | h11.EndOfMessage
+
+
+class Answer:
+    """What a server says to one request. `status` is of three digits, and no 1xx."""
+
+    def __init__(self, head: h11.Response, next_event: Callable[[], Awaitable[Event]]) -> None:
+        """`next_event` gives what follows. Raises Failed for a head that has two senses."""
+        self.status = head.status_code
+        self.headers = _read_headers(head)
+        self._next_event = next_event
+        self._decoder: zlib._Decompress | None = None
+        packed = self.headers.get("content-encoding", "identity").lower()
+        if packed in _PACKED:
+            self._decoder = zlib.decompressobj(_ANY_HEADER)
+        elif packed != "identity":
+            raise broken(f"it is packed by {quote(packed, limit=20)}, which was not asked for")
+
+    async def read(self) -> bytes:
+        """The next piece, of at most PIECE bytes; b"" at the end.
+
+        Raises Failed where the answer is cut off or cannot be unpacked.
+        """
+        while True:
+            if self._decoder is not None and self._decoder.unconsumed_tail:
+                piece = self._unpack(self._decoder, self._decoder.unconsumed_tail)
+            else:
+                event = await self._next_event()
+                if isinstance(event, h11.EndOfMessage):
+                    if self._decoder is not None and not self._decoder.eof:
+                        raise cut_off()
+                    return b""
+                piece = bytes(event.data)
+                if self._decoder is not None:
+                    piece = self._unpack(self._decoder, piece)
+            if piece:
+                return piece
+
+    async def drop(self, *, most: int = PIECE) -> None:
+        """Read the rest, if it has at most so many bytes, so that the connection can be kept."""
+        with suppress(Failed):
+            while most > 0 and (piece := await self.read()):
+                most -= len(piece)
+
+    def _unpack(self, decoder: "zlib._Decompress", data: bytes) -> bytes:
+        try:
+            piece = decoder.decompress(data, PIECE)
+        except zlib.error as error:
+            raise broken("it cannot be unpacked") from error
+        if decoder.unused_data:
+            raise broken("something stands behind what is packed in it")
+        return piece
+
+
+def _read_headers(head: h11.Response) -> Mapping[str, str]:
+    """The headers by their names in lower case; those that stand there twice joined by commas."""
+    headers: dict[str, str] = {}
+    for name, value in head.headers:
+        key, text = name.decode("ascii"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    # RFC 9112, 6.3: where both stand there somebody between may have taken the other.
+    if "content-length" in headers and "transfer-encoding" in headers:
+        raise broken("it has two lengths")
+    return headers
+
+
+def broken(why: str) -> Failed:
+    """An answer that is not taken."""
+    return Failed(f"the answer of the server is not taken: {why}", hint=TRY_AGAIN)
+
+
+def cut_off() -> Failed:
+    """An answer, or a connection, that ended in its middle."""
+    return broken("it was cut off")
+
+
+# How long a server may say nothing, or take nothing, that has all it waits for. Packing a large
+# repository takes it minutes, in which git's own servers say something every few seconds.
+QUIET_S = 300.0
+# Bytes of a head.
+_HEAD = 1 << 16
+# Characters of what is wrong with one, of which some may be its own.
+_SHOWN = 200
+# So many answers of 1xx may stand before one.
+_FIRST_WORDS = 8
+
+Body = Callable[[], Awaitable[bytes]]
+T = TypeVar("T")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One request. `body` is whole, or gives piece after piece, b"" at its end."""
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | Body = b""
+
+
+class _Stale(Exception):
+    """A connection that was kept has ended before it answered anything."""
+
+
+class HttpClient:
+    """Its owner must `close` it. `connect` opens a stream to the server."""
+
+    def __init__(self, connect: Callable[[], Awaitable[trio.abc.Stream]], turns: Turns) -> None:
+        self._connect = connect
+        self._turns = turns
+        self._stream: trio.abc.Stream | None = None
+        self._talk = h11.Connection(h11.CLIENT)
+        self._is_sending = False
+        self._waiting: trio.CancelScope | None = None
+
+    async def exchange(self, request: Request, read: Callable[[Answer], Awaitable[T]]) -> T:
+        """Send a request; `read` gets the answer as soon as its head is there.
+
+        A server may answer before it has the whole body: when `read` returns no more of it is sent.
+        Raises Failed where server or connection fail, and what `read` and the body raise.
+        """
+        if self._stream is not None and has_news(self._stream):
+            await self.close()
+        is_kept = self._stream is not None
+        try:
+            return await self._exchange(request, read)
+        except _Stale:
+            if not is_kept or not isinstance(request.body, bytes):
+                raise cut_off() from None
+        try:
+            return await self._exchange(request, read)
+        except _Stale:
+            raise cut_off() from None
+
+    async def close(self) -> None:
+        """Close the connection without a word."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await trio.aclose_forcefully(stream)
+
+    async def _exchange(self, request: Request, read: Callable[[Answer], Awaitable[T]]) -> T:
+        if self._stream is None:
+            self._stream = await self._connect()
+            self._talk = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
+        done: list[T] = []
+        faults: list[Exception] = []
+        try:
+            # A nursery would put an error into a group.
+            async with trio.open_nursery() as nursery:
+                self._is_sending = True
+                nursery.start_soon(self._send, request, self._stream, faults, nursery.cancel_scope)
+                try:
+                    done.append(await read(await self._read_head()))
+                except Exception as error:  # noqa: BLE001 - raised again below
+                    faults.append(error)
+                nursery.cancel_scope.cancel()
+            if not done:
+                raise faults[0]
+        finally:
+            await self._end_exchange(is_whole=bool(done))
+        return done[0]
+
+    async def _end_exchange(self, *, is_whole: bool) -> None:
+        talk = self._talk
+        is_over = talk.our_state is h11.DONE and talk.their_state is h11.DONE
+        # What stands behind an answer could pass for that to the next request.
+        if is_whole and is_over and not talk.trailing_data[0]:
+            talk.start_next_cycle()
+        else:
+            await self.close()
+
+    async def _send(
+        self,
+        request: Request,
+        stream: trio.abc.Stream,
+        faults: list[Exception],
+        scope: trio.CancelScope,
+    ) -> None:
+        """Send it. What the body raises ends the exchange; a fault of the server shows later."""
+        try:
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                # A body that comes in pieces takes a turn for each.
+                await self._turns.take()
+                head = h11.Request(
+                    method=request.method, target=request.target, headers=list(request.headers)
+                )
+                if isinstance(request.body, bytes):
+                    body = h11.Data(data=request.body)
+                    await self._write(stream, head, body, h11.EndOfMessage())
+                else:
+                    await self._write(stream, head)
+                    while data := await request.body():
+                        await self._write(stream, h11.Data(data=data))
+                    await self._write(stream, h11.EndOfMessage())
+        except h11.LocalProtocolError:
+            # Its words repeat the header that is wrong, which may be a credential.
+            faults.append(_unsendable())
+            scope.cancel()
+        except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
+            faults.append(error)
+            scope.cancel()
+        self._is_sending = False
+        if self._waiting is not None:
+            self._waiting.deadline = trio.current_time() + QUIET_S
+
+    async def _write(
+        self, stream: trio.abc.Stream, *events: h11.Request | h11.Data | h11.EndOfMessage
+    ) -> None:
+        # A body is copied once, here.
+        said = b"".join(
+            part for event in events for part in self._talk.send_with_data_passthrough(event) or ()
+        )
+        try:
+            with trio.fail_after(QUIET_S):
+                await stream.send_all(said)
+        except trio.TooSlowError:
+            raise _too_slow() from None
+
+    async def _read_head(self) -> Answer:
+        for _ in range(_FIRST_WORDS):
+            event = await self._next_event(is_first=True)
+            if isinstance(event, h11.Response):
+                return Answer(event, self._next_body_event)
+            if not isinstance(event, h11.InformationalResponse):
+                break
+        raise broken("it does not begin as one does")
+
+    async def _next_body_event(self) -> Event:
+        event = await self._next_event()
+        if not isinstance(event, Event):
+            raise broken("it does not go on as one does")
+        return event
+
+    async def _next_event(self, *, is_first: bool = False) -> object:
+        """The next event of the answer. Raises _Stale where nothing of it came."""
+        while True:
+            try:
+                event = self._talk.next_event()
+            except h11.RemoteProtocolError as error:
+                if self._talk.trailing_data[1]:
+                    raise cut_off() from error
+                raise broken(str(error)[:_SHOWN]) from error
+            if event is h11.PAUSED:
+                raise broken("it says more than was asked for")
+            if event is not h11.NEED_DATA:
+                return event
+            data = await self._receive()
+            if not data and is_first and not self._talk.trailing_data[0]:
+                raise _Stale
+            self._talk.receive_data(data)
+
+    async def _receive(self) -> bytes:
+        """What the server says next, b"" at the end."""
+        assert self._stream is not None  # noqa: S101 - for the reader of types
+        until = float("inf") if self._is_sending else trio.current_time() + QUIET_S
+        data = b""
+        scope = self._waiting = trio.CancelScope(deadline=until)
+        with scope, suppress(trio.BrokenResourceError):
+            data = bytes(await self._stream.receive_some(PIECE))
+        self._waiting = None
+        if scope.cancelled_caught:
+            raise _too_slow()
+        await self._turns.take()
+        return data
+
+
+def _unsendable() -> Failed:
+    return Failed(
+        "the request to the server would not be valid HTTP, and was not sent",
+        hint="a person on the host can look for line ends and blanks in the account and the "
+        "headers that it is given",
+    )
+
+
+def _too_slow() -> Failed:
+    return Failed(
+        f"the server was idle for {QUIET_S:g} s",
+        hint="try again; a person on the host can see whether it answers there",
+    )

@@ -1,0 +1,231 @@
+"""Requests to AWS: verified with the placeholder, asked about as calls, signed with the real keys.
+
+Keys that AWS answers with (`sts:AssumeRole`) are exchanged too. What the tool gets for a session
+are keys made here, and as their token the real ones, sealed with a key that this process alone has:
+it keeps nothing, and a session outlasts it.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import html
+import os
+import re
+import time
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from airlock_daemon.boundary.brokers.https.exchange import Prepared
+from airlock_daemon.boundary.brokers.https.incoming import Held, Incoming, Spool
+from airlock_daemon.errors import AND_RELOAD, Failed
+from airlock_modules.apis import Api, BadHead, ForeignCredential, Head
+from airlock_modules.apis.aws import Call, Keys
+from airlock_modules.apis.aws.operations import LONGEST_FORM, load_table, read_form
+from airlock_modules.apis.aws.signature import (
+    Signature,
+    find_payload,
+    read_call,
+    read_signature,
+    sign,
+    unwrap,
+    verify,
+)
+from airlock_modules.apis.credentials import select_headers
+
+_ANSWER = re.compile(
+    rb"<(?P<name>AccessKeyId|SecretAccessKey|SessionToken)>(?P<value>[^<>]*)</(?P=name)>"
+)
+_NONCE = 12
+# Of errors that AWS answers where it does not know a key, or a session has ended.
+_SPENT = re.compile(
+    rb"ExpiredToken|InvalidClientTokenId|InvalidAccessKeyId|UnrecognizedClient|InvalidToken"
+)
+
+
+class Session(msgspec.Struct, frozen=True):
+    """Real keys of a role, as they stand in a token."""
+
+    keys: Keys
+    role: str
+
+
+class Sessions:
+    """Exchanges the keys of sessions by tokens that only this agent's worker can open."""
+
+    def __init__(self, agent: str, key: bytes) -> None:
+        """`key` has 32 bytes that no tool knows."""
+        self._agent = agent.encode()
+        self._key = key
+
+    def seal(self, session: Session) -> Keys:
+        """The keys that a tool gets for a session."""
+        nonce = os.urandom(_NONCE)
+        sealed = AESGCM(self._key).encrypt(nonce, msgspec.json.encode(session), self._agent)
+        return self._make_keys(base64.urlsafe_b64encode(nonce + sealed).decode())
+
+    def open(self, token: str) -> tuple[Keys, Session]:
+        """The keys that a tool got with this token, and the session. Raises ForeignCredential."""
+        try:
+            data = base64.b64decode(token, altchars=b"-_", validate=True)
+            plain = AESGCM(self._key).decrypt(data[:_NONCE], data[_NONCE:], self._agent)
+        except (binascii.Error, ValueError, InvalidTag):
+            raise ForeignCredential("its session token is not of this agent's own roles") from None
+        return self._make_keys(token), msgspec.json.decode(plain, type=Session)
+
+    def _make_keys(self, token: str) -> Keys:
+        made = hmac.digest(self._key, b"keys\0" + token.encode(), "sha512")
+        name = base64.b32encode(made[:10]).decode()
+        return Keys(f"ASIA{name}", base64.urlsafe_b64encode(made[10:40]).decode(), token)
+
+
+class AwsRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that was verified. `head` is without what signs it; its owner closes `body`.
+
+    `dropped` are the names of headers that `head` does not have, since they are not sent on.
+    """
+
+    head: Head
+    dropped: tuple[str, ...]
+    signature: Signature
+    payload: str
+    call: Call
+    session: Session | None
+    body: Held | None
+
+
+class Means(msgspec.Struct, frozen=True):
+    """What a worker has for requests to AWS."""
+
+    sessions: Sessions
+    spool: Spool
+
+
+async def read_request(
+    incoming: Incoming, means: Means, api: Api, *, placeholder: str, host: str
+) -> AwsRequest:
+    """Verify a request of the tool and find out what it asks for.
+
+    Raises BadHead, ForeignCredential and Failed; what the body took is given back then.
+    """
+    head, table = incoming.head, load_table()
+    signature = read_signature(head)
+    session = None
+    if signature.token:
+        own, session = means.sessions.open(signature.token)
+    else:
+        identifier, _, secret = placeholder.partition("/")
+        own = Keys(identifier, secret)
+    payload = find_payload(signature)
+    has_form = table.needs_body(signature.service, head)
+    body = None
+    try:
+        if payload is None or has_form:
+            await incoming.allow()
+            body = await means.spool.hold(incoming.read)
+            found = _hash(body)
+            if payload is not None and payload != found:
+                raise BadHead("its body is not the one that was signed")
+            payload = found
+        verify(head, signature, own, payload, now=time.time())
+        bare = unwrap(head)
+        headers, dropped = select_headers(bare.headers, (*api.headers, "authorization"))
+        bare = msgspec.structs.replace(bare, headers=headers)
+        form = None
+        if has_form and body is not None:
+            if body.size > LONGEST_FORM:
+                raise BadHead("a form of more than 1 MiB")
+            form = body.read(0, LONGEST_FORM)
+        grant = api.aws
+        endpoint = None if grant is None else grant.endpoint
+        parameters = read_form(bare.query, form)
+        call = read_call(table, bare, signature, host, parameters, endpoint=endpoint)
+        if session is not None:
+            call = msgspec.structs.replace(call, session=session.role)
+    except BaseException:
+        if body is not None:
+            body.close()
+        raise
+    return AwsRequest(
+        head=bare,
+        dropped=dropped,
+        signature=signature,
+        payload=payload,
+        call=call,
+        session=session,
+        body=body,
+    )
+
+
+def sign_request(request: AwsRequest, means: Means, api: Api, secret: str | None) -> Prepared:
+    """Sign a granted request with the real keys: those of its session, else of `secret`.
+
+    Raises Failed where the daemon gave no keys.
+    """
+    head = request.head
+    if request.session is not None:
+        keys = request.session.keys
+    else:
+        if secret is None:
+            raise Failed("the daemon has no keys of AWS", hint="try again")
+        keys = msgspec.json.decode(secret, type=Keys)
+    owner = None if api.aws is None else api.aws.find_owner(request.call, keys.account)
+    if owner is not None and head.get("x-amz-expected-bucket-owner") != owner:
+        if head.get("x-amz-expected-bucket-owner") is not None:
+            raise Failed(
+                "the bucket is expected to be another account's than the credential",
+                hint="a person on the host can write its name in full into [aws] buckets in "
+                f"airlock.toml{AND_RELOAD}",
+            )
+        headers = (*head.headers, (b"x-amz-expected-bucket-owner", owner.encode()))
+        head = msgspec.structs.replace(head, headers=headers)
+    signed = sign(head, request.signature, keys, request.payload, now=time.time())
+    secrets = tuple(each for each in (keys.secret, keys.token) if each)
+    rewrite = None
+    if request.call.role is not None:
+        role = request.call.role
+
+        def rewrite(answer: bytes) -> bytes:
+            return exchange_session(answer, role, means.sessions)
+
+    return Prepared(
+        query=signed.query,
+        headers=signed.headers,
+        dropped=request.dropped,
+        secrets=secrets,
+        body=request.body,
+        rewrite=rewrite,
+        takes_packed=True,
+        spent=_SPENT if request.session is None else None,
+    )
+
+
+def exchange_session(answer: bytes, role: str, sessions: Sessions) -> bytes:
+    """The answer to AssumeRole with keys for the tool. Raises Failed where it cannot be read."""
+    found = {each["name"]: each["value"] for each in _ANSWER.finditer(answer)}
+    if len(found) != 3 or len(_ANSWER.findall(answer)) != 3:
+        raise Failed(
+            "the answer to AssumeRole cannot be read, and is not passed on",
+            hint="ask for it in XML, as SDKs do",
+        )
+    real = {name: html.unescape(value.decode()) for name, value in found.items()}
+    keys = Keys(real[b"AccessKeyId"], real[b"SecretAccessKey"], real[b"SessionToken"])
+    made = sessions.seal(Session(keys, role))
+    new = {
+        b"AccessKeyId": made.id.encode(),
+        b"SecretAccessKey": made.secret.encode(),
+        b"SessionToken": made.token.encode(),
+    }
+    return _ANSWER.sub(
+        lambda match: b"<%s>%s</%s>" % (match["name"], new[match["name"]], match["name"]), answer
+    )
+
+
+def _hash(body: Held) -> str:
+    digest, at = hashlib.sha256(), 0
+    while piece := body.read(at):
+        digest.update(piece)
+        at += len(piece)
+    return digest.hexdigest()

@@ -1,0 +1,69 @@
+"""What a worker gives up before it serves: capabilities, and files that are none of its business.
+
+A worker reads what clients and services send, so it is the process that may be broken into. It then
+must not read stored credentials, or the keys of other agents' CAs.
+"""
+
+import os
+import ssl
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+from airlock_daemon.boundary.brokers.http.tls import read_trust
+from airlock_daemon.boundary.brokers.https.messages import Settings
+from airlock_daemon.errors import Failed
+from airlock_daemon.platform.linux.landlock import confine_files
+from airlock_daemon.platform.linux.privileges import drop_capabilities
+from airlock_daemon.setup.paths import expand_home
+
+# Libraries, and what they read: of names of hosts, of the system's authorities.
+_SYSTEM = (
+    *("/usr", "/lib", "/lib64", "/nix/store", "/dev/null", "/dev/urandom"),
+    *("/etc/ld.so.cache", "/etc/localtime", "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf"),
+    *("/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols"),
+    *("/etc/ssl/openssl.cnf", "/etc/ssl/cert.pem", "/etc/ssl/certs", "/etc/pki/tls/certs"),
+    *("/etc/pki/ca-trust/extracted", "/etc/ca-certificates"),
+)
+
+Readable = tuple[tuple[str, int, int], ...]
+"""Paths, each with the device and inode that are there: Landlock knows files by these."""
+
+
+def find_readable(settings: Settings) -> Readable:
+    """What a worker with these settings must read, beside its two directories."""
+    found = []
+    for path in dict.fromkeys((*_SYSTEM, *_list_authorities(settings), *sys.path)):
+        with suppress(OSError):
+            status = os.stat(path)
+            found.append((path, status.st_dev, status.st_ino))
+    return tuple(found)
+
+
+def confine(settings: Settings) -> None:
+    """Give up what an agent's worker does not need. Raises Failed."""
+    directories = (settings.published, os.path.dirname(settings.keys))
+    try:
+        drop_capabilities(directories)
+        confine_files(written=directories, read=[path for path, _, _ in find_readable(settings)])
+    except OSError as error:
+        raise Failed(
+            f"the HTTPS broker's worker for {settings.agent} cannot be confined to "
+            f"{' and '.join(directories)}: {error.strerror}",
+            hint="see that both are there, and that the daemon may write in them",
+        ) from error
+
+
+def _list_authorities(settings: Settings) -> Iterator[str]:
+    defaults = ssl.get_default_verify_paths()
+    yield from (defaults.openssl_cafile, defaults.openssl_capath)
+    home = settings.variables.get("HOME", "/")
+    yield from (expand_home(api.ca_file, home) for api in settings.apis if api.ca_file)
+    trust = read_trust({}, settings.variables)
+    if trust.file is not None:
+        yield trust.file
+    if trust.directory is not None:
+        yield trust.directory
+        with suppress(OSError):
+            # Links may lead elsewhere.
+            yield from (each.path for each in os.scandir(trust.directory) if each.is_symlink())

@@ -1,0 +1,443 @@
+"""The requests of one connection of a tool to one host of an API, one after the other.
+
+Each head is read strictly and refused, or asked about; the placeholder is exchanged, and what was
+judged is written to the service. After a refusal the connection is closed.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from functools import partial
+
+import msgspec
+import trio
+
+from airlock_daemon.boundary.brokers.egress.destinations import Destination
+from airlock_daemon.boundary.brokers.http.tls import TlsStream
+from airlock_daemon.boundary.brokers.https.aws import AwsRequest, Means, read_request, sign_request
+from airlock_daemon.boundary.brokers.https.exchange import Exchange, Prepared, Result
+from airlock_daemon.boundary.brokers.https.incoming import PIECE, Damaged, Held, Incoming
+from airlock_daemon.boundary.brokers.https.messages import (
+    Answer,
+    Finished,
+    Question,
+    Refusal,
+    Refused,
+    Spent,
+    ToDaemon,
+)
+from airlock_daemon.boundary.brokers.https.refusals import answer
+from airlock_daemon.boundary.brokers.https.scopes import NotTaken, Scopes, TooWide
+from airlock_daemon.boundary.brokers.https.service import Service
+from airlock_daemon.boundary.brokers.https.splicing import say_last, splice
+from airlock_daemon.boundary.fairness.turns import Taking
+from airlock_daemon.errors import AirlockError, Denied, Failed
+from airlock_modules.apis import (
+    LONGEST_BODY,
+    Api,
+    BadHead,
+    ForeignCredential,
+    GraphQlField,
+    Head,
+    exchange,
+    head_end,
+    read_graphql,
+    read_head,
+    uses_placeholder,
+)
+
+# Between two requests; for a whole head, and a whole body of GraphQL, however slowly they drip.
+_IDLE_S = 300.0
+_HEAD_S = 15.0
+_BODY_S = 20.0
+# For the daemon's answer: it may run a command that gives the credential, or ask a person.
+_JUDGED_S = 90.0
+_LAST_S = 1.0
+_UPGRADES = frozenset({"websocket", "spdy/3.1"})
+
+_PLAIN = "send it as plain HTTP/1.1"
+_SIGN = "use an SDK of AWS, with the access key that this container was given"
+_TRY_AGAIN = "try again; if it stays so, a person on the host can look at the daemon's messages"
+
+
+class Daemon(msgspec.Struct, frozen=True, kw_only=True):
+    """What a conversation has of the daemon: its answers, and an ear."""
+
+    ask: Callable[[Question], Awaitable[Answer]]
+    number: Callable[[], int]
+    tell: Callable[[ToDaemon], Awaitable[None]]
+
+
+class _Refused(Exception):
+    """A request is refused here, for a reason that the daemon has not given."""
+
+    def __init__(self, refusal: Refusal, head: Head | None) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+        self.head = head
+
+
+class Conversation:
+    """Its owner closes `client` and `service`."""
+
+    def __init__(
+        self,
+        client: TlsStream,
+        service: Service,
+        daemon: Daemon,
+        turns: Taking,
+        *,
+        api: Api,
+        placeholder: str,
+        aws: Means,
+        wanted: Destination,
+        connection: int,
+        opaque: trio.CancelScope,
+        judged: trio.Semaphore,
+        scopes: Scopes,
+        fingerprint: str,
+    ) -> None:
+        """After an upgrade it ends with `opaque`. `judged` bounds how much GraphQL is judged at
+        once; `scopes` is of the API's tokens, `fingerprint` its own.
+        """
+        self._client = client
+        self._service = service
+        self._daemon = daemon
+        self._turns = turns
+        self._api = api
+        self._placeholder = placeholder
+        self._aws = aws
+        self._wanted = wanted
+        self._connection = connection
+        self._opaque = opaque
+        self._judged = judged
+        self._scopes = scopes
+        self._authority = str(wanted).removesuffix(":443")
+        self._fingerprint = fingerprint
+        self._buffer = b""
+        self._is_ended = False
+
+    async def run(self) -> None:
+        """Serve requests until one side ends it. Raises BrokenResourceError where one is gone."""
+        while True:
+            try:
+                raw = await self._read_raw()
+                if raw is None or not await self._serve(raw):
+                    return
+            except _Refused as refused:
+                await self._tell_refused(refused)
+                await self._refuse(refused.refusal, refused.head)
+                return
+
+    async def _read_raw(self) -> bytes | None:
+        """The next head, b"" kept behind it; None where the tool has ended the connection."""
+        until = trio.current_time() + (_HEAD_S if self._buffer else _IDLE_S)
+        while (end := _find_end(self._buffer)) is None:
+            with trio.move_on_at(until) as scope:
+                data = await self._client.receive_some(PIECE)
+            if scope.cancelled_caught or not data:
+                if not self._buffer:
+                    return None
+                raise _bad("it was cut off, or came too slowly", None, status=408)
+            if not self._buffer:
+                until = trio.current_time() + _HEAD_S
+            self._buffer += data
+        raw, self._buffer = self._buffer[:end], self._buffer[end:]
+        if raw.startswith(b"PRI * HTTP/2.0\r\n"):
+            raise _bad("HTTP/2 is not supported, nor what needs it, such as gRPC", None)
+        return raw
+
+    async def _serve(self, raw: bytes) -> bool:
+        """Serve one request; whether the connection goes on. Raises _Refused."""
+        try:
+            head = read_head(raw, self._authority, loose_paths=self._api.loose_paths)
+        except BadHead as error:
+            raise _bad(str(error), None) from None
+        incoming = Incoming(self._client, head, self._buffer, self._turns)
+        self._buffer = b""
+        upgrade = _read_upgrade(head)
+        signed: AwsRequest | None = None
+        body: Held | None = None
+        if self._api.aws is not None:
+            if upgrade is not None:
+                raise _bad("an upgrade", head)
+            signed = await self._read_aws(incoming)
+            body = signed.body
+        elif self._api.is_graphql(head.method, head.path):
+            body = await self._read_body(incoming)
+        began = trio.current_time()
+        try:
+            given = await self._judge(head, upgrade, signed, body)
+            if given.refusal is not None:
+                await self._refuse(given.refusal, head)
+                return False
+            return await self._answer(incoming, given, began, signed, body)
+        finally:
+            if body is not None:
+                body.close()
+
+    async def _judge(
+        self, head: Head, upgrade: str | None, signed: AwsRequest | None, body: Held | None
+    ) -> Answer:
+        """Ask the daemon about a request to AWS, which is signed, or one with GraphQL in its body,
+        or any other.
+        """
+        is_graphql = signed is None and body is not None
+        async with self._judged if is_graphql else nullcontext():
+            question = Question(
+                question=self._daemon.number(),
+                connection=self._connection,
+                api=self._api.name,
+                fingerprint=self._fingerprint,
+                host=self._wanted.host,
+                method=head.method,
+                path=head.path,
+                query_names=head.query_names if signed is None else (),
+                graphql=_read_graphql(head, body) if body is not None and is_graphql else None,
+                upgrade=upgrade,
+                aws=None if signed is None else signed.call,
+                needs_secret=(
+                    self._needs_secret(head) if signed is None else signed.session is None
+                ),
+            )
+            return await self._ask(question, head)
+
+    def _prepare(
+        self, head: Head, secret: str | None, signed: AwsRequest | None, body: Held | None
+    ) -> Prepared:
+        """What is sent on, with the credential. Raises Failed."""
+        if signed is not None:
+            return sign_request(signed, self._aws, self._api, secret)
+        exchanged = exchange(head, self._api, self._placeholder, secret or "")
+        return Prepared(
+            query=exchanged.query,
+            headers=exchanged.headers,
+            dropped=exchanged.dropped,
+            secrets=(secret,) if secret else (),
+            body=body,
+        )
+
+    async def _read_aws(self, incoming: Incoming) -> AwsRequest:
+        head = incoming.head
+        try:
+            return await read_request(
+                incoming,
+                self._aws,
+                self._api,
+                placeholder=self._placeholder,
+                host=self._wanted.host,
+            )
+        except BadHead as error:
+            raise _bad(str(error), head, hint=_SIGN) from None
+        except ForeignCredential as error:
+            raise self._foreign(error, head) from None
+        except Failed as error:
+            refusal = Refusal(message=error.message, hint=error.hint or "", status=400)
+            raise _Refused(refusal, head) from None
+
+    async def _answer(
+        self,
+        incoming: Incoming,
+        given: Answer,
+        began: float,
+        signed: AwsRequest | None,
+        body: Held | None,
+    ) -> bool:
+        """Carry a request that was granted; whether the connection goes on."""
+        result: Result | None = None
+        try:
+            result = await self._carry(incoming, given, signed, body)
+            if result.is_upgraded:
+                result = await self._splice(result)
+        finally:
+            await self._finish(given.question, began, result)
+        self._buffer = result.rest
+        if not result.is_reusable and not result.is_upgraded:
+            await self._end()
+        return result.is_reusable
+
+    async def _splice(self, result: Result) -> Result:
+        """Be a stream after an upgrade, until its end; the same with what was carried."""
+        service = self._service.stream
+        sent, received = await splice(
+            self._client, service, result.rest, result.early, self._turns, self._opaque
+        )
+        return msgspec.structs.replace(
+            result, sent=result.sent + sent, received=result.received + received, rest=b""
+        )
+
+    def _needs_secret(self, head: Head) -> bool:
+        try:
+            return uses_placeholder(head, self._api, self._placeholder)
+        except ForeignCredential as error:
+            raise self._foreign(error, head) from None
+
+    def _foreign(self, error: ForeignCredential, head: Head) -> _Refused:
+        refusal = Refusal(
+            message=f"{self._api.name} is refused: {error}",
+            hint="use the placeholder that this container was given",
+            rule="credential",
+        )
+        return _Refused(refusal, head)
+
+    async def _read_body(self, incoming: Incoming) -> Held:
+        """The body of a request with GraphQL."""
+        head = incoming.head
+
+        async def read() -> bytes:
+            piece = await incoming.read()
+            if incoming.count > LONGEST_BODY:
+                raise _bad("a GraphQL request of more than 1 MiB", head, status=413)
+            return piece
+
+        try:
+            with trio.fail_after(_BODY_S):
+                await incoming.allow()
+                return await self._aws.spool.hold(read)
+        except trio.TooSlowError:
+            why = f"its body did not come in {_BODY_S:g} s"
+            raise _bad(why, head, status=408) from None
+        except Failed as error:
+            refusal = Refusal(message=error.message, hint=error.hint or "", status=400)
+            raise _Refused(refusal, head) from None
+
+    async def _ask(self, question: Question, head: Head) -> Answer:
+        try:
+            with trio.fail_after(_JUDGED_S):
+                given = await self._daemon.ask(question)
+        except trio.TooSlowError:
+            problem = f"the daemon did not answer in {_JUDGED_S:g} s"
+            refusal = Refusal(message=problem, hint=_TRY_AGAIN, rule="daemon", status=503)
+            raise _Refused(refusal, head) from None
+        except AirlockError as error:
+            # So many names of a query, or fields of GraphQL, do not fit into a question.
+            raise _bad(f"it asks for too much at once ({error.message})", head) from None
+        if given.refusal is None and question.needs_secret and given.secret is None:
+            problem = f"the daemon has no credential for {self._api.name}"
+            return Answer(
+                question=question.question,
+                refusal=Refusal(message=problem, hint=_TRY_AGAIN, rule="credential", status=503),
+            )
+        return given
+
+    async def _carry(
+        self, incoming: Incoming, given: Answer, signed: AwsRequest | None, body: Held | None
+    ) -> Result:
+        """Carry a request; where that fails before there is an answer, the tool gets one."""
+        self._service.present(given.certificate)
+        # Where the service does not take the credential, the daemon is told.
+        spend = partial(self._daemon.tell, Spent(api=self._api.name, version=given.version))
+        try:
+            if given.secret is not None:
+                await self._scopes.demand_narrow(
+                    self._service,
+                    self._authority,
+                    secret=given.secret,
+                    version=given.version,
+                    spend=spend,
+                )
+            return await Exchange(
+                incoming,
+                self._prepare(incoming.head, given.secret, signed, body),
+                self._service,
+                self._turns,
+                api=self._api,
+                authority=self._authority,
+                spend=spend,
+            ).carry()
+        except AirlockError as error:
+            status = 400 if isinstance(error, Damaged) else 502
+            rule = ""
+            if isinstance(error, NotTaken):
+                status = 401
+            if isinstance(error, TooWide):
+                self._scopes.note_too_wide(given.version)
+            if isinstance(error, Denied):
+                status, rule = 403, error.rule or ""
+            refusal = Refusal(
+                message=error.message, hint=error.hint or "", rule=rule, status=status
+            )
+            await self._service.close()
+            await self._refuse(refusal, incoming.head)
+            return Result(
+                status=status, sent=incoming.count, fault=error.message, rest=incoming.rest
+            )
+
+    async def _finish(self, question: int, began: float, result: Result | None) -> None:
+        duration = int((trio.current_time() - began) * 1000)
+        ended = result or Result(status=0, fault="it was ended")
+        # The daemon is told of a request that is ended with this process, too.
+        scope = trio.CancelScope(shield=True)
+        if result is None:
+            scope.deadline = trio.current_time() + _LAST_S
+        with scope:
+            await self._daemon.tell(
+                Finished(
+                    question=question,
+                    status=ended.status,
+                    sent=ended.sent,
+                    received=ended.received,
+                    duration_ms=duration,
+                    fault=ended.fault,
+                    dropped=ended.dropped,
+                )
+            )
+
+    async def _tell_refused(self, refused: _Refused) -> None:
+        refusal, head = refused.refusal, refused.head
+        await self._daemon.tell(
+            Refused(
+                connection=self._connection,
+                host=self._wanted.host,
+                port=self._wanted.port,
+                method=head.method if head is not None else "",
+                path=head.path if head is not None else "",
+                rule=refusal.rule,
+                reason=refusal.message,
+            )
+        )
+
+    async def _refuse(self, refusal: Refusal, head: Head | None) -> None:
+        await self._end(answer(refusal, self._api, head))
+
+    async def _end(self, said: bytes = b"") -> None:
+        """Say something last, once, and that it is the last.
+
+        An answer that was cut shows that by its length; without a word, its beginning could be
+        taken from a tool that has not read it, or that be a fault of TLS to it.
+        """
+        if not self._is_ended:
+            self._is_ended = True
+            await say_last(self._client, said)
+
+
+def _find_end(buffer: bytes) -> int | None:
+    try:
+        return head_end(buffer)
+    except BadHead as error:
+        raise _bad(str(error), None, status=431) from None
+
+
+def _read_graphql(head: Head, body: Held) -> tuple[GraphQlField, ...]:
+    try:
+        return read_graphql(head, body.read(0, body.size))
+    except BadHead as error:
+        raise _bad(str(error), head) from None
+
+
+def _read_upgrade(head: Head) -> str | None:
+    """The protocol that the tool wants to go on with, None for HTTP."""
+    upgrade = head.get("upgrade")
+    if upgrade is None:
+        return None
+    if upgrade.lower() not in _UPGRADES:
+        raise _bad("an upgrade to a protocol that is not supported", head)
+    # A POST of Go's says that it has none.
+    has_body = head.get("content-length") not in (None, "0")
+    if has_body or head.get("transfer-encoding") is not None:
+        raise _bad("an upgrade with a body", head)
+    return upgrade.lower()
+
+
+def _bad(why: str, head: Head | None, *, status: int = 400, hint: str = _PLAIN) -> _Refused:
+    message = f"the request is refused: {why}"
+    return _Refused(Refusal(message=message, hint=hint, rule="request", status=status), head)

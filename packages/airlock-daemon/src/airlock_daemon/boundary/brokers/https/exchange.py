@@ -1,0 +1,530 @@
+"""One request that was granted, and its answer: both are written anew, and stream both ways.
+
+The head is the one that was judged. h11 frames the bodies, from heads that leave nothing to it:
+ours of the request, and the service's answer, which is refused where it has two lengths. Of an
+answer with a long body of known length it reads the head alone.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from http import HTTPStatus
+
+import h11
+import msgspec
+import trio
+
+from airlock_daemon.boundary.brokers.http.searching import Exposed, Search
+from airlock_daemon.boundary.brokers.https.incoming import (
+    BULK,
+    Damaged,
+    Held,
+    Incoming,
+    Reader,
+    send,
+)
+from airlock_daemon.boundary.brokers.https.scopes import TooWide, read_scopes
+from airlock_daemon.boundary.brokers.https.service import Service
+from airlock_daemon.boundary.fairness.turns import Taking
+from airlock_daemon.errors import Failed
+from airlock_modules.apis import Api
+
+_CUT_OFF = "it was cut off, or is not as HTTP has it"
+# Answers of 1xx before one.
+_MOST_INTERIM = 8
+_LONGEST_REWRITTEN = 1 << 20
+
+# A model may think so long before it answers, and `logs -f` be silent. Who has gone is found out
+# otherwise: the tool by the end of its connection, the service by TCP's keepalive.
+_ANSWER_S = 1800.0
+_QUIET_S = 6 * 3600.0
+# What comes later is waited for together with the tool's going.
+_PROMPT_S = 0.05
+# A body that every kernel takes without waiting for the service.
+_SENT_AT_ONCE = 1 << 14
+# After so long a service is not waited for that might say 100 (RFC 9110, 10.1.1).
+_CONTINUE_S = 1.0
+
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+# Of a request; they are written here.
+_OWN = _HOP_BY_HOP | {b"host", b"content-length", b"expect"}
+NOT_SENT = b"airlock-dropped"
+"""The header of an answer that names those of the request which were not sent on."""
+
+# Of an answer: cookies are credentials, and the others would lead around the broker.
+_DROPPED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"alt-svc", b"strict-transport-security"}
+
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_Headers = list[tuple[bytes, bytes]]
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a request.
+
+    `status` is that of the answer, 0 where the tool was sent none. `sent` and `received` are bytes
+    of bodies, `fault` is what cut it short. `is_reusable` says whether the tool's connection can go
+    on, with `rest`, which came behind the request; or is a stream now, with the service's, and with
+    `early`, which came behind its answer. `dropped` are the names of headers that were not sent on.
+    """
+
+    status: int
+    sent: int = 0
+    received: int = 0
+    fault: str | None = None
+    is_reusable: bool = False
+    is_upgraded: bool = False
+    rest: bytes = b""
+    early: bytes = b""
+    dropped: tuple[str, ...] = ()
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sent on of a request that was granted. `body` has been read, None where it streams.
+
+    `dropped` are the names of headers that are not among `headers`. `secrets` may be in no answer;
+    they are good no more where one is 401, or another error that begins with what `spent` finds.
+    `rewrite` makes the body of a good answer anew, and raises Failed where it cannot. With
+    `takes_packed` a compressed answer is passed on, and not searched.
+    """
+
+    query: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    dropped: tuple[str, ...]
+    secrets: tuple[str, ...]
+    body: Held | None = None
+    rewrite: Callable[[bytes], bytes] | None = None
+    takes_packed: bool = False
+    spent: re.Pattern[bytes] | None = None
+
+
+class _Gone(Exception):
+    """The tool has gone."""
+
+
+class _Stale(Exception):
+    """A connection that was kept has ended before it answered anything."""
+
+
+class Exchange:
+    """Carries one request."""
+
+    def __init__(
+        self,
+        incoming: Incoming,
+        prepared: Prepared,
+        service: Service,
+        turns: Taking,
+        *,
+        api: Api,
+        authority: str,
+        spend: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`spend` is called where the service does not take the credential any more."""
+        self._incoming = incoming
+        self._prepared = prepared
+        self._service = service
+        self._turns = turns
+        self._api = api
+        path, query = incoming.head.path, prepared.query
+        self._request = h11.Request(
+            method=incoming.head.method,
+            target=f"{path}?{query}" if query else path,
+            headers=_write_headers(incoming, authority, prepared),
+        )
+        self._search = Search(*prepared.secrets)
+        self._spent = prepared.spent
+        self._spend = spend
+        self._may_go = trio.Event()
+        # From then on nothing of the request is read, so that it shows where the tool goes.
+        self._sent = trio.Event()
+        self._is_sent = False
+        # Of an answer's long body of known length, what is still to come, and what is here of it.
+        self._left: int | None = None
+        self._came = b""
+        self._reader = Reader(turns, self._wait_for_more)
+        self._quiet_s = _ANSWER_S
+        self._received = 0
+        self._status = 0
+        self._is_upgraded = False
+        self._early = b""
+
+    async def carry(self) -> Result:
+        """Carry it. Raises Denied and Failed where the tool was sent no answer yet."""
+        is_kept = await self._service.prepare()
+        try:
+            await self._carry()
+        except _Stale:
+            has_body = not self._incoming.is_whole or self._incoming.count
+            if not is_kept or has_body or self._incoming.head.method not in _REPEATABLE:
+                raise Failed(
+                    "the service closed the connection without an answer", hint="try again"
+                ) from None
+            await self._service.prepare(fresh=True)
+            try:
+                await self._carry()
+            except _Stale:
+                raise Failed(
+                    "the service closed the connection without an answer", hint="try again"
+                ) from None
+        except _Gone:
+            return self._end("the tool has gone")
+        except Failed as error:
+            if self._status:
+                return self._end(error.message)
+            raise
+        return self._end(None)
+
+    def _end(self, fault: str | None) -> Result:
+        is_clean = self._is_sent and self._incoming.is_over
+        return Result(
+            status=self._status,
+            sent=self._incoming.count if self._prepared.body is None else self._prepared.body.size,
+            received=self._received,
+            fault=fault,
+            is_reusable=fault is None and is_clean and not self._is_upgraded,
+            is_upgraded=fault is None and self._is_upgraded,
+            rest=self._incoming.rest,
+            early=self._early,
+            dropped=self._prepared.dropped,
+        )
+
+    async def _carry(self) -> None:
+        """Send the request and pass the answer on, at the same time where it has a body to come."""
+        size = 0 if self._prepared.body is None else self._prepared.body.size
+        if self._incoming.is_whole and size <= _SENT_AT_ONCE:
+            # It may have answered before.
+            with suppress(trio.BrokenResourceError):
+                await self._send_whole()
+            self._sent.set()
+            await self._pass_answer()
+            return
+        faults: list[Exception] = []
+        # A nursery would put an error into a group.
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send, faults, nursery.cancel_scope)
+            try:
+                await self._pass_answer()
+            except Exception as error:  # noqa: BLE001 - raised again below
+                faults.insert(0, error)
+            nursery.cancel_scope.cancel()
+        if faults:
+            raise faults[0]
+
+    async def _send(self, faults: list[Exception], scope: trio.CancelScope) -> None:
+        """Send it. A fault of the service shows in its answer."""
+        try:
+            try:
+                await self._send_whole()
+            except trio.BrokenResourceError:
+                # It may have answered before.
+                return
+            if self._incoming.is_whole:
+                self._sent.set()
+        except Exception as error:  # noqa: BLE001 - raised again by _carry
+            faults.append(error)
+            scope.cancel()
+
+    async def _send_whole(self) -> None:
+        if self._prepared.body is not None:
+            await self._write(self._request)
+            at = 0
+            while piece := self._prepared.body.read(at):
+                at += len(piece)
+                if at > BULK:
+                    await self._turns.take()
+                await self._write(h11.Data(data=piece))
+            await self._write(h11.EndOfMessage())
+            self._is_sent = True
+            return
+        begun: tuple[h11.Request, ...] = (self._request,)
+        if not self._incoming.has_begun:
+            await self._write(*begun)
+            begun = ()
+        if self._incoming.is_held_back:
+            with trio.move_on_after(_CONTINUE_S):
+                await self._may_go.wait()
+            await self._tell_tool(self._incoming.allow)
+        while data := await self._incoming.read():
+            await self._write(*begun, h11.Data(data=data))
+            begun = ()
+        await self._write(*begun, h11.EndOfMessage())
+        self._is_sent = True
+
+    async def _write(self, *events: h11.Request | h11.Data | h11.EndOfMessage) -> None:
+        try:
+            data = b"".join(self._service.talk.send(event) or b"" for event in events)
+        except h11.LocalProtocolError:
+            # h11 counts what was announced.
+            raise Damaged("its body has not the length that it announced") from None
+        await send(self._service.stream, data)
+
+    async def _pass_answer(self) -> None:
+        response = await self._read_head()
+        if response is None:
+            return
+        headers = self._clean(response.headers)
+        self._left = _find_length(self._incoming.head.method, response)
+        if self._left is not None:
+            self._came = self._service.talk.trailing_data[0]
+        if self._api.is_too_wide(read_scopes(response.headers)):
+            raise TooWide(self._api)
+        if response.status_code == 401:
+            await self._spend()
+        if self._prepared.dropped:
+            headers.append((NOT_SENT, ", ".join(self._prepared.dropped).encode()))
+        if not self._incoming.is_whole:
+            # What still comes of the request is not read.
+            headers.append((b"connection", b"close"))
+        reason = b"" if self._search.is_in(b"", response.reason) else response.reason
+        head = h11.Response(status_code=response.status_code, reason=reason, headers=headers)
+        try:
+            rewrite = self._prepared.rewrite
+            if rewrite is not None and head.status_code < HTTPStatus.MULTIPLE_CHOICES:
+                await self._pass_rewritten(rewrite, head)
+            else:
+                await self._pass(head)
+        except Exposed:
+            raise Failed(
+                "the answer has the credential, and was cut there",
+                hint="a person on the host can ask whoever runs the service why it repeats it",
+            ) from None
+
+    async def _read_head(self) -> h11.Response | None:
+        """The head of the answer; None where the connection is a stream now."""
+        for _ in range(_MOST_INTERIM):
+            event = await self._next_event()
+            if isinstance(event, h11.Response):
+                return event
+            if not isinstance(event, h11.InformationalResponse):
+                break
+            if event.status_code == 101:
+                asked = (self._incoming.head.get("upgrade") or "").encode()
+                if not _is_asked(asked, event.headers):
+                    raise _broken("it goes on with another protocol than was asked for")
+                headers = [
+                    *self._clean(event.headers),
+                    (b"connection", b"Upgrade"),
+                    (b"upgrade", asked),
+                ]
+                self._status = 101
+                self._is_upgraded = True
+                self._early = self._service.talk.trailing_data[0]
+                switch = h11.InformationalResponse(status_code=101, headers=headers)
+                await self._tell_tool(self._incoming.answer, switch)
+                return None
+            self._may_go.set()
+        raise _broken("it does not begin as one does")
+
+    async def _pass(self, head: h11.Response) -> None:
+        """Pass an answer on: its head at once, together with what is there of its body."""
+        events: list[h11.Response | h11.Data | h11.EndOfMessage] = [head]
+        while True:
+            data, is_over = self._take_piece()
+            await self._look_at_error(head.status_code, data)
+            passed = self._search.feed(data)
+            if is_over:
+                passed += self._search.finish()
+            if passed:
+                events.append(h11.Data(data=passed))
+            if is_over:
+                # Its trailers, if there are any, end here.
+                events.append(h11.EndOfMessage())
+            await self._answer(*events)
+            events.clear()
+            if is_over:
+                return
+            await self._receive(_QUIET_S)
+
+    async def _pass_rewritten(self, rewrite: Callable[[bytes], bytes], head: h11.Response) -> None:
+        """Read an answer whole, and pass on what `rewrite` makes of it."""
+        data, is_over = self._take_piece()
+        while not is_over:
+            if self._received > _LONGEST_REWRITTEN:
+                raise _broken("it is too long")
+            await self._receive(_QUIET_S)
+            more, is_over = self._take_piece()
+            data += more
+        body = rewrite(data)
+        headers = [(name, value) for name, value in head.headers if name != b"content-length"]
+        headers.append((b"content-length", b"%d" % len(body)))
+        written = h11.Response(status_code=head.status_code, reason=head.reason, headers=headers)
+        await self._answer(written, h11.Data(data=body), h11.EndOfMessage())
+
+    async def _look_at_error(self, status: int, data: bytes) -> None:
+        """Tell once where the beginning of an error says that the credential is good no more."""
+        is_error = status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
+        if is_error and self._spent is not None and self._spent.search(data):
+            self._spent = None
+            await self._spend()
+
+    def _take_piece(self) -> tuple[bytes, bool]:
+        """What has come of the answer's body, and whether that is its end."""
+        if self._left is None:
+            data, is_over = self._take_events()
+        else:
+            data, behind = self._came[: self._left], self._came[self._left :]
+            self._left, self._came = self._left - len(data), b""
+            is_over = not self._left
+            if is_over:
+                self._service.end_answer(behind)
+        self._received += len(data)
+        return data, is_over
+
+    def _take_events(self) -> tuple[bytes, bool]:
+        pieces: list[bytes] = []
+        while isinstance(event := self._take_event(), h11.Data):
+            pieces.append(bytes(event.data))
+        is_over = isinstance(event, h11.EndOfMessage)
+        if not is_over and event is not h11.NEED_DATA:
+            raise _broken("it does not go on as one does")
+        return b"".join(pieces), is_over
+
+    async def _answer(self, *events: h11.Response | h11.Data | h11.EndOfMessage) -> None:
+        for event in events:
+            if isinstance(event, h11.Response):
+                self._status = event.status_code
+        try:
+            await self._tell_tool(self._incoming.answer, *events)
+        except h11.LocalProtocolError:
+            raise _broken("it has another length than it announced") from None
+
+    async def _tell_tool(self, tell: Callable[..., Awaitable[None]], *what: object) -> None:
+        try:
+            await tell(*what)
+        except trio.BrokenResourceError:
+            raise _Gone from None
+
+    async def _next_event(self) -> object:
+        """The next event of the head. Raises _Stale where nothing of it came."""
+        while (event := self._take_event()) is h11.NEED_DATA:
+            if not await self._receive(_ANSWER_S) and not self._service.talk.trailing_data[0]:
+                raise _Stale
+        return event
+
+    async def _receive(self, quiet_s: float) -> bool:
+        """Receive more of the answer; whether there was more."""
+        self._quiet_s = quiet_s
+        try:
+            data = await self._reader.read(self._service.stream)
+        except trio.TooSlowError:
+            raise _broken(f"nothing of it came in {quiet_s:g} s") from None
+        except trio.BrokenResourceError:
+            data = b""
+        if self._left is not None:
+            self._came = data
+            if not data:
+                raise _broken(_CUT_OFF)
+            return True
+        try:
+            self._service.talk.receive_data(data)
+        except h11.RemoteProtocolError:
+            raise _broken("something came behind its end") from None
+        return bool(data)
+
+    async def _wait_for_more(self) -> None:
+        """Wait for more of the answer. Raises _Gone where the tool goes while that takes long.
+
+        Most comes soon: a task that watches the tool meanwhile would cost more than that does.
+        """
+        stream = self._service.stream
+        with trio.move_on_after(_PROMPT_S):
+            await stream.wait_for_more()
+            return
+        is_gone = False
+        with trio.fail_after(self._quiet_s):
+            async with trio.open_nursery() as nursery:
+
+                async def watch() -> None:
+                    nonlocal is_gone
+                    await self._sent.wait()
+                    await self._incoming.wait_for_hanging_up()
+                    is_gone = True
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(watch)
+                await stream.wait_for_more()
+                nursery.cancel_scope.cancel()
+        if is_gone:
+            raise _Gone
+
+    def _take_event(self) -> object:
+        try:
+            return self._service.talk.next_event()
+        except h11.RemoteProtocolError:
+            raise _broken(_CUT_OFF) from None
+
+    def _clean(self, headers: Iterable[tuple[bytes, bytes]]) -> _Headers:
+        """The headers that the tool gets. Raises Failed where an answer is not taken."""
+        found = list(headers)
+        names = {name for name, _ in found}
+        if {b"content-length", b"transfer-encoding"} <= names:
+            raise _broken("it has two lengths")
+        packed = {value.lower() for name, value in found if name == b"content-encoding"}
+        if self._search.is_on and packed - {b"identity"}:
+            if not self._prepared.takes_packed:
+                raise _broken("it is compressed, which was not asked for")
+            self._search = Search()
+        if any(self._search.is_in(name, value) for name, value in found):
+            raise _broken("a header of it has the credential")
+        listed = b",".join(value for name, value in found if name == b"connection")
+        dropped = _DROPPED | {each.strip().lower() for each in listed.split(b",")}
+        if self._search.is_on and "range" not in self._api.headers and self._api.aws is None:
+            # The tool's Range is not sent on.
+            dropped |= {b"accept-ranges"}
+        return [(name, value) for name, value in found if name not in dropped]
+
+
+def _is_asked(protocol: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the headers of a 101 name this protocol and no other."""
+    named = [value.lower() for name, value in headers if name == b"upgrade"]
+    return named == [protocol.lower()]
+
+
+def _write_headers(incoming: Incoming, authority: str, prepared: Prepared) -> _Headers:
+    head, body, is_searched = incoming.head, prepared.body, bool(prepared.secrets)
+    dropped = _OWN | ({b"accept-encoding"} if is_searched else set())
+    written = [(b"host", authority.encode())]
+    written += [(name, value) for name, value in prepared.headers if name not in dropped]
+    if is_searched:
+        written.append((b"accept-encoding", b"identity"))
+    length, coding = head.get("content-length"), head.get("transfer-encoding")
+    if body is not None:
+        written.append((b"content-length", b"%d" % body.size))
+    elif coding is not None:
+        written.append((b"transfer-encoding", b"chunked"))
+    elif length is not None:
+        written.append((b"content-length", length.encode()))
+    if incoming.is_held_back and body is None:
+        written.append((b"expect", b"100-continue"))
+    upgrade = head.get("upgrade")
+    if upgrade is not None:
+        written += [(b"connection", b"Upgrade"), (b"upgrade", upgrade.encode())]
+    return written
+
+
+def _find_length(method: str, response: h11.Response) -> int | None:
+    """The length of a body that is long; None where h11 reads it, which costs more by the byte."""
+    if method == "HEAD" or response.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        return None
+    length = next((int(value) for name, value in response.headers if name == b"content-length"), 0)
+    return length if length > BULK else None
+
+
+def _broken(why: str) -> Failed:
+    return Failed(
+        f"the answer of the service is not passed on: {why}",
+        hint="try again; whoever runs the service can see what it answers",
+    )

@@ -1,0 +1,179 @@
+"""Whether a token reaches more than the repositories of its API: found out before it is used.
+
+GitHub says the scopes of a token in the header X-OAuth-Scopes of each answer. The first answer to a
+request of the tool would be too late: what that request does is done by then. So the worker asks
+for something harmless first, and each request with the token waits for that answer.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
+
+import h11
+import msgspec
+import trio
+
+from airlock_daemon.boundary.brokers.https.service import Service
+from airlock_daemon.errors import AND_RELOAD, Denied, Failed
+from airlock_modules.apis import Api, present
+
+_PIECE = 1 << 14
+# For connection and answer.
+_PROBED_S = 20.0
+# These tell nothing of the token: the service would answer otherwise another time.
+_UNCLEAR = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+_TRY_AGAIN = "try again; a person on the host can see whether the service answers: curl -v"
+
+
+class TooWide(Denied):
+    """A token reaches more than the repositories of its API, as an answer has shown."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(
+            f"the token of {api.name} reaches more than the repositories of this agent",
+            layer="broker",
+            rule="wide",
+            hint="a person on the host can make a fine-grained token for these repositories "
+            f"(airlock-daemon login {api.module}), or write wide = true in [{api.module}] of this "
+            "agent's airlock.toml" + AND_RELOAD,
+        )
+
+
+class NotTaken(Failed):
+    """The service answers 401 to a token."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(
+            f"the service does not take the token of {api.name} (401)",
+            hint="try again; if it stays so, a person on the host can log in again, or store "
+            f"another: airlock-daemon login {api.module}",
+        )
+
+
+class _Failure(msgspec.Struct, frozen=True):
+    """Why a probe found out nothing, and when; those that waited for it are refused with it."""
+
+    at: float
+    message: str
+    hint: str | None
+    is_taken: bool
+
+
+class _Place:
+    """What is known at one host and port of an API; whoever has the `turn` asks there."""
+
+    def __init__(self) -> None:
+        self.turn = trio.Lock()
+        # The version of the token that was found to be narrow last.
+        self.narrow: int | None = None
+        self.failure: _Failure | None = None
+
+
+class Scopes:
+    """What is known of the tokens of one API, by their versions."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._too_wide: set[int] = set()
+        self._places: dict[str, _Place] = {}
+
+    def note_too_wide(self, version: int) -> None:
+        """Note that an answer has shown a token to be too wide: it is not sent again."""
+        self._too_wide.add(version)
+
+    async def demand_narrow(
+        self,
+        service: Service,
+        authority: str,
+        *,
+        secret: str,
+        version: int,
+        spend: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Return where a token may be used at a place, which is asked once.
+
+        Raises TooWide, and Failed where that was not found out; `spend` is called at a 401.
+        """
+        if not self._api.is_bounded:
+            return
+        place = self._places.setdefault(authority, _Place())
+        began = trio.current_time()
+        async with place.turn:
+            if version in self._too_wide:
+                raise TooWide(self._api)
+            if place.narrow == version:
+                return
+            self._raise_failure(place.failure, began)
+            try:
+                is_narrow = await self._probe(service, authority, secret)
+            except Failed as error:
+                is_taken = not isinstance(error, NotTaken)
+                now = trio.current_time()
+                place.failure = _Failure(now, error.message, error.hint, is_taken)
+                if not is_taken:
+                    await spend()
+                raise
+            place.failure = None
+            if not is_narrow:
+                self.note_too_wide(version)
+                raise TooWide(self._api)
+            place.narrow = version
+
+    def _raise_failure(self, failure: _Failure | None, began: float) -> None:
+        """Fail as a probe did that another request made while this one waited."""
+        if failure is None or failure.at < began:
+            return
+        if not failure.is_taken:
+            raise NotTaken(self._api)
+        raise Failed(failure.message, hint=failure.hint)
+
+    async def _probe(self, service: Service, authority: str, secret: str) -> bool:
+        """Whether a token is narrow; one without scopes is (fine-grained). Raises Failed."""
+        try:
+            with trio.fail_after(_PROBED_S):
+                response = await self._ask(service, authority, secret)
+        except trio.TooSlowError:
+            raise self._unknown(f"no answer came in {_PROBED_S:g} s") from None
+        except (trio.BrokenResourceError, h11.RemoteProtocolError):
+            raise self._unknown("the service did not answer as HTTP has it") from None
+        finally:
+            await service.close()
+        status, scopes = response.status_code, read_scopes(response.headers)
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise NotTaken(self._api)
+        if scopes is None and (status in _UNCLEAR or status >= HTTPStatus.INTERNAL_SERVER_ERROR):
+            raise self._unknown(f"the service answered {status}")
+        return not self._api.is_too_wide(scopes)
+
+    async def _ask(self, service: Service, authority: str, secret: str) -> h11.Response:
+        """The head of the answer; the connection is of no further use."""
+        assert self._api.credential is not None  # noqa: S101 - for the reader of types
+        headers = [
+            ("host", authority),
+            present(self._api.credential, secret),
+            ("user-agent", "airlock"),
+            ("accept", "application/json"),
+            ("connection", "close"),
+        ]
+        await service.prepare(fresh=True)
+        talk = service.talk
+        request = h11.Request(method="GET", target=self._api.probe_path, headers=headers)
+        data = b"".join(talk.send(each) or b"" for each in (request, h11.EndOfMessage()))
+        await service.stream.send_all(data)
+        while True:
+            event = talk.next_event()
+            if isinstance(event, h11.Response):
+                return event
+            if event is h11.NEED_DATA:
+                talk.receive_data(await service.stream.receive_some(_PIECE))
+            elif not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
+                raise self._unknown("the service did not answer as HTTP has it")
+
+    def _unknown(self, why: str) -> Failed:
+        name = self._api.name
+        return Failed(f"how far the token of {name} reaches is not known: {why}", hint=_TRY_AGAIN)
+
+
+def read_scopes(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The scopes that an answer tells, None where it tells none."""
+    found = [value.decode("latin-1") for name, value in headers if name == b"x-oauth-scopes"]
+    return ",".join(found) if found else None

@@ -1,0 +1,205 @@
+"""The connection to a service: verified TLS, kept while a client's connection lasts."""
+
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from functools import partial
+
+import h11
+import trio
+
+from airlock_daemon.boundary.brokers.egress.destinations import Destination, Ways
+from airlock_daemon.boundary.brokers.http.tls import (
+    TlsStream,
+    Trust,
+    has_news,
+    make_context,
+    read_trust,
+)
+from airlock_daemon.errors import Failed
+from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.setup.paths import expand_home
+from airlock_modules.apis import LONGEST_HEAD, Api
+from airlock_wire import quote
+
+_HANDSHAKE_S = 15.0
+_MOST_SESSIONS = 256
+# A service that is gone without a word is found out after some two minutes (tcp(7)).
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+
+
+class Authorities:
+    """Whose certificates are believed: the human's, or those that an API names."""
+
+    def __init__(self, variables: Mapping[str, str], threads: trio.CapacityLimiter) -> None:
+        """`variables` are the daemon's; loading authorities takes a thread of `threads`."""
+        self._variables = variables
+        self._threads = threads
+        self._contexts: dict[Trust, ssl.SSLContext] = {}
+        # Of the hosts of a context: whoever has a session was verified when it began.
+        self._sessions: dict[tuple[ssl.SSLContext, Destination], ssl.SSLSession] = {}
+
+    async def context(self, api: Api, certificate: str = "") -> ssl.SSLContext:
+        """A client's context for an API. Raises Failed.
+
+        One with a `certificate` and its key is made anew and kept by nobody here.
+        """
+        trust = read_trust({}, self._variables)
+        if api.ca_file is not None:
+            file = expand_home(api.ca_file, self._variables.get("HOME", "/"))
+            trust = Trust(file=file, directory=None, is_waived=False)
+        elif api.ca is not None:
+            trust = Trust(file=None, directory=None, is_waived=False, text=api.ca)
+        if trust in self._contexts and not certificate:
+            return self._contexts[trust]
+        load = partial(make_context, trust)
+        try:
+            context = await run_in_thread(load, limiter=self._threads)
+        except Failed as error:
+            raise Failed(error.message, hint=_advise_ca(api)) from error
+        if certificate:
+            _load_certificate(context, certificate, api)
+        else:
+            self._contexts[trust] = context
+        return context
+
+    def find_session(self, context: ssl.SSLContext, host: Destination) -> ssl.SSLSession | None:
+        """The latest session with a host."""
+        return self._sessions.get((context, host))
+
+    def keep_session(self, stream: TlsStream, host: Destination) -> None:
+        """Keep the session of a stream for the next one, unless that presents a certificate."""
+        context, session = stream.context, stream.session
+        if session is None or context not in self._contexts.values():
+            return
+        if len(self._sessions) >= _MOST_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        self._sessions[context, host] = session
+
+
+class Service:
+    """The connection to one host of an API. Its owner must `close` it.
+
+    `stream` and `talk` are of use after `prepare`, and until the next one.
+    """
+
+    def __init__(self, api: Api, wanted: Destination, ways: Ways, authorities: Authorities) -> None:
+        """`ways` lead to the one host and port that are `wanted`."""
+        self._api = api
+        self._wanted = wanted
+        self._ways = ways
+        self._authorities = authorities
+        self._stream: TlsStream | None = None
+        self._talk = _begin_talk()
+        # What is presented from the next connection on, and what was on this one.
+        self._certificate = ""
+        self._presented = ""
+
+    def present(self, certificate: str) -> None:
+        """Present a certificate, with its key in PEM, from the next `prepare` on; "" for none."""
+        self._certificate = certificate
+
+    @property
+    def stream(self) -> TlsStream:
+        """The connection."""
+        assert self._stream is not None  # noqa: S101 - for the reader of types
+        return self._stream
+
+    @property
+    def talk(self) -> h11.Connection:
+        """What is spoken on it."""
+        return self._talk
+
+    async def prepare(self, *, fresh: bool = False) -> bool:
+        """Be ready for a request; whether by a connection that was kept, which may just end.
+
+        Raises Failed and Denied where the service is not reached, or is another one.
+        """
+        talk = self._talk
+        # What stands behind an answer could pass for that to the next request.
+        is_idle = talk.our_state is talk.their_state and not talk.trailing_data[0]
+        is_idle = is_idle and talk.our_state in (h11.DONE, h11.IDLE)
+        fresh = fresh or self._presented != self._certificate
+        if self._stream is not None and is_idle and not fresh and not has_news(self._stream):
+            if talk.our_state is h11.DONE:
+                talk.start_next_cycle()
+            return True
+        await self.close()
+        self._stream = await self._connect()
+        self._talk = _begin_talk()
+        return False
+
+    def end_answer(self, behind: bytes) -> None:
+        """Note that an answer has ended of which `talk` has read the head only.
+
+        `behind` is what came behind it: then the connection is not used again, as where the head
+        says so or the request was not sent to its end.
+        """
+        if self._talk.our_state is h11.DONE and not behind:
+            self._talk = _begin_talk()
+
+    async def close(self) -> None:
+        """Close it without a word."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self._authorities.keep_session(stream, self._wanted)
+            await trio.aclose_forcefully(stream)
+
+    async def _connect(self) -> TlsStream:
+        context = await self._authorities.context(self._api, self._certificate)
+        self._presented = self._certificate
+        below, early = await self._ways.open(self._wanted)
+        try:
+            for option, value in _KEEPALIVE:
+                below.socket.setsockopt(socket.IPPROTO_TCP, option, value)
+            below.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            session = self._authorities.find_session(context, self._wanted)
+            stream = TlsStream(below, context, self._wanted.host, early=early, session=session)
+            with trio.fail_after(_HANDSHAKE_S):
+                await stream.do_handshake()
+        except (trio.BrokenResourceError, trio.TooSlowError) as error:
+            await trio.aclose_forcefully(below)
+            raise self._no_handshake(error.__cause__) from error
+        except BaseException:
+            await trio.aclose_forcefully(below)
+            raise
+        return stream
+
+    def _no_handshake(self, cause: BaseException | None) -> Failed:
+        host = quote(str(self._wanted))
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            problem = f"the certificate of {host} is not accepted: {cause.verify_message}"
+            return Failed(problem, hint=_advise_ca(self._api))
+        why = f": {cause.reason}" if isinstance(cause, ssl.SSLError) and cause.reason else ""
+        return Failed(
+            f"{host} does not speak TLS{why}",
+            hint="a person on the host can see what it answers there: curl -v",
+        )
+
+
+def _begin_talk() -> h11.Connection:
+    return h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
+
+
+def _load_certificate(context: ssl.SSLContext, certificate: str, api: Api) -> None:
+    """Have a context present a certificate. The library reads it from a file, so in memory."""
+    file = os.memfd_create("client", os.MFD_CLOEXEC)
+    try:
+        os.write(file, certificate.encode())
+        # An encrypted key would have the library ask at a terminal.
+        context.load_cert_chain(f"/proc/self/fd/{file}", password="")
+    except OSError:
+        raise Failed(
+            f"the certificate of {api.name} and its key do not belong together",
+            hint=f"a person on the host can look at the credential of {api.module}",
+        ) from None
+    finally:
+        os.close(file)
+
+
+def _advise_ca(api: Api) -> str:
+    if api.is_cluster:
+        return "a person on the host can mend certificate-authority in the kubeconfig"
+    place = f"ca of {api.name}, in its module or in [api.NAME], and in "
+    return f"a person on the host can name the authorities in {place}SSL_CERT_FILE of the daemon"

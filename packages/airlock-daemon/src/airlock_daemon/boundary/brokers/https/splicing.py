@@ -1,0 +1,166 @@
+"""A connection that is carried as it is: the name in its first message, two streams as one, and a
+stream's last words.
+"""
+
+import struct
+from contextlib import suppress
+
+import trio
+
+from airlock_daemon.boundary.brokers.http.tls import TlsStream
+from airlock_daemon.boundary.fairness.turns import Taking
+
+# Of a ClientHello (RFC 8446, 5.1 and 4.1.2; RFC 6066, 3).
+_HANDSHAKE, _CLIENT_HELLO = 22, 1
+_SERVER_NAME, _HOST_NAME = 0, 0
+_ENCRYPTED = 0xFE0D
+_LONGEST = 1 << 15
+
+_PIECE = 1 << 17
+# Two sides that say nothing for so long are parted; one has so long when the other has ended.
+_IDLE_S = 6 * 3600.0
+_HALF_S = 60.0
+# How long a tool may take to read why a connection ends, and what it still sends is dropped.
+_LAST_S = 2.0
+
+_Stream = trio.abc.HalfCloseableStream
+_GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+async def splice(
+    one: _Stream,
+    other: _Stream,
+    said: bytes,
+    answered: bytes,
+    turns: Taking,
+    scope: trio.CancelScope,
+) -> tuple[int, int]:
+    """Carry what comes on either to the other until both have ended it, or one is gone.
+
+    Cancelling `scope`, a new one, ends it too.
+
+    `said` has come from `one` before, and `answered` from `other`. Returns how many bytes were
+    carried from each. Their owner closes them.
+    """
+    counts = [0, 0]
+
+    async def pour(
+        source: _Stream,
+        target: _Stream,
+        first: bytes,
+        way: int,
+    ) -> None:
+        try:
+            data = first or await source.receive_some(_PIECE)
+            while data:
+                await turns.take()
+                await target.send_all(data)
+                counts[way] += len(data)
+                scope.deadline = trio.current_time() + _IDLE_S
+                data = bytes(await source.receive_some(_PIECE))
+            await target.send_eof()
+        except _GONE:
+            scope.cancel()
+        scope.deadline = trio.current_time() + _HALF_S
+
+    scope.deadline = trio.current_time() + _IDLE_S
+    with scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pour, one, other, said, 0)
+            nursery.start_soon(pour, other, one, answered, 1)
+    return counts[0], counts[1]
+
+
+async def say_last(stream: _Stream, said: bytes) -> None:
+    """Say something before a stream is closed, within a bounded time."""
+    below = stream.below if isinstance(stream, TlsStream) else stream
+    with trio.move_on_after(_LAST_S), suppress(*_GONE):
+        await stream.send_all(said)
+        await stream.send_eof()
+        # What still comes, unread, would take the answer away from a tool that has not read it.
+        while await below.receive_some(_PIECE):
+            pass
+
+
+class BadHello(Exception):
+    """A connection that does not begin as TLS does, or hides the name. `str(error)` says why."""
+
+
+class _Reader:
+    """Reads what has its length before it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = memoryview(data)
+
+    def __bool__(self) -> bool:
+        return bool(self._left)
+
+    def number(self, size: int) -> int:
+        """A number of so many bytes."""
+        return int.from_bytes(self.take(size))
+
+    def block(self, size: int) -> bytes:
+        """Bytes behind their count, which has `size` bytes itself."""
+        return self.take(self.number(size))
+
+    def take(self, count: int) -> bytes:
+        """So many bytes."""
+        if count > len(self._left):
+            raise BadHello("its first message of TLS is damaged")
+        taken, self._left = bytes(self._left[:count]), self._left[count:]
+        return taken
+
+
+def read_server_name(data: bytes) -> tuple[bool, str | None]:
+    """Read the server's name in the first message of TLS; one without a single reading is refused.
+
+    Returns whether the whole message is in `data`, what has come so far, and the name that it has.
+
+    Raises BadHello.
+    """
+    message = b""
+    while data:
+        if data[0] != _HANDSHAKE:
+            raise BadHello("it is no TLS")
+        if len(data) < 5:
+            break
+        (length,) = struct.unpack_from("!H", data, 3)
+        message += data[5 : 5 + length]
+        if len(message) >= 4:
+            if message[0] != _CLIENT_HELLO:
+                raise BadHello("it does not begin as TLS does")
+            whole = 4 + int.from_bytes(message[1:4])
+            if whole > _LONGEST:
+                raise BadHello("its first message of TLS is too long")
+            if len(message) >= whole:
+                return True, _find_name(message[4:whole])
+        data = data[5 + length :]
+    if len(message) > _LONGEST:
+        raise BadHello("its first message of TLS is too long")
+    return False, None
+
+
+def _find_name(hello: bytes) -> str | None:
+    reader = _Reader(hello)
+    # Version and random; then session, cipher suites and compression.
+    reader.take(2 + 32)
+    for size in (1, 2, 1):
+        reader.block(size)
+    if not reader:
+        return None
+    found: dict[int, bytes] = {}
+    extensions = _Reader(reader.block(2))
+    while extensions:
+        kind = extensions.number(2)
+        if kind in found:
+            raise BadHello("its first message of TLS has an extension twice")
+        found[kind] = extensions.block(2)
+    if _ENCRYPTED in found:
+        raise BadHello("it encrypts the server's name (ECH), which could be another one")
+    if _SERVER_NAME not in found:
+        return None
+    names = _Reader(_Reader(found[_SERVER_NAME]).block(2))
+    kind, name = names.number(1), names.block(2)
+    if names or kind != _HOST_NAME or not name.isascii():
+        raise BadHello("its first message of TLS has an unusual server name")
+    return name.decode().lower()

@@ -1,0 +1,270 @@
+"""A connection of a tool: it names its destination by CONNECT, and is refused, carried on as it
+is, or served as the API that is there.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+import trio
+
+from airlock_daemon.boundary.brokers.egress.destinations import (
+    CONNECTED,
+    BadHead,
+    Destination,
+    Network,
+    Ways,
+    World,
+    read_head,
+    refusal,
+)
+from airlock_daemon.boundary.brokers.http.tls import TlsStream
+from airlock_daemon.boundary.brokers.https.authority import Authority
+from airlock_daemon.boundary.brokers.https.aws import Means
+from airlock_daemon.boundary.brokers.https.conversation import Conversation, Daemon
+from airlock_daemon.boundary.brokers.https.messages import Refused, Spliced
+from airlock_daemon.boundary.brokers.https.scopes import Scopes
+from airlock_daemon.boundary.brokers.https.service import Authorities, Service
+from airlock_daemon.boundary.brokers.https.splicing import (
+    BadHello,
+    read_server_name,
+    say_last,
+    splice,
+)
+from airlock_daemon.boundary.fairness.turns import Taking
+from airlock_daemon.errors import AirlockError, Denied
+from airlock_modules.apis import Api
+from airlock_wire import quote
+
+_HELLO_S = 15.0
+_READ = 1 << 14
+_PLACES = "[network] allow of this agent's airlock.toml, or by an API's hosts"
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker serves by: one reading of its settings.
+
+    `judged` bounds how much GraphQL is judged at once. `scopes` has what is known of the tokens of
+    each API.
+    """
+
+    apis: tuple[Api, ...]
+    network: Network
+    placeholders: Mapping[str, str]
+    variables: Mapping[str, str]
+    authority: Authority
+    authorities: Authorities
+    aws: Means
+    lookups: trio.CapacityLimiter
+    judged: trio.Semaphore
+    scopes: Mapping[str, Scopes]
+    fingerprints: Mapping[str, str]
+
+    def find(self, wanted: Destination) -> Api | None:
+        """The API at a destination."""
+        return next((api for api in self.apis if api.serves(wanted.host, wanted.port)), None)
+
+
+class _Hosts(msgspec.Struct, frozen=True):
+    """What a connection that is served as an API may reach: that API."""
+
+    api: Api
+
+    def names(self, wanted: Destination) -> bool:
+        """Whether it is named without a pattern."""
+        hosts = (host.strip("[]").lower() for host in self.api.hosts)
+        return wanted.port in self.api.ports and wanted.host in hosts
+
+    def covers(self, wanted: Destination) -> bool:
+        """Whether it is named at all."""
+        return self.api.serves(wanted.host, wanted.port)
+
+
+class Tunnel:
+    """One connection, whose owner closes `below`."""
+
+    def __init__(
+        self,
+        below: trio.SocketStream,
+        number: int,
+        policy: Policy,
+        more: Network,
+        daemon: Daemon,
+        turns: Taking,
+    ) -> None:
+        """Beside the network of the policy it may reach `more`."""
+        self._below = below
+        self._more = more
+        self.number = number
+        self._policy = policy
+        # That of the latest policy.
+        self._network = policy.network
+        self._daemon = daemon
+        self._turns = turns
+        self._wanted: Destination | None = None
+        # What is carried as it is runs in it.
+        self._opaque = trio.CancelScope()
+
+    def follow(self, policy: Policy) -> None:
+        """End a connection that is carried as it is, where other settings do not grant it."""
+        self._network = policy.network
+        wanted = self._wanted
+        if wanted is None:
+            self._policy = policy
+            return
+        before, now = self._policy.find(wanted), policy.find(wanted)
+        if before is None and now is None:
+            self._end_unless_granted(wanted)
+        elif before is None or now is None or before.fingerprint != now.fingerprint:
+            self._opaque.cancel()
+
+    def narrow(self, more: Network) -> None:
+        """As `follow`, where the connection may reach `more` in place of what it was given."""
+        self._more = more
+        if self._wanted is not None and self._policy.find(self._wanted) is None:
+            self._end_unless_granted(self._wanted)
+
+    def _end_unless_granted(self, wanted: Destination) -> None:
+        network = self._network.join(self._more)
+        if not (network.names(wanted) or network.covers(wanted)):
+            self._opaque.cancel()
+
+    async def run(self) -> None:
+        """Serve it until it ends. Raises BrokenResourceError where the tool is gone."""
+        try:
+            asked = await read_head(self._below, self._turns)
+        except BadHead as bad:
+            await self._refuse(None, bad, bad.status)
+            return
+        if asked is None:
+            return
+        wanted, behind = asked
+        self._wanted = wanted
+        api = self._policy.find(wanted)
+        try:
+            if api is not None:
+                await self._serve(api, wanted, behind)
+            else:
+                await self._splice(wanted, behind)
+        except AirlockError as error:
+            is_denied = isinstance(error, Denied)
+            status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.BAD_GATEWAY
+            await self._refuse(wanted, error, status)
+
+    async def _serve(self, api: Api, wanted: Destination, behind: bytes) -> None:
+        """End the tool's TLS here, and serve its requests."""
+        await self._below.send_all(CONNECTED)
+        context = self._policy.authority.context(wanted.host)
+        client = TlsStream(self._below, context, None, early=behind)
+        try:
+            with trio.fail_after(_HELLO_S):
+                await client.do_handshake()
+        except (trio.BrokenResourceError, trio.TooSlowError) as error:
+            await self._tell_refused(wanted, "tls", _find_reason(error))
+            return
+        service = Service(
+            api,
+            wanted,
+            self._make_ways(_Hosts(api), f"hosts of {api.name}, in its module or in [api.NAME]"),
+            self._policy.authorities,
+        )
+        try:
+            await Conversation(
+                client,
+                service,
+                self._daemon,
+                self._turns,
+                api=api,
+                placeholder=self._policy.placeholders.get(api.name, ""),
+                aws=self._policy.aws,
+                wanted=wanted,
+                connection=self.number,
+                opaque=self._opaque,
+                judged=self._policy.judged,
+                scopes=self._policy.scopes[api.name],
+                fingerprint=self._policy.fingerprints[api.name],
+            ).run()
+        finally:
+            await service.close()
+
+    async def _splice(self, wanted: Destination, behind: bytes) -> None:
+        """Carry it on as it is. Raises Denied and Failed before anything was carried."""
+        ways = self._make_ways(self._network.join(self._more), _PLACES)
+        server, early = await ways.open(wanted)
+        async with server:
+            await self._below.send_all(CONNECTED + early)
+            if wanted.address is None and not wanted.is_local:
+                behind = await self._read_hello(wanted, behind)
+                if not behind:
+                    return
+            sent, received = await splice(
+                self._below, server, behind, b"", self._turns, self._opaque
+            )
+            spliced = Spliced(
+                connection=self.number,
+                host=wanted.host,
+                port=wanted.port,
+                sent=sent,
+                received=received,
+            )
+            await self._daemon.tell(spliced)
+
+    async def _read_hello(self, wanted: Destination, data: bytes) -> bytes:
+        """What the tool says first, if that is TLS for the name; else b"", and that is told.
+
+        Many names are served at one address: what is not about this one goes no further.
+        """
+        try:
+            with trio.fail_after(_HELLO_S):
+                while True:
+                    is_whole, name = read_server_name(data)
+                    if is_whole:
+                        break
+                    more = await self._below.receive_some(_READ)
+                    if not more:
+                        return b""
+                    data += more
+            if name == wanted.host:
+                return data
+            reason = f"it is for {quote(name or '')}, and CONNECT for {wanted.host}"
+        except BadHello as bad:
+            reason = str(bad)
+        except trio.TooSlowError:
+            reason = f"nothing came in {_HELLO_S:g} s"
+        await self._tell_refused(wanted, "name", reason)
+        return b""
+
+    def _make_ways(self, granted: _Hosts | Network, setting: str) -> Ways:
+        world = World(
+            variables=self._policy.variables, lookups=self._policy.lookups, setting=setting
+        )
+        return Ways(granted, world)
+
+    async def _refuse(
+        self, wanted: Destination | None, error: AirlockError, status: HTTPStatus
+    ) -> None:
+        rule = (error.rule or "") if isinstance(error, Denied) else "unreachable"
+        await self._tell_refused(wanted, rule, error.message)
+        text = f"{error.message}; {error.hint}" if error.hint else error.message
+        await say_last(self._below, refusal(status, text))
+
+    async def _tell_refused(self, wanted: Destination | None, rule: str, reason: str) -> None:
+        await self._daemon.tell(
+            Refused(
+                connection=self.number,
+                host=wanted.host if wanted is not None else "",
+                port=wanted.port if wanted is not None else 0,
+                rule=rule,
+                reason=reason,
+            )
+        )
+
+
+def _find_reason(error: BaseException) -> str:
+    """Why there was no TLS: the tool may not trust the agent's CA."""
+    if isinstance(error, trio.TooSlowError):
+        return f"TLS did not begin in {_HELLO_S:g} s"
+    reason = getattr(error.__cause__, "reason", None) or "the tool ended it"
+    if reason == "CALLBACK_FAILED":
+        return "TLS is for another name than CONNECT"
+    return f"there is no TLS: {reason}"

@@ -1,0 +1,270 @@
+"""A worker: the process that serves the connections of one agent to APIs.
+
+It holds the key of the agent's CA, and a credential for as long as a request with it takes. What is
+allowed it asks the daemon.
+"""
+
+import itertools
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from http import HTTPStatus
+
+import trio
+
+from airlock_daemon.boundary.brokers.egress.destinations import Network, read_network, refusal
+from airlock_daemon.boundary.brokers.http.tls import make_context, read_trust
+from airlock_daemon.boundary.brokers.https.authority import Authority, open_key, read_system
+from airlock_daemon.boundary.brokers.https.aws import Means, Sessions
+from airlock_daemon.boundary.brokers.https.confinement import confine
+from airlock_daemon.boundary.brokers.https.conversation import Daemon
+from airlock_daemon.boundary.brokers.https.incoming import PIECE, Spool
+from airlock_daemon.boundary.brokers.https.messages import (
+    Answer,
+    Channel,
+    Connection,
+    Ended,
+    Over,
+    Question,
+    Reachable,
+    Ready,
+    Settings,
+    ToDaemon,
+    ToWorker,
+    Unready,
+)
+from airlock_daemon.boundary.brokers.https.scopes import Scopes
+from airlock_daemon.boundary.brokers.https.service import Authorities
+from airlock_daemon.boundary.brokers.https.splicing import say_last
+from airlock_daemon.boundary.brokers.https.tunnel import Policy, Tunnel
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.threads import run_in_thread
+
+# Names that are looked up at once.
+_LOOKUPS = 8
+# What is judged of GraphQL is in memory as a whole, from a body of 1 MiB each; more of it waits.
+_JUDGED = 16
+
+
+async def serve_agent(pair: socket.socket) -> None:
+    """Serve what the daemon passes over its end of a pair of sockets, until that is closed."""
+    channel: Channel[ToWorker, ToDaemon] = Channel(pair, receives=ToWorker)
+    await _Worker(channel).run()
+
+
+class _Bulk:
+    """Turns of those that carry much: one of them goes on in a round of the event loop.
+
+    trio runs all that can run before it looks for news, so that many in a round would delay a small
+    request by all of them in each of its steps.
+    """
+
+    def __init__(self) -> None:
+        self._turn = trio.Lock()
+
+    async def take(self) -> None:
+        """Wait for the next round, or one after it."""
+        try:
+            # `acquire` alone is a round, too.
+            self._turn.acquire_nowait()
+        except trio.WouldBlock:
+            await self._turn.acquire()
+        try:
+            await trio.lowlevel.checkpoint()
+        finally:
+            self._turn.release()
+
+
+class _Asked:
+    """A question, until it is answered."""
+
+    def __init__(self) -> None:
+        self._answers: list[Answer] = []
+        self._is_answered = trio.Event()
+
+    def answer(self, answer: Answer) -> None:
+        """Let `wait` return this."""
+        self._answers.append(answer)
+        self._is_answered.set()
+
+    async def wait(self) -> Answer:
+        """The answer, as soon as there is one."""
+        await self._is_answered.wait()
+        return self._answers[0]
+
+
+class _Worker:
+    def __init__(self, channel: Channel[ToWorker, ToDaemon]) -> None:
+        self._channel = channel
+        self._turns = _Bulk()
+        self._threads = trio.CapacityLimiter(_LOOKUPS)
+        self._is_confined = False
+        self._tunnels: set[Tunnel] = set()
+        self._serving: dict[int, trio.CancelScope] = {}
+        # What each connection may reach beside the network of the policy.
+        self._more: dict[int, Network] = {}
+        self._pending: dict[int, _Asked] = {}
+        # The daemon may have another worker of the agent for a while.
+        numbers = itertools.count((os.getpid() << 32) + 1)
+        self._daemon = Daemon(ask=self._ask, number=lambda: next(numbers), tell=self._tell)
+
+    async def run(self) -> None:
+        policy: Policy | AirlockError = AirlockError(
+            "the HTTPS broker has no settings yet", hint="try again"
+        )
+        async with trio.open_nursery() as nursery:
+            while (received := await self._channel.receive()) is not None:
+                message, descriptor = received
+                if isinstance(message, Connection) and descriptor is not None:
+                    connection = socket.socket(fileno=descriptor)
+                    self._more[message.number] = read_network(message.network)
+                    scope = self._serving[message.number] = trio.CancelScope()
+                    nursery.start_soon(self._serve, connection, message.number, policy, scope)
+                elif descriptor is not None:
+                    os.close(descriptor)
+                elif isinstance(message, Settings):
+                    policy = await self._follow(message, policy)
+                elif isinstance(message, Reachable):
+                    self._narrow(message)
+                elif isinstance(message, Answer) and message.question in self._pending:
+                    self._pending.pop(message.question).answer(message)
+                elif isinstance(message, Over) and message.connection in self._serving:
+                    # What waits in it for the daemon, or for the service, would wait long.
+                    self._serving[message.connection].cancel()
+            nursery.cancel_scope.cancel()
+
+    def _narrow(self, message: Reachable) -> None:
+        if message.connection in self._more:
+            more = self._more[message.connection] = read_network(message.network)
+            for tunnel in self._tunnels:
+                if tunnel.number == message.connection:
+                    tunnel.narrow(more)
+
+    async def _follow(
+        self, settings: Settings, before: Policy | AirlockError
+    ) -> Policy | AirlockError:
+        """Serve by new settings from here on.
+
+        A request that is under way goes on; a connection that is carried as it is goes on where it
+        is still granted.
+        """
+        authority = before.authority if isinstance(before, Policy) else None
+        try:
+            if not self._is_confined:
+                # Before there is a thread, which would keep what this one gives up.
+                confine(settings)
+                self._is_confined = True
+            policy = await run_in_thread(
+                lambda: _make_policy(settings, authority, self._threads), limiter=self._threads
+            )
+        except AirlockError as error:
+            await self._tell(Unready(message=error.message, hint=error.hint or ""))
+            return error
+        for tunnel in self._tunnels:
+            tunnel.follow(policy)
+        await self._tell(Ready(fingerprint=policy.authority.fingerprint))
+        return policy
+
+    async def _serve(
+        self,
+        connection: socket.socket,
+        number: int,
+        policy: Policy | AirlockError,
+        scope: trio.CancelScope,
+    ) -> None:
+        """Serve a connection until its `scope` is cancelled; whatever becomes of it, it ends no
+        other.
+        """
+        connection.setblocking(False)
+        # A piece of a long answer goes in at once, also behind another one.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * PIECE)
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
+        try:
+            with scope:
+                await self._speak(stream, number, policy)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        except Exception as error:  # noqa: BLE001 - the others go on
+            _report(error)
+        finally:
+            del self._serving[number], self._more[number]
+            await trio.aclose_forcefully(stream)
+            with trio.CancelScope(shield=True), suppress(trio.BrokenResourceError):
+                await self._tell(Ended(connection=number))
+
+    async def _speak(
+        self, stream: trio.SocketStream, number: int, policy: Policy | AirlockError
+    ) -> None:
+        if isinstance(policy, AirlockError):
+            text = f"{policy.message}; {policy.hint}" if policy.hint else policy.message
+            await say_last(stream, refusal(HTTPStatus.SERVICE_UNAVAILABLE, text))
+            return
+        more = self._more[number]
+        tunnel = Tunnel(stream, number, policy, more, self._daemon, self._turns)
+        self._tunnels.add(tunnel)
+        try:
+            await tunnel.run()
+        finally:
+            self._tunnels.discard(tunnel)
+
+    async def _ask(self, question: Question) -> Answer:
+        asked = self._pending[question.question] = _Asked()
+        try:
+            await self._channel.send(question)
+            return await asked.wait()
+        finally:
+            self._pending.pop(question.question, None)
+
+    async def _tell(self, message: ToDaemon) -> None:
+        await self._channel.send(message)
+
+
+def _make_policy(
+    settings: Settings, before: Authority | None, threads: trio.CapacityLimiter
+) -> Policy:
+    """Read settings, and publish the files of the CA. Raises AirlockError."""
+    hosts = frozenset(host for api in settings.apis for host in api.hosts)
+    authority = Authority(settings.agent, open_key(settings.keys), hosts)
+    if before is not None and before.identity == authority.identity:
+        # It has the leaves that were made.
+        authority = before
+    authority.publish(
+        settings.published, read_system(make_context(read_trust({}, settings.variables)))
+    )
+    return Policy(
+        apis=settings.apis,
+        network=read_network(settings.network),
+        placeholders=settings.placeholders,
+        variables=settings.variables,
+        authority=authority,
+        authorities=Authorities(settings.variables, threads),
+        aws=Means(
+            Sessions(settings.agent, authority.derive("sessions of AWS")),
+            Spool(os.path.dirname(settings.keys)),
+        ),
+        lookups=threads,
+        judged=trio.Semaphore(_JUDGED),
+        scopes={api.name: Scopes(api) for api in settings.apis},
+        fingerprints={api.name: api.fingerprint for api in settings.apis},
+    )
+
+
+def _report(error: BaseException) -> None:
+    """Say on stderr where a fault is. What it says could have part of a request, so no more."""
+    print(
+        "airlock: a fault of the HTTPS broker ended one connection; please report it:",
+        file=sys.stderr,
+    )
+    for each in _flatten(error):
+        print(f"{type(each).__name__}", *traceback.format_tb(each.__traceback__), file=sys.stderr)
+
+
+def _flatten(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _flatten(each)
+    else:
+        yield error

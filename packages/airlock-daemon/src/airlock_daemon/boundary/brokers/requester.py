@@ -1,0 +1,78 @@
+"""The agent that asks a broker, as far as the broker may use it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+import trio
+
+from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.fairness.gate import Gate
+from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.setup.generation import Generation
+
+
+class ServedAgent(Protocol):
+    """What is served of an agent: its generation of now, and its shares of the daemon."""
+
+    generation: Generation
+    gate: Gate
+    turns: Turns
+    lookups: trio.CapacityLimiter
+
+    async def ask(self, line: CommandLine, *, said: bytes = b"") -> tuple[int, bytes]:
+        """Run a program of the host; returns its exit status and output."""
+
+
+class Requester(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of `agent` to a broker, admitted by `generation`.
+
+    Programs of the host run for it in `directory`, an open and empty one, with `variables`.
+    """
+
+    agent: ServedAgent
+    generation: Generation
+    directory: int
+    variables: Mapping[str, str]
+
+    @property
+    def current(self) -> Generation:
+        """What decides about the agent now: it may grant less than at the start of the request."""
+        return self.agent.generation
+
+    @property
+    def turns(self) -> Turns:
+        """The agent's turns."""
+        return self.agent.turns
+
+    @property
+    def gate(self) -> Gate:
+        """Counts what is held of its clients' bytes."""
+        return self.agent.gate
+
+    @property
+    def lookups(self) -> trio.CapacityLimiter:
+        """Gives the threads that look up names."""
+        return self.agent.lookups
+
+    @property
+    def home(self) -> str:
+        """The home of the daemon's user."""
+        return self.variables.get("HOME", "/")
+
+    async def ask(
+        self,
+        program: str,
+        argv: tuple[str, ...],
+        /,
+        *,
+        said: bytes = b"",
+        more: Mapping[str, str] = {},
+    ) -> tuple[int, bytes]:
+        """Run a program of the host; returns its exit status and output.
+
+        `said` is its stdin, `more` are further variables. Raises Denied where too many programs of
+        the agent wait, Failed where it does not answer.
+        """
+        line = CommandLine(program, argv, {**self.variables, **more}, self.directory)
+        return await self.agent.ask(line, said=said)

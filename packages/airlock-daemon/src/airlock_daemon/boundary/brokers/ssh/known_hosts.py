@@ -1,0 +1,202 @@
+"""What the human's ssh knows of a host: its configuration (ssh -G) and known_hosts (sshd(8))."""
+
+import base64
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from airlock_daemon.boundary.brokers.addresses import find_inner, resolve
+from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.ssh.words import Goal
+from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.setup.programs import Programs
+from airlock_wire import quote
+
+# The host keys of this machine itself.
+OWN_KEYS = "/etc/ssh"
+
+_FIELDS = 3
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What known_hosts files say of one name.
+
+    `keys` are those of lines that name it by itself, hashed or not; `is_revoked` says that some
+    line revokes a key of it.
+    """
+
+    keys: frozenset[str]
+    is_revoked: bool
+
+
+class SshSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the human's ssh would reach a destination.
+
+    `name` is what known_hosts has for it; `host` the name or address that it connects with, and
+    `route` the proxy or jump host through which it does, None for none. `options` is everything
+    that ssh said, with which another answer can be compared.
+    """
+
+    name: str
+    host: str
+    route: str | None
+    known_hosts: tuple[str, ...]
+    options: Mapping[str, tuple[str, ...]]
+
+
+def read_settings(printed: str, *, home: str) -> SshSettings:
+    """Read what `ssh -G` printed: a line an option, in lower case. Raises KeyError for no such."""
+    options: dict[str, tuple[str, ...]] = {}
+    for line in printed.splitlines():
+        key, _, value = line.partition(" ")
+        options[key] = (*options.get(key, ()), value)
+    host, port = options["hostname"][0], options["port"][0]
+    alias = options.get("hostkeyalias", (host if port == "22" else f"[{host}]:{port}",))[0]
+    routes = (options.get(key, ("none",))[0] for key in ("proxyjump", "proxycommand"))
+    files = " ".join(
+        (*options.get("userknownhostsfile", ()), *options.get("globalknownhostsfile", ()))
+    )
+    return SshSettings(
+        name=alias,
+        host=host,
+        route=next((route for route in routes if route != "none"), None),
+        known_hosts=tuple(expand_home(file, home) for file in files.split()),
+        options=options,
+    )
+
+
+def read_found(printed: Iterable[str], name: str) -> Known:
+    """Read what `ssh-keygen -F NAME` printed of one file: lines, and comments between them.
+
+    It finds lines of wildcards, of certificate authorities and of revoked keys too.
+    """
+    keys = set()
+    is_revoked = False
+    for line in printed:
+        fields = line.split()
+        if not fields or fields[0].startswith("#"):
+            continue
+        if fields[0].startswith("@"):
+            is_revoked = is_revoked or fields[0] == "@revoked"
+        elif len(fields) >= _FIELDS and _names(fields[0], name):
+            keys.add(fields[2])
+    return Known(frozenset(keys), is_revoked)
+
+
+def _names(hosts: str, name: str) -> bool:
+    # A hashed line is of one name, and ssh-keygen has found that it is this one.
+    return hosts.startswith("|1|") or name.lower() in hosts.lower().split(",")
+
+
+def read_own_keys(directory: str = OWN_KEYS) -> frozenset[str]:
+    """The public host keys of this machine, as known_hosts has them."""
+    return frozenset(_read_keys(directory))
+
+
+def _read_keys(directory: str) -> Iterator[str]:
+    for path in sorted(Path(directory).glob("ssh_host_*_key.pub")):
+        try:
+            fields = path.read_text(encoding="ascii").split()
+            base64.b64decode(fields[1], validate=True)
+        except (OSError, ValueError, IndexError):
+            # Not a key of OpenSSH, or none that may be looked at.
+            continue
+        yield fields[1]
+
+
+# What may differ between two answers of `ssh -G` of which one was given the address.
+_PINNED = frozenset(("hostname", "hostkeyalias", "checkhostip"))
+
+
+class Pinning:
+    """Looks at where `goal` leads.
+
+    `build` makes the argument vector that ssh is to be run with, from the options that `pin`
+    returns: ssh is asked with all of it, since a `Match` of its configuration may look at any word.
+    `refuse` makes the refusal of a place from what is wrong with it.
+    """
+
+    def __init__(
+        self,
+        goal: Goal,
+        build: Callable[[tuple[str, ...]], tuple[str, ...]],
+        *,
+        programs: Programs,
+        requester: Requester,
+        refuse: Callable[[str], Denied],
+    ) -> None:
+        """Remember what is to be asked."""
+        self._goal = goal
+        self._build = build
+        self._programs = programs
+        self._requester = requester
+        self._refuse = refuse
+
+    async def pin(self, *, is_granted: bool) -> tuple[str, ...]:
+        """The options with which ssh connects with an address that was looked at.
+
+        Without `is_granted` the host must be a known one. Raises Denied, Failed.
+        """
+        settings = await self._settings(())
+        if settings.route is not None:
+            raise self._needs_naming(
+                "is reached through a proxy or jump host, which resolves names itself"
+            )
+        known = await self._known(settings)
+        if not is_granted and (not known.keys or known.is_revoked):
+            raise self._needs_naming("is no host that known_hosts has by its own name")
+        if known.keys & read_own_keys():
+            raise self._needs_naming("shows a key of the daemon's own host")
+        addresses = await resolve(
+            settings.host, family=self._goal.family, limiter=self._requester.lookups
+        )
+        inner = find_inner(addresses)
+        if inner is not None:
+            raise self._needs_naming("has an address of this host or of no public network")
+        pinned = (
+            f"-oHostName={addresses[0]}",
+            f"-oHostKeyAlias={settings.name}",
+            "-oCheckHostIP=no",
+        )
+        again = await self._settings(pinned)
+        if _without_pin(again) != _without_pin(settings):
+            raise self._needs_naming("is configured by its address, or by Match host")
+        return pinned
+
+    def _needs_naming(self, why: str) -> Denied:
+        return self._refuse(
+            f"{quote(self._goal.host)} {why}, and is not named in the grant of this agent"
+        )
+
+    async def _settings(self, pinned: tuple[str, ...]) -> SshSettings:
+        name, *words = self._build(pinned)
+        program = self._programs.demand(name)
+        status, said = await self._requester.ask(program, (name, "-G", *words))
+        try:
+            if status != 0:
+                raise KeyError(status)
+            printed = said.decode("utf-8", "surrogateescape")
+            return read_settings(printed, home=self._requester.home)
+        except (KeyError, IndexError) as error:
+            raise Failed(
+                f"{name} does not say how it would reach a host (exit status {status})",
+                hint="a person on the host can see why: ssh -G HOST",
+            ) from error
+
+    async def _known(self, settings: SshSettings) -> Known:
+        found = Known(frozenset(), is_revoked=False)
+        keygen = self._programs.demand("ssh-keygen")
+        for file in filter(os.path.isfile, settings.known_hosts):
+            words = ("ssh-keygen", "-F", settings.name, "-f", file)
+            _, said = await self._requester.ask(keygen, words)
+            lines = said.decode("utf-8", "replace").splitlines()
+            more = read_found(lines, settings.name)
+            found = Known(found.keys | more.keys, found.is_revoked or more.is_revoked)
+        return found
+
+
+def _without_pin(settings: SshSettings) -> dict[str, tuple[str, ...]]:
+    return {key: value for key, value in settings.options.items() if key not in _PINNED}

@@ -1,0 +1,268 @@
+"""Sessions with other machines: admission, the words of ssh, records, and advice when ssh fails."""
+
+from functools import partial
+
+import msgspec
+
+from airlock_daemon.boundary.audit_text import shorten
+from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning
+from airlock_daemon.boundary.brokers.ssh.words import Goal, build_words
+from airlock_daemon.boundary.command.launcher import Ended
+from airlock_daemon.boundary.command.stdio import Emit
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.remotes import BROKER
+from airlock_modules import (
+    HostLine,
+    Module,
+    Query,
+    RemoteError,
+    Session,
+    find_host,
+    names_transport,
+    read_session_words,
+)
+from airlock_modules.operation import Operation
+from airlock_wire import Stream, quote
+
+
+class Admitted(msgspec.Struct, frozen=True, kw_only=True):
+    """`asked` is what the client wants; `argv` the words of `program`, with which it is done.
+
+    `is_pinned` says that the profile names the host.
+    """
+
+    asked: Session | Query
+    program: str
+    argv: tuple[str, ...]
+    is_pinned: bool = True
+
+
+async def admit(
+    args: tuple[str, ...], module: Module, generation: Generation, requester: Requester
+) -> Admitted:
+    """Admit what `args` of ssh ask for; `module` has the program, and words of the operator's.
+
+    Raises Denied (layer "broker") for words and destination, Failed where the human's ssh cannot be
+    asked.
+    """
+    asked = read_words(args)
+    program = generation.programs.demand(module.bin)
+    if isinstance(asked, Query):
+        return Admitted(asked=asked, program=program, argv=(module.bin, *asked.words))
+    line = find_granted(asked, generation)
+    login = asked.login
+    goal = Goal(
+        user=login.user,
+        host=login.host if line is None or line.name is None else line.name,
+        port=login.port,
+        family=asked.family,
+    )
+
+    def build(pinned: tuple[str, ...]) -> tuple[str, ...]:
+        return build_words(
+            (module.bin,),
+            goal,
+            () if asked.command is None else (asked.command,),
+            # The operator's words before those of the client: the first value counts.
+            options=(*module.prepend, *_list_options(asked)),
+            pinned=pinned,
+            log_level=asked.log_level,
+        )
+
+    pinned: tuple[str, ...] = ()
+    if line is None or line.name is None:
+        refuse = partial(_needs_line, asked, verb="name")
+        pinning = Pinning(
+            goal, build, programs=generation.programs, requester=requester, refuse=refuse
+        )
+        pinned = await pinning.pin(is_granted=line is not None)
+    return Admitted(asked=asked, program=program, argv=build(pinned), is_pinned=line is not None)
+
+
+def read_words(args: tuple[str, ...]) -> Session | Query:
+    """Read the arguments of ssh. Raises Denied."""
+    try:
+        return read_session_words(args)
+    except RemoteError as error:
+        raise Denied(
+            f"ssh is refused: {error.problem}",
+            layer="broker",
+            rule=error.rule,
+            hint="leave it out; what a host needs beside that, a person on the host can write for "
+            "it into ~/.ssh/config there",
+        ) from error
+
+
+def find_granted(asked: Session, generation: Generation) -> HostLine | None:
+    """The line that grants the host; None where the profile names no hosts at all.
+
+    Raises Denied where it does, and not this one, and for what `[git]` is to say.
+    """
+    grant = generation.agent.profile.ssh
+    line = find_host(grant.hosts, asked.login)
+    if line is None and grant.is_pinned:
+        message = f"this agent may not reach {quote(str(asked.login))} by ssh"
+        raise _needs_line(asked, message, verb="add")
+    _refuse_transport(asked, line, generation)
+    return line
+
+
+def _refuse_transport(asked: Session, line: HostLine | None, generation: Generation) -> None:
+    """Raise Denied where a session would pass by what `[git]` says of the agent's remotes.
+
+    The account of a place of `[git]` is git's alone, unless `line` names its host by its name.
+    """
+    profile = generation.agent.profile
+    if not {"git", BROKER} & set(profile.granted(generation.grant.ceiling)):
+        return
+    if asked.command is not None and names_transport(asked.command):
+        raise Denied(
+            "ssh is refused: a command of git for a remote is for git-remote to judge",
+            layer="broker",
+            rule="git",
+            hint="use git itself, or write the command as git does: git-upload-pack 'PATH'",
+        )
+    places = (*profile.git.push, *profile.git.fetch)
+    if (line is None or line.name is None) and any(
+        place.may_be_at(asked.login) for place in places
+    ):
+        raise Denied(
+            f"ssh to {quote(str(asked.login))} is refused: [git] says what this agent may do there",
+            layer="broker",
+            rule="git",
+            hint="use git itself; for a session there all the same, a person on the host can name "
+            f'that in [ssh] of its airlock.toml: hosts = ["{asked.login}"]{AND_RELOAD}',
+        )
+
+
+def _needs_line(asked: Session, message: str, *, verb: str) -> Denied:
+    """The refusal of a host, with the line of the profile that would grant it."""
+    return Denied(
+        message,
+        layer="broker",
+        rule="ssh.hosts",
+        hint=f"a person on the host can {verb} it in [ssh] of its airlock.toml: "
+        f'hosts = ["{asked.login}"]{AND_RELOAD}',
+    )
+
+
+_TERMINAL = {"auto": (), "no": ("-T",), "yes": ("-t",), "force": ("-tt",)}
+
+
+def _list_options(asked: Session) -> list[str]:
+    options = [f"-o{name}={value}" for name, value in asked.options]
+    options += [f"-oSendEnv={name}" for name in asked.sends]
+    options += _TERMINAL[asked.terminal]
+    if asked.has_no_input:
+        options.append("-n")
+    if asked.is_subsystem:
+        options.append("-s")
+    return options
+
+
+_COMMAND = 400
+
+
+def name_operation(asked: Session | Query) -> Operation:
+    """What is done where, or what ssh itself is asked."""
+    if not isinstance(asked, Session):
+        return Operation(("ssh", *asked.words))
+    subsystem = ("-s",) if asked.is_subsystem else ()
+    command = () if asked.command is None else (asked.command,)
+    return Operation(("ssh", str(asked.login), *subsystem, *command))
+
+
+def describe(admitted: Admitted, *, sent: int | None, received: int | None) -> dict[str, object]:
+    """The `detail` of a `broker` record, of less than 3 KiB.
+
+    `sent` and `received` are the bytes of ssh's stdin and stdout, None where they did not pass
+    through the daemon: `bytes` and `received`.
+
+    `operation` says what is done, and `service` is always "ssh". Of a session there are
+    `destination` and, unless it is a shell, `command` or `subsystem`; of what is asked of ssh
+    itself there is no more. `unpinned` is there where no line of the profile names the host.
+    """
+    asked = admitted.asked
+    operation = shorten(name_operation(asked).line)
+    detail: dict[str, object] = {"operation": operation, "service": "ssh"}
+    if not isinstance(asked, Session):
+        return detail
+    detail["destination"] = shorten(f"ssh://{asked.login}")
+    if asked.command is not None:
+        key = "subsystem" if asked.is_subsystem else "command"
+        detail[key] = shorten(asked.command, most=_COMMAND)
+    if not admitted.is_pinned:
+        detail["unpinned"] = True
+    return {**detail, "bytes": sent, "received": received}
+
+
+def tell_verbosely(admitted: Admitted) -> str:
+    """What a client sees that has asked for more (-v): where it goes, and nothing of the host's."""
+    asked = admitted.asked
+    if not isinstance(asked, Session) or not asked.is_verbose:
+        return ""
+    return (
+        f"airlock: ssh goes to {asked.login}; what else -v tells would show the host's own "
+        "configuration"
+    )
+
+
+# OpenSSH's own words advise what only a person on the host can do: the files that they name are
+# those of the host. They stay as they are, and a line of Airlock's follows them.
+
+# ssh(1): its exit status where it failed itself.
+_FAILED = 255
+# More than that is the output of a session.
+_MOST_BYTES = 8192
+
+_UNVERIFIED = b"Host key verification failed."
+_CHANGED = b"REMOTE HOST IDENTIFICATION HAS CHANGED"
+_DENIED = b"Permission denied (publickey"
+
+
+class LoginAdvice:
+    """An `emit` that passes everything on, and knows afterwards why ssh did not log in."""
+
+    def __init__(self, emit: Emit, *, user: str | None, host: str, port: int | None) -> None:
+        """The others are how the client named the destination."""
+        self._emit = emit
+        self._heard = b""
+        self._host = host
+        at = host if user is None else f"{user}@{host}"
+        self._words = f"ssh {at}" if port is None else f"ssh -p {port} {at}"
+
+    async def emit(self, stream: Stream, data: bytes) -> None:
+        """Pass it on."""
+        if len(self._heard) <= _MOST_BYTES:
+            self._heard += data
+        await self._emit(stream, data)
+
+    async def conclude(self, ended: Ended, *, end: str = "\n") -> None:
+        """Tell the client what there is to be done, in a line that ends with `end`."""
+        advice = self._find() if ended.exit_code == _FAILED else None
+        if advice is not None:
+            await self._emit("stderr", f"airlock: {advice}{end}".encode())
+
+    def _find(self) -> str | None:
+        if len(self._heard) > _MOST_BYTES:
+            return None
+        if _CHANGED in self._heard:
+            return (
+                f"the host on which Airlock runs knows {self._host} by another key: a person there "
+                "has to find out why, and can then run the ssh-keygen line above on that host, not "
+                "in this container"
+            )
+        if _UNVERIFIED in self._heard:
+            return (
+                f"the host on which Airlock runs does not know the key of {self._host}: a person "
+                f"there can connect once and compare it: {self._words}"
+            )
+        if _DENIED in self._heard:
+            return (
+                f"{self._host} accepts no key that ssh can use without a person: one on the host "
+                f"can see why with {self._words}; a key with a passphrase has to be in the "
+                "ssh-agent that the daemon knows (ssh-add)"
+            )
+        return None

@@ -1,0 +1,176 @@
+"""Running a command: its descriptors on one side, the launcher that holds its life on the other."""
+
+import select
+import signal
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from airlock_daemon.boundary.command.launcher import Ended, Launch
+from airlock_daemon.boundary.command.stdio import Emit, Input, Stdio
+from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.errors import AirlockError
+from airlock_wire import Resize, Signal, StdinData, StdinEnd
+
+# The launcher kills what is left 2 s after it was told to end; a process that is still there long
+# after that hangs in the kernel, and nothing can end it.
+GONE_S = 10.0
+
+# A client is not woken for the start of a command that ends sooner; no person types in that time.
+BRIEF_S = 0.01
+
+Begin = Callable[[], Awaitable[None]]
+Grant = Callable[[int], Awaitable[None]]
+
+
+class Command:
+    """A command that runs with `stdio`.
+
+    Each step waits for one of the agent's `turns`. The tool may write `ahead` bytes before it is
+    held up; `credit` is what the client was granted of stdin at first, in bytes.
+    """
+
+    def __init__(
+        self, launch: Launch, stdio: Stdio, turns: Turns, *, ahead: int, credit: int
+    ) -> None:
+        self._launch = launch
+        self._stdio = stdio
+        self._ahead = ahead
+        self._turns = turns
+        self._credit = credit
+        self._owed = 0
+        self._ready: select.epoll | None = None
+        self._is_waiting = False
+
+    def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
+        """Pass on what the client said, without waiting."""
+        match said:
+            case Signal(name=name):
+                self._launch.signal(signal.Signals[name])
+            case Resize(rows=rows, cols=columns):
+                self._stdio.resize(rows, columns)
+            case StdinData(data=data):
+                if self._stdio.input is not None:
+                    self._stdio.input.put(data)
+                    self._feed(self._stdio.input)
+            case StdinEnd():
+                if self._stdio.input is not None:
+                    self._stdio.input.end()
+                    self._feed(self._stdio.input)
+
+    async def finish(self) -> None:
+        """End every process of the command that is still there: SIGHUP, then SIGKILL after 2 s.
+
+        It must be called, and returns in any case after a bounded time.
+        """
+        self._launch.end()
+        if not self._launch.is_gone():
+            with trio.CancelScope(deadline=trio.current_time() + GONE_S, shield=True):
+                await self._launch.wait_gone()
+        self._launch.close()
+
+    def count_input(self) -> int | None:
+        """How many bytes of the client's input the tool took; None where that is not known."""
+        return self._stdio.count_input()
+
+    async def relay(self, emit: Emit, grant: Grant, begin: Begin) -> Ended:
+        """Give the output to `emit` as it comes, until the tool itself has ended.
+
+        Holds one piece at a time: while `emit` waits nothing is read, and the tool stops at a full
+        pipe. `grant` is called with the bytes of stdin that the client may send anew. `begin` is
+        called first; but a tool whose output does not pass through here may have ended by then.
+        Raises AirlockError when the tool could not be started or was lost.
+        """
+        if not self._stdio.outputs:
+            return await self._wait_end(begin)
+        await begin()
+        # One task for the streams and the control socket: they are gathered in an epoll, and trio
+        # waits for that. A task for each would cost more than many commands take.
+        with select.epoll() as ready:
+            for descriptor in self._stdio.outputs:
+                ready.register(descriptor, select.EPOLLIN)
+            ready.register(self._launch.ready, select.EPOLLIN)
+            self._ready = ready
+            self._await_room()
+            try:
+                return await self._relay(ready, emit, grant)
+            finally:
+                self._ready = None
+
+    async def _relay(self, ready: select.epoll, emit: Emit, grant: Grant) -> Ended:
+        outputs = self._stdio.outputs
+        while True:
+            await trio.lowlevel.wait_readable(ready.fileno())
+            await self._turns.take()
+            report: Ended | AirlockError | None = None
+            for descriptor, _ in ready.poll(0):
+                if descriptor in outputs:
+                    await self._stdio.relay(descriptor, self._ahead, emit)
+                elif descriptor == self._launch.ready:
+                    report = self._launch.read_report()
+                else:
+                    await self._go_on_feeding(grant)
+            if isinstance(report, AirlockError):
+                raise report
+            if report is not None:
+                await self._stdio.drain(emit)
+                return report
+
+    async def _wait_end(self, begin: Begin) -> Ended:
+        # The client has nothing to do but to wait, and mostly not for long.
+        with trio.move_on_after(BRIEF_S):
+            return await self._wait_report()
+        await begin()
+        return await self._wait_report()
+
+    async def _wait_report(self) -> Ended:
+        while True:
+            await trio.lowlevel.wait_readable(self._launch.ready)
+            await self._turns.take()
+            report = self._launch.read_report()
+            if isinstance(report, AirlockError):
+                raise report
+            if report is not None:
+                return report
+
+    def _feed(self, source: Input) -> None:
+        """Write what the tool's stdin takes. Where it is full the relay is woken when it is not."""
+        self._write(source)
+        self._await_room()
+
+    async def _go_on_feeding(self, grant: Grant) -> None:
+        source = self._stdio.input
+        if source is None:
+            return
+        self._stop_waiting(source)
+        self._write(source)
+        if self._owes_much:
+            owed, self._owed = self._owed, 0
+            await grant(owed)
+        self._await_room()
+
+    def _write(self, source: Input) -> None:
+        self._owed += source.write()
+        if source.is_over:
+            # First: the other side of a terminal keeps it registered otherwise.
+            self._stop_waiting(source)
+            source.close()
+
+    def _await_room(self) -> None:
+        """Have the relay woken for what the tool's stdin has no room for, or to grant more."""
+        source = self._stdio.input
+        if self._ready is None or source is None or self._is_waiting:
+            return
+        if source.is_waiting or (self._owes_much and not source.is_over):
+            self._ready.register(source.descriptor, select.EPOLLOUT)
+            self._is_waiting = True
+
+    def _stop_waiting(self, source: Input) -> None:
+        if self._ready is not None and self._is_waiting:
+            self._ready.unregister(source.descriptor)
+            self._is_waiting = False
+
+    @property
+    def _owes_much(self) -> bool:
+        # In few large portions: a message for each line would wake the client each time.
+        return self._owed * 4 >= self._credit

@@ -1,0 +1,234 @@
+"""Containers that are proved: the engine names the init process, the kernel compares it."""
+
+import fcntl
+import os
+import select
+
+import trio
+
+from airlock_daemon.boundary.identity.engines import Init, find_elsewhere, find_init
+from airlock_daemon.boundary.identity.peer import Peer, containers_in, read_pids, same_namespace
+from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
+from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
+
+RETRY_S = 5.0
+KEPT = 256
+
+_START = "start the container, and run the command in it again"
+
+
+class Container:
+    """One container whose init process the engine named; the descriptor notices when it ends.
+
+    `joins_processes` says that it was started in the pid namespace of another one.
+    """
+
+    def __init__(self, container_id: str, init: Init) -> None:
+        """Raises Failed when the process `init` is not there (any more)."""
+        self.container_id = container_id
+        self.pid = init.pid
+        self.makes_devices = init.makes_devices
+        if self.pid <= 0:
+            raise Failed(f"container {self.container_id[:12]} is not running", hint=_START)
+        try:
+            self._pidfd = os.pidfd_open(self.pid)
+        except OSError as error:
+            raise _ended(self.container_id) from error
+        self.joins_processes = self._find_joined()
+        self._text = ""
+        self._rows: tuple[MountRow, ...] = ()
+
+    def _find_joined(self) -> bool:
+        """Whether the container has no pid namespace of its own, but another container's.
+
+        The init process of a namespace has the pid 1 in it. What the engine names may be a pid of
+        another host: the process counts only if its cgroup is that of the container.
+        """
+        try:
+            status, cgroup = (read_process_entry(self.pid, name) for name in ("status", "cgroup"))
+        except OSError:
+            # It has just ended, which is noticed by what needs it.
+            return False
+        is_ours = self.container_id in containers_in(cgroup)
+        return is_ours and read_pids(status)[-1:] != ["1"]
+
+    def is_alive(self) -> bool:
+        """Whether the init process still runs, so that its pid still means it."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return not poll.poll(0)
+
+    def mounts(self) -> tuple[MountRow, ...]:
+        """The mounts of the init process as they are now; raises Failed when it has ended."""
+        text = self.read_mountinfo()
+        if text != self._text:
+            self._text, self._rows = text, parse_mountinfo(text)
+        return self._rows
+
+    def read_mountinfo(self) -> str:
+        """The same as the kernel writes it."""
+        try:
+            text = read_process_file(self.pid, "mountinfo")
+        except OSError:
+            text = ""
+        if not text or not self.is_alive():
+            raise _ended(self.container_id)
+        return text
+
+    def proves(self, peer: Peer) -> bool:
+        """Whether `peer` is in the same mount namespace as the init process."""
+        rows = self.mounts()
+        return peer.mountinfo == self._text or (
+            same_namespace(peer.mountinfo, self._text) and bool(rows)
+        )
+
+    def close(self) -> None:
+        """Give back the descriptor."""
+        os.close(self._pidfd)
+
+
+def _ended(container_id: str) -> Failed:
+    return Failed(f"container {container_id[:12]} has just ended", hint=_START)
+
+
+class Containers:
+    """The containers that were asked about, by id; each is asked for once while it lives."""
+
+    def __init__(self, search_path: str) -> None:
+        """`search_path` is where the engine's command line is found."""
+        self._search_path = search_path
+        self._known: dict[str, Container] = {}
+        self._failed: dict[str, tuple[float, Failed]] = {}
+        # By agent: an engine may take long to answer, and does not for others.
+        self._asking: dict[str, trio.Lock] = {}
+        self._elsewhere: tuple[str | None, ...] = ()
+        self._looking = trio.Lock()
+
+    def adopt(self, search_path: str) -> None:
+        """Look for the engine elsewhere from now on; what has failed is tried anew."""
+        self._search_path = search_path
+        self._failed.clear()
+        self._elsewhere = ()
+
+    async def attest(self, peer: Peer, *, agent: str) -> Container:
+        """Prove the container that the peer's cgroup names, a client of `agent`.
+
+        Raises Failed when the engine cannot tell, Denied when the peer is not what its cgroup says.
+        """
+        container = await self.find(peer, agent=agent)
+        if not container.proves(peer):
+            raise Denied(
+                "the client is not in the mount namespace of the container that its cgroup names",
+                layer="workspace",
+                rule="mount-namespace",
+                hint="run the command from the container's ordinary processes",
+            )
+        return container
+
+    async def find(self, peer: Peer, *, agent: str) -> Container:
+        """The container that the peer's cgroup names, in which it need not be.
+
+        Raises Failed when the engine cannot tell.
+        """
+        if peer.container is None:
+            raise Failed(
+                "the client's cgroup names no container",
+                hint="run the command in a container of Docker, which can be asked for its mounts",
+            )
+        container = self._known.get(peer.container)
+        if container is None or not container.is_alive():
+            async with self._asking.setdefault(agent, trio.Lock()):
+                container = self._known.get(peer.container)
+                if container is None or not container.is_alive():
+                    container = await self._ask(peer.container)
+        return container
+
+    async def find_elsewhere(self) -> str | None:
+        """As `elsewhere.find_elsewhere`, asked once until the engine may be another one."""
+        if self._elsewhere:
+            # To take the lock, free or not, is a round of the event loop.
+            return self._elsewhere[0]
+        async with self._looking:
+            if not self._elsewhere:
+                self._elsewhere = (await find_elsewhere(self._search_path),)
+            return self._elsewhere[0]
+
+    async def _ask(self, container_id: str) -> Container:
+        failed = self._failed.get(container_id)
+        if failed is not None and trio.current_time() - failed[0] < RETRY_S:
+            raise failed[1]
+        self._forget_ended()
+        try:
+            init = await find_init(container_id, search_path=self._search_path)
+            container = Container(container_id, init)
+        except Failed as error:
+            self._failed[container_id] = (trio.current_time(), error)
+            raise
+        # Another agent may have asked meanwhile.
+        before = self._known.pop(container_id, None)
+        if before is not None:
+            before.close()
+        self._known[container_id] = container
+        return container
+
+    def _forget_ended(self) -> None:
+        now = trio.current_time()
+        self._failed = {k: v for k, v in self._failed.items() if now - v[0] < RETRY_S}
+        for container_id, container in list(self._known.items()):
+            if not container.is_alive() or len(self._known) >= KEPT:
+                container.close()
+                del self._known[container_id]
+
+    def close(self) -> None:
+        """Give back all descriptors."""
+        for container in self._known.values():
+            container.close()
+        self._known.clear()
+
+
+# That needs CAP_MKNOD in the initial user namespace, which nothing has in a pid namespace that
+# another user namespace owns (pid_namespaces(7), ioctl_ns(2)).
+
+# Those of the initial namespaces are fixed (include/linux/proc_ns.h of the kernel).
+_FIRST_PIDS, _FIRST_USERS = 0xEFFFFFFC, 0xEFFFFFFD
+_NS_GET_USERNS, _NS_GET_PARENT = 0xB701, 0xB702
+
+
+def holds_devices(pid: int | None) -> bool:
+    """Whether root of the container of `pid` can make devices that the daemon opens.
+
+    True where that cannot be known. A daemon that is in a pid namespace of its own is in a
+    container, whose engine lists the devices that can be opened in there.
+    """
+    if os.stat("/proc/self/ns/pid").st_ino != _FIRST_PIDS:
+        return False
+    if pid is None:
+        return True
+    try:
+        return _find_owner(pid) == _FIRST_USERS
+    except OSError:
+        return True
+
+
+def _find_owner(pid: int) -> int:
+    """The user namespace that owns the outermost pid namespace of `pid` below the first.
+
+    What a process of the container can make for itself lies further in. Raises OSError.
+    """
+    namespace = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while True:
+            above = fcntl.ioctl(namespace, _NS_GET_PARENT)
+            if os.fstat(above).st_ino == _FIRST_PIDS:
+                os.close(above)
+                break
+            os.close(namespace)
+            namespace = above
+        owner = fcntl.ioctl(namespace, _NS_GET_USERNS)
+    finally:
+        os.close(namespace)
+    try:
+        return os.fstat(owner).st_ino
+    finally:
+        os.close(owner)

@@ -1,0 +1,316 @@
+"""The sockets of container engines, and whether a container has one mounted.
+
+Whoever can use such a socket starts containers with any directory of the host: it is root there,
+and nothing that Airlock refuses is out of its reach. A mount shows which directory or file of which
+filesystem it has, so that a socket is found by where it is, and not by what it is called in the
+container: as a file, or in a directory that was mounted whole.
+"""
+
+import functools
+import os
+import pwd
+import re
+import stat
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from airlock_daemon.boundary.identity.peer import Peer, whole
+from airlock_daemon.errors import AND_RELOAD, Denied, Failed
+from airlock_daemon.platform.linux.mountinfo import (
+    MountRow,
+    by_point,
+    find_mount,
+    find_seen,
+    parse_mountinfo,
+    read_own_mounts,
+    relative_to,
+    shows_all,
+)
+from airlock_wire import quote
+
+if TYPE_CHECKING:
+    # It needs trio, which `doctor` on other systems than Linux has not.
+    from airlock_daemon.boundary.identity.containers import Containers
+
+_SYSTEM = (
+    "/run/docker.sock",
+    "/var/run/docker.sock",
+    "/run/containerd/containerd.sock",
+    "/run/docker/containerd/containerd.sock",
+    "/run/podman/podman.sock",
+    "/run/crio/crio.sock",
+    "/run/cri-dockerd.sock",
+    "/run/k3s/containerd/containerd.sock",
+    "/run/buildkit/buildkitd.sock",
+    "/run/user/*/docker.sock",
+    "/run/user/*/podman/podman.sock",
+)
+_HOME = (
+    ".docker/run/docker.sock",
+    ".docker/desktop/docker.sock",
+    ".orbstack/run/docker.sock",
+    ".rd/docker.sock",
+    ".colima/docker.sock",
+    ".colima/*/docker.sock",
+    ".lima/*/sock/docker.sock",
+)
+_VARIABLES = ("DOCKER_HOST", "CONTAINER_HOST", "CONTAINERD_ADDRESS")
+
+# For how long the place of a socket on its filesystem is believed.
+_PLACES_S = 10
+
+_REMOVED = "//deleted"
+"""What the kernel writes behind the path of a file that was removed."""
+_NAME = re.compile(r"[^/]*(docker|podman|containerd|crio|buildkit)[^/]*\.sock", re.IGNORECASE)
+"""What such a socket is called where nobody knows its path; docker's own proxies are, too."""
+
+_PROCESSES = re.compile(r"/(\d|$)")
+"""The root of a procfs, or what of it is of one process."""
+
+
+def list_engine_sockets() -> tuple[str, ...]:
+    """The paths of this host at which an engine's socket would be, without links in them."""
+    return tuple(dict.fromkeys(map(os.path.realpath, _list_paths())))
+
+
+def is_engine_socket(path: str) -> bool:
+    """Whether an engine's socket is at the real path `path`, or would be by its name."""
+    return path in list_engine_sockets() or _NAME.fullmatch(os.path.basename(path)) is not None
+
+
+def find_engine_socket(mountinfo: str, *, sockets_dir: str | None) -> str | None:
+    """Where a container with these mounts has an engine's socket; None where it has none.
+
+    What lies in `sockets_dir` is Airlock's own.
+    """
+    table = _read_table(mountinfo)
+    age = int(time.monotonic() / _PLACES_S)
+    for device, root in _find_places(_list_existing(), age):
+        for row in table.by_device.get(device, ()):
+            rest = relative_to(root, row.root)
+            if rest is not None:
+                point = os.path.join(row.point, rest) if rest else row.point
+                if find_seen(table.seen, point) == row:
+                    return point
+    return _find_named(table.named, sockets_dir) if table.named else None
+
+
+def find_foreign_procfs(mountinfo: str) -> str | None:
+    """Where a container with these mounts has a procfs that is not its own; None for nowhere.
+
+    By the links `/proc/<pid>/root` of that its processes reach the files and sockets of others.
+    """
+    return _read_table(mountinfo).foreign_procfs
+
+
+async def refuse_engine_socket(
+    peer: Peer, *, agent: str, profile_file: str, sockets_dir: str | None, containers: "Containers"
+) -> None:
+    """Refuse a client of `agent` whose container has an engine's socket, or others' processes.
+
+    Raises Denied; also for a client that shows not all of its container's mounts, where they cannot
+    be had of the engine.
+    """
+    if peer.kind != "container":
+        return
+    mountinfo = peer.mountinfo
+    table = _read_table(mountinfo)
+    if table.is_host and peer.container is None:
+        # No container, but a process of the host in namespaces of its own.
+        return
+    try:
+        container = await containers.find(peer, agent=agent)
+    except Failed:
+        # It tells nothing but what it shows.
+        container = None
+    if table.is_host or not table.is_whole:
+        if container is None:
+            whole(peer.mounts)
+        else:
+            whole(container.mounts())
+            mountinfo = container.read_mountinfo()
+    accept = (
+        "or a person on the host can accept it: [workspace] engine_socket = true in "
+        f"{profile_file}{AND_RELOAD}"
+    )
+    point = find_engine_socket(mountinfo, sockets_dir=sockets_dir)
+    if point is not None:
+        raise Denied(
+            f"the container has the socket of a container engine, {quote(point)}: who can use that "
+            "is root on the host, and Airlock protects nothing there",
+            layer="workspace",
+            rule="engine-socket",
+            hint=f"start the container without that mount; {accept}",
+        )
+    point = find_foreign_procfs(mountinfo)
+    if point is not None:
+        raise Denied(
+            f"the container sees processes of others in {quote(point)}, and by them the files and "
+            "sockets that those have",
+            layer="workspace",
+            rule="others-processes",
+            hint=f"start the container without that mount; {accept}",
+        )
+    if container is not None and container.joins_processes:
+        raise Denied(
+            "the container shares the processes of another one, and by them the files and sockets "
+            "that those have",
+            layer="workspace",
+            rule="others-processes",
+            hint=f"start the container without --pid (in compose: pid); {accept}",
+        )
+
+
+class _Table(msgspec.Struct, frozen=True):
+    """The mounts of a container, as they are searched.
+
+    `seen` is `by_point`, and `named` are those of what is called like an engine's socket.
+    `is_whole` is `shows_all`; `is_host` says that the root is that of the host.
+    """
+
+    by_device: Mapping[str, Sequence[MountRow]]
+    seen: Mapping[str, MountRow]
+    named: tuple[MountRow, ...]
+    foreign_procfs: str | None
+    is_whole: bool
+    is_host: bool
+
+
+@functools.lru_cache(maxsize=32)
+def _read_table(mountinfo: str) -> _Table:
+    """Parse the mounts of a container once: each request asks, and they rarely change."""
+    rows = parse_mountinfo(mountinfo)
+    by_device: dict[str, list[MountRow]] = {}
+    for row in rows:
+        by_device.setdefault(row.device, []).append(row)
+    seen, host = by_point(rows), read_own_mounts()
+    root, own_root = find_mount(rows, "/"), find_mount(host, "/")
+    is_host = (
+        root is not None
+        and own_root is not None
+        and (root.device, root.root) == (own_root.device, own_root.root)
+    )
+    return _Table(
+        by_device=by_device,
+        seen=seen,
+        named=tuple(row for row in rows if _NAME.fullmatch(os.path.basename(_strip(row.root)))),
+        foreign_procfs=_find_foreign_procfs(rows, seen, host),
+        is_whole=shows_all(rows),
+        is_host=is_host,
+    )
+
+
+def _find_foreign_procfs(
+    rows: Iterable[MountRow], seen: Mapping[str, MountRow], host: Iterable[MountRow]
+) -> str | None:
+    """As `find_foreign_procfs`: each mount of a new procfs is a filesystem of its own."""
+    own = seen.get("/proc")
+    hosts = {row.device for row in host if row.kind == "proc"}
+    for row in rows:
+        if row.kind == "proc" and _PROCESSES.match(row.root) and find_seen(seen, row.point) == row:
+            is_own = own is not None and row.device == own.device
+            if not is_own or row.device in hosts:
+                return row.point
+    return None
+
+
+def _find_named(named: Iterable[MountRow], sockets_dir: str | None) -> str | None:
+    """Where one of these mounts has what is neither Airlock's own nor known to be no socket."""
+    host = read_own_mounts()
+    known = {_locate(host, path): path for path in list_engine_sockets()}
+    own = None if sockets_dir is None else _locate(host, sockets_dir)
+    for row in named:
+        is_ours = (
+            own is not None
+            and row.device == own[0]
+            and relative_to(_strip(row.root), own[1]) is not None
+        )
+        path = known.get((row.device, row.root))
+        if not is_ours and (path is None or _is_socket(path)):
+            return row.point
+    return None
+
+
+def _strip(root: str) -> str:
+    return root.removesuffix(_REMOVED)
+
+
+def _list_paths() -> list[str]:
+    """Where this host may have an engine's socket now: those that users start come and go."""
+    literal, starred = _list_patterns()
+    found = list(literal)
+    for directory, rest in starred:
+        try:
+            found += [os.path.join(directory, name, rest) for name in os.listdir(directory)]
+        except OSError:
+            continue
+    return found
+
+
+@functools.cache
+def _list_patterns() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The paths, and those of which one part is any name: what is before it and behind it.
+
+    They are the same as long as this process runs.
+    """
+    home = pwd.getpwuid(os.geteuid()).pw_dir
+    patterns = [*_SYSTEM, *(os.path.join(home, each) for each in _HOME)]
+    for name in _VARIABLES:
+        path = os.environ.get(name, "").removeprefix("unix://")
+        if path.startswith("/"):
+            patterns.append(path)
+    literal, starred = list[str](), list[tuple[str, str]]()
+    for each in patterns:
+        directory, star, rest = each.partition("/*/")
+        if star:
+            starred.append((directory, rest))
+        else:
+            literal.append(each)
+    return tuple(literal), tuple(starred)
+
+
+def _list_existing() -> tuple[tuple[str, int, int], ...]:
+    """The engines' sockets that are there, each with its device and inode.
+
+    Each request asks, and most of the paths are not there: access(2) says that soonest.
+    """
+    found = []
+    for path in _list_paths():
+        if os.access(path, os.F_OK):
+            with suppress(OSError):
+                status = os.stat(path)
+                if stat.S_ISSOCK(status.st_mode):
+                    found.append((path, status.st_dev, status.st_ino))
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=8)
+def _find_places(
+    existing: tuple[tuple[str, int, int], ...], _age: int
+) -> tuple[tuple[str, str], ...]:
+    """What `_locate` says of these sockets.
+
+    It is the same for the same path and inode, unless the path has a link in it, and somebody has
+    moved what that leads to and mended the link: this is noticed when `_age` changes.
+    """
+    host = read_own_mounts()
+    return tuple(dict.fromkeys(_locate(host, os.path.realpath(path)) for path, _, _ in existing))
+
+
+def _locate(host: Sequence[MountRow], path: str) -> tuple[str, str]:
+    """The device of the filesystem that the host has at the real `path`, and the path on that."""
+    row = find_mount(host, path)
+    if row is None:
+        return "", path
+    return row.device, os.path.normpath(os.path.join(row.root, relative_to(path, row.point) or ""))
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.lstat(path).st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,353 @@
+"""Where a command runs: from a path that the client claims to an open, checked directory."""
+
+import os
+from contextlib import suppress
+from functools import partial
+
+import msgspec
+import trio
+
+from airlock_daemon.boundary.identity.containers import Containers
+from airlock_daemon.boundary.identity.peer import Peer
+from airlock_daemon.boundary.workspace.beneath import (
+    LeadsOutError,
+    open_beneath,
+    open_unlinked,
+    real_path,
+)
+from airlock_daemon.boundary.workspace.mapping import Mapping, Mounts, Source, Unmapped, read_mounts
+from airlock_daemon.boundary.workspace.snapshot import HostPaths, find_in_thread, look_in_thread
+from airlock_daemon.boundary.workspace.temporary import make_temporary, remove_tree
+from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.platform.linux.openat2 import read_known_status
+from airlock_daemon.platform.linux.procfs import read_mount_id
+from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_modules import Module
+from airlock_wire import quote
+
+
+def open_root(source: Source, reserved: Reserved, *, at_once: bool = False) -> tuple[int, str]:
+    """Open the directory of a mapping as O_PATH, which the caller closes; returns its path too.
+
+    Raises Denied where it is none that may be entered, is reserved, is covered by another mount, or
+    is another one than was noted, and BlockingIOError as `open_unlinked`.
+    """
+    root, path = open_unlinked(source.directory, at_once=at_once)
+    try:
+        refuse_reserved(path, reserved, may_be_home=source.may_be_home)
+        if source.mount_id is not None and read_mount_id(root) != source.mount_id:
+            raise _covered()
+        status = read_known_status(root)
+        refuse_replaced(source, (status.st_dev, status.st_ino))
+    except BaseException:
+        os.close(root)
+        raise
+    return root, path
+
+
+async def open_root_aside(
+    source: Source, reserved: Reserved, lookups: trio.CapacityLimiter
+) -> tuple[int, str]:
+    """The same; a thread of `lookups` waits for what has to be waited for."""
+    try:
+        return open_root(source, reserved, at_once=True)
+    except BlockingIOError:
+        find = partial(open_root, source, reserved)
+        return await find_in_thread(find, lookups, drop=lambda found: os.close(found[0]))
+
+
+async def open_below(
+    root: int, root_path: str, source: Source, reserved: Reserved, lookups: trio.CapacityLimiter
+) -> tuple[int, str]:
+    """Open what lies below `root`, following links as long as they stay there.
+
+    Returns the descriptor and its real path.
+    """
+    look = partial(open_beneath, path=source.below, root_path=root_path)
+    try:
+        try:
+            descriptor = look(root, at_once=True)
+        except BlockingIOError:
+            descriptor = await look_in_thread(look, root, lookups, drop=os.close)
+    except LeadsOutError as error:
+        raise _outside() from error
+    except OSError as error:
+        raise Denied(
+            f"the workspace has no directory {quote(source.below)}: {error.strerror}",
+            layer="workspace",
+            rule="missing",
+            hint="it must exist on the host too, and the daemon's user must have access",
+        ) from error
+    try:
+        path = real_path(descriptor)
+        if not is_within(path, root_path):
+            raise _outside()
+        if source.mount_id is not None and read_mount_id(descriptor) != source.mount_id:
+            raise _covered()
+        refuse_reserved(path, reserved, may_be_home=source.may_be_home)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, path
+
+
+def _outside() -> Denied:
+    return Denied(
+        "the working directory leads out of the workspace through a link",
+        layer="workspace",
+        rule="outside",
+        hint="work in a directory that really lies in the workspace",
+    )
+
+
+def _covered() -> Denied:
+    return Denied(
+        "something else is mounted over that directory on the host",
+        layer="workspace",
+        rule="mount",
+        hint="work in a directory that container and host see alike",
+    )
+
+
+def refuse_replaced(source: Source, found: tuple[int, ...] | None) -> None:
+    """Raise Denied where the directory that was `found` is not the one that the agent was given."""
+    if source.identity not in (None, found):
+        raise Denied(
+            f"the workspace {quote(source.directory)} has become another directory",
+            layer="workspace",
+            rule="replaced",
+            hint="a person on the host can see more, and what to do: airlock-daemon check",
+        )
+
+
+def refuse_reserved(path: str, reserved: Reserved, *, may_be_home: bool = False) -> None:
+    """Raise Denied where the real path `path` may be no workspace."""
+    conflict = reserved.conflict(path, may_be_home=may_be_home)
+    if conflict is not None:
+        raise Denied(
+            f"{quote(path)} cannot be a workspace: {conflict}",
+            layer="workspace",
+            rule="reserved",
+            hint="keep Airlock's own files and programs outside of what a container can write",
+        )
+
+
+EMPTY = "/no-workspace"
+"""Where a command runs in a box that has no directory of the client's: empty, and read-only."""
+
+OWN = ("/", "/tmp")  # noqa: S108 - the client's
+"""Directories that every client has, and no two the same."""
+
+
+class Workspace(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory to run in, held open: what was checked is what the tool starts in.
+
+    `descriptor` is an O_PATH descriptor, to be given back by `close` or `leave`; `path` is its real
+    path, and `root` that of the mapped directory in which it lies, which `source` says where the
+    client sees, None for an empty directory. `mounts` maps further paths of
+    the client, and is None where they mean the same on the host. `is_temporary` says that it is a
+    fresh empty directory that is removed at the end, in the place of which a box has `own`.
+    `is_proven` says that the client was proved to be in the container that its cgroup names.
+    """
+
+    descriptor: int
+    path: str
+    root: str
+    mounts: Mounts | None
+    source: Source | None = None
+    is_temporary: bool = False
+    own: str = EMPTY
+    is_proven: bool = False
+
+    @property
+    def host_paths(self) -> HostPaths:
+        """What is looked at of the host for its box; fresh ones where that is the client's own."""
+        return HostPaths() if self.mounts is None else self.mounts.host_paths
+
+    def close(self) -> None:
+        """Give back the descriptor; remove a temporary directory in which nothing was left."""
+        os.close(self.descriptor)
+        self._remove_empty()
+
+    async def leave(self, removals: trio.CapacityLimiter) -> None:
+        """The same, and remove what a tool has left, so many trees at a time."""
+        os.close(self.descriptor)
+        if not self._remove_empty():
+            # It may be a million files, and others want to be served meanwhile.
+            remove = partial(remove_tree, self.root)
+            # Where that cannot be, it goes when a daemon starts.
+            with trio.CancelScope(shield=True), suppress(Failed):
+                await run_in_thread(remove, limiter=removals, abandon_on_cancel=False)
+
+    def _remove_empty(self) -> bool:
+        """Remove a temporary directory; False where something is left in it."""
+        if self.is_temporary:
+            try:
+                os.rmdir(self.root)
+            except FileNotFoundError:
+                return True
+            except OSError:
+                return False
+        return True
+
+
+async def enter(
+    claimed: str | None,
+    *,
+    peer: Peer,
+    generation: Generation,
+    module: Module,
+    containers: Containers,
+    lookups: trio.CapacityLimiter,
+    in_box: bool = False,
+) -> Workspace:
+    """Open the directory in which a command of `module` runs for `peer`.
+
+    `claimed` is the client's working directory, a hint. A command that runs `in_box` sees it as the
+    container does, with what is mounted there. Threads of `lookups` open what the kernel would have
+    to wait for. Raises Denied (layer "workspace") when it
+    may not be used, or when nothing is mapped there and the module needs a directory.
+    """
+    agent, reserved = generation.agent, generation.reserved
+    if agent.profile.host and peer.kind == "local":
+        return _enter_own_directory(claimed, peer, reserved)
+    mounts = await read_mounts(peer=peer, agent=agent, containers=containers)
+    try:
+        mapping = mounts.find(claimed)
+    except Unmapped as error:
+        # From /tmp, too, `../workspace` leads to /workspace.
+        own = "/" if claimed == "/" else EMPTY
+        if module.workspace == "optional":
+            return make_empty(mounts, own=own, is_read_only=True)
+        has_other = partial(_has_workspace, mounts, reserved)
+        is_own = in_box and claimed in OWN
+        if is_own and await mounts.host_paths.settle(has_other, lookups):
+            # What is meant is told by an argument, as in: git -C DIRECTORY.
+            return make_empty(mounts, own=own, is_read_only=True)
+        raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
+    if not in_box:
+        refuse_hidden(mapping, mounts)
+    descriptor, root = await open_root_aside(mapping.source, reserved, lookups)
+    path = root
+    if mapping.source.below:
+        above = descriptor
+        try:
+            descriptor, path = await open_below(above, root, mapping.source, reserved, lookups)
+        finally:
+            os.close(above)
+    try:
+        await _refuse_foreign(descriptor, path, lookups)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Workspace(
+        descriptor=descriptor,
+        path=path,
+        root=root,
+        mounts=mounts,
+        source=mapping.source,
+        is_proven=mapping.is_proven,
+    )
+
+
+def refuse_hidden(mapping: Mapping, mounts: Mounts) -> None:
+    """Raise Denied where the container sees its directory otherwise than a tool on the host would.
+
+    That is one that the container mounts read-only, or inside of which it has further mounts.
+    """
+    if mapping.read_only:
+        raise Denied(
+            "the directory is read-only in the container, and a tool cannot be held to that yet",
+            layer="workspace",
+            rule="read-only",
+            hint="mount it writable",
+        )
+    inner = mounts.find_inner(mapping.source)
+    if inner is not None:
+        raise Denied(
+            f"the container has something else mounted at {quote(inner)}, inside of the workspace, "
+            "and a tool on the host would not see it",
+            layer="workspace",
+            rule="inner-mount",
+            hint="mount it outside of the workspace, or run the tool in the container itself",
+        )
+
+
+def _has_workspace(mounts: Mounts, reserved: Reserved) -> bool:
+    return any(mounts.list_workspaces(reserved))
+
+
+def make_empty(mounts: Mounts | None, *, own: str = EMPTY, is_read_only: bool = False) -> Workspace:
+    """A fresh empty directory of the daemon's user, for commands that need none of the client's.
+
+    Without `mounts` no path of the client's means anything to them. In a box it is `own`. Where it
+    `is_read_only` a tool of the same user cannot make files there, unless that is root.
+    """
+    descriptor, path = make_temporary()
+    if is_read_only:
+        os.fchmod(descriptor, 0o500)
+    return Workspace(
+        descriptor=descriptor,
+        path=path,
+        root=path,
+        mounts=mounts,
+        is_temporary=True,
+        own=own,
+        is_proven=mounts is not None and mounts.is_proven,
+    )
+
+
+def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) -> Workspace:
+    """The directory in which the kernel says that a process of the host stands."""
+    if peer.uid != os.geteuid() or peer.container is not None:
+        raise Denied(
+            "[workspace] host = true is for the daemon's own user outside of containers",
+            layer="workspace",
+            rule="host",
+            hint="run the client as the user of the daemon, or map its directory",
+        )
+    try:
+        descriptor = os.open(f"/proc/{peer.pid}/cwd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Denied(
+            f"the client's directory cannot be opened: {error.strerror}",
+            layer="workspace",
+            rule="host",
+            hint="the client must still be running",
+        ) from error
+    try:
+        path = real_path(descriptor)
+        if claimed not in (None, path):
+            raise Denied(
+                f"the client claims to be in {quote(claimed)}, and is not",
+                layer="workspace",
+                rule="host",
+                hint="send the directory that the kernel reports, or none",
+            )
+        refuse_reserved(path, reserved)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    source = Source(target=path, directory=path, below="")
+    return Workspace(descriptor=descriptor, path=path, root=path, mounts=None, source=source)
+
+
+async def _refuse_foreign(descriptor: int, path: str, lookups: trio.CapacityLimiter) -> None:
+    """Explain what a tool would only stumble over: a directory that the container's root made."""
+    owner = read_known_status(descriptor).st_uid
+    # To ask takes a thread, and root may write what anybody has.
+    if os.geteuid() in (0, owner) or await look_in_thread(_may_write, descriptor, lookups):
+        return
+    raise Denied(
+        f"{quote(path)} belongs to uid {owner}, and the daemon's user may not write it",
+        layer="workspace",
+        rule="owner",
+        hint=f"run the container as uid {os.geteuid()}, and on the host: "
+        f"sudo chown -R {os.geteuid()} {quote(path)}",
+    )
+
+
+def _may_write(descriptor: int) -> bool:
+    return os.access(f"/proc/self/fd/{descriptor}", os.W_OK)

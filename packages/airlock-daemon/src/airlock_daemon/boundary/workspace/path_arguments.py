@@ -1,0 +1,253 @@
+"""The paths among a command's arguments: held in the workspace, and written as the host has them.
+
+This looks at where the paths lead when the request comes. What a tool opens later, and where a
+link leads by then, is out of reach for anybody who looks at arguments alone.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.workspace.beneath import (
+    LeadsOutError,
+    count,
+    follow,
+    open_unlinked,
+    real_path,
+)
+from airlock_daemon.boundary.workspace.directory import (
+    Workspace,
+    make_empty,
+    open_root,
+    refuse_hidden,
+)
+from airlock_daemon.boundary.workspace.mapping import Mounts, Source, Unmapped
+from airlock_daemon.boundary.workspace.snapshot import look_in_thread
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.platform.linux.mountinfo import relative_to
+from airlock_daemon.setup.reserved import Reserved
+from airlock_modules import PathUse
+from airlock_wire import quote
+
+# PATH_MAX of limits.h: no system call takes a longer path.
+LONGEST = 4096
+# The same on every side: nothing, and the streams that the tool has from the client anyway.
+EVERYWHERE = frozenset(("/dev/null", "/dev/stdin", "/dev/stdout", "/dev/stderr"))
+
+
+class Area:
+    """The mapped directories of a request that runs in `directory`; its user closes it."""
+
+    def __init__(self, directory: Workspace, reserved: Reserved) -> None:
+        self._directory = directory
+        self._reserved = reserved
+        self._opened: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Give back the descriptors."""
+        for descriptor in self._opened.values():
+            os.close(descriptor)
+
+    def locate(self, path: str, *, at_once: bool = False) -> str:
+        """Return `path` as the host has it.
+
+        A path that begins with `/` is one of the client, any other starts in the directory of the
+        run and is returned as it is. It need not exist. Raises Denied (layer "workspace") if it
+        leads out, as the kernel follows it now or as text, and BlockingIOError where it is to be
+        done `at_once` and cannot.
+        """
+        if path in EVERYWHERE:
+            return path
+        if len(os.fsencode(path)) >= LONGEST:
+            hint = f"a path has less than {LONGEST} bytes"
+            raise _refuse(path, "is longer than a path can be", rule="path", hint=hint)
+        if path.startswith("~"):
+            # Some tools take this for a user's home directory.
+            raise _refuse_outside(path)
+        try:
+            locate = self._locate_absolute if path.startswith("/") else self._follow
+            return locate(path, at_once=at_once)
+        except BlockingIOError:
+            raise
+        except LeadsOutError as error:
+            raise _refuse_outside(path) from error
+        except OSError as error:
+            problem = f"cannot be looked at: {error.strerror}"
+            hint = "the daemon's user must be able to follow it on the host"
+            raise _refuse(path, problem, rule="missing", hint=hint) from error
+
+    def _follow(self, path: str, *, at_once: bool) -> str:
+        directory = self._directory
+        below = relative_to(directory.path, directory.root)
+        if below is None:
+            raise LeadsOutError
+        depth = len(below.split("/")) if below else 0
+        parts = path.split("/")
+        count(parts, depth=depth)
+        root = self._open_own_root(at_once=at_once)
+        start, top = directory.descriptor, directory.root
+        follow(start, parts, depth=depth, root=root, root_path=top, at_once=at_once)
+        return path
+
+    def _locate_absolute(self, path: str, *, at_once: bool) -> str:
+        mounts = self._directory.mounts
+        if mounts is None:
+            target = root_path = self._directory.root
+            root = self._open_own_root(at_once=at_once)
+        else:
+            source = self._find(path, mounts)
+            root = self._open(source, path, at_once=at_once)
+            target, root_path = source.target, real_path(root)
+        rest = _cut(path, target)
+        parts = rest.split("/")
+        count(parts, depth=0)
+        follow(root, parts, depth=0, root=root, root_path=root_path, at_once=at_once)
+        return os.path.join(root_path, rest) if rest else root_path
+
+    def _find(self, path: str, mounts: Mounts) -> Source:
+        # normpath keeps two slashes at the start, which are one to the kernel.
+        plain = "/" + os.path.normpath(path).lstrip("/")
+        try:
+            mapping = mounts.find(plain)
+        except Unmapped as error:
+            raise _refuse_outside(path) from error
+        refuse_hidden(mapping, mounts)
+        return mapping.source
+
+    def _open(self, source: Source, path: str, *, at_once: bool) -> int:
+        if source.directory not in self._opened:
+            try:
+                opened, _ = open_root(source, self._reserved, at_once=at_once)
+                self._opened[source.directory] = opened
+            except Denied as error:
+                # Its text is about a place of the host that the client has not named.
+                raise _refuse_outside(path) from error
+        return self._opened[source.directory]
+
+    def _open_own_root(self, *, at_once: bool) -> int:
+        root = self._directory.root
+        if root not in self._opened:
+            self._opened[root], _ = open_unlinked(root, at_once=at_once)
+        return self._opened[root]
+
+
+def _cut(path: str, target: str) -> str:
+    """Return what is behind `target` in `path`, spelled as it is there.
+
+    Raises LeadsOutError where the path gets to the target by a detour only.
+    """
+    rest = path.lstrip("/")
+    for part in filter(None, target.split("/")):
+        while rest.startswith("./"):
+            rest = rest[2:].lstrip("/")
+        first, _, rest = rest.partition("/")
+        if first != part:
+            raise LeadsOutError
+        rest = rest.lstrip("/")
+    return rest
+
+
+def _refuse_outside(path: str) -> Denied:
+    return _refuse(
+        path,
+        "leads out of the workspace",
+        rule="outside",
+        hint="a command may only use what lies in the directories that the host shares with the "
+        f"client; a person on the host can share more by [workspace] in airlock.toml{AND_RELOAD}",
+    )
+
+
+def _refuse(path: str, problem: str, *, rule: str, hint: str) -> Denied:
+    return Denied(f"the path {quote(path)} {problem}", layer="workspace", rule=rule, hint=hint)
+
+
+# After so many paths the requests of others get their turn.
+_AT_ONCE = 4
+
+Pause = Callable[[], Awaitable[None]]
+"""Waits until the agent may go on."""
+
+
+async def hold_paths(
+    args: Sequence[str],
+    uses: Sequence[PathUse],
+    *,
+    directory: Workspace,
+    reserved: Reserved,
+    lookups: trio.CapacityLimiter,
+    pause: Pause = trio.lowlevel.checkpoint,
+) -> tuple[str, ...]:
+    """Check that the paths among `args` stay in the workspace; return the arguments for the tool.
+
+    `uses` are the paths that the evaluator found when it read `args`. A path that begins with `/`
+    is one of the client: it must lie in a directory that is mapped, and the host's path of the same
+    file is put for it. Everything else is passed on as it was written. Raises Denied (layer
+    "workspace") for a path that leads out, and for one that is another on the host and stands in no
+    argument as a whole. Threads of `lookups` look at what has to be waited for.
+    """
+    if not uses:
+        return tuple(args)
+    found: dict[str, str] = {}
+    with closing(Area(directory, reserved)) as area:
+        for number, path in enumerate(dict.fromkeys(use.path for use in uses), start=1):
+            try:
+                found[path] = area.locate(path, at_once=True)
+            except BlockingIOError:
+                found[path] = await _locate_in_thread(path, directory, reserved, lookups)
+            if number % _AT_ONCE == 0:
+                await pause()
+    written = [*args]
+    for use in sorted(uses, key=lambda use: use.argument):
+        # What leads from a directory that the tool enters first stays as it is.
+        if use.path != use.text or found[use.text] == use.text:
+            continue
+        if use.offset is None:
+            # On the host it would mean another place than the one that was checked.
+            raise Denied(
+                f"the path {quote(use.text)} cannot be translated to one of the host",
+                layer="workspace",
+                rule="path",
+                hint="a person on the host can map the directory at the same path in both",
+            )
+        written[use.argument] = args[use.argument][: use.offset] + found[use.text]
+    return tuple(written)
+
+
+async def judge_paths(
+    args: Sequence[str],
+    uses: Sequence[PathUse],
+    *,
+    mounts: Mounts,
+    reserved: Reserved,
+    lookups: trio.CapacityLimiter,
+    pause: Pause = trio.lowlevel.checkpoint,
+) -> None:
+    """Check the paths among `args` for a request that does not say where it would run.
+
+    An absolute path is the same from everywhere, and must be mapped by `mounts`. A relative one may
+    not climb above the unknown directory, since that could be the top of a workspace. Raises Denied
+    as `hold_paths` does.
+    """
+    if not uses:
+        return
+    directory = make_empty(mounts)
+    try:
+        await hold_paths(
+            args, uses, directory=directory, reserved=reserved, lookups=lookups, pause=pause
+        )
+    finally:
+        directory.close()
+
+
+async def _locate_in_thread(
+    path: str, directory: Workspace, reserved: Reserved, lookups: trio.CapacityLimiter
+) -> str:
+    def locate(descriptor: int) -> str:
+        alone = replace(directory, descriptor=descriptor)
+        with closing(Area(alone, reserved)) as area:
+            return area.locate(path)
+
+    return await look_in_thread(locate, directory.descriptor, lookups)

@@ -1,0 +1,237 @@
+"""The audit log: one line of JSON a record, chained by hashes, rotated by size."""
+
+import errno
+import fcntl
+import hashlib
+import logging
+import math
+import os
+import stat
+import time
+from contextlib import ExitStack, suppress
+
+from msgspec.structs import replace
+
+from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.serving.audit.files import LogFile, find_last
+from airlock_daemon.serving.audit.record import Record, to_line
+from airlock_daemon.setup.config import LogConfig
+
+_OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_log = logging.getLogger("airlock")
+
+
+class AuditLog:
+    """Appends records to one file, which no other daemon may write meanwhile.
+
+    With path "-" the records go to stderr and nothing is rotated.
+    """
+
+    def __init__(self, config: LogConfig) -> None:
+        """Open the log; raises AirlockError when it cannot be written or another daemon has it."""
+        self._config = config
+        self._descriptor = 2
+        self._size = 0
+        self._previous: str | None = None
+        self._last = b""
+        self._sequence = 0
+        self._is_torn = False
+        self._second = -1
+        self._date = ""
+        if config.path != "-":
+            self._open()
+
+    def write(self, record: Record) -> int:
+        """Append one record, and return how many bytes it takes.
+
+        It gets the present time, unless it has one from an earlier try.
+
+        Raises Failed where it cannot be written, and then the log has all that it had, and the next
+        record is tried anew; with `on_error = "warn"` only the caller's warning remains
+        (`must_deny` says which).
+        """
+        record.ts = record.ts or self._stamp()
+        record.seq = self._sequence + 1
+        self.settle()
+        record.prev = self._previous
+        line = to_line(record)
+        try:
+            self._begin_anew_if_removed()
+            self._rotate_if_full(len(line) + 1)
+            self._append(line)
+        except OSError as error:
+            raise Failed(
+                f"the audit log {self._config.path} cannot be written: {error.strerror}",
+                hint="make room or mend its permissions on the host",
+            ) from error
+        return len(line) + 1
+
+    def settle(self) -> None:
+        """Do now, while nobody waits, what the next record needs of the last one: its hash."""
+        if self._last:
+            self._previous = hashlib.sha256(self._last.rstrip(b"\n")).hexdigest()
+            self._last = b""
+
+    def adopt(self, config: LogConfig) -> None:
+        """Go by other settings from now on, but for the path."""
+        self._config = replace(config, path=self._config.path)
+
+    @property
+    def capacity(self) -> float:
+        """How many bytes are kept before the oldest go; infinite where nothing is rotated."""
+        if self._config.path == "-" or self._config.max_size_mb == 0:
+            return math.inf
+        return self._config.max_size_mb * 1_000_000 * self._config.max_files
+
+    @property
+    def must_deny(self) -> bool:
+        """Whether a record that cannot be written refuses the request that it is about."""
+        return self._config.on_error == "deny"
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor > 2:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _stamp(self) -> str:
+        """The time in UTC, with milliseconds."""
+        second, fraction = divmod(time.time_ns() // 1_000_000, 1000)
+        if second != self._second:
+            self._second = second
+            self._date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._date}.{fraction:03d}Z"
+
+    def _append(self, line: bytes) -> None:
+        # The next line must not be glued to one of which a full disk took only a part.
+        closing = b"\n" if self._is_torn else b""
+        data = closing + line + b"\n"
+        written = os.write(self._descriptor, data)
+        if written < len(data) and self._take_back(written):
+            written = 0
+        self._size += written
+        piece = data[len(closing) : written]
+        if written:
+            self._is_torn = bool(piece) and not piece.endswith(b"\n")
+        if piece:
+            self._last = piece
+        if len(piece) >= len(line):
+            self._sequence += 1
+        if written < len(data):
+            raise OSError(errno.ENOSPC, "no space left for the whole record")
+
+    def _take_back(self, count: int) -> bool:
+        """Remove what was written last; False where that cannot be, as in an append-only file."""
+        if self._config.path == "-":
+            return False
+        try:
+            os.ftruncate(self._descriptor, os.lseek(self._descriptor, 0, os.SEEK_CUR) - count)
+        except OSError:
+            return False
+        return True
+
+    def _open(self) -> None:
+        path = self._config.path
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            self._descriptor = _open_locked(path, _OPEN)
+        except BlockingIOError as error:
+            raise AirlockError(
+                f"the audit log {path} is written by another daemon",
+                hint="stop that daemon, or set [log] path in config.toml",
+            ) from error
+        except OSError as error:
+            raise AirlockError(
+                f"the audit log {path} cannot be opened: {error.strerror}",
+                hint="mend its permissions, or set [log] path in config.toml",
+            ) from error
+        self._size = os.fstat(self._descriptor).st_size
+        self._continue_chain()
+
+    def _continue_chain(self) -> None:
+        """Take up the chain where the files end; a line that a killed daemon left torn is closed.
+
+        An empty file follows on the one that was renamed for it.
+        """
+        path = self._config.path
+        files = [LogFile(path=path, number=0, descriptor=self._descriptor, size=self._size)]
+        with ExitStack() as stack:
+            with suppress(OSError):
+                older = stack.enter_context(open(f"{path}.1", "rb", buffering=0)).fileno()
+                size = os.fstat(older).st_size
+                files.insert(0, LogFile(path=path, number=1, descriptor=older, size=size))
+            last = find_last(files)
+        self._previous, self._sequence = last.line, last.sequence
+        self._is_torn = last.is_torn and self._size > 0
+
+    def _begin_anew_if_removed(self) -> None:
+        """Where somebody has removed the file, nothing that follows may be lost with it."""
+        if os.fstat(self._descriptor).st_nlink or self._config.path == "-":
+            return
+        path = self._config.path
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        descriptor = _open_locked(path, _OPEN)
+        os.close(self._descriptor)
+        self._descriptor, self._size = descriptor, os.fstat(descriptor).st_size
+        self._is_torn = self._size > 0 and os.pread(descriptor, 1, self._size - 1) != b"\n"
+        _log.error(
+            "the audit log %s was removed, and goes on in a new file; leave its rotation to the "
+            "daemon ([log] max_files), and look for what else removes it",
+            path,
+        )
+
+    def _rotate_if_full(self, more: int) -> None:
+        if math.isinf(self.capacity) or self._size == 0:
+            return
+        if self._size + more <= self._config.max_size_mb * 1_000_000:
+            return
+        # Whatever fails, the old file is still there and open, and goes on being written to.
+        path = self._config.path
+        descriptor = _open_locked(f"{path}.new", _OPEN | os.O_TRUNC)
+        try:
+            _put_in_place(path, files=self._config.max_files)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(self._descriptor)
+        self._descriptor, self._size, self._is_torn = descriptor, 0, False
+
+
+def _open_locked(path: str, flags: int) -> int:
+    """Open a file that only its owner reads; raises BlockingIOError where another daemon has it."""
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A device such as /dev/full is not this daemon's own.
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.fchmod(descriptor, 0o600)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _put_in_place(path: str, *, files: int) -> None:
+    """Let `path`.new take the place of `path`, which becomes .1, and older ones one number more.
+
+    They move up to the first number that is free: done again after a failure, nothing moves twice.
+    The one that has the last number goes.
+    """
+    if files == 1:
+        os.replace(f"{path}.new", path)
+        return
+    numbers = range(1, files - 1)
+    free = next((each for each in numbers if not os.path.lexists(f"{path}.{each}")), files - 1)
+    for number in range(free, 1, -1):
+        os.replace(f"{path}.{number - 1}", f"{path}.{number}")
+    # Somebody else may have moved it away.
+    is_there = os.path.lexists(path)
+    if is_there:
+        os.replace(path, f"{path}.1")
+    try:
+        os.replace(f"{path}.new", path)
+    except OSError:
+        if is_there:
+            os.replace(f"{path}.1", path)
+        raise

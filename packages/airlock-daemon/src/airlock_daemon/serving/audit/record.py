@@ -1,0 +1,96 @@
+"""What the audit log says of one request, and how it is kept short and harmless to look at."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from airlock_daemon.boundary.audit_text import shorten, to_json
+from airlock_wire import encode_text
+
+Event = Literal[
+    "exec-start",
+    "exec",
+    "check",
+    "broker-start",
+    "broker",
+    "invalid",
+    "daemon-start",
+    "daemon-stop",
+    "reload",
+]
+Outcome = Literal["allowed", "denied", "failed", "aborted", "invalid"]
+
+# Bytes of one line, its newline included (PIPE_BUF too, so that lines on a pipe stay whole).
+LINE = 4096
+RULE = 160
+DETAIL = 256
+ASKED = 256
+NUMBER_BITS = 1024
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """One record; what does not apply is null. `prev` is the SHA-256 of the line before, in hex.
+
+    `ts` begins each line, and `seq` counts the records from 1 on, across files and daemons.
+    `asked` is what the client sent where a hook has put another command, args or cwd for it;
+    `detail` is what a post-exec hook did, of a `broker` where it led and what was asked for there,
+    of a `daemon-start` the version, and of a `reload` what it changed. `count` is there where one
+    record stands for several requests or connections.
+    """
+
+    ts: str = ""
+    seq: int | None = None
+    event: Event
+    request: str | None = None
+    id: object | None = None
+    profile: str | None = None
+    command: object | None = None
+    args: Sequence[object] | None = None
+    cwd: object | None = None
+    asked: object | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    duration_ms: float | None = None
+    outcome: Outcome | None = None
+    reason: object | None = None
+    layer: str | None = None
+    rule: object | None = None
+    container: str | None = None
+    container_proven: bool | None = None
+    peer: dict[str, int] | None = None
+    sandbox: str | None = None
+    bytes_out: int | None = None
+    detail: object | None = None
+    count: int | None = None
+    prev: str | None = None
+
+
+def to_line(record: Record) -> bytes:
+    """The record as it is written, without its newline: JSON, less than LINE bytes.
+
+    Its texts were shortened before, but for `rule`, which can be what a module says.
+    """
+    if isinstance(record.rule, str):
+        record.rule = shorten(record.rule, most=RULE)
+    return to_json(record)
+
+
+def shorten_asked(command: str, args: Sequence[str], cwd: str | None) -> object:
+    """What a client sent, beside what a hook has put for it; a long one is shortened as a text."""
+    asked = {
+        "command": encode_text(command),
+        "args": [encode_text(word) for word in args],
+        "cwd": None if cwd is None else encode_text(cwd),
+    }
+    line = msgspec.json.encode(asked)
+    if len(line) <= ASKED and len(to_json(asked)) <= ASKED:
+        return asked
+    return shorten(line.decode(), most=ASKED)
+
+
+def shorten_id(value: str | float | None) -> object:
+    """A request's id as a record has it; numbers may have thousands of digits too."""
+    if isinstance(value, int) and value.bit_length() > NUMBER_BITS:
+        return shorten(str(value))
+    return shorten(value) if isinstance(value, str) else value

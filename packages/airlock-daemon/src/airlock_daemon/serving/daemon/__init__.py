@@ -1,0 +1,1 @@
+"""The daemon itself: sockets, accepting, stopping in order."""

@@ -1,0 +1,134 @@
+"""Which boxes the commands of a daemon get: tried when it starts and reloads, and told."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.box.choice import find_identity
+from airlock_daemon.boundary.box.groups import Groups
+from airlock_daemon.boundary.box.probe import probe_box
+from airlock_daemon.boundary.command.launcher import Launcher
+from airlock_daemon.boundary.command.order import Identity
+from airlock_daemon.errors import Denied
+from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.serving.request.state import DaemonState, log
+from airlock_daemon.setup.boxes import (
+    BUBBLEWRAP,
+    Mode,
+    explain_no_fence,
+    needs_bubblewrap,
+    runs_git,
+    wants_box,
+)
+from airlock_daemon.setup.generation import Setup
+from airlock_daemon.setup.human_git import read_human_git
+from airlock_modules import Fault
+
+
+async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | None]:
+    """Try a box where a module of an agent wants one, and settle on what makes them from then on.
+
+    Returns the setup in which mode "auto" has become what works here, so that no command gets less
+    than was there at the start, and which has what git in boxes is configured with; and what
+    records say of it, None where no module wants a box. A command is refused where its box then
+    cannot be made. `environment` is the daemon's.
+    """
+    modules = [each for one in setup.generations.values() for each in one.grant.modules.values()]
+    boxed = [module for module in modules if wants_box(module)]
+    if not boxed:
+        return setup, None
+    if any(map(runs_git, boxed)):
+        setup = await _configure_git(setup, shared.environment)
+    if setup.config.boxes.mode == "off":
+        log.warning(
+            "warning: commands run without the boxes of their modules, and built-in ones that are "
+            'to have one are refused; remove mode = "off" from [sandbox] in config.toml'
+        )
+        return setup, "off"
+    try:
+        wanted = ", ".join(sorted({module.name for module in boxed}))
+        identity = find_identity(setup.config.boxes, wanted=wanted)
+    except Denied as error:
+        log.warning("warning: %s; %s", error.message, error.hint)
+        return setup, "none"
+    setup, name = await _settle_as(identity, setup, shared.launcher)
+    refused = sorted({module.name for module in boxed if needs_bubblewrap(module)})
+    if name == "landlock" and refused:
+        log.warning(
+            "warning: %s: refused, since Landlock makes no box that leads anywhere; "
+            "airlock-daemon doctor says what bubblewrap lacks",
+            ", ".join(refused),
+        )
+    if name != "none":
+        await _settle_groups(shared)
+    return setup, name
+
+
+async def _configure_git(setup: Setup, environment: Mapping[str, str]) -> Setup:
+    warnings: list[Fault] = []
+    read = partial(read_human_git, setup.search_path, environment, warnings=warnings)
+    found = await run_in_thread(read)
+    for warning in warnings:
+        log.warning("warning: %s", warning)
+    return _replace(setup, git_config=found.config, signs_commits=found.signs_commits)
+
+
+async def _settle_as(
+    identity: Identity, setup: Setup, launcher: Launcher
+) -> tuple[Setup, str | None]:
+    mode = setup.config.boxes.mode
+    if mode != "landlock":
+        problem = await _try_bubblewrap(identity, setup, launcher)
+        if problem is None:
+            return _settle(setup, "require-bubblewrap"), "bubblewrap"
+        log.warning("warning: %s; airlock-daemon doctor says what forbids it", problem)
+    missing = "" if mode == "require-bubblewrap" else explain_no_fence()
+    if missing is not None:
+        log.warning(
+            "warning: %scommands that are to have a box are refused; give bubblewrap what "
+            "airlock-daemon doctor says it lacks",
+            f"{missing}; " if missing else "",
+        )
+        return (_settle(setup, "require-bubblewrap") if mode == "auto" else setup), "none"
+    log.info("boxes: by Landlock, as user %d; SECURITY.md says what that leaves", identity.user)
+    return _settle(setup, "landlock"), "landlock"
+
+
+async def _settle_groups(shared: DaemonState) -> None:
+    """Try the cgroups of boxes, and do without where they do not work."""
+    groups = shared.groups
+    if isinstance(groups, Groups):
+        problem = await groups.prove(shared.launcher)
+        if problem is None:
+            said = " and ".join(groups.controllers) or "nothing"
+            log.info("boxes: cgroups bound those of an agent (%s); [limits] says how much", said)
+            return
+        groups.close()
+        shared.groups = problem
+    log.info(
+        "boxes: each has limits, those of an agent together none: %s; airlock-daemon doctor tells "
+        "more",
+        shared.groups,
+    )
+
+
+async def _try_bubblewrap(identity: Identity, setup: Setup, launcher: Launcher) -> str | None:
+    """Return why it makes no box, None where it does."""
+    program = next(iter(setup.generations.values())).programs.find(BUBBLEWRAP)
+    if program is None:
+        return "bubblewrap is not installed"
+    problem = await probe_box(program, identity, launcher)
+    if problem is not None:
+        return f"{program} makes no box: {problem}"
+    log.info("boxes: made by %s, as user %d", program, identity.user)
+    return None
+
+
+def _settle(setup: Setup, mode: Mode) -> Setup:
+    return _replace(setup, boxes=replace(setup.config.boxes, mode=mode))
+
+
+def _replace(setup: Setup, **changed: object) -> Setup:
+    generations = {name: replace(one, **changed) for name, one in setup.generations.items()}
+    return replace(setup, generations=generations)

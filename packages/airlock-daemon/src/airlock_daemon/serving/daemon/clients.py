@@ -1,0 +1,227 @@
+"""Serving those who have connected to one agent's socket: their requests, or why there are none."""
+
+import socket
+from contextlib import suppress
+
+import trio
+
+from airlock_daemon.boundary.audit_text import shorten
+from airlock_daemon.boundary.fairness.gate import too_many
+from airlock_daemon.errors import Denied
+from airlock_daemon.platform.linux.peer import peer_credentials
+from airlock_daemon.serving.audit.record import Outcome, Record, shorten_id
+from airlock_daemon.serving.request.exchange import (
+    REMOVED,
+    STOPPING,
+    say_last,
+    serve_request,
+    to_wire,
+)
+from airlock_daemon.serving.request.relay import Origin
+from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.session import ClientGone, Ending, Reason, Session
+from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request, ServerSession
+
+
+class Clients:
+    """The connections of one agent that were accepted."""
+
+    def __init__(self, shared: DaemonState, agent: AgentState) -> None:
+        self._shared = shared
+        self._agent = agent
+        self._reason: Reason | None = None
+        self._idle: set[Ending] = set()
+
+    def stop(self, reason: Reason) -> None:
+        """As `Service.stop`: the reason is "stop" or "removed".
+
+        What runs or waits for its place goes on.
+        """
+        self._reason = reason
+        for ending in list(self._idle):
+            ending.end(reason)
+
+    def put(self, error: Denied) -> bytes:
+        """As `Service.put`."""
+        return ServerSession().send_error(to_wire(error))
+
+    async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
+        """As `Service.serve`."""
+        await self._serve(_Visit(connection, self._agent, None), is_turn=is_turn)
+
+    async def serve_relayed(self, connection: socket.socket, origin: Origin) -> None:
+        """Serve a connection that came over a relay to its end; it counts as one of the agent's.
+
+        The command that it belongs to runs on when the daemon is stopping, and so may this.
+        """
+        visit = _Visit(connection, self._agent, origin)
+        if self._agent.gate.connect():
+            await self._serve(visit, is_turn=True)
+            return
+        try:
+            await self._refuse_request(visit, to_wire(too_many(self._agent.gate.limits)))
+        finally:
+            visit.session.close()
+
+    async def _serve(self, visit: "_Visit", *, is_turn: bool) -> None:
+        try:
+            if not is_turn:
+                await self._agent.turns.take()
+            request = await self._receive(visit)
+            if request is not None:
+                await self._carry_out(visit, request)
+        except Exception:  # noqa: BLE001 - whatever went wrong
+            # One connection must not end the others'.
+            log.exception("a fault of the daemon ended a connection; please report it")
+        finally:
+            visit.session.close()
+            self._agent.gate.disconnect()
+
+    async def _carry_out(self, visit: "_Visit", request: Request) -> None:
+        try:
+            weight = self._agent.gate.hold_request(request, visit.session.bytes_in)
+        except Denied as error:
+            # At once, since it would keep its memory while it waits for the pace of refusals.
+            refusal = to_wire(error)
+            self._record_refusal(visit, refusal)
+            await self._say(visit, refusal)
+            return
+        ending = self._begin(visit)
+        if visit.origin is None:
+            self._shared.running.add(ending)
+        try:
+            await serve_request(
+                request,
+                visit.session,
+                ending,
+                agent=self._agent,
+                shared=self._shared,
+                converse=self.serve_relayed,
+                origin=visit.origin,
+            )
+        finally:
+            self._shared.running.discard(ending)
+            self._agent.gate.release(weight)
+
+    async def _receive(self, visit: "_Visit") -> Request | None:
+        """Read the request; None, with everything said and recorded, when there is none to run."""
+        try:
+            # Nearly always it is all there; else a timer is worth its price.
+            event = visit.session.receive_at_once() or await self._wait_request(visit)
+        except RemoteProtocolError as error:
+            await self._refuse_request(visit, error.error)
+            return None
+        except Denied as error:
+            await self._refuse_request(visit, to_wire(error))
+            return None
+        except ClientGone:
+            return None
+        return event if isinstance(event, Request) else None
+
+    async def _wait_request(self, visit: "_Visit") -> Request | HalfClosed | None:
+        """Wait for the rest of a request; None, with everything said, where it comes too late.
+
+        Raises Denied when it takes too long, and what `Session.receive` raises.
+        """
+        limit = self._agent.gate.limits.request_s
+        ending = self._begin(visit)
+        if visit.origin is None:
+            self._idle.add(ending)
+        try:
+            with ending.scope, trio.move_on_after(limit) as timer:
+                return await visit.session.receive()
+        finally:
+            self._idle.discard(ending)
+        if timer.cancelled_caught:
+            raise Denied(
+                f"no whole request came within {limit:g} s",
+                layer="limit",
+                rule="request_s",
+                hint="send the request at once after connecting",
+            )
+        if ending.reason == "removed":
+            self._record_refusal(visit, REMOVED)
+            await say_last(visit.session, REMOVED)
+            return None
+        self._record(visit, "aborted", reason="the daemon stopped")
+        await say_last(visit.session, STOPPING)
+        return None
+
+    def _begin(self, visit: "_Visit") -> Ending:
+        ending = Ending()
+        if self._reason and visit.origin is None:
+            ending.end(self._reason)
+        return ending
+
+    async def _refuse_request(self, visit: "_Visit", error: ErrorObject) -> None:
+        self._record_refusal(visit, error)
+        await self._agent.gate.pace.keep()
+        await self._say(visit, error)
+
+    async def _say(self, visit: "_Visit", error: ErrorObject) -> None:
+        with trio.move_on_after(self._agent.gate.limits.request_s), suppress(ClientGone):
+            await visit.session.send_error(error)
+
+    def _record_refusal(self, visit: "_Visit", error: ErrorObject) -> None:
+        layer, rule = (error.data.layer, error.data.rule) if error.data else (None, None)
+        outcome: Outcome = "denied" if layer is not None else "invalid"
+        self._record(visit, outcome, reason=error.message, layer=layer, rule=rule)
+
+    def _record(
+        self,
+        visit: "_Visit",
+        outcome: Outcome,
+        *,
+        reason: str,
+        layer: str | None = None,
+        rule: str | None = None,
+    ) -> None:
+        """Write down what came by a connection and was no request that could be looked at."""
+        self._shared.record(
+            Record(
+                event="invalid",
+                id=shorten_id(visit.session.request_id),
+                profile=self._agent.generation.agent.name,
+                outcome=outcome,
+                reason=shorten(reason),
+                layer=layer,
+                rule=rule,
+                request=visit.asked_by,
+                peer=visit.peer,
+            )
+        )
+
+
+class _Visit:
+    """One connection; `origin` is whose relay it came over, None for the agent's socket.
+
+    `peer` is who asks, as a record has it.
+    """
+
+    def __init__(self, connection: socket.socket, agent: AgentState, origin: Origin | None) -> None:
+        self.origin = origin
+        self.session = Session(
+            connection,
+            agent.generation.limits,
+            gate=agent.gate,
+            closer=agent.closer,
+            turns=agent.turns,
+        )
+
+    @property
+    def asked_by(self) -> str | None:
+        """The request of that command."""
+        return None if self.origin is None else self.origin.request
+
+    @property
+    def peer(self) -> dict[str, int]:
+        """Who connected, or has the relay."""
+        if self.origin is None:
+            return describe_peer(self.session.connection)
+        return {"pid": self.origin.peer.pid, "uid": self.origin.peer.uid}
+
+
+def describe_peer(connection: socket.socket) -> dict[str, int]:
+    """Who connected, as a record has it."""
+    credentials = peer_credentials(connection)
+    return {"pid": credentials.pid, "uid": credentials.uid}

@@ -1,0 +1,193 @@
+"""Serving: sockets, signals, and stopping in order."""
+
+import gc
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+
+import trio
+
+from airlock_daemon._version import __version__
+from airlock_daemon.boundary.box.groups import Groups, claim_groups
+from airlock_daemon.boundary.command.launcher import Launcher, find_launcher, raise_descriptor_limit
+from airlock_daemon.boundary.workspace.temporary import remove_left_behind
+from airlock_daemon.errors import Failed
+from airlock_daemon.platform.linux.privileges import forbid_tracing
+from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
+from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.serving.audit.ledger import Ledger
+from airlock_daemon.serving.audit.log import AuditLog
+from airlock_daemon.serving.audit.record import Record
+from airlock_daemon.serving.daemon.boxes import settle_boxes
+from airlock_daemon.serving.daemon.notify import ServiceManager
+from airlock_daemon.serving.daemon.reload import Reloader, warn_unkept
+from airlock_daemon.serving.daemon.roster import Roster
+from airlock_daemon.serving.daemon.sockets import SocketsDirectory
+from airlock_daemon.serving.daemon.store import SocketStore
+from airlock_daemon.serving.request.state import DaemonState, log
+from airlock_daemon.setup.findings import find_engines, find_unprotected
+from airlock_daemon.setup.generation import Setup
+from airlock_daemon.setup.notice import notice_of
+from airlock_daemon.setup.paths import beside_config
+from airlock_daemon.setup.remotes import find_unpinned
+from airlock_daemon.setup.sockets import HTTPS
+from airlock_daemon.setup.workspaces import describe_unserved
+
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+
+LEAVE_S = 30
+"""A daemon that serves nobody any more is there no longer than this: it is for another to start."""
+
+
+def run_daemon(setup: Setup) -> None:
+    """Serve `setup` until SIGTERM or SIGINT.
+
+    Raises AirlockError when something that serving needs is not there or belongs to another daemon.
+    """
+    if not forbid_tracing():
+        log.warning(
+            "other processes of this user can trace the daemon on a kernel before Linux 5.14; "
+            "run it as a user of its own"
+        )
+    ask_for_short_slices()
+    with ExitStack() as stack:
+        manager = ServiceManager(os.environ)
+        # At once: no program may inherit what was kept.
+        store = SocketStore(manager, os.environ)
+        stack.callback(store.close)
+        sockets = SocketsDirectory(
+            setup.locations.sockets_dir,
+            mode=setup.config.socket_mode,
+            gid=setup.config.socket_gid,
+            store=store,
+        )
+        stack.callback(sockets.close)
+        shared = _open_state(setup)
+        stack.callback(shared.close)
+        # What was loaded stays: no collection needs to look at it again.
+        gc.freeze()
+        trio.run(_serve, setup, shared, sockets, manager, instruments=[shared.rounds])
+
+
+def announce(setup: Setup) -> None:
+    """Say on the log what is enabled, who is served where, and what is odd."""
+    for warning in setup.warnings:
+        log.warning("warning: %s", warning)
+    log.info("enabled commands: %s", ", ".join(setup.config.enable))
+    for line in describe_unserved(setup.unserved):
+        log.error("%s", line)
+    for name, generation in setup.generations.items():
+        more = f" and {HTTPS}" if generation.apis else ""
+        log.info("agent %s: %s/%s/airlock.sock%s", name, setup.locations.sockets_dir, name, more)
+    agents = [generation.agent for generation in setup.generations.values()]
+    for find in (find_unprotected, find_engines, find_unpinned):
+        for note in find(agents, setup.config.ceiling):
+            log.info("%s", note.problem)
+    if not setup.generations and not setup.unserved:
+        unread = beside_config(setup.locations)
+        if setup.locations.agents is None and os.path.lexists(unread):
+            log.warning(
+                "warning: no agents registered; to serve those of %s: --agents %s", unread, unread
+            )
+        else:
+            log.info("no agents registered (--agents FILE)")
+
+
+async def _serve(
+    setup: Setup, shared: DaemonState, sockets: SocketsDirectory, manager: ServiceManager
+) -> None:
+    # From here on a signal stops it in order; before, there is nobody who could have connected.
+    with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
+        # First, so that a command finds it as soon as a client can connect.
+        sockets.post(notice_of(setup.locations))
+        warn_unkept(setup)
+        setup, boxes = await settle_boxes(setup, shared)
+        roster = Roster(shared, sockets)
+        roster.adopt(setup)
+        sockets.remove_unclaimed()
+        shared.record(Record(event="daemon-start", detail=__version__, sandbox=boxes))
+        announce(setup)
+        reloader = Reloader(setup, shared, sockets, roster, manager)
+        manager.ready()
+        log.info("ready")
+        try:
+            await _serve_until_stopped(shared, sockets, roster, reloader, manager, signals)
+        finally:
+            shared.record(Record(event="daemon-stop"))
+            # By the kernel alone: what is amiss may be that there is no memory.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(LEAVE_S)
+
+
+async def _serve_until_stopped(
+    shared: DaemonState,
+    sockets: SocketsDirectory,
+    roster: Roster,
+    reloader: Reloader,
+    manager: ServiceManager,
+    signals: AsyncIterator[int],
+) -> None:
+    # Three nurseries, since they end one after the other: what accepts, what is accepted, and what
+    # watches over both. No socket is closed under a task that waits for it.
+    async with trio.open_nursery() as watching:
+        watching.start_soon(shared.watch.run)
+        watching.start_soon(shared.rounds.run)
+        watching.start_soon(shared.starts.run)
+        watching.start_soon(shared.boxes.run)
+        watching.start_soon(shared.audit.run)
+        watching.start_soon(_clear_up)
+        async with trio.open_nursery() as requests, trio.open_nursery() as accepting:
+            accepting.start_soon(roster.run, requests, watching)
+            accepting.start_soon(reloader.run)
+            await _wait_stop(signals, on_hangup=reloader.ask)
+            grace = reloader.setup.config.shutdown_grace_s
+            log.info("stopping: %d running, %g s to end", len(shared.running), grace)
+            manager.stopping(grace)
+            sockets.withdraw()
+            roster.stop()
+            shared.boxes.stop()
+            watching.start_soon(_end_after, grace, shared, signals)
+            accepting.cancel_scope.cancel()
+        watching.cancel_scope.cancel()
+
+
+async def _clear_up() -> None:
+    try:
+        await run_in_thread(remove_left_behind)
+    except Failed as error:
+        log.warning("warning: what earlier daemons have left stays: %s; %s", error, error.hint)
+
+
+def _open_state(setup: Setup) -> DaemonState:
+    audit = AuditLog(setup.config.log)
+    # Before there is a launcher, which would be left where the daemon was.
+    groups = claim_groups(os.environ)
+    try:
+        launcher = Launcher(find_launcher(), nofile=raise_descriptor_limit())
+    except BaseException:
+        if isinstance(groups, Groups):
+            groups.close()
+        audit.close()
+        raise
+    ledger = Ledger(audit, agents=len(setup.generations))
+    return DaemonState(ledger, launcher, groups=groups, search_path=setup.search_path)
+
+
+async def _end_after(grace: float, shared: DaemonState, signals: AsyncIterator[int]) -> None:
+    with trio.move_on_after(grace):
+        # Whoever asks a second time does not want to wait.
+        await _wait_stop(signals, on_hangup=_say_stopping)
+    for ending in list(shared.running):
+        ending.end("stop")
+
+
+async def _wait_stop(signals: AsyncIterator[int], *, on_hangup: Callable[[], None]) -> None:
+    async for number in signals:
+        if number != signal.SIGHUP:
+            return
+        on_hangup()
+
+
+def _say_stopping() -> None:
+    log.warning("SIGHUP: not reloaded, since the daemon is stopping")

@@ -1,0 +1,413 @@
+"""The APIs of agents: a client of `https.sock` is looked at here, and passed on to a worker.
+
+What comes out of a box is passed on as well. The box belongs to a request that was looked at.
+"""
+
+import math
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.box.system import ApiAccess
+from airlock_daemon.boundary.brokers.egress.conversation import say_last
+from airlock_daemon.boundary.brokers.egress.destinations import refusal
+from airlock_daemon.boundary.brokers.https.confinement import Readable, find_readable
+from airlock_daemon.boundary.brokers.https.messages import Settings
+from airlock_daemon.boundary.command.order import BASE
+from airlock_daemon.boundary.connection.descriptors import drop_unread
+from airlock_daemon.boundary.identity.engine_sockets import refuse_engine_socket
+from airlock_daemon.boundary.identity.peer import identify, refuse_own
+from airlock_daemon.errors import (
+    LOOK_AT_MESSAGES,
+    AirlockError,
+    Denied,
+    Failed,
+    full_table,
+    is_full_table,
+)
+from airlock_daemon.platform.linux.peer import peer_credentials
+from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.serving.daemon.clients import describe_peer
+from airlock_daemon.serving.daemon.https_parent import Parent
+from airlock_daemon.serving.daemon.https_worker import REMOVED, Worker
+from airlock_daemon.serving.request.https import Caller, Operations
+from airlock_daemon.serving.request.recording import Recording
+from airlock_daemon.serving.request.sources import Sources
+from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.session import Ending, Reason
+from airlock_daemon.setup.client import (
+    PUBLISHED,
+    ContainerClient,
+    describe_client,
+    find_placeholders,
+    publish_client,
+)
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import make_worker_folder
+
+# No worker is started sooner after one that has ended by itself.
+_REST_S = 1.0
+# Files of the system, such as /etc/resolv.conf, may be replaced; looked at once in so long.
+_LOOKED_S = 1.0
+# How long a command in a box waits for the certificates of its agent.
+_PREPARED_S = 15.0
+
+
+class HttpsBroker:
+    """What the agents' services share. A task must `run` it."""
+
+    def __init__(self, shared: DaemonState, state: State, *, sockets_dir: str) -> None:
+        """`shared` stays its owner's."""
+        self.shared = shared
+        self.state = state
+        self.sockets_dir = sockets_dir
+        self.parent = Parent(shared.environment)
+        self.sources = Sources(shared, state)
+        self._services: list[HttpsService] = []
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self) -> None:
+        """Watch over the processes until cancelled, and end them then."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.parent.run)
+            nursery.start_soon(self.sources.forget_unused)
+            self._nursery = nursery
+            self.renew()
+
+    def serve(self, agent: AgentState) -> "HttpsService":
+        """What serves the connections of an agent; `renew` is to be called when it is wanted."""
+        service = HttpsService(self, agent)
+        self._services.append(service)
+        return service
+
+    def renew(self) -> None:
+        """Publish for each agent what its containers need, where that has changed."""
+        self._services = [each for each in self._services if not each.is_stopped]
+        if self._nursery is not None:
+            for service in self._services:
+                self._nursery.start_soon(service.publish)
+
+    def start(self, service: "HttpsService", worker: Worker) -> None:
+        """Have a task run a worker of a service."""
+        if self._nursery is not None:
+            self._nursery.start_soon(service.run, worker)
+
+
+class HttpsService:
+    """Serves the connections to one agent's `https.sock`, by a worker that is started for them."""
+
+    def __init__(self, broker: HttpsBroker, agent: AgentState) -> None:
+        self._broker = broker
+        self._shared = broker.shared
+        self._agent = agent
+        self._operations = Operations(broker.shared, agent, broker.sources)
+        self._worker: Worker | None = None
+        self._settings: Settings | None = None
+        # Those before it, which have connections.
+        self._retired: list[Worker] = []
+        # What the worker may read, and when that was looked at.
+        self._readable: Readable = ()
+        self._looked = -math.inf
+        # What those were made of, and what containers and boxes are given for them.
+        self._generation: Generation | None = None
+        self._client = ContainerClient(environment={}, files={})
+        self._turn = trio.Lock()
+        self._not_before = -1.0
+        self._reason: Reason | None = None
+        self._silent: set[Ending] = set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing is begun any more."""
+        return self._reason is not None
+
+    def stop(self, reason: Reason) -> None:
+        """As `Service.stop`; what runs goes on."""
+        self._reason = reason
+        for ending in list(self._silent):
+            ending.end(reason)
+        for worker in (self._worker, *self._retired):
+            if worker is not None:
+                worker.stop(reason)
+
+    def put(self, error: Denied) -> bytes:
+        """As `Service.put`."""
+        return _write_answer(error)
+
+    async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
+        """As `Service.serve`."""
+        ending = Ending()
+        if self._reason is not None:
+            ending.end(self._reason)
+        try:
+            with ending.scope:
+                if not is_turn:
+                    await self._agent.turns.take()
+                if await self._wait_first(connection, ending):
+                    await self._converse(connection, ending)
+        except Exception:  # noqa: BLE001 - whatever went wrong
+            # One connection must not end the others'.
+            log.exception("a fault of the daemon ended a connection; please report it")
+        finally:
+            # The worker may have ended before it took what the client has sent along.
+            drop_unread(connection, self._agent.closer)
+            connection.close()
+            self._agent.gate.disconnect()
+
+    async def publish(self) -> None:
+        """Have the agent's CA and variables published, where its APIs have changed."""
+        for worker in (self._worker, *self._retired):
+            if worker is not None:
+                worker.review()
+                await worker.narrow()
+        try:
+            async with self._turn:
+                await self._renew()
+        except AirlockError as error:
+            log.error("agent %s: its APIs are not served: %s; %s", self._name, error, error.hint)
+        except Exception:  # noqa: BLE001 - the other agents' are served
+            log.exception("a fault of the daemon keeps an agent's APIs from it; please report it")
+
+    async def _renew(self) -> None:
+        """Have the worker go by what the agent is granted now. Raises AirlockError."""
+        before = self._settings
+        settings = await self._read()
+        if settings == before:
+            return
+        for retired in self._retired:
+            retired.renew(settings)
+        worker = self._worker
+        if worker is not None and not worker.is_over and not self._reads_less(settings):
+            worker.renew(settings)
+            return
+        try:
+            await self._start(settings)
+        except BaseException:
+            # Nothing is published for them, so that they are made once more.
+            self._settings, self._generation = before, None
+            raise
+
+    async def _read(self) -> Settings:
+        """Make settings of what the agent is granted now, and publish its variables."""
+        generation = self._agent.generation
+        settings, client = await run_in_thread(lambda: self._make_settings(generation))
+        self._settings, self._client, self._generation = settings, client, generation
+        return settings
+
+    async def prepare(self) -> ApiAccess:
+        """As `Apis.prepare`."""
+        with trio.move_on_after(_PREPARED_S):
+            async with self._turn:
+                if self._reason == "removed":
+                    raise REMOVED
+                if self._generation is not self._agent.generation:
+                    await self._renew()
+                worker = self._worker
+                if worker is None or (worker.is_over and not self._is_published):
+                    worker = await self._restart()
+            if not worker.is_over:
+                await worker.settle()
+            return ApiAccess(
+                environment=self._client.environment,
+                files=self._client.files,
+                published=self._published,
+            )
+        raise Failed(
+            f"the certificates of {self._name} are not there after {_PREPARED_S:g} s",
+            hint=LOOK_AT_MESSAGES,
+        )
+
+    async def carry(
+        self,
+        connection: trio.SocketStream,
+        recording: Recording,
+        network: Callable[[], tuple[str, ...]],
+        tell: Callable[[str], None],
+    ) -> None:
+        """As `Apis.carry`."""
+        ending, record = Ending(), recording.record
+        caller = Caller(
+            peer=record.peer,
+            request=record.request,
+            spend_record=recording.spend_record,
+            container=record.container,
+            container_proven=record.container_proven,
+        )
+        try:
+            with ending.scope:
+                await self._pass_on(connection, caller, ending, network=network, tell=tell)
+        finally:
+            # The worker has a descriptor of it too.
+            with suppress(OSError):
+                connection.socket.shutdown(socket.SHUT_RDWR)
+
+    async def run(self, worker: Worker) -> None:
+        """Run a worker to its end."""
+        if await worker.run():
+            self._not_before = trio.current_time() + _REST_S
+            log.error(
+                "agent %s: its worker has ended, and its connections are cut; please report what "
+                "it has said before, unless somebody has killed it",
+                self._name,
+            )
+
+    async def _wait_first(self, connection: socket.socket, ending: Ending) -> bool:
+        """Wait until a client has said something; False where it closes or keeps silent.
+
+        It costs no worker until then, nor does who only looks whether somebody listens.
+        """
+        self._silent.add(ending)
+        try:
+            with trio.move_on_after(self._agent.gate.limits.request_s):
+                while True:
+                    with suppress(BlockingIOError):
+                        # Descriptors that ride on it stay where they are.
+                        return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+                    await trio.lowlevel.wait_readable(connection)
+                    await self._agent.turns.take()
+        except OSError:
+            return False
+        finally:
+            self._silent.discard(ending)
+        return False
+
+    async def _converse(self, connection: socket.socket, ending: Ending) -> None:
+        caller = Caller(peer=describe_peer(connection))
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
+        try:
+            caller = await self._identify(connection, caller)
+        except AirlockError as error:
+            await self._refuse(stream, caller, error)
+        else:
+            await self._pass_on(stream, caller, ending)
+
+    async def _pass_on(
+        self,
+        connection: trio.SocketStream,
+        caller: Caller,
+        ending: Ending,
+        *,
+        network: Callable[[], tuple[str, ...]] = tuple,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        try:
+            if self._reason == "removed":
+                raise REMOVED
+            worker = await self._find_worker()
+            await worker.converse(
+                connection.socket.fileno(), caller, ending, network=network, tell=tell
+            )
+        except AirlockError as error:
+            if tell is not None:
+                tell(f"{error.message}; {error.hint}" if error.hint else error.message)
+            await self._refuse(connection, caller, error)
+        except OSError as error:
+            if not is_full_table(error):
+                raise
+            await self._refuse(connection, caller, full_table())
+
+    async def _identify(self, connection: socket.socket, caller: Caller) -> Caller:
+        """The client, by the same rules as that of a request; raises Denied and Failed."""
+        shared, agent = self._shared, self._agent.generation.agent
+        peer = identify(connection, peer_credentials(connection))
+        refuse_own(peer, shared.ancestry)
+        if not agent.profile.engine_socket:
+            await refuse_engine_socket(
+                peer,
+                agent=agent.name,
+                profile_file=agent.profile_file,
+                sockets_dir=self._agent.generation.reserved.sockets_dir,
+                containers=shared.containers,
+            )
+        if peer.container is None:
+            return caller
+        is_proven = True
+        try:
+            await shared.containers.attest(peer, agent=agent.name)
+        except (Failed, Denied):
+            is_proven = False
+        return replace(caller, container=peer.container, container_proven=is_proven)
+
+    async def _find_worker(self) -> Worker:
+        """The worker for a connection; raises AirlockError where there is none."""
+        async with self._turn:
+            settings, worker = self._settings, self._worker
+            is_good = worker is not None and not worker.is_over
+            if is_good and settings is not None and trio.current_time() - self._looked > _LOOKED_S:
+                is_good = not self._reads_less(settings)
+            return worker if worker is not None and is_good else await self._restart()
+
+    def _reads_less(self, settings: Settings) -> bool:
+        """Whether the worker may not read a file that it needs: it is confined for good."""
+        self._looked = trio.current_time()
+        return find_readable(settings) != self._readable
+
+    async def _restart(self) -> Worker:
+        await trio.sleep_until(self._not_before)
+        return await self._start(self._settings or await self._read())
+
+    async def _start(self, settings: Settings) -> Worker:
+        pair = await self._broker.parent.fork(self._name)
+        self._retired = [each for each in self._retired if not each.is_over]
+        if self._worker is not None and not self._worker.is_over:
+            self._worker.retire(settings)
+            self._retired.append(self._worker)
+        self._readable = find_readable(settings)
+        worker = self._worker = Worker(
+            pair, settings, self._operations, agent=self._agent, shared=self._shared
+        )
+        if self._reason is not None:
+            worker.stop(self._reason)
+        self._broker.start(self, worker)
+        return worker
+
+    def _make_settings(self, generation: Generation) -> tuple[Settings, ContainerClient]:
+        """What the worker is told, and what a container is given. Raises AirlockError."""
+        state = self._broker.state
+        name, apis = generation.agent.name, generation.apis
+        placeholders = find_placeholders(state, name, apis)
+        client = describe_client(apis, placeholders)
+        publish_client(self._published, client)
+        variables = self._shared.environment
+        settings = Settings(
+            agent=name,
+            apis=tuple(each.without_rules() for each in apis.apis),
+            network=apis.network,
+            placeholders=placeholders,
+            keys=os.path.join(make_worker_folder(state, name), "key"),
+            published=self._published,
+            variables={each: variables[each] for each in BASE if each in variables},
+        )
+        return settings, client
+
+    async def _refuse(
+        self, connection: trio.SocketStream, caller: Caller, error: AirlockError
+    ) -> None:
+        self._operations.note_unserved(error, caller)
+        await self._agent.gate.pace.keep()
+        await say_last(connection, _write_answer(error), self._agent.turns, self._agent.closer)
+
+    @property
+    def _is_published(self) -> bool:
+        return all(os.path.exists(os.path.join(self._published, name)) for name in PUBLISHED)
+
+    @property
+    def _published(self) -> str:
+        return os.path.join(self._broker.sockets_dir, self._name)
+
+    @property
+    def _name(self) -> str:
+        return self._agent.generation.agent.name
+
+
+def _write_answer(error: AirlockError) -> bytes:
+    """What says in HTTP why a connection is not served."""
+    is_denied = isinstance(error, Denied) and error.layer != "limit"
+    status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.SERVICE_UNAVAILABLE
+    return refusal(status, f"{error.message}; {error.hint}" if error.hint else error.message)

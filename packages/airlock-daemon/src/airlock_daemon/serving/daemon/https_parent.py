@@ -1,0 +1,148 @@
+"""The process that forks the HTTPS broker's workers: started, asked, and started again."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import trio
+
+from airlock_daemon.boundary.brokers.https.messages import Channel, Fork
+from airlock_daemon.errors import LOOK_AT_MESSAGES, Failed
+from airlock_daemon.serving.request.state import log
+
+FIRST_DELAY_S = 1.0
+LONGEST_DELAY_S = 60.0
+"""How long nothing is started after it ended: each time twice as long, if it lived no longer."""
+
+# All that the process gets of the daemon's environment.
+_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ")
+
+
+class Parent:
+    """Forks workers. Its process is started when the first is wanted, and ends with the daemon.
+
+    A task must `run` it.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """`environment` is the daemon's own."""
+        self._environment = {name: environment[name] for name in _VARIABLES if name in environment}
+        self._process: _Process | None = None
+        self._is_started = trio.Event()
+        self._not_before = -1.0
+        self._delay = FIRST_DELAY_S
+
+    async def run(self) -> None:
+        """Watch over the process until cancelled, and end it then."""
+        try:
+            while True:
+                await self._is_started.wait()
+                began = trio.current_time()
+                if self._process is not None:
+                    await self._process.wait()
+                self._note_end(trio.current_time() - began)
+        finally:
+            self._end()
+
+    async def fork(self, agent: str) -> socket.socket:
+        """Have a worker for an agent; returns our end of its pair, for the caller to close.
+
+        Raises Failed where there is none.
+        """
+        process = self._process
+        if process is None:
+            process = self._process = self._start()
+            self._is_started.set()
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise _not_started(error) from error
+        try:
+            with theirs:
+                await process.channel.send(Fork(agent=agent), theirs.fileno())
+        except trio.BrokenResourceError as error:
+            ours.close()
+            raise Failed(
+                "the HTTPS broker's process has ended",
+                hint=f"try again in a second; {LOOK_AT_MESSAGES}",
+            ) from error
+        except BaseException:
+            ours.close()
+            raise
+        return ours
+
+    def _start(self) -> "_Process":
+        left = self._not_before - trio.current_time()
+        if left > 0:
+            raise Failed(
+                f"the HTTPS broker's process has ended, and is not started again for {left:.1f} s",
+                hint=f"try again then; {LOOK_AT_MESSAGES}",
+            )
+        try:
+            return _Process(self._environment)
+        except OSError as error:
+            raise _not_started(error) from error
+
+    def _note_end(self, lived: float) -> None:
+        status = self._end()
+        if lived > self._delay:
+            self._delay = FIRST_DELAY_S
+        self._not_before = trio.current_time() + self._delay
+        log.error(
+            "the HTTPS broker's process has ended (%s): its connections are cut, and it is started "
+            "again in %g s at the earliest; please report what it has said before, unless somebody "
+            "has killed it",
+            *(status, self._delay),
+        )
+        self._delay = min(2 * self._delay, LONGEST_DELAY_S)
+
+    def _end(self) -> str:
+        process, self._process = self._process, None
+        self._is_started = trio.Event()
+        return "" if process is None else process.end()
+
+
+class _Process:
+    """The process itself, and the channel to it."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Start it; raises OSError."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        number = theirs.fileno()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-m", "airlock_daemon.boundary.brokers.https", str(number)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+                env=dict(environment),
+                pass_fds=(number,),
+                start_new_session=True,
+            )
+            self._pidfd = os.pidfd_open(self._process.pid)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self.channel: Channel[Fork, Fork] = Channel(ours, receives=Fork)
+
+    async def wait(self) -> None:
+        """Return when it has ended."""
+        await trio.lowlevel.wait_readable(self._pidfd)
+
+    def end(self) -> str:
+        """End it, and say how it ended."""
+        self.channel.close()
+        self._process.kill()
+        status = self._process.wait()
+        os.close(self._pidfd)
+        return f"exit status {status}" if status >= 0 else f"signal {-status}"
+
+
+def _not_started(error: OSError) -> Failed:
+    return Failed(
+        f"a process of the HTTPS broker cannot be started: {error.strerror}", hint=LOOK_AT_MESSAGES
+    )

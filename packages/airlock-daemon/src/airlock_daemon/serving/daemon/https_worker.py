@@ -1,0 +1,385 @@
+"""A worker of the HTTPS broker, as the daemon sees it: its connections, and what it asks."""
+
+import itertools
+import math
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+import trio
+
+from airlock_daemon.boundary.brokers.https.messages import (
+    Channel,
+    Connection,
+    Ended,
+    Finished,
+    Over,
+    Question,
+    Reachable,
+    Ready,
+    Refused,
+    Settings,
+    Spent,
+    Spliced,
+    ToDaemon,
+    ToWorker,
+    Unready,
+)
+from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES, Denied, Failed
+from airlock_daemon.serving.request.https import HUNG_UP, Caller, Operations
+from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.session import Ending, Reason
+
+IDLE_S = 120.0
+"""A worker without a connection ends after so long."""
+
+# A client asks for one thing after the other.
+_MOST_ASKED = 4
+
+STOPPED = "the daemon stopped"
+_STOPPING = Failed("the daemon is stopping", hint="try again when it runs again")
+REMOVED = Denied(
+    "APIs are not granted to this agent any more",
+    layer="profile",
+    rule="registration",
+    hint="a person on the host can register the agent again, or grant them in its airlock.toml"
+    + AND_RELOAD,
+)
+"""What somebody is told whose agent has no API any more."""
+
+
+class Worker:
+    """One process that speaks with clients and APIs for an agent. A task must `run` it."""
+
+    def __init__(
+        self,
+        pair: socket.socket,
+        settings: Settings,
+        operations: Operations,
+        *,
+        agent: AgentState,
+        shared: DaemonState,
+    ) -> None:
+        """Take our end of its pair."""
+        self._channel: Channel[ToDaemon, ToWorker] = Channel(pair, receives=ToDaemon)
+        self._operations = operations
+        self._agent = agent
+        self._shared = shared
+        self._settings = settings
+        self._is_new = trio.Event()
+        self._is_new.set()
+        # Set where the process has answered the latest settings.
+        self._is_settled = trio.Event()
+        self._unanswered = 0
+        self._problem: Unready | None = None
+        self._numbers = itertools.count(1)
+        self._open: dict[int, _Open] = {}
+        # The connections of the questions that are not over.
+        self._asked: dict[int, _Open] = {}
+        # The numbers of those that ended here, which the process is to be told.
+        self._over: list[int] = []
+        self._is_some_over = trio.Event()
+        self._reason: Reason | None = None
+        self._is_retired = False
+        self._scope = trio.CancelScope()
+        self.is_over = False
+
+    def renew(self, settings: Settings) -> None:
+        """Have it go by other settings from now on; what runs goes on."""
+        self._settings = settings
+        self._is_new.set()
+        before, self._is_settled = self._is_settled, trio.Event()
+        # Those who wait for it wait for the new one.
+        before.set()
+
+    def retire(self, settings: Settings) -> None:
+        """As `renew`, and end when the connections that it has are over."""
+        self.renew(settings)
+        self._is_retired = True
+        self._rest()
+
+    def stop(self, reason: Reason) -> None:
+        """Grant nothing more, and end each connection as soon as nothing runs on it."""
+        self._reason = reason
+        self.review()
+        for opened in list(self._open.values()):
+            self._end_if_idle(opened)
+        self._rest()
+
+    def review(self) -> None:
+        """End the connections on which something is in progress that is not granted any more."""
+        for question in self._operations.find_revoked(is_removed=self._reason == "removed"):
+            self._revoke(question)
+
+    def _revoke(self, question: int) -> None:
+        if question in self._asked:
+            self._asked[question].ending.end("removed")
+
+    async def run(self) -> bool:
+        """Serve until the process ends, is idle for long, or is stopped.
+
+        Returns whether it ended by itself.
+        """
+        self._rest()
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._send_settings)
+                    nursery.start_soon(self._send_over)
+                    await self._receive(nursery)
+                    nursery.cancel_scope.cancel()
+        except Exception:  # noqa: BLE001 - one agent's worker must not end the others'
+            log.exception("a fault of the daemon ended a worker; please report it")
+        finally:
+            self.is_over = True
+            self._channel.close()
+            self._is_settled.set()
+            for opened in self._open.values():
+                opened.is_over.set()
+        return not self._scope.cancelled_caught
+
+    async def converse(
+        self,
+        descriptor: int,
+        caller: Caller,
+        ending: Ending,
+        *,
+        network: Callable[[], tuple[str, ...]] = tuple,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        """Have it serve a connection, whose descriptor stays the caller's, to its end.
+
+        It may reach what `network` returns too, and where it is refused, `tell` is told
+        why. Raises Failed where the process could not begin with it.
+        """
+        number = next(self._numbers)
+        opened = self._open[number] = _Open(caller, ending, tell, network)
+        self._scope.deadline = math.inf
+        try:
+            await self.settle()
+            try:
+                opened.told = network()
+                message = Connection(number=number, network=opened.told)
+                await self._channel.send(message, descriptor)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                raise _ended() from None
+            await opened.is_over.wait()
+        finally:
+            if not opened.is_over.is_set():
+                # The process has a descriptor of its own.
+                with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
+                    connection.shutdown(socket.SHUT_RDWR)
+                self._over.append(number)
+                self._is_some_over.set()
+            self._close(number)
+
+    async def narrow(self) -> None:
+        """Tell it what the connections out of boxes may reach now, where that has changed."""
+        with suppress(trio.BrokenResourceError):
+            for number, opened in list(self._open.items()):
+                network = opened.network()
+                if opened.told is not None and opened.told != network:
+                    opened.told = network
+                    await self._channel.send(Reachable(connection=number, network=network))
+
+    async def settle(self) -> None:
+        """Wait until the process has published what its latest settings need.
+
+        Raises Failed where it could not.
+        """
+        while not (self._is_settled.is_set() or self.is_over):
+            await self._is_settled.wait()
+        if self.is_over:
+            raise _ended()
+        if self._problem is not None:
+            raise Failed(self._problem.message, hint=self._problem.hint)
+
+    def _close(self, number: int) -> None:
+        opened = self._open.pop(number)
+        self._shared.running.discard(opened.ending)
+        for question, scope in opened.asked.items():
+            scope.cancel()
+            del self._asked[question]
+            self._operations.abort(question, self._tell_end(opened))
+        self._rest()
+
+    def _tell_end(self, opened: "_Open") -> str:
+        if opened.ending.reason == "stop":
+            return STOPPED
+        if opened.ending.reason == "removed":
+            return "it is not granted any more"
+        return "the process of the HTTPS broker ended" if self.is_over else HUNG_UP
+
+    def _rest(self) -> None:
+        """End after a while where there is nothing to do, or now where nothing will come."""
+        if not self._open:
+            wait = 0.0 if self._reason or self._is_retired else IDLE_S
+            self._scope.deadline = trio.current_time() + wait
+
+    def _end_if_idle(self, opened: "_Open") -> None:
+        if self._reason is not None and not opened.asked and not self._may_go_on(opened):
+            opened.ending.end(self._reason)
+
+    def _may_go_on(self, opened: "_Open") -> bool:
+        """Whether it may do what it likes: the command of a box runs on while the daemon stops."""
+        return self._reason is None or (self._reason == "stop" and opened.is_boxed)
+
+    async def _send_settings(self) -> None:
+        # Where the process has ended, `_receive` notices.
+        with suppress(trio.BrokenResourceError):
+            while True:
+                await self._is_new.wait()
+                self._is_new = trio.Event()
+                self._unanswered += 1
+                try:
+                    await self._channel.send(self._settings)
+                except Failed as error:
+                    self._take_answer(Unready(message=error.message, hint=error.hint or ""))
+
+    async def _send_over(self) -> None:
+        """Have the process drop connections that ended here: it may wait for an answer to them."""
+        with suppress(trio.BrokenResourceError):
+            while True:
+                await self._is_some_over.wait()
+                self._is_some_over = trio.Event()
+                while self._over:
+                    await self._channel.send(Over(connection=self._over.pop(0)))
+
+    async def _receive(self, nursery: trio.Nursery) -> None:
+        while True:
+            try:
+                received = await self._channel.receive()
+            except msgspec.MsgspecError:
+                log.error(
+                    "agent %s: its worker says what is no message, and is ended; please report it",
+                    self._name,
+                )
+                return
+            if received is None:
+                return
+            message, descriptor = received
+            if descriptor is not None:
+                # No message has one.
+                self._agent.closer.close((descriptor,))
+            self._take(message, nursery)
+            await self._agent.turns.take()
+
+    def _take(self, message: ToDaemon, nursery: trio.Nursery) -> None:
+        match message:
+            case Ready():
+                self._take_answer(None)
+            case Unready():
+                self._take_answer(message)
+            case Question():
+                opened = self._open.get(message.connection)
+                if opened is not None:
+                    self._begin(message, opened, nursery)
+            case Finished():
+                self._operations.finish(message)
+                self._forget(message.question)
+            case Spent():
+                self._operations.spend(message)
+            case Refused() | Spliced() | Ended():
+                opened = self._open.get(message.connection)
+                if opened is not None:
+                    self._note(message, opened)
+
+    def _take_answer(self, problem: Unready | None) -> None:
+        """Note what became of settings, in the order in which they were sent."""
+        self._unanswered -= 1
+        self._problem = problem
+        if self._unanswered == 0 and not self._is_new.is_set():
+            self._is_settled.set()
+        if problem is not None:
+            log.error("agent %s: %s; %s", self._name, problem.message, problem.hint)
+
+    def _note(self, message: Refused | Spliced | Ended, opened: "_Open") -> None:
+        match message:
+            case Refused():
+                self._operations.note_refused(message, opened.caller)
+                if opened.tell is not None and not message.method:
+                    opened.tell(message.reason)
+            case Spliced():
+                self._operations.note_spliced(message, opened.caller)
+            case Ended():
+                opened.is_over.set()
+
+    def _begin(self, question: Question, opened: "_Open", nursery: trio.Nursery) -> None:
+        if question.question in self._asked or len(opened.asked) >= _MOST_ASKED:
+            log.error(
+                "agent %s: its worker asks more than it may, and is ended; please report it",
+                self._name,
+            )
+            self._scope.cancel()
+            return
+        self._asked[question.question] = opened
+        scope = opened.asked[question.question] = trio.CancelScope()
+        self._shared.running.add(opened.ending)
+        nursery.start_soon(self._answer, question, opened, scope)
+
+    async def _answer(self, question: Question, opened: "_Open", scope: trio.CancelScope) -> None:
+        with scope, suppress(trio.BrokenResourceError):
+            if self._may_go_on(opened):
+                answer = await self._operations.judge(question, opened.caller)
+                # The agent may have been removed while a command gave the credential.
+                if self._operations.is_revoked(
+                    question.question, is_removed=self._reason == "removed"
+                ):
+                    self._revoke(question.question)
+                if self._asked.get(question.question) is not opened:
+                    # The connection has ended meanwhile.
+                    self._operations.abort(question.question, self._tell_end(opened))
+            else:
+                error = _STOPPING if self._reason == "stop" else REMOVED
+                answer = self._operations.refuse(question, opened.caller, error)
+            await self._channel.send(answer)
+            if answer.refusal is not None:
+                self._forget(question.question)
+
+    def _forget(self, question: int) -> None:
+        """Note that a question is over."""
+        opened = self._asked.pop(question, None)
+        if opened is None:
+            return
+        del opened.asked[question]
+        if not opened.asked:
+            self._shared.running.discard(opened.ending)
+            self._end_if_idle(opened)
+
+    @property
+    def _name(self) -> str:
+        return self._agent.generation.agent.name
+
+
+class _Open:
+    """A connection that the process serves, and the scopes of what was asked for it."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        ending: Ending,
+        tell: Callable[[str], None] | None,
+        network: Callable[[], tuple[str, ...]],
+    ) -> None:
+        self.network = network
+        # What of it the process was told, None before it has the connection.
+        self.told: tuple[str, ...] | None = None
+        self.caller = caller
+        self.ending = ending
+        self.tell = tell
+        self.is_over = trio.Event()
+        self.asked: dict[int, trio.CancelScope] = {}
+
+    @property
+    def is_boxed(self) -> bool:
+        """Whether it comes out of the box of a command."""
+        return self.caller.request is not None
+
+
+def _ended() -> Failed:
+    return Failed(
+        "the process of the HTTPS broker has ended",
+        hint=f"try again in a second; {LOOK_AT_MESSAGES}",
+    )

@@ -1,0 +1,188 @@
+"""Reading everything anew while the daemon serves: all of it is swapped in, or nothing is."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.audit_text import shorten
+from airlock_daemon.errors import AirlockError, SetupError, own_fault
+from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.serving.audit.record import DETAIL, Record
+from airlock_daemon.serving.daemon.boxes import settle_boxes
+from airlock_daemon.serving.daemon.notify import ServiceManager
+from airlock_daemon.serving.daemon.roster import Roster
+from airlock_daemon.serving.daemon.sockets import SocketsDirectory
+from airlock_daemon.serving.request.state import DaemonState, log
+from airlock_daemon.setup.generation import Generation, Setup, load_setup
+from airlock_daemon.setup.notice import Reload, notice_of
+from airlock_daemon.setup.state import keep_notes
+from airlock_daemon.setup.workspaces import describe_unserved
+from airlock_modules import Fault
+
+# What is no change of an agent: where Airlock's files and programs are, which each reading makes
+# anew, and which directories the profiles of all agents map.
+_NOT_THE_AGENTS = ("reserved", "programs", "workspaces")
+
+# So many faults are told; who has more reads them in `check`.
+_MOST_FAULTS = 100
+
+
+class Reloader:
+    """Reloads when it is asked to. A task must `run` it. `setup` is what is served."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        shared: DaemonState,
+        sockets: SocketsDirectory,
+        roster: Roster,
+        manager: ServiceManager,
+    ) -> None:
+        self.setup = setup
+        self._shared = shared
+        self._sockets = sockets
+        self._roster = roster
+        self._manager = manager
+        self._asked = trio.Event()
+
+    def ask(self) -> None:
+        """Have the files read once more, after the reload that may be under way."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Serve until cancelled, and change nothing from then on."""
+        while True:
+            await self._asked.wait()
+            self._asked = trio.Event()
+            began = time.monotonic()
+            self._manager.reloading()
+            try:
+                outcome = await self._reload(began)
+            except SetupError as error:
+                outcome = _fail(began, [str(fault) for fault in error.faults])
+            except AirlockError as error:
+                outcome = _fail(began, [f"{error.message}; {error.hint}"])
+            except Exception as error:  # noqa: BLE001 - whatever went wrong, serving goes on
+                log.exception("a fault of the daemon ended a reload; please report it")
+                fault = own_fault(error)
+                outcome = _fail(began, [f"{fault.message}; {fault.hint}"])
+            self._tell(outcome)
+            self._manager.ready()
+
+    async def _reload(self, began: float) -> Reload:
+        # Reading takes a while, and the disk may be slow. Who stops the daemon waits for neither.
+        before = self.setup
+        load = partial(load_setup, before.locations, noted=before.noted)
+        setup = await run_in_thread(load)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        _refuse_changed_log(self.setup, setup)
+        await run_in_thread(partial(warn_unkept, setup))
+        setup, _ = await settle_boxes(setup, self._shared)
+        try:
+            self._set_access(setup)
+            self._roster.adopt(setup)
+        except AirlockError:
+            self._set_access(before)
+            raise
+        logging.getLogger("airlock").setLevel(setup.config.log_level)
+        self.setup = setup
+        for warning in setup.warnings:
+            log.warning("warning: %s", warning)
+        for line in describe_unserved(setup.unserved):
+            log.error("%s", line)
+        return compare(before, setup, began=began)
+
+    def _set_access(self, setup: Setup) -> None:
+        self._sockets.set_access(mode=setup.config.socket_mode, gid=setup.config.socket_gid)
+
+    def _tell(self, outcome: Reload) -> None:
+        """Say how it has ended: on the log, in the audit log, and to the other commands."""
+        if outcome.faults:
+            for line in "\n".join(outcome.faults).split("\n"):
+                log.error("%s", line)
+            log.error("not reloaded: the daemon goes on with what it had")
+            reason = shorten(outcome.faults[0])
+            self._shared.record(Record(event="reload", outcome="failed", reason=reason))
+        else:
+            changes = describe_changes(outcome)
+            log.info("reloaded: %s", changes)
+            detail = shorten(changes, most=DETAIL)
+            why = [fault for faults in outcome.unserved.values() for fault in faults]
+            reason = shorten("; ".join(why)) if why else None
+            record = Record(event="reload", outcome="allowed", detail=detail, reason=reason)
+            self._shared.record(record)
+        try:
+            self._sockets.post(replace(notice_of(self.setup.locations), reload=outcome))
+        except AirlockError as error:
+            log.error("%s; %s", error.message, error.hint)
+
+
+def warn_unkept(setup: Setup) -> None:
+    """Note which directories the workspaces are; warn where that is not kept for the next start."""
+    warning = keep_notes(setup.state, setup.noted)
+    if warning is not None:
+        log.warning("warning: %s", warning)
+
+
+def compare(before: Setup, after: Setup, *, began: float) -> Reload:
+    """Tell which agents came, changed and went from one reading of the files to the next."""
+    old, new = before.generations, after.generations
+    is_moved = before.search_path != after.search_path
+    return Reload(
+        began=began,
+        ended=time.time(),
+        added=tuple(name for name in new if name not in old),
+        changed=tuple(
+            name for name in new if name in old and (is_moved or _differs(name, old, new))
+        ),
+        removed=tuple(name for name in old if name not in new),
+        unserved={
+            name: tuple(_escape(str(fault)) for fault in each.faults)
+            for name, each in after.unserved.items()
+        },
+    )
+
+
+def describe_changes(reload: Reload) -> str:
+    """Say in one line which agents were added, changed and removed, and which are not served."""
+    kinds = {"added": reload.added, "changed": reload.changed, "removed": reload.removed}
+    said = [f"{kind} {', '.join(names)}" for kind, names in kinds.items() if names]
+    said += [f"not served {', '.join(reload.unserved)}"] if reload.unserved else []
+    return "; ".join(said) or "no agent has changed"
+
+
+def _differs(name: str, old: Mapping[str, Generation], new: Mapping[str, Generation]) -> bool:
+    return any(
+        getattr(old[name], field) != getattr(new[name], field)
+        for field in Generation.__struct_fields__
+        if field not in _NOT_THE_AGENTS
+    )
+
+
+def _refuse_changed_log(before: Setup, after: Setup) -> None:
+    """Raise SetupError where the audit log should be another file: its chain is one daemon's."""
+    path = before.config.log.path
+    if after.config.log.path != path:
+        fault = Fault(
+            after.locations.config_file,
+            "log.path",
+            f"cannot change while the daemon runs, which writes {path}",
+            f'restart the daemon, or write path = "{path}" again',
+        )
+        raise SetupError((fault,))
+
+
+def _fail(began: float, faults: Sequence[str]) -> Reload:
+    told = [_escape(fault) for fault in faults[:_MOST_FAULTS]]
+    if len(faults) > _MOST_FAULTS:
+        told.append(f"and {len(faults) - _MOST_FAULTS} more: airlock-daemon check")
+    return Reload(began=began, ended=time.time(), faults=tuple(told))
+
+
+def _escape(text: str) -> str:
+    """`text` without what UTF-8 has no form for."""
+    return text.encode(errors="backslashreplace").decode()

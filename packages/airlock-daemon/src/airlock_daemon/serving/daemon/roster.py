@@ -1,0 +1,232 @@
+"""The agents that are served: who comes, who changes and who goes, while requests run."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from airlock_daemon.boundary.command.launcher import descriptor_limit
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.serving.daemon.clients import Clients
+from airlock_daemon.serving.daemon.listener import Listener, Service
+from airlock_daemon.serving.daemon.sockets import SocketsDirectory
+from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.session import Reason
+from airlock_daemon.setup.generation import Generation, Setup
+from airlock_daemon.setup.limits import share_descriptors
+from airlock_daemon.setup.sockets import HTTPS, SOCKET
+
+if TYPE_CHECKING:
+    from airlock_daemon.serving.daemon.https import HttpsBroker
+
+_Nurseries = tuple[trio.Nursery, trio.Nursery, trio.Nursery]
+
+
+class Roster:
+    """Serves the agents of the latest reading of the files. A task must `run` it."""
+
+    def __init__(self, shared: DaemonState, sockets: SocketsDirectory) -> None:
+        """Begin without an agent; `shared` and `sockets` stay their owner's."""
+        self._shared = shared
+        self._sockets = sockets
+        self._served: dict[str, _Served] = {}
+        # Those that were removed, and have connections open.
+        self._leaving: dict[str, _Served] = {}
+        self._nurseries: _Nurseries | None = None
+        self._https: HttpsBroker | None = None
+
+    def adopt(self, setup: Setup) -> None:
+        """Serve the agents of `setup` from now on, each by its new generation, and no others.
+
+        What runs goes on under the generation that it began with, and counts for its agent still.
+        An agent that is not there any more has no socket from now on, and begins nothing. Raises
+        AirlockError, with everything as it was before, where a socket cannot be made.
+        """
+        generations = self._fit(setup.generations)
+        wanted = {name: tuple(_list_sockets(each)) for name, each in generations.items()}
+        added = self._listen(wanted)
+        # From here on nothing fails, and no request comes in between.
+        self._shared.adopt(setup)
+        if any(HTTPS in names for names in wanted.values()):
+            self._adopt_https(setup)
+        for name in [name for name in self._served if name not in generations]:
+            self._remove(name)
+        for name, served in self._served.items():
+            served.agent.adopt(generations[name])
+            for each in [each for each in served.doors if each not in wanted[name]]:
+                self._shut(name, served.doors.pop(each))
+        for name in [name for name, names in wanted.items() if HTTPS not in names]:
+            self._sockets.withhold(name)
+        for name, generation in generations.items():
+            if name not in self._served:
+                self._served[name] = self._add(generation)
+        for (name, each), listening in added.items():
+            self._open(self._served[name], each, listening)
+        if self._https is not None:
+            self._https.renew()
+
+    async def run(self, requests: trio.Nursery, watching: trio.Nursery) -> None:
+        """Accept connections until cancelled; each is served by a task of `requests`.
+
+        What serves those of several requests has a task of `watching`.
+        """
+        async with trio.open_nursery() as accepting:
+            self._nurseries = accepting, requests, watching
+            if self._https is not None:
+                watching.start_soon(self._https.run)
+            for name, served in self._served.items():
+                accepting.start_soon(self._attend, name, served)
+                for door in served.doors.values():
+                    accepting.start_soon(door.accept, requests)
+            await trio.sleep_forever()
+
+    def stop(self) -> None:
+        """From now on begin nothing, and tell every client that the daemon stops."""
+        for served in self._served.values():
+            for door in served.doors.values():
+                door.listener.stop("stop")
+
+    def _fit(self, generations: Mapping[str, Generation]) -> dict[str, Generation]:
+        """Lower the limits of all agents as far as the table of descriptors can bear them."""
+        table = descriptor_limit()
+        fitted = {}
+        for name, generation in generations.items():
+            limits = share_descriptors(
+                generation.limits,
+                table=table,
+                agents=len(generations),
+                has_pre_exec=generation.agent.hooks.pre_exec is not None,
+            )
+            served = self._served.get(name)
+            is_told = served is not None and served.agent.generation.limits == limits
+            if limits != generation.limits and not is_told:
+                log.warning(
+                    "agent %s: at most %d connections and %d running commands, "
+                    "as only %d files may be open; for more, raise ulimit -n for the daemon",
+                    *(name, limits.connections, limits.running, table),
+                )
+            fitted[name] = msgspec.structs.replace(generation, limits=limits)
+        return fitted
+
+    def _listen(
+        self, wanted: Mapping[str, tuple[str, ...]]
+    ) -> dict[tuple[str, str], socket.socket]:
+        """Listen on the sockets of each agent that nobody listens on yet."""
+        made: dict[tuple[str, str], socket.socket] = {}
+        try:
+            for name, sockets in wanted.items():
+                served = self._served.get(name)
+                for each in sockets:
+                    if served is None or each not in served.doors:
+                        made[name, each] = self._sockets.listen(name, each)
+        except AirlockError:
+            for (name, each), listening in made.items():
+                self._sockets.dismiss(name, each)
+                listening.close()
+            raise
+        return made
+
+    def _adopt_https(self, setup: Setup) -> None:
+        """Have the HTTPS broker, which is loaded for the first agent that needs it."""
+        if self._https is None:
+            from airlock_daemon.serving.daemon.https import HttpsBroker  # noqa: PLC0415
+
+            self._https = HttpsBroker(
+                self._shared, setup.state, sockets_dir=setup.locations.sockets_dir
+            )
+            if self._nurseries is not None:
+                _, _, watching = self._nurseries
+                watching.start_soon(self._https.run)
+
+    def _add(self, generation: Generation) -> "_Served":
+        name = generation.agent.name
+        left = self._leaving.pop(name, None)
+        if left is None:
+            served = _Served(AgentState(generation, self._shared))
+        else:
+            # What it has open and running from before counts on.
+            left.waiting.cancel()
+            served = _Served(left.agent)
+            served.agent.adopt(generation)
+        if self._nurseries is not None:
+            accepting, _, _ = self._nurseries
+            accepting.start_soon(self._attend, name, served)
+        return served
+
+    def _open(self, served: "_Served", name: str, listening: socket.socket) -> None:
+        """Serve one more socket of an agent."""
+        service: Service = Clients(self._shared, served.agent)
+        if name == HTTPS and self._https is not None:
+            service = served.agent.apis = self._https.serve(served.agent)
+        listener = Listener(self._shared, served.agent, listening, service)
+        door = served.doors[name] = _Door(name, listening, listener)
+        if self._nurseries is not None:
+            accepting, requests, _ = self._nurseries
+            accepting.start_soon(door.accept, requests)
+
+    def _remove(self, name: str) -> None:
+        served = self._leaving[name] = self._served.pop(name)
+        served.agent.room.adopt(None)
+        for door in served.doors.values():
+            self._shut(name, door)
+        self._sockets.withhold(name)
+        served.removed.set()
+
+    def _shut(self, name: str, door: "_Door") -> None:
+        """Let nobody connect any more to a socket of an agent."""
+        self._sockets.dismiss(name, door.name)
+        door.end("removed")
+
+    async def _attend(self, name: str, served: "_Served") -> None:
+        """Wait until an agent that was removed has left."""
+        await served.removed.wait()
+        for door in served.doors.values():
+            # Those who had connected by then are accepted.
+            await door.closed.wait()
+        with served.waiting:
+            await served.agent.gate.wait_left()
+            await trio.lowlevel.checkpoint_if_cancelled()
+            del self._leaving[name]
+            self._shared.audit.close_account(name)
+
+
+class _Served:
+    """One agent and its sockets, by their names; and the scope of waiting until it has left."""
+
+    def __init__(self, agent: AgentState) -> None:
+        self.agent = agent
+        self.doors: dict[str, _Door] = {}
+        self.removed = trio.Event()
+        self.waiting = trio.CancelScope()
+
+
+class _Door:
+    """One socket of an agent, which is closed when it is not accepted on any more."""
+
+    def __init__(self, name: str, listening: socket.socket, listener: Listener) -> None:
+        self.name = name
+        self.listener = listener
+        self.closed = trio.Event()
+        self._listening = listening
+        self._accepting = trio.CancelScope()
+
+    async def accept(self, requests: trio.Nursery) -> None:
+        """Accept until `end`."""
+        with self._accepting:
+            await self.listener.run(requests)
+        self._listening.close()
+        self.closed.set()
+
+    def end(self, reason: Reason) -> None:
+        """Accept nobody from now on, and start nothing for those who have connected."""
+        self.listener.stop(reason)
+        self._accepting.cancel()
+
+
+def _list_sockets(generation: Generation) -> Iterator[str]:
+    """Which sockets an agent has."""
+    yield SOCKET
+    if generation.apis:
+        yield HTTPS

@@ -1,0 +1,277 @@
+"""The sockets directory: the sockets of each agent, served by one daemon at a time.
+
+`<agent>/airlock.sock` is for mounting the directory, which survives a restart of the daemon;
+`<agent>.sock` is a hard link to it, for mounting the file. Other sockets of an agent are in its
+directory alone. Everything is done relative to open directories, so that nobody who can write one
+of them can lead the daemon elsewhere by a link.
+"""
+
+import fcntl
+import os
+import socket
+import stat
+import time
+from contextlib import suppress
+
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.serving.daemon.socket_file import File, bind, clear, identify, open_to_others
+from airlock_daemon.serving.daemon.store import SocketStore
+from airlock_daemon.setup.client import CLIENT_ENV, PUBLISHED
+from airlock_daemon.setup.notice import NAME as NOTICE
+from airlock_daemon.setup.notice import Notice, post_notice
+from airlock_daemon.setup.sockets import HTTPS, LOCK, SOCKET, find_unusable
+
+# `doctor` looks whether there is a daemon by taking its lock, for less than this.
+_MOMENT_S = 0.2
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class SocketsDirectory:
+    """A locked sockets directory. Its owner must `close` it, which removes the sockets."""
+
+    def __init__(
+        self, path: str, *, mode: int | None, gid: int | None, store: SocketStore | None = None
+    ) -> None:
+        """Create `path` (0700) if it is not there, open and lock it.
+
+        `mode` and `gid` are what the configuration says of sockets, or None. `store` has sockets of
+        an earlier daemon, and keeps those of this one. Raises AirlockError when another daemon
+        serves the directory, or it cannot be used.
+        """
+        self.path = path
+        self._gid = gid
+        self._store = store
+        self._notice: int | None = None
+        # By their paths in the sockets directory, as `my/airlock.sock`.
+        self._listening: dict[str, tuple[socket.socket, File]] = {}
+        try:
+            with suppress(FileExistsError):
+                os.makedirs(path, mode=0o700)
+            self._directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _unusable(path, error, sockets=path) from error
+        try:
+            self._lock = self._take_lock()
+            self._mode = mode if mode is not None else self._default_mode()
+        except BaseException:
+            os.close(self._directory)
+            raise
+
+    def listen(self, agent: str, name: str = SOCKET) -> socket.socket:
+        """Listen on a socket of `agent`: on the one that was kept, else on one that is bound now.
+
+        That replaces a socket that nobody serves any more. Raises AirlockError when something else
+        is in the way, with the command that removes it.
+        """
+        path = f"{agent}/{name}"
+        directory = self._open_agent(agent)
+        try:
+            is_taken = self._take_over(path, directory)
+            link = f"{agent}.sock" if name == SOCKET else None
+            if is_taken and link is not None and self._is_own(link, path):
+                link = None
+            if not is_taken:
+                clear(directory, name, os.path.join(self.path, path))
+            if link is not None:
+                clear(self._directory, link, os.path.join(self.path, link))
+            if not is_taken:
+                self._listening[path] = bind(directory, name, mode=self._mode, gid=self._gid)
+            if link is not None:
+                os.link(
+                    name,
+                    link,
+                    src_dir_fd=directory,
+                    dst_dir_fd=self._directory,
+                    follow_symlinks=False,
+                )
+            if self._store is not None and not self._store.keeps(path):
+                self._store.keep(path, *self._listening[path])
+        except OSError as error:
+            if path in self._listening:
+                self.dismiss(agent, name).close()
+            raise _unusable(os.path.join(self.path, agent), error, sockets=self.path) from error
+        finally:
+            os.close(directory)
+        return self._listening[path][0]
+
+    def remove_unclaimed(self) -> None:
+        """Remove the sockets that were kept for agents that nobody listens for any more."""
+        if self._store is not None:
+            for path, kept in self._store.list_unclaimed():
+                self._remove(path, kept.listening, kept.file)
+                self._store.forget(path)
+
+    def set_access(self, *, mode: int | None, gid: int | None) -> None:
+        """Go by another `mode` and `gid`, for the sockets that are there too; raises AirlockError.
+
+        A socket that is not this daemon's own any more is left as it is.
+        """
+        self._mode = mode if mode is not None else self._default_mode()
+        self._gid = gid
+        for path, (_, own) in self._listening.items():
+            try:
+                open_to_others(self._directory, path, own, mode=self._mode, gid=gid)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise _unusable(os.path.join(self.path, path), error, sockets=self.path) from error
+
+    def post(self, notice: Notice) -> None:
+        """Tell the other commands what is served here, until the directory is closed.
+
+        It takes the place of the one before. Raises AirlockError where it cannot be written.
+        """
+        before = self._notice
+        try:
+            self._notice = post_notice(self._directory, notice)
+        except OSError as error:
+            raise _unusable(os.path.join(self.path, NOTICE), error, sockets=self.path) from error
+        if before is not None:
+            os.close(before)
+
+    def withdraw(self) -> None:
+        """Let nobody connect any more; who has connected can still be accepted.
+
+        A socket that is kept for the next daemon goes on taking connections, which wait for that.
+        """
+        for path, (listening, own) in self._listening.items():
+            if self._store is None or not self._store.keeps(path):
+                self._remove(path, listening, own)
+
+    def dismiss(self, agent: str, name: str = SOCKET) -> socket.socket:
+        """Let nobody connect to one socket, which is the caller's to close from here on."""
+        path = f"{agent}/{name}"
+        if self._store is not None:
+            self._store.forget(path)
+        listening, own = self._listening.pop(path)
+        self._remove(path, listening, own)
+        return listening
+
+    def withhold(self, agent: str) -> None:
+        """Remove what an agent without APIs has of a time when it had some, as far as can be."""
+        with suppress(AirlockError):
+            directory = self._open_agent(agent)
+            try:
+                for name in (*PUBLISHED, CLIENT_ENV):
+                    with suppress(OSError):
+                        os.unlink(name, dir_fd=directory)
+                with suppress(OSError):
+                    clear(directory, HTTPS, os.path.join(self.path, agent, HTTPS))
+            finally:
+                os.close(directory)
+
+    def _take_over(self, path: str, directory: int) -> bool:
+        """Listen on the socket that was kept for `path`, if it is the one at that path."""
+        if self._store is None:
+            return False
+        name = os.path.basename(path)
+        try:
+            own = identify(directory, name)
+        except FileNotFoundError:
+            return False
+        listening = self._store.take(path, own)
+        if listening is None:
+            return False
+        self._listening[path] = listening, own
+        open_to_others(directory, name, own, mode=self._mode, gid=self._gid)
+        return True
+
+    def _is_own(self, name: str, path: str) -> bool:
+        """Whether the file `name` is the socket that is listened on for `path`."""
+        try:
+            return identify(self._directory, name) == self._listening[path][1]
+        except FileNotFoundError:
+            return False
+
+    def _remove(self, path: str, listening: socket.socket, own: File) -> None:
+        """Remove the socket at `path`, and its link.
+
+        What stands at its path and is not this daemon's own stays, and so do the directories, since
+        they are mounted.
+        """
+        for name in (f"{os.path.dirname(path)}.sock", path):
+            # As long as the socket is open nothing else can be the same file.
+            with suppress(OSError):
+                if identify(self._directory, name) == own:
+                    os.unlink(name, dir_fd=self._directory)
+        # A container may have the file itself mounted. It gets ECONNREFUSED from here on.
+        with suppress(OSError):
+            listening.shutdown(socket.SHUT_RD)
+
+    def close(self) -> None:
+        """Stop listening, and give the directory to the next daemon."""
+        self.withdraw()
+        for listening, _ in self._listening.values():
+            listening.close()
+        self._listening.clear()
+        if self._notice is not None:
+            with suppress(OSError):
+                os.unlink(NOTICE, dir_fd=self._directory)
+            os.close(self._notice)
+        os.close(self._lock)
+        os.close(self._directory)
+
+    def _take_lock(self) -> int:
+        try:
+            lock = os.open(
+                LOCK,
+                os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC,
+                0o600,
+                dir_fd=self._directory,
+            )
+        except OSError as error:
+            raise _unusable(os.path.join(self.path, LOCK), error, sockets=self.path) from error
+        try:
+            is_ours = _take(lock)
+        except OSError as error:
+            os.close(lock)
+            raise _unusable(os.path.join(self.path, LOCK), error, sockets=self.path) from error
+        if not is_ours:
+            os.close(lock)
+            raise AirlockError(
+                f"another daemon serves {self.path}",
+                hint="stop that daemon, or choose another directory with --sockets",
+            )
+        return lock
+
+    def _default_mode(self) -> int:
+        """0666 where nobody else can get to the sockets: so any user of a container may connect."""
+        info = os.fstat(self._directory)
+        private = info.st_uid == os.geteuid() and not stat.S_IMODE(info.st_mode) & 0o077
+        return 0o666 if private else 0o600
+
+    def _open_agent(self, agent: str) -> int:
+        try:
+            with suppress(FileExistsError):
+                os.mkdir(agent, 0o755, dir_fd=self._directory)
+            directory = os.open(agent, _DIRECTORY, dir_fd=self._directory)
+            os.fchmod(directory, 0o755)
+        except OSError as error:
+            raise _unusable(os.path.join(self.path, agent), error, sockets=self.path) from error
+        return directory
+
+
+def _unusable(path: str, error: OSError, *, sockets: str) -> AirlockError:
+    """What to raise for `path` in the directory `sockets`: where `check` knows why, its words."""
+    with suppress(OSError):
+        for fault in find_unusable(sockets):
+            return AirlockError(f"{fault.source} {fault.problem}", hint=fault.remedy)
+    return AirlockError(
+        f"{path} cannot be used for sockets: {error.strerror}",
+        hint="mend its permissions, or choose another directory with --sockets",
+    )
+
+
+def _take(lock: int) -> bool:
+    """Lock an open file for as long as it is open; returns whether nobody else has it."""
+    until = time.monotonic() + _MOMENT_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_MOMENT_S / 20)
+        else:
+            return True

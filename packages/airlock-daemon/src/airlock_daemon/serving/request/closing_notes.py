@@ -1,0 +1,139 @@
+"""What Airlock adds, at the end of a command in a box, to what the tool has said itself.
+
+A tool in a box says what it lacks in words that make sense on another machine: that a file is not
+there, that gpg has no key. Nothing of its output is looked at: its words, its environment, how it
+ended and what its box was refused are enough.
+"""
+
+import bisect
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from airlock_daemon.boundary.box.box import Shared, System
+from airlock_daemon.boundary.box.launch import Leftover, find_losses
+from airlock_daemon.boundary.command.launcher import Ended
+from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.serving.request.job import Boxed
+from airlock_daemon.setup.programs import find_program
+from airlock_wire import quote
+
+# Where containers have files of their own. The path is a word, a flag's value, or behind a letter.
+_CONTAINERS = re.compile(r"(?:-[A-Za-z]|[^/]*=)?(/(?:tmp|var/tmp|home|root)/.+)", re.DOTALL)
+
+# Flags of git itself whose value is the next word.
+_VALUE_FLAGS = ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--config-env")
+_COMMITS = ("commit", "merge", "cherry-pick", "revert", "am", "rebase", "pull")
+_WITH_EDITOR = (*_COMMITS, "tag", "notes")
+_EDITORS = ("GIT_EDITOR", "VISUAL", "EDITOR")
+# With DOTALL no line break makes the first of these try each m of a long word.
+_WITHOUT_EDITOR = re.compile(
+    r"-[a-z]*[mF].*|--(?:message|file|no-edit|reuse-message)(?:=.*)?|-C", re.DOTALL
+)
+_SIGNING = re.compile(r"-S.*|--gpg-sign(?:=.*)?", re.DOTALL)
+_SIGNING_TAGS = re.compile(r"-[su].*|--sign|--local-user(?:=.*)?", re.DOTALL)
+
+UNSIGNED = (
+    "warning: commits made here are not signed: commit.gpgsign of the host's git needs a key, and "
+    "a box has none; a person on the host can sign them (git commit --amend --no-edit -S)"
+)
+
+
+def find_notes(
+    line: CommandLine,
+    boxed: Boxed,
+    ended: Ended,
+    *,
+    leftovers: Sequence[Leftover],
+    refused: Sequence[str],
+) -> Iterator[str]:
+    """Each is a line without its end. `refused` says where the box could not get to."""
+    yield from find_losses(leftovers, line.argv)
+    if ended.exit_code == 0:
+        return
+    yield from refused
+    if not boxed.maker.has_engine:
+        yield from _explain_path(line, boxed, [each.path for each in leftovers])
+    if _is_git(line):
+        yield from _explain_signing(line.argv)
+        yield from _explain_editor(line)
+
+
+def makes_commit(line: CommandLine) -> bool:
+    """Whether that is a git which may have made a commit."""
+    return _is_git(line) and _find_subcommand(line.argv)[0] in _COMMITS
+
+
+def _is_git(line: CommandLine) -> bool:
+    return os.path.basename(line.program) == "git"
+
+
+def _explain_path(line: CommandLine, boxed: Boxed, left: Sequence[str]) -> Iterator[str]:
+    operations = (each for each in boxed.box.operations if isinstance(each, System | Shared))
+    shown = _sort_places((*(each.target for each in operations), *left))
+    for word in line.argv[1:]:
+        found = _CONTAINERS.fullmatch(word)
+        if found is not None and not _is_in_one(found[1], shown):
+            tool = os.path.basename(line.program)
+            yield (
+                f"{quote(found[1])} is a path of the container, and {tool} runs in a box on the "
+                "host that has the workspace alone: put the file there, or pass it on standard "
+                "input"
+            )
+            return
+
+
+def _sort_places(paths: Iterable[str]) -> list[str]:
+    """The paths, sorted and each with a slash behind it, but for those below another one."""
+    places = list[str]()
+    for place in sorted(path.rstrip("/") + "/" for path in paths):
+        if not places or not place.startswith(places[-1]):
+            places.append(place)
+    return places
+
+
+def _is_in_one(path: str, places: Sequence[str]) -> bool:
+    """Whether `path` is one of `_sort_places` or below it: that place would sort next before it.
+
+    A client may send thousands of paths, and its tool leave hundreds of places.
+    """
+    path = path.rstrip("/") + "/"
+    index = bisect.bisect_right(places, path)
+    return index > 0 and path.startswith(places[index - 1])
+
+
+def _explain_signing(argv: Sequence[str]) -> Iterator[str]:
+    subcommand, words = _find_subcommand(argv)
+    signing = _SIGNING_TAGS if subcommand == "tag" else _SIGNING
+    word = next(filter(signing.fullmatch, words), None)
+    if word is not None and (subcommand == "tag" or subcommand in _COMMITS):
+        yield (
+            f"git in a box has no key to sign with: leave {quote(word, limit=40)} out; a person on "
+            "the host can sign afterwards (git commit --amend --no-edit -S)"
+        )
+
+
+def _explain_editor(line: CommandLine) -> Iterator[str]:
+    subcommand, words = _find_subcommand(line.argv)
+    if subcommand not in _WITH_EDITOR or any(map(_WITHOUT_EDITOR.fullmatch, words)):
+        return
+    name = next((each for each in _EDITORS if line.environment.get(each)), None)
+    if name is None:
+        return
+    program = next(iter(line.environment[name].split(None, 1)), ":")
+    if program != ":" and find_program(program, line.environment.get("PATH", "")) is None:
+        yield (
+            f"the editor {quote(program, limit=80)} of {name} is not on the host, where git runs "
+            "in a box: name one that is there, or give the message with -m or -F"
+        )
+
+
+def _find_subcommand(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The subcommand of git and the words behind it; an empty one where there is none."""
+    words = iter(enumerate(argv[1:], start=2))
+    for behind, word in words:
+        if word in _VALUE_FLAGS:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word, argv[behind:]
+    return "", ()

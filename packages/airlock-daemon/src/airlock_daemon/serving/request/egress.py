@@ -1,0 +1,263 @@
+"""The ways out of one command in a box: to APIs, to what its module names, and to an engine."""
+
+import ipaddress
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from http import HTTPStatus
+
+import trio
+
+from airlock_daemon.boundary.audit_text import shorten
+from airlock_daemon.boundary.box.doors import Doors, find_behind, receive_listeners
+from airlock_daemon.boundary.brokers.docker import conversation as engine
+from airlock_daemon.boundary.brokers.egress.conversation import Reached, converse, refuse
+from airlock_daemon.boundary.brokers.egress.destinations import (
+    Destination,
+    Ways,
+    World,
+    read_network,
+)
+from airlock_daemon.boundary.connection.descriptors import drop_unread
+from airlock_daemon.boundary.fairness.gate import too_many
+from airlock_daemon.errors import AirlockError, Denied
+from airlock_daemon.serving.audit.record import Outcome
+from airlock_daemon.serving.request.recording import Recording
+from airlock_daemon.serving.request.state import AgentState, DaemonState
+from airlock_modules import Module
+from airlock_modules.operation import Operation
+
+log = logging.getLogger("airlock")
+
+# How many conversations a command may hold at a time. Others wait in its box. With APIs tools keep
+# many connections open that they do not use for a while.
+AT_ONCE = 16
+_AT_ONCE_WITH_APIS = 128
+
+# So many reasons a client is told.
+_MOST_REFUSED = 3
+
+# How long is waited for a descriptor to become free.
+_FULL_S = 0.1
+
+
+class Egress:
+    """Serves conversations for as long as a command runs, each counted as one of the agent's
+    connections.
+    """
+
+    def __init__(
+        self,
+        doors: Doors,
+        end: socket.socket,
+        module: Module,
+        *,
+        recording: Recording,
+        agent: AgentState,
+        shared: DaemonState,
+    ) -> None:
+        """Over `end`, which stays its owner's, the box sends its listeners; `module` is that of
+        the command.
+        """
+        self._doors = doors
+        self._end = end
+        self._recording = recording
+        self._agent = agent
+        self._room = trio.Semaphore(AT_ONCE)
+        self._room_with_apis = trio.Semaphore(_AT_ONCE_WITH_APIS)
+        self._command = module.name
+        setting = f"[sandbox] network of {module.source}"
+        self._world = World(variables=shared.environment, lookups=agent.lookups, setting=setting)
+        self._network = doors.network
+        self._ways = Ways(doors.network, self._world)
+        self._refused: dict[str, None] = {}
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Why the first conversations did not come about, each reason once, in words."""
+        return tuple(self._refused)
+
+    def _find_network(self) -> tuple[str, ...]:
+        """What the module of the command names now, which may be less than at its start."""
+        grant = self._agent.generation.grant
+        module = grant.modules.get(self._command) if grant.grants(self._command) else None
+        return () if module is None or module.sandbox is None else module.sandbox.network
+
+    def _find_ways(self) -> Ways:
+        """The ways to that. Names are looked up again where a reload has changed it."""
+        network = read_network(self._find_network())
+        if network != self._network:
+            self._network, self._ways = network, Ways(network, self._world)
+        return self._ways
+
+    async def serve(self, nursery: trio.Nursery) -> None:
+        """Take connections until cancelled. No listener is left then."""
+        for listener in await self._receive():
+            nursery.start_soon(self._listen, listener, nursery)
+
+    async def _receive(self) -> list[socket.socket]:
+        while True:
+            await trio.lowlevel.wait_readable(self._end)
+            await self._agent.turns.take()
+            try:
+                return receive_listeners(self._end)
+            except BlockingIOError:
+                continue
+            except OSError:
+                # The box is no more, and the command is told of that.
+                return []
+
+    async def _listen(self, listener: socket.socket, nursery: trio.Nursery) -> None:
+        with self._own(listener):
+            hold, room = self._converse_engine, self._room
+            if listener.family != socket.AF_UNIX:
+                host, port = listener.getsockname()[:2]
+                here = Destination(host, port, ipaddress.ip_address(host))
+                if here == self._doors.apis:
+                    hold, room = self._pass_on, self._room_with_apis
+                else:
+                    hold = partial(self._converse, named=find_behind(self._doors, here))
+            while True:
+                await trio.lowlevel.wait_readable(listener)
+                await room.acquire()
+                connection = await self._accept(listener)
+                if connection is None:
+                    room.release()
+                else:
+                    nursery.start_soon(self._hold, partial(hold, connection), connection, room)
+
+    @contextmanager
+    def _own(self, listener: socket.socket) -> Iterator[None]:
+        """Close it in the end, with what still waits there."""
+        with listener:
+            try:
+                yield
+            finally:
+                if listener.family == socket.AF_UNIX:
+                    self._drop_waiting(listener)
+
+    def _drop_waiting(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            # Nobody comes from here on.
+            listener.shutdown(socket.SHUT_RDWR)
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    drop_unread(connection, self._agent.closer)
+
+    async def _accept(self, listener: socket.socket) -> trio.SocketStream | None:
+        await self._agent.turns.take()
+        try:
+            connection, _ = listener.accept()
+        except BlockingIOError:
+            return None
+        except OSError:
+            # It was closed already, or no descriptor is left.
+            await trio.sleep(_FULL_S)
+            return None
+        return trio.SocketStream(trio.socket.from_stdlib_socket(connection))
+
+    async def _hold(
+        self,
+        converse: Callable[[], Awaitable[None]],
+        connection: trio.SocketStream,
+        room: trio.Semaphore,
+    ) -> None:
+        try:
+            async with connection:
+                await converse()
+        except Exception:
+            # One conversation must not end the others, nor the command.
+            log.exception("a fault of the daemon ended a conversation; please report it")
+        finally:
+            room.release()
+
+    async def _converse(self, connection: trio.SocketStream, *, named: Destination | None) -> None:
+        turns, gate = self._agent.turns, self._agent.gate
+        if not gate.connect():
+            error = too_many(gate.limits)
+            self._tell(Reached(wanted=named, error=error))
+            # Who speaks to a destination would take it for that one's answer.
+            if named is None:
+                await refuse(
+                    connection, error, HTTPStatus.SERVICE_UNAVAILABLE, turns, self._agent.closer
+                )
+            return
+        try:
+            ways = self._find_ways()
+            await converse(connection, ways, turns, self._tell, self._agent.closer, named=named)
+        finally:
+            gate.disconnect()
+
+    async def _converse_engine(self, connection: trio.SocketStream) -> None:
+        turns, gate = self._agent.turns, self._agent.gate
+        if not gate.connect():
+            error = too_many(gate.limits)
+            self._tell_carried(engine.Carried(error=error))
+            await engine.refuse(connection, error, turns, self._agent.closer)
+            return
+        try:
+            await engine.converse(
+                connection, self._doors.engine, turns, self._tell_carried, self._agent.closer
+            )
+        finally:
+            gate.disconnect()
+
+    async def _pass_on(self, connection: trio.SocketStream) -> None:
+        """Have the agent's HTTPS broker serve it."""
+        agent = self._agent
+        if not agent.gate.connect():
+            error = too_many(agent.gate.limits)
+            self._tell(Reached(wanted=None, error=error))
+            await refuse(
+                connection, error, HTTPStatus.SERVICE_UNAVAILABLE, agent.turns, agent.closer
+            )
+            return
+        try:
+            # Where the last API was taken from the agent, what served them says so.
+            if agent.apis is not None:
+                await agent.apis.carry(
+                    connection, self._recording, self._find_network, self._note_refused
+                )
+        finally:
+            agent.gate.disconnect()
+
+    def _tell_carried(self, carried: engine.Carried) -> None:
+        destination = f"unix://{self._doors.engine}"
+        counts = {"bytes": carried.sent, "received": carried.received}
+        self._write("docker", destination, counts, carried.error)
+
+    def _tell(self, reached: Reached) -> None:
+        destination = None if reached.wanted is None else str(reached.wanted)
+        counts = {"bytes": reached.sent, "received": reached.received}
+        self._write("connect", destination, counts, reached.error)
+
+    def _note_refused(self, reason: str) -> None:
+        """Keep the first reasons for the client."""
+        if len(self._refused) < _MOST_REFUSED:
+            self._refused[reason] = None
+
+    def _write(
+        self,
+        service: str,
+        destination: str | None,
+        counts: Mapping[str, object],
+        error: AirlockError | None,
+    ) -> None:
+        """Write what became of a connection, whose `destination` is None where it is unreadable."""
+        operation = Operation((service,) if destination is None else (service, destination))
+        detail: dict[str, object] = {"operation": shorten(operation.line), "service": service}
+        if destination is not None:
+            detail["destination"] = shorten(destination)
+        detail |= counts
+        outcome: Outcome = "allowed" if error is None else "failed"
+        rule = None
+        if error is not None:
+            self._note_refused(f"{error.message}; {error.hint}")
+        if isinstance(error, Denied):
+            outcome, rule = "denied", error.rule
+        self._recording.write_conversation(
+            outcome, detail, rule=rule, reason=None if error is None else error.message
+        )

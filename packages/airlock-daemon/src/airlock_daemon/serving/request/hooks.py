@@ -1,0 +1,307 @@
+"""Hooks: executables of the host's owner, of which the pre-exec hook sees a request and decides.
+
+The launcher runs it, as it runs a tool: in a session of its own, and with an end for everything
+that it started, also what has left its session or holds its pipes.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+
+import msgspec
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.command.launcher import Ended, Launcher, cannot_start
+from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.command.process import Command
+from airlock_daemon.boundary.command.stdio import Piped
+from airlock_daemon.boundary.fairness.gate import SMALL, Gate, too_large
+from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
+from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.setup.generation import Generation
+from airlock_wire import (
+    Limits,
+    RemoteProtocolError,
+    Request,
+    ServerSession,
+    StdinData,
+    StdinEnd,
+    Stream,
+    quote,
+)
+
+# Of what a hook says on stderr, which is for the person who reads the daemon's own messages.
+SAID_BYTES = 4096
+
+# Of a message to a hook, how many bytes are made before it reads them.
+WINDOW = 65536
+
+
+# JSON can write two bytes as six characters, and hooks in Python do.
+GROWTH = 3
+
+REASON_CHARACTERS = 500
+
+_SILENCE = (
+    "if it asks a person, nobody answered: ask again when somebody is there; a person on the host "
+    f"can give it longer, by [hooks] timeout_s in config.toml{AND_RELOAD}"
+)
+
+# What an answer may change of the params.
+_FREE = frozenset(("command", "args", "cwd"))
+
+
+class HookFault(AirlockError):
+    """A hook that is of no use: the message goes on after its name, `rule` is one word for it."""
+
+    def __init__(self, message: str, *, rule: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+async def run_hook(
+    path: str,
+    message: Iterator[bytes],
+    hear: Callable[[bytes], None],
+    *,
+    generation: Generation,
+    agent: AgentState,
+    shared: DaemonState,
+) -> int:
+    """Run the hook at `path` with `message` as its stdin, within `[hooks] timeout_s`.
+
+    It stands in the agent's directory and has PATH, HOME, USER and AIRLOCK_AGENT for its variables.
+    `hear` gets what it prints on stdout as it comes, and raises ValueError for what it does not
+    want. Returns the exit status. Raises HookFault where the hook cannot be run, takes too long, is
+    ended by a signal, or prints what is not wanted. In any case none of its processes is left.
+    """
+    said = _Said(hear)
+    timeout = generation.hook_limits.timeout_s
+    try:
+        home = generation.agent.directory
+        directory = os.open(home, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            variables = _build_environment(generation, shared.environment)
+            line = CommandLine(path, (path,), variables, directory)
+            with trio.move_on_after(timeout) as timer:
+                ended = await _run(line, message, said.take, shared.launcher, agent.turns)
+        finally:
+            os.close(directory)
+    except (OSError, Failed) as error:
+        reason = error.message if isinstance(error, Failed) else cannot_start(path, error).message
+        raise HookFault(f"could not be run: {reason}", rule="not-runnable") from error
+    finally:
+        said.tell(f"agent {generation.agent.name}: {os.path.basename(path)}")
+    if timer.cancelled_caught:
+        raise HookFault(f"was ended after {timeout:g} s without an answer", rule="timeout")
+    if ended.signal is not None:
+        raise HookFault(f"was ended by {ended.signal}", rule="killed")
+    return ended.exit_code
+
+
+def _build_environment(generation: Generation, daemon: Mapping[str, str]) -> dict[str, str]:
+    variables = {"PATH": generation.programs.path, "AIRLOCK_AGENT": generation.agent.name}
+    return variables | {name: daemon[name] for name in ("HOME", "USER") if name in daemon}
+
+
+async def _run(
+    line: CommandLine,
+    message: Iterator[bytes],
+    hear: Callable[[Stream, bytes], Awaitable[None]],
+    launcher: Launcher,
+    turns: Turns,
+) -> Ended:
+    with closing(Piped(has_input=True)) as stdio:
+        launch = await launcher.launch(line, stdio.standard)
+        command = Command(launch, stdio, turns, ahead=0, credit=WINDOW)
+        try:
+            feed = _Feed(command, message)
+            return await command.relay(hear, feed.go_on, partial(feed.go_on, 0))
+        finally:
+            await command.finish()
+
+
+class _Feed:
+    """Gives a hook its stdin as it reads, so that a long message is made in pieces."""
+
+    def __init__(self, command: Command, message: Iterator[bytes]) -> None:
+        self._command = command
+        self._message = message
+        self._ahead = 0
+
+    async def go_on(self, count: int) -> None:
+        """So many bytes more were read: give as many again, or the end."""
+        self._ahead -= count
+        while self._ahead < WINDOW:
+            piece = next(self._message, None)
+            if piece is None:
+                self._command.tell(StdinEnd())
+                return
+            self._command.tell(StdinData(data=piece))
+            self._ahead += len(piece)
+
+
+class _Said:
+    """What a hook says: stdout goes to `hear`, and of stderr the beginning is kept."""
+
+    def __init__(self, hear: Callable[[bytes], None]) -> None:
+        self._hear = hear
+        self._said = bytearray()
+
+    async def take(self, stream: Stream, data: bytes) -> None:
+        if stream == "stderr":
+            self._said += data[: SAID_BYTES - len(self._said)]
+            return
+        try:
+            self._hear(data)
+        except ValueError as error:
+            raise HookFault(f"printed what is no answer: {error}", rule="answer") from None
+
+    def tell(self, who: str) -> None:
+        """Hand on to the daemon's messages what came on stderr."""
+        for line in self._said.decode("utf-8", "replace").splitlines():
+            log.info("%s: %s", who, quote(line))
+
+
+async def consult(
+    request: Request,
+    path: str,
+    *,
+    container: str | None,
+    generation: Generation,
+    agent: AgentState,
+    shared: DaemonState,
+) -> Request:
+    """Show a request to the hook at `path`; return the one to go on with, often the same.
+
+    `container` is the one that was proved. Raises Denied: by layer "hook" where the hook refuses,
+    and where it is of no use; by layer "limit" where too many wait for one.
+    """
+    limits = generation.limits
+    shown = replace(request, container_id=container).encode()
+    answer = _Answer(GROWTH * limits.request_bytes, agent.gate)
+    place = await agent.gate.take_for_hook()
+    try:
+        await agent.share.take(place)
+        exit_code = await run_hook(
+            path, iter((shown,)), answer.add, generation=generation, agent=agent, shared=shared
+        )
+        if exit_code == 0:
+            return _read_answer(answer.data, shown, request, limits.arguments)
+    except HookFault as fault:
+        raise Denied(
+            f"the pre-exec hook {fault.message}",
+            layer="hook",
+            rule=fault.rule,
+            hint=_SILENCE
+            if fault.rule == "timeout"
+            else f"a person on the host has to mend {path}",
+        ) from fault
+    finally:
+        answer.release()
+        agent.share.give_back(place)
+        place.give_back()
+    reason = _find_reason(answer.data)
+    because = f" (exit status {exit_code})" if reason is None else f": {reason}"
+    raise Denied(
+        f"the pre-exec hook refuses {quote(request.command)}{because}",
+        layer="hook",
+        rule="refused",
+        hint=f"a person on the host decides that, by {path}",
+    )
+
+
+class _Answer:
+    """What the hook prints: `most` bytes at most, which count as those of requests do."""
+
+    def __init__(self, most: int, gate: Gate) -> None:
+        self._most = most
+        self._gate = gate
+        self._held = 0
+        self.data = bytearray()
+
+    def add(self, data: bytes) -> None:
+        self.data += data
+        if len(self.data) > self._most:
+            raise ValueError(f"it has more than {self._most} bytes")
+        if len(self.data) > SMALL:
+            if not self._gate.hold(len(data)):
+                raise too_large()
+            self._held += len(data)
+
+    def release(self) -> None:
+        self._gate.release(self._held)
+
+
+def _find_reason(output: bytearray) -> str | None:
+    """The reason that a hook gives: `message`, or `error` as hooks of earlier releases print it."""
+    try:
+        body = msgspec.json.decode(output)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(body, dict):
+        return None
+    error = body.get("error")
+    inner = error.get("message") if isinstance(error, dict) else None
+    for reason in (body.get("message"), error, inner):
+        if isinstance(reason, str) and reason:
+            return quote(reason, limit=REASON_CHARACTERS)
+    return None
+
+
+def _read_answer(output: bytearray, shown: bytes, request: Request, arguments: int) -> Request:
+    """The request to go on with after a hook that agrees; raises HookFault.
+
+    A member that the hook leaves out stays as it was shown.
+    """
+    if not output.strip() or output == shown:
+        return request
+    try:
+        answer = msgspec.json.decode(output)
+    except (ValueError, RecursionError) as error:
+        raise _wrong(f"which is no JSON: {error}") from None
+    if not isinstance(answer, dict) or answer.get("jsonrpc") != "2.0":
+        raise _wrong('without "jsonrpc":"2.0"')
+    params = answer.get("params")
+    if not isinstance(params, dict) or not {"command", "args"} <= params.keys():
+        raise _wrong("whose params have no command or no args")
+    before = msgspec.json.decode(shown)
+    changed = _list_changes(answer, before, free=frozenset(("params",)))
+    changed += [f"params.{name}" for name in _list_changes(params, before["params"], free=_FREE)]
+    if changed:
+        raise _wrong(f"that changes {quote(changed[0])}: only command, args and cwd may differ")
+    decoded = _decode({**before["params"], **params}, arguments)
+    return replace(request, command=decoded.command, args=decoded.args, cwd=decoded.cwd)
+
+
+def _list_changes(
+    after: Mapping[str, object], before: Mapping[str, object], *, free: frozenset[str]
+) -> list[str]:
+    return [
+        name
+        for name, value in after.items()
+        if name not in free and (name not in before or before[name] != value)
+    ]
+
+
+def _decode(params: Mapping[str, object], arguments: int) -> Request:
+    """Read the params as those of a client are read."""
+    free = {name: params[name] for name in sorted(_FREE)}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "exec", "params": free}
+    line = msgspec.json.encode(message) + b"\n"
+    wire = ServerSession(limits=Limits(request_bytes=len(line), arguments=arguments))
+    wire.receive_data(line)
+    try:
+        request = wire.next_event()
+    except RemoteProtocolError as error:
+        raise _wrong(f"that is none: {error.error.message}") from None
+    if not isinstance(request, Request):
+        raise _wrong("that is none")
+    return request
+
+
+def _wrong(which: str) -> HookFault:
+    return HookFault(f"printed a request {which}", rule="answer")

@@ -1,0 +1,333 @@
+"""Requests to APIs, as the daemon sees them: judged, given their credential, and recorded."""
+
+import os
+from collections.abc import Callable
+
+import msgspec
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.audit_text import shorten
+from airlock_daemon.boundary.brokers.https.messages import (
+    Answer,
+    Finished,
+    Question,
+    Refusal,
+    Refused,
+    Spent,
+    Spliced,
+)
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, own_fault
+from airlock_daemon.serving.audit.ledger import Kind
+from airlock_daemon.serving.audit.record import Outcome, Record
+from airlock_daemon.serving.request.sources import Sources
+from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_modules.apis import Api, Asked, Verdict
+from airlock_modules.operation import Operation
+
+MOST_RECORDS = 1000
+EVERY_S = 60.0
+"""So many of an agent's operations have records of their own in so long.
+
+Of more, those that read and those that are refused are counted; what may change something has one.
+"""
+
+HUNG_UP = "the client hung up"
+
+_FORBIDDEN, _FAULT = 403, 500
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """The process at the other end of a connection, as records have it.
+
+    `request` is that of the command out of whose box the connection comes, None for a container's.
+    `spend_record` says whether one more record about the connections of that command is written.
+    """
+
+    peer: dict[str, int] | None
+    request: str | None = None
+    spend_record: Callable[[], bool] | None = None
+    container: str | None = None
+    container_proven: bool | None = None
+
+
+class _Operation(msgspec.Struct, frozen=True):
+    """One operation, as it is recorded. `changes` says that it may be more than reading."""
+
+    record: Record
+    changes: bool = False
+
+
+class _Granted(msgspec.Struct, frozen=True):
+    """An operation in progress: the question, without its GraphQL, and the API that granted it."""
+
+    operation: _Operation
+    question: Question
+    api: Api
+
+    def is_granted_by(self, api: Api | None) -> bool:
+        """Whether an API of now leads to the same service as the same person, and grants it."""
+        if api is None or api == self.api:
+            return api is not None
+        if self.question.graphql is not None:
+            # Its fields may be large, and its answer is short.
+            return False
+        before = (self.api.hosts, self.api.ports, self.api.ca, self.api.credential)
+        is_same = before == (api.hosts, api.ports, api.ca, api.credential)
+        return is_same and _judge(api, self.question).refusal is None
+
+
+class Operations:
+    """What one agent asks of APIs by the HTTPS broker."""
+
+    def __init__(self, shared: DaemonState, agent: AgentState, sources: Sources) -> None:
+        self._shared = shared
+        self._agent = agent
+        self._sources = sources
+        # What was granted and is not over.
+        self._granted: dict[int, _Granted] = {}
+        self._fingerprints: dict[str, tuple[Api, str]] = {}
+        self._since = -EVERY_S
+        self._left = 0
+
+    async def judge(self, question: Question, caller: Caller) -> Answer:
+        """Decide about a request by the rules of now, and fetch its credential if it needs one.
+
+        Whatever goes wrong refuses. What is granted is recorded first, and over with `finish` or
+        `abort`.
+        """
+        operation = self._describe(question, caller)
+        generation = self._agent.generation
+        try:
+            api = self._admit(question)
+            secret = await self._sources.get(self._agent, api) if question.needs_secret else None
+            if self._agent.generation is not generation:
+                # The files were read again while a command gave the credential.
+                api = self._admit(question)
+            if operation.changes or self._has_room:
+                start = replace(operation.record, event="broker-start")
+                self._shared.record_ahead(start)
+        except trio.Cancelled:
+            self._write(operation, "aborted", HUNG_UP)
+            raise
+        except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
+            answer = self._refuse(question.question, operation.record, error)
+        else:
+            graphql = None if question.graphql is None else ()
+            kept = replace(question, graphql=graphql)
+            self._granted[question.question] = _Granted(operation, kept, api)
+            if secret is None:
+                return Answer(question=question.question)
+            return Answer(
+                question=question.question,
+                secret=secret.value,
+                certificate=secret.certificate,
+                version=secret.version,
+            )
+        await self._agent.gate.pace.keep()
+        return answer
+
+    def refuse(self, question: Question, caller: Caller, error: AirlockError) -> Answer:
+        """Refuse a request without looking at it."""
+        return self._refuse(question.question, self._describe(question, caller).record, error)
+
+    def find_revoked(self, *, is_removed: bool) -> list[int]:
+        """The questions in progress that the rules of now do not grant, to a removed agent none."""
+        return [each for each in self._granted if self.is_revoked(each, is_removed=is_removed)]
+
+    def is_revoked(self, question: int, *, is_removed: bool) -> bool:
+        """Whether a question is in progress that the rules of now do not grant, as above."""
+        granted = self._granted.get(question)
+        if granted is None:
+            return False
+        return is_removed or not granted.is_granted_by(self._find_api(granted.api.name))
+
+    def finish(self, finished: Finished) -> None:
+        """Record that what was granted is over."""
+        granted = self._granted.pop(finished.question, None)
+        if granted is None:
+            return
+        operation = granted.operation
+        done: dict[str, object] = {
+            "status": finished.status,
+            "bytes": finished.sent,
+            "received": finished.received,
+        }
+        if finished.dropped:
+            done["dropped"] = shorten(", ".join(finished.dropped))
+        detail = {**_detail(operation.record), **done}
+        record = replace(operation.record, detail=detail, duration_ms=finished.duration_ms)
+        outcome: Outcome = "allowed" if finished.fault is None else "failed"
+        self._write(replace(operation, record=record), outcome, finished.fault)
+
+    def abort(self, question: int, reason: str) -> None:
+        """Record that what was granted was cut short; nothing where it was not, or is over."""
+        granted = self._granted.pop(question, None)
+        if granted is not None:
+            self._write(granted.operation, "aborted", reason)
+
+    def note_refused(self, refused: Refused, caller: Caller) -> None:
+        """Record what the worker has refused by itself."""
+        words = (refused.method, refused.path) if refused.method else ()
+        record = self._begin(f"{refused.host}:{refused.port}", *words, caller=caller)
+        record = replace(record, layer="broker", rule=refused.rule)
+        self._write_connection(_Operation(record), "denied", refused.reason, caller)
+
+    def note_unserved(self, error: AirlockError, caller: Caller) -> None:
+        """Record that a connection was not served."""
+        record = self._begin("connect", caller=caller)
+        if isinstance(error, Denied):
+            record = replace(record, layer=error.layer, rule=error.rule)
+        outcome: Outcome = "denied" if isinstance(error, Denied) else "failed"
+        self._write_connection(_Operation(record), outcome, error.message, caller)
+
+    def note_spliced(self, spliced: Spliced, caller: Caller) -> None:
+        """Record a connection of which the bytes were passed on as they were."""
+        destination = f"{spliced.host}:{spliced.port}"
+        record = self._begin("connect", destination, caller=caller, service="connect")
+        done = {"bytes": spliced.sent, "received": spliced.received}
+        record = replace(record, detail={**_detail(record), **done})
+        self._write_connection(_Operation(record, changes=True), "allowed", None, caller)
+
+    def spend(self, spent: Spent) -> None:
+        """Forget a credential that the service did not take."""
+        self._sources.spend(self._agent, spent.api, spent.version)
+
+    @property
+    def _name(self) -> str:
+        return self._agent.generation.agent.name
+
+    def _find_api(self, name: str) -> Api | None:
+        return next((each for each in self._agent.generation.apis.apis if each.name == name), None)
+
+    def _admit(self, question: Question) -> Api:
+        """The API that is asked; raises Denied."""
+        api = self._find_api(question.api)
+        if api is None:
+            raise Denied(
+                "this API is not granted to the agent any more",
+                layer="profile",
+                rule="commands",
+                hint=f"a person on the host can add it to commands in airlock.toml{AND_RELOAD}",
+            )
+        if question.fingerprint != self._find_fingerprint(api):
+            # It may lead to a host that the credential of now is not for.
+            raise Denied(
+                f"the API {api.name} has changed since this connection was opened",
+                layer="broker",
+                rule="changed",
+                hint="send the request again, over a new connection",
+            )
+        verdict = _judge(api, question)
+        if verdict.refusal is not None:
+            raise Denied(
+                verdict.refusal, layer="broker", rule=verdict.rule, hint=verdict.hint or None
+            )
+        return api
+
+    def _find_fingerprint(self, api: Api) -> str:
+        """That of an API as it is now, which takes a while to make."""
+        known = self._fingerprints.get(api.name)
+        if known is None or known[0] is not api:
+            known = self._fingerprints[api.name] = (api, api.fingerprint)
+        return known[1]
+
+    def _describe(self, question: Question, caller: Caller) -> _Operation:
+        api = self._find_api(question.api)
+        name = question.api if api is None else api.module
+        words = [question.method, question.path]
+        # By an upgrade whatever is behind it may be done.
+        changes = question.method not in _READING or question.upgrade is not None
+        if question.graphql is not None:
+            changes = any(field.kind != "query" for field in question.graphql)
+            fields = [(field.kind, field.name) for field in question.graphql]
+            words = ["graphql", *(word for field in fields for word in field)]
+        if question.aws is not None:
+            words = [*question.aws.words]
+        record = self._begin(name, *words, caller=caller)
+        detail = {**_detail(record), "host": question.host}
+        return _Operation(replace(record, command=shorten(name), detail=detail), changes)
+
+    def _begin(self, *words: str, caller: Caller, service: str = "https") -> Record:
+        return Record(
+            event="broker",
+            id=os.urandom(8).hex(),
+            request=caller.request,
+            profile=self._name,
+            peer=caller.peer,
+            container=caller.container,
+            container_proven=caller.container_proven,
+            detail={"service": service, "operation": Operation(words).line},
+        )
+
+    def _refuse(self, question: int, record: Record, error: Exception) -> Answer:
+        outcome: Outcome = "failed"
+        # To most other answers a tool tries again, and what is amiss needs a person first.
+        status = _FORBIDDEN
+        if isinstance(error, Denied):
+            outcome = "denied"
+            record = replace(record, layer=error.layer, rule=error.rule)
+        elif not isinstance(error, AirlockError):
+            log.error(
+                "a fault of the daemon refused a request to an API; please report it",
+                exc_info=error,
+            )
+            error, status = own_fault(error), _FAULT
+        self._write(_Operation(record), outcome, error.message)
+        refusal = Refusal(
+            message=error.message, hint=error.hint or "", rule=str(record.rule or ""), status=status
+        )
+        return Answer(question=question, refusal=refusal)
+
+    def _write(self, operation: _Operation, outcome: Outcome, reason: str | None) -> None:
+        """Write a record, or count it where there were many."""
+        is_written = self._has_room or operation.changes
+        if is_written:
+            self._left -= 1
+        self._write_or_count(operation.record, outcome, reason, is_written=is_written)
+
+    def _write_connection(
+        self, operation: _Operation, outcome: Outcome, reason: str | None, caller: Caller
+    ) -> None:
+        """The same for a connection: a command has so many records for all of its own."""
+        if caller.spend_record is None:
+            self._write(operation, outcome, reason)
+            return
+        is_written = caller.spend_record()
+        self._write_or_count(operation.record, outcome, reason, is_written=is_written)
+
+    def _write_or_count(
+        self, record: Record, outcome: Outcome, reason: str | None, *, is_written: bool
+    ) -> None:
+        if is_written:
+            short = None if reason is None else shorten(reason)
+            self._shared.record(replace(record, outcome=outcome, reason=short))
+        else:
+            kind = Kind("broker", outcome, record.layer)
+            self._shared.audit.count(self._name, kind, record.peer)
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether the next record is written, and not counted."""
+        now = trio.current_time()
+        if now - self._since >= EVERY_S:
+            self._since, self._left = now, MOST_RECORDS
+        return self._left > 0
+
+
+def _judge(api: Api, question: Question) -> Verdict:
+    asked = Asked(
+        method=question.method,
+        path=question.path,
+        query_names=question.query_names,
+        graphql=question.graphql,
+        upgrade=question.upgrade,
+        aws=question.aws,
+    )
+    return api.judge(asked)
+
+
+def _detail(record: Record) -> dict[str, object]:
+    return record.detail if isinstance(record.detail, dict) else {}

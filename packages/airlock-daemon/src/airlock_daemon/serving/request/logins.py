@@ -1,0 +1,107 @@
+"""The logins of registries, fetched for a command of docker that may need them."""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.box.engine import collect_logins, put_logins
+from airlock_daemon.boundary.brokers.asking import MOST, ask
+from airlock_daemon.boundary.brokers.docker.logins import (
+    Configuration,
+    read_configuration,
+    write_logins,
+)
+from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.identity.neighbours import find_mounted
+from airlock_daemon.boundary.workspace.directory import make_empty
+from airlock_daemon.errors import Denied
+from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.serving.request.job import Boxed
+from airlock_daemon.serving.request.state import AgentState, DaemonState
+from airlock_daemon.setup.finding import read_bounded
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.setup.trust import leads_through
+from airlock_wire import quote
+
+
+async def add_logins(
+    boxed: Boxed, *, generation: Generation, agent: AgentState, shared: DaemonState
+) -> Boxed:
+    """The box of docker with the human's logins, if the command may need them.
+
+    Helpers of the human's are asked in the place of the command. Raises Denied where the human's
+    configuration of docker cannot be read.
+    """
+    content = write_logins({})
+    if boxed.needs_logins:
+        content = await _fetch_logins(boxed, shared, agent, generation)
+    return replace(boxed, box=put_logins(boxed.box, boxed.logins, content))
+
+
+async def _fetch_logins(
+    boxed: Boxed, shared: DaemonState, agent: AgentState, generation: Generation
+) -> bytes:
+    sockets_dir = boxed.reserved.sockets_dir
+    beside: tuple[str, ...] = ()
+    if sockets_dir is not None:
+        beside = await run_in_thread(partial(find_mounted, sockets_dir), limiter=agent.lookups)
+    read = partial(_read, boxed, shared.environment, (*boxed.written, *beside))
+    configuration = await run_in_thread(read, limiter=agent.lookups)
+    directory = make_empty(None)
+    try:
+        descriptor, path = directory.descriptor, generation.programs.path
+        helpers = partial(_ask, shared, agent, path, descriptor)
+        return await collect_logins(configuration, generation.programs, helpers)
+    finally:
+        await directory.leave(agent.removals)
+
+
+def _read(boxed: Boxed, environment: Mapping[str, str], written: tuple[str, ...]) -> Configuration:
+    """The human's configuration of docker, an empty one where there is none."""
+    folder = environment.get("DOCKER_CONFIG", "")
+    home = environment.get("HOME", "/")
+    path = os.path.join(folder or expand_home("~/.docker", home), "config.json")
+    if not os.path.isabs(path):
+        raise _refuse("DOCKER_CONFIG of the daemon names no directory of this host")
+    conflict = boxed.reserved.private.conflict(os.path.realpath(path))
+    if leads_through(path, written):
+        conflict = "the way to it leads through a workspace"
+    if conflict is not None:
+        raise _refuse(f"{quote(path)} may not be read: {conflict}")
+    try:
+        content = read_bounded(os.path.realpath(path), most=MOST)
+    except (FileNotFoundError, NotADirectoryError):
+        content = b""
+    except OSError as error:
+        raise _refuse(f"{quote(path)} cannot be read: {error.strerror}") from error
+    configuration = None if content is None else read_configuration(content)
+    if configuration is None:
+        raise _refuse(f"{quote(path)} is no configuration of docker")
+    return configuration
+
+
+def _refuse(problem: str) -> Denied:
+    return Denied(
+        f"docker's logins cannot be had: {problem}",
+        layer="sandbox",
+        rule="logins",
+        hint="a person on the host can mend that file, or set DOCKER_CONFIG of the daemon",
+    )
+
+
+async def _ask(
+    shared: DaemonState,
+    agent: AgentState,
+    path: str,
+    directory: int,
+    program: str,
+    argv: tuple[str, ...],
+    *,
+    said: bytes = b"",
+    more: Mapping[str, str] = {},
+) -> tuple[int, bytes]:
+    line = CommandLine(program, argv, {**shared.environment, "PATH": path, **more}, directory)
+    return await ask(line, shared.launcher, agent.turns, said=said)

@@ -1,0 +1,304 @@
+"""The post-exec hook: it sees what a command has put out before the client does.
+
+What a hook prints may be as long as a command's output, and to decode that in one go would keep
+every agent waiting. So each string is decoded in pieces. What remains is a short object, in which a
+long string is represented by its number.
+"""
+
+import binascii
+import codecs
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from airlock_daemon.boundary.command.launcher import Ended
+from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.serving.request.hooks import HookFault, run_hook
+from airlock_daemon.serving.request.state import AgentState, DaemonState
+from airlock_daemon.serving.session import Session
+from airlock_daemon.setup.generation import Generation
+from airlock_wire import Stream
+
+# A hook may answer with so many times what is captured at most.
+GROWTH = 2
+
+# What is sent before others have a turn.
+PIECE = 65536
+
+# What is encoded at once, in bytes: a multiple of three, so that base64 can be put together.
+ENCODED_PIECE = 3 * 4096
+
+# A string of more bytes is replaced in the object, by a string that is longer than this.
+_SHORT = 64
+_NUMBERED = "#" * (_SHORT + 1)
+
+# Of the object without its long strings, in bytes.
+_OBJECT = 65536
+
+# Base64 that is decoded at once: a multiple of four.
+_DECODED_PIECE = 65536
+
+# As much of the inside of a JSON string (RFC 8259, section 7) as is whole.
+_INSIDE = re.compile(rb'[^"\\]*+(?:\\(?:u[0-9a-fA-F]{4}|[^u])[^"\\]*+)*+')
+_ESCAPE = len(r"\uD83D")
+
+
+class Captured:
+    """The bytes of one stream, and whether they are UTF-8."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._is_text = True
+
+    def add(self, data: bytes) -> None:
+        """Take what comes next."""
+        self.data += data
+        if self._is_text:
+            try:
+                self._decoder.decode(data)
+            except UnicodeDecodeError:
+                self._is_text = False
+
+    def encode(self) -> Iterator[bytes]:
+        """The JSON of it, in pieces: a string, or `{"base64": ...}` where it is not UTF-8."""
+        is_text = self._is_text and not self._decoder.getstate()[0]
+        yield b'"' if is_text else b'{"base64":"'
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        for start in range(0, len(self.data), ENCODED_PIECE):
+            piece = self.data[start : start + ENCODED_PIECE]
+            if is_text:
+                yield msgspec.json.encode(decoder.decode(piece))[1:-1]
+            else:
+                yield binascii.b2a_base64(piece, newline=False)
+        yield b'"' if is_text else b'"}'
+
+
+class Capture:
+    """What one command puts out: the first `most` bytes, both streams together.
+
+    The rest is counted in `dropped`.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self.stdout = Captured()
+        self.stderr = Captured()
+        self.dropped = 0
+
+    async def take(self, stream: Stream, data: bytes) -> None:
+        """Take the next piece."""
+        kept = data[: self._left]
+        (self.stdout if stream == "stdout" else self.stderr).add(kept)
+        self._left -= len(kept)
+        self.dropped += len(data) - len(kept)
+
+    def encode(self, ended: Ended) -> Iterator[bytes]:
+        """The message for the hook, in pieces, with how the command ended."""
+        yield b'{"jsonrpc":"2.0","id":1,"result":{"exit_code":%d,"stdout":' % ended.exit_code
+        yield from self.stdout.encode()
+        yield b',"stderr":'
+        yield from self.stderr.encode()
+        if self.dropped:
+            yield b',"dropped_bytes":%d' % self.dropped
+        yield b"}}\n"
+
+
+class _Exact(msgspec.Struct, frozen=True):
+    base64: str
+
+
+class _Values(msgspec.Struct, frozen=True, kw_only=True):
+    exit_code: Annotated[int, Meta(ge=0, le=255)] | UnsetType = UNSET
+    stdout: str | _Exact | UnsetType = UNSET
+    stderr: str | _Exact | UnsetType = UNSET
+
+
+class _Message(msgspec.Struct, frozen=True):
+    result: _Values
+
+
+class HookResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The values that a hook gives; None for those that it leaves out."""
+
+    exit_code: int | None = None
+    stdout: bytes | bytearray | None = None
+    stderr: bytes | bytearray | None = None
+
+
+class ResultReader:
+    """Takes the text of a message whose `result` has values, and holds `most` bytes of strings."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self._object = bytearray()
+        self._long: list[bytearray] = []
+        self._text: bytearray | None = None
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece; raises ValueError where it is no JSON, or too long."""
+        data = self._rest + data
+        place = 0
+        while place < len(data):
+            if self._text is None:
+                quote = data.find(b'"', place)
+                end = len(data) if quote < 0 else quote
+                self._keep(data[place:end])
+                place = end
+                if quote >= 0:
+                    self._text = bytearray()
+                    place += 1
+                continue
+            end, is_last = self._read_text(self._text, data, place)
+            place = end
+            if is_last:
+                self._end_text(self._text)
+                place += 1
+            else:
+                break
+        self._rest = data[place:]
+
+    async def finish(self, pause: Callable[[], Awaitable[None]]) -> HookResult | None:
+        """What it all says, None for nothing; raises ValueError. `pause` lets others have turns."""
+        if self._text is not None:
+            raise ValueError("it ends inside of a string")
+        if not self._object.strip():
+            return None
+        values = msgspec.json.decode(self._object, type=_Message).result
+        return HookResult(
+            exit_code=None if values.exit_code is UNSET else values.exit_code,
+            stdout=await self._find(values.stdout, pause),
+            stderr=await self._find(values.stderr, pause),
+        )
+
+    def _keep(self, data: bytes) -> None:
+        self._object += data
+        if len(self._object) > _OBJECT:
+            raise ValueError(f"it has more than {_OBJECT} bytes beside its long strings")
+
+    def _read_text(self, text: bytearray, data: bytes, start: int) -> tuple[int, bool]:
+        """Decode what is there of a string; returns where that ends, and if the string does."""
+        match = _INSIDE.match(data, start)
+        end = start if match is None else match.end()
+        is_last = data[end : end + 1] == b'"'
+        if not is_last and len(data) - end >= _ESCAPE:
+            raise ValueError("a string has an escape that is none")
+        source, used = codecs.utf_8_decode(data[start:end], "strict", is_last)
+        decoded = json.loads(f'"{source}"')
+        if decoded and "\ud800" <= decoded[-1] <= "\udbff" and not is_last:
+            # The first half of a pair.
+            decoded, used = decoded[:-1], used - _ESCAPE
+        piece = decoded.encode()
+        text += piece
+        self._left -= len(piece)
+        if self._left < 0:
+            raise ValueError("it is too long")
+        return start + used, is_last
+
+    def _end_text(self, text: bytearray) -> None:
+        self._text = None
+        if len(text) <= _SHORT:
+            self._keep(msgspec.json.encode(str(text, "utf-8")))
+            return
+        self._keep(f'"{_NUMBERED}{len(self._long)}"'.encode())
+        self._long.append(text)
+
+    async def _find(
+        self, value: str | _Exact | UnsetType, pause: Callable[[], Awaitable[None]]
+    ) -> bytes | bytearray | None:
+        if value is UNSET:
+            return None
+        if isinstance(value, str):
+            return self._find_text(value)
+        encoded, decoded = self._find_text(value.base64), bytearray()
+        for start in range(0, len(encoded), _DECODED_PIECE):
+            decoded += binascii.a2b_base64(
+                encoded[start : start + _DECODED_PIECE], strict_mode=True
+            )
+            await pause()
+        return decoded
+
+    def _find_text(self, value: str) -> bytes | bytearray:
+        if value.startswith(_NUMBERED):
+            return self._long[int(value.removeprefix(_NUMBERED))]
+        return value.encode()
+
+
+class Reviewed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client gets; `detail` is what the hook did about it, for the audit record."""
+
+    ended: Ended
+    stdout: bytes | bytearray
+    stderr: bytes | bytearray
+    detail: str
+
+
+async def review(
+    capture: Capture,
+    ended: Ended,
+    path: str,
+    *,
+    generation: Generation,
+    agent: AgentState,
+    shared: DaemonState,
+) -> Reviewed:
+    """Show the hook at `path` a command's end and output; return what the client is to get.
+
+    Where the hook is of no use that is what it was shown, and `detail` says so. What was dropped is
+    told at the end of stderr.
+    """
+    reader = ResultReader(GROWTH * generation.hook_limits.capture_bytes)
+    try:
+        exit_code = await run_hook(
+            path,
+            capture.encode(ended),
+            reader.feed,
+            generation=generation,
+            agent=agent,
+            shared=shared,
+        )
+        if exit_code:
+            raise HookFault(f"ended with exit status {exit_code}", rule="refused")
+        result = await _finish(reader, agent.turns)
+        detail = "post-exec left the output as it was"
+    except HookFault as fault:
+        result = HookResult()
+        detail = f"post-exec {fault.message}; the output was sent as it was"
+    stdout = capture.stdout.data if result.stdout is None else result.stdout
+    stderr = capture.stderr.data if result.stderr is None else result.stderr
+    if (stdout, stderr) != (capture.stdout.data, capture.stderr.data):
+        detail = "post-exec gave other output"
+    if result.exit_code not in (None, ended.exit_code):
+        ended = Ended(result.exit_code, None)
+        detail += f", and exit status {result.exit_code}"
+    if capture.dropped:
+        dropped = f"{capture.dropped} bytes of output beyond [hooks] capture_max_mb were dropped"
+        detail += f"; {dropped}"
+        begun = b"\n" if stderr and not stderr.endswith(b"\n") else b""
+        stderr = stderr + begun + f"airlock: {dropped}; write less, or into a file\n".encode()
+    return Reviewed(ended=ended, stdout=stdout, stderr=stderr, detail=detail)
+
+
+async def send(reviewed: Reviewed, session: Session, turns: Turns) -> None:
+    """Send the output; raises ClientGone."""
+    outputs: tuple[tuple[Stream, bytes | bytearray], ...]
+    outputs = ("stdout", reviewed.stdout), ("stderr", reviewed.stderr)
+    for stream, data in outputs:
+        for start in range(0, len(data), PIECE):
+            await turns.take()
+            await session.send_output(stream, bytes(data[start : start + PIECE]))
+
+
+async def _finish(reader: ResultReader, turns: Turns) -> HookResult:
+    try:
+        result = await reader.finish(turns.take)
+    except (ValueError, RecursionError) as error:
+        raise HookFault(f"printed what is no result: {error}", rule="answer") from None
+    if result == HookResult():
+        raise HookFault("printed a result without a value", rule="answer")
+    return result or HookResult()

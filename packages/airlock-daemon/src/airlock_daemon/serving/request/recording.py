@@ -1,0 +1,174 @@
+"""The audit record of one request, from what is known at first to its one line in the log."""
+
+import os
+import time
+
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.audit_text import ARGUMENTS, shorten, shorten_all
+from airlock_daemon.serving.audit.ledger import Kind
+from airlock_daemon.serving.audit.record import (
+    ASKED,
+    DETAIL,
+    Outcome,
+    Record,
+    shorten_asked,
+    shorten_id,
+)
+from airlock_daemon.serving.request.relay import RECORDS, Origin
+from airlock_daemon.serving.request.state import DaemonState
+from airlock_daemon.serving.session import Session
+from airlock_wire import Request
+
+
+class Recording:
+    """Gathers what becomes known of a request, and writes it once."""
+
+    def __init__(
+        self, shared: DaemonState, session: Session, request: Request, profile: str
+    ) -> None:
+        """`profile` is the name of the agent."""
+        is_run = request.method == "exec"
+        self._shared = shared
+        self._session = session
+        self._started = time.monotonic()
+        self._record = Record(
+            event="exec" if is_run else "check",
+            request=os.urandom(8).hex(),
+            id=shorten_id(request.id),
+            profile=profile,
+            command=shorten(request.command),
+            args=shorten_all(request.args),
+            cwd=None if request.cwd is None else shorten(request.cwd),
+        )
+        self._left = RECORDS
+        self._is_output_seen = is_run
+        self.is_written = False
+
+    @property
+    def record(self) -> Record:
+        """What has become known so far."""
+        return self._record
+
+    @property
+    def request(self) -> str | None:
+        """The name that the log has for the request."""
+        return self._record.request
+
+    def note(self, **facts: object) -> None:
+        """Add what has become known."""
+        self._record = replace(self._record, **facts)
+
+    def note_rewritten(self, asked: Request, request: Request) -> None:
+        """A hook has put `request` for the one that the client sent."""
+        short = shorten_asked(asked.command, asked.args, asked.cwd)
+        self.note(
+            asked=short,
+            command=shorten(request.command),
+            args=shorten_all(request.args, most=ARGUMENTS - ASKED),
+            cwd=None if request.cwd is None else shorten(request.cwd),
+        )
+
+    def note_hook(self, detail: str) -> None:
+        """A hook has seen the output, and has done this about it."""
+        self.note(detail=shorten(detail, most=DETAIL))
+
+    def begin(self, *, sandbox: str, is_output_seen: bool) -> None:
+        """Write that the command is about to be started; raises Failed where it then must not.
+
+        `is_output_seen` says whether its output passes through the session.
+        """
+        self.note(sandbox=sandbox)
+        self._write_start()
+        self._is_output_seen = is_output_seen
+
+    def _write_start(self) -> None:
+        self._shared.record_ahead(replace(self._record, event="exec-start"))
+
+    def write_broker(
+        self, outcome: Outcome, detail: object, *, rule: str | None, reason: str | None
+    ) -> None:
+        """Write what a broker did for this request, of which `detail` is less than half a line."""
+        about = Record(
+            event="broker",
+            request=self._record.request,
+            profile=self._record.profile,
+            command=self._record.command,
+            outcome=outcome,
+            layer=None if rule is None else "broker",
+            rule=rule,
+            reason=None if reason is None else shorten(reason),
+            detail=detail,
+        )
+        self._shared.record(about)
+
+    def write_conversation(
+        self, outcome: Outcome, detail: object, *, rule: str | None, reason: str | None
+    ) -> None:
+        """The same for one of many conversations: those past RECORDS are counted."""
+        if self._is_room(outcome, None if rule is None else "broker"):
+            Recording.write_broker(self, outcome, detail, rule=rule, reason=reason)
+
+    def spend_record(self) -> bool:
+        """Whether one more record of a broker may be written."""
+        self._left -= 1
+        return self._left >= 0
+
+    def _is_room(self, outcome: Outcome, layer: str | None) -> bool:
+        """Whether one more record may be written; it is counted where not."""
+        if self.spend_record():
+            return True
+        agent = self._record.profile
+        if agent is not None:
+            self._shared.audit.count(agent, Kind("broker", outcome, layer), self._record.peer)
+        return False
+
+    def write(self, outcome: Outcome, reason: str | None = None, **facts: object) -> None:
+        """Write the record with its outcome and further facts, unless it was written before."""
+        if self.is_written:
+            return
+        self.is_written = True
+        self.note(
+            outcome=outcome,
+            reason=None if reason is None else shorten(reason),
+            duration_ms=round((time.monotonic() - self._started) * 1000, 3),
+            bytes_out=self._session.bytes_out if self._is_output_seen else None,
+            **facts,
+        )
+        self._shared.record(self._record)
+
+
+class RelayedRecording(Recording):
+    """The same of a request over a relay, whose command has the records of a request already.
+
+    It has one record, which is the broker's.
+    """
+
+    def __init__(
+        self, shared: DaemonState, session: Session, request: Request, profile: str, origin: Origin
+    ) -> None:
+        """`profile` is the name of the agent."""
+        super().__init__(shared, session, request, profile)
+        self._origin = origin
+        self.note(event="broker", request=origin.request)
+
+    def _write_start(self) -> None:
+        """Write nothing: the record of the command stands for all that it asks."""
+
+    def write_broker(
+        self, outcome: Outcome, detail: object, *, rule: str | None, reason: str | None
+    ) -> None:
+        """Write what a broker did, which is all that is to be written."""
+        if not self.is_written and self._is_room(outcome, None if rule is None else "broker"):
+            super().write_broker(outcome, detail, rule=rule, reason=reason)
+        self.is_written = True
+
+    def write(self, outcome: Outcome, reason: str | None = None, **facts: object) -> None:
+        """Write how the request ended, unless the broker has."""
+        if not self.is_written and not self._is_room(outcome, self._record.layer):
+            self.is_written = True
+        super().write(outcome, reason, **facts)
+
+    def spend_record(self) -> bool:
+        """As that of the command."""
+        return self._origin.spend_record()

@@ -1,0 +1,381 @@
+"""Where the credentials of APIs come from: programs, files and variables of the host, and `login`.
+
+A credential is fetched when a request needs it, once for all requests that need it meanwhile. It is
+forgotten five minutes after its last use, when the API refuses it, and when the daemon has read its
+files again. A file is read again after a moment, so that a new value in it is used at once.
+"""
+
+import itertools
+import os
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.workspace.directory import make_empty
+from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.serving.request.state import AgentState, DaemonState
+from airlock_daemon.setup.finding import read_bounded
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.kubeconfig import (
+    Access,
+    Plugin,
+    describe_exec,
+    find_kubeconfig_problem,
+    read_certificate,
+    read_cluster,
+    read_exec_credential,
+    read_user,
+)
+from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import (
+    LONGEST,
+    BadCredential,
+    find_stored,
+    read_aws_keys,
+    read_credential,
+)
+from airlock_daemon.setup.trust import (
+    find_command_problem,
+    find_untrusted,
+    find_words_problem,
+    leads_through,
+)
+from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_modules.apis import Api, Credential, Source
+
+KEPT_S = 300.0
+"""How long a credential is kept after its last use."""
+ANSWER_S = 15.0
+"""How long a command may take."""
+SETTLED_S = 10.0
+"""A credential that is younger is not fetched again where the API refuses it, or it ends soon."""
+RENEWED_S = 60.0
+"""How long before its end a credential is fetched anew."""
+FRESH_S = 2.0
+"""After how long a file is read again; no command is run again before that."""
+
+_LOGINS = {
+    "aws": "aws sso login",
+    "az": "az login",
+    "gcloud": "gcloud auth login",
+    "gh": "gh auth login",
+    "gke-gcloud-auth-plugin": "gcloud auth login",
+    "kubelogin": "az login",
+    "npm": "npm login",
+    "vault": "vault login",
+}
+"""How a person logs in by the programs that print a credential."""
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """A credential. Another one has another `version`.
+
+    A `certificate` with its key, in PEM, is presented in TLS; `value` is "" where that is all.
+    """
+
+    value: str
+    version: int
+    certificate: str = ""
+
+    def __repr__(self) -> str:
+        """Without the value, which no message may show."""
+        return f"Secret(version={self.version})"
+
+
+class _Fetched(msgspec.Struct, frozen=True):
+    """A credential as it was `at` a moment, for the API of a generation."""
+
+    secret: Secret
+    generation: Generation
+    at: float
+    # When it ends by itself.
+    until: float
+
+    def is_good(self, generation: Generation, credential: "Credential") -> bool:
+        """Whether it need not be fetched again now."""
+        # Near its end each request would fetch it anew, which may run a command.
+        until = max(self.until - RENEWED_S, min(self.at + SETTLED_S, self.until), self.at + FRESH_S)
+        if credential.source.kind in ("file", "stored"):
+            until = min(self.at + FRESH_S, until)
+        return self.generation is generation and trio.current_time() < until
+
+
+class _Kept:
+    """The credential of one API of an agent; whoever has the `turn` fetches it."""
+
+    def __init__(self) -> None:
+        self.turn = trio.Lock()
+        self.used = trio.current_time()
+        self.fetched: _Fetched | None = None
+        # The last failure, and when it was. Its traceback would keep what a source said.
+        self.failure: tuple[float, Failed] | None = None
+
+
+class Sources:
+    """The credentials of a daemon's agents. `forget_unused` has to run while `get` is called."""
+
+    def __init__(self, shared: DaemonState, state: State) -> None:
+        """`state` is where `airlock-daemon login` stores credentials."""
+        self._shared = shared
+        self._state = state
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._versions = itertools.count(1)
+        self._is_used = trio.Event()
+
+    async def get(self, agent: AgentState, api: "Api") -> Secret:
+        """The credential of an API.
+
+        Raises Failed where there is none now, with what a person on the host can do about it.
+        """
+        began = trio.current_time()
+        generation, credential = agent.generation, api.credential
+        if credential is None:
+            raise Failed(
+                f"the API {api.name} has no credential",
+                hint=f"a person on the host can name one in the module {api.module}",
+            )
+        kept = self._kept.setdefault((generation.agent.name, api.name), _Kept())
+        self._is_used.set()
+        fetched = kept.fetched
+        if fetched is None or not fetched.is_good(generation, credential):
+            async with kept.turn:
+                fetched = await self._fetch(kept, agent, api, credential, began)
+        kept.used = trio.current_time()
+        return fetched.secret
+
+    def spend(self, agent: AgentState, api: str, version: int) -> None:
+        """Forget the credential of an API that has refused it, if that is still the one in use."""
+        kept = self._kept.get((agent.generation.agent.name, api))
+        fetched = None if kept is None else kept.fetched
+        if kept is None or fetched is None or fetched.secret.version != version:
+            return
+        # An agent whose requests are refused for another reason has no command run for each.
+        if fetched.at + SETTLED_S <= trio.current_time():
+            kept.fetched = None
+
+    async def forget_unused(self) -> None:
+        """Forget credentials that were not used for a while, until cancelled."""
+        while True:
+            await self._is_used.wait()
+            now = trio.current_time()
+            for key, kept in [*self._kept.items()]:
+                if kept.used + KEPT_S <= now and not kept.turn.locked():
+                    del self._kept[key]
+            if self._kept:
+                first = min(kept.used for kept in self._kept.values())
+                await trio.sleep_until(max(first + KEPT_S, now + 1))
+            else:
+                self._is_used = trio.Event()
+
+    async def _fetch(
+        self, kept: _Kept, agent: AgentState, api: "Api", credential: "Credential", began: float
+    ) -> _Fetched:
+        """Fetch it, unless another request has done so since this one `began`."""
+        name, generation, before = api.name, agent.generation, kept.fetched
+        if before is not None and (
+            before.is_good(generation, credential)
+            or (before.generation is generation and before.at > began)
+        ):
+            return before
+        if kept.failure is not None and kept.failure[0] >= began:
+            raise _explain(name, kept.failure[1])
+        try:
+            access = await self._read(agent, api, credential)
+        except AirlockError as error:
+            failure = Failed(error.message, hint=error.hint)
+            kept.fetched, kept.failure = None, (trio.current_time(), failure)
+            raise _explain(name, failure) from None
+        secret = before.secret if before is not None else None
+        if secret is None or (secret.value, secret.certificate) != (
+            access.token,
+            access.certificate,
+        ):
+            secret = Secret(access.token, next(self._versions), access.certificate)
+        now = trio.current_time()
+        kept.fetched = _Fetched(secret, generation, now, now + access.lasts_s)
+        kept.failure = None
+        return kept.fetched
+
+    async def _read(self, agent: AgentState, api: "Api", credential: "Credential") -> Access:
+        """The credential of now. Raises Failed."""
+        source = credential.source
+        advice = "a person on the host can "
+        match source.kind:
+            case "command":
+                origin = quote(shlex.join(source.words))
+                advice += _advise(source.words)
+                data = await self._run_source(agent, source, advice)
+            case "file":
+                origin = quote(source.words[0])
+                advice += f"mend that file, or the module of {api.name}"
+                read = partial(self._read_file, agent.generation, source.words[0], advice)
+                data = await run_in_thread(read, limiter=agent.lookups)
+            case "env":
+                origin = f"variable {source.words[0]} of the daemon"
+                advice += "set it, and start the daemon again"
+                variable = self._shared.environment.get(source.words[0])
+                if variable is None:
+                    raise Failed(f"there is no {origin}", hint=advice)
+                data = os.fsencode(variable)
+            case "stored":
+                origin = f"what is stored as {source.words[0]}"
+                advice += f"store it: airlock-daemon login {source.words[0]}"
+                find = partial(
+                    find_stored, self._state, source.words[0], agent.generation.agent.name
+                )
+                found = await run_in_thread(find, limiter=agent.lookups)
+                if found is None:
+                    raise Failed("nothing is stored", hint=advice)
+                data = found.encode()
+        try:
+            if source.format == "kubeconfig":
+                return await self._use_kubeconfig(agent, api, data)
+            return _interpret(data, credential)
+        except BadCredential as error:
+            raise Failed(f"{origin} {error}", hint=advice) from None
+
+    async def _use_kubeconfig(self, agent: AgentState, api: "Api", data: bytes) -> Access:
+        """What the user of a kubeconfig in JSON has. Raises BadCredential and Failed."""
+        cluster = read_cluster(data)
+        if ((cluster.host,), (cluster.port,)) != (api.hosts, api.ports):
+            # What it has now is for another host.
+            raise Failed(
+                f"the kubeconfig names another server for {cluster.context} than when it was read",
+                hint="a person on the host can run: airlock-daemon reload",
+            )
+        user = read_user(data)
+        if isinstance(user, Access):
+            return user
+        advice = "a person on the host can "
+        if isinstance(user, Plugin):
+            origin = quote(shlex.join(user.words))
+            advice += _advise(user.words)
+            printed = await self._run(agent, user.words, origin, advice, user.variables)
+            try:
+                return read_exec_credential(printed, time.time())
+            except BadCredential as error:
+                raise Failed(f"{origin} {error}", hint=advice) from None
+        advice += "mend tokenFile in the kubeconfig"
+        read = partial(self._read_file, agent.generation, user, advice)
+        token = read_credential(await run_in_thread(read, limiter=agent.lookups))
+        return Access(token=token, lasts_s=FRESH_S)
+
+    async def _run_source(self, agent: AgentState, source: "Source", advice: str) -> bytes:
+        """What the command of a source prints. Raises Failed."""
+        words, variables = source.words, dict[str, str]()
+        if source.format == "kubeconfig":
+            environment = self._shared.environment
+            problem = find_kubeconfig_problem(words, environment, agent.generation.workspaces)
+            if problem is not None:
+                raise Failed(problem[0], hint=f"a person on the host can do this: {problem[1]}")
+        elif source.format == "exec-credential":
+            variables["KUBERNETES_EXEC_INFO"] = describe_exec()
+        return await self._run(agent, words, quote(shlex.join(words)), advice, variables)
+
+    async def _run(
+        self,
+        agent: AgentState,
+        words: tuple[str, ...],
+        spelled: str,
+        advice: str,
+        more: Mapping[str, str],
+    ) -> bytes:
+        generation, variables = agent.generation, self._shared.environment
+        program = expand_home(words[0], variables.get("HOME", "/"))
+        found = generation.programs.demand(program)
+        arguments = (*words[1:], *more.values())
+        look = partial(find_command_problem, found, arguments, generation.workspaces)
+        problem = await run_in_thread(look, limiter=agent.lookups)
+        if problem is not None:
+            said = f"{spelled} is not run: {problem[0]}"
+            raise Failed(said, hint=f"a person on the host can do this: {problem[1]}")
+        withhold = partial(_withhold, generation.agent.profile.env, generation.workspaces)
+        environment = {
+            **variables,
+            **await run_in_thread(withhold, limiter=agent.lookups),
+            **more,
+            "PATH": generation.programs.path,
+        }
+        directory = make_empty(None)
+        try:
+            line = CommandLine(found, words, environment, directory.descriptor)
+            status, printed = await agent.ask(line, seconds=ANSWER_S)
+        except Failed as error:
+            raise Failed(error.message, hint=advice) from None
+        finally:
+            await directory.leave(agent.removals)
+        if status != 0:
+            raise Failed(f"{spelled} ended with status {status}", hint=advice)
+        return printed
+
+    def _read_file(self, generation: Generation, named: str, advice: str) -> bytes:
+        """Read a file that nobody but the daemon's user can choose the content of."""
+        path = expand_home(named, self._shared.environment.get("HOME", "/"))
+        if leads_through(path, generation.workspaces):
+            raise Failed(f"the way to {quote(named)} leads through a workspace", hint=advice)
+        conflict = generation.reserved.private.conflict(os.path.realpath(path))
+        if conflict is not None:
+            raise Failed(f"{quote(named)} is not read: {conflict}", hint=advice)
+        for fault in find_untrusted([path]):
+            raise Failed(f"{quote(fault.source)} {fault.problem}", hint=advice)
+        try:
+            content = read_bounded(path, most=LONGEST)
+        except OSError as error:
+            problem = f"{quote(named)} cannot be read: {error.strerror}"
+            raise Failed(problem, hint=advice) from None
+        if content is None:
+            raise Failed(f"{quote(named)} is not a file of a credential's size", hint=advice)
+        return content
+
+
+def _interpret(data: bytes, credential: "Credential") -> Access:
+    """What a source gave, as its format has it. Raises BadCredential."""
+    match credential.source.format:
+        case "aws":
+            keys, lasts_s = read_aws_keys(data, time.time())
+            return Access(token=keys, lasts_s=lasts_s)
+        case "exec-credential":
+            access = read_exec_credential(data, time.time())
+        case _ if credential.kind == "client-certificate":
+            access = read_certificate(data)
+        case _:
+            access = Access(token=read_credential(data))
+    if credential.kind == "header" and not access.token.isascii():
+        raise BadCredential("has characters that no header may have")
+    if credential.kind == "client-certificate" and not access.certificate:
+        raise BadCredential("has no certificate")
+    return access
+
+
+def _withhold(variables: Mapping[str, str], workspaces: Sequence[str]) -> dict[str, str]:
+    """The variables of a profile, but for those that name a file which an agent could write.
+
+    They are meant for tools, and `AWS_CONFIG_FILE` there would be read with the credential.
+    """
+    return {
+        name: value
+        for name, value in variables.items()
+        if find_words_problem((value,), workspaces) is None
+    }
+
+
+def _advise(words: tuple[str, ...]) -> str:
+    login = _LOGINS.get(os.path.basename(words[0]))
+    if login is not None:
+        named = words[words.index("--profile") :] if "--profile" in words else ()
+        return f"log in, as the user of the daemon: {shlex.join((*login.split(), *named))}"
+    return f"find out why, as the user of the daemon: {shlex.join(words)}"
+
+
+def _explain(name: str, error: AirlockError) -> Failed:
+    return Failed(f"there is no credential for {name} now: {error.message}", hint=error.hint)

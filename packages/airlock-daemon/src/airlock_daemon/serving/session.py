@@ -1,0 +1,379 @@
+"""One connection: bytes of a socket on one side, messages of `airlock_wire` on the other."""
+
+import select
+import socket
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import Literal
+
+import trio
+
+from airlock_daemon.boundary.connection.closing import Closer
+from airlock_daemon.boundary.connection.descriptors import (
+    COUNT,
+    BadDescriptors,
+    Passed,
+    drop_unread,
+    receive,
+    receive_plain,
+    too_many,
+)
+from airlock_daemon.boundary.fairness.gate import Gate, too_large
+from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.setup.limits import Limits
+from airlock_wire import (
+    ErrorObject,
+    HalfClosed,
+    Line,
+    LocalProtocolError,
+    RemoteProtocolError,
+    Request,
+    Resize,
+    ServerSession,
+    Signal,
+    StdinData,
+    StdinEnd,
+    Stream,
+)
+from airlock_wire import Limits as WireLimits
+
+Said = StdinData | StdinEnd | Signal | Resize
+
+# What is read at once, and how often in one turn.
+RECEIVE = 65536
+RECEIVES = 4
+
+# A client that sends many small messages gets a smaller share of each turn.
+RECEIVE_SMALL = 4096
+MANY = 8
+
+# A piece of output of this size is one of many.
+BULK = 65536
+SEND_BUFFER = 1 << 20
+
+
+class ClientGone(Exception):
+    """The client hung up, or a write to it failed."""
+
+
+class Session:
+    """The daemon's side of one connection. Its owner must `close` it.
+
+    `passed` are the descriptors that came with the request, which are closed with the session at
+    the latest.
+    """
+
+    def __init__(
+        self, connection: socket.socket, limits: Limits, *, gate: Gate, closer: Closer, turns: Turns
+    ) -> None:
+        self._gate = gate
+        self._closer = closer
+        self._turns = turns
+        self.connection = connection
+        self.bytes_out = 0
+        self.is_answered = False
+        self._held = b""
+        self.passed = Passed((), closer)
+        self._is_begun = False
+        self.bytes_in = 0
+        self._is_torn = False
+        self._is_wide = False
+        self._chunk = RECEIVE
+        self._wire = ServerSession(
+            limits=WireLimits(request_bytes=limits.request_bytes, arguments=limits.arguments)
+        )
+
+    @property
+    def request_id(self) -> str | int | float | None:
+        """The id of the request as far as it could be read."""
+        return self._wire.request_id
+
+    def receive_at_once(self) -> Request | HalfClosed | None:
+        """Take what has come of the request, as much as belongs into one turn; None for not all.
+
+        HalfClosed is for a client that closed without a word. Raises RemoteProtocolError for
+        anything that is no request, ClientGone for a client that hung up.
+        """
+        for _ in range(RECEIVES):
+            try:
+                data = self._receive_request()
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                raise ClientGone from error
+            except BadDescriptors as error:
+                raise _broken(error) from error
+            self.bytes_in += len(data)
+            self._wire.receive_data(data)
+            event = self._wire.next_event()
+            if isinstance(event, Request):
+                self._examine_descriptors(event)
+                return event
+            if isinstance(event, HalfClosed):
+                return event
+        return None
+
+    async def receive(self) -> Request | HalfClosed:
+        """Wait for the whole request; as `receive_at_once` otherwise.
+
+        Raises Denied where too much of other requests is under way.
+        """
+        held = 0
+        try:
+            while True:
+                if not self._gate.hold(self.bytes_in - held):
+                    raise too_large()
+                held = self.bytes_in
+                await trio.lowlevel.wait_readable(self.connection)
+                await self._turns.take()
+                event = self.receive_at_once()
+                if event is not None:
+                    return event
+        finally:
+            self._gate.release(held)
+
+    def _receive_request(self) -> bytes:
+        if self._is_begun or self._closer.is_stuck:
+            return receive_plain(self.connection, RECEIVE, self._closer)
+        # The first byte alone: more could bring descriptors that ride on a later one.
+        data, numbers = receive(self.connection, 1)
+        self.passed = Passed(numbers, self._closer)
+        self._is_begun = True
+        if len(numbers) > COUNT:
+            self.passed.close()
+            raise too_many()
+        if data:
+            try:
+                return data + receive_plain(self.connection, RECEIVE, self._closer)
+            except BlockingIOError:
+                return data
+        return data
+
+    def _examine_descriptors(self, request: Request) -> None:
+        if not self.passed.numbers:
+            return
+        try:
+            if request.method != "exec" or "fds" not in (request.features or ()):
+                raise BadDescriptors(
+                    "descriptors came with a request that does not use them",
+                    hint='list "fds" in the features of an exec request, or send no descriptor',
+                )
+            _ = self.passed.kinds
+        except BadDescriptors as error:
+            self.passed.close()
+            raise _broken(error) from error
+
+    def hear(self, tell: Callable[[Said], None]) -> bool:
+        """Give `tell` what the client says, as much as may be read without waiting in one turn.
+
+        Returns whether there may be more to come. Raises RemoteProtocolError.
+        """
+        try:
+            data = receive_plain(self.connection, self._chunk, self._closer)
+        except BlockingIOError:
+            return True
+        except OSError:
+            # It hung up, which is told in another way.
+            return False
+        except BadDescriptors as error:
+            raise _broken(error) from error
+        self._wire.receive_data(data)
+        count = 0
+        while isinstance(event := self._wire.next_event(), Said):
+            tell(event)
+            count += 1
+        self._chunk = RECEIVE_SMALL if count > MANY else RECEIVE
+        return bool(data)
+
+    def hold_start(self, features: Collection[str], *, stdin_credit: int) -> None:
+        """Say which features are used, at the latest with what is sent next.
+
+        `stdin_credit` is in bytes, 0 where stdin is not among them.
+        """
+        self._held = self._wire.send_start(features, stdin_credit=stdin_credit)
+
+    async def send_held(self) -> None:
+        """Send what is held back."""
+        await self._send(b"")
+
+    async def send_credit(self, count: int) -> None:
+        """Let the client send so many bytes more."""
+        await self._send(self._wire.send_credit(count))
+
+    async def send_output(self, stream: Stream, data: bytes) -> None:
+        """Send a piece of output; waits while the client does not read."""
+        self.bytes_out += len(data)
+        if len(data) >= BULK and not self._is_wide:
+            # As much as the kernel grants (socket(7), wmem_max): fewer waits for the client.
+            self._is_wide = True
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        await self._send(self._wire.send_output(stream, data))
+
+    async def send_result(
+        self, exit_code: int, *, signal: str | None, stdin_bytes: int | None
+    ) -> None:
+        """Answer a command that has run."""
+        await self._answer(
+            self._wire.send_result(exit_code, signal=signal, stdin_bytes=stdin_bytes)
+        )
+
+    async def send_decision(self, not_consulted: tuple[str, ...]) -> None:
+        """Answer a `check` that is allowed."""
+        await self._answer(self._wire.send_decision(not_consulted=not_consulted))
+
+    async def send_error(self, error: ErrorObject) -> None:
+        """Answer with an error, unless there was an answer already, or a line was cut off."""
+        if self._is_torn:
+            return
+        try:
+            data = self._wire.send_error(error)
+        except LocalProtocolError:
+            return
+        await self._answer(data)
+
+    async def _answer(self, data: bytes) -> None:
+        self.is_answered = True
+        await self._send(data)
+        # The client has all that it waits for, and should not wait for what is cleaned up here.
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+
+    async def _send(self, data: Line) -> None:
+        if self._held:
+            data, self._held = self._held + bytes(data), b""
+        view = memoryview(data)
+        try:
+            while view:
+                try:
+                    view = view[self.connection.send(view, socket.MSG_DONTWAIT) :]
+                    self._is_torn = bool(view)
+                except BlockingIOError:
+                    await trio.lowlevel.wait_writable(self.connection)
+        except OSError as error:
+            raise ClientGone from error
+
+    def close(self) -> None:
+        """Close the connection and what came with the request."""
+        self.passed.close()
+        drop_unread(self.connection, self._closer)
+        self.connection.close()
+
+
+def _broken(error: BadDescriptors) -> RemoteProtocolError:
+    return RemoteProtocolError(ErrorObject.invalid_request(error.message, hint=error.hint))
+
+
+Reason = Literal["hangup", "stop", "removed", "fault"]
+
+
+class Ending:
+    """The way to end one request before its time: a scope to cancel, and why it was cancelled.
+
+    `error` is what to tell a client that caused it by a fault of its own.
+    """
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.reason: Reason | None = None
+        self.error: ErrorObject | None = None
+
+    def end(self, reason: Reason) -> None:
+        """End the request; the first reason counts."""
+        if self.reason is None:
+            self.reason = reason
+            self.scope.cancel()
+
+    def hang_up(self) -> None:
+        """End the request since its client has hung up."""
+        self.end("hangup")
+
+    def fail(self, error: ErrorObject) -> None:
+        """End the request because the client has broken the protocol."""
+        if self.reason is None:
+            self.error = error
+            self.end("fault")
+
+
+# A client that closes only its sending half is still there and reads on; that is EPOLLRDHUP. One
+# that is gone is EPOLLHUP or EPOLLERR, which epoll reports without being asked (epoll_ctl(2)), so
+# that a registration for no event at all waits for just that. One epoll serves every connection: it
+# costs a request two system calls instead of a task.
+
+_GONE = select.EPOLLHUP | select.EPOLLERR
+
+# How many clients are served before everybody else has a turn. The kernel hands them out in turn,
+# so that none of those that talk all the time keeps another one from being heard.
+AT_ONCE = 8
+
+
+class Watched:
+    """One descriptor under watch; made by `ClientWatch.watch`."""
+
+    def __init__(
+        self,
+        epoll: select.epoll,
+        all_watched: dict[int, "Watched"],
+        descriptor: int,
+        on_hangup: Callable[[], None],
+    ) -> None:
+        self._epoll = epoll
+        self._all = all_watched
+        self._descriptor = descriptor
+        self.on_hangup = on_hangup
+        self.on_readable: Callable[[], bool] | None = None
+
+    def listen(self, on_readable: Callable[[], bool]) -> None:
+        """Call `on_readable`, which must not block, while there is something to read.
+
+        It returns whether it wants to go on listening.
+        """
+        self.on_readable = on_readable
+        self._epoll.modify(self._descriptor, select.EPOLLIN)
+
+    def ignore(self) -> None:
+        """Listen no longer; a hang-up is still told."""
+        self.on_readable = None
+        self._epoll.modify(self._descriptor, select.EPOLLONESHOT)
+
+    def drop(self) -> None:
+        """Tell nothing any more; may be called again."""
+        if self._all.pop(self._descriptor, None) is not None:
+            self._epoll.unregister(self._descriptor)
+
+
+class ClientWatch:
+    """Calls back when the peer of a watched descriptor has hung up (once) or has sent something."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._watched: dict[int, Watched] = {}
+
+    def watch(self, descriptor: int, on_hangup: Callable[[], None]) -> Watched:
+        """Watch `descriptor` until `drop`, which must come before it is closed.
+
+        `on_hangup` must not block.
+        """
+        watched = Watched(self._epoll, self._watched, descriptor, on_hangup)
+        self._epoll.register(descriptor, select.EPOLLONESHOT)
+        self._watched[descriptor] = watched
+        return watched
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(self._epoll.fileno())
+                for descriptor, events in self._epoll.poll(0, AT_ONCE):
+                    watched = self._watched.get(descriptor)
+                    if watched is not None:
+                        self._tell(watched, events)
+        finally:
+            self._epoll.close()
+
+    def _tell(self, watched: Watched, events: int) -> None:
+        if events & _GONE:
+            # A client that is gone stays gone, and would be reported for ever.
+            watched.drop()
+            watched.on_hangup()
+        elif watched.on_readable is not None and not watched.on_readable():
+            watched.ignore()

@@ -1,0 +1,83 @@
+"""Tests of `airlock_daemon.admin.cli.run`: what words for docker would give a container."""
+
+import functools
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.admin.cli.run import refuse_doors
+from airlock_daemon.boundary.identity import engine_sockets
+from airlock_daemon.errors import AirlockError
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory with an engine's socket, an ssh-agent's, and those of two agents."""
+    root = Path(os.path.realpath(tmp_path))
+    for name in ("sockets/my", "sockets/other", "run", "work"):
+        (root / name).mkdir(parents=True)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{root}/run/engine")
+    monkeypatch.setenv("SSH_AUTH_SOCK", f"{root}/agent")
+    monkeypatch.chdir(root)
+    # A process reads these variables once.
+    patterns = functools.cache(engine_sockets._list_patterns.__wrapped__)
+    monkeypatch.setattr(engine_sockets, "_list_patterns", patterns)
+    with socket.socket(socket.AF_UNIX) as engine, socket.socket(socket.AF_UNIX) as agent:
+        engine.bind("run/engine")
+        agent.bind("agent")
+        yield root
+
+
+def look(host: Path, *words: str, accepts_engine: bool = False) -> list[str]:
+    """What is warned of."""
+    words = tuple(word.replace("HOST", str(host)) for word in words)
+    return list(
+        refuse_doors(
+            words, sockets_dir=f"{host}/sockets", agent="my", accepts_engine=accepts_engine
+        )
+    )
+
+
+ENGINE = [
+    ("-v", "HOST/run/engine:/var/run/docker.sock"),
+    ("-vHOST/run/engine:/x",),
+    ("-itv", "HOST/run/engine:/x"),
+    ("--volume=HOST/run:/r:ro",),
+    ("--volume", "./run:/r"),
+    ("--mount=type=bind,src=HOST/run/engine,target=/x",),
+    ("--mount", 'type=bind,"source=HOST/run/engine",target=/x'),
+    ("-v", "HOST/link:/x"),
+    ("-v", "HOST/work/docker.sock:/x"),
+    ("--use-api-socket",),
+]
+
+
+@pytest.mark.parametrize("words", ENGINE)
+def test_an_engines_socket_is_refused(words: tuple[str, ...], host: Path) -> None:
+    """However it is written, and where the profile does not accept it."""
+    (host / "link").symlink_to("run")
+    with pytest.raises(AirlockError, match="root on this host"):
+        look(host, *words)
+    assert look(host, *words, accepts_engine=True) == []
+
+
+@pytest.mark.parametrize("source", ["sockets", "sockets/other", "sockets/other.sock", "."])
+def test_sockets_of_other_agents_are_refused(source: str, host: Path) -> None:
+    """Also where the whole directory is mounted, in which they all are."""
+    with pytest.raises(AirlockError, match="sockets of other agents"):
+        look(host, f"--volume=HOST/{source}:/x", accepts_engine=True)
+
+
+def test_an_ssh_agent_is_warned_of(host: Path) -> None:
+    """A person may want it; what it signs no rule sees."""
+    (warning,) = look(host, "-v", "HOST/agent:/agent", "-e", "SSH_AUTH_SOCK=/agent")
+    assert "your ssh-agent" in warning
+
+
+def test_what_opens_nothing_passes(host: Path) -> None:
+    """A volume of a name, a directory, the agent's own socket, and words of other flags."""
+    words = ("-v", "cache:/c", "-v", "HOST/work:/var/run/docker.sock", "--init", "-e", "A=-v")
+    assert look(host, *words, "-v", "HOST/sockets/my:/s", "-v", "HOST/sockets/my.sock:/t") == []

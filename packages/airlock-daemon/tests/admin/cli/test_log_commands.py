@@ -1,0 +1,270 @@
+"""`airlock-daemon log`."""
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airlock_daemon.serving.audit.log import AuditLog
+from airlock_daemon.serving.audit.record import Record
+from commanding import run
+from logs import FULL, head, write, writing
+from worlds import World
+
+ALLOWED: dict[str, Any] = {
+    "command": "git",
+    "args": ["push"],
+    "outcome": "allowed",
+    "exit_code": 0,
+    "duration_ms": 12.0,
+}
+DENIED: dict[str, Any] = {
+    "command": "git",
+    "args": ["gc"],
+    "outcome": "denied",
+    "layer": "module",
+    "rule": "gc",
+}
+
+
+@contextmanager
+def following(world: World, *args: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
+    """`log tail --follow` as a process, whose first line has come."""
+    argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config), "log", "tail"]
+    with subprocess.Popen(
+        [*argv, "--follow", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert "daemon-start" in process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def log(world: World) -> Iterator[AuditLog]:
+    """A log that is being written; no daemon runs."""
+    with writing(world.log) as log:
+        log.write(Record(event="daemon-start"))
+        yield log
+
+
+def test_the_newest_requests_are_shown(world: World) -> None:
+    """One a line, the last ten or as many as are asked for, those that are asked for."""
+    write(world.log, *[ALLOWED] * 12, DENIED)
+    shown = run(world, "log", "tail").stdout.splitlines()
+    assert len(shown) == 10
+    assert shown[-1].split()[1:] == ["my", "denied", "module", "git", "gc", "[rule", "gc]"]
+    assert len(run(world, "log", "tail", "-n", "3").stdout.splitlines()) == 3
+    denied = run(world, "log", "tail", "--outcome", "denied", "--layer", "module").stdout
+    assert denied.splitlines() == shown[-1:]
+    assert run(world, "log", "tail", "--agent", "other").stdout == ""
+    assert run(world, "log", "tail", "--command", "git", "-n1").stdout == denied
+    (record,) = run(world, "log", "tail", "--json", "-n1").stdout.splitlines()
+    assert (json.loads(record)["seq"], json.loads(record)["rule"]) == (13, "gc")
+
+
+def test_colours_are_for_terminals_only(world: World) -> None:
+    """And there not with NO_COLOR, nor where the terminal has none."""
+    write(world.log, ALLOWED)
+    argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config), "log", "tail"]
+    assert "\x1b" not in run(world, "log", "tail").stdout
+    for environment, is_coloured in (
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+    ):
+        ours, theirs = pty.openpty()
+        inherited = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+        subprocess.run(argv, stdout=theirs, check=True, timeout=60, env=inherited | environment)
+        os.close(theirs)
+        with open(ours, "rb") as terminal:
+            assert (b"\x1b[32mallowed\x1b[0m" in terminal.read1()) == is_coloured
+
+
+def test_what_is_added_is_followed(world: World, log: AuditLog) -> None:
+    """Across a rotation too, until Ctrl-C, which is a good end."""
+    with following(world) as process:
+        assert process.stdout is not None
+        for number in range(300):
+            log.write(Record(**{"event": "exec", **ALLOWED, "args": [*FULL[:-1], str(number)]}))
+        # Characters of each number stand behind the others, so they are told by their count.
+        for _ in range(300):
+            assert "allowed" in process.stdout.readline()
+        assert (world.log.parent / "airlock.log.1").exists()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert process.stdout.read() == ""
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_it_ends_with_whoever_reads_it(world: World, log: AuditLog) -> None:
+    """At once and quietly, also where nothing more is written."""
+    for count in (0, 1):
+        with following(world) as process:
+            assert process.stdout is not None
+            process.stdout.close()
+            for _ in range(count):
+                log.write(Record(event="daemon-start"))
+            assert process.wait(30) == 0
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
+
+
+def test_much_output_into_a_closed_pipe_is_no_fault(world: World) -> None:
+    """As with `| head`."""
+    write(world.log, *[ALLOWED] * 3000)
+    argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config)]
+    for more in (["log", "tail", "-n", "3000"], ["log", "tail", "-n", "3000", "--json"]):
+        with subprocess.Popen(
+            [*argv, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stdout.readline()
+            process.stdout.close()
+            assert process.wait(30) == 0
+            assert process.stderr.read() == b""
+
+
+def test_a_terminal_of_another_encoding_gets_escapes(world: World) -> None:
+    """Rather than an end in the middle."""
+    write(world.log, {**ALLOWED, "args": ["blå\u4e2d"]})
+    argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config), "log", "tail"]
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(argv, capture_output=True, check=True, timeout=60, env=environment)
+    assert b'"bl\xe5\\u4e2d"' in done.stdout
+
+
+def test_requests_are_counted(world: World) -> None:
+    """The sums first, then agents and commands, then what refused; and the same for programs."""
+    write(world.log, *[ALLOWED] * 3, DENIED, {**ALLOWED, "profile": "other"})
+    shown = run(world, "log", "stats").stdout.splitlines()
+    assert shown[1] == "requests: 5 (4 allowed, 1 denied, 0 failed, 0 aborted, 0 invalid)"
+    assert shown[2] == "agents: 2"
+    assert "my\tgit\t4\t3\t1\t0\t0\t0\t12\t12" in shown
+    assert shown[-1] == "module\tgc\t1"
+    counted = json.loads(run(world, "log", "stats", "--json").stdout)
+    assert (counted["requests"], counted["outcomes"]["allowed"]) == (5, 4)
+    assert counted["denials"] == [{"layer": "module", "rule": "gc", "requests": 1}]
+    assert counted["path"] == str(world.log)
+    only = json.loads(run(world, "log", "stats", "--agent", "other", "--json").stdout)
+    assert only["requests"] == 1
+    assert "requests: 0" in run(world, "log", "stats", "--since", "2100-01-01").stdout
+    said = run(world, "log", "stats", "--since", "yesterday", status=2).stderr
+    assert "'yesterday' is no duration (90s, 15m, 24h, 7d, 2w) and no time" in said
+
+
+def test_a_log_is_verified(world: World, tmp_path: Path) -> None:
+    """Whole or not by the exit status, with the place; against a head in each form."""
+    write(world.log, *[ALLOWED] * 3)
+    noted = run(world, "log", "head").stdout
+    assert noted == f"{head(world.log)}\n"
+    assert json.loads(run(world, "log", "head", "--json").stdout)["seq"] == 3
+    assert run(world, "log", "verify").stdout == f"whole: 3 records in 1 file; head {noted}"
+    heads = tmp_path / "heads"
+    heads.write_text(noted)
+    number_and_hash = noted.split()
+    for way in (str(heads), number_and_hash[1]):
+        run(world, "log", "verify", "--head", way)
+    lines = world.log.read_bytes().splitlines(keepends=True)
+    world.log.write_bytes(b"".join(lines[:-1]))
+    run(world, "log", "verify")
+    for way in (str(heads), number_and_hash[1]):
+        assert (
+            "fault: the head that was noted"
+            in run(world, "log", "verify", "--head", way, status=1).stdout
+        )
+    world.log.write_bytes(lines[0] + lines[2])
+    shown = run(world, "log", "verify", status=1).stdout.splitlines()
+    assert shown[0] == (f"fault: {world.log}:2: record 2 is missing before this record, which is 3")
+    assert shown[1].startswith("not whole: 2 records in 1 file")
+    assert shown[2].startswith("hint: keep a copy of these files as they are")
+    report = json.loads(run(world, "log", "verify", "--json", status=1).stdout)
+    assert report["is_whole"] is False
+    assert (report["faults"][0]["kind"], report["faults"][0]["line"]) == ("removed", 2)
+
+
+def test_a_head_comes_from_stdin_too(world: World) -> None:
+    """As from another host; what is none, or is not there, is refused."""
+    write(world.log, ALLOWED)
+    argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config)]
+    argv += ["log", "verify", "--head", "-"]
+    noted = run(world, "log", "head").stdout
+    for text, status in ((noted, 0), ("", 1), (f"2 {'0' * 64}\n", 1)):
+        done = subprocess.run(
+            argv, input=text, text=True, capture_output=True, check=False, timeout=60
+        )
+        assert done.returncode == status, done.stderr
+    said = run(world, "log", "verify", "--head", "/nowhere", status=1).stderr
+    assert "/nowhere cannot be read: No such file or directory" in said
+    assert "hint: --head takes a hash" in said
+
+
+COMMANDS = ("tail", "stats", "verify", "head")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_without_a_log_it_is_told(world: World, command: str) -> None:
+    """Where it would be, and why there may be none."""
+    said = run(world, "log", command, status=1).stderr
+    assert f"airlock: there is no audit log at {world.log}" in said
+    assert "airlock: hint: the daemon begins it when it starts" in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_log_on_stderr_is_elsewhere(world: World, command: str) -> None:
+    """Which is told, and where to look."""
+    path = world.config / "config.toml"
+    path.write_text(path.read_text().replace(str(world.log), "-"))
+    said = run(world, "log", command, status=1).stderr
+    assert "airlock: the audit log is on stderr" in said
+    assert "docker logs" in said
+
+
+def test_a_log_that_may_not_be_read_is_told(world: World) -> None:
+    """With who may; root may read everything, but for a root without that capability."""
+    write(world.log, ALLOWED)
+    world.log.chmod(0)
+    argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config), "log"]
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("there is no setpriv(1) to give up root's capability with")
+        argv = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *argv]
+    for command in COMMANDS:
+        done = subprocess.run(
+            [*argv, command], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 1
+        assert f"the audit log {world.log} cannot be read: Permission denied" in done.stderr
+        assert "hint: ask as the user that the daemon runs as" in done.stderr
+
+
+def test_faults_elsewhere_in_the_configuration_do_not_hide_the_log(world: World) -> None:
+    """That is when it is looked at; a fault of [log] itself says where it is unknown."""
+    write(world.log, ALLOWED)
+    path = world.config / "config.toml"
+    text = path.read_text()
+    world.write_config("[limits]\nrunning = -1\n[sandbox]\nmode = 'nothing'\n")
+    assert "git push" in run(world, "log", "tail").stdout
+    path.write_text(text + "max_files = 0\n")
+    assert "[log] max_files" in run(world, "log", "tail", status=1).stderr
+    path.unlink()
+    assert "there is no such file" in run(world, "log", "tail", status=1).stderr
+
+
+def test_an_outcome_that_there_is_not_is_wrong_usage(world: World) -> None:
+    """Rather than an empty answer."""
+    said = run(world, "log", "tail", "--outcome", "refused", status=2).stderr
+    assert "'refused' is none of allowed, denied" in said

@@ -1,0 +1,138 @@
+"""The command line where every name of the standard library is missing that Linux alone has."""
+
+import functools
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon import __version__
+from airlock_modules import builtin_text
+from commanding import Done, airlock_daemon
+from linux_names import find_linux_names, remove_linux_names
+from logs import write
+from worlds import World
+
+MAIN = """
+from airlock_daemon.admin.cli import main
+main()
+"""
+
+
+@functools.cache
+def preamble() -> str:
+    return remove_linux_names()
+
+
+def elsewhere(*args: str, status: int = 0) -> Done:
+    """Run `airlock-daemon` where these names are missing."""
+    return airlock_daemon(*args, status=status, before=("-c", preamble() + MAIN))
+
+
+def on(world: World, *args: str, status: int = 0) -> Done:
+    options = ("--config", str(world.config), "--agents", str(world.agents_file))
+    return elsewhere(*options, *args, status=status)
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("os", ["O_PATH", "pidfd_open", "memfd_create", "sched_getaffinity", "pipe2"]),
+        ("select", ["epoll", "EPOLLIN", "EPOLLRDHUP", "POLLRDHUP"]),
+        ("socket", ["SO_PEERCRED", "MSG_CMSG_CLOEXEC", "SOCK_CLOEXEC"]),
+        ("fcntl", ["F_ADD_SEALS", "F_SETPIPE_SZ"]),
+        ("signal", ["pidfd_send_signal", "sigwaitinfo"]),
+        ("resource", ["prlimit"]),
+    ],
+)
+def test_the_names_that_are_missing_are_those_of_linux(module: str, names: list[str]) -> None:
+    """And the names that macOS has too are not among them."""
+    found = find_linux_names()[module]
+    assert set(names) <= set(found)
+    assert not {"open", "O_NOFOLLOW", "posix_spawn", "poll", "AF_UNIX", "fcntl", "kill"} & set(
+        found
+    )
+
+
+def test_the_names_are_really_gone() -> None:
+    """What needs one of them cannot even be imported."""
+    code = preamble() + "import airlock_daemon.boundary.workspace.beneath"
+    assert "O_PATH" in airlock_daemon(status=1, before=("-c", code)).stderr
+
+
+def test_what_needs_no_configuration_works() -> None:
+    """The version, the help and the modules."""
+    assert elsewhere("version").stdout == f"airlock-daemon {__version__}\n"
+    assert elsewhere("--json", "version").stdout == f'{{\n  "version": "{__version__}"\n}}\n'
+    assert "Commands:" in elsewhere("--help").stdout
+    assert elsewhere("show", "git").stdout == builtin_text("git")
+
+
+def test_a_configuration_can_be_checked_and_shown(world: World) -> None:
+    """Nothing in it is of one system alone."""
+    world.write_profile(commands='["sh"]')
+    assert on(world, "check").stdout.endswith("good, with 1 note; agents: my\n")
+    assert "host: yes" in on(world, "profile", "show", "my").stdout
+
+
+def test_agents_can_be_added_listed_and_removed(world: World) -> None:
+    """For a daemon elsewhere."""
+    on(world, "agent", "add", "new", "--yes")
+    assert [row.split("\t")[0] for row in on(world, "agent", "list").stdout.splitlines()] == [
+        "my",
+        "new",
+    ]
+    on(world, "agent", "remove", "new", "--yes")
+
+
+def test_a_log_can_be_read_and_verified(world: World) -> None:
+    """Of a daemon elsewhere, brought along."""
+    write(world.log, {"command": "git", "outcome": "allowed"})
+    assert "git" in on(world, "log", "tail").stdout
+    assert "requests: 1" in on(world, "log", "stats").stdout
+    assert on(world, "log", "verify").stdout.startswith("whole: 1 record")
+
+
+def test_a_request_can_be_tested_as_far_as_the_words_go(world: World) -> None:
+    """Of paths it is said that they cannot be looked at."""
+    assert "denied" in on(world, "test", "my", "git", "push", "--force", status=1).stdout
+    world.write_module("sh", "sh", '[syntax]\npath_flags = ["-C"]\n[deny]\nargs = []\n')
+    said = on(world, "test", "my", "sh", "-C", "sub").stdout
+    assert "workspace: not known here: a workspace can be looked into on Linux alone" in said
+    assert "allowed, as far as can be told without the client" in said
+
+
+def test_the_surroundings_are_looked_at(world: World) -> None:
+    """As far as there are any."""
+    said = on(world, "doctor", status=1).stdout
+    assert "note: service: the service manager: is not there: launchd has no session" in said
+
+
+def test_init_makes_the_files(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says that what it would start cannot serve here."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    said = elsewhere("init").stdout
+    assert (tmp_path / "home" / ".config" / "airlock" / "agents.toml").is_file()
+    assert "fault: serving needs Linux" in said
+    assert "no service was installed: launchd has no session of this user" in said
+
+
+def test_files_of_an_earlier_release_are_migrated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the daemon itself runs."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".config" / "airlock" / "commands").mkdir(parents=True)
+    assert "Files of Airlock v0.1 become" in elsewhere("migrate", "--dry-run").stdout
+    elsewhere("migrate", "--yes")
+    assert (tmp_path / ".config" / "airlock" / "agents" / "default" / "airlock.toml").is_file()
+
+
+def test_serving_says_that_it_needs_linux(world: World) -> None:
+    """With and without Typer, before anything is read."""
+    for more in ([], ["--json"]):
+        said = on(world, "start", *more, status=1).stderr.splitlines()
+        assert said[0].startswith("airlock: serving needs Linux: Python has no os.O_PATH, ")
+        assert said[0].endswith(" here (darwin)")
+        assert said[1].startswith("airlock: hint: ")

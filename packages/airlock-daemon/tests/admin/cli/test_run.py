@@ -1,0 +1,543 @@
+"""Tests of `airlock-daemon run`: the words that docker gets, and what is refused before.
+
+A stand-in answers for docker, so that they run where no engine does; e2e/journeys/test_run.py has
+real containers.
+"""
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.admin.cli.image import inspect_image
+from airlock_daemon.admin.cli.machine import User, add_user, read_image
+from airlock_daemon.admin.cli.mounted_workspaces import choose_workspaces, find_directory
+from airlock_daemon.admin.cli.wiring import HOME, Mount
+from airlock_daemon.errors import AirlockError
+from commanding import run
+from running import Daemon
+from worlds import World
+
+IMAGE = {
+    "Id": "sha256:0123",
+    "Os": "linux",
+    "Architecture": platform.machine(),
+    "Config": {"Env": ["PATH=/own:/bin"], "Entrypoint": ["/entry"], "Cmd": ["serve"]},
+}
+SHIM = "/opt/airlock-commands/airlock-shim"
+API = """
+[api.forge]
+hosts = ["forge.example.com"]
+credential = { as = "header", stored = "forge", placeholder = "frg_{36}" }
+allow = ["GET /**"]
+env = { FORGE_TOKEN = "{placeholder}" }
+files = { "~/.forge" = "{placeholder}" }
+[workspace]
+host = true
+"""
+STAND_IN = """\
+#!/bin/sh
+echo "$@" >>"$0.calls"
+case $1 in
+image) cat "$0.said"; exec sh "$0.status" ;;
+create) [ ! -e "$0.fails" ] || { echo "no space left" >&2; exit 1; }
+    echo made; exit ;;
+cp) path=$0.files${2#made:}
+    [ -e "$path" ] || [ -L "$path" ] || { echo "Could not find the file $2" >&2; exit 1; }
+    exec tar -C "${path%/*}" -c "${path##*/}" ;;
+rm) exit ;;
+esac
+for word; do printf '%s\\n' "$word"; done
+exit 7
+"""
+
+
+class StandIn:
+    """A `docker` on PATH: it describes one image, and prints the words of `docker run`."""
+
+    def __init__(self, program: Path) -> None:
+        self.program = program
+        program.write_text(STAND_IN)
+        program.chmod(0o755)
+        self.says(json.dumps([IMAGE]))
+
+    def has(self, path: str, text: str) -> None:
+        """Give the image a file."""
+        file = Path(f"{self.program}.files{path}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def links(self, path: str, target: str) -> None:
+        """Give the image a symbolic link."""
+        file = Path(f"{self.program}.files{path}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.symlink_to(target)
+
+    def forget(self, path: str) -> None:
+        """Take a file, a link or a directory from the image."""
+        file = Path(f"{self.program}.files{path}")
+        if file.is_dir() and not file.is_symlink():
+            shutil.rmtree(file)
+        else:
+            file.unlink(missing_ok=True)
+
+    def says(self, text: str, *, status: int = 0) -> None:
+        """Have `docker image inspect` say that, on stderr where it fails."""
+        Path(f"{self.program}.said").write_text("" if status else text)
+        complain = f"echo {shlex.quote(text)} >&2\n" if status else ""
+        Path(f"{self.program}.status").write_text(f"{complain}exit {status}\n")
+
+
+@pytest.fixture
+def docker(world: World, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """The stand-in, in front of everything else; the current directory is the workspace."""
+    bin_directory = world.root / "bin"
+    bin_directory.mkdir()
+    monkeypatch.setenv("PATH", str(bin_directory), prepend=os.pathsep)
+    monkeypatch.chdir(world.workspace)
+    return StandIn(bin_directory / "docker")
+
+
+@pytest.fixture
+def daemon(world: World, docker: StandIn) -> Iterator[Daemon]:
+    """A daemon that serves the agent."""
+    with Daemon(world) as daemon:
+        yield daemon
+
+
+def read_line(text: str) -> list[str]:
+    """The words of a line that is broken for people."""
+    return shlex.split(text.replace("\\\n", ""))
+
+
+def read_mounts(words: list[str]) -> dict[str, str]:
+    """The texts of the files that are mounted below /etc, by where the container has them."""
+    mounts = (word.split(",") for word in words if word.startswith("type=bind,"))
+    pairs = {mount[2].removeprefix("target="): mount[1].removeprefix("source=") for mount in mounts}
+    return {new: Path(old).read_text() for new, old in pairs.items() if new.startswith("/etc/")}
+
+
+def words_of(world: World, *args: str) -> list[str]:
+    """The words of the line that `run --print` shows."""
+    return read_line(run(world, "run", "my", "--print", *args).stdout)
+
+
+def looked_at(*paths: str) -> list[str]:
+    """What the shim is told of directories that are mounted at the same path."""
+    found = [f"--kernel={Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"]
+    for path in paths:
+        status = os.stat(path)
+        device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+        found.append(f"--mounted={device}:{status.st_ino}:{path}")
+    return found
+
+
+def choose(world: World, *named: str) -> tuple[Mount, ...]:
+    """The directories that a container of the agent gets."""
+    setup = world.load()
+    return tuple(choose_workspaces(setup, setup.generations["my"], named))
+
+
+def test_the_command_becomes_docker(world: World, daemon: Daemon) -> None:
+    """With docker's exit status; the words of the container stay as they are."""
+    said = run(world, "run", "my", "tool:1", "sh", "--config", "-c", "a b", status=7)
+    words = said.stdout.splitlines()
+    assert words[:4] == ["run", "-i", "--rm", "--user"]
+    begin = ["--entrypoint", SHIM, "--pull=never", "tool:1", "--exec"]
+    begin += looked_at(str(world.workspace))
+    assert words[-12:] == [*begin, "/entry", "sh", "--config", "-c", "a b"]
+    assert "PATH=/opt/airlock-commands:/own:/bin" in words
+    shim = [word for word in words if word.endswith(",target=/opt/airlock-commands/git,readonly")]
+    assert len(shim) == 1
+    assert os.access(shim[0].split(",")[1].removeprefix("source="), os.X_OK)
+
+
+def test_the_report_is_shown_whatever_the_container_printed(
+    world: World, daemon: Daemon, docker: StandIn
+) -> None:
+    """A control string that never ends would swallow it. Only a terminal gets the end of one."""
+    evil = r"printf '\033[8m\033P'; echo evil >>.envrc; exit 7"
+    docker.program.write_text(STAND_IN.replace("exit 7", evil))
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config)]
+    command += ["--agents", str(world.agents_file), "run", "my", "tool:1"]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs) as process:
+        os.close(theirs)
+        said = b"".join(iter(lambda: read_terminal(ours), b""))
+    os.close(ours)
+    assert process.returncode == 7
+    _, begun, after = said.partition(b"\x1b[8m\x1bP")
+    assert begun
+    ended, _, _ = after.partition(b"airlock: new in")
+    assert ended.endswith(b"\x1b\\\x1b(B\x0f\x1b[0m")
+    assert "\x1b\\" not in run(world, "run", "my", "tool:1", status=7).stderr
+
+
+def read_terminal(terminal: int) -> bytes:
+    """What is said there, nothing when nobody has its other end any more."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""
+
+
+def test_what_the_container_left_for_the_persons_own_tools_is_told(
+    world: World, daemon: Daemon, docker: StandIn
+) -> None:
+    """On stderr, when it has ended: what was not there before, or not noted, and nothing else."""
+    (world.workspace / ".envrc").write_text("true\n")
+    assert "new in" not in run(world, "run", "my", "tool:1", status=7).stderr
+    docker.program.write_text(STAND_IN.replace("exit 7", "echo evil >>.envrc; exit 7"))
+    said = run(world, "run", "my", "tool:1", status=7).stderr
+    assert f"airlock: new in {world.workspace} since this container was started" in said
+    assert "airlock:   .envrc:2: evil (direnv runs it on entering the directory)\n" in said
+    assert said.endswith("airlock-daemon scan my --new\n")
+    # It was there when this one was started.
+    docker.program.write_text(STAND_IN)
+    assert "new in" not in run(world, "run", "my", "tool:1", status=7).stderr
+    run(world, "scan", "my", "--accept")
+    (world.workspace / ".envrc").write_text("true\nevil\nmore\n")
+    said = run(world, "run", "my", "tool:1", status=7).stderr
+    assert "since it was noted" in said
+    assert [line for line in said.splitlines() if ".envrc" in line] == [
+        "airlock:   .envrc:3: more (direnv runs it on entering the directory)"
+    ]
+
+
+def test_print_shows_the_line_and_needs_no_daemon(world: World, docker: StandIn) -> None:
+    """A shell reads it as the words that `--json` lists, which are those that docker would get."""
+    words = words_of(world, "tool", "a b")
+    assert words[:3] == ["docker", "run", "-i"]
+    assert words[-5:] == ["--pull=never", "tool", "--exec", "/entry", "a b"]
+    said = run(world, "run", "--print", "--json", "my", "tool", "a b").stdout
+    assert json.loads(said) == {"docker_run": words}
+
+
+def test_options_stand_on_either_side_of_the_agent(world: World, docker: StandIn) -> None:
+    """Words for docker come last before the image, so that they count more."""
+    words = words_of(world, "--docker-arg", "--init", "--docker-arg=--env=A=b c", "tool", "--init")
+    end = ["--pull=never", "tool", "--exec", "/entry"]
+    assert words[-7:] == ["--init", "--env=A=b c", *end, "--init"]
+    before = run(world, "run", "--docker-arg=--init", "--print", "my", "tool").stdout
+    assert read_line(before)[-6:] == ["--init", *end, "serve"]
+    assert f"{os.geteuid()}:{os.getegid()}" in words
+    assert "--user" not in words_of(world, "--image-user", "tool")
+
+
+def test_an_entrypoint_and_networks_of_the_caller_count_as_with_docker(
+    world: World, docker: StandIn
+) -> None:
+    """The shim starts that entrypoint, without the image's command; --network names one, too."""
+    words = words_of(world, "--docker-arg=--entrypoint=/mine", "tool")
+    assert words[-3:] == ["tool", "--exec", "/mine"]
+    assert "--network" not in words
+    words = words_of(world, "--docker-arg=--net=a", "--network", "b", "tool")
+    assert words[words.index("--network") :][:4] == ["--network", "b", "--network", "a"]
+    said = run(world, "run", "my", "--print", "--docker-arg=--entrypoint=", "tool", status=1).stderr
+    assert 'the image "tool" does not say what to run\n' in said
+    docker.says(json.dumps([IMAGE | {"Config": {"Entrypoint": [""], "Cmd": ["serve"]}}]))
+    assert words_of(world, "tool")[-3:] == ["tool", "--exec", "serve"]
+
+
+def test_the_container_of_an_agent_with_an_api_reaches_it_by_the_broker_alone(
+    world: World, docker: StandIn
+) -> None:
+    """It has a placeholder, a proxy, the certificates where the image has its own, no network."""
+    docker.has("/etc/ssl/cert.pem", "")
+    world.write_profile(API)
+    done = run(world, "run", "my", "--print", "tool")
+    words = read_line(done.stdout)
+    assert "https_proxy=http://127.0.0.1:13128" in words
+    (token,) = (word for word in words if word.startswith("FORGE_TOKEN=frg_"))
+    assert len(token) == len("FORGE_TOKEN=frg_") + 36
+    assert words[words.index("--network") :][:4] == ["--network", "none", "--entrypoint", SHIM]
+    (store,) = (word for word in words if word.endswith("target=/etc/ssl/cert.pem,readonly"))
+    assert f"source={world.config}/sockets/my/ca-bundle.pem," in store
+    assert "airlock: network: none; reachable by HTTPS: forge.example.com; for" in done.stderr
+    (file,) = (word for word in words if f"target={HOME}/.forge," in word)
+    text = Path(file.split(",")[1].removeprefix("source=")).read_text()
+    assert text == token.removeprefix("FORGE_TOKEN=")
+    assert words_of(world, "--network", "none", "tool") == words
+
+
+def test_a_container_waits_for_the_certificates_of_its_broker(
+    world: World, docker: StandIn
+) -> None:
+    """Where the daemon that serves the agent has no broker, nothing is started."""
+    with Daemon(world):
+        world.write_profile(API)
+        said = run(world, "run", "my", "tool", status=1).stderr
+    assert "the HTTPS broker of agent my does not run, and has not made " in said
+    assert said.endswith("airlock-daemon doctor\n")
+    assert not Path(f"{docker.program}.calls").exists()
+
+
+def test_an_image_without_a_path_has_that_of_docker(world: World, docker: StandIn) -> None:
+    """`FROM scratch` sets none, and some engines leave the settings out; an empty one is none."""
+    for settings in ({"Env": None}, {}, None, {"Env": ["PATH="]}):
+        docker.says(json.dumps([IMAGE | {"Config": settings}]))
+        (path,) = (word for word in words_of(world, "tool", "sh") if word.startswith("PATH="))
+        assert path.startswith("PATH=/opt/airlock-commands:/usr/local/sbin:/usr/local/bin:")
+
+
+def test_the_shim_is_for_the_processor_of_the_image(world: World, docker: StandIn) -> None:
+    """One for which there is none is refused, and so is another system than Linux."""
+    docker.says(json.dumps([IMAGE | {"Architecture": "arm64"}]))
+    assert any("airlock-shim-linux-aarch64," in word for word in words_of(world, "tool"))
+    for other, said in (
+        ({"Architecture": "s390x"}, "no shim for the processor s390x\nairlock: hint: there is one"),
+        ({"Os": "windows"}, 'the image "tool" is for "windows", and the shim for Linux\n'),
+    ):
+        docker.says(json.dumps([IMAGE | other]))
+        assert said in run(world, "run", "my", "--print", "tool", status=1).stderr
+
+
+def test_what_docker_does_not_tell_is_refused_with_a_remedy(
+    world: World, docker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that is not there is never fetched."""
+    docker.says("Error response from daemon: No such image: tool:latest", status=1)
+    said = run(world, "run", "my", "--print", "tool", status=1).stderr
+    assert said.endswith(
+        'airlock: there is no image "tool" on this machine\n'
+        "airlock: hint: fetch or build it first: docker pull, or docker build -t\n"
+    )
+    docker.says("Error response from daemon: invalid reference format", status=1)
+    said = run(world, "run", "my", "--print", "IMAGE", status=1).stderr
+    assert 'airlock: "IMAGE" is no name of an image\n' in said
+    assert said.endswith("one that this machine has: docker images\n")
+    docker.says("Cannot connect to the \x1b[1mDocker daemon", status=1)
+    said = run(world, "run", "my", "--print", "tool", status=1).stderr
+    assert 'the image "tool": "Cannot connect to the \\u{1b}[1mDocker daemon"' in said
+    assert "docker info" in said
+    docker.says("[]")
+    assert (
+        "something else than an image"
+        in run(world, "run", "my", "--print", "tool", status=1).stderr
+    )
+    monkeypatch.setenv("PATH", "/nowhere")
+    said = run(world, "run", "my", "--print", "tool", status=1).stderr
+    assert "docker is not on your PATH" in said
+
+
+def test_the_container_has_an_account_and_a_home(world: World, docker: StandIn) -> None:
+    """By the image's own files; they are read once for each image, and not for --image-user."""
+    docker.has("/etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:77:77::/app:/bin/sh\n")
+    docker.has("/lib/group", "root:x:0:\n")
+    docker.has("/bin/bash", "")
+    docker.links("/etc/group", "../lib/group")
+    home = f"type=bind,source={world.config}/containers/homes/my,target={HOME}"
+    for _ in range(2):
+        words = words_of(world, "tool")
+        assert home in words
+        assert f"HOME={HOME}" in words
+        files = read_mounts(words)
+        assert "zz-airlock.sh" in " ".join(files)
+        if os.geteuid():
+            passwd, group = files["/etc/passwd"], files["/etc/group"]
+            assert passwd.splitlines()[1] == "app:x:77:77::/app:/bin/sh"
+            assert passwd.endswith(f":x:{os.geteuid()}:{os.getegid()}::{HOME}:/bin/bash\n")
+            assert group.startswith("root:x:0:\n")
+        else:
+            assert "/etc/passwd" not in files
+        docker.has("/etc/passwd", "")
+    words = words_of(world, "--image-user", "tool")
+    assert not {home, f"HOME={HOME}", "--user"} & set(words)
+    assert "/etc/passwd" not in read_mounts(words)
+
+
+def test_files_of_the_image_that_are_no_files_are_none(world: World, docker: StandIn) -> None:
+    """A directory, a link that leads to itself, and what is too large."""
+    user = User(uid=1003, gid=1003, name="ada", group="ada")
+    for number, put in enumerate(("directory", "loop", "large")):
+        docker.says(json.dumps([IMAGE | {"Id": f"sha256:{number}"}]))
+        docker.forget("/etc/passwd")
+        if put == "directory":
+            docker.has("/etc/passwd/x", "")
+        elif put == "loop":
+            docker.links("/etc/passwd", "passwd")
+        else:
+            docker.has("/etc/passwd", "x" * ((1 << 20) + 1))
+        image = inspect_image(str(docker.program), "tool")
+        if put == "large":
+            with pytest.raises(AirlockError, match="/etc/passwd is larger than"):
+                read_image(str(docker.program), image, locations=world.locations, user=user)
+            continue
+        known = read_image(str(docker.program), image, locations=world.locations, user=user)
+        assert known.accounts == add_user(user, passwd=None, group=None, login_shell="/bin/sh")
+
+
+def test_the_container_that_files_are_read_from_never_runs(world: World, docker: StandIn) -> None:
+    """It is removed with its volumes, and has no network. Where none can be made it is told why."""
+    words_of(world, "tool")
+    calls = Path(f"{docker.program}.calls").read_text().splitlines()
+    assert [call.split()[0] for call in calls if not call.startswith("cp ")] == [
+        *("image", "create", "rm"),
+    ]
+    assert calls[1] == "create --network=none --entrypoint=/airlock sha256:0123"
+    assert calls[-1] == "rm --force --volumes made"
+    Path(f"{docker.program}.fails").touch()
+    docker.says(json.dumps([IMAGE | {"Id": "sha256:other"}]))
+    said = run(world, "run", "my", "--print", "tool", status=1).stderr
+    assert 'airlock: docker cannot copy files out of the image: "no space left"\n' in said
+
+
+def test_an_image_without_git_is_told_where_its_own_is_granted(
+    world: World, docker: StandIn
+) -> None:
+    """Refused where git is called, else a warning; where the host's git is granted it is none."""
+    (world.config / "config.toml").write_text('[commands]\nenable = ["git-remote", "git"]\n')
+    world.write_profile(commands='["git-remote"]')
+    said = run(world, "run", "my", "--print", "tool", "git", "push", status=1).stderr
+    assert 'airlock: the image "tool" has no git on its PATH' in said
+    assert "airlock: hint: use an image that has git, or grant git" in said
+    assert "warning: the image" in run(world, "run", "my", "--print", "tool", "sh").stderr
+    docker.says(json.dumps([IMAGE | {"Id": "sha256:with"}]))
+    docker.has("/own/git", "")
+    assert "has no git" not in run(world, "run", "my", "--print", "tool", "git").stderr
+    docker.says(json.dumps([IMAGE]))
+    world.write_profile(commands='["git-remote", "git"]')
+    assert "has no git" not in run(world, "run", "my", "--print", "tool", "git").stderr
+
+
+def test_the_shim_is_told_what_was_looked_at(world: World, daemon: Daemon, docker: StandIn) -> None:
+    """Of what is read-only, too, and of the directories on the way there."""
+    deep = world.workspace / "deep"
+    deep.mkdir()
+    (deep / "file").write_text("")
+    said = run(world, "run", "--read-only", f"{deep}/file", "my", "tool", status=7).stdout
+    words = said.splitlines()
+    expected = looked_at(str(world.workspace), str(deep), f"{deep}/file")
+    expected[-1] = expected[-1].replace("--mounted", "--read-only")
+    there = words.index("--exec") + 1
+    assert words[there : there + 4] == expected
+
+
+def test_a_health_check_does_not_run_before_the_comparison(
+    world: World, daemon: Daemon, docker: StandIn
+) -> None:
+    """The engine would start it beside the shim; one that a person asks for is theirs."""
+    checking = IMAGE | {"Config": {"Healthcheck": {"Test": ["CMD", "true"], "Interval": 1000000}}}
+    assert "--no-healthcheck" not in run(world, "run", "my", "tool", "x", status=7).stdout
+    docker.says(json.dumps([checking]))
+    assert "--no-healthcheck" in run(world, "run", "my", "tool", "x", status=7).stdout.splitlines()
+    own = "--docker-arg=--health-cmd=true"
+    assert "--no-healthcheck" not in run(world, "run", own, "my", "tool", "x", status=7).stdout
+
+
+def test_a_directory_that_is_no_workspace_is_told(
+    world: World, docker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins in the first workspace then."""
+    world.write_profile(f'[workspace]\nsame_path = ["{world.workspace}"]\n')
+    assert "in no workspace" not in run(world, "run", "my", "--print", "tool").stderr
+    monkeypatch.chdir(world.root)
+    said = run(world, "run", "my", "--print", "tool")
+    assert f'airlock: warning: "{world.root}" is in no workspace of the agent' in said.stderr
+    assert (
+        str(world.workspace) in read_line(said.stdout)[read_line(said.stdout).index("--workdir") :]
+    )
+
+
+def test_without_a_daemon_it_says_how_to_start_one(world: World, docker: StandIn) -> None:
+    """The very line; a running daemon that does not know the agent has to reload."""
+    said = run(world, "run", "my", "tool", status=1).stderr
+    assert f"airlock: no daemon serves agent my in {world.locations.sockets_dir}\n" in said
+    start = f"start --config {world.config} --agents {world.agents_file}\n"
+    assert said.endswith(start)
+    with Daemon(world):
+        other = world.root / "agents" / "other"
+        other.mkdir()
+        (other / "airlock.toml").write_text("commands = []\n")
+        world.agents_file.write_text(f'{world.agents_file.read_text()}[other]\npath = "{other}"\n')
+        said = run(world, "run", "other", "tool", status=1).stderr
+        assert "the running daemon does not serve agent other\n" in said
+        assert said.endswith("airlock-daemon reload\n")
+
+
+def test_an_agent_that_is_none_or_may_run_nothing_is_refused(world: World, docker: StandIn) -> None:
+    """By the name of its file."""
+    assert "no agent nope is registered" in run(world, "run", "nope", "tool", status=1).stderr
+    (world.agent / "airlock.toml").write_text('commands = ["ssh"]\n')
+    said = run(world, "run", "my", "tool", status=1).stderr
+    assert "agent my is granted no command that is enabled\n" in said
+    assert f"{world.agent}/airlock.toml" in said
+
+
+def test_the_workspace_is_that_of_the_profile_else_the_current_directory(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--workspace` counts more than both; a link leads to the directory that it stands for."""
+    here, other = world.workspace, world.root / "other"
+    other.mkdir()
+    (world.root / "link").symlink_to(other)
+    monkeypatch.chdir(here)
+    same = Mount(source=str(here), target=str(here))
+    assert choose(world) == (same,)
+    world.write_profile(
+        f'[workspace]\nsame_path = ["{here}"]\nmounts = {{ "/work" = "{other}" }}\n'
+    )
+    mapped = Mount(source=str(other), target="/work")
+    assert choose(world) == (same, mapped)
+    named = Mount(source=str(other), target=str(other))
+    assert choose(world, f"{world.root}/link", str(other)) == (named,)
+
+
+def test_it_begins_where_you_stand_if_that_is_mounted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name that the directory has in the container; else in the first workspace."""
+    deep = world.workspace / "a" / "b"
+    deep.mkdir(parents=True)
+    first = Mount(source="/elsewhere", target="/first")
+    mapped = Mount(source=str(world.workspace), target="/work")
+    inner = Mount(source=str(world.workspace / "a"), target="/inner")
+    monkeypatch.chdir(deep)
+    assert find_directory((first, mapped)) == "/work/a/b"
+    assert find_directory((first, mapped, inner)) == "/inner/b"
+    assert find_directory((inner, first)) == "/inner/b"
+    monkeypatch.chdir(world.workspace)
+    assert find_directory((first, mapped)) == "/work"
+    assert find_directory((first, inner)) == "/first"
+
+
+@pytest.mark.parametrize("named", ["{config}", "{root}", "/", "{workspace}/none"])
+def test_what_holds_files_of_airlocks_own_is_no_workspace(
+    named: str, world: World, docker: StandIn
+) -> None:
+    """Nor what holds the directories of PATH, or is none; a remedy is said."""
+    path = named.format(config=world.config, root=world.root, workspace=world.workspace)
+    said = run(world, "run", "my", "--print", "--workspace", path, "tool", status=1).stderr
+    assert "is no directory" in said or "cannot be a workspace: it " in said
+    assert said.endswith("name a directory with --workspace DIR\n")
+
+
+@pytest.mark.parametrize(
+    "target", ["/run", "/run/airlock", "/opt/airlock-commands/x", "/opt", HOME]
+)
+def test_a_workspace_that_would_cover_airlocks_mounts_is_refused(target: str, world: World) -> None:
+    """Docker would make the places of those inside of it, as root's."""
+    world.write_profile(f'[workspace]\nmounts = {{ "{target}" = "{world.workspace}" }}\n')
+    with pytest.raises(AirlockError, match="would cover /"):
+        choose(world)
+
+
+def test_signals_and_streams_are_dockers(world: World, daemon: Daemon, docker: StandIn) -> None:
+    """The process that was started is docker itself, with the same pid, stdin and arguments."""
+    docker.program.write_text(STAND_IN.replace("exit 7", "cat; kill -TERM $$"))
+    line = run(world, "run", "my", "--print", "tool").stdout
+    argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config), "run"]
+    argv += ["--agents", str(world.agents_file), "my", "tool"]
+    done = subprocess.run(argv, input="typed\n", capture_output=True, text=True, check=False)
+    assert done.returncode == -15
+    printed = read_line(line)[1:]
+    there = printed.index("--exec") + 1
+    words = [*printed[:there], *looked_at(str(world.workspace)), *printed[there:]]
+    assert done.stdout.splitlines() == [*words, "typed"]

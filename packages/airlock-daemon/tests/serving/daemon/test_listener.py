@@ -1,0 +1,101 @@
+"""The listener of one agent, in a loop whose clock is the test's own."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import trio
+from trio.testing import MockClock
+
+from airlock_daemon.boundary.fairness.gate import Starts
+from airlock_daemon.boundary.fairness.turns import Rounds
+from airlock_daemon.serving.audit.ledger import Ledger
+from airlock_daemon.serving.audit.log import AuditLog
+from airlock_daemon.serving.daemon.clients import Clients
+from airlock_daemon.serving.daemon.listener import Listener
+from airlock_daemon.serving.request.state import AgentState
+from airlock_daemon.setup.config import LogConfig
+from airlock_daemon.setup.limits import Limits
+
+
+class Crowd(NamedTuple):
+    """A listening socket, and those who have connected to it."""
+
+    listening: socket.socket
+    clients: list[socket.socket]
+
+
+def count_answered(clients: list[socket.socket]) -> int:
+    """How many of them have been told something."""
+    answered = 0
+    for client in clients:
+        try:
+            answered += bool(client.recv(65536, socket.MSG_PEEK))
+        except BlockingIOError:
+            continue
+    return answered
+
+
+@asynccontextmanager
+async def crowded(folder: Path) -> AsyncIterator[tuple[Listener, Crowd]]:
+    """A listener whose agent has all its connections open, and twenty clients that wait there."""
+    audit = Ledger(AuditLog(LogConfig(path=str(folder / "log"))), agents=1)
+    shared: Any = SimpleNamespace(audit=audit, rounds=Rounds(), starts=Starts(), boxes=None)
+    generation: Any = SimpleNamespace(
+        agent=SimpleNamespace(name="my"),
+        limits=Limits(connections=1, refusals_per_s=10),
+        reserved=None,
+        signs_commits=False,
+    )
+    agent = AgentState(generation, shared)
+    assert agent.gate.connect()
+    path = str(folder / "socket")
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listening.bind(path)
+        listening.listen(20)
+        listening.setblocking(False)
+        clients = []
+        for _ in range(20):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(path)
+            client.setblocking(False)
+            clients.append(client)
+        trio.lowlevel.add_instrument(shared.rounds)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(shared.rounds.run)
+            listener = Listener(shared, agent, listening, Clients(shared, agent))
+            yield listener, Crowd(listening, clients)
+            nursery.cancel_scope.cancel()
+        trio.lowlevel.remove_instrument(shared.rounds)
+    audit.close()
+
+
+async def test_connections_beyond_the_limit_are_refused_at_a_pace(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """A second's worth at once, and then so many in each second; more wait in the queue."""
+    async with crowded(tmp_path) as (listener, crowd), trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run, nursery)
+        await trio.sleep(0.05)
+        assert count_answered(crowd.clients) == 11
+        await trio.sleep(0.4)
+        assert count_answered(crowd.clients) == 15
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_listener_leaves_its_socket_alone_once_it_has_ended(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Whoever waits is answered at once; the task that paced them meets a socket that is closed."""
+    async with crowded(tmp_path) as (listener, crowd), trio.open_nursery() as requests:
+        async with trio.open_nursery() as accepting:
+            accepting.start_soon(listener.run, requests)
+            await trio.sleep(0.05)
+            listener.stop("removed")
+            accepting.cancel_scope.cancel()
+        crowd.listening.close()
+        assert count_answered(crowd.clients) == 20
