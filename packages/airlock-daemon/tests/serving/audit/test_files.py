@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_daemon.serving.audit import files as module
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.serving.audit import files as module
 from airlock_daemon.serving.audit.files import open_log, read_backward, read_lines
 from logs import FULL, write, writing
 
