@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
-from airlock_daemon.boundary.fairness.turns import Taking
+from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
 from airlock_modules.apis import LONGEST_HEAD, Head
 
@@ -119,7 +119,7 @@ class _Writer:
 class Reader:
     """Receives something long in pieces, from some point on in turns with others."""
 
-    def __init__(self, turns: Taking, wait: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, turns: TurnSource, wait: Callable[[], Awaitable[None]]) -> None:
         """`wait` returns when more has come."""
         self._turns = turns
         self._wait = wait
@@ -148,7 +148,7 @@ class Reader:
 class Incoming:
     """A request of the tool whose head has been read, and its answer. Its body is read strictly."""
 
-    def __init__(self, client: TlsStream, head: Head, behind: bytes, turns: Taking) -> None:
+    def __init__(self, client: TlsStream, head: Head, behind: bytes, turns: TurnSource) -> None:
         """`behind` is what came behind the head."""
         self.head = head
         self._client = client
@@ -309,7 +309,7 @@ class Incoming:
 
 
 class Spool:
-    """What the bodies of one agent take. Each `Held` gives its bytes back when it is closed."""
+    """What the bodies of one agent take. Each `BufferedBody` gives its bytes back when it is closed."""
 
     def __init__(self, folder: str, *, most: int = MOST) -> None:
         """Long bodies are written into an unnamed file in `folder`."""
@@ -317,9 +317,9 @@ class Spool:
         self._left = most
         self._memory = _ALL_IN_MEMORY
 
-    async def hold(self, read: Callable[[], Awaitable[bytes]]) -> "Held":
+    async def store(self, read: Callable[[], Awaitable[bytes]]) -> "BufferedBody":
         """Read a body to its end. Raises Failed where it, or all of them, are too long."""
-        held = Held(self)
+        held = BufferedBody(self)
         try:
             while piece := await read():
                 if len(piece) > self._left:
@@ -351,7 +351,7 @@ class Spool:
         self._memory += memory
 
 
-class Held:
+class BufferedBody:
     """A body that has been read. Its owner must `close` it."""
 
     def __init__(self, spool: Spool) -> None:
