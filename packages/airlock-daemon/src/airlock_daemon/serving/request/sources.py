@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.command.order import CommandLine
-from airlock_daemon.boundary.workspace.directory import make_empty
+from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import AgentState, DaemonState
