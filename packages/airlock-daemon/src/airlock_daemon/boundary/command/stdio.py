@@ -13,8 +13,8 @@ from functools import partial
 
 import trio
 
-from airlock_daemon.boundary.connection.closing import do_aside
-from airlock_daemon.boundary.connection.descriptors import Passed
+from airlock_daemon.boundary.connection.closing import start_in_thread
+from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_wire import Stream, Terminal
 
 
@@ -217,7 +217,7 @@ class Direct(Stdio):
     caller's: in the client's files it could be anything.
     """
 
-    def __init__(self, passed: Passed, *, null: int) -> None:
+    def __init__(self, passed: ClientDescriptors, *, null: int) -> None:
         super().__init__()
         self._passed = passed
         stdin, stdout, stderr = [
@@ -360,7 +360,7 @@ class _Sizer:
                 return
             copy = os.dup(master)
             self._is_busy = True
-        do_aside(partial(self._set, copy))
+        start_in_thread(partial(self._set, copy))
 
     def _set(self, master: int) -> None:
         while (size := self._take()) is not None:

@@ -14,7 +14,7 @@ from airlock_daemon.boundary.brokers.git.audit_detail import (
     describe,
     describe_object,
 )
-from airlock_daemon.boundary.brokers.git.errand import Errand, SshErrand
+from airlock_daemon.boundary.brokers.git.remote import Remote, SshRemote
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.session import Admitted, LoginAdvice, tell_verbosely
 from airlock_daemon.boundary.brokers.ssh.session import admit as admit_session
@@ -62,7 +62,7 @@ def build_variables(
     return variables
 
 
-async def admit(request: Request, module: Module, requester: Requester) -> Errand | Admitted:
+async def admit(request: Request, module: Module, requester: Requester) -> Remote | Admitted:
     """Admit what the request asks the broker of `module` for.
 
     Raises Denied (layer "broker" for words and destination, "module" or "profile" by git's rules),
@@ -76,7 +76,7 @@ async def admit(request: Request, module: Module, requester: Requester) -> Erran
 def plan_broker(
     request: Request,
     module: Module,
-    admitted: Errand | Admitted,
+    admitted: Remote | Admitted,
     *,
     requester: Requester,
     call: Call,
@@ -100,7 +100,7 @@ def plan_broker(
             hint='list "stdin" and "base64" in the features of the request, or use a newer shim',
         )
     line = None
-    if isinstance(admitted, SshErrand):
+    if isinstance(admitted, SshRemote):
         line = CommandLine(
             admitted.program, admitted.argv, requester.variables, requester.directory
         )
@@ -111,7 +111,7 @@ def plan_broker(
         peer=peer,
         command_line=line,
         requester=requester,
-        errand=admitted,
+        remote=admitted,
     )
 
 
@@ -138,7 +138,7 @@ def _plan_session(
         term=find_term(request, terms, call.session.passed),
     )
     variables = {**requester.variables, **built}
-    notice = tell_verbosely(admitted)
+    banner = tell_verbosely(admitted)
     # A terminal that ssh has in hand makes no line ends of its own.
     end = "\r\n" if terms.terminal is not None else "\n"
     return Job(
@@ -149,7 +149,7 @@ def _plan_session(
         command_line=CommandLine(admitted.program, admitted.argv, variables, requester.directory),
         requester=requester,
         session=admitted,
-        notice=f"{notice}{end}".encode() if notice else b"",
+        banner=f"{banner}{end}".encode() if banner else b"",
     )
 
 

@@ -10,13 +10,13 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.landlock import Fencing, private_directory
-from airlock_daemon.boundary.box.launch import BoxedLaunch, Leftover, Workshop
-from airlock_daemon.boundary.box.prewarmed import Room, start_boxed
+from airlock_daemon.boundary.box.landlock import LandlockRunner, private_directory
+from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch, Leftover
+from airlock_daemon.boundary.box.prewarmed import BoxPool, start_boxed
 from airlock_daemon.boundary.brokers.git.conversation import Conversation, Transport
-from airlock_daemon.boundary.brokers.git.errand import LfsErrand, SshErrand, UrlErrand
+from airlock_daemon.boundary.brokers.git.remote import LfsRemote, SshRemote, UrlRemote
 from airlock_daemon.boundary.brokers.git.smart_http import UrlConversation
-from airlock_daemon.boundary.brokers.git.streams import PassedStreams, SentStreams, Streams
+from airlock_daemon.boundary.brokers.git.streams import ClientStreams, SentStreams, Streams
 from airlock_daemon.boundary.command.launcher import Ended, Launch, cannot_start
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.command.process import Command
@@ -68,7 +68,7 @@ async def run_job(job: Job, call: Call) -> None:
             return
         capture = Capture(job.generation.hook_limits.capture_bytes)
         # What a broker's client is told is the remote's, byte for byte: a hook hears of the end.
-        is_captured = job.errand is None
+        is_captured = job.remote is None
         emit = capture.take if is_captured else call.session.send_output
         finished = await _run_in_time(job, call, emit, answers=False)
         # In the agent's own place: so many hooks at once, and so much output in memory.
@@ -127,14 +127,14 @@ async def _run(job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
     if boxed is None:
         return await _run_command(job, line, call, emit, answers=answers)
     async with AsyncExitStack() as undo:
-        fencing = relay = None
+        runner = relay = None
         if boxed.maker.bubblewrap is None:
             identity = boxed.maker.identity
             private = await undo.enter_async_context(private_directory(identity, agent.removals))
             group = agent.open_group()
             if group is not None:
                 undo.callback(group.close)
-            fencing = Fencing(
+            runner = LandlockRunner(
                 launcher=call.shared.launcher,
                 identity=identity,
                 reserved=boxed.reserved,
@@ -150,7 +150,7 @@ async def _run(job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
             )
             job = replace(job, boxed=logins)
         return await _run_command(
-            job, line, call, emit, answers=answers, fencing=fencing, relay=relay
+            job, line, call, emit, answers=answers, runner=runner, relay=relay
         )
 
 
@@ -162,19 +162,19 @@ async def _run_command(
     *,
     answers: bool,
     login: SessionLog | None = None,
-    fencing: Fencing | None = None,
+    runner: LandlockRunner | None = None,
     relay: Relay | None = None,
 ) -> Finished:
     """As `_run`. What becomes of a session of ssh is told to `login`.
 
-    One in a box without bubblewrap is started by `fencing`; over `relay` one in a box asks brokers.
+    One in a box without bubblewrap is started by `runner`; over `relay` one in a box asks brokers.
     """
     agent, shared, boxed, limits = call.agent, call.shared, job.boxed, job.generation.limits
     # None that was made before has docker's logins.
-    room = None if boxed is None or boxed.maker.has_engine else agent.room
+    pool = None if boxed is None or boxed.maker.has_engine else agent.pool
     conversation, stdio = _open_stdio(job, line, call)
     with closing(stdio):
-        launch = await _launch(job, line, stdio, call, fencing=fencing, relay=relay, room=room)
+        launch = await _launch(job, line, stdio, call, runner=runner, relay=relay, pool=pool)
         command = Command(
             launch, stdio, agent.turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
         )
@@ -186,7 +186,7 @@ async def _run_command(
             egress = _open_egress(job, launch, call)
 
             async def begin() -> None:
-                await _begin(job, call, command, emit, room)
+                await _begin(job, call, command, emit, pool)
 
             async def pass_on() -> Ended:
                 grant = call.session.send_credit
@@ -198,7 +198,7 @@ async def _run_command(
             shared.audit.settle()
             ended = await (_accompany(companions, pass_on) if companions else pass_on())
             if boxed is not None:
-                leftovers = fencing.find_leftovers() if fencing else _list_leftovers(launch)
+                leftovers = runner.find_leftovers() if runner else _list_leftovers(launch)
                 refused = egress.refused if egress else ()
                 notes = find_notes(line, boxed, ended, leftovers=leftovers, refused=refused)
                 await _add_notes([*notes], job, line, ended, emit, call)
@@ -207,24 +207,24 @@ async def _run_command(
                 # Before the client is answered.
                 await login.end(ended, finished.stdin_bytes)
             await _conclude(call, finished, answers=answers)
-            if room is not None and boxed is not None:
-                room.refill(boxed.reserved, has_ended=True)
+            if pool is not None and boxed is not None:
+                pool.refill(boxed.reserved, has_ended=True)
             return finished
         finally:
             shared.audit.settle()
             await command.finish()
 
 
-async def _begin(job: Job, call: Call, command: Command, emit: Emit, room: Room | None) -> None:
+async def _begin(job: Job, call: Call, command: Command, emit: Emit, pool: BoxPool | None) -> None:
     """Tell the client that its command runs, and listen to what it says to that."""
-    if room is not None and job.boxed is not None:
+    if pool is not None and job.boxed is not None:
         # The agent may ask for more while this runs.
-        room.refill(job.boxed.reserved, has_ended=False)
-    await call.session.send_held()
+        pool.refill(job.boxed.reserved, has_ended=False)
+    await call.session.send_buffered()
     if job.terms.features:
         _listen(call, command.tell)
-    if job.notice:
-        await emit("stderr", job.notice)
+    if job.banner:
+        await emit("stderr", job.banner)
 
 
 async def _conclude(call: Call, finished: Finished, *, answers: bool) -> None:
@@ -247,16 +247,16 @@ def _hold_start(job: Job, call: Call) -> None:
     """Have the client told which features are used, with what it gets next."""
     if job.terms.features is not None:
         credit = job.generation.limits.stdin_bytes if job.terms.uses("stdin") else 0
-        call.session.hold_start(job.terms.features, stdin_credit=credit)
+        call.session.buffer_start(job.terms.features, stdin_credit=credit)
 
 
 def _open_stdio(job: Job, line: CommandLine, call: Call) -> tuple[Conversation | None, Stdio]:
     """Open what the terms ask for, and close the passed descriptors where they are not used."""
     terms, passed = job.terms, call.session.passed
     try:
-        if isinstance(job.errand, SshErrand) and job.requester is not None:
+        if isinstance(job.remote, SshRemote) and job.requester is not None:
             tell = ConversationLog(call.recording).write
-            conversation = Conversation(job.errand, job.requester, null=call.shared.null, tell=tell)
+            conversation = Conversation(job.remote, job.requester, null=call.shared.null, tell=tell)
             return conversation, conversation.open(passed, is_passed=terms.uses("fds"))
         if terms.uses("fds"):
             if job.session is not None:
@@ -276,21 +276,21 @@ async def _launch(
     stdio: Stdio,
     call: Call,
     *,
-    fencing: Fencing | None,
+    runner: LandlockRunner | None,
     relay: Relay | None,
-    room: Room | None,
+    pool: BoxPool | None,
 ) -> Launch:
     shared, boxed = call.shared, job.boxed
     if boxed is None:
         return await shared.launcher.launch(line, stdio.standard, terminal=stdio.terminal)
     kept = () if relay is None else (relay.number,)
-    if fencing is not None:
-        return await fencing.start(
+    if runner is not None:
+        return await runner.start(
             line, stdio.standard, boxed.box, terminal=stdio.terminal, kept=kept
         )
     if boxed.maker.bubblewrap is None:
         raise TypeError(boxed.maker)
-    workshop = Workshop(
+    builder = BoxBuilder(
         bubblewrap=boxed.maker.bubblewrap,
         launcher=shared.launcher,
         identity=boxed.maker.identity,
@@ -303,10 +303,10 @@ async def _launch(
         line,
         stdio.standard,
         boxed.box,
-        by=workshop,
+        by=builder,
         terminal=stdio.terminal,
         kept=kept,
-        room=room,
+        pool=pool,
     )
 
 
@@ -327,13 +327,13 @@ def _open_relay(commands: tuple[str, ...], peer: Peer, call: Call) -> Relay:
 
 def _open_egress(job: Job, launch: Launch, call: Call) -> Egress | None:
     """What serves the connections out of the box, None where it has no way out."""
-    if job.boxed is None or job.boxed.box.doors is None:
+    if job.boxed is None or job.boxed.box.listeners is None:
         return None
-    if not isinstance(launch, BoxedLaunch) or launch.doors is None:
+    if not isinstance(launch, BoxedLaunch) or launch.listeners is None:
         return None
     return Egress(
-        job.boxed.box.doors,
-        launch.doors,
+        job.boxed.box.listeners,
+        launch.listeners,
         job.module,
         recording=call.recording,
         agent=call.agent,
@@ -395,11 +395,11 @@ def _listen(call: Call, tell: Callable[[Said], None]) -> None:
         try:
             return call.session.hear(tell)
         except RemoteProtocolError as error:
-            call.ending.fail(error.error)
+            call.cancellation.fail(error.error)
         except Exception as error:  # noqa: BLE001 - one client's fault must not end the others'
             log.exception("a fault of the daemon while it heard a client; please report it")
             fault = own_fault(error)
-            call.ending.fail(ErrorObject.failed(fault.message, hint=fault.hint))
+            call.cancellation.fail(ErrorObject.failed(fault.message, hint=fault.hint))
         return False
 
     call.watched.listen(hear)
@@ -423,7 +423,7 @@ async def _hold(job: Job, call: Call, emit: Emit) -> Finished:
     streams: Streams
     if job.terms.uses("fds"):
         try:
-            streams = PassedStreams(session.passed, turns, null=call.shared.null)
+            streams = ClientStreams(session.passed, turns, null=call.shared.null)
         except OSError as error:
             raise cannot_start("git-remote", error) from error
     else:
@@ -445,22 +445,22 @@ async def _hold(job: Job, call: Call, emit: Emit) -> Finished:
 
     with closing(streams):
         _hold_start(job, call)
-        await session.send_held()
+        await session.send_buffered()
         if job.terms.features:
             _listen(call, hear)
         with scope:
-            ended = await conversation.hold(streams, say)
+            ended = await conversation.run(streams, say)
         # The end of the streams is what the client's git waits for.
         return Finished(ended, streams.taken)
 
 
 def _make_conversation(job: Job, call: Call) -> "UrlConversation | LfsConversation":
     records = ConversationLog(call.recording)
-    if isinstance(job.errand, UrlErrand) and job.requester is not None:
-        return UrlConversation(job.errand, job.requester, tell=records.write)
-    if isinstance(job.errand, LfsErrand) and job.requester is not None:
+    if isinstance(job.remote, UrlRemote) and job.requester is not None:
+        return UrlConversation(job.remote, job.requester, tell=records.write)
+    if isinstance(job.remote, LfsRemote) and job.requester is not None:
         # Most daemons carry no large files.
         from airlock_daemon.boundary.brokers.git.lfs import LfsConversation  # noqa: PLC0415
 
-        return LfsConversation(job.errand, job.requester, tell=records.write_object)
-    raise TypeError(job.errand)
+        return LfsConversation(job.remote, job.requester, tell=records.write_object)
+    raise TypeError(job.remote)

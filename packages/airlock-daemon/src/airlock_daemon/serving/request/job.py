@@ -7,22 +7,22 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.box import Box
 from airlock_daemon.boundary.box.choice import Maker, choose_box, list_untrusted
-from airlock_daemon.boundary.box.doors import name_doors
 from airlock_daemon.boundary.box.engine import choose_place, needs_logins, tell_place
 from airlock_daemon.boundary.box.environment import adapt_daemon, adapt_path, name_files, withhold
+from airlock_daemon.boundary.box.listeners import listener_variables
 from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.box.transports import transport_variables
-from airlock_daemon.boundary.brokers.git.errand import Errand
+from airlock_daemon.boundary.brokers.git.remote import Remote
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.session import Admitted
 from airlock_daemon.boundary.command.order import CommandLine, build_environment
-from airlock_daemon.boundary.connection.descriptors import Passed
+from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.directory import Workspace
 from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.request.relay import Converse, Origin
 from airlock_daemon.serving.request.state import AgentState, DaemonState
-from airlock_daemon.serving.session import Ending, Session, Watched
+from airlock_daemon.serving.session import Cancellation, Session, Watched
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import Module
@@ -41,7 +41,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     session: Session
     watched: Watched
-    ending: Ending
+    cancellation: Cancellation
     shared: DaemonState
     agent: AgentState
     generation: Generation
@@ -50,7 +50,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin | None
 
 
-class Terms(msgspec.Struct, frozen=True):
+class AgreedFeatures(msgspec.Struct, frozen=True):
     """The features of the protocol that client and daemon agree on.
 
     `terminal` is None where the tool gets none of the daemon's. `features` is None for a client
@@ -83,21 +83,21 @@ class Boxed(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One request that is allowed, with all that is known before anything is started.
 
-    A tool has a `command_line`, and a box or none. A broker has a `requester`, and an `errand` for
-    a remote of git or a `session` of ssh; the daemon itself holds an errand without a command line.
-    `notice` is what the client reads on its stderr before anything of the command.
+    A tool has a `command_line`, and a box or none. A broker has a `requester`, and a `remote` of
+    git or a `session` of ssh; the daemon itself talks to a remote that has no command line.
+    `banner` is what the client reads on its stderr before anything of the command.
     """
 
     generation: Generation
     module: Module
-    terms: Terms
+    terms: AgreedFeatures
     peer: Peer
     command_line: CommandLine | None
     boxed: Boxed | None = None
     requester: Requester | None = None
-    errand: Errand | None = None
+    remote: Remote | None = None
     session: Admitted | None = None
-    notice: bytes = b""
+    banner: bytes = b""
 
     @property
     def sandbox(self) -> str:
@@ -115,27 +115,27 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return "\n" if self.terms.terminal is None else "\r\n"
 
 
-def agree(request: Request, *, may_pass: bool, is_captured: bool) -> Terms:
+def agree(request: Request, *, may_pass: bool, is_captured: bool) -> AgreedFeatures:
     """Choose the features.
 
     `may_pass` says that descriptors came that the tool may have; `is_captured` that its output is
     held back for a hook, where a terminal would have a tool ask what nobody can read.
     """
     if request.features is None:
-        return Terms(None)
+        return AgreedFeatures(None)
     if may_pass:
-        return Terms(_select(request.features, "fds"))
+        return AgreedFeatures(_select(request.features, "fds"))
     wanted = request.terminal if "tty" in request.features and not is_captured else None
     if wanted is not None and wanted.is_wanted:
-        return Terms(_select(request.features, "base64", "stdin", "tty"), wanted)
-    return Terms(_select(request.features, "base64", "stdin"))
+        return AgreedFeatures(_select(request.features, "base64", "stdin", "tty"), wanted)
+    return AgreedFeatures(_select(request.features, "base64", "stdin"))
 
 
 def _select(asked: tuple[str, ...], *usable: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([name for name in asked if name in _ALWAYS or name in usable]))
 
 
-def find_term(request: Request, terms: Terms, passed: Passed) -> str | None:
+def find_term(request: Request, terms: AgreedFeatures, passed: ClientDescriptors) -> str | None:
     """The TERM of the tool: the client's, where it has a terminal of either kind."""
     if request.terminal is None:
         return None
@@ -236,7 +236,7 @@ def _adapt(
     variables: Mapping[str, str], boxed: Boxed, module: Module, access: ApiAccess | None
 ) -> dict[str, str]:
     box = boxed.box
-    found = name_files(box) | transport_variables(box.asks) | name_doors(box.doors)
+    found = name_files(box) | transport_variables(box.asks) | listener_variables(box.listeners)
     if boxed.maker.has_engine:
         # Which builder docker's client uses, say.
         found = dict(module.set) | found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from airlock_daemon.boundary.box.groups import Group, Groups, open_group
-from airlock_daemon.boundary.box.prewarmed import Boxes, Room
+from airlock_daemon.boundary.box.prewarmed import Boxes, BoxPool
 from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.brokers.asking import ANSWER_S, ask
 from airlock_daemon.boundary.command.launcher import Launcher
@@ -16,13 +16,13 @@ from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.allowance import Allowance
 from airlock_daemon.boundary.fairness.gate import Gate, Share, Starts
-from airlock_daemon.boundary.fairness.turns import Rounds, Turns
+from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.boundary.identity.containers import Containers
 from airlock_daemon.boundary.identity.peer import Ancestry
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.record import Record
-from airlock_daemon.serving.session import ClientWatch, Ending
+from airlock_daemon.serving.session import Cancellation, ClientWatch
 from airlock_daemon.setup.generation import Generation, Setup
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class DaemonState:
         self.rounds = Rounds()
         self.starts = Starts()
         self.boxes = Boxes(launcher, self.null)
-        self.running: set[Ending] = set()
+        self.running: set[Cancellation] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}
 
     def adopt(self, setup: Setup) -> None:
@@ -133,7 +133,7 @@ class AgentState:
         self._shared = shared
         self.gate = Gate(generation.limits, self._open_account())
         self.closer = Closer()
-        self.turns = Turns(shared.rounds)
+        self.turns = TurnQueue(shared.rounds)
         self.share = Share(shared.starts)
         self.removals = trio.CapacityLimiter(_REMOVALS)
         self.lookups = trio.CapacityLimiter(_LOOKUPS)
@@ -141,8 +141,8 @@ class AgentState:
         self.owes_word_of_signing = generation.signs_commits
         # What serves its APIs, None before it was granted one.
         self.apis: Apis | None = None
-        self.room = Room(shared.boxes, self.open_group)
-        self.room.adopt(generation.reserved)
+        self.pool = BoxPool(shared.boxes, self.open_group)
+        self.pool.adopt(generation.reserved)
 
     def adopt(self, generation: Generation) -> None:
         """Decide by another generation from the next request on."""
@@ -150,7 +150,7 @@ class AgentState:
         self.owes_word_of_signing = generation.signs_commits
         self._open_account()
         self.gate.adopt(generation.limits)
-        self.room.adopt(generation.reserved)
+        self.pool.adopt(generation.reserved)
 
     async def ask(
         self, line: CommandLine, *, said: bytes = b"", seconds: float = ANSWER_S

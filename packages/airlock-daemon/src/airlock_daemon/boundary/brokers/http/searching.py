@@ -26,12 +26,12 @@ _BETWEEN_WORDS = b" \t\r\n\"'`<>(){}[],;:"
 _OF_WORDS = bytes(byte for byte in range(256) if byte not in _BETWEEN_WORDS)
 
 
-class Exposed(Exception):
+class CredentialLeak(Exception):
     """An answer has the credential."""
 
 
 class Search:
-    """Passes an answer on, and raises Exposed before the credential is in what it passes."""
+    """Passes an answer on, and raises CredentialLeak before the credential is in what it passes."""
 
     def __init__(self, *secrets: str) -> None:
         self._wanted = tuple(each for secret in secrets for each in _spell(secret.encode()))
@@ -51,7 +51,7 @@ class Search:
             return data
         seen = self._seen + data
         if any(_is_in(each, seen) for each in self._wanted):
-            raise Exposed
+            raise CredentialLeak
         fresh = len(seen) - len(self._seen) + self._kept
         end = seen[-self._most :]
         self._kept = min(len(end) - len(end.rstrip(_OF_WORDS)), fresh)
