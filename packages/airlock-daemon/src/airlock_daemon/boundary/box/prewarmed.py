@@ -249,8 +249,8 @@ class Boxes:
             self._pools[pool] = None
 
     def look(self) -> None:
-        """Close the boxes whose mounts differ from the host's, or that may have been incomplete when
-        something was mounted.
+        """Close the boxes whose mounts differ from the host's, and those that may not have been
+        complete when something was mounted.
         """
         # Before the check: boxes that are complete now saw no change, if the check finds none.
         complete = [pool.find_complete() for pool in self._pools]
