@@ -89,13 +89,6 @@ def test_a_daemon_of_another_configuration_does_not_count(world: World) -> None:
         assert same.find_registration().path == str(world.agents_file)
 
 
-def test_a_daemon_that_was_killed_does_not_count(world: World) -> None:
-    """What it wrote stays, and is not believed."""
-    with Daemon(world) as daemon:
-        daemon.process.send_signal(signal.SIGKILL)
-        daemon.process.wait(30)
-        assert (world.config / "sockets" / ".serving").exists()
-        assert find(world) == Registration(path=None)
 
 
 def test_start_serves_what_it_is_told_to_and_nothing_else(world: World, beside: Path) -> None:
