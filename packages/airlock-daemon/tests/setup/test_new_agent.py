@@ -44,8 +44,6 @@ def refuse(world: World, name: str = "new", **more: object) -> str:
     return f"{caught.value.message}; {caught.value.hint}"
 
 
-
-
 def test_what_was_made_can_be_taken_back(world: World) -> None:
     """Every file and every directory."""
 
@@ -60,8 +58,6 @@ def test_what_was_made_can_be_taken_back(world: World) -> None:
     assert look() == before
 
 
-
-
 def test_a_configuration_that_enables_nothing_yet_is_completed(world: World) -> None:
     """As a starter file with everything commented out."""
     config = world.config / "config.toml"
@@ -70,8 +66,6 @@ def test_a_configuration_that_enables_nothing_yet_is_completed(world: World) -> 
     assert config.read_text() == (
         '# [commands]\n# enable = ["git"]\n\n[commands]\nenable = ["git"]\n'
     )
-
-
 
 
 def test_a_directory_beside_the_registration_is_named_relative_to_it(world: World) -> None:

@@ -188,8 +188,6 @@ def test_what_is_merely_odd_is_told_and_stays(world: World) -> None:
     assert "new" in (row.split("\t")[0] for row in run(world, "agent", "list").stdout.splitlines())
 
 
-
-
 def test_options_that_were_given_are_in_the_line_that_starts(world: World) -> None:
     """In full, wherever it is typed later."""
     (world.root / "s o").mkdir()
@@ -311,8 +309,6 @@ def test_without_a_registration_there_is_nothing_to_remove(home: Path) -> None:
     assert said == (
         "airlock: there is no registration file\nairlock: hint: name one with --agents\n"
     )
-
-
 
 
 def test_agents_that_are_added_at_once_are_all_there(home: Path) -> None:

@@ -130,8 +130,6 @@ def test_a_directory_that_docker_made_goes_if_it_is_empty(tmp_path: Path) -> Non
     sockets.close()
 
 
-
-
 def test_a_link_does_not_lead_the_daemon_elsewhere(tmp_path: Path) -> None:
     """A symlink for the lock or an agent's directory is refused; what it names stays."""
     precious = tmp_path / "precious"
