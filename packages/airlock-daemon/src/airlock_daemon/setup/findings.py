@@ -161,6 +161,12 @@ def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
     source = agent.profile_file
     for command, narrowed in agent.profile.narrowed.items():
         yield from review_narrowing(narrowed, source=source, key=f"deny.{command}")
+        if narrowed.uses_apis:
+            problem = (
+                f"bounds this host's {command} alone: a container's own reaches the API as it is"
+            )
+            remedy = f"write what may not be asked of the API: [{command}] deny"
+            yield Fault(source, f"deny.{command}", problem, remedy)
     # What is denied of git holds for git-remote too.
     denied = [(name, f"deny.{name}") for name in agent.profile.narrowed if name != "git"]
     for command, key in (*denied, *((name, f"network.{name}") for name in agent.profile.widened)):
