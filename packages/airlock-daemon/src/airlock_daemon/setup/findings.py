@@ -53,9 +53,8 @@ def find_unprotected(agents: Iterable[Agent], ceiling: Collection[str]) -> Itera
     """Note which commands have the box "home", and which have none: a note for each of the two."""
     found: dict[str, dict[str, str]] = {box: {} for box in _GIVES_AWAY}
     for agent in agents:
-        for command in agent.profile.granted(ceiling):
-            module = agent.modules.find(command)
-            if module is not None and module.sandbox is not None and module.sandbox.box in found:
+        for command, module in agent.list_granted(ceiling).items():
+            if module.sandbox is not None and module.sandbox.box in found:
                 found[module.sandbox.box].setdefault(command, module.source)
     for box, sources in found.items():
         if sources:
@@ -73,9 +72,8 @@ def find_engines(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[
     """Note the modules by which an agent's boxes lead to the docker engine."""
     told: dict[str, str] = {}
     for agent in agents:
-        for command in agent.profile.granted(ceiling):
-            module = agent.modules.find(command)
-            if module is not None and module.has_engine:
+        for command, module in agent.list_granted(ceiling).items():
+            if module.has_engine:
                 told.setdefault(module.source, command)
     for source, command in told.items():
         yield Finding(
