@@ -1,6 +1,5 @@
 """A box as a value: its contents, as operations in order, and the key of equal boxes."""
 
-import functools
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,38 +16,23 @@ from airlock_daemon.setup.programs import Programs
 from airlock_modules import Module
 
 Mark = tuple[int, ...] | None
-"""Of what was found at a path, None where there was nothing to be found."""
-
-
-def look(path: str) -> Mark:
-    """Device and inode of a path, which is no link."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+"""What identifies a file, None where there is none."""
 
 
 def see(descriptor: int) -> Mark:
-    """The same of an open descriptor."""
+    """Device and inode of an open descriptor."""
     found = read_known_status(descriptor)
     return found.st_dev, found.st_ino
 
 
-def look_around(paths: Iterable[str]) -> tuple[Mark, ...]:
-    """Of the directories in which `paths` lie: it changes when one of these comes, goes, or is
-    replaced by another (rename(2)), though not when it is written in its place.
+def mark(paths: Iterable[str]) -> tuple[Mark, ...]:
+    """What `paths` lead to now. The mark of a directory changes when an entry of it comes, goes or
+    is replaced (rename(2)); that of a file also when it is written.
     """
-    return tuple(map(look_closer, _list_directories(tuple(paths))))
+    return tuple(map(_look, paths))
 
 
-@functools.lru_cache(maxsize=64)
-def _list_directories(paths: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(path.rpartition("/")[0] or "/" for path in paths))
-
-
-def look_closer(path: str) -> Mark:
-    """What a path leads to, which changes with all that is written there."""
+def _look(path: str) -> Mark:
     try:
         found = os.stat(path)
     except OSError:
@@ -199,6 +183,7 @@ Operation = _Content | Memory | Folder | Devices | Processes | Closed
 class Box(msgspec.Struct, frozen=True, kw_only=True):
     """What one command gets: all of the operations, then what is `inner`, and nothing besides.
 
+    `watched` are the files and directories of the host that decided what the operations are.
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
     says which it may make, on the host's network with `has_network`. `asks` are commands that may
@@ -208,10 +193,11 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     operations: tuple[Operation, ...]
+    watched: tuple[str, ...] = ()
     home: Home | None = None
     inner: tuple[Placed, ...] = ()
-    directory: str
-    is_shared: bool
+    directory: str = ""
+    is_shared: bool = False
     bounds: Bounds
     sockets: str
     has_network: bool = False
@@ -225,29 +211,23 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     """Two boxes of equal keys are interchangeable as long as no command was started in either.
 
     `box` has everything but where the command starts in it, and marks what others than its owner
-    could put another in place of. `covered` marks that of the home at which something else is
-    mounted; `system` what the owner may have replaced, and `copied` what the owner may have written
-    in its place, of which a box has a copy.
+    could put another in place of; `watched` marks what the owner may have replaced, and what the
+    owner may have written in its place, of which a box has a copy.
     """
 
     bubblewrap: str
     identity: Identity
     box: Box
-    system: tuple[Mark, ...]
-    copied: tuple[Mark, ...]
-    covered: tuple[Mark, ...]
+    watched: tuple[Mark, ...]
 
 
 def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
     """The key of a box that is to be made now."""
-    system = [each for each in box.operations if isinstance(each, System)]
     return Key(
         bubblewrap=bubblewrap,
         identity=identity,
         box=replace(box, directory="", is_shared=False),
-        system=look_around([each.path for each in system]),
-        copied=tuple([look_closer(each.path) for each in system if each.is_copied]),
-        covered=() if box.home is None else tuple(map(look, _list_covered(box.home))),
+        watched=mark(box.watched),
     )
 
 
@@ -268,12 +248,6 @@ def list_sources(box: Box) -> Iterator[str]:
             case Devices():
                 yield "/dev"
     yield from (each.path for each in list_shared(box))
-
-
-def _list_covered(home: Home) -> Iterator[str]:
-    """The paths of the host at which a box with that home has something else."""
-    yield home.path
-    yield from (each.target for each in home.hidden)
 
 
 INSTALL_BUBBLEWRAP = "sudo apt-get install bubblewrap"

@@ -32,7 +32,7 @@ from airlock_daemon.serving.request import broker
 from airlock_daemon.serving.request.decision import Allowed, decide, decide_relayed, hand_over
 from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.hooks import consult
-from airlock_daemon.serving.request.job import Call, Job, plan_boxed, plan_tool
+from airlock_daemon.serving.request.job import Call, Job, plan_tool
 from airlock_daemon.serving.request.recording import Recording, RelayedRecording
 from airlock_daemon.serving.request.relay import Converse, Origin
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
@@ -87,6 +87,7 @@ async def serve_request(
             shared=shared,
             agent=agent,
             generation=generation,
+            templates=agent.templates,
             recording=recording,
             converse=converse,
             origin=origin,
@@ -264,9 +265,8 @@ async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> 
         def plan() -> None:
             """Raise Denied where the command is to have a box and cannot."""
             program = generation.programs.find(module.bin)
-            if program is not None:
-                daemon = call.shared.environment
-                plan_boxed(module, maker, generation, workspace, program, environment=daemon)
+            if program is not None and maker is not None:
+                call.templates.choose_box(module, maker, workspace, program)
 
         await workspace.host_paths.settle(plan, call.agent.lookups)
         return tuple(not_consulted)

@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.box import Box
-from airlock_daemon.boundary.box.choice import Maker, choose_box, list_untrusted
+from airlock_daemon.boundary.box.choice import Maker, Templates, list_untrusted
 from airlock_daemon.boundary.box.doors import name_doors
 from airlock_daemon.boundary.box.engine import choose_place, needs_logins, tell_place
 from airlock_daemon.boundary.box.environment import adapt_daemon, adapt_path, name_files, withhold
@@ -35,8 +35,9 @@ _ALWAYS = frozenset(("signals", "exit-signal", "env"))
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request while it is served: its connection, its agent, and its record.
 
-    It is decided by `generation`, whatever a reload brings meanwhile. `origin` is None for a
-    request on the agent's own socket; `converse` serves the connections of a relay.
+    It is decided by `generation`, whatever a reload brings meanwhile, and its box by the
+    `templates` of that. `origin` is None for a request on the agent's own socket; `converse` serves
+    the connections of a relay.
     """
 
     session: Session
@@ -45,6 +46,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     shared: DaemonState
     agent: AgentState
     generation: Generation
+    templates: Templates
     recording: Recording
     converse: Converse
     origin: Origin | None
@@ -163,9 +165,10 @@ def plan_tool(
     generation, daemon = call.generation, call.shared.environment
     programs, passed = generation.programs, call.session.passed
     program = programs.demand(module.bin)
-    boxed = plan_boxed(
-        module, maker, generation, workspace, program, environment=daemon, access=access
-    )
+    boxed = None
+    if maker is not None:
+        box = call.templates.choose_box(module, maker, workspace, program, access)
+        boxed = Boxed(box, maker, generation.reserved)
     is_captured = generation.agent.hooks.post_exec is not None
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
     may_pass = may_pass and passed.are_usable(peer)
@@ -205,31 +208,6 @@ def plan_tool(
         command_line=line,
         boxed=boxed,
     )
-
-
-def plan_boxed(
-    module: Module,
-    maker: Maker | None,
-    generation: Generation,
-    workspace: Workspace,
-    program: str,
-    *,
-    environment: Mapping[str, str],
-    access: ApiAccess | None = None,
-) -> Boxed | None:
-    """The box of `program` by `maker`; raises Denied where that cannot be made as it is wanted."""
-    if maker is None:
-        return None
-    box = choose_box(
-        module,
-        maker,
-        workspace,
-        program,
-        generation=generation,
-        environment=environment,
-        access=access,
-    )
-    return Boxed(box, maker, generation.reserved)
 
 
 def _adapt(

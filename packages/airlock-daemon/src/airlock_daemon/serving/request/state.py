@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from airlock_daemon.boundary.box.choice import Templates
 from airlock_daemon.boundary.box.groups import Group, Groups, open_group
 from airlock_daemon.boundary.box.prewarmed import Boxes, Room
 from airlock_daemon.boundary.box.system import ApiAccess
@@ -130,6 +131,7 @@ class AgentState:
 
     def __init__(self, generation: Generation, shared: DaemonState) -> None:
         self.generation = generation
+        self.templates = Templates(generation, shared.environment)
         self._shared = shared
         self.gate = Gate(generation.limits, self._open_account())
         self.closer = Closer()
@@ -147,6 +149,7 @@ class AgentState:
     def adopt(self, generation: Generation) -> None:
         """Decide by another generation from the next request on."""
         self.generation = generation
+        self.templates = Templates(generation, self._shared.environment)
         self.owes_word_of_signing = generation.signs_commits
         self._open_account()
         self.gate.adopt(generation.limits)
