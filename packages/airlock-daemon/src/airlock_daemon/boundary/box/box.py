@@ -66,7 +66,8 @@ class System(msgspec.Struct, frozen=True, tag=True):
 class Shared(msgspec.Struct, frozen=True, tag=True):
     """A directory of the host, or a file, in which others than its owner may write, at `target`.
 
-    No part of `path` may be a link, and there must stand what had this `mark` when it was found.
+    No part of `path` may be a link, and there must stand what had this `mark` when it was found. A
+    home that `is_kept` lies in the state directory; all else lies outside of what is reserved.
     """
 
     path: str
@@ -74,6 +75,7 @@ class Shared(msgspec.Struct, frozen=True, tag=True):
     mark: Mark
     read_only: bool
     is_file: bool = False
+    is_kept: bool = False
 
 
 class Link(msgspec.Struct, frozen=True, tag=True):
@@ -236,6 +238,12 @@ def list_shared(box: Box) -> list[Shared]:
     hidden = () if box.home is None else box.home.hidden
     everything = (*box.operations, *(each.what for each in (*hidden, *box.inner)))
     return [each for each in everything if isinstance(each, Shared)]
+
+
+def find_kept(box: Box) -> Shared | None:
+    """The home that a box keeps, None for a fresh one."""
+    shared = (each for each in box.operations if isinstance(each, Shared))
+    return next((each for each in shared if each.is_kept), None)
 
 
 def list_sources(box: Box) -> Iterator[str]:

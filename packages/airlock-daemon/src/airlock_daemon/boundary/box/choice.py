@@ -18,6 +18,7 @@ from airlock_daemon.boundary.box.box import (
 )
 from airlock_daemon.boundary.box.doors import plan_doors
 from airlock_daemon.boundary.box.engine import bound_client, choose_engine, cover_processes
+from airlock_daemon.boundary.box.kept_home import keep_home
 from airlock_daemon.boundary.box.landlock import refuse_unshowable
 from airlock_daemon.boundary.box.plan import (
     PLACES,
@@ -280,6 +281,9 @@ class Templates:
         )
         if maker.has_engine:
             box = cover_processes(box)
+        elif module.sandbox is not None and module.sandbox.keeps_home and maker.bubblewrap:
+            home = os.path.join(self.generation.homes, module.name)
+            box = keep_home(box, home, maker.identity)
         if maker.bubblewrap is None:
             with advising(module):
                 remedy = find_bubblewrap_remedy(self.generation.programs)

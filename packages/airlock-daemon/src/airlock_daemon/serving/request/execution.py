@@ -4,12 +4,15 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 import trio
 from msgspec.structs import replace
 
+from airlock_daemon.boundary.box.box import find_kept
+from airlock_daemon.boundary.box.kept_home import HomeInUse
 from airlock_daemon.boundary.box.landlock import Fencing, private_directory
 from airlock_daemon.boundary.box.launch import BoxedLaunch, Leftover, Workshop
 from airlock_daemon.boundary.box.prewarmed import Room, start_boxed
@@ -194,14 +197,17 @@ async def _run_command(
                     return await conversation.relay(command, stdio, emit, grant, begin)
                 return await command.relay(emit, grant, begin)
 
-            companions = [each for each in (relay, egress) if each is not None]
+            home = _use_home(job, launch, call)
+            companions = [each for each in (relay, egress, home) if each is not None]
             shared.audit.settle()
             ended = await (_accompany(companions, pass_on) if companions else pass_on())
             if boxed is not None:
                 leftovers = fencing.find_leftovers() if fencing else _list_leftovers(launch)
                 refused = egress.refused if egress else ()
-                notes = find_notes(line, boxed, ended, leftovers=leftovers, refused=refused)
-                await _add_notes([*notes], job, line, ended, emit, call)
+                notes = [*find_notes(line, boxed, ended, leftovers=leftovers, refused=refused)]
+                emptied = await home.settle() if home else None
+                notes += [emptied] if emptied else []
+                await _add_notes(notes, job, line, ended, emit, call)
             finished = Finished(ended, command.count_input())
             if login is not None:
                 # Before the client is answered.
@@ -338,6 +344,20 @@ def _open_egress(job: Job, launch: Launch, call: Call) -> Egress | None:
         recording=call.recording,
         agent=call.agent,
         shared=call.shared,
+    )
+
+
+def _use_home(job: Job, launch: Launch, call: Call) -> HomeInUse | None:
+    """What bounds the home that the box keeps, None where it keeps none."""
+    home = None if job.boxed is None else find_kept(job.boxed.box)
+    if home is None:
+        return None
+    return HomeInUse(
+        home,
+        job.generation.limits,
+        due=call.agent.homes_due,
+        limiter=call.agent.removals,
+        end=partial(launch.end, signal.SIGTERM),
     )
 
 

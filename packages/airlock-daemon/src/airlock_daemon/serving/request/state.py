@@ -143,6 +143,8 @@ class AgentState:
         self.owes_word_of_signing = generation.signs_commits
         # What serves its APIs, None before it was granted one.
         self.apis: Apis | None = None
+        # When the homes that its boxes keep are to be measured, by their paths.
+        self.homes_due: dict[str, float] = {}
         self.room = Room(shared.boxes, self.open_group)
         self.room.adopt(generation.reserved)
 
