@@ -11,7 +11,7 @@ from airlock_daemon.boundary.box.box import Box
 from airlock_daemon.boundary.box.choice import Maker, Templates
 from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.command.order import Identity
-from airlock_daemon.boundary.workspace.directory import Workspace, make_empty
+from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.setup.client import BUNDLE
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module, load_builtin

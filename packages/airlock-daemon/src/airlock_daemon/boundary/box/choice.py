@@ -37,7 +37,7 @@ from airlock_daemon.boundary.box.system import (
 )
 from airlock_daemon.boundary.box.transports import ASKS, find_transports, list_helpers
 from airlock_daemon.boundary.command.order import Identity
-from airlock_daemon.boundary.workspace.directory import Workspace
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.boxes import (
     BUBBLEWRAP,

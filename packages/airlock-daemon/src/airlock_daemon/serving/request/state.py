@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from airlock_daemon.boundary.box.choice import Templates
 from airlock_daemon.boundary.box.groups import Group, Groups, open_group
-from airlock_daemon.boundary.box.prewarmed import Boxes, Room
-from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.brokers.asking import ANSWER_S, ask
 from airlock_daemon.boundary.command.launcher import Launcher
 from airlock_daemon.boundary.command.order import CommandLine
@@ -18,7 +15,6 @@ from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.allowance import Allowance
 from airlock_daemon.boundary.fairness.gate import Gate, Share, Starts
 from airlock_daemon.boundary.fairness.turns import Rounds, Turns
-from airlock_daemon.boundary.identity.containers import Containers
 from airlock_daemon.boundary.identity.peer import Ancestry
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.audit.ledger import Ledger
@@ -27,6 +23,10 @@ from airlock_daemon.serving.session import ClientWatch, Ending
 from airlock_daemon.setup.generation import Generation, Setup
 
 if TYPE_CHECKING:
+    from airlock_daemon.boundary.box.choice import Templates
+    from airlock_daemon.boundary.box.prewarmed import Boxes, Room
+    from airlock_daemon.boundary.box.system import ApiAccess
+    from airlock_daemon.boundary.identity.containers import Containers
     from airlock_daemon.serving.request.recording import Recording
 
 log = logging.getLogger("airlock")
@@ -52,12 +52,14 @@ class DaemonState:
         self.launcher = launcher
         self.groups = groups
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        self.containers = Containers(search_path)
+        self._search_path = search_path
+        self._containers: Containers | None = None
         self.ancestry = Ancestry(os.getpid())
         self.watch = ClientWatch()
         self.rounds = Rounds()
         self.starts = Starts()
-        self.boxes = Boxes(launcher, self.null)
+        # The boxes that are made ahead, None before a command is to have one.
+        self.boxes: Boxes | None = None
         self.running: set[Ending] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}
 
@@ -66,8 +68,19 @@ class DaemonState:
 
         Each agent is then to `adopt` its own generation.
         """
-        self.containers.adopt(setup.search_path)
+        self._search_path = setup.search_path
+        if self._containers is not None:
+            self._containers.adopt(setup.search_path)
         self.audit.adopt(setup.config.log, agents=len(setup.generations))
+
+    @property
+    def containers(self) -> "Containers":
+        """The containers that were asked about; loaded for the first client in one."""
+        if self._containers is None:
+            from airlock_daemon.boundary.identity.containers import Containers  # noqa: PLC0415
+
+            self._containers = Containers(self._search_path)
+        return self._containers
 
     def alone(self, command: str) -> trio.CapacityLimiter:
         """The one place of a command that runs one at a time, across agents."""
@@ -91,9 +104,11 @@ class DaemonState:
 
     def close(self) -> None:
         """Close what is shared."""
-        self.containers.close()
+        if self._containers is not None:
+            self._containers.close()
         self.ancestry.close()
-        self.boxes.close()
+        if self.boxes is not None:
+            self.boxes.close()
         self.launcher.close()
         if isinstance(self.groups, Groups):
             self.groups.close()
@@ -104,7 +119,7 @@ class DaemonState:
 class Apis(Protocol):
     """Serves the APIs of one agent, to its containers and to its boxes."""
 
-    async def prepare(self) -> ApiAccess:
+    async def prepare(self) -> "ApiAccess":
         """What a box is given, once what it needs of that is published; raises AirlockError."""
 
     async def carry(
@@ -131,7 +146,6 @@ class AgentState:
 
     def __init__(self, generation: Generation, shared: DaemonState) -> None:
         self.generation = generation
-        self.templates = Templates(generation, shared.environment)
         self._shared = shared
         self.gate = Gate(generation.limits, self._open_account())
         self.closer = Closer()
@@ -143,19 +157,25 @@ class AgentState:
         self.owes_word_of_signing = generation.signs_commits
         # What serves its APIs, None before it was granted one.
         self.apis: Apis | None = None
+        # What its boxes are made of, and where those wait that were made ahead.
+        self.templates: Templates | None = None
+        self.room: Room | None = None
         # When the homes that its boxes keep are to be measured, by their paths.
         self.homes_due: dict[str, float] = {}
-        self.room = Room(shared.boxes, self.open_group)
-        self.room.adopt(generation.reserved)
+        self._adopt_room(generation)
 
     def adopt(self, generation: Generation) -> None:
         """Decide by another generation from the next request on."""
         self.generation = generation
-        self.templates = Templates(generation, self._shared.environment)
         self.owes_word_of_signing = generation.signs_commits
         self._open_account()
         self.gate.adopt(generation.limits)
-        self.room.adopt(generation.reserved)
+        self._adopt_room(generation)
+
+    def leave(self) -> None:
+        """Have no box made ahead any more: the agent was removed."""
+        if self.room is not None:
+            self.room.adopt(None)
 
     async def ask(
         self, line: CommandLine, *, said: bytes = b"", seconds: float = ANSWER_S
@@ -175,6 +195,26 @@ class AgentState:
     def open_group(self) -> Group | None:
         """A cgroup for a box, within the agent's limits of now, for the caller to close."""
         return open_group(self._shared.groups, self.generation.agent.name, self.generation.limits)
+
+    def plan_boxes(self, generation: Generation) -> "Templates":
+        """What the boxes of a request are made of that is decided by `generation`."""
+        from airlock_daemon.boundary.box.choice import Templates  # noqa: PLC0415
+
+        if self.templates is None or self.templates.generation is not generation:
+            templates = Templates(generation, self._shared.environment)
+            if generation is not self.generation:
+                # A reload has come in between, and nothing more is planned by it.
+                return templates
+            self.templates = templates
+        return self.templates
+
+    def _adopt_room(self, generation: Generation) -> None:
+        if self.room is None and self._shared.boxes is not None:
+            from airlock_daemon.boundary.box.prewarmed import Room  # noqa: PLC0415
+
+            self.room = Room(self._shared.boxes, self.open_group)
+        if self.room is not None:
+            self.room.adopt(generation.reserved)
 
     def _open_account(self) -> Allowance:
         name, limits = self.generation.agent.name, self.generation.limits
