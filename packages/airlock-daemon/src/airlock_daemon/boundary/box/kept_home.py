@@ -11,6 +11,7 @@ is removed as a whole.
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -173,19 +174,17 @@ class HomeInUse:
         self._is_ended = False
 
     async def serve(self, _nursery: trio.Nursery) -> None:
-        """End the command once the home is too large, or was removed for another one."""
-        root = _open_again(self._home)
-        try:
-            while root is not None:
+        """End the command once the home is too large, or was removed."""
+        while (root := _open_again(self._home)) is not None:
+            try:
                 soon = trio.current_time() + _PAUSE_S
                 await trio.sleep_until(max(self._due.get(self._home.path, 0.0), soon))
                 if not await self._fits(root):
                     break
-            self._is_ended = True
-            self._end()
-        finally:
-            if root is not None:
+            finally:
                 os.close(root)
+        self._is_ended = True
+        self._end()
 
     async def settle(self) -> str | None:
         """Remove the home if it is too large, after the command; what its client is told then."""
@@ -202,19 +201,20 @@ class HomeInUse:
             remove = partial(_remove, self._home)
             await run_in_thread(remove, limiter=self._limiter, abandon_on_cancel=False)
         return (
-            f"warning: the home of this command was emptied: it keeps {self._most >> 20} MiB and "
+            f"warning: the home of this command was removed: it keeps {self._most >> 20} MiB and "
             f"{MOST_FILES} files at most, in directories that can be read; write to the workspace "
             "instead"
         )
 
     async def _fits(self, root: int) -> bool:
-        began = trio.current_time()
+
+        def measure() -> tuple[bool, float]:
+            began = time.thread_time()
+            return _fits(root, self._most), time.thread_time() - began
+
         # The descriptor stays open until the thread is done.
-        measure = partial(_fits, root, self._most)
-        fits = await run_in_thread(measure, limiter=self._limiter, abandon_on_cancel=False)
-        now = trio.current_time()
-        # One that is too large is measured once more when the command has ended.
-        self._due[self._home.path] = now + _SHARE * (now - began) if fits else now
+        fits, spent = await run_in_thread(measure, limiter=self._limiter, abandon_on_cancel=False)
+        self._due[self._home.path] = trio.current_time() + _SHARE * spent
         return fits
 
 
