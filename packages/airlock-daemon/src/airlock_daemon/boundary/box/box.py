@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.doors import Doors
+from airlock_daemon.boundary.box.listeners import BoxListeners
 from airlock_daemon.boundary.command.order import Bounds, Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.linux.openat2 import read_known_status
@@ -15,24 +15,24 @@ from airlock_daemon.setup.boxes import BUBBLEWRAP, is_home, runs_git
 from airlock_daemon.setup.programs import Programs
 from airlock_modules import Module
 
-Mark = tuple[int, ...] | None
+FileId = tuple[int, ...] | None
 """What identifies a file, None where there is none."""
 
 
-def see(descriptor: int) -> Mark:
+def identify_descriptor(descriptor: int) -> FileId:
     """Device and inode of an open descriptor."""
     found = read_known_status(descriptor)
     return found.st_dev, found.st_ino
 
 
-def mark(paths: Iterable[str]) -> tuple[Mark, ...]:
+def file_id(paths: Iterable[str]) -> tuple[FileId, ...]:
     """What `paths` lead to now. The mark of a directory changes when an entry of it comes, goes or
     is replaced (rename(2)); that of a file also when it is written.
     """
     return tuple(map(_look, paths))
 
 
-def _look(path: str) -> Mark:
+def _look(path: str) -> FileId:
     try:
         found = os.stat(path)
     except OSError:
@@ -66,13 +66,13 @@ class System(msgspec.Struct, frozen=True, tag=True):
 class Shared(msgspec.Struct, frozen=True, tag=True):
     """A directory of the host, or a file, in which others than its owner may write, at `target`.
 
-    No part of `path` may be a link, and there must stand what had this `mark` when it was found. A
+    No part of `path` may be a link, and there must stand what had this `file_id` when it was found. A
     home that `is_kept` lies in the state directory; all else lies outside of what is reserved.
     """
 
     path: str
     target: str
-    mark: Mark
+    file_id: FileId
     read_only: bool
     is_file: bool = False
     is_kept: bool = False
@@ -146,12 +146,12 @@ class Placed(msgspec.Struct, frozen=True):
 
     It is made elsewhere, and the launcher moves it there: no part of the path may be a link, and
     what is not there, or is of another kind, keeps the tool from being started. What it `covers`
-    of the workspace had this mark.
+    of the workspace had this file_id.
     """
 
     what: Shared | Memory | Cover | Null
     target: str
-    covers: Mark = None
+    covers: FileId = None
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -189,7 +189,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
     says which it may make, on the host's network with `has_network`. `asks` are commands that may
-    be asked for from within, over a relay, and `doors` lead to others where it has no network.
+    be asked for from within, over a relay, and `listeners` lead to others where it has no network.
     Without `follows` no link in the client's directories leads anywhere. That of docker has a
     `bound` of what may be executed.
     """
@@ -204,7 +204,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     sockets: str
     has_network: bool = False
     asks: tuple[str, ...] = ()
-    doors: Doors | None = None
+    listeners: BoxListeners | None = None
     follows: bool = True
     bound: Bound | None = None
 
@@ -220,7 +220,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     bubblewrap: str
     identity: Identity
     box: Box
-    watched: tuple[Mark, ...]
+    watched: tuple[FileId, ...]
 
 
 def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
@@ -229,7 +229,7 @@ def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
         bubblewrap=bubblewrap,
         identity=identity,
         box=replace(box, directory="", is_shared=False),
-        watched=mark(box.watched),
+        watched=file_id(box.watched),
     )
 
 

@@ -10,16 +10,16 @@ from airlock_daemon.boundary.box.box import (
     HOME,
     INSTALL_BUBBLEWRAP,
     Box,
-    Mark,
+    FileId,
     advising,
+    file_id,
     find_bubblewrap_remedy,
-    mark,
     refuse,
 )
-from airlock_daemon.boundary.box.doors import plan_doors
 from airlock_daemon.boundary.box.engine import bound_client, choose_engine, cover_processes
 from airlock_daemon.boundary.box.kept_home import keep_home
 from airlock_daemon.boundary.box.landlock import refuse_unshowable
+from airlock_daemon.boundary.box.listeners import plan_listeners
 from airlock_daemon.boundary.box.plan import (
     PLACES,
     find_home,
@@ -236,7 +236,7 @@ class _Template(msgspec.Struct, frozen=True):
     inputs: _Inputs
     box: Box
     own: tuple[str, ...]
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[FileId, ...] = ()
 
 
 class Templates:
@@ -293,12 +293,12 @@ class Templates:
     def _find(self, inputs: _Inputs) -> _Template:
         name = (inputs.module.name, inputs.access is None)
         known = self._planned.get(name)
-        marks = () if known is None else mark(known.box.watched)
+        marks = () if known is None else file_id(known.box.watched)
         if known is not None and known.marks == marks and known.inputs == inputs:
             return known
         planned = self._plan(inputs)
         if known is not None and known.box.watched == planned.box.watched:
-            # What they mark has decided, or has changed since they were taken.
+            # What they file_id has decided, or has changed since they were taken.
             planned = replace(planned, marks=marks)
         self._planned[name] = planned
         return planned
@@ -348,11 +348,11 @@ class Templates:
             )
         box = _let_ask(box, sandbox.brokers, maker, generation)
         network, uses_apis = sandbox.network, module.uses_apis
-        doors = plan_doors(network, module.source, engine=engine, uses_apis=uses_apis)
-        if doors is not None:
-            box = name_hosts(box, doors.hosts)
+        listeners = plan_listeners(network, module.source, engine=engine, uses_apis=uses_apis)
+        if listeners is not None:
+            box = name_hosts(box, listeners.hosts)
         watched = find_watched(box, places.read, self._list_looked_for(inputs))
-        box = replace(box, doors=doors, bound=bound, follows=sandbox.links, watched=watched)
+        box = replace(box, listeners=listeners, bound=bound, follows=sandbox.links, watched=watched)
         own = (*(PLACES if maker.is_home else ()), *places.shown, *read.values())
         return _Template(inputs, box, (*own, *(each.target for each in given)))
 

@@ -224,7 +224,7 @@ def _open_again(home: Shared) -> int | None:
         root = os.open(home.path, _DIRECTORY)
     except OSError:
         return None
-    if see(root) == home.mark:
+    if see(root) == home.file_id:
         return root
     os.close(root)
     return None
