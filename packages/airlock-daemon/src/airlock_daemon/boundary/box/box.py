@@ -16,23 +16,23 @@ from airlock_daemon.setup.programs import Programs
 from airlock_modules import Module
 
 FileId = tuple[int, ...] | None
-"""What identifies a file, None where there is none."""
+"""Identifies a file by its status (stat(2)); None where there is none."""
 
 
 def identify_descriptor(descriptor: int) -> FileId:
-    """Device and inode of an open descriptor."""
+    """The device and inode of an open descriptor."""
     found = read_known_status(descriptor)
     return found.st_dev, found.st_ino
 
 
-def file_id(paths: Iterable[str]) -> tuple[FileId, ...]:
-    """What `paths` lead to now. The mark of a directory changes when an entry of it comes, goes or
-    is replaced (rename(2)); that of a file also when it is written.
+def identify_contents(paths: Iterable[str]) -> tuple[FileId, ...]:
+    """Identify files and their contents: this changes with each write to a file, and when an entry
+    of a directory comes, goes or is replaced (rename(2)). Links are followed.
     """
-    return tuple(map(_look, paths))
+    return tuple(map(_identify_content, paths))
 
 
-def _look(path: str) -> FileId:
+def _identify_content(path: str) -> FileId:
     try:
         found = os.stat(path)
     except OSError:
@@ -66,8 +66,8 @@ class System(msgspec.Struct, frozen=True, tag=True):
 class Shared(msgspec.Struct, frozen=True, tag=True):
     """A directory of the host, or a file, in which others than its owner may write, at `target`.
 
-    No part of `path` may be a link, and there must stand what had this `file_id` when it was found. A
-    home that `is_kept` lies in the state directory; all else lies outside of what is reserved.
+    No part of `path` may be a link, and what is there must still have this `file_id`. A home that `is_kept`
+    lies in the state directory; all else lies outside of the reserved directories.
     """
 
     path: str
@@ -212,9 +212,9 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """Two boxes of equal keys are interchangeable as long as no command was started in either.
 
-    `box` has everything but where the command starts in it, and marks what others than its owner
-    could put another in place of; `watched` marks what the owner may have replaced, and what the
-    owner may have written in its place, of which a box has a copy.
+    `box` has everything but where the command starts in it, and identifies what others than its
+    owner could replace; `watched` identifies what the owner may have replaced, and the files of
+    which a box has a copy.
     """
 
     bubblewrap: str
@@ -229,7 +229,7 @@ def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
         bubblewrap=bubblewrap,
         identity=identity,
         box=replace(box, directory="", is_shared=False),
-        watched=file_id(box.watched),
+        watched=identify_contents(box.watched),
     )
 
 

@@ -12,8 +12,8 @@ from airlock_daemon.boundary.box.box import (
     Box,
     FileId,
     advising,
-    file_id,
     find_bubblewrap_remedy,
+    identify_contents,
     refuse,
 )
 from airlock_daemon.boundary.box.engine import bound_client, choose_engine, cover_processes
@@ -54,6 +54,7 @@ from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.human_git import lfs_config
 from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.setup.remotes import grants_git
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_modules import Module
 from airlock_wire import quote
@@ -230,13 +231,13 @@ class _Inputs(msgspec.Struct, frozen=True):
 class _Template(msgspec.Struct, frozen=True):
     """A box without the client's directories; `own` are the places that it needs itself.
 
-    What it watches had these `marks` before it was planned, unknown where there are none.
+    The files that it watches had these `identities` before it was planned; none are known at first.
     """
 
     inputs: _Inputs
     box: Box
     own: tuple[str, ...]
-    marks: tuple[FileId, ...] = ()
+    identities: tuple[FileId, ...] = ()
 
 
 class Templates:
@@ -293,13 +294,13 @@ class Templates:
     def _find(self, inputs: _Inputs) -> _Template:
         name = (inputs.module.name, inputs.access is None)
         known = self._planned.get(name)
-        marks = () if known is None else file_id(known.box.watched)
-        if known is not None and known.marks == marks and known.inputs == inputs:
+        identities = () if known is None else identify_contents(known.box.watched)
+        if known is not None and known.identities == identities and known.inputs == inputs:
             return known
         planned = self._plan(inputs)
         if known is not None and known.box.watched == planned.box.watched:
-            # What they file_id has decided, or has changed since they were taken.
-            planned = replace(planned, marks=marks)
+            # Taken before: whatever has changed since is another identity.
+            planned = replace(planned, identities=identities)
         self._planned[name] = planned
         return planned
 
@@ -388,9 +389,9 @@ def _keep_paths(workspace: Workspace) -> Workspace:
 
 
 def _let_ask(box: Box, brokers: tuple[str, ...], maker: Maker, generation: Generation) -> Box:
-    """The box with what its tools ask brokers by."""
+    """The box with what its tools ask brokers by, for an agent that may use git's remotes."""
     asks = tuple(command for broker in brokers for command in ASKS.get(broker, ()))
-    if not asks:
+    if not (asks and grants_git(generation.grant)):
         return box
     transports = find_transports(generation.programs, is_fenced=maker.bubblewrap is None)
     return replace(

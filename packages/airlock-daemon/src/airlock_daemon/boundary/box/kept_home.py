@@ -19,7 +19,7 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.box import HOME, Box, Made, Memory, Shared, see
+from airlock_daemon.boundary.box.box import HOME, Box, Made, Memory, Shared, identify_descriptor
 from airlock_daemon.boundary.command.order import Identity
 from airlock_daemon.boundary.workspace.temporary import remove_tree
 from airlock_daemon.errors import AND_RELOAD, Denied
@@ -59,7 +59,13 @@ def keep_home(box: Box, path: str, identity: Identity) -> Box:
             for each in inside:
                 if isinstance(each, Made):
                     _write(home, os.path.relpath(each.target, HOME), each.content, identity)
-            shared = Shared(os.path.realpath(path), HOME, see(home), read_only=False, is_kept=True)
+            shared = Shared(
+                os.path.realpath(path),
+                HOME,
+                identify_descriptor(home),
+                read_only=False,
+                is_kept=True,
+            )
     except OSError as error:
         raise Denied(
             f"the home that this command keeps cannot be used: {error.strerror}",
@@ -224,7 +230,7 @@ def _open_again(home: Shared) -> int | None:
         root = os.open(home.path, _DIRECTORY)
     except OSError:
         return None
-    if see(root) == home.file_id:
+    if identify_descriptor(root) == home.file_id:
         return root
     os.close(root)
     return None
