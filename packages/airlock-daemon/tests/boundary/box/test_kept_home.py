@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.box import HOME, Box, Folder, Made, find_kept
-from airlock_daemon.boundary.box.kept_home import keep_home
+from airlock_daemon.boundary.box import kept_home
+from airlock_daemon.boundary.box.box import HOME, Box, Folder, Made, Shared, find_kept
+from airlock_daemon.boundary.box.kept_home import HomeInUse, keep_home
 from airlock_daemon.boundary.box.plan import plan_box
 from airlock_daemon.boundary.workspace.temporary import remove_tree
 from airlock_daemon.errors import Denied
@@ -81,12 +83,6 @@ def test_a_home_that_was_removed_is_a_new_one_though_a_box_waits_with_the_old(wo
 
 
 FILL = "for i in 1 2 3 4 5 6; do head -c 4000000 /dev/urandom > ~/f$i; done; echo up; sleep 600"
-SPREAD = """import os, time
-os.chdir(os.environ["HOME"])
-for number in range(66_000):
-    os.mknod(str(number))
-time.sleep(600)
-"""
 
 
 @pytest.mark.parametrize("script", [FILL, FILL.replace("echo", "chmod 0 ~; echo")])
@@ -108,13 +104,59 @@ def test_a_command_that_fills_its_home_is_ended_and_the_home_emptied(
         assert run(daemon, "ls -A ~; echo end").text() == "end\n"
 
 
-def test_a_command_that_makes_too_many_files_is_ended_too(world: World) -> None:
-    """Each takes room on the host, whatever is in it."""
-    with Daemon(world) as daemon:
-        answer = daemon.ask("git", "-c", SPREAD, cwd="/workspace")
-        assert answer.exit_code == 128 + 15
-        assert "65536 files at most" in answer.text("stderr")
-        assert os.listdir(homes(world)) == []
+def spread(home: Path) -> None:
+    """Make a few files."""
+    for number in range(5):
+        (home / str(number)).touch()
+
+
+def dig(home: Path) -> None:
+    """Make directories deeper than a path can say."""
+    here = os.open(home, os.O_PATH)
+    for _ in range(50):
+        os.mkdir("d" * 100, dir_fd=here)
+        here = os.open("d" * 100, os.O_PATH, dir_fd=here)
+
+
+def link(home: Path) -> None:
+    """Make a link to what is larger, and a name more of a file."""
+    (home / "outside").symlink_to("/usr")
+    (home / "file").write_bytes(bytes(3 << 20))
+    (home / "again").hardlink_to(home / "file")
+
+
+@pytest.mark.parametrize(
+    ("fill", "is_ended"),
+    [(spread, True), (dig, True), (link, False), (shutil.rmtree, True)],
+)
+async def test_what_is_measured_of_a_home(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fill: Callable[[Path], object],
+    *,
+    is_ended: bool,
+) -> None:
+    """More files than it may have, what cannot be looked at, and another home, end a command."""
+    monkeypatch.setattr(kept_home, "MOST_FILES", 4)
+    monkeypatch.setattr(kept_home, "_PAUSE_S", 0.0)
+    home = tmp_path / "home"
+    home.mkdir()
+    found = home.stat()
+    file_id = (found.st_dev, found.st_ino)
+    shared = Shared(str(home), HOME, file_id, read_only=False, is_kept=True)
+    due: dict[str, float] = {}
+    ended = trio.Event()
+    limits, limiter = Limits(box_tmpfs_mb=1), trio.CapacityLimiter(1)
+    used = HomeInUse(shared, limits, due=due, limiter=limiter, end=ended.set)
+    fill(home)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(used.serve, nursery)
+        while not (ended.is_set() or due):
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    due.clear()
+    assert (await used.settle() is not None) is is_ended
+    assert home.exists() is not is_ended
 
 
 @pytest.fixture

@@ -341,7 +341,7 @@ MUTATIONS: dict[str, Callable[[Box], object]] = {
     "sockets": lambda _: "unix",
     "has_network": lambda box: not box.has_network,
     "asks": lambda _: ("git-remote",),
-    "doors": lambda _: BoxListeners(engine="/run/docker.sock", socket="@docker"),
+    "listeners": lambda _: BoxListeners(engine="/run/docker.sock", socket="@docker"),
     "follows": lambda box: not box.follows,
     "bound": lambda _: Bound(("/usr/bin/true",), ()),
 }
@@ -395,7 +395,7 @@ def spell(box: Box, shared: dict[Shared, int]) -> tuple[bytes, tuple[str, ...]]:
             launcher=launcher_path(),
             identity=box_identity(),
             control=root,
-            doors=None,
+            listeners=None,
             root=root,
             shared=shared,
         ) as making:

@@ -66,8 +66,8 @@ class System(msgspec.Struct, frozen=True, tag=True):
 class Shared(msgspec.Struct, frozen=True, tag=True):
     """A directory of the host, or a file, in which others than its owner may write, at `target`.
 
-    No part of `path` may be a link, and what is there must still have this `file_id`. A home that `is_kept`
-    lies in the state directory; all else lies outside of the reserved directories.
+    No part of `path` may be a link, and what is there must still have this `file_id`. A home that
+    `is_kept` lies in the state directory; all else lies outside of the reserved directories.
     """
 
     path: str

@@ -37,7 +37,7 @@ TIMES = 4
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # To look through many files takes the daemon's time: so much of it at most, and not too often.
-_SHARE = 50
+_SHARE = 20
 _PAUSE_S = 1.0
 _REMOVED = ".removed-"
 
