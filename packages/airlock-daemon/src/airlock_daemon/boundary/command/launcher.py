@@ -95,8 +95,12 @@ class Launch:
         )
 
     def signal(self, number: int) -> None:
-        """Send a signal to the tool's process group."""
-        self._send(b"S", number)
+        """Send a signal to the tool's process group, unless the tool has ended.
+
+        Its supervisor may run another command by then, of another agent.
+        """
+        if not self._is_over:
+            self._send(b"S", number)
 
     def end(self, number: int = signals.SIGHUP) -> None:
         """End tool and descendants: the signal first, SIGKILL after the launcher's grace of 2 s.
