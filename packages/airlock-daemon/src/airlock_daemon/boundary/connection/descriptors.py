@@ -10,10 +10,9 @@ import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Literal
 
-from airlock_daemon.boundary.connection.closing import Closer, is_pipe
+from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
@@ -93,8 +92,9 @@ class Passed:
 
     def close(self, *, is_usable: bool = False) -> None:
         """Close them, some time. `is_usable` says that they were found to be so."""
-        numbers, self.numbers = self.numbers, ()
-        self.closer.close(numbers, is_usual=is_usable)
+        if self.numbers:
+            numbers, self.numbers = self.numbers, ()
+            self.closer.close(numbers, is_usual=is_usable)
 
 
 def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
@@ -108,13 +108,19 @@ def drop_unread(connection: socket.socket, closer: Closer) -> None:
 
     With the connection they would be closed here.
     """
-    with suppress(OSError):
+    try:  # noqa: SIM105 - on the way of every request
         connection.shutdown(socket.SHUT_RDWR)
-    with suppress(OSError):
-        data = b"x"
-        while data:
+    except OSError:
+        pass
+    while True:
+        try:
             data, numbers = receive(connection, _PIECE)
+        except OSError:
+            return
+        if numbers:
             closer.close(numbers)
+        if not data:
+            return
 
 
 def list_rights(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
@@ -145,7 +151,7 @@ def receive_plain(connection: socket.socket, size: int, closer: Closer) -> bytes
 
 def _name_kind(descriptor: int) -> Kind:
     name = name_descriptor(descriptor)
-    if is_pipe(name):
+    if name.startswith("pipe:["):
         return "pipe"
     if name == os.devnull:
         return "null"

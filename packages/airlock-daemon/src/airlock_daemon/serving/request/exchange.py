@@ -167,7 +167,8 @@ def _identify(request: Request, call: Call) -> Peer:
     credentials = peer_credentials(connection)
     call.recording.note(peer={"pid": credentials.pid, "uid": credentials.uid})
     peer = identify(connection, credentials)
-    call.recording.note(container=peer.container)
+    if peer.container is not None:
+        call.recording.note(container=peer.container)
     refuse_own(peer, call.shared.ancestry)
     check_claim(peer, request.container_id)
     return peer

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from airlock_daemon.boundary.brokers.git.conversation import Conversation, Trans
 from airlock_daemon.boundary.brokers.git.errand import LfsErrand, SshErrand, UrlErrand
 from airlock_daemon.boundary.brokers.git.smart_http import UrlConversation
 from airlock_daemon.boundary.brokers.git.streams import PassedStreams, SentStreams, Streams
+from airlock_daemon.boundary.brokers.ssh.session import Admitted
 from airlock_daemon.boundary.command.launcher import Ended, Launch, cannot_start
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.command.process import Command
@@ -28,7 +30,7 @@ from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.serving.request.broker import ConversationLog, SessionLog
 from airlock_daemon.serving.request.closing_notes import UNSIGNED, find_notes, makes_commit
 from airlock_daemon.serving.request.egress import Egress
-from airlock_daemon.serving.request.job import Call, Job
+from airlock_daemon.serving.request.job import Boxed, Call, Job
 from airlock_daemon.serving.request.logins import add_logins
 from airlock_daemon.serving.request.post_exec import Capture, review, send
 from airlock_daemon.serving.request.relay import Origin, Relay
@@ -63,14 +65,15 @@ async def run_job(job: Job, call: Call) -> None:
         await agent.share.take(place)
         recording.begin(sandbox=job.sandbox, is_output_seen=not job.terms.uses("fds"))
         hook = job.generation.agent.hooks.post_exec
+        run = _run_in_time if module.timeout_s else _run
         if hook is None:
-            await _run_in_time(job, call, call.session.send_output, answers=True)
+            await run(job, call, call.session.send_output, answers=True)
             return
         capture = Capture(job.generation.hook_limits.capture_bytes)
         # What a broker's client is told is the remote's, byte for byte: a hook hears of the end.
         is_captured = job.errand is None
         emit = capture.take if is_captured else call.session.send_output
-        finished = await _run_in_time(job, call, emit, answers=False)
+        finished = await run(job, call, emit, answers=False)
         # In the agent's own place: so many hooks at once, and so much output in memory.
         place.leave(alone)
         reviewed = await review(
@@ -95,8 +98,6 @@ async def run_job(job: Job, call: Call) -> None:
 async def _run_in_time(job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
     """As `_run`, within the time of the module."""
     module = job.module
-    if not module.timeout_s:
-        return await _run(job, call, emit, answers=answers)
     with trio.move_on_after(module.timeout_s):
         return await _run(job, call, emit, answers=answers)
     if call.recording.is_written:
@@ -109,23 +110,40 @@ async def _run_in_time(job: Job, call: Call, emit: Emit, *, answers: bool) -> Fi
     )
 
 
-async def _run(job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
+def _run(job: Job, call: Call, emit: Emit, *, answers: bool) -> Awaitable[Finished]:
     """Run the job: `emit` gets its output as it comes.
 
     With `answers` the client is answered when the command has ended, before what that has left
     behind is. Returns by whatever way when none of its processes is left. Raises Failed where it
     cannot be started, ClientGone where the client does not take what it gets.
     """
-    line, boxed, agent = job.command_line, job.boxed, call.agent
+    line, boxed = job.command_line, job.boxed
     if line is None:
-        finished = await _hold(job, call, emit)
-        await _conclude(call, finished, answers=answers)
-        return finished
+        return _run_errand(job, call, emit, answers=answers)
     if job.session is not None:
-        with closing(SessionLog(job.session, job, call.recording, emit)) as login:
-            return await _run_command(job, line, call, login.emit, answers=answers, login=login)
+        return _run_session(job, line, job.session, call, emit, answers=answers)
     if boxed is None:
-        return await _run_command(job, line, call, emit, answers=answers)
+        return _run_command(job, line, call, emit, answers=answers)
+    return _run_boxed(job, line, boxed, call, emit, answers=answers)
+
+
+async def _run_errand(job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
+    finished = await _hold(job, call, emit)
+    await _conclude(call, finished, answers=answers)
+    return finished
+
+
+async def _run_session(
+    job: Job, line: CommandLine, session: Admitted, call: Call, emit: Emit, *, answers: bool
+) -> Finished:
+    with closing(SessionLog(session, job, call.recording, emit)) as login:
+        return await _run_command(job, line, call, login.emit, answers=answers, login=login)
+
+
+async def _run_boxed(
+    job: Job, line: CommandLine, boxed: Boxed, call: Call, emit: Emit, *, answers: bool
+) -> Finished:
+    agent = call.agent
     async with AsyncExitStack() as undo:
         fencing = relay = None
         if boxed.maker.bubblewrap is None:
@@ -173,7 +191,7 @@ async def _run_command(
     # None that was made before has docker's logins.
     room = None if boxed is None or boxed.maker.has_engine else agent.room
     conversation, stdio = _open_stdio(job, line, call)
-    with closing(stdio):
+    try:
         launch = await _launch(job, line, stdio, call, fencing=fencing, relay=relay, room=room)
         command = Command(
             launch, stdio, agent.turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
@@ -183,20 +201,23 @@ async def _run_command(
             if relay is not None:
                 relay.hand_over()
             _hold_start(job, call)
-            egress = _open_egress(job, launch, call)
-
-            async def begin() -> None:
-                await _begin(job, call, command, emit, room)
-
-            async def pass_on() -> Ended:
-                grant = call.session.send_credit
-                if conversation is not None and isinstance(stdio, Transport):
-                    return await conversation.relay(command, stdio, emit, grant, begin)
-                return await command.relay(emit, grant, begin)
-
-            companions = [each for each in (relay, egress) if each is not None]
+            egress = None if boxed is None else _open_egress(job, launch, call)
+            grant = call.session.send_credit
             shared.audit.settle()
-            ended = await (_accompany(companions, pass_on) if companions else pass_on())
+            if conversation is not None and isinstance(stdio, Transport):
+                begin = partial(_begin, job, call, command, emit, room)
+                ended = await conversation.relay(command, stdio, emit, grant, begin)
+            else:
+                if stdio.outputs or job.notice:
+                    await _begin(job, call, command, emit, room)
+                else:
+                    # The client has nothing to do but to wait, and mostly not for long.
+                    call.watched.call_late(partial(_begin_late, job, call, command, room))
+                if relay is not None or egress is not None:
+                    companions = [each for each in (relay, egress) if each is not None]
+                    ended = await _accompany(companions, partial(command.relay, emit, grant))
+                else:
+                    ended = await command.relay(emit, grant)
             if boxed is not None:
                 leftovers = fencing.find_leftovers() if fencing else _list_leftovers(launch)
                 refused = egress.refused if egress else ()
@@ -213,18 +234,28 @@ async def _run_command(
         finally:
             shared.audit.settle()
             await command.finish()
+    finally:
+        stdio.close()
 
 
 async def _begin(job: Job, call: Call, command: Command, emit: Emit, room: Room | None) -> None:
     """Tell the client that its command runs, and listen to what it says to that."""
+    await call.session.send_held()
+    _begin_late(job, call, command, room)
+    if job.notice:
+        await emit("stderr", job.notice)
+
+
+def _begin_late(job: Job, call: Call, command: Command, room: Room | None) -> None:
+    """The same without waiting, of a command that has nothing to say to the client."""
+    if call.session.is_answered:
+        return
     if room is not None and job.boxed is not None:
         # The agent may ask for more while this runs.
         room.refill(job.boxed.reserved, has_ended=False)
-    await call.session.send_held()
+    call.session.send_held_now()
     if job.terms.features:
         _listen(call, command.tell)
-    if job.notice:
-        await emit("stderr", job.notice)
 
 
 async def _conclude(call: Call, finished: Finished, *, answers: bool) -> None:
