@@ -3,7 +3,7 @@
 import math
 import select
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Literal
 
@@ -220,17 +220,17 @@ class Session:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         await self._send(self._wire.send_output(stream, data))
 
-    async def send_result(
+    def send_result(
         self, exit_code: int, *, signal: str | None, stdin_bytes: int | None
-    ) -> None:
+    ) -> Awaitable[None]:
         """Answer a command that has run."""
-        await self._answer(
+        return self._answer(
             self._wire.send_result(exit_code, signal=signal, stdin_bytes=stdin_bytes)
         )
 
-    async def send_decision(self, not_consulted: tuple[str, ...]) -> None:
+    def send_decision(self, not_consulted: tuple[str, ...]) -> Awaitable[None]:
         """Answer a `check` that is allowed."""
-        await self._answer(self._wire.send_decision(not_consulted=not_consulted))
+        return self._answer(self._wire.send_decision(not_consulted=not_consulted))
 
     async def send_error(self, error: ErrorObject) -> None:
         """Answer with an error, unless there was an answer already, or a line was cut off."""
@@ -246,8 +246,10 @@ class Session:
         self.is_answered = True
         await self._send(data)
         # The client has all that it waits for, and should not wait for what is cleaned up here.
-        with suppress(OSError):
+        try:  # noqa: SIM105 - on the way of every request
             self.connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
     async def _send(self, data: Line) -> None:
         if self._held:

@@ -238,7 +238,7 @@ class Launcher:
         try:
             rules = () if fence is None else fence.rules
             groups = () if group is None else (group,)
-            order = encode_order(
+            message, files = encode_order(
                 what,
                 nofile=self.nofile,
                 terminal=terminal,
@@ -248,9 +248,12 @@ class Launcher:
                 bounds=bounds,
                 has_group=group is not None,
             )
-            with order as (message, files):
+            try:
                 given = (what.directory, *standard, *kept, *rules, *groups, *files)
                 return await self._order(message, given)
+            finally:
+                for file in files:
+                    os.close(file)
         except OSError as error:
             raise cannot_start(what.program, error) from error
 

@@ -126,7 +126,7 @@ async def _perform(request: Request, call: Call) -> None:
     # Where the daemon is stopping nothing is begun.
     await trio.lowlevel.checkpoint_if_cancelled()
     agent = generation.agent
-    if not agent.profile.engine_socket:
+    if peer.kind == "container" and not agent.profile.engine_socket:
         await refuse_engine_socket(
             peer,
             agent=agent.name,
@@ -153,6 +153,8 @@ async def _perform(request: Request, call: Call) -> None:
 
 def _hand_over(request: Request, generation: Generation) -> Request:
     """As `hand_over`."""
+    if request.command != "ssh":
+        return request
     command, args = hand_over(generation.grant, request.command, request.args)
     if command == request.command:
         return request
@@ -188,13 +190,15 @@ async def _run_tool(
     module = allowed.module
     workspace, maker = await _enter(request, module, peer, call)
     try:
-        args = await _hold_paths(request, allowed, workspace, maker, call)
+        args = request.args
+        if allowed.paths:
+            args = await _hold_paths(request, allowed, workspace, maker, call)
         if pre_exec is not None:
             container = peer.container if workspace.is_proven else None
             rewritten = await _consult(request, pre_exec, call, container=container)
             if rewritten != request:
                 return rewritten
-        access = await _prepare_access(module, call)
+        access = await _prepare_access(module, call) if module.apis else None
 
         def plan() -> Job:
             return plan_tool(
@@ -208,9 +212,11 @@ async def _run_tool(
                 access=access,
             )
 
-        # Only a box shows what has to be looked at, which may have to be waited for.
-        settle = workspace.host_paths.settle
-        job = plan() if maker is None else await settle(plan, call.agent.lookups)
+        if maker is None:
+            job = plan()
+        else:
+            # A box shows what has to be looked at, which may have to be waited for.
+            job = await workspace.host_paths.settle(plan, call.agent.lookups)
         await run_job(job, call)
         return None
     finally:
