@@ -14,10 +14,11 @@ LOOK_AT_MESSAGES = "its messages say why: look at its terminal, journalctl or do
 class AirlockError(Exception):
     """Base of everything the daemon raises on purpose.
 
-    `message` says what was wrong and where; `hint` says what to do, and may be None.
+    `message` says what was wrong and where; `hint` says what to do. It is empty in `Declined` and
+    `SetupError` alone, which say why.
     """
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -26,9 +27,7 @@ class AirlockError(Exception):
 class Denied(AirlockError):
     """A step refuses the request (on the wire: -32600 with `data.kind` "denied")."""
 
-    def __init__(
-        self, message: str, *, layer: Layer, rule: str | None = None, hint: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, layer: Layer, rule: str | None, hint: str) -> None:
         super().__init__(message, hint=hint)
         self.layer: Layer = layer
         self.rule = rule
@@ -65,17 +64,24 @@ def own_fault(error: Exception) -> Failed:
     )
 
 
+class Declined(AirlockError):
+    """The person at the terminal has said no. Nothing was done, and nothing needs doing."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="")
+
+
 class SetupError(AirlockError):
-    """Files on disk are not right; `faults` has every one that was found."""
+    """Files on disk are not right; `faults` has all that were found, each with its remedy."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
-        super().__init__("\n".join(str(fault) for fault in faults))
+        super().__init__("\n".join(str(fault) for fault in faults), hint="")
         self.faults = faults
 
 
 class UnknownCommand(AirlockError):
     """The command has no enabled module (-32601)."""
 
-    def __init__(self, message: str, *, command: str, hint: str | None) -> None:
+    def __init__(self, message: str, *, command: str, hint: str) -> None:
         super().__init__(message, hint=hint)
         self.command = command

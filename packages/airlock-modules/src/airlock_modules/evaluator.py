@@ -61,7 +61,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     rule: str | None = None
     reason: str | None = None
     message: str = ""
-    hint: str | None = None
+    hint: str = ""
     steps: tuple[Step, ...] = ()
     reading: Parsed | PlainReading | None = None
 
@@ -286,7 +286,7 @@ def _apply_rules(
         rule=verdict.rule,
         reason=verdict.reason,
         message="" if verdict.allowed else f"{name} {verdict.problem}",
-        hint=None if verdict.allowed else _advise(name, module, layer),
+        hint="" if verdict.allowed else _advise(name, module, layer),
         steps=(*steps, step),
         reading=verdict.reading,
     )

@@ -142,7 +142,7 @@ def read_notes(state: State, *, faults: list[Fault]) -> dict[str, dict[str, Note
     except AirlockError as error:
         path = state.path(FILE)
         problem = error.message.removeprefix(f"{path} ")
-        faults.append(Fault(path, "", problem, error.hint or "mend that"))
+        faults.append(Fault(path, "", problem, error.hint))
         return {}
 
 
@@ -158,7 +158,7 @@ def keep_notes(state: State, notes: Notes) -> Fault | None:
         problem = (
             f"{error.message}: which directories the workspaces are is known until this daemon ends"
         )
-        return Fault(state.directory, "", problem, error.hint or "mend that")
+        return Fault(state.directory, "", problem, error.hint)
     return None
 
 

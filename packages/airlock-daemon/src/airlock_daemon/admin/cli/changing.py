@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Protocol, TypeVar
 
 from airlock_daemon.admin.cli.output import ignoring_closed_stdout, say
-from airlock_daemon.errors import AirlockError
+from airlock_daemon.errors import AirlockError, Declined
 from airlock_daemon.setup.writing import alone, make_directory
 
 NOTHING_CHANGED = "nothing was changed"
@@ -74,4 +74,4 @@ def _ask() -> None:
         print(file=sys.stderr)
         answer = ""
     if answer.strip().lower() not in ("y", "yes"):
-        raise AirlockError(NOTHING_CHANGED)
+        raise Declined(NOTHING_CHANGED)

@@ -10,7 +10,7 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import list_rows, say
-from airlock_daemon.errors import AND_RELOAD, AirlockError
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Declined
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import (
@@ -104,7 +104,7 @@ def _read(stored: Stored) -> str:
         try:
             data = getpass.getpass(f"credential for {stored.name} (not shown): ").encode()
         except (EOFError, KeyboardInterrupt):
-            raise AirlockError("nothing was stored") from None
+            raise Declined("nothing was stored") from None
     else:
         data = sys.stdin.buffer.read(LONGEST + 1)
     try:

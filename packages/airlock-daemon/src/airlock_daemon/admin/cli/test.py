@@ -155,9 +155,10 @@ def dump_decision(decision: Decision) -> dict[str, Any]:
     """
     reading = decision.reading
     fields = ("allowed", "kind", "layer", "rule", "message", "hint", "steps")
+    decided = {name: getattr(decision, name) for name in fields}
     dumped: dict[str, Any] = _encode(
         {
-            "decision": msgspec.to_builtins({name: getattr(decision, name) for name in fields}),
+            "decision": msgspec.to_builtins(decided | {"hint": decision.hint or None}),
             "arguments": None if reading is None else dump_reading(reading),
             "reason": decision.reason,
         }

@@ -86,7 +86,7 @@ def read_early(old: str, directory: str, layout: Layout, *, faults: list[Fault])
         text = read_plain(os.path.join(old, "config.toml"))
         config = convert_config(text, layout=layout, enable=enable)
     except AirlockError as error:
-        faults.append(Fault(source, "", error.message, error.hint or ""))
+        faults.append(Fault(source, "", error.message, error.hint))
         return None
     if faults:
         return None
@@ -128,7 +128,7 @@ def _read_profiles(
             text = read_plain(source) or ""
             yield name, convert_profile(text, layout=layout, known=known)
         except AirlockError as error:
-            faults.append(Fault(source, "", error.message, error.hint or ""))
+            faults.append(Fault(source, "", error.message, error.hint))
 
 
 FIRST_SOCKET = "/var/run/docker-airlock.sock"

@@ -65,7 +65,7 @@ def draft_fourth(
     try:
         registered = _read_agents(source, beside, is_named=not is_beside, directories=directories)
     except AirlockError as error:
-        faults.append(Fault(registration or beside, "", error.message, error.hint or ""))
+        faults.append(Fault(registration or beside, "", error.message, error.hint))
         return Draft(steps=())
     found = _read(backup, registered, faults)
     faults.extend(_find_unclear(found))
@@ -142,7 +142,7 @@ def _read(backup: Backup, agents: Sequence[Registered], faults: list[Fault]) -> 
             config = convert_config(text, layout="v0.4", enable=())
     except AirlockError as error:
         path = os.path.join(backup.directory, "config.toml")
-        faults.append(Fault(path, "", error.message, error.hint or ""))
+        faults.append(Fault(path, "", error.message, error.hint))
     return Fourth(
         agents=tuple(agents),
         overrides={agent.name: tuple(_read_overrides(backup, agent)) for agent in agents},

@@ -212,4 +212,4 @@ def _find_left(steps: Sequence[Step], faults: list[Fault], directory: str) -> It
             if not is_done(step):
                 yield step
         except AirlockError as error:
-            faults.append(Fault(directory, "", error.message, error.hint or ""))
+            faults.append(Fault(directory, "", error.message, error.hint))

@@ -310,8 +310,10 @@ def advising(module: Module) -> Iterator[None]:
         yield
     except Denied as error:
         if runs_git(module):
-            error.hint = f"{error.hint}{_OWN_GIT}"
+            more = _OWN_GIT
         elif is_home(module):
-            without = f'; or write [sandbox] box = "none" in {module.source}, to run it without'
-            error.hint = f"{error.hint}{without}"
-        raise
+            more = f'; or write [sandbox] box = "none" in {module.source}, to run it without'
+        else:
+            raise
+        hint = f"{error.hint}{more}"
+        raise Denied(error.message, layer=error.layer, rule=error.rule, hint=hint) from error

@@ -305,7 +305,7 @@ class HttpsService:
             )
         except AirlockError as error:
             if tell is not None:
-                tell(f"{error.message}; {error.hint}" if error.hint else error.message)
+                tell(f"{error.message}; {error.hint}")
             await self._refuse(connection, caller, error)
         except OSError as error:
             if not is_full_table(error):
@@ -410,4 +410,4 @@ def _write_answer(error: AirlockError) -> bytes:
     """What says in HTTP why a connection is not served."""
     is_denied = isinstance(error, Denied) and error.layer != "limit"
     status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.SERVICE_UNAVAILABLE
-    return refusal(status, f"{error.message}; {error.hint}" if error.hint else error.message)
+    return refusal(status, f"{error.message}; {error.hint}")

@@ -236,7 +236,7 @@ class Worker:
                 try:
                     await self._channel.send(self._settings)
                 except Failed as error:
-                    self._take_answer(Unready(message=error.message, hint=error.hint or ""))
+                    self._take_answer(Unready(message=error.message, hint=error.hint))
 
     async def _send_over(self) -> None:
         """Have the process drop connections that ended here: it may wait for an answer to them."""

@@ -18,7 +18,7 @@ from airlock_daemon.boundary.command.process import Command
 from airlock_daemon.boundary.command.stdio import Piped
 from airlock_daemon.boundary.fairness.gate import SMALL, Gate, too_large
 from airlock_daemon.boundary.fairness.turns import Turns
-from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
+from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.setup.generation import Generation
 from airlock_wire import (
@@ -53,11 +53,15 @@ _SILENCE = (
 _FREE = frozenset(("command", "args", "cwd"))
 
 
-class HookFault(AirlockError):
-    """A hook that is of no use: the message goes on after its name, `rule` is one word for it."""
+class HookFault(Exception):
+    """A hook failed. `message` continues a sentence that begins with its name; `rule` is its code.
+
+    It never reaches a client: whoever runs the hook puts it into a message that has a remedy.
+    """
 
     def __init__(self, message: str, *, rule: str) -> None:
         super().__init__(message)
+        self.message = message
         self.rule = rule
 
 

@@ -222,9 +222,7 @@ class Operations:
             )
         verdict = _judge(api, question)
         if verdict.refusal is not None:
-            raise Denied(
-                verdict.refusal, layer="broker", rule=verdict.rule, hint=verdict.hint or None
-            )
+            raise Denied(verdict.refusal, layer="broker", rule=verdict.rule, hint=verdict.hint)
         return api
 
     def _find_fingerprint(self, api: Api) -> str:
@@ -277,7 +275,7 @@ class Operations:
             error, status = own_fault(error), _FAULT
         self._write(_Operation(record), outcome, error.message)
         refusal = Refusal(
-            message=error.message, hint=error.hint or "", rule=str(record.rule or ""), status=status
+            message=error.message, hint=error.hint, rule=str(record.rule or ""), status=status
         )
         return Answer(question=question, refusal=refusal)
 

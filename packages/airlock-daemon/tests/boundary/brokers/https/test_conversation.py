@@ -160,25 +160,6 @@ async def test_requests_of_a_connection_share_one_to_the_service(
     ]
 
 
-async def test_a_new_connection_to_a_service_goes_on_with_its_session(
-    world: World, server: ApiServer
-) -> None:
-    """So that certificates are exchanged and verified once for a host."""
-    resumed = []
-
-    def note(talk: Talk, _: Seen) -> None:
-        resumed.append(talk.connection.session_reused)
-        talk.send(OK)
-
-    server.script = note
-    for _ in range(2):
-        tool, count = await world.open(), len(world.told)
-        await tool.ask("GET", "/")
-        await tool.stream.aclose()
-        await world.wait_for(Ended, since=count)
-    assert resumed == [False, True]
-
-
 async def test_a_kept_connection_that_the_service_closed_is_replaced(
     world: World, server: ApiServer
 ) -> None:

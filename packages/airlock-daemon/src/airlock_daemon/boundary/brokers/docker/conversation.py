@@ -73,7 +73,7 @@ async def refuse(
     connection: trio.SocketStream, error: AirlockError, turns: Turns, closer: Closer
 ) -> None:
     """Say why there is no engine, as one would say it: docker's client shows that."""
-    text = f"airlock: {error.message}" + (f"; {error.hint}" if error.hint else "")
+    text = f"airlock: {error.message}; {error.hint}"
     body = msgspec.json.encode({"message": text})
     status = HTTPStatus.SERVICE_UNAVAILABLE
     head = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]

@@ -239,5 +239,5 @@ async def refuse(
     closer: Closer,
 ) -> None:
     """Say in HTTP why there is no connection, within a bounded time."""
-    text = f"{error.message}; {error.hint}" if error.hint else error.message
+    text = f"{error.message}; {error.hint}"
     await say_last(connection, refusal(status, text), turns, closer)

@@ -540,6 +540,5 @@ class _Said:
 
 
 def _compose(error: AirlockError) -> bytes:
-    text = error.message if error.hint is None else f"{error.message}; {error.hint}"
-    said = f"airlock: {text}".encode()
+    said = f"airlock: {error.message}; {error.hint}".encode()
     return b"error %d\n" % len(said) + said

@@ -23,7 +23,8 @@ _HELD = 1024
 # From so many bytes on a call of the C library is the faster one.
 _MUCH = 1 << 13
 _BETWEEN_WORDS = b" \t\r\n\"'`<>(){}[],;:"
-_OF_WORDS = bytes(byte for byte in range(256) if byte not in _BETWEEN_WORDS)
+# Each byte as one between words, or one of a word.
+_KINDS = bytes(b" "[0] if byte in _BETWEEN_WORDS else b"w"[0] for byte in range(256))
 
 
 class Exposed(Exception):
@@ -35,7 +36,8 @@ class Search:
 
     def __init__(self, *secrets: str) -> None:
         self._wanted = tuple(each for secret in secrets for each in _spell(secret.encode()))
-        self._most = max(_HELD, *map(len, self._wanted), 0)
+        self._longest = max(map(len, self._wanted), default=0)
+        self._most = max(_HELD, self._longest)
         # The end of what was seen, and how much of that was not passed yet.
         self._seen = b""
         self._kept = 0
@@ -49,15 +51,18 @@ class Search:
         """What may be passed of all that came so far, and was not yet."""
         if not self._wanted:
             return data
-        seen = self._seen + data
-        if any(_is_in(each, seen) for each in self._wanted):
+        # Neither the end nor the rest is copied more often than it must be: an answer may be long.
+        border = self._seen[-self._longest :] + data[: self._longest]
+        if any(each in border or _is_in(each, data) for each in self._wanted):
             raise Exposed
-        fresh = len(seen) - len(self._seen) + self._kept
-        end = seen[-self._most :]
-        self._kept = min(len(end) - len(end.rstrip(_OF_WORDS)), fresh)
-        passed = seen[len(seen) - fresh : len(seen) - self._kept]
-        self._seen = end
-        return passed
+        kept = self._seen[len(self._seen) - self._kept :]
+        self._seen = (data if len(data) >= self._most else self._seen + data)[-self._most :]
+        unfinished = len(self._seen) - 1 - self._seen.translate(_KINDS).rfind(b" ")
+        fresh = len(kept) + len(data)
+        self._kept = min(unfinished, fresh)
+        if self._kept >= len(data):
+            return kept[: fresh - self._kept]
+        return b"".join((kept, memoryview(data)[: len(data) - self._kept]))
 
     def finish(self) -> bytes:
         """The rest: nothing more comes."""

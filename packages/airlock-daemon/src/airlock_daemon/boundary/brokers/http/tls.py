@@ -16,11 +16,14 @@ import trio
 from airlock_daemon.errors import Failed
 from airlock_daemon.setup.paths import expand_home
 
-# Bytes that are taken from the socket at once: some records of TLS, of 16 KiB at most.
-_TAKEN = 1 << 17
-# Bytes of one record, at most, and of what it begins with: kind, version, length.
-_RECORD, _RECORD_HEAD = 1 << 14, 5
+# Bytes of one record of TLS, at most; what it begins with: kind, version, length; and all that
+# TLS 1.3 adds to it.
+_RECORD, _RECORD_HEAD, _RECORD_FRAME = 1 << 14, 5, 22
+# Bytes that are taken from the socket at once: mostly whole records.
+_TAKEN = 16 * (_RECORD + _RECORD_FRAME)
 _RECORD_KINDS = (20, 21, 22, 23)
+# Records that go out at once (IOV_MAX is 1,024 everywhere).
+_MOST_RECORDS = 256
 
 
 class TlsStream(trio.abc.HalfCloseableStream):
@@ -37,45 +40,33 @@ class TlsStream(trio.abc.HalfCloseableStream):
         host: str | None,
         *,
         early: bytes = b"",
-        session: ssl.SSLSession | None = None,
     ) -> None:
         """Begin before the handshake: as a client, whose server's certificate must name `host`, or
-        where that is None as a server. `early` is what came over `below` already; `session` is of
-        an earlier stream to the same host, by the same context, and spares a look at certificates.
+        where that is None as a server. `early` is what came over `below` already.
         """
         self.below = below
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         # What came and the library was not given yet: its own buffers grow and never shrink.
-        self._raw = memoryview(early)
+        self._raw, self._at = memoryview(early), 0
         self._tls = context.wrap_bio(
             self._incoming,
             self._outgoing,
             server_side=host is None,
             server_hostname=host,
-            session=session,
         )
         self._turn = trio.Lock()
         self._fault: ssl.SSLError | None = None
         # What a `receive_some` had taken when it was cancelled.
         self._taken = b""
         self._is_over = False
-        # What of the encrypted bytes the socket has not taken yet.
-        self._unsent: bytes | memoryview = b""
-
-    @property
-    def context(self) -> ssl.SSLContext:
-        """That of the stream."""
-        return self._tls.context
-
-    @property
-    def session(self) -> ssl.SSLSession | None:
-        """What a later stream may go on with; there is one once something was received."""
-        return self._tls.session
+        # Records that the socket has not taken yet.
+        self._unsent: list[bytes | memoryview] = []
 
     @property
     def has_unread(self) -> bool:
         """Whether something came that was not received."""
-        return bool(self._taken or self._raw or self._incoming.pending or self._tls.pending())
+        has_raw = self._at < len(self._raw)
+        return bool(self._taken or has_raw or self._incoming.pending or self._tls.pending())
 
     async def do_handshake(self) -> None:
         """Must come first. Raises BrokenResourceError, with the reason as its cause."""
@@ -207,16 +198,12 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
     def _feed(self) -> bool:
         """Give the library one record of what came; whether there was a whole one."""
-        if len(self._raw) < _RECORD_HEAD:
+        raw, at = self._raw, self._at
+        end = at + _find_size(raw, at)
+        if end == at or end > len(raw):
             return False
-        size = _RECORD_HEAD + int.from_bytes(self._raw[3:_RECORD_HEAD])
-        if self._raw[0] not in _RECORD_KINDS or size > 2 * _RECORD:
-            # It is no TLS, which the library says of the whole.
-            size = len(self._raw)
-        if size > len(self._raw):
-            return False
-        self._incoming.write(self._raw[:size])
-        self._raw = self._raw[size:]
+        self._incoming.write(raw[at:end])
+        self._at = end
         return True
 
     async def _fill(self) -> None:
@@ -234,24 +221,29 @@ class TlsStream(trio.abc.HalfCloseableStream):
             return False
         except OSError as error:
             raise trio.BrokenResourceError from error
-        if data:
-            self._raw = memoryview(b"".join((self._raw, data)) if self._raw else data)
-        else:
-            self._incoming.write(self._raw)
+        left = self._raw[self._at :]
+        self._raw, self._at = memoryview(data), 0
+        if not data:
+            self._incoming.write(left)
             self._incoming.write_eof()
-            self._raw = memoryview(b"")
+        elif left:
+            missing = _find_size(left, 0) - len(left)
+            if 0 < missing <= len(data):
+                self._incoming.write(left)
+                self._incoming.write(self._raw[:missing])
+                self._at = missing
+            else:
+                self._raw = memoryview(b"".join((left, data)))
         return True
 
     def _encrypt(self, data: bytes | bytearray | memoryview) -> None:
         left = memoryview(data)
-        records = [self._unsent]
         try:
             while left:
                 left = left[self._tls.write(left[:_RECORD]) :]
-                records.append(self._outgoing.read())
+                self._unsent.append(self._outgoing.read())
         except ssl.SSLError as error:
             raise trio.BrokenResourceError from error
-        self._unsent = b"".join(records)
 
     async def _flush(self) -> None:
         """Send what there is to be sent, in its order.
@@ -275,16 +267,34 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
     def _send_now(self) -> bool:
         """Send what the socket takes without waiting; whether nothing is left."""
-        left = self._unsent or self._outgoing.read()
-        if left:
+        if self._outgoing.pending:
+            self._unsent.append(self._outgoing.read())
+        while self._unsent:
+            records = self._unsent[:_MOST_RECORDS]
             try:
-                sent = os.write(self.below.socket.fileno(), left)
+                sent = os.writev(self.below.socket.fileno(), records)
             except BlockingIOError:
-                sent = 0
+                return False
             except OSError as error:
                 raise trio.BrokenResourceError from error
-            self._unsent = memoryview(left)[sent:] if sent < len(left) else b""
-        return not (self._unsent or self._outgoing.pending)
+            for number, record in enumerate(records):
+                if sent < len(record):
+                    self._unsent[: number + 1] = [memoryview(record)[sent:]]
+                    return False
+                sent -= len(record)
+            del self._unsent[: len(records)]
+        return True
+
+
+def _find_size(raw: memoryview, at: int) -> int:
+    """The size of the record that begins at a place; 0 where too little of it is there.
+
+    What is no TLS is one as a whole, so that the library says so.
+    """
+    if len(raw) - at < _RECORD_HEAD:
+        return 0
+    size = _RECORD_HEAD + (raw[at + 3] << 8 | raw[at + 4])
+    return size if raw[at] in _RECORD_KINDS and size <= 2 * _RECORD else len(raw) - at
 
 
 def has_news(stream: trio.abc.Stream) -> bool:

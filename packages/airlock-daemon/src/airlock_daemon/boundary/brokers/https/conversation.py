@@ -231,7 +231,7 @@ class Conversation:
         except ForeignCredential as error:
             raise self._foreign(error, head) from None
         except Failed as error:
-            refusal = Refusal(message=error.message, hint=error.hint or "", status=400)
+            refusal = Refusal(message=error.message, hint=error.hint, status=400)
             raise _Refused(refusal, head) from None
 
     async def _answer(
@@ -297,7 +297,7 @@ class Conversation:
             why = f"its body did not come in {_BODY_S:g} s"
             raise _bad(why, head, status=408) from None
         except Failed as error:
-            refusal = Refusal(message=error.message, hint=error.hint or "", status=400)
+            refusal = Refusal(message=error.message, hint=error.hint, status=400)
             raise _Refused(refusal, head) from None
 
     async def _ask(self, question: Question, head: Head) -> Answer:
@@ -353,9 +353,7 @@ class Conversation:
                 self._scopes.note_too_wide(given.version)
             if isinstance(error, Denied):
                 status, rule = 403, error.rule or ""
-            refusal = Refusal(
-                message=error.message, hint=error.hint or "", rule=rule, status=status
-            )
+            refusal = Refusal(message=error.message, hint=error.hint, rule=rule, status=status)
             await self._service.close()
             await self._refuse(refusal, incoming.head)
             return Result(

@@ -18,7 +18,7 @@ from airlock_daemon.boundary.fairness.turns import Taking
 from airlock_daemon.errors import Failed
 from airlock_modules.apis import LONGEST_HEAD, Head
 
-PIECE = 1 << 17
+PIECE = 1 << 18
 """Bytes that are read at once."""
 # A body takes turns with others from here on.
 BULK = 1 << 18

@@ -54,7 +54,7 @@ class _Failure(msgspec.Struct, frozen=True):
 
     at: float
     message: str
-    hint: str | None
+    hint: str
     is_taken: bool
 
 

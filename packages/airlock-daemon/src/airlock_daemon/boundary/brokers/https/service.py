@@ -24,7 +24,6 @@ from airlock_modules.apis import LONGEST_HEAD, Api
 from airlock_wire import quote
 
 _HANDSHAKE_S = 15.0
-_MOST_SESSIONS = 256
 # A service that is gone without a word is found out after some two minutes (tcp(7)).
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 
@@ -37,8 +36,6 @@ class Authorities:
         self._variables = variables
         self._threads = threads
         self._contexts: dict[Trust, ssl.SSLContext] = {}
-        # Of the hosts of a context: whoever has a session was verified when it began.
-        self._sessions: dict[tuple[ssl.SSLContext, Destination], ssl.SSLSession] = {}
 
     async def context(self, api: Api, certificate: str = "") -> ssl.SSLContext:
         """A client's context for an API. Raises Failed.
@@ -63,19 +60,6 @@ class Authorities:
         else:
             self._contexts[trust] = context
         return context
-
-    def find_session(self, context: ssl.SSLContext, host: Destination) -> ssl.SSLSession | None:
-        """The latest session with a host."""
-        return self._sessions.get((context, host))
-
-    def keep_session(self, stream: TlsStream, host: Destination) -> None:
-        """Keep the session of a stream for the next one, unless that presents a certificate."""
-        context, session = stream.context, stream.session
-        if session is None or context not in self._contexts.values():
-            return
-        if len(self._sessions) >= _MOST_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
-        self._sessions[context, host] = session
 
 
 class Service:
@@ -143,7 +127,6 @@ class Service:
         """Close it without a word."""
         stream, self._stream = self._stream, None
         if stream is not None:
-            self._authorities.keep_session(stream, self._wanted)
             await trio.aclose_forcefully(stream)
 
     async def _connect(self) -> TlsStream:
@@ -154,8 +137,7 @@ class Service:
             for option, value in _KEEPALIVE:
                 below.socket.setsockopt(socket.IPPROTO_TCP, option, value)
             below.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            session = self._authorities.find_session(context, self._wanted)
-            stream = TlsStream(below, context, self._wanted.host, early=early, session=session)
+            stream = TlsStream(below, context, self._wanted.host, early=early)
             with trio.fail_after(_HANDSHAKE_S):
                 await stream.do_handshake()
         except (trio.BrokenResourceError, trio.TooSlowError) as error:

@@ -16,7 +16,7 @@ _SERVER_NAME, _HOST_NAME = 0, 0
 _ENCRYPTED = 0xFE0D
 _LONGEST = 1 << 15
 
-_PIECE = 1 << 17
+_PIECE = 1 << 18
 # Two sides that say nothing for so long are parted; one has so long when the other has ended.
 _IDLE_S = 6 * 3600.0
 _HALF_S = 60.0

@@ -245,8 +245,7 @@ class Tunnel:
     ) -> None:
         rule = (error.rule or "") if isinstance(error, Denied) else "unreachable"
         await self._tell_refused(wanted, rule, error.message)
-        text = f"{error.message}; {error.hint}" if error.hint else error.message
-        await say_last(self._below, refusal(status, text))
+        await say_last(self._below, refusal(status, f"{error.message}; {error.hint}"))
 
     async def _tell_refused(self, wanted: Destination | None, rule: str, reason: str) -> None:
         await self._daemon.tell(

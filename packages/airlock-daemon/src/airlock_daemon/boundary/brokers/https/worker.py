@@ -161,7 +161,7 @@ class _Worker:
                 lambda: _make_policy(settings, authority, self._threads), limiter=self._threads
             )
         except AirlockError as error:
-            await self._tell(Unready(message=error.message, hint=error.hint or ""))
+            await self._tell(Unready(message=error.message, hint=error.hint))
             return error
         for tunnel in self._tunnels:
             tunnel.follow(policy)
