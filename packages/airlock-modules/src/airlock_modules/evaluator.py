@@ -176,11 +176,11 @@ _SHARED = "modules"
 
 
 def evaluate(
-    grant: Grant, command: str, args: Sequence[str], *, is_explained: bool = False
+    grant: Grant, command: str, args: Sequence[str], *, is_explained: bool = True
 ) -> Decision:
     """Decide about one request. Any strings will do, surrogates included; nothing is raised.
 
-    Only what `is_explained` has the steps that were passed.
+    What is not to be explained (`is_explained`) lacks the steps that were passed.
     """
     if command not in grant.ceiling:
         return _refuse_unknown(command if is_name(command) else quote(command), command)
@@ -199,9 +199,9 @@ def evaluate(
         if grant.commands:
             granted = f"commands lists {name}"
         steps += (Step("profile", "passed", granted),)
-    if not module.has_command:
+    if not module.bin:
         return _refuse_without_command(name, steps)
-    if module.lacks_box:
+    if module.sandbox is None and module.lacks_box:
         return _refuse_without_box(name, module, steps)
     return _apply_rules(name, module, args, steps)
 

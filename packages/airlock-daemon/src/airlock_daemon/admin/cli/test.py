@@ -93,7 +93,7 @@ def ask(
         command, words = BROKER, call.words
     # The daemon hands over what ssh is asked for on git's behalf.
     command, words = hand_over(generation.grant, command, words)
-    decision = evaluate(generation.grant, command, words, is_explained=True)
+    decision = evaluate(generation.grant, command, words)
     verdict = judge(generation, decision, command, words, call=call)
     path = os.path.join(setup.locations.sockets_dir, f"{agent}.sock")
     is_asked = not is_own_git or bool(words)

@@ -79,10 +79,11 @@ class Passed:
         devpts. What the daemon's own host calls /dev/null or a terminal is one.
         """
         is_local = peer.kind == "local"
+        plain = {"pipe", "null"} if is_local else {"pipe"}
+        if plain.issuperset(self.kinds):
+            return True
         pairs = zip(self.numbers, self.kinds, strict=True)
         named = [(number, kind) for number, kind in pairs if kind != "pipe"]
-        if not named or (is_local and all(kind == "null" for _, kind in named)):
-            return True
         types = _mount_types(peer)
         found = {(kind, types.get(read_mount_id(number), "")) for number, kind in named}
         return all(

@@ -289,7 +289,8 @@ async def _enter(
     None makes the box of a command that has none.
     """
     generation = call.generation
-    await _refuse_elsewhere(module, peer, call)
+    if wants_box(module):
+        await _refuse_elsewhere(module, peer, call)
     if module.workspace == "none":
         is_proven = await _prove(peer, call) is not None
         maker = find_maker(module, generation)
@@ -312,7 +313,7 @@ async def _enter(
 async def _refuse_elsewhere(module: Module, peer: Peer, call: Call) -> None:
     """Refuse a box to a client that this kernel does not show, where the engine has another."""
     is_own = call.generation.agent.profile.host and peer.kind == "local"
-    if is_own or peer.kind == "container" or not wants_box(module):
+    if is_own or peer.kind == "container":
         return
     where = await call.shared.containers.find_elsewhere()
     if where is not None:

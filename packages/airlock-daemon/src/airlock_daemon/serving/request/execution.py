@@ -63,7 +63,7 @@ async def run_job(job: Job, call: Call) -> None:
     place = Place() if call.origin is not None else await agent.gate.take(alone)
     try:
         await agent.share.take(place)
-        recording.begin(sandbox=job.sandbox, is_output_seen=not job.terms.uses("fds"))
+        recording.begin(sandbox=job.sandbox, is_output_seen=not job.terms.are_passed)
         hook = job.generation.agent.hooks.post_exec
         run = _run_in_time if module.timeout_s else _run
         if hook is None:
@@ -288,8 +288,8 @@ def _open_stdio(job: Job, line: CommandLine, call: Call) -> tuple[Conversation |
         if isinstance(job.errand, SshErrand) and job.requester is not None:
             tell = ConversationLog(call.recording).write
             conversation = Conversation(job.errand, job.requester, null=call.shared.null, tell=tell)
-            return conversation, conversation.open(passed, is_passed=terms.uses("fds"))
-        if terms.uses("fds"):
+            return conversation, conversation.open(passed, is_passed=terms.are_passed)
+        if terms.are_passed:
             if job.session is not None:
                 return None, Transport(passed, is_held=False)
             return None, Direct(passed, null=call.shared.null)
@@ -452,7 +452,7 @@ async def _hold(job: Job, call: Call, emit: Emit) -> Finished:
             await session.send_credit(count)
 
     streams: Streams
-    if job.terms.uses("fds"):
+    if job.terms.are_passed:
         try:
             streams = PassedStreams(session.passed, turns, null=call.shared.null)
         except OSError as error:
