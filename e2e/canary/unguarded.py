@@ -33,7 +33,7 @@ from airlock_daemon.boundary.brokers.ssh import words as ssh_command
 from airlock_daemon.boundary.brokers.ssh.known_hosts import Known, SshSettings
 from airlock_daemon.boundary.brokers.ssh.session import Admitted
 from airlock_daemon.errors import Denied
-from airlock_daemon.serving.request import broker
+from airlock_daemon.serving.request import broker, git_broker, ssh_broker
 from airlock_modules import Query, RemoteRequest, read_host_line
 from airlock_modules.remotes import destination, ssh_words
 from airlock_modules.remotes.destination import RemoteError
@@ -66,7 +66,7 @@ def words() -> None:
             is_pinned=True,
         )
 
-    _put(broker, "admit_errand", admit)
+    _put(git_broker, "admit_errand", admit)
 
     async def read_service(self: Any, streams: Any) -> RemoteRequest:
         word = (await streams.read()).decode().partition(" ")[2].strip()
@@ -86,7 +86,7 @@ def sessions() -> None:
             argv=(module.bin, *module.prepend, *ssh_command.FORCED, "-oLogLevel=INFO", *args),
         )
 
-    _put(broker, "admit_session", admit)
+    _put(ssh_broker, "admit_session", admit)
 
 
 def logins() -> None:

@@ -1,4 +1,4 @@
-"""The map of the daemon's rooms in CONTRIBUTING.md is that of the folders and of import-linter."""
+"""The map of the daemon's floors and rooms in CONTRIBUTING.md is that of the folders."""
 
 import re
 import tomllib
@@ -8,24 +8,44 @@ from tasks.places import ROOT
 _DAEMON = ROOT / "packages" / "airlock-daemon" / "src" / "airlock_daemon"
 
 
-def read_map() -> list[str]:
-    """The rooms as CONTRIBUTING.md lists them, top down."""
+def read_map(row: str) -> list[str]:
+    """What the rows of the form `row` in the tables of the floors name, top down."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    section = text.partition("## The rooms of the daemon")[2].partition("\n## ")[0]
-    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    section = text.partition("## The floors of the daemon")[2].partition("\n## ")[0]
+    return re.findall(row, section, re.MULTILINE)
 
 
-def test_the_map_has_the_layers_in_their_order() -> None:
-    """Who reads the table knows which imports are allowed."""
+def read_layers(container: str) -> list[str]:
+    """The rooms of a package as import-linter holds them, top down."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     contracts = settings["tool"]["importlinter"]["contracts"]
-    (layers,) = [
-        each["layers"] for each in contracts if each.get("containers") == ["airlock_daemon"]
-    ]
-    assert read_map() == layers
+    (layers,) = [each["layers"] for each in contracts if each.get("containers") == [container]]
+    return [name.strip() for layer in layers for name in layer.split(":")]
+
+
+def test_the_map_has_the_floors_in_their_order() -> None:
+    """Who reads the table knows which imports are allowed."""
+    assert [*read_map(r"^\| `(\w+)`: "), "errors"] == read_layers("airlock_daemon")
 
 
 def test_each_room_is_there_and_on_the_map() -> None:
-    """No folder beside the map, and no row without a folder."""
-    found = {path.parent.name for path in _DAEMON.glob("[a-z]*/__init__.py")}
-    assert found | {"errors"} == set(read_map())
+    """No folder beside the map, and no row without a folder or module."""
+    rooms = read_map(r"^\| `([\w.]+)` \|")
+    floors = ("admin", "serving", "boundary")
+    linted = {
+        f"{floor}.{room}"
+        for floor in floors
+        for room in read_layers(f"airlock_daemon.{floor}")
+        if (_DAEMON / floor / room).is_dir()
+    }
+    assert linted <= set(rooms)
+    paths = [_DAEMON.joinpath(*room.split(".")) for room in rooms]
+    assert [
+        path for path in paths if not path.is_dir() and not path.with_suffix(".py").is_file()
+    ] == []
+    folders = {
+        f"{floor}.{path.parent.name}"
+        for floor in floors
+        for path in (_DAEMON / floor).glob("*/__init__.py")
+    }
+    assert folders <= set(rooms)

@@ -19,7 +19,7 @@ from airlock_daemon.boundary.brokers.egress.destinations import Network
 from airlock_daemon.boundary.command import launcher
 from airlock_daemon.boundary.command.order import Bounds
 from airlock_daemon.boundary.workspace import mapping
-from airlock_daemon.serving.request import execution
+from airlock_daemon.serving.request import boxed
 
 
 def _put(where: object, name: str, value: object) -> Any:
@@ -153,7 +153,7 @@ def environment() -> None:
         changed = replace(what, environment={**what.environment, **os.environ})
         return await real(changed, *args, **more)
 
-    real = _put(execution, "start_boxed", start)
+    real = _put(boxed, "start_boxed", start)
 
 
 def descriptors() -> None:

@@ -19,8 +19,8 @@ from airlock_daemon.boundary.box.plan import plan_box
 from airlock_daemon.boundary.box.prewarmed import Boxes, Room, start_boxed
 from airlock_daemon.boundary.command.launcher import Ended, Launcher
 from airlock_daemon.boundary.command.order import CommandLine
-from airlock_daemon.boundary.workspace.directory import Workspace
 from airlock_daemon.boundary.workspace.mapping import Mounts
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
 from airlock_daemon.setup.agents import Agent

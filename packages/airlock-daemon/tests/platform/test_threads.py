@@ -10,8 +10,8 @@ import pytest
 import trio
 
 from airlock_daemon.boundary.connection.closing import do_aside
-from airlock_daemon.boundary.workspace.directory import make_empty
 from airlock_daemon.boundary.workspace.snapshot import look_in_thread
+from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.threads import run_in_thread
 

@@ -13,7 +13,7 @@ import trio
 
 from airlock_daemon.boundary.box.box import Box
 from airlock_daemon.boundary.box.plan import find_home, plan_home_box
-from airlock_daemon.boundary.workspace.directory import Workspace, make_empty
+from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
 from boxing import box_identity, box_uid, needs_bubblewrap, write_boxes

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from airlock_daemon.boundary.command import stdio
-from airlock_daemon.boundary.command.stdio import PseudoTerminal
+from airlock_daemon.boundary.command.terminal import PseudoTerminal
 from airlock_wire import Terminal
 
 

@@ -25,9 +25,10 @@ from airlock_daemon.boundary.box.box import (
 from airlock_daemon.boundary.box.system import SYSTEM
 from airlock_daemon.boundary.command.order import Identity
 from airlock_daemon.boundary.workspace.beneath import open_unlinked
-from airlock_daemon.boundary.workspace.directory import Workspace, refuse_replaced
+from airlock_daemon.boundary.workspace.directory import refuse_replaced
 from airlock_daemon.boundary.workspace.mapping import Mounts, Source, Unmapped
 from airlock_daemon.boundary.workspace.snapshot import HostPaths, find_in_thread
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import MountRow, list_above, relative_to
 from airlock_daemon.setup.reserved import Reserved, is_within

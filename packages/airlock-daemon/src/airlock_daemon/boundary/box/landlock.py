@@ -21,8 +21,8 @@ from airlock_daemon.boundary.box.sockets import SOCKETS
 from airlock_daemon.boundary.box.transports import TRANSPORTS, link_transports
 from airlock_daemon.boundary.command.launcher import Launch, Launcher, cannot_start
 from airlock_daemon.boundary.command.order import CommandLine, Fence, Identity
-from airlock_daemon.boundary.workspace.directory import Workspace, make_empty
 from airlock_daemon.boundary.workspace.mapping import Mounts
+from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_wire import quote

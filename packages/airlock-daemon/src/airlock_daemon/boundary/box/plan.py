@@ -33,7 +33,7 @@ from airlock_daemon.boundary.box.inner_mounts import Shown, refuse_own, show_oth
 from airlock_daemon.boundary.box.system import PUBLIC, SYSTEM, make_etc
 from airlock_daemon.boundary.command.launcher import descriptor_limit
 from airlock_daemon.boundary.command.order import Bounds, Identity
-from airlock_daemon.boundary.workspace.directory import EMPTY, Workspace
+from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.setup.limits import Limits

@@ -11,8 +11,8 @@ from airlock_daemon.boundary.box.plan import plan_box
 from airlock_daemon.boundary.box.prewarmed import start_boxed
 from airlock_daemon.boundary.command.launcher import Ended, Launcher, find_launcher
 from airlock_daemon.boundary.command.order import CommandLine, Identity
-from airlock_daemon.boundary.workspace.directory import Workspace
 from airlock_daemon.boundary.workspace.mapping import Source
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved

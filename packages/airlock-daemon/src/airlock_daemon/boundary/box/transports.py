@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from airlock_daemon.boundary.box.box import System
-from airlock_daemon.boundary.workspace.directory import Workspace
+from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.setup.human_git import BOX_AGENT
 from airlock_daemon.setup.programs import Programs, find_program

@@ -4,18 +4,12 @@ import fcntl
 import os
 import struct
 import termios
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from fcntl import ioctl
-from functools import partial
 
-import trio
-
-from airlock_daemon.boundary.connection.closing import do_aside
 from airlock_daemon.boundary.connection.descriptors import Passed
-from airlock_wire import Stream, Terminal
+from airlock_wire import Stream
 
 
 class Input:
@@ -258,122 +252,3 @@ class Piped(Stdio):
 
 # How long a process that the tool left behind may hold the terminal before its output is given up.
 LEFT_S = 0.1
-
-
-class PseudoTerminal(Stdio):
-    """One pseudo-terminal (pty(7)) for the streams that are a terminal at the client.
-
-    The others are pipes, and so is stdin where the client may not send any: empty.
-    """
-
-    def __init__(self, terminal: Terminal, *, has_input: bool) -> None:
-        """Raises OSError where there are no descriptors or pseudo-terminals left."""
-        super().__init__()
-        self._sizer = _Sizer()
-        self._slave = -1
-        try:
-            self._open(terminal, has_input=has_input)
-        except BaseException:
-            self.close()
-            raise
-
-    def _open(self, terminal: Terminal, *, has_input: bool) -> None:
-        master, self._slave = os.openpty()
-        self._master = self._keep(master)
-        os.set_blocking(master, False)
-        _set_size(master, terminal.rows, terminal.cols)
-        if not (terminal.stdin and has_input and terminal.stdout):
-            # The client's own terminal makes the line ends then, as it does for the other programs
-            # of a pipeline: only one of the two may.
-            modes = termios.tcgetattr(self._slave)
-            modes[1] &= ~termios.OPOST
-            termios.tcsetattr(self._slave, termios.TCSANOW, modes)
-        self.outputs[master] = "stdout" if terminal.stdout else "stderr"
-        if terminal.stdin and has_input:
-            stdin = self._slave
-            end = termios.tcgetattr(self._slave)[6][termios.VEOF]
-            self.input = Input(os.dup(master), end=end)
-            self.terminal += 1
-        else:
-            stdin = self._open_input() if has_input else self._open_null()
-        if terminal.stdout:
-            stdout = self._slave
-            self.terminal += 2
-        else:
-            stdout = self._open_output("stdout")
-        if terminal.stderr:
-            stderr = self._slave
-            self.terminal += 4
-        else:
-            stderr = self._open_output("stderr")
-        self.standard = (stdin, stdout, stderr)
-
-    async def drain(self, emit: Emit) -> None:
-        """Emit what the tool, which has ended, has left in its outputs."""
-        stream = self.outputs.pop(self._master)
-        await super().drain(emit)
-        # Unlike a pipe, a terminal hands on what was written with some delay. Reading it fails with
-        # EIO once all is read and no process holds the other side.
-        self._close_slave()
-        with trio.move_on_after(LEFT_S):
-            while True:
-                try:
-                    await emit(stream, os.read(self._master, PIECE))
-                except BlockingIOError:
-                    await trio.lowlevel.wait_readable(self._master)
-                except OSError:
-                    return
-
-    def resize(self, rows: int, columns: int) -> None:
-        """Set the size of the terminal, some time; its foreground process group gets SIGWINCH.
-
-        That waits for whoever reads the size, into memory that may be slow to come.
-        """
-        # The table of descriptors may be full. The next one will do.
-        with suppress(OSError):
-            self._sizer.set(self._master, rows, columns)
-
-    def close(self) -> None:
-        """Close every descriptor, which hangs the terminal up."""
-        self._close_slave()
-        super().close()
-
-    def _close_slave(self) -> None:
-        if self._slave >= 0:
-            os.close(self._slave)
-            self._slave = -1
-
-
-class _Sizer:
-    """Sets the size of a terminal in a thread: the last one that was wanted."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._wanted: tuple[int, int] | None = None
-        self._is_busy = False
-
-    def set(self, master: int, rows: int, columns: int) -> None:
-        """Set it, some time. Raises OSError where there are no descriptors left."""
-        with self._lock:
-            self._wanted = (rows, columns)
-            if self._is_busy:
-                return
-            copy = os.dup(master)
-            self._is_busy = True
-        do_aside(partial(self._set, copy))
-
-    def _set(self, master: int) -> None:
-        while (size := self._take()) is not None:
-            with suppress(OSError):
-                _set_size(master, *size)
-        os.close(master)
-
-    def _take(self) -> tuple[int, int] | None:
-        with self._lock:
-            size, self._wanted = self._wanted, None
-            self._is_busy = size is not None
-            return size
-
-
-def _set_size(master: int, rows: int, columns: int) -> None:
-    ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

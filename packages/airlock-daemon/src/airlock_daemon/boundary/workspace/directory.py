@@ -1,10 +1,8 @@
 """Where a command runs: from a path that the client claims to an open, checked directory."""
 
 import os
-from contextlib import suppress
 from functools import partial
 
-import msgspec
 import trio
 
 from airlock_daemon.boundary.identity.containers import Containers
@@ -16,12 +14,11 @@ from airlock_daemon.boundary.workspace.beneath import (
     real_path,
 )
 from airlock_daemon.boundary.workspace.mapping import Mapping, Mounts, Source, Unmapped, read_mounts
-from airlock_daemon.boundary.workspace.snapshot import HostPaths, find_in_thread, look_in_thread
-from airlock_daemon.boundary.workspace.temporary import make_temporary, remove_tree
-from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.boundary.workspace.snapshot import find_in_thread, look_in_thread
+from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace, make_empty
+from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.openat2 import read_known_status
 from airlock_daemon.platform.linux.procfs import read_mount_id
-from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_modules import Module
@@ -134,63 +131,8 @@ def refuse_reserved(path: str, reserved: Reserved, *, may_be_home: bool = False)
         )
 
 
-EMPTY = "/no-workspace"
-"""Where a command runs in a box that has no directory of the client's: empty, and read-only."""
-
 OWN = ("/", "/tmp")  # noqa: S108 - the client's
 """Directories that every client has, and no two the same."""
-
-
-class Workspace(msgspec.Struct, frozen=True, kw_only=True):
-    """A directory to run in, held open: what was checked is what the tool starts in.
-
-    `descriptor` is an O_PATH descriptor, to be given back by `close` or `leave`; `path` is its real
-    path, and `root` that of the mapped directory in which it lies, which `source` says where the
-    client sees, None for an empty directory. `mounts` maps further paths of
-    the client, and is None where they mean the same on the host. `is_temporary` says that it is a
-    fresh empty directory that is removed at the end, in the place of which a box has `own`.
-    `is_proven` says that the client was proved to be in the container that its cgroup names.
-    """
-
-    descriptor: int
-    path: str
-    root: str
-    mounts: Mounts | None
-    source: Source | None = None
-    is_temporary: bool = False
-    own: str = EMPTY
-    is_proven: bool = False
-
-    @property
-    def host_paths(self) -> HostPaths:
-        """What is looked at of the host for its box; fresh ones where that is the client's own."""
-        return HostPaths() if self.mounts is None else self.mounts.host_paths
-
-    def close(self) -> None:
-        """Give back the descriptor; remove a temporary directory in which nothing was left."""
-        os.close(self.descriptor)
-        self._remove_empty()
-
-    async def leave(self, removals: trio.CapacityLimiter) -> None:
-        """The same, and remove what a tool has left, so many trees at a time."""
-        os.close(self.descriptor)
-        if not self._remove_empty():
-            # It may be a million files, and others want to be served meanwhile.
-            remove = partial(remove_tree, self.root)
-            # Where that cannot be, it goes when a daemon starts.
-            with trio.CancelScope(shield=True), suppress(Failed):
-                await run_in_thread(remove, limiter=removals, abandon_on_cancel=False)
-
-    def _remove_empty(self) -> bool:
-        """Remove a temporary directory; False where something is left in it."""
-        if self.is_temporary:
-            try:
-                os.rmdir(self.root)
-            except FileNotFoundError:
-                return True
-            except OSError:
-                return False
-        return True
 
 
 async def enter(
@@ -277,26 +219,6 @@ def refuse_hidden(mapping: Mapping, mounts: Mounts) -> None:
 
 def _has_workspace(mounts: Mounts, reserved: Reserved) -> bool:
     return any(mounts.list_workspaces(reserved))
-
-
-def make_empty(mounts: Mounts | None, *, own: str = EMPTY, is_read_only: bool = False) -> Workspace:
-    """A fresh empty directory of the daemon's user, for commands that need none of the client's.
-
-    Without `mounts` no path of the client's means anything to them. In a box it is `own`. Where it
-    `is_read_only` a tool of the same user cannot make files there, unless that is root.
-    """
-    descriptor, path = make_temporary()
-    if is_read_only:
-        os.fchmod(descriptor, 0o500)
-    return Workspace(
-        descriptor=descriptor,
-        path=path,
-        root=path,
-        mounts=mounts,
-        is_temporary=True,
-        own=own,
-        is_proven=mounts is not None and mounts.is_proven,
-    )
 
 
 def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) -> Workspace:

@@ -18,14 +18,10 @@ from airlock_daemon.boundary.workspace.beneath import (
     open_unlinked,
     real_path,
 )
-from airlock_daemon.boundary.workspace.directory import (
-    Workspace,
-    make_empty,
-    open_root,
-    refuse_hidden,
-)
+from airlock_daemon.boundary.workspace.directory import open_root, refuse_hidden
 from airlock_daemon.boundary.workspace.mapping import Mounts, Source, Unmapped
 from airlock_daemon.boundary.workspace.snapshot import look_in_thread
+from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.linux.mountinfo import relative_to
 from airlock_daemon.setup.reserved import Reserved

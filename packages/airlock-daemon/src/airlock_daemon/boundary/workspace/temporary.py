@@ -5,8 +5,18 @@ import os
 import secrets
 import tempfile
 from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
 
 from airlock_daemon.errors import Failed
+from airlock_daemon.platform.threads import run_in_thread
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.workspace.mapping import Mounts, Source
+    from airlock_daemon.boundary.workspace.snapshot import HostPaths
 
 # Nothing else is called so: whatever is, and is the user's and not in use, is removed.
 PREFIX = "airlock-empty-"
@@ -114,3 +124,85 @@ def _lock(descriptor: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+EMPTY = "/no-workspace"
+"""Where a command runs in a box that has no directory of the client's: empty, and read-only."""
+
+
+class Workspace(msgspec.Struct, frozen=True, kw_only=True):
+    """A directory to run in, held open: what was checked is what the tool starts in.
+
+    `descriptor` is an O_PATH descriptor, to be given back by `close` or `leave`; `path` is its real
+    path, and `root` that of the mapped directory in which it lies, which `source` says where the
+    client sees, None for an empty directory. `mounts` maps further paths of
+    the client, and is None where they mean the same on the host. `is_temporary` says that it is a
+    fresh empty directory that is removed at the end, in the place of which a box has `own`.
+    `is_proven` says that the client was proved to be in the container that its cgroup names.
+    """
+
+    descriptor: int
+    path: str
+    root: str
+    mounts: "Mounts | None"
+    source: "Source | None" = None
+    is_temporary: bool = False
+    own: str = EMPTY
+    is_proven: bool = False
+
+    @property
+    def host_paths(self) -> "HostPaths":
+        """What is looked at of the host for its box; fresh ones where that is the client's own."""
+        if self.mounts is not None:
+            return self.mounts.host_paths
+        from airlock_daemon.boundary.workspace.snapshot import HostPaths  # noqa: PLC0415
+
+        return HostPaths()
+
+    def close(self) -> None:
+        """Give back the descriptor; remove a temporary directory in which nothing was left."""
+        os.close(self.descriptor)
+        self._remove_empty()
+
+    async def leave(self, removals: trio.CapacityLimiter) -> None:
+        """The same, and remove what a tool has left, so many trees at a time."""
+        os.close(self.descriptor)
+        if not self._remove_empty():
+            # It may be a million files, and others want to be served meanwhile.
+            remove = partial(remove_tree, self.root)
+            # Where that cannot be, it goes when a daemon starts.
+            with trio.CancelScope(shield=True), suppress(Failed):
+                await run_in_thread(remove, limiter=removals, abandon_on_cancel=False)
+
+    def _remove_empty(self) -> bool:
+        """Remove a temporary directory; False where something is left in it."""
+        if self.is_temporary:
+            try:
+                os.rmdir(self.root)
+            except FileNotFoundError:
+                return True
+            except OSError:
+                return False
+        return True
+
+
+def make_empty(
+    mounts: "Mounts | None", *, own: str = EMPTY, is_read_only: bool = False
+) -> Workspace:
+    """A fresh empty directory of the daemon's user, for commands that need none of the client's.
+
+    Without `mounts` no path of the client's means anything to them. In a box it is `own`. Where it
+    `is_read_only` a tool of the same user cannot make files there, unless that is root.
+    """
+    descriptor, path = make_temporary()
+    if is_read_only:
+        os.fchmod(descriptor, 0o500)
+    return Workspace(
+        descriptor=descriptor,
+        path=path,
+        root=path,
+        mounts=mounts,
+        is_temporary=True,
+        own=own,
+        is_proven=mounts is not None and mounts.is_proven,
+    )

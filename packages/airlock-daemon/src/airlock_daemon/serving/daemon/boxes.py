@@ -5,9 +5,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.choice import find_identity
 from airlock_daemon.boundary.box.groups import Groups
-from airlock_daemon.boundary.box.probe import probe_box
 from airlock_daemon.boundary.command.launcher import Launcher
 from airlock_daemon.boundary.command.order import Identity
 from airlock_daemon.errors import Denied
@@ -22,7 +20,6 @@ from airlock_daemon.setup.boxes import (
     wants_box,
 )
 from airlock_daemon.setup.generation import Setup
-from airlock_daemon.setup.human_git import read_human_git
 from airlock_modules import Fault
 
 
@@ -46,6 +43,8 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
             'to have one are refused; remove mode = "off" from [sandbox] in config.toml'
         )
         return setup, "off"
+    from airlock_daemon.boundary.box.choice import find_identity  # noqa: PLC0415
+
     try:
         wanted = ", ".join(sorted({module.name for module in boxed}))
         identity = find_identity(setup.config.boxes, wanted=wanted)
@@ -66,6 +65,8 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
 
 
 async def _configure_git(setup: Setup, environment: Mapping[str, str]) -> Setup:
+    from airlock_daemon.setup.human_git import read_human_git  # noqa: PLC0415
+
     warnings: list[Fault] = []
     read = partial(read_human_git, setup.search_path, environment, warnings=warnings)
     found = await run_in_thread(read)
@@ -118,6 +119,8 @@ async def _try_bubblewrap(identity: Identity, setup: Setup, launcher: Launcher) 
     program = next(iter(setup.generations.values())).programs.find(BUBBLEWRAP)
     if program is None:
         return "bubblewrap is not installed"
+    from airlock_daemon.boundary.box.probe import probe_box  # noqa: PLC0415
+
     problem = await probe_box(program, identity, launcher)
     if problem is not None:
         return f"{program} makes no box: {problem}"

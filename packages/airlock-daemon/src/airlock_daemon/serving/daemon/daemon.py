@@ -134,7 +134,6 @@ async def _serve_until_stopped(
         watching.start_soon(shared.watch.run)
         watching.start_soon(shared.rounds.run)
         watching.start_soon(shared.starts.run)
-        watching.start_soon(shared.boxes.run)
         watching.start_soon(shared.audit.run)
         watching.start_soon(_clear_up)
         async with trio.open_nursery() as requests, trio.open_nursery() as accepting:
@@ -146,7 +145,8 @@ async def _serve_until_stopped(
             manager.stopping(grace)
             sockets.withdraw()
             roster.stop()
-            shared.boxes.stop()
+            if shared.boxes is not None:
+                shared.boxes.stop()
             watching.start_soon(_end_after, grace, shared, signals)
             accepting.cancel_scope.cancel()
         watching.cancel_scope.cancel()

@@ -10,6 +10,7 @@ import trio
 from airlock_daemon.boundary.command.launcher import descriptor_limit
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.daemon.clients import Clients
+from airlock_daemon.serving.daemon.granted import has_boxes, load_granted
 from airlock_daemon.serving.daemon.listener import Listener, Service
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
@@ -44,7 +45,9 @@ class Roster:
         An agent that is not there any more has no socket from now on, and begins nothing. Raises
         AirlockError, with everything as it was before, where a socket cannot be made.
         """
+        load_granted(setup.generations.values())
         generations = self._fit(setup.generations)
+        self._adopt_boxes(generations)
         wanted = {name: tuple(_list_sockets(each)) for name, each in generations.items()}
         added = self._listen(wanted)
         # From here on nothing fails, and no request comes in between.
@@ -76,6 +79,8 @@ class Roster:
             self._nurseries = accepting, requests, watching
             if self._https is not None:
                 watching.start_soon(self._https.run)
+            if self._shared.boxes is not None:
+                watching.start_soon(self._shared.boxes.run)
             for name, served in self._served.items():
                 accepting.start_soon(self._attend, name, served)
                 for door in served.doors.values():
@@ -128,6 +133,16 @@ class Roster:
             raise
         return made
 
+    def _adopt_boxes(self, generations: Mapping[str, Generation]) -> None:
+        """Have boxes made ahead, from the first agent on that has a command in one."""
+        if self._shared.boxes is None and any(map(has_boxes, generations.values())):
+            from airlock_daemon.boundary.box.prewarmed import Boxes  # noqa: PLC0415
+
+            self._shared.boxes = Boxes(self._shared.launcher, self._shared.null)
+            if self._nurseries is not None:
+                _, _, watching = self._nurseries
+                watching.start_soon(self._shared.boxes.run)
+
     def _adopt_https(self, setup: Setup) -> None:
         """Have the HTTPS broker, which is loaded for the first agent that needs it."""
         if self._https is None:
@@ -168,7 +183,7 @@ class Roster:
 
     def _remove(self, name: str) -> None:
         served = self._leaving[name] = self._served.pop(name)
-        served.agent.room.adopt(None)
+        served.agent.leave()
         for door in served.doors.values():
             self._shut(name, door)
         self._sockets.withhold(name)

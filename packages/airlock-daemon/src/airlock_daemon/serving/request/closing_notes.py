@@ -14,7 +14,7 @@ from airlock_daemon.boundary.box.box import Shared, System
 from airlock_daemon.boundary.box.launch import Leftover, find_losses
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.order import CommandLine
-from airlock_daemon.serving.request.job import Boxed
+from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.programs import find_program
 from airlock_wire import quote
 

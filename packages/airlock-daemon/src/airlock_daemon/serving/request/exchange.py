@@ -1,6 +1,6 @@
 """The way of one request: from the parsed message to its answer and its audit record.
 
-`_perform`, `_run_tool` and `_run_broker` are its steps, in the order of section 4.3 of the
+`_perform`, `run_tool` and `_run_broker` are its steps, in the order of section 4.3 of the
 specification. The first that refuses raises; `_refuse` alone makes a response and a record of that.
 """
 
@@ -9,16 +9,9 @@ from contextlib import suppress
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.box import advising, refuse
-from airlock_daemon.boundary.box.choice import Maker, find_maker
-from airlock_daemon.boundary.box.system import ApiAccess
-from airlock_daemon.boundary.identity.engine_sockets import refuse_engine_socket
 from airlock_daemon.boundary.identity.peer import Peer, check_claim, identify, refuse_own
-from airlock_daemon.boundary.workspace.directory import Workspace, enter, make_empty
-from airlock_daemon.boundary.workspace.mapping import read_mounts
-from airlock_daemon.boundary.workspace.path_arguments import hold_paths, judge_paths
+from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import (
-    AND_RELOAD,
     AirlockError,
     Denied,
     Failed,
@@ -28,18 +21,15 @@ from airlock_daemon.errors import (
     own_fault,
 )
 from airlock_daemon.platform.linux.peer import peer_credentials
-from airlock_daemon.serving.request import broker
+from airlock_daemon.serving.request.broker import find_broker, make_requester
 from airlock_daemon.serving.request.decision import Allowed, decide, decide_relayed, hand_over
 from airlock_daemon.serving.request.execution import run_job
-from airlock_daemon.serving.request.hooks import consult
-from airlock_daemon.serving.request.job import Call, Job, plan_boxed, plan_tool
+from airlock_daemon.serving.request.job import Call, consult_hook, prove
 from airlock_daemon.serving.request.recording import Recording, RelayedRecording
 from airlock_daemon.serving.request.relay import Converse, Origin
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import ClientGone, Ending, Session
-from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import Module
 from airlock_wire import ErrorObject, Request
 
 # How long a client that is told that its request was ended may take to read that.
@@ -127,6 +117,10 @@ async def _perform(request: Request, call: Call) -> None:
     await trio.lowlevel.checkpoint_if_cancelled()
     agent = generation.agent
     if peer.kind == "container" and not agent.profile.engine_socket:
+        from airlock_daemon.boundary.identity.engine_sockets import (  # noqa: PLC0415
+            refuse_engine_socket,
+        )
+
         await refuse_engine_socket(
             peer,
             agent=agent.name,
@@ -140,21 +134,17 @@ async def _perform(request: Request, call: Call) -> None:
         call.recording.write("allowed")
         await call.session.send_decision(not_consulted)
         return
-    run = _run_tool if allowed.module.broker is None else _run_broker
-    rewritten = await run(request, allowed, peer, call, pre_exec=agent.hooks.pre_exec)
+    rewritten = await _run(request, allowed, peer, call, pre_exec=agent.hooks.pre_exec)
     if rewritten is not None:
         # From the beginning, but for the hook and the peer.
         rewritten = _hand_over(rewritten, generation)
         call.recording.note_rewritten(request, rewritten)
         allowed = _decide(rewritten, call)
-        run = _run_tool if allowed.module.broker is None else _run_broker
-        await run(rewritten, allowed, peer, call, pre_exec=None)
+        await _run(rewritten, allowed, peer, call, pre_exec=None)
 
 
 def _hand_over(request: Request, generation: Generation) -> Request:
     """As `hand_over`."""
-    if request.command != "ssh":
-        return request
     command, args = hand_over(generation.grant, request.command, request.args)
     if command == request.command:
         return request
@@ -169,8 +159,7 @@ def _identify(request: Request, call: Call) -> Peer:
     credentials = peer_credentials(connection)
     call.recording.note(peer={"pid": credentials.pid, "uid": credentials.uid})
     peer = identify(connection, credentials)
-    if peer.container is not None:
-        call.recording.note(container=peer.container)
+    call.recording.note(container=peer.container)
     refuse_own(peer, call.shared.ancestry)
     check_claim(peer, request.container_id)
     return peer
@@ -183,44 +172,15 @@ def _decide(request: Request, call: Call) -> Allowed:
     return decide_relayed(call.generation.grant, request, call.origin.commands)
 
 
-async def _run_tool(
+async def _run(
     request: Request, allowed: Allowed, peer: Peer, call: Call, *, pre_exec: str | None
 ) -> Request | None:
-    """Run a tool in its workspace; or return the request that the hook puts for this one."""
-    module = allowed.module
-    workspace, maker = await _enter(request, module, peer, call)
-    try:
-        args = request.args
-        if allowed.paths:
-            args = await _hold_paths(request, allowed, workspace, maker, call)
-        if pre_exec is not None:
-            container = peer.container if workspace.is_proven else None
-            rewritten = await _consult(request, pre_exec, call, container=container)
-            if rewritten != request:
-                return rewritten
-        access = await _prepare_access(module, call) if module.apis else None
+    """Run what is allowed; or return the request that the hook puts for this one."""
+    if allowed.module.broker is not None:
+        return await _run_broker(request, allowed, peer, call, pre_exec=pre_exec)
+    from airlock_daemon.serving.request.tool import run_tool  # noqa: PLC0415
 
-        def plan() -> Job:
-            return plan_tool(
-                request,
-                module,
-                call=call,
-                maker=maker,
-                args=args,
-                workspace=workspace,
-                peer=peer,
-                access=access,
-            )
-
-        if maker is None:
-            job = plan()
-        else:
-            # A box shows what has to be looked at, which may have to be waited for.
-            job = await workspace.host_paths.settle(plan, call.agent.lookups)
-        await run_job(job, call)
-        return None
-    finally:
-        await workspace.leave(call.agent.removals)
+    return await run_tool(request, allowed, peer, call, pre_exec=pre_exec)
 
 
 async def _run_broker(
@@ -228,18 +188,17 @@ async def _run_broker(
 ) -> Request | None:
     """The same for a broker, which works in an empty directory."""
     module = allowed.module
+    broker = find_broker(module)
     workspace = make_empty(None)
     try:
-        requester = broker.make_requester(request, module, workspace, call)
+        requester = make_requester(request, module, workspace, call)
         admitted = await broker.admit(request, module, requester)
         if pre_exec is not None:
-            container = await _prove(peer, call)
-            rewritten = await _consult(request, pre_exec, call, container=container)
+            container = await prove(peer, call)
+            rewritten = await consult_hook(request, pre_exec, call, container=container)
             if rewritten != request:
                 return rewritten
-        job = broker.plan_broker(
-            request, module, admitted, requester=requester, call=call, peer=peer
-        )
+        job = broker.plan(request, module, admitted, requester=requester, call=call, peer=peer)
         await run_job(job, call)
         return None
     finally:
@@ -248,160 +207,24 @@ async def _run_broker(
 
 async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> tuple[str, ...]:
     """Go as far as `check` does; returns the names of the steps that were not consulted."""
-    module, generation = allowed.module, call.generation
+    module = allowed.module
     not_consulted = ["concurrency"]
-    if generation.agent.hooks.pre_exec is not None:
+    if call.generation.agent.hooks.pre_exec is not None:
         not_consulted.insert(0, "hook")
-    if module.broker is None and request.cwd is None:
-        not_consulted.insert(0, "workspace")
-        await _judge_paths(request, allowed, peer, call)
-        return tuple(not_consulted)
-    maker = None
     if module.broker is not None:
         workspace = make_empty(None)
-    else:
-        workspace, maker = await _enter(request, module, peer, call)
-    try:
-        if module.broker is not None:
-            requester = broker.make_requester(request, module, workspace, call)
-            await broker.admit(request, module, requester)
-            return tuple(not_consulted)
-        await _hold_paths(request, allowed, workspace, maker, call)
-
-        def plan() -> None:
-            """Raise Denied where the command is to have a box and cannot."""
-            program = generation.programs.find(module.bin)
-            if program is not None:
-                daemon = call.shared.environment
-                plan_boxed(module, maker, generation, workspace, program, environment=daemon)
-
-        await workspace.host_paths.settle(plan, call.agent.lookups)
+        try:
+            requester = make_requester(request, module, workspace, call)
+            await find_broker(module).admit(request, module, requester)
+        finally:
+            await workspace.leave(call.agent.removals)
         return tuple(not_consulted)
-    finally:
-        await workspace.leave(call.agent.removals)
+    from airlock_daemon.serving.request.tool import check_tool  # noqa: PLC0415
 
-
-async def _enter(
-    request: Request, module: Module, peer: Peer, call: Call
-) -> tuple[Workspace, Maker | None]:
-    """Open the directory of the run, which the caller leaves, and say what makes its box.
-
-    None makes the box of a command that has none.
-    """
-    generation = call.generation
-    if wants_box(module):
-        await _refuse_elsewhere(module, peer, call)
-    if module.workspace == "none":
-        is_proven = await _prove(peer, call) is not None
-        maker = find_maker(module, generation)
-        return replace(make_empty(None, is_read_only=True), is_proven=is_proven), maker
-    maker = find_maker(module, generation)
-    workspace = await enter(
-        request.cwd,
-        peer=peer,
-        generation=generation,
-        module=module,
-        containers=call.shared.containers,
-        lookups=call.agent.lookups,
-        in_box=maker is not None and maker.renames,
-    )
-    if peer.container is not None:
-        call.recording.note(container_proven=workspace.is_proven)
-    return workspace, maker
-
-
-async def _refuse_elsewhere(module: Module, peer: Peer, call: Call) -> None:
-    """Refuse a box to a client that this kernel does not show, where the engine has another."""
-    is_own = call.generation.agent.profile.host and peer.kind == "local"
-    if is_own or peer.kind == "container":
-        return
-    where = await call.shared.containers.find_elsewhere()
-    if where is not None:
-        with advising(module):
-            raise refuse(
-                f"containers run elsewhere ({where}), and the tools of this host are another "
-                "system's than theirs",
-                "have the tool in the image of the container, or run that by an engine of this "
-                "host: docker context ls",
-            )
-
-
-async def _prove(peer: Peer, call: Call) -> str | None:
-    """Return the id of the client's container, None where that cannot be proved."""
-    if peer.container is None:
-        return None
-    is_proven = True
-    try:
-        await call.shared.containers.attest(peer, agent=call.generation.agent.name)
-    except (Failed, Denied):
-        is_proven = False
-    call.recording.note(container_proven=is_proven)
-    return peer.container if is_proven else None
-
-
-async def _hold_paths(
-    request: Request, allowed: Allowed, workspace: Workspace, maker: Maker | None, call: Call
-) -> tuple[str, ...]:
-    """Return the arguments, with the host's path for each that leads somewhere."""
-    renames = maker is not None and maker.renames
-    if not allowed.paths or (renames and not allowed.module.has_engine):
-        # Paths in a box are those of the client, and nothing is there beyond what it has.
-        return request.args
-    held = await hold_paths(
-        request.args,
-        allowed.paths,
-        directory=workspace,
-        reserved=call.generation.reserved,
-        lookups=call.agent.lookups,
-        pause=call.agent.turns.take,
-    )
-    return request.args if renames else held
-
-
-async def _judge_paths(request: Request, allowed: Allowed, peer: Peer, call: Call) -> None:
-    maker = find_maker(allowed.module, call.generation)
-    renames = maker is not None and maker.renames
-    if allowed.paths and (allowed.module.has_engine or not renames):
-        agent = call.generation.agent
-        await judge_paths(
-            request.args,
-            allowed.paths,
-            mounts=await read_mounts(peer=peer, agent=agent, containers=call.shared.containers),
-            reserved=call.generation.reserved,
-            lookups=call.agent.lookups,
-            pause=call.agent.turns.take,
-        )
-
-
-async def _consult(
-    request: Request, pre_exec: str, call: Call, *, container: str | None
-) -> Request:
-    return await consult(
-        request,
-        pre_exec,
-        container=container,
-        generation=call.generation,
-        agent=call.agent,
-        shared=call.shared,
-    )
-
-
-async def _prepare_access(module: Module, call: Call) -> ApiAccess | None:
-    """What the box of a command of `module` gets to reach APIs, None where it reaches none."""
-    if not module.uses_apis:
-        return None
-    granted = any(api.module == module.name for api in call.generation.apis.apis)
-    if call.agent.apis is None or not granted:
-        keys = any(api.aws is not None for api in module.apis)
-        lines = ' with profile = "NAME" and regions = ["eu-west-1"]' if keys else ""
-        raise Denied(
-            f"{module.name} reaches APIs, and this agent is granted none of its",
-            layer="profile",
-            rule="apis",
-            hint=f"a person on the host can write [{module.name}]{lines} in its airlock.toml"
-            f"{AND_RELOAD}",
-        )
-    return await call.agent.apis.prepare()
+    if request.cwd is None:
+        not_consulted.insert(0, "workspace")
+    await check_tool(request, allowed, peer, call)
+    return tuple(not_consulted)
 
 
 async def _refuse(error: AirlockError, call: Call) -> None:

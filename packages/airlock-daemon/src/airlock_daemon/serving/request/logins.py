@@ -15,11 +15,11 @@ from airlock_daemon.boundary.brokers.docker.logins import (
 )
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.identity.neighbours import find_mounted
-from airlock_daemon.boundary.workspace.directory import make_empty
+from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.threads import run_in_thread
-from airlock_daemon.serving.request.job import Boxed
 from airlock_daemon.serving.request.state import AgentState, DaemonState
+from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.finding import read_bounded
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.paths import expand_home

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from airlock_daemon.boundary.box.groups import Group, Groups, open_group
-from airlock_daemon.boundary.box.prewarmed import Boxes, Room
-from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.brokers.asking import ANSWER_S, ask
 from airlock_daemon.boundary.command.launcher import Launcher
 from airlock_daemon.boundary.command.order import CommandLine
@@ -17,7 +15,6 @@ from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.allowance import Allowance
 from airlock_daemon.boundary.fairness.gate import Gate, Share, Starts
 from airlock_daemon.boundary.fairness.turns import Rounds, Turns
-from airlock_daemon.boundary.identity.containers import Containers
 from airlock_daemon.boundary.identity.peer import Ancestry
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.audit.ledger import Ledger
@@ -26,6 +23,9 @@ from airlock_daemon.serving.session import ClientWatch, Ending
 from airlock_daemon.setup.generation import Generation, Setup
 
 if TYPE_CHECKING:
+    from airlock_daemon.boundary.box.prewarmed import Boxes, Room
+    from airlock_daemon.boundary.box.system import ApiAccess
+    from airlock_daemon.boundary.identity.containers import Containers
     from airlock_daemon.serving.request.recording import Recording
 
 log = logging.getLogger("airlock")
@@ -51,12 +51,14 @@ class DaemonState:
         self.launcher = launcher
         self.groups = groups
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        self.containers = Containers(search_path)
+        self._search_path = search_path
+        self._containers: Containers | None = None
         self.ancestry = Ancestry(os.getpid())
         self.watch = ClientWatch()
         self.rounds = Rounds()
         self.starts = Starts()
-        self.boxes = Boxes(launcher, self.null)
+        # The boxes that are made ahead, None before a command is to have one.
+        self.boxes: Boxes | None = None
         self.running: set[Ending] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}
 
@@ -65,8 +67,19 @@ class DaemonState:
 
         Each agent is then to `adopt` its own generation.
         """
-        self.containers.adopt(setup.search_path)
+        self._search_path = setup.search_path
+        if self._containers is not None:
+            self._containers.adopt(setup.search_path)
         self.audit.adopt(setup.config.log, agents=len(setup.generations))
+
+    @property
+    def containers(self) -> "Containers":
+        """The containers that were asked about; loaded for the first client in one."""
+        if self._containers is None:
+            from airlock_daemon.boundary.identity.containers import Containers  # noqa: PLC0415
+
+            self._containers = Containers(self._search_path)
+        return self._containers
 
     def alone(self, command: str) -> trio.CapacityLimiter:
         """The one place of a command that runs one at a time, across agents."""
@@ -90,9 +103,11 @@ class DaemonState:
 
     def close(self) -> None:
         """Close what is shared."""
-        self.containers.close()
+        if self._containers is not None:
+            self._containers.close()
         self.ancestry.close()
-        self.boxes.close()
+        if self.boxes is not None:
+            self.boxes.close()
         self.launcher.close()
         if isinstance(self.groups, Groups):
             self.groups.close()
@@ -103,7 +118,7 @@ class DaemonState:
 class Apis(Protocol):
     """Serves the APIs of one agent, to its containers and to its boxes."""
 
-    async def prepare(self) -> ApiAccess:
+    async def prepare(self) -> "ApiAccess":
         """What a box is given, once what it needs of that is published; raises AirlockError."""
 
     async def carry(
@@ -141,8 +156,9 @@ class AgentState:
         self.owes_word_of_signing = generation.signs_commits
         # What serves its APIs, None before it was granted one.
         self.apis: Apis | None = None
-        self.room = Room(shared.boxes, self.open_group)
-        self.room.adopt(generation.reserved)
+        # Where its boxes wait that were made ahead.
+        self.room: Room | None = None
+        self._adopt_room(generation)
 
     def adopt(self, generation: Generation) -> None:
         """Decide by another generation from the next request on."""
@@ -150,7 +166,12 @@ class AgentState:
         self.owes_word_of_signing = generation.signs_commits
         self._open_account()
         self.gate.adopt(generation.limits)
-        self.room.adopt(generation.reserved)
+        self._adopt_room(generation)
+
+    def leave(self) -> None:
+        """Have no box made ahead any more: the agent was removed."""
+        if self.room is not None:
+            self.room.adopt(None)
 
     async def ask(
         self, line: CommandLine, *, said: bytes = b"", seconds: float = ANSWER_S
@@ -170,6 +191,14 @@ class AgentState:
     def open_group(self) -> Group | None:
         """A cgroup for a box, within the agent's limits of now, for the caller to close."""
         return open_group(self._shared.groups, self.generation.agent.name, self.generation.limits)
+
+    def _adopt_room(self, generation: Generation) -> None:
+        if self.room is None and self._shared.boxes is not None:
+            from airlock_daemon.boundary.box.prewarmed import Room  # noqa: PLC0415
+
+            self.room = Room(self._shared.boxes, self.open_group)
+        if self.room is not None:
+            self.room.adopt(generation.reserved)
 
     def _open_account(self) -> Allowance:
         name, limits = self.generation.agent.name, self.generation.limits

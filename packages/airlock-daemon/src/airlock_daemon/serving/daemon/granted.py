@@ -1,0 +1,46 @@
+"""What an agent is granted is loaded with the generation that grants it, and nothing else is.
+
+So no request waits for code, or fails for want of it; and what nobody is granted cannot have a
+fault that counts.
+"""
+
+from collections.abc import Iterable
+from importlib import import_module
+
+from airlock_daemon.serving.request.broker import find_broker
+from airlock_daemon.setup.boxes import wants_box
+from airlock_daemon.setup.generation import Generation
+from airlock_modules import Module
+
+_TOOL = ("serving.request.tool", "boundary.command.terminal")
+_BOX = ("serving.request.boxed", "boundary.box.prewarmed")
+
+
+def _list_granted(generation: Generation) -> list[Module]:
+    grant = generation.grant
+    return [module for name, module in grant.modules.items() if grant.grants(name)]
+
+
+def has_boxes(generation: Generation) -> bool:
+    """Whether a command of the agent is to have a box."""
+    return any(map(wants_box, _list_granted(generation)))
+
+
+def load_granted(generations: Iterable[Generation]) -> None:
+    """Load what serves the commands and hooks of these; what was loaded stays."""
+    wanted = set[str]()
+    for generation in generations:
+        hooks = generation.agent.hooks
+        if hooks.pre_exec is not None:
+            wanted.add("serving.request.hooks")
+        if hooks.post_exec is not None:
+            wanted.add("serving.request.post_exec")
+        for module in _list_granted(generation):
+            if module.broker is not None:
+                find_broker(module)
+                continue
+            wanted.update(_TOOL)
+            if wants_box(module):
+                wanted.update(_BOX)
+    for name in sorted(wanted):
+        import_module(f"airlock_daemon.{name}")

@@ -1,0 +1,211 @@
+"""Running a command in a box: what makes that, and what serves it while the command runs."""
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, closing
+from typing import Protocol, TypeVar
+
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.box.landlock import Fencing, private_directory
+from airlock_daemon.boundary.box.launch import BoxedLaunch, Leftover, Workshop
+from airlock_daemon.boundary.box.prewarmed import start_boxed
+from airlock_daemon.boundary.command.launcher import Ended, Launch
+from airlock_daemon.boundary.command.process import Begin, Command
+from airlock_daemon.boundary.command.stdio import Emit, Stdio
+from airlock_daemon.boundary.identity.peer import Peer
+from airlock_daemon.errors import Failed
+from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.serving.request.closing_notes import UNSIGNED, find_notes, makes_commit
+from airlock_daemon.serving.request.egress import Egress
+from airlock_daemon.serving.request.execution import Steps, run_command
+from airlock_daemon.serving.request.job import Call, Finished, Job
+from airlock_daemon.serving.request.logins import add_logins
+from airlock_daemon.serving.request.relay import Origin, Relay
+from airlock_daemon.serving.request.tool import Boxed
+
+_Result = TypeVar("_Result")
+
+
+async def run_boxed(job: Job, boxed: Boxed, call: Call, emit: Emit, *, answers: bool) -> Finished:
+    """As `execution.run_command`, in the box of the job."""
+    agent = call.agent
+    async with AsyncExitStack() as undo:
+        fencing = relay = None
+        if boxed.maker.bubblewrap is None:
+            identity = boxed.maker.identity
+            private = await undo.enter_async_context(private_directory(identity, agent.removals))
+            group = agent.open_group()
+            if group is not None:
+                undo.callback(group.close)
+            fencing = Fencing(
+                launcher=call.shared.launcher,
+                identity=identity,
+                reserved=boxed.reserved,
+                lookups=agent.lookups,
+                private=private,
+                group=group,
+            )
+        if boxed.box.asks:
+            relay = undo.enter_context(closing(_open_relay(boxed.box.asks, job.peer, call)))
+        if boxed.maker.has_engine:
+            boxed = await add_logins(
+                boxed, generation=job.generation, agent=agent, shared=call.shared
+            )
+        steps = _BoxedSteps(job, call, emit, boxed, fencing=fencing, relay=relay)
+        return await run_command(steps, answers=answers)
+
+
+class _BoxedSteps(Steps):
+    """The steps of a command in a box.
+
+    Without bubblewrap it is started by `fencing`; over `relay` it asks brokers.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        call: Call,
+        emit: Emit,
+        boxed: Boxed,
+        *,
+        fencing: Fencing | None,
+        relay: Relay | None,
+    ) -> None:
+        super().__init__(job, call, emit)
+        self._boxed = boxed
+        self._fencing = fencing
+        self._relay = relay
+        # None that was made before has docker's logins.
+        self._room = None if boxed.maker.has_engine else call.agent.room
+        self._egress: Egress | None = None
+        self._launch: BoxedLaunch | None = None
+
+    async def launch(self, stdio: Stdio) -> Launch:
+        """Start it in its box. Raises Failed."""
+        shared, boxed = self.call.shared, self._boxed
+        kept = () if self._relay is None else (self._relay.number,)
+        if self._fencing is not None:
+            return await self._fencing.start(
+                self.line, stdio.standard, boxed.box, terminal=stdio.terminal, kept=kept
+            )
+        if boxed.maker.bubblewrap is None:
+            raise TypeError(boxed.maker)
+        workshop = Workshop(
+            bubblewrap=boxed.maker.bubblewrap,
+            launcher=shared.launcher,
+            identity=boxed.maker.identity,
+            reserved=boxed.reserved,
+            null=shared.null,
+            lookups=self.call.agent.lookups,
+            open_group=self.call.agent.open_group,
+        )
+        return await start_boxed(
+            self.line,
+            stdio.standard,
+            boxed.box,
+            by=workshop,
+            terminal=stdio.terminal,
+            kept=kept,
+            room=self._room,
+        )
+
+    def started(self, launch: Launch) -> None:
+        """Serve what comes out of it."""
+        if self._relay is not None:
+            self._relay.hand_over()
+        doors = self._boxed.box.doors
+        if isinstance(launch, BoxedLaunch):
+            self._launch = launch
+            if doors is not None and launch.doors is not None:
+                self._egress = Egress(
+                    doors,
+                    launch.doors,
+                    self.job.module,
+                    recording=self.call.recording,
+                    agent=self.call.agent,
+                    shared=self.call.shared,
+                )
+
+    def begun(self) -> None:
+        """The agent may ask for more while this runs."""
+        if self._room is not None:
+            self._room.refill(self._boxed.reserved, has_ended=False)
+
+    async def relay(self, command: Command, begin: Begin) -> Ended:
+        """As `Command.relay`, while others serve what its tools ask for."""
+        companions = [each for each in (self._relay, self._egress) if each is not None]
+        if not companions:
+            return await super().relay(command, begin)
+
+        async def relay() -> Ended:
+            return await command.relay(self.emit, self.call.session.send_credit, begin)
+
+        return await _accompany(companions, relay)
+
+    async def ended(self, finished: Finished) -> None:
+        """Tell the client what the tool in a box could not know."""
+        ended, agent = finished.ended, self.call.agent
+        refused = self._egress.refused if self._egress else ()
+        notes = [
+            *find_notes(
+                self.line, self._boxed, ended, leftovers=self._find_leftovers(), refused=refused
+            )
+        ]
+        if ended.exit_code == 0 and agent.owes_word_of_signing and makes_commit(self.line):
+            agent.owes_word_of_signing = False
+            notes.append(UNSIGNED)
+        if notes:
+            said = "".join(f"airlock: {note}{self.job.line_end}" for note in notes)
+            await self.emit("stderr", said.encode())
+
+    def answered(self) -> None:
+        """Have a box made for the next command like this."""
+        if self._room is not None:
+            self._room.refill(self._boxed.reserved, has_ended=True)
+
+    def _find_leftovers(self) -> tuple[Leftover, ...]:
+        if self._fencing is not None:
+            return self._fencing.find_leftovers()
+        return () if self._launch is None else self._launch.leftovers
+
+
+def _open_relay(commands: tuple[str, ...], peer: Peer, call: Call) -> Relay:
+    """Make a relay over which `commands` may be asked for. Raises Failed."""
+    # The descriptors of a box are the client's, or those that the daemon has made for it.
+    mounts = peer.mountinfo + read_process_file(os.getpid(), "mountinfo")
+    peer = replace(peer, kind="container", mountinfo=mounts)
+    origin = Origin(call.recording.request, commands, peer)
+    try:
+        return Relay(origin, call.converse, agent=call.agent, shared=call.shared)
+    except OSError as error:
+        raise Failed(
+            f"the relay of the box cannot be made: {error.strerror}",
+            hint="close connections, or raise the limit of open files (ulimit -n) for the daemon",
+        ) from error
+
+
+class _Companion(Protocol):
+    """Serves what the tools of one command ask for."""
+
+    async def serve(self, nursery: trio.Nursery) -> None:
+        """Serve until cancelled; may have the nursery do some of it."""
+
+
+async def _accompany(
+    companions: Sequence[_Companion], run: Callable[[], Awaitable[_Result]]
+) -> _Result:
+    """Serve while `run` does what it does, whose result is returned; at its end all end."""
+    outcome: _Result | Exception
+    async with trio.open_nursery() as nursery:
+        for companion in companions:
+            nursery.start_soon(companion.serve, nursery)
+        try:
+            outcome = await run()
+        except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
+            outcome = error
+        nursery.cancel_scope.cancel()
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

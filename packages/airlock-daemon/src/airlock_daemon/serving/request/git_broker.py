@@ -1,0 +1,226 @@
+"""The broker of git-remote: admission, what holds a conversation with a remote, its records."""
+
+import signal
+from contextlib import closing
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import msgspec
+import trio
+
+from airlock_daemon.boundary.brokers.git.admission import admit as admit_errand
+from airlock_daemon.boundary.brokers.git.audit_detail import (
+    LfsOutcome,
+    Outcome,
+    describe,
+    describe_object,
+)
+from airlock_daemon.boundary.brokers.git.errand import Errand, LfsErrand, SshErrand
+from airlock_daemon.boundary.brokers.git.smart_http import UrlConversation
+from airlock_daemon.boundary.brokers.git.streams import PassedStreams, SentStreams, Streams
+from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.command.launcher import Ended, cannot_start
+from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.command.process import Begin, Command
+from airlock_daemon.boundary.command.stdio import Emit, Stdio
+from airlock_daemon.boundary.identity.peer import Peer
+from airlock_daemon.errors import Denied
+from airlock_daemon.serving.request.broker import may_pass
+from airlock_daemon.serving.request.execution import (
+    Steps,
+    conclude,
+    hold_start,
+    run_command,
+    tell_begun,
+)
+from airlock_daemon.serving.request.job import Call, Finished, Job, agree
+from airlock_daemon.serving.request.recording import Recording
+from airlock_daemon.serving.session import Said
+from airlock_modules import Module, RemoteRequest
+from airlock_wire import Request, Signal, Stream
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.brokers.git.conversation import Conversation, Transport
+
+
+class GitBroker:
+    """Fetches and pushes, and large files beside them."""
+
+    async def admit(self, request: Request, _module: Module, requester: Requester, /) -> Errand:
+        """As `admission.admit`."""
+        return await admit_errand(request.args, requester.generation, requester)
+
+    def plan(
+        self,
+        request: Request,
+        module: Module,
+        admitted: Errand,
+        *,
+        requester: Requester,
+        call: Call,
+        peer: Peer,
+    ) -> Job:
+        """Plan to run or hold it; raises Denied for a client that cannot take part."""
+        terms = agree(request, may_pass=may_pass(call, peer), is_captured=True)
+        if not terms.uses("fds") and not (terms.uses("stdin") and terms.uses("base64")):
+            raise Denied(
+                "git-remote needs a client that sends its stdin and takes any bytes",
+                layer="broker",
+                rule="needs-stdin",
+                hint='list "stdin" and "base64" in the features of the request, or use a newer '
+                "shim",
+            )
+        line = None
+        if isinstance(admitted, SshErrand):
+            line = CommandLine(
+                admitted.program, admitted.argv, requester.variables, requester.directory
+            )
+        return Job(
+            generation=call.generation,
+            module=module,
+            terms=terms,
+            peer=peer,
+            command_line=line,
+            broker_run=_GitRun(admitted, requester),
+        )
+
+
+class _GitRun(msgspec.Struct, frozen=True):
+    """Has a program hold the conversation, by ssh, or holds it."""
+
+    errand: Errand
+    requester: Requester
+    # What the client is told is the remote's.
+    is_exact: bool = True
+
+    async def run(self, job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
+        """As `BrokerRun.run`."""
+        log = ConversationLog(call.recording)
+        if isinstance(self.errand, SshErrand):
+            # The remotes of most agents are URLs, and few have large files.
+            from airlock_daemon.boundary.brokers.git.conversation import (  # noqa: PLC0415
+                Conversation,
+            )
+
+            conversation = Conversation(
+                self.errand, self.requester, null=call.shared.null, tell=log.write
+            )
+            steps = _SshSteps(job, call, emit, conversation)
+            return await run_command(steps, answers=answers)
+        held: _Held
+        if isinstance(self.errand, LfsErrand):
+            from airlock_daemon.boundary.brokers.git.lfs import LfsConversation  # noqa: PLC0415
+
+            held = LfsConversation(self.errand, self.requester, tell=log.write_object)
+        else:
+            held = UrlConversation(self.errand, self.requester, tell=log.write)
+        finished = await _hold(held, job, call, emit)
+        await conclude(call, finished, answers=answers)
+        return finished
+
+
+class _Held(Protocol):
+    """A conversation that the daemon holds itself."""
+
+    async def hold(self, streams: Streams, say: Emit) -> Ended:
+        """Hold it to its end."""
+
+
+class _SshSteps(Steps):
+    """The steps of a conversation that ssh carries."""
+
+    def __init__(self, job: Job, call: Call, emit: Emit, conversation: "Conversation") -> None:
+        super().__init__(job, call, emit)
+        self._conversation = conversation
+        self._transport: Transport | None = None
+
+    def open_stdio(self) -> Stdio:
+        """The client's pipes, or pipes of the daemon. Raises OSError."""
+        is_passed = self.job.terms.uses("fds")
+        self._transport = self._conversation.open(self.call.session.passed, is_passed=is_passed)
+        return self._transport
+
+    async def relay(self, command: Command, begin: Begin) -> Ended:
+        """As `Conversation.relay`."""
+        if self._transport is None:
+            raise TypeError(command)
+        grant = self.call.session.send_credit
+        return await self._conversation.relay(command, self._transport, self.emit, grant, begin)
+
+
+class ConversationLog(msgspec.Struct, frozen=True):
+    """Writes the records of a conversation with a remote of git."""
+
+    recording: Recording
+
+    def write(self, asked: RemoteRequest, outcome: Outcome, is_pinned: bool) -> None:
+        """Write what became of a fetch or push."""
+        first = outcome.refusal
+        self.recording.write_broker(
+            outcome.decision,
+            describe(asked, outcome, is_pinned=is_pinned),
+            rule=None if first is None else first.rule,
+            reason=None if first is None else f"{first.ref or 'the push'}: {first.problem}",
+        )
+
+    def write_object(self, asked: RemoteRequest, outcome: LfsOutcome) -> None:
+        """Write what became of one object of Git LFS."""
+        error = outcome.error
+        decision: Literal["allowed", "denied", "failed", "aborted"]
+        rule, reason = None, None
+        if isinstance(error, Denied):
+            decision, rule, reason = "denied", error.rule, error.message
+        elif error is not None:
+            decision, reason = "failed", error.message
+        elif outcome.is_done:
+            decision = "allowed"
+        else:
+            decision, reason = "aborted", "the conversation ended in the middle of the object"
+        self.recording.write_conversation(
+            decision, describe_object(asked, outcome), rule=rule, reason=reason
+        )
+
+
+async def _hold(conversation: _Held, job: Job, call: Call, emit: Emit) -> Finished:
+    """Hold a conversation that needs no command: a signal of the client's ends it."""
+    session, turns = call.session, call.agent.turns
+    # Two tasks of a conversation may have something to say.
+    turn = trio.Lock()
+
+    async def say(stream: Stream, data: bytes) -> None:
+        async with turn:
+            await emit(stream, data)
+
+    async def grant(count: int) -> None:
+        async with turn:
+            await session.send_credit(count)
+
+    streams: Streams
+    if job.terms.uses("fds"):
+        try:
+            streams = PassedStreams(session.passed, turns, null=call.shared.null)
+        except OSError as error:
+            raise cannot_start("git-remote", error) from error
+    else:
+        session.passed.close()
+        streams = SentStreams(say, grant, turns, credit=job.generation.limits.stdin_bytes)
+    ended = Ended(128 + signal.SIGTERM, "SIGTERM")
+    scope = trio.CancelScope()
+
+    def hear(said: Said) -> None:
+        nonlocal ended
+        if not isinstance(said, Signal):
+            streams.tell(said)
+            return
+        number = signal.Signals[said.name]
+        # Those that would have ended a command.
+        if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            ended = Ended(128 + number, said.name)
+            scope.cancel()
+
+    with closing(streams):
+        hold_start(job, call)
+        await tell_begun(job, call, hear)
+        with scope:
+            ended = await conversation.hold(streams, say)
+        # The end of the streams is what the client's git waits for.
+        return Finished(ended, streams.taken)

@@ -1,0 +1,141 @@
+"""The broker of ssh: its sessions with other machines, and their records."""
+
+from contextlib import closing
+
+import msgspec
+
+from airlock_daemon.boundary.brokers.git.conversation import Transport
+from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.ssh.session import (
+    Admitted,
+    LoginAdvice,
+    describe,
+    tell_verbosely,
+)
+from airlock_daemon.boundary.brokers.ssh.session import admit as admit_session
+from airlock_daemon.boundary.command.launcher import Ended
+from airlock_daemon.boundary.command.order import CommandLine, build_environment
+from airlock_daemon.boundary.command.stdio import Counted, Emit, Stdio
+from airlock_daemon.boundary.identity.peer import Peer
+from airlock_daemon.serving.request.broker import may_pass
+from airlock_daemon.serving.request.execution import Steps, run_command
+from airlock_daemon.serving.request.job import Call, Finished, Job, agree, find_term
+from airlock_daemon.serving.request.recording import Recording
+from airlock_modules import Module, Session
+from airlock_wire import Request
+
+
+class SshBroker:
+    """Sessions of ssh."""
+
+    async def admit(self, request: Request, module: Module, requester: Requester, /) -> Admitted:
+        """As `session.admit`."""
+        return await admit_session(request.args, module, requester.generation, requester)
+
+    def plan(
+        self,
+        request: Request,
+        module: Module,
+        admitted: Admitted,
+        *,
+        requester: Requester,
+        call: Call,
+        peer: Peer,
+    ) -> Job:
+        """Plan to run it, as a tool."""
+        generation = call.generation
+        is_captured = generation.agent.hooks.post_exec is not None
+        can_pass = not is_captured and may_pass(call, peer)
+        terms = agree(request, may_pass=can_pass, is_captured=is_captured)
+        built = build_environment(
+            module,
+            generation.agent.profile,
+            daemon=call.shared.environment,
+            search_path=generation.programs.path,
+            client=request.env if terms.uses("env") else {},
+            term=find_term(request, terms, call.session.passed),
+        )
+        variables = {**requester.variables, **built}
+        notice = tell_verbosely(admitted)
+        # A terminal that ssh has in hand makes no line ends of its own.
+        end = "\r\n" if terms.terminal is not None else "\n"
+        return Job(
+            generation=generation,
+            module=module,
+            terms=terms,
+            peer=peer,
+            command_line=CommandLine(
+                admitted.program, admitted.argv, variables, requester.directory
+            ),
+            broker_run=_SshRun(admitted),
+            notice=f"{notice}{end}".encode() if notice else b"",
+        )
+
+
+class _SshRun(msgspec.Struct, frozen=True):
+    """Runs ssh, and records what becomes of its session."""
+
+    admitted: Admitted
+    is_exact: bool = False
+
+    async def run(self, job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
+        """As `BrokerRun.run`."""
+        with closing(SessionLog(self.admitted, job, call.recording, emit)) as log:
+            steps = _SshSteps(job, call, log)
+            return await run_command(steps, answers=answers)
+
+
+class SessionLog:
+    """Writes the record of a session of ssh, which passes by `emit`; its owner must `close` it."""
+
+    def __init__(self, admitted: Admitted, job: Job, recording: Recording, emit: Emit) -> None:
+        self._admitted = admitted
+        self._job = job
+        self._recording = recording
+        self._advice = None
+        if isinstance(asked := admitted.asked, Session):
+            login = asked.login
+            self._advice = LoginAdvice(emit, user=login.user, host=login.host, port=login.port)
+            emit = self._advice.emit
+        self._counted = Counted(emit)
+        self._sent: int | None = None
+        self._is_written = False
+
+    @property
+    def emit(self) -> Emit:
+        """What the output of ssh is given to."""
+        return self._counted.emit
+
+    async def end(self, ended: Ended, sent: int | None) -> None:
+        """Advise the client, and write how the session ended, with `sent` bytes of the client's."""
+        self._sent = sent
+        if self._advice is not None:
+            await self._advice.conclude(ended, end=self._job.line_end)
+        self.close()
+
+    def close(self) -> None:
+        """Write the record, unless it was written before."""
+        if self._is_written:
+            return
+        self._is_written = True
+        received = None if self._job.terms.uses("fds") else self._counted.stdout
+        detail = describe(self._admitted, sent=self._sent, received=received)
+        self._recording.write_broker("allowed", detail, rule=None, reason=None)
+
+
+class _SshSteps(Steps):
+    """The steps of a session."""
+
+    def __init__(self, job: Job, call: Call, log: SessionLog) -> None:
+        super().__init__(job, call, log.emit)
+        self._log = log
+
+    def open_stdio(self) -> Stdio:
+        """The client's pipes, beside the daemon's own for stderr. Raises OSError."""
+        if self.job.terms.uses("fds"):
+            return Transport(self.call.session.passed, is_held=False)
+        return super().open_stdio()
+
+    async def ended(self, finished: Finished) -> None:
+        """Advise the client, and write the record, before the client is answered."""
+        await self._log.end(finished.ended, finished.stdin_bytes)

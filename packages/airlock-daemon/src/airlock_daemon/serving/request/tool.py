@@ -1,0 +1,300 @@
+"""A request for a tool: its workspace, the paths among its arguments, its box, and its job."""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.box.box import Box, advising, refuse
+from airlock_daemon.boundary.box.choice import Maker, choose_box, find_maker, list_untrusted
+from airlock_daemon.boundary.box.doors import name_doors
+from airlock_daemon.boundary.box.engine import choose_place, needs_logins, tell_place
+from airlock_daemon.boundary.box.environment import adapt_daemon, adapt_path, name_files, withhold
+from airlock_daemon.boundary.box.system import ApiAccess
+from airlock_daemon.boundary.box.transports import transport_variables
+from airlock_daemon.boundary.command.order import CommandLine, build_environment
+from airlock_daemon.boundary.identity.peer import Peer
+from airlock_daemon.boundary.workspace.directory import enter
+from airlock_daemon.boundary.workspace.mapping import read_mounts
+from airlock_daemon.boundary.workspace.path_arguments import hold_paths, judge_paths
+from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.serving.request.decision import Allowed
+from airlock_daemon.serving.request.execution import run_job
+from airlock_daemon.serving.request.job import Call, Job, agree, consult_hook, find_term, prove
+from airlock_daemon.setup.boxes import wants_box
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.reserved import Reserved
+from airlock_modules import Module
+from airlock_wire import Request
+
+
+async def run_tool(
+    request: Request, allowed: Allowed, peer: Peer, call: Call, *, pre_exec: str | None
+) -> Request | None:
+    """Run a tool in its workspace; or return the request that the hook puts for this one."""
+    module = allowed.module
+    workspace, maker = await _enter(request, module, peer, call)
+    try:
+        args = await _hold_paths(request, allowed, workspace, maker, call)
+        if pre_exec is not None:
+            container = peer.container if workspace.is_proven else None
+            rewritten = await consult_hook(request, pre_exec, call, container=container)
+            if rewritten != request:
+                return rewritten
+        access = await _prepare_access(module, call)
+
+        def plan() -> Job:
+            return plan_tool(
+                request,
+                module,
+                call=call,
+                maker=maker,
+                args=args,
+                workspace=workspace,
+                peer=peer,
+                access=access,
+            )
+
+        # Only a box shows what has to be looked at, which may have to be waited for.
+        settle = workspace.host_paths.settle
+        job = plan() if maker is None else await settle(plan, call.agent.lookups)
+        await run_job(job, call)
+        return None
+    finally:
+        await workspace.leave(call.agent.removals)
+
+
+async def check_tool(request: Request, allowed: Allowed, peer: Peer, call: Call) -> None:
+    """Raise what `run_tool` would, as far as `check` goes: of the workspace only with a `cwd`."""
+    module, generation = allowed.module, call.generation
+    if request.cwd is None:
+        await _judge_paths(request, allowed, peer, call)
+        return
+    workspace, maker = await _enter(request, module, peer, call)
+    try:
+        await _hold_paths(request, allowed, workspace, maker, call)
+
+        def plan() -> None:
+            """Raise Denied where the command is to have a box and cannot."""
+            program = generation.programs.find(module.bin)
+            if program is not None:
+                daemon = call.shared.environment
+                plan_boxed(module, maker, generation, workspace, program, environment=daemon)
+
+        await workspace.host_paths.settle(plan, call.agent.lookups)
+    finally:
+        await workspace.leave(call.agent.removals)
+
+
+async def _enter(
+    request: Request, module: Module, peer: Peer, call: Call
+) -> tuple[Workspace, Maker | None]:
+    """Open the directory of the run, which the caller leaves, and say what makes its box.
+
+    None makes the box of a command that has none.
+    """
+    generation = call.generation
+    await _refuse_elsewhere(module, peer, call)
+    if module.workspace == "none":
+        is_proven = await prove(peer, call) is not None
+        maker = find_maker(module, generation)
+        return replace(make_empty(None, is_read_only=True), is_proven=is_proven), maker
+    maker = find_maker(module, generation)
+    workspace = await enter(
+        request.cwd,
+        peer=peer,
+        generation=generation,
+        module=module,
+        containers=call.shared.containers,
+        lookups=call.agent.lookups,
+        in_box=maker is not None and maker.renames,
+    )
+    if peer.container is not None:
+        call.recording.note(container_proven=workspace.is_proven)
+    return workspace, maker
+
+
+async def _refuse_elsewhere(module: Module, peer: Peer, call: Call) -> None:
+    """Refuse a box to a client that this kernel does not show, where the engine has another."""
+    is_own = call.generation.agent.profile.host and peer.kind == "local"
+    if is_own or peer.kind == "container" or not wants_box(module):
+        return
+    where = await call.shared.containers.find_elsewhere()
+    if where is not None:
+        with advising(module):
+            raise refuse(
+                f"containers run elsewhere ({where}), and the tools of this host are another "
+                "system's than theirs",
+                "have the tool in the image of the container, or run that by an engine of this "
+                "host: docker context ls",
+            )
+
+
+async def _hold_paths(
+    request: Request, allowed: Allowed, workspace: Workspace, maker: Maker | None, call: Call
+) -> tuple[str, ...]:
+    """Return the arguments, with the host's path for each that leads somewhere."""
+    renames = maker is not None and maker.renames
+    if not allowed.paths or (renames and not allowed.module.has_engine):
+        # Paths in a box are those of the client, and nothing is there beyond what it has.
+        return request.args
+    held = await hold_paths(
+        request.args,
+        allowed.paths,
+        directory=workspace,
+        reserved=call.generation.reserved,
+        lookups=call.agent.lookups,
+        pause=call.agent.turns.take,
+    )
+    return request.args if renames else held
+
+
+async def _judge_paths(request: Request, allowed: Allowed, peer: Peer, call: Call) -> None:
+    maker = find_maker(allowed.module, call.generation)
+    renames = maker is not None and maker.renames
+    if allowed.paths and (allowed.module.has_engine or not renames):
+        agent = call.generation.agent
+        await judge_paths(
+            request.args,
+            allowed.paths,
+            mounts=await read_mounts(peer=peer, agent=agent, containers=call.shared.containers),
+            reserved=call.generation.reserved,
+            lookups=call.agent.lookups,
+            pause=call.agent.turns.take,
+        )
+
+
+async def _prepare_access(module: Module, call: Call) -> ApiAccess | None:
+    """What the box of a command of `module` gets to reach APIs, None where it reaches none."""
+    if not module.uses_apis:
+        return None
+    granted = any(api.module == module.name for api in call.generation.apis.apis)
+    if call.agent.apis is None or not granted:
+        keys = any(api.aws is not None for api in module.apis)
+        lines = ' with profile = "NAME" and regions = ["eu-west-1"]' if keys else ""
+        raise Denied(
+            f"{module.name} reaches APIs, and this agent is granted none of its",
+            layer="profile",
+            rule="apis",
+            hint=f"a person on the host can write [{module.name}]{lines} in its airlock.toml"
+            f"{AND_RELOAD}",
+        )
+    return await call.agent.apis.prepare()
+
+
+class Boxed(msgspec.Struct, frozen=True):
+    """The box of a command, what makes it, and what may not be in it.
+
+    At `logins`, a directory, docker has a configuration; with `needs_logins` the human's logins
+    are in it, which are read by way of none of the directories that are `written` by agents.
+    """
+
+    box: Box
+    maker: Maker
+    reserved: Reserved
+    logins: str = ""
+    needs_logins: bool = False
+    written: tuple[str, ...] = ()
+
+
+def plan_tool(
+    request: Request,
+    module: Module,
+    *,
+    call: Call,
+    maker: Maker | None,
+    args: tuple[str, ...],
+    workspace: Workspace,
+    peer: Peer,
+    access: ApiAccess | None,
+) -> Job:
+    """Plan to run the tool of `module` with `args` in `workspace`, which stays open for it.
+
+    `maker` makes its box, None for a command that is to have none. In the box it has `access` to
+    APIs, if any. Raises Failed where there is no such tool, Denied where it is to have a box and
+    cannot.
+    """
+    generation, daemon = call.generation, call.shared.environment
+    programs, passed = generation.programs, call.session.passed
+    program = programs.demand(module.bin)
+    boxed = plan_boxed(
+        module, maker, generation, workspace, program, environment=daemon, access=access
+    )
+    is_captured = generation.agent.hooks.post_exec is not None
+    may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
+    may_pass = may_pass and passed.are_usable(peer)
+    terms = agree(request, may_pass=may_pass, is_captured=is_captured)
+    renames = boxed is not None and boxed.maker.renames
+    variables = build_environment(
+        module,
+        generation.agent.profile,
+        daemon=daemon if boxed is None else adapt_daemon(daemon, boxed.box),
+        search_path=programs.path if boxed is None else adapt_path(programs.path, boxed.box),
+        client=request.env if terms.uses("env") else {},
+        term=find_term(request, terms, passed),
+        root=None if workspace.mounts is None or renames else workspace.root,
+        is_boxed=boxed is not None,
+    )
+    prepend, told = module.prepend, dict[str, str]()
+    if module.has_engine:
+        place = "" if boxed is None else choose_place()
+        prepend, told = tell_place(module.prepend, place)
+        if boxed is not None:
+            written = list_untrusted(workspace, generation)
+            needed = needs_logins(args)
+            boxed = replace(boxed, logins=place, needs_logins=needed, written=written)
+    if boxed is not None:
+        variables = _adapt(variables, boxed, module, access) | told
+    line = CommandLine(
+        program=program,
+        argv=(module.bin, *prepend, *args, *module.append),
+        environment=variables,
+        directory=workspace.descriptor,
+    )
+    return Job(
+        generation=generation,
+        module=module,
+        terms=terms,
+        peer=peer,
+        command_line=line,
+        boxed=boxed,
+    )
+
+
+def plan_boxed(
+    module: Module,
+    maker: Maker | None,
+    generation: Generation,
+    workspace: Workspace,
+    program: str,
+    *,
+    environment: Mapping[str, str],
+    access: ApiAccess | None = None,
+) -> Boxed | None:
+    """The box of `program` by `maker`; raises Denied where that cannot be made as it is wanted."""
+    if maker is None:
+        return None
+    box = choose_box(
+        module,
+        maker,
+        workspace,
+        program,
+        generation=generation,
+        environment=environment,
+        access=access,
+    )
+    return Boxed(box, maker, generation.reserved)
+
+
+def _adapt(
+    variables: Mapping[str, str], boxed: Boxed, module: Module, access: ApiAccess | None
+) -> dict[str, str]:
+    box = boxed.box
+    found = name_files(box) | transport_variables(box.asks) | name_doors(box.doors)
+    if boxed.maker.has_engine:
+        # Which builder docker's client uses, say.
+        found = dict(module.set) | found
+    if access is not None:
+        found |= access.environment
+    return withhold(variables, box) | found
