@@ -155,13 +155,11 @@ class Listener:
     def _accept(self, accepted: list[socket.socket]) -> bool:
         """Take one connection if there is one; returns whether there may be more."""
         try:
-            # `accept` looks up three enumerations for each connection.
-            number, _ = self._listening._accept()  # noqa: SLF001
+            connection, _ = self._listening.accept()
         except BlockingIOError:
             return False
         except OSError as error:
             return error.errno in _OUT_OF_RESOURCES and self._refuse_by_spare()
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, number)
         connection.setblocking(False)
         if self._agent.gate.connect():
             accepted.append(connection)
