@@ -202,7 +202,7 @@ def _check_disks(around: Surroundings) -> Iterator[Problem]:
     """
     temporary = around.daemon_environment.get("TMPDIR", "/tmp")  # noqa: S108 - where it would be
     written = {
-        around.locations.sockets_dir: "sockets and the status of the daemon",
+        around.locations.sockets_dir: "sockets and the status file of the daemon",
         temporary: "the temporary files of commands",
     }
     if around.setup is not None and (log := around.setup.config.log.path) != "-":
