@@ -97,6 +97,7 @@ def test_a_command_that_fills_its_home_is_ended_and_the_home_emptied(
             read_until(beside, "up")
             filling.sendall(request("sh", "-c", script, cwd="/workspace"))
             answer = read_answer(filling)
+            assert "result" in answer.last, (answer.last, daemon.messages())
             assert answer.exit_code == 128 + 15
             assert "the home of this command was removed: it keeps 16 MiB" in answer.text("stderr")
             assert read_answer(beside).exit_code == 128 + 15

@@ -71,6 +71,8 @@ def select_forwarded(variables: Mapping[str, str], entries: Iterable[str]) -> di
     The locale and the time zone may be given by the path of a file, which the C library then
     loads. A value of `LANG`, `LANGUAGE`, `LC_*` or `TZ` that can be such a path is left out.
     """
+    if not variables or not entries:
+        return {}
     exact = {entry for entry in entries if not entry.endswith("*")}
     beginnings = tuple(entry[:-1] for entry in entries if entry.endswith("*"))
     return {

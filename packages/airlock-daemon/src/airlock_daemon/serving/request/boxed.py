@@ -148,14 +148,15 @@ class _BoxedSteps(Steps):
             self._pool.refill(self._boxed.reserved, has_ended=False)
 
     async def relay(self, command: Command, begin: Begin) -> Ended:
-        """As `Command.relay`, while others serve what its tools ask for."""
+        """As for any command, while others serve what its tools ask for."""
         serving = (self._relay, self._egress, self._home)
         companions = [each for each in serving if each is not None]
         if not companions:
             return await super().relay(command, begin)
 
         async def relay() -> Ended:
-            return await command.relay(self.emit, self.call.session.send_credit, begin)
+            await begin()
+            return await command.relay(self.emit, self.call.session.send_credit)
 
         return await _accompany(companions, relay)
 
