@@ -130,7 +130,7 @@ class _BoxedSteps(Steps):
                     self.job.generation.limits,
                     due=self.call.agent.homes_due,
                     limiter=self.call.agent.removals,
-                    end=partial(launch.end, signal.SIGTERM),
+                    end=partial(launch.signal, signal.SIGKILL),
                 )
             if listeners is not None and launch.listeners is not None:
                 self._egress = Egress(
