@@ -12,7 +12,7 @@ from airlock_modules import (
 )
 from airlock_modules.rules.parsed_judgement import GrammarRules
 
-RULED = ("docker", "git", "ssh")
+RULED = ("docker", "git")
 NAMES = ("aws", "docker", "gh", "git", "git-remote", "kubectl", "npm", "ssh", "terraform")
 APIS = ("anthropic", "google", "openai", "pypi")
 
