@@ -8,7 +8,7 @@ import pytest
 
 from airlock_daemon.boundary.brokers.ssh.words import FORCED, Goal, build_words, profile_words
 from airlock_daemon.errors import Denied
-from airlock_daemon.setup.human_git import UnfitCommandError, read_ssh_command
+from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
 
 
 @pytest.mark.parametrize(

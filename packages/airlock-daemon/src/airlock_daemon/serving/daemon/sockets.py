@@ -16,10 +16,9 @@ from contextlib import suppress
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.daemon.socket_file import File, bind, clear, identify, open_to_others
 from airlock_daemon.serving.daemon.store import SocketStore
-from airlock_daemon.setup.client import CLIENT_ENV, PUBLISHED
 from airlock_daemon.setup.notice import NAME as NOTICE
 from airlock_daemon.setup.notice import Notice, post_notice
-from airlock_daemon.setup.sockets import HTTPS, LOCK, SOCKET, find_unusable
+from airlock_daemon.setup.sockets import CLIENT_ENV, HTTPS, LOCK, PUBLISHED, SOCKET, find_unusable
 
 # `doctor` looks whether there is a daemon by taking its lock, for less than this.
 _MOMENT_S = 0.2

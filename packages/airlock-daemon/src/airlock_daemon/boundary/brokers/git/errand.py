@@ -1,10 +1,14 @@
 """One conversation with a remote, as it was admitted: all that is needed to hold it."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from airlock_daemon.boundary.brokers.http.connecting import Origin
 from airlock_modules import Destination, Place, RemoteRequest
-from airlock_modules.remotes.lfs import LfsRequest
+
+if TYPE_CHECKING:
+    from airlock_modules.remotes.lfs import LfsRequest
 
 
 class SshErrand(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +45,7 @@ class LfsErrand(msgspec.Struct, frozen=True, kw_only=True):
     for another. `place` is the line of the profile that names the remote, if one does.
     """
 
-    wanted: LfsRequest
+    wanted: "LfsRequest"
     api: UrlErrand | None
     login: SshErrand | None
     git: str
