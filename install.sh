@@ -96,6 +96,8 @@ find_installed() {
   case $environment in "$data"/venv*) installed_with=venv ;; esac
   [ -n "$installed_with" ] || environment=nowhere
   for name in airlock-daemon airlock airlock-shim; do
+    # What is not ours is not removed either.
+    [ -z "$uninstalling" ] || [ -z "$installed_with" ] || break
     [ ! -e "$bin/$name" ] || [ "$(readlink "$bin/$name")" = "$environment/bin/$name" ] ||
       die "$bin/$name is there already, and neither uv, pipx nor this program has made it" \
         "remove it, by what has installed it or by rm, and run this again"
@@ -294,7 +296,10 @@ uninstall() {
     [ -z "$running" ] ||
       die "$environment is still in use by process $running, such as a daemon that was started by hand" \
         "end it, and run this again: kill $running"
-    rm -rf "$environment" "$data"/venv* "$bin/airlock-daemon" "$bin/airlock" "$bin/airlock-shim"
+    for name in airlock-daemon airlock airlock-shim; do
+      [ "$(readlink "$bin/$name")" != "$environment/bin/$name" ] || rm -f "$bin/$name"
+    done
+    rm -rf "$environment" "$data"/venv*
     say "removed $environment and its links in $bin; what is in $HOME/.config/airlock, \
 $HOME/.local/state/airlock and $data stays"
   else

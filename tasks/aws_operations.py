@@ -24,7 +24,8 @@ _SECRET = re.compile(
     r"(secret|password|passphrase|credentials?|private_?key|secret(access)?key|secretstring"
     r"|(session|security|access|refresh|id|auth|authorization|bearer|task|secret|login)_?token"
     r"|^token|tokenvalue|secretbinary|(pre)?sharedkey|authkey|plaintext|apikeys?|userdata|seed"
-    r"|((pre)?signed|download|embed|login|stream)url|onetimepassword|keymaterial)$",
+    r"|(\w*signed|download|upload|embed|login|stream|streamingsession|authori[sz]ed|anonymous)url"
+    r"|onetimepassword|keymaterial)$",
     re.IGNORECASE,
 )
 # Members that are called like a secret and hold none: names and statuses of one, masked values,
@@ -55,19 +56,25 @@ _ACCEPTED = {
 _CALLERS_OWN = re.compile(r"SSE|KMS")
 # Operations whose answers hold a secret, a link or a setting that their models do not call so.
 _ALSO_SECRET: dict[str, str] = {
-    "apigateway": "GetApiKey|GetApiKeys|CreateApiKey|UpdateApiKey",
+    "amplify": "GetArtifactUrl",
+    "amplifybackend": "CreateToken|GetToken",
+    "apigateway": "GetApiKey|GetApiKeys|CreateApiKey|UpdateApiKey|(Get|Create)UsagePlanKeys?",
     "appsync": "GetGraphqlApiEnvironmentVariables|(Create|Update|List)ApiKeys?",
     "backup": "GetRecoveryPointRestoreMetadata|GetRestoreJobMetadata|GetRestoreTestingSelection",
     "codebuild": "BatchGetProjects",
+    "connectparticipant": "GetAuthenticationUrl",
+    "datazone": "GetIamPortalLoginUrl",
     "emr-serverless": "GetDashboardForJobRun",
     "glue": "GetConnection|GetConnections",
     "iam": "GetCredentialReport",
     "imagebuilder": "GetMarketplaceResource|GetImage|GetImageRecipe",
     "inspector2": "GetCisScanReport",
     "lambda": "GetLayerVersion|GetLayerVersionByArn",
+    "m2": "GetSignedBluinsightsUrl",
+    "sagemaker": "CreatePartnerAppPresignedUrl|CreateHubContentPresignedUrls",
     "sesv2": "GetImportJob",
     "ssm": "DescribeAutomationExecutions|GetAutomationExecution|GetDocument",
-    "wafv2": "GetDecryptedAPIKey|GetMobileSdkRelease|(Create|List)APIKeys?",
+    "wafv2": "GetDecryptedAPIKey|(Get|Generate)MobileSdkRelease(Url)?|(Create|List)APIKeys?",
 }
 # What SDKs of some years ago speak, and services still understand.
 _FORMER_PROTOCOLS = {"sqs": ["query"]}

@@ -78,7 +78,7 @@ def test_it_installs_twice_and_uninstalls(user: str, has: str, place: str, host:
 
 
 def test_what_a_daemon_runs_from_is_not_removed(host: FreshHost) -> None:
-    """One that a person started by hand: its process is named, and what to do."""
+    """One that a person started by hand is named. A program of the user's own stays, too."""
     host.install(*FROM).succeeded()
     host.run("bash", "-ic", "airlock-daemon agent add my --yes").succeeded()
     start = "mkfifo said && exec 9<>said && { airlock-daemon start 2>said >/dev/null & echo $!; }"
@@ -92,8 +92,9 @@ def test_what_a_daemon_runs_from_is_not_removed(host: FreshHost) -> None:
     version_of(host)
     gone = f"kill {pid} && while kill -0 {pid} 2>/dev/null; do read -rt 0.1 <> <(:) || :; done"
     host.run("bash", "-c", gone).succeeded()
+    host.run("sh", "-c", "rm .local/bin/airlock && echo mine > .local/bin/airlock").succeeded()
     host.install("--uninstall").succeeded()
-    assert not host.run("ls", ".local/bin").stdout
+    assert host.run("ls", ".local/bin").stdout == "airlock\n"
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -63,8 +63,7 @@ def test_a_daemon_of_another_configuration_is_not_asked(world: World, tmp_path: 
 def test_a_notice_that_a_killed_daemon_left_names_nobody(world: World) -> None:
     """It is there, and no process holds it."""
     with Daemon(world) as daemon:
-        daemon.process.kill()
-        daemon.process.wait()
+        daemon.kill()
         assert (Path(world.locations.sockets_dir) / NAME).exists()
         with pytest.raises(AirlockError, match="no daemon of this user serves"):
             reload_daemon(world.locations)

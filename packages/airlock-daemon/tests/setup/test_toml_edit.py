@@ -87,6 +87,13 @@ def test_line_ends_of_another_system_stay() -> None:
     assert remove_table("[a]\r\n\r\n[b]\r\nc = 1\r\n\r\n[d]\r\n", "b") == "[a]\r\n\r\n[d]\r\n"
 
 
+def test_mixed_line_ends_stay_as_they_are() -> None:
+    """No line is changed that says the same as before."""
+    text = '# a\r\n[commands]\nenable = ["git"]\r\n'
+    assert enable(text, "x") == text.replace('"git"', '"git", "x"')
+    assert append_table("[a]\r\n# b\n", "b", {"c": "d"}) == '[a]\r\n# b\n\n[b]\nc = "d"\n'
+
+
 def test_a_table_is_added_after_all_else() -> None:
     """Its name is quoted where TOML asks for it, and another one of that name stays."""
     assert append_table("# c", "a.b", {"path": 'x"\\'}) == '# c\n\n["a.b"]\npath = "x\\"\\\\"\n'

@@ -1,5 +1,6 @@
 """What of AWS is granted, and what a refusal advises."""
 
+import msgspec
 import pytest
 
 from airlock_modules.apis.aws import Call, Grant, Operation, find_action_problem
@@ -99,6 +100,24 @@ def test_all_operations_that_a_request_may_be_must_be_granted() -> None:
         operations=(Operation("rds", "DescribeX"), Operation("rds", "DeleteX")), region="eu-west-1"
     )
     assert GRANT.judge(both).rule == "allow"
+
+
+@pytest.mark.parametrize(
+    ("denied", "action"),
+    [
+        ("s3:DeleteObject", "s3:DeleteObjects"),
+        ("s3:PutObject", "s3:CopyObject"),
+        ("s3:PutObject", "s3:UploadPartCopy"),
+        ("s3:GetObject", "s3:SelectObjectContent"),
+        ("s3:ListObjectsV2", "s3:ListObjects"),
+    ],
+)
+def test_what_is_denied_cannot_be_done_under_another_name(denied: str, action: str) -> None:
+    """S3 has several operations for some things."""
+    grant = msgspec.structs.replace(GRANT, allow=("s3:*",), deny=(denied,))
+    assert grant.judge(call(action, bucket="acme-data")).rule == denied
+    grant = msgspec.structs.replace(grant, deny=())
+    assert grant.judge(call(action, bucket="acme-data")).refusal is None
 
 
 def test_the_owner_is_demanded_where_a_pattern_matched_the_bucket() -> None:

@@ -211,6 +211,26 @@ def test_a_request_speaks_one_protocol() -> None:
             unsigned("sqs", host, line, headers=headers, body=body)
 
 
+@pytest.mark.parametrize("charset", ["utf-16", "ibm037", "utf-8; charset=utf-16", "x-utf-8"])
+def test_a_form_is_read_in_one_charset(charset: str) -> None:
+    """In another one the same bytes name another action, as a service may read them."""
+    kind = (b"content-type", f"application/x-www-form-urlencoded; charset={charset}".encode())
+    line = "POST /?Action=ListQueues&Version=2012-11-05"
+    with pytest.raises(BadHead, match="no operation"):
+        unsigned("sqs", "sqs.eu-west-1.amazonaws.com", line, headers=(kind,))
+    plain = (b"content-type", b'Application/x-www-form-urlencoded ; charset="UTF-8"')
+    call = unsigned("sqs", "sqs.eu-west-1.amazonaws.com", line, headers=(plain,))
+    assert call.operations[0].action == "sqs:ListQueues"
+
+
+def test_a_version_is_deleted_by_its_own_name_alone() -> None:
+    """What is deleted without one stays as an older version."""
+    host, key = "b-1.s3.eu-west-1.amazonaws.com", "DELETE /key"
+    assert unsigned("s3", host, key).also == ()
+    assert unsigned("s3", host, f"{key}?versionId=1").also == ("s3:DeleteObjectVersion",)
+    assert unsigned("s3", host, "GET /key?versionId=1").also == ()
+
+
 def test_what_answers_with_a_credential_is_known_as_such() -> None:
     """By the table: no wildcard grants any of these."""
     table = load_table()
@@ -228,8 +248,12 @@ def test_what_answers_with_a_credential_is_known_as_such() -> None:
         "codeartifact": "GetAuthorizationToken",
         "lakeformation": "GetTemporaryGlueTableCredentials",
         "lightsail": "GetInstanceAccessDetails DownloadDefaultKeyPair",
-        "apigateway": "CreateApiKey GetApiKey GetApiKeys",
+        "apigateway": "CreateApiKey GetApiKey GetApiKeys GetUsagePlanKeys",
         "iot": "CreateKeysAndCertificate",
+        "datazone": "GetIamPortalLoginUrl",
+        "kinesisanalytics": "CreateApplicationPresignedUrl",
+        "sagemaker": "CreatePresignedDomainUrl CreatePresignedNotebookInstanceUrl "
+        "CreatePartnerAppPresignedUrl",
         "elasticmapreduce": "GetClusterSessionCredentials",
     }
     missed = []

@@ -78,7 +78,8 @@ def _edit(text: str, change: "Callable[[TOMLDocument], None]", wanted: object) -
     edited = _apply(text if text.endswith("\n") or not text else f"{text}\n", change)
     if edited is None:
         return None
-    if "\r\n" in text:
+    # Of a file that has both, the lines that stay keep theirs.
+    if 0 < text.count("\n") == text.count("\r\n"):
         edited = re.sub("\r?\n", "\r\n", edited)
     try:
         return edited if tomllib.loads(edited) == wanted else None

@@ -28,8 +28,8 @@ _LINKS = 40
 _INTERPRETERS = 5
 _FIRST_LINE = 256
 
-# As a shell would end it, or a list of paths.
-_PATHS = re.compile(r"~?/[^\s:;,='\"<>|&()]*")
+# As a shell would end it, or a list of paths; with what a shell expands before it.
+_PATHS = re.compile(r"(?:~[\w.-]*|\$\{?\w+\}?)?/[^\s:;,='\"<>|&()]*")
 
 
 def list_deciding(
@@ -105,8 +105,9 @@ def find_command_problem(
 ) -> tuple[str, str] | None:
     """The same for a program with arguments (and values of variables), which may name files.
 
-    A shell or an interpreter runs what its argument names. Paths are absolute or begin with `~/`,
-    wherever they stand in an argument. In a workspace they need not exist: an agent creates them.
+    A shell or an interpreter runs what its argument names, or looks for files in a directory. Paths
+    are absolute or begin with `~/` or `$HOME/`, wherever they stand in an argument. They need not
+    exist: whoever can write in the directory creates them.
     """
     problem = find_program_problem(program, workspaces)
     return find_words_problem(arguments, workspaces) if problem is None else problem
@@ -114,12 +115,27 @@ def find_command_problem(
 
 def find_words_problem(words: Iterable[str], workspaces: Sequence[str]) -> tuple[str, str] | None:
     """The same for arguments, or values of variables, alone."""
-    found = dict.fromkeys(path for each in words for path in _list_paths(each))
-    for path in map(os.path.expanduser, found):
+    for path in dict.fromkeys(path for each in words for path in _list_paths(each)):
         if os.path.isfile(path) or leads_through(path, workspaces):
             problem = find_file_problem(path, workspaces)
-            if problem is not None:
-                return problem
+        else:
+            problem = _find_directory_problem(path)
+        if problem is not None:
+            return problem
+    return None
+
+
+def _find_directory_problem(path: str) -> tuple[str, str] | None:
+    """The same for a directory, or what is not there: others may put files in it, or make it."""
+    directory = os.path.realpath(path)
+    if os.path.exists(directory) and not os.path.isdir(directory):
+        # A device or a socket.
+        return None
+    while not os.path.exists(directory):
+        directory = os.path.dirname(directory)
+    for fault in find_untrusted([path, directory]):
+        problem = f"{quote(path)} is where others can put files: {quote(fault.source)}"
+        return f"{problem} {fault.problem}", "name a place where you alone can write"
     return None
 
 
@@ -128,8 +144,9 @@ def _list_paths(argument: str) -> Iterator[str]:
     words = [argument, argument.partition("=")[2]]
     with suppress(ValueError):
         words += shlex.split(argument)
-    yield from (word for word in words if word.startswith(("/", "~/")))
-    yield from _PATHS.findall(argument)
+    words += _PATHS.findall(argument)
+    expanded = (os.path.expanduser(os.path.expandvars(word)) for word in words)
+    yield from (word for word in expanded if word.startswith("/"))
 
 
 def list_steps(path: str) -> Iterator[str]:

@@ -103,7 +103,7 @@ async def test_what_a_command_prints_is_the_credential(host: Host) -> None:
 
 
 async def test_two_requests_wait_for_one_run(host: Host) -> None:
-    """Also for one that fails; a request that comes later tries again."""
+    """Also for one that fails, which no request has run again at once, but a reload has."""
     seen: list[Secret] = []
     wanted = host.command("echo token")
 
@@ -120,6 +120,9 @@ async def test_two_requests_wait_for_one_run(host: Host) -> None:
         for _ in range(5):
             nursery.start_soon(host.fail, failing)
     assert host.count == 2
+    await host.fail(failing)
+    assert host.count == 2
+    host.reload()
     await host.fail(failing)
     assert host.count == 3
 
@@ -356,6 +359,7 @@ async def test_keys_that_have_ended_are_not_used(host: Host) -> None:
     """The person is told how to log in, with the name of the profile."""
     said = await host.fail(exported(host, -1))
     assert "has ended; a person on the host can" in said
+    host.reload()
     program = host.world.root / "aws"
     program.write_text(f"#!/bin/sh\necho {CANARY} >&2\nexit 255\n")
     program.chmod(0o755)
@@ -462,6 +466,7 @@ async def test_a_program_that_an_agent_can_write_is_not_run(host: Host) -> None:
     assert not host.runs.exists()
     said = await host.fail(in_kubeconfig(host, {"exec": plugin}))
     assert "is reached through a workspace" in said
+    host.reload()
     wanted = host.command(f"echo {CANARY}")
     (world.root / "program").chmod(0o777)
     assert "is writable for everybody; " in await host.fail(wanted)
@@ -474,6 +479,10 @@ WRITTEN_ARGUMENTS = (
     ("-c", "printf x; . '{inside}'"),
     ("{link}",),
     ("-eu", "--", "{shared}"),
+    ("-c", '. "$HOME/script"'),
+    ("-c", ". ${{HOME}}/script"),
+    ("-c", "PATH={open}:$PATH script"),
+    ("-c", "[ ! -e {open}/later ] || exit; . {inside}"),
 )
 
 
@@ -489,12 +498,18 @@ async def test_a_command_whose_argument_an_agent_can_write_is_not_run(
     world.write_profile(f'[workspace]\nmounts = {{ "/w" = "{world.workspace}" }}\n')
     host.reload()
     inside, shared, link = world.workspace / "script", world.root / "shared", world.root / "link"
-    for path in (inside, shared):
+    monkeypatch.setenv("HOME", str(world.workspace))
+    monkeypatch.setattr(host.shared, "environment", dict(os.environ))
+    opened = world.root / "open"
+    opened.mkdir()
+    for path in (inside, shared, opened / "script"):
         path.write_text(f"#!/bin/sh\necho run >> {host.runs}\necho {CANARY}\n")
         path.chmod(0o755)
     shared.chmod(0o777)
+    opened.chmod(0o777)
     link.symlink_to(inside)
-    filled = (word.format(inside=inside, shared=shared, link=link) for word in words)
+    places = {"inside": inside, "shared": shared, "link": link, "open": opened}
+    filled = (word.format(**places) for word in words)
     wanted = api("command", "/bin/sh", *filled)
     said = await host.fail(wanted)
     assert "is not run: " in said

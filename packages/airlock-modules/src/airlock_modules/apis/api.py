@@ -40,6 +40,8 @@ _WIDENING = re.compile(
 )
 _UNCLEAR_QUOTE = re.compile(r"[\\|\u00ab\u00bb\u2018-\u201f\u2039\u203a\uff02]")
 _OWNERS = frozenset({"organization", "user", "repositoryOwner"})
+# GitHub takes 256 characters without operators; the daemon's one thread judges them.
+_LONGEST_SEARCH = 2048
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -296,7 +298,7 @@ class Api(Struct, frozen=True, kw_only=True):
 
     def _may_search(self, query: str) -> bool:
         """Whether a search names granted repositories, and nothing that would widen it."""
-        if query.count('"') % 2 or _UNCLEAR_QUOTE.search(query):
+        if len(query) > _LONGEST_SEARCH or query.count('"') % 2 or _UNCLEAR_QUOTE.search(query):
             return False
         others = query.lower()
         # What is quoted is searched for, and grants nothing as a qualifier.

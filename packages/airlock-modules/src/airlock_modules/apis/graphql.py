@@ -16,7 +16,9 @@ from airlock_modules.apis.head import BadHead, Head
 LONGEST_BODY = 1024 * 1024
 """Bytes of a GraphQL request that are read to be judged; a longer one is refused."""
 _TOKEN = re.compile(
-    r"(?P<blank>[ \t\r\n,\ufeff]+|\#[^\n\r]*)"
+    # A bare CR ends a comment for some parsers and not for others, and so did U+2028 once: then
+    # what is a comment to one is a field to the other.
+    r"(?P<blank>(?:[ \t\n,\ufeff]|\r\n)+|\#[^\x00-\x08\n-\x1f\x7f\x85\u2028\u2029]*)"
     r'|(?P<block>""")'
     r'|(?P<text>"(?:[^"\\\n\r]|\\.)*")'
     r"|(?P<name>[_A-Za-z][_0-9A-Za-z]*)"

@@ -6,6 +6,7 @@ files again. A file is read again after a moment, so that a new value in it is u
 """
 
 import itertools
+import math
 import os
 import shlex
 import time
@@ -62,7 +63,7 @@ SETTLED_S = 10.0
 RENEWED_S = 60.0
 """How long before its end a credential is fetched anew."""
 FRESH_S = 2.0
-"""After how long a file is read again; no command is run again before that."""
+"""After how long a file is read again; no command is run again before that, also if it failed."""
 
 _LOGINS = {
     "aws": "aws sso login",
@@ -110,6 +111,23 @@ class _Fetched(msgspec.Struct, frozen=True):
         return self.generation is generation and trio.current_time() < until
 
 
+class _Failure(msgspec.Struct, frozen=True):
+    """Why there was no credential for a generation at a moment, and whether a command has run.
+
+    The traceback of `error` would keep what a source said.
+    """
+
+    error: Failed
+    generation: Generation
+    at: float
+    has_run: bool
+
+    def holds(self, generation: Generation, began: float) -> bool:
+        """Whether a request that `began` then is refused for the same reason."""
+        is_early = self.has_run and trio.current_time() < self.at + FRESH_S
+        return self.at >= began or (is_early and self.generation is generation)
+
+
 class _Kept:
     """The credential of one API of an agent; whoever has the `turn` fetches it."""
 
@@ -117,8 +135,9 @@ class _Kept:
         self.turn = trio.Lock()
         self.used = trio.current_time()
         self.fetched: _Fetched | None = None
-        # The last failure, and when it was. Its traceback would keep what a source said.
-        self.failure: tuple[float, Failed] | None = None
+        self.failure: _Failure | None = None
+        # When a command was run for it last.
+        self.ran = -math.inf
 
 
 class Sources:
@@ -187,13 +206,15 @@ class Sources:
             or (before.generation is generation and before.at > began)
         ):
             return before
-        if kept.failure is not None and kept.failure[0] >= began:
-            raise _explain(name, kept.failure[1])
+        if kept.failure is not None and kept.failure.holds(generation, began):
+            raise _explain(name, kept.failure.error)
+        asked = trio.current_time()
         try:
-            access = await self._read(agent, api, credential)
+            access = await self._read(kept, agent, api, credential)
         except AirlockError as error:
             failure = Failed(error.message, hint=error.hint)
-            kept.fetched, kept.failure = None, (trio.current_time(), failure)
+            kept.fetched, now = None, trio.current_time()
+            kept.failure = _Failure(failure, generation, now, has_run=kept.ran >= asked)
             raise _explain(name, failure) from None
         secret = before.secret if before is not None else None
         if secret is None or (secret.value, secret.certificate) != (
@@ -206,7 +227,9 @@ class Sources:
         kept.failure = None
         return kept.fetched
 
-    async def _read(self, agent: AgentState, api: "Api", credential: "Credential") -> Access:
+    async def _read(
+        self, kept: _Kept, agent: AgentState, api: "Api", credential: "Credential"
+    ) -> Access:
         """The credential of now. Raises Failed."""
         source = credential.source
         advice = "a person on the host can "
@@ -214,7 +237,7 @@ class Sources:
             case "command":
                 origin = quote(shlex.join(source.words))
                 advice += _advise(source.words)
-                data = await self._run_source(agent, source, advice)
+                data = await self._run_source(kept, agent, source, advice)
             case "file":
                 origin = quote(source.words[0])
                 advice += f"mend that file, or the module of {api.name}"
@@ -239,12 +262,14 @@ class Sources:
                 data = found.encode()
         try:
             if source.format == "kubeconfig":
-                return await self._use_kubeconfig(agent, api, data)
+                return await self._use_kubeconfig(kept, agent, api, data)
             return _interpret(data, credential)
         except BadCredential as error:
             raise Failed(f"{origin} {error}", hint=advice) from None
 
-    async def _use_kubeconfig(self, agent: AgentState, api: "Api", data: bytes) -> Access:
+    async def _use_kubeconfig(
+        self, kept: _Kept, agent: AgentState, api: "Api", data: bytes
+    ) -> Access:
         """What the user of a kubeconfig in JSON has. Raises BadCredential and Failed."""
         cluster = read_cluster(data)
         if ((cluster.host,), (cluster.port,)) != (api.hosts, api.ports):
@@ -260,7 +285,7 @@ class Sources:
         if isinstance(user, Plugin):
             origin = quote(shlex.join(user.words))
             advice += _advise(user.words)
-            printed = await self._run(agent, user.words, origin, advice, user.variables)
+            printed = await self._run(kept, agent, user.words, origin, advice, user.variables)
             try:
                 return read_exec_credential(printed, time.time())
             except BadCredential as error:
@@ -270,7 +295,9 @@ class Sources:
         token = read_credential(await run_in_thread(read, limiter=agent.lookups))
         return Access(token=token, lasts_s=FRESH_S)
 
-    async def _run_source(self, agent: AgentState, source: "Source", advice: str) -> bytes:
+    async def _run_source(
+        self, kept: _Kept, agent: AgentState, source: "Source", advice: str
+    ) -> bytes:
         """What the command of a source prints. Raises Failed."""
         words, variables = source.words, dict[str, str]()
         if source.format == "kubeconfig":
@@ -280,10 +307,11 @@ class Sources:
                 raise Failed(problem[0], hint=f"a person on the host can do this: {problem[1]}")
         elif source.format == "exec-credential":
             variables["KUBERNETES_EXEC_INFO"] = describe_exec()
-        return await self._run(agent, words, quote(shlex.join(words)), advice, variables)
+        return await self._run(kept, agent, words, quote(shlex.join(words)), advice, variables)
 
     async def _run(
         self,
+        kept: _Kept,
         agent: AgentState,
         words: tuple[str, ...],
         spelled: str,
@@ -309,6 +337,7 @@ class Sources:
         directory = make_empty(None)
         try:
             line = CommandLine(found, words, environment, directory.descriptor)
+            kept.ran = trio.current_time()
             status, printed = await agent.ask(line, seconds=ANSWER_S)
         except Failed as error:
             raise Failed(error.message, hint=advice) from None

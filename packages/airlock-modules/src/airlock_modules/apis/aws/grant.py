@@ -23,6 +23,15 @@ _IMPLIED = {
     "s3:AbortMultipartUpload": "s3:PutObject",
     "s3:UploadPartCopy": "s3:CopyObject",
 }
+# Operations that do what others do, by another name: whoever denies one of those means these too.
+_DENIED_WITH = {
+    "s3:CopyObject": ("s3:PutObject",),
+    "s3:DeleteObjects": ("s3:DeleteObject", "s3:DeleteObjectVersion"),
+    "s3:ListObjects": ("s3:ListObjectsV2",),
+    "s3:ListObjectsV2": ("s3:ListObjects",),
+    "s3:SelectObjectContent": ("s3:GetObject",),
+    "s3:UploadPartCopy": ("s3:PutObject",),
+}
 # Of these the broker would hand real keys to the container: it exchanges those of AssumeRole alone.
 _HANDS_OUT_KEYS = frozenset(
     {
@@ -138,7 +147,8 @@ class Grant(Struct, frozen=True, kw_only=True):
 
     def _refuse_action(self, action: str, has_secret: bool = False) -> tuple[str, str, str] | None:
         names = {action, _IMPLIED.get(action, action)}
-        denied = next((each for each in self.deny if _matches_any(each, names)), None)
+        same = names.union(_DENIED_WITH.get(action, ()))
+        denied = next((each for each in self.deny if _matches_any(each, same)), None)
         if denied is not None:
             return f"deny has {denied}", denied, _advise("deny")
         if action in _HANDS_OUT_KEYS:

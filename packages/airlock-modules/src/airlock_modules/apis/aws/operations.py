@@ -28,7 +28,10 @@ _MOST_FIELDS = 20_000
 # Parameters of a form that decide.
 _JUDGED = ("Action", "Version", "RoleArn")
 _JSON_KINDS = ("application/x-amz-json-1.0", "application/x-amz-json-1.1")
-_FORM_KIND = "application/x-www-form-urlencoded"
+# In another charset the same bytes would be another form.
+_FORM_KIND = re.compile(
+    r"application/x-www-form-urlencoded(?:[ \t]*;[ \t]*charset=\"?utf-8\"?)?", re.IGNORECASE
+)
 # With these a form is signed by itself, in an older way.
 _SIGNING = frozenset(
     {"AWSAccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "SecurityToken"}
@@ -181,7 +184,8 @@ class Table:
     ) -> set[str]:
         target, cbor = head.get("x-amz-target"), head.get("smithy-protocol")
         # A service that speaks several protocols may go by this alone.
-        kind = (head.get("content-type") or "").partition(";")[0].strip().lower()
+        full = head.get("content-type") or ""
+        kind = full.partition(";")[0].strip().lower()
         if protocol == "json":
             before, _, name = (target or "").rpartition(".")
             is_json = before == service.target and not cbor and _is_plain(head, path)
@@ -190,7 +194,7 @@ class Table:
         if protocol in ("query", "ec2"):
             is_queue = service.name == "sqs" and re.fullmatch(r"/[0-9]{12}/[A-Za-z0-9_.-]+", path)
             is_form = not target and not cbor and head.method in ("GET", "POST")
-            is_form = is_form and (kind == _FORM_KIND or head.method == "GET")
+            is_form = is_form and (_FORM_KIND.fullmatch(full) or head.method == "GET")
             if not is_form or not (path == "/" or is_queue):
                 return set()
             return {form["Action"]} if form.get("Version") == service.version else set()

@@ -303,6 +303,9 @@ def _add_bucket(call: Call, head: Head, path: str) -> Call:
     if source is not None:
         source = _read_source(source)
         also.append("s3:GetObject")
+    if any(name == "versionId" for name, _ in split_query(head.query)):
+        deletes = any(each.action == "s3:DeleteObject" for each in call.operations)
+        also += ["s3:DeleteObjectVersion"] if deletes else []
     on = "Object" if key else "Bucket"
     for name, value in ((name.decode(), value.decode("latin-1")) for name, value in head.headers):
         if (name == "x-amz-acl" and value not in _HARMLESS_ACLS) or name.startswith("x-amz-grant-"):
