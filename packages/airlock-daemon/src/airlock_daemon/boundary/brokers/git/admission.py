@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.brokers.addresses import Address, find_inner, resolve
 from airlock_daemon.boundary.brokers.git.credential import ask_helpers, ask_settings
-from airlock_daemon.boundary.brokers.git.errand import Errand, LfsErrand, UrlErrand
+from airlock_daemon.boundary.brokers.git.remote import LfsRemote, Remote, UrlRemote
 from airlock_daemon.boundary.brokers.git.rules import (
     admit_protocol,
     find_granted,
@@ -32,7 +32,7 @@ _PLAIN = "/!$&'()*+,;=:@-._~"
 
 async def admit_url(
     asked: RemoteRequest, generation: Generation, requester: Requester
-) -> UrlErrand:
+) -> UrlRemote:
     """Admit a fetch from a URL (`asked`), the narrowest that can be wanted there.
 
     Raises Denied (layer "broker"), Failed where git or the resolver cannot be asked.
@@ -45,15 +45,15 @@ async def admit_url(
     origin, barrier = await find_origin(
         destination.scheme, destination.host, destination.port, path_of(destination), git, requester
     )
-    errand = UrlErrand(
+    remote = UrlRemote(
         destination=destination,
         origin=origin,
         git=git,
         barrier=barrier,
         is_first=requester.variables.get("GIT_PROTOCOL") == "version=1",
     )
-    _confine(asked, place, errand)
-    return errand
+    _confine(asked, place, remote)
+    return remote
 
 
 async def find_origin(
@@ -83,13 +83,13 @@ async def find_origin(
     return Origin(host=name, port=number, way=way, trust=trust), barrier
 
 
-def admit_service(errand: UrlErrand, asked: RemoteRequest, generation: Generation) -> bool:
+def admit_service(remote: UrlRemote, asked: RemoteRequest, generation: Generation) -> bool:
     """Admit what the client wants at the URL; returns whether the profile names the place.
 
     Raises Denied (layer "broker" for the place, "module" or "profile" by git's rules).
     """
     place = find_granted(asked, generation)
-    _confine(asked, place, errand)
+    _confine(asked, place, remote)
     judge_as_git((verb_of(asked), url_of(asked)), generation)
     return place is not None
 
@@ -117,9 +117,9 @@ def address_of(destination: Destination) -> str:
     return f"{destination.scheme}://{destination.host}{port}{path_of(destination)}"
 
 
-def _confine(asked: RemoteRequest, place: Place | None, errand: UrlErrand) -> None:
-    if errand.barrier is not None and not (place is not None and place.is_literal):
-        raise _needs_naming(asked, errand.barrier)
+def _confine(asked: RemoteRequest, place: Place | None, remote: UrlRemote) -> None:
+    if remote.barrier is not None and not (place is not None and place.is_literal):
+        raise _needs_naming(asked, remote.barrier)
 
 
 def _needs_naming(asked: RemoteRequest, why: str) -> Denied:
@@ -127,7 +127,7 @@ def _needs_naming(asked: RemoteRequest, why: str) -> Denied:
     return needs_line(asked, f"{host} {why}, and is not named in the grant of this agent", "name")
 
 
-async def admit(args: tuple[str, ...], generation: Generation, requester: Requester) -> Errand:
+async def admit(args: tuple[str, ...], generation: Generation, requester: Requester) -> Remote:
     """Admit what `args` of git-remote ask for.
 
     Raises Denied (layer "broker" for words and destination, "module" or "profile" by git's rules),
@@ -147,7 +147,7 @@ async def admit(args: tuple[str, ...], generation: Generation, requester: Reques
 
 async def _admit_lfs(
     words: tuple[str, ...], generation: Generation, requester: Requester
-) -> LfsErrand:
+) -> LfsRemote:
     """Admit the agent of git-lfs: as the fetch or push that downloads and uploads are a part of."""
     from airlock_daemon.boundary.brokers.git.over_ssh import admit_ssh, read_asked  # noqa: PLC0415
     from airlock_modules.remotes.lfs import read_lfs_words  # noqa: PLC0415
@@ -168,7 +168,7 @@ async def _admit_lfs(
     else:
         api = await admit_url(read_remote(wanted.words, generation), generation, requester)
         admit_service(api, asked, generation)
-    return LfsErrand(
+    return LfsRemote(
         wanted=wanted,
         api=api,
         login=login,

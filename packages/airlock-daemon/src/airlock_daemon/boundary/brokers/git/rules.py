@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.fairness.gate import Gate
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.remotes import BROKER
@@ -139,7 +139,7 @@ GROWTH = 8
 PART = 50
 
 
-class Held:
+class BufferedBytes:
     """Counts what is held of a client's bytes; its owner must `release` it."""
 
     def __init__(self, gate: Gate) -> None:
@@ -149,7 +149,7 @@ class Held:
 
     def add(self, count: int) -> None:
         """Hold so many bytes more. Raises RemoteError where the agent has too much under way."""
-        if not self._gate.hold(count):
+        if not self._gate.reserve(count):
             raise RemoteError("too much of this agent's requests is under way", rule="size")
         self._count += count
 
@@ -160,7 +160,7 @@ class Held:
 
 
 async def read_list(
-    read: Callable[[], Awaitable[bytes]], held: Held
+    read: Callable[[], Awaitable[bytes]], held: BufferedBytes
 ) -> tuple[PushList | None, bytes]:
     """Read the list, None where the client ends without one; with all bytes that came.
 
@@ -201,7 +201,7 @@ def _judge_place(asked: RemoteRequest, generation: Generation) -> list[Refusal]:
 
 
 async def _judge(
-    push: PushList, asked: RemoteRequest, generation: Generation, turns: Turns
+    push: PushList, asked: RemoteRequest, generation: Generation, turns: TurnQueue
 ) -> list[Refusal]:
     refusals: list[Refusal] = []
     for found in judge_by(generation, push, asked):

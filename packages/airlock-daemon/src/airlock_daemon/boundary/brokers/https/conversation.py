@@ -13,9 +13,14 @@ import trio
 
 from airlock_daemon.boundary.brokers.egress.destinations import Destination
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
-from airlock_daemon.boundary.brokers.https.aws import AwsRequest, Means, read_request, sign_request
+from airlock_daemon.boundary.brokers.https.aws import (
+    AwsContext,
+    AwsRequest,
+    read_request,
+    sign_request,
+)
 from airlock_daemon.boundary.brokers.https.exchange import Exchange, Prepared, Result
-from airlock_daemon.boundary.brokers.https.incoming import PIECE, Damaged, Held, Incoming
+from airlock_daemon.boundary.brokers.https.incoming import PIECE, BufferedBody, Damaged, Incoming
 from airlock_daemon.boundary.brokers.https.messages import (
     Answer,
     Finished,
@@ -29,7 +34,7 @@ from airlock_daemon.boundary.brokers.https.refusals import answer
 from airlock_daemon.boundary.brokers.https.scopes import NotTaken, Scopes, TooWide
 from airlock_daemon.boundary.brokers.https.service import Service
 from airlock_daemon.boundary.brokers.https.splicing import say_last, splice
-from airlock_daemon.boundary.fairness.turns import Taking
+from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import AirlockError, Denied, Failed
 from airlock_modules.apis import (
     LONGEST_BODY,
@@ -84,11 +89,11 @@ class Conversation:
         client: TlsStream,
         service: Service,
         daemon: Daemon,
-        turns: Taking,
+        turns: TurnSource,
         *,
         api: Api,
         placeholder: str,
-        aws: Means,
+        aws: AwsContext,
         wanted: Destination,
         connection: int,
         opaque: trio.CancelScope,
@@ -156,7 +161,7 @@ class Conversation:
         self._buffer = b""
         upgrade = _read_upgrade(head)
         signed: AwsRequest | None = None
-        body: Held | None = None
+        body: BufferedBody | None = None
         if self._api.aws is not None:
             if upgrade is not None:
                 raise _bad("an upgrade", head)
@@ -176,7 +181,7 @@ class Conversation:
                 body.close()
 
     async def _judge(
-        self, head: Head, upgrade: str | None, signed: AwsRequest | None, body: Held | None
+        self, head: Head, upgrade: str | None, signed: AwsRequest | None, body: BufferedBody | None
     ) -> Answer:
         """Ask the daemon about a request to AWS, which is signed, or one with GraphQL in its body,
         or any other.
@@ -202,7 +207,7 @@ class Conversation:
             return await self._ask(question, head)
 
     def _prepare(
-        self, head: Head, secret: str | None, signed: AwsRequest | None, body: Held | None
+        self, head: Head, secret: str | None, signed: AwsRequest | None, body: BufferedBody | None
     ) -> Prepared:
         """What is sent on, with the credential. Raises Failed."""
         if signed is not None:
@@ -240,7 +245,7 @@ class Conversation:
         given: Answer,
         began: float,
         signed: AwsRequest | None,
-        body: Held | None,
+        body: BufferedBody | None,
     ) -> bool:
         """Carry a request that was granted; whether the connection goes on."""
         result: Result | None = None
@@ -279,7 +284,7 @@ class Conversation:
         )
         return _Refused(refusal, head)
 
-    async def _read_body(self, incoming: Incoming) -> Held:
+    async def _read_body(self, incoming: Incoming) -> BufferedBody:
         """The body of a request with GraphQL."""
         head = incoming.head
 
@@ -292,7 +297,7 @@ class Conversation:
         try:
             with trio.fail_after(_BODY_S):
                 await incoming.allow()
-                return await self._aws.spool.hold(read)
+                return await self._aws.spool.store(read)
         except trio.TooSlowError:
             why = f"its body did not come in {_BODY_S:g} s"
             raise _bad(why, head, status=408) from None
@@ -320,7 +325,11 @@ class Conversation:
         return given
 
     async def _carry(
-        self, incoming: Incoming, given: Answer, signed: AwsRequest | None, body: Held | None
+        self,
+        incoming: Incoming,
+        given: Answer,
+        signed: AwsRequest | None,
+        body: BufferedBody | None,
     ) -> Result:
         """Carry a request; where that fails before there is an answer, the tool gets one."""
         self._service.present(given.certificate)
@@ -415,7 +424,7 @@ def _find_end(buffer: bytes) -> int | None:
         raise _bad(str(error), None, status=431) from None
 
 
-def _read_graphql(head: Head, body: Held) -> tuple[GraphQlField, ...]:
+def _read_graphql(head: Head, body: BufferedBody) -> tuple[GraphQlField, ...]:
     try:
         return read_graphql(head, body.read(0, body.size))
     except BadHead as error:

@@ -1,0 +1,54 @@
+"""The admitted remote of one git conversation: how to reach it."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from airlock_daemon.boundary.brokers.http.connecting import Origin
+from airlock_modules import Destination, Place, RemoteRequest
+
+if TYPE_CHECKING:
+    from airlock_modules.remotes.lfs import LfsRequest
+
+
+class SshRemote(msgspec.Struct, frozen=True, kw_only=True):
+    """A remote that `program` reaches, run with `argv`.
+
+    `asked` is the client's request. `is_pinned`: the profile names the repository.
+    """
+
+    asked: RemoteRequest
+    program: str
+    argv: tuple[str, ...]
+    is_pinned: bool
+
+
+class UrlRemote(msgspec.Struct, frozen=True, kw_only=True):
+    """A remote that the daemon reaches over HTTP; the program `git` knows the human's accounts.
+
+    The client says later which service it wants. `barrier` is the reason why the grant must name
+    the host, None where it need not. `is_first`: version 1 of git's protocol.
+    """
+
+    destination: Destination
+    origin: Origin
+    git: str
+    barrier: str | None
+    is_first: bool
+
+
+class LfsRemote(msgspec.Struct, frozen=True, kw_only=True):
+    """An LFS server that the daemon reaches for the large files of the fetch or push in `wanted`.
+
+    `api` is the API of an https remote. An ssh remote gives it by `login`. `place` is the line of
+    the profile that names the remote, if one does.
+    """
+
+    wanted: "LfsRequest"
+    api: UrlRemote | None
+    login: SshRemote | None
+    git: str
+    place: Place | None
+
+
+Remote = SshRemote | UrlRemote | LfsRemote
