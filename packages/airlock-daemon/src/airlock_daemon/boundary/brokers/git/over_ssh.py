@@ -5,7 +5,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.brokers.git.errand import SshErrand
+from airlock_daemon.boundary.brokers.git.remote import SshRemote
 from airlock_daemon.boundary.brokers.git.rules import (
     find_granted,
     judge_as_git,
@@ -16,7 +16,7 @@ from airlock_daemon.boundary.brokers.git.rules import (
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning
 from airlock_daemon.boundary.brokers.ssh.words import (
-    Goal,
+    SshDestination,
     build_words,
     profile_words,
     split_profile_words,
@@ -44,7 +44,7 @@ async def admit_ssh(
     options: tuple[str, ...],
     generation: Generation,
     requester: Requester,
-) -> SshErrand:
+) -> SshRemote:
     """Admit what is `asked`, for which ssh runs `command` at the remote.
 
     Raises Denied (layer "broker" for the place, "module" or "profile" by git's rules), Failed where
@@ -53,7 +53,7 @@ async def admit_ssh(
     place = find_granted(asked, generation)
     words = profile_words(generation.agent.profile.env, home=requester.home)
     program = generation.programs.demand(words[0])
-    goal = Goal(
+    goal = SshDestination(
         user=asked.destination.user,
         host=asked.destination.host,
         port=asked.destination.port,
@@ -71,4 +71,4 @@ async def admit_ssh(
         )
         pinned = await pinning.pin(is_granted=place is not None)
     judge_as_git((verb_of(asked), url_of(asked)), generation)
-    return SshErrand(asked=asked, program=program, argv=build(pinned), is_pinned=place is not None)
+    return SshRemote(asked=asked, program=program, argv=build(pinned), is_pinned=place is not None)
