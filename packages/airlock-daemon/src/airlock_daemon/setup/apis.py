@@ -99,9 +99,8 @@ def find_conflicts(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
 def find_granted(agent: Agent, ceiling: Sequence[str]) -> "Iterator[tuple[str, Granted]]":
     """What the modules of APIs grant, by the name of each, as the profile has it."""
     profile = agent.profile
-    for name in profile.granted(ceiling):
-        module = agent.modules.find(name)
-        if module is None or not module.apis:
+    for name, module in agent.list_granted(ceiling).items():
+        if not module.apis:
             continue
         if name in profile.apis:
             yield name, profile.apis[name]
@@ -116,9 +115,8 @@ def find_granted(agent: Agent, ceiling: Sequence[str]) -> "Iterator[tuple[str, G
 def _find_boxed(agent: Agent, ceiling: Sequence[str], apis: "Iterable[Api]") -> Iterator[Fault]:
     """Find hosts of APIs in the network of a box from which APIs are reached."""
     profile = agent.profile
-    for name in profile.granted(ceiling):
-        module = agent.modules.find(name)
-        if module is None or module.sandbox is None or not module.uses_apis:
+    for name, module in agent.list_granted(ceiling).items():
+        if module.sandbox is None or not module.uses_apis:
             continue
         own = module.sandbox.network
         widened = profile.widened[name].sandbox if name in profile.widened else None

@@ -275,8 +275,8 @@ def check_files(locations: Locations, *, only: str | None = None) -> Checked:
 def _narrow(checked: Checked, setup: Setup, name: str) -> Checked:
     """Leave out what other agents' files and commands have."""
     agent = next(each for each in setup.agents if each.name == name)
-    modules = map(agent.modules.find, agent.profile.granted(setup.config.ceiling))
-    sources = {module.source for module in modules if module is not None}
+    granted = agent.list_granted(setup.config.ceiling)
+    sources = {module.source for module in granted.values()}
 
     def concerns(found: Finding) -> bool:
         return found.source in sources or is_within(found.source, agent.directory)

@@ -62,7 +62,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def _check_layout(around: Surroundings) -> Iterator[Problem]:
-    advice = advise(around.locations, options=around.options)
+    advice = advise(around.locations)
     if advice is not None:
         found = advice.finding
         yield Problem(found.source, found.problem, found.remedy, found.is_note)
