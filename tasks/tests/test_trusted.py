@@ -8,16 +8,26 @@ NOT_GRANTED = (
     *("airlock_modules/apis/", "airlock_modules/remotes/lfs", "airlock_wire/client"),
     *("airlock_daemon/setup/toml_edit", "airlock_daemon/setup/human_git"),
     *("airlock_daemon/setup/stored", "airlock_daemon/setup/client"),
-) + tuple(
-    f"airlock_daemon/{name}"
-    for name in (
-        *("boundary/brokers/https/", "boundary/brokers/docker/", "boundary/brokers/egress/"),
-        *("boundary/brokers/ssh/", "boundary/brokers/git/lfs", "boundary/command/terminal"),
-        *("boundary/box/box", "boundary/box/plan", "boundary/box/launch", "boundary/box/prewarmed"),
-        *("boundary/workspace/directory", "boundary/workspace/mapping", "boundary/identity/engine"),
-        *("serving/daemon/https", "serving/request/tool", "serving/request/boxed"),
-        *("serving/request/hooks", "serving/request/post_exec", "serving/request/ssh_broker"),
-    )
+    *(
+        f"airlock_daemon/{name}"
+        for name in (
+            *("boundary/brokers/https/", "boundary/brokers/docker/", "boundary/brokers/egress/"),
+            *("boundary/brokers/ssh/", "boundary/brokers/git/lfs", "boundary/command/terminal"),
+            *(
+                "boundary/box/box",
+                "boundary/box/plan",
+                "boundary/box/launch",
+                "boundary/box/prewarmed",
+            ),
+            *(
+                "boundary/workspace/directory",
+                "boundary/workspace/mapping",
+                "boundary/identity/engine",
+            ),
+            *("serving/daemon/https", "serving/request/tool", "serving/request/boxed"),
+            *("serving/request/hooks", "serving/request/post_exec", "serving/request/ssh_broker"),
+        )
+    ),
 )
 
 
