@@ -137,7 +137,8 @@ class Api(Struct, frozen=True, kw_only=True):
     (`owner/name`) bound its queries. With `wide` a token may reach more than these. `loose_paths`
     lets a path have empty segments and `;`. `options` are further rules, which a profile grants by
     the option's name. `parameters` are the names of those that a query may have, None for any but
-    such as carry credentials. `headers` are names in lower case, or the beginning of names before
+    such as carry credentials; `metadata` those that the metadata of an upload to Google may have.
+    `headers` are names in lower case, or the beginning of names before
     `*`: what passes of a request beside HTTP's own. Of AWS it is `aws` that decides, and no rule.
     """
 
@@ -158,6 +159,7 @@ class Api(Struct, frozen=True, kw_only=True):
     loose_paths: bool = False
     headers: tuple[str, ...] = ()
     parameters: tuple[str, ...] | None = None
+    metadata: tuple[str, ...] | None = None
     options: Mapping[str, tuple[str, ...]] = {}
     aws: Grant | None = None
 

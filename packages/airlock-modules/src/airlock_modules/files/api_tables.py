@@ -114,6 +114,7 @@ def read_api(table: TableReader, *, name: str, module: str) -> Api:
         loose_paths=table.boolean("loose_paths", default=False),
         headers=read_headers(table),
         parameters=read_parameters(table),
+        metadata=read_parameters(table, "metadata"),
         options={
             key: read_rules(options, key, has_graphql=False).operations for key in options.names()
         },
@@ -131,15 +132,15 @@ def read_headers(table: TableReader) -> tuple[str, ...]:
     return headers
 
 
-def read_parameters(table: TableReader) -> tuple[str, ...] | None:
-    """Read `parameters`, None where there is no such key. Faults are recorded by `table`."""
-    if not table.has("parameters"):
+def read_parameters(table: TableReader, key: str = "parameters") -> tuple[str, ...] | None:
+    """Read names at a key, None where there is no such key. Faults are recorded by `table`."""
+    if not table.has(key):
         return None
-    names = table.strings("parameters")
+    names = table.strings(key)
     for name in names:
         if not _NAME_OF_PARAMETER.fullmatch(name):
             remedy = 'write it as the service does, like "pageToken" or "include[]"'
-            table.fault("parameters", f"{quote(name, limit=120)} is no name of one", remedy)
+            table.fault(key, f"{quote(name, limit=120)} is no name of one", remedy)
     return names
 
 
