@@ -44,7 +44,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MUTATION = re.compile(r"mutation ([_A-Za-z][_0-9A-Za-z]*)")
 KEY = re.compile(r"\{([a-z][a-z_]*)(!?)\}")
 """What stands in a rule for the texts of a profile."""
-_RULES = ("allow", "deny", "secret", "upgrade")
+_RULES = ("allow", "deny", "secret", "upgrade", "forms")
 
 
 class Rules(Struct, frozen=True):
@@ -109,6 +109,7 @@ def read_api(table: TableReader, *, name: str, module: str) -> Api:
         deny=rules["deny"].lines,
         secret=rules["secret"].operations,
         upgrade=rules["upgrade"].operations,
+        forms=rules["forms"].operations,
         mutations=mutations,
         graphql_path=graphql.string("path", default="/graphql"),
         loose_paths=table.boolean("loose_paths", default=False),

@@ -204,6 +204,7 @@ class Conversation:
                 query_names=head.query_names if signed is None else (),
                 graphql=None if graphql is None else _read_graphql(head, graphql),
                 upgrade=upgrade,
+                has_form=head.has_form,
                 aws=None if signed is None else signed.call,
                 needs_secret=(
                     self._needs_secret(head) if signed is None else signed.session is None
