@@ -9,7 +9,7 @@ from typing import cast
 
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
 from airlock_daemon.boundary.brokers.https.incoming import Damaged, Incoming
-from airlock_daemon.boundary.fairness.turns import Taking
+from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_modules.apis import Head
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
@@ -25,7 +25,7 @@ def _check(data: bytes) -> None:
     framing = (b"transfer-encoding", b"chunked") if is_chunked else (b"content-length", length)
     head = Head("POST", "/", "", ((b"host", b"a.example"), framing))
     wanted = _read_chunks(body) if is_chunked else _read_length(body, int(length))
-    incoming = Incoming(cast("TlsStream", _Silent()), head, body, cast("Taking", None))
+    incoming = Incoming(cast("TlsStream", _Silent()), head, body, cast("TurnSource", None))
     try:
         found = _run(incoming)
     except Damaged as error:

@@ -11,7 +11,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 
 from airlock_daemon.boundary.connection.closing import Closer
-from airlock_daemon.boundary.connection.descriptors import NoWish, make_relay, receive_wish
+from airlock_daemon.boundary.connection.descriptors import (
+    UnexpectedDescriptors,
+    make_relay,
+    receive_bytes,
+)
 from fuzz.target import BrokenPromiseError, Target
 
 _LONGEST = 512
@@ -91,8 +95,8 @@ def _expect(chosen: list[int], word: bytes) -> str:
 
 def _receive(ours: socket.socket) -> str:
     try:
-        return "wish" if receive_wish(ours, _AtOnce()) else "end"
-    except NoWish:
+        return "wish" if receive_bytes(ours, _AtOnce()) else "end"
+    except UnexpectedDescriptors:
         return "none"
 
 

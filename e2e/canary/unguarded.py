@@ -23,7 +23,7 @@ from airlock_daemon.boundary.brokers.git import (
     rules,
     smart_http,
 )
-from airlock_daemon.boundary.brokers.git.errand import SshErrand, UrlErrand
+from airlock_daemon.boundary.brokers.git.remote import SshRemote, UrlRemote
 from airlock_daemon.boundary.brokers.git.smart_http import SmartHttp, UrlConversation
 from airlock_daemon.boundary.brokers.http import client, connecting
 from airlock_daemon.boundary.brokers.http.client import HttpClient, Request
@@ -54,12 +54,12 @@ def words() -> None:
 
     async def admit(
         args: tuple[str, ...], generation: Any, requester: Any
-    ) -> SshErrand | UrlErrand:
+    ) -> SshRemote | UrlRemote:
         if args[0] != "ssh":
             asked = rules.read_remote(args, generation)
             return await admission.admit_url(asked, generation, requester)
         ssh = ssh_command.profile_words(generation.agent.profile.env, home="/")
-        return SshErrand(
+        return SshRemote(
             asked=ssh_words.read_ssh_words(("forge", "git-upload-pack 'x'")),
             program=generation.programs.find(ssh[0]),
             argv=(*ssh, *ssh_command.FORCED, *args[1:]),
@@ -70,7 +70,7 @@ def words() -> None:
 
     async def read_service(self: Any, streams: Any) -> RemoteRequest:
         word = (await streams.read()).decode().partition(" ")[2].strip()
-        return RemoteRequest(destination=self._errand.destination, service=word)
+        return RemoteRequest(destination=self._remote.destination, service=word)
 
     # What a helper is to connect with is a service, whatever it is called.
     _put(UrlConversation, "_read_service", read_service)
@@ -124,9 +124,9 @@ def known() -> None:
 def proxies() -> None:
     """Whoever is reached through a proxy is reached."""
 
-    def confine(asked: RemoteRequest, place: Any, errand: UrlErrand) -> None:
-        if not isinstance(errand.origin.way, Proxy):
-            confine_all(asked, place, errand)
+    def confine(asked: RemoteRequest, place: Any, remote: UrlRemote) -> None:
+        if not isinstance(remote.origin.way, Proxy):
+            confine_all(asked, place, remote)
 
     async def look(self: Any, pinned: tuple[str, ...]) -> SshSettings:
         found: SshSettings = await look_all(self, pinned)
@@ -224,18 +224,18 @@ def redirects() -> None:
         except Denied as error:
             if error.rule != "redirect":
                 raise
-            old = self._errand.destination
+            old = self._remote.destination
             here = f"{old.scheme}://{old.host}:{old.port_number}{request.target}"
             to = urlsplit(urljoin(here, self.location))
             origin = msgspec.structs.replace(
-                self._errand.origin,
+                self._remote.origin,
                 host=to.hostname,
                 port=to.port,
-                trust=self._errand.origin.trust if to.scheme == "https" else None,
+                trust=self._remote.origin.trust if to.scheme == "https" else None,
             )
             path = to.path.removesuffix("/info/refs").removesuffix("/git-upload-pack")
             there = msgspec.structs.replace(old, host=to.hostname, port=to.port, path=path)
-            self._errand = msgspec.structs.replace(self._errand, destination=there, origin=origin)
+            self._remote = msgspec.structs.replace(self._remote, destination=there, origin=origin)
             connect = partial(connecting.connect, origin, self._requester.lookups)
             self._client = HttpClient(connect, self._client._turns)  # noqa: SLF001
             target = to.path + (f"?{to.query}" if to.query else "")

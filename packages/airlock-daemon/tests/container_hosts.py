@@ -14,9 +14,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from airlock_daemon.boundary.box.box import Box
-from airlock_daemon.boundary.box.launch import BoxedLaunch, Workshop
+from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch
 from airlock_daemon.boundary.box.plan import plan_box
-from airlock_daemon.boundary.box.prewarmed import Boxes, Room, start_boxed
+from airlock_daemon.boundary.box.prewarmed import Boxes, BoxPool, start_boxed
 from airlock_daemon.boundary.command.launcher import Ended, Launcher
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.workspace.mapping import Mounts
@@ -132,20 +132,20 @@ class Host:
 
 
 class Runner:
-    """Runs commands in boxes of a launcher of its own; one may wait in `room`."""
+    """Runs commands in boxes of a launcher of its own; one may wait in `pool`."""
 
     def __init__(self, launcher: Launcher, null: int, boxes: Boxes) -> None:
         self.launcher = launcher
         self.null = null
         self.boxes = boxes
         self.lookups = trio.CapacityLimiter(1)
-        self.room = self.open_room()
+        self.pool = self.open_pool()
 
-    def open_room(self) -> Room:
-        """A room of another agent."""
-        room = Room(self.boxes)
-        room.adopt(NOTHING)
-        return room
+    def open_pool(self) -> BoxPool:
+        """A pool of another agent."""
+        pool = BoxPool(self.boxes)
+        pool.adopt(NOTHING)
+        return pool
 
     async def run(
         self,
@@ -153,7 +153,7 @@ class Runner:
         script: str,
         output: int,
         *,
-        room: Room | None = None,
+        pool: BoxPool | None = None,
         box: Box | None = None,
     ) -> None:
         """Run a script to its end, in a closed box or in `box`; raises AirlockError without."""
@@ -161,17 +161,17 @@ class Runner:
             self.say(workspace, script),
             (self.null, output, output),
             box or plan(workspace),
-            by=self.workshop(),
-            room=self.room if room is None else room,
+            by=self.builder(),
+            pool=self.pool if pool is None else pool,
         )
         await finish(launch)
 
-    async def refill(self, *, room: Room | None = None) -> None:
+    async def refill(self, *, pool: BoxPool | None = None) -> None:
         """Wait until the boxes are ordered that are to wait after a command.
 
         A mount that another process makes on this host takes away those that are not complete.
         """
-        chosen = self.room if room is None else room
+        chosen = self.pool if pool is None else pool
         for _ in range(10):
             chosen.refill(NOTHING, has_ended=True)
             await wait_all_tasks_blocked()
@@ -181,11 +181,11 @@ class Runner:
 
     async def make(self, box: Box) -> BoxedLaunch:
         """A box that nobody has told anything yet."""
-        return await self.workshop().make(box)
+        return await self.builder().make(box)
 
-    def workshop(self) -> Workshop:
+    def builder(self) -> BoxBuilder:
         """By what boxes are made here."""
-        return Workshop(
+        return BoxBuilder(
             bubblewrap=BUBBLEWRAP,
             launcher=self.launcher,
             identity=box_identity(),

@@ -1,4 +1,4 @@
-"""A process that puts up a daemon's notice, and is none."""
+"""A process that puts up a daemon's status, and is none."""
 
 import subprocess
 import sys
@@ -8,15 +8,15 @@ from pathlib import Path
 
 import msgspec
 
-from airlock_daemon.setup.notice import Notice
+from airlock_daemon.setup.status import DaemonStatus
 
 _POST = """
 import os, signal, sys, msgspec
-from airlock_daemon.setup.notice import Notice, post_notice
+from airlock_daemon.setup.status import DaemonStatus, publish_status
 if sys.argv[3:]:
     signal.signal(signal.SIGHUP, lambda *_: os._exit(3))
 directory = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY)
-post_notice(directory, msgspec.Raw(sys.argv[2].encode()))
+publish_status(directory, msgspec.Raw(sys.argv[2].encode()))
 print("posted", flush=True)
 sys.stdin.read()
 """
@@ -25,18 +25,18 @@ sys.stdin.read()
 @contextmanager
 def posted(
     directory: Path,
-    notice: Notice | str,
+    status: DaemonStatus | str,
     *,
     before: Sequence[str] = (),
     named: str = "",
     umask: int = -1,
 ) -> Iterator[subprocess.Popen[str]]:
-    """The notice of another process, for as long as the block lasts; it is a child of ours.
+    """The status of another process, for as long as the block lasts; it is a child of ours.
 
     `before` are the words that run it in some other way. With `named`, which is what its script is
     called then, it has a handler for SIGHUP, by which it ends with 3.
     """
-    text = notice if isinstance(notice, str) else msgspec.json.encode(notice).decode()
+    text = status if isinstance(status, str) else msgspec.json.encode(status).decode()
     script = directory.parent / (named or "post.py")
     script.write_text(_POST)
     argv = [*before, sys.executable, str(script), str(directory), text]

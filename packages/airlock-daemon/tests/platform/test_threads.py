@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from airlock_daemon.boundary.connection.closing import do_aside
+from airlock_daemon.boundary.connection.closing import start_in_thread
 from airlock_daemon.boundary.workspace.snapshot import look_in_thread
 from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import Failed
@@ -78,12 +78,12 @@ def test_what_had_no_thread_keeps_nothing_else_waiting() -> None:
 
     begun = [threading.Event() for _ in range(8)]
     for each in begun:
-        do_aside(hang(each))
+        start_in_thread(hang(each))
     assert all(each.wait(30) for each in begun)
     late, done = threading.Event(), threading.Event()
     with no_thread_starts():
-        do_aside(hang(late))
-    do_aside(done.set)
+        start_in_thread(hang(late))
+    start_in_thread(done.set)
     assert late.wait(30)
     assert done.wait(30)
     may_end.set()

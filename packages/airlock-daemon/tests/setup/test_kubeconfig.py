@@ -20,7 +20,7 @@ from airlock_daemon.setup.kubeconfig import (
     read_user,
 )
 from airlock_daemon.setup.stored import BadCredential
-from airlock_modules.apis import Asked
+from airlock_modules.apis import ApiCall
 from worlds import World
 
 PEM = "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----"
@@ -242,8 +242,8 @@ def test_an_agent_gets_the_cluster_of_the_context_and_no_credential(kubectl: Kub
     (api,) = apis.apis
     assert warnings == []
     assert (api.hosts, api.ports) == (("10.0.0.5",), (6443,))
-    assert api.judge(Asked(method="GET", path="/base/api/v1/namespaces/web/pods")).refusal is None
-    assert api.judge(Asked(method="GET", path="/api/v1/namespaces/web/pods")).refusal
+    assert api.judge(ApiCall(method="GET", path="/base/api/v1/namespaces/web/pods")).refusal is None
+    assert api.judge(ApiCall(method="GET", path="/api/v1/namespaces/web/pods")).refusal
     assert api.credential is not None
     assert api.credential.source.words[-1] == "--context=work"
     ((_, client),) = apis.clients
@@ -264,8 +264,8 @@ def test_a_profile_names_the_context_and_the_namespaces(kubectl: Kubectl) -> Non
     ((_, client),) = apis.clients
     assert '"namespace": "a"' in client.files["/run/airlock/kubeconfig"]
     (api,) = apis.apis
-    assert api.judge(Asked(method="GET", path="/api/v1/namespaces/default/pods")).refusal
-    assert api.judge(Asked(method="GET", path="/api/v1/namespaces/b/pods")).refusal is None
+    assert api.judge(ApiCall(method="GET", path="/api/v1/namespaces/default/pods")).refusal
+    assert api.judge(ApiCall(method="GET", path="/api/v1/namespaces/b/pods")).refusal is None
 
 
 def test_without_a_cluster_nothing_is_granted_and_that_is_said(kubectl: Kubectl) -> None:

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.setup.notice`: what is signalled, and what never is."""
+"""Tests of `airlock_daemon.setup.status`: what is signalled, and what never is."""
 
 import os
 import signal
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.notice import NAME, Notice, is_daemon, reload_daemon
 from airlock_daemon.setup.paths import locate
+from airlock_daemon.setup.status import NAME, DaemonStatus, is_daemon, reload_daemon
 from posting import posted
 from running import Daemon, read_until, request, watching
 from worlds import World
@@ -19,9 +19,9 @@ IGNORES = "trap '' HUP; echo up; read line"
 CATCHES = "trap : HUP; echo up; read line"
 
 
-def notice(world: World) -> Notice:
+def status(world: World) -> DaemonStatus:
     """That of a daemon which runs on this world."""
-    return Notice(config_dir=os.path.realpath(world.config), agents=str(world.agents_file))
+    return DaemonStatus(config_dir=os.path.realpath(world.config), agents=str(world.agents_file))
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def test_a_notice_that_a_killed_daemon_left_names_nobody(world: World) -> None:
 
 def test_another_process_that_posts_a_notice_is_not_signalled(world: World, sockets: Path) -> None:
     """A signal would end it; the message says which process it is."""
-    with posted(sockets, notice(world)) as process:
-        with pytest.raises(AirlockError, match=f"process {process.pid} holds the notice"):
+    with posted(sockets, status(world)) as process:
+        with pytest.raises(AirlockError, match=f"process {process.pid} holds the status"):
             reload_daemon(world.locations)
         assert process.stdin is not None
         process.stdin.close()
@@ -85,7 +85,7 @@ def test_a_process_that_passes_for_a_daemon_is_signalled_and_may_end(
     world: World, sockets: Path
 ) -> None:
     """It is this user's own, of this pid namespace, called so, and has a handler."""
-    with posted(sockets, notice(world), named="airlock-daemon") as process:
+    with posted(sockets, status(world), named="airlock-daemon") as process:
         with pytest.raises(AirlockError, match="ended before it had reloaded"):
             reload_daemon(world.locations)
         assert process.wait(20) == 3
@@ -95,8 +95,8 @@ def test_a_process_that_passes_for_a_daemon_is_signalled_and_may_end(
 def test_the_same_in_a_container_is_not_signalled(world: World, sockets: Path) -> None:
     """It has a pid namespace of its own."""
     inside = ("unshare", "--pid", "--fork", "--kill-child")
-    with posted(sockets, notice(world), before=inside, named="airlock-daemon") as process:
-        with pytest.raises(AirlockError, match="holds the notice"):
+    with posted(sockets, status(world), before=inside, named="airlock-daemon") as process:
+        with pytest.raises(AirlockError, match="holds the status"):
             reload_daemon(world.locations)
         assert process.stdin is not None
         process.stdin.close()

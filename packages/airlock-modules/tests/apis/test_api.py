@@ -1,12 +1,12 @@
 import msgspec
 import pytest
 
-from airlock_modules.apis import Api, Asked, Credential, GraphQlField, Head, Source, share_hosts
+from airlock_modules.apis import Api, ApiCall, Credential, GraphQlField, Head, Source, share_hosts
 
 
 def _judge(path: str, *, method: str = "GET", **rules: tuple[str, ...]) -> bool:
     api = msgspec.convert({"name": "x", "module": "x", "hosts": ("a.example.com",), **rules}, Api)
-    return api.judge(Asked(method=method, path=path)).refusal is None
+    return api.judge(ApiCall(method=method, path=path)).refusal is None
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_parameter_that_is_not_listed_is_refused() -> None:
     api = Api(name="x", module="x", hosts=("a",), allow=("GET /**",), parameters=("page",))
 
     def judge(api: Api, *names: str) -> str:
-        return api.judge(Asked(method="GET", path="/a", query_names=names)).rule
+        return api.judge(ApiCall(method="GET", path="/a", query_names=names)).rule
 
     assert judge(api, "page", "page") == "GET /**"
     assert judge(api, "page", "Page") == "parameters"
@@ -86,14 +86,14 @@ def test_a_parameter_that_is_not_listed_is_refused() -> None:
     credential = Credential(kind="header", source=source, query=("key",), placeholder="k_{36}")
     assert judge(msgspec.structs.replace(api, credential=credential), "key") == "GET /**"
     assert judge(msgspec.structs.replace(api, parameters=None), "other") == "GET /**"
-    refused = api.judge(Asked(method="GET", path="/a", query_names=("acl",)))
+    refused = api.judge(ApiCall(method="GET", path="/a", query_names=("acl",)))
     assert '"acl" is not listed' in (refused.refusal or "")
     assert 'add "acl" to [x] parameters' in refused.hint
 
 
 def test_a_form_is_judged_as_all_that_it_may_be() -> None:
     """Frameworks obey `_method` in the form of a POST; `forms` says where none does."""
-    asked = Asked(method="POST", path="/a", has_form=True)
+    asked = ApiCall(method="POST", path="/a", has_form=True)
     api = Api(name="x", module="x", hosts=("a",), allow=("POST /**", "PUT,PATCH /**"))
     refused = api.judge(asked)
     assert refused.rule == "forms"
@@ -129,8 +129,8 @@ def test_a_body_without_a_type_may_be_a_form(kind: str | None, is_form: bool) ->
 def test_an_upgrade_needs_a_rule_of_its_own() -> None:
     """Behind it nothing is judged any more."""
     api = Api(name="x", module="x", hosts=("a",), allow=("GET /**",), upgrade=("GET /exec",))
-    assert api.judge(Asked(method="GET", path="/exec", upgrade="websocket")).refusal is None
-    refused = api.judge(Asked(method="GET", path="/other", upgrade="websocket"))
+    assert api.judge(ApiCall(method="GET", path="/exec", upgrade="websocket")).refusal is None
+    refused = api.judge(ApiCall(method="GET", path="/other", upgrade="websocket"))
     assert (refused.rule, "[x] upgrade" in refused.hint) == ("upgrade", True)
 
 
@@ -223,21 +223,21 @@ _GH = Api(
 def test_graphql_begins_at_a_granted_repository(field: GraphQlField, is_granted: bool) -> None:
     """Mutations are granted by name; one field that is not refuses all."""
     granted = GraphQlField("query", "rateLimit")
-    verdict = _GH.judge(Asked(method="POST", path="/graphql", graphql=(granted, field)))
+    verdict = _GH.judge(ApiCall(method="POST", path="/graphql", graphql=(granted, field)))
     assert (verdict.refusal is None) == is_granted
 
 
 @pytest.mark.parametrize("fields", [None, ()])
 def test_graphql_without_fields_is_refused(fields: tuple[GraphQlField, ...] | None) -> None:
     """A body that nobody has read is not judged by its path."""
-    assert _GH.judge(Asked(method="POST", path="/graphql", graphql=fields)).refusal
-    assert _GH.judge(Asked(method="GET", path="/graphql")).refusal
-    assert _GH.judge(Asked(method="GET", path="/GraphQL/")).refusal
+    assert _GH.judge(ApiCall(method="POST", path="/graphql", graphql=fields)).refusal
+    assert _GH.judge(ApiCall(method="GET", path="/graphql")).refusal
+    assert _GH.judge(ApiCall(method="GET", path="/GraphQL/")).refusal
 
 
 def test_a_refusal_says_what_to_add() -> None:
     """To which table of which file, with the line itself."""
-    verdict = _GH.judge(Asked(method="PUT", path="/repos/acme/app/pulls/1/merge"))
+    verdict = _GH.judge(ApiCall(method="PUT", path="/repos/acme/app/pulls/1/merge"))
     assert verdict.refusal == "gh PUT /repos/acme/app/pulls/1/merge is refused: no rule allows it"
     assert verdict.hint == (
         'a person on the host can add "PUT /repos/acme/app/pulls/1/merge" to [gh] allow in this '
@@ -276,7 +276,7 @@ def test_an_api_without_rules_is_read_as_before_and_grants_nothing() -> None:
     bare = _GH.without_rules()
     assert bare.serves("api.github.com", 443)
     assert bare.is_graphql("POST", "/graphql")
-    assert bare.judge(Asked(method="GET", path="/user")).refusal
+    assert bare.judge(ApiCall(method="GET", path="/user")).refusal
 
 
 def test_an_api_crosses_to_another_process() -> None:

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from airlock_modules import Fault, TableReader, builtin_security, load_builtin
-from airlock_modules.apis import Api, Asked, BadHead, Client, Head, read_graphql, read_head
+from airlock_modules.apis import Api, ApiCall, BadHead, Client, Head, read_graphql, read_head
 from airlock_modules.files.api_profile import grant_apis
 
 _PROFILE = """
@@ -321,7 +321,7 @@ def _is_allowed(apis: tuple[Api, ...], call: str) -> bool:
     except BadHead:
         return False
     api = next(each for each in apis if each.serves(host, 443))
-    asked = Asked(method=head.method, path=head.path, query_names=head.query_names)
+    asked = ApiCall(method=head.method, path=head.path, query_names=head.query_names)
     return api.judge(asked).refusal is None
 
 
@@ -350,7 +350,7 @@ def _ask_graphql(query: str, **variables: object) -> bool:
         fields = read_graphql(head, json.dumps({"query": query, "variables": variables}).encode())
     except BadHead:
         return False
-    return apis[0].judge(Asked(method="POST", path="/graphql", graphql=fields)).refusal is None
+    return apis[0].judge(ApiCall(method="POST", path="/graphql", graphql=fields)).refusal is None
 
 
 @pytest.mark.parametrize(
@@ -443,9 +443,9 @@ def test_a_cluster_grants_no_upgrade_but_to_pods_that_are_named() -> None:
     """And a bare grant none at all."""
     (api,), _ = _grant("kubectl")
     path = "/api/v1/namespaces/web/pods/app-1/exec"
-    assert api.judge(Asked(method="GET", path=path, upgrade="websocket")).refusal is None
+    assert api.judge(ApiCall(method="GET", path=path, upgrade="websocket")).refusal is None
     path = "/api/v1/namespaces/web/pods/app-1/log"
-    assert api.judge(Asked(method="GET", path=path, upgrade="websocket")).rule == "upgrade"
+    assert api.judge(ApiCall(method="GET", path=path, upgrade="websocket")).rule == "upgrade"
     (bare,), _ = _grant("kubectl", "")
     assert (bare.upgrade, any("secrets" in rule for rule in bare.allow)) == ((), False)
 

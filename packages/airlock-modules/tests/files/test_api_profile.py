@@ -1,7 +1,7 @@
 import pytest
 
 from airlock_modules import Fault, TableReader, load_builtin, parse_module
-from airlock_modules.apis import Asked, Client, GraphQlField
+from airlock_modules.apis import ApiCall, Client, GraphQlField
 from airlock_modules.files.api_profile import (
     CONTEXTS_NAMESPACE,
     Granted,
@@ -96,7 +96,7 @@ def test_a_profile_widens_the_first_and_narrows_all() -> None:
     assert second.allow == ("GET /",)
     assert [each.deny[-2:] for each in granted.apis] == [("GET /y", "mutation close")] * 2
     assert (first.mutations, second.mutations) == (("create", "close", "merge"), None)
-    asked = Asked(method="POST", path="/graphql", graphql=(GraphQlField("mutation", "close"),))
+    asked = ApiCall(method="POST", path="/graphql", graphql=(GraphQlField("mutation", "close"),))
     assert first.judge(asked).rule == "mutation close"
     assert first.credential is not None
     assert (first.credential.source.kind, first.credential.source.words) == ("env", ("TOKEN",))

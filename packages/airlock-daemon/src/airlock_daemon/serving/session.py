@@ -12,14 +12,14 @@ from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.connection.descriptors import (
     COUNT,
     BadDescriptors,
-    Passed,
+    ClientDescriptors,
     drop_unread,
     receive,
     receive_plain,
-    too_many,
+    too_many_descriptors,
 )
-from airlock_daemon.boundary.fairness.gate import Gate, too_large
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.fairness.gate import Gate, too_large_error
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.setup.limits import Limits
 from airlock_wire import (
     ErrorObject,
@@ -64,7 +64,13 @@ class Session:
     """
 
     def __init__(
-        self, connection: socket.socket, limits: Limits, *, gate: Gate, closer: Closer, turns: Turns
+        self,
+        connection: socket.socket,
+        limits: Limits,
+        *,
+        gate: Gate,
+        closer: Closer,
+        turns: TurnQueue,
     ) -> None:
         self._gate = gate
         self._closer = closer
@@ -73,7 +79,7 @@ class Session:
         self.bytes_out = 0
         self.is_answered = False
         self._held = b""
-        self.passed = Passed((), closer)
+        self.passed = ClientDescriptors((), closer)
         self._is_begun = False
         self.bytes_in = 0
         self._is_torn = False
@@ -121,8 +127,8 @@ class Session:
         held = 0
         try:
             while True:
-                if not self._gate.hold(self.bytes_in - held):
-                    raise too_large()
+                if not self._gate.reserve(self.bytes_in - held):
+                    raise too_large_error()
                 held = self.bytes_in
                 await trio.lowlevel.wait_readable(self.connection)
                 await self._turns.take()
@@ -137,11 +143,11 @@ class Session:
             return receive_plain(self.connection, RECEIVE, self._closer)
         # The first byte alone: more could bring descriptors that ride on a later one.
         data, numbers = receive(self.connection, 1)
-        self.passed = Passed(numbers, self._closer)
+        self.passed = ClientDescriptors(numbers, self._closer)
         self._is_begun = True
         if len(numbers) > COUNT:
             self.passed.close()
-            raise too_many()
+            raise too_many_descriptors()
         if data:
             try:
                 return data + receive_plain(self.connection, RECEIVE, self._closer)
@@ -185,14 +191,14 @@ class Session:
         self._chunk = RECEIVE_SMALL if count > MANY else RECEIVE
         return bool(data)
 
-    def hold_start(self, features: Collection[str], *, stdin_credit: int) -> None:
+    def buffer_start(self, features: Collection[str], *, stdin_credit: int) -> None:
         """Say which features are used, at the latest with what is sent next.
 
         `stdin_credit` is in bytes, 0 where stdin is not among them.
         """
         self._held = self._wire.send_start(features, stdin_credit=stdin_credit)
 
-    async def send_held(self) -> None:
+    async def send_buffered(self) -> None:
         """Send what is held back."""
         await self._send(b"")
 
@@ -266,7 +272,7 @@ def _broken(error: BadDescriptors) -> RemoteProtocolError:
 Reason = Literal["hangup", "stop", "removed", "fault"]
 
 
-class Ending:
+class Cancellation:
     """The way to end one request before its time: a scope to cancel, and why it was cancelled.
 
     `error` is what to tell a client that caused it by a fault of its own.

@@ -60,7 +60,7 @@ REACHED = "allow"
 """The key of `[network]` that is about no command, but about all that the agent's containers do."""
 
 
-class Reached(msgspec.Struct, frozen=True):
+class ContainerNetwork(msgspec.Struct, frozen=True):
     """What containers may reach: destinations (HOST:PORT), and presets by their names."""
 
     network: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     widened: Mapping[str, Module]
     apis: "Mapping[str, Granted]" = {}
     own_apis: "tuple[Granted, ...]" = ()
-    reached: Reached = Reached()
+    reached: ContainerNetwork = ContainerNetwork()
 
     def granted(self, ceiling: Iterable[str]) -> list[str]:
         """Those of the enabled commands that the agent may run."""
@@ -262,13 +262,13 @@ def _is_plain(path: str) -> bool:
     return path.startswith("/") and path != "/" and not {"", ".", ".."} & set(parts[1:])
 
 
-def read_reached(profile: TableReader, modules: Modules) -> Reached:
+def read_reached(profile: TableReader, modules: Modules) -> ContainerNetwork:
     """Read `[network] allow`. Faults are recorded by `profile`."""
     network = profile.table("network")
     if network.has(REACHED) and modules.find(REACHED) is not None:
         problem = f'may mean the command "{REACHED}" or what all containers of the agent reach'
         network.fault(REACHED, problem, "rename the module of that command")
-    return Reached(*read_presets(network, REACHED))
+    return ContainerNetwork(*read_presets(network, REACHED))
 
 
 def read_widening(

@@ -37,7 +37,7 @@ async def test_a_box_goes_by_a_mount_only_where_it_concerns_it(
     for row in (ROW.format(point), ""):
         mount(monkeypatch, row)
         runner.boxes.look()
-        assert runner.room.count == is_kept
+        assert runner.pool.count == is_kept
     assert await host.run_by(runner, "cat lib/file") == "lib\n"
 
 
@@ -48,10 +48,10 @@ async def test_a_box_that_was_just_being_made_goes_by_any_mount(
     await host.run_by(runner, "true")
     with stopped():
         await runner.refill()
-        assert runner.room.count == 1
+        assert runner.pool.count == 1
         mount(monkeypatch, "")
         runner.boxes.look()
-        assert runner.room.count == 0
+        assert runner.pool.count == 0
     monkeypatch.setattr(MountWatch, "has_changed", lambda _: False)
     assert await host.run_by(runner, "cat lib/file") == "lib\n"
 
@@ -60,18 +60,18 @@ async def test_a_box_is_looked_at_again_once_it_is_complete(runner: Runner, host
     """Without anybody who asks for one. Mounts that come later concern it if they are in it."""
     await host.run_by(runner, "true")
     await runner.refill()
-    while not runner.room.is_trusted:
+    while not runner.pool.is_trusted:
         await trio.lowlevel.checkpoint()
-    assert runner.room.count == 1
+    assert runner.pool.count == 1
 
 
 async def fill(runner: Runner) -> None:
     """Have a box that waits, and is complete."""
     await runner.refill()
-    while not runner.room.is_trusted:
+    while not runner.pool.is_trusted:
         runner.boxes.look()
         await trio.lowlevel.checkpoint()
-    assert runner.room.count == 1
+    assert runner.pool.count == 1
 
 
 def mount(monkeypatch: pytest.MonkeyPatch, row: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from airlock_daemon.boundary.box.box import Box, Mark, Shared, list_shared, see
+from airlock_daemon.boundary.box.box import Box, FileId, Shared, list_shared
 from airlock_daemon.boundary.box.inner_mounts import opened
 from airlock_daemon.errors import Denied
 from boxing import needs_bubblewrap
@@ -13,17 +13,17 @@ from container_hosts import NOTHING, Host, plan
 pytestmark = needs_bubblewrap
 
 
-async def open_all(box: Box, lookups: trio.CapacityLimiter | None) -> list[tuple[Shared, Mark]]:
+async def open_all(box: Box, lookups: trio.CapacityLimiter | None) -> list[tuple[Shared, FileId]]:
     """Each with the mark of what was opened for it."""
     async with opened(box, NOTHING, lookups) as shared:
-        return [(what, see(descriptor)) for what, descriptor in shared.items()]
+        return [(what, identify_descriptor(descriptor)) for what, descriptor in shared.items()]
 
 
 async def test_what_was_found_is_what_is_opened(host: Host) -> None:
     """Without a thread, where the kernel knows of it."""
     with host.enter() as workspace:
         box = plan(workspace)
-    assert await open_all(box, None) == [(what, what.mark) for what in list_shared(box)]
+    assert await open_all(box, None) == [(what, what.file_id) for what in list_shared(box)]
 
 
 @pytest.mark.parametrize("change", ["another", "gone"])

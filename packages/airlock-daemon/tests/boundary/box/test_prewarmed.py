@@ -246,11 +246,11 @@ async def test_a_box_is_as_if_it_were_made_now(runner: Runner, host: Host, chang
     do, expected = CHANGES[change]
     assert await host.run_by(runner, "cat lib/file mask hidden") == "lib\n"
     await runner.refill()
-    assert runner.room.count == 1
+    assert runner.pool.count == 1
     do(host)
     assert await host.run_by(runner, "cat lib/file mask hidden") == expected
     # It is taken if nothing has changed, and only then.
-    assert runner.room.count == (change != "nothing")
+    assert runner.pool.count == (change != "nothing")
     said = await host.run_by(runner, "(echo x > lib/new) 2>/dev/null || echo kept")
     assert said == ("kept\n" if change == "read-only" else "")
 
@@ -360,46 +360,46 @@ async def test_boxes_of_one_reading_are_not_for_another(runner: Runner, host: Ho
     await host.run_by(runner, "true")
     await runner.refill()
     later = Reserved((("config", "/nowhere"),))
-    runner.room.adopt(later)
-    assert runner.room.count == 0
+    runner.pool.adopt(later)
+    assert runner.pool.count == 0
     await host.run_by(runner, "true")
     await runner.refill()
-    assert runner.room.count == 0
+    assert runner.pool.count == 0
     # One that is just being made, too.
-    runner.room.adopt(NOTHING)
+    runner.pool.adopt(NOTHING)
     await host.run_by(runner, "true")
-    runner.room.refill(NOTHING, has_ended=True)
-    runner.room.adopt(None)
+    runner.pool.refill(NOTHING, has_ended=True)
+    runner.pool.adopt(None)
     await wait_all_tasks_blocked()
-    assert runner.room.count == 0
+    assert runner.pool.count == 0
 
 
 async def test_they_are_few(runner: Runner, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """One for an agent, two where that was not enough; in all so many, of who asked last."""
     monkeypatch.setattr(prewarmed, "MOST_IN_ALL", 3)
-    monkeypatch.setattr(prewarmed, "MOST_IN_ROOM", 2)
-    rooms = [runner.open_room() for _ in range(3)]
+    monkeypatch.setattr(prewarmed, "POOL_SIZE", 2)
+    pools = [runner.open_pool() for _ in range(3)]
     with host.enter() as workspace:
-        for each in rooms:
-            await runner.run(workspace, "true", runner.null, room=each)
-            await runner.refill(room=each)
-        assert [each.count for each in rooms] == [1, 1, 1]
-        last = rooms[-1]
+        for each in pools:
+            await runner.run(workspace, "true", runner.null, pool=each)
+            await runner.refill(pool=each)
+        assert [each.count for each in pools] == [1, 1, 1]
+        last = pools[-1]
         while not last.is_trusted:
             runner.boxes.look()
             await trio.lowlevel.checkpoint()
         # Two in a row, of which the second one finds none.
         for _ in range(2):
-            await runner.run(workspace, "true", runner.null, room=last)
-        await runner.refill(room=last)
-        assert [each.count for each in rooms] == [0, 1, 2]
+            await runner.run(workspace, "true", runner.null, pool=last)
+        await runner.refill(pool=last)
+        assert [each.count for each in pools] == [0, 1, 2]
     # Others than before take their place.
     assert await host.run_by(runner, "cat lib/file") == "lib\n"
     host.make("workspace/more")
     host.mount(host.root / "lib", "/workspace/more")
     with host.enter() as workspace:
-        await runner.run(workspace, "true", runner.null, room=last)
-        await runner.refill(room=last)
+        await runner.run(workspace, "true", runner.null, pool=last)
+        await runner.refill(pool=last)
         assert last.count == 2
 
 
@@ -409,15 +409,15 @@ async def test_there_are_more_the_more_commands_had_to_wait(
     """One more for each, four at most; and one again when that is long ago."""
     with host.enter() as workspace:
         for count in (1, 2, 3, 4, 4):
-            runner.room.empty()
+            runner.pool.empty()
             await runner.run(workspace, "true", runner.null)
             await runner.refill()
-            assert runner.room.count == count
+            assert runner.pool.count == count
         monkeypatch.setattr(prewarmed, "_BUSY_S", 0.0)
-        runner.room.empty()
+        runner.pool.empty()
         await runner.run(workspace, "true", runner.null)
         await runner.refill()
-        assert runner.room.count == 1
+        assert runner.pool.count == 1
 
 
 async def test_a_command_whose_box_is_not_complete_had_to_wait(runner: Runner, host: Host) -> None:
@@ -426,11 +426,11 @@ async def test_a_command_whose_box_is_not_complete_had_to_wait(runner: Runner, h
         await runner.run(workspace, "true", runner.null)
         with stopped():
             await runner.refill()
-            taken = runner.room.take(plan(workspace), runner.workshop())
+            taken = runner.pool.take(plan(workspace), runner.builder())
             assert taken is not None
             taken.close()
         await runner.refill()
-        assert runner.room.count == 2
+        assert runner.pool.count == 2
 
 
 async def test_they_go_when_nobody_asks(
@@ -439,8 +439,8 @@ async def test_they_go_when_nobody_asks(
     """Those of an agent that asked for nothing in the last minutes."""
     with host.enter() as workspace:
         await runner.run(workspace, "true", runner.null)
-        runner.room.refill(NOTHING, has_ended=True)
+        runner.pool.refill(NOTHING, has_ended=True)
         await trio.sleep(prewarmed.ACTIVE_S / 2)
-        assert runner.room.count == 1
+        assert runner.pool.count == 1
         await trio.sleep(prewarmed.ACTIVE_S)
-        assert runner.room.count == 0
+        assert runner.pool.count == 0

@@ -16,7 +16,7 @@ import slow_closing
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.allowance import Allowance
 from airlock_daemon.boundary.fairness.gate import Gate
-from airlock_daemon.boundary.fairness.turns import Rounds, Turns
+from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.serving.session import Session
 from airlock_daemon.setup.limits import Limits
 from boxing import needs_bubblewrap
@@ -191,7 +191,7 @@ async def test_a_connection_that_is_made_to_block_blocks_nobody() -> None:
     """The sender has the daemon's end too, and whether it blocks is one flag for both."""
     theirs, ours = socket.socketpair()
     ours.settimeout(0)
-    turns = Turns(Rounds())
+    turns = TurnQueue(Rounds())
     allowance = Allowance(bytes_s=1, burst=1, on_wait=lambda: None)
     gate = Gate(Limits(), allowance)
     session = Session(ours, gate.limits, gate=gate, closer=Closer(), turns=turns)

@@ -29,7 +29,7 @@ from airlock_daemon.boundary.brokers.https.messages import (
     ToWorker,
     Unready,
 )
-from airlock_modules.apis import Api, Asked, Credential, Source
+from airlock_modules.apis import Api, ApiCall, Credential, Source
 
 SECRET = "ghp_" + "R3alS3cret" * 4
 PLACEHOLDER = "ghp_" + "PLACEholder0" * 3
@@ -84,7 +84,7 @@ class World:
     def _judge(self, question: Question) -> Refusal | None:
         api = next(api for api in self.apis if api.name == question.api)
         verdict = api.judge(
-            Asked(
+            ApiCall(
                 method=question.method,
                 path=question.path,
                 query_names=question.query_names,

@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 from https_server import Handler, in_thread, make_authority, serving
 
-from airlock_daemon.boundary.fairness.turns import Rounds, Turns
+from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from boxing import CLOSED, PYTHON, boxed_world
 from running import Answer, Daemon
 from worlds import World
@@ -108,13 +108,13 @@ def egress_site() -> Iterator[Site]:
 
 
 @asynccontextmanager
-async def taking_turns() -> AsyncIterator[Turns]:
+async def taking_turns() -> AsyncIterator[TurnQueue]:
     """The turns of an agent that is alone."""
     rounds = Rounds()
     trio.lowlevel.add_instrument(rounds)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rounds.run)
-        yield Turns(rounds)
+        yield TurnQueue(rounds)
         nursery.cancel_scope.cancel()
     trio.lowlevel.remove_instrument(rounds)
 

@@ -20,7 +20,7 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
     read_network,
     refusal,
 )
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 
 NETWORK = read_network(
     ("registry.example.com:443", "*.amazonaws.com:443", "10.0.0.5:5432", "[2001:db8::1]:443")
@@ -170,13 +170,13 @@ GOOD = b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"
 
 
 @pytest.fixture
-async def turns() -> AsyncIterator[Turns]:
+async def turns() -> AsyncIterator[TurnQueue]:
     """The turns of an agent that is alone."""
     async with taking_turns() as turns:
         yield turns
 
 
-async def read(turns: Turns, *pieces: bytes, ends: bool = True) -> tuple[str, bytes] | None:
+async def read(turns: TurnQueue, *pieces: bytes, ends: bool = True) -> tuple[str, bytes] | None:
     """What is read of these pieces."""
     ours, theirs = trio.socket.socketpair()
     found: tuple[str, bytes] | BadHead | None = None
@@ -211,7 +211,7 @@ async def read(turns: Turns, *pieces: bytes, ends: bool = True) -> tuple[str, by
         b"CONNECT example.com:443 HTTP/1.0\r\n\r\n",
     ],
 )
-async def test_a_destination_is_read(turns: Turns, head: bytes) -> None:
+async def test_a_destination_is_read(turns: TurnQueue, head: bytes) -> None:
     """At once, or a byte at a time; only the first line says which."""
     assert await read(turns, head) == ("example.com:443", b"")
     assert await read(turns, *(head[at : at + 1] for at in range(len(head)))) == (
@@ -220,13 +220,13 @@ async def test_a_destination_is_read(turns: Turns, head: bytes) -> None:
     )
 
 
-async def test_what_follows_is_kept_as_it_is(turns: Turns) -> None:
+async def test_what_follows_is_kept_as_it_is(turns: TurnQueue) -> None:
     """Another request too: it is the destination's."""
     behind = b"\x16\x03\x01\x00" + GOOD + b"\xff"
     assert await read(turns, GOOD + behind, ends=False) == ("example.com:443", behind)
 
 
-async def test_a_connection_without_a_word_asks_for_nothing(turns: Turns) -> None:
+async def test_a_connection_without_a_word_asks_for_nothing(turns: TurnQueue) -> None:
     """It is no fault."""
     assert await read(turns) is None
 
@@ -260,7 +260,7 @@ async def test_a_connection_without_a_word_asks_for_nothing(turns: Turns) -> Non
         (b"CONNECT " + b"x" * MOST, 431),
     ],
 )
-async def test_anything_else_is_refused(turns: Turns, head: bytes, status: int) -> None:
+async def test_anything_else_is_refused(turns: TurnQueue, head: bytes, status: int) -> None:
     """With a status, and words of the daemon's own."""
     with pytest.raises(BadHead) as refused:
         await read(turns, head)
@@ -269,7 +269,9 @@ async def test_anything_else_is_refused(turns: Turns, head: bytes, status: int) 
     assert refused.value.message.isprintable()
 
 
-async def test_a_head_that_comes_slowly_is_refused(turns: Turns, autojump_clock: MockClock) -> None:
+async def test_a_head_that_comes_slowly_is_refused(
+    turns: TurnQueue, autojump_clock: MockClock
+) -> None:
     """However many pieces come in time."""
     began = trio.current_time()
     with pytest.raises(BadHead) as refused:

@@ -12,11 +12,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from airlock_daemon.boundary.brokers.egress.conversation import IDLE_S, PIECE, Meter, splice
 from airlock_daemon.boundary.connection.closing import Closer
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 
 
 @pytest.fixture
-async def turns() -> AsyncIterator[Turns]:
+async def turns() -> AsyncIterator[TurnQueue]:
     """The turns of an agent that is alone."""
     async with taking_turns() as turns:
         yield turns
@@ -40,7 +40,7 @@ class Line:
 
 
 @asynccontextmanager
-async def spliced(turns: Turns) -> AsyncIterator[Line]:
+async def spliced(turns: TurnQueue) -> AsyncIterator[Line]:
     """Two that are one until both have ended, which is waited for."""
     box, near = make_line()
     far, server = make_line()
@@ -56,7 +56,7 @@ async def spliced(turns: Turns) -> AsyncIterator[Line]:
         await line.ended.wait()
 
 
-async def test_the_end_of_one_side_is_told_to_the_other(turns: Turns) -> None:
+async def test_the_end_of_one_side_is_told_to_the_other(turns: TurnQueue) -> None:
     """Which may still have much to say."""
     async with spliced(turns) as line:
         await line.box.send_all(b"asked")
@@ -68,7 +68,7 @@ async def test_the_end_of_one_side_is_told_to_the_other(turns: Turns) -> None:
     assert (line.meter.sent, line.meter.received) == (5, 8)
 
 
-async def test_what_is_not_taken_stays_with_who_said_it(turns: Turns) -> None:
+async def test_what_is_not_taken_stays_with_who_said_it(turns: TurnQueue) -> None:
     """And comes in order when it is: nothing is lost or said twice."""
     data = bytes(range(251)) * (256 * PIECE // 251)
     async with spliced(turns) as line, trio.open_nursery() as nursery:
@@ -87,7 +87,7 @@ async def test_what_is_not_taken_stays_with_who_said_it(turns: Turns) -> None:
         await line.server.send_eof()
 
 
-async def test_two_that_say_nothing_are_parted(turns: Turns, autojump_clock: MockClock) -> None:
+async def test_two_that_say_nothing_are_parted(turns: TurnQueue, autojump_clock: MockClock) -> None:
     """After so long from the last word of either, also where one of them has ended."""
     async with spliced(turns) as line:
         await line.box.send_eof()
@@ -102,7 +102,7 @@ async def test_two_that_say_nothing_are_parted(turns: Turns, autojump_clock: Moc
 
 
 @pytest.mark.parametrize("end", ["box", "server"])
-async def test_one_that_is_gone_ends_both(turns: Turns, end: str) -> None:
+async def test_one_that_is_gone_ends_both(turns: TurnQueue, end: str) -> None:
     """Reset, as by a process that is killed with something unread."""
     async with spliced(turns) as line:
         gone, left = (line.box, line.server) if end == "box" else (line.server, line.box)
@@ -123,7 +123,9 @@ class Noting(Closer):
         self.given += descriptors
 
 
-async def test_descriptors_that_nobody_took_are_closed_in_a_thread_at_the_end(turns: Turns) -> None:
+async def test_descriptors_that_nobody_took_are_closed_in_a_thread_at_the_end(
+    turns: TurnQueue,
+) -> None:
     """With the connection they would be closed here, for as long as their sender likes."""
     theirs, ours = socket.socketpair()
     box = trio.SocketStream(trio.socket.from_stdlib_socket(ours))

@@ -12,7 +12,7 @@ from egress_world import Echo, run_echo
 
 from airlock_daemon.boundary.brokers.egress.destinations import (
     MOST_NAMES,
-    Ways,
+    Routes,
     World,
     read_destination,
     read_network,
@@ -52,14 +52,14 @@ def echo() -> Iterator[Echo]:
         yield echo
 
 
-def ways(*network: str, variables: Mapping[str, str] = {}) -> Ways:
+def ways(*network: str, variables: Mapping[str, str] = {}) -> Routes:
     """The ways of a command whose module names this. One lookup is answered after the other."""
     setting = f"[sandbox] network of {MODULE}"
     world = World(variables=variables, lookups=trio.CapacityLimiter(1), setting=setting)
-    return Ways(read_network(network), world)
+    return Routes(read_network(network), world)
 
 
-async def open_way(opened: Ways, target: str) -> bytes:
+async def open_way(opened: Routes, target: str) -> bytes:
     """What a server there says to `hello`."""
     stream, early = await opened.open(read_destination(target))
     async with stream:

@@ -19,7 +19,7 @@ from lfs_service import OBJECT_TOKEN, SIGNATURE, TOKEN, LfsService
 from url_world import ACCOUNT, Site, making_site
 
 from airlock_daemon.boundary.brokers.http.client import Answer, HttpClient, Request
-from airlock_daemon.boundary.fairness.turns import Rounds, Turns
+from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.errors import Failed
 from airlock_modules.remotes.lfs import read_lfs_words
 from commanding import reload
@@ -398,7 +398,7 @@ async def test_a_request_that_http_cannot_carry_is_told_without_its_words() -> N
     async def read(answer: Answer) -> int:
         return answer.status
 
-    client = HttpClient(connect, Turns(Rounds()))
+    client = HttpClient(connect, TurnQueue(Rounds()))
     headers = (("Host", "h"), ("Authorization", f"{TOKEN} "))
     with pytest.raises(Failed) as failed:
         await client.exchange(Request(method="GET", target="/", headers=headers), read)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_daemon.boundary.brokers.http.searching import Exposed, Search
+from airlock_daemon.boundary.brokers.http.searching import CredentialLeak, Search
 
 SECRET = "ghp_a+b/cD3fGhIjKlMnOpQrStUvWxYz0123456789"
 
@@ -32,7 +32,7 @@ def test_it_is_found_in_whatever_pieces(before: bytes, after: bytes, sizes: list
     def feed_all() -> None:
         passed.extend(map(search.feed, cut(before + SECRET.encode() + after, sizes)))
 
-    with pytest.raises(Exposed):
+    with pytest.raises(CredentialLeak):
         feed_all()
     assert sum(map(len, passed)) <= len(before)
 
@@ -41,7 +41,7 @@ def test_it_is_found_in_whatever_pieces(before: bytes, after: bytes, sizes: list
 def test_it_is_found_in_much_at_once(before: int, after: int, byte: bytes) -> None:
     """Behind whatever bytes, zeros too; and without it all passes."""
     much = byte * (before // len(byte))
-    with pytest.raises(Exposed):
+    with pytest.raises(CredentialLeak):
         Search(SECRET).feed(much + SECRET.encode() + bytes(after))
     search = Search(SECRET)
     assert search.feed(much + bytes(after)) + search.finish() == much + bytes(after)
@@ -61,7 +61,7 @@ def test_it_is_found_in_its_usual_spellings(before: bytes, after: bytes) -> None
     ):
         assert Search(SECRET).is_in(b"", spelled)
         assert Search(SECRET).is_in(spelled.lower(), b"")
-        with pytest.raises(Exposed):
+        with pytest.raises(CredentialLeak):
             Search(SECRET).feed(spelled)
 
 

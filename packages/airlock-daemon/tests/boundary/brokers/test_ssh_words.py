@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.boundary.brokers.ssh.words import FORCED, Goal, build_words, profile_words
+from airlock_daemon.boundary.brokers.ssh.words import (
+    FORCED,
+    SshDestination,
+    build_words,
+    profile_words,
+)
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.human_git import UnfitCommandError, read_ssh_command
 
@@ -90,7 +95,7 @@ def test_what_would_do_something_else_is_refused(text: str) -> None:
 
 def test_what_is_forced_comes_first_and_nothing_of_the_client_is_an_option() -> None:
     """ssh takes the first value of an option, and no option behind the two dashes."""
-    goal = Goal(user="me", host="[::1]", port=2222, family=6)
+    goal = SshDestination(user="me", host="[::1]", port=2222, family=6)
     command = ("git-upload-pack 'a b'",)
     words = build_words(
         ("ssh", "-i", "/key"), goal, command, options=("-T",), pinned=("-oHostName=::2",)
@@ -113,7 +118,7 @@ def test_what_is_forced_wins_over_the_humans_configuration(tmp_path: Path) -> No
         "Tunnel yes\nGSSAPIDelegateCredentials yes\nUpdateHostKeys yes\nBatchMode no\n"
         "RemoteCommand id\nAddKeysToAgent yes\nLogLevel DEBUG\n"
     )
-    goal = Goal(user=None, host="h", port=None, family=None)
+    goal = SshDestination(user=None, host="h", port=None, family=None)
     words = build_words(("ssh", "-F", str(config)), goal, ())
     said = subprocess.run([words[0], "-G", *words[1:]], capture_output=True, text=True, check=True)
     lines = set(said.stdout.splitlines())

@@ -14,10 +14,10 @@ import trio
 from git_world import Remote, make_world
 
 from airlock_daemon.boundary.brokers.git.conversation import Transport
-from airlock_daemon.boundary.brokers.git.streams import PassedStreams
+from airlock_daemon.boundary.brokers.git.streams import ClientStreams
 from airlock_daemon.boundary.connection.closing import Closer
-from airlock_daemon.boundary.connection.descriptors import Passed
-from airlock_daemon.boundary.fairness.turns import Rounds, Turns
+from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
+from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from running import Daemon
 from worlds import ANY_REF
 
@@ -109,13 +109,13 @@ async def test_an_answer_waits_for_no_pipe_of_the_daemons_own(
     with monkeypatch.context() as patched:
         patched.setattr(os, "pipe2", small)
         numbers = [client[0], answers[1], os.open(os.devnull, os.O_RDWR)]
-        transport = Transport(Passed(numbers, Closer()), is_held=True)
+        transport = Transport(ClientDescriptors(numbers, Closer()), is_held=True)
     data = os.urandom(50_000)
     rounds = Rounds()
     trio.lowlevel.add_instrument(rounds)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rounds.run)
-        await transport.answer(data, Turns(rounds))
+        await transport.answer(data, TurnQueue(rounds))
         nursery.cancel_scope.cancel()
     trio.lowlevel.remove_instrument(rounds)
     assert os.read(answers[0], 1 << 20) == data
@@ -129,7 +129,7 @@ async def test_much_that_waits_in_a_clients_pipe_is_read_at_once() -> None:
     rounds = Rounds()
     trio.lowlevel.add_instrument(rounds)
     null = os.open(os.devnull, os.O_RDWR)
-    streams = PassedStreams(Passed(numbers, Closer()), Turns(rounds), null=null)
+    streams = ClientStreams(ClientDescriptors(numbers, Closer()), TurnQueue(rounds), null=null)
     os.set_blocking(client[1], False)
     # That is done in a thread.
     while fcntl.fcntl(client[1], fcntl.F_GETPIPE_SZ) < 200_000:
@@ -160,7 +160,7 @@ async def test_a_pipe_whose_lock_is_held_holds_up_one_conversation(
     trio.lowlevel.add_instrument(rounds)
     null = os.open(os.devnull, os.O_RDWR)
     closer = Closer()
-    streams = PassedStreams(Passed(numbers, closer), Turns(rounds), null=null)
+    streams = ClientStreams(ClientDescriptors(numbers, closer), TurnQueue(rounds), null=null)
     monkeypatch.setattr(os, "splice", wait)
     with trio.move_on_after(0.3) as scope:
         await streams.read()
@@ -192,7 +192,7 @@ async def test_room_in_a_pipe_whose_lock_is_held_is_made_in_a_thread(
     numbers = [client[0], answers[1], os.open(os.devnull, os.O_RDWR)]
     null = os.open(os.devnull, os.O_RDWR)
     monkeypatch.setattr(fcntl, "fcntl", wait)
-    PassedStreams(Passed(numbers, Closer()), Turns(Rounds()), null=null).close()
+    ClientStreams(ClientDescriptors(numbers, Closer()), TurnQueue(Rounds()), null=null).close()
     may_go_on.set()
     # The last one of what wrote there is gone.
     assert os.read(answers[0], 1) == b""

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.connection.descriptors import (
-    NoWish,
+    UnexpectedDescriptors,
     give,
     make_connection,
     make_relay,
-    receive_wish,
+    receive_bytes,
 )
 
 # Each gives descriptors.
@@ -48,13 +48,13 @@ def test_a_message_is_a_wish_and_no_descriptor_stays_open(
             numbers = [_open(kind, stack) for kind in kinds]
             socket.send_fds(theirs, [word], numbers)
             try:
-                assert receive_wish(ours, closer)
-            except NoWish:
+                assert receive_bytes(ours, closer)
+            except UnexpectedDescriptors:
                 assert kinds
             else:
                 assert not kinds
     theirs.close()
-    assert not receive_wish(ours, closer)
+    assert not receive_bytes(ours, closer)
     ours.close()
     # They are closed in a thread.
     while set(os.listdir("/proc/self/fd")) != before:

@@ -190,7 +190,7 @@ def make_request(*args: str) -> Request:
 
 
 def hold(gate: Gate, request: Request) -> int:
-    return gate.hold_request(request, len(msgspec.json.encode(request.args)))
+    return gate.reserve_request(request, len(msgspec.json.encode(request.args)))
 
 
 def test_whole_requests_are_counted_until_they_are_answered() -> None:

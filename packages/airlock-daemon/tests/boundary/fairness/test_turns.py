@@ -1,4 +1,4 @@
-"""Turns: the tasks of one agent take one step a round, and a busy loop lets others run."""
+"""TurnQueue: the tasks of one agent take one step a round, and a busy loop lets others run."""
 
 import os
 import time
@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from airlock_daemon.boundary.fairness.turns import BUSY, LONG_S, RECENT_S, Rounds, Turns
+from airlock_daemon.boundary.fairness.turns import BUSY, LONG_S, RECENT_S, Rounds, TurnQueue
 
 
 async def _run_alongside(rounds: Rounds, nursery: trio.Nursery) -> None:
@@ -22,7 +22,7 @@ async def test_one_agent_takes_one_step_a_round() -> None:
     rounds = Rounds()
     steps: list[tuple[str, int]] = []
 
-    async def work(name: str, turns: Turns, count: int) -> None:
+    async def work(name: str, turns: TurnQueue, count: int) -> None:
         for _ in range(count):
             await trio.lowlevel.checkpoint()
             await turns.take()
@@ -30,7 +30,7 @@ async def test_one_agent_takes_one_step_a_round() -> None:
 
     async with trio.open_nursery() as watching:
         await _run_alongside(rounds, watching)
-        crowd, single = Turns(rounds), Turns(rounds)
+        crowd, single = TurnQueue(rounds), TurnQueue(rounds)
         async with trio.open_nursery() as working:
             for _ in range(20):
                 working.start_soon(work, "crowd", crowd, 3)
@@ -50,7 +50,7 @@ async def test_who_leaves_the_queue_keeps_nobody_waiting() -> None:
     rounds = Rounds()
     async with trio.open_nursery() as watching:
         await _run_alongside(rounds, watching)
-        turns = Turns(rounds)
+        turns = TurnQueue(rounds)
         async with trio.open_nursery() as working:
             for _ in range(5):
                 working.start_soon(turns.take)
@@ -73,7 +73,7 @@ async def test_a_long_step_is_followed_by_a_rest(
     rounds = Rounds()
     steps: list[tuple[str, float]] = []
 
-    async def work(name: str, turns: Turns, count: int, takes: float) -> None:
+    async def work(name: str, turns: TurnQueue, count: int, takes: float) -> None:
         nonlocal used
         for _ in range(count):
             await turns.take()
@@ -83,7 +83,7 @@ async def test_a_long_step_is_followed_by_a_rest(
 
     async with trio.open_nursery() as watching:
         await _run_alongside(rounds, watching)
-        heavy, light = Turns(rounds), Turns(rounds)
+        heavy, light = TurnQueue(rounds), TurnQueue(rounds)
         began = trio.current_time()
         async with trio.open_nursery() as working:
             working.start_soon(work, "light", light, 100, 0.001)
@@ -101,7 +101,7 @@ async def test_whoever_is_alone_never_rests(autojump_clock: MockClock) -> None:
     rounds = Rounds()
     async with trio.open_nursery() as watching:
         await _run_alongside(rounds, watching)
-        heavy, gone = Turns(rounds), Turns(rounds)
+        heavy, gone = TurnQueue(rounds), TurnQueue(rounds)
         await gone.take()
         await trio.sleep(RECENT_S)
         await heavy.take()

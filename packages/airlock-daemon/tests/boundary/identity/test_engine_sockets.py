@@ -65,7 +65,7 @@ def test_what_another_mount_covers_is_not_there(engine: Path, tmp_path: Path) ->
 
 
 def test_it_is_no_socket_until_there_is_one(engine: Path) -> None:
-    """Asked anew each time: the directory may be mounted before the engine starts."""
+    """ApiCall anew each time: the directory may be mounted before the engine starts."""
     text = mounts((engine.parent, "/r"))
     engine.unlink()
     assert find_engine_socket(text, sockets_dir=None) is None

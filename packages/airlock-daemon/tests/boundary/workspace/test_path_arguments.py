@@ -11,7 +11,7 @@ from airlock_daemon.boundary.identity.containers import Containers
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace import beneath
 from airlock_daemon.boundary.workspace import directory as workspace
-from airlock_daemon.boundary.workspace.path_arguments import hold_paths
+from airlock_daemon.boundary.workspace.path_arguments import confine_paths
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Setup
 from airlock_modules import Grant, Module, PathUse, Sandbox, evaluate, parse_module
@@ -63,7 +63,7 @@ async def hold(
         lookups=trio.CapacityLimiter(1),
     )
     try:
-        held = await hold_paths(
+        held = await confine_paths(
             args,
             paths,
             directory=directory,

@@ -90,7 +90,7 @@ async def test_it_is_the_same_in_a_thread_and_in_place(place: Path, name: str) -
     expected = at_once.look(path)
     assert (found is None) == (expected is None) == (not os.path.lexists(path))
     if found is not None and expected is not None:
-        assert (found.real, found.mark) == (expected.real, expected.mark)
+        assert (found.real, found.file_id) == (expected.real, expected.file_id)
         assert found.real == os.path.realpath(path)
     assert aside.is_directory(path) == os.path.isdir(path)
     assert aside.is_plain(path) == (name in ("directory", "file"))
@@ -119,12 +119,12 @@ async def test_what_the_kernel_does_not_know_is_looked_for_in_a_thread(place: Pa
 async def test_a_request_keeps_to_what_it_has_seen(place: Path) -> None:
     """What is put in the place of something later is another thing, by device and inode."""
     host_paths = HostPaths()
-    before = host_paths.mark(str(place / "directory"))
+    before = host_paths.file_id(str(place / "directory"))
     (place / "directory").rename(place / "moved")
     (place / "directory").mkdir()
-    assert host_paths.mark(str(place / "directory")) == before
-    assert HostPaths().mark(str(place / "directory")) != before
-    assert HostPaths().mark(str(place / "moved")) == before
+    assert host_paths.file_id(str(place / "directory")) == before
+    assert HostPaths().file_id(str(place / "directory")) != before
+    assert HostPaths().file_id(str(place / "moved")) == before
 
 
 async def test_what_has_to_wait_is_looked_for_as_a_whole_in_one_thread(place: Path) -> None:

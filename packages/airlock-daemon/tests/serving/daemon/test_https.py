@@ -475,7 +475,7 @@ def test_a_daemon_without_apis_has_nothing_of_the_broker(world: World) -> None:
         assert daemon.shell("exit 0").exit_code == 0
         assert not (world.config / "sockets" / "my" / "https.sock").exists()
         loaded = {line.rpartition("|")[2].strip() for line in daemon.messages().splitlines()}
-    assert "airlock_daemon.serving.daemon.roster" in loaded
+    assert "airlock_daemon.serving.daemon.served_agents" in loaded
     parts = ("airlock_daemon.serving.daemon.https", "airlock_daemon.serving.request.https")
     rest = ("airlock_daemon.boundary.brokers.https", "cryptography")
     assert not [name for name in loaded if name.startswith((*parts, *rest))]

@@ -39,7 +39,7 @@ from airlock_daemon.serving.daemon.https_worker import IDLE_S, Worker
 from airlock_daemon.serving.request.https import EVERY_S, MOST_RECORDS, Caller, Operations
 from airlock_daemon.serving.request.sources import Secret, Sources
 from airlock_daemon.serving.request.state import AgentState
-from airlock_daemon.serving.session import Ending
+from airlock_daemon.serving.session import Cancellation
 from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.limits import Limits
 from airlock_modules.apis import Api
@@ -146,7 +146,7 @@ async def test_what_is_granted_and_refused_is_recorded(tmp_path: Path) -> None:
         one, other = socket.socketpair()
         with one, other:
             nursery.start_soon(ends.worker.run)
-            nursery.start_soon(ends.worker.converse, one.fileno(), CALLER, Ending())
+            nursery.start_soon(ends.worker.converse, one.fileno(), CALLER, Cancellation())
             await ends.receive()
             await ends.process.send(Ready(fingerprint=""))
             assert await ends.receive() == Connection(number=1)
@@ -233,7 +233,7 @@ async def test_an_operation_is_recorded_that_its_process_did_not_survive(tmp_pat
         with one, other:
             nursery.start_soon(ends.worker.run)
             async with trio.open_nursery() as connections:
-                connections.start_soon(ends.worker.converse, one.fileno(), CALLER, Ending())
+                connections.start_soon(ends.worker.converse, one.fileno(), CALLER, Cancellation())
                 await ends.receive()
                 await ends.process.send(Ready(fingerprint=""))
                 await ends.receive()
@@ -247,11 +247,11 @@ async def test_what_is_granted_on_a_connection_that_has_ended_is_over(tmp_path: 
     """Its credential may come in the moment in which the connection ends."""
     async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
         nursery.start_soon(ends.worker.run)
-        ending, is_over = Ending(), trio.Event()
+        cancellation, is_over = Cancellation(), trio.Event()
 
         class LateSources:
             async def get(self, *_: object) -> Secret:
-                ending.end("removed")
+                cancellation.end("removed")
                 with trio.CancelScope(shield=True):
                     await is_over.wait()
                 return Secret("secret", 1)
@@ -260,7 +260,7 @@ async def test_what_is_granted_on_a_connection_that_has_ended_is_over(tmp_path: 
         with socket.socket() as any_socket:
             await ends.receive()
             await ends.process.send(Ready(fingerprint=""))
-            nursery.start_soon(_converse, ends.worker, any_socket, ending)
+            nursery.start_soon(_converse, ends.worker, any_socket, cancellation)
             await ends.receive()
             await ends.process.send(replace(ask(1), needs_secret=True))
             assert await ends.receive() == Over(connection=1)
@@ -275,13 +275,13 @@ async def test_the_process_is_told_of_a_connection_that_ended_here(tmp_path: Pat
     """It may wait for the answer to a question, which does not come any more."""
     async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
         nursery.start_soon(ends.worker.run)
-        ending = Ending()
+        cancellation = Cancellation()
         with socket.socket() as any_socket:
             await ends.receive()
             await ends.process.send(Ready(fingerprint=""))
-            nursery.start_soon(_converse, ends.worker, any_socket, ending)
+            nursery.start_soon(_converse, ends.worker, any_socket, cancellation)
             assert await ends.receive() == Connection(number=1)
-            ending.end("removed")
+            cancellation.end("removed")
             assert await ends.receive() == Over(connection=1)
         nursery.cancel_scope.cancel()
 
@@ -290,17 +290,17 @@ async def test_a_stop_ends_what_is_idle_and_waits_for_what_runs(tmp_path: Path) 
     """Each connection ends with what runs on it, and nothing new is granted."""
     async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
         nursery.start_soon(ends.worker.run)
-        endings = [Ending(), Ending()]
+        cancellations = [Cancellation(), Cancellation()]
         with socket.socket() as any_socket:
             await ends.receive()
             await ends.process.send(Ready(fingerprint=""))
-            for ending in endings:
-                nursery.start_soon(_converse, ends.worker, any_socket, ending)
+            for cancellation in cancellations:
+                nursery.start_soon(_converse, ends.worker, any_socket, cancellation)
                 await ends.receive()
             await ends.process.send(ask(1))
             await ends.receive()
             ends.worker.stop("stop")
-            assert [ending.reason for ending in endings] == [None, "stop"]
+            assert [cancellation.reason for cancellation in cancellations] == [None, "stop"]
             await ends.process.send(ask(2))
             while isinstance(answer := await ends.receive(), Over):
                 assert answer.connection == 2
@@ -312,7 +312,7 @@ async def test_a_stop_ends_what_is_idle_and_waits_for_what_runs(tmp_path: Path) 
             )
             while (received := await ends.process.receive()) is not None:
                 assert isinstance(received[0], Over)
-            assert endings[0].reason == "stop"
+            assert cancellations[0].reason == "stop"
 
 
 @pytest.mark.parametrize("said", ["no message", "questions without end"])
@@ -321,7 +321,7 @@ async def test_a_process_that_breaks_the_rules_is_ended(tmp_path: Path, said: st
     async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
         nursery.start_soon(ends.worker.run)
         with socket.socket() as any_socket:
-            nursery.start_soon(_converse, ends.worker, any_socket, Ending())
+            nursery.start_soon(_converse, ends.worker, any_socket, Cancellation())
             await ends.receive()
             await ends.process.send(Ready(fingerprint=""))
             await ends.receive()
@@ -342,7 +342,7 @@ async def test_who_connects_is_told_why_nothing_can_be_served(tmp_path: Path) ->
         await ends.receive()
         await ends.process.send(Unready(message="no room", hint="make some"))
         with socket.socket() as any_socket, pytest.raises(Failed, match="no room"):
-            await ends.worker.converse(any_socket.fileno(), CALLER, Ending())
+            await ends.worker.converse(any_socket.fileno(), CALLER, Cancellation())
         nursery.cancel_scope.cancel()
 
 
@@ -352,6 +352,6 @@ def _make_command(request: str, *, most: int) -> Caller:
     return Caller(peer=CALLER.peer, request=request, spend_record=lambda: next(left, False))
 
 
-async def _converse(worker: Worker, connection: socket.socket, ending: Ending) -> None:
-    with ending.scope:
-        await worker.converse(connection.fileno(), CALLER, ending)
+async def _converse(worker: Worker, connection: socket.socket, cancellation: Cancellation) -> None:
+    with cancellation.scope:
+        await worker.converse(connection.fileno(), CALLER, cancellation)

@@ -4,7 +4,7 @@ A request is read (`read_head`, `read_graphql`), its credential looked at (`uses
 operation judged (`Api.judge`), and its placeholder exchanged (`exchange`). Nothing here does I/O.
 """
 
-from airlock_modules.apis.api import Api, Asked, Client, Credential, Source
+from airlock_modules.apis.api import Api, ApiCall, Client, Credential, Source
 from airlock_modules.apis.credentials import (
     Exchanged,
     exchange,
@@ -27,7 +27,7 @@ __all__ = [
     "LONGEST_BODY",
     "LONGEST_HEAD",
     "Api",
-    "Asked",
+    "ApiCall",
     "BadHead",
     "Client",
     "Credential",

@@ -113,7 +113,7 @@ class Client(Struct, frozen=True, kw_only=True):
         )
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class ApiCall(Struct, frozen=True, kw_only=True):
     """One operation of an API. `path` is that of a Head; `graphql` what its body asks for.
 
     `query_names` are the decoded names of its parameters. With `has_form` its body may be a form.
@@ -219,7 +219,7 @@ class Api(Struct, frozen=True, kw_only=True):
         """Whether the body of a request has GraphQL, and is to be read before it is judged."""
         return self.mutations is not None and method == "POST" and path == self.graphql_path
 
-    def judge(self, asked: Asked) -> Verdict:
+    def judge(self, asked: ApiCall) -> Verdict:
         """Decide about one operation: nothing but what a rule allows is granted."""
         if self.aws is not None and asked.aws is not None:
             return self.aws.judge(asked.aws)
@@ -245,7 +245,7 @@ class Api(Struct, frozen=True, kw_only=True):
             return self._judge_graphql(asked.graphql, granting[0])
         return Verdict(None, granting[0])
 
-    def _judge_form(self, asked: Asked, shown: str) -> Verdict | None:
+    def _judge_form(self, asked: ApiCall, shown: str) -> Verdict | None:
         """The refusal of a form that may name a method which is not granted, as `_method` does."""
         method, path = asked.method, asked.path
         if not asked.has_form or any(matches_rule(rule, method, path) for rule in self.forms):
@@ -258,7 +258,7 @@ class Api(Struct, frozen=True, kw_only=True):
         hint = f"send it as application/json; or {advice}"
         return Verdict(f"{shown} is refused: {why}", "forms", hint)
 
-    def _judge_upgrade_and_query(self, asked: Asked, shown: str) -> Verdict | None:
+    def _judge_upgrade_and_query(self, asked: ApiCall, shown: str) -> Verdict | None:
         """The refusal of an upgrade or a parameter that is not granted, None where there is none.
 
         `shown` is the operation, as a message has it.

@@ -11,8 +11,8 @@ import msgspec
 from airlock_daemon.admin.cli.output import say
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
-from airlock_daemon.setup.notice import find_notice
 from airlock_daemon.setup.paths import Locations, beside_config, locate
+from airlock_daemon.setup.status import find_status
 from airlock_modules import Fault
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         A daemon counts if it serves the same sockets directory by the same configuration. Says on
         stderr which file it is where the running daemon was started without one.
         """
-        notice = find_notice(self.locations)
-        has_daemon = notice is not None
-        served = None if notice is None else notice.agents
+        status = find_status(self.locations)
+        has_daemon = status is not None
+        served = None if status is None else status.agents
         path = self.locations.agents or served
         if path is not None:
             return Registration(path=path, is_served=path == served, has_daemon=has_daemon)

@@ -16,7 +16,7 @@ from airlock_daemon.admin.doctor.surroundings import Surroundings
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.generation import load_setup
-from airlock_daemon.setup.notice import find_notice
+from airlock_daemon.setup.status import find_status
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -77,7 +77,7 @@ def doctor(
     around = Surroundings(
         locations=locations,
         setup=setup,
-        notice=find_notice(locations),
+        status=find_status(locations),
         environment=os.environ,
         options=application.given,
     )

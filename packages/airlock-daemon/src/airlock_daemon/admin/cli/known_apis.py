@@ -9,7 +9,7 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.apis import describe_api
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Step
-from airlock_modules.apis import Api, Asked, BadHead, GraphQlField, read_head
+from airlock_modules.apis import Api, ApiCall, BadHead, GraphQlField, read_head
 from airlock_modules.apis import Verdict as Judged
 from airlock_modules.apis.aws import Call
 from airlock_modules.operation import Operation
@@ -126,7 +126,7 @@ def _judge_aws(api: Api, words: Sequence[str]) -> ApiVerdict:
         key="" if is_role else key,
         role=named if is_role else None,
     )
-    judged = api.judge(Asked(method="POST", path="/", aws=call))
+    judged = api.judge(ApiCall(method="POST", path="/", aws=call))
     return ApiVerdict(operation=Operation((api.module, *call.words)), api=api, judged=judged)
 
 
@@ -156,7 +156,7 @@ def _judge(api: Api, name: str, method: str, target: str) -> ApiVerdict:
         return ApiVerdict(operation=Operation((api.module, method, target)), api=api, judged=judged)
     if api.is_graphql(method, head.path):
         raise AirlockError(_BODIES, hint=f"write: airlock-daemon test AGENT {name} {_MUTATION}")
-    judged = api.judge(Asked(method=method, path=head.path))
+    judged = api.judge(ApiCall(method=method, path=head.path))
     return ApiVerdict(operation=Operation((api.module, method, head.path)), api=api, judged=judged)
 
 
@@ -166,7 +166,7 @@ def _judge_graphql(apis: Sequence[Api], name: str, words: Sequence[str]) -> ApiV
         raise _refuse(name)
     if len(words) != 3 or words[1] != "mutation":
         raise AirlockError(_BODIES, hint=f"write: airlock-daemon test AGENT {name} {_MUTATION}")
-    asked = Asked(
+    asked = ApiCall(
         method="POST", path=api.graphql_path, graphql=(GraphQlField("mutation", words[2]),)
     )
     return ApiVerdict(operation=Operation((api.module, *words)), api=api, judged=api.judge(asked))

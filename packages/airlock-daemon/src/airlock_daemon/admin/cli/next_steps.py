@@ -20,8 +20,8 @@ from airlock_daemon.admin.cli.container_lines import (
 )
 from airlock_daemon.admin.cli.reload import dump_reload
 from airlock_daemon.admin.cli.wiring import Wiring
-from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.shim_program import INSTALL
+from airlock_daemon.setup.status import Reload
 
 _STOP = "Stop the running daemon, which serves other agents, and start it by"
 

@@ -11,8 +11,8 @@ from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import plain, say
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.support import find_missing
-from airlock_daemon.setup.notice import Reload
 from airlock_daemon.setup.paths import Locations
+from airlock_daemon.setup.status import Reload
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -60,7 +60,7 @@ def reload_running(locations: Locations) -> Reload:
             hint="reload it on the host where it runs",
         )
     # Needs names that only Linux has.
-    from airlock_daemon.setup.notice import reload_daemon  # noqa: PLC0415
+    from airlock_daemon.setup.status import reload_daemon  # noqa: PLC0415
 
     return reload_daemon(locations)
 

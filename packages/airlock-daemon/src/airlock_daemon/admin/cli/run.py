@@ -46,11 +46,11 @@ from airlock_daemon.admin.cli.wiring import (
 from airlock_daemon.boundary.identity.engine_sockets import is_engine_socket, list_engine_sockets
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.generation import Setup
-from airlock_daemon.setup.notice import find_notice
 from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import is_served
+from airlock_daemon.setup.status import find_status
 from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -266,7 +266,7 @@ def _refuse_without_git(agent: str, image: str, command: Sequence[str]) -> None:
 
 def _not_served(application: Application, setup: Setup, agent: str) -> AirlockError:
     locations = setup.locations
-    if find_notice(locations) is not None:
+    if find_status(locations) is not None:
         hint = "have the running daemon read the registration: airlock-daemon reload"
         return AirlockError(f"the running daemon does not serve agent {agent}", hint=hint)
     line = shlex.join(choose_start(application, locations.agents or ""))

@@ -10,7 +10,7 @@ from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
-from airlock_daemon.setup.notice import find_posted
+from airlock_daemon.setup.status import find_published
 
 _SETTINGS = {
     "/proc/sys/kernel/unprivileged_userns_clone": "kernel.unprivileged_userns_clone=1",
@@ -126,7 +126,7 @@ def check_cgroups(around: Surroundings) -> Iterator[Problem]:
     """The running daemon could not divide its cgroup, or not all of it."""
     if find_missing() or not any(map(wants_box, around.list_modules())):
         return
-    posted = find_posted(around.locations.sockets_dir)
+    posted = find_published(around.locations.sockets_dir)
     try:
         found = None if posted is None else _find_unbounded(posted.pid)
     except OSError:

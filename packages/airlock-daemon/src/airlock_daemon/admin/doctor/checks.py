@@ -21,7 +21,6 @@ from airlock_daemon.admin.service.installing import find_manager
 from airlock_daemon.admin.service.systemd import LINGER, NAME, Systemd, enable_linger, is_lingering
 from airlock_daemon.setup.client import PUBLISHED
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.notice import NAME as NOTICE
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.sockets import (
     DOCKER,
@@ -31,6 +30,7 @@ from airlock_daemon.setup.sockets import (
     is_served,
     list_sockets,
 )
+from airlock_daemon.setup.status import NAME as STATUS_FILE
 from airlock_daemon.setup.trust import list_deciding, name_user
 from airlock_daemon.setup.writing import read_whole
 
@@ -76,7 +76,7 @@ def _check_daemon(around: Surroundings) -> Iterator[Problem]:
         if is_locked(directory):
             remedy = "look at its messages: journalctl --user -u airlock; and restart it"
         yield Problem(directory, silence, remedy)
-    elif around.notice is None:
+    elif around.status is None:
         problem = "is served by a daemon of another configuration, another user or another release"
         yield Problem(
             directory, problem, "name that configuration by --config, or stop that daemon"
@@ -85,18 +85,18 @@ def _check_daemon(around: Surroundings) -> Iterator[Problem]:
 
 def _check_files(around: Surroundings) -> Iterator[Problem]:
     """The files have faults, the last reload failed, or files have changed since then."""
-    locations, setup, notice = around.locations, around.setup, around.notice
+    locations, setup, status = around.locations, around.setup, around.status
     if setup is None:
         problem = "the files have faults, so that the daemon would not start with them"
         yield Problem(locations.config_file, problem, "airlock-daemon check")
-    if notice is None:
+    if status is None:
         return
-    if notice.reload is not None and notice.reload.faults:
-        fault = notice.reload.faults[0]
+    if status.reload is not None and status.reload.faults:
+        fault = status.reload.faults[0]
         problem = f"the last reload failed, so that what was read before counts: {fault}"
         yield Problem(locations.config_dir, problem, f"airlock-daemon check, then: {_RELOAD}")
     try:
-        read_at = os.stat(os.path.join(locations.sockets_dir, NOTICE)).st_mtime_ns
+        read_at = os.stat(os.path.join(locations.sockets_dir, STATUS_FILE)).st_mtime_ns
     except FileNotFoundError:
         # The daemon has ended meanwhile.
         return
@@ -184,7 +184,7 @@ def _list_directories(directory: str) -> Iterator[str]:
 
 def _check_certificates(around: Surroundings) -> Iterator[Problem]:
     """The HTTPS broker has not published what the containers of an agent with an API need."""
-    if around.setup is None or around.notice is None:
+    if around.setup is None or around.status is None:
         return
     for name, generation in around.setup.generations.items():
         paths = [os.path.join(around.locations.sockets_dir, name, each) for each in PUBLISHED]
@@ -202,7 +202,7 @@ def _check_disks(around: Surroundings) -> Iterator[Problem]:
     """
     temporary = around.daemon_environment.get("TMPDIR", "/tmp")  # noqa: S108 - where it would be
     written = {
-        around.locations.sockets_dir: "sockets and the notice of the daemon",
+        around.locations.sockets_dir: "sockets and the status of the daemon",
         temporary: "the temporary files of commands",
     }
     if around.setup is not None and (log := around.setup.config.log.path) != "-":

@@ -7,9 +7,9 @@ import msgspec
 
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.modules import Modules
-from airlock_daemon.setup.notice import Notice
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.programs import search_path
+from airlock_daemon.setup.status import DaemonStatus
 from airlock_daemon.setup.workspaces import list_mounts
 from airlock_modules import Module
 
@@ -17,14 +17,14 @@ from airlock_modules import Module
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """All of it as plain values; nothing is looked at before a check asks for it.
 
-    `setup` is None where the files have faults, `notice` where no daemon serves this configuration.
+    `setup` is None where the files have faults, `status` where no daemon serves this configuration.
     `environment` is that of the caller, `options` are those that say where the files are. What the
     kernel and the system say is read below `root`.
     """
 
     locations: Locations
     setup: Setup | None
-    notice: Notice | None
+    status: DaemonStatus | None
     environment: Mapping[str, str]
     options: tuple[str, ...] = ()
     root: str = "/"
@@ -32,7 +32,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def daemon_environment(self) -> Mapping[str, str]:
         """The variables of the running daemon, else those that one started here would have."""
-        return self.environment if self.notice is None else self.notice.environment
+        return self.environment if self.status is None else self.status.environment
 
     @property
     def daemon_path(self) -> str:

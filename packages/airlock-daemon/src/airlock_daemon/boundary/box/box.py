@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.doors import Doors
+from airlock_daemon.boundary.box.listeners import BoxListeners
 from airlock_daemon.boundary.command.order import Bounds, Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.linux.openat2 import read_known_status
@@ -16,11 +16,11 @@ from airlock_daemon.setup.boxes import BUBBLEWRAP, is_home, runs_git
 from airlock_daemon.setup.programs import Programs
 from airlock_modules import Module
 
-Mark = tuple[int, ...] | None
+FileId = tuple[int, ...] | None
 """Of what was found at a path, None where there was nothing to be found."""
 
 
-def look(path: str) -> Mark:
+def identify(path: str) -> FileId:
     """Device and inode of a path, which is no link."""
     try:
         found = os.lstat(path)
@@ -29,17 +29,17 @@ def look(path: str) -> Mark:
     return found.st_dev, found.st_ino
 
 
-def see(descriptor: int) -> Mark:
+def identify_descriptor(descriptor: int) -> FileId:
     """The same of an open descriptor."""
     found = read_known_status(descriptor)
     return found.st_dev, found.st_ino
 
 
-def look_around(paths: Iterable[str]) -> tuple[Mark, ...]:
+def identify_directories(paths: Iterable[str]) -> tuple[FileId, ...]:
     """Of the directories in which `paths` lie: it changes when one of these comes, goes, or is
     replaced by another (rename(2)), though not when it is written in its place.
     """
-    return tuple(map(look_closer, _list_directories(tuple(paths))))
+    return tuple(map(identify_content, _list_directories(tuple(paths))))
 
 
 @functools.lru_cache(maxsize=64)
@@ -47,7 +47,7 @@ def _list_directories(paths: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path.rpartition("/")[0] or "/" for path in paths))
 
 
-def look_closer(path: str) -> Mark:
+def identify_content(path: str) -> FileId:
     """What a path leads to, which changes with all that is written there."""
     try:
         found = os.stat(path)
@@ -82,12 +82,12 @@ class System(msgspec.Struct, frozen=True, tag=True):
 class Shared(msgspec.Struct, frozen=True, tag=True):
     """A directory of the host, or a file, in which others than its owner may write, at `target`.
 
-    No part of `path` may be a link, and there must stand what had this `mark` when it was found.
+    No part of `path` may be a link, and there must stand what had this `file_id` when it was found.
     """
 
     path: str
     target: str
-    mark: Mark
+    file_id: FileId
     read_only: bool
     is_file: bool = False
 
@@ -160,12 +160,12 @@ class Placed(msgspec.Struct, frozen=True):
 
     It is made elsewhere, and the launcher moves it there: no part of the path may be a link, and
     what is not there, or is of another kind, keeps the tool from being started. What it `covers`
-    of the workspace had this mark.
+    of the workspace had this file_id.
     """
 
     what: Shared | Memory | Cover | Null
     target: str
-    covers: Mark = None
+    covers: FileId = None
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -202,7 +202,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
     says which it may make, on the host's network with `has_network`. `asks` are commands that may
-    be asked for from within, over a relay, and `doors` lead to others where it has no network.
+    be asked for from within, over a relay, and `listeners` lead to others where it has no network.
     Without `follows` no link in the client's directories leads anywhere. That of docker has a
     `bound` of what may be executed.
     """
@@ -216,7 +216,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     sockets: str
     has_network: bool = False
     asks: tuple[str, ...] = ()
-    doors: Doors | None = None
+    listeners: BoxListeners | None = None
     follows: bool = True
     bound: Bound | None = None
 
@@ -233,9 +233,9 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     bubblewrap: str
     identity: Identity
     box: Box
-    system: tuple[Mark, ...]
-    copied: tuple[Mark, ...]
-    covered: tuple[Mark, ...]
+    system: tuple[FileId, ...]
+    copied: tuple[FileId, ...]
+    covered: tuple[FileId, ...]
 
 
 def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
@@ -245,9 +245,9 @@ def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
         bubblewrap=bubblewrap,
         identity=identity,
         box=replace(box, directory="", is_shared=False),
-        system=look_around([each.path for each in system]),
-        copied=tuple([look_closer(each.path) for each in system if each.is_copied]),
-        covered=() if box.home is None else tuple(map(look, _list_covered(box.home))),
+        system=identify_directories([each.path for each in system]),
+        copied=tuple([identify_content(each.path) for each in system if each.is_copied]),
+        covered=() if box.home is None else tuple(map(identify, _list_covered(box.home))),
     )
 
 

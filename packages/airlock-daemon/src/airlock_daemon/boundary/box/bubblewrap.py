@@ -106,7 +106,7 @@ _BASE = (
 )
 
 
-class Making(msgspec.Struct, frozen=True):
+class BoxCommand(msgspec.Struct, frozen=True):
     """A command that makes a box, and the descriptors that it keeps, from 3 on."""
 
     command_line: CommandLine
@@ -121,14 +121,14 @@ def prepare(
     launcher: str,
     identity: Identity,
     control: int,
-    doors: int | None,
+    listeners: int | None,
     root: int,
     shared: Mapping[Shared, int],
-) -> Iterator[Making]:
+) -> Iterator[BoxCommand]:
     """Open what `program`, bubblewrap, needs to make `box`; it is closed at the end.
 
     The launcher in the box takes its order from the socket `control`, and becomes `identity`.
-    Over `doors` it sends the listeners of a box that has some. `root` is the host's `/`, and
+    Over `listeners` it sends the listeners of a box that has some. `root` is the host's `/`, and
     `shared` has what was opened of it. Raises Denied where it is too much, OSError.
     """
     with ExitStack() as stack:
@@ -144,13 +144,13 @@ def prepare(
             held.append(descriptor)
             return str(_CONTROL + len(held))
 
-        def hold_shared(what: Shared) -> str:
+        def keep_shared(what: Shared) -> str:
             return hold(os.dup(shared[what]))
 
         for operation in box.operations:
             match operation:
                 case Shared(target=target):
-                    words += _spell_shared(operation, target, hold_shared)
+                    words += _spell_shared(operation, target, keep_shared)
                 case Made() | Secret():
                     words += _spell_content(operation, hold)
                 case System():
@@ -163,8 +163,8 @@ def prepare(
             words += _spell(Memory(_WRITTEN, 0o700, box.home.size))
         inner = box.inner if box.home is None else (*box.home.hidden, *box.inner)
         for index, placed in enumerate(inner):
-            words += _spell_placed(placed.what, f"{_STAGE}/{index}", hold_shared)
-        way_out = "-" if doors is None else hold(os.dup(doors))
+            words += _spell_placed(placed.what, f"{_STAGE}/{index}", keep_shared)
+        way_out = "-" if listeners is None else hold(os.dup(listeners))
         if len(held) + 3 > MOST_KEPT:
             raise Denied(
                 f"a box of {len(held)} mounts and files is more than can be made",
@@ -181,14 +181,14 @@ def prepare(
             *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
             *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
             "-" if box.home is None else box.home.path,
-            *(way_out, "-" if box.doors is None else box.doors.addresses),
+            *(way_out, "-" if box.listeners is None else box.listeners.addresses),
             "any" if box.bound is None else "listed",
             *_list_executable(box),
             *list_parts(box, parts),
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
             *(word for target in _list_unfollowed(box) for word in ("-", target)),
         )
-        yield Making(CommandLine(program, argv, {}, root), (listed, binary, control, *held))
+        yield BoxCommand(CommandLine(program, argv, {}, root), (listed, binary, control, *held))
 
 
 def _list_unfollowed(box: Box) -> Iterator[str]:
@@ -200,7 +200,7 @@ def _list_unfollowed(box: Box) -> Iterator[str]:
 def _spell_network(box: Box) -> Iterator[str]:
     if not box.has_network:
         yield "--unshare-net"
-    if box.doors is not None:
+    if box.listeners is not None:
         # A destination on this host may have a port below 1024.
         yield from ("--cap-add", "CAP_NET_BIND_SERVICE")
 

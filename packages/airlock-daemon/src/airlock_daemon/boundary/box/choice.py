@@ -14,9 +14,9 @@ from airlock_daemon.boundary.box.box import (
     find_bubblewrap_remedy,
     refuse,
 )
-from airlock_daemon.boundary.box.doors import plan_doors
 from airlock_daemon.boundary.box.engine import bound_client, choose_engine, cover_processes
 from airlock_daemon.boundary.box.landlock import refuse_unshowable
+from airlock_daemon.boundary.box.listeners import plan_listeners
 from airlock_daemon.boundary.box.plan import PLACES, find_home, plan_box, plan_home_box
 from airlock_daemon.boundary.box.system import (
     SYSTEM,
@@ -270,10 +270,12 @@ def choose_box(
             is_fence=is_fence,
         )
     box = _let_ask(box, sandbox.brokers, maker, generation)
-    doors = plan_doors(sandbox.network, module.source, engine=engine, uses_apis=module.uses_apis)
-    if doors is not None:
-        box = name_hosts(box, doors.hosts)
-    box = replace(box, doors=doors, bound=bound, follows=sandbox.links)
+    listeners = plan_listeners(
+        sandbox.network, module.source, engine=engine, uses_apis=module.uses_apis
+    )
+    if listeners is not None:
+        box = name_hosts(box, listeners.hosts)
+    box = replace(box, listeners=listeners, bound=bound, follows=sandbox.links)
     if maker.has_engine:
         box = cover_processes(box)
     if maker.bubblewrap is None:

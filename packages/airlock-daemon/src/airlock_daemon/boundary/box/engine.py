@@ -1,4 +1,4 @@
-"""What the box of docker has and no other: a door to an engine, logins, and a list of programs.
+"""What the box of docker has and no other: a listener to an engine, logins, and a list of programs.
 
 An engine is root on its host, and a login is a credential, so nothing but the client and its
 plugins runs there. The client reads files that it is told of and follows links in the workspace:

@@ -30,7 +30,7 @@ DAEMON = "daemon"
 """The group of the daemon itself, below the one that it was given. systemd can make it too."""
 
 DELEGATED = "AIRLOCK_DELEGATED"
-"""The variable by which a unit says that it has Delegate=: managers of users leave no mark."""
+"""The variable by which a unit says that it has Delegate=: managers of users leave no file_id."""
 
 CONTROLLERS = ("cpu", "memory", "pids")
 """What is bounded where it can be."""

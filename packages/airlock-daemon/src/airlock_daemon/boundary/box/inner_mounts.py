@@ -19,8 +19,8 @@ from airlock_daemon.boundary.box.box import (
     Null,
     Placed,
     Shared,
+    identify_descriptor,
     list_shared,
-    see,
 )
 from airlock_daemon.boundary.box.system import SYSTEM
 from airlock_daemon.boundary.command.order import Identity
@@ -41,7 +41,7 @@ def share(path: str, target: str, host_paths: HostPaths, *, read_only: bool) -> 
     if found is None:
         raise _refuse_changed(path)
     mode = found.status.st_mode
-    return Shared(path, target, found.mark, read_only, is_file=stat.S_ISREG(mode))
+    return Shared(path, target, found.file_id, read_only, is_file=stat.S_ISREG(mode))
 
 
 @asynccontextmanager
@@ -77,7 +77,7 @@ def open_shared(what: Shared, reserved: Reserved, *, at_once: bool = False) -> i
     """
     path = what.path
     descriptor, found = open_unlinked(path, is_file=what.is_file, at_once=at_once)
-    is_it = found == path and see(descriptor) == what.mark
+    is_it = found == path and identify_descriptor(descriptor) == what.file_id
     if is_it and reserved.conflict(found, may_be_home=True) is None:
         return descriptor
     os.close(descriptor)
@@ -125,7 +125,7 @@ def show_workspace(
     host_paths = mounts.host_paths
     is_frozen = profile.read_only or base.target in frozen
     top = share(base_root, base.target, host_paths, read_only=is_frozen)
-    refuse_replaced(base, top.mark)
+    refuse_replaced(base, top.file_id)
     view = _View(mounts, identity, reserved)
     if base.target in seen:
         _refuse_replaceable(seen[base.target], writable)
@@ -141,7 +141,7 @@ def show_workspace(
         if isinstance(what, Shared):
             _refuse_replaceable(rows[target], writable)
             shown[target] = what
-        found[target] = Placed(what, target, host_paths.mark(_find_below(above, target)))
+        found[target] = Placed(what, target, host_paths.file_id(_find_below(above, target)))
     for target in profile.hide:
         if relative_to(target, base.target):
             above = shown.get(_find_above(target, shown)) or top
@@ -152,11 +152,11 @@ def show_workspace(
             _refuse_movable(target, above, frozen)
             shown.pop(target, None)
             what = Cover() if hidden.is_directory else Null()
-            found[target] = Placed(what, target, hidden.mark)
+            found[target] = Placed(what, target, hidden.file_id)
     for target in _find_strangers(mounts.host_rows, shown):
         if target not in found and not _is_covered(target, found, shown):
             above = shown[_find_above(target, shown)]
-            found[target] = Placed(Cover(), target, host_paths.mark(_find_below(above, target)))
+            found[target] = Placed(Cover(), target, host_paths.file_id(_find_below(above, target)))
     return Shown(top, tuple(found[target] for target in sorted(found, key=len)))
 
 

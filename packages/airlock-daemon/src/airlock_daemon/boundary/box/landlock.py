@@ -40,9 +40,9 @@ def refuse_unshowable(box: Box, mounts: Mounts | None, *, remedy: str) -> None:
 
     `mounts` are those of the client's container, `remedy` is how bubblewrap would make boxes.
     """
-    if box.doors is not None:
-        what = "[[api]]" if box.doors.apis else "[sandbox] network"
-        if not box.doors.listeners:
+    if box.listeners is not None:
+        what = "[[api]]" if box.listeners.apis else "[sandbox] network"
+        if not box.listeners.tcp_addresses:
             what = 'the broker "docker"'
         raise refuse(
             f"this host has Landlock alone, and {what} needs a network of the box's own",
@@ -118,7 +118,7 @@ async def private_directory(
         await made.leave(removals)
 
 
-class Fencing(msgspec.Struct, frozen=True, kw_only=True):
+class LandlockRunner(msgspec.Struct, frozen=True, kw_only=True):
     """By what a command is started behind a fence: the `launcher`, as `identity`.
 
     `private` is its home, and `group` its cgroup, if any. What is `reserved` is not shown. Threads

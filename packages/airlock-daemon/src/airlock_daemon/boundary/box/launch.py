@@ -159,12 +159,12 @@ class BoxedLaunch(Launch):
         maker: Launch,
         said: int,
         group: Group | None,
-        doors: socket.socket | None = None,
+        listeners: socket.socket | None = None,
         *,
         is_trial: bool = False,
     ) -> None:
         """Take over all of it; `said` is the file that bubblewrap writes its messages to, and over
-        `doors` come the listeners of a box that has some. Who made it as a trial asks for what was
+        `listeners` come the listeners of a box that has some. Who made it as a trial asks for what was
         said, so that the daemon's messages do not have it too.
 
         Raises OSError, and has taken over nothing then.
@@ -178,7 +178,7 @@ class BoxedLaunch(Launch):
         self._group = group
         self._first: bytes | None = None
         self._is_trial = is_trial
-        self.doors = doors
+        self.listeners = listeners
         self.leftovers: tuple[Leftover, ...] = ()
 
     def order(
@@ -268,8 +268,8 @@ class BoxedLaunch(Launch):
         super().close()
         self._maker.close()
         os.close(self._said)
-        if self.doors is not None:
-            self.doors.close()
+        if self.listeners is not None:
+            self.listeners.close()
         if self._group is not None:
             self._group.close()
 
@@ -311,7 +311,7 @@ def _place(box: Box, directory: int) -> bytes:
     return _PLACE.pack(major, minor, inode, len(name)) + name
 
 
-class Workshop(msgspec.Struct, frozen=True, kw_only=True):
+class BoxBuilder(msgspec.Struct, frozen=True, kw_only=True):
     """By what boxes are made: the program `bubblewrap`, started by the `launcher`.
 
     It runs as `identity` with all that is in a box, in the cgroup that `open_group` gives, if any.
@@ -350,7 +350,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
             said = os.memfd_create("airlock-box-said", os.MFD_CLOEXEC)
             undo.callback(os.close, said)
             near = far = None
-            if box.doors is not None:
+            if box.listeners is not None:
                 # What the box has of the two.
                 near, far = make_pair()
                 undo.callback(near.close)
@@ -368,7 +368,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
                     launcher=find_launcher(),
                     identity=self.identity,
                     control=theirs.fileno(),
-                    doors=None if far is None else far.fileno(),
+                    listeners=None if far is None else far.fileno(),
                     root=root,
                     shared=shared,
                 ) as making,

@@ -16,18 +16,18 @@ from airlock_daemon.boundary.box.box import (
     Closed,
     Cover,
     Devices,
+    FileId,
     Folder,
     Home,
     Link,
     Made,
-    Mark,
     Memory,
     Null,
     Operation,
     Placed,
     Processes,
     System,
-    look_around,
+    identify_directories,
 )
 from airlock_daemon.boundary.box.inner_mounts import Shown, refuse_own, show_others, show_workspace
 from airlock_daemon.boundary.box.system import PUBLIC, SYSTEM, make_etc
@@ -162,7 +162,7 @@ def plan_box(
     size = limits.box_tmpfs_mb * _MIB
     settings = () if git_config is None else (Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"),)
     operations = (
-        *_make_base(identity, size, look_around((*SYSTEM, *PUBLIC))),
+        *_make_base(identity, size, identify_directories((*SYSTEM, *PUBLIC))),
         *(*settings, *_show(places, read), *given),
     )
     box = Box(
@@ -274,7 +274,7 @@ def _refuse_home(target: str, home: Home | None, workspace: Workspace) -> None:
 
 
 @functools.lru_cache(maxsize=16)
-def _make_base(identity: Identity, size: int, _around: tuple[Mark, ...]) -> tuple[Operation, ...]:
+def _make_base(identity: Identity, size: int, _around: tuple[FileId, ...]) -> tuple[Operation, ...]:
     """What every closed box of this user has, with so many bytes in /tmp. It depends on what is in
     some directories.
     """

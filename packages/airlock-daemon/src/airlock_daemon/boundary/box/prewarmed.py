@@ -15,14 +15,14 @@ import trio
 
 from airlock_daemon.boundary.box.box import Box, Key, find_key, list_sources
 from airlock_daemon.boundary.box.groups import OpenGroup, open_none
-from airlock_daemon.boundary.box.launch import BoxedLaunch, Workshop
+from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch
 from airlock_daemon.boundary.command.launcher import Launcher, cannot_start
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mountinfo import MountWatch, find_changes
 from airlock_daemon.setup.reserved import Reserved, is_within
 
-MOST_IN_ROOM = 4
+POOL_SIZE = 4
 """Boxes that wait, for one agent."""
 
 ACTIVE_S = 300.0
@@ -49,19 +49,19 @@ class _Waiting(msgspec.Struct, frozen=True, eq=False):
 
 
 class Keeper(Protocol):
-    """What keeps the rooms of all agents, and has boxes made for them."""
+    """What keeps the pools of all agents, and has boxes made for them."""
 
     def look(self) -> None:
         """Let go of boxes in which mounts of the host are not as they are now."""
 
-    def wish(self, room: "Room", key: Key, after_s: float = 0.0) -> None:
-        """Have a box made for `room`, not before that time is over."""
+    def wish(self, pool: "BoxPool", key: Key, after_s: float = 0.0) -> None:
+        """Have a box made for `pool`, not before that time is over."""
 
-    def note(self, room: "Room", count: int) -> None:
-        """`room` was used now, and `count` boxes wait in it."""
+    def note(self, pool: "BoxPool", count: int) -> None:
+        """`pool` was used now, and `count` boxes wait in it."""
 
 
-class Room:
+class BoxPool:
     """Where the boxes of one agent wait, made by one reading of the files."""
 
     def __init__(self, boxes: Keeper, open_group: OpenGroup = open_none) -> None:
@@ -91,7 +91,7 @@ class Room:
             self._last = None
             self.empty()
 
-    def take(self, box: Box, by: Workshop) -> BoxedLaunch | None:
+    def take(self, box: Box, by: BoxBuilder) -> BoxedLaunch | None:
         """A box that is just as `box` would be if it were made now, `by` this; None where none
         waits. The caller orders and closes it.
         """
@@ -107,7 +107,7 @@ class Room:
         found = next(self._take(key), None)
         if is_repeated and (found is None or not found.is_made()):
             self._busy_until = now + _BUSY_S
-            self._wanted = min(self._wanted + 1, MOST_IN_ROOM)
+            self._wanted = min(self._wanted + 1, POOL_SIZE)
         self._boxes.note(self, self.count)
         return found
 
@@ -130,7 +130,7 @@ class Room:
 
     def put(self, key: Key, launch: BoxedLaunch, mounts: str) -> None:
         """Take over a box that was begun for `key` when `mounts` were all that the host had."""
-        if self.count >= MOST_IN_ROOM:
+        if self.count >= POOL_SIZE:
             self.give_up()
         self._waiting.append(_Waiting(key, launch, mounts))
         self._boxes.note(self, self.count)
@@ -216,9 +216,9 @@ class Boxes:
         self._null = null
         self._watch = MountWatch()
         self._mounts = self._watch.read()
-        self._wishes: dict[Room, _Wish] = {}
+        self._wishes: dict[BoxPool, _Wish] = {}
         # Whose turn to give one up comes first, stands first.
-        self._rooms: dict[Room, None] = {}
+        self._pools: dict[BoxPool, None] = {}
         self._look_at = math.inf
         self._pause = _LOOK_S
         self._idle = trio.lowlevel.ParkingLot()
@@ -229,18 +229,18 @@ class Boxes:
         while True:
             await self._rest()
             now = trio.current_time()
-            for room in [room for room in self._rooms if room.expires <= now]:
-                room.empty()
+            for pool in [pool for pool in self._pools if pool.expires <= now]:
+                pool.empty()
             if self._look_at <= now:
                 self._pause *= 2
                 self.look()
-            due = [room for room, wish in self._wishes.items() if wish.due <= now]
+            due = [pool for pool, wish in self._wishes.items() if wish.due <= now]
             if due:
                 await self._make(due[0], self._wishes.pop(due[0]).key)
 
     async def _rest(self) -> None:
         """Wait until there may be something to do."""
-        times = [room.expires for room in self._rooms]
+        times = [pool.expires for pool in self._pools]
         times += [wish.due for wish in self._wishes.values()]
         until = min((*times, self._look_at))
         if until > trio.current_time():
@@ -250,23 +250,23 @@ class Boxes:
             # To make one takes a while, and a request may have come meanwhile.
             await trio.lowlevel.checkpoint()
 
-    def wish(self, room: Room, key: Key, after_s: float = 0.0) -> None:
-        """Have a box made for `room` when that time is over and there is time, in place of what it
+    def wish(self, pool: BoxPool, key: Key, after_s: float = 0.0) -> None:
+        """Have a box made for `pool` when that time is over and there is time, in place of what it
         last wished for.
         """
         if self._is_open:
-            before = self._wishes.pop(room, None)
+            before = self._wishes.pop(pool, None)
             due = trio.current_time() + after_s
             if before is not None and before.key == key:
                 due = min(due, before.due)
-            self._wishes[room] = _Wish(key, due)
+            self._wishes[pool] = _Wish(key, due)
             self._idle.unpark()
 
-    def note(self, room: Room, count: int) -> None:
-        """`room` was used now, and `count` boxes wait in it."""
-        self._rooms.pop(room, None)
+    def note(self, pool: BoxPool, count: int) -> None:
+        """`pool` was used now, and `count` boxes wait in it."""
+        self._pools.pop(pool, None)
         if count:
-            self._rooms[room] = None
+            self._pools[pool] = None
 
     def look(self) -> None:
         """Let go of the boxes in which mounts of the host are not as they are now.
@@ -274,40 +274,40 @@ class Boxes:
         Of those that are not known to be complete that may be all.
         """
         # First: what is complete now, was made while nothing had changed, if that is what is found.
-        complete = [room.find_complete() for room in self._rooms]
+        complete = [pool.find_complete() for pool in self._pools]
         if self._watch.has_changed():
             self._mounts = self._watch.read()
-            for room in list(self._rooms):
-                room.compare(self._mounts)
+            for pool in list(self._pools):
+                pool.compare(self._mounts)
         else:
-            for room, found in zip(self._rooms, complete, strict=True):
-                room.trust(found)
+            for pool, found in zip(self._pools, complete, strict=True):
+                pool.trust(found)
         self._look_at = math.inf
-        if not all(room.is_trusted for room in self._rooms):
+        if not all(pool.is_trusted for pool in self._pools):
             self._look_at = trio.current_time() + self._pause
 
     def stop(self) -> None:
         """Let go of all boxes, and make no more."""
         self._is_open = False
         self._wishes.clear()
-        for room in list(self._rooms):
-            room.empty()
+        for pool in list(self._pools):
+            pool.empty()
 
     def close(self) -> None:
         """The same, for good."""
         self.stop()
         self._watch.close()
 
-    async def _make(self, room: Room, key: Key) -> None:
-        reserved = room.reserved
-        if reserved is None or not room.needs(key):
+    async def _make(self, pool: BoxPool, key: Key) -> None:
+        reserved = pool.reserved
+        if reserved is None or not pool.needs(key):
             return
-        if sum(room.count for room in self._rooms) >= MOST_IN_ALL:
-            next(iter(self._rooms)).give_up()
+        if sum(pool.count for pool in self._pools) >= MOST_IN_ALL:
+            next(iter(self._pools)).give_up()
         self.look()
         mounts = self._mounts
         try:
-            workshop = Workshop(
+            builder = BoxBuilder(
                 bubblewrap=key.bubblewrap,
                 launcher=self._launcher,
                 identity=key.identity,
@@ -315,16 +315,16 @@ class Boxes:
                 null=self._null,
                 # Other agents' boxes would have to wait as well.
                 lookups=None,
-                open_group=room.open_group,
+                open_group=pool.open_group,
             )
-            made = await workshop.make(key.box)
+            made = await builder.make(key.box)
         except AirlockError as error:
             # The command that needs it is told, if it is so then.
             log.debug("no box is made ahead: %s", error.message)
             return
-        is_it = room.reserved is reserved and mounts is self._mounts
-        if is_it and self._is_open and room.needs(key):
-            room.put(key, made, mounts)
+        is_it = pool.reserved is reserved and mounts is self._mounts
+        if is_it and self._is_open and pool.needs(key):
+            pool.put(key, made, mounts)
             self._pause = _LOOK_S
             self._look_at = trio.current_time() + self._pause
         else:
@@ -336,21 +336,21 @@ async def start_boxed(
     standard: Sequence[int],
     box: Box,
     *,
-    by: Workshop,
+    by: BoxBuilder,
     terminal: int = 0,
     kept: Sequence[int] = (),
-    room: Room | None = None,
+    pool: BoxPool | None = None,
 ) -> BoxedLaunch:
     """Start `what` in `box`, made `by` this, otherwise as `Launcher.launch` does.
 
-    `what.directory` is the box's directory on the host, as it was checked. In `room` one may wait
+    `what.directory` is the box's directory on the host, as it was checked. In `pool` one may wait
     that was made of the same. Raises Denied and Failed.
     """
     launch = None
     # What lies under a home may not change while another directory is laid over it (overlayfs of
     # the kernel's documentation): none waits.
-    if room is not None and box.home is None:
-        launch = room.take(box, by)
+    if pool is not None and box.home is None:
+        launch = pool.take(box, by)
     if launch is None:
         launch = await by.make(box)
     try:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import trio
 
-from airlock_daemon.boundary.box.launch import Workshop
+from airlock_daemon.boundary.box.launch import BoxBuilder
 from airlock_daemon.boundary.box.plan import plan_box
 from airlock_daemon.boundary.box.prewarmed import start_boxed
 from airlock_daemon.boundary.command.launcher import Ended, Launcher, find_launcher
@@ -97,7 +97,7 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
         )
         what = CommandLine("/bin/sh", ("sh", "-c", "exit 0"), {}, directory)
         try:
-            workshop = Workshop(
+            builder = BoxBuilder(
                 bubblewrap=bubblewrap,
                 launcher=launcher,
                 identity=identity,
@@ -106,7 +106,7 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
                 lookups=trio.CapacityLimiter(1),
                 is_trial=True,
             )
-            launch = await start_boxed(what, (null,) * 3, box, by=workshop)
+            launch = await start_boxed(what, (null,) * 3, box, by=builder)
         except AirlockError as error:
             return error.message
         report: Ended | AirlockError | None = None

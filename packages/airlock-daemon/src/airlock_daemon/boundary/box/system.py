@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.box.box import (
     HOME,
     Box,
+    FileId,
     Made,
-    Mark,
     Operation,
     System,
-    look,
-    look_closer,
+    identify,
+    identify_content,
 )
 from airlock_daemon.boundary.command.order import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
@@ -46,7 +46,7 @@ def find_places(
     own, which is never shown for a program in it. Raises Denied for one that cannot be shown, since
     it lies in no bin directory; `everywhere`, its directory is shown.
     """
-    if _is_plain(program, (look(program), look_closer(program))):
+    if _is_plain(program, (identify(program), identify_content(program))):
         return ()
     found: dict[str, None] = {}
     waiting, done = [program], set()
@@ -68,12 +68,12 @@ def find_places(
 
 
 @functools.lru_cache(maxsize=64)
-def _is_plain(program: str, marks: tuple[Mark, Mark]) -> bool:
-    """Whether a program, of which these are the marks now, is a binary of the system itself."""
+def _is_plain(program: str, ids: tuple[FileId, FileId]) -> bool:
+    """Whether a program, of which these are the ids now, is a binary of the system itself."""
     hops = list(_follow(program))
     is_there = all(any(is_within(hop, place) for place in SYSTEM) for hop in hops)
     is_script = any(True for _ in _find_interpreter(hops[-1], ""))
-    return None not in marks and is_there and not is_script
+    return None not in ids and is_there and not is_script
 
 
 def _follow(name: str) -> Iterator[str]:

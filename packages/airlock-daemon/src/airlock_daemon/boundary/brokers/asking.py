@@ -11,7 +11,7 @@ from airlock_daemon.boundary.command.launcher import Launcher
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.command.process import Command
 from airlock_daemon.boundary.command.stdio import Piped
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed
 from airlock_wire import StdinData, StdinEnd, Stream
 
@@ -38,7 +38,7 @@ class Ask(Protocol):
 async def ask(
     line: CommandLine,
     launcher: Launcher,
-    turns: Turns,
+    turns: TurnQueue,
     *,
     said: bytes = b"",
     seconds: float = ANSWER_S,

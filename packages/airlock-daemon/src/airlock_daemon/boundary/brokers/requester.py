@@ -8,7 +8,7 @@ import trio
 
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.fairness.gate import Gate
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.setup.generation import Generation
 
 
@@ -17,7 +17,7 @@ class ServedAgent(Protocol):
 
     generation: Generation
     gate: Gate
-    turns: Turns
+    turns: TurnQueue
     lookups: trio.CapacityLimiter
 
     async def ask(self, line: CommandLine, *, said: bytes = b"") -> tuple[int, bytes]:
@@ -41,7 +41,7 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
         return self.agent.generation
 
     @property
-    def turns(self) -> Turns:
+    def turns(self) -> TurnQueue:
         """The agent's turns."""
         return self.agent.turns
 

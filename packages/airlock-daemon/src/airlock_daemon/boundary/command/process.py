@@ -8,7 +8,7 @@ import trio
 
 from airlock_daemon.boundary.command.launcher import Ended, Launch
 from airlock_daemon.boundary.command.stdio import Emit, Input, Stdio
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError
 from airlock_wire import Resize, Signal, StdinData, StdinEnd
 
@@ -31,7 +31,7 @@ class Command:
     """
 
     def __init__(
-        self, launch: Launch, stdio: Stdio, turns: Turns, *, ahead: int, credit: int
+        self, launch: Launch, stdio: Stdio, turns: TurnQueue, *, ahead: int, credit: int
     ) -> None:
         self._launch = launch
         self._stdio = stdio

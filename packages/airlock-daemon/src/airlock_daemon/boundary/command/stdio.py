@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from airlock_daemon.boundary.connection.descriptors import Passed
+from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_wire import Stream
 
 
@@ -211,7 +211,7 @@ class Direct(Stdio):
     caller's: in the client's files it could be anything.
     """
 
-    def __init__(self, passed: Passed, *, null: int) -> None:
+    def __init__(self, passed: ClientDescriptors, *, null: int) -> None:
         super().__init__()
         self._passed = passed
         stdin, stdout, stderr = [

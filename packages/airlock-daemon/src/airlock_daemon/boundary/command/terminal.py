@@ -11,7 +11,7 @@ from functools import partial
 import trio
 
 from airlock_daemon.boundary.command.stdio import LEFT_S, PIECE, Emit, Input, Stdio
-from airlock_daemon.boundary.connection.closing import do_aside
+from airlock_daemon.boundary.connection.closing import start_in_thread
 from airlock_wire import Terminal
 
 
@@ -115,7 +115,7 @@ class _Sizer:
                 return
             copy = os.dup(master)
             self._is_busy = True
-        do_aside(partial(self._set, copy))
+        start_in_thread(partial(self._set, copy))
 
     def _set(self, master: int) -> None:
         while (size := self._take()) is not None:

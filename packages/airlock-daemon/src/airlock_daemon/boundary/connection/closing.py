@@ -60,10 +60,10 @@ class Closer:
             is_usual = is_usual or all(is_pipe(name_descriptor(number)) for number in numbers)
             self._do(partial(_close_all, numbers), is_usual=is_usual)
 
-    def widen(self, pipe: int, size: int) -> None:
+    def enlarge_pipe(self, pipe: int, size: int) -> None:
         """As the function, some time."""
         number = os.dup(pipe)
-        self._do(partial(_widen_and_close, number, size), is_usual=True)
+        self._do(partial(_enlarge_and_close, number, size), is_usual=True)
 
     async def splice(self, source: int, target: int, most: int) -> int:
         """As os.splice, without blocking where a pipe is full or empty. Raises OSError.
@@ -135,7 +135,7 @@ class _Threads:
 _THREADS = _Threads()
 
 
-def do_aside(act: Callable[[], None]) -> None:
+def start_in_thread(act: Callable[[], None]) -> None:
     """Have something done in a thread that may never return, and raises nothing."""
     _THREADS.do(act)
 
@@ -167,14 +167,14 @@ def is_pipe(name: str) -> bool:
     return name.startswith("pipe:[")
 
 
-def widen(pipe: int, size: int) -> None:
+def enlarge_pipe(pipe: int, size: int) -> None:
     """Give a pipe so much room, if that is to be had: it is not where its user has many pipes."""
     with suppress(OSError):
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, size)
 
 
-def _widen_and_close(pipe: int, size: int) -> None:
-    widen(pipe, size)
+def _enlarge_and_close(pipe: int, size: int) -> None:
+    enlarge_pipe(pipe, size)
     os.close(pipe)
 
 

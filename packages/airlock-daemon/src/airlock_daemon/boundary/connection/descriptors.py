@@ -48,7 +48,7 @@ class BadDescriptors(AirlockError):
     """A client passed descriptors that are not taken."""
 
 
-class Passed:
+class ClientDescriptors:
     """The descriptors that came with one request, from their receipt to their close.
 
     It alone closes them: `close` may be called more than once. `numbers` is empty from then on.
@@ -127,7 +127,7 @@ def list_rights(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
     return descriptors.tolist()
 
 
-def too_many() -> BadDescriptors:
+def too_many_descriptors() -> BadDescriptors:
     """More came than are taken."""
     return BadDescriptors("more than three descriptors came with the request", hint=_HOW)
 
@@ -183,7 +183,7 @@ _SAID = b"c"
 _LEAST = 1
 
 
-class NoWish(Exception):
+class UnexpectedDescriptors(Exception):
     """A message came with descriptors, which nobody is to send."""
 
 
@@ -195,16 +195,16 @@ def make_relay() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
-def receive_wish(relay: socket.socket, closer: Closer) -> bool:
+def receive_bytes(relay: socket.socket, closer: Closer) -> bool:
     """Take the next message, of which each is for one connection; False at the end of the relay.
 
-    Raises BlockingIOError where there is none yet, OSError, and NoWish where descriptors came,
+    Raises BlockingIOError where there is none yet, OSError, and UnexpectedDescriptors where descriptors came,
     which `closer` closes.
     """
     data, numbers = receive(relay, _WORD)
     if numbers:
         closer.close(numbers)
-        raise NoWish
+        raise UnexpectedDescriptors
     return bool(data)
 
 

@@ -100,7 +100,7 @@ class Gate:
         self.connections += 1
         return True
 
-    def hold(self, count: int) -> bool:
+    def reserve(self, count: int) -> bool:
         """Count bytes that requests take; False, and nothing counted, where they are too many.
 
         One that is alone always has room. Without it each connection could hold a whole request, of
@@ -111,7 +111,7 @@ class Gate:
         self._held += count
         return True
 
-    def hold_request(self, request: Request, size: int) -> int:
+    def reserve_request(self, request: Request, size: int) -> int:
         """Count what a whole request takes until it is answered.
 
         Returns what to `release` then. Raises Denied (layer "limit") where that is too much.
@@ -121,12 +121,12 @@ class Gate:
         weight = weigh(request)
         if weight <= SMALL:
             return 0
-        if not self.hold(weight):
-            raise too_large()
+        if not self.reserve(weight):
+            raise too_large_error()
         return weight
 
     def release(self, count: int) -> None:
-        """Give back what `hold` counted."""
+        """Give back what `reserve` counted."""
         self._held -= count
 
     def disconnect(self) -> None:
@@ -212,8 +212,8 @@ class Gate:
         )
 
 
-def too_large() -> Denied:
-    """The refusal of a request for which `hold` had no room."""
+def too_large_error() -> Denied:
+    """The refusal of a request for which `reserve` had no room."""
     return Denied(
         "too many large requests of this agent are under way",
         layer="limit",
@@ -222,7 +222,7 @@ def too_large() -> Denied:
     )
 
 
-def too_many(limits: Limits) -> Denied:
+def too_many_error(limits: Limits) -> Denied:
     """The refusal of a connection beyond those that an agent may have."""
     return Denied(
         f"this agent has {limits.connections} connections open already",
@@ -296,7 +296,7 @@ class Starts:
         self._asked = {other: last, share: now}
         return now - last < RECENT_S
 
-    def hold_up(self, share: "Share") -> None:
+    def delay(self, share: "Share") -> None:
         """Somebody waits for one of the places of `share`."""
         self._held_up[share] = None
         self._idle.unpark()
@@ -328,7 +328,7 @@ class Share:
         try:
             self._places.acquire_on_behalf_of_nowait(command)
         except trio.WouldBlock:
-            self._starts.hold_up(self)
+            self._starts.delay(self)
             await self._places.acquire_on_behalf_of(command)
         self._young[command] = trio.current_time()
 

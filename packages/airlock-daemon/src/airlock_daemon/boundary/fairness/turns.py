@@ -38,10 +38,10 @@ class _Steps(trio.abc.Instrument):
 
     def __init__(self) -> None:
         self.is_on = False
-        self._timed: Turns | None = None
+        self._timed: TurnQueue | None = None
         self._began = 0.0
 
-    def begin(self, turns: "Turns") -> None:
+    def begin(self, turns: "TurnQueue") -> None:
         """A step of `turns` begins."""
         if not self.is_on:
             trio.lowlevel.add_instrument(self)
@@ -72,13 +72,13 @@ class Rounds(trio.abc.Instrument):
         self._over = 0.0
         self._without_rest = 0
         self._kept_until = 0.0
-        self._contended: dict[Turns, None] = {}
+        self._contended: dict[TurnQueue, None] = {}
         self._idle = ParkingLot()
-        self._latest: Turns | None = None
+        self._latest: TurnQueue | None = None
         self._changed = -RECENT_S
         self._steps = _Steps()
 
-    def begin(self, turns: "Turns") -> None:
+    def begin(self, turns: "TurnQueue") -> None:
         """A task of `turns` begins a step: see what that takes, where others could notice."""
         if self._latest is turns and not self._steps.is_on:
             # Nobody else has had a turn for long.
@@ -130,20 +130,20 @@ class Rounds(trio.abc.Instrument):
                         del self._contended[turns]
             await self._idle.park()
 
-    def contend(self, turns: "Turns") -> None:
+    def contend(self, turns: "TurnQueue") -> None:
         """Somebody waits for a turn of `turns`."""
         self._contended[turns] = None
         self._idle.unpark()
 
 
-class Taking(Protocol):
+class TurnSource(Protocol):
     """Turns to take, of whatever kind."""
 
     async def take(self) -> None:
         """Wait for the next turn."""
 
 
-class Turns:
+class TurnQueue:
     """The turns of one agent."""
 
     def __init__(self, rounds: Rounds) -> None:

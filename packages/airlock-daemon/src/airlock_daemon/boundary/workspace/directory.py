@@ -44,7 +44,7 @@ def open_root(source: Source, reserved: Reserved, *, at_once: bool = False) -> t
     return root, path
 
 
-async def open_root_aside(
+async def open_root_in_thread(
     source: Source, reserved: Reserved, lookups: trio.CapacityLimiter
 ) -> tuple[int, str]:
     """The same; a thread of `lookups` waits for what has to be waited for."""
@@ -171,7 +171,7 @@ async def enter(
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
     if not in_box:
         refuse_hidden(mapping, mounts)
-    descriptor, root = await open_root_aside(mapping.source, reserved, lookups)
+    descriptor, root = await open_root_in_thread(mapping.source, reserved, lookups)
     path = root
     if mapping.source.below:
         above = descriptor

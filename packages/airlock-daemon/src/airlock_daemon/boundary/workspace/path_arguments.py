@@ -167,7 +167,7 @@ Pause = Callable[[], Awaitable[None]]
 """Waits until the agent may go on."""
 
 
-async def hold_paths(
+async def confine_paths(
     args: Sequence[str],
     uses: Sequence[PathUse],
     *,
@@ -225,13 +225,13 @@ async def judge_paths(
 
     An absolute path is the same from everywhere, and must be mapped by `mounts`. A relative one may
     not climb above the unknown directory, since that could be the top of a workspace. Raises Denied
-    as `hold_paths` does.
+    as `confine_paths` does.
     """
     if not uses:
         return
     directory = make_empty(mounts)
     try:
-        await hold_paths(
+        await confine_paths(
             args, uses, directory=directory, reserved=reserved, lookups=lookups, pause=pause
         )
     finally:

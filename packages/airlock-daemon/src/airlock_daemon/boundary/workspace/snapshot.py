@@ -114,7 +114,7 @@ class HostPath(msgspec.Struct, frozen=True):
         return stat.S_ISDIR(self.status.st_mode)
 
     @property
-    def mark(self) -> tuple[int, int]:
+    def file_id(self) -> tuple[int, int]:
         """Its device and inode."""
         return self.status.st_dev, self.status.st_ino
 
@@ -142,10 +142,10 @@ class HostPaths:
         found = self.look(path)
         return found is not None and found.is_directory
 
-    def mark(self, path: str) -> tuple[int, int] | None:
+    def file_id(self, path: str) -> tuple[int, int] | None:
         """That of what stands there."""
         found = self.look(path)
-        return None if found is None else found.mark
+        return None if found is None else found.file_id
 
     def is_plain(self, path: str) -> bool:
         """Whether something stands there, and no part of the path is a link."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 import trio
 
 from airlock_daemon.boundary.audit_text import shorten
-from airlock_daemon.boundary.fairness.gate import too_many
+from airlock_daemon.boundary.fairness.gate import too_many_error
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.serving.audit.record import Outcome, Record, shorten_id
@@ -19,7 +19,7 @@ from airlock_daemon.serving.request.exchange import (
 )
 from airlock_daemon.serving.request.relay import Origin
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
-from airlock_daemon.serving.session import ClientGone, Ending, Reason, Session
+from airlock_daemon.serving.session import Cancellation, ClientGone, Reason, Session
 from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request, ServerSession
 
 
@@ -30,7 +30,7 @@ class Clients:
         self._shared = shared
         self._agent = agent
         self._reason: Reason | None = None
-        self._idle: set[Ending] = set()
+        self._idle: set[Cancellation] = set()
 
     def stop(self, reason: Reason) -> None:
         """As `Service.stop`: the reason is "stop" or "removed".
@@ -38,8 +38,8 @@ class Clients:
         What runs or waits for its place goes on.
         """
         self._reason = reason
-        for ending in list(self._idle):
-            ending.end(reason)
+        for cancellation in list(self._idle):
+            cancellation.end(reason)
 
     def put(self, error: Denied) -> bytes:
         """As `Service.put`."""
@@ -59,7 +59,7 @@ class Clients:
             await self._serve(visit, is_turn=True)
             return
         try:
-            await self._refuse_request(visit, to_wire(too_many(self._agent.gate.limits)))
+            await self._refuse_request(visit, to_wire(too_many_error(self._agent.gate.limits)))
         finally:
             visit.session.close()
 
@@ -79,28 +79,28 @@ class Clients:
 
     async def _carry_out(self, visit: "_Visit", request: Request) -> None:
         try:
-            weight = self._agent.gate.hold_request(request, visit.session.bytes_in)
+            weight = self._agent.gate.reserve_request(request, visit.session.bytes_in)
         except Denied as error:
             # At once, since it would keep its memory while it waits for the pace of refusals.
             refusal = to_wire(error)
             self._record_refusal(visit, refusal)
             await self._say(visit, refusal)
             return
-        ending = self._begin(visit)
+        cancellation = self._begin(visit)
         if visit.origin is None:
-            self._shared.running.add(ending)
+            self._shared.running.add(cancellation)
         try:
             await serve_request(
                 request,
                 visit.session,
-                ending,
+                cancellation,
                 agent=self._agent,
                 shared=self._shared,
                 converse=self.serve_relayed,
                 origin=visit.origin,
             )
         finally:
-            self._shared.running.discard(ending)
+            self._shared.running.discard(cancellation)
             self._agent.gate.release(weight)
 
     async def _receive(self, visit: "_Visit") -> Request | None:
@@ -124,14 +124,14 @@ class Clients:
         Raises Denied when it takes too long, and what `Session.receive` raises.
         """
         limit = self._agent.gate.limits.request_s
-        ending = self._begin(visit)
+        cancellation = self._begin(visit)
         if visit.origin is None:
-            self._idle.add(ending)
+            self._idle.add(cancellation)
         try:
-            with ending.scope, trio.move_on_after(limit) as timer:
+            with cancellation.scope, trio.move_on_after(limit) as timer:
                 return await visit.session.receive()
         finally:
-            self._idle.discard(ending)
+            self._idle.discard(cancellation)
         if timer.cancelled_caught:
             raise Denied(
                 f"no whole request came within {limit:g} s",
@@ -139,7 +139,7 @@ class Clients:
                 rule="request_s",
                 hint="send the request at once after connecting",
             )
-        if ending.reason == "removed":
+        if cancellation.reason == "removed":
             self._record_refusal(visit, REMOVED)
             await say_last(visit.session, REMOVED)
             return None
@@ -147,11 +147,11 @@ class Clients:
         await say_last(visit.session, STOPPING)
         return None
 
-    def _begin(self, visit: "_Visit") -> Ending:
-        ending = Ending()
+    def _begin(self, visit: "_Visit") -> Cancellation:
+        cancellation = Cancellation()
         if self._reason and visit.origin is None:
-            ending.end(self._reason)
-        return ending
+            cancellation.end(self._reason)
+        return cancellation
 
     async def _refuse_request(self, visit: "_Visit", error: ErrorObject) -> None:
         self._record_refusal(visit, error)

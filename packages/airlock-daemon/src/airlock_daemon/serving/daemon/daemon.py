@@ -22,16 +22,16 @@ from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.daemon.boxes import settle_boxes
 from airlock_daemon.serving.daemon.notify import ServiceManager
 from airlock_daemon.serving.daemon.reload import Reloader, warn_unkept
-from airlock_daemon.serving.daemon.roster import Roster
+from airlock_daemon.serving.daemon.served_agents import ServedAgents
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.daemon.store import SocketStore
 from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.findings import find_engines, find_unprotected
 from airlock_daemon.setup.generation import Setup
-from airlock_daemon.setup.notice import notice_of
 from airlock_daemon.setup.paths import beside_config
 from airlock_daemon.setup.remotes import find_unpinned
 from airlock_daemon.setup.sockets import HTTPS
+from airlock_daemon.setup.status import make_status
 from airlock_daemon.setup.workspaces import describe_unserved
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -100,19 +100,19 @@ async def _serve(
     # From here on a signal stops it in order; before, there is nobody who could have connected.
     with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
         # First, so that a command finds it as soon as a client can connect.
-        sockets.post(notice_of(setup.locations))
+        sockets.post(make_status(setup.locations))
         warn_unkept(setup)
         setup, boxes = await settle_boxes(setup, shared)
-        roster = Roster(shared, sockets)
-        roster.adopt(setup)
+        served_agents = ServedAgents(shared, sockets)
+        served_agents.adopt(setup)
         sockets.remove_unclaimed()
         shared.record(Record(event="daemon-start", detail=__version__, sandbox=boxes))
         announce(setup)
-        reloader = Reloader(setup, shared, sockets, roster, manager)
+        reloader = Reloader(setup, shared, sockets, served_agents, manager)
         manager.ready()
         log.info("ready")
         try:
-            await _serve_until_stopped(shared, sockets, roster, reloader, manager, signals)
+            await _serve_until_stopped(shared, sockets, served_agents, reloader, manager, signals)
         finally:
             shared.record(Record(event="daemon-stop"))
             # By the kernel alone: what is amiss may be that there is no memory.
@@ -123,7 +123,7 @@ async def _serve(
 async def _serve_until_stopped(
     shared: DaemonState,
     sockets: SocketsDirectory,
-    roster: Roster,
+    served_agents: ServedAgents,
     reloader: Reloader,
     manager: ServiceManager,
     signals: AsyncIterator[int],
@@ -137,14 +137,14 @@ async def _serve_until_stopped(
         watching.start_soon(shared.audit.run)
         watching.start_soon(_clear_up)
         async with trio.open_nursery() as requests, trio.open_nursery() as accepting:
-            accepting.start_soon(roster.run, requests, watching)
+            accepting.start_soon(served_agents.run, requests, watching)
             accepting.start_soon(reloader.run)
             await _wait_stop(signals, on_hangup=reloader.ask)
             grace = reloader.setup.config.shutdown_grace_s
             log.info("stopping: %d running, %g s to end", len(shared.running), grace)
             manager.stopping(grace)
             sockets.withdraw()
-            roster.stop()
+            served_agents.stop()
             if shared.boxes is not None:
                 shared.boxes.stop()
             watching.start_soon(_end_after, grace, shared, signals)
@@ -178,8 +178,8 @@ async def _end_after(grace: float, shared: DaemonState, signals: AsyncIterator[i
     with trio.move_on_after(grace):
         # Whoever asks a second time does not want to wait.
         await _wait_stop(signals, on_hangup=_say_stopping)
-    for ending in list(shared.running):
-        ending.end("stop")
+    for cancellation in list(shared.running):
+        cancellation.end("stop")
 
 
 async def _wait_stop(signals: AsyncIterator[int], *, on_hangup: Callable[[], None]) -> None:

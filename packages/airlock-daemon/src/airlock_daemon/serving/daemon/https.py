@@ -39,7 +39,7 @@ from airlock_daemon.serving.request.https import Caller, Operations
 from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.request.sources import Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
-from airlock_daemon.serving.session import Ending, Reason
+from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import (
     PUBLISHED,
     ContainerClient,
@@ -120,7 +120,7 @@ class HttpsService:
         self._turn = trio.Lock()
         self._not_before = -1.0
         self._reason: Reason | None = None
-        self._silent: set[Ending] = set()
+        self._silent: set[Cancellation] = set()
 
     @property
     def is_stopped(self) -> bool:
@@ -130,8 +130,8 @@ class HttpsService:
     def stop(self, reason: Reason) -> None:
         """As `Service.stop`; what runs goes on."""
         self._reason = reason
-        for ending in list(self._silent):
-            ending.end(reason)
+        for cancellation in list(self._silent):
+            cancellation.end(reason)
         for worker in (self._worker, *self._retired):
             if worker is not None:
                 worker.stop(reason)
@@ -142,15 +142,15 @@ class HttpsService:
 
     async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
         """As `Service.serve`."""
-        ending = Ending()
+        cancellation = Cancellation()
         if self._reason is not None:
-            ending.end(self._reason)
+            cancellation.end(self._reason)
         try:
-            with ending.scope:
+            with cancellation.scope:
                 if not is_turn:
                     await self._agent.turns.take()
-                if await self._wait_first(connection, ending):
-                    await self._converse(connection, ending)
+                if await self._wait_first(connection, cancellation):
+                    await self._converse(connection, cancellation)
         except Exception:  # noqa: BLE001 - whatever went wrong
             # One connection must not end the others'.
             log.exception("a fault of the daemon ended a connection; please report it")
@@ -231,7 +231,7 @@ class HttpsService:
         tell: Callable[[str], None],
     ) -> None:
         """As `Apis.carry`."""
-        ending, record = Ending(), recording.record
+        cancellation, record = Cancellation(), recording.record
         caller = Caller(
             peer=record.peer,
             request=record.request,
@@ -240,8 +240,8 @@ class HttpsService:
             container_proven=record.container_proven,
         )
         try:
-            with ending.scope:
-                await self._pass_on(connection, caller, ending, network=network, tell=tell)
+            with cancellation.scope:
+                await self._pass_on(connection, caller, cancellation, network=network, tell=tell)
         finally:
             # The worker has a descriptor of it too.
             with suppress(OSError):
@@ -257,12 +257,12 @@ class HttpsService:
                 self._name,
             )
 
-    async def _wait_first(self, connection: socket.socket, ending: Ending) -> bool:
+    async def _wait_first(self, connection: socket.socket, cancellation: Cancellation) -> bool:
         """Wait until a client has said something; False where it closes or keeps silent.
 
         It costs no worker until then, nor does who only looks whether somebody listens.
         """
-        self._silent.add(ending)
+        self._silent.add(cancellation)
         try:
             with trio.move_on_after(self._agent.gate.limits.request_s):
                 while True:
@@ -274,10 +274,10 @@ class HttpsService:
         except OSError:
             return False
         finally:
-            self._silent.discard(ending)
+            self._silent.discard(cancellation)
         return False
 
-    async def _converse(self, connection: socket.socket, ending: Ending) -> None:
+    async def _converse(self, connection: socket.socket, cancellation: Cancellation) -> None:
         caller = Caller(peer=describe_peer(connection))
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
         try:
@@ -285,13 +285,13 @@ class HttpsService:
         except AirlockError as error:
             await self._refuse(stream, caller, error)
         else:
-            await self._pass_on(stream, caller, ending)
+            await self._pass_on(stream, caller, cancellation)
 
     async def _pass_on(
         self,
         connection: trio.SocketStream,
         caller: Caller,
-        ending: Ending,
+        cancellation: Cancellation,
         *,
         network: Callable[[], tuple[str, ...]] = tuple,
         tell: Callable[[str], None] | None = None,
@@ -301,7 +301,7 @@ class HttpsService:
                 raise REMOVED
             worker = await self._find_worker()
             await worker.converse(
-                connection.socket.fileno(), caller, ending, network=network, tell=tell
+                connection.socket.fileno(), caller, cancellation, network=network, tell=tell
             )
         except AirlockError as error:
             if tell is not None:

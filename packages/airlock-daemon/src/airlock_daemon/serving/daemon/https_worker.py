@@ -30,7 +30,7 @@ from airlock_daemon.boundary.brokers.https.messages import (
 from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES, Denied, Failed
 from airlock_daemon.serving.request.https import HUNG_UP, Caller, Operations
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
-from airlock_daemon.serving.session import Ending, Reason
+from airlock_daemon.serving.session import Cancellation, Reason
 
 IDLE_S = 120.0
 """A worker without a connection ends after so long."""
@@ -115,7 +115,7 @@ class Worker:
 
     def _revoke(self, question: int) -> None:
         if question in self._asked:
-            self._asked[question].ending.end("removed")
+            self._asked[question].cancellation.end("removed")
 
     async def run(self) -> bool:
         """Serve until the process ends, is idle for long, or is stopped.
@@ -144,7 +144,7 @@ class Worker:
         self,
         descriptor: int,
         caller: Caller,
-        ending: Ending,
+        cancellation: Cancellation,
         *,
         network: Callable[[], tuple[str, ...]] = tuple,
         tell: Callable[[str], None] | None = None,
@@ -155,7 +155,7 @@ class Worker:
         why. Raises Failed where the process could not begin with it.
         """
         number = next(self._numbers)
-        opened = self._open[number] = _Open(caller, ending, tell, network)
+        opened = self._open[number] = _Open(caller, cancellation, tell, network)
         self._scope.deadline = math.inf
         try:
             await self.settle()
@@ -198,7 +198,7 @@ class Worker:
 
     def _close(self, number: int) -> None:
         opened = self._open.pop(number)
-        self._shared.running.discard(opened.ending)
+        self._shared.running.discard(opened.cancellation)
         for question, scope in opened.asked.items():
             scope.cancel()
             del self._asked[question]
@@ -206,9 +206,9 @@ class Worker:
         self._rest()
 
     def _tell_end(self, opened: "_Open") -> str:
-        if opened.ending.reason == "stop":
+        if opened.cancellation.reason == "stop":
             return STOPPED
-        if opened.ending.reason == "removed":
+        if opened.cancellation.reason == "removed":
             return "it is not granted any more"
         return "the process of the HTTPS broker ended" if self.is_over else HUNG_UP
 
@@ -220,7 +220,7 @@ class Worker:
 
     def _end_if_idle(self, opened: "_Open") -> None:
         if self._reason is not None and not opened.asked and not self._may_go_on(opened):
-            opened.ending.end(self._reason)
+            opened.cancellation.end(self._reason)
 
     def _may_go_on(self, opened: "_Open") -> bool:
         """Whether it may do what it likes: the command of a box runs on while the daemon stops."""
@@ -316,7 +316,7 @@ class Worker:
             return
         self._asked[question.question] = opened
         scope = opened.asked[question.question] = trio.CancelScope()
-        self._shared.running.add(opened.ending)
+        self._shared.running.add(opened.cancellation)
         nursery.start_soon(self._answer, question, opened, scope)
 
     async def _answer(self, question: Question, opened: "_Open", scope: trio.CancelScope) -> None:
@@ -345,7 +345,7 @@ class Worker:
             return
         del opened.asked[question]
         if not opened.asked:
-            self._shared.running.discard(opened.ending)
+            self._shared.running.discard(opened.cancellation)
             self._end_if_idle(opened)
 
     @property
@@ -359,7 +359,7 @@ class _Open:
     def __init__(
         self,
         caller: Caller,
-        ending: Ending,
+        cancellation: Cancellation,
         tell: Callable[[str], None] | None,
         network: Callable[[], tuple[str, ...]],
     ) -> None:
@@ -367,7 +367,7 @@ class _Open:
         # What of it the process was told, None before it has the connection.
         self.told: tuple[str, ...] | None = None
         self.caller = caller
-        self.ending = ending
+        self.cancellation = cancellation
         self.tell = tell
         self.is_over = trio.Event()
         self.asked: dict[int, trio.CancelScope] = {}

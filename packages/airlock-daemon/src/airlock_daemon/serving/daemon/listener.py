@@ -12,7 +12,7 @@ from trio.lowlevel import ParkingLot
 
 from airlock_daemon.boundary.connection.closing import MOST
 from airlock_daemon.boundary.connection.descriptors import drop_unread
-from airlock_daemon.boundary.fairness.gate import CLOSE_SOME, too_many
+from airlock_daemon.boundary.fairness.gate import CLOSE_SOME, too_many_error
 from airlock_daemon.errors import NO_DESCRIPTORS, Denied
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.daemon.clients import describe_peer
@@ -163,7 +163,7 @@ class Listener:
         if self._agent.gate.connect():
             accepted.append(connection)
         else:
-            self._refuse(connection, too_many(self._agent.gate.limits))
+            self._refuse(connection, too_many_error(self._agent.gate.limits))
         return True
 
     def _refuse_by_spare(self) -> bool:

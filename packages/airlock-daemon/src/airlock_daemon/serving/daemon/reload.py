@@ -14,12 +14,12 @@ from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.record import DETAIL, Record
 from airlock_daemon.serving.daemon.boxes import settle_boxes
 from airlock_daemon.serving.daemon.notify import ServiceManager
-from airlock_daemon.serving.daemon.roster import Roster
+from airlock_daemon.serving.daemon.served_agents import ServedAgents
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.generation import Generation, Setup, load_setup
-from airlock_daemon.setup.notice import Reload, notice_of
 from airlock_daemon.setup.state import keep_notes
+from airlock_daemon.setup.status import Reload, make_status
 from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_modules import Fault
 
@@ -39,13 +39,13 @@ class Reloader:
         setup: Setup,
         shared: DaemonState,
         sockets: SocketsDirectory,
-        roster: Roster,
+        served_agents: ServedAgents,
         manager: ServiceManager,
     ) -> None:
         self.setup = setup
         self._shared = shared
         self._sockets = sockets
-        self._roster = roster
+        self._roster = served_agents
         self._manager = manager
         self._asked = trio.Event()
 
@@ -116,7 +116,7 @@ class Reloader:
             record = Record(event="reload", outcome="allowed", detail=detail, reason=reason)
             self._shared.record(record)
         try:
-            self._sockets.post(replace(notice_of(self.setup.locations), reload=outcome))
+            self._sockets.post(replace(make_status(self.setup.locations), reload=outcome))
         except AirlockError as error:
             log.error("%s; %s", error.message, error.hint)
 

@@ -17,9 +17,9 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.daemon.socket_file import File, bind, clear, identify, open_to_others
 from airlock_daemon.serving.daemon.store import SocketStore
 from airlock_daemon.setup.client import CLIENT_ENV, PUBLISHED
-from airlock_daemon.setup.notice import NAME as NOTICE
-from airlock_daemon.setup.notice import Notice, post_notice
 from airlock_daemon.setup.sockets import HTTPS, LOCK, SOCKET, find_unusable
+from airlock_daemon.setup.status import NAME as STATUS_FILE
+from airlock_daemon.setup.status import DaemonStatus, publish_status
 
 # `doctor` looks whether there is a daemon by taking its lock, for less than this.
 _MOMENT_S = 0.2
@@ -42,7 +42,7 @@ class SocketsDirectory:
         self.path = path
         self._gid = gid
         self._store = store
-        self._notice: int | None = None
+        self._status: int | None = None
         # By their paths in the sockets directory, as `my/airlock.sock`.
         self._listening: dict[str, tuple[socket.socket, File]] = {}
         try:
@@ -117,16 +117,18 @@ class SocketsDirectory:
             except OSError as error:
                 raise _unusable(os.path.join(self.path, path), error, sockets=self.path) from error
 
-    def post(self, notice: Notice) -> None:
+    def post(self, status: DaemonStatus) -> None:
         """Tell the other commands what is served here, until the directory is closed.
 
         It takes the place of the one before. Raises AirlockError where it cannot be written.
         """
-        before = self._notice
+        before = self._status
         try:
-            self._notice = post_notice(self._directory, notice)
+            self._status = publish_status(self._directory, status)
         except OSError as error:
-            raise _unusable(os.path.join(self.path, NOTICE), error, sockets=self.path) from error
+            raise _unusable(
+                os.path.join(self.path, STATUS_FILE), error, sockets=self.path
+            ) from error
         if before is not None:
             os.close(before)
 
@@ -205,10 +207,10 @@ class SocketsDirectory:
         for listening, _ in self._listening.values():
             listening.close()
         self._listening.clear()
-        if self._notice is not None:
+        if self._status is not None:
             with suppress(OSError):
-                os.unlink(NOTICE, dir_fd=self._directory)
-            os.close(self._notice)
+                os.unlink(STATUS_FILE, dir_fd=self._directory)
+            os.close(self._status)
         os.close(self._lock)
         os.close(self._directory)
 

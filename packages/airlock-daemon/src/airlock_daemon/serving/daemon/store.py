@@ -17,7 +17,7 @@ from airlock_daemon.setup.sockets import SOCKET
 _SUFFIX = f"/{SOCKET}"
 
 
-class Kept(msgspec.Struct, frozen=True):
+class StoredSocket(msgspec.Struct, frozen=True):
     """A socket of an earlier daemon, and the file that it was bound to."""
 
     listening: socket.socket
@@ -33,7 +33,7 @@ class SocketStore:
     def __init__(self, manager: ServiceManager, environment: Mapping[str, str]) -> None:
         """Take what was kept, by the variables that the daemon was started with."""
         self._manager = manager
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, StoredSocket] = {}
         self._given: dict[str, str] = {}
         for name, inherited in take_inherited(environment):
             path, file = _parse(name)
@@ -42,7 +42,7 @@ class SocketStore:
                 inherited.close()
                 continue
             inherited.setblocking(False)
-            self._kept[path] = Kept(inherited, file)
+            self._kept[path] = StoredSocket(inherited, file)
             self._given[path] = name
 
     def take(self, path: str, file: File) -> socket.socket | None:
@@ -79,7 +79,7 @@ class SocketStore:
         if kept is not None:
             kept.listening.close()
 
-    def list_unclaimed(self) -> Iterator[tuple[str, Kept]]:
+    def list_unclaimed(self) -> Iterator[tuple[str, StoredSocket]]:
         """The path of each socket that was kept and not taken, and that socket."""
         yield from list(self._kept.items())
 

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.landlock import Fencing, private_directory
-from airlock_daemon.boundary.box.launch import BoxedLaunch, Leftover, Workshop
+from airlock_daemon.boundary.box.landlock import LandlockRunner, private_directory
+from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch, Leftover
 from airlock_daemon.boundary.box.prewarmed import start_boxed
 from airlock_daemon.boundary.command.launcher import Ended, Launch
 from airlock_daemon.boundary.command.process import Begin, Command
@@ -32,14 +32,14 @@ async def run_boxed(job: Job, boxed: Boxed, call: Call, emit: Emit, *, answers: 
     """As `execution.run_command`, in the box of the job."""
     agent = call.agent
     async with AsyncExitStack() as undo:
-        fencing = relay = None
+        runner = relay = None
         if boxed.maker.bubblewrap is None:
             identity = boxed.maker.identity
             private = await undo.enter_async_context(private_directory(identity, agent.removals))
             group = agent.open_group()
             if group is not None:
                 undo.callback(group.close)
-            fencing = Fencing(
+            runner = LandlockRunner(
                 launcher=call.shared.launcher,
                 identity=identity,
                 reserved=boxed.reserved,
@@ -53,14 +53,14 @@ async def run_boxed(job: Job, boxed: Boxed, call: Call, emit: Emit, *, answers: 
             boxed = await add_logins(
                 boxed, generation=job.generation, agent=agent, shared=call.shared
             )
-        steps = _BoxedSteps(job, call, emit, boxed, fencing=fencing, relay=relay)
+        steps = _BoxedSteps(job, call, emit, boxed, runner=runner, relay=relay)
         return await run_command(steps, answers=answers)
 
 
 class _BoxedSteps(Steps):
     """The steps of a command in a box.
 
-    Without bubblewrap it is started by `fencing`; over `relay` it asks brokers.
+    Without bubblewrap it is started by `runner`; over `relay` it asks brokers.
     """
 
     def __init__(
@@ -70,15 +70,15 @@ class _BoxedSteps(Steps):
         emit: Emit,
         boxed: Boxed,
         *,
-        fencing: Fencing | None,
+        runner: LandlockRunner | None,
         relay: Relay | None,
     ) -> None:
         super().__init__(job, call, emit)
         self._boxed = boxed
-        self._fencing = fencing
+        self._runner = runner
         self._relay = relay
         # None that was made before has docker's logins.
-        self._room = None if boxed.maker.has_engine else call.agent.room
+        self._pool = None if boxed.maker.has_engine else call.agent.pool
         self._egress: Egress | None = None
         self._launch: BoxedLaunch | None = None
 
@@ -86,13 +86,13 @@ class _BoxedSteps(Steps):
         """Start it in its box. Raises Failed."""
         shared, boxed = self.call.shared, self._boxed
         kept = () if self._relay is None else (self._relay.number,)
-        if self._fencing is not None:
-            return await self._fencing.start(
+        if self._runner is not None:
+            return await self._runner.start(
                 self.line, stdio.standard, boxed.box, terminal=stdio.terminal, kept=kept
             )
         if boxed.maker.bubblewrap is None:
             raise TypeError(boxed.maker)
-        workshop = Workshop(
+        builder = BoxBuilder(
             bubblewrap=boxed.maker.bubblewrap,
             launcher=shared.launcher,
             identity=boxed.maker.identity,
@@ -105,23 +105,23 @@ class _BoxedSteps(Steps):
             self.line,
             stdio.standard,
             boxed.box,
-            by=workshop,
+            by=builder,
             terminal=stdio.terminal,
             kept=kept,
-            room=self._room,
+            pool=self._pool,
         )
 
     def started(self, launch: Launch) -> None:
         """Serve what comes out of it."""
         if self._relay is not None:
             self._relay.hand_over()
-        doors = self._boxed.box.doors
+        listeners = self._boxed.box.listeners
         if isinstance(launch, BoxedLaunch):
             self._launch = launch
-            if doors is not None and launch.doors is not None:
+            if listeners is not None and launch.listeners is not None:
                 self._egress = Egress(
-                    doors,
-                    launch.doors,
+                    listeners,
+                    launch.listeners,
                     self.job.module,
                     recording=self.call.recording,
                     agent=self.call.agent,
@@ -130,8 +130,8 @@ class _BoxedSteps(Steps):
 
     def begun(self) -> None:
         """The agent may ask for more while this runs."""
-        if self._room is not None:
-            self._room.refill(self._boxed.reserved, has_ended=False)
+        if self._pool is not None:
+            self._pool.refill(self._boxed.reserved, has_ended=False)
 
     async def relay(self, command: Command, begin: Begin) -> Ended:
         """As `Command.relay`, while others serve what its tools ask for."""
@@ -162,12 +162,12 @@ class _BoxedSteps(Steps):
 
     def answered(self) -> None:
         """Have a box made for the next command like this."""
-        if self._room is not None:
-            self._room.refill(self._boxed.reserved, has_ended=True)
+        if self._pool is not None:
+            self._pool.refill(self._boxed.reserved, has_ended=True)
 
     def _find_leftovers(self) -> tuple[Leftover, ...]:
-        if self._fencing is not None:
-            return self._fencing.find_leftovers()
+        if self._runner is not None:
+            return self._runner.find_leftovers()
         return () if self._launch is None else self._launch.leftovers
 
 

@@ -11,17 +11,17 @@ from http import HTTPStatus
 import trio
 
 from airlock_daemon.boundary.audit_text import shorten
-from airlock_daemon.boundary.box.doors import Doors, find_behind, receive_listeners
+from airlock_daemon.boundary.box.listeners import BoxListeners, find_forwarded, receive_listeners
 from airlock_daemon.boundary.brokers.docker import conversation as engine
-from airlock_daemon.boundary.brokers.egress.conversation import Reached, converse, refuse
+from airlock_daemon.boundary.brokers.egress.conversation import EgressResult, converse, refuse
 from airlock_daemon.boundary.brokers.egress.destinations import (
     Destination,
-    Ways,
+    Routes,
     World,
     read_network,
 )
 from airlock_daemon.boundary.connection.descriptors import drop_unread
-from airlock_daemon.boundary.fairness.gate import too_many
+from airlock_daemon.boundary.fairness.gate import too_many_error
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.serving.audit.record import Outcome
 from airlock_daemon.serving.request.recording import Recording
@@ -50,7 +50,7 @@ class Egress:
 
     def __init__(
         self,
-        doors: Doors,
+        listeners: BoxListeners,
         end: socket.socket,
         module: Module,
         *,
@@ -61,7 +61,7 @@ class Egress:
         """Over `end`, which stays its owner's, the box sends its listeners; `module` is that of
         the command.
         """
-        self._doors = doors
+        self._listeners = listeners
         self._end = end
         self._recording = recording
         self._agent = agent
@@ -70,8 +70,8 @@ class Egress:
         self._command = module.name
         setting = f"[sandbox] network of {module.source}"
         self._world = World(variables=shared.environment, lookups=agent.lookups, setting=setting)
-        self._network = doors.network
-        self._ways = Ways(doors.network, self._world)
+        self._network = listeners.network
+        self._ways = Routes(listeners.network, self._world)
         self._refused: dict[str, None] = {}
 
     @property
@@ -85,11 +85,11 @@ class Egress:
         module = grant.modules.get(self._command) if grant.grants(self._command) else None
         return () if module is None or module.sandbox is None else module.sandbox.network
 
-    def _find_ways(self) -> Ways:
+    def _find_ways(self) -> Routes:
         """The ways to that. Names are looked up again where a reload has changed it."""
         network = read_network(self._find_network())
         if network != self._network:
-            self._network, self._ways = network, Ways(network, self._world)
+            self._network, self._ways = network, Routes(network, self._world)
         return self._ways
 
     async def serve(self, nursery: trio.Nursery) -> None:
@@ -115,10 +115,10 @@ class Egress:
             if listener.family != socket.AF_UNIX:
                 host, port = listener.getsockname()[:2]
                 here = Destination(host, port, ipaddress.ip_address(host))
-                if here == self._doors.apis:
+                if here == self._listeners.apis:
                     hold, room = self._pass_on, self._room_with_apis
                 else:
-                    hold = partial(self._converse, named=find_behind(self._doors, here))
+                    hold = partial(self._converse, named=find_forwarded(self._listeners, here))
             while True:
                 await trio.lowlevel.wait_readable(listener)
                 await room.acquire()
@@ -177,8 +177,8 @@ class Egress:
     async def _converse(self, connection: trio.SocketStream, *, named: Destination | None) -> None:
         turns, gate = self._agent.turns, self._agent.gate
         if not gate.connect():
-            error = too_many(gate.limits)
-            self._tell(Reached(wanted=named, error=error))
+            error = too_many_error(gate.limits)
+            self._tell(EgressResult(wanted=named, error=error))
             # Who speaks to a destination would take it for that one's answer.
             if named is None:
                 await refuse(
@@ -194,13 +194,13 @@ class Egress:
     async def _converse_engine(self, connection: trio.SocketStream) -> None:
         turns, gate = self._agent.turns, self._agent.gate
         if not gate.connect():
-            error = too_many(gate.limits)
-            self._tell_carried(engine.Carried(error=error))
+            error = too_many_error(gate.limits)
+            self._tell_carried(engine.EngineResult(error=error))
             await engine.refuse(connection, error, turns, self._agent.closer)
             return
         try:
             await engine.converse(
-                connection, self._doors.engine, turns, self._tell_carried, self._agent.closer
+                connection, self._listeners.engine, turns, self._tell_carried, self._agent.closer
             )
         finally:
             gate.disconnect()
@@ -209,8 +209,8 @@ class Egress:
         """Have the agent's HTTPS broker serve it."""
         agent = self._agent
         if not agent.gate.connect():
-            error = too_many(agent.gate.limits)
-            self._tell(Reached(wanted=None, error=error))
+            error = too_many_error(agent.gate.limits)
+            self._tell(EgressResult(wanted=None, error=error))
             await refuse(
                 connection, error, HTTPStatus.SERVICE_UNAVAILABLE, agent.turns, agent.closer
             )
@@ -224,12 +224,12 @@ class Egress:
         finally:
             agent.gate.disconnect()
 
-    def _tell_carried(self, carried: engine.Carried) -> None:
-        destination = f"unix://{self._doors.engine}"
+    def _tell_carried(self, carried: engine.EngineResult) -> None:
+        destination = f"unix://{self._listeners.engine}"
         counts = {"bytes": carried.sent, "received": carried.received}
         self._write("docker", destination, counts, carried.error)
 
-    def _tell(self, reached: Reached) -> None:
+    def _tell(self, reached: EgressResult) -> None:
         destination = None if reached.wanted is None else str(reached.wanted)
         counts = {"bytes": reached.sent, "received": reached.received}
         self._write("connect", destination, counts, reached.error)

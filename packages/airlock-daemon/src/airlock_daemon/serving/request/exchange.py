@@ -28,7 +28,7 @@ from airlock_daemon.serving.request.job import Call, consult_hook, prove
 from airlock_daemon.serving.request.recording import Recording, RelayedRecording
 from airlock_daemon.serving.request.relay import Converse, Origin
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
-from airlock_daemon.serving.session import ClientGone, Ending, Session
+from airlock_daemon.serving.session import Cancellation, ClientGone, Session
 from airlock_daemon.setup.generation import Generation
 from airlock_wire import ErrorObject, Request
 
@@ -48,14 +48,14 @@ REMOVED = ErrorObject.denied(
 async def serve_request(
     request: Request,
     session: Session,
-    ending: Ending,
+    cancellation: Cancellation,
     *,
     agent: AgentState,
     shared: DaemonState,
     converse: Converse,
     origin: Origin | None,
 ) -> None:
-    """Carry a request out until it is answered, or until `ending` is told to end it.
+    """Carry a request out until it is answered, or until `cancellation` is told to end it.
 
     It is decided by the generation that the agent has now. `converse` serves what the command asks
     for over a relay; `origin` is the command over whose relay the request came, None for one on the
@@ -63,7 +63,7 @@ async def serve_request(
     """
     generation = agent.generation
     name = generation.agent.name
-    watched = shared.watch.watch(session.connection.fileno(), ending.hang_up)
+    watched = shared.watch.watch(session.connection.fileno(), cancellation.hang_up)
     try:
         if origin is None:
             request = _hand_over(request, generation)
@@ -73,7 +73,7 @@ async def serve_request(
         call = Call(
             session=session,
             watched=watched,
-            ending=ending,
+            cancellation=cancellation,
             shared=shared,
             agent=agent,
             generation=generation,
@@ -81,7 +81,7 @@ async def serve_request(
             converse=converse,
             origin=origin,
         )
-        with ending.scope:
+        with cancellation.scope:
             await _carry_out(request, call)
     finally:
         watched.drop()
@@ -93,7 +93,7 @@ async def _carry_out(request: Request, call: Call) -> None:
     try:
         await _perform(request, call)
     except ClientGone:
-        call.ending.reason = call.ending.reason or "hangup"
+        call.cancellation.reason = call.cancellation.reason or "hangup"
     except AirlockError as error:
         await _refuse(error, call)
         # Where one of its frames holds it too, they would keep the request until a collection.
@@ -238,14 +238,14 @@ async def _refuse(error: AirlockError, call: Call) -> None:
 
 async def _abort(call: Call) -> None:
     """Record a request that was cut short, and tell a client that is still there."""
-    ending, recording = call.ending, call.recording
-    if ending.error is not None:
-        recording.write("invalid", ending.error.message)
-        last_word = ending.error
-    elif ending.reason == "stop":
+    cancellation, recording = call.cancellation, call.recording
+    if cancellation.error is not None:
+        recording.write("invalid", cancellation.error.message)
+        last_word = cancellation.error
+    elif cancellation.reason == "stop":
         recording.write("aborted", "the daemon stopped")
         last_word = STOPPING
-    elif ending.reason == "removed":
+    elif cancellation.reason == "removed":
         recording.note(layer="profile", rule="registration")
         recording.write("denied", REMOVED.message)
         last_word = REMOVED

@@ -166,13 +166,13 @@ async def run_command(steps: Steps, *, answers: bool) -> Finished:
         try:
             stdio.hand_over()
             steps.started(launch)
-            hold_start(job, call)
+            buffer_start(job, call)
 
             async def begin() -> None:
                 steps.begun()
                 await tell_begun(job, call, command.tell)
-                if job.notice:
-                    await emit("stderr", job.notice)
+                if job.banner:
+                    await emit("stderr", job.banner)
 
             shared.audit.settle()
             ended = await steps.relay(command, begin)
@@ -188,7 +188,7 @@ async def run_command(steps: Steps, *, answers: bool) -> Finished:
 
 async def tell_begun(job: Job, call: Call, hear: Callable[[Said], None]) -> None:
     """Tell the client that what it asked for runs, and have `hear` told what it says to that."""
-    await call.session.send_held()
+    await call.session.send_buffered()
     if job.terms.features:
         _listen(call, hear)
 
@@ -210,11 +210,11 @@ async def _send_result(call: Call, finished: Finished) -> None:
     )
 
 
-def hold_start(job: Job, call: Call) -> None:
+def buffer_start(job: Job, call: Call) -> None:
     """Have the client told which features are used, with what it gets next."""
     if job.terms.features is not None:
         credit = job.generation.limits.stdin_bytes if job.terms.uses("stdin") else 0
-        call.session.hold_start(job.terms.features, stdin_credit=credit)
+        call.session.buffer_start(job.terms.features, stdin_credit=credit)
 
 
 def _listen(call: Call, tell: Callable[[Said], None]) -> None:
@@ -230,11 +230,11 @@ def _listen(call: Call, tell: Callable[[Said], None]) -> None:
         try:
             return call.session.hear(tell)
         except RemoteProtocolError as error:
-            call.ending.fail(error.error)
+            call.cancellation.fail(error.error)
         except Exception as error:  # noqa: BLE001 - one client's fault must not end the others'
             log.exception("a fault of the daemon while it heard a client; please report it")
             fault = own_fault(error)
-            call.ending.fail(ErrorObject.failed(fault.message, hint=fault.hint))
+            call.cancellation.fail(ErrorObject.failed(fault.message, hint=fault.hint))
         return False
 
     call.watched.listen(hear)

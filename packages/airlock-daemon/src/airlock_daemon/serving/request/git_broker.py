@@ -14,9 +14,9 @@ from airlock_daemon.boundary.brokers.git.audit_detail import (
     describe,
     describe_object,
 )
-from airlock_daemon.boundary.brokers.git.errand import Errand, LfsErrand, SshErrand
+from airlock_daemon.boundary.brokers.git.remote import LfsRemote, Remote, SshRemote
 from airlock_daemon.boundary.brokers.git.smart_http import UrlConversation
-from airlock_daemon.boundary.brokers.git.streams import PassedStreams, SentStreams, Streams
+from airlock_daemon.boundary.brokers.git.streams import ClientStreams, SentStreams, Streams
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.launcher import Ended, cannot_start
 from airlock_daemon.boundary.command.order import CommandLine
@@ -27,8 +27,8 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.serving.request.broker import may_pass
 from airlock_daemon.serving.request.execution import (
     Steps,
+    buffer_start,
     conclude,
-    hold_start,
     run_command,
     tell_begun,
 )
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 class GitBroker:
     """Fetches and pushes, and large files beside them."""
 
-    async def admit(self, request: Request, _module: Module, requester: Requester, /) -> Errand:
+    async def admit(self, request: Request, _module: Module, requester: Requester, /) -> Remote:
         """As `admission.admit`."""
         return await admit_errand(request.args, requester.generation, requester)
 
@@ -53,7 +53,7 @@ class GitBroker:
         self,
         request: Request,
         module: Module,
-        admitted: Errand,
+        admitted: Remote,
         *,
         requester: Requester,
         call: Call,
@@ -70,7 +70,7 @@ class GitBroker:
                 "shim",
             )
         line = None
-        if isinstance(admitted, SshErrand):
+        if isinstance(admitted, SshRemote):
             line = CommandLine(
                 admitted.program, admitted.argv, requester.variables, requester.directory
             )
@@ -87,7 +87,7 @@ class GitBroker:
 class _GitRun(msgspec.Struct, frozen=True):
     """Has a program hold the conversation, by ssh, or holds it."""
 
-    errand: Errand
+    remote: Remote
     requester: Requester
     # What the client is told is the remote's.
     is_exact: bool = True
@@ -95,24 +95,24 @@ class _GitRun(msgspec.Struct, frozen=True):
     async def run(self, job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
         """As `BrokerRun.run`."""
         log = ConversationLog(call.recording)
-        if isinstance(self.errand, SshErrand):
+        if isinstance(self.remote, SshRemote):
             # The remotes of most agents are URLs, and few have large files.
             from airlock_daemon.boundary.brokers.git.conversation import (  # noqa: PLC0415
                 Conversation,
             )
 
             conversation = Conversation(
-                self.errand, self.requester, null=call.shared.null, tell=log.write
+                self.remote, self.requester, null=call.shared.null, tell=log.write
             )
             steps = _SshSteps(job, call, emit, conversation)
             return await run_command(steps, answers=answers)
         held: _Held
-        if isinstance(self.errand, LfsErrand):
+        if isinstance(self.remote, LfsRemote):
             from airlock_daemon.boundary.brokers.git.lfs import LfsConversation  # noqa: PLC0415
 
-            held = LfsConversation(self.errand, self.requester, tell=log.write_object)
+            held = LfsConversation(self.remote, self.requester, tell=log.write_object)
         else:
-            held = UrlConversation(self.errand, self.requester, tell=log.write)
+            held = UrlConversation(self.remote, self.requester, tell=log.write)
         finished = await _hold(held, job, call, emit)
         await conclude(call, finished, answers=answers)
         return finished
@@ -197,7 +197,7 @@ async def _hold(conversation: _Held, job: Job, call: Call, emit: Emit) -> Finish
     streams: Streams
     if job.terms.uses("fds"):
         try:
-            streams = PassedStreams(session.passed, turns, null=call.shared.null)
+            streams = ClientStreams(session.passed, turns, null=call.shared.null)
         except OSError as error:
             raise cannot_start("git-remote", error) from error
     else:
@@ -218,9 +218,9 @@ async def _hold(conversation: _Held, job: Job, call: Call, emit: Emit) -> Finish
             scope.cancel()
 
     with closing(streams):
-        hold_start(job, call)
+        buffer_start(job, call)
         await tell_begun(job, call, hear)
         with scope:
-            ended = await conversation.hold(streams, say)
+            ended = await conversation.run(streams, say)
         # The end of the streams is what the client's git waits for.
         return Finished(ended, streams.taken)

@@ -17,8 +17,8 @@ from airlock_daemon.boundary.command.launcher import Ended, Launcher, cannot_sta
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.command.process import Command
 from airlock_daemon.boundary.command.stdio import Piped
-from airlock_daemon.boundary.fairness.gate import SMALL, Gate, too_large
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.fairness.gate import SMALL, Gate, too_large_error
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.setup.generation import Generation
@@ -116,7 +116,7 @@ async def _run(
     message: Iterator[bytes],
     hear: Callable[[Stream, bytes], Awaitable[None]],
     launcher: Launcher,
-    turns: Turns,
+    turns: TurnQueue,
 ) -> Ended:
     with closing(Piped(has_input=True)) as stdio:
         launch = await launcher.launch(line, stdio.standard)
@@ -232,8 +232,8 @@ class _Answer:
         if len(self.data) > self._most:
             raise ValueError(f"it has more than {self._most} bytes")
         if len(self.data) > SMALL:
-            if not self._gate.hold(len(data)):
-                raise too_large()
+            if not self._gate.reserve(len(data)):
+                raise too_large_error()
             self._held += len(data)
 
     def release(self) -> None:

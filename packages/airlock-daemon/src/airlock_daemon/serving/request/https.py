@@ -22,7 +22,7 @@ from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
 from airlock_daemon.serving.request.sources import Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
-from airlock_modules.apis import Api, Asked, Verdict
+from airlock_modules.apis import Api, ApiCall, Verdict
 from airlock_modules.operation import Operation
 
 MOST_RECORDS = 1000
@@ -316,7 +316,7 @@ class Operations:
 
 
 def _judge(api: Api, question: Question) -> Verdict:
-    asked = Asked(
+    asked = ApiCall(
         method=question.method,
         path=question.path,
         query_names=question.query_names,

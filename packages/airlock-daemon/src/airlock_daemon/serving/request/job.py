@@ -7,13 +7,13 @@ import msgspec
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.command.stdio import Emit
-from airlock_daemon.boundary.connection.descriptors import Passed
+from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.request.relay import Converse, Origin
 from airlock_daemon.serving.request.state import AgentState, DaemonState
-from airlock_daemon.serving.session import Ending, Session, Watched
+from airlock_daemon.serving.session import Cancellation, Session, Watched
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module
 from airlock_wire import Request, Terminal
@@ -34,7 +34,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     session: Session
     watched: Watched
-    ending: Ending
+    cancellation: Cancellation
     shared: DaemonState
     agent: AgentState
     generation: Generation
@@ -43,7 +43,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin | None
 
 
-class Terms(msgspec.Struct, frozen=True):
+class AgreedFeatures(msgspec.Struct, frozen=True):
     """The features of the protocol that client and daemon agree on.
 
     `terminal` is None where the tool gets none of the daemon's. `features` is None for a client
@@ -85,18 +85,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One request that is allowed, with all that is known before anything is started.
 
     A tool has a `command_line`, and a box or none. A broker has its `broker_run`, and a command
-    line where a program does it. `notice` is what the client reads on its stderr before anything of
+    line where a program does it. `banner` is what the client reads on its stderr before anything of
     the command.
     """
 
     generation: Generation
     module: Module
-    terms: Terms
+    terms: AgreedFeatures
     peer: Peer
     command_line: CommandLine | None
     boxed: "Boxed | None" = None
     broker_run: BrokerRun | None = None
-    notice: bytes = b""
+    banner: bytes = b""
 
     @property
     def sandbox(self) -> str:
@@ -114,27 +114,27 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return "\n" if self.terms.terminal is None else "\r\n"
 
 
-def agree(request: Request, *, may_pass: bool, is_captured: bool) -> Terms:
+def agree(request: Request, *, may_pass: bool, is_captured: bool) -> AgreedFeatures:
     """Choose the features.
 
     `may_pass` says that descriptors came that the tool may have; `is_captured` that its output is
     held back for a hook, where a terminal would have a tool ask what nobody can read.
     """
     if request.features is None:
-        return Terms(None)
+        return AgreedFeatures(None)
     if may_pass:
-        return Terms(_select(request.features, "fds"))
+        return AgreedFeatures(_select(request.features, "fds"))
     wanted = request.terminal if "tty" in request.features and not is_captured else None
     if wanted is not None and wanted.is_wanted:
-        return Terms(_select(request.features, "base64", "stdin", "tty"), wanted)
-    return Terms(_select(request.features, "base64", "stdin"))
+        return AgreedFeatures(_select(request.features, "base64", "stdin", "tty"), wanted)
+    return AgreedFeatures(_select(request.features, "base64", "stdin"))
 
 
 def _select(asked: tuple[str, ...], *usable: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([name for name in asked if name in _ALWAYS or name in usable]))
 
 
-def find_term(request: Request, terms: Terms, passed: Passed) -> str | None:
+def find_term(request: Request, terms: AgreedFeatures, passed: ClientDescriptors) -> str | None:
     """The TERM of the tool: the client's, where it has a terminal of either kind."""
     if request.terminal is None:
         return None

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.serving.request.hooks import HookFault, run_hook
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.serving.session import Session
@@ -284,7 +284,7 @@ async def review(
     return Reviewed(ended=ended, stdout=stdout, stderr=stderr, detail=detail)
 
 
-async def send(reviewed: Reviewed, session: Session, turns: Turns) -> None:
+async def send(reviewed: Reviewed, session: Session, turns: TurnQueue) -> None:
     """Send the output; raises ClientGone."""
     outputs: tuple[tuple[Stream, bytes | bytearray], ...]
     outputs = ("stdout", reviewed.stdout), ("stderr", reviewed.stderr)
@@ -294,7 +294,7 @@ async def send(reviewed: Reviewed, session: Session, turns: Turns) -> None:
             await session.send_output(stream, bytes(data[start : start + PIECE]))
 
 
-async def _finish(reader: ResultReader, turns: Turns) -> HookResult:
+async def _finish(reader: ResultReader, turns: TurnQueue) -> HookResult:
     try:
         result = await reader.finish(turns.take)
     except (ValueError, RecursionError) as error:

@@ -7,11 +7,11 @@ from contextlib import suppress
 import trio
 
 from airlock_daemon.boundary.connection.descriptors import (
-    NoWish,
+    UnexpectedDescriptors,
     give,
     make_connection,
     make_relay,
-    receive_wish,
+    receive_bytes,
 )
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.serving.audit.ledger import Kind
@@ -97,10 +97,10 @@ class Relay:
             await trio.lowlevel.wait_readable(self._ours)
             await self._agent.turns.take()
             try:
-                return receive_wish(self._ours, self._agent.closer)
+                return receive_bytes(self._ours, self._agent.closer)
             except BlockingIOError:
                 pass
-            except NoWish:
+            except UnexpectedDescriptors:
                 self._count()
             except OSError:
                 return False

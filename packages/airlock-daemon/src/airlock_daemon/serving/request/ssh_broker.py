@@ -56,7 +56,7 @@ class SshBroker:
             term=find_term(request, terms, call.session.passed),
         )
         variables = {**requester.variables, **built}
-        notice = tell_verbosely(admitted)
+        banner = tell_verbosely(admitted)
         # A terminal that ssh has in hand makes no line ends of its own.
         end = "\r\n" if terms.terminal is not None else "\n"
         return Job(
@@ -68,7 +68,7 @@ class SshBroker:
                 admitted.program, admitted.argv, variables, requester.directory
             ),
             broker_run=_SshRun(admitted),
-            notice=f"{notice}{end}".encode() if notice else b"",
+            banner=f"{banner}{end}".encode() if banner else b"",
         )
 
 

@@ -14,16 +14,16 @@ from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.allowance import Allowance
 from airlock_daemon.boundary.fairness.gate import Gate, Share, Starts
-from airlock_daemon.boundary.fairness.turns import Rounds, Turns
+from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.boundary.identity.peer import Ancestry
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.record import Record
-from airlock_daemon.serving.session import ClientWatch, Ending
+from airlock_daemon.serving.session import Cancellation, ClientWatch
 from airlock_daemon.setup.generation import Generation, Setup
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.box.prewarmed import Boxes, Room
+    from airlock_daemon.boundary.box.prewarmed import Boxes, BoxPool
     from airlock_daemon.boundary.box.system import ApiAccess
     from airlock_daemon.boundary.identity.containers import Containers
     from airlock_daemon.serving.request.recording import Recording
@@ -59,7 +59,7 @@ class DaemonState:
         self.starts = Starts()
         # The boxes that are made ahead, None before a command is to have one.
         self.boxes: Boxes | None = None
-        self.running: set[Ending] = set()
+        self.running: set[Cancellation] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}
 
     def adopt(self, setup: Setup) -> None:
@@ -148,7 +148,7 @@ class AgentState:
         self._shared = shared
         self.gate = Gate(generation.limits, self._open_account())
         self.closer = Closer()
-        self.turns = Turns(shared.rounds)
+        self.turns = TurnQueue(shared.rounds)
         self.share = Share(shared.starts)
         self.removals = trio.CapacityLimiter(_REMOVALS)
         self.lookups = trio.CapacityLimiter(_LOOKUPS)
@@ -157,7 +157,7 @@ class AgentState:
         # What serves its APIs, None before it was granted one.
         self.apis: Apis | None = None
         # Where its boxes wait that were made ahead.
-        self.room: Room | None = None
+        self.pool: BoxPool | None = None
         self._adopt_room(generation)
 
     def adopt(self, generation: Generation) -> None:
@@ -170,8 +170,8 @@ class AgentState:
 
     def leave(self) -> None:
         """Have no box made ahead any more: the agent was removed."""
-        if self.room is not None:
-            self.room.adopt(None)
+        if self.pool is not None:
+            self.pool.adopt(None)
 
     async def ask(
         self, line: CommandLine, *, said: bytes = b"", seconds: float = ANSWER_S
@@ -193,12 +193,12 @@ class AgentState:
         return open_group(self._shared.groups, self.generation.agent.name, self.generation.limits)
 
     def _adopt_room(self, generation: Generation) -> None:
-        if self.room is None and self._shared.boxes is not None:
-            from airlock_daemon.boundary.box.prewarmed import Room  # noqa: PLC0415
+        if self.pool is None and self._shared.boxes is not None:
+            from airlock_daemon.boundary.box.prewarmed import BoxPool  # noqa: PLC0415
 
-            self.room = Room(self._shared.boxes, self.open_group)
-        if self.room is not None:
-            self.room.adopt(generation.reserved)
+            self.pool = BoxPool(self._shared.boxes, self.open_group)
+        if self.pool is not None:
+            self.pool.adopt(generation.reserved)
 
     def _open_account(self) -> Allowance:
         name, limits = self.generation.agent.name, self.generation.limits

@@ -7,16 +7,16 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.box import Box, advising, refuse
 from airlock_daemon.boundary.box.choice import Maker, choose_box, find_maker, list_untrusted
-from airlock_daemon.boundary.box.doors import name_doors
 from airlock_daemon.boundary.box.engine import choose_place, needs_logins, tell_place
 from airlock_daemon.boundary.box.environment import adapt_daemon, adapt_path, name_files, withhold
+from airlock_daemon.boundary.box.listeners import listener_variables
 from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.box.transports import transport_variables
 from airlock_daemon.boundary.command.order import CommandLine, build_environment
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.directory import enter
 from airlock_daemon.boundary.workspace.mapping import read_mounts
-from airlock_daemon.boundary.workspace.path_arguments import hold_paths, judge_paths
+from airlock_daemon.boundary.workspace.path_arguments import confine_paths, judge_paths
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.serving.request.decision import Allowed
@@ -139,7 +139,7 @@ async def _hold_paths(
     if not allowed.paths or (renames and not allowed.module.has_engine):
         # Paths in a box are those of the client, and nothing is there beyond what it has.
         return request.args
-    held = await hold_paths(
+    held = await confine_paths(
         request.args,
         allowed.paths,
         directory=workspace,
@@ -291,7 +291,7 @@ def _adapt(
     variables: Mapping[str, str], boxed: Boxed, module: Module, access: ApiAccess | None
 ) -> dict[str, str]:
     box = boxed.box
-    found = name_files(box) | transport_variables(box.asks) | name_doors(box.doors)
+    found = name_files(box) | transport_variables(box.asks) | listener_variables(box.listeners)
     if boxed.maker.has_engine:
         # Which builder docker's client uses, say.
         found = dict(module.set) | found

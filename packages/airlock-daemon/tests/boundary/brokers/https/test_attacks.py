@@ -17,11 +17,11 @@ import trio.testing
 from api_server import OK, ApiServer, Seen, Talk
 from broker_world import PLACEHOLDER, World, broker, make_api
 
-from airlock_daemon.boundary.brokers.egress.destinations import Destination, Ways, read_network
+from airlock_daemon.boundary.brokers.egress.destinations import Destination, Routes, read_network
 from airlock_daemon.boundary.brokers.egress.destinations import World as Reach
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
 from airlock_daemon.boundary.brokers.https.authority import Authority, open_key
-from airlock_daemon.boundary.brokers.https.aws import Means, Sessions
+from airlock_daemon.boundary.brokers.https.aws import AwsContext, Sessions
 from airlock_daemon.boundary.brokers.https.conversation import Conversation, Daemon
 from airlock_daemon.boundary.brokers.https.incoming import Spool
 from airlock_daemon.boundary.brokers.https.messages import Answer, Question, Refused, ToDaemon
@@ -287,12 +287,12 @@ async def test_a_request_that_drips_has_one_deadline(
     reach = Reach(variables={}, lookups=threads, setting="hosts")
     conversation = Conversation(
         client,
-        Service(api, wanted, Ways(hosts, reach), Authorities({}, threads)),
+        Service(api, wanted, Routes(hosts, reach), Authorities({}, threads)),
         Daemon(ask=ask, number=lambda: 1, tell=tell),
         NoTurns(),
         api=api,
         placeholder=PLACEHOLDER,
-        aws=Means(Sessions("agent", bytes(32)), Spool("/nonexistent")),
+        aws=AwsContext(Sessions("agent", bytes(32)), Spool("/nonexistent")),
         wanted=wanted,
         connection=1,
         opaque=trio.CancelScope(),

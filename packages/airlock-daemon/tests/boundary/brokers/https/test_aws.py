@@ -14,7 +14,7 @@ from aws_cloud import BUCKET, REGION, ROLE, Cloud, make_client, running_cloud
 from broker_world import World, broker
 
 from airlock_daemon.boundary.brokers.https.messages import Question, Refusal, Spent
-from airlock_modules.apis import Api, Asked, Credential, Source
+from airlock_modules.apis import Api, ApiCall, Credential, Source
 from airlock_modules.apis.aws import Grant
 
 pytestmark = pytest.mark.skipif(aws_cloud.why_not() is not None, reason=str(aws_cloud.why_not()))
@@ -79,7 +79,7 @@ async def world(tmp_path: Path, cloud: tuple[Cloud, Path]) -> AsyncIterator[Worl
         await world.settle()
 
         def judge(question: Question) -> Refusal | None:
-            asked = Asked(method=question.method, path=question.path, aws=question.aws)
+            asked = ApiCall(method=question.method, path=question.path, aws=question.aws)
             verdict = api.judge(asked)
             if verdict.refusal is None:
                 return None

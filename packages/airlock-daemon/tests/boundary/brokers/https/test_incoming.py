@@ -9,8 +9,14 @@ import h11
 import pytest
 
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
-from airlock_daemon.boundary.brokers.https.incoming import IN_MEMORY, Damaged, Held, Incoming, Spool
-from airlock_daemon.boundary.fairness.turns import Taking
+from airlock_daemon.boundary.brokers.https.incoming import (
+    IN_MEMORY,
+    BufferedBody,
+    Damaged,
+    Incoming,
+    Spool,
+)
+from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
 from airlock_modules.apis import Head
 
@@ -25,7 +31,7 @@ def pieces(*sizes: int) -> Callable[[], Awaitable[bytes]]:
     return read
 
 
-def read_whole(held: Held) -> bytes:
+def read_whole(held: BufferedBody) -> bytes:
     found = b""
     while piece := held.read(len(found)):
         found += piece
@@ -41,9 +47,9 @@ def count_files(folder: Path) -> int:
 async def test_a_long_body_is_in_a_file_without_a_name(tmp_path: Path) -> None:
     """A short one is in memory; both have the bytes that came."""
     spool = Spool(str(tmp_path))
-    short = await spool.hold(pieces(10, 20))
+    short = await spool.store(pieces(10, 20))
     assert count_files(tmp_path) == 0
-    long = await spool.hold(pieces(IN_MEMORY, 1, 5))
+    long = await spool.store(pieces(IN_MEMORY, 1, 5))
     assert (os.listdir(tmp_path), count_files(tmp_path)) == ([], 1)
     assert read_whole(short) == b"A" * 10 + b"B" * 20
     assert read_whole(long) == b"A" * IN_MEMORY + b"B" + b"C" * 5
@@ -54,7 +60,7 @@ async def test_a_long_body_is_in_a_file_without_a_name(tmp_path: Path) -> None:
 async def test_memory_is_bounded_for_all_together(tmp_path: Path) -> None:
     """Bodies that are short by themselves go into files where many come at once."""
     spool = Spool(str(tmp_path))
-    held = [await spool.hold(pieces(IN_MEMORY - 1)) for _ in range(8)]
+    held = [await spool.store(pieces(IN_MEMORY - 1)) for _ in range(8)]
     assert all(read_whole(each) == b"A" * (IN_MEMORY - 1) for each in held)
     for each in held:
         each.close()
@@ -63,11 +69,11 @@ async def test_memory_is_bounded_for_all_together(tmp_path: Path) -> None:
 async def test_what_all_take_is_bounded_and_given_back(tmp_path: Path) -> None:
     """A body that is too long leaves nothing behind."""
     spool = Spool(str(tmp_path), most=100)
-    first = await spool.hold(pieces(60))
+    first = await spool.store(pieces(60))
     with pytest.raises(Failed, match="too long together"):
-        await spool.hold(pieces(30, 20))
+        await spool.store(pieces(30, 20))
     first.close()
-    second = await spool.hold(pieces(60, 40))
+    second = await spool.store(pieces(60, 40))
     assert second.size == 100
     second.close()
 
@@ -91,7 +97,7 @@ class Said:
 
 def begin(said: Said, *headers: tuple[bytes, bytes], behind: bytes = b"") -> Incoming:
     head = Head("POST", "/", "", ((b"host", b"a.example"), *headers))
-    return Incoming(cast("TlsStream", said), head, behind, cast("Taking", None))
+    return Incoming(cast("TlsStream", said), head, behind, cast("TurnSource", None))
 
 
 CHUNKED = (b"transfer-encoding", b"chunked")

@@ -12,7 +12,7 @@ import trio
 
 from airlock_daemon.boundary.brokers.egress.conversation import Meter, say_last, splice
 from airlock_daemon.boundary.connection.closing import Closer
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_wire import quote
 
@@ -20,7 +20,7 @@ from airlock_wire import quote
 _OPEN_S = 30.0
 
 
-class Carried(msgspec.Struct, frozen=True):
+class EngineResult(msgspec.Struct, frozen=True):
     """What became of it: the bytes that went to the engine and came from it, or why none did."""
 
     sent: int = 0
@@ -31,8 +31,8 @@ class Carried(msgspec.Struct, frozen=True):
 async def converse(
     connection: trio.SocketStream,
     engine: str,
-    turns: Turns,
-    tell: Callable[[Carried], None],
+    turns: TurnQueue,
+    tell: Callable[[EngineResult], None],
     closer: Closer,
 ) -> None:
     """Hold a conversation over a connection of a box, which the caller closes.
@@ -51,7 +51,7 @@ async def converse(
     except AirlockError as failed:
         error = failed
     finally:
-        tell(Carried(meter.sent, meter.received, error))
+        tell(EngineResult(meter.sent, meter.received, error))
     if error is not None:
         await refuse(connection, error, turns, closer)
 
@@ -70,7 +70,7 @@ async def _open(engine: str) -> trio.SocketStream:
 
 
 async def refuse(
-    connection: trio.SocketStream, error: AirlockError, turns: Turns, closer: Closer
+    connection: trio.SocketStream, error: AirlockError, turns: TurnQueue, closer: Closer
 ) -> None:
     """Say why there is no engine, as one would say it: docker's client shows that."""
     text = f"airlock: {error.message}; {error.hint}"

@@ -12,13 +12,13 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
     CONNECTED,
     BadHead,
     Destination,
-    Ways,
+    Routes,
     read_head,
     refusal,
 )
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.connection.descriptors import ROOM, drop_unread, list_rights, receive
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError, Denied
 
 PIECE = 1 << 18
@@ -53,7 +53,7 @@ class Meter:
 
 
 async def say_last(
-    connection: trio.SocketStream, said: bytes, turns: Turns, closer: Closer
+    connection: trio.SocketStream, said: bytes, turns: TurnQueue, closer: Closer
 ) -> None:
     """Say something to a box before its connection is closed, within a bounded time.
 
@@ -78,7 +78,7 @@ async def _drop_some(connection: trio.SocketStream, closer: Closer) -> bool:
 async def splice(
     box: trio.SocketStream,
     server: trio.SocketStream,
-    turns: Turns,
+    turns: TurnQueue,
     meter: Meter,
     closer: Closer,
     *,
@@ -124,7 +124,7 @@ class _Pouring:
         target: socket.socket,
         count: Callable[[int], None],
         go_on: Callable[[], None],
-        turns: Turns,
+        turns: TurnQueue,
         closer: Closer,
     ) -> None:
         """`count` is told of what went on, and `go_on` that something did."""
@@ -173,7 +173,7 @@ class _Pouring:
             count -= self._source.recv_into(_ROOM, count, socket.MSG_TRUNC)
 
 
-class Reached(msgspec.Struct, frozen=True, kw_only=True):
+class EgressResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a conversation: `wanted` as it was understood, None where it was not, why
     there was none, and the bytes that went either way.
     """
@@ -186,9 +186,9 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
 
 async def converse(
     connection: trio.SocketStream,
-    ways: Ways,
-    turns: Turns,
-    tell: Callable[[Reached], None],
+    ways: Routes,
+    turns: TurnQueue,
+    tell: Callable[[EgressResult], None],
     closer: Closer,
     *,
     named: Destination | None = None,
@@ -201,7 +201,7 @@ async def converse(
     try:
         asked = (named, b"") if named is not None else await read_head(connection, turns)
     except BadHead as bad:
-        tell(Reached(wanted=None, error=bad))
+        tell(EgressResult(wanted=None, error=bad))
         await refuse(connection, bad, bad.status, turns, closer)
         return
     except trio.BrokenResourceError:
@@ -224,7 +224,7 @@ async def converse(
     except AirlockError as refused:
         error = refused
     finally:
-        tell(Reached(wanted=wanted, error=error, sent=meter.sent, received=meter.received))
+        tell(EgressResult(wanted=wanted, error=error, sent=meter.sent, received=meter.received))
     if error is not None and named is None:
         is_denied = isinstance(error, Denied)
         status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.BAD_GATEWAY
@@ -235,7 +235,7 @@ async def refuse(
     connection: trio.SocketStream,
     error: AirlockError,
     status: HTTPStatus,
-    turns: Turns,
+    turns: TurnQueue,
     closer: Closer,
 ) -> None:
     """Say in HTTP why there is no connection, within a bounded time."""

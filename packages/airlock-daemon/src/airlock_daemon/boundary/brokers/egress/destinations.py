@@ -18,7 +18,7 @@ import trio
 
 from airlock_daemon.boundary.brokers.addresses import Address, find_inner, resolve
 from airlock_daemon.boundary.brokers.http.connecting import Origin, Proxy, find_proxy, reach
-from airlock_daemon.boundary.fairness.turns import Taking
+from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 
 LOCALHOST = "localhost"
@@ -157,7 +157,7 @@ class BadHead(Denied):
 
 
 async def read_head(
-    connection: trio.SocketStream, turns: Taking
+    connection: trio.SocketStream, turns: TurnSource
 ) -> tuple[Destination, bytes] | None:
     """The destination that is asked for, and bytes that came behind the head.
 
@@ -183,7 +183,7 @@ async def read_head(
 
 
 async def _read(
-    talk: h11.Connection, connection: trio.SocketStream, turns: Taking
+    talk: h11.Connection, connection: trio.SocketStream, turns: TurnSource
 ) -> tuple[Destination, bytes] | None:
     checked: Destination | None = None
     while True:
@@ -260,7 +260,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     setting: str
 
 
-class Ways:
+class Routes:
     """The ways of one command. An address that was found is the one for as long as it runs."""
 
     def __init__(self, network: Granted, world: World) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.brokers.addresses import Address, find_inner, resolve
 from airlock_daemon.boundary.brokers.git.credential import ask_helpers, ask_settings
-from airlock_daemon.boundary.brokers.git.errand import Errand, LfsErrand, SshErrand, UrlErrand
+from airlock_daemon.boundary.brokers.git.remote import LfsRemote, Remote, SshRemote, UrlRemote
 from airlock_daemon.boundary.brokers.git.rules import (
     admit_protocol,
     find_granted,
@@ -23,7 +23,7 @@ from airlock_daemon.boundary.brokers.http.connecting import Origin, Proxy, find_
 from airlock_daemon.boundary.brokers.http.tls import read_trust
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning
-from airlock_daemon.boundary.brokers.ssh.words import Goal, build_words, profile_words
+from airlock_daemon.boundary.brokers.ssh.words import SshDestination, build_words, profile_words
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Destination, Place, RemoteError, RemoteRequest
@@ -37,7 +37,7 @@ _PLAIN = "/!$&'()*+,;=:@-._~"
 
 async def admit_url(
     asked: RemoteRequest, generation: Generation, requester: Requester
-) -> UrlErrand:
+) -> UrlRemote:
     """Admit a fetch from a URL (`asked`), the narrowest that can be wanted there.
 
     Raises Denied (layer "broker"), Failed where git or the resolver cannot be asked.
@@ -50,15 +50,15 @@ async def admit_url(
     origin, barrier = await find_origin(
         destination.scheme, destination.host, destination.port, path_of(destination), git, requester
     )
-    errand = UrlErrand(
+    remote = UrlRemote(
         destination=destination,
         origin=origin,
         git=git,
         barrier=barrier,
         is_first=requester.variables.get("GIT_PROTOCOL") == "version=1",
     )
-    _confine(asked, place, errand)
-    return errand
+    _confine(asked, place, remote)
+    return remote
 
 
 async def find_origin(
@@ -88,13 +88,13 @@ async def find_origin(
     return Origin(host=name, port=number, way=way, trust=trust), barrier
 
 
-def admit_service(errand: UrlErrand, asked: RemoteRequest, generation: Generation) -> bool:
+def admit_service(remote: UrlRemote, asked: RemoteRequest, generation: Generation) -> bool:
     """Admit what the client wants at the URL; returns whether the profile names the place.
 
     Raises Denied (layer "broker" for the place, "module" or "profile" by git's rules).
     """
     place = find_granted(asked, generation)
-    _confine(asked, place, errand)
+    _confine(asked, place, remote)
     judge_as_git((verb_of(asked), url_of(asked)), generation)
     return place is not None
 
@@ -122,9 +122,9 @@ def address_of(destination: Destination) -> str:
     return f"{destination.scheme}://{destination.host}{port}{path_of(destination)}"
 
 
-def _confine(asked: RemoteRequest, place: Place | None, errand: UrlErrand) -> None:
-    if errand.barrier is not None and not (place is not None and place.is_literal):
-        raise _needs_naming(asked, errand.barrier)
+def _confine(asked: RemoteRequest, place: Place | None, remote: UrlRemote) -> None:
+    if remote.barrier is not None and not (place is not None and place.is_literal):
+        raise _needs_naming(asked, remote.barrier)
 
 
 def _needs_naming(asked: RemoteRequest, why: str) -> Denied:
@@ -132,7 +132,7 @@ def _needs_naming(asked: RemoteRequest, why: str) -> Denied:
     return needs_line(asked, f"{host} {why}, and is not named in the grant of this agent", "name")
 
 
-async def admit(args: tuple[str, ...], generation: Generation, requester: Requester) -> Errand:
+async def admit(args: tuple[str, ...], generation: Generation, requester: Requester) -> Remote:
     """Admit what `args` of git-remote ask for.
 
     Raises Denied (layer "broker" for words and destination, "module" or "profile" by git's rules),
@@ -154,12 +154,12 @@ async def _admit_ssh(
     options: tuple[str, ...],
     generation: Generation,
     requester: Requester,
-) -> SshErrand:
+) -> SshRemote:
     """Admit what is `asked`, for which ssh runs `command` at the remote."""
     place = find_granted(asked, generation)
     words = profile_words(generation.agent.profile.env, home=requester.home)
     program = generation.programs.demand(words[0])
-    goal = Goal(
+    goal = SshDestination(
         user=asked.destination.user,
         host=asked.destination.host,
         port=asked.destination.port,
@@ -177,12 +177,12 @@ async def _admit_ssh(
         )
         pinned = await pinning.pin(is_granted=place is not None)
     judge_as_git((verb_of(asked), url_of(asked)), generation)
-    return SshErrand(asked=asked, program=program, argv=build(pinned), is_pinned=place is not None)
+    return SshRemote(asked=asked, program=program, argv=build(pinned), is_pinned=place is not None)
 
 
 async def _admit_lfs(
     words: tuple[str, ...], generation: Generation, requester: Requester
-) -> LfsErrand:
+) -> LfsRemote:
     """Admit the agent of git-lfs: as the fetch or push that downloads and uploads are a part of."""
     try:
         wanted = read_lfs_words(words)
@@ -200,7 +200,7 @@ async def _admit_lfs(
     else:
         api = await admit_url(read_remote(wanted.words, generation), generation, requester)
         admit_service(api, asked, generation)
-    return LfsErrand(
+    return LfsRemote(
         wanted=wanted,
         api=api,
         login=login,

@@ -9,9 +9,9 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.brokers.git.audit_detail import Outcome, Tell, judged, listed
-from airlock_daemon.boundary.brokers.git.errand import SshErrand
+from airlock_daemon.boundary.brokers.git.remote import SshRemote
 from airlock_daemon.boundary.brokers.git.rules import (
-    Held,
+    BufferedBytes,
     cannot_tell,
     judge,
     read_list,
@@ -24,8 +24,8 @@ from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.process import Begin, Command, Grant
 from airlock_daemon.boundary.command.stdio import PIECE, Counted, Emit, Stdio
 from airlock_daemon.boundary.connection.closing import Closer
-from airlock_daemon.boundary.connection.descriptors import Passed
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_modules import PushList, Refusal, RemoteError, compose_report
 from airlock_wire import Signal
 
@@ -41,7 +41,7 @@ class Transport(Stdio):
     counts what was passed on. Nothing here ever waits in a call.
     """
 
-    def __init__(self, passed: Passed | None, *, is_held: bool) -> None:
+    def __init__(self, passed: ClientDescriptors | None, *, is_held: bool) -> None:
         """`passed` are the client's descriptors, of which two are pipes; None to stream.
 
         Raises OSError where there are no descriptors left.
@@ -86,7 +86,7 @@ class Transport(Stdio):
         if self._passed is not None:
             self._passed.close(is_usable=True)
 
-    async def read(self, turns: Turns) -> bytes:
+    async def read(self, turns: TurnQueue) -> bytes:
         """What the client has written next, b"" at its end."""
         return await self._own.read(self._client, turns)
 
@@ -101,7 +101,7 @@ class Transport(Stdio):
             except BlockingIOError:
                 await trio.lowlevel.wait_writable(self._program)
 
-    async def move_rest(self, turns: Turns) -> None:
+    async def move_rest(self, turns: TurnQueue) -> None:
         """Pass on what the client writes, to its end. Raises OSError where the program ended."""
         while left := await self._own.fill(self._client, turns):
             while left:
@@ -116,12 +116,12 @@ class Transport(Stdio):
                     await trio.lowlevel.wait_writable(self._program)
         self.end_input()
 
-    async def drop_rest(self, turns: Turns, *, null: int) -> None:
+    async def drop_rest(self, turns: TurnQueue, *, null: int) -> None:
         """Read what the client writes, to its end. `null` is open /dev/null."""
         while await move(self._client, null, MOVE, turns, by=self._closer, fills=False):
             pass
 
-    async def answer(self, data: bytes, turns: Turns) -> None:
+    async def answer(self, data: bytes, turns: TurnQueue) -> None:
         """Write to the client's stdout, as the remote would. Raises OSError where it is closed."""
         await self._reply.write(self._answers, data, turns)
 
@@ -140,18 +140,18 @@ class Transport(Stdio):
 
 
 class Conversation:
-    """One errand as its program runs. `tell` gets what became of it, once."""
+    """One remote as its program runs. `tell` gets what became of it, once."""
 
     def __init__(
         self,
-        errand: SshErrand,
+        remote: SshRemote,
         requester: Requester,
         *,
         null: int,
         tell: Tell,
     ) -> None:
         """`null` is the host's /dev/null."""
-        self._errand = errand
+        self._remote = remote
         self._requester = requester
         self._turns = requester.turns
         self._null = null
@@ -161,26 +161,26 @@ class Conversation:
         self._fault: RemoteError | None = None
         self._unsaid: Exception | None = None
 
-    def open(self, passed: Passed, *, is_passed: bool) -> Transport:
+    def open(self, passed: ClientDescriptors, *, is_passed: bool) -> Transport:
         """Open the streams: those that the client passed, or others.
 
         Raises OSError where there are no descriptors left.
         """
         if not is_passed:
             passed.close()
-        return Transport(passed if is_passed else None, is_held=self._errand.asked.is_push)
+        return Transport(passed if is_passed else None, is_held=self._remote.asked.is_push)
 
     async def relay(
         self, command: Command, transport: Transport, emit: Emit, grant: Grant, begin: Begin
     ) -> Ended:
         """As `Command.relay`. Raises Denied for what is no push, too."""
-        there = self._errand.asked.destination
+        there = self._remote.asked.destination
         advice = LoginAdvice(emit, user=there.user, host=there.host, port=there.port)
         try:
             ended = await self._relay(command, transport, advice.emit, grant, begin)
         finally:
             outcome = replace(self._outcome, sent=transport.sent)
-            self._tell(self._errand.asked, outcome, self._errand.is_pinned)
+            self._tell(self._remote.asked, outcome, self._remote.is_pinned)
         if self._unsaid is not None:
             raise self._unsaid
         if self._fault is not None:
@@ -196,7 +196,7 @@ class Conversation:
     async def _relay(
         self, command: Command, transport: Transport, emit: Emit, grant: Grant, begin: Begin
     ) -> Ended:
-        if not self._errand.asked.is_push:
+        if not self._remote.asked.is_push:
             counted = Counted(emit)
             try:
                 return await command.relay(counted.emit, grant, begin)
@@ -235,14 +235,14 @@ class Conversation:
         Raises RemoteError for what is no list. Nothing of the list is kept afterwards: the rest of
         a push may take as long as its client wants.
         """
-        held = Held(self._requester.gate)
+        held = BufferedBytes(self._requester.gate)
         try:
             push, said = await read_list(partial(_read, transport, self._turns), held)
             if push is None:
                 transport.end_input()
                 return False
             self._outcome = listed(push)
-            refusals = await judge(push, self._errand.asked, self._requester)
+            refusals = await judge(push, self._remote.asked, self._requester)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 await self._refuse(push, refusals, transport, emit)
@@ -289,6 +289,6 @@ class Conversation:
             await transport.answer(self._report, self._turns)
 
 
-async def _read(transport: Transport, turns: Turns) -> bytes:
+async def _read(transport: Transport, turns: TurnQueue) -> bytes:
     with of_its_stdin():
         return await transport.read(turns)

@@ -27,7 +27,7 @@ from airlock_daemon._version import __version__
 from airlock_daemon.boundary.brokers.git.admission import encode_path, find_origin
 from airlock_daemon.boundary.brokers.git.audit_detail import LfsOutcome
 from airlock_daemon.boundary.brokers.git.credential import find_authorization
-from airlock_daemon.boundary.brokers.git.errand import LfsErrand, SshErrand, UrlErrand
+from airlock_daemon.boundary.brokers.git.remote import LfsRemote, SshRemote, UrlRemote
 from airlock_daemon.boundary.brokers.git.rules import find_granted, refuse_words
 from airlock_daemon.boundary.brokers.git.streams import Streams
 from airlock_daemon.boundary.brokers.http.client import (
@@ -89,10 +89,10 @@ class _Server(msgspec.Struct, frozen=True):
 
 
 class LfsServer:
-    """The server of one errand, and those that it names. Its owner must `close` it."""
+    """The server of one remote, and those that it names. Its owner must `close` it."""
 
-    def __init__(self, errand: LfsErrand, requester: Requester) -> None:
-        self._errand = errand
+    def __init__(self, remote: LfsRemote, requester: Requester) -> None:
+        self._remote = remote
         self._requester = requester
         self._servers: dict[tuple[str, str], _Server] = {}
         self._api: Action | None = None
@@ -156,23 +156,23 @@ class LfsServer:
 
     async def _find_api(self) -> Action:
         if self._api is None:
-            errand = self._errand
-            if errand.api is not None:
-                self._api = self._begin(errand.api)
+            remote = self._remote
+            if remote.api is not None:
+                self._api = self._begin(remote.api)
             else:
-                assert errand.login is not None  # noqa: S101 - it is one of the two
-                self._api = await self._log_in(errand.login)
+                assert remote.login is not None  # noqa: S101 - it is one of the two
+                self._api = await self._log_in(remote.login)
         return self._api
 
-    def _begin(self, api: UrlErrand) -> Action:
+    def _begin(self, api: UrlRemote) -> Action:
         """The API of an https remote, which has been judged."""
         there = api.destination
-        target = encode_path(self._errand.wanted.api_path)
+        target = encode_path(self._remote.wanted.api_path)
         href = Href(scheme=there.scheme, host=there.host, port=there.port, target=target)
         self._note(href, api.origin, api.barrier)
         return Action(href=href)
 
-    async def _log_in(self, login: SshErrand) -> Action:
+    async def _log_in(self, login: SshRemote) -> Action:
         """Have the remote say where its API is, and with which token (git-lfs-authenticate)."""
         host = quote(login.asked.destination.host)
         status, said = await self._requester.ask(login.program, login.argv)
@@ -181,7 +181,7 @@ class LfsServer:
                 f"{host} does not say where its large files are (git-lfs-authenticate ended with "
                 f"{status})",
                 hint="a person on the host can see why: ssh HOST git-lfs-authenticate PATH "
-                f"{self._errand.wanted.operation}",
+                f"{self._remote.wanted.operation}",
             )
         try:
             return read_login(said)
@@ -206,7 +206,7 @@ class LfsServer:
 
     async def _find_account(self, action: Action) -> str:
         """The human's account for the API, which wants to know who asks."""
-        api = self._errand.api
+        api = self._remote.api
         if api is None or not self._takes_account(action) or self._account:
             raise _not_taken(action)
         return await find_authorization(api.destination, api.git, self._requester)
@@ -260,7 +260,7 @@ class LfsServer:
         server = self._servers.get(_key(href))
         if server is None:
             path = href.target.partition("?")[0]
-            git = self._errand.git
+            git = self._remote.git
             found = await find_origin(href.scheme, href.host, href.port, path, git, self._requester)
             await self._make_room()
             server = self._note(href, *found)
@@ -302,7 +302,7 @@ class LfsServer:
 
     def _is_remote(self, href: Href) -> bool:
         """Whether it is at the remote itself, which the grant names."""
-        place, there = self._errand.place, self._errand.wanted.asked.destination
+        place, there = self._remote.place, self._remote.wanted.asked.destination
         if place is None or not place.is_literal or href.host != there.host:
             return False
         if there.scheme == "ssh":
@@ -345,9 +345,9 @@ class LfsServer:
         values = [value for _, value in action.headers]
         values += [account] if (account := self._account_for(action)) else []
         secrets = {word for value in values for word in _spell(value)}
-        if self._errand.login is not None:
+        if self._remote.login is not None:
             # Then the remote has named the URL, and only its repository is known to the agent.
-            known = self._errand.wanted.asked.destination.path
+            known = self._remote.wanted.asked.destination.path
             parts = {*re.split("[/?&=]", action.href.target)}
             parts |= {unquote(part) for part in parts}
             secrets |= {part for part in parts if part.removesuffix(".git") not in known}
@@ -420,28 +420,28 @@ _LONGEST_LINE = 256
 
 
 class LfsConversation:
-    """One errand as the daemon holds it. `tell` gets what became of each object."""
+    """One remote as the daemon holds it. `tell` gets what became of each object."""
 
     def __init__(
         self,
-        errand: LfsErrand,
+        remote: LfsRemote,
         requester: Requester,
         *,
         tell: Callable[[RemoteRequest, LfsOutcome], None],
     ) -> None:
-        self._errand = errand
+        self._remote = remote
         self._requester = requester
         self._tell = tell
 
-    async def hold(self, streams: Streams, emit: Emit) -> Ended:
+    async def run(self, streams: Streams, emit: Emit) -> Ended:
         """Hold it to the end of what the agent says. Raises Denied for what no agent says."""
         del emit
         said = _Said(streams)
-        server = LfsServer(self._errand, self._requester)
+        server = LfsServer(self._remote, self._requester)
         try:
             while (line := await said.read_line()) is not None:
                 wanted = read_wanted(line)
-                if wanted.operation != self._errand.wanted.operation:
+                if wanted.operation != self._remote.wanted.operation:
                     raise RemoteError("the agent of Git LFS asks for something else", rule="lfs")
                 await self._serve(wanted, server, said, streams)
                 if not said.is_at_line:
@@ -476,7 +476,7 @@ class LfsConversation:
 
         try:
             # What was granted when the conversation began may not be any more.
-            find_granted(self._errand.wanted.asked, self._requester.current)
+            find_granted(self._remote.wanted.asked, self._requester.current)
             offer = await server.find(wanted)
             transfer = offer.transfer
             if transfer is not None and wanted.operation == "download":
@@ -494,7 +494,7 @@ class LfsConversation:
             error = fault
         finally:
             outcome = LfsOutcome(wanted=wanted, bytes=count, is_done=is_done, error=error)
-            self._tell(self._errand.wanted.asked, outcome)
+            self._tell(self._remote.wanted.asked, outcome)
         await streams.write(b"done\n" if error is None else _compose(error))
 
 

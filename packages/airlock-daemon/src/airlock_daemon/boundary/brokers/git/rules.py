@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.words import split_profile_words
 from airlock_daemon.boundary.fairness.gate import Gate
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.human_git import find_user
@@ -152,7 +152,7 @@ GROWTH = 8
 PART = 50
 
 
-class Held:
+class BufferedBytes:
     """Counts what is held of a client's bytes; its owner must `release` it."""
 
     def __init__(self, gate: Gate) -> None:
@@ -162,7 +162,7 @@ class Held:
 
     def add(self, count: int) -> None:
         """Hold so many bytes more. Raises RemoteError where the agent has too much under way."""
-        if not self._gate.hold(count):
+        if not self._gate.reserve(count):
             raise RemoteError("too much of this agent's requests is under way", rule="size")
         self._count += count
 
@@ -173,7 +173,7 @@ class Held:
 
 
 async def read_list(
-    read: Callable[[], Awaitable[bytes]], held: Held
+    read: Callable[[], Awaitable[bytes]], held: BufferedBytes
 ) -> tuple[PushList | None, bytes]:
     """Read the list, None where the client ends without one; with all bytes that came.
 
@@ -214,7 +214,7 @@ def _judge_place(asked: RemoteRequest, generation: Generation) -> list[Refusal]:
 
 
 async def _judge(
-    push: PushList, asked: RemoteRequest, generation: Generation, turns: Turns
+    push: PushList, asked: RemoteRequest, generation: Generation, turns: TurnQueue
 ) -> list[Refusal]:
     refusals: list[Refusal] = []
     for found in judge_by(generation, push, asked):

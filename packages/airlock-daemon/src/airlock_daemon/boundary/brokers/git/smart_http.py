@@ -11,9 +11,9 @@ from airlock_daemon._version import __version__
 from airlock_daemon.boundary.brokers.git.admission import address_of, admit_service, path_of
 from airlock_daemon.boundary.brokers.git.audit_detail import Outcome, Tell, judged, listed
 from airlock_daemon.boundary.brokers.git.credential import find_authorization, host_of
-from airlock_daemon.boundary.brokers.git.errand import UrlErrand
+from airlock_daemon.boundary.brokers.git.remote import UrlRemote
 from airlock_daemon.boundary.brokers.git.rules import (
-    Held,
+    BufferedBytes,
     cannot_tell,
     judge,
     read_list,
@@ -68,17 +68,17 @@ class RefusedByServer(Exception):
 
 
 class SmartHttp:
-    """The server of one errand. Its owner must `close` it.
+    """The server of one remote. Its owner must `close` it.
 
     The account of the human is asked for when the server asks, and kept until then.
     """
 
-    def __init__(self, errand: UrlErrand, asked: RemoteRequest, requester: Requester) -> None:
-        self._errand = errand
+    def __init__(self, remote: UrlRemote, asked: RemoteRequest, requester: Requester) -> None:
+        self._remote = remote
         self._asked = asked
         self._requester = requester
         self._client = HttpClient(
-            partial(connect, errand.origin, requester.lookups), requester.turns
+            partial(connect, remote.origin, requester.lookups), requester.turns
         )
         self._authorization: str | None = None
 
@@ -127,9 +127,9 @@ class SmartHttp:
         version = self._version
         return Request(
             method=method,
-            target=f"{path_of(self._errand.destination)}/{name}",
+            target=f"{path_of(self._remote.destination)}/{name}",
             headers=(
-                ("Host", host_of(self._errand.destination)),
+                ("Host", host_of(self._remote.destination)),
                 ("User-Agent", _AGENT),
                 ("Accept-Encoding", "identity"),
                 *headers,
@@ -142,17 +142,17 @@ class SmartHttp:
     @property
     def _version(self) -> int | None:
         if self._asked.is_push:
-            return 1 if self._errand.is_first else None
+            return 1 if self._remote.is_first else None
         return 2
 
     async def _ask(self, request: Request, kind: str, take: Take) -> None:
         read = partial(self._read, kind, take)
-        errand = self._errand
+        remote = self._remote
         while not await self._client.exchange(self._with_account(request), read):
             if self._authorization is not None:
                 raise RefusedByServer(f"fatal: Authentication failed for '{self._shown}'")
             self._authorization = await find_authorization(
-                errand.destination, errand.git, self._requester
+                remote.destination, remote.git, self._requester
             )
 
     def _with_account(self, request: Request) -> Request:
@@ -166,7 +166,7 @@ class SmartHttp:
     @property
     def _shown(self) -> str:
         # As git shows it.
-        return f"{address_of(self._errand.destination)}/"
+        return f"{address_of(self._remote.destination)}/"
 
     async def _read(self, kind: str, take: Take, answer: Answer) -> bool:
         """Take an answer; returns False where the server wants to know who asks."""
@@ -190,7 +190,7 @@ class SmartHttp:
         challenges = answer.headers.get("www-authenticate", "").lower().split(",")
         if not any(challenge.split()[:1] == ["basic"] for challenge in challenges):
             raise Failed(
-                f"{quote(self._errand.destination.host)} requires an unsupported authentication "
+                f"{quote(self._remote.destination.host)} requires an unsupported authentication "
                 "scheme (only Basic is supported)",
                 hint="use a remote like git@HOST:PATH, if the server has ssh",
             )
@@ -198,7 +198,7 @@ class SmartHttp:
     def _redirected(self, answer: Answer) -> Denied:
         shown = quote(_show_location(answer.headers.get("location", "")), limit=200)
         return Denied(
-            f"{quote(self._errand.destination.host)} sends on to {shown}, which is not followed",
+            f"{quote(self._remote.destination.host)} sends on to {shown}, which is not followed",
             layer="broker",
             rule="redirect",
             hint="if that is where the repository is now: git remote set-url NAME URL",
@@ -285,7 +285,7 @@ _REFUSED = 128
 
 
 class UrlConversation:
-    """One errand as the daemon holds it.
+    """One remote as the daemon holds it.
 
     `tell` gets what became of it, once, if the client has asked for a service that may be had, with
     whether the profile names the place.
@@ -293,17 +293,17 @@ class UrlConversation:
 
     def __init__(
         self,
-        errand: UrlErrand,
+        remote: UrlRemote,
         requester: Requester,
         *,
         tell: Tell,
     ) -> None:
-        self._errand = errand
+        self._remote = remote
         self._requester = requester
         self._tell = tell
         self._outcome = Outcome(decision="allowed")
 
-    async def hold(self, streams: Streams, emit: Emit) -> Ended:
+    async def run(self, streams: Streams, emit: Emit) -> Ended:
         """Hold it; `emit` gets what is said on stderr.
 
         Raises Denied for what is not granted and for what git does not say, Failed where the remote
@@ -313,7 +313,7 @@ class UrlConversation:
             asked = await self._read_service(streams)
             if asked is None:
                 return Ended(0, None)
-            is_pinned = admit_service(self._errand, asked, self._requester.generation)
+            is_pinned = admit_service(self._remote, asked, self._requester.generation)
             try:
                 return await self._serve(asked, streams, emit)
             except (RemoteError, Denied):
@@ -333,7 +333,7 @@ class UrlConversation:
                 if command in ("git-upload-pack", "git-receive-pack"):
                     if reader.rest:
                         raise RemoteError("git says nothing before it is connected", rule="helper")
-                    return RemoteRequest(destination=self._errand.destination, service=command)
+                    return RemoteRequest(destination=self._remote.destination, service=command)
                 if command == "end":
                     return None
                 with suppress(OSError):
@@ -341,7 +341,7 @@ class UrlConversation:
         return None
 
     async def _serve(self, asked: RemoteRequest, streams: Streams, emit: Emit) -> Ended:
-        server = SmartHttp(self._errand, asked, self._requester)
+        server = SmartHttp(self._remote, asked, self._requester)
         try:
             await self._pass_refs(asked, server, streams)
             if asked.is_push:
@@ -389,7 +389,7 @@ class UrlConversation:
         reader = FetchRequestReader()
         received = 0
         while True:
-            held = Held(self._requester.gate)
+            held = BufferedBytes(self._requester.gate)
             passing = Passing(streams.write)
             try:
                 body = await _gather(_until_flush(reader, streams), held)
@@ -403,7 +403,7 @@ class UrlConversation:
                 held.release()
 
     async def _push(self, asked: RemoteRequest, server: SmartHttp, streams: Streams) -> None:
-        held = Held(self._requester.gate)
+        held = BufferedBytes(self._requester.gate)
         try:
             push, said = await read_list(streams.read, held)
             if push is None or not push.updates:
@@ -474,7 +474,7 @@ def _until_flush(reader: FetchRequestReader, streams: Streams) -> Body:
     return read
 
 
-async def _gather(read: Body, held: Held) -> bytes | Body:
+async def _gather(read: Body, held: BufferedBytes) -> bytes | Body:
     """All that is read, if it is little; else what gives that, and then the rest."""
     said = bytearray()
     while len(said) <= WHOLE:

@@ -9,9 +9,9 @@ from typing import Protocol
 import trio
 
 from airlock_daemon.boundary.command.stdio import PIECE, Emit
-from airlock_daemon.boundary.connection.closing import Closer, widen
-from airlock_daemon.boundary.connection.descriptors import Passed
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.connection.closing import Closer, enlarge_pipe
+from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_modules import RemoteError
 from airlock_wire import Resize, Signal, StdinData, StdinEnd
 
@@ -32,18 +32,18 @@ class OwnPipe:
         self.reading, self.writing = reading, writing
         self._by = by
         os.set_blocking(writing, False)
-        widen(writing, WIDTH)
+        enlarge_pipe(writing, WIDTH)
 
-    async def read(self, client: int, turns: Turns) -> bytes:
+    async def read(self, client: int, turns: TurnQueue) -> bytes:
         """What the client's pipe has next, at most WIDTH bytes, b"" at its end. Raises OSError."""
         count = await self.fill(client, turns)
         return os.read(self.reading, count) if count else b""
 
-    async def fill(self, client: int, turns: Turns) -> int:
+    async def fill(self, client: int, turns: TurnQueue) -> int:
         """The same, but that it stays in the pipe: how many bytes. Raises OSError."""
         return await move(client, self.writing, WIDTH, turns, by=self._by)
 
-    async def write(self, client: int, data: bytes, turns: Turns) -> None:
+    async def write(self, client: int, data: bytes, turns: TurnQueue) -> None:
         """Put all of it into the client's pipe; what fits belongs to the step of the caller.
 
         Raises OSError where the pipe is closed.
@@ -62,7 +62,7 @@ class OwnPipe:
 
 
 async def move(
-    source: int, target: int, most: int, turns: Turns, *, by: Closer, fills: bool = True
+    source: int, target: int, most: int, turns: TurnQueue, *, by: Closer, fills: bool = True
 ) -> int:
     """Move what is in a pipe, at most so many bytes; returns how many, 0 at its end.
 
@@ -119,10 +119,10 @@ class Streams(Protocol):
         """Close what was opened."""
 
 
-class PassedStreams:
+class ClientStreams:
     """Pipes that the client passed: no byte of them goes through its connection."""
 
-    def __init__(self, passed: Passed, turns: Turns, *, null: int) -> None:
+    def __init__(self, passed: ClientDescriptors, turns: TurnQueue, *, null: int) -> None:
         """Take them over. `null` is open /dev/null. Raises OSError for no descriptors left."""
         self._turns = turns
         self._null = null
@@ -135,7 +135,7 @@ class PassedStreams:
             )
             # What waits in the client's own is moved at once.
             for each in (self._client, self._answers):
-                self._closer.widen(each, WIDTH)
+                self._closer.enlarge_pipe(each, WIDTH)
             # One for each way: they are filled at the same time.
             self._in, self._out = (
                 OwnPipe(*map(self._keep, os.pipe2(os.O_CLOEXEC)), by=self._closer) for _ in range(2)
@@ -180,7 +180,7 @@ class SentStreams:
     """Streams in messages: the client sends its stdin as it was granted, and gets its stdout."""
 
     def __init__(
-        self, emit: Emit, grant: Callable[[int], Awaitable[None]], turns: Turns, *, credit: int
+        self, emit: Emit, grant: Callable[[int], Awaitable[None]], turns: TurnQueue, *, credit: int
     ) -> None:
         """`credit` is what the client was granted at first, in bytes; `grant` grants more."""
         self._emit = emit

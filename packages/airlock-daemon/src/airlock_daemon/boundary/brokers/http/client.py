@@ -10,7 +10,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.brokers.http.tls import has_news
-from airlock_daemon.boundary.fairness.turns import Turns
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed
 from airlock_wire import quote
 
@@ -129,7 +129,7 @@ class _Stale(Exception):
 class HttpClient:
     """Its owner must `close` it. `connect` opens a stream to the server."""
 
-    def __init__(self, connect: Callable[[], Awaitable[trio.abc.Stream]], turns: Turns) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[trio.abc.Stream]], turns: TurnQueue) -> None:
         self._connect = connect
         self._turns = turns
         self._stream: trio.abc.Stream | None = None

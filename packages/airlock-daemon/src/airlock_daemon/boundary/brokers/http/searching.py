@@ -27,12 +27,12 @@ _BETWEEN_WORDS = b" \t\r\n\"'`<>(){}[],;:"
 _KINDS = bytes(b" "[0] if byte in _BETWEEN_WORDS else b"w"[0] for byte in range(256))
 
 
-class Exposed(Exception):
+class CredentialLeak(Exception):
     """An answer has the credential."""
 
 
 class Search:
-    """Passes an answer on, and raises Exposed before the credential is in what it passes."""
+    """Passes an answer on, and raises CredentialLeak before the credential is in what it passes."""
 
     def __init__(self, *secrets: str) -> None:
         self._wanted = tuple(each for secret in secrets for each in _spell(secret.encode()))
@@ -54,7 +54,7 @@ class Search:
         # Neither the end nor the rest is copied more often than it must be: an answer may be long.
         border = self._seen[-self._longest :] + data[: self._longest]
         if any(each in border or _is_in(each, data) for each in self._wanted):
-            raise Exposed
+            raise CredentialLeak
         kept = self._seen[len(self._seen) - self._kept :]
         self._seen = (data if len(data) >= self._most else self._seen + data)[-self._most :]
         unfinished = len(self._seen) - 1 - self._seen.translate(_KINDS).rfind(b" ")

@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from airlock_daemon.boundary.brokers.https.exchange import Prepared
-from airlock_daemon.boundary.brokers.https.incoming import Held, Incoming, Spool
+from airlock_daemon.boundary.brokers.https.incoming import BufferedBody, Incoming, Spool
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_modules.apis import Api, BadHead, ForeignCredential, Head
 from airlock_modules.apis.aws import Call, Keys
@@ -93,10 +93,10 @@ class AwsRequest(msgspec.Struct, frozen=True, kw_only=True):
     payload: str
     call: Call
     session: Session | None
-    body: Held | None
+    body: BufferedBody | None
 
 
-class Means(msgspec.Struct, frozen=True):
+class AwsContext(msgspec.Struct, frozen=True):
     """What a worker has for requests to AWS."""
 
     sessions: Sessions
@@ -104,7 +104,7 @@ class Means(msgspec.Struct, frozen=True):
 
 
 async def read_request(
-    incoming: Incoming, means: Means, api: Api, *, placeholder: str, host: str
+    incoming: Incoming, context: AwsContext, api: Api, *, placeholder: str, host: str
 ) -> AwsRequest:
     """Verify a request of the tool and find out what it asks for.
 
@@ -114,7 +114,7 @@ async def read_request(
     signature = read_signature(head)
     session = None
     if signature.token:
-        own, session = means.sessions.open(signature.token)
+        own, session = context.sessions.open(signature.token)
     else:
         identifier, _, secret = placeholder.partition("/")
         own = Keys(identifier, secret)
@@ -124,7 +124,7 @@ async def read_request(
     try:
         if payload is None or has_form:
             await incoming.allow()
-            body = await means.spool.hold(incoming.read)
+            body = await context.spool.store(incoming.read)
             found = _hash(body)
             if payload is not None and payload != found:
                 raise BadHead("its body is not the one that was signed")
@@ -159,7 +159,9 @@ async def read_request(
     )
 
 
-def sign_request(request: AwsRequest, means: Means, api: Api, secret: str | None) -> Prepared:
+def sign_request(
+    request: AwsRequest, context: AwsContext, api: Api, secret: str | None
+) -> Prepared:
     """Sign a granted request with the real keys: those of its session, else of `secret`.
 
     Raises Failed where the daemon gave no keys.
@@ -188,7 +190,7 @@ def sign_request(request: AwsRequest, means: Means, api: Api, secret: str | None
         role = request.call.role
 
         def rewrite(answer: bytes) -> bytes:
-            return exchange_session(answer, role, means.sessions)
+            return exchange_session(answer, role, context.sessions)
 
     return Prepared(
         query=signed.query,
@@ -223,7 +225,7 @@ def exchange_session(answer: bytes, role: str, sessions: Sessions) -> bytes:
     )
 
 
-def _hash(body: Held) -> str:
+def _hash(body: BufferedBody) -> str:
     digest = hashlib.sha256()
     for piece in body.read_all():
         digest.update(piece)

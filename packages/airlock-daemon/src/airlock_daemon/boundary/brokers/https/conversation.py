@@ -13,9 +13,14 @@ import trio
 
 from airlock_daemon.boundary.brokers.egress.destinations import Destination
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
-from airlock_daemon.boundary.brokers.https.aws import AwsRequest, Means, read_request, sign_request
+from airlock_daemon.boundary.brokers.https.aws import (
+    AwsContext,
+    AwsRequest,
+    read_request,
+    sign_request,
+)
 from airlock_daemon.boundary.brokers.https.exchange import Exchange, Prepared, Result
-from airlock_daemon.boundary.brokers.https.incoming import PIECE, Damaged, Held, Incoming
+from airlock_daemon.boundary.brokers.https.incoming import PIECE, BufferedBody, Damaged, Incoming
 from airlock_daemon.boundary.brokers.https.messages import (
     Answer,
     Finished,
@@ -29,7 +34,7 @@ from airlock_daemon.boundary.brokers.https.refusals import answer
 from airlock_daemon.boundary.brokers.https.scopes import NotTaken, Scopes, TooWide
 from airlock_daemon.boundary.brokers.https.service import Service
 from airlock_daemon.boundary.brokers.https.splicing import say_last, splice
-from airlock_daemon.boundary.fairness.turns import Taking
+from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import AirlockError, Denied, Failed
 from airlock_modules.apis import (
     LONGEST_BODY,
@@ -89,11 +94,11 @@ class Conversation:
         client: TlsStream,
         service: Service,
         daemon: Daemon,
-        turns: Taking,
+        turns: TurnSource,
         *,
         api: Api,
         placeholder: str,
-        aws: Means,
+        aws: AwsContext,
         wanted: Destination,
         connection: int,
         opaque: trio.CancelScope,
@@ -164,8 +169,8 @@ class Conversation:
         self._buffer = b""
         upgrade = _read_upgrade(head)
         signed: AwsRequest | None = None
-        body: Held | None = None
-        graphql: Held | None = None
+        body: BufferedBody | None = None
+        graphql: BufferedBody | None = None
         if self._api.aws is not None:
             if upgrade is not None:
                 raise _bad("an upgrade", head)
@@ -187,7 +192,11 @@ class Conversation:
                 body.close()
 
     async def _judge(
-        self, head: Head, upgrade: str | None, signed: AwsRequest | None, graphql: Held | None
+        self,
+        head: Head,
+        upgrade: str | None,
+        signed: AwsRequest | None,
+        graphql: BufferedBody | None,
     ) -> Answer:
         """Ask the daemon about a request to AWS, which is signed, or one with GraphQL in its body,
         or any other.
@@ -213,7 +222,7 @@ class Conversation:
             return await self._ask(question, head)
 
     def _prepare(
-        self, head: Head, secret: str | None, signed: AwsRequest | None, body: Held | None
+        self, head: Head, secret: str | None, signed: AwsRequest | None, body: BufferedBody | None
     ) -> Prepared:
         """What is sent on, with the credential. Raises Failed."""
         if signed is not None:
@@ -251,7 +260,7 @@ class Conversation:
         given: Answer,
         began: float,
         signed: AwsRequest | None,
-        body: Held | None,
+        body: BufferedBody | None,
     ) -> bool:
         """Carry a request that was granted; whether the connection goes on."""
         result: Result | None = None
@@ -304,7 +313,7 @@ class Conversation:
         except ForeignCredential as error:
             raise self._foreign(error, head, hint="begin it in this container") from None
 
-    async def _read_upload(self, incoming: Incoming, names: tuple[str, ...]) -> Held:
+    async def _read_upload(self, incoming: Incoming, names: tuple[str, ...]) -> BufferedBody:
         """The body of an upload whose metadata has none but these names."""
         body = await self._read_body(incoming, "an upload with metadata", _LONGEST_UPLOAD)
         try:
@@ -314,7 +323,7 @@ class Conversation:
             raise _bad(str(error), incoming.head, hint=_SEND_LESS) from None
         return body
 
-    async def _read_body(self, incoming: Incoming, what: str, most: int) -> Held:
+    async def _read_body(self, incoming: Incoming, what: str, most: int) -> BufferedBody:
         """The body of a request that is read before it is judged."""
         head = incoming.head
 
@@ -327,7 +336,7 @@ class Conversation:
         try:
             with trio.fail_after(_BODY_S):
                 await incoming.allow()
-                return await self._aws.spool.hold(read)
+                return await self._aws.spool.store(read)
         except trio.TooSlowError:
             why = f"its body did not come in {_BODY_S:g} s"
             raise _bad(why, head, status=408) from None
@@ -355,7 +364,11 @@ class Conversation:
         return given
 
     async def _carry(
-        self, incoming: Incoming, given: Answer, signed: AwsRequest | None, body: Held | None
+        self,
+        incoming: Incoming,
+        given: Answer,
+        signed: AwsRequest | None,
+        body: BufferedBody | None,
     ) -> Result:
         """Carry a request; where that fails before there is an answer, the tool gets one."""
         self._service.present(given.certificate)
@@ -458,7 +471,7 @@ def _has_metadata(head: Head) -> bool:
         raise _bad(str(error), head) from None
 
 
-def _read_graphql(head: Head, body: Held) -> tuple[GraphQlField, ...]:
+def _read_graphql(head: Head, body: BufferedBody) -> tuple[GraphQlField, ...]:
     try:
         return read_graphql(head, body.read(0, body.size))
     except BadHead as error:

@@ -14,18 +14,18 @@ import h11
 import msgspec
 import trio
 
-from airlock_daemon.boundary.brokers.http.searching import Exposed, Search
+from airlock_daemon.boundary.brokers.http.searching import CredentialLeak, Search
 from airlock_daemon.boundary.brokers.https.incoming import (
     BULK,
+    BufferedBody,
     Damaged,
-    Held,
     Incoming,
     Reader,
     send,
 )
 from airlock_daemon.boundary.brokers.https.scopes import TooWide, read_scopes
 from airlock_daemon.boundary.brokers.https.service import Service
-from airlock_daemon.boundary.fairness.turns import Taking
+from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
 from airlock_modules.apis import Api
 from airlock_modules.apis.uploads import Seal
@@ -105,7 +105,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[bytes, bytes], ...]
     dropped: tuple[str, ...]
     secrets: tuple[str, ...]
-    body: Held | None = None
+    body: BufferedBody | None = None
     rewrite: Callable[[bytes], bytes] | None = None
     takes_packed: bool = False
     spent: re.Pattern[bytes] | None = None
@@ -127,7 +127,7 @@ class Exchange:
         incoming: Incoming,
         prepared: Prepared,
         service: Service,
-        turns: Taking,
+        turns: TurnSource,
         *,
         api: Api,
         authority: str,
@@ -302,7 +302,7 @@ class Exchange:
                 await self._pass_rewritten(rewrite, head)
             else:
                 await self._pass(head)
-        except Exposed:
+        except CredentialLeak:
             raise Failed(
                 "the answer has the credential, and was cut there",
                 hint="a person on the host can ask whoever runs the service why it repeats it",

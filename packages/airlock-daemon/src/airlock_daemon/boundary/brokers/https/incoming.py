@@ -14,7 +14,7 @@ import h11
 import trio
 
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
-from airlock_daemon.boundary.fairness.turns import Taking
+from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
 from airlock_modules.apis import LONGEST_HEAD, Head
 
@@ -48,7 +48,7 @@ class Damaged(Failed):
 class Reader:
     """Receives something long in pieces, from some point on in turns with others."""
 
-    def __init__(self, turns: Taking, wait: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, turns: TurnSource, wait: Callable[[], Awaitable[None]]) -> None:
         """`wait` returns when more has come."""
         self._turns = turns
         self._wait = wait
@@ -80,7 +80,7 @@ class Incoming:
     Its body is read here, and strictly; h11 writes the answer.
     """
 
-    def __init__(self, client: TlsStream, head: Head, behind: bytes, turns: Taking) -> None:
+    def __init__(self, client: TlsStream, head: Head, behind: bytes, turns: TurnSource) -> None:
         """`behind` is what came behind the head."""
         self.head = head
         self._client = client
@@ -229,7 +229,7 @@ class Incoming:
 
 
 class Spool:
-    """What the bodies of one agent take. Each `Held` gives its bytes back when it is closed."""
+    """What the bodies of one agent take. Each `BufferedBody` gives its bytes back when it is closed."""
 
     def __init__(self, folder: str, *, most: int = MOST) -> None:
         """Long bodies are written into an unnamed file in `folder`."""
@@ -237,9 +237,9 @@ class Spool:
         self._left = most
         self._memory = _ALL_IN_MEMORY
 
-    async def hold(self, read: Callable[[], Awaitable[bytes]]) -> "Held":
+    async def store(self, read: Callable[[], Awaitable[bytes]]) -> "BufferedBody":
         """Read a body to its end. Raises Failed where it, or all of them, are too long."""
-        held = Held(self)
+        held = BufferedBody(self)
         try:
             while piece := await read():
                 if len(piece) > self._left:
@@ -271,7 +271,7 @@ class Spool:
         self._memory += memory
 
 
-class Held:
+class BufferedBody:
     """A body that has been read. Its owner must `close` it."""
 
     def __init__(self, spool: Spool) -> None:

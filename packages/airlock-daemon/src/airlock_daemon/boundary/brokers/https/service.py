@@ -9,7 +9,7 @@ from functools import partial
 import h11
 import trio
 
-from airlock_daemon.boundary.brokers.egress.destinations import Destination, Ways
+from airlock_daemon.boundary.brokers.egress.destinations import Destination, Routes
 from airlock_daemon.boundary.brokers.http.tls import (
     TlsStream,
     Trust,
@@ -68,7 +68,9 @@ class Service:
     `stream` and `talk` are of use after `prepare`, and until the next one.
     """
 
-    def __init__(self, api: Api, wanted: Destination, ways: Ways, authorities: Authorities) -> None:
+    def __init__(
+        self, api: Api, wanted: Destination, ways: Routes, authorities: Authorities
+    ) -> None:
         """`ways` lead to the one host and port that are `wanted`."""
         self._api = api
         self._wanted = wanted

@@ -8,7 +8,7 @@ from contextlib import suppress
 import trio
 
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
-from airlock_daemon.boundary.fairness.turns import Taking
+from airlock_daemon.boundary.fairness.turns import TurnSource
 
 # Of a ClientHello (RFC 8446, 5.1 and 4.1.2; RFC 6066, 3).
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
@@ -32,7 +32,7 @@ async def splice(
     other: _Stream,
     said: bytes,
     answered: bytes,
-    turns: Taking,
+    turns: TurnSource,
     scope: trio.CancelScope,
 ) -> tuple[int, int]:
     """Carry what comes on either to the other until both have ended it, or one is gone.

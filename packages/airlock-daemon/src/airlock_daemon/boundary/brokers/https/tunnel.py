@@ -13,14 +13,14 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
     BadHead,
     Destination,
     Network,
-    Ways,
+    Routes,
     World,
     read_head,
     refusal,
 )
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
 from airlock_daemon.boundary.brokers.https.authority import Authority
-from airlock_daemon.boundary.brokers.https.aws import Means
+from airlock_daemon.boundary.brokers.https.aws import AwsContext
 from airlock_daemon.boundary.brokers.https.conversation import Conversation, Daemon
 from airlock_daemon.boundary.brokers.https.messages import Refused, Spliced
 from airlock_daemon.boundary.brokers.https.scopes import Scopes
@@ -31,7 +31,7 @@ from airlock_daemon.boundary.brokers.https.splicing import (
     say_last,
     splice,
 )
-from airlock_daemon.boundary.fairness.turns import Taking
+from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_modules.apis import Api
 from airlock_modules.apis.uploads import Seal
@@ -55,7 +55,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     variables: Mapping[str, str]
     authority: Authority
     authorities: Authorities
-    aws: Means
+    aws: AwsContext
     lookups: trio.CapacityLimiter
     judged: trio.Semaphore
     scopes: Mapping[str, Scopes]
@@ -92,7 +92,7 @@ class Tunnel:
         policy: Policy,
         more: Network,
         daemon: Daemon,
-        turns: Taking,
+        turns: TurnSource,
     ) -> None:
         """Beside the network of the policy it may reach `more`."""
         self._below = below
@@ -237,11 +237,11 @@ class Tunnel:
         await self._tell_refused(wanted, "name", reason)
         return b""
 
-    def _make_ways(self, granted: _Hosts | Network, setting: str) -> Ways:
+    def _make_ways(self, granted: _Hosts | Network, setting: str) -> Routes:
         world = World(
             variables=self._policy.variables, lookups=self._policy.lookups, setting=setting
         )
-        return Ways(granted, world)
+        return Routes(granted, world)
 
     async def _refuse(
         self, wanted: Destination | None, error: AirlockError, status: HTTPStatus

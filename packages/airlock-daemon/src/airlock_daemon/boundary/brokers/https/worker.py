@@ -18,7 +18,7 @@ import trio
 from airlock_daemon.boundary.brokers.egress.destinations import Network, read_network, refusal
 from airlock_daemon.boundary.brokers.http.tls import make_context, read_trust
 from airlock_daemon.boundary.brokers.https.authority import Authority, open_key, read_system
-from airlock_daemon.boundary.brokers.https.aws import Means, Sessions
+from airlock_daemon.boundary.brokers.https.aws import AwsContext, Sessions
 from airlock_daemon.boundary.brokers.https.confinement import confine
 from airlock_daemon.boundary.brokers.https.conversation import Daemon
 from airlock_daemon.boundary.brokers.https.incoming import PIECE, Spool
@@ -79,7 +79,7 @@ class _Bulk:
             self._turn.release()
 
 
-class _Asked:
+class _PendingQuestion:
     """A question, until it is answered."""
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class _Worker:
         self._serving: dict[int, trio.CancelScope] = {}
         # What each connection may reach beside the network of the policy.
         self._more: dict[int, Network] = {}
-        self._pending: dict[int, _Asked] = {}
+        self._pending: dict[int, _PendingQuestion] = {}
         # The daemon may have another worker of the agent for a while.
         numbers = itertools.count((os.getpid() << 32) + 1)
         self._daemon = Daemon(ask=self._ask, number=lambda: next(numbers), tell=self._tell)
@@ -212,7 +212,7 @@ class _Worker:
             self._tunnels.discard(tunnel)
 
     async def _ask(self, question: Question) -> Answer:
-        asked = self._pending[question.question] = _Asked()
+        asked = self._pending[question.question] = _PendingQuestion()
         try:
             await self._channel.send(question)
             return await asked.wait()
@@ -242,7 +242,7 @@ def _make_policy(
         variables=settings.variables,
         authority=authority,
         authorities=Authorities(settings.variables, threads),
-        aws=Means(
+        aws=AwsContext(
             Sessions(settings.agent, authority.derive("sessions of AWS")),
             Spool(os.path.dirname(settings.keys)),
         ),

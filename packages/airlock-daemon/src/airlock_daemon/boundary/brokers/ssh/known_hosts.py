@@ -9,7 +9,7 @@ import msgspec
 
 from airlock_daemon.boundary.brokers.addresses import find_inner, resolve
 from airlock_daemon.boundary.brokers.requester import Requester
-from airlock_daemon.boundary.brokers.ssh.words import Goal
+from airlock_daemon.boundary.brokers.ssh.words import SshDestination
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.programs import Programs
@@ -121,7 +121,7 @@ class Pinning:
 
     def __init__(
         self,
-        goal: Goal,
+        goal: SshDestination,
         build: Callable[[tuple[str, ...]], tuple[str, ...]],
         *,
         programs: Programs,

@@ -7,7 +7,7 @@ import msgspec
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning
-from airlock_daemon.boundary.brokers.ssh.words import Goal, build_words
+from airlock_daemon.boundary.brokers.ssh.words import SshDestination, build_words
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.stdio import Emit
 from airlock_daemon.errors import AND_RELOAD, Denied
@@ -53,7 +53,7 @@ async def admit(
         return Admitted(asked=asked, program=program, argv=(module.bin, *asked.words))
     line = find_granted(asked, generation)
     login = asked.login
-    goal = Goal(
+    goal = SshDestination(
         user=login.user,
         host=login.host if line is None or line.name is None else line.name,
         port=login.port,

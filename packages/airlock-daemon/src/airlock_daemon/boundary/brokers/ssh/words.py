@@ -14,7 +14,7 @@ from airlock_daemon.setup.human_git import (
 from airlock_daemon.setup.paths import expand_home
 
 
-class Goal(msgspec.Struct, frozen=True, kw_only=True):
+class SshDestination(msgspec.Struct, frozen=True, kw_only=True):
     """A host and who to be there, as a client said it: `host` has brackets around an IPv6 address.
 
     `port` of None is ssh's own or the configured one; `family` is 4 or 6 where only addresses of
@@ -95,7 +95,7 @@ def _refuse(problem: str, remedy: str) -> Denied:
 
 def build_words(
     words: Sequence[str],
-    goal: Goal,
+    goal: SshDestination,
     command: Sequence[str],
     *,
     options: Sequence[str] = (),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _Nurseries = tuple[trio.Nursery, trio.Nursery, trio.Nursery]
 
 
-class Roster:
+class ServedAgents:
     """Serves the agents of the latest reading of the files. A task must `run` it."""
 
     def __init__(self, shared: DaemonState, sockets: SocketsDirectory) -> None:
@@ -58,8 +58,8 @@ class Roster:
             self._remove(name)
         for name, served in self._served.items():
             served.agent.adopt(generations[name])
-            for each in [each for each in served.doors if each not in wanted[name]]:
-                self._shut(name, served.doors.pop(each))
+            for each in [each for each in served.listeners if each not in wanted[name]]:
+                self._shut(name, served.listeners.pop(each))
         for name in [name for name, names in wanted.items() if HTTPS not in names]:
             self._sockets.withhold(name)
         for name, generation in generations.items():
@@ -83,15 +83,15 @@ class Roster:
                 watching.start_soon(self._shared.boxes.run)
             for name, served in self._served.items():
                 accepting.start_soon(self._attend, name, served)
-                for door in served.doors.values():
-                    accepting.start_soon(door.accept, requests)
+                for opened in served.listeners.values():
+                    accepting.start_soon(opened.accept, requests)
             await trio.sleep_forever()
 
     def stop(self) -> None:
         """From now on begin nothing, and tell every client that the daemon stops."""
         for served in self._served.values():
-            for door in served.doors.values():
-                door.listener.stop("stop")
+            for opened in served.listeners.values():
+                opened.listener.stop("stop")
 
     def _fit(self, generations: Mapping[str, Generation]) -> dict[str, Generation]:
         """Lower the limits of all agents as far as the table of descriptors can bear them."""
@@ -124,7 +124,7 @@ class Roster:
             for name, sockets in wanted.items():
                 served = self._served.get(name)
                 for each in sockets:
-                    if served is None or each not in served.doors:
+                    if served is None or each not in served.listeners:
                         made[name, each] = self._sockets.listen(name, each)
         except AirlockError:
             for (name, each), listening in made.items():
@@ -176,30 +176,30 @@ class Roster:
         if name == HTTPS and self._https is not None:
             service = served.agent.apis = self._https.serve(served.agent)
         listener = Listener(self._shared, served.agent, listening, service)
-        door = served.doors[name] = _Door(name, listening, listener)
+        opened = served.listeners[name] = _AgentListener(name, listening, listener)
         if self._nurseries is not None:
             accepting, requests, _ = self._nurseries
-            accepting.start_soon(door.accept, requests)
+            accepting.start_soon(opened.accept, requests)
 
     def _remove(self, name: str) -> None:
         served = self._leaving[name] = self._served.pop(name)
         served.agent.leave()
-        for door in served.doors.values():
-            self._shut(name, door)
+        for opened in served.listeners.values():
+            self._shut(name, opened)
         self._sockets.withhold(name)
         served.removed.set()
 
-    def _shut(self, name: str, door: "_Door") -> None:
+    def _shut(self, name: str, opened: "_AgentListener") -> None:
         """Let nobody connect any more to a socket of an agent."""
-        self._sockets.dismiss(name, door.name)
-        door.end("removed")
+        self._sockets.dismiss(name, opened.name)
+        opened.end("removed")
 
     async def _attend(self, name: str, served: "_Served") -> None:
         """Wait until an agent that was removed has left."""
         await served.removed.wait()
-        for door in served.doors.values():
+        for opened in served.listeners.values():
             # Those who had connected by then are accepted.
-            await door.closed.wait()
+            await opened.closed.wait()
         with served.waiting:
             await served.agent.gate.wait_left()
             await trio.lowlevel.checkpoint_if_cancelled()
@@ -212,12 +212,12 @@ class _Served:
 
     def __init__(self, agent: AgentState) -> None:
         self.agent = agent
-        self.doors: dict[str, _Door] = {}
+        self.listeners: dict[str, _AgentListener] = {}
         self.removed = trio.Event()
         self.waiting = trio.CancelScope()
 
 
-class _Door:
+class _AgentListener:
     """One socket of an agent, which is closed when it is not accepted on any more."""
 
     def __init__(self, name: str, listening: socket.socket, listener: Listener) -> None:

@@ -41,14 +41,14 @@ _ENGINE = "@airlock-docker-"
 _BYTES = 16
 
 
-class Door(msgspec.Struct, frozen=True):
+class ForwardedPort(msgspec.Struct, frozen=True):
     """Where in a box the daemon listens, and for what."""
 
     here: Destination
     behind: Destination
 
 
-class Doors(msgspec.Struct, frozen=True):
+class BoxListeners(msgspec.Struct, frozen=True):
     """What a box may reach, and where in it the daemon listens for that.
 
     `proxy` speaks HTTP; it is there unless `network` is empty, or there is `apis`: what connects
@@ -60,43 +60,43 @@ class Doors(msgspec.Struct, frozen=True):
     network: Network = read_network(())
     proxy: Destination | None = None
     apis: Destination | None = None
-    doors: tuple[Door, ...] = ()
+    forwarded: tuple[ForwardedPort, ...] = ()
     engine: str = ""
     socket: str = ""
 
     @property
-    def listeners(self) -> tuple[Destination, ...]:
+    def tcp_addresses(self) -> tuple[Destination, ...]:
         """Where the launcher is to listen by TCP, each address and port once."""
         first = tuple(each for each in (self.proxy, self.apis) if each is not None)
-        return (*first, *(each.here for each in self.doors))
+        return (*first, *(each.here for each in self.forwarded))
 
     @property
     def addresses(self) -> str:
         """Where it is to listen at all, as `native/doors.zig` reads that."""
-        return ",".join((*map(str, self.listeners), *((self.socket,) if self.socket else ())))
+        return ",".join((*map(str, self.tcp_addresses), *((self.socket,) if self.socket else ())))
 
     @property
     def hosts(self) -> tuple[tuple[str, str], ...]:
         """Lines of hosts(5): an address, and the name that a box finds there."""
-        named = (each for each in self.doors if each.behind in self.network.by_name)
+        named = (each for each in self.forwarded if each.behind in self.network.by_name)
         return tuple(dict.fromkeys((each.here.host, each.behind.host) for each in named))
 
 
-def plan_doors(
+def plan_listeners(
     entries: Sequence[str], source: str, *, engine: str = "", uses_apis: bool = False
-) -> Doors | None:
-    """The doors of a box for `[sandbox] network` of the module `source`, and for an `engine`. One
-    that `uses_apis` has a door to the broker.
+) -> BoxListeners | None:
+    """The listeners of a box for `[sandbox] network` of the module `source`, and for an `engine`. One
+    that `uses_apis` has a listener to the broker.
 
     None where there are none. Raises Denied where it names more destinations on this host than
     there can be, or that of the broker.
     """
     name = f"{_ENGINE}{token_hex(_BYTES)}" if engine else ""
     if not entries and not uses_apis:
-        return Doors(engine=engine, socket=name) if engine else None
+        return BoxListeners(engine=engine, socket=name) if engine else None
     network = read_network(entries)
     local = {
-        here: Door(here, each)
+        here: ForwardedPort(here, each)
         for each in network.local
         for here in (Destination(str(found), each.port, found) for found in each.own_addresses)
     }
@@ -126,42 +126,46 @@ def plan_doors(
             hint=hint,
         )
     names = () if uses_apis else _stand_for_names(network, [each.host for each in local])
-    doors = (*local.values(), *names)
-    # A name that has no door is reached by the proxy alone.
-    return Doors(network, proxy, apis, doors[:most], engine, name)
+    listeners = (*local.values(), *names)
+    # A name that has no listener is reached by the proxy alone.
+    return BoxListeners(network, proxy, apis, listeners[:most], engine, name)
 
 
-def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[Door]:
-    """A door for each destination with a name; a name has one address, which is none of `taken`."""
+def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[ForwardedPort]:
+    """A listener for each destination with a name; a name has one address, which is none of `taken`."""
     free = (str(each) for each in _NAMED.hosts() if str(each) not in taken)
     names = dict.fromkeys(each.host for each in network.by_name)
     at = dict(zip(islice(names, _MOST), free, strict=False))
     for each in network.by_name:
         if each.host in at:
             address = ipaddress.IPv4Address(at[each.host])
-            yield Door(Destination(str(address), each.port, address), each)
+            yield ForwardedPort(Destination(str(address), each.port, address), each)
 
 
-def name_doors(doors: Doors | None) -> dict[str, str]:
+def listener_variables(listeners: BoxListeners | None) -> dict[str, str]:
     """The variables by which tools find the ways out."""
-    if doors is None:
+    if listeners is None:
         return {}
-    engine = {"DOCKER_HOST": f"unix://{doors.socket}"} if doors.socket else {}
-    return engine | _name_proxy(doors)
+    engine = {"DOCKER_HOST": f"unix://{listeners.socket}"} if listeners.socket else {}
+    return engine | _name_proxy(listeners)
 
 
-def _name_proxy(doors: Doors) -> dict[str, str]:
-    if doors.proxy is None:
+def _name_proxy(listeners: BoxListeners) -> dict[str, str]:
+    if listeners.proxy is None:
         return {}
-    url = f"http://{doors.proxy}"
+    url = f"http://{listeners.proxy}"
     names = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY")
     exempt = dict.fromkeys(("no_proxy", "NO_PROXY"), _NOT_BY_PROXY)
     return dict.fromkeys(names, url) | exempt
 
 
-def find_behind(doors: Doors, here: Destination) -> Destination | None:
+def find_forwarded(listeners: BoxListeners, here: Destination) -> Destination | None:
     """The destination for which the listener at `here` stands, None for the proxy."""
-    return None if here == doors.proxy else next(d.behind for d in doors.doors if d.here == here)
+    return (
+        None
+        if here == listeners.proxy
+        else next(d.behind for d in listeners.forwarded if d.here == here)
+    )
 
 
 def receive_listeners(end: socket.socket) -> list[socket.socket]:

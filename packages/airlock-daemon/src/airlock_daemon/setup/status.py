@@ -1,7 +1,7 @@
-"""What a running daemon serves, told to the other commands by a notice, and having it reload.
+"""What a running daemon serves, told to the other commands by a status, and having it reload.
 
 A container may have the sockets directory mounted and run as the daemon's own user, so that it can
-write whatever stands there. But the daemon holds a lock on the notice for as long as it lives, at
+write whatever stands there. But the daemon holds a lock on the status for as long as it lives, at
 the offset that the hash of the text says. By it the kernel names the process that has posted this
 very text. A reload is asked by SIGHUP, which ends most other processes. So it is sent only to a
 process of this user in this pid namespace (a container's has one of its own) that runs
@@ -54,7 +54,7 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True):
     unserved: dict[str, tuple[str, ...]] = {}
 
 
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
+class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What a daemon was started with: real path of its configuration, path of its registration.
 
     `agents` is None for a daemon that was given no registration file. `reload` is its latest
@@ -67,28 +67,28 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     reload: Reload | None = None
 
 
-class Posted(msgspec.Struct, frozen=True, kw_only=True):
-    """A notice, and the process that the kernel says has posted it."""
+class PublishedStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A status, and the process that the kernel says has posted it."""
 
-    notice: Notice
+    status: DaemonStatus
     pid: int
 
 
-def notice_of(locations: Locations) -> Notice:
-    """The notice of a daemon that was started with these files."""
-    return Notice(
+def make_status(locations: Locations) -> DaemonStatus:
+    """The status of a daemon that was started with these files."""
+    return DaemonStatus(
         config_dir=os.path.realpath(locations.config_dir),
         agents=locations.agents,
         environment={name: os.environ[name] for name in TOLD if name in os.environ},
     )
 
 
-def post_notice(directory: int, notice: Notice) -> int:
-    """Put up `notice` in the open sockets directory `directory`, which the caller has locked.
+def publish_status(directory: int, status: DaemonStatus) -> int:
+    """Put up `status` in the open sockets directory `directory`, which the caller has locked.
 
     It counts until the returned descriptor is closed. Raises OSError.
     """
-    text = msgspec.json.encode(notice)
+    text = msgspec.json.encode(status)
     with suppress(FileNotFoundError):
         os.unlink(_NEW, dir_fd=directory)
     # A new file that is locked before it has its name: no reader sees one without the other.
@@ -105,17 +105,17 @@ def post_notice(directory: int, notice: Notice) -> int:
     return file
 
 
-def read_notice(sockets_dir: str) -> Notice | None:
-    """The notice of the daemon that serves `sockets_dir`, None where `find_posted` finds none."""
-    posted = find_posted(sockets_dir)
-    return None if posted is None else posted.notice
+def read_status(sockets_dir: str) -> DaemonStatus | None:
+    """The status of the daemon that serves `sockets_dir`, None where `find_published` finds none."""
+    posted = find_published(sockets_dir)
+    return None if posted is None else posted.status
 
 
-def find_posted(sockets_dir: str) -> Posted | None:
-    """The notice in `sockets_dir`, and which process holds it.
+def find_published(sockets_dir: str) -> PublishedStatus | None:
+    """The status in `sockets_dir`, and which process holds it.
 
     None where no process of this pid namespace holds one, or where what is there is not private to
-    the user who asks: a directory or a notice of another user's, or that others may write. The
+    the user who asks: a directory or a status of another user's, or that others may write. The
     calling process finds none of its own.
     """
     if sys.platform != "linux":
@@ -129,17 +129,19 @@ def find_posted(sockets_dir: str) -> Posted | None:
                 holder = find_holder(file, _hash(text))
                 if not holder or not _is_private(file, forbidden=0o077):
                     return None
-                return Posted(notice=msgspec.json.decode(text, type=Notice), pid=holder)
+                return PublishedStatus(
+                    status=msgspec.json.decode(text, type=DaemonStatus), pid=holder
+                )
     except (OSError, msgspec.DecodeError):
         return None
 
 
-def find_notice(locations: Locations) -> Notice | None:
-    """The notice of the daemon that serves these sockets, if by the same configuration."""
-    notice = read_notice(locations.sockets_dir)
-    if notice is None or notice.config_dir != os.path.realpath(locations.config_dir):
+def find_status(locations: Locations) -> DaemonStatus | None:
+    """The status of the daemon that serves these sockets, if by the same configuration."""
+    status = read_status(locations.sockets_dir)
+    if status is None or status.config_dir != os.path.realpath(locations.config_dir):
         return None
-    return notice
+    return status
 
 
 def _hash(text: bytes) -> int:
@@ -180,9 +182,9 @@ def reload_daemon(locations: Locations) -> Reload:
         began = time.monotonic()
         signal.pidfd_send_signal(pidfd, signal.SIGHUP)
         while time.monotonic() - began < PATIENCE_S:
-            posted = find_posted(locations.sockets_dir)
+            posted = find_published(locations.sockets_dir)
             if posted is not None and posted.pid == pid:
-                reload = posted.notice.reload
+                reload = posted.status.reload
                 if reload is not None and reload.began >= began:
                     return reload
             if poll.poll(_LOOK_MS):
@@ -202,12 +204,12 @@ def _opened_daemon(locations: Locations) -> Iterator[tuple[int, int]]:
     except OSError:
         raise _not_running(locations) from None
     try:
-        # It holds its notice still, so that the descriptor is of the process that held it before.
+        # It holds its status still, so that the descriptor is of the process that held it before.
         if _find_pid(locations) != pid:
             raise _not_running(locations)
         if not is_daemon(pid):
             raise AirlockError(
-                f"process {pid} holds the notice in {locations.sockets_dir}, and cannot be "
+                f"process {pid} holds the status in {locations.sockets_dir}, and cannot be "
                 "recognised as a daemon of this user's",
                 hint="see what it is: ps -fp "
                 f"{pid}; if it is the daemon, kill -HUP {pid} has it reload",
@@ -218,8 +220,8 @@ def _opened_daemon(locations: Locations) -> Iterator[tuple[int, int]]:
 
 
 def _find_pid(locations: Locations) -> int:
-    posted = find_posted(locations.sockets_dir)
-    if posted is None or posted.notice.config_dir != os.path.realpath(locations.config_dir):
+    posted = find_published(locations.sockets_dir)
+    if posted is None or posted.status.config_dir != os.path.realpath(locations.config_dir):
         raise _not_running(locations)
     return posted.pid
 

@@ -7,7 +7,7 @@ from airlock_modules import Destination, Place, RemoteRequest
 from airlock_modules.remotes.lfs import LfsRequest
 
 
-class SshErrand(msgspec.Struct, frozen=True, kw_only=True):
+class SshRemote(msgspec.Struct, frozen=True, kw_only=True):
     """A program holds it: `argv` are the words of `program`, with which the remote is reached.
 
     `asked` is what the client wants. `is_pinned` says that the profile names the place.
@@ -19,7 +19,7 @@ class SshErrand(msgspec.Struct, frozen=True, kw_only=True):
     is_pinned: bool
 
 
-class UrlErrand(msgspec.Struct, frozen=True, kw_only=True):
+class UrlRemote(msgspec.Struct, frozen=True, kw_only=True):
     """The daemon holds it, over HTTP, with `git` as the program that knows the human's accounts.
 
     What is wanted of the destination the client says later. `barrier` says why its host must be
@@ -33,7 +33,7 @@ class UrlErrand(msgspec.Struct, frozen=True, kw_only=True):
     is_first: bool
 
 
-class LfsErrand(msgspec.Struct, frozen=True, kw_only=True):
+class LfsRemote(msgspec.Struct, frozen=True, kw_only=True):
     """The daemon downloads or uploads large files (Git LFS), beside a fetch or push that `wanted`
     has.
 
@@ -42,10 +42,10 @@ class LfsErrand(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     wanted: LfsRequest
-    api: UrlErrand | None
-    login: SshErrand | None
+    api: UrlRemote | None
+    login: SshRemote | None
     git: str
     place: Place | None
 
 
-Errand = SshErrand | UrlErrand | LfsErrand
+Remote = SshRemote | UrlRemote | LfsRemote
