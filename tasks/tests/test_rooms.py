@@ -6,6 +6,7 @@ import tomllib
 from tasks.places import ROOT
 
 _DAEMON = ROOT / "packages" / "airlock-daemon" / "src" / "airlock_daemon"
+_MODULES = ROOT / "packages" / "airlock-modules" / "src"
 
 
 def read_map(row: str) -> list[str]:
@@ -49,3 +50,19 @@ def test_each_room_is_there_and_on_the_map() -> None:
         for path in (_DAEMON / floor).glob("*/__init__.py")
     }
     assert folders <= set(rooms)
+
+
+def test_the_map_says_where_something_is_decided() -> None:
+    """Each file is there, and has the class or function that is named behind it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    table = text.partition("**Where is it decided?**")[2].partition("\n\n**")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ") and line.count("|") == 3]
+    named = [re.findall(r"`([\w./]+)`(?: \(`([\w.]+)`)?", row.split("|")[2]) for row in rows[1:]]
+    assert len(named) == 10
+    for each in named:
+        files = {name: names for name, names in each if name not in ("a.b", "grep")}
+        assert 1 <= len(files) <= 2
+        for name, inner in files.items():
+            path = _MODULES / name if "/" in name else _DAEMON.joinpath(*name.split("."))
+            source = path.with_suffix(".py").read_text()
+            assert all(re.search(rf"\b{part}\b", source) for part in inner.split(".") if part)

@@ -125,7 +125,7 @@ env = {{ {PLACEHOLDER} = "{{placeholder}}" }}
     @contextmanager
     def daemon(self, *program: str) -> Iterator[Daemon]:
         """A daemon that has published what containers need; `program` as that of Daemon."""
-        with Daemon(self.world, program=program or ("-m", "airlock_daemon")) as daemon:
+        with Daemon(self.world, program=program) as daemon:
             wait_until_published(self.published, daemon)
             yield daemon
 

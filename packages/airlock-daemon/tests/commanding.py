@@ -4,20 +4,40 @@ import os
 import pty
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 
+import prepared
 from worlds import World
 
 Done = subprocess.CompletedProcess[str]
 
 
-def airlock_daemon(*args: str, status: int = 0, before: Sequence[str] = ()) -> Done:
-    """Run `airlock-daemon` with these arguments, and check its exit status.
+def airlock_daemon(
+    *args: str, status: int = 0, before: Sequence[str] = (), says: str | bytes = ""
+) -> Done:
+    """Run `airlock-daemon` with these arguments, and check its exit status; `says` is its stdin.
 
     `before` are the words that run the package, where that is not `python -m airlock_daemon`.
     """
-    argv = [sys.executable, *(before or ("-m", "airlock_daemon")), *args]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    says = says.encode() if isinstance(says, str) else says
+    with ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+        stdin, stdout, stderr = (file.fileno() for file in files)
+        os.pwrite(stdin, says, 0)
+        process: prepared.Process | subprocess.Popen[bytes]
+        if not before and prepared.can_fork(os.environ):
+            process = prepared.Process(args, stdin=stdin, stdout=stdout, stderr=stderr)
+        else:
+            argv = [sys.executable, *(before or ("-m", "airlock_daemon")), *args]
+            process = subprocess.Popen(argv, stdin=stdin, stdout=stdout, stderr=stderr)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+        said = [os.pread(number, os.fstat(number).st_size, 0) for number in (stdout, stderr)]
+    done = Done(args, process.wait(), *(each.decode() for each in said))
     assert done.returncode == status, done.stdout + done.stderr
     return done
 
@@ -33,9 +53,9 @@ def answer(keys: str, *args: str, question: bytes = b"[y/N] ") -> tuple[int, str
 
     Returns its status, and what was shown.
     """
-    process, terminal = pty.fork()
-    if not process:
-        os.execv(sys.executable, [sys.executable, "-m", "airlock_daemon", *args])
+    terminal, theirs = pty.openpty()
+    process = prepared.Process(args, stdin=theirs, terminal=True)
+    os.close(theirs)
     shown = b""
     try:
         while chunk := os.read(terminal, 65536):
@@ -46,7 +66,7 @@ def answer(keys: str, *args: str, question: bytes = b"[y/N] ") -> tuple[int, str
     except OSError:
         pass  # how a terminal says that nobody has it open any more
     os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown.decode()
+    return process.wait(60), shown.decode()
 
 
 def reload(world: World, *args: str, status: int = 0) -> Done:

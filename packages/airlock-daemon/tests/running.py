@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
+import prepared
 from worlds import World
 
 Message = dict[str, Any]
@@ -37,26 +38,27 @@ class Daemon:
         self,
         world: World,
         *,
-        program: Sequence[str] = ("-m", "airlock_daemon"),
+        program: Sequence[str] = (),
         environment: dict[str, str] | None = None,
-        nofile: int = 0,
-        group: str = "",
+        before: Sequence[str] = (),
     ) -> None:
-        """Start it, in the cgroup whose directory is `group` if there is one.
+        """Start it: forked from a process that has imported it, or executed.
 
-        `program` are Python's options for what runs it.
+        `program` are Python's options for what runs it in place of `-m airlock_daemon`, and
+        `before` are words of what executes it.
         """
         self.world = world
         self.stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
-        argv = [sys.executable, *program, "--config", str(world.config)]
-        argv += ["start", "--agents", str(world.agents_file)]
-        if nofile:
-            argv = ["sh", "-c", f'ulimit -n {nofile}; exec "$@"', "sh", *argv]
-        if group:
-            argv = ["sh", "-c", f'echo 0 > {group}/cgroup.procs; exec "$@"', "sh", *argv]
-        self.process = subprocess.Popen(
-            argv, env={**os.environ, **(environment or {})}, stderr=self.stderr, cwd=world.root
-        )
+        args = ["--config", str(world.config), "start", "--agents", str(world.agents_file)]
+        env = {**os.environ, **(environment or {})}
+        self.process: prepared.Process | subprocess.Popen[bytes]
+        if not program and not before and prepared.can_fork(env):
+            self.process = prepared.Process(
+                args, env=env, cwd=world.root, stderr=self.stderr.fileno()
+            )
+        else:
+            argv = [*before, sys.executable, *(program or ("-m", "airlock_daemon")), *args]
+            self.process = subprocess.Popen(argv, env=env, stderr=self.stderr, cwd=world.root)
         self._wait_until_up()
 
     def _wait_until_up(self) -> None:
@@ -99,17 +101,33 @@ class Daemon:
         lines = self.world.log.read_text().splitlines()
         return [record for record in map(json.loads, lines) if record["event"] == event]
 
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """The daemon stands still in this block (SIGSTOP)."""
+        self.process.send_signal(signal.SIGSTOP)
+        status = Path(f"/proc/{self.process.pid}/status")
+        while "State:\tT" not in status.read_text():
+            os.sched_yield()
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def stop(self) -> int:
         """Stop in order, and return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
+    def kill(self) -> None:
+        """End it by SIGKILL, and return when it is gone."""
+        self.process.kill()
+        self.process.wait()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
+        self.kill()
         self.stderr.close()
 
 

@@ -118,23 +118,3 @@ def test_unprotected_commands_are_told_once_a_class(world: World) -> None:
         '"none" is the box of sh, which can do all that you can do on this host',
     ]
     assert not [each for each in checked.findings if each.name == "box"]
-
-
-@pytest.mark.parametrize(
-    ("commands", "brokers"),
-    [
-        ('["terraform"]', ()),
-        ('["terraform", "git-remote"]', ("git",)),
-        ('["terraform", "git"]', ("git",)),
-    ],
-)
-def test_a_built_in_asks_gits_remotes_where_the_agent_has_git(
-    world: World, commands: str, brokers: tuple[str, ...]
-) -> None:
-    """Who is granted terraform alone has been granted no remote."""
-    config = world.config / "config.toml"
-    config.write_text('[commands]\nenable = ["terraform", "git"]\n')
-    (world.agent / "airlock.toml").write_text(f"commands = {commands}\n")
-    sandbox = active(world, "terraform").sandbox
-    assert sandbox is not None
-    assert sandbox.brokers == brokers

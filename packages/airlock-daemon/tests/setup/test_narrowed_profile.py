@@ -65,6 +65,14 @@ def test_what_is_denied_of_nothing_is_a_fault(world: World) -> None:
     ]
 
 
+def test_arguments_of_a_broker_that_has_none_are_a_fault(world: World) -> None:
+    """Nothing would apply the rule; the line of [git] that does is named."""
+    world.write_profile('[deny]\ngit-remote = ["push & --force"]\n')
+    (fault,) = faults(world)
+    assert "[deny] git-remote: this key names git-remote, which sees places and refs" in fault
+    assert 'use [git], such as refs = ["refs/heads/agent/**"]' in fault
+
+
 def test_what_is_denied_in_vain_is_told(world: World) -> None:
     """Rules that change nothing, and those of a command that nobody may run."""
     world.write_profile('[deny]\ngit = ["push", "push & --tags"]\nssh = ["-v"]\n')

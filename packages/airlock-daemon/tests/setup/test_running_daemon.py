@@ -63,8 +63,7 @@ def test_a_daemon_of_another_configuration_is_not_asked(world: World, tmp_path: 
 def test_a_notice_that_a_killed_daemon_left_names_nobody(world: World) -> None:
     """It is there, and no process holds it."""
     with Daemon(world) as daemon:
-        daemon.process.kill()
-        daemon.process.wait()
+        daemon.kill()
         assert (Path(world.locations.sockets_dir) / NAME).exists()
         with pytest.raises(AirlockError, match="no daemon of this user serves"):
             reload_daemon(world.locations)
@@ -73,7 +72,7 @@ def test_a_notice_that_a_killed_daemon_left_names_nobody(world: World) -> None:
 def test_another_process_that_posts_a_notice_is_not_signalled(world: World, sockets: Path) -> None:
     """A signal would end it; the message says which process it is."""
     with posted(sockets, status(world)) as process:
-        with pytest.raises(AirlockError, match=f"process {process.pid} holds the status"):
+        with pytest.raises(AirlockError, match=f"process {process.pid} locks the status file"):
             reload_daemon(world.locations)
         assert process.stdin is not None
         process.stdin.close()
@@ -96,7 +95,7 @@ def test_the_same_in_a_container_is_not_signalled(world: World, sockets: Path) -
     """It has a pid namespace of its own."""
     inside = ("unshare", "--pid", "--fork", "--kill-child")
     with posted(sockets, status(world), before=inside, named="airlock-daemon") as process:
-        with pytest.raises(AirlockError, match="holds the status"):
+        with pytest.raises(AirlockError, match="locks the status file"):
             reload_daemon(world.locations)
         assert process.stdin is not None
         process.stdin.close()

@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping
 
 import msgspec
-from msgspec.structs import replace
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import Agent, load_agent, read_registration
@@ -17,7 +16,7 @@ from airlock_daemon.setup.limits import HookLimits, Limits
 from airlock_daemon.setup.modules import load_modules
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.programs import Programs, search_path
-from airlock_daemon.setup.remotes import BROKER, asks_less, find_contradictions
+from airlock_daemon.setup.remotes import find_contradictions
 from airlock_daemon.setup.reserved import Reserved, reserve
 from airlock_daemon.setup.state import FILE as NOTES
 from airlock_daemon.setup.state import NOTHING, Notes, State, read_notes
@@ -185,22 +184,12 @@ def _list_kept(locations: Locations, config: Config) -> list[str]:
 
 
 def _grant(config: Config, agent: Agent) -> Grant:
-    has_git = not {"git", BROKER}.isdisjoint(agent.profile.granted(config.ceiling))
-    found = ((name, _find_module(agent, name)) for name in config.ceiling)
-    modules = {name: each if has_git or each is None else _ask_less(each) for name, each in found}
+    modules = {name: _find_module(agent, name) for name in config.ceiling}
     return Grant(
         ceiling=config.ceiling,
         commands=agent.profile.commands,
         modules={name: module for name, module in modules.items() if module is not None},
     )
-
-
-def _ask_less(module: Module) -> Module:
-    sandbox = module.sandbox
-    if sandbox is None or not asks_less(module):
-        return module
-    others = tuple(each for each in sandbox.brokers if each != "git")
-    return replace(module, sandbox=replace(sandbox, brokers=others))
 
 
 def _find_module(agent: Agent, name: str) -> Module | None:

@@ -31,6 +31,12 @@ from airlock_modules import read_presets, widen_network
 # agent may have written. None of them can be granted.
 GIT_PROTOCOLS = ("ssh", "https", "http", "git")
 
+USE_REFS = (
+    'use [git], such as refs = ["refs/heads/agent/**"], protect = ["refs/heads/main"], '
+    "delete = false"
+)
+"""What bounds a push in the place of rules about flags."""
+
 _REPOSITORY = re.compile(
     r"(?:(?:ssh|https)://)?(?:[^@/]*@)?github\.com/([^/]+/[^/]+?)(?:\.git)?/?", re.IGNORECASE
 )
@@ -220,6 +226,9 @@ def _read_denials(deny: TableReader, modules: Modules) -> dict[str, Module]:
         if module is not None and not module.has_command:
             problem = "names a module of APIs, which has no arguments"
             deny.refuse(command, problem, f'write [{command}] deny = ["POST /path"]')
+        elif module is not None and module.broker == "git":
+            problem = f"names {command}, which sees places and refs, and no arguments of git"
+            deny.refuse(command, problem, USE_REFS)
         elif module is None:
             # Its owner relies on it; a misspelt name would leave the command as it was.
             deny.refuse(command, "names a command without a module", "correct or remove it")

@@ -11,8 +11,9 @@ from airlock_daemon.setup.human_git import (
     find_missing_file,
     read_ssh_command,
 )
+from airlock_daemon.setup.profile import USE_REFS
 from airlock_daemon.setup.writing import format_array
-from airlock_modules import DEFAULT_REFS, Fault, Login, Module, list_unseen, load_builtin
+from airlock_modules import DEFAULT_REFS, Fault, Grant, Login, Module, list_unseen, load_builtin
 from airlock_wire import quote
 
 BROKER = "git-remote"
@@ -20,10 +21,6 @@ ANY_REFS = ("refs/heads/**", "refs/tags/**")
 """Patterns of `[git] refs` for all branches and tags."""
 
 _VERBS = {"push", "fetch", "pull", "clone", "ls-remote"}
-_USE_REFS = (
-    'use [git], such as refs = ["refs/heads/agent/**"], protect = ["refs/heads/main"], '
-    "delete = false"
-)
 
 
 def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
@@ -142,7 +139,7 @@ def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterat
             source = agent.profile_file if narrowed is not None else module.source
             key = "deny.git" if narrowed is not None else ""
             problem = f"{_name_rules(rules)} no effect on {BROKER}, which sees refs, not flags"
-            yield Finding(source, key, problem, _USE_REFS, name="remotes")
+            yield Finding(source, key, problem, USE_REFS, name="remotes")
 
 
 def _find_vain_rules(agent: Agent, granted: Sequence[str]) -> Iterator[Fault]:
@@ -153,7 +150,7 @@ def _find_vain_rules(agent: Agent, granted: Sequence[str]) -> Iterator[Fault]:
     kept = set(_list_unseen(agent.modules.find("git")))
     if rules := [rule for rule in _list_unseen(narrowed) if rule not in kept]:
         problem = f"{_name_rules(rules)} no effect: {BROKER} sees refs, not flags"
-        yield Fault(agent.profile_file, "deny.git", problem, _USE_REFS)
+        yield Fault(agent.profile_file, "deny.git", problem, USE_REFS)
 
 
 def _list_unseen(module: Module | None) -> list[str]:
@@ -187,17 +184,21 @@ def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterato
 
 
 def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fault]:
-    """Name the modules whose boxes may ask for git-remote, where it is not enabled."""
-    for agent in agents if BROKER not in ceiling else ():
-        for name in agent.profile.granted(ceiling):
-            module = agent.modules.find(name)
+    """Name the modules whose boxes may ask for git-remote, where it is not enabled or granted."""
+    for agent in agents:
+        granted = agent.profile.granted(ceiling)
+        if BROKER not in ceiling:
+            problem = f'"{BROKER}" is not enabled in config.toml'
+            remedy = "enable it there, beside the command, or remove this"
+        elif {"git", BROKER}.isdisjoint(granted):
+            problem = f"the profile of {agent.name} grants neither git nor {BROKER}"
+            remedy = f'add "{BROKER}" to commands there, or remove this'
+        else:
+            continue
+        for module in map(agent.modules.find, granted):
             if module is not None and _lets_ask(module):
-                yield Fault(
-                    module.source,
-                    "sandbox.brokers",
-                    f'has no effect: "{BROKER}" is not enabled in config.toml',
-                    "enable it there, beside the command, or remove this",
-                )
+                problem = f"has no effect: {problem}"
+                yield Fault(module.source, "sandbox.brokers", problem, remedy)
 
 
 def _reaches_any(agent: Agent, ceiling: Sequence[str]) -> bool:
@@ -214,16 +215,18 @@ def _asks(agent: Agent, name: str) -> bool:
     return module is not None and name == "git" and _lets_ask(module)
 
 
+def grants_git(grant: Grant) -> bool:
+    """Whether an agent may use git's remotes at all, by git or by git-remote."""
+    return grant.grants("git") or grant.grants(BROKER)
+
+
 def _lets_ask(module: Module) -> bool:
-    return module.sandbox is not None and "git" in module.sandbox.brokers and not asks_less(module)
+    """Whether the owner of a module has said that its box may ask git's remotes.
 
-
-def asks_less(module: Module) -> bool:
-    """Whether the box of a command asks git's remotes only for an agent that has git anyway.
-
-    So does that of a built-in but git: who is granted terraform has not said a word of remotes.
+    Whoever grants terraform has not said a word of remotes.
     """
-    return module.builtin and module.name != "git"
+    has_said = not module.builtin or module.name == "git"
+    return has_said and module.sandbox is not None and "git" in module.sandbox.brokers
 
 
 def reaches_remotes(module: Module) -> bool:

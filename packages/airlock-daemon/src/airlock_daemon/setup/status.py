@@ -1,12 +1,11 @@
-"""What a running daemon serves, told to the other commands by a status, and having it reload.
+"""The status file of a running daemon, by which other commands find it and ask it to reload.
 
-A container may have the sockets directory mounted and run as the daemon's own user, so that it can
-write whatever stands there. But the daemon holds a lock on the status for as long as it lives, at
-the offset that the hash of the text says. By it the kernel names the process that has posted this
-very text. A reload is asked by SIGHUP, which ends most other processes. So it is sent only to a
-process of this user in this pid namespace (a container's has one of its own) that runs
-airlock-daemon and has a handler for the signal. A pidfd keeps its number from meaning another
-process meanwhile.
+A container with the sockets directory mounted that runs as the daemon's user can write there. So
+the daemon locks the status file while it lives, at the offset that the hash of its text gives: the
+kernel then names the process that published this very text. A reload is asked by SIGHUP, which ends
+most other processes. It is sent only to a process of this user in this pid namespace (a container
+has its own) that runs airlock-daemon and has a handler for the signal, through a pidfd, so that its
+number cannot come to mean another process.
 """
 
 import errno
@@ -68,7 +67,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PublishedStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A status, and the process that the kernel says has posted it."""
+    """A status, and the process that published it, by the kernel's word."""
 
     status: DaemonStatus
     pid: int
@@ -84,7 +83,7 @@ def make_status(locations: Locations) -> DaemonStatus:
 
 
 def publish_status(directory: int, status: DaemonStatus) -> int:
-    """Put up `status` in the open sockets directory `directory`, which the caller has locked.
+    """Publish `status` in the open sockets directory `directory`, which the caller has locked.
 
     It counts until the returned descriptor is closed. Raises OSError.
     """
@@ -106,17 +105,17 @@ def publish_status(directory: int, status: DaemonStatus) -> int:
 
 
 def read_status(sockets_dir: str) -> DaemonStatus | None:
-    """The status of the daemon that serves `sockets_dir`, None where `find_published` finds none."""
+    """The status of the daemon that serves `sockets_dir`, if `find_published` finds one."""
     posted = find_published(sockets_dir)
     return None if posted is None else posted.status
 
 
 def find_published(sockets_dir: str) -> PublishedStatus | None:
-    """The status in `sockets_dir`, and which process holds it.
+    """The status in `sockets_dir`, and the process that holds its lock.
 
-    None where no process of this pid namespace holds one, or where what is there is not private to
-    the user who asks: a directory or a status of another user's, or that others may write. The
-    calling process finds none of its own.
+    None where no process of this pid namespace holds it, or where the directory or the file is not
+    private: it belongs to another user, or others may write to it. The calling process does not
+    find its own.
     """
     if sys.platform != "linux":
         return None
@@ -204,12 +203,12 @@ def _opened_daemon(locations: Locations) -> Iterator[tuple[int, int]]:
     except OSError:
         raise _not_running(locations) from None
     try:
-        # It holds its status still, so that the descriptor is of the process that held it before.
+        # It still locks its status file, so the descriptor is of the process that held it before.
         if _find_pid(locations) != pid:
             raise _not_running(locations)
         if not is_daemon(pid):
             raise AirlockError(
-                f"process {pid} holds the status in {locations.sockets_dir}, and cannot be "
+                f"process {pid} locks the status file in {locations.sockets_dir}, and cannot be "
                 "recognised as a daemon of this user's",
                 hint="see what it is: ps -fp "
                 f"{pid}; if it is the daemon, kill -HUP {pid} has it reload",

@@ -16,7 +16,7 @@ import pytest
 
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import Record
-from commanding import run
+from commanding import airlock_daemon, run
 from logs import FULL, head, write, writing
 from worlds import World
 
@@ -199,14 +199,10 @@ def test_a_log_is_verified(world: World, tmp_path: Path) -> None:
 def test_a_head_comes_from_stdin_too(world: World) -> None:
     """As from another host; what is none, or is not there, is refused."""
     write(world.log, ALLOWED)
-    argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config)]
-    argv += ["log", "verify", "--head", "-"]
+    options = ("--config", str(world.config), "log", "verify", "--head", "-")
     noted = run(world, "log", "head").stdout
     for text, status in ((noted, 0), ("", 1), (f"2 {'0' * 64}\n", 1)):
-        done = subprocess.run(
-            argv, input=text, text=True, capture_output=True, check=False, timeout=60
-        )
-        assert done.returncode == status, done.stderr
+        airlock_daemon(*options, says=text, status=status)
     said = run(world, "log", "verify", "--head", "/nowhere", status=1).stderr
     assert "/nowhere cannot be read: No such file or directory" in said
     assert "hint: --head takes a hash" in said

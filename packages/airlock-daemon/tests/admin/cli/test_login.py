@@ -2,13 +2,12 @@
 
 import json
 import subprocess
-import sys
 from contextlib import suppress
 
 import pytest
 
 from api_world import TOKEN, api_world
-from commanding import Done, answer, run
+from commanding import Done, airlock_daemon, answer, run
 from worlds import World
 
 CANARY = "c4n4ry-7f3a"
@@ -24,10 +23,7 @@ def options(world: World) -> tuple[str, ...]:
 
 def login(options: tuple[str, ...], *args: str, says: bytes = b"", status: int = 0) -> Done:
     """Run it with this on its stdin."""
-    argv = [sys.executable, "-m", "airlock_daemon", *options, "login", *args]
-    done = subprocess.run(argv, input=says, capture_output=True, check=False, timeout=60)
-    said = Done(argv, done.returncode, done.stdout.decode(), done.stderr.decode())
-    assert said.returncode == status, said.stderr
+    said = airlock_daemon(*options, "login", *args, says=says, status=status)
     assert CANARY not in said.stdout + said.stderr
     return said
 

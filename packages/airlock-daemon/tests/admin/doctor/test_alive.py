@@ -30,8 +30,7 @@ def test_alive_says_whether_the_daemon_answers(world: World) -> None:
             left.bind(f"{world.config}/sockets/gone.sock")
         assert run_alive(world, status=0) == ""
         assert daemon.records("invalid") == []
-        daemon.process.kill()
-        daemon.process.wait()
+        daemon.kill()
         assert "no daemon serves" in run_alive(world, status=1)
 
 

@@ -81,8 +81,7 @@ def test_a_failed_reload_is_told(world: World) -> None:
 def test_sockets_that_lead_nowhere_are_told(world: World) -> None:
     """What a killed daemon left is a note, a directory that docker made is none."""
     with Daemon(world) as daemon:
-        daemon.process.kill()
-        daemon.process.wait()
+        daemon.kill()
     found = find("sockets", around(world))
     assert {each.source for each in found} == {
         f"{world.config}/sockets/my.sock",

@@ -159,8 +159,7 @@ def test_a_daemon_that_is_killed_takes_its_boxes_along(world: World) -> None:
     """It cannot tell anybody to end them any more."""
     with Daemon(world) as daemon:
         running = Running(daemon)
-        daemon.process.kill()
-        daemon.process.wait()
+        daemon.kill()
         running.assert_gone()
         running.connection.close()
 

@@ -11,7 +11,7 @@ from airlock_daemon.boundary.box.launch import Leftover
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.order import Bounds, CommandLine, Identity
 from airlock_daemon.serving.request.closing_notes import find_notes
-from airlock_daemon.serving.request.job import Boxed
+from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.reserved import Reserved
 from boxing import CLOSED, needs_bubblewrap, open_world, write_boxes
 from running import Daemon

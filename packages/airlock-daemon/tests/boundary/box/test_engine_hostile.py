@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import signal
 
 import pytest
 from test_engine_door import BOX, run_engine, serve, world
@@ -52,11 +51,9 @@ def test_what_is_slow_to_close_holds_up_nobody(world: World, way: str) -> None:
             client.sendall(request("git", "-c", script, cwd="/workspace"))
             read_until(client, "ready")
             # Until it goes on the attacker has let go, so that the daemon's is the last one closed.
-            daemon.process.send_signal(signal.SIGSTOP)
-            os.waitid(os.P_PID, daemon.process.pid, os.WSTOPPED)
-            (world.workspace / "go").write_bytes(b"")
-            (world.workspace / "gone").read_bytes()
-            daemon.process.send_signal(signal.SIGCONT)
+            with daemon.suspended():
+                (world.workspace / "go").write_bytes(b"")
+                (world.workspace / "gone").read_bytes()
             assert all(_is_served(daemon) for _ in range(20))
         # What waited in its box is closed too.
         assert all(_is_served(daemon) for _ in range(20))

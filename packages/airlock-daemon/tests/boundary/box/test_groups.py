@@ -54,13 +54,18 @@ def sleeps(pid: int) -> bool:
         return False
 
 
+def within(group: Path) -> tuple[str, ...]:
+    """What runs a daemon in this cgroup."""
+    return ("sh", "-c", f'echo 0 > {group}/cgroup.procs; exec "$@"', "sh")
+
+
 @pytest.mark.parametrize("mode", MAKERS)
 def test_each_box_is_in_a_group_of_its_own_and_the_daemon_in_another(
     world: World, group: Path, mode: str
 ) -> None:
     """A box's group goes with it, and those of the agents with the daemon."""
     write_boxes(world, mode)
-    with Daemon(world, group=str(group)) as daemon:
+    with Daemon(world, before=within(group)) as daemon:
         assert group_of(daemon.process.pid).endswith(f"/{group.name}/daemon")
         first, second = daemon.connect(), daemon.connect()
         with first, second:
@@ -84,7 +89,7 @@ def test_what_leaves_its_session_ends_though_nobody_watches_over_it(
     """The group is killed where the process was killed that would have ended the command."""
     write_boxes(world, mode)
     script = "setsid sh -c 'sleep 600 & sleep 600' & sleep 600 & echo up; exec sleep 600"
-    with Daemon(world, group=str(group)) as daemon:
+    with Daemon(world, before=within(group)) as daemon:
         with daemon.connect() as connection:
             connection.sendall(request("sh", "-c", script))
             read_until(connection, "up")
@@ -99,13 +104,13 @@ def test_what_leaves_its_session_ends_though_nobody_watches_over_it(
 
 def test_what_a_killed_daemon_has_left_is_removed_by_the_next(world: World, group: Path) -> None:
     """Whatever is in there, and that it cannot have been one of this daemon."""
-    with Daemon(world, group=str(group)):
+    with Daemon(world, before=within(group)):
         pass
     left = group / "agents" / "agent-my" / "1"
     left.mkdir(parents=True)
     pid = os.posix_spawn("/bin/sleep", ["sleep", "600"], {})
     (left / "cgroup.procs").write_text(str(pid))
-    with Daemon(world, group=str(group)) as daemon:
+    with Daemon(world, before=within(group)) as daemon:
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
         assert not left.exists()
         assert daemon.shell("echo goes").text() == "goes\n"
@@ -114,13 +119,13 @@ def test_what_a_killed_daemon_has_left_is_removed_by_the_next(world: World, grou
 def test_doctor_tells_what_is_not_bounded(world: World, group: Path) -> None:
     """A group that is not divided, and one without all controllers; nothing of a whole one."""
     os.removexattr(group, "user.delegate")
-    with Daemon(world, group=str(group)):
+    with Daemon(world, before=within(group)):
         (found,) = find("cgroups", around(world))
         assert found.source == str(group)
         assert "Delegate=cpu memory pids" in found.remedy
     bounded = (group / "cgroup.controllers").read_text().split()
     # As in a unit of a manager that leaves no mark.
-    with Daemon(world, group=str(group), environment={"AIRLOCK_DELEGATED": "1"}):
+    with Daemon(world, before=within(group), environment={"AIRLOCK_DELEGATED": "1"}):
         missing = [name for name in CONTROLLERS if name not in bounded]
         for found in find("cgroups", around(world)):
             assert f"cannot bound {' and '.join(missing)}" in found.problem
@@ -132,7 +137,7 @@ def test_doctor_tells_what_is_not_bounded(world: World, group: Path) -> None:
 def test_a_group_that_nobody_handed_over_is_left_alone(world: World, group: Path) -> None:
     """Boxes are made all the same, and the daemon says what they have."""
     os.removexattr(group, "user.delegate")
-    with Daemon(world, group=str(group)) as daemon:
+    with Daemon(world, before=within(group)) as daemon:
         assert daemon.shell("echo goes").text() == "goes\n"
         assert group_of(daemon.process.pid).endswith(f"/{group.name}")
         assert "is not the daemon's to divide" in daemon.messages()

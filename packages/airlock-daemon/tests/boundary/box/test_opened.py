@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from airlock_daemon.boundary.box.box import Box, FileId, Shared, list_shared
+from airlock_daemon.boundary.box.box import Box, FileId, Shared, identify_descriptor, list_shared
 from airlock_daemon.boundary.box.inner_mounts import opened
 from airlock_daemon.errors import Denied
 from boxing import needs_bubblewrap

@@ -10,6 +10,7 @@ from boxing import needs_bubblewrap
 from commanding import reload
 from running import Daemon, read_answer, read_until, request
 from talking import Pipes, Talk
+from worlds import World
 
 pytestmark = needs_bubblewrap
 
@@ -133,25 +134,40 @@ def test_a_hook_of_the_agent_sees_what_a_box_asks_for() -> None:
     assert (run["outcome"], run["request"]) == ("allowed", record["request"])
 
 
-@pytest.mark.parametrize("is_reloaded", [False, True])
-def test_an_agent_without_git_reaches_no_remote_from_a_box(*, is_reloaded: bool) -> None:
+def withhold_git(world: World) -> None:
+    """Grant neither git nor git-remote. `[git]` says where an agent may go, not that it may."""
+    profile = world.agent / "airlock.toml"
+    profile.write_text(profile.read_text().replace(', "git-remote"', ""))
+
+
+def test_the_box_of_an_agent_without_git_has_no_relay() -> None:
     """What it is granted for another command is not all that the human's keys open."""
     with relay_world() as world, chdir(world.workspace):
-        profile = world.agent / "airlock.toml"
-        granted = profile.read_text()
-        # `[git]` says where it may go, not that it may.
-        withheld = granted.replace(', "git-remote"', "")
-        if not is_reloaded:
-            profile.write_text(withheld)
+        withhold_git(world)
+        notes = [each for each in world.load().warnings if each.key == "sandbox.brokers"]
+        assert notes
+        assert all("grants neither git nor git-remote" in each.problem for each in notes)
+        with Daemon(world) as daemon:
+            answer = in_box(
+                daemon, "env; ls -l /proc/self/fd /run/airlock; git ls-remote ssh://host/x"
+            )
+    assert "AIRLOCK_RELAY" not in answer.text()
+    assert "git-ssh" not in answer.text()
+    assert "socket:" not in answer.text()
+    assert answer.exit_code != 0
+
+
+def test_a_reload_takes_gits_remotes_from_a_box_that_runs() -> None:
+    """It asks by the relay that it has, and is refused by what the profile says now."""
+    with relay_world() as world, chdir(world.workspace):
         wait = "while ! [ -e go ]; do sleep 0.01; done"
         script = f"echo begun; {wait}; git ls-remote ssh://host{world.root}/server.git"
         asked = request("sh", "-c", script, cwd=str(world.workspace))
         with Daemon(world) as daemon, daemon.connect() as connection:
             connection.sendall(asked)
             read_until(connection, "begun")
-            if is_reloaded:
-                profile.write_text(withheld)
-                reload(world)
+            withhold_git(world)
+            reload(world)
             (world.workspace / "go").touch()
             answer = read_answer(connection)
             (record,) = daemon.records("broker")

@@ -1,7 +1,6 @@
 """Descriptors that a client sends where none are taken, and that are slow to close."""
 
 import os
-import signal
 import socket
 import threading
 
@@ -20,15 +19,13 @@ def test_they_hold_up_nobody(daemon: Daemon, way: str) -> None:
     with other, daemon.connect() as client, open(os.devnull, "rb") as null:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         # Until it goes on the client has let go, so that the daemon's is the last that is closed.
-        daemon.process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, daemon.process.pid, os.WSTOPPED)
-        if way == "a fourth":
-            socket.send_fds(client, [b"{}\n"], [null.fileno()] * 3 + [one.fileno()])
-        else:
-            client.sendall(b"{" if way == "later" else b"{}\n" + b"x" * 80_000)
-            socket.send_fds(client, [b"x"], [one.fileno()])
-        one.close()
-        daemon.process.send_signal(signal.SIGCONT)
+        with daemon.suspended():
+            if way == "a fourth":
+                socket.send_fds(client, [b"{}\n"], [null.fileno()] * 3 + [one.fileno()])
+            else:
+                client.sendall(b"{" if way == "later" else b"{}\n" + b"x" * 80_000)
+                socket.send_fds(client, [b"x"], [one.fileno()])
+            one.close()
         client.recv(1)
         assert daemon.ask("nothing").error["code"] == -32601
 

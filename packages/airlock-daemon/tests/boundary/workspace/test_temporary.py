@@ -164,8 +164,7 @@ def test_a_killed_daemons_directory_goes_at_the_next_start(world: World, place: 
         (used,) = names(place)
         remove_left_behind()
         assert names(place) == [used]
-        killed.process.kill()
-        killed.process.wait()
+        killed.kill()
         assert names(place) == [used]
     with Daemon(world) as daemon:
         while used in names(place):

@@ -3,28 +3,19 @@
 import fcntl
 import json
 import os
-import signal
 import socket
 import sys
 import termios
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from killing import Daemons
 from logs import recent, verify
-from running import Daemon, read_answer, read_until, request
+from running import Daemon, read_until, request
 from worlds import World
 
 SHORT = b'{"jsonrpc":"2.0","id":1,"method":"exec","params":{"command":"sh","args":[]}}\n'
-
-
-@pytest.fixture
-def daemons(world: World) -> Iterator[Daemons]:
-    with Daemons(world) as daemons:
-        yield daemons
 
 
 def records(world: World, *events: str) -> list[dict[str, Any]]:
@@ -68,51 +59,45 @@ def test_a_request_that_is_cut_off_at_any_byte_has_its_record(daemon: Daemon) ->
     assert verify(daemon.world.log).is_whole
 
 
-def test_a_daemon_that_is_killed_amid_a_request_starts_nothing(daemons: Daemons) -> None:
+def test_a_daemon_that_is_killed_amid_a_request_starts_nothing(world: World) -> None:
     """The next one goes on in the same chain, each time, and no command ran."""
     steps = [*range(1, len(SHORT) - 1, 12), len(SHORT) - 1]
     for sent in steps:
-        daemons.start()
-        with daemons.connect() as connection:
+        with Daemon(world) as daemon, daemon.connect() as connection:
             connection.sendall(SHORT[:sent])
             wait_until_read(connection)
-            daemons.end()
-    verified = verify(daemons.world.log)
+            daemon.kill()
+    verified = verify(world.log)
     assert verified.is_whole, verified.faults
-    assert verified.records == len(records(daemons.world, "daemon-start")) == len(steps)
+    assert verified.records == len(records(world, "daemon-start")) == len(steps)
 
 
-def test_a_daemon_that_is_killed_at_any_moment_of_a_request_has_told_of_it(
-    daemons: Daemons,
-) -> None:
+def test_a_daemon_that_is_killed_at_any_moment_of_a_request_has_told_of_it(world: World) -> None:
     """Nothing has run that has no `exec-start`, and what has no end is told as cut off."""
     marks: list[Path] = []
     for moment in range(0, 30, 3):
-        daemons.start()
-        mark = daemons.world.workspace / f"mark{moment}"
-        with daemons.connect() as connection:
+        mark = world.workspace / f"mark{moment}"
+        with Daemon(world) as daemon, daemon.connect() as connection:
             connection.sendall(request("sh", "-c", f": > {mark}; echo {mark}"))
             for _ in range(moment * 60):
                 os.sched_yield()
-            daemons.end()
+            daemon.kill()
         marks += [mark] if mark.exists() else []
-    daemons.start()
-    daemons.end(signal.SIGTERM)
-    verified = verify(daemons.world.log)
+    with Daemon(world) as daemon:
+        daemon.stop()
+    verified = verify(world.log)
     assert verified.is_whole, verified.faults
-    begun = {str(record["args"]) for record in records(daemons.world, "exec-start")}
+    begun = {str(record["args"]) for record in records(world, "exec-start")}
     assert all(any(f"{mark};" in args for args in begun) for mark in marks)
-    ended = len(records(daemons.world, "exec"))
-    assert outcomes(daemons.world).count("cut-off") == len(begun) - ended
+    ended = len(records(world, "exec"))
+    assert outcomes(world).count("cut-off") == len(begun) - ended
 
 
 @pytest.mark.parametrize("step", ["connected", "begun", "streaming", "ended"])
-def test_a_daemon_that_is_killed_at_a_step_has_told_of_it(daemons: Daemons, step: str) -> None:
+def test_a_daemon_that_is_killed_at_a_step_has_told_of_it(world: World, step: str) -> None:
     """Up to that step and no further; the next daemon's log is whole, and says what was cut off."""
-    world = daemons.world
     os.mkfifo(world.workspace / "never")
-    daemons.start()
-    with daemons.connect() as connection:
+    with Daemon(world) as daemon, daemon.connect() as connection:
         if step == "begun":
             connection.sendall(request("sh", "-c", "read line < never"))
             wait_for_records(world, 1, "exec-start")
@@ -122,12 +107,10 @@ def test_a_daemon_that_is_killed_at_a_step_has_told_of_it(daemons: Daemons, step
         elif step == "ended":
             connection.sendall(request("sh", "-c", "exit 7"))
             wait_for_records(world, 1, "exec")
-        daemons.end()
-    daemons.start()
-    with daemons.connect() as connection:
-        connection.sendall(request("sh", "-c", "true"))
-        assert read_answer(connection).exit_code == 0
-    daemons.end(signal.SIGTERM)
+        daemon.kill()
+    with Daemon(world) as daemon:
+        assert daemon.shell("true").exit_code == 0
+        daemon.stop()
     verified = verify(world.log)
     assert verified.is_whole, verified.faults
     assert (

@@ -26,14 +26,11 @@ def stop_with(daemon: Daemon, connections: int, *, say: bytes = b"") -> list[Ans
     Returns what each was told; each says `say` after it has connected.
     """
     with ExitStack() as stack:
-        daemon.process.send_signal(signal.SIGSTOP)
-        # It may be in the middle of something.
-        os.waitid(os.P_PID, daemon.process.pid, os.WSTOPPED)
-        clients = [stack.enter_context(daemon.connect()) for _ in range(connections)]
-        for client in clients:
-            client.sendall(say)
-        daemon.process.send_signal(signal.SIGTERM)
-        daemon.process.send_signal(signal.SIGCONT)
+        with daemon.suspended():
+            clients = [stack.enter_context(daemon.connect()) for _ in range(connections)]
+            for client in clients:
+                client.sendall(say)
+            daemon.process.send_signal(signal.SIGTERM)
         answers = [read_answer(client) for client in clients]
         assert daemon.process.wait(30) == 0, daemon.messages()
     return answers

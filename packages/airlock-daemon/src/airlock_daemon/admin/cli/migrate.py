@@ -116,16 +116,6 @@ def _find_locations(application: Application) -> Locations:
     return locate(**given)
 
 
-def _list_options(locations: Locations) -> tuple[str, ...]:
-    """The options that say where the files are, after the migration."""
-    options = ["--agents", beside_config(locations)]
-    if locations.config_dir != locate().config_dir:
-        options += ["--config", locations.config_dir]
-    if locations.sockets_dir != locate(config=locations.config_dir).sockets_dir:
-        options += ["--sockets", locations.sockets_dir]
-    return tuple(options)
-
-
 def _refuse_unknown(locations: Locations, signs: Signs, layout: Layout) -> None:
     if layout == "unknown":
         names = ", ".join(sorted((*signs.others, *signs.folders)))
@@ -179,7 +169,8 @@ def _refuse_running(locations: Locations, layout: Layout) -> None:
 
 def _work_out(locations: Locations) -> Plan:
     manager = find_manager()
-    program = describe_program(*_list_options(locations), environment=os.environ)
+    after = msgspec.structs.replace(locations, agents=beside_config(locations))
+    program = describe_program(*after.options, environment=os.environ)
     return plan_migration(
         locations,
         look(locations),
@@ -215,9 +206,9 @@ def _describe(plan: Plan, locations: Locations) -> Iterator[str]:
     undo = shlex.quote(os.path.join(plan.backup, UNDO))
     yield f"{locations.config_dir} has the files of this release now"
     yield f"what was there is in {plan.backup}; to go back: sh {undo}"
-    registration, *others = _list_options(locations)[1:]
+    others = msgspec.structs.replace(locations, agents=None).options
     yield f"start the daemon as a service: {shlex.join(('airlock-daemon', *others, 'init'))}"
-    start = ("airlock-daemon", *others, "start", "--agents", registration)
+    start = ("airlock-daemon", *others, "start", "--agents", beside_config(locations))
     yield f"or by hand: {shlex.join(start)}"
 
 

@@ -62,7 +62,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def _check_layout(around: Surroundings) -> Iterator[Problem]:
-    advice = advise(around.locations, options=around.options)
+    advice = advise(around.locations)
     if advice is not None:
         found = advice.finding
         yield Problem(found.source, found.problem, found.remedy, found.is_note)
@@ -202,7 +202,7 @@ def _check_disks(around: Surroundings) -> Iterator[Problem]:
     """
     temporary = around.daemon_environment.get("TMPDIR", "/tmp")  # noqa: S108 - where it would be
     written = {
-        around.locations.sockets_dir: "sockets and the status of the daemon",
+        around.locations.sockets_dir: "sockets and the status file of the daemon",
         temporary: "the temporary files of commands",
     }
     if around.setup is not None and (log := around.setup.config.log.path) != "-":

@@ -17,11 +17,11 @@ from airlock_daemon.setup.programs import Programs
 from airlock_modules import Module
 
 FileId = tuple[int, ...] | None
-"""Of what was found at a path, None where there was nothing to be found."""
+"""Identifies a file by its status (stat(2)); None where there is none."""
 
 
 def identify(path: str) -> FileId:
-    """Device and inode of a path, which is no link."""
+    """The device and inode of the file at `path`, whose links are not followed."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -30,14 +30,14 @@ def identify(path: str) -> FileId:
 
 
 def identify_descriptor(descriptor: int) -> FileId:
-    """The same of an open descriptor."""
+    """The device and inode of an open descriptor."""
     found = read_known_status(descriptor)
     return found.st_dev, found.st_ino
 
 
 def identify_directories(paths: Iterable[str]) -> tuple[FileId, ...]:
-    """Of the directories in which `paths` lie: it changes when one of these comes, goes, or is
-    replaced by another (rename(2)), though not when it is written in its place.
+    """Identify the directories of `paths`: this changes when one of the paths comes, goes or is
+    replaced (rename(2)), not when a file is rewritten in place.
     """
     return tuple(map(identify_content, _list_directories(tuple(paths))))
 
@@ -48,7 +48,7 @@ def _list_directories(paths: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def identify_content(path: str) -> FileId:
-    """What a path leads to, which changes with all that is written there."""
+    """Identify a file and its content: this changes with each write. Links are followed."""
     try:
         found = os.stat(path)
     except OSError:

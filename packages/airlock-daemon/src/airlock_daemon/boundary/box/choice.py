@@ -43,6 +43,7 @@ from airlock_daemon.setup.boxes import (
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.human_git import lfs_config
 from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.setup.remotes import grants_git
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_modules import Module
 from airlock_wire import quote
@@ -302,9 +303,9 @@ def _keep_paths(workspace: Workspace) -> Workspace:
 
 
 def _let_ask(box: Box, brokers: tuple[str, ...], maker: Maker, generation: Generation) -> Box:
-    """The box with what its tools ask brokers by."""
+    """The box with what its tools ask brokers by, for an agent that may use git's remotes."""
     asks = tuple(command for broker in brokers for command in ASKS.get(broker, ()))
-    if not asks:
+    if not (asks and grants_git(generation.grant)):
         return box
     transports = find_transports(generation.programs, is_fenced=maker.bubblewrap is None)
     return replace(

@@ -164,8 +164,8 @@ class BoxedLaunch(Launch):
         is_trial: bool = False,
     ) -> None:
         """Take over all of it; `said` is the file that bubblewrap writes its messages to, and over
-        `listeners` come the listeners of a box that has some. Who made it as a trial asks for what was
-        said, so that the daemon's messages do not have it too.
+        `listeners` come the listening sockets of a box that has some. A trial asks for `said`, so
+        that the daemon's messages do not have it too.
 
         Raises OSError, and has taken over nothing then.
         """

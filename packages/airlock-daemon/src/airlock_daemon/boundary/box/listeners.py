@@ -1,11 +1,11 @@
-"""How a box reaches others: by listeners in its own network, which the daemon has.
+"""Listening sockets in a box's own network, on which the daemon accepts: its only way out.
 
-At one of them the daemon speaks CONNECT, or has the agent's HTTPS broker speak it. Each of the
-others stands for a destination, for tools that know no proxy: one on the host's loopback at the
-very address and port that it has there; one with a name at its port, on an address that the box's
-/etc/hosts has for it. A box that has the broker has none for names: the broker alone sees to it
-that TLS is for the name that was granted, and not for an API at the same address. One more, a unix
-socket without a path, stands for the human's docker engine.
+The first is a proxy (CONNECT), of the daemon or of the agent's HTTPS broker. Each of the others
+forwards to one destination, for tools that know no proxy. A destination on the host's loopback has
+the same address and port in the box; one with a name has its port, at an address that the box's
+/etc/hosts gives the name. A box with the broker forwards no names: only the broker checks that TLS
+is for the granted name, and not for an API at the same address. One more, an abstract unix socket,
+forwards to the human's docker engine.
 """
 
 import ipaddress
@@ -42,19 +42,18 @@ _BYTES = 16
 
 
 class ForwardedPort(msgspec.Struct, frozen=True):
-    """Where in a box the daemon listens, and for what."""
+    """An address in the box, `here`, and the destination `behind` it."""
 
     here: Destination
     behind: Destination
 
 
 class BoxListeners(msgspec.Struct, frozen=True):
-    """What a box may reach, and where in it the daemon listens for that.
+    """The destinations that a box may reach, and the addresses in it that lead there.
 
-    `proxy` speaks HTTP; it is there unless `network` is empty, or there is `apis`: what connects
-    there is passed to the agent's HTTPS broker, which may lead it to `network` too.
-    `engine` is the host's path of the socket of a docker engine, "" where the box reaches none, and
-    `socket` what stands for it here.
+    `proxy` speaks HTTP: None where `network` is empty, or where there is `apis`, whose connections
+    go to the agent's HTTPS broker, which may reach `network` too. `engine` is the path of a docker
+    engine's socket on the host, "" for none, and `socket` its name in the box.
     """
 
     network: Network = read_network(())
@@ -66,18 +65,18 @@ class BoxListeners(msgspec.Struct, frozen=True):
 
     @property
     def tcp_addresses(self) -> tuple[Destination, ...]:
-        """Where the launcher is to listen by TCP, each address and port once."""
+        """The addresses at which the launcher listens by TCP, each once."""
         first = tuple(each for each in (self.proxy, self.apis) if each is not None)
         return (*first, *(each.here for each in self.forwarded))
 
     @property
     def addresses(self) -> str:
-        """Where it is to listen at all, as `native/doors.zig` reads that."""
+        """All addresses at which it listens, as `native/doors.zig` reads them."""
         return ",".join((*map(str, self.tcp_addresses), *((self.socket,) if self.socket else ())))
 
     @property
     def hosts(self) -> tuple[tuple[str, str], ...]:
-        """Lines of hosts(5): an address, and the name that a box finds there."""
+        """Lines of hosts(5): an address, and its name in the box."""
         named = (each for each in self.forwarded if each.behind in self.network.by_name)
         return tuple(dict.fromkeys((each.here.host, each.behind.host) for each in named))
 
@@ -85,11 +84,10 @@ class BoxListeners(msgspec.Struct, frozen=True):
 def plan_listeners(
     entries: Sequence[str], source: str, *, engine: str = "", uses_apis: bool = False
 ) -> BoxListeners | None:
-    """The listeners of a box for `[sandbox] network` of the module `source`, and for an `engine`. One
-    that `uses_apis` has a listener to the broker.
+    """Plan the listeners of a box: for `[sandbox] network` of the module `source`, for an `engine`,
+    and for the HTTPS broker where the box `uses_apis`. Returns None where it needs none.
 
-    None where there are none. Raises Denied where it names more destinations on this host than
-    there can be, or that of the broker.
+    Raises Denied where it names too many destinations on this host, or that of the broker.
     """
     name = f"{_ENGINE}{token_hex(_BYTES)}" if engine else ""
     if not entries and not uses_apis:
@@ -132,7 +130,7 @@ def plan_listeners(
 
 
 def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[ForwardedPort]:
-    """A listener for each destination with a name; a name has one address, which is none of `taken`."""
+    """A listener for each named destination; a name has one address, none of which is `taken`."""
     free = (str(each) for each in _NAMED.hosts() if str(each) not in taken)
     names = dict.fromkeys(each.host for each in network.by_name)
     at = dict(zip(islice(names, _MOST), free, strict=False))
@@ -143,7 +141,7 @@ def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[Forward
 
 
 def listener_variables(listeners: BoxListeners | None) -> dict[str, str]:
-    """The variables by which tools find the ways out."""
+    """The variables that lead tools to the proxy and the engine."""
     if listeners is None:
         return {}
     engine = {"DOCKER_HOST": f"unix://{listeners.socket}"} if listeners.socket else {}
@@ -160,7 +158,7 @@ def _name_proxy(listeners: BoxListeners) -> dict[str, str]:
 
 
 def find_forwarded(listeners: BoxListeners, here: Destination) -> Destination | None:
-    """The destination for which the listener at `here` stands, None for the proxy."""
+    """The destination to which the listener at `here` forwards, None for the proxy."""
     return (
         None
         if here == listeners.proxy
@@ -169,9 +167,9 @@ def find_forwarded(listeners: BoxListeners, here: Destination) -> Destination | 
 
 
 def receive_listeners(end: socket.socket) -> list[socket.socket]:
-    """What the launcher in a box has sent, none where there is no launcher any more.
+    """Receive the listening sockets from the launcher in a box; none if the launcher has ended.
 
-    Raises BlockingIOError where there is nothing yet, OSError.
+    Raises BlockingIOError where they have not come yet, OSError.
     """
     _, numbers = receive(end, 1)
     listeners = [socket.socket(fileno=number) for number in numbers]

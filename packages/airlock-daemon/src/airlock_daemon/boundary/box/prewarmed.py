@@ -1,14 +1,13 @@
 """Prewarmed boxes: made ahead, each used once, by the next command.
 
-A prewarmed box was given no order, so that nothing of a request can be in it. It has what it was
-made of, whatever stands at the same paths by now; which is why its key names devices and inodes,
-which no other file can have while a box holds on to them.
+A prewarmed box has got no command yet, so nothing of a request can be in it. It shows the files
+that it was made of, even if their paths lead to others by now. So its key names devices and inodes,
+which no other file can get while the box has them open.
 """
 
 import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
 
 import msgspec
 import trio
@@ -23,55 +22,39 @@ from airlock_daemon.platform.linux.mountinfo import MountWatch, find_changes
 from airlock_daemon.setup.reserved import Reserved, is_within
 
 POOL_SIZE = 4
-"""Boxes that wait, for one agent."""
+"""The most boxes that wait for one agent."""
 
 ACTIVE_S = 300.0
-"""An agent that has asked for nothing for so long has no box that waits."""
+"""The boxes of an agent that sends no request for so long are closed."""
 
 SOON_S = 0.001
-"""So long after a command has its answer the next box is begun: its client ends in that time, on
-the same processors. Where a box was missed it is begun at once."""
+"""The delay between a command's answer and the next box: its client ends in that time, on the same
+processors. Where no box was ready, the next one is begun at once."""
 
 LATER_S = 0.01
-"""So long after a command has begun that has not ended."""
+"""The delay after the start of a command that is still running."""
 
-# So long after a command that had to wait for its box there is to be more than one: for each such
-# command another one.
+# After a command had to wait for its box, the pool is larger by one for so long.
 _BUSY_S = 60.0
 
 
 class _Waiting(msgspec.Struct, frozen=True, eq=False):
-    """A box that waits, and the mounts that the host had when it was begun."""
+    """A box that waits, and the mounts of the host when it was begun."""
 
     key: Key
     launch: BoxedLaunch
     mounts: str
 
 
-class Keeper(Protocol):
-    """What keeps the pools of all agents, and has boxes made for them."""
-
-    def look(self) -> None:
-        """Let go of boxes in which mounts of the host are not as they are now."""
-
-    def wish(self, pool: "BoxPool", key: Key, after_s: float = 0.0) -> None:
-        """Have a box made for `pool`, not before that time is over."""
-
-    def note(self, pool: "BoxPool", count: int) -> None:
-        """`pool` was used now, and `count` boxes wait in it."""
-
-
 class BoxPool:
-    """Where the boxes of one agent wait, made by one reading of the files."""
+    """The boxes that wait for one agent, all of one generation."""
 
-    def __init__(self, boxes: Keeper, open_group: OpenGroup = open_none) -> None:
-        """Begin empty, and without such a reading: see `adopt`. Boxes get their cgroups by
-        `open_group`.
-        """
+    def __init__(self, boxes: "Boxes", open_group: OpenGroup = open_none) -> None:
+        """Begin empty, and without a generation: see `adopt`. `open_group` makes their cgroups."""
         self._boxes = boxes
         self.open_group = open_group
         self._waiting: list[_Waiting] = []
-        # Those of which it is known that nothing was mounted before they were complete.
+        # Those that were complete before anything was mounted.
         self._trusted: list[_Waiting] = []
         self._last: Key | None = None
         self._busy_until = -math.inf
@@ -81,19 +64,20 @@ class BoxPool:
 
     @property
     def count(self) -> int:
-        """How many wait."""
+        """The number of boxes that wait."""
         return len(self._waiting)
 
     def adopt(self, reserved: Reserved | None) -> None:
-        """Keep what was made by the reading that gave `reserved`; None for an agent that goes."""
+        """Keep only boxes of the generation that has `reserved`; None for a removed agent."""
         if reserved is not self.reserved:
             self.reserved = reserved
             self._last = None
             self.empty()
 
     def take(self, box: Box, by: BoxBuilder) -> BoxedLaunch | None:
-        """A box that is just as `box` would be if it were made now, `by` this; None where none
-        waits. The caller orders and closes it.
+        """Take a box equal to `box` as `by` would make it now; None if none waits.
+
+        The caller gives it its command and closes it.
         """
         self._boxes.look()
         if by.reserved is not self.reserved:
@@ -112,54 +96,52 @@ class BoxPool:
         return found
 
     def refill(self, reserved: Reserved, *, has_ended: bool) -> None:
-        """Have a box made for another command like the last one, which has its answer, or has only
-        begun.
-        """
+        """Have a box made for another command like the last one, which has ended or only begun."""
         if reserved is not self.reserved or self._last is None:
             return
         now = trio.current_time()
         self.expires = now + ACTIVE_S
         if self.needs(self._last):
             soon = 0 if now < self._busy_until else SOON_S
-            self._boxes.wish(self, self._last, soon if has_ended else LATER_S)
+            self._boxes.schedule(self, self._last, soon if has_ended else LATER_S)
 
     def needs(self, key: Key) -> bool:
-        """Whether too few wait that were made of the same as this."""
+        """Whether too few boxes with this key wait."""
         wanted = self._wanted if trio.current_time() < self._busy_until else 1
         return sum(each.key == key for each in self._waiting) < wanted
 
     def put(self, key: Key, launch: BoxedLaunch, mounts: str) -> None:
-        """Take over a box that was begun for `key` when `mounts` were all that the host had."""
+        """Take over a box that was begun for `key` when the host had these `mounts`."""
         if self.count >= POOL_SIZE:
             self.give_up()
         self._waiting.append(_Waiting(key, launch, mounts))
         self._boxes.note(self, self.count)
         if self.needs(key):
-            self._boxes.wish(self, key)
+            self._boxes.schedule(self, key)
 
     @property
     def is_trusted(self) -> bool:
-        """Whether nothing was mounted while one of them was made."""
+        """Whether all are known to be complete before anything was mounted."""
         return len(self._trusted) == len(self._waiting)
 
     def find_complete(self) -> list[_Waiting]:
-        """Those of which that is not known, and that are complete."""
+        """The complete ones that are not trusted yet."""
         found = [each for each in self._waiting if each not in self._trusted]
         return [each for each in found if each.launch.is_made()]
 
     def trust(self, complete: list[_Waiting]) -> None:
-        """Nothing was mounted while these were made."""
+        """Note that nothing was mounted while these were made."""
         self._trusted += complete
 
     def compare(self, mounts: str) -> None:
-        """Let go of all in which not the same is mounted as on the host, where `mounts` are."""
+        """Close the boxes whose mounts differ from the host's, which are `mounts`."""
         for each in list(self._waiting):
             points = find_changes(each.mounts, mounts)
             if each not in self._trusted or _concerns(points, each.key.box):
                 self._remove(each).close()
 
     def give_up(self) -> None:
-        """Let go of the box that has waited longest."""
+        """Close the box that has waited longest."""
         self._remove(self._waiting[0]).close()
 
     def _remove(self, waiting: _Waiting) -> BoxedLaunch:
@@ -170,7 +152,7 @@ class BoxPool:
         return waiting.launch
 
     def empty(self) -> None:
-        """Let go of all boxes."""
+        """Close all boxes."""
         while self._waiting:
             self.give_up()
 
@@ -184,7 +166,7 @@ class BoxPool:
 
 
 def _concerns(points: Iterable[str], box: Box) -> bool:
-    """Whether what is mounted at one of `points` shows in a box, or covers what it shows."""
+    """Whether a mount at one of `points` would be visible in a box, or cover a file of it."""
     sources = list(list_sources(box))
     return any(
         is_within(point, source) or is_within(source, point)
@@ -196,28 +178,28 @@ def _concerns(points: Iterable[str], box: Box) -> bool:
 log = logging.getLogger("airlock")
 
 MOST_IN_ALL = 16
-"""Boxes that wait, for all agents: each is three processes and a few descriptors."""
+"""The most boxes that wait for all agents: each is three processes and a few descriptors."""
 
-# So long after a box was begun it is looked whether it is complete, and ever later where it is not.
+# The delay until a new box is first checked for completion; it doubles with each check.
 _LOOK_S = 0.02
 
 
-class _Wish(msgspec.Struct, frozen=True):
+class _Scheduled(msgspec.Struct, frozen=True):
     key: Key
     due: float
 
 
 class Boxes:
-    """The boxes that wait, of all agents. A task must `run` it."""
+    """The pools of all agents. A task must `run` it."""
 
     def __init__(self, launcher: Launcher, null: int) -> None:
-        """Begin without one; `launcher` and `null` stay their owner's."""
+        """Begin without a box; the caller closes `launcher` and `null`."""
         self._launcher = launcher
         self._null = null
         self._watch = MountWatch()
         self._mounts = self._watch.read()
-        self._wishes: dict[BoxPool, _Wish] = {}
-        # Whose turn to give one up comes first, stands first.
+        self._scheduled: dict[BoxPool, _Scheduled] = {}
+        # The next to give up a box comes first.
         self._pools: dict[BoxPool, None] = {}
         self._look_at = math.inf
         self._pause = _LOOK_S
@@ -225,7 +207,7 @@ class Boxes:
         self._is_open = True
 
     async def run(self) -> None:
-        """Make what is wished for, one at a time, until cancelled."""
+        """Make the scheduled boxes, one at a time, until cancelled."""
         while True:
             await self._rest()
             now = trio.current_time()
@@ -234,46 +216,43 @@ class Boxes:
             if self._look_at <= now:
                 self._pause *= 2
                 self.look()
-            due = [pool for pool, wish in self._wishes.items() if wish.due <= now]
+            due = [pool for pool, scheduled in self._scheduled.items() if scheduled.due <= now]
             if due:
-                await self._make(due[0], self._wishes.pop(due[0]).key)
+                await self._make(due[0], self._scheduled.pop(due[0]).key)
 
     async def _rest(self) -> None:
-        """Wait until there may be something to do."""
+        """Wait until a box may be due, or old."""
         times = [pool.expires for pool in self._pools]
-        times += [wish.due for wish in self._wishes.values()]
+        times += [scheduled.due for scheduled in self._scheduled.values()]
         until = min((*times, self._look_at))
         if until > trio.current_time():
             with trio.move_on_at(until):
                 await self._idle.park()
         else:
-            # To make one takes a while, and a request may have come meanwhile.
+            # Making a box takes a while, and a request may have come meanwhile.
             await trio.lowlevel.checkpoint()
 
-    def wish(self, pool: BoxPool, key: Key, after_s: float = 0.0) -> None:
-        """Have a box made for `pool` when that time is over and there is time, in place of what it
-        last wished for.
-        """
+    def schedule(self, pool: BoxPool, key: Key, after_s: float = 0.0) -> None:
+        """Make a box for `pool` after that time, in place of one that was scheduled before."""
         if self._is_open:
-            before = self._wishes.pop(pool, None)
+            before = self._scheduled.pop(pool, None)
             due = trio.current_time() + after_s
             if before is not None and before.key == key:
                 due = min(due, before.due)
-            self._wishes[pool] = _Wish(key, due)
+            self._scheduled[pool] = _Scheduled(key, due)
             self._idle.unpark()
 
     def note(self, pool: BoxPool, count: int) -> None:
-        """`pool` was used now, and `count` boxes wait in it."""
+        """Note that `pool` was used now and has `count` boxes."""
         self._pools.pop(pool, None)
         if count:
             self._pools[pool] = None
 
     def look(self) -> None:
-        """Let go of the boxes in which mounts of the host are not as they are now.
-
-        Of those that are not known to be complete that may be all.
+        """Close the boxes whose mounts differ from the host's, and those that may not have been
+        complete when something was mounted.
         """
-        # First: what is complete now, was made while nothing had changed, if that is what is found.
+        # Before the check: boxes that are complete now saw no change, if the check finds none.
         complete = [pool.find_complete() for pool in self._pools]
         if self._watch.has_changed():
             self._mounts = self._watch.read()
@@ -287,14 +266,14 @@ class Boxes:
             self._look_at = trio.current_time() + self._pause
 
     def stop(self) -> None:
-        """Let go of all boxes, and make no more."""
+        """Close all boxes, and make no more."""
         self._is_open = False
-        self._wishes.clear()
+        self._scheduled.clear()
         for pool in list(self._pools):
             pool.empty()
 
     def close(self) -> None:
-        """The same, for good."""
+        """Stop, and release the watch of mounts."""
         self.stop()
         self._watch.close()
 
@@ -313,13 +292,13 @@ class Boxes:
                 identity=key.identity,
                 reserved=reserved,
                 null=self._null,
-                # Other agents' boxes would have to wait as well.
+                # A thread here would delay other agents' boxes as well.
                 lookups=None,
                 open_group=pool.open_group,
             )
             made = await builder.make(key.box)
         except AirlockError as error:
-            # The command that needs it is told, if it is so then.
+            # The command that needs it gets this error, if it persists.
             log.debug("no box is made ahead: %s", error.message)
             return
         is_it = pool.reserved is reserved and mounts is self._mounts
@@ -341,10 +320,10 @@ async def start_boxed(
     kept: Sequence[int] = (),
     pool: BoxPool | None = None,
 ) -> BoxedLaunch:
-    """Start `what` in `box`, made `by` this, otherwise as `Launcher.launch` does.
+    """Start `what` in `box`, otherwise as `Launcher.launch` does.
 
-    `what.directory` is the box's directory on the host, as it was checked. In `pool` one may wait
-    that was made of the same. Raises Denied and Failed.
+    The box comes from `pool` if an equal one waits there, else `by` makes it. `what.directory` is
+    its directory on the host, already checked. Raises Denied and Failed.
     """
     launch = None
     # What lies under a home may not change while another directory is laid over it (overlayfs of

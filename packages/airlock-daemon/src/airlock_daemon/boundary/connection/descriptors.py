@@ -196,10 +196,10 @@ def make_relay() -> tuple[socket.socket, socket.socket]:
 
 
 def receive_bytes(relay: socket.socket, closer: Closer) -> bool:
-    """Take the next message, of which each is for one connection; False at the end of the relay.
+    """Take the next message, which asks for one connection; False at the end of the relay.
 
-    Raises BlockingIOError where there is none yet, OSError, and UnexpectedDescriptors where descriptors came,
-    which `closer` closes.
+    Raises BlockingIOError where there is none yet, OSError, and UnexpectedDescriptors where it came
+    with descriptors, which `closer` closes.
     """
     data, numbers = receive(relay, _WORD)
     if numbers:

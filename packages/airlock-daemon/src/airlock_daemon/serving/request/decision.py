@@ -4,7 +4,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import AND_RELOAD, Denied, UnknownCommand
-from airlock_daemon.setup.remotes import BROKER
+from airlock_daemon.setup.remotes import BROKER, grants_git
 from airlock_modules import Grant, Module, PathUse, evaluate, find_transport
 from airlock_wire import Request, quote
 
@@ -45,7 +45,8 @@ def decide_relayed(grant: Grant, request: Request, commands: tuple[str, ...]) ->
     """
     allowed = None
     if request.command in commands:
-        if not (grant.grants("git") or grant.grants(BROKER)):
+        # A reload may have taken it away from a box that runs.
+        if not grants_git(grant):
             raise Denied(
                 "what runs in this box may not use git's remotes: the profile of this agent grants "
                 f"neither git nor {BROKER}",

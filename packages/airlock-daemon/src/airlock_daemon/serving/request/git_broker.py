@@ -1,4 +1,4 @@
-"""The broker of git-remote: admission, what holds a conversation with a remote, its records."""
+"""The broker of git-remote: admission, the conversation with the remote, its records."""
 
 import signal
 from contextlib import closing
@@ -59,7 +59,7 @@ class GitBroker:
         call: Call,
         peer: Peer,
     ) -> Job:
-        """Plan to run or hold it; raises Denied for a client that cannot take part."""
+        """Plan the conversation; raises Denied for a client that cannot take part."""
         terms = agree(request, may_pass=may_pass(call, peer), is_captured=True)
         if not terms.uses("fds") and not (terms.uses("stdin") and terms.uses("base64")):
             raise Denied(
@@ -85,7 +85,7 @@ class GitBroker:
 
 
 class _GitRun(msgspec.Struct, frozen=True):
-    """Has a program hold the conversation, by ssh, or holds it."""
+    """A conversation with a remote: by ssh, or by the daemon over HTTP."""
 
     remote: Remote
     requester: Requester
@@ -106,23 +106,23 @@ class _GitRun(msgspec.Struct, frozen=True):
             )
             steps = _SshSteps(job, call, emit, conversation)
             return await run_command(steps, answers=answers)
-        held: _Held
+        own: _OwnConversation
         if isinstance(self.remote, LfsRemote):
             from airlock_daemon.boundary.brokers.git.lfs import LfsConversation  # noqa: PLC0415
 
-            held = LfsConversation(self.remote, self.requester, tell=log.write_object)
+            own = LfsConversation(self.remote, self.requester, tell=log.write_object)
         else:
-            held = UrlConversation(self.remote, self.requester, tell=log.write)
-        finished = await _hold(held, job, call, emit)
+            own = UrlConversation(self.remote, self.requester, tell=log.write)
+        finished = await _converse(own, job, call, emit)
         await conclude(call, finished, answers=answers)
         return finished
 
 
-class _Held(Protocol):
-    """A conversation that the daemon holds itself."""
+class _OwnConversation(Protocol):
+    """A conversation that the daemon has with a remote itself."""
 
-    async def hold(self, streams: Streams, say: Emit) -> Ended:
-        """Hold it to its end."""
+    async def run(self, streams: Streams, say: Emit) -> Ended:
+        """Run it to its end."""
 
 
 class _SshSteps(Steps):
@@ -180,7 +180,7 @@ class ConversationLog(msgspec.Struct, frozen=True):
         )
 
 
-async def _hold(conversation: _Held, job: Job, call: Call, emit: Emit) -> Finished:
+async def _converse(conversation: _OwnConversation, job: Job, call: Call, emit: Emit) -> Finished:
     """Hold a conversation that needs no command: a signal of the client's ends it."""
     session, turns = call.session, call.agent.turns
     # Two tasks of a conversation may have something to say.

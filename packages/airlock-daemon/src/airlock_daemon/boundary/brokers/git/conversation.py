@@ -140,7 +140,7 @@ class Transport(Stdio):
 
 
 class Conversation:
-    """One remote as its program runs. `tell` gets what became of it, once."""
+    """A conversation with a remote over ssh. `tell` gets its outcome, once."""
 
     def __init__(
         self,

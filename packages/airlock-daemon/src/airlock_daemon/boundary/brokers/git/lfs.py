@@ -89,7 +89,7 @@ class _Server(msgspec.Struct, frozen=True):
 
 
 class LfsServer:
-    """The server of one remote, and those that it names. Its owner must `close` it."""
+    """The LFS server of a remote, and those that it names. Its owner must `close` it."""
 
     def __init__(self, remote: LfsRemote, requester: Requester) -> None:
         self._remote = remote
@@ -420,7 +420,7 @@ _LONGEST_LINE = 256
 
 
 class LfsConversation:
-    """One remote as the daemon holds it. `tell` gets what became of each object."""
+    """A conversation with an LFS server. `tell` gets the outcome of each object."""
 
     def __init__(
         self,

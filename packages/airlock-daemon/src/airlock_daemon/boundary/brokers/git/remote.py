@@ -1,4 +1,4 @@
-"""One conversation with a remote, as it was admitted: all that is needed to hold it."""
+"""The admitted remote of one git conversation: how to reach it."""
 
 import msgspec
 
@@ -8,9 +8,9 @@ from airlock_modules.remotes.lfs import LfsRequest
 
 
 class SshRemote(msgspec.Struct, frozen=True, kw_only=True):
-    """A program holds it: `argv` are the words of `program`, with which the remote is reached.
+    """A remote that `program` reaches, run with `argv`.
 
-    `asked` is what the client wants. `is_pinned` says that the profile names the place.
+    `asked` is the client's request. `is_pinned`: the profile names the repository.
     """
 
     asked: RemoteRequest
@@ -20,10 +20,10 @@ class SshRemote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UrlRemote(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon holds it, over HTTP, with `git` as the program that knows the human's accounts.
+    """A remote that the daemon reaches over HTTP; the program `git` knows the human's accounts.
 
-    What is wanted of the destination the client says later. `barrier` says why its host must be
-    named in the grant, None where it need not be. `is_first` is for version 1 of git's protocol.
+    The client says later which service it wants. `barrier` is the reason why the grant must name
+    the host, None where it need not. `is_first`: version 1 of git's protocol.
     """
 
     destination: Destination
@@ -34,11 +34,10 @@ class UrlRemote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LfsRemote(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon downloads or uploads large files (Git LFS), beside a fetch or push that `wanted`
-    has.
+    """An LFS server that the daemon reaches for the large files of the fetch or push in `wanted`.
 
-    `api` is where an https remote has its API. An ssh remote says by `login` where that is, None
-    for another. `place` is the line of the profile that names the remote, if one does.
+    `api` is the API of an https remote. An ssh remote gives it by `login`. `place` is the line of
+    the profile that names the remote, if one does.
     """
 
     wanted: LfsRequest

@@ -68,7 +68,7 @@ class RefusedByServer(Exception):
 
 
 class SmartHttp:
-    """The server of one remote. Its owner must `close` it.
+    """The HTTP server of a remote. Its owner must `close` it.
 
     The account of the human is asked for when the server asks, and kept until then.
     """
@@ -285,7 +285,7 @@ _REFUSED = 128
 
 
 class UrlConversation:
-    """One remote as the daemon holds it.
+    """A conversation with a remote over HTTP.
 
     `tell` gets what became of it, once, if the client has asked for a service that may be had, with
     whether the profile names the place.

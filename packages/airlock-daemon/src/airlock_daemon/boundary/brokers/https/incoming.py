@@ -229,7 +229,7 @@ class Incoming:
 
 
 class Spool:
-    """What the bodies of one agent take. Each `BufferedBody` gives its bytes back when it is closed."""
+    """Memory and disk for the bodies of one agent. A `BufferedBody` frees its own when closed."""
 
     def __init__(self, folder: str, *, most: int = MOST) -> None:
         """Long bodies are written into an unnamed file in `folder`."""

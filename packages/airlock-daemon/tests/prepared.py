@@ -1,0 +1,228 @@
+"""`airlock-daemon` forked from a process that has imported it, so that a start takes no imports.
+
+What is forked is a process like one that was executed: with arguments, environment, directory,
+standard streams and signals as asked, no other descriptor, and the interpreter's own end. It
+differs in what it has of the process that it was forked from: `/proc/PID/cmdline`, which is one of
+a daemon, `environ`, and the parent.
+"""
+
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+_AT_START = ("PYTHON", "LC_", "LANG")
+"""How variables begin that Python reads when it starts."""
+
+
+class Process:
+    """An `airlock-daemon`, with what tests use of subprocess.Popen."""
+
+    def __init__(
+        self,
+        args: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | Path = ".",
+        stdin: int = 0,
+        stdout: int = 1,
+        stderr: int = 2,
+        terminal: bool = False,
+    ) -> None:
+        """Start it on three descriptors of ours; with `terminal`, stdin is its terminal."""
+        self.args = args
+        self.returncode: int | None = None
+        self._wire, theirs = socket.socketpair()
+        with theirs:
+            _parent().fork(stdin, stdout, stderr, theirs.fileno())
+        asked = {
+            "args": args,
+            "env": dict(os.environ if env is None else env),
+            "cwd": os.path.abspath(cwd),
+            "umask": _read_umask(),
+            "terminal": terminal,
+        }
+        self._wire.sendall(json.dumps(asked).encode() + b"\n")
+        data, descriptors, _, _ = socket.recv_fds(self._wire, 16, 1)
+        self.pid = int(data)
+        (self._pidfd,) = descriptors
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, at most `timeout` seconds (subprocess.TimeoutExpired)."""
+        if self.returncode is None:
+            self._wire.settimeout(timeout)
+            try:
+                status = self._wire.recv(16)
+            except (TimeoutError, BlockingIOError):
+                raise subprocess.TimeoutExpired(self.args, timeout or 0) from None
+            self.returncode = int(status)
+            self._wire.close()
+            os.close(self._pidfd)
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """The status if it has ended."""
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def __del__(self) -> None:
+        if self.returncode is None and hasattr(self, "_pidfd"):
+            self._wire.close()
+            os.close(self._pidfd)
+
+
+def can_fork(environment: Mapping[str, str]) -> bool:
+    """Whether a process with these variables may be forked: Python would start no other way."""
+    return _of_python(environment) == _parent().of_python
+
+
+def _of_python(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(_AT_START)}
+
+
+def _read_umask() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("Umask:"))
+    return int(line.split()[1], 8)
+
+
+class _Parent:
+    """The process that forks, which ends with this one."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair()
+        self.of_python = _of_python(os.environ)
+        with theirs, open(__file__, "rb") as program:
+            # What is on stdin has no name, so that the next word is what a daemon is known by.
+            self._process = subprocess.Popen(
+                [sys.executable, "-", "airlock_daemon", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=program,
+                cwd="/",
+            )
+
+    def fork(self, *descriptors: int) -> None:
+        socket.send_fds(self._control, [b"f"], descriptors)
+
+
+_lock = threading.Lock()
+_made: list[tuple[int, _Parent]] = []
+
+
+def _parent() -> _Parent:
+    """The one of this process, made when it is needed first."""
+    with _lock:
+        if not _made or _made[0][0] != os.getpid():
+            _made[:] = [(os.getpid(), _Parent())]
+        return _made[0][1]
+
+
+def _import_all() -> None:
+    """Import what `airlock-daemon` may import, but the process of the HTTPS broker."""
+    import airlock_daemon  # noqa: PLC0415 - in the process that forks alone
+
+    for module in pkgutil.walk_packages(airlock_daemon.__path__, "airlock_daemon."):
+        words = module.name.split(".")
+        if words[-1] != "__main__" and "https" not in words and "darwin" not in words:
+            importlib.import_module(module.name)
+    # What Typer leaves to the first command.
+    with suppress(ImportError):
+        importlib.import_module("typer._adapters")
+
+
+def _serve(control: socket.socket) -> None:
+    """Fork for each request; returns in what was forked, and exits when nobody can ask any more."""
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    children: dict[int, tuple[int, int]] = {}
+    while True:
+        for ready, _ in poll.poll():
+            if ready in children:
+                poll.unregister(ready)
+                pid, wire = children.pop(ready)
+                status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                with suppress(BrokenPipeError):
+                    os.write(wire, b"%d" % status)
+                os.close(wire)
+                os.close(ready)
+                continue
+            data, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+            if not data:
+                os._exit(0)
+            pid = os.fork()
+            if not pid:
+                control.detach()
+                _become(*descriptors)
+                return
+            *streams, wire = descriptors
+            for descriptor in streams:
+                os.close(descriptor)
+            pidfd = os.pidfd_open(pid)
+            with socket.socket(fileno=os.dup(wire)) as reply:
+                socket.send_fds(reply, [b"%d" % pid], [pidfd])
+            children[pidfd] = (pid, wire)
+            poll.register(pidfd, select.POLLIN)
+
+
+def _become(stdin: int, stdout: int, stderr: int, wire: int) -> None:
+    """Be the process that was asked for, up to what it runs."""
+    with open(wire, "rb", buffering=0) as file:
+        line = b""
+        while not line.endswith(b"\n"):
+            if not (piece := file.readline()):
+                os._exit(1)  # who wanted it has gone
+            line += piece
+        asked = json.loads(line)
+        if asked["terminal"]:
+            os.login_tty(stdin)
+        else:
+            for number, descriptor in enumerate((stdin, stdout, stderr)):
+                os.dup2(descriptor, number)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.chdir(asked["cwd"])
+    os.umask(asked["umask"])
+    os.environ.clear()
+    os.environ.update(asked["env"])
+    sys.argv[:] = ["", *asked["args"]]
+    sys.stdin = _open(0, "r", sys.stdin.errors)
+    sys.stdout = _open(1, "w", sys.stdout.errors)
+    sys.stderr = _open(2, "w", "backslashreplace", line_buffering=True)
+
+
+def _open(number: int, mode: str, errors: str | None, *, line_buffering: bool = False) -> IO[str]:
+    stream = open(number, mode, errors=errors, closefd=False)  # noqa: SIM115 - until the end
+    if line_buffering:
+        stream.reconfigure(line_buffering=True)  # type: ignore[attr-defined]
+    return stream
+
+
+if __name__ == "__main__":
+    del sys.path[0]
+    _import_all()
+    gc.freeze()
+    _serve(socket.socket(fileno=int(sys.argv.pop())))
+    runpy.run_module("airlock_daemon", run_name="__main__", alter_sys=True)

@@ -1,0 +1,43 @@
+"""Tests of `prepared`: a daemon that is forked is like one that is executed."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from airlock_daemon.setup.status import is_daemon
+from commanding import airlock_daemon
+from running import Daemon
+from worlds import World
+
+ALIKE = ("Umask", "Groups", "SigPnd", "SigBlk", "SigIgn", "SigCgt", "CapEff", "NoNewPrivs")
+
+
+def test_a_daemon_is_the_same_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same signals, mask, directory and descriptors, and known as a daemon."""
+    monkeypatch.setenv("SAID", "to it")
+    seen = []
+    for program in ((), ("-m", "airlock_daemon")):
+        with Daemon(world, program=program) as daemon:
+            assert daemon.shell("true").exit_code == 0
+            entry = Path(f"/proc/{daemon.process.pid}")
+            lines = (entry / "status").read_text().splitlines()
+            status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+            told = [status[name] for name in ALIKE]
+            if os.geteuid() == 0:
+                told.append(os.readlink(entry / "cwd"))
+                links = (os.readlink(each) for each in (entry / "fd").iterdir())
+                told += sorted(re.sub(r"\d+", "N", link) for link in links)
+            assert is_daemon(daemon.process.pid)
+            assert daemon.stop() == 0
+            seen.append((told, daemon.messages()))
+    assert seen[0] == seen[1]
+
+
+def test_a_command_says_the_same(world: World) -> None:
+    """On both streams, with its status."""
+    for args in (("chek",), ("--config", str(world.config), "show", "git"), ("start", "--help")):
+        done = airlock_daemon(*args, status=2 if args == ("chek",) else 0)
+        again = airlock_daemon(*args, status=done.returncode, before=("-m", "airlock_daemon"))
+        assert (done.stdout, done.stderr) == (again.stdout, again.stderr)
