@@ -34,7 +34,7 @@ def write_parts(metadata: str, *, end: str = "\r\n", header: str = PART, before:
 def test_what_clients_send_passes(end: str, size: int) -> None:
     """The libraries of Google for Python, Go and Java, and gcloud, which ends lines by LF."""
     metadata = {"name": "a", "bucket": "mine", "metadata": {"acl": "x"}}
-    header = f"{PART}{end}MIME-Version: 1.0"
+    header = f"{PART}{end}MIME-Version: 1.0{end}Content-Transfer-Encoding: 7bit"
     body = write_parts(json.dumps(metadata), end=end, header=header)
     check(body, 'multipart/related; boundary="=B="', "multipart", size=size)
     check(body, "multipart/related; boundary==B=", "multipart", size=size)
@@ -54,6 +54,8 @@ def test_what_clients_send_passes(end: str, size: int) -> None:
         write_parts("{}", before=f"--=B=\n{PART}\n\n{EVIL}\n"),
         write_parts(GOOD, header=f"{PART}\r\n{PART}"),
         write_parts(GOOD, header="Content-Type: text/json"),
+        write_parts(GOOD, header=f"{PART}\r\nContent-Transfer-Encoding: base64"),
+        write_parts(GOOD, header=f"{PART}\r\nX-Other: a"),
         write_parts(GOOD, header=f"{PART}\n\n{EVIL}"),
         write_parts(f"{GOOD}\r", end="\n"),
         write_parts(f'{{"name": "{"x" * 70_000}"}}'),

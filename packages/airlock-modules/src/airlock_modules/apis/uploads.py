@@ -29,7 +29,11 @@ _RELATED = re.compile(
     r"multipart/related[ \t]*;[ \t]*boundary=(\"?)([0-9A-Za-z'()+_,./:=?-]{1,70})\1", re.IGNORECASE
 )
 # Of the part with metadata; the ends of lines are those of its first line throughout.
-_HEADER = re.compile(r"([A-Za-z-]{1,40}):[ \t]*([0-9A-Za-z/.;=\" _-]{1,100})")
+_HEADER = re.compile(
+    r"(content-type|mime-version|content-transfer-encoding(?=:[ \t]*(?:binary|[78]bit)$))"
+    r":[ \t]*([0-9A-Za-z/.;=\" _-]{1,100})",
+    re.IGNORECASE,
+)
 _ENDS = (b"\r\n", b"\n")
 
 
