@@ -100,20 +100,15 @@ def _say_why(locations: Locations, layout: Layout) -> str:
 
 def _find_locations(application: Application) -> Locations:
     """The locations of the options, else of the service that an earlier release made."""
-    given = {
-        "config": application.config,
-        "sockets": application.sockets,
-        "agents": application.agents,
-    }
     unit = read_service()
-    named = application.locations
-    is_about = unit is not None and (application.config is None or find_unit(named) is not None)
-    for option, value in tuple(given.items()):
-        path = getattr(unit, option) if is_about else None
-        if path and value is None:
+    if application.config is not None and find_unit(application.locations) is None:
+        unit = None
+    for option in ("config", "sockets", "agents"):
+        path = getattr(unit, option, None)
+        if path and getattr(application, option) is None:
             say(f"using --{option} {path}, as the service does")
-            given[option] = path
-    return locate(**given)
+            application = application.choose(**{option: path})
+    return application.locations
 
 
 def _refuse_unknown(locations: Locations, signs: Signs, layout: Layout) -> None:
