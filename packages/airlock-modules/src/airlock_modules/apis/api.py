@@ -188,6 +188,11 @@ class Api(Struct, frozen=True, kw_only=True):
         return None if self.ca is None or self.ca.startswith("-----") else self.ca
 
     @property
+    def has_uploads(self) -> bool:
+        """Whether what names an upload is sealed: a credential would go to whoever began it."""
+        return self.credential is not None and self.aws is None
+
+    @property
     def is_cluster(self) -> bool:
         """Whether it is a cluster of Kubernetes, which the human's kubeconfig describes."""
         return self.credential is not None and self.credential.source.format == "kubeconfig"

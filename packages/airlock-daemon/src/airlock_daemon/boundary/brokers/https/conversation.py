@@ -306,7 +306,7 @@ class Conversation:
 
     def _open_upload(self, head: Head) -> Head:
         """The head with the upload that it goes on with as the service knows it."""
-        if self._api.credential is None or self._api.aws is not None:
+        if not self._api.has_uploads:
             return head
         try:
             return self._seal.open(head, self._authority)

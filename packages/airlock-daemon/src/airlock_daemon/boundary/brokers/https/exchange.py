@@ -484,7 +484,7 @@ class Exchange:
             # The tool's Range is not sent on.
             dropped |= {b"accept-ranges"}
         kept = [(name, value) for name, value in found if name not in dropped]
-        return kept if self._api.aws is not None else self._seal.close(kept, self._authority)
+        return self._seal.close(kept, self._authority) if self._api.has_uploads else kept
 
 
 def _is_asked(protocol: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bool:
