@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import PROFILE
-from airlock_daemon.setup.apis import find_api_oddities
+from airlock_daemon.setup.api_findings import find_api_oddities
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.findings import (

@@ -6,13 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.human_git import (
-    UnfitCommandError,
-    find_missing_file,
-    read_ssh_command,
-)
 from airlock_daemon.setup.profile import USE_REFS
-from airlock_daemon.setup.writing import format_array
 from airlock_modules import DEFAULT_REFS, Fault, Grant, Login, Module, list_unseen, load_builtin
 from airlock_wire import quote
 
@@ -50,6 +44,12 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
     text = profile.env.get("GIT_SSH_COMMAND")
     named = (profile.names_remotes, BROKER in profile.commands, _asks(granted))
     if text is not None and any(named):
+        from airlock_daemon.setup.ssh_command import (  # noqa: PLC0415
+            UnfitCommandError,
+            find_missing_file,
+            read_ssh_command,
+        )
+
         try:
             problem = find_missing_file(read_ssh_command(text), os.path.expanduser("~"))
             remedy = "put the file there, or name another"
@@ -100,13 +100,14 @@ def _find_shared_hosts(agent: Agent) -> Iterator[Finding]:
 
 def find_default_refs(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
     """Name the agents whose profile leaves out which refs a push may move."""
+    quoted = "[" + ", ".join(f'"{each}"' for each in ANY_REFS) + "]"
     for agent in agents:
         if _reaches_any(agent.list_granted(ceiling)) and not agent.profile.git.names_refs:
             yield Finding(
                 agent.profile_file,
                 "git.refs",
                 f"is not there, so that {agent.name} may push to {', '.join(DEFAULT_REFS)} only",
-                f"for all branches and tags write in [git]: refs = {format_array(ANY_REFS)}",
+                f"for all branches and tags write in [git]: refs = {quoted}",
                 name="remotes",
                 is_note=True,
             )
