@@ -29,7 +29,7 @@ def _check(data: bytes) -> None:
         if field.kind != "query" and field.kind not in text:
             raise BrokenPromiseError(f"nobody wrote {field.kind}")
     for before, after, more in (
-        ("# mutation {x}\r", "", ()),
+        ("# mutation {x}\r\n", "", ()),
         ("", "\n, \ufeff# }", ()),
         ("", "\nmutation {added}", (GraphQlField("mutation", "added"),)),
     ):

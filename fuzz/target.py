@@ -20,6 +20,7 @@ TARGETS = (
     "api_body",
     "api_graphql",
     "api_messages",
+    "api_upload",
     "aws",
     "kubeconfig",
     "client_hello",

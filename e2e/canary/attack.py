@@ -58,6 +58,9 @@ API_GUARANTEES: Mapping[str, str] = {
     "api-parts": "no answer comes in parts that are too small to find the credential in",
     "api-protocols": "no connection goes on with a protocol that was not asked for",
     "api-cookies": "no answer has a cookie",
+    "api-forms": "no body of a POST makes it a method that is not granted",
+    "api-uploads": "no upload goes on that another has begun",
+    "api-metadata": "no metadata of an upload publishes it",
     "api-scopes": "no token is used that reaches more than the repositories",
 }
 """The same of an attack on the broker of APIs."""

@@ -126,6 +126,19 @@ _JUDGING = (
     _say("another repository", "rules", _head("GET /repos/acme/other/a"), works=True),
     _say("a repository with more", "rules", _head("GET /repos/acme/app2/a"), works=True),
     _say("an upgrade", "rules", _head("GET /ok/a", *_UPGRADE), works=True),
+    *(
+        _say(
+            f"a method in a form {name}",
+            "forms",
+            _post("/ok/a", "_method=DELETE", *kind),
+            works=True,
+        )
+        for name, kind in (
+            ("", ("Content-Type: application/x-www-form-urlencoded",)),
+            ("of another kind", ("Content-Type: Multipart/Form-Data; boundary=x",)),
+            ("without a type", ()),
+        )
+    ),
 )
 
 
@@ -193,7 +206,9 @@ _FOREIGN = (
             f"a key {name}",
             "credentials",
             f"{line} HTTP/1.1\r\nHost: HOST\r\n{header}\r\n\r\n",
-            works=name not in {"with a line in its name", "for a proxy"},
+            # The others are stopped by another guard, too.
+            works=name
+            not in {"with a line in its name", "for a proxy", "that goes on with an upload"},
         )
         for name, line, header in _CREDENTIALS
     ),
@@ -211,9 +226,28 @@ _FOREIGN = (
     _say(
         "a key in a body",
         "credentials",
-        _post("/ok/a", FOREIGN),
+        _post("/ok/a", FOREIGN, "Content-Type: text/plain"),
         known="bodies are not judged: no operation is granted that logs in by one",
     ),
+)
+
+_PUBLIC = '{"name": "a", "acl": [{"entity": "allUsers"}]}'
+_RELATED = f"--x\r\nContent-Type: application/json\r\n\r\n{_PUBLIC}\r\n--x\r\n\r\ntext\r\n--x--"
+_UPLOADS = (
+    *(
+        _say(
+            f"an object that is published by {name}",
+            "metadata",
+            _post(f"/upload/o?uploadType={name}", body, f"Content-Type: {kind}", *more),
+            works=True,
+        )
+        for name, body, kind, *more in (
+            ("resumable", _PUBLIC, "application/json"),
+            ("multipart", _RELATED, "multipart/related; boundary=x"),
+        )
+    ),
+    _say("somebody else's upload", "uploads", _head(f"GET /ok/a?upload_id={FOREIGN}"), works=True),
+    _say("the same, escaped", "uploads", _head(f"GET /ok/a?upload%5Fid={FOREIGN}"), works=True),
 )
 
 _NEAR = "127.0.0.11:PORT"
@@ -260,12 +294,18 @@ _ANSWERS = (
 
 _SCOPES = (
     _say("a token that reaches further", "scopes", _head("GET /ok/a"), agent="wide", works=True),
-    _say("the same to write", "scopes", _post("/ok/a", "text"), agent="wide", works=True),
+    _say(
+        "the same to write",
+        "scopes",
+        _post("/ok/a", "text", "Content-Type: text/plain"),
+        agent="wide",
+        works=True,
+    ),
 )
 
 API_FAMILIES: tuple[Family, ...] = (
     Family("api-reading", _READING),
     Family("api-judging", (*_JUDGING, *_GRAPHQL, *_SCOPES)),
-    Family("api-credentials", (*_FOREIGN, *_HOSTS, *_ANSWERS)),
+    Family("api-credentials", (*_FOREIGN, *_UPLOADS, *_HOSTS, *_ANSWERS)),
 )
 """In the order in which they are carried out."""

@@ -24,7 +24,14 @@ TOKEN = "ghp_" + "Canary51d0" * 4
 _ANSWER_S = 30.0
 _TICK_S = 0.01
 # What the profile of every agent lets it do, as the service notes it.
-_GRANTED = ("GET /ok", "HEAD /ok", "POST /ok", "GET /rate_limit", "POST /graphql createIssue")
+_GRANTED = (
+    "POST /upload",
+    "GET /ok",
+    "HEAD /ok",
+    "POST /ok",
+    "GET /rate_limit",
+    "POST /graphql createIssue",
+)
 _NOT_GRANTED = ("/ok/secrets", "deleteRepository")
 
 _MODULE = """\
@@ -32,9 +39,11 @@ _MODULE = """\
 hosts = ["localhost", "127.0.0.1"]
 ports = [{port}]
 ca = {authority}
-allow = ["GET,POST /ok/**", "POST /graphql", "GET /repos/{{repositories}}/**"]
+allow = ["GET,POST /ok/**", "POST /upload/**", "POST /graphql", "GET /repos/{{repositories}}/**"]
+metadata = ["name"]
 deny = ["* /ok/secrets/**"]
 secret = ["POST /ok/keys/**"]
+forms = ["POST /upload/**"]
 upgrade = ["GET /ok/socket"]
 graphql = {{ mutations = ["createIssue"] }}
 

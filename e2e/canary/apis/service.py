@@ -63,7 +63,12 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = parse_qs(url.query)
         method = next((headers[each] for each in _METHODS if each in headers), self.command)
-        method = query.get("_method", [method])[0]
+        form = (
+            parse_qs(body.decode("latin-1"))
+            if "json" not in headers.get("content-type", "")
+            else {}
+        )
+        method = form.get("_method", query.get("_method", [method]))[0]
         path = fold(next((headers[each] for each in _PATHS if each in headers), url.path))
         if self.connection.getsockname()[0] != "127.0.0.1":
             self.server.note("ANOTHER HOST is asked")
@@ -73,6 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.note("A FOREIGN CREDENTIAL came")
         if FOREIGN.encode() in body:
             self.server.note("A FOREIGN CREDENTIAL came in a body")
+        if b'"acl"' in body:
+            self.server.note("AN OBJECT is published")
         if "upgrade" in headers and path != "/ok/socket":
             self.server.note("UPGRADED")
         named = re.findall(r"deleteRepository|createIssue", body.decode("latin-1"))

@@ -26,6 +26,7 @@ from airlock_modules.apis import (
     matches_host,
 )
 from airlock_modules.apis import credentials as api_credentials
+from airlock_modules.apis.uploads import Seal
 
 
 def _put(where: object, name: str, value: object) -> Any:
@@ -79,6 +80,21 @@ def graphql() -> None:
     _put(Api, "_judge_graphql", lambda *_: Verdict(None, "all"))
 
 
+def forms() -> None:
+    """A form is what its method says."""
+    _put(Api, "_judge_form", lambda *_: None)
+
+
+def uploads() -> None:
+    """Whoever has begun an upload, an agent goes on with it."""
+    _put(Seal, "open", lambda _, head, __: head)
+
+
+def metadata() -> None:
+    """The metadata of an upload is not looked at."""
+    _put(conversation, "check_metadata", lambda *_: None)
+
+
 def hosts() -> None:
     """A host is found by the beginning of its name."""
 
@@ -121,7 +137,7 @@ def scopes() -> None:
 OFF: dict[str, Callable[[], None]] = {
     f"api-{each.__name__}": each
     for each in (
-        *(heads, headers, credentials, rules, graphql, hosts, answers),
+        *(heads, headers, credentials, rules, graphql, hosts, answers, forms, uploads, metadata),
         *(parts, protocols, cookies, scopes),
     )
 }

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from airlock_modules.apis import Api, ApiCall, Credential, GraphQlField, Source, share_hosts
+from airlock_modules.apis import Api, ApiCall, Credential, GraphQlField, Head, Source, share_hosts
 
 
 def _judge(path: str, *, method: str = "GET", **rules: tuple[str, ...]) -> bool:
@@ -89,6 +89,41 @@ def test_a_parameter_that_is_not_listed_is_refused() -> None:
     refused = api.judge(ApiCall(method="GET", path="/a", query_names=("acl",)))
     assert '"acl" is not listed' in (refused.refusal or "")
     assert 'add "acl" to [x] parameters' in refused.hint
+
+
+def test_a_form_is_judged_as_all_that_it_may_be() -> None:
+    """Frameworks obey `_method` in the form of a POST; `forms` says where none does."""
+    asked = ApiCall(method="POST", path="/a", has_form=True)
+    api = Api(name="x", module="x", hosts=("a",), allow=("POST /**", "PUT,PATCH /**"))
+    refused = api.judge(asked)
+    assert refused.rule == "forms"
+    assert 'add "POST /a" to [x] forms' in refused.hint
+    assert api.judge(msgspec.structs.replace(asked, has_form=False)).refusal is None
+    replaced = msgspec.structs.replace
+    assert api.judge(replaced(asked, path="/b")).refusal
+    assert replaced(api, allow=("* /**",)).judge(asked).refusal is None
+    assert replaced(api, allow=("* /**",), deny=("DELETE /a",)).judge(asked).rule == "forms"
+    assert replaced(api, forms=("POST /a",)).judge(asked).refusal is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_form"),
+    [
+        (None, True),
+        ("application/x-www-form-urlencoded; charset=utf-8", True),
+        ("Multipart/Form-Data; boundary=x", True),
+        ("multipart/mixed; boundary=x", True),
+        ("application/json", False),
+        ("text/plain", False),
+    ],
+)
+def test_a_body_without_a_type_may_be_a_form(kind: str | None, is_form: bool) -> None:
+    """So may each kind that frameworks read parameters from; what has no body is none."""
+    kinds = () if kind is None else ((b"content-type", kind.encode()),)
+    assert Head("POST", "/", "", ((b"content-length", b"1"), *kinds)).has_form == is_form
+    assert Head("POST", "/", "", ((b"transfer-encoding", b"chunked"), *kinds)).has_form == is_form
+    assert not Head("POST", "/", "", ((b"content-length", b"0"), *kinds)).has_form
+    assert not Head("PUT", "/", "", ((b"content-length", b"1"), *kinds)).has_form
 
 
 def test_an_upgrade_needs_a_rule_of_its_own() -> None:

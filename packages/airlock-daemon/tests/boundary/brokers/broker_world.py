@@ -90,6 +90,7 @@ class World:
                 query_names=question.query_names,
                 graphql=question.graphql,
                 upgrade=question.upgrade,
+                has_form=question.has_form,
             )
         )
         if verdict.refusal is None:

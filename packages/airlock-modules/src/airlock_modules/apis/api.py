@@ -39,6 +39,8 @@ _WIDENING = re.compile(
     r"(?:^|[^a-z])(?:repo|org|user|owner|enterprise):|(?:^| )(?:or|not)(?: |$)|[()]"
 )
 _UNCLEAR_QUOTE = re.compile(r"[\\|\u00ab\u00bb\u2018-\u201f\u2039\u203a\uff02]")
+# What frameworks take a POST for, whose form has `_method`.
+_BY_FORMS = ("PUT", "PATCH", "DELETE")
 _OWNERS = frozenset({"organization", "user", "repositoryOwner"})
 # GitHub takes 256 characters without operators; the daemon's one thread judges them.
 _LONGEST_SEARCH = 2048
@@ -114,7 +116,7 @@ class Client(Struct, frozen=True, kw_only=True):
 class ApiCall(Struct, frozen=True, kw_only=True):
     """One operation of an API. `path` is that of a Head; `graphql` what its body asks for.
 
-    `query_names` are the decoded names of its parameters.
+    `query_names` are the decoded names of its parameters. With `has_form` its body may be a form.
     """
 
     method: str
@@ -122,6 +124,7 @@ class ApiCall(Struct, frozen=True, kw_only=True):
     query_names: tuple[str, ...] = ()
     graphql: tuple[GraphQlField, ...] | None = None
     upgrade: str | None = None
+    has_form: bool = False
     aws: Call | None = None
 
 
@@ -130,15 +133,16 @@ class Api(Struct, frozen=True, kw_only=True):
 
     `name` is unique for an agent, `module` that of the table in its profile. `hosts` are names, or
     `*.` and `**.` before one; `ca` has certificates for hosts that the system's do not verify, as
-    the path of a file or in PEM. `allow`, `deny`, `secret` and `upgrade` are operations,
-    `METHOD[,METHOD] /path`: those of `secret` answer with a credential, and no wildcard grants
-    them. `mutations` are the GraphQL ones that are granted at `graphql_path`, None where the API
-    has no GraphQL; `repositories`
+    the path of a file or in PEM. `allow`, `deny`, `secret`, `upgrade` and `forms` are
+    operations, `METHOD[,METHOD] /path`: those of `secret` answer with a credential, and no wildcard
+    grants them; at those of `forms` a form names no other method. `mutations` are the GraphQL ones
+    that are granted at `graphql_path`, None where the API has no GraphQL; `repositories`
     (`owner/name`) bound its queries. With `wide` a token may reach more than these. `loose_paths`
     lets a path have empty segments and `;`. `options` are further rules, which a profile grants by
     the option's name. `parameters` are the names of those that a query may have, None for any but
-    such as carry credentials. `headers` are names in lower case, or the beginning of names before
-    `*`: what passes of a request beside HTTP's own. Of AWS it is `aws` that decides, and no rule.
+    such as carry credentials; `metadata` those that the metadata of an upload to Google may have.
+    `headers` are names in lower case, or the beginning of names before `*`: what passes beside
+    HTTP's own. Of AWS it is `aws` that decides, and no rule.
     """
 
     name: str
@@ -151,6 +155,7 @@ class Api(Struct, frozen=True, kw_only=True):
     deny: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
     upgrade: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
     mutations: tuple[str, ...] | None = None
     graphql_path: str = "/graphql"
     repositories: tuple[str, ...] | None = None
@@ -158,6 +163,7 @@ class Api(Struct, frozen=True, kw_only=True):
     loose_paths: bool = False
     headers: tuple[str, ...] = ()
     parameters: tuple[str, ...] | None = None
+    metadata: tuple[str, ...] | None = None
     options: Mapping[str, tuple[str, ...]] = {}
     aws: Grant | None = None
 
@@ -168,7 +174,8 @@ class Api(Struct, frozen=True, kw_only=True):
 
     def without_rules(self) -> "Api":
         """The same for whoever reads and forwards requests, and leaves judging to another."""
-        return replace(self, allow=(), deny=(), secret=(), upgrade=(), parameters=None, options={})
+        bare = replace(self, allow=(), deny=(), secret=(), upgrade=(), forms=(), options={})
+        return replace(bare, parameters=None)
 
     @property
     def fingerprint(self) -> str:
@@ -179,6 +186,11 @@ class Api(Struct, frozen=True, kw_only=True):
     def ca_file(self) -> str | None:
         """The path of a file with certificates, None where `ca` is not one."""
         return None if self.ca is None or self.ca.startswith("-----") else self.ca
+
+    @property
+    def has_uploads(self) -> bool:
+        """Whether what names an upload is sealed: a credential would go to whoever began it."""
+        return self.credential is not None and self.aws is None
 
     @property
     def is_cluster(self) -> bool:
@@ -231,12 +243,25 @@ class Api(Struct, frozen=True, kw_only=True):
             is_rule = find_rule_problem(f"{method} {path}") is None and "*" not in path
             line = f'"{method} {path}"' if is_rule else "a rule for it"
             return Verdict(f"{shown} is refused: {why}", "allow", self._advise("allow", line))
-        beyond = self._judge_upgrade_and_query(asked, shown)
+        beyond = self._judge_form(asked, shown) or self._judge_upgrade_and_query(asked, shown)
         if beyond is not None:
             return beyond
         if self.mutations is not None and may_match_rule(f"* {self.graphql_path}", method, path):
             return self._judge_graphql(asked.graphql, granting[0])
         return Verdict(None, granting[0])
+
+    def _judge_form(self, asked: ApiCall, shown: str) -> Verdict | None:
+        """The refusal of a form that may name a method which is not granted, as `_method` does."""
+        method, path = asked.method, asked.path
+        if not asked.has_form or any(matches_rule(rule, method, path) for rule in self.forms):
+            return None
+        others = (replace(asked, method=other, has_form=False) for other in _BY_FORMS)
+        if all(self.judge(other).refusal is None for other in others):
+            return None
+        why = "its body may be a form, which can make a POST a PUT, PATCH or DELETE"
+        advice = self._advise("forms", f'"{method} {path}"')
+        hint = f"send it as application/json; or {advice}"
+        return Verdict(f"{shown} is refused: {why}", "forms", hint)
 
     def _judge_upgrade_and_query(self, asked: ApiCall, shown: str) -> Verdict | None:
         """The refusal of an upgrade or a parameter that is not granted, None where there is none.

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from airlock_modules.apis.api import Api, Credential
 from airlock_modules.apis.head import ForeignCredential, Head, read_query, reduce_name
+from airlock_modules.apis.uploads import names_upload
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -121,9 +122,6 @@ _QUERY_ENDS = (
     *("accesstoken", "privatetoken", "oauthtoken", "sessiontoken", "authtoken", "bearertoken"),
     *("apitoken", "apikey"),
 )
-# Whose value lets anybody go on with what somebody began: where it comes alone, that may be to an
-# account of another's.
-_SESSIONS = frozenset({"uploadid"})
 _WITH_SCHEME = ("authorization", "proxy-authorization")
 _SCHEMES = ("bearer", "token")
 _LENGTH = re.compile(r"\{([1-9][0-9]{0,2})\}")
@@ -184,7 +182,7 @@ def exchange(head: Head, api: Api, placeholder: str, secret: str) -> Exchanged:
     has_secret = bool(seen) or is_in_query
     if credential is not None and not has_secret:
         for name, _ in read_query(head.query):
-            if reduce_name(name) in _SESSIONS:
+            if names_upload(name):
                 raise ForeignCredential(f"the query parameter {name} without the placeholder")
     return Exchanged(sent, query, dropped, has_secret=has_secret)
 

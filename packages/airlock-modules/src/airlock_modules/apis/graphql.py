@@ -54,7 +54,7 @@ def read_graphql(head: Head, body: bytes) -> tuple[GraphQlField, ...]:
     if len(body) > LONGEST_BODY:
         raise BadHead("a GraphQL request of more than 1 MiB")
     try:
-        data = json.loads(body.decode(), object_pairs_hook=_refuse_twins)
+        data = json.loads(body.decode(), object_pairs_hook=refuse_twins)
     except (ValueError, RecursionError):
         raise BadHead("the body of a GraphQL request that is no JSON") from None
     if not isinstance(data, dict) or not data.keys() <= _KEYS or data.get("extensions"):
@@ -199,7 +199,8 @@ def _unclear() -> BadHead:
     return BadHead("a GraphQL document that cannot be read")
 
 
-def _refuse_twins(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+def refuse_twins(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON; raises ValueError where a name is there twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError

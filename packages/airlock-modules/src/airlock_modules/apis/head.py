@@ -80,6 +80,7 @@ _REDUCED_OVERRIDES = frozenset(
         *("methodoverride", "xmethod", "httpuri", "sudo"),
     }
 )
+_FORM = re.compile("form|multipart/", re.IGNORECASE)
 _CONNECTION = frozenset({"keep-alive", "close", "upgrade", "te"})
 
 
@@ -99,6 +100,13 @@ class Head(Struct, frozen=True):
         """The value of the first header of this name (lower case), None where there is none."""
         wanted = name.encode()
         return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
+
+    @property
+    def has_form(self) -> bool:
+        """Whether it is a POST whose body a server may read as a form, as without a type too."""
+        has_body = self.get("transfer-encoding") or self.get("content-length") not in (None, "0")
+        kind = self.get("content-type") or "form"
+        return self.method == "POST" and bool(has_body) and _FORM.search(kind) is not None
 
     @property
     def query_names(self) -> tuple[str, ...]:

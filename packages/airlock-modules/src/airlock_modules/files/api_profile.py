@@ -47,8 +47,8 @@ def grant_apis(
     """The APIs of a module, widened and narrowed by `table`; a profile without one has it empty.
 
     `repositories` are those of a profile that names none, `environment` is what it sets. `allow`
-    counts for the first of the APIs, `deny`, `headers` and `parameters` for all. `table` records
-    faults.
+    counts for the first of the APIs, `deny`, `forms`, `headers` and `parameters` for all.
+    `table` records faults.
     """
     if apis and apis[0].aws is not None:
         return _grant_aws(apis[0], clients, table, environment)
@@ -63,6 +63,7 @@ def grant_apis(
     has_graphql = any(each.mutations is not None for each in apis)
     allow = read_rules(table, "allow", has_graphql=has_graphql)
     deny = read_rules(table, "deny", has_graphql=has_graphql)
+    forms = read_rules(table, "forms", has_graphql=False)
     headers = read_headers(table)
     parameters = read_parameters(table)
     wide = table.boolean("wide", default=False) if REPOSITORIES in arrays else False
@@ -93,6 +94,7 @@ def grant_apis(
                 deny=(*_fill(table, api.deny, texts), *deny.lines),
                 secret=tuple(_fill(table, api.secret, texts)),
                 upgrade=tuple(_fill(table, api.upgrade, texts)),
+                forms=(*_fill(table, api.forms, texts), *forms.operations),
                 mutations=mutations,
                 repositories=texts.get(REPOSITORIES),
                 wide=wide,
@@ -155,7 +157,7 @@ def read_own_apis(profile: TableReader) -> tuple[Granted, ...]:
 
 def _list_rules(api: Api) -> tuple[str, ...]:
     added = [rule for rules in api.options.values() for rule in rules]
-    return (*api.allow, *api.deny, *api.secret, *api.upgrade, *added)
+    return (*api.allow, *api.deny, *api.secret, *api.upgrade, *api.forms, *added)
 
 
 def _read_texts(table: TableReader, key: str) -> tuple[str, ...]:

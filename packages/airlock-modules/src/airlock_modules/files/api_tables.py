@@ -44,7 +44,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MUTATION = re.compile(r"mutation ([_A-Za-z][_0-9A-Za-z]*)")
 KEY = re.compile(r"\{([a-z][a-z_]*)(!?)\}")
 """What stands in a rule for the texts of a profile."""
-_RULES = ("allow", "deny", "secret", "upgrade")
+_RULES = ("allow", "deny", "secret", "upgrade", "forms")
 
 
 class Rules(Struct, frozen=True):
@@ -109,11 +109,13 @@ def read_api(table: TableReader, *, name: str, module: str) -> Api:
         deny=rules["deny"].lines,
         secret=rules["secret"].operations,
         upgrade=rules["upgrade"].operations,
+        forms=rules["forms"].operations,
         mutations=mutations,
         graphql_path=graphql.string("path", default="/graphql"),
         loose_paths=table.boolean("loose_paths", default=False),
         headers=read_headers(table),
         parameters=read_parameters(table),
+        metadata=read_parameters(table, "metadata"),
         options={
             key: read_rules(options, key, has_graphql=False).operations for key in options.names()
         },
@@ -131,15 +133,15 @@ def read_headers(table: TableReader) -> tuple[str, ...]:
     return headers
 
 
-def read_parameters(table: TableReader) -> tuple[str, ...] | None:
-    """Read `parameters`, None where there is no such key. Faults are recorded by `table`."""
-    if not table.has("parameters"):
+def read_parameters(table: TableReader, key: str = "parameters") -> tuple[str, ...] | None:
+    """Read names at a key, None where there is no such key. Faults are recorded by `table`."""
+    if not table.has(key):
         return None
-    names = table.strings("parameters")
+    names = table.strings(key)
     for name in names:
         if not _NAME_OF_PARAMETER.fullmatch(name):
             remedy = 'write it as the service does, like "pageToken" or "include[]"'
-            table.fault("parameters", f"{quote(name, limit=120)} is no name of one", remedy)
+            table.fault(key, f"{quote(name, limit=120)} is no name of one", remedy)
     return names
 
 

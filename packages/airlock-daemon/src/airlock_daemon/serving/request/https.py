@@ -336,6 +336,7 @@ def _judge(api: Api, question: Question) -> Verdict:
         query_names=question.query_names,
         graphql=question.graphql,
         upgrade=question.upgrade,
+        has_form=question.has_form,
         aws=question.aws,
     )
     return api.judge(asked)

@@ -27,6 +27,7 @@ from airlock_daemon.boundary.brokers.https.incoming import Spool
 from airlock_daemon.boundary.brokers.https.messages import Answer, Question, Refused, ToDaemon
 from airlock_daemon.boundary.brokers.https.scopes import Scopes
 from airlock_daemon.boundary.brokers.https.service import Authorities, Service
+from airlock_modules.apis.uploads import Seal
 
 certificates = broker_fixtures.certificates
 server = broker_fixtures.server
@@ -94,6 +95,38 @@ async def test_what_stands_behind_an_answer_answers_nothing(
     server.script = lambda talk, _: talk.send(OK)
     assert (await tool.ask("GET", "/ok/2"))[2] == b"ok"
     assert [seen.connection for seen in server.seen] == [1, 2]
+
+
+async def test_an_upload_goes_on_where_the_agent_has_begun_it(
+    tmp_path: Path, variables: dict[str, str], server: ApiServer
+) -> None:
+    """Another's `upload_id` would send the object there, whatever bucket the path names."""
+    api = make_api(server.port, "POST,PUT /upload/**", parameters=("uploadType", "upload_id"))
+    begin = "/upload/b/mine/o?uploadType=resumable"
+    url = f"https://localhost:{server.port}{begin}&upload_id=AB-c_1"
+    answer = f"HTTP/1.1 200 OK\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n".encode()
+    server.script = lambda talk, seen: talk.send(OK if "upload_id" in seen.target else answer)
+    async with broker(tmp_path, api, variables=variables) as world:
+        tool = await world.open()
+        status, headers, _ = await tool.ask("POST", begin)
+        sealed = headers["location"].removeprefix(f"https://localhost:{server.port}")
+        assert (status, sealed.startswith(f"{begin}&upload_id=AB-c_1.")) == (200, True)
+        assert (await tool.ask("PUT", sealed, body=b"text"))[0] == 200
+        assert [seen.target for seen in server.seen] == [begin, f"{begin}&upload_id=AB-c_1"]
+        evil = "/upload/b/evil/o?"
+        for target in (
+            *(f"{begin}&upload_id=AB-c_1", f"{begin}&upload_id=AB-c_2.{sealed.rpartition('.')[2]}"),
+            *(
+                sealed.replace("mine", "evil"),
+                f"{begin}&a=b;upload_id=AB-c_1",
+                f"{sealed}&uploadId=2",
+            ),
+            *(f"{evil}upload%5Fid=evil", f"{evil}upload_id="),
+        ):
+            tool = await world.open()
+            status, _, body = await tool.ask("PUT", target, body=b"text")
+            assert (status, b"has not begun here" in body) == (403, True), target
+    assert len(server.seen) == 2
 
 
 async def test_another_destination_is_refused_before_tls(world: World, server: ApiServer) -> None:
@@ -265,6 +298,7 @@ async def test_a_request_that_drips_has_one_deadline(
         opaque=trio.CancelScope(),
         judged=trio.Semaphore(1),
         scopes=Scopes(api),
+        seal=Seal(bytes(32)),
         fingerprint="",
     )
     async with ours, theirs, trio.open_nursery() as nursery:

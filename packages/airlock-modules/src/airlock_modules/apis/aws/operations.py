@@ -194,7 +194,7 @@ class Table:
         if protocol in ("query", "ec2"):
             is_queue = service.name == "sqs" and re.fullmatch(r"/[0-9]{12}/[A-Za-z0-9_.-]+", path)
             is_form = not target and not cbor and head.method in ("GET", "POST")
-            is_form = is_form and (_FORM_KIND.fullmatch(full) or head.method == "GET")
+            is_form = is_form and (head.method == "GET" or bool(_FORM_KIND.fullmatch(full)))
             if not is_form or not (path == "/" or is_queue):
                 return set()
             return {form["Action"]} if form.get("Version") == service.version else set()

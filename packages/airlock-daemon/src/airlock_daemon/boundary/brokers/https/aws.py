@@ -226,8 +226,7 @@ def exchange_session(answer: bytes, role: str, sessions: Sessions) -> bytes:
 
 
 def _hash(body: BufferedBody) -> str:
-    digest, at = hashlib.sha256(), 0
-    while piece := body.read(at):
+    digest = hashlib.sha256()
+    for piece in body.read_all():
         digest.update(piece)
-        at += len(piece)
     return digest.hexdigest()

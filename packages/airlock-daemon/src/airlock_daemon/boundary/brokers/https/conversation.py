@@ -49,6 +49,7 @@ from airlock_modules.apis import (
     read_head,
     uses_placeholder,
 )
+from airlock_modules.apis.uploads import Seal, check_metadata, has_metadata
 
 # Between two requests; for a whole head, and a whole body of GraphQL, however slowly they drip.
 _IDLE_S = 300.0
@@ -59,7 +60,11 @@ _JUDGED_S = 90.0
 _LAST_S = 1.0
 _UPGRADES = frozenset({"websocket", "spdy/3.1"})
 
+# In one piece with metadata: SDKs send more than 8 MiB in another way.
+_LONGEST_UPLOAD = 64 << 20
+
 _PLAIN = "send it as plain HTTP/1.1"
+_SEND_LESS = "leave it out; a person on the host can do what it would"
 _SIGN = "use an SDK of AWS, with the access key that this container was given"
 _TRY_AGAIN = "try again; if it stays so, a person on the host can look at the daemon's messages"
 
@@ -99,10 +104,11 @@ class Conversation:
         opaque: trio.CancelScope,
         judged: trio.Semaphore,
         scopes: Scopes,
+        seal: Seal,
         fingerprint: str,
     ) -> None:
         """After an upgrade it ends with `opaque`. `judged` bounds how much GraphQL is judged at
-        once; `scopes` is of the API's tokens, `fingerprint` its own.
+        once; `scopes` is of the API's tokens, `seal` of its uploads, `fingerprint` its own.
         """
         self._client = client
         self._service = service
@@ -116,6 +122,7 @@ class Conversation:
         self._opaque = opaque
         self._judged = judged
         self._scopes = scopes
+        self._seal = seal
         self._authority = str(wanted).removesuffix(":443")
         self._fingerprint = fingerprint
         self._buffer = b""
@@ -157,21 +164,25 @@ class Conversation:
             head = read_head(raw, self._authority, loose_paths=self._api.loose_paths)
         except BadHead as error:
             raise _bad(str(error), None) from None
+        head = self._open_upload(head)
         incoming = Incoming(self._client, head, self._buffer, self._turns)
         self._buffer = b""
         upgrade = _read_upgrade(head)
         signed: AwsRequest | None = None
         body: BufferedBody | None = None
+        graphql: BufferedBody | None = None
         if self._api.aws is not None:
             if upgrade is not None:
                 raise _bad("an upgrade", head)
             signed = await self._read_aws(incoming)
             body = signed.body
         elif self._api.is_graphql(head.method, head.path):
-            body = await self._read_body(incoming)
+            body = graphql = await self._read_body(incoming, "a GraphQL request", LONGEST_BODY)
+        elif self._api.metadata is not None and _has_metadata(head):
+            body = await self._read_upload(incoming, self._api.metadata)
         began = trio.current_time()
         try:
-            given = await self._judge(head, upgrade, signed, body)
+            given = await self._judge(head, upgrade, signed, graphql)
             if given.refusal is not None:
                 await self._refuse(given.refusal, head)
                 return False
@@ -181,13 +192,16 @@ class Conversation:
                 body.close()
 
     async def _judge(
-        self, head: Head, upgrade: str | None, signed: AwsRequest | None, body: BufferedBody | None
+        self,
+        head: Head,
+        upgrade: str | None,
+        signed: AwsRequest | None,
+        graphql: BufferedBody | None,
     ) -> Answer:
         """Ask the daemon about a request to AWS, which is signed, or one with GraphQL in its body,
         or any other.
         """
-        is_graphql = signed is None and body is not None
-        async with self._judged if is_graphql else nullcontext():
+        async with nullcontext() if graphql is None else self._judged:
             question = Question(
                 question=self._daemon.number(),
                 connection=self._connection,
@@ -197,8 +211,9 @@ class Conversation:
                 method=head.method,
                 path=head.path,
                 query_names=head.query_names if signed is None else (),
-                graphql=_read_graphql(head, body) if body is not None and is_graphql else None,
+                graphql=None if graphql is None else _read_graphql(head, graphql),
                 upgrade=upgrade,
+                has_form=head.has_form,
                 aws=None if signed is None else signed.call,
                 needs_secret=(
                     self._needs_secret(head) if signed is None else signed.session is None
@@ -276,22 +291,46 @@ class Conversation:
         except ForeignCredential as error:
             raise self._foreign(error, head) from None
 
-    def _foreign(self, error: ForeignCredential, head: Head) -> _Refused:
+    def _foreign(
+        self,
+        error: ForeignCredential,
+        head: Head,
+        hint: str = "use the placeholder that this container was given",
+    ) -> _Refused:
         refusal = Refusal(
             message=f"{self._api.name} is refused: {error}",
-            hint="use the placeholder that this container was given",
+            hint=hint,
             rule="credential",
         )
         return _Refused(refusal, head)
 
-    async def _read_body(self, incoming: Incoming) -> BufferedBody:
-        """The body of a request with GraphQL."""
+    def _open_upload(self, head: Head) -> Head:
+        """The head with the upload that it goes on with as the service knows it."""
+        if not self._api.has_uploads:
+            return head
+        try:
+            return self._seal.open(head, self._authority)
+        except ForeignCredential as error:
+            raise self._foreign(error, head, hint="begin it in this container") from None
+
+    async def _read_upload(self, incoming: Incoming, names: tuple[str, ...]) -> BufferedBody:
+        """The body of an upload whose metadata has none but these names."""
+        body = await self._read_body(incoming, "an upload with metadata", _LONGEST_UPLOAD)
+        try:
+            check_metadata(incoming.head, body.read_all(), names)
+        except BadHead as error:
+            body.close()
+            raise _bad(str(error), incoming.head, hint=_SEND_LESS) from None
+        return body
+
+    async def _read_body(self, incoming: Incoming, what: str, most: int) -> BufferedBody:
+        """The body of a request that is read before it is judged."""
         head = incoming.head
 
         async def read() -> bytes:
             piece = await incoming.read()
-            if incoming.count > LONGEST_BODY:
-                raise _bad("a GraphQL request of more than 1 MiB", head, status=413)
+            if incoming.count > most:
+                raise _bad(f"{what} of more than {most >> 20} MiB", head, status=413)
             return piece
 
         try:
@@ -352,6 +391,7 @@ class Conversation:
                 api=self._api,
                 authority=self._authority,
                 spend=spend,
+                seal=self._seal,
             ).carry()
         except AirlockError as error:
             status = 400 if isinstance(error, Damaged) else 502
@@ -422,6 +462,13 @@ def _find_end(buffer: bytes) -> int | None:
         return head_end(buffer)
     except BadHead as error:
         raise _bad(str(error), None, status=431) from None
+
+
+def _has_metadata(head: Head) -> bool:
+    try:
+        return has_metadata(head)
+    except BadHead as error:
+        raise _bad(str(error), head) from None
 
 
 def _read_graphql(head: Head, body: BufferedBody) -> tuple[GraphQlField, ...]:

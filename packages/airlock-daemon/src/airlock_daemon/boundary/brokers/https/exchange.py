@@ -30,6 +30,7 @@ from airlock_daemon.boundary.brokers.https.service import Service
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
 from airlock_modules.apis import Api
+from airlock_modules.apis.uploads import Seal
 
 _CUT_OFF = "it was cut off, or is not as HTTP has it"
 # Answers of 1xx before one.
@@ -133,13 +134,18 @@ class Exchange:
         api: Api,
         authority: str,
         spend: Callable[[], Awaitable[None]],
+        seal: Seal,
     ) -> None:
-        """`spend` is called where the service does not take the credential any more."""
+        """`spend` is called where the service does not take the credential any more; `seal` is of
+        uploads that are begun.
+        """
         self._incoming = incoming
         self._prepared = prepared
         self._service = service
         self._turns = turns
         self._api = api
+        self._authority = authority
+        self._seal = seal
         path, query = incoming.head.path, prepared.query
         self._request = h11.Request(
             method=incoming.head.method,
@@ -243,7 +249,7 @@ class Exchange:
         if self._prepared.body is not None:
             await self._write(self._request)
             at = 0
-            while piece := self._prepared.body.read(at):
+            for piece in self._prepared.body.read_all():
                 at += len(piece)
                 if at > BULK:
                     await self._turns.take()
@@ -477,7 +483,8 @@ class Exchange:
         if self._search.is_on and "range" not in self._api.headers and self._api.aws is None:
             # The tool's Range is not sent on.
             dropped |= {b"accept-ranges"}
-        return [(name, value) for name, value in found if name not in dropped]
+        kept = [(name, value) for name, value in found if name not in dropped]
+        return self._seal.close(kept, self._authority) if self._api.has_uploads else kept
 
 
 def _is_asked(protocol: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bool:

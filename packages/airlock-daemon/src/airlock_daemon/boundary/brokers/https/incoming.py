@@ -7,7 +7,7 @@ is gone with the process, and lies in the daemon's own directory.
 import io
 import re
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 from typing import BinaryIO
 
@@ -377,6 +377,13 @@ class BufferedBody:
         """The bytes from `start`, b"" at the end."""
         self._file.seek(start)
         return self._file.read(size)
+
+    def read_all(self) -> Iterator[bytes]:
+        """All of it, in pieces."""
+        at = 0
+        while piece := self.read(at):
+            at += len(piece)
+            yield piece
 
     def close(self) -> None:
         """Forget it."""

@@ -131,6 +131,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     query_names: tuple[str, ...] = ()
     graphql: tuple[GraphQlField, ...] | None = None
     upgrade: str | None = None
+    has_form: bool = False
     aws: Call | None = None
     needs_secret: bool
 

@@ -34,6 +34,7 @@ from airlock_daemon.boundary.brokers.https.splicing import (
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_modules.apis import Api
+from airlock_modules.apis.uploads import Seal
 from airlock_wire import quote
 
 _HELLO_S = 15.0
@@ -45,7 +46,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker serves by: one reading of its settings.
 
     `judged` bounds how much GraphQL is judged at once. `scopes` has what is known of the tokens of
-    each API.
+    each API, `seals` what seals its uploads.
     """
 
     apis: tuple[Api, ...]
@@ -58,6 +59,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     lookups: trio.CapacityLimiter
     judged: trio.Semaphore
     scopes: Mapping[str, Scopes]
+    seals: Mapping[str, Seal]
     fingerprints: Mapping[str, str]
 
     def find(self, wanted: Destination) -> Api | None:
@@ -182,6 +184,7 @@ class Tunnel:
                 opaque=self._opaque,
                 judged=self._policy.judged,
                 scopes=self._policy.scopes[api.name],
+                seal=self._policy.seals[api.name],
                 fingerprint=self._policy.fingerprints[api.name],
             ).run()
         finally:

@@ -42,6 +42,7 @@ from airlock_daemon.boundary.brokers.https.splicing import say_last
 from airlock_daemon.boundary.brokers.https.tunnel import Policy, Tunnel
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.threads import run_in_thread
+from airlock_modules.apis.uploads import Seal
 
 # Names that are looked up at once.
 _LOOKUPS = 8
@@ -248,6 +249,7 @@ def _make_policy(
         lookups=threads,
         judged=trio.Semaphore(_JUDGED),
         scopes={api.name: Scopes(api) for api in settings.apis},
+        seals={api.name: Seal(authority.derive(f"uploads of {api.name}")) for api in settings.apis},
         fingerprints={api.name: api.fingerprint for api in settings.apis},
     )
 

@@ -1,0 +1,167 @@
+"""Uploads to Google: what their metadata may say, and which agent goes on with one.
+
+The body of `uploadType=multipart` or `resumable` begins with JSON about the object, such as an
+`acl` that publishes it. What a resumable one answers is a URL with an `upload_id`: whoever has it
+sends the object, wherever it was begun. So an agent is given a sealed one, and no other passes.
+"""
+
+import hmac
+import json
+import re
+import urllib.parse
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from airlock_modules.apis.graphql import refuse_twins
+from airlock_modules.apis.head import BadHead, ForeignCredential, Head, read_query, reduce_name
+from airlock_wire.text import quote
+
+Headers = list[tuple[bytes, bytes]]
+
+LONGEST_METADATA = 64 * 1024
+"""Bytes of an upload among which its metadata must end."""
+_PREFIXES = ("/upload/", "/resumable/")
+# Parameters that name an upload, reduced to letters and digits.
+_UPLOADS = frozenset({"uploadid"})
+_JSON = re.compile(r"application/json(?:[ \t]*;[ \t]*charset=\"?utf-8\"?)?", re.IGNORECASE)
+_RELATED = re.compile(
+    r"multipart/related[ \t]*;[ \t]*boundary=(\"?)([0-9A-Za-z'()+_,./:=?-]{1,70})\1", re.IGNORECASE
+)
+# Of the part with metadata; the ends of lines are those of its first line throughout.
+_HEADER = re.compile(
+    r"(content-type|mime-version|content-transfer-encoding(?=:[ \t]*(?:binary|[78]bit)$))"
+    r":[ \t]*([0-9A-Za-z/.;=\" _-]{1,100})",
+    re.IGNORECASE,
+)
+_ENDS = (b"\r\n", b"\n")
+
+
+def names_upload(name: str) -> bool:
+    """Whether a parameter of a query names an upload that somebody has begun."""
+    return reduce_name(name) in _UPLOADS
+
+
+def has_metadata(head: Head) -> bool:
+    """Whether the body of a request begins with metadata. Raises BadHead where that is unclear."""
+    if head.method not in ("POST", "PUT", "PATCH") or not head.path.startswith(_PREFIXES):
+        return False
+    query = read_query(head.query)
+    kinds = [value for name, value in query if reduce_name(name) == "uploadtype"]
+    if any(names_upload(name) for name, _ in query):
+        if kinds not in ([], ["resumable"]):
+            raise BadHead("an upload_id beside another uploadType than resumable")
+        return False
+    if kinds not in (["media"], ["multipart"], ["resumable"]):
+        raise BadHead("an upload without one uploadType: media, multipart or resumable")
+    return kinds != ["media"]
+
+
+def check_metadata(head: Head, pieces: Iterable[bytes], names: Iterable[str]) -> None:
+    """Make sure that the metadata of an upload, whose body comes in pieces, has none but `names`.
+
+    Raises BadHead.
+    """
+    if head.get("content-encoding"):
+        raise BadHead("the metadata of an upload is compressed")
+    kind = head.get("content-type") or ""
+    related = _RELATED.fullmatch(kind)
+    is_multipart = ("uploadType", "multipart") in read_query(head.query)
+    if is_multipart != (related is not None):
+        raise BadHead("the content-type of an upload is not that of its uploadType")
+    if related is not None:
+        body = _read_part(pieces, b"--" + related[2].encode())
+    else:
+        body = b"".join(pieces)
+        if not body:
+            return
+        if not _JSON.fullmatch(kind):
+            raise BadHead("the metadata of an upload is not application/json")
+    if len(body) > LONGEST_METADATA:
+        raise BadHead("the metadata of an upload is longer than 64 KiB")
+    try:
+        metadata = json.loads(body.decode(), object_pairs_hook=refuse_twins)
+    except (ValueError, RecursionError):
+        raise BadHead("the metadata of an upload is no JSON") from None
+    if not isinstance(metadata, dict):
+        raise BadHead("the metadata of an upload is no JSON object")
+    for name in metadata.keys() - set(names):
+        raise BadHead(f"the metadata of an upload has {quote(name, limit=80)}, which is not listed")
+    if "bucket" in metadata and f"/b/{metadata['bucket']}/" not in head.path:
+        raise BadHead("the metadata of an upload names another bucket")
+
+
+def _read_part(pieces: Iterable[bytes], boundary: bytes) -> bytes:
+    """The first of two parts of a body, without its headers. Raises BadHead."""
+    damaged = BadHead("an upload is no two parts that can be read in one way only")
+    begin, tail, count = b"", b"", 0
+    for piece in pieces:
+        begin += piece[: LONGEST_METADATA - len(begin)]
+        seen = tail + piece
+        count += seen.count(boundary)
+        tail = seen[1 - len(boundary) :]
+    end = next((each for each in _ENDS if begin.startswith(boundary + each)), None)
+    # Before either part and behind the second: a server may take one of more for the first.
+    if end is None or count != 3:
+        raise damaged
+    part, found, _ = begin[len(boundary + end) :].partition(end + boundary + end)
+    head, is_ended, content = part.partition(end + end)
+    headers = [_HEADER.fullmatch(line) for line in head.decode("latin-1").split(end.decode())]
+    kinds = [each[2].strip() for each in headers if each and each[1].lower() == "content-type"]
+    if not (found and is_ended) or None in headers or boundary in part or content[-1:] == b"\r":
+        raise damaged
+    if len(kinds) != 1 or not _JSON.fullmatch(kinds[0]):
+        raise damaged
+    return content
+
+
+class Seal(Struct, frozen=True):
+    """Seals the names of uploads that one agent begins at one API, with a `key` of theirs."""
+
+    key: bytes
+
+    def open(self, head: Head, authority: str) -> Head:
+        """The head as the service is to get it. Raises ForeignCredential for another's upload."""
+        if not any(names_upload(name) for name, _ in read_query(head.query)):
+            return head
+        pairs = [self._open(pair, authority, head.path) for pair in head.query.split("&")]
+        return Head(head.method, head.path, "&".join(pairs), head.headers)
+
+    def close(self, headers: Iterable[tuple[bytes, bytes]], authority: str) -> Headers:
+        """The headers of an answer as the agent is to get them."""
+        return [
+            (name, self._close(value, authority) if name == b"location" else value)
+            for name, value in headers
+        ]
+
+    def _open(self, pair: str, authority: str, path: str) -> str:
+        if not any(names_upload(name) for name, _ in read_query(pair)):
+            return pair
+        name, _, value = pair.partition("=")
+        sent, dot, seal = urllib.parse.unquote(value).rpartition(".")
+        wanted = self._make(authority, path, sent)
+        if ";" in pair or not dot or not hmac.compare_digest(seal.encode(), wanted.encode()):
+            raise ForeignCredential(
+                f"the query parameter {name} names an upload that this agent has not begun here"
+            )
+        return f"{name}={urllib.parse.quote(sent, safe='')}"
+
+    def _close(self, location: bytes, authority: str) -> bytes:
+        url = urllib.parse.urlsplit(location.decode("latin-1"))
+        if url.netloc and url.netloc.lower().removesuffix(":443") != authority:
+            return location
+
+        def seal(pair: str) -> str:
+            name, _, value = pair.partition("=")
+            if not names_upload(urllib.parse.unquote_plus(name)):
+                return pair
+            return f"{pair}.{self._make(authority, url.path, urllib.parse.unquote(value))}"
+
+        query = "&".join(map(seal, url.query.split("&")))
+        return (
+            location if query == url.query else url._replace(query=query).geturl().encode("latin-1")
+        )
+
+    def _make(self, authority: str, path: str, value: str) -> str:
+        text = "\0".join((authority, urllib.parse.unquote(path), value))
+        return hmac.digest(self.key, text.encode(), "sha256").hex()[:40]
