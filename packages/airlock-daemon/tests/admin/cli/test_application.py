@@ -28,7 +28,7 @@ def test_an_agent_that_is_not_registered_is_told_as_such(world: World) -> None:
     assert generation.agent.directory == str(world.agent)
     with pytest.raises(AirlockError, match="no agent other is registered") as caught:
         application.load_agent("other")
-    assert caught.value.hint == "see: airlock-daemon profile list"
+    assert caught.value.hint == "see: airlock profile list"
 
 
 @pytest.mark.parametrize(
@@ -40,5 +40,5 @@ def test_each_command_for_an_agent_says_the_same_of_another(
 ) -> None:
     """One message for one thing."""
     assert run(world, *args, status=1).stderr == (
-        "airlock: no agent other is registered\nairlock: hint: see: airlock-daemon profile list\n"
+        "airlock: no agent other is registered\nairlock: hint: see: airlock profile list\n"
     )

@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def serve(*words: str, until: str) -> list[str]:
-    """Run `airlock-daemon start` until it has said a line, and stop it; all that it has said."""
+    """Run `airlock start` until it has said a line, and stop it; all that it has said."""
     process = subprocess.Popen((*PROGRAM, *words), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     lines = []

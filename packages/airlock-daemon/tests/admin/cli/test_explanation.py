@@ -1,4 +1,4 @@
-"""What `airlock-daemon test --json` says of a decision."""
+"""What `airlock test --json` says of a decision."""
 
 import json
 

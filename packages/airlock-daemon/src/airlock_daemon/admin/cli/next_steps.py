@@ -147,8 +147,8 @@ def _list_options(application: Application) -> tuple[str, ...]:
 
 def _program() -> tuple[str, ...]:
     # In an environment that is not on PATH the name alone would not be found.
-    if shutil.which("airlock-daemon"):
-        return ("airlock-daemon",)
+    if shutil.which("airlock"):
+        return ("airlock",)
     return (sys.executable, "-m", "airlock_daemon")
 
 
