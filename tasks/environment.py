@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tasks.errors import TaskError
 from tasks.hatch import build_variables, hold_lock, run_hatch
@@ -53,10 +54,20 @@ class Environment:
         command: Sequence[str | Path],
         *,
         extra: Mapping[str, str] | None = None,
+        output: IO[str] | None = None,
     ) -> int:
-        """Run a command at the top of the checkout and return its exit status."""
-        variables = self.variables(extra)
-        return subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode
+        """Run a command at the top of the checkout and return its exit status.
+
+        What it says goes to `output`, else to where our own words go.
+        """
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self.variables(extra),
+            stdout=output,
+            stderr=None if output is None else subprocess.STDOUT,
+            check=False,
+        ).returncode
 
 
 def prepare_environment(name: str) -> Environment:

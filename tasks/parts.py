@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from time import monotonic
+from typing import IO
 
 from tasks.environment import Environment
 from tasks.places import HATCH, REPORTS, ROOT
@@ -21,11 +22,14 @@ SHORT = ("-o", "faulthandler_timeout=300")
 """Arguments for tests of a minute at most: where one hangs and does not even heed the signal that
 ends it, the whole run ends after five minutes, with the stacks."""
 
-_WORKERS = max(2, (os.cpu_count() or 1) * 3 // 2)
-"""More than processors: a test often waits for what it has started."""
+_PROCESSORS = os.cpu_count() or 1
 
-BESIDE = (f"--numprocesses={_WORKERS}", "--dist=loadfile")
-"""Arguments for tests that do not disturb each other: each worker has a file at a time."""
+BESIDE = (f"--numprocesses={max(2, _PROCESSORS * 3 // 2)}", "--dist=loadfile")
+"""Arguments for tests that do not disturb each other: each worker has a file at a time. There are
+more than processors, since a test often waits for what it has started."""
+
+SHARING = (f"--numprocesses={max(2, _PROCESSORS)}", "--dist=loadfile")
+"""The same for two parts that run at the same time."""
 
 _AGAIN = ("--last-failed", "--last-failed-no-failures=none", "--numprocesses=0")
 _TESTS_FAILED = 1
@@ -50,9 +54,13 @@ class Part:
 
 
 def run_part(
-    environment: Environment, part: Part, *, extra: Mapping[str, str] | None = None
+    environment: Environment,
+    part: Part,
+    *,
+    extra: Mapping[str, str] | None = None,
+    output: IO[str] | None = None,
 ) -> Outcome:
-    """Run a part; `extra` are variables of its environment.
+    """Run a part; `extra` are variables of its environment, and what it says goes to `output`.
 
     A few tests that fail are run once more when all others have ended, one after the other. Where
     all of them pass then, the part has passed, and its outcome names them. That is so for none of
@@ -60,7 +68,7 @@ def run_part(
     """
     started = monotonic()
     shutil.rmtree(_find_cache(part), ignore_errors=True)
-    status, counts = _run(environment, part, part.name, SLOWEST, extra)
+    status, counts = _run(environment, part, part.name, SLOWEST, extra, output)
     flaky: Mapping[str, str] = {}
     if (
         part.is_repeated
@@ -69,7 +77,7 @@ def run_part(
         and len(counts.failures) <= _MOST_AGAIN
         and _list_attacks().isdisjoint(chain.from_iterable(map(_name_places, counts.failures)))
     ):
-        status, again = _run(environment, part, f"{part.name}-again", _AGAIN, extra)
+        status, again = _run(environment, part, f"{part.name}-again", _AGAIN, extra, output)
         if status == 0 and again is not None and again.passed == counts.failures.keys():
             flaky = counts.failures
             counts = Counts(counts.passed | again.passed, {}, counts.skips)
@@ -94,9 +102,11 @@ def run_pytest(
     words: Sequence[str],
     *,
     extra: Mapping[str, str] | None = None,
+    output: IO[str] | None = None,
 ) -> int:
     """Run pytest with these arguments and return its exit status."""
-    return environment.run([environment.python, "-m", "pytest", *words], extra=extra)
+    command = [environment.python, "-m", "pytest", *words]
+    return environment.run(command, extra=extra, output=output)
 
 
 def _run(
@@ -105,9 +115,10 @@ def _run(
     name: str,
     words: Sequence[str],
     extra: Mapping[str, str] | None,
+    output: IO[str] | None,
 ) -> tuple[int, Counts | None]:
     """Run the tests of a part that `words` select; `name` is what is printed, and the report's."""
-    print(f"\n==> {name}", flush=True)
+    print(f"\n==> {name}", file=output, flush=True)
     report = REPORTS / f"{name}.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
@@ -115,7 +126,8 @@ def _run(
     # Where a test makes its sockets, whose paths have 107 bytes at most.
     with tempfile.TemporaryDirectory(prefix="al-", ignore_cleanup_errors=True) as folder:
         own.append(f"--basetemp={folder}/t")
-        status = run_pytest(environment, [*part.words, *words, *own], extra=extra)
+        arguments = [*part.words, *words, *own]
+        status = run_pytest(environment, arguments, extra=extra, output=output)
     return status, read_counts(report)
 
 

@@ -1,13 +1,17 @@
 """``./dev test`` and ``./dev e2e``: all tests, part by part, and the end-to-end tests alone."""
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from tempfile import TemporaryFile
+from typing import IO
 
 from e2e.world.engine import Engine, find_engine
 
 from tasks.environment import Environment, prepare_environment
-from tasks.parts import BESIDE, SHORT, Part, run_part, run_pytest
+from tasks.parts import BESIDE, SHARING, SHORT, Part, run_part, run_pytest
 from tasks.places import ROOT
 from tasks.report import Outcome, print_summary
 from tasks.stand_ins import equip
@@ -41,14 +45,7 @@ def run_tests(arguments: Sequence[str]) -> int:
         return _run_selected(environment, arguments)
     programs = _find_programs(environment)
     outcomes = [equip(environment)]
-    folders: tuple[str, ...] = _UNIT_FOLDERS
-    if not arguments:
-        kept = [folder for folder in _UNIT_FOLDERS if folder not in _LONG]
-        folders = (*kept, *(f"--ignore={folder}" for folder in _LONG))
-    parts = [
-        Part("units", (*folders, *BESIDE, *SHORT)),
-        Part("conformance", (*_CONFORMANCE, *programs)),
-    ]
+    conformance = Part("conformance", (*_CONFORMANCE, *programs))
     # What floods the machine or watches times has it for itself. A leak stays one where it does
     # not come again.
     alone = [
@@ -58,16 +55,36 @@ def run_tests(arguments: Sequence[str]) -> int:
         Part("upgrade", ("e2e/upgrade", *BESIDE, *programs)),
     ]
     if not arguments:
-        outcomes += [run_part(environment, part) for part in parts]
+        kept = [folder for folder in _UNIT_FOLDERS if folder not in _LONG]
+        ignored = [f"--ignore={folder}" for folder in _LONG]
+        units = Part("units", (*kept, *ignored, *BESIDE, *SHORT))
+        outcomes += [run_part(environment, part) for part in (units, conformance)]
         status = print_summary("./dev test", outcomes)
         left = [*_LONG, *(f"e2e/{part.name}" for part in alone), "e2e/journeys"]
         print(f"Not run: {', '.join(left)}. `./dev test {_ALL}` runs everything.")
         return status
-    outcomes += [run_part(environment, part) for part in (*parts, *alone)]
-    outcomes.append(
-        _run_end_to_end(environment, (), required=os.environ.get("REQUIRE_DOCKER") == "1")
-    )
+    units = Part("units", (*_UNIT_FOLDERS, *SHARING, *SHORT))
+    outcomes += _run_beside_journeys(environment, (units, conformance))
+    outcomes += [run_part(environment, part) for part in alone]
     return print_summary(f"./dev test {_ALL}", outcomes)
+
+
+def _run_beside_journeys(environment: Environment, parts: Sequence[Part]) -> list[Outcome]:
+    """Run parts while the end-to-end tests run, which wait for containers much of their time.
+
+    What those say is printed when both have ended.
+    """
+    required = os.environ.get("REQUIRE_DOCKER") == "1"
+    with TemporaryFile("w+", errors="replace") as said, ThreadPoolExecutor() as pool:
+        journeys = pool.submit(
+            _run_end_to_end, environment, SHARING, required=required, output=said
+        )
+        outcomes = [run_part(environment, part) for part in parts]
+        outcomes.append(journeys.result())
+        said.seek(0)
+        shutil.copyfileobj(said, sys.stdout)
+        sys.stdout.flush()
+    return outcomes
 
 
 def run_end_to_end(arguments: Sequence[str]) -> int:
@@ -94,7 +111,11 @@ def _run_selected(environment: Environment, arguments: Sequence[str]) -> int:
 
 
 def _run_end_to_end(
-    environment: Environment, arguments: Sequence[str], *, required: bool
+    environment: Environment,
+    arguments: Sequence[str],
+    *,
+    required: bool,
+    output: IO[str] | None = None,
 ) -> Outcome:
     engine = find_engine()
     if isinstance(engine, Engine):
@@ -102,6 +123,7 @@ def _run_end_to_end(
             environment,
             Part("e2e", ("e2e/journeys", *BESIDE, *arguments)),
             extra={"REQUIRE_DOCKER": "1"},
+            output=output,
         )
     if required:
         return Outcome("e2e", "failed", f"an engine is required, and {engine}")

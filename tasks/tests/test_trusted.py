@@ -3,16 +3,31 @@
 from tasks.trusted import GRANTS, count_lines, find_loaded, name_floor, read_budgets
 
 # By the beginnings of their names: what only other grants, boxes and hooks need.
-NOT_GRANTED = tuple(
-    f"airlock_daemon/{name}"
-    for name in (
-        *("boundary/brokers/https/", "boundary/brokers/docker/", "boundary/brokers/egress/"),
-        *("boundary/brokers/ssh/session", "boundary/brokers/git/lfs", "boundary/command/terminal"),
-        *("boundary/box/box", "boundary/box/plan", "boundary/box/launch", "boundary/box/prewarmed"),
-        *("boundary/workspace/directory", "boundary/workspace/mapping", "boundary/identity/engine"),
-        *("serving/daemon/https", "serving/request/tool", "serving/request/boxed"),
-        *("serving/request/hooks", "serving/request/post_exec", "serving/request/ssh_broker"),
-    )
+NOT_GRANTED = (
+    *("airlock_modules/reading/grammar", "airlock_modules/rules/grammar_rules"),
+    *("airlock_modules/apis/", "airlock_modules/remotes/lfs", "airlock_wire/client"),
+    *("airlock_daemon/setup/toml_edit", "airlock_daemon/setup/human_git"),
+    *("airlock_daemon/setup/stored", "airlock_daemon/setup/client"),
+    *(
+        f"airlock_daemon/{name}"
+        for name in (
+            *("boundary/brokers/https/", "boundary/brokers/docker/", "boundary/brokers/egress/"),
+            *("boundary/brokers/ssh/", "boundary/brokers/git/lfs", "boundary/command/terminal"),
+            *(
+                "boundary/box/box",
+                "boundary/box/plan",
+                "boundary/box/launch",
+                "boundary/box/prewarmed",
+            ),
+            *(
+                "boundary/workspace/directory",
+                "boundary/workspace/mapping",
+                "boundary/identity/engine",
+            ),
+            *("serving/daemon/https", "serving/request/tool", "serving/request/boxed"),
+            *("serving/request/hooks", "serving/request/post_exec", "serving/request/ssh_broker"),
+        )
+    ),
 )
 
 

@@ -73,6 +73,15 @@ def test_arguments_of_a_broker_that_has_none_are_a_fault(world: World) -> None:
     assert 'use [git], such as refs = ["refs/heads/agent/**"]' in fault
 
 
+def test_arguments_of_a_command_with_an_api_bound_the_hosts_command_alone(world: World) -> None:
+    """The container's own tool has none that the daemon sees; the table that counts is named."""
+    (world.config / "config.toml").write_text('[commands]\nenable = ["aws"]\n')
+    world.write_profile('[deny]\naws = ["s3 & rm"]\n', commands='["aws"]')
+    assert not ask(world, "aws", "s3", "rm", "s3://x").allowed
+    (told,) = (each for each in findings(world) if "[deny] aws" in each)
+    assert told.endswith("write what may not be asked of the API: [aws] deny")
+
+
 def test_what_is_denied_in_vain_is_told(world: World) -> None:
     """Rules that change nothing, and those of a command that nobody may run."""
     world.write_profile('[deny]\ngit = ["push", "push & --tags"]\nssh = ["-v"]\n')

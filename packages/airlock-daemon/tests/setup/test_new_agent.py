@@ -44,21 +44,6 @@ def refuse(world: World, name: str = "new", **more: object) -> str:
     return f"{caught.value.message}; {caught.value.hint}"
 
 
-def test_planning_changes_nothing_and_making_it_registers(world: World) -> None:
-    """The agent can use its commands in its workspaces; the files of others are as they were."""
-    before = world.agents_file.read_text()
-    made = plan(world, workspaces=(str(world.workspace),))
-    assert world.agents_file.read_text() == before
-    assert not (world.config / "agents").exists()
-    made.apply(ExitStack())
-    assert world.agents_file.read_text().startswith(before)
-    agents = {name: each.agent for name, each in world.load().generations.items()}
-    assert agents["new"].profile.commands == ("git",)
-    (mount,) = agents["new"].profile.same_path
-    assert (mount.target, mount.source) == (str(world.workspace), str(world.workspace))
-    assert set(agents) == {"my", "new"}
-
-
 def test_what_was_made_can_be_taken_back(world: World) -> None:
     """Every file and every directory."""
 
@@ -73,16 +58,6 @@ def test_what_was_made_can_be_taken_back(world: World) -> None:
     assert look() == before
 
 
-def test_commands_are_enabled_where_they_are_not(world: World) -> None:
-    """In their order behind the others; config.toml is left alone if all are."""
-    made = plan(world, commands=("git", "ssh", "aws"))
-    assert made.enabled == ("ssh", "aws")
-    made.apply(ExitStack())
-    assert world.load().config.enable == ("sh", "git", "ssh", "aws")
-    again = plan(world, "more", commands=("ssh",))
-    assert (again.enabled, len(again.changes)) == ((), 2)
-
-
 def test_a_configuration_that_enables_nothing_yet_is_completed(world: World) -> None:
     """As a starter file with everything commented out."""
     config = world.config / "config.toml"
@@ -91,17 +66,6 @@ def test_a_configuration_that_enables_nothing_yet_is_completed(world: World) -> 
     assert config.read_text() == (
         '# [commands]\n# enable = ["git"]\n\n[commands]\nenable = ["git"]\n'
     )
-
-
-def test_files_that_are_not_there_are_made(world: World) -> None:
-    """With comments for the person who goes on with them."""
-    (world.config / "config.toml").unlink()
-    world.agents_file.unlink()
-    plan(world).apply(ExitStack())
-    for file in (world.config / "config.toml", world.agents_file):
-        assert file.read_text().startswith("# ")
-        assert file.stat().st_mode & 0o777 == 0o600
-    assert list(world.load().generations) == ["new"]
 
 
 def test_a_directory_beside_the_registration_is_named_relative_to_it(world: World) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.writing import Change, alone, edit, make_directory, read_whole
+from airlock_daemon.setup.toml_edit import edit
+from airlock_daemon.setup.writing import Change, alone, make_directory, read_whole
 
 
 def mode(path: Path) -> int:

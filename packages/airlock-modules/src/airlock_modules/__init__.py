@@ -11,6 +11,9 @@ about requests to APIs. That and `files.api_profile` are imported by name: this 
 neither.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from airlock_modules.evaluator import (
     Decision,
     Grant,
@@ -19,15 +22,13 @@ from airlock_modules.evaluator import (
     dump_reading,
     evaluate,
 )
-from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
-from airlock_modules.files.option_files import (
+from airlock_modules.files.builtins import (
     builtin_names,
     builtin_options,
     builtin_security,
     builtin_text,
-    load_options,
-    parse_options,
 )
+from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.remote_tables import names_git_grant, read_git_grant, read_ssh_grant
 from airlock_modules.files.review import (
     find_secret_names,
@@ -37,7 +38,6 @@ from airlock_modules.files.review import (
 )
 from airlock_modules.files.sandbox_table import PRESETS, Sandbox, read_presets, widen_network
 from airlock_modules.files.toml_reader import Fault, ModuleError, TableReader, is_name
-from airlock_modules.reading.grammar import parse
 from airlock_modules.reading.option_table import OptionTable, RuleError
 from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece, PlainReading
 from airlock_modules.remotes.destination import (
@@ -73,16 +73,21 @@ from airlock_modules.remotes.push import (
     compose_report,
     judge_push,
 )
-from airlock_modules.remotes.session_words import Query, Session, read_session_words
 from airlock_modules.remotes.ssh_words import (
     RemoteRequest,
     find_transport,
     names_transport,
     read_ssh_words,
 )
-from airlock_modules.rules.judgement import GrammarRules, PlainRules, list_unseen
+from airlock_modules.rules.judgement import PlainRules, list_unseen
 
 from ._version import __version__
+
+if TYPE_CHECKING:
+    from airlock_modules.files.option_files import load_options, parse_options
+    from airlock_modules.reading.grammar import parse
+    from airlock_modules.remotes.session_words import Query, Session, read_session_words
+    from airlock_modules.rules.parsed_judgement import GrammarRules
 
 __all__ = [
     "DEFAULT_REFS",
@@ -161,3 +166,21 @@ __all__ = [
     "select_forwarded",
     "widen_network",
 ]
+
+# What the grammar of tools and sessions of ssh need, by the module that has it: loaded when it is
+# asked for, as most daemons judge no arguments of either.
+_LOADED_LATER = {
+    "load_options": "airlock_modules.files.option_files",
+    "parse_options": "airlock_modules.files.option_files",
+    "parse": "airlock_modules.reading.grammar",
+    "Query": "airlock_modules.remotes.session_words",
+    "Session": "airlock_modules.remotes.session_words",
+    "read_session_words": "airlock_modules.remotes.session_words",
+    "GrammarRules": "airlock_modules.rules.parsed_judgement",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LOADED_LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LOADED_LATER[name]), name)

@@ -175,23 +175,33 @@ _THEN = ", and run: airlock reload"
 _SHARED = "modules"
 
 
-def evaluate(grant: Grant, command: str, args: Sequence[str]) -> Decision:
-    """Decide about one request. Any strings will do, surrogates included; nothing is raised."""
-    name = command if is_name(command) else quote(command)
+def evaluate(
+    grant: Grant, command: str, args: Sequence[str], *, is_explained: bool = True
+) -> Decision:
+    """Decide about one request. Any strings will do, surrogates included; nothing is raised.
+
+    What is not to be explained (`is_explained`) lacks the steps that were passed.
+    """
     if command not in grant.ceiling:
-        return _refuse_unknown(name, command)
-    steps: tuple[Step, ...] = (Step("ceiling", "passed", f"[commands] enable lists {name}"),)
+        return _refuse_unknown(command if is_name(command) else quote(command), command)
+    name, steps = command, tuple[Step, ...]()
+    if is_explained:
+        steps = (Step("ceiling", "passed", f"[commands] enable lists {name}"),)
     module = grant.modules.get(command)
     if module is None:
         return _refuse_without_module(name, steps)
-    steps += (Step("module", "found", module.source),)
+    if is_explained:
+        steps += (Step("module", "found", module.source),)
     if grant.commands and command not in grant.commands:
         return _refuse_by_profile(name, steps)
-    reason = f"commands lists {name}" if grant.commands else "commands is empty, so all is granted"
-    steps += (Step("profile", "passed", reason),)
-    if not module.has_command:
+    if is_explained:
+        granted = "commands is empty, so all is granted"
+        if grant.commands:
+            granted = f"commands lists {name}"
+        steps += (Step("profile", "passed", granted),)
+    if not module.bin:
         return _refuse_without_command(name, steps)
-    if module.lacks_box:
+    if module.sandbox is None and module.lacks_box:
         return _refuse_without_box(name, module, steps)
     return _apply_rules(name, module, args, steps)
 

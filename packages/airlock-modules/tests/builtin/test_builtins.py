@@ -10,7 +10,7 @@ from airlock_modules import (
     parse_module,
     select_forwarded,
 )
-from airlock_modules.rules.judgement import GrammarRules
+from airlock_modules.rules.parsed_judgement import GrammarRules
 
 RULED = ("docker", "git")
 NAMES = ("aws", "docker", "gh", "git", "git-remote", "kubectl", "npm", "ssh", "terraform")

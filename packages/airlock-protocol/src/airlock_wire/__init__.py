@@ -4,8 +4,9 @@ A daemon drives a `ServerSession`, a client a `ClientSession`. PROTOCOL.md, besi
 describes what they speak.
 """
 
+from typing import TYPE_CHECKING
+
 from airlock_wire._version import __version__
-from airlock_wire.client import ClientSession
 from airlock_wire.error_object import ErrorData, ErrorObject, Layer
 from airlock_wire.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from airlock_wire.events import (
@@ -32,6 +33,9 @@ from airlock_wire.request import Request
 from airlock_wire.server import ServerSession
 from airlock_wire.terminal import Terminal
 from airlock_wire.text import encode_text, quote
+
+if TYPE_CHECKING:
+    from airlock_wire.client import ClientSession
 
 __all__ = [
     "FEATURES",
@@ -69,3 +73,12 @@ __all__ = [
     "encode_text",
     "quote",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # A daemon never needs it.
+    if name != "ClientSession":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from airlock_wire.client import ClientSession  # noqa: PLC0415
+
+    return ClientSession

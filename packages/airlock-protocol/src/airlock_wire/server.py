@@ -81,7 +81,7 @@ class ServerSession:
         if self._interaction is not None:
             if not self._is_answered and self._fault is None:
                 self._interaction.receive(data)
-        elif self._is_reading and not self._reader.has_line:
+        elif self._request is None and self._fault is None and not self._reader.has_line:
             self._reader.receive(data)
 
     def next_event(self) -> Request | Event | NeedData:
@@ -194,10 +194,6 @@ class ServerSession:
         if self._is_answered:
             raise LocalProtocolError("the request has been answered already")
         return self._answer(ErrorMessage(jsonrpc="2.0", id=Raw(self._id), error=error))
-
-    @property
-    def _is_reading(self) -> bool:
-        return self._request is None and self._fault is None
 
     def _next_line(self) -> bytes | None:
         try:

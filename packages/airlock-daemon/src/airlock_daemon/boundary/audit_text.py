@@ -38,6 +38,10 @@ def _shorten(text: str, most: int) -> tuple[object, int]:
     """The same, and how many bytes it takes in the line."""
     # Each character takes one byte at least, so that no more than `most` are looked at.
     if len(text) <= most:
+        if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+            size = len(text) + 2
+            if size <= most:
+                return text, size
         value = encode_text(text)
         size = len(to_json(value))
         if size <= most:

@@ -1,8 +1,9 @@
 """One connection: bytes of a socket on one side, messages of `airlock_wire` on the other."""
 
+import math
 import select
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Literal
 
@@ -202,6 +203,16 @@ class Session:
         """Send what is held back."""
         await self._send(b"")
 
+    def send_held_now(self) -> None:
+        """Send of it what the client takes without waiting; the rest goes with what is sent next.
+
+        That the client has hung up is reported by its watch.
+        """
+        if not self._held:
+            return
+        with suppress(OSError):
+            self._held = self._held[self.connection.send(self._held, socket.MSG_DONTWAIT) :]
+
     async def send_credit(self, count: int) -> None:
         """Let the client send so many bytes more."""
         await self._send(self._wire.send_credit(count))
@@ -215,17 +226,17 @@ class Session:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         await self._send(self._wire.send_output(stream, data))
 
-    async def send_result(
+    def send_result(
         self, exit_code: int, *, signal: str | None, stdin_bytes: int | None
-    ) -> None:
+    ) -> Awaitable[None]:
         """Answer a command that has run."""
-        await self._answer(
+        return self._answer(
             self._wire.send_result(exit_code, signal=signal, stdin_bytes=stdin_bytes)
         )
 
-    async def send_decision(self, not_consulted: tuple[str, ...]) -> None:
+    def send_decision(self, not_consulted: tuple[str, ...]) -> Awaitable[None]:
         """Answer a `check` that is allowed."""
-        await self._answer(self._wire.send_decision(not_consulted=not_consulted))
+        return self._answer(self._wire.send_decision(not_consulted=not_consulted))
 
     async def send_error(self, error: ErrorObject) -> None:
         """Answer with an error, unless there was an answer already, or a line was cut off."""
@@ -241,8 +252,10 @@ class Session:
         self.is_answered = True
         await self._send(data)
         # The client has all that it waits for, and should not wait for what is cleaned up here.
-        with suppress(OSError):
+        try:  # noqa: SIM105 - on the way of every request
             self.connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
     async def _send(self, data: Line) -> None:
         if self._held:
@@ -307,6 +320,9 @@ class Cancellation:
 
 _GONE = select.EPOLLHUP | select.EPOLLERR
 
+# A client is not woken for the start of a command that ends sooner; no person types in that time.
+BRIEF_S = 0.03
+
 # How many clients are served before everybody else has a turn. The kernel hands them out in turn,
 # so that none of those that talk all the time keeps another one from being heard.
 AT_ONCE = 8
@@ -316,14 +332,10 @@ class Watched:
     """One descriptor under watch; made by `ClientWatch.watch`."""
 
     def __init__(
-        self,
-        epoll: select.epoll,
-        all_watched: dict[int, "Watched"],
-        descriptor: int,
-        on_hangup: Callable[[], None],
+        self, watch: "ClientWatch", descriptor: int, on_hangup: Callable[[], None]
     ) -> None:
-        self._epoll = epoll
-        self._all = all_watched
+        self._watch = watch
+        self._epoll = watch.epoll
         self._descriptor = descriptor
         self.on_hangup = on_hangup
         self.on_readable: Callable[[], bool] | None = None
@@ -341,9 +353,13 @@ class Watched:
         self.on_readable = None
         self._epoll.modify(self._descriptor, select.EPOLLONESHOT)
 
+    def call_late(self, act: Callable[[], None]) -> None:
+        """Call `act`, which must not block, after BRIEF_S, unless this is dropped before."""
+        self._watch.call_late(self._descriptor, act)
+
     def drop(self) -> None:
         """Tell nothing any more; may be called again."""
-        if self._all.pop(self._descriptor, None) is not None:
+        if self._watch.forget(self._descriptor):
             self._epoll.unregister(self._descriptor)
 
 
@@ -351,30 +367,63 @@ class ClientWatch:
     """Calls back when the peer of a watched descriptor has hung up (once) or has sent something."""
 
     def __init__(self) -> None:
-        self._epoll = select.epoll()
+        self.epoll = select.epoll()
         self._watched: dict[int, Watched] = {}
+        # By descriptor, in the order of their times.
+        self._late: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._alarm = trio.CancelScope()
+        self._rings = math.inf
 
     def watch(self, descriptor: int, on_hangup: Callable[[], None]) -> Watched:
         """Watch `descriptor` until `drop`, which must come before it is closed.
 
         `on_hangup` must not block.
         """
-        watched = Watched(self._epoll, self._watched, descriptor, on_hangup)
-        self._epoll.register(descriptor, select.EPOLLONESHOT)
+        watched = Watched(self, descriptor, on_hangup)
+        self.epoll.register(descriptor, select.EPOLLONESHOT)
         self._watched[descriptor] = watched
         return watched
 
+    def call_late(self, descriptor: int, act: Callable[[], None]) -> None:
+        """As `Watched.call_late`."""
+        due = trio.current_time() + BRIEF_S
+        self._late[descriptor] = (due, act)
+        if due < self._rings:
+            self._alarm.deadline = self._rings = due
+
+    def forget(self, descriptor: int) -> bool:
+        """Watch a descriptor no longer; returns whether it was watched."""
+        self._late.pop(descriptor, None)
+        return self._watched.pop(descriptor, None) is not None
+
     async def run(self) -> None:
         """Serve until cancelled."""
+        number = self.epoll.fileno()
         try:
             while True:
-                await trio.lowlevel.wait_readable(self._epoll.fileno())
-                for descriptor, events in self._epoll.poll(0, AT_ONCE):
-                    watched = self._watched.get(descriptor)
-                    if watched is not None:
-                        self._tell(watched, events)
+                # Left when it is time for what is late: a scope for each command would cost more
+                # than many of them take.
+                with self._alarm:
+                    while True:
+                        await trio.lowlevel.wait_readable(number)
+                        for descriptor, events in self.epoll.poll(0, AT_ONCE):
+                            watched = self._watched.get(descriptor)
+                            if watched is not None:
+                                self._tell(watched, events)
+                self._act_late()
         finally:
-            self._epoll.close()
+            self.epoll.close()
+
+    def _act_late(self) -> None:
+        now = trio.current_time()
+        self._rings = math.inf
+        for descriptor, (due, act) in list(self._late.items()):
+            if due > now:
+                self._rings = due
+                break
+            del self._late[descriptor]
+            act()
+        self._alarm = trio.CancelScope(deadline=self._rings)
 
     def _tell(self, watched: Watched, events: int) -> None:
         if events & _GONE:

@@ -1,7 +1,7 @@
 """The registration file and the agents' directories."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -69,6 +69,11 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     def profile_file(self) -> str:
         """Path of its airlock.toml."""
         return os.path.join(self.directory, PROFILE)
+
+    def list_granted(self, ceiling: Iterable[str]) -> dict[str, Module]:
+        """The modules of the enabled commands that the agent may run, by command."""
+        found = {name: self.modules.find(name) for name in self.profile.granted(ceiling)}
+        return {name: module for name, module in found.items() if module is not None}
 
 
 def read_registration(path: str, *, faults: list[Fault]) -> dict[str, str]:

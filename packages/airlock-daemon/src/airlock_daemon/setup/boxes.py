@@ -6,7 +6,6 @@ from typing import Literal, get_args
 
 import msgspec
 
-from airlock_daemon.platform.linux.landlock import landlock_version
 from airlock_modules import Module, TableReader
 
 BUBBLEWRAP = "bwrap"
@@ -34,6 +33,8 @@ class BoxUser(msgspec.Struct, frozen=True):
 
 def explain_no_fence() -> str | None:
     """Why Landlock cannot stand in for bubblewrap here, None where it can."""
+    from airlock_daemon.platform.linux.landlock import landlock_version  # noqa: PLC0415
+
     version = landlock_version()
     if version >= OLDEST_LANDLOCK:
         return None

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import PROFILE
-from airlock_daemon.setup.apis import find_api_oddities
+from airlock_daemon.setup.api_findings import find_api_oddities
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.findings import (
@@ -275,8 +275,8 @@ def check_files(locations: Locations, *, only: str | None = None) -> Checked:
 def _narrow(checked: Checked, setup: Setup, name: str) -> Checked:
     """Leave out what other agents' files and commands have."""
     agent = next(each for each in setup.agents if each.name == name)
-    modules = map(agent.modules.find, agent.profile.granted(setup.config.ceiling))
-    sources = {module.source for module in modules if module is not None}
+    granted = agent.list_granted(setup.config.ceiling)
+    sources = {module.source for module in granted.values()}
 
     def concerns(found: Finding) -> bool:
         return found.source in sources or is_within(found.source, agent.directory)

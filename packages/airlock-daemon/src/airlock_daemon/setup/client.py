@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from airlock_daemon.setup.sockets import BUNDLE, CA, CLIENT_ENV, PUBLISHED, TRUSTSTORE
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import find_placeholder_key
 from airlock_daemon.setup.writing import write_whole
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
 
 SOCKET_DIRECTORY = "/run/airlock"
 """Where a container has the directory of its agent's sockets."""
-CA = "ca.pem"
-BUNDLE = "ca-bundle.pem"
-TRUSTSTORE = "truststore.p12"
-PUBLISHED = (CA, BUNDLE, TRUSTSTORE)
-"""What the broker puts into the directory of an agent's sockets."""
-CLIENT_ENV = "client.env"
-"""The variables of `describe_client` in that directory, a line NAME=VALUE each."""
 TRUSTSTORE_PASSWORD = "changeit"  # noqa: S105 - Java's own word for what is public
 PROXY_PORT = 13128
 """Where the shim listens in the container (airlock-shim --exec), and the launcher in a box."""

@@ -53,9 +53,8 @@ def find_unprotected(agents: Iterable[Agent], ceiling: Collection[str]) -> Itera
     """Note which commands have the box "home", and which have none: a note for each of the two."""
     found: dict[str, dict[str, str]] = {box: {} for box in _GIVES_AWAY}
     for agent in agents:
-        for command in agent.profile.granted(ceiling):
-            module = agent.modules.find(command)
-            if module is not None and module.sandbox is not None and module.sandbox.box in found:
+        for command, module in agent.list_granted(ceiling).items():
+            if module.sandbox is not None and module.sandbox.box in found:
                 found[module.sandbox.box].setdefault(command, module.source)
     for box, sources in found.items():
         if sources:
@@ -73,9 +72,8 @@ def find_engines(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[
     """Note the modules by which an agent's boxes lead to the docker engine."""
     told: dict[str, str] = {}
     for agent in agents:
-        for command in agent.profile.granted(ceiling):
-            module = agent.modules.find(command)
-            if module is not None and module.has_engine:
+        for command, module in agent.list_granted(ceiling).items():
+            if module.has_engine:
                 told.setdefault(module.source, command)
     for source, command in told.items():
         yield Finding(
@@ -161,6 +159,12 @@ def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
     source = agent.profile_file
     for command, narrowed in agent.profile.narrowed.items():
         yield from review_narrowing(narrowed, source=source, key=f"deny.{command}")
+        if narrowed.uses_apis:
+            problem = (
+                f"bounds this host's {command} alone: a container's own reaches the API as it is"
+            )
+            remedy = f"write what may not be asked of the API: [{command}] deny"
+            yield Fault(source, f"deny.{command}", problem, remedy)
     # What is denied of git holds for git-remote too.
     denied = [(name, f"deny.{name}") for name in agent.profile.narrowed if name != "git"]
     for command, key in (*denied, *((name, f"network.{name}") for name in agent.profile.widened)):

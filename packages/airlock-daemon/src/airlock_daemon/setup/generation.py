@@ -22,14 +22,15 @@ from airlock_daemon.setup.state import FILE as NOTES
 from airlock_daemon.setup.state import NOTHING, Notes, State, read_notes
 from airlock_daemon.setup.trust import find_untrusted, list_deciding
 from airlock_daemon.setup.workspaces import Unserved, judge_workspaces, list_mounts
-from airlock_modules import Fault, Grant, Module, load_builtin
+from airlock_modules import Fault, Grant, Module
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that decides about an agent's requests. A request keeps the one it began with.
 
-    `grant` is what the evaluator decides by: ceiling, profile and active modules. `git_rules` is
-    what git may do for this agent, whether it has it or git-remote alone. Without
+    `grant` is what the evaluator decides by: ceiling, profile and active modules. `git_rules` has
+    what a person wrote of git for this agent, whether it has it or git-remote alone; the built-in
+    module refuses nothing that a remote can be asked for. Without
     `pass_descriptors` all output goes through the daemon. `git_config` is the text of what git in a
     box is configured with, and `signs_commits` whether the human's own git would sign what it
     commits there. `apis` are those of its containers. `workspaces` are all directories of the host
@@ -38,7 +39,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
     agent: Agent
     grant: Grant
-    git_rules: Module
+    git_rules: Module | None
     limits: Limits
     hook_limits: HookLimits
     reserved: Reserved
@@ -152,7 +153,7 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
         name: Generation(
             agent=agent,
             grant=_grant(config, agent),
-            git_rules=_find_module(agent, "git") or load_builtin("git"),
+            git_rules=_find_git_rules(agent),
             limits=agent.profile.limits,
             hook_limits=config.hook_limits,
             reserved=reserved,
@@ -190,6 +191,12 @@ def _grant(config: Config, agent: Agent) -> Grant:
         commands=agent.profile.commands,
         modules={name: module for name, module in modules.items() if module is not None},
     )
+
+
+def _find_git_rules(agent: Agent) -> Module | None:
+    profile = agent.profile
+    narrowed = profile.widened.get("git") or profile.narrowed.get("git")
+    return narrowed or agent.modules.find_written("git")
 
 
 def _find_module(agent: Agent, name: str) -> Module | None:

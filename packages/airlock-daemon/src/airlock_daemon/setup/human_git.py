@@ -1,19 +1,15 @@
-"""What git in a box is configured with, and how the human's ssh is called for it.
+"""What git in a box is configured with.
 
 A box gets harmless settings of the human's and nothing beside; git-lfs transfers its objects by the
-shim. A GIT_SSH_COMMAND of a profile is read as words: which key and which way ssh takes.
+shim.
 """
 
-import os
 import re
-import shlex
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.programs import find_program
 from airlock_modules import Fault
 from airlock_wire import quote
@@ -182,98 +178,3 @@ def _list_settings(agent: str) -> tuple[tuple[str, str, str], ...]:
         ("lfs", "sshtransfer", "never"),
         ("lfs", "locksverify", "false"),
     )
-
-
-# What of GIT_SSH_COMMAND is taken: where a key or a configuration is, and as whom to come.
-_VALUED = ("-i", "-F", "-l", "-p", "-J", "-o")
-_PLAIN = ("-4", "-6", "-a", "-x", "-q", "-C")
-_OPTIONS = re.compile(
-    r"(?:IdentitiesOnly|IdentityAgent|IdentityFile|CertificateFile|UserKnownHostsFile|"
-    r"ConnectTimeout|ServerAliveInterval|Port|User|HostKeyAlias|Ciphers|KexAlgorithms|"
-    r"HostKeyAlgorithms|PubkeyAcceptedAlgorithms)[= ].*",
-    re.IGNORECASE | re.DOTALL,
-)
-_MEANS_SOMETHING_TO_A_SHELL = re.compile(r"[$`;&|<>(){}*?\[\]!#\n]")
-
-# Options whose value is a file with a key or a certificate.
-_KEY = re.compile(r"(?:identityfile|certificatefile)[= ](.*)", re.IGNORECASE | re.DOTALL)
-_NONE = "none"
-
-_USER = re.compile("user[= ](.*)", re.IGNORECASE | re.DOTALL)
-
-
-class UnfitCommandError(ValueError):
-    """A GIT_SSH_COMMAND of which the broker cannot make words. The text says why."""
-
-
-def read_ssh_command(text: str) -> tuple[str, ...]:
-    """Split a GIT_SSH_COMMAND into the program and its options, without a shell.
-
-    A `~/` stays as it is. Raises UnfitCommandError.
-    """
-    if _MEANS_SOMETHING_TO_A_SHELL.search(text):
-        raise UnfitCommandError("it has characters that only a shell understands")
-    try:
-        program, *words = shlex.split(text)
-    except ValueError as error:
-        raise UnfitCommandError("it cannot be split into words") from error
-    taken = [program]
-    while words:
-        word = words.pop(0)
-        if word in _PLAIN:
-            taken.append(word)
-            continue
-        option, value = word[:2], word[2:]
-        if option not in _VALUED or not (value or words):
-            raise UnfitCommandError(f"{word} is none of the options that it may have")
-        value = value or words.pop(0)
-        if option == "-o" and not _OPTIONS.fullmatch(value):
-            raise UnfitCommandError(f"-o {value} is none of the options that it may have")
-        taken += [option, value]
-    return tuple(taken)
-
-
-def find_user(words: Sequence[str]) -> str | None:
-    """The user in what `read_ssh_command` gave, whom ssh takes before that of a destination.
-
-    None where there is none.
-    """
-    for option, value in pairwise(words):
-        named = _USER.fullmatch(value) if option == "-o" else None
-        if option == "-l" or named is not None:
-            return value if named is None else named[1].strip()
-    return None
-
-
-def find_missing_file(words: Sequence[str], home: str) -> str | None:
-    """What is wrong with the first file of what `read_ssh_command` gave that ssh could not read.
-
-    None where all are there. ssh passes over a key that it cannot read and tries others, which may
-    be the human's own. `home` is that of the daemon's user.
-    """
-    for option, value in pairwise(words):
-        named = _KEY.fullmatch(value) if option == "-o" else None
-        if option in ("-i", "-F") or named is not None:
-            text = value if named is None else named[1].strip().strip('"')
-            problem = None if text.lower() == _NONE else _judge_file(text, option, home)
-            if problem is not None:
-                return f"{option} {value}: {problem}"
-    return None
-
-
-def _judge_file(text: str, option: str, home: str) -> str | None:
-    """Why ssh could not read a file that `option` names, None where it can."""
-    path = expand_home(text, home)
-    if "%" in path.replace("%%", ""):
-        return "the path has a % that ssh replaces, so that it cannot be looked for"
-    path = path.replace("%%", "%") if option != "-F" else path
-    if not os.path.isabs(path):
-        return "the path does not begin with / or ~/"
-    # The private half of a public key may be in ssh-agent.
-    candidates = (path,) if option == "-F" else (path, f"{path}.pub")
-    found = [each for each in candidates if os.path.exists(each)]
-    if not found:
-        return "there is no such file"
-    if not any(os.access(each, os.R_OK) and not os.path.isdir(each) for each in found):
-        return "the user of the daemon cannot read that file"
-    return None

@@ -26,18 +26,16 @@ from airlock_daemon.setup.repository import (
 )
 from airlock_daemon.setup.reserved import is_within, reserve
 from airlock_daemon.setup.state import Noted, note, read_boot_id
-from airlock_daemon.setup.trust import list_steps
-from airlock_daemon.setup.workspaces import Entry, Workspaces, identify, look_at_workspaces
-from airlock_daemon.setup.writing import (
-    Change,
+from airlock_daemon.setup.toml_edit import (
     append_table,
     edit,
     extend_array,
     format_array,
-    make_directory,
-    read_whole,
     remove_table,
 )
+from airlock_daemon.setup.trust import list_steps
+from airlock_daemon.setup.workspaces import Entry, Workspaces, identify, look_at_workspaces
+from airlock_daemon.setup.writing import Change, make_directory, read_whole
 from airlock_modules import (
     DEFAULT_REFS,
     Fault,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from airlock_daemon.setup.remotes import BROKER
-from airlock_daemon.setup.writing import format_array, quote_string
+from airlock_daemon.setup.toml_edit import format_array, quote_string
 
 MADE = "# Made by `airlock-daemon agent add`."
 """How a profile begins that no person has written."""

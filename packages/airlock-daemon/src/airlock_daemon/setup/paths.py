@@ -27,6 +27,19 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: str
 
     @property
+    def options(self) -> tuple[str, ...]:
+        """The words of a command line that name these files; what is usual is left out."""
+        # The state follows a configuration that was named, be it the usual one.
+        config = None if self.state_dir == absolute(_STATE) else self.config_dir
+        usual = locate(config=config).sockets_dir
+        named = {
+            "--config": config,
+            "--sockets": None if self.sockets_dir == usual else self.sockets_dir,
+            "--agents": self.agents,
+        }
+        return tuple(word for option, path in named.items() if path for word in (option, path))
+
+    @property
     def config_file(self) -> str:
         """Path of `config.toml`."""
         return os.path.join(self.config_dir, "config.toml")

@@ -193,7 +193,9 @@ def _read_apis(
     table: TableReader, modules: Modules, git: GitGrant, variables: Mapping[str, str]
 ) -> "tuple[dict[str, Granted], tuple[Granted, ...]]":
     """What the tables `[NAME]` and `[api.NAME]` grant."""
-    found = {name: modules.find(name) for name in table.names()}
+    # `[git]` is the profile's own, and the built-in module of git has no API.
+    names = (each for each in table.names() if each != "git" or modules.find_written(each))
+    found = {name: modules.find(name) for name in names}
     named = {name: module for name, module in found.items() if module and module.apis}
     if not named and not table.has("api"):
         return {}, ()

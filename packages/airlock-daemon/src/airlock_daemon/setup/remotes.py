@@ -1,18 +1,12 @@
 """What profiles say of remotes and hosts: contradictions, who goes beyond, what runs here."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.human_git import (
-    UnfitCommandError,
-    find_missing_file,
-    read_ssh_command,
-)
 from airlock_daemon.setup.profile import USE_REFS
-from airlock_daemon.setup.writing import format_array
 from airlock_modules import DEFAULT_REFS, Fault, Grant, Login, Module, list_unseen, load_builtin
 from airlock_wire import quote
 
@@ -29,8 +23,8 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
     So are rules of git that hold for nothing, and a GIT_SSH_COMMAND of no use to git-remote.
     """
     profile, source = agent.profile, agent.profile_file
-    granted = profile.granted(ceiling)
-    module = agent.modules.find("git") if "git" in granted else None
+    granted = agent.list_granted(ceiling)
+    module = granted.get("git")
     if profile.names_remotes and module is not None and not wants_box(module):
         yield Fault(
             source,
@@ -40,7 +34,7 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
         )
     yield from _find_vain_rules(agent, granted)
     if profile.ssh.is_pinned:
-        for name, module in _find_unbrokered(agent, granted):
+        for name, module in _find_unbrokered(granted):
             yield Fault(
                 source,
                 "ssh",
@@ -48,12 +42,14 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
                 f'write broker = "ssh" in {module.source} in place of bin, or leave [ssh] out',
             )
     text = profile.env.get("GIT_SSH_COMMAND")
-    named = (
-        profile.names_remotes,
-        BROKER in profile.commands,
-        any(_asks(agent, name) for name in granted),
-    )
+    named = (profile.names_remotes, BROKER in profile.commands, _asks(granted))
     if text is not None and any(named):
+        from airlock_daemon.setup.ssh_command import (  # noqa: PLC0415
+            UnfitCommandError,
+            find_missing_file,
+            read_ssh_command,
+        )
+
         try:
             problem = find_missing_file(read_ssh_command(text), os.path.expanduser("~"))
             remedy = "put the file there, or name another"
@@ -67,12 +63,12 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
 def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
     """Name the agents that may go wherever the human's keys lead on known hosts."""
     for agent in agents:
-        granted = agent.profile.granted(ceiling)
+        granted = agent.list_granted(ceiling)
         if not agent.profile.ssh.is_pinned:
             yield from _find_unpinned_ssh(agent, granted)
         if agent.profile.ssh.is_pinned and {"git", BROKER} & set(granted):
             yield from _find_shared_hosts(agent)
-        if _reaches_any(agent, ceiling) and not agent.profile.git.is_pinned:
+        if _reaches_any(granted) and not agent.profile.git.is_pinned:
             yield Finding(
                 agent.profile_file,
                 "git",
@@ -104,13 +100,14 @@ def _find_shared_hosts(agent: Agent) -> Iterator[Finding]:
 
 def find_default_refs(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
     """Name the agents whose profile leaves out which refs a push may move."""
+    quoted = "[" + ", ".join(f'"{each}"' for each in ANY_REFS) + "]"
     for agent in agents:
-        if _reaches_any(agent, ceiling) and not agent.profile.git.names_refs:
+        if _reaches_any(agent.list_granted(ceiling)) and not agent.profile.git.names_refs:
             yield Finding(
                 agent.profile_file,
                 "git.refs",
                 f"is not there, so that {agent.name} may push to {', '.join(DEFAULT_REFS)} only",
-                f"for all branches and tags write in [git]: refs = {format_array(ANY_REFS)}",
+                f"for all branches and tags write in [git]: refs = {quoted}",
                 name="remotes",
                 is_note=True,
             )
@@ -142,7 +139,7 @@ def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterat
             yield Finding(source, key, problem, USE_REFS, name="remotes")
 
 
-def _find_vain_rules(agent: Agent, granted: Sequence[str]) -> Iterator[Fault]:
+def _find_vain_rules(agent: Agent, granted: Collection[str]) -> Iterator[Fault]:
     """Name rules of `[deny] git` that nothing applies, since the agent has git-remote alone."""
     narrowed = agent.profile.narrowed.get("git")
     if narrowed is None or BROKER not in granted or "git" in granted:
@@ -169,7 +166,7 @@ def _name_rules(rules: Sequence[str]) -> str:
 def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
     """Name the agents whose git is this host's, and what that means."""
     for agent in agents:
-        module = agent.modules.find("git") if "git" in agent.profile.granted(ceiling) else None
+        module = agent.list_granted(ceiling).get("git")
         if module is None:
             continue
         sandboxed = "sandboxed, with the host's programs" if wants_box(module) else "without a box"
@@ -186,7 +183,7 @@ def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterato
 def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fault]:
     """Name the modules whose boxes may ask for git-remote, where it is not enabled or granted."""
     for agent in agents:
-        granted = agent.profile.granted(ceiling)
+        granted = agent.list_granted(ceiling)
         if BROKER not in ceiling:
             problem = f'"{BROKER}" is not enabled in config.toml'
             remedy = "enable it there, beside the command, or remove this"
@@ -195,24 +192,20 @@ def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fa
             remedy = f'add "{BROKER}" to commands there, or remove this'
         else:
             continue
-        for module in map(agent.modules.find, granted):
-            if module is not None and _lets_ask(module):
-                problem = f"has no effect: {problem}"
-                yield Fault(module.source, "sandbox.brokers", problem, remedy)
+        for module in filter(_lets_ask, granted.values()):
+            yield Fault(module.source, "sandbox.brokers", f"has no effect: {problem}", remedy)
 
 
-def _reaches_any(agent: Agent, ceiling: Sequence[str]) -> bool:
-    granted = agent.profile.granted(ceiling)
-    return BROKER in granted or any(_asks(agent, name) for name in granted)
+def _reaches_any(granted: Mapping[str, Module]) -> bool:
+    return BROKER in granted or _asks(granted)
 
 
-def _asks(agent: Agent, name: str) -> bool:
-    """Whether a command runs in a box from which git's remotes are reached.
+def _asks(granted: Mapping[str, Module]) -> bool:
+    """Whether git runs in a box from which its remotes are reached.
 
-    From that of another command than git they are reached only where the profile grants git.
+    From that of another command they are reached only where the profile grants git.
     """
-    module = agent.modules.find(name)
-    return module is not None and name == "git" and _lets_ask(module)
+    return "git" in granted and _lets_ask(granted["git"])
 
 
 def grants_git(grant: Grant) -> bool:
@@ -234,9 +227,8 @@ def reaches_remotes(module: Module) -> bool:
     return module.name == BROKER or _lets_ask(module)
 
 
-def _find_unpinned_ssh(agent: Agent, granted: Iterable[str]) -> Iterator[Finding]:
-    modules = {name: agent.modules.find(name) for name in granted}
-    name = next((name for name, each in modules.items() if each and each.broker == "ssh"), None)
+def _find_unpinned_ssh(agent: Agent, granted: Mapping[str, Module]) -> Iterator[Finding]:
+    name = next((name for name, each in granted.items() if each.broker == "ssh"), None)
     if name is None:
         return
     past = ", but those of [git]" if agent.profile.names_remotes else ""
@@ -250,8 +242,7 @@ def _find_unpinned_ssh(agent: Agent, granted: Iterable[str]) -> Iterator[Finding
     )
 
 
-def _find_unbrokered(agent: Agent, granted: Iterable[str]) -> Iterator[tuple[str, Module]]:
-    for name in granted:
-        module = agent.modules.find(name)
-        if module is not None and module.broker is None and os.path.basename(module.bin) == "ssh":
+def _find_unbrokered(granted: Mapping[str, Module]) -> Iterator[tuple[str, Module]]:
+    for name, module in granted.items():
+        if module.broker is None and os.path.basename(module.bin) == "ssh":
             yield name, module

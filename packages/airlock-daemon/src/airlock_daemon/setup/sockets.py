@@ -23,6 +23,14 @@ HTTPS = "https.sock"
 NAMES = (SOCKET, HTTPS)
 """Every socket that the directory of an agent may have."""
 
+CA = "ca.pem"
+BUNDLE = "ca-bundle.pem"
+TRUSTSTORE = "truststore.p12"
+PUBLISHED = (CA, BUNDLE, TRUSTSTORE)
+"""What the HTTPS broker puts into the directory of an agent's sockets."""
+CLIENT_ENV = "client.env"
+"""The variables of `client.describe_client` in that directory, a line NAME=VALUE each."""
+
 
 def list_sockets(path: str) -> Iterator[str]:
     """The paths of all sockets in the sockets directory `path`, links too, served or not."""

@@ -1,29 +1,17 @@
-"""Changes of files that a person owns: each made whole or not at all, and undone if need be.
-
-In a TOML file comments, order, quotes and line ends stay. Every result is read again, and given
-back only if it says what it should; a file in another form is left to its owner.
-"""
+"""Changes of files that a person owns: each made whole or not at all, and undone if need be."""
 
 import difflib
 import fcntl
 import itertools
 import os
-import re
 import stat
 import tempfile
-import tomllib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from airlock_daemon.errors import AirlockError
-
-if TYPE_CHECKING:
-    from tomlkit import TOMLDocument
-
-_BOM = "\ufeff"
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,12 +64,6 @@ def read_whole(path: str) -> str | None:
         raise AirlockError(
             f"{path} cannot be read: {error}", hint="make it a readable UTF-8 file"
         ) from error
-
-
-def edit(text: str, how: Callable[[str], str | None]) -> str | None:
-    """What `how` makes of `text`, which it gets without a byte order mark and gives back so."""
-    edited = how(text.removeprefix(_BOM))
-    return _BOM + edited if edited is not None and text.startswith(_BOM) else edited
 
 
 def make_directory(path: str, *, mode: int, undo: ExitStack) -> None:
@@ -188,151 +170,3 @@ def _unwritable(path: str, error: OSError) -> AirlockError:
         f"{path} cannot be written: {error.strerror}",
         hint="mend that, or run this as the user whose files these are",
     )
-
-
-def quote_string(text: str) -> str:
-    """`text` as a TOML string. It must be Unicode without control characters."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def format_array(items: Sequence[str]) -> str:
-    """The strings as a TOML array on one line."""
-    return f"[{', '.join(map(quote_string, items))}]"
-
-
-def append_table(text: str, name: str, values: Mapping[str, str]) -> str | None:
-    """`text` with a table of strings after all else; None where it has one of that name."""
-    wanted = tomllib.loads(text)
-
-    def append(document: "TOMLDocument") -> None:
-        document[name] = dict(values)
-
-    return None if name in wanted else _edit(text, append, {**wanted, name: dict(values)})
-
-
-def extend_array(text: str, table: str, key: str, items: Sequence[str]) -> str | None:
-    """`text` with `items` added to the array `key` of `table`, which are made where missing.
-
-    None where something else has these names, or the array cannot be continued as it is written.
-    """
-    wanted: dict[str, Any] = tomllib.loads(text)
-    inner = wanted.setdefault(table, {})
-    if not isinstance(inner, dict) or not isinstance(inner.setdefault(key, []), list):
-        return None
-    inner[key] += items
-
-    def extend(document: "TOMLDocument") -> None:
-        document.setdefault(table, {}).setdefault(key, []).extend(items)
-
-    return _edit(text, extend, wanted)
-
-
-def remove_table(text: str, name: str) -> str | None:
-    """`text` without the table `name`; None where it has lines with something else."""
-    changed = _change_lines(text, [(name,)], lambda _: "")
-    return None if changed is None else re.sub(r"(?<=\n)\r?\n\Z", "", changed)
-
-
-def comment_out(text: str, keys: Collection[tuple[str, ...]]) -> str | None:
-    """`text` with the `keys`, and all that is below them, as comments.
-
-    None where they have lines with something else.
-    """
-    return _change_lines(text, keys, lambda line: f"# {line}")
-
-
-def _edit(text: str, change: "Callable[[TOMLDocument], None]", wanted: object) -> str | None:
-    """The text after a change of what it says; None where that is not what is wanted."""
-    edited = _apply(text if text.endswith("\n") or not text else f"{text}\n", change)
-    if edited is None:
-        return None
-    # Of a file that has both, the lines that stay keep theirs.
-    if 0 < text.count("\n") == text.count("\r\n"):
-        edited = re.sub("\r?\n", "\r\n", edited)
-    try:
-        return edited if tomllib.loads(edited) == wanted else None
-    except tomllib.TOMLDecodeError:
-        return None
-
-
-def _apply(text: str, change: "Callable[[TOMLDocument], None]") -> str | None:
-    """The text after a change; None where the library refuses it, or what it says."""
-    # By those who edit alone, and no daemon that serves.
-    import tomlkit  # noqa: PLC0415
-    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
-
-    try:
-        document = tomlkit.parse(text)
-        change(document)
-        return document.as_string()
-    except TOMLKitError:
-        return None
-
-
-def _change_lines(
-    text: str, keys: Collection[tuple[str, ...]], change: Callable[[str], str]
-) -> str | None:
-    """Change each line that the keys, and what is below them, have for themselves."""
-
-    def drop(document: Any) -> None:
-        for *tables, key in keys:
-            inner = document
-            for name in tables:
-                inner = inner.get(name, {})
-            inner.pop(key, None)
-
-    wanted: dict[str, Any] = tomllib.loads(text)
-    drop(wanted)
-    rest = _apply(text, drop)
-    if rest is None:
-        return None
-    before = text.splitlines(keepends=True)
-    dropped = _find_dropped(before, rest.splitlines(keepends=True))
-    if dropped is None:
-        return None
-    lines: list[str] = []
-    position = 0
-    for start, end in (*dropped, (len(before), len(before))):
-        _keep(before[position:start], lines)
-        # A comment above the next table is not this one's.
-        own = end
-        while own > start and before[own - 1].lstrip()[:1] in ("", "#"):
-            own -= 1
-        lines += filter(None, map(change, before[start:own]))
-        _keep(before[own:end], lines)
-        position = end
-    changed = "".join(lines)
-    return changed if _prune(tomllib.loads(changed)) == _prune(wanted) else None
-
-
-def _find_dropped(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int]] | None:
-    """Where the lines stand that are missing `after`; None where that has others instead."""
-    codes = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-    if any(tag not in ("equal", "delete") for tag, *_ in codes):
-        return None
-    places = [(start, end) for tag, start, end, *_ in codes if tag == "delete"]
-    found = []
-    for number, (start, end) in enumerate(places, start=1):
-        limit = places[number][0] if number < len(places) else len(before)
-        # Two tables may end alike: what is missing begins with the header of its own.
-        shift = 0
-        while end + shift < limit and before[start + shift] == before[end + shift]:
-            shift += 1
-        found.append((start + shift, end + shift))
-    return found
-
-
-def _keep(kept: Sequence[str], lines: list[str]) -> None:
-    """Add what stays to `lines`, without a second blank line where something else has gone."""
-    first = 0
-    while first < len(kept) and not kept[first].strip() and lines and not lines[-1].strip():
-        first += 1
-    lines += kept[first:]
-
-
-def _prune(value: Any) -> Any:
-    """The same without empty tables, of which a header may be all that is there."""
-    if not isinstance(value, dict):
-        return value
-    pruned = {key: _prune(inner) for key, inner in value.items()}
-    return {key: inner for key, inner in pruned.items() if inner != {}}

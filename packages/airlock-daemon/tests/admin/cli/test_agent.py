@@ -188,13 +188,6 @@ def test_what_is_merely_odd_is_told_and_stays(world: World) -> None:
     assert "new" in (row.split("\t")[0] for row in run(world, "agent", "list").stdout.splitlines())
 
 
-def test_a_workspace_of_ones_whole_home_is_refused(home: Path) -> None:
-    """It holds Airlock's own files, once they are made."""
-    said = airlock_daemon("agent", "add", "my", "--workspace", str(home), "--yes", status=1).stderr
-    assert f"airlock: {home} cannot be a workspace: it contains the configuration" in said
-    assert files(home) == {}
-
-
 def test_options_that_were_given_are_in_the_line_that_starts(world: World) -> None:
     """In full, wherever it is typed later."""
     (world.root / "s o").mkdir()
@@ -316,16 +309,6 @@ def test_without_a_registration_there_is_nothing_to_remove(home: Path) -> None:
     assert said == (
         "airlock: there is no registration file\nairlock: hint: name one with --agents\n"
     )
-
-
-def test_the_homes_of_containers_are_no_workspace(home: Path) -> None:
-    """Whoever could write there could put a link to anything in the place of another's home."""
-    airlock_daemon("agent", "add", "my", "--yes")
-    containers = home / ".local/share/airlock/containers"
-    for path in (containers, containers / "homes"):
-        said = airlock_daemon("agent", "add", "two", "--workspace", str(path), "--yes", status=1)
-        assert f"{path} cannot be a workspace: it " in said.stderr
-        assert "the files of containers" in said.stderr
 
 
 def test_agents_that_are_added_at_once_are_all_there(home: Path) -> None:

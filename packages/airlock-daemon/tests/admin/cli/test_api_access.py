@@ -9,10 +9,7 @@ import pytest
 
 from airlock_daemon.admin.cli.api_access import (
     await_authority,
-    choose_command,
-    choose_network,
     describe_reach,
-    take_option,
 )
 from airlock_daemon.admin.cli.image import Image
 from airlock_daemon.errors import AirlockError
@@ -41,38 +38,6 @@ def broker(tmp_path: Path) -> Iterator[socket.socket]:
         listening.bind(str(tmp_path / "https.sock"))
         listening.listen()
         yield listening
-
-
-def test_what_an_image_runs_is_put_together_as_docker_does_it() -> None:
-    """An entrypoint of the caller's takes the image's command away, and an empty one is none."""
-    own = image("/entry", command=("serve",))
-    for words, command, entrypoints in (
-        (("/entry", "serve"), (), ()),
-        (("/entry", "sh", "-c"), ("sh", "-c"), ()),
-        (("/mine",), (), ("/first", "/mine")),
-        (("/mine", "x"), ("x",), ("/mine",)),
-        (("sh",), ("sh",), ("",)),
-    ):
-        assert choose_command("tool", own, command, entrypoints) == words
-    for nothing, entrypoints in ((image(), ()), (own, ("",))):
-        with pytest.raises(AirlockError, match='image "tool" does not say what to run'):
-            choose_command("tool", nothing, (), entrypoints)
-
-
-def test_an_option_of_docker_is_taken_in_each_of_its_spellings() -> None:
-    """What else is said stays in its order."""
-    words = ["--init", "--net=a", "--network", "b", "-e", "X=--net=c", "--net"]
-    assert take_option(words, "--network", "--net") == (
-        ["--init", "-e", "X=--net=c"],
-        ["a", "b", ""],
-    )
-
-
-def test_a_container_has_no_network_where_all_that_is_granted_goes_over_its_sockets() -> None:
-    """Unless a person names one."""
-    assert choose_network((), APIS) == ("none",)
-    assert choose_network((), AgentApis()) == ()
-    assert choose_network(("bridge",), APIS) == ("bridge",)
 
 
 def test_what_a_container_reaches_is_said_in_one_line() -> None:

@@ -74,25 +74,6 @@ def test_what_a_module_of_the_host_gives_up_is_noted(world: World) -> None:
     assert sources == {str(world.config / "modules" / "git.toml")}
 
 
-def test_an_override_that_nothing_uses_is_found(world: World) -> None:
-    """A name that differs by case alone is answered with the right one."""
-    world.write_module("Git", "git")
-    world.write_module("deploy-cli", "sh")
-    said = run(world, "check", status=1).stdout
-    assert 'nothing uses it: "Git" is not enabled' in said
-    assert "commands/Git.toml: rename it to git.toml\n" in said
-    assert 'nothing uses it: "deploy-cli" is not enabled' in said
-
-
-def test_a_sockets_directory_that_cannot_be_used_is_found(world: World) -> None:
-    """Whatever else is wrong, and with the command that mends it."""
-    (world.config / "sockets").write_text("")
-    world.write_profile("[workspce]\n")
-    said = run(world, "check", status=1).stdout
-    assert "fault: sockets: sockets: is no directory\n    look at what it is, then: rm " in said
-    assert "workspce" in said
-
-
 def test_after_a_finding_a_reload_is_named(world: World) -> None:
     """Who mends a file would else wonder why the running daemon decides as before."""
     world.write_module("Git", "git")

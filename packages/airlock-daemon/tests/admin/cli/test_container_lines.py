@@ -1,11 +1,8 @@
 """Tests of `airlock_daemon.admin.cli.container_lines`: what a person copies."""
 
-import json
 import os
 import subprocess
 from pathlib import Path
-
-import msgspec
 
 from airlock_daemon.admin.cli.container_lines import compose, devcontainer, docker_run
 from airlock_daemon.admin.cli.wiring import Machine, Mount, Wiring
@@ -76,55 +73,6 @@ def test_without_a_workspace_it_is_where_the_line_is_typed(tmp_path: Path) -> No
     assert made["workspaceMount"] == f"type=bind,source={folder},target={folder}"
 
 
-def test_compose_gets_the_same_mounts() -> None:
-    """With what it would take for a variable escaped, and no source made that is not there."""
-    head, *volumes = compose(wire("/w/a $HOME"), user="1000:100").split("\n      - ")
-    assert head == (
-        "services:\n"
-        "  agent:\n"
-        "    image: IMAGE\n"
-        '    user: "1000:100"\n'
-        '    working_dir: "/w/a $$HOME"\n'
-        '    environment: {"HOME": "/home"}\n'
-        "    volumes:"
-    )
-    bind = {"type": "bind", "bind": {"create_host_path": False}}
-    shim = bind | {"source": "/opt/airlock-shim", "read_only": True}
-    assert [json.loads(volume) for volume in volumes] == [
-        bind | {"source": "/w/a $$HOME", "target": "/w/a $$HOME", "read_only": False},
-        bind | {"source": "/etc/airlock/sockets/my", "target": "/run/airlock", "read_only": True},
-        shim | {"target": "/usr/local/bin/git"},
-        shim | {"target": "/usr/local/bin/ssh"},
-        shim | {"target": "/usr/bin/ssh"},
-        bind | {"source": "/homes/my", "target": "/home", "read_only": False},
-    ]
-
-
-def test_a_devcontainer_gets_the_same_mounts() -> None:
-    """Further workspaces stand before what is read-only. It runs as the caller.
-
-    The directory that the editor obeys on the host is not the container's to change.
-    """
-    assert json.loads(json.dumps(devcontainer(wire("/w", "/v"), user="1003:100"))) == {
-        "image": "IMAGE",
-        "containerUser": "1003:100",
-        "remoteUser": "1003:100",
-        "updateRemoteUserUID": False,
-        "workspaceMount": "type=bind,source=/w,target=/w",
-        "workspaceFolder": "/w",
-        "mounts": [
-            "type=bind,source=/v,target=/v",
-            SOCKETS,
-            "type=bind,source=/opt/airlock-shim,target=/usr/local/bin/git,readonly",
-            "type=bind,source=/opt/airlock-shim,target=/usr/local/bin/ssh,readonly",
-            "type=bind,source=/opt/airlock-shim,target=/usr/bin/ssh,readonly",
-            "type=bind,source=/homes/my,target=/home",
-            "type=bind,source=/w/.devcontainer,target=/w/.devcontainer,readonly",
-        ],
-        "containerEnv": {"HOME": "/home"},
-    }
-
-
 def test_a_shim_that_is_not_installed_is_a_path_to_fill_in() -> None:
     """In every form."""
     missing = wire("/w", shim=None)
@@ -135,32 +83,3 @@ def test_a_shim_that_is_not_installed_is_a_path_to_fill_in() -> None:
     )
     for text in texts:
         assert "/PATH/TO/airlock-shim" in text
-
-
-def test_a_container_with_apis_begins_with_the_shim(tmp_path: Path) -> None:
-    """Its entrypoint starts the command, which the lines have to say.
-
-    An editor puts its own command there, so that a devcontainer starts the shim beside it.
-    """
-    wiring = msgspec.structs.replace(
-        wire("/w"),
-        access=Machine(
-            mounts=(Mount(source="/s/ca-bundle.pem", target="/etc/ca.pem", read_only=True),),
-            environment={"https_proxy": "http://127.0.0.1:13128"},
-        ),
-        networks=("none",),
-        exec_options=(),
-    )
-    shim = "/usr/local/bin/airlock-shim"
-    words = typed(docker_run(wiring, user="1:1"), tmp_path)
-    assert words[-7:] == ["--network", "none", "--entrypoint", shim, "IMAGE", "--exec", "COMMAND"]
-    assert "https_proxy=http://127.0.0.1:13128" in words
-    assert "type=bind,source=/s/ca-bundle.pem,target=/etc/ca.pem,readonly" in words
-    lines = compose(wiring, user="1:1").splitlines()
-    assert '    network_mode: "none"' in lines
-    assert f'    entrypoint: ["{shim}", "--exec"]' in lines
-    made = devcontainer(wiring, user="1:1")
-    begin = made["postStartCommand"]
-    assert begin == f"nohup sh -c '{shim} --exec sleep infinity &' >/dev/null 2>&1"
-    # The editor itself needs a network.
-    assert "runArgs" not in made

@@ -69,6 +69,7 @@ def test_what_is_granted(granted: World, args: tuple[str, ...], says: str) -> No
         (("push", APP, ":agent/x"), "delete", '"refs/heads/agent/x": deleting is not granted'),
         (("push", "-d", WEB, "agent/x"), "delete", "deleting is not granted"),
         (("push", "-o", "x", WEB, "agent/x"), "push_options", 'the push option "x" is not'),
+        (("push", "-fo", "x", WEB, "agent/x"), "push_options", 'the push option "x" is not'),
         (("push", "git@host.example:other/app", "x"), "git.push", "may not push to"),
         (("push", "https://host.example/up/x", "agent/x"), "git.push", "may not push to"),
         (("ls-remote", "git@[::1]:acme/app"), "git.fetch", "may not fetch from"),

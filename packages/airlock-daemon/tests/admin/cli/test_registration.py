@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -87,15 +86,6 @@ def test_a_daemon_of_another_configuration_does_not_count(world: World) -> None:
         (world.root / "link").symlink_to(world.config)
         same = Application(config=str(world.root / "link"), sockets=sockets)
         assert same.find_registration().path == str(world.agents_file)
-
-
-def test_a_daemon_that_was_killed_does_not_count(world: World) -> None:
-    """What it wrote stays, and is not believed."""
-    with Daemon(world) as daemon:
-        daemon.process.send_signal(signal.SIGKILL)
-        daemon.process.wait(30)
-        assert (world.config / "sockets" / ".serving").exists()
-        assert find(world) == Registration(path=None)
 
 
 def test_start_serves_what_it_is_told_to_and_nothing_else(world: World, beside: Path) -> None:

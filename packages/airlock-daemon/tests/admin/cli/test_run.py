@@ -18,7 +18,7 @@ import pytest
 
 from airlock_daemon.admin.cli.image import inspect_image
 from airlock_daemon.admin.cli.machine import User, add_user, read_image
-from airlock_daemon.admin.cli.mounted_workspaces import choose_workspaces, find_directory
+from airlock_daemon.admin.cli.mounted_workspaces import choose_workspaces
 from airlock_daemon.admin.cli.wiring import HOME, Mount
 from airlock_daemon.errors import AirlockError
 from commanding import run
@@ -115,13 +115,6 @@ def daemon(world: World, docker: StandIn) -> Iterator[Daemon]:
 def read_line(text: str) -> list[str]:
     """The words of a line that is broken for people."""
     return shlex.split(text.replace("\\\n", ""))
-
-
-def read_mounts(words: list[str]) -> dict[str, str]:
-    """The texts of the files that are mounted below /etc, by where the container has them."""
-    mounts = (word.split(",") for word in words if word.startswith("type=bind,"))
-    pairs = {mount[2].removeprefix("target="): mount[1].removeprefix("source=") for mount in mounts}
-    return {new: Path(old).read_text() for new, old in pairs.items() if new.startswith("/etc/")}
 
 
 def words_of(world: World, *args: str) -> list[str]:
@@ -327,32 +320,6 @@ def test_what_docker_does_not_tell_is_refused_with_a_remedy(
     assert "docker is not on your PATH" in said
 
 
-def test_the_container_has_an_account_and_a_home(world: World, docker: StandIn) -> None:
-    """By the image's own files; they are read once for each image, and not for --image-user."""
-    docker.has("/etc/passwd", "root:x:0:0::/root:/bin/sh\napp:x:77:77::/app:/bin/sh\n")
-    docker.has("/lib/group", "root:x:0:\n")
-    docker.has("/bin/bash", "")
-    docker.links("/etc/group", "../lib/group")
-    home = f"type=bind,source={world.config}/containers/homes/my,target={HOME}"
-    for _ in range(2):
-        words = words_of(world, "tool")
-        assert home in words
-        assert f"HOME={HOME}" in words
-        files = read_mounts(words)
-        assert "zz-airlock.sh" in " ".join(files)
-        if os.geteuid():
-            passwd, group = files["/etc/passwd"], files["/etc/group"]
-            assert passwd.splitlines()[1] == "app:x:77:77::/app:/bin/sh"
-            assert passwd.endswith(f":x:{os.geteuid()}:{os.getegid()}::{HOME}:/bin/bash\n")
-            assert group.startswith("root:x:0:\n")
-        else:
-            assert "/etc/passwd" not in files
-        docker.has("/etc/passwd", "")
-    words = words_of(world, "--image-user", "tool")
-    assert not {home, f"HOME={HOME}", "--user"} & set(words)
-    assert "/etc/passwd" not in read_mounts(words)
-
-
 def test_files_of_the_image_that_are_no_files_are_none(world: World, docker: StandIn) -> None:
     """A directory, a link that leads to itself, and what is too large."""
     user = User(uid=1003, gid=1003, name="ada", group="ada")
@@ -490,24 +457,6 @@ def test_the_workspace_is_that_of_the_profile_else_the_current_directory(
     assert choose(world, f"{world.root}/link", str(other)) == (named,)
 
 
-def test_it_begins_where_you_stand_if_that_is_mounted(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By the name that the directory has in the container; else in the first workspace."""
-    deep = world.workspace / "a" / "b"
-    deep.mkdir(parents=True)
-    first = Mount(source="/elsewhere", target="/first")
-    mapped = Mount(source=str(world.workspace), target="/work")
-    inner = Mount(source=str(world.workspace / "a"), target="/inner")
-    monkeypatch.chdir(deep)
-    assert find_directory((first, mapped)) == "/work/a/b"
-    assert find_directory((first, mapped, inner)) == "/inner/b"
-    assert find_directory((inner, first)) == "/inner/b"
-    monkeypatch.chdir(world.workspace)
-    assert find_directory((first, mapped)) == "/work"
-    assert find_directory((first, inner)) == "/first"
-
-
 @pytest.mark.parametrize("named", ["{config}", "{root}", "/", "{workspace}/none"])
 def test_what_holds_files_of_airlocks_own_is_no_workspace(
     named: str, world: World, docker: StandIn
@@ -527,17 +476,3 @@ def test_a_workspace_that_would_cover_airlocks_mounts_is_refused(target: str, wo
     world.write_profile(f'[workspace]\nmounts = {{ "{target}" = "{world.workspace}" }}\n')
     with pytest.raises(AirlockError, match="would cover /"):
         choose(world)
-
-
-def test_signals_and_streams_are_dockers(world: World, daemon: Daemon, docker: StandIn) -> None:
-    """The process that was started is docker itself, with the same pid, stdin and arguments."""
-    docker.program.write_text(STAND_IN.replace("exit 7", "cat; kill -TERM $$"))
-    line = run(world, "run", "my", "--print", "tool").stdout
-    argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config), "run"]
-    argv += ["--agents", str(world.agents_file), "my", "tool"]
-    done = subprocess.run(argv, input="typed\n", capture_output=True, text=True, check=False)
-    assert done.returncode == -15
-    printed = read_line(line)[1:]
-    there = printed.index("--exec") + 1
-    words = [*printed[:there], *looked_at(str(world.workspace)), *printed[there:]]
-    assert done.stdout.splitlines() == [*words, "typed"]

@@ -16,28 +16,6 @@ from airlock_daemon.admin.migrate.released import (
     write_registration,
 )
 from airlock_daemon.errors import AirlockError
-from airlock_modules import Sandbox, parse_module
-
-
-@pytest.mark.parametrize(
-    ("text", "layout", "commands"),
-    [
-        ('commands = ["git"]\n', "v0.2", ["git"]),
-        ('commands = ["git"]', "v0.3", ["git"]),
-        ("", "v0.2", []),
-        ("# only a comment", "v0.2", []),
-        ("[env]\nset = { A = 'b' }\n", "v0.2", []),
-        ("commands = []\n", "v0.3", []),
-        ("commands = []\n", "v0.2", ["nothing"]),
-        ("commands = [\n  # none\n]  # at all\n[env]\nset = { A = 'b' }\n", "v0.2", ["nothing"]),
-    ],
-)
-def test_a_profile_grants_what_it_granted(text: str, layout: Layout, commands: list[str]) -> None:
-    """And everything else in it stays."""
-    converted = convert_profile(text, layout=layout, known=("git",))
-    read = tomllib.loads(converted.text)
-    assert read["commands"] == commands == list(converted.commands)
-    assert read.get("env") == tomllib.loads(text).get("env")
 
 
 def test_a_command_that_is_called_nothing_is_not_granted_by_that() -> None:
@@ -50,17 +28,6 @@ def test_a_profile_that_v03_did_not_start_with_is_refused() -> None:
     """Instead of granting everything, as v0.2 did."""
     with pytest.raises(AirlockError, match="has no commands"):
         convert_profile("[env]\n", layout="v0.3", known=())
-
-
-def test_what_was_not_read_becomes_a_comment_and_the_ceiling_is_written() -> None:
-    """A table [commands] that v0.2 did not know included."""
-    text = "[commands]\nenable = []\n[daemon]\nsocket = '/x'\nlog_level = 'debug'\n"
-    converted = convert_config(text, layout="v0.2", enable=("git", "tool"))
-    assert tomllib.loads(converted.text) == {
-        "commands": {"enable": ["git", "tool"]},
-        "daemon": {"log_level": "debug"},
-    }
-    assert len(converted.changes) == 2
 
 
 def test_a_config_that_means_the_same_is_not_touched() -> None:
@@ -122,20 +89,6 @@ def test_an_override_that_every_release_used_stays_as_it_is(layout: Layout) -> N
         override = read(text, layout, command)
         assert (override.meaning, override.text, override.changes) == ("used", text, ())
         assert not override.is_boxed
-
-
-@pytest.mark.parametrize("layout", ["v0.1", "v0.2", "v0.3", "v0.4"])
-def test_an_override_of_another_command_gets_the_box_with_which_it_works_on(layout: Layout) -> None:
-    """The human's home: a module that names none is refused. The reason stands beside it."""
-    override = read(DENY, layout)
-    assert override.is_boxed
-    assert override.text.startswith(DENY)
-    added = override.text.removeprefix(DENY)
-    assert added.endswith('\n[sandbox]\nbox = "home"\n')
-    assert "can read and send away every credential in your home" in added
-    assert all(line.startswith("#") for line in added.split("[sandbox]")[0].strip().splitlines())
-    module = parse_module(override.text, name="tool", source="tool.toml")
-    assert module.sandbox == Sandbox(box="home")
 
 
 @pytest.mark.parametrize("layout", ["v0.1", "v0.2", "v0.3", "v0.4"])

@@ -98,13 +98,6 @@ def test_what_is_deleted_brings_no_pack(remote: Remote) -> None:
     assert remote.refs() == ["refs/heads/agent"]
 
 
-def test_nothing_to_push_is_no_fault(remote: Remote) -> None:
-    """The client ends the conversation without a list."""
-    remote.git("push", "--quiet", "origin", "HEAD:agent")
-    again = remote.git("push", "origin", "HEAD:agent")
-    assert (again.returncode, again.stderr) == (0, "Everything up-to-date\n")
-
-
 def test_a_profile_narrows_by_rules_of_git(remote: Remote) -> None:
     """What git itself would be refused, git-remote is in effect."""
     text = GRANT.replace("{root}", str(remote.world.root)) + '[deny]\ngit = ["push & --delete"]\n'

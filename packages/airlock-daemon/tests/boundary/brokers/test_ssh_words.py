@@ -13,7 +13,7 @@ from airlock_daemon.boundary.brokers.ssh.words import (
     profile_words,
 )
 from airlock_daemon.errors import Denied
-from airlock_daemon.setup.human_git import UnfitCommandError, read_ssh_command
+from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
 
 
 @pytest.mark.parametrize(

@@ -109,22 +109,6 @@ def test_what_a_push_may_not_move_stays(
     assert (record["outcome"], record["detail"]["bytes"]) == ("denied", 0)
 
 
-def test_what_is_deleted_brings_no_pack(site: Site) -> None:
-    """The client does not end its stream then, and the push is sent all the same."""
-    site.git("push", "--quiet", "origin", "HEAD:one", "HEAD:two")
-    deleted = site.git("push", "origin", "--delete", "one")
-    assert (deleted.returncode, site.refs()) == (0, ["refs/heads/two"]), deleted.stderr
-
-
-@pytest.mark.parametrize("version", ["0", "1"])
-def test_a_push_in_either_version(site: Site, version: str) -> None:
-    """Of git's protocol: the server says which it is."""
-    pushed = site.git(
-        "push", "origin", "HEAD:x", "-o", "ci.skip", more={"GIT_PROTOCOL": f"version={version}"}
-    )
-    assert (pushed.returncode, site.refs()) == (0, ["refs/heads/x"]), pushed.stderr
-
-
 @pytest.mark.parametrize("when", ["POST", "GET"])
 @pytest.mark.parametrize("size", [10, MUCH])
 def test_the_server_asks_who_it_is_late(site: Site, when: str, size: int) -> None:
@@ -136,22 +120,6 @@ def test_the_server_asks_who_it_is_late(site: Site, when: str, size: int) -> Non
     cloned = site.git("clone", "--quiet", "-b", "x", site.url, "copy")
     assert (cloned.returncode, cloned.stderr) == (0, "")
     assert (site.work / "copy" / "much").stat().st_size == size
-
-
-def test_pieces_of_a_history(site: Site) -> None:
-    """Shallow, deepened and whole again; without files, which are fetched as they are needed."""
-    for name in ("two", "three"):
-        site.commit(name)
-    site.git("push", "--quiet", "origin", "HEAD:x")
-    copy = site.work / "copy"
-    assert site.git("clone", "-q", "--depth", "1", "-b", "x", site.url, "copy").returncode == 0
-    for words in (("--deepen", "1"), ("--unshallow",)):
-        assert site.git("fetch", "-q", *words, where=copy).returncode == 0
-    counted = site.git("rev-list", "--count", "HEAD", where=copy).stdout
-    partial = ("--filter=blob:none", "--no-checkout", "-b", "x", site.url, "part")
-    assert site.git("clone", "-q", *partial).returncode == 0
-    shown = site.git("show", "HEAD:two", where=site.work / "part")
-    assert (counted, shown.stdout) == ("3\n", "two")
 
 
 def test_a_long_request_is_sent_in_pieces(site: Site) -> None:

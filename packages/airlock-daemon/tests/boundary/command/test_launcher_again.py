@@ -190,3 +190,26 @@ async def test_a_command_that_was_ended_leaves_its_supervisor() -> None:
         await launch.wait_gone()
         launch.close()
         assert (await run(launcher, "echo $PPID"))[1] == supervisor.decode()
+
+
+async def test_a_signal_that_comes_late_reaches_no_other_command() -> None:
+    """What is said to a command that has ended is not said to the next one of its supervisor."""
+    with run_launcher() as launcher:
+        directory, null = os.open("/", os.O_PATH | os.O_DIRECTORY), os.open(os.devnull, os.O_RDWR)
+        first, second = (
+            CommandLine("/bin/sh", ("sh", "-c", script), {}, directory)
+            for script in ("exit 0", "sleep 0.2; exit 4")
+        )
+        ended = await launcher.launch(first, (null,) * 3)
+        await ended.wait_gone()
+        ended.close()
+        launch = await launcher.launch(second, (null,) * 3)
+        assert launch.control is ended.control
+        ended.signal(signal.SIGTERM)
+        while (report := launch.read_report()) is None:
+            await trio.lowlevel.wait_readable(launch.control)
+        assert report == Ended(4, None)
+        await launch.wait_gone()
+        launch.close()
+        for descriptor in (directory, null):
+            os.close(descriptor)

@@ -73,16 +73,6 @@ def test_one_agent_cannot_start_all_its_commands_at_once_beside_another(world: W
         assert (later - earlier).total_seconds() >= 0.9 * YOUNG_S
 
 
-def test_a_request_that_never_ends_is_ended(world: World) -> None:
-    """Who does not send a whole request in time is told and closed."""
-    world.write_profile("[workspace]\nhost = true\n[limits]\nrequest_s = 1\n")
-    with Daemon(world) as daemon, daemon.connect() as slow:
-        slow.sendall(b'{"jsonrpc"')
-        error = read_answer(slow).error
-        assert (error["data"]["layer"], error["data"]["rule"]) == ("limit", "request_s")
-        assert daemon.records("invalid")[0]["rule"] == "request_s"
-
-
 @pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="/dev/full is not for this user")
 def test_a_log_that_cannot_be_written_refuses(world: World) -> None:
     """Nothing runs unrecorded: a full disk turns into a refusal, for `deny`."""

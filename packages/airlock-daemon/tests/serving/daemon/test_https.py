@@ -88,16 +88,6 @@ def test_the_api_gets_the_credential_and_the_client_never_sees_it(apis: ApiWorld
     assert apis.server.requests == [("GET /who", f"Bearer {TOKEN}")]
 
 
-def test_a_credential_of_the_clients_own_does_not_pass(apis: ApiWorld) -> None:
-    """With it an agent would carry data out to an account of its own."""
-    with apis.daemon() as daemon, apis.client() as client:
-        status, text = client.ask("/who", token="tok_of_somebody_else")
-        assert status == 403
-        assert "placeholder" in text
-        assert [each[0] for each in broker_records(daemon, 1)] == ["denied"]
-    assert apis.server.requests == []
-
-
 def connect_from_command(apis: ApiWorld, daemon: Daemon) -> str:
     """What a command that the daemon has started is answered at the agent's `https.sock`."""
     ask = f"""

@@ -130,14 +130,6 @@ def test_a_directory_that_docker_made_goes_if_it_is_empty(tmp_path: Path) -> Non
     sockets.close()
 
 
-def test_what_keeps_sockets_from_being_made_is_named_as_check_does(tmp_path: Path) -> None:
-    """With the command that mends it."""
-    (tmp_path / "sockets").touch()
-    with pytest.raises(AirlockError, match="is no directory") as caught:
-        open_directory(tmp_path / "sockets")
-    assert caught.value.hint == f"look at what it is, then: rm {tmp_path}/sockets"
-
-
 def test_a_link_does_not_lead_the_daemon_elsewhere(tmp_path: Path) -> None:
     """A symlink for the lock or an agent's directory is refused; what it names stays."""
     precious = tmp_path / "precious"

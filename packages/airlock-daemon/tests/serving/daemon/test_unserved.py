@@ -95,7 +95,7 @@ def test_at_a_reload_its_socket_goes(world: World, app: Path, attack: str) -> No
         assert str(record["reason"]).count("airlock.toml")
 
 
-@each_attack
+@pytest.mark.parametrize("attack", ["link", "directory"])
 def test_at_a_restart_it_has_no_socket(world: World, app: Path, attack: str) -> None:
     """What was noted before the restart counts."""
     make, said = ATTACKS[attack]
@@ -109,7 +109,7 @@ def test_at_a_restart_it_has_no_socket(world: World, app: Path, attack: str) -> 
         assert said in daemon.messages()
 
 
-@each_attack
+@pytest.mark.parametrize("attack", ["nested", "missing"])
 def test_every_command_says_why(world: World, app: Path, attack: str) -> None:
     """check fails and names it; run and test refuse; the lists tell it beside the others."""
     make, said = ATTACKS[attack]

@@ -1,7 +1,6 @@
 """Descriptors that are passed to tools: which are taken, and what becomes of the others."""
 
 import os
-import pty
 import subprocess
 import time
 from collections.abc import Callable
@@ -42,33 +41,6 @@ def are_closed(daemon: Daemon, before: int) -> bool:
             return False
         os.sched_yield()
     return True
-
-
-def test_the_tool_has_the_clients_descriptors(daemon: Daemon) -> None:
-    """No output passes through the daemon, and the record says so."""
-    with Pipes() as pipes:
-        script = "cat; echo err >&2; exit 3"
-        with Talk(daemon, script, ALL, descriptors=pipes.passed) as talk:
-            pipes.let_go()
-            assert talk.start() == {"features": ["signals", "exit-signal", "env", "fds"]}
-            pipes.write(b"in\xff\n")
-            pipes.end_input()
-            assert talk.result == {"exit_code": 3}
-        assert pipes.read(1) == b"in\xff\n"
-        assert pipes.read(2) == b"err\n"
-    assert daemon.records()[-1]["bytes_out"] is None
-
-
-def test_a_terminal_can_be_passed(daemon: Daemon) -> None:
-    """It is a terminal for the tool too, though not the one that controls it."""
-    master, slave = pty.openpty()
-    with open(master, "rb", closefd=True), open(slave, "rb", closefd=True):
-        script = "test -t 0 && test -t 1 && echo $TERM; ! true < /dev/tty"
-        tty = {"stdin": True, "stdout": True, "stderr": True, "rows": 1, "cols": 2, "term": "vt100"}
-        with Talk(daemon, script, ALL, descriptors=[slave] * 3, tty=tty) as talk:
-            assert "fds" in talk.start()["features"]
-            assert talk.result == {"exit_code": 0}
-        assert b"vt100" in os.read(master, 1000)
 
 
 def test_null_is_the_hosts(daemon: Daemon) -> None:

@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING, Literal, get_args
 from msgspec import Struct
 from msgspec.structs import replace
 
-from airlock_modules.files.option_files import builtin_text
+from airlock_modules.files.builtins import builtin_text
 from airlock_modules.files.rule_tables import narrow_rules, read_rules
 from airlock_modules.files.sandbox_table import Sandbox, read_sandbox
 from airlock_modules.files.toml_reader import Fault, ModuleError, TableReader, is_name
-from airlock_modules.rules.judgement import GrammarRules, PlainRules, judge
+from airlock_modules.rules.judgement import PlainRules, judge
 from airlock_wire.text import quote
 
 if TYPE_CHECKING:
     from airlock_modules.apis import Api, Client
+    from airlock_modules.rules.parsed_judgement import GrammarRules
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORWARD_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
@@ -79,7 +80,7 @@ class Module(Struct, frozen=True, kw_only=True):
     name: str
     bin: str
     broker: Broker | None = None
-    rules: PlainRules | GrammarRules
+    rules: "PlainRules | GrammarRules"
     inherit: tuple[str, ...] = ()
     forward: tuple[str, ...] = ()
     strip: tuple[str, ...] = ()
@@ -242,7 +243,7 @@ def _read_examples(reader: TableReader) -> Iterator[tuple[tuple[str, ...], str]]
 
 
 def _check_examples(
-    examples: Iterable[tuple[tuple[str, ...], str]], rules: PlainRules | GrammarRules, source: str
+    examples: Iterable[tuple[tuple[str, ...], str]], rules: "PlainRules | GrammarRules", source: str
 ) -> Iterator[Fault]:
     for number, (args, expected) in enumerate(examples, start=1):
         verdict = judge(rules, args)

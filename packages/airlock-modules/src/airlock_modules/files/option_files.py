@@ -19,15 +19,12 @@ small one: `style`, `subcommands`, `abbreviations` and `interspersed`, as in the
 `path_flags`; and `path_words`, the subcommands whose words are paths.
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
 import functools
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from airlock_modules.files.builtins import builtin_options
 from airlock_modules.files.toml_reader import Fault, ModuleError, TableReader
 from airlock_modules.reading.option_table import (
     FORM_NAMES,
@@ -45,48 +42,6 @@ from airlock_modules.reading.option_table import (
     parse_flag,
 )
 from airlock_wire.text import quote
-
-
-def builtin_names() -> tuple[str, ...]:
-    """Return the commands that have a built-in module, sorted."""
-    return tuple(
-        sorted(
-            entry.name for entry in _folder().iterdir() if entry.joinpath("module.toml").is_file()
-        )
-    )
-
-
-def builtin_text(name: str) -> str:
-    """Return the TOML of a built-in module, which is valid as an override. Raises `KeyError`."""
-    return _read(name, "module.toml")
-
-
-def builtin_options(name: str) -> str:
-    """Return the option table of a built-in module as TOML. Raises `KeyError` if it has none."""
-    return _read(name, "options.toml")
-
-
-def builtin_security(name: str) -> str:
-    """Return the SECURITY.md of a built-in module: threats, reasons, gaps. Raises `KeyError`."""
-    return _read(name, "SECURITY.md")
-
-
-def _folder() -> "Traversable":
-    # Loading it is a good part of the package's import time, and many processes never need it.
-    from importlib.resources import files  # noqa: PLC0415
-
-    return files("airlock_modules").joinpath("builtin")
-
-
-def _read(name: str, file: str) -> str:
-    # The name may come from a command line; only a listed one ever becomes part of a path.
-    if name not in builtin_names():
-        raise KeyError(name)
-    path = _folder().joinpath(name, file)
-    if not path.is_file():
-        raise KeyError(name)
-    return path.read_text(encoding="utf-8")
-
 
 MAX_DEPTH = 4
 """How many words may name a subcommand."""

@@ -6,21 +6,14 @@ those that do. `review_module` tells of these, of vain rules, and of secrets in 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from airlock_modules.files.module_file import Module
 from airlock_modules.files.sandbox_table import find_secret_places
-from airlock_modules.files.toml_reader import Fault, join_key
-from airlock_modules.reading.option_table import OptionTable, normalise
-from airlock_modules.rules.grammar_rules import (
-    EVERYTHING,
-    CommandPart,
-    FlagPart,
-    GrammarRule,
-    Permission,
-)
-from airlock_modules.rules.judgement import GrammarRules
-from airlock_modules.rules.rule import Read, Rule
+from airlock_modules.files.toml_reader import Fault
+from airlock_modules.rules.judgement import PlainRules
+from airlock_modules.rules.rule import Rule
 from airlock_wire.text import quote
 
 _LOCALE = re.compile(r"[A-Za-z0-9_.@:+-]*")
@@ -71,6 +64,8 @@ def select_forwarded(variables: Mapping[str, str], entries: Iterable[str]) -> di
     The locale and the time zone may be given by the path of a file, which the C library then
     loads. A value of `LANG`, `LANGUAGE`, `LC_*` or `TZ` that can be such a path is left out.
     """
+    if not variables or not entries:
+        return {}
     exact = {entry for entry in entries if not entry.endswith("*")}
     beginnings = tuple(entry[:-1] for entry in entries if entry.endswith("*"))
     return {
@@ -158,33 +153,25 @@ def review_narrowing(module: Module, *, source: str, key: str) -> Iterator[Fault
     They stand at `key` of the file `source`.
     """
     rules = module.rules
-    if not isinstance(rules, GrammarRules):
-        yield from _find_shadowed(source, key, rules.narrowing.rules)
-        return
     yield from _find_shadowed(source, key, rules.narrowing.rules)
-    for rule in rules.narrowing.rules:
-        yield from _find_unmatchable(source, key, rule, rules)
+    if not isinstance(rules, PlainRules):
+        from airlock_modules.files.grammar_review import find_unmatchable  # noqa: PLC0415
+
+        for rule in rules.narrowing.rules:
+            yield from find_unmatchable(source, key, rule, rules)
 
 
 def _review_rules(module: Module) -> Iterator[Fault]:
     rules = module.rules
-    if not isinstance(rules, GrammarRules):
-        yield from _find_shadowed(module.source, f"{rules.mode}.args", rules.rules.rules)
-        return
-    for key, listed in (
-        (f"{rules.mode}.args", rules.rules.rules),
-        ("allow.except", rules.exceptions.rules),
-    ):
-        yield from _find_shadowed(module.source, key, listed)
-        for rule in listed:
-            yield from _find_unmatchable(module.source, key, rule, rules)
-    if rules.permitted is not None:
-        yield from _find_unknown(module.source, "allow.flags", rules.permitted.flags, rules.table)
-        for name, permission in rules.permitted.commands.items():
-            yield from _find_unknown_command(module.source, name, permission, rules.table)
+    yield from _find_shadowed(module.source, f"{rules.mode}.args", rules.rules.rules)
+    if not isinstance(rules, PlainRules):
+        yield from _find_shadowed(module.source, "allow.except", rules.exceptions.rules)
+        from airlock_modules.files.grammar_review import find_unknown  # noqa: PLC0415
+
+        yield from find_unknown(module.source, rules)
 
 
-def _find_shadowed(source: str, key: str, rules: tuple[Rule[Read], ...]) -> Iterator[Fault]:
+def _find_shadowed(source: str, key: str, rules: Sequence[Rule[Any]]) -> Iterator[Fault]:
     earlier: dict[frozenset[str], str] = {}
     sets = {frozenset(part.text for part in rule.parts): rule.text for rule in rules}
     for rule in rules:
@@ -205,57 +192,3 @@ def _implies(parts: frozenset[str], wider: frozenset[str]) -> bool:
         return False
     flags = {part.partition("=")[0].removesuffix("!") for part in parts if part.startswith("-")}
     return wider <= parts | flags
-
-
-def _find_unmatchable(
-    source: str, key: str, rule: GrammarRule, rules: GrammarRules
-) -> Iterator[Fault]:
-    table = rules.table
-    for part in rule.parts:
-        known = True
-        if isinstance(part, FlagPart):
-            known = part.pattern is not None or any(
-                name in scope.flags.exact for scope in table.scopes() for name in part.names
-            )
-        elif isinstance(part, CommandPart):
-            known = _knows_words(part, table)
-        if not known:
-            problem = f"the rule {quote(rule.text)} cannot match: {_say_unknown(part.text, table)}"
-            yield Fault(source, key, problem, "correct or remove it")
-
-
-def _knows_words(part: CommandPart, table: OptionTable) -> bool:
-    if not table.is_closed:
-        return True
-    return any(
-        scope.key[: len(part.words)] == part.words
-        or (len(part.words) == 1 and part.words[0] in scope.key)
-        for scope in table.commands.values()
-    )
-
-
-def _find_unknown_command(
-    source: str, name: str, permission: Permission, table: OptionTable
-) -> Iterator[Fault]:
-    key = join_key(("allow", "commands", name))
-    if name and table.is_closed and name not in table.commands:
-        yield Fault(source, key, _say_unknown(name, table), "correct or remove it")
-    else:
-        yield from _find_unknown(source, key, permission, table, command=name)
-
-
-def _find_unknown(
-    source: str, key: str, permission: Permission, table: OptionTable, *, command: str = ""
-) -> Iterator[Fault]:
-    scope = table.root if not command else table.commands.get(command, table.elsewhere)
-    if scope is None or scope.is_open:
-        return
-    for entry in permission.entries:
-        name = normalise(entry.partition("=")[0], scope.style)
-        if entry != EVERYTHING and name not in scope.flags.exact:
-            yield Fault(source, key, _say_unknown(name, table), "correct or remove it")
-
-
-def _say_unknown(text: str, table: OptionTable) -> str:
-    version = f" {table.version}" if table.version else ""
-    return f"the option table of {table.tool}{version} does not know {quote(text)} there"

@@ -268,6 +268,8 @@ class RuleList(Struct, Generic[Read], frozen=True):
         self, reading: Read, *, certain: bool = False
     ) -> tuple[Rule[Read], tuple[str, ...]] | None:
         """Return the first rule that matches and the texts of its arguments, or None."""
+        if not self.rules:
+            return None
         numbers = set(self.always)
         if self.index:
             for key in self.index.keys() & reading.keys:

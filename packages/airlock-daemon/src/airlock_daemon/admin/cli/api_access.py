@@ -9,16 +9,9 @@ from airlock_daemon.admin.cli.machine import make_mount_point
 from airlock_daemon.admin.cli.wiring import HOME, Machine, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.apis import AgentApis
-from airlock_daemon.setup.client import (
-    BUNDLE,
-    PUBLISHED,
-    STORES,
-    describe_client,
-    find_placeholders,
-    is_published,
-)
+from airlock_daemon.setup.client import STORES, describe_client, find_placeholders, is_published
 from airlock_daemon.setup.paths import Locations, expand_home
-from airlock_daemon.setup.sockets import HTTPS, is_served
+from airlock_daemon.setup.sockets import BUNDLE, HTTPS, PUBLISHED, is_served
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.writing import write_public
 from airlock_wire import quote

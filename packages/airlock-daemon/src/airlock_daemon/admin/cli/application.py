@@ -53,17 +53,11 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         """Where the files are by these options alone."""
         return locate(config=self.config, sockets=self.sockets, agents=self.agents)
 
-    @property
-    def given(self) -> tuple[str, ...]:
-        """The options that say where the files are, as words of a command line."""
-        options = {"--config": self.config, "--sockets": self.sockets, "--agents": self.agents}
-        return tuple(word for name, path in options.items() if path for word in (name, path))
-
     def refuse_earlier(self) -> None:
         """Raise AirlockError where the files are of an earlier release, which `migrate` reads."""
         from airlock_daemon.admin.migrate.layout import advise  # noqa: PLC0415
 
-        advice = advise(self.locations, options=self.given)
+        advice = advise(self.locations)
         if advice is not None:
             raise AirlockError(advice.where, hint=advice.finding.remedy)
 
@@ -144,7 +138,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         from airlock_daemon.serving.daemon.daemon import run_daemon  # noqa: PLC0415
         from airlock_daemon.setup.generation import load_setup  # noqa: PLC0415
 
-        advice = advise(self.locations, options=self.given)
+        advice = advise(self.locations)
         if advice is not None and not advice.can_serve:
             raise AirlockError(advice.where, hint=advice.finding.remedy)
         if advice is not None:

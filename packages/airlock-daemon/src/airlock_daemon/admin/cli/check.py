@@ -38,7 +38,7 @@ def check(
     if list_names:
         application.print_names(LOOKED_AT)
         return
-    advice = advise(application.locations, options=application.given)
+    advice = advise(application.locations)
     locations = application.find_files()
     # What would be told besides of files that no release but an earlier one reads, is noise.
     if advice is not None and not advice.can_serve:

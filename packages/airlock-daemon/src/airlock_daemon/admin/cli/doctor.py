@@ -79,7 +79,6 @@ def doctor(
         setup=setup,
         status=find_status(locations),
         environment=os.environ,
-        options=application.given,
     )
     found = list(run_checks(around))
     findings = [each for each in found if not each.is_note]

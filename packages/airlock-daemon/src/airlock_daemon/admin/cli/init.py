@@ -135,10 +135,5 @@ def _make_files(locations: Locations, registration: str) -> Iterator[str]:
 
 
 def _describe(application: Application, registration: str) -> Program:
-    locations = application.locations
-    options = ["--agents", registration]
-    if application.config:
-        options += ["--config", locations.config_dir]
-    if application.sockets:
-        options += ["--sockets", locations.sockets_dir]
-    return describe_program(*options, environment=os.environ)
+    locations = msgspec.structs.replace(application.locations, agents=registration)
+    return describe_program(*locations.options, environment=os.environ)

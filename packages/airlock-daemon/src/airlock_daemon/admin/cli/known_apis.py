@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.apis import describe_api
+from airlock_daemon.setup.api_findings import describe_api
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Step
 from airlock_modules.apis import Api, ApiCall, BadHead, GraphQlField, read_head

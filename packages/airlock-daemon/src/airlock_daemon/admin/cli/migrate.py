@@ -100,30 +100,15 @@ def _say_why(locations: Locations, layout: Layout) -> str:
 
 def _find_locations(application: Application) -> Locations:
     """The locations of the options, else of the service that an earlier release made."""
-    given = {
-        "config": application.config,
-        "sockets": application.sockets,
-        "agents": application.agents,
-    }
     unit = read_service()
-    named = application.locations
-    is_about = unit is not None and (application.config is None or find_unit(named) is not None)
-    for option, value in tuple(given.items()):
-        path = getattr(unit, option) if is_about else None
-        if path and value is None:
+    if application.config is not None and find_unit(application.locations) is None:
+        unit = None
+    for option in ("config", "sockets", "agents"):
+        path = getattr(unit, option, None)
+        if path and getattr(application, option) is None:
             say(f"using --{option} {path}, as the service does")
-            given[option] = path
-    return locate(**given)
-
-
-def _list_options(locations: Locations) -> tuple[str, ...]:
-    """The options that say where the files are, after the migration."""
-    options = ["--agents", beside_config(locations)]
-    if locations.config_dir != locate().config_dir:
-        options += ["--config", locations.config_dir]
-    if locations.sockets_dir != locate(config=locations.config_dir).sockets_dir:
-        options += ["--sockets", locations.sockets_dir]
-    return tuple(options)
+            application = application.choose(**{option: path})
+    return application.locations
 
 
 def _refuse_unknown(locations: Locations, signs: Signs, layout: Layout) -> None:
@@ -179,7 +164,8 @@ def _refuse_running(locations: Locations, layout: Layout) -> None:
 
 def _work_out(locations: Locations) -> Plan:
     manager = find_manager()
-    program = describe_program(*_list_options(locations), environment=os.environ)
+    after = msgspec.structs.replace(locations, agents=beside_config(locations))
+    program = describe_program(*after.options, environment=os.environ)
     return plan_migration(
         locations,
         look(locations),
@@ -215,9 +201,9 @@ def _describe(plan: Plan, locations: Locations) -> Iterator[str]:
     undo = shlex.quote(os.path.join(plan.backup, UNDO))
     yield f"{locations.config_dir} has the files of this release now"
     yield f"what was there is in {plan.backup}; to go back: sh {undo}"
-    registration, *others = _list_options(locations)[1:]
+    others = msgspec.structs.replace(locations, agents=None).options
     yield f"start the daemon as a service: {shlex.join(('airlock', *others, 'init'))}"
-    start = ("airlock", *others, "start", "--agents", registration)
+    start = ("airlock", *others, "start", "--agents", beside_config(locations))
     yield f"or by hand: {shlex.join(start)}"
 
 

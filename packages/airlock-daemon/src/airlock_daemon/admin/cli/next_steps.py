@@ -125,24 +125,19 @@ _NEXT = {
 
 def choose_start(application: Application, registration: str) -> tuple[str, ...]:
     """The words that serve `registration`, with the options that this program was given."""
-    return (*_program(), "start", *_list_options(application), "--agents", registration)
+    locations = msgspec.structs.replace(application.locations, agents=registration)
+    return (*_program(), "start", *locations.options)
 
 
 def choose_run(application: Application, agent: str) -> tuple[str, ...]:
     """The words that run a container of `agent`, but for its image."""
-    agents = ("--agents", application.locations.agents) if application.locations.agents else ()
-    return (*_program(), "run", *_list_options(application), *agents, agent)
+    return (*_program(), "run", *application.locations.options, agent)
 
 
 def choose_login(application: Application, name: str) -> tuple[str, ...]:
     """The words that store a credential under `name`."""
-    return (*_program(), "login", *_list_options(application), name)
-
-
-def _list_options(application: Application) -> tuple[str, ...]:
-    locations = application.locations
-    words = ("--config", locations.config_dir) if application.config else ()
-    return (*words, *(("--sockets", locations.sockets_dir) if application.sockets else ()))
+    locations = msgspec.structs.replace(application.locations, agents=None)
+    return (*_program(), "login", *locations.options, name)
 
 
 def _program() -> tuple[str, ...]:

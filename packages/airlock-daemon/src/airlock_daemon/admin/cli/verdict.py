@@ -19,19 +19,19 @@ from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import is_within
 from airlock_modules import (
     Decision,
+    Flag,
     Module,
     PushList,
     Update,
+    load_options,
     name_transport,
+    parse,
 )
 from airlock_modules.operation import Operation
 from airlock_wire import encode_text, quote
 
 _VERBS = ("push", "fetch", "pull", "clone", "ls-remote")
 """The subcommands of git that talk to a remote."""
-_OPTIONS = ("-o", "--push-option")
-_VALUED = (*_OPTIONS, "--receive-pack", "--exec", "--repo")
-_GLOBAL_VALUED = ("-C", "-c", "--git-dir", "--work-tree", "--namespace")
 # What makes git choose the refs by itself.
 _MANY = ("--all", "--branches", "--tags", "--mirror", "--follow-tags")
 _SOME, _NONE = "1" * 40, "0" * 40
@@ -239,25 +239,25 @@ def refuse(error: Denied, operation: Operation | None = None) -> Verdict:
 
 def read_git_words(args: Sequence[str]) -> GitCall | None:
     """Read the arguments of git; None for a subcommand that talks to no remote."""
-    rest = list(args)
-    while rest and rest[0].startswith("-"):
-        del rest[: 2 if rest[0] in _GLOBAL_VALUED else 1]
-    verb, *rest = rest or [""]
-    if verb not in _VERBS:
+    parsed = parse(load_options("git"), args)
+    names = [word.text for word in parsed.words]
+    if not {*parsed.command}.intersection(_VERBS):
         return None
-    if verb == "push":
-        return _read_push(rest)
-    names = [word for word in rest if not word.startswith("-")]
+    if "push" in parsed.command:
+        return _read_push(names, parsed.flags)
     url = next((word for word in names if name_transport(word, "")), None)
     if url is None:
         return GitCall(url=names[0] if names else None)
     return GitCall(url=url, words=name_transport(url, "git-upload-pack"))
 
 
-def _read_push(args: Sequence[str]) -> GitCall:
-    names, flags, options = _sort(args)
+def _read_push(names: Sequence[str], found: Sequence[Flag]) -> GitCall:
     url, *specs = names or [""]
-    deletes = bool({"-d", "--delete"} & flags)
+    flags = {flag.name for flag in found}
+    options = [
+        value.text for flag in found if flag.name == "--push-option" for value in flag.values
+    ]
+    deletes = "--delete" in flags
     updates = []
     is_whole = bool(specs) and not flags.intersection(_MANY)
     while specs:
@@ -278,27 +278,3 @@ def _read_push(args: Sequence[str]) -> GitCall:
         push=PushList(updates=tuple(updates), options=tuple(options)),
         is_whole=is_whole,
     )
-
-
-def _sort(args: Sequence[str]) -> tuple[list[str], set[str], list[str]]:
-    """The names among the arguments of a push, its flags, and its push options."""
-    names: list[str] = []
-    flags: set[str] = set()
-    options: list[str] = []
-    rest = list(args)
-    while rest:
-        word = rest.pop(0)
-        name, equals, value = word.partition("=")
-        if word == "--":
-            names += rest
-            break
-        if not word.startswith("-"):
-            names.append(word)
-        elif word in _VALUED and rest:
-            value = rest.pop(0)
-            options += [value] if word in _OPTIONS else []
-        elif equals and name in _OPTIONS:
-            options.append(value)
-        else:
-            flags.add(name)
-    return names, flags, options

@@ -19,12 +19,12 @@ from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.admin.migrate.layout import advise
 from airlock_daemon.admin.service.installing import find_manager
 from airlock_daemon.admin.service.systemd import LINGER, NAME, Systemd, enable_linger, is_lingering
-from airlock_daemon.setup.client import PUBLISHED
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.sockets import (
     DOCKER,
     NAMES,
+    PUBLISHED,
     connect,
     find_unusable,
     is_served,
@@ -62,7 +62,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def _check_layout(around: Surroundings) -> Iterator[Problem]:
-    advice = advise(around.locations, options=around.options)
+    advice = advise(around.locations)
     if advice is not None:
         found = advice.finding
         yield Problem(found.source, found.problem, found.remedy, found.is_note)

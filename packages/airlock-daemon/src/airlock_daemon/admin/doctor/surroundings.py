@@ -18,15 +18,13 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """All of it as plain values; nothing is looked at before a check asks for it.
 
     `setup` is None where the files have faults, `status` where no daemon serves this configuration.
-    `environment` is that of the caller, `options` are those that say where the files are. What the
-    kernel and the system say is read below `root`.
+    `environment` is that of the caller. What the kernel and the system say is read below `root`.
     """
 
     locations: Locations
     setup: Setup | None
     status: DaemonStatus | None
     environment: Mapping[str, str]
-    options: tuple[str, ...] = ()
     root: str = "/"
 
     @property

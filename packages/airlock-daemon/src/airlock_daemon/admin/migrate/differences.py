@@ -10,7 +10,7 @@ from airlock_daemon.setup.boxes import is_home
 from airlock_daemon.setup.checking import find_losses
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.remotes import ANY_REFS, reaches_remotes
-from airlock_daemon.setup.writing import edit, extend_array
+from airlock_daemon.setup.toml_edit import edit, extend_array
 from airlock_modules import DEFAULT_REFS, Module
 
 RELEASED = ("aws", "docker", "git", "ssh", "terraform")

@@ -321,11 +321,10 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.finding.source}: {self.finding.problem}"
 
 
-def advise(locations: Locations, *, options: tuple[str, ...]) -> Advice | None:
+def advise(locations: Locations) -> Advice | None:
     """What to say of files of an earlier release, or of a migration that was interrupted.
 
-    None for files of this release, and for those that cannot be looked at. `options` are those
-    that the command was given.
+    None for files of this release, and for those that cannot be looked at.
     """
     try:
         signs = look(locations)
@@ -334,7 +333,7 @@ def advise(locations: Locations, *, options: tuple[str, ...]) -> Advice | None:
     layout = recognise(signs)
     if layout not in EARLIER:
         return None
-    command = shlex.join(("airlock", "migrate", *options))
+    command = shlex.join(("airlock-daemon", "migrate", *locations.options))
     if signs.unfinished is not None:
         problem = f"the migration of these files of Airlock {layout} was interrupted"
         remedy = f"go on with it: {command}"

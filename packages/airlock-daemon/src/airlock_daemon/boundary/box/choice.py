@@ -146,12 +146,11 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     Raises Denied (rule "no-box") where it is to have one and there is nothing to make it.
     """
     mode = generation.boxes.mode
-    if module.lacks_box:
+    if module.sandbox is None and module.lacks_box:
         # The evaluator has refused it.
         raise TypeError(module.name)
     # Whose requests are judged, its arguments are not: without a box anything would pass.
-    relies_on_box = module.builtin or module.uses_apis
-    if not wants_box(module) or (mode == "off" and not relies_on_box):
+    if not wants_box(module) or (mode == "off" and not (module.builtin or module.uses_apis)):
         return None
     with advising(module):
         maker = _find_maker(mode, generation, is_home=is_home(module))

@@ -197,7 +197,7 @@ class BoxedLaunch(Launch):
         Raises OSError.
         """
         place = _place(box, what.directory)
-        order = encode_order(
+        message, files = encode_order(
             what,
             nofile=launcher.nofile,
             terminal=terminal,
@@ -205,8 +205,12 @@ class BoxedLaunch(Launch):
             bounds=box.bounds,
             before=place,
         )
-        with order as (message, files), suppress(BrokenPipeError, ConnectionResetError):
-            socket.send_fds(self.control, [message], [*standard, *kept, *files])
+        try:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                socket.send_fds(self.control, [message], [*standard, *kept, *files])
+        finally:
+            for file in files:
+                os.close(file)
 
     @property
     def ready(self) -> int:

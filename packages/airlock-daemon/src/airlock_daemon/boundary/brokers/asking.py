@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import closing
-from functools import partial
 from typing import Protocol
 
 import trio
@@ -62,7 +61,7 @@ async def ask(
             command.tell(StdinEnd())
         try:
             with trio.move_on_after(seconds):
-                ended = await command.relay(keep, _grant_none, partial(trio.sleep, 0))
+                ended = await command.relay(keep, _grant_none)
                 return ended.exit_code, bytes(answer)
         finally:
             await command.finish()

@@ -95,8 +95,12 @@ class Launch:
         )
 
     def signal(self, number: int) -> None:
-        """Send a signal to the tool's process group."""
-        self._send(b"S", number)
+        """Send a signal to the tool's process group, unless the tool has ended.
+
+        Its supervisor may run another command by then, of another agent.
+        """
+        if not self._is_over:
+            self._send(b"S", number)
 
     def end(self, number: int = signals.SIGHUP) -> None:
         """End tool and descendants: the signal first, SIGKILL after the launcher's grace of 2 s.
@@ -234,7 +238,7 @@ class Launcher:
         try:
             rules = () if fence is None else fence.rules
             groups = () if group is None else (group,)
-            order = encode_order(
+            message, files = encode_order(
                 what,
                 nofile=self.nofile,
                 terminal=terminal,
@@ -244,9 +248,12 @@ class Launcher:
                 bounds=bounds,
                 has_group=group is not None,
             )
-            with order as (message, files):
+            try:
                 given = (what.directory, *standard, *kept, *rules, *groups, *files)
                 return await self._order(message, given)
+            finally:
+                for file in files:
+                    os.close(file)
         except OSError as error:
             raise cannot_start(what.program, error) from error
 

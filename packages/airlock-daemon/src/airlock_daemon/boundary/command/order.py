@@ -3,11 +3,10 @@
 The messages are described in `native/README.md`.
 """
 
-import contextlib
 import fcntl
 import os
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
@@ -19,6 +18,7 @@ _ORDER = struct.Struct("<IIQ12I4Q")
 _SAME = 0xFFFFFFFF
 _UNLIMITED = (1 << 64) - 1
 _NO_BOUNDS = (_UNLIMITED,) * 4
+_NO_RULES = (_SAME, *(0,) * 5)
 
 # The longest message; strings that do not fit travel in a file in memory.
 MESSAGE = 65536
@@ -81,7 +81,6 @@ class Fence(msgspec.Struct, frozen=True):
         return (*self.read, *self.written, *self.used, *self.opened, *self.hidden)
 
 
-@contextlib.contextmanager
 def encode_order(
     what: CommandLine,
     *,
@@ -93,8 +92,9 @@ def encode_order(
     bounds: Bounds | None = None,
     has_group: bool = False,
     before: bytes = b"",
-) -> Iterator[tuple[bytes, Sequence[int]]]:
-    """The order to start `what`, behind `before`, and the file that goes with it, if any.
+) -> tuple[bytes, tuple[int, ...]]:
+    """The order to start `what`, behind `before`, and files that go with it, for the caller to
+    close.
 
     `nofile` is the soft limit of open files, `kept` how many descriptors the tool has from 3 on;
     the others are as `Launcher.launch` has them. Raises OSError.
@@ -109,15 +109,13 @@ def encode_order(
         kept,
         _SAME if identity is None else identity.user,
         _SAME if identity is None else identity.group,
-        *_count_rules(fence),
+        *(_NO_RULES if fence is None else _count_rules(fence)),
         has_group,
         *(_NO_BOUNDS if bounds is None else _list_bounds(bounds)),
     )
     if len(header) + len(strings) <= MESSAGE:
-        yield header + strings, ()
-    else:
-        with _kept(strings) as file:
-            yield header, (file,)
+        return header + strings, ()
+    return header, (_make_file(strings),)
 
 
 def _join(what: CommandLine) -> bytes:
@@ -132,15 +130,12 @@ def _list_bounds(bounds: Bounds) -> list[int]:
     return [_UNLIMITED if each is None else each for each in wanted]
 
 
-def _count_rules(fence: Fence | None) -> tuple[int, ...]:
-    if fence is None:
-        return (_SAME, *(0,) * 5)
+def _count_rules(fence: Fence) -> tuple[int, ...]:
     kinds = (fence.read, fence.written, fence.used, fence.opened, fence.hidden)
     return (fence.sockets, *map(len, kinds))
 
 
-@contextlib.contextmanager
-def _kept(strings: bytes) -> Iterator[int]:
+def _make_file(strings: bytes) -> int:
     """The strings in a file of memory."""
     # The launcher maps it: sealed, it cannot shrink below what the header says.
     file = os.memfd_create("airlock-command", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -149,9 +144,10 @@ def _kept(strings: bytes) -> Iterator[int]:
         while view:
             view = view[os.write(file, view) :]
         fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
-        yield file
-    finally:
+    except BaseException:
         os.close(file)
+        raise
+    return file
 
 
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")

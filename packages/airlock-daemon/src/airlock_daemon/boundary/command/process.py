@@ -16,9 +16,6 @@ from airlock_wire import Resize, Signal, StdinData, StdinEnd
 # after that hangs in the kernel, and nothing can end it.
 GONE_S = 10.0
 
-# A client is not woken for the start of a command that ends sooner; no person types in that time.
-BRIEF_S = 0.01
-
 Begin = Callable[[], Awaitable[None]]
 Grant = Callable[[int], Awaitable[None]]
 
@@ -73,17 +70,15 @@ class Command:
         """How many bytes of the client's input the tool took; None where that is not known."""
         return self._stdio.count_input()
 
-    async def relay(self, emit: Emit, grant: Grant, begin: Begin) -> Ended:
+    async def relay(self, emit: Emit, grant: Grant) -> Ended:
         """Give the output to `emit` as it comes, until the tool itself has ended.
 
         Holds one piece at a time: while `emit` waits nothing is read, and the tool stops at a full
-        pipe. `grant` is called with the bytes of stdin that the client may send anew. `begin` is
-        called first; but a tool whose output does not pass through here may have ended by then.
-        Raises AirlockError when the tool could not be started or was lost.
+        pipe. `grant` is called with the bytes of stdin that the client may send anew. Raises
+        AirlockError when the tool could not be started or was lost.
         """
         if not self._stdio.outputs:
-            return await self._wait_end(begin)
-        await begin()
+            return await self._wait_report()
         # One task for the streams and the control socket: they are gathered in an epoll, and trio
         # waits for that. A task for each would cost more than many commands take.
         with select.epoll() as ready:
@@ -115,13 +110,6 @@ class Command:
             if report is not None:
                 await self._stdio.drain(emit)
                 return report
-
-    async def _wait_end(self, begin: Begin) -> Ended:
-        # The client has nothing to do but to wait, and mostly not for long.
-        with trio.move_on_after(BRIEF_S):
-            return await self._wait_report()
-        await begin()
-        return await self._wait_report()
 
     async def _wait_report(self) -> Ended:
         while True:

@@ -11,7 +11,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
@@ -36,10 +36,18 @@ _MOST_USUAL = 4 * MOST
 _KEPT = 2
 
 
+def _at_once(act: Callable[[], None]) -> None:
+    act()
+
+
 class Closer:
     """Closes the descriptors of one agent's clients, and makes other calls on them."""
 
-    def __init__(self) -> None:
+    def __init__(self, defer: Callable[[Callable[[], None]], None] = _at_once) -> None:
+        """`defer` calls what it is given when the event loop has nothing else to do: a thread that
+        is woken before would have the loop wait for the interpreter at each of its system calls.
+        """
+        self._defer = defer
         # When each of those under way counts as one that hangs.
         self._due: dict[object, float] = {}
 
@@ -84,7 +92,7 @@ class Closer:
             act()
             del self._due[item]
 
-        _THREADS.do(act_and_forget)
+        self._defer(partial(_THREADS.do, act_and_forget))
 
     def _count(self) -> int:
         if not self._due:
@@ -188,7 +196,12 @@ def _splice(source: int, target: int, most: int, finished: _Finished) -> None:
     _close_all((source, target))
 
 
-def _close_all(descriptors: Iterable[int]) -> None:
+def _close_all(descriptors: Sequence[int]) -> None:
+    first, end = min(descriptors), max(descriptors) + 1
+    if end - first == len(descriptors):
+        # In one call, after which the thread has to wait for the interpreter once.
+        os.closerange(first, end)
+        return
     for descriptor in descriptors:
         with suppress(OSError):
             os.close(descriptor)

@@ -10,10 +10,9 @@ import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Literal
 
-from airlock_daemon.boundary.connection.closing import Closer, is_pipe
+from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
@@ -80,10 +79,11 @@ class ClientDescriptors:
         devpts. What the daemon's own host calls /dev/null or a terminal is one.
         """
         is_local = peer.kind == "local"
+        plain = {"pipe", "null"} if is_local else {"pipe"}
+        if plain.issuperset(self.kinds):
+            return True
         pairs = zip(self.numbers, self.kinds, strict=True)
         named = [(number, kind) for number, kind in pairs if kind != "pipe"]
-        if not named or (is_local and all(kind == "null" for _, kind in named)):
-            return True
         types = _mount_types(peer)
         found = {(kind, types.get(read_mount_id(number), "")) for number, kind in named}
         return all(
@@ -93,8 +93,9 @@ class ClientDescriptors:
 
     def close(self, *, is_usable: bool = False) -> None:
         """Close them, some time. `is_usable` says that they were found to be so."""
-        numbers, self.numbers = self.numbers, ()
-        self.closer.close(numbers, is_usual=is_usable)
+        if self.numbers:
+            numbers, self.numbers = self.numbers, ()
+            self.closer.close(numbers, is_usual=is_usable)
 
 
 def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
@@ -108,13 +109,19 @@ def drop_unread(connection: socket.socket, closer: Closer) -> None:
 
     With the connection they would be closed here.
     """
-    with suppress(OSError):
+    try:  # noqa: SIM105 - on the way of every request
         connection.shutdown(socket.SHUT_RDWR)
-    with suppress(OSError):
-        data = b"x"
-        while data:
+    except OSError:
+        pass
+    while True:
+        try:
             data, numbers = receive(connection, _PIECE)
+        except OSError:
+            return
+        if numbers:
             closer.close(numbers)
+        if not data:
+            return
 
 
 def list_rights(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
@@ -145,7 +152,7 @@ def receive_plain(connection: socket.socket, size: int, closer: Closer) -> bytes
 
 def _name_kind(descriptor: int) -> Kind:
     name = name_descriptor(descriptor)
-    if is_pipe(name):
+    if name.startswith("pipe:["):
         return "pipe"
     if name == os.devnull:
         return "null"

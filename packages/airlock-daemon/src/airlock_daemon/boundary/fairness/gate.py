@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Awaitable
 
 import trio
 from trio.lowlevel import ParkingLot
@@ -132,7 +133,7 @@ class Gate:
     def disconnect(self) -> None:
         """Give back what `connect` counted."""
         self.connections -= 1
-        if not self.connections:
+        if not self.connections and self._left:
             self._left.unpark_all()
 
     async def wait_left(self) -> None:
@@ -140,22 +141,22 @@ class Gate:
         while self.connections:
             await self._left.park()
 
-    async def take(self, alone: trio.CapacityLimiter | None) -> "Place":
+    def take(self, alone: trio.CapacityLimiter | None) -> Awaitable["Place"]:
         """Take one of the agent's places, and `alone` too for a command that runs one at a time.
 
         The agent's own place comes first: an agent that queues up for a command that another one
         occupies uses up its own places only; so does one that has to wait until the log takes its
         records. Raises Denied (layer "limit") when the queue is full or `queue_s` has passed.
         """
-        return await self._take("commands", self._slots, self._allowance, alone)
+        return self._take("commands", self._slots, self._allowance, alone)
 
-    async def take_for_hook(self) -> "Place":
+    def take_for_hook(self) -> Awaitable["Place"]:
         """Take a place for a hook or program that decides about a request, as `take` for a command.
 
         There are as many as for commands, and beside those: a hook may wait for a person, and what
         runs meanwhile should not wait too.
         """
-        return await self._take("hooks", self._hooks)
+        return self._take("hooks", self._hooks)
 
     async def _take(
         self,

@@ -11,6 +11,7 @@ many times as long, and little of what they ask for meets such a step.
 
 import os
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -73,6 +74,7 @@ class Rounds(trio.abc.Instrument):
         self._without_rest = 0
         self._kept_until = 0.0
         self._contended: dict[TurnQueue, None] = {}
+        self._deferred: list[Callable[[], None]] = []
         self._idle = ParkingLot()
         self._latest: TurnQueue | None = None
         self._changed = -RECENT_S
@@ -93,6 +95,10 @@ class Rounds(trio.abc.Instrument):
 
     def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's own call
         """A round is over."""
+        if self._deferred:
+            deferred, self._deferred = self._deferred, []
+            for act in deferred:
+                act()
         self._over = time.perf_counter()
 
     def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's own call
@@ -118,6 +124,10 @@ class Rounds(trio.abc.Instrument):
             os.sched_yield()
             after = time.perf_counter()
             self._kept_until = after + (after - now)
+
+    def defer(self, act: Callable[[], None]) -> None:
+        """Call `act`, which must not block or raise, at the end of this round."""
+        self._deferred.append(act)
 
     async def run(self) -> None:
         """Serve until cancelled."""

@@ -53,6 +53,8 @@ class Ancestry:
         if pid == self._ancestor:
             return True
         start = pid if parent is None else parent
+        if start in self._strangers and self._is_stranger(start):
+            return False
         for _ in range(ATTEMPTS):
             try:
                 return self._descends(start, asks=pid)
@@ -315,6 +317,8 @@ def outermost_beyond(own: tuple[str, ...], named: tuple[str, ...]) -> str | None
 
     Those around it, `own`, are its host; an engine in there knows what is below them.
     """
+    if not named:
+        return None
     return next((container for container in named if container not in own), None)
 
 

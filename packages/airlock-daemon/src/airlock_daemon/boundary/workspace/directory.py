@@ -258,16 +258,20 @@ def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) ->
 
 async def _refuse_foreign(descriptor: int, path: str, lookups: trio.CapacityLimiter) -> None:
     """Explain what a tool would only stumble over: a directory that the container's root made."""
+    user = os.geteuid()
+    if user == 0:
+        # Root may write what anybody has.
+        return
     owner = read_known_status(descriptor).st_uid
-    # To ask takes a thread, and root may write what anybody has.
-    if os.geteuid() in (0, owner) or await look_in_thread(_may_write, descriptor, lookups):
+    # To ask takes a thread.
+    if user == owner or await look_in_thread(_may_write, descriptor, lookups):
         return
     raise Denied(
         f"{quote(path)} belongs to uid {owner}, and the daemon's user may not write it",
         layer="workspace",
         rule="owner",
-        hint=f"run the container as uid {os.geteuid()}, and on the host: "
-        f"sudo chown -R {os.geteuid()} {quote(path)}",
+        hint=f"run the container as uid {user}, and on the host: "
+        f"sudo chown -R {user} {quote(path)}",
     )
 
 

@@ -315,11 +315,13 @@ def _check_path(claimed: str) -> str:
 
 
 def _by_profile(path: str, mounts: Sequence[Mount]) -> Source | None:
-    matching = [mount for mount in mounts if relative_to(path, mount.target) is not None]
-    if not matching:
+    best, below = None, ""
+    for mount in mounts:
+        rest = relative_to(path, mount.target)
+        if rest is not None and (best is None or len(mount.target) > len(best.target)):
+            best, below = mount, rest
+    if best is None:
         return None
-    best = max(matching, key=lambda mount: len(mount.target))
-    below = relative_to(path, best.target) or ""
     return Source(target=best.target, directory=best.source, below=below, identity=best.identity)
 
 

@@ -99,11 +99,12 @@ _STATX_BASIC_STATS = 0x7FF
 
 # struct statx: links, user, group and mode, then the inode, and behind the times the device.
 _STATX = struct.Struct("=16xIIIH2xQ96xII112x")
+_Answer = ctypes.c_char * _STATX.size
 
 
 def read_known_status(descriptor: int) -> os.stat_result:
     """The status of an open file but for its size and times, which are 0. Raises OSError."""
-    answer = ctypes.create_string_buffer(_STATX.size)
+    answer = _Answer()
     flags = _AT_EMPTY_PATH | _AT_STATX_DONT_SYNC
     if _statx()(descriptor, b"", flags, _STATX_BASIC_STATS, answer):
         # There is no such call, or it is not allowed here.

@@ -39,7 +39,8 @@ _log = logging.getLogger("airlock")
 
 
 # The events that something begins with, and those that it ends with.
-_BEGINNINGS = {"exec-start": "exec", "broker-start": "broker"}
+_BEGINNINGS = ("exec-start", "broker-start")
+_ENDS = ("exec", "broker")
 
 
 class Kind(NamedTuple):
@@ -109,7 +110,7 @@ class Ledger:
         if record.event == "broker-start" and not account.allowance.has_plenty:
             # Its end is counted.
             return
-        if not (self._is_of_begun(record) or account.allowance.has_plenty):
+        if not (self._note_begun(record) or account.allowance.has_plenty):
             self.count(account.agent, _kind_of(record), record.peer)
             return
         try:
@@ -158,14 +159,16 @@ class Ledger:
         """Close the log."""
         self._log.close()
 
-    def _is_of_begun(self, record: Record) -> bool:
+    def _note_begun(self, record: Record) -> bool:
         """Whether a record is of something that begins, or has begun."""
+        # What is common to the records of one request, or of one operation that belongs to none.
+        name = record.id if record.request is None else record.request
         if record.event in _BEGINNINGS:
-            self._begun.add(_name(record))
+            self._begun.add(name)
             return True
-        is_begun = record.event in _BEGINNINGS.values() and _name(record) in self._begun
-        if record.event == "exec" or (record.event == "broker" and record.request is None):
-            self._begun.discard(_name(record))
+        is_begun = record.event in _ENDS and name in self._begun
+        if is_begun and (record.event == "exec" or record.request is None):
+            self._begun.discard(name)
         return is_begun
 
     def _share_burst(self, agents: int) -> float:
@@ -190,11 +193,6 @@ class Ledger:
         except Failed as error:
             # What is left is tried again.
             _log.error("%s; %s", error.message, error.hint)
-
-
-def _name(record: Record) -> object:
-    """What is common to the records of one request, or of one operation that belongs to none."""
-    return record.id if record.request is None else record.request
 
 
 def _kind_of(record: Record) -> Kind:

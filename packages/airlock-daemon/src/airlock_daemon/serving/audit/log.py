@@ -31,6 +31,7 @@ class AuditLog:
     def __init__(self, config: LogConfig) -> None:
         """Open the log; raises AirlockError when it cannot be written or another daemon has it."""
         self._config = config
+        self._full = self._find_full()
         self._descriptor = 2
         self._size = 0
         self._previous: str | None = None
@@ -53,11 +54,13 @@ class AuditLog:
         """
         record.ts = record.ts or self._stamp()
         record.seq = self._sequence + 1
-        self.settle()
+        if self._last:
+            self.settle()
         record.prev = self._previous
         line = to_line(record)
         try:
-            self._begin_anew_if_removed()
+            if not os.fstat(self._descriptor).st_nlink and self._config.path != "-":
+                self._begin_anew()
             self._rotate_if_full(len(line) + 1)
             self._append(line)
         except OSError as error:
@@ -76,6 +79,11 @@ class AuditLog:
     def adopt(self, config: LogConfig) -> None:
         """Go by other settings from now on, but for the path."""
         self._config = replace(config, path=self._config.path)
+        self._full = self._find_full()
+
+    def _find_full(self) -> float:
+        """How many bytes one file may have."""
+        return math.inf if math.isinf(self.capacity) else self._config.max_size_mb * 1_000_000
 
     @property
     def capacity(self) -> float:
@@ -165,10 +173,8 @@ class AuditLog:
         self._previous, self._sequence = last.line, last.sequence
         self._is_torn = last.is_torn and self._size > 0
 
-    def _begin_anew_if_removed(self) -> None:
-        """Where somebody has removed the file, nothing that follows may be lost with it."""
-        if os.fstat(self._descriptor).st_nlink or self._config.path == "-":
-            return
+    def _begin_anew(self) -> None:
+        """Somebody has removed the file, and nothing that follows may be lost with it."""
         path = self._config.path
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         descriptor = _open_locked(path, _OPEN)
@@ -182,9 +188,7 @@ class AuditLog:
         )
 
     def _rotate_if_full(self, more: int) -> None:
-        if math.isinf(self.capacity) or self._size == 0:
-            return
-        if self._size + more <= self._config.max_size_mb * 1_000_000:
+        if self._size == 0 or self._size + more <= self._full:
             return
         # Whatever fails, the old file is still there and open, and goes on being written to.
         path = self._config.path

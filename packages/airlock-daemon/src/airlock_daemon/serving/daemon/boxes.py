@@ -24,17 +24,15 @@ from airlock_modules import Fault
 
 
 async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | None]:
-    """Try a box where a module of an agent wants one, and settle on what makes them from then on.
+    """Try a box for the modules that want one, and settle on what makes them from then on.
 
     Returns the setup in which mode "auto" has become what works here, so that no command gets less
     than was there at the start, and which has what git in boxes is configured with; and what
-    records say of it, None where no module wants a box. A command is refused where its box then
+    records say of it. A command is refused where its box then
     cannot be made. `environment` is the daemon's.
     """
     modules = [each for one in setup.generations.values() for each in one.grant.modules.values()]
     boxed = [module for module in modules if wants_box(module)]
-    if not boxed:
-        return setup, None
     if any(map(runs_git, boxed)):
         setup = await _configure_git(setup, shared.environment)
     if setup.config.boxes.mode == "off":

@@ -19,7 +19,7 @@ from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import Record
-from airlock_daemon.serving.daemon.boxes import settle_boxes
+from airlock_daemon.serving.daemon.granted import settle_granted
 from airlock_daemon.serving.daemon.notify import ServiceManager
 from airlock_daemon.serving.daemon.reload import Reloader, warn_unkept
 from airlock_daemon.serving.daemon.served_agents import ServedAgents
@@ -102,7 +102,7 @@ async def _serve(
         # First, so that a command finds it as soon as a client can connect.
         sockets.post(make_status(setup.locations))
         warn_unkept(setup)
-        setup, boxes = await settle_boxes(setup, shared)
+        setup, boxes = await settle_granted(setup, shared)
         served_agents = ServedAgents(shared, sockets)
         served_agents.adopt(setup)
         sockets.remove_unclaimed()

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from importlib import import_module
 
 from airlock_daemon.serving.request.broker import find_broker
+from airlock_daemon.serving.request.state import DaemonState
 from airlock_daemon.setup.boxes import wants_box
-from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.generation import Generation, Setup
 from airlock_modules import Module
 
 _TOOL = ("serving.request.tool", "boundary.command.terminal")
@@ -24,6 +25,16 @@ def _list_granted(generation: Generation) -> list[Module]:
 def has_boxes(generation: Generation) -> bool:
     """Whether a command of the agent is to have a box."""
     return any(map(wants_box, _list_granted(generation)))
+
+
+async def settle_granted(setup: Setup, shared: DaemonState) -> tuple[Setup, str | None]:
+    """As `boxes.settle_boxes`, which is loaded where a module wants a box."""
+    generations = setup.generations.values()
+    if not any(wants_box(each) for one in generations for each in one.grant.modules.values()):
+        return setup, None
+    from airlock_daemon.serving.daemon.boxes import settle_boxes  # noqa: PLC0415
+
+    return await settle_boxes(setup, shared)
 
 
 def load_granted(generations: Iterable[Generation]) -> None:

@@ -41,13 +41,13 @@ from airlock_daemon.serving.request.sources import Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import (
-    PUBLISHED,
     ContainerClient,
     describe_client,
     find_placeholders,
     publish_client,
 )
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.sockets import PUBLISHED
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import make_worker_folder
 

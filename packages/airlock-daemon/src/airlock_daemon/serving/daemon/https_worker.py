@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.brokers.https.messages import (
+    Answer,
     Channel,
     Connection,
     Ended,
@@ -317,26 +318,34 @@ class Worker:
         self._asked[question.question] = opened
         scope = opened.asked[question.question] = trio.CancelScope()
         self._shared.running.add(opened.cancellation)
-        nursery.start_soon(self._answer, question, opened, scope)
+        answer = None
+        if self._may_go_on(opened):
+            answer = self._operations.judge_now(question, opened.caller)
+        # Most need no task, which would cost as much as all the rest.
+        if answer is None or not self._channel.send_now(answer):
+            nursery.start_soon(self._answer, question, opened, scope, answer)
 
-    async def _answer(self, question: Question, opened: "_Open", scope: trio.CancelScope) -> None:
+    async def _answer(
+        self, question: Question, opened: "_Open", scope: trio.CancelScope, answer: Answer | None
+    ) -> None:
         with scope, suppress(trio.BrokenResourceError):
-            if self._may_go_on(opened):
-                answer = await self._operations.judge(question, opened.caller)
-                # The agent may have been removed while a command gave the credential.
-                if self._operations.is_revoked(
-                    question.question, is_removed=self._reason == "removed"
-                ):
-                    self._revoke(question.question)
-                if self._asked.get(question.question) is not opened:
-                    # The connection has ended meanwhile.
-                    self._operations.abort(question.question, self._tell_end(opened))
-            else:
-                error = _STOPPING if self._reason == "stop" else REMOVED
-                answer = self._operations.refuse(question, opened.caller, error)
+            answer = answer or await self._judge(question, opened)
             await self._channel.send(answer)
             if answer.refusal is not None:
                 self._forget(question.question)
+
+    async def _judge(self, question: Question, opened: "_Open") -> Answer:
+        if not self._may_go_on(opened):
+            error = _STOPPING if self._reason == "stop" else REMOVED
+            return self._operations.refuse(question, opened.caller, error)
+        answer = await self._operations.judge(question, opened.caller)
+        # The agent may have been removed while a command gave the credential.
+        if self._operations.is_revoked(question.question, is_removed=self._reason == "removed"):
+            self._revoke(question.question)
+        if self._asked.get(question.question) is not opened:
+            # The connection has ended meanwhile.
+            self._operations.abort(question.question, self._tell_end(opened))
+        return answer
 
     def _forget(self, question: int) -> None:
         """Note that a question is over."""

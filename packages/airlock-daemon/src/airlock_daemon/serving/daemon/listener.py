@@ -107,30 +107,31 @@ class Listener:
     async def _wait_connection(self, requests: trio.Nursery) -> socket.socket | None:
         """Wait for one to serve in this turn; others that came too get tasks. None at the end."""
         while not self._is_over:
-            with suppress(trio.ClosedResourceError):
-                while self._unpaced and not self._is_stopping:
-                    self._unpaced -= 1
-                    await self._agent.gate.crowd_pace.keep()
+            while self._unpaced and not self._is_stopping:
+                self._unpaced -= 1
+                await self._agent.gate.crowd_pace.keep()
+            if self._is_held_up():
                 await self._wait_closers()
+            try:
                 if not self._is_over:
                     await trio.lowlevel.wait_readable(self._listening)
                     await self._agent.turns.take()
-                # Its owner may have closed the socket meanwhile.
-                if self._is_over:
-                    return None
-                # Where few are connected, to try for another would only hold up the one that came.
-                most = AT_ONCE if self._agent.gate.connections >= CROWD else 1
-                first, *others = self._accept_some(most) or (None,)
-                for connection in others:
-                    requests.start_soon(self._service.serve, connection)
-                if first is not None:
-                    return first
+            except trio.ClosedResourceError:
+                continue
+            # Its owner may have closed the socket meanwhile.
+            if self._is_over:
+                return None
+            # Where few are connected, to try for another would only hold up the one that came.
+            most = AT_ONCE if self._agent.gate.connections >= CROWD else 1
+            first, *others = self._accept_some(most) or (None,)
+            for connection in others:
+                requests.start_soon(self._service.serve, connection)
+            if first is not None:
+                return first
         return None
 
     async def _wait_closers(self) -> None:
         """Wait while too much hangs that clients have sent, and say so."""
-        if not self._is_held_up():
-            return
         log.error(
             "agent %s: %d descriptors that its clients have sent do not close; none of its "
             "connections is taken until some do, which ends when what serves them is ended",

@@ -12,7 +12,7 @@ from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.errors import AirlockError, SetupError, own_fault
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.record import DETAIL, Record
-from airlock_daemon.serving.daemon.boxes import settle_boxes
+from airlock_daemon.serving.daemon.granted import settle_granted
 from airlock_daemon.serving.daemon.notify import ServiceManager
 from airlock_daemon.serving.daemon.served_agents import ServedAgents
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
@@ -81,7 +81,7 @@ class Reloader:
         await trio.lowlevel.checkpoint_if_cancelled()
         _refuse_changed_log(self.setup, setup)
         await run_in_thread(partial(warn_unkept, setup))
-        setup, _ = await settle_boxes(setup, self._shared)
+        setup, _ = await settle_granted(setup, self._shared)
         try:
             self._set_access(setup)
             self._roster.adopt(setup)

@@ -16,8 +16,7 @@ from contextlib import suppress
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.daemon.socket_file import File, bind, clear, identify, open_to_others
 from airlock_daemon.serving.daemon.store import SocketStore
-from airlock_daemon.setup.client import CLIENT_ENV, PUBLISHED
-from airlock_daemon.setup.sockets import HTTPS, LOCK, SOCKET, find_unusable
+from airlock_daemon.setup.sockets import CLIENT_ENV, HTTPS, LOCK, PUBLISHED, SOCKET, find_unusable
 from airlock_daemon.setup.status import NAME as STATUS_FILE
 from airlock_daemon.setup.status import DaemonStatus, publish_status
 

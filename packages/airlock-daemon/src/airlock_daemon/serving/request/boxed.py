@@ -134,13 +134,14 @@ class _BoxedSteps(Steps):
             self._pool.refill(self._boxed.reserved, has_ended=False)
 
     async def relay(self, command: Command, begin: Begin) -> Ended:
-        """As `Command.relay`, while others serve what its tools ask for."""
+        """As for any command, while others serve what its tools ask for."""
         companions = [each for each in (self._relay, self._egress) if each is not None]
         if not companions:
             return await super().relay(command, begin)
 
         async def relay() -> Ended:
-            return await command.relay(self.emit, self.call.session.send_credit, begin)
+            await begin()
+            return await command.relay(self.emit, self.call.session.send_credit)
 
         return await _accompany(companions, relay)
 

@@ -29,7 +29,7 @@ def hand_over(grant: Grant, command: str, args: tuple[str, ...]) -> tuple[str, t
 
 def decide(grant: Grant, request: Request) -> Allowed:
     """Ask the evaluator; raises UnknownCommand, or Denied with the layer and rule that refuse."""
-    decision = evaluate(grant, request.command, request.args)
+    decision = evaluate(grant, request.command, request.args, is_explained=False)
     if decision.allowed:
         return Allowed(grant.modules[request.command], decision.paths)
     if decision.kind == "unknown-command" or decision.layer is None:

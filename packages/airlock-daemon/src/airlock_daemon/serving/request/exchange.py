@@ -145,6 +145,8 @@ async def _perform(request: Request, call: Call) -> None:
 
 def _hand_over(request: Request, generation: Generation) -> Request:
     """As `hand_over`."""
+    if request.command != "ssh":
+        return request
     command, args = hand_over(generation.grant, request.command, request.args)
     if command == request.command:
         return request
@@ -159,7 +161,8 @@ def _identify(request: Request, call: Call) -> Peer:
     credentials = peer_credentials(connection)
     call.recording.note(peer={"pid": credentials.pid, "uid": credentials.uid})
     peer = identify(connection, credentials)
-    call.recording.note(container=peer.container)
+    if peer.container is not None:
+        call.recording.note(container=peer.container)
     refuse_own(peer, call.shared.ancestry)
     check_claim(peer, request.container_id)
     return peer

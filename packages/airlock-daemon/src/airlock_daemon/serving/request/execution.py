@@ -1,7 +1,7 @@
 """Running a job: its place, its command with all that serves it, its post-exec hook, the answer."""
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 from msgspec.structs import replace
@@ -29,10 +29,11 @@ async def run_job(job: Job, call: Call) -> None:
     place = Place() if call.origin is not None else await agent.gate.take(alone)
     try:
         await agent.share.take(place)
-        recording.begin(sandbox=job.sandbox, is_output_seen=not job.terms.uses("fds"))
+        recording.begin(sandbox=job.sandbox, is_output_seen=not job.terms.are_passed)
         hook = job.generation.agent.hooks.post_exec
+        run = _run_in_time if module.timeout_s else _run
         if hook is None:
-            await _run_in_time(job, call, call.session.send_output, answers=True)
+            await run(job, call, call.session.send_output, answers=True)
             return
         from airlock_daemon.serving.request.post_exec import (  # noqa: PLC0415
             Capture,
@@ -43,7 +44,7 @@ async def run_job(job: Job, call: Call) -> None:
         capture = Capture(job.generation.hook_limits.capture_bytes)
         is_captured = job.broker_run is None or not job.broker_run.is_exact
         emit = capture.take if is_captured else call.session.send_output
-        finished = await _run_in_time(job, call, emit, answers=False)
+        finished = await run(job, call, emit, answers=False)
         # In the agent's own place: so many hooks at once, and so much output in memory.
         place.leave(alone)
         reviewed = await review(
@@ -68,8 +69,6 @@ async def run_job(job: Job, call: Call) -> None:
 async def _run_in_time(job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
     """As `_run`, within the time of the module."""
     module = job.module
-    if not module.timeout_s:
-        return await _run(job, call, emit, answers=answers)
     with trio.move_on_after(module.timeout_s):
         return await _run(job, call, emit, answers=answers)
     if call.recording.is_written:
@@ -82,7 +81,7 @@ async def _run_in_time(job: Job, call: Call, emit: Emit, *, answers: bool) -> Fi
     )
 
 
-async def _run(job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
+def _run(job: Job, call: Call, emit: Emit, *, answers: bool) -> Awaitable[Finished]:
     """Run the job: `emit` gets its output as it comes.
 
     With `answers` the client is answered when the command has ended, before what that has left
@@ -90,12 +89,12 @@ async def _run(job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
     cannot be started, ClientGone where the client does not take what it gets.
     """
     if job.broker_run is not None:
-        return await job.broker_run.run(job, call, emit, answers=answers)
+        return job.broker_run.run(job, call, emit, answers=answers)
     if job.boxed is None:
-        return await run_command(Steps(job, call, emit), answers=answers)
+        return run_command(Steps(job, call, emit), answers=answers)
     from airlock_daemon.serving.request.boxed import run_boxed  # noqa: PLC0415
 
-    return await run_boxed(job, job.boxed, call, emit, answers=answers)
+    return run_boxed(job, job.boxed, call, emit, answers=answers)
 
 
 class Steps:
@@ -118,7 +117,7 @@ class Steps:
         Raises OSError.
         """
         terms, passed = self.job.terms, self.call.session.passed
-        if terms.uses("fds"):
+        if terms.are_passed:
             return Direct(passed, null=self.call.shared.null)
         passed.close()
         if terms.terminal is not None:
@@ -127,11 +126,9 @@ class Steps:
             return PseudoTerminal(terms.terminal, has_input=terms.uses("stdin"))
         return Piped(has_input=terms.uses("stdin"))
 
-    async def launch(self, stdio: Stdio) -> Launch:
+    def launch(self, stdio: Stdio) -> Awaitable[Launch]:
         """Start it. Raises Failed."""
-        return await self.call.shared.launcher.launch(
-            self.line, stdio.standard, terminal=stdio.terminal
-        )
+        return self.call.shared.launcher.launch(self.line, stdio.standard, terminal=stdio.terminal)
 
     def started(self, launch: Launch) -> None:
         """It was started."""
@@ -140,8 +137,9 @@ class Steps:
         """It runs, and its client is about to be told."""
 
     async def relay(self, command: Command, begin: Begin) -> Ended:
-        """As `Command.relay`."""
-        return await command.relay(self.emit, self.call.session.send_credit, begin)
+        """As `Command.relay`, once `begin` has returned."""
+        await begin()
+        return await command.relay(self.emit, self.call.session.send_credit)
 
     async def ended(self, finished: Finished) -> None:
         """It has ended, and its client has no answer yet."""
@@ -152,13 +150,13 @@ class Steps:
 
 async def run_command(steps: Steps, *, answers: bool) -> Finished:
     """Run a command by `steps`, as `_run`."""
-    job, call, emit = steps.job, steps.call, steps.emit
+    job, call = steps.job, steps.call
     agent, shared, limits = call.agent, call.shared, job.generation.limits
     try:
         stdio = steps.open_stdio()
     except OSError as error:
         raise cannot_start(steps.line.program, error) from error
-    with closing(stdio):
+    try:
         launch = await steps.launch(stdio)
         command = Command(
             launch, stdio, agent.turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
@@ -167,15 +165,13 @@ async def run_command(steps: Steps, *, answers: bool) -> Finished:
             stdio.hand_over()
             steps.started(launch)
             buffer_start(job, call)
-
-            async def begin() -> None:
-                steps.begun()
-                await tell_begun(job, call, command.tell)
-                if job.banner:
-                    await emit("stderr", job.banner)
-
             shared.audit.settle()
-            ended = await steps.relay(command, begin)
+            if stdio.outputs or job.banner:
+                ended = await steps.relay(command, partial(_begin, steps, command))
+            else:
+                # The client has nothing to do but to wait, and mostly not for long.
+                call.watched.call_late(partial(_begin_late, steps, command))
+                ended = await steps.relay(command, _begin_nothing)
             finished = Finished(ended, command.count_input())
             await steps.ended(finished)
             await conclude(call, finished, answers=answers)
@@ -184,6 +180,29 @@ async def run_command(steps: Steps, *, answers: bool) -> Finished:
         finally:
             shared.audit.settle()
             await command.finish()
+    finally:
+        stdio.close()
+
+
+async def _begin(steps: Steps, command: Command) -> None:
+    steps.begun()
+    await tell_begun(steps.job, steps.call, command.tell)
+    if steps.job.banner:
+        await steps.emit("stderr", steps.job.banner)
+
+
+def _begin_late(steps: Steps, command: Command) -> None:
+    """The same without waiting, of a command whose output does not pass through here."""
+    if steps.call.session.is_answered:
+        return
+    steps.begun()
+    steps.call.session.send_held_now()
+    if steps.job.terms.features:
+        _listen(steps.call, command.tell)
+
+
+async def _begin_nothing() -> None:
+    """It is begun late."""
 
 
 async def tell_begun(job: Job, call: Call, hear: Callable[[Said], None]) -> None:

@@ -7,7 +7,6 @@ that it started, also what has left its session or holds its pipes.
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import closing
-from functools import partial
 
 import msgspec
 import trio
@@ -123,7 +122,8 @@ async def _run(
         command = Command(launch, stdio, turns, ahead=0, credit=WINDOW)
         try:
             feed = _Feed(command, message)
-            return await command.relay(hear, feed.go_on, partial(feed.go_on, 0))
+            await feed.go_on(0)
+            return await command.relay(hear, feed.go_on)
         finally:
             await command.finish()
 

@@ -20,7 +20,7 @@ from airlock_daemon.boundary.brokers.https.messages import (
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, own_fault
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
-from airlock_daemon.serving.request.sources import Sources
+from airlock_daemon.serving.request.sources import Secret, Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_modules.apis import Api, ApiCall, Verdict
 from airlock_modules.operation import Operation
@@ -106,28 +106,42 @@ class Operations:
             if self._agent.generation is not generation:
                 # The files were read again while a command gave the credential.
                 api = self._admit(question)
-            if operation.changes or self._has_room:
-                start = replace(operation.record, event="broker-start")
-                self._shared.record_ahead(start)
+            return self._grant(question, operation, api, secret)
         except trio.Cancelled:
             self._write(operation, "aborted", HUNG_UP)
             raise
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
             answer = self._refuse(question.question, operation.record, error)
-        else:
-            graphql = None if question.graphql is None else ()
-            kept = replace(question, graphql=graphql)
-            self._granted[question.question] = _Granted(operation, kept, api)
-            if secret is None:
-                return Answer(question=question.question)
-            return Answer(
-                question=question.question,
-                secret=secret.value,
-                certificate=secret.certificate,
-                version=secret.version,
-            )
         await self._agent.gate.pace.keep()
         return answer
+
+    def judge_now(self, question: Question, caller: Caller) -> Answer | None:
+        """As `judge` where it grants the request, and waits for nothing; otherwise None."""
+        try:
+            api = self._admit(question)
+            secret = self._sources.find(self._agent, api) if question.needs_secret else None
+            if question.needs_secret and secret is None:
+                return None
+            return self._grant(question, self._describe(question, caller), api, secret)
+        except Exception:  # noqa: BLE001 - `judge` meets it again, and refuses
+            return None
+
+    def _grant(
+        self, question: Question, operation: _Operation, api: Api, secret: Secret | None
+    ) -> Answer:
+        """Record that an operation is granted, before it begins. Raises Failed."""
+        if operation.changes or self._has_room:
+            self._shared.record_ahead(replace(operation.record, event="broker-start"))
+        kept = replace(question, graphql=None if question.graphql is None else ())
+        self._granted[question.question] = _Granted(operation, kept, api)
+        if secret is None:
+            return Answer(question=question.question)
+        return Answer(
+            question=question.question,
+            secret=secret.value,
+            certificate=secret.certificate,
+            version=secret.version,
+        )
 
     def refuse(self, question: Question, caller: Caller, error: AirlockError) -> Answer:
         """Refuse a request without looking at it."""

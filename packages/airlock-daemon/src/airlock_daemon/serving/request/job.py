@@ -47,11 +47,13 @@ class AgreedFeatures(msgspec.Struct, frozen=True):
     """The features of the protocol that client and daemon agree on.
 
     `terminal` is None where the tool gets none of the daemon's. `features` is None for a client
-    that asked for none, in the order of the request otherwise.
+    that asked for none, in the order of the request otherwise. `are_passed` says that the tool has
+    the client's descriptors.
     """
 
     features: tuple[str, ...] | None
     terminal: Terminal | None = None
+    are_passed: bool = False
 
     def uses(self, feature: str) -> bool:
         """Whether a feature is used."""
@@ -123,7 +125,9 @@ def agree(request: Request, *, may_pass: bool, is_captured: bool) -> AgreedFeatu
     if request.features is None:
         return AgreedFeatures(None)
     if may_pass:
-        return AgreedFeatures(_select(request.features, "fds"))
+        return AgreedFeatures(
+            _select(request.features, "fds"), are_passed="fds" in request.features
+        )
     wanted = request.terminal if "tty" in request.features and not is_captured else None
     if wanted is not None and wanted.is_wanted:
         return AgreedFeatures(_select(request.features, "base64", "stdin", "tty"), wanted)
@@ -138,7 +142,7 @@ def find_term(request: Request, terms: AgreedFeatures, passed: ClientDescriptors
     """The TERM of the tool: the client's, where it has a terminal of either kind."""
     if request.terminal is None:
         return None
-    is_there = terms.terminal is not None or (terms.uses("fds") and "terminal" in passed.kinds)
+    is_there = terms.terminal is not None or (terms.are_passed and "terminal" in passed.kinds)
     return request.terminal.term if is_there else None
 
 

@@ -156,21 +156,31 @@ class Sources:
 
         Raises Failed where there is none now, with what a person on the host can do about it.
         """
-        began = trio.current_time()
-        generation, credential = agent.generation, api.credential
+        found = self.find(agent, api)
+        if found is not None:
+            return found
+        began, credential = trio.current_time(), api.credential
         if credential is None:
             raise Failed(
                 f"the API {api.name} has no credential",
                 hint=f"a person on the host can name one in the module {api.module}",
             )
-        kept = self._kept.setdefault((generation.agent.name, api.name), _Kept())
+        kept = self._kept.setdefault((agent.generation.agent.name, api.name), _Kept())
         self._is_used.set()
-        fetched = kept.fetched
-        if fetched is None or not fetched.is_good(generation, credential):
-            async with kept.turn:
-                fetched = await self._fetch(kept, agent, api, credential, began)
+        async with kept.turn:
+            fetched = await self._fetch(kept, agent, api, credential, began)
         kept.used = trio.current_time()
         return fetched.secret
+
+    def find(self, agent: AgentState, api: "Api") -> Secret | None:
+        """The credential of an API, None where it must be fetched."""
+        kept = self._kept.get((agent.generation.agent.name, api.name))
+        if kept is None or kept.fetched is None or api.credential is None:
+            return None
+        if not kept.fetched.is_good(agent.generation, api.credential):
+            return None
+        kept.used = trio.current_time()
+        return kept.fetched.secret
 
     def spend(self, agent: AgentState, api: str, version: int) -> None:
         """Forget the credential of an API that has refused it, if that is still the one in use."""

@@ -147,7 +147,7 @@ class AgentState:
         self.generation = generation
         self._shared = shared
         self.gate = Gate(generation.limits, self._open_account())
-        self.closer = Closer()
+        self.closer = Closer(shared.rounds.defer)
         self.turns = TurnQueue(shared.rounds)
         self.share = Share(shared.starts)
         self.removals = trio.CapacityLimiter(_REMOVALS)

@@ -36,13 +36,15 @@ async def run_tool(
     module = allowed.module
     workspace, maker = await _enter(request, module, peer, call)
     try:
-        args = await _hold_paths(request, allowed, workspace, maker, call)
+        args = request.args
+        if allowed.paths:
+            args = await _hold_paths(request, allowed, workspace, maker, call)
         if pre_exec is not None:
             container = peer.container if workspace.is_proven else None
             rewritten = await consult_hook(request, pre_exec, call, container=container)
             if rewritten != request:
                 return rewritten
-        access = await _prepare_access(module, call)
+        access = await _prepare_access(module, call) if module.apis else None
 
         def plan() -> Job:
             return plan_tool(
@@ -56,9 +58,11 @@ async def run_tool(
                 access=access,
             )
 
-        # Only a box shows what has to be looked at, which may have to be waited for.
-        settle = workspace.host_paths.settle
-        job = plan() if maker is None else await settle(plan, call.agent.lookups)
+        if maker is None:
+            job = plan()
+        else:
+            # A box shows what has to be looked at, which may have to be waited for.
+            job = await workspace.host_paths.settle(plan, call.agent.lookups)
         await run_job(job, call)
         return None
     finally:
@@ -95,7 +99,8 @@ async def _enter(
     None makes the box of a command that has none.
     """
     generation = call.generation
-    await _refuse_elsewhere(module, peer, call)
+    if wants_box(module):
+        await _refuse_elsewhere(module, peer, call)
     if module.workspace == "none":
         is_proven = await prove(peer, call) is not None
         maker = find_maker(module, generation)
@@ -118,7 +123,7 @@ async def _enter(
 async def _refuse_elsewhere(module: Module, peer: Peer, call: Call) -> None:
     """Refuse a box to a client that this kernel does not show, where the engine has another."""
     is_own = call.generation.agent.profile.host and peer.kind == "local"
-    if is_own or peer.kind == "container" or not wants_box(module):
+    if is_own or peer.kind == "container":
         return
     where = await call.shared.containers.find_elsewhere()
     if where is not None:

@@ -11,10 +11,12 @@ import pytest
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
 from airlock_daemon.boundary.brokers.https.incoming import (
     IN_MEMORY,
+    AnswerHead,
     BufferedBody,
     Damaged,
     Incoming,
     Spool,
+    Uneven,
 )
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
@@ -95,8 +97,10 @@ class Said:
         return True
 
 
-def begin(said: Said, *headers: tuple[bytes, bytes], behind: bytes = b"") -> Incoming:
-    head = Head("POST", "/", "", ((b"host", b"a.example"), *headers))
+def begin(
+    said: Said, *headers: tuple[bytes, bytes], behind: bytes = b"", method: str = "POST"
+) -> Incoming:
+    head = Head(method, "/", "", ((b"host", b"a.example"), *headers))
     return Incoming(cast("TlsStream", said), head, behind, cast("TurnSource", None))
 
 
@@ -153,6 +157,67 @@ async def test_leave_to_send_a_body_is_not_given_behind_an_answer() -> None:
     said = Said()
     incoming = begin(said, (b"content-length", b"4"), (b"expect", b"100-continue"))
     assert incoming.is_held_back
-    await incoming.answer(h11.Response(status_code=413, headers=[]))
+    await incoming.answer(AnswerHead(status=413, reason=b"", headers=[]), b"", is_end=False)
     await incoming.allow()
     assert b"100" not in said.sent
+
+
+LENGTH = (b"content-length", b"4")
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "headers", "sent", "read"),
+    [
+        ("GET", 200, [LENGTH], b"body", b"body"),
+        ("GET", 200, [], b"body", b"body"),
+        ("GET", 200, [], b"", b""),
+        ("HEAD", 200, [LENGTH], b"", b""),
+        ("HEAD", 200, [], b"", b""),
+        ("GET", 204, [], b"", b""),
+        ("GET", 304, [LENGTH], b"", b""),
+    ],
+)
+async def test_an_answer_ends_where_its_tool_takes_it_to_end(
+    method: str, status: int, headers: list[tuple[bytes, bytes]], sent: bytes, read: bytes
+) -> None:
+    """By its length, in chunks, or at its head; the next one is no part of it."""
+    said, talk = Said(), h11.Connection(h11.CLIENT)
+    talk.send(h11.Request(method=method, target="/", headers=[("host", "a")]))
+    talk.send(h11.EndOfMessage())
+    incoming = begin(said, method=method)
+    head = AnswerHead(status=status, reason=b"R", headers=headers)
+    await incoming.answer(head, sent[:1], is_end=False)
+    await incoming.answer(None, sent[1:], is_end=True)
+    assert incoming.is_over
+    talk.receive_data(said.sent)
+    response, body = talk.next_event(), b""
+    while isinstance(event := talk.next_event(), h11.Data):
+        body += event.data
+    assert isinstance(response, h11.Response)
+    assert (response.status_code, body, event) == (status, read, h11.EndOfMessage())
+    assert talk.trailing_data[0] == b""
+
+
+@pytest.mark.parametrize("sent", [b"bod", b"body!"])
+@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("HEAD", 200), ("GET", 204)])
+async def test_an_answer_of_another_length_than_it_says_is_not_passed_on_whole(
+    method: str, status: int, sent: bytes
+) -> None:
+    """Its tool would take the rest for the next one."""
+    incoming = begin(Said(), method=method)
+    with pytest.raises(Uneven):
+        await incoming.answer(
+            AnswerHead(status=status, reason=b"", headers=[LENGTH]), sent, is_end=True
+        )
+    assert not incoming.is_over
+
+
+@pytest.mark.parametrize("by", ["tool", "worker"])
+async def test_a_connection_that_either_side_closes_carries_no_other_request(by: str) -> None:
+    """And the tool is told."""
+    close, said = (b"connection", b"close"), Said()
+    incoming = begin(said, *([close] if by == "tool" else []))
+    head = AnswerHead(status=200, reason=b"", headers=[close] if by == "worker" else [])
+    await incoming.answer(head, b"", is_end=True)
+    assert not incoming.is_over
+    assert said.sent.lower().count(b"connection: close") == 1

@@ -1,19 +1,17 @@
-"""Whether a conversation with a remote is admitted, by ssh or by URL."""
+"""Whether a conversation with a remote is admitted; `over_ssh` has what ssh adds to that."""
 
-from functools import partial
 from urllib.parse import quote as encode
 
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.brokers.addresses import Address, find_inner, resolve
 from airlock_daemon.boundary.brokers.git.credential import ask_helpers, ask_settings
-from airlock_daemon.boundary.brokers.git.remote import LfsRemote, Remote, SshRemote, UrlRemote
+from airlock_daemon.boundary.brokers.git.remote import LfsRemote, Remote, UrlRemote
 from airlock_daemon.boundary.brokers.git.rules import (
     admit_protocol,
     find_granted,
     judge_as_git,
     needs_line,
-    read_asked,
     read_remote,
     refuse_words,
     url_of,
@@ -22,13 +20,10 @@ from airlock_daemon.boundary.brokers.git.rules import (
 from airlock_daemon.boundary.brokers.http.connecting import Origin, Proxy, find_proxy
 from airlock_daemon.boundary.brokers.http.tls import read_trust
 from airlock_daemon.boundary.brokers.requester import Requester
-from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning
-from airlock_daemon.boundary.brokers.ssh.words import SshDestination, build_words, profile_words
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Destination, Place, RemoteError, RemoteRequest
 from airlock_modules.remotes.destination import DEFAULT_PORTS, Scheme
-from airlock_modules.remotes.lfs import read_lfs_words
 from airlock_wire import quote
 
 # What stands in the path of a URL as it is (RFC 3986, 3.3).
@@ -143,47 +138,20 @@ async def admit(args: tuple[str, ...], generation: Generation, requester: Reques
     asked = read_remote(args, generation)
     if asked.destination.scheme != "ssh":
         return await admit_url(asked, generation, requester)
+    from airlock_daemon.boundary.brokers.git.over_ssh import admit_ssh  # noqa: PLC0415
+
     command = f"{asked.service} '{asked.destination.path}'"
     options = ("-T", *(("-oSendEnv=GIT_PROTOCOL",) if asked.sends_protocol else ()))
-    return await _admit_ssh(asked, command, options, generation, requester)
-
-
-async def _admit_ssh(
-    asked: RemoteRequest,
-    command: str,
-    options: tuple[str, ...],
-    generation: Generation,
-    requester: Requester,
-) -> SshRemote:
-    """Admit what is `asked`, for which ssh runs `command` at the remote."""
-    place = find_granted(asked, generation)
-    words = profile_words(generation.agent.profile.env, home=requester.home)
-    program = generation.programs.demand(words[0])
-    goal = SshDestination(
-        user=asked.destination.user,
-        host=asked.destination.host,
-        port=asked.destination.port,
-        family=asked.family,
-    )
-
-    def build(pinned: tuple[str, ...]) -> tuple[str, ...]:
-        return build_words(words, goal, (command,), options=options, pinned=pinned)
-
-    pinned: tuple[str, ...] = ()
-    if place is None or not place.is_literal:
-        refuse = partial(needs_line, asked, verb="name")
-        pinning = Pinning(
-            goal, build, programs=generation.programs, requester=requester, refuse=refuse
-        )
-        pinned = await pinning.pin(is_granted=place is not None)
-    judge_as_git((verb_of(asked), url_of(asked)), generation)
-    return SshRemote(asked=asked, program=program, argv=build(pinned), is_pinned=place is not None)
+    return await admit_ssh(asked, command, options, generation, requester)
 
 
 async def _admit_lfs(
     words: tuple[str, ...], generation: Generation, requester: Requester
 ) -> LfsRemote:
     """Admit the agent of git-lfs: as the fetch or push that downloads and uploads are a part of."""
+    from airlock_daemon.boundary.brokers.git.over_ssh import admit_ssh, read_asked  # noqa: PLC0415
+    from airlock_modules.remotes.lfs import read_lfs_words  # noqa: PLC0415
+
     try:
         wanted = read_lfs_words(words)
         transport = wanted.words[0]
@@ -196,7 +164,7 @@ async def _admit_lfs(
     api = login = None
     if transport == "ssh":
         command = f"git-lfs-authenticate '{asked.destination.path}' {wanted.operation}"
-        login = await _admit_ssh(asked, command, ("-T",), generation, requester)
+        login = await admit_ssh(asked, command, ("-T",), generation, requester)
     else:
         api = await admit_url(read_remote(wanted.words, generation), generation, requester)
         admit_service(api, asked, generation)

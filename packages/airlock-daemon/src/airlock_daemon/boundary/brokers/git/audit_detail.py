@@ -1,7 +1,7 @@
 """The outcome of a conversation with a remote, as the audit log and the client are told."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -11,7 +11,9 @@ from airlock_daemon.boundary.brokers.git.rules import url_of, verb_of
 from airlock_daemon.errors import AirlockError
 from airlock_modules import PushList, Refusal, RemoteRequest, Update
 from airlock_modules.operation import Operation
-from airlock_modules.remotes.lfs import Wanted
+
+if TYPE_CHECKING:
+    from airlock_modules.remotes.lfs import Wanted
 
 # So many refs are named in the record; the rest is counted.
 NAMED = 8
@@ -43,7 +45,7 @@ class LfsOutcome(msgspec.Struct, frozen=True, kw_only=True):
     Without an error, and not `is_done`, the conversation ended in the middle of it.
     """
 
-    wanted: Wanted
+    wanted: "Wanted"
     bytes: int
     is_done: bool
     error: AirlockError | None = None

@@ -173,11 +173,12 @@ class Conversation:
     async def relay(
         self, command: Command, transport: Transport, emit: Emit, grant: Grant, begin: Begin
     ) -> Ended:
-        """As `Command.relay`. Raises Denied for what is no push, too."""
+        """As `Command.relay`, once `begin` has returned. Raises Denied for what is no push, too."""
         there = self._remote.asked.destination
         advice = LoginAdvice(emit, user=there.user, host=there.host, port=there.port)
         try:
-            ended = await self._relay(command, transport, advice.emit, grant, begin)
+            await begin()
+            ended = await self._relay(command, transport, advice.emit, grant)
         finally:
             outcome = replace(self._outcome, sent=transport.sent)
             self._tell(self._remote.asked, outcome, self._remote.is_pinned)
@@ -194,12 +195,12 @@ class Conversation:
         return Ended(0, None)
 
     async def _relay(
-        self, command: Command, transport: Transport, emit: Emit, grant: Grant, begin: Begin
+        self, command: Command, transport: Transport, emit: Emit, grant: Grant
     ) -> Ended:
         if not self._remote.asked.is_push:
             counted = Counted(emit)
             try:
-                return await command.relay(counted.emit, grant, begin)
+                return await command.relay(counted.emit, grant)
             finally:
                 if transport.is_streamed:
                     self._outcome = replace(self._outcome, received=counted.stdout)
@@ -207,7 +208,7 @@ class Conversation:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pass_on, command, transport, emit)
             try:
-                outcome = await command.relay(emit, grant, begin)
+                outcome = await command.relay(emit, grant)
             except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
                 outcome = error
             nursery.cancel_scope.cancel()

@@ -1,10 +1,14 @@
 """The admitted remote of one git conversation: how to reach it."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from airlock_daemon.boundary.brokers.http.connecting import Origin
 from airlock_modules import Destination, Place, RemoteRequest
-from airlock_modules.remotes.lfs import LfsRequest
+
+if TYPE_CHECKING:
+    from airlock_modules.remotes.lfs import LfsRequest
 
 
 class SshRemote(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +44,7 @@ class LfsRemote(msgspec.Struct, frozen=True, kw_only=True):
     the profile that names the remote, if one does.
     """
 
-    wanted: LfsRequest
+    wanted: "LfsRequest"
     api: UrlRemote | None
     login: SshRemote | None
     git: str

@@ -2,15 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-from msgspec.structs import replace
-
 from airlock_daemon.boundary.brokers.requester import Requester
-from airlock_daemon.boundary.brokers.ssh.words import split_profile_words
 from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.human_git import find_user
 from airlock_daemon.setup.remotes import BROKER
 from airlock_modules import (
     Grant,
@@ -23,7 +19,6 @@ from airlock_modules import (
     evaluate,
     find_place,
     judge_push,
-    read_ssh_words,
     read_url_words,
 )
 from airlock_modules.remotes.ssh_words import Service
@@ -51,6 +46,8 @@ def read_remote(
     admit_protocol(transport, generation)
     try:
         if transport == "ssh":
+            from airlock_daemon.boundary.brokers.git.over_ssh import read_asked  # noqa: PLC0415
+
             return read_asked(words, generation)
         if transport in ("https", "http"):
             return RemoteRequest(destination=read_url_words(transport, words), service=service)
@@ -77,18 +74,6 @@ def admit_protocol(name: str, generation: Generation) -> None:
         )
 
 
-def read_asked(words: Sequence[str], generation: Generation) -> RemoteRequest:
-    """What git's words for its ssh ask for, as the user that the profile's ssh comes as.
-
-    Raises RemoteError, and Denied for a profile whose ssh cannot be used.
-    """
-    asked = read_ssh_words(words)
-    user = find_user(split_profile_words(generation.agent.profile.env))
-    if user is None:
-        return asked
-    return replace(asked, destination=replace(asked.destination, user=user))
-
-
 def find_granted(asked: RemoteRequest, generation: Generation) -> Place | None:
     """The line that grants the place; None where the profile names no places at all.
 
@@ -111,6 +96,8 @@ def judge_as_git(args: tuple[str, ...], generation: Generation) -> None:
     refused in any.
     """
     module = generation.git_rules
+    if module is None:
+        return
     grant = Grant(ceiling=("git",), modules={"git": module})
     small = tuple(map(str.lower, args)) if module.rules.mode == "deny" else args
     for each in dict.fromkeys((args, small)):

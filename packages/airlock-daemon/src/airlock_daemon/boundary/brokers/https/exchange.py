@@ -1,8 +1,8 @@
 """One request that was granted, and its answer: both are written anew, and stream both ways.
 
-The head is the one that was judged. h11 frames the bodies, from heads that leave nothing to it:
-ours of the request, and the service's answer, which is refused where it has two lengths. Of an
-answer with a long body of known length it reads the head alone.
+The head is the one that was judged. h11 writes the request, and reads the service's answer, which
+is refused where it has two lengths. Of an answer with a long body of known length it reads the head
+alone.
 """
 
 import re
@@ -17,10 +17,12 @@ import trio
 from airlock_daemon.boundary.brokers.http.searching import CredentialLeak, Search
 from airlock_daemon.boundary.brokers.https.incoming import (
     BULK,
+    AnswerHead,
     BufferedBody,
     Damaged,
     Incoming,
     Reader,
+    Uneven,
     send,
 )
 from airlock_daemon.boundary.brokers.https.scopes import TooWide, read_scopes
@@ -256,7 +258,7 @@ class Exchange:
         if self._incoming.is_held_back:
             with trio.move_on_after(_CONTINUE_S):
                 await self._may_go.wait()
-            await self._tell_tool(self._incoming.allow)
+            await self._tell_tool(self._incoming.allow())
         while data := await self._incoming.read():
             await self._write(*begun, h11.Data(data=data))
             begun = ()
@@ -289,10 +291,10 @@ class Exchange:
             # What still comes of the request is not read.
             headers.append((b"connection", b"close"))
         reason = b"" if self._search.is_in(b"", response.reason) else response.reason
-        head = h11.Response(status_code=response.status_code, reason=reason, headers=headers)
+        head = AnswerHead(status=response.status_code, reason=reason, headers=headers)
         try:
             rewrite = self._prepared.rewrite
-            if rewrite is not None and head.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            if rewrite is not None and head.status < HTTPStatus.MULTIPLE_CHOICES:
                 await self._pass_rewritten(rewrite, head)
             else:
                 await self._pass(head)
@@ -314,41 +316,33 @@ class Exchange:
                 asked = (self._incoming.head.get("upgrade") or "").encode()
                 if not _is_asked(asked, event.headers):
                     raise _broken("it goes on with another protocol than was asked for")
-                headers = [
-                    *self._clean(event.headers),
-                    (b"connection", b"Upgrade"),
-                    (b"upgrade", asked),
-                ]
+                headers = self._clean(event.headers)
                 self._status = 101
                 self._is_upgraded = True
                 self._early = self._service.talk.trailing_data[0]
-                switch = h11.InformationalResponse(status_code=101, headers=headers)
-                await self._tell_tool(self._incoming.answer, switch)
+                await self._tell_tool(self._incoming.switch(asked, headers))
                 return None
             self._may_go.set()
         raise _broken("it does not begin as one does")
 
-    async def _pass(self, head: h11.Response) -> None:
+    async def _pass(self, head: AnswerHead) -> None:
         """Pass an answer on: its head at once, together with what is there of its body."""
-        events: list[h11.Response | h11.Data | h11.EndOfMessage] = [head]
+        begun: AnswerHead | None = head
         while True:
             data, is_over = self._take_piece()
-            await self._look_at_error(head.status_code, data)
+            await self._look_at_error(head.status, data)
             passed = self._search.feed(data)
             if is_over:
                 passed += self._search.finish()
-            if passed:
-                events.append(h11.Data(data=passed))
-            if is_over:
+            if begun or passed or is_over:
                 # Its trailers, if there are any, end here.
-                events.append(h11.EndOfMessage())
-            await self._answer(*events)
-            events.clear()
+                await self._answer(begun, passed, is_end=is_over)
+            begun = None
             if is_over:
                 return
             await self._receive(_QUIET_S)
 
-    async def _pass_rewritten(self, rewrite: Callable[[bytes], bytes], head: h11.Response) -> None:
+    async def _pass_rewritten(self, rewrite: Callable[[bytes], bytes], head: AnswerHead) -> None:
         """Read an answer whole, and pass on what `rewrite` makes of it."""
         data, is_over = self._take_piece()
         while not is_over:
@@ -360,8 +354,8 @@ class Exchange:
         body = rewrite(data)
         headers = [(name, value) for name, value in head.headers if name != b"content-length"]
         headers.append((b"content-length", b"%d" % len(body)))
-        written = h11.Response(status_code=head.status_code, reason=head.reason, headers=headers)
-        await self._answer(written, h11.Data(data=body), h11.EndOfMessage())
+        written = AnswerHead(status=head.status, reason=head.reason, headers=headers)
+        await self._answer(written, body, is_end=True)
 
     async def _look_at_error(self, status: int, data: bytes) -> None:
         """Tell once where the beginning of an error says that the credential is good no more."""
@@ -392,18 +386,17 @@ class Exchange:
             raise _broken("it does not go on as one does")
         return b"".join(pieces), is_over
 
-    async def _answer(self, *events: h11.Response | h11.Data | h11.EndOfMessage) -> None:
-        for event in events:
-            if isinstance(event, h11.Response):
-                self._status = event.status_code
+    async def _answer(self, head: AnswerHead | None, data: bytes, *, is_end: bool) -> None:
+        if head is not None:
+            self._status = head.status
         try:
-            await self._tell_tool(self._incoming.answer, *events)
-        except h11.LocalProtocolError:
+            await self._tell_tool(self._incoming.answer(head, data, is_end=is_end))
+        except Uneven:
             raise _broken("it has another length than it announced") from None
 
-    async def _tell_tool(self, tell: Callable[..., Awaitable[None]], *what: object) -> None:
+    async def _tell_tool(self, told: Awaitable[None]) -> None:
         try:
-            await tell(*what)
+            await told
         except trio.BrokenResourceError:
             raise _Gone from None
 
@@ -490,7 +483,7 @@ class Exchange:
 def _is_asked(protocol: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether the headers of a 101 name this protocol and no other."""
     named = [value.lower() for name, value in headers if name == b"upgrade"]
-    return named == [protocol.lower()]
+    return protocol != b"" and named == [protocol.lower()]
 
 
 def _write_headers(incoming: Incoming, authority: str, prepared: Prepared) -> _Headers:

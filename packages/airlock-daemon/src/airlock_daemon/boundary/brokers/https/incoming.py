@@ -8,9 +8,10 @@ import io
 import re
 import tempfile
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import BinaryIO
 
-import h11
+import msgspec
 import trio
 
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
@@ -30,6 +31,8 @@ _BODY_S = 600.0
 # What stands before a chunk (RFC 9112, 7.1), with the end of the one before it.
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t -~\x80-\xff]*)?\r\n")
 _LONGEST_CHUNK_LINE = 1 << 12
+# Answers that have none, whatever their head says (RFC 9112, 6.3).
+_WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 IN_MEMORY = 1 << 20
 """Bytes of a body that stay in memory, while those of all have room there."""
@@ -43,6 +46,74 @@ class Damaged(Failed):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the request cannot be passed on: {why}", hint="send it whole")
+
+
+class AnswerHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The head of an answer, without what frames its body unless that is its length.
+
+    Names are in lower case.
+    """
+
+    status: int
+    reason: bytes
+    headers: list[tuple[bytes, bytes]]
+
+
+class Uneven(Exception):
+    """An answer is shorter or longer than its head says."""
+
+
+class _Writer:
+    """Frames one answer (RFC 9112, 6): by the length that its head says, or else in chunks."""
+
+    def __init__(self, request: Head) -> None:
+        self._method = request.method
+        named = (request.get("connection") or "").lower().split(",")
+        # Whether no other request follows this one.
+        self._is_last = "close" in (each.strip() for each in named)
+        # Bytes that still have to come; None in chunks, and before the head.
+        self._left: int | None = None
+        self._is_ended = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was written to its end, and another one may follow."""
+        return self._is_ended and not self._is_last
+
+    def begin(self, head: AnswerHead) -> list[bytes]:
+        """The head."""
+        headers = list(head.headers)
+        length = next((value for name, value in headers if name == b"content-length"), None)
+        is_bodiless = head.status in _WITHOUT_BODY
+        if length is None and not is_bodiless:
+            headers.append((b"transfer-encoding", b"chunked"))
+        if is_bodiless or self._method == "HEAD":
+            self._left = 0
+        elif length is not None:
+            self._left = int(length)
+        if (b"connection", b"close") in headers:
+            self._is_last = True
+        elif self._is_last:
+            headers.append((b"connection", b"close"))
+        return _write_head(head.status, head.reason, headers)
+
+    def write(self, data: bytes) -> list[bytes]:
+        """Some of the body. Raises Uneven where that is too much."""
+        if not data:
+            return []
+        if self._left is None:
+            return [b"%x\r\n" % len(data), data, b"\r\n"]
+        self._left -= len(data)
+        if self._left < 0:
+            raise Uneven
+        return [data]
+
+    def end(self) -> list[bytes]:
+        """The end. Raises Uneven where it comes too early."""
+        if self._left:
+            raise Uneven
+        self._is_ended = True
+        return [b"0\r\n\r\n"] if self._left is None else []
 
 
 class Reader:
@@ -75,17 +146,14 @@ class Reader:
 
 
 class Incoming:
-    """A request of the tool whose head has been read. `body` is for once.
-
-    Its body is read here, and strictly; h11 writes the answer.
-    """
+    """A request of the tool whose head has been read, and its answer. Its body is read strictly."""
 
     def __init__(self, client: TlsStream, head: Head, behind: bytes, turns: TurnSource) -> None:
         """`behind` is what came behind the head."""
         self.head = head
         self._client = client
         self._reader = Reader(turns, self._wait_for_more)
-        self._talk = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
+        self._writer = _Writer(head)
         self._is_chunked = head.get("transfer-encoding") is not None
         # Of the body, or of its chunk, what is still to be read; and what is here already.
         self._left = int(head.get("content-length") or 0)
@@ -93,9 +161,6 @@ class Incoming:
         # Whether a chunk has begun, and whether there are no more of them.
         self._is_within = False
         self._is_ended = not self._is_chunked
-        self._talk.receive_data(_frame(head))
-        self._talk.next_event()
-        self._talk.next_event()
         self.is_held_back = head.get("expect") is not None and not self.is_whole
         """Whether the tool waits for leave before it sends the body."""
         self._ahead = b""
@@ -114,7 +179,7 @@ class Incoming:
     @property
     def is_over(self) -> bool:
         """Whether it is answered, so that the next one may come."""
-        return self.is_whole and self._talk.our_state is h11.DONE is self._talk.their_state
+        return self.is_whole and self._writer.is_over
 
     @property
     def rest(self) -> bytes:
@@ -124,7 +189,7 @@ class Incoming:
     async def allow(self) -> None:
         """Give that leave, where it is waited for."""
         if self.is_held_back:
-            await self.answer(h11.InformationalResponse(status_code=100, headers=[]))
+            await self._say(_write_head(HTTPStatus.CONTINUE, b"Continue", []))
 
     async def read(self) -> bytes:
         """The next piece of the body, b"" at its end. Raises Damaged."""
@@ -219,13 +284,28 @@ class Incoming:
             self._ahead += data
         await trio.sleep_forever()
 
-    async def answer(
-        self, *events: h11.InformationalResponse | h11.Response | h11.Data | h11.EndOfMessage
-    ) -> None:
-        """Send parts of the answer. Raises BrokenResourceError."""
+    async def switch(self, protocol: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        """Say that the connection goes on with another protocol. Raises BrokenResourceError."""
+        headers = [*headers, (b"connection", b"Upgrade"), (b"upgrade", protocol)]
+        await self._say(
+            _write_head(HTTPStatus.SWITCHING_PROTOCOLS, b"Switching Protocols", headers)
+        )
+
+    async def answer(self, head: AnswerHead | None, data: bytes, *, is_end: bool) -> None:
+        """Send a part of the answer, whose `head` comes with its first one.
+
+        Raises Uneven, and BrokenResourceError.
+        """
+        parts = [] if head is None else self._writer.begin(head)
+        parts += self._writer.write(data)
+        if is_end:
+            parts += self._writer.end()
+        await self._say(parts)
+
+    async def _say(self, parts: list[bytes]) -> None:
         # Leave comes before an answer, or never.
         self.is_held_back = False
-        await send(self._client, b"".join(self._talk.send(event) or b"" for event in events))
+        await send(self._client, b"".join(parts))
 
 
 class Spool:
@@ -315,12 +395,9 @@ async def send(stream: TlsStream, data: bytes) -> None:
             raise trio.BrokenResourceError from None
 
 
-def _frame(head: Head) -> bytes:
-    """What h11 is given in the place of the head: how to answer."""
-    names = (b"host", b"connection", b"upgrade")
-    lines = [f"{head.method} / HTTP/1.1".encode()]
-    lines += [b"%s: %s" % (name, value) for name, value in head.headers if name in names]
-    return b"\r\n".join((*lines, b"", b""))
+def _write_head(status: int, reason: bytes, headers: list[tuple[bytes, bytes]]) -> list[bytes]:
+    lines = [b"HTTP/1.1 %d %s" % (status, reason), *(b"%s: %s" % each for each in headers)]
+    return [b"\r\n".join((*lines, b"", b""))]
 
 
 def _cut_off() -> Damaged:

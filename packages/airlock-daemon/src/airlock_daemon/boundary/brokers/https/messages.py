@@ -212,25 +212,36 @@ class Channel(Generic[In, Out]):
 
         Raises Failed for one that is too long, and BrokenResourceError where either end is closed.
         """
+        data = self._encode(message)
+        rights = [] if descriptor is None else [_pass(descriptor)]
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            if not self._send_now(data, rights):
+                async with self._turn:
+                    await self._socket.sendmsg([data], rights)
+        except (OSError, trio.ClosedResourceError) as error:
+            raise trio.BrokenResourceError from error
+
+    def send_now(self, message: Out) -> bool:
+        """Send a message where that needs no waiting; False where `send` has to do it."""
+        try:
+            return self._send_now(self._encode(message), [])
+        except (Failed, OSError):
+            return False
+
+    def _encode(self, message: Out) -> bytes:
         data = self._encoder.encode(message)
         if len(data) > MOST_BYTES:
             raise Failed(
                 f"a message of the HTTPS broker has {len(data)} bytes, of at most {MOST_BYTES}",
                 hint="grant this agent fewer APIs, or write shorter lists of rules",
             )
-        rights = [] if descriptor is None else [_pass(descriptor)]
-        await trio.lowlevel.checkpoint_if_cancelled()
-        try:
-            # A datagram goes as a whole, and mostly without waiting.
-            if not self._turn.locked() and self._send_now(data, rights):
-                return
-            async with self._turn:
-                await self._socket.sendmsg([data], rights)
-        except (OSError, trio.ClosedResourceError) as error:
-            raise trio.BrokenResourceError from error
+        return data
 
     def _send_now(self, data: bytes, rights: list[tuple[int, int, bytes]]) -> bool:
-        """Send it if that needs no waiting; whether it was sent."""
+        """Send a datagram, which goes as a whole, if none waits before it."""
+        if self._turn.locked():
+            return False
         try:
             self._raw.sendmsg([data], rights)
         except BlockingIOError:

@@ -6,12 +6,12 @@ from typing import Literal
 import msgspec
 
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.setup.human_git import (
+from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.setup.ssh_command import (
     UnfitCommandError,
     find_missing_file,
     read_ssh_command,
 )
-from airlock_daemon.setup.paths import expand_home
 
 
 class SshDestination(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,74 @@
+"""What a client asks of a remote by ssh, and whether that is admitted."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.brokers.git.remote import SshRemote
+from airlock_daemon.boundary.brokers.git.rules import (
+    find_granted,
+    judge_as_git,
+    needs_line,
+    url_of,
+    verb_of,
+)
+from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning
+from airlock_daemon.boundary.brokers.ssh.words import (
+    SshDestination,
+    build_words,
+    profile_words,
+    split_profile_words,
+)
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.ssh_command import find_user
+from airlock_modules import RemoteRequest, read_ssh_words
+
+
+def read_asked(words: Sequence[str], generation: Generation) -> RemoteRequest:
+    """What git's words for its ssh ask for, as the user that the profile's ssh comes as.
+
+    Raises RemoteError, and Denied for a profile whose ssh cannot be used.
+    """
+    asked = read_ssh_words(words)
+    user = find_user(split_profile_words(generation.agent.profile.env))
+    if user is None:
+        return asked
+    return replace(asked, destination=replace(asked.destination, user=user))
+
+
+async def admit_ssh(
+    asked: RemoteRequest,
+    command: str,
+    options: tuple[str, ...],
+    generation: Generation,
+    requester: Requester,
+) -> SshRemote:
+    """Admit what is `asked`, for which ssh runs `command` at the remote.
+
+    Raises Denied (layer "broker" for the place, "module" or "profile" by git's rules), Failed where
+    the human's ssh cannot be asked.
+    """
+    place = find_granted(asked, generation)
+    words = profile_words(generation.agent.profile.env, home=requester.home)
+    program = generation.programs.demand(words[0])
+    goal = SshDestination(
+        user=asked.destination.user,
+        host=asked.destination.host,
+        port=asked.destination.port,
+        family=asked.family,
+    )
+
+    def build(pinned: tuple[str, ...]) -> tuple[str, ...]:
+        return build_words(words, goal, (command,), options=options, pinned=pinned)
+
+    pinned: tuple[str, ...] = ()
+    if place is None or not place.is_literal:
+        refuse = partial(needs_line, asked, verb="name")
+        pinning = Pinning(
+            goal, build, programs=generation.programs, requester=requester, refuse=refuse
+        )
+        pinned = await pinning.pin(is_granted=place is not None)
+    judge_as_git((verb_of(asked), url_of(asked)), generation)
+    return SshRemote(asked=asked, program=program, argv=build(pinned), is_pinned=place is not None)

@@ -1,0 +1,142 @@
+"""What `check` tells of the APIs of agents: missing credentials, tokens that reach far."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.apis import PLACEHOLDERS, find_apis
+from airlock_daemon.setup.finding import Finding
+from airlock_daemon.setup.programs import find_program
+from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import find_stored
+from airlock_daemon.setup.trust import find_command_problem, find_file_problem
+from airlock_daemon.setup.workspaces import list_mounts
+
+if TYPE_CHECKING:
+    from airlock_modules.apis import Api, Client
+    from airlock_modules.apis.aws import Grant
+
+
+def find_api_oddities(
+    agents: Iterable[Agent], ceiling: Sequence[str], state: State, search_path: str
+) -> Iterator[Finding]:
+    """Find credentials that are not there, tokens that reach far, and presets that let data out."""
+    agents = tuple(agents)
+    workspaces = tuple(mount.source for each in agents for mount in list_mounts(each))
+    for agent in agents:
+        source = agent.profile_file
+        found = find_apis(agent, ceiling)
+        used = {name for names, client in found.clients for name in names if _has_any(client)}
+        for api in found.apis:
+            written = _find_written(api, workspaces, search_path)
+            if written is not None:
+                yield Finding(source, f"{api.module}.credential", *written, name="api")
+            missing = _find_missing(agent.name, api, state, search_path)
+            # Packages, say, are installed without one.
+            if missing is not None and api.name in used:
+                yield Finding(source, f"{api.module}.credential", *missing, name="api")
+            if api.repositories is not None:
+                yield from _find_wide(source, api)
+            if api.aws is not None:
+                yield from _find_unusable(source, api.aws)
+        if agent.profile.reached.presets:
+            problem = "lets data out to whoever publishes a package or an extension there"
+            remedy = "list the hosts that are needed, or grant npm and pypi, which only read"
+            yield Finding(source, "network.allow", problem, remedy, name="api", is_note=True)
+
+
+def describe_api(api: "Api") -> str:
+    """What `profile show` tells of an API in a line."""
+    if api.aws is not None:
+        return _describe_aws(api.aws)
+    hosts = ", ".join(api.hosts)
+    ports = "" if api.ports == (443,) else f" ports {', '.join(map(str, api.ports))}"
+    credential = "no credential"
+    if api.credential is not None:
+        source = api.credential.source
+        credential = f"credential of {source.kind} {' '.join(source.words)}"
+    bound = (
+        "" if api.repositories is None else f"; {', '.join(api.repositories) or 'no repository'}"
+    )
+    return f"{hosts}{ports}; {credential}; {len(api.allow)} rules{bound}"
+
+
+def _describe_aws(grant: "Grant") -> str:
+    regions = ", ".join((*grant.regions, *(["global services"] if grant.has_global else [])))
+    place = "AWS" if grant.endpoint is None else grant.endpoint
+    buckets = ", ".join(grant.buckets) or "no bucket"
+    rules = len(grant.allow) + len(grant.deny)
+    profile = grant.profile or "no profile"
+    return f"{place} as {profile} in {regions or 'no region'}; {buckets}; {rules} rules"
+
+
+def _find_wide(source: str, api: "Api") -> Iterator[Finding]:
+    """Tell of a token that reaches more than the repositories, and of a grant without any."""
+    key = f"{api.module}.repositories"
+    words = () if api.credential is None else api.credential.source.words
+    if not api.repositories:
+        problem = "names no repository, and [git] push none at github.com: nothing can be read"
+        yield Finding(source, key, problem, 'write repositories = ["OWNER/NAME"]', name="api")
+    if api.wide:
+        problem = "lets this agent use a token that reaches other repositories: GraphQL reads them"
+        remedy = f"prefer a fine-grained token for these alone: airlock login {api.module}"
+        yield Finding(source, f"{api.module}.wide", problem, remedy, name="api", is_note=True)
+    elif words == ("gh", "auth", "token"):
+        problem = (
+            "is the token of gh auth login, which reaches all your repositories and is refused"
+        )
+        remedy = (
+            f"make a fine-grained token for these alone (airlock login {api.module}, "
+            f'credential = {{ stored = "{api.module}" }}), or write wide = true'
+        )
+        yield Finding(source, f"{api.module}.credential", problem, remedy, name="api")
+
+
+def _find_unusable(source: str, grant: "Grant") -> Iterator[Finding]:
+    """Tell of a table that grants nothing, since it does not say of whom or where."""
+    if grant.profile is None:
+        remedy = 'write profile = "NAME", one of ~/.aws/config with few rights'
+        problem = "is missing, so that every call is refused"
+        yield Finding(source, "aws.profile", problem, remedy, name="api")
+    if not grant.regions:
+        problem = "is missing, so that every call is refused"
+        yield Finding(source, "aws.regions", problem, 'write regions = ["eu-west-1"]', name="api")
+
+
+def _has_any(client: "Client") -> bool:
+    """Whether tools are given a placeholder, and so use the credential."""
+    texts = (*client.env.values(), *client.files.values())
+    return any(part in text for part in PLACEHOLDERS for text in texts)
+
+
+def _find_written(
+    api: "Api", workspaces: Sequence[str], search_path: str
+) -> tuple[str, str] | None:
+    """Tell why the file or program of a credential is not believed, and what helps."""
+    source = None if api.credential is None else api.credential.source
+    if source is None or source.kind not in ("command", "file"):
+        return None
+    path = os.path.expanduser(source.words[0])
+    if source.kind == "file":
+        return find_file_problem(path, workspaces)
+    program = find_program(path, search_path)
+    if program is None:
+        return None
+    return find_command_problem(program, source.words[1:], workspaces)
+
+
+def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tuple[str, str] | None:
+    """What is missing of the credential of an API, and what helps."""
+    source = None if api.credential is None else api.credential.source
+    if source is None:
+        return None
+    word = source.words[0]
+    if source.kind == "stored" and find_stored(state, word, agent) is None:
+        return f"no credential is stored for {word}", f"airlock login {word}"
+    if source.kind == "file" and not os.path.exists(os.path.expanduser(word)):
+        return f"{word} is not there", "create it, readable by you alone"
+    if source.kind == "command" and find_program(os.path.expanduser(word), search_path) is None:
+        remedy = f'install it, or write [{api.module}] credential = {{ stored = "NAME" }}'
+        return f'"{word}" is not an executable on the daemon\'s PATH', remedy
+    return None

@@ -1,0 +1,84 @@
+"""What in rules that are read with an option table can never match, as that knows no such thing."""
+
+from collections.abc import Iterator
+
+from airlock_modules.files.toml_reader import Fault, join_key
+from airlock_modules.reading.option_table import OptionTable, normalise
+from airlock_modules.rules.grammar_rules import (
+    EVERYTHING,
+    CommandPart,
+    FlagPart,
+    GrammarRule,
+    Permission,
+)
+from airlock_modules.rules.parsed_judgement import GrammarRules
+from airlock_wire.text import quote
+
+
+def find_unknown(source: str, rules: GrammarRules) -> Iterator[Fault]:
+    """Tell of rules, flags and subcommands of a module that its option table does not know."""
+    for key, listed in (
+        (f"{rules.mode}.args", rules.rules.rules),
+        ("allow.except", rules.exceptions.rules),
+    ):
+        for rule in listed:
+            yield from find_unmatchable(source, key, rule, rules)
+    if rules.permitted is not None:
+        yield from _find_unknown(source, "allow.flags", rules.permitted.flags, rules.table)
+        for name, permission in rules.permitted.commands.items():
+            yield from _find_unknown_command(source, name, permission, rules.table)
+
+
+def find_unmatchable(
+    source: str, key: str, rule: GrammarRule, rules: GrammarRules
+) -> Iterator[Fault]:
+    """Tell that a rule can never match, as the option table knows no such flag or command."""
+    table = rules.table
+    for part in rule.parts:
+        known = True
+        if isinstance(part, FlagPart):
+            known = part.pattern is not None or any(
+                name in scope.flags.exact for scope in table.scopes() for name in part.names
+            )
+        elif isinstance(part, CommandPart):
+            known = _knows_words(part, table)
+        if not known:
+            problem = f"the rule {quote(rule.text)} cannot match: {_say_unknown(part.text, table)}"
+            yield Fault(source, key, problem, "correct or remove it")
+
+
+def _knows_words(part: CommandPart, table: OptionTable) -> bool:
+    if not table.is_closed:
+        return True
+    return any(
+        scope.key[: len(part.words)] == part.words
+        or (len(part.words) == 1 and part.words[0] in scope.key)
+        for scope in table.commands.values()
+    )
+
+
+def _find_unknown_command(
+    source: str, name: str, permission: Permission, table: OptionTable
+) -> Iterator[Fault]:
+    key = join_key(("allow", "commands", name))
+    if name and table.is_closed and name not in table.commands:
+        yield Fault(source, key, _say_unknown(name, table), "correct or remove it")
+    else:
+        yield from _find_unknown(source, key, permission, table, command=name)
+
+
+def _find_unknown(
+    source: str, key: str, permission: Permission, table: OptionTable, *, command: str = ""
+) -> Iterator[Fault]:
+    scope = table.root if not command else table.commands.get(command, table.elsewhere)
+    if scope is None or scope.is_open:
+        return
+    for entry in permission.entries:
+        name = normalise(entry.partition("=")[0], scope.style)
+        if entry != EVERYTHING and name not in scope.flags.exact:
+            yield Fault(source, key, _say_unknown(name, table), "correct or remove it")
+
+
+def _say_unknown(text: str, table: OptionTable) -> str:
+    version = f" {table.version}" if table.version else ""
+    return f"the option table of {table.tool}{version} does not know {quote(text)} there"
