@@ -229,7 +229,7 @@ class Boxes:
             with trio.move_on_at(until):
                 await self._idle.park()
         else:
-            # BoxCommand a box takes a while, and a request may have come meanwhile.
+            # Making a box takes a while, and a request may have come meanwhile.
             await trio.lowlevel.checkpoint()
 
     def schedule(self, pool: BoxPool, key: Key, after_s: float = 0.0) -> None:
