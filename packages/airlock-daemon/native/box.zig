@@ -16,6 +16,9 @@ const parts = @import("parts.zig");
 /// Who the tool is in the box, and outside of it.
 pub const Identity = struct { user: u32, group: u32 };
 
+/// The home of a box: in memory, a directory that the daemon keeps, or the human's at its path.
+pub const Home = union(enum) { fresh, kept, human: [*:0]const u8 };
+
 /// The paths to which mounts were moved, and the numbers of those mounts (statx(2)).
 pub const Moved = struct {
     paths: [most][*:0]const u8 = undefined,
@@ -60,8 +63,8 @@ pub const Moved = struct {
 };
 
 /// Finish the box; the errno of the step that failed, if one did. This process must be root in the user
-/// namespace to which the box's mounts belong, and nobody else be in there. What is written to `home`, the
-/// human's, goes to memory. `pairs` are a mount and
+/// namespace to which the box's mounts belong, and nobody else be in there. What is written to a
+/// `home` that is the human's goes to memory. `pairs` are a mount and
 /// the path to which it is moved, which may have no link in it; what came of them is written to `moved`. With
 /// `-` in the place of a mount it is that path in which no link is followed from then on. What goes to /proc
 /// hides it from the tool, and not from this process. With `r` nothing more can be made at that path. Of what
@@ -71,16 +74,20 @@ pub const Moved = struct {
 /// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
 pub fn finish(
     identity: Identity,
-    home: ?[*:0]const u8,
+    home: Home,
     is_bound: bool,
     pairs: []const [*:0]const u8,
     moved: *Moved,
 ) ?linux.E {
     // What is mounted on the host from now on does not appear in here.
     if (mount(null, "/", null, linux.MS.REC | linux.MS.PRIVATE, null)) |errno| return errno;
-    if (limit(if (home == null) fresh_home else written)) |errno| return errno;
-    if (home) |path| {
-        if (cover(path)) |errno| return errno;
+    switch (home) {
+        .fresh => if (limit(fresh_home)) |errno| return errno,
+        .kept => leftovers.passOverHome(),
+        .human => |path| {
+            if (limit(written)) |errno| return errno;
+            if (cover(path)) |errno| return errno;
+        },
     }
     if (parts.take(pairs)) |errno| return errno;
     var index: usize = 0;

@@ -2,6 +2,7 @@
 //! EXECUTION [FROM TO]...` for pid 1 of a box.
 
 const std = @import("std");
+const Home = @import("box.zig").Home;
 const Identity = @import("box.zig").Identity;
 const Sockets = @import("seccomp/install.zig").Sockets;
 
@@ -10,15 +11,15 @@ pub const usage = "airlock-launch FD [USER GROUP SOCKETS HOME DOORS_FD ADDRESSES
 /// A `box` is there for its pid 1.
 pub const Arguments = struct { socket: i32, box: ?Box = null };
 
-/// Who is in a box, which sockets may be made there, the human's home where it has that (HOME is `-`
-/// otherwise), what the daemon listens by in there (`-` for both where it does not), what may be executed, and
+/// Who is in a box, which sockets may be made there, its home (HOME is `-` for one in
+/// memory, `kept`, or the path of the human's), what the daemon listens by in there (`-` for both where it does not), what may be executed, and
 /// pairs: a path at which a mount was made, and where it is moved; `-` and the path of one in which no link is
 /// to be followed; `x` and one on which files may be executed; `p` and a program;
 /// `r` and one at which nothing more may be made; `d` and /dev, which is to be made.
 pub const Box = struct {
     identity: Identity,
     sockets: Sockets,
-    home: ?[*:0]const u8,
+    home: Home,
     doors: ?Doors,
     execution: Execution,
     pairs: []const [*:0]const u8,
@@ -45,11 +46,16 @@ pub fn parse(argv: []const [*:0]const u8) Fault!Arguments {
     return .{ .socket = socket, .box = .{
         .identity = .{ .user = @intCast(user), .group = @intCast(group) },
         .sockets = std.meta.intToEnum(Sockets, sockets) catch return error.BadSockets,
-        .home = if (isNone(argv[5])) null else argv[5],
+        .home = parseHome(argv[5]),
         .doors = try parseDoors(argv[6], argv[7]),
         .execution = std.meta.stringToEnum(Execution, std.mem.span(argv[8])) orelse return error.BadExecution,
         .pairs = argv[9..],
     } };
+}
+
+fn parseHome(word: [*:0]const u8) Home {
+    if (isNone(word)) return .fresh;
+    return if (std.mem.orderZ(u8, word, "kept") == .eq) .kept else .{ .human = word };
 }
 
 fn parseDoors(descriptor: [*:0]const u8, addresses: [*:0]const u8) Fault!?Doors {
@@ -93,13 +99,15 @@ test "the first argument is a descriptor" {
     const boxed = (try parse(&.{ "launch", "5", "0", "2147483647", "2", "-", "-", "-", "listed", "/from", "/to" })).box.?;
     try std.testing.expectEqual(Identity{ .user = 0, .group = 2147483647 }, boxed.identity);
     try std.testing.expectEqual(Sockets.unix, boxed.sockets);
-    try std.testing.expectEqual(null, boxed.home);
+    try std.testing.expectEqual(Home.fresh, boxed.home);
     try std.testing.expectEqual(null, boxed.doors);
     try std.testing.expectEqualStrings("/to", std.mem.span(boxed.pairs[1]));
     try std.testing.expectEqual(Execution.listed, boxed.execution);
     const at_home = (try parse(&.{ "launch", "5", "0", "0", "0", "/home/me", "7", "127.0.0.1:1", "any" })).box.?;
-    try std.testing.expectEqualStrings("/home/me", std.mem.span(at_home.home.?));
+    try std.testing.expectEqualStrings("/home/me", std.mem.span(at_home.home.human));
     try std.testing.expectEqual(7, at_home.doors.?.socket);
+    const kept = (try parse(&.{ "launch", "5", "0", "0", "0", "kept", "-", "-", "any" })).box.?;
+    try std.testing.expectEqual(Home.kept, kept.home);
     try std.testing.expectEqualStrings("127.0.0.1:1", at_home.doors.?.addresses);
 }
 

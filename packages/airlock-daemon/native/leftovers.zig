@@ -12,6 +12,7 @@ pub const fresh_home = "/home/airlock";
 const Place = struct { path: [*:0]const u8, descriptor: i32 = linux.AT.FDCWD };
 
 var places = [_]Place{ .{ .path = "/tmp" }, .{ .path = fresh_home } };
+var lost: []Place = &places;
 
 // Names that were there before the tool, each behind the number of its place and with a zero byte. Most
 // boxes have none.
@@ -23,6 +24,11 @@ pub fn lookIn(home: [*:0]const u8, written: i32) void {
     places[1] = .{ .path = home, .descriptor = written };
 }
 
+/// What is written to the home is kept.
+pub fn passOverHome() void {
+    lost = places[0..1];
+}
+
 /// The directory of `lookIn`.
 pub fn lookedIn() ?i32 {
     return if (places[1].descriptor == linux.AT.FDCWD) null else places[1].descriptor;
@@ -31,7 +37,7 @@ pub fn lookedIn() ?i32 {
 /// Remember what is there, before there is a tool: the places at which something is mounted, and files
 /// that were made for the tool. E2BIG where there is more than fits.
 pub fn note() ?linux.E {
-    for (&places, 0..) |*place, number| {
+    for (lost, 0..) |*place, number| {
         var reader = Reader.open(place) orelse continue;
         defer reader.close();
         while (reader.next()) |name| {
@@ -51,7 +57,7 @@ pub fn tell(socket: i32) void {
     var message: [control.longest]u8 = undefined;
     message[0..4].* = .{ 'L', 0, 0, 0 };
     var length: usize = 4;
-    for (&places, 0..) |*place, number| {
+    for (lost, 0..) |*place, number| {
         var reader = Reader.open(place) orelse continue;
         defer reader.close();
         while (reader.next()) |name| {

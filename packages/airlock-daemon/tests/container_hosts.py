@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 from trio.testing import wait_all_tasks_blocked
 
 from airlock_daemon.boundary.box.box import Box
 from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch
-from airlock_daemon.boundary.box.plan import plan_box
+from airlock_daemon.boundary.box.plan import find_watched, plan_box, put_workspaces
 from airlock_daemon.boundary.box.prewarmed import Boxes, BoxPool, start_boxed
 from airlock_daemon.boundary.command.launcher import Ended, Launcher
 from airlock_daemon.boundary.command.order import CommandLine
@@ -203,15 +204,9 @@ class Runner:
 
 def plan(workspace: Workspace) -> Box:
     """The closed box of a program of the system's."""
-    return plan_box(
-        workspace,
-        places=(),
-        read={},
-        identity=box_identity(),
-        reserved=NOTHING,
-        sockets="none",
-        limits=Limits(),
-    )
+    box = plan_box(places=(), read={}, identity=box_identity(), limits=Limits())
+    box = replace(box, watched=find_watched(box, ()))
+    return put_workspaces(box, workspace, identity=box_identity(), reserved=NOTHING)
 
 
 async def finish(launch: BoxedLaunch) -> None:

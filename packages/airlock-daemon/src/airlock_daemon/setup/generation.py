@@ -34,7 +34,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     `pass_descriptors` all output goes through the daemon. `git_config` is the text of what git in a
     box is configured with, and `signs_commits` whether the human's own git would sign what it
     commits there. `apis` are those of its containers. `workspaces` are all directories of the host
-    that a profile maps, of whichever agent.
+    that a profile maps, of whichever agent. In `homes` lie the homes that its boxes keep.
     """
 
     agent: Agent
@@ -47,6 +47,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     boxes: BoxConfig
     apis: AgentApis = AgentApis()
     workspaces: tuple[str, ...] = ()
+    homes: str
     git_config: bytes = b""
     signs_commits: bool = False
     pass_descriptors: bool
@@ -161,6 +162,7 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
             boxes=config.boxes,
             apis=find_apis(agent, config.ceiling),
             workspaces=workspaces,
+            homes=state.homes(name),
             pass_descriptors=config.pass_descriptors,
         )
         for name, agent in judged.served.items()

@@ -32,6 +32,10 @@ class State(msgspec.Struct, frozen=True):
         """The path of its file `name`."""
         return os.path.join(self.directory, name)
 
+    def homes(self, agent: str) -> str:
+        """The directory of the homes that boxes of an agent keep, one for each module."""
+        return self.path(f"homes/{agent}")
+
     def find(self, name: str) -> str | None:
         """The path of a file, None where `read` finds none."""
         path = self.path(name)

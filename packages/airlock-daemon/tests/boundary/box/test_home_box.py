@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from airlock_daemon.boundary.box.box import Box
-from airlock_daemon.boundary.box.plan import find_home, plan_home_box
+from airlock_daemon.boundary.box.plan import find_home, plan_home_box, put_workspaces
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
@@ -114,9 +114,8 @@ def test_nothing_of_airlock_itself_is_there(home: Path) -> None:
     nowhere = make_empty(None)
     limits = Limits()
     human = find_home(identity, {"HOME": str(home)}, reserved=reserved, limits=limits)
-    box = plan_home_box(
-        nowhere, human, places=(), read={}, identity=identity, reserved=reserved, limits=limits
-    )
+    box = plan_home_box(human, places=(), read={}, limits=limits)
+    box = put_workspaces(box, nowhere, identity=identity, reserved=reserved)
     with tempfile.TemporaryFile("w+") as output:
         trio.run(_run, nowhere, f"HOME={home}; exec 2>&1; {LOOK}", output.fileno(), box)
         output.seek(0)

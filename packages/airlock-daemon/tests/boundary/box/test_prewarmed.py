@@ -7,6 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,28 @@ from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from airlock_daemon.boundary.box import prewarmed
-from airlock_daemon.boundary.box.box import Link, System, find_key
+from airlock_daemon.boundary.box.box import (
+    Bound,
+    Box,
+    Home,
+    Link,
+    Shared,
+    System,
+    find_key,
+    list_shared,
+)
+from airlock_daemon.boundary.box.bubblewrap import prepare
+from airlock_daemon.boundary.box.listeners import BoxListeners
+from airlock_daemon.boundary.box.plan import find_watched, plan_box
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.order import Bounds, Identity
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
 from boxing import box_identity, boxed_world, needs_bubblewrap, write_boxes
-from container_hosts import NOTHING, SECRET, Host, Runner, finish, plan, stopped
+from container_hosts import BUBBLEWRAP, NOTHING, SECRET, Host, Runner, finish, plan, stopped
 from descent import descend, name_of
+from launching import launcher_path
 from running import Daemon, read_until, request
 from worlds import World
 
@@ -315,44 +330,92 @@ async def test_a_box_says_that_it_waits_and_stays_until_it_is_told_to_go(
         launch.close()
 
 
-async def test_keys_differ_by_all_that_a_box_is_made_of(host: Host) -> None:
-    """But for where in it a command starts."""
+MUTATIONS: dict[str, Callable[[Box], object]] = {
+    "operations": lambda box: (*box.operations, Link("x", "/x")),
+    "watched": lambda box: (*box.watched, "/"),
+    "home": lambda _: Home("/root", 1 << 20),
+    "inner": lambda box: tuple(reversed(box.inner)),
+    "directory": lambda _: "/workspace/lib",
+    "is_shared": lambda box: not box.is_shared,
+    "bounds": lambda _: Bounds(processes=1),
+    "sockets": lambda _: "unix",
+    "has_network": lambda box: not box.has_network,
+    "asks": lambda _: ("git-remote",),
+    "listeners": lambda _: BoxListeners(engine="/run/docker.sock", socket="@docker"),
+    "follows": lambda box: not box.follows,
+    "bound": lambda _: Bound(("/usr/bin/true",), ()),
+}
+# The launcher in there is told of these by the order, or the daemon alone goes by them.
+ORDERED = ("directory", "is_shared")
+NOT_MADE = (*ORDERED, "bounds", "asks", "watched")
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+async def test_all_that_a_box_is_made_of_is_in_its_key(host: Host, name: str) -> None:
+    """Each field gives another key; and another box, unless it is no part of its making."""
+    assert set(MUTATIONS) == set(Box.__struct_fields__)
     me = box_identity()
     with host.enter() as workspace:
         box = plan(workspace)
-        key = find_key(box, bubblewrap="/usr/bin/bwrap", identity=me)
-        elsewhere = replace(box, directory="/workspace/lib")
-        assert find_key(elsewhere, bubblewrap="/usr/bin/bwrap", identity=me) == key
-        others = [
-            find_key(box, bubblewrap="/opt/bwrap", identity=me),
-            find_key(box, bubblewrap="/usr/bin/bwrap", identity=Identity(me.user, 1)),
-            *(
-                find_key(other, bubblewrap="/usr/bin/bwrap", identity=me)
-                for other in (
-                    replace(box, inner=box.inner[1:]),
-                    replace(box, inner=tuple(reversed(box.inner))),
-                    replace(box, operations=(*box.operations, Link("x", "/x"))),
-                    replace(box, sockets="unix"),
-                    replace(box, bounds=Bounds(processes=1)),
-                )
-            ),
-        ]
-    assert key not in others
-    assert len(set(others)) == len(others)
+        other = replace(box, **{name: MUTATIONS[name](box)})
+        key = find_key(box, bubblewrap=BUBBLEWRAP, identity=me)
+        assert (find_key(other, bubblewrap=BUBBLEWRAP, identity=me) == key) is (name in ORDERED)
+        with pinned(box) as shared:
+            assert (spell(box, shared) == spell(other, shared)) is (name in NOT_MADE)
 
 
-async def test_a_copy_is_of_what_its_file_has_now(host: Host, tmp_path: Path) -> None:
+async def test_the_key_of_a_box_tells_who_makes_it(host: Host) -> None:
+    """The program and the user."""
+    me = box_identity()
+    with host.enter() as workspace:
+        box = plan(workspace)
+    key = find_key(box, bubblewrap=BUBBLEWRAP, identity=me)
+    assert find_key(box, bubblewrap="/opt/bwrap", identity=me) != key
+    assert find_key(box, bubblewrap=BUBBLEWRAP, identity=Identity(me.user, 1)) != key
+
+
+@contextmanager
+def pinned(box: Box) -> Iterator[dict[Shared, int]]:
+    """A descriptor for each directory of the client's."""
+    found = {each: os.open(each.path, os.O_PATH) for each in list_shared(box)}
+    try:
+        yield found
+    finally:
+        for descriptor in found.values():
+            os.close(descriptor)
+
+
+def spell(box: Box, shared: dict[Shared, int]) -> tuple[bytes, tuple[str, ...]]:
+    """All that bubblewrap, and the launcher in the box, are told so that they make it."""
+    root = os.open("/", os.O_PATH)
+    try:
+        with prepare(
+            box,
+            BUBBLEWRAP,
+            launcher=launcher_path(),
+            identity=box_identity(),
+            control=root,
+            listeners=None,
+            root=root,
+            shared=shared,
+        ) as making:
+            return os.pread(making.kept[0], 1 << 16, 0), making.command_line.argv
+    finally:
+        os.close(root)
+
+
+async def test_a_copy_is_of_what_its_file_has_now(tmp_path: Path) -> None:
     """An edit in place, of which the directory shows nothing, makes another key."""
     copied = tmp_path / "services"
     copied.write_text("before\n")
-    with host.enter() as workspace:
-        box = plan(workspace)
-        own = System(str(copied), "/etc/services", is_copied=True)
-        box = replace(box, operations=(*box.operations, own))
-        before = find_key(box, bubblewrap="/usr/bin/bwrap", identity=box_identity())
-        assert find_key(box, bubblewrap="/usr/bin/bwrap", identity=box_identity()) == before
-        os.utime(copied, ns=(0, 0))
-        assert find_key(box, bubblewrap="/usr/bin/bwrap", identity=box_identity()) != before
+    box = plan_box(places=(), read={}, identity=box_identity(), limits=Limits())
+    own = System(str(copied), "/etc/services", is_copied=True)
+    box = replace(box, operations=(*box.operations, own))
+    box = replace(box, watched=find_watched(box))
+    before = find_key(box, bubblewrap=BUBBLEWRAP, identity=box_identity())
+    assert find_key(box, bubblewrap=BUBBLEWRAP, identity=box_identity()) == before
+    os.utime(copied, ns=(0, 0))
+    assert find_key(box, bubblewrap=BUBBLEWRAP, identity=box_identity()) != before
 
 
 async def test_boxes_of_one_reading_are_not_for_another(runner: Runner, host: Host) -> None:

@@ -47,7 +47,7 @@ def places(program: Path | str, root: Path, *, seen: tuple[str, ...] = ()) -> se
     """What is shown, as paths below the root where they lie there."""
     path = f"{root}/tools/bin:/usr/bin"
     found = find_places(str(program), home=f"{root}/home/me", path=path, seen=seen)
-    return {place.removeprefix(f"{root}/") for place in found}
+    return {place.removeprefix(f"{root}/") for place in found.shown}
 
 
 def test_a_program_of_the_system_needs_nothing_more(root: Path) -> None:

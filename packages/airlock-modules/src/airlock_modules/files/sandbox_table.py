@@ -167,7 +167,8 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     the host that it sees beside these, read-only: absolute, or from the home on with `~/`.
     `brokers` do what leaves a closed box: "git" speaks to its remotes, and
     "docker" leads to the human's engine, by unix sockets. Without `links` no symbolic link in the
-    workspace is followed there.
+    workspace is followed there. A box that `keeps_home` has what its tool has written to the home
+    before, for the same agent; others have an empty one.
     """
 
     box: Literal["closed", "home", "none"]
@@ -176,6 +177,7 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     read: tuple[str, ...] = ()
     brokers: tuple[str, ...] = ()
     links: bool = True
+    keeps_home: bool = False
 
     @property
     def has_engine(self) -> bool:
@@ -209,9 +211,6 @@ def read_sandbox(reader: TableReader, *, is_broker: bool, has_apis: bool = False
         for key, remedy in _NOT_AT_HOME.items():
             table.refuse(key, "has no meaning in the human's home", remedy)
         return Sandbox(box="home", read=_read_paths(table))
-    if table.string("home", default="fresh") != "fresh":
-        problem = "no other home than a fresh one is supported by this release"
-        table.fault("home", problem, 'write "fresh", or remove the key')
     sockets = table.choice("sockets", ("none", "unix", "inet"), default="none")
     brokers = _read_brokers(table)
     if ENGINE_BROKER in brokers and has_apis:
@@ -220,12 +219,14 @@ def read_sandbox(reader: TableReader, *, is_broker: bool, has_apis: bool = False
     elif ENGINE_BROKER in brokers and sockets == "inet":
         problem = f'the broker "{ENGINE_BROKER}" is reached by a unix socket'
         table.fault("sockets", problem, 'write "unix", and [sandbox] network for what is reached')
+    read = _read_paths(table)
     has_unix = sockets == "unix" or ENGINE_BROKER in brokers
     sandbox = Sandbox(
         box="closed",
         sockets=_join(unix=has_unix, inet=has_apis or sockets == "inet"),
-        read=_read_paths(table),
+        read=read,
         brokers=brokers,
+        keeps_home=_keeps_home(table, brokers, read),
         links=table.boolean("links", default=True),
     )
     return widen_network(sandbox, table, "network")
@@ -258,6 +259,20 @@ def _read_box(table: TableReader, *, default: str) -> str:
     if not table.has("box") and not default:
         table.fault("box", "is missing", 'write "closed", "home", or "none" for no box')
     return box
+
+
+def _keeps_home(table: TableReader, brokers: Container[str], read: tuple[str, ...]) -> bool:
+    keeps_home = table.choice("home", ("fresh", "kept"), default="fresh") == "kept"
+    remedy = 'write "fresh", or remove the key'
+    if keeps_home and ENGINE_BROKER in brokers:
+        problem = (
+            f'cannot be kept with the broker "{ENGINE_BROKER}": docker reads files in its home'
+        )
+        table.fault("home", problem, remedy)
+    elif keeps_home and any(path.startswith("~") for path in read):
+        problem = "cannot be kept where [sandbox] read shows something of your own home in it"
+        table.fault("home", problem, remedy)
+    return keeps_home
 
 
 def _read_brokers(table: TableReader) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from airlock_daemon.admin.cli.wiring import Mount, Wiring, list_replaceable, lis
 from airlock_daemon.admin.scan.scanning import forget
 from airlock_daemon.admin.service.installing import find_manager, start_installed
 from airlock_daemon.admin.service.manager import find_self
+from airlock_daemon.boundary.workspace.temporary import remove_tree
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.agents import read_registration
@@ -242,6 +243,7 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     reload = _reload(application, registration)
     # Not before: whoever is served has them made again.
     forget_agent(state, name)
+    remove_tree(state.homes(name))
     home = find_home(application.locations, name)
     report = {
         "name": name,

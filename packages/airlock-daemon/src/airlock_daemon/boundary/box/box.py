@@ -1,6 +1,5 @@
 """A box as a value: its contents, as operations in order, and the key of equal boxes."""
 
-import functools
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,35 +19,20 @@ FileId = tuple[int, ...] | None
 """Identifies a file by its status (stat(2)); None where there is none."""
 
 
-def identify(path: str) -> FileId:
-    """The device and inode of the file at `path`, whose links are not followed."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def identify_descriptor(descriptor: int) -> FileId:
     """The device and inode of an open descriptor."""
     found = read_known_status(descriptor)
     return found.st_dev, found.st_ino
 
 
-def identify_directories(paths: Iterable[str]) -> tuple[FileId, ...]:
-    """Identify the directories of `paths`: this changes when one of the paths comes, goes or is
-    replaced (rename(2)), not when a file is rewritten in place.
+def identify_contents(paths: Iterable[str]) -> tuple[FileId, ...]:
+    """Identify files and their contents: this changes with each write to a file, and when an entry
+    of a directory comes, goes or is replaced (rename(2)). Links are followed.
     """
-    return tuple(map(identify_content, _list_directories(tuple(paths))))
+    return tuple(map(_identify_content, paths))
 
 
-@functools.lru_cache(maxsize=64)
-def _list_directories(paths: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(path.rpartition("/")[0] or "/" for path in paths))
-
-
-def identify_content(path: str) -> FileId:
-    """Identify a file and its content: this changes with each write. Links are followed."""
+def _identify_content(path: str) -> FileId:
     try:
         found = os.stat(path)
     except OSError:
@@ -82,7 +66,8 @@ class System(msgspec.Struct, frozen=True, tag=True):
 class Shared(msgspec.Struct, frozen=True, tag=True):
     """A directory of the host, or a file, in which others than its owner may write, at `target`.
 
-    No part of `path` may be a link, and there must stand what had this `file_id` when it was found.
+    No part of `path` may be a link, and what is there must still have this `file_id`. A home that
+    `is_kept` lies in the state directory; all else lies outside of the reserved directories.
     """
 
     path: str
@@ -90,6 +75,7 @@ class Shared(msgspec.Struct, frozen=True, tag=True):
     file_id: FileId
     read_only: bool
     is_file: bool = False
+    is_kept: bool = False
 
 
 class Link(msgspec.Struct, frozen=True, tag=True):
@@ -199,6 +185,7 @@ Operation = _Content | Memory | Folder | Devices | Processes | Closed
 class Box(msgspec.Struct, frozen=True, kw_only=True):
     """What one command gets: all of the operations, then what is `inner`, and nothing besides.
 
+    `watched` are the files and directories of the host that decided what the operations are.
     `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
     host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
     says which it may make, on the host's network with `has_network`. `asks` are commands that may
@@ -208,10 +195,11 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     operations: tuple[Operation, ...]
+    watched: tuple[str, ...] = ()
     home: Home | None = None
     inner: tuple[Placed, ...] = ()
-    directory: str
-    is_shared: bool
+    directory: str = ""
+    is_shared: bool = False
     bounds: Bounds
     sockets: str
     has_network: bool = False
@@ -224,30 +212,24 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """Two boxes of equal keys are interchangeable as long as no command was started in either.
 
-    `box` has everything but where the command starts in it, and marks what others than its owner
-    could put another in place of. `covered` marks that of the home at which something else is
-    mounted; `system` what the owner may have replaced, and `copied` what the owner may have written
-    in its place, of which a box has a copy.
+    `box` has everything but where the command starts in it, and identifies what others than its
+    owner could replace; `watched` identifies what the owner may have replaced, and the files of
+    which a box has a copy.
     """
 
     bubblewrap: str
     identity: Identity
     box: Box
-    system: tuple[FileId, ...]
-    copied: tuple[FileId, ...]
-    covered: tuple[FileId, ...]
+    watched: tuple[FileId, ...]
 
 
 def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
     """The key of a box that is to be made now."""
-    system = [each for each in box.operations if isinstance(each, System)]
     return Key(
         bubblewrap=bubblewrap,
         identity=identity,
         box=replace(box, directory="", is_shared=False),
-        system=identify_directories([each.path for each in system]),
-        copied=tuple([identify_content(each.path) for each in system if each.is_copied]),
-        covered=() if box.home is None else tuple(map(identify, _list_covered(box.home))),
+        watched=identify_contents(box.watched),
     )
 
 
@@ -256,6 +238,12 @@ def list_shared(box: Box) -> list[Shared]:
     hidden = () if box.home is None else box.home.hidden
     everything = (*box.operations, *(each.what for each in (*hidden, *box.inner)))
     return [each for each in everything if isinstance(each, Shared)]
+
+
+def find_kept(box: Box) -> Shared | None:
+    """The home that a box keeps, None for a fresh one."""
+    shared = (each for each in box.operations if isinstance(each, Shared))
+    return next((each for each in shared if each.is_kept), None)
 
 
 def list_sources(box: Box) -> Iterator[str]:
@@ -268,12 +256,6 @@ def list_sources(box: Box) -> Iterator[str]:
             case Devices():
                 yield "/dev"
     yield from (each.path for each in list_shared(box))
-
-
-def _list_covered(home: Home) -> Iterator[str]:
-    """The paths of the host at which a box with that home has something else."""
-    yield home.path
-    yield from (each.target for each in home.hidden)
 
 
 INSTALL_BUBBLEWRAP = "sudo apt-get install bubblewrap"

@@ -22,6 +22,7 @@ from airlock_daemon.boundary.box.box import (
     Secret,
     Shared,
     System,
+    find_kept,
 )
 from airlock_daemon.boundary.box.sockets import SOCKETS
 from airlock_daemon.boundary.command.order import MOST_KEPT, CommandLine, Identity
@@ -180,7 +181,7 @@ def prepare(
         argv = (
             *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
             *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
-            "-" if box.home is None else box.home.path,
+            _spell_home(box),
             *(way_out, "-" if box.listeners is None else box.listeners.addresses),
             "any" if box.bound is None else "listed",
             *_list_executable(box),
@@ -189,6 +190,12 @@ def prepare(
             *(word for target in _list_unfollowed(box) for word in ("-", target)),
         )
         yield BoxCommand(CommandLine(program, argv, {}, root), (listed, binary, control, *held))
+
+
+def _spell_home(box: Box) -> str:
+    if box.home is not None:
+        return box.home.path
+    return "-" if find_kept(box) is None else "kept"
 
 
 def _list_unfollowed(box: Box) -> Iterator[str]:

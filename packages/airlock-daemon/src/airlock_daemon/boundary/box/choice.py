@@ -1,7 +1,7 @@
 """Which box a command has: that of its module, as this host can make it."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -10,14 +10,24 @@ from airlock_daemon.boundary.box.box import (
     HOME,
     INSTALL_BUBBLEWRAP,
     Box,
+    FileId,
     advising,
     find_bubblewrap_remedy,
+    identify_contents,
     refuse,
 )
 from airlock_daemon.boundary.box.engine import bound_client, choose_engine, cover_processes
+from airlock_daemon.boundary.box.kept_home import keep_home
 from airlock_daemon.boundary.box.landlock import refuse_unshowable
 from airlock_daemon.boundary.box.listeners import plan_listeners
-from airlock_daemon.boundary.box.plan import PLACES, find_home, plan_box, plan_home_box
+from airlock_daemon.boundary.box.plan import (
+    PLACES,
+    find_home,
+    find_watched,
+    plan_box,
+    plan_home_box,
+    put_workspaces,
+)
 from airlock_daemon.boundary.box.system import (
     SYSTEM,
     ApiAccess,
@@ -25,7 +35,7 @@ from airlock_daemon.boundary.box.system import (
     list_given,
     name_hosts,
 )
-from airlock_daemon.boundary.box.transports import ASKS, find_transports
+from airlock_daemon.boundary.box.transports import ASKS, find_transports, list_helpers
 from airlock_daemon.boundary.command.order import Identity
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
@@ -40,6 +50,7 @@ from airlock_daemon.setup.boxes import (
     runs_git,
     wants_box,
 )
+from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.human_git import lfs_config
 from airlock_daemon.setup.paths import expand_home
@@ -65,9 +76,13 @@ def list_untrusted(workspace: Workspace, generation: Generation) -> tuple[str, .
     return (*list_written(workspace, generation.reserved), *generation.workspaces)
 
 
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables of the daemon that name authorities."""
+
+
 def find_certificates(environment: Mapping[str, str]) -> Iterator[str]:
     """The authorities that the daemon's environment names, if a box does not have them anyway."""
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+    for name in CERTIFICATES:
         path = environment.get(name, "")
         if not (os.path.isabs(path) and os.path.exists(path)):
             continue
@@ -203,86 +218,157 @@ def find_identity(config: BoxConfig, *, wanted: str = "this command") -> Identit
     return Identity(user, os.getegid())
 
 
-def choose_box(
-    module: Module,
-    maker: Maker,
-    workspace: Workspace,
-    program: str,
-    *,
-    generation: Generation,
-    environment: Mapping[str, str],
-    access: ApiAccess | None = None,
-) -> Box:
-    """The box in which `program`, an absolute path, runs for `module` in `workspace`.
+class _Inputs(msgspec.Struct, frozen=True):
+    """What a box is planned for, beside the reading of the files."""
 
-    `environment` is the daemon's, which says where the human's home and certificates are. `access`
-    is what it gets to reach APIs, None where it reaches none or is only looked at. Raises
-    Denied (layer "sandbox") where the program or something that the module wants to be seen cannot
-    be.
+    module: Module
+    maker: Maker
+    program: str
+    access: ApiAccess | None
+
+
+class _Template(msgspec.Struct, frozen=True):
+    """A box without the client's directories; `own` are the places that it needs itself.
+
+    The files that it watches had these `identities` before it was planned; none are known at first.
     """
-    sandbox = module.sandbox
-    if sandbox is None:
-        raise TypeError(module.name)
-    reserved = generation.reserved
-    home = None
-    if maker.is_home:
-        limits = generation.limits
-        home = find_home(maker.identity, environment, reserved=reserved, limits=limits)
-    named = environment.get("HOME", "/")
-    read = {path: path for path in find_certificates(environment)}
-    read |= dict(find_read(sandbox.read, named, module, has_home=home is not None))
-    seen = (*read, *(PLACES if maker.is_home else ()), *(() if home is None else (home.path,)))
-    path = generation.programs.path
-    bound, engine = None, ""
-    if maker.has_engine:
-        written = list_untrusted(workspace, generation)
-        client = bound_client(program, module, written)
-        read |= {path: path for path in client.shown}
-        bound, engine = client.bound, choose_engine(module, generation, environment, written)
-    places = find_places(program, home=named, path=path, seen=seen, everywhere=maker.is_home)
-    for place in (*places, *read):
-        refuse_private(place, module, reserved)
-    is_fence = maker.bubblewrap is None
-    if maker.is_home:
-        box = plan_home_box(
+
+    inputs: _Inputs
+    box: Box
+    own: tuple[str, ...]
+    identities: tuple[FileId, ...] = ()
+
+
+class Templates:
+    """The boxes of an agent's commands as one reading of the files gives them, each planned once.
+
+    Each is planned anew where a file of the host that decided about it has changed. Nothing of a
+    request is in one: neither the client's directories nor, for docker, the names that are secret.
+    """
+
+    def __init__(self, generation: Generation, environment: Mapping[str, str]) -> None:
+        """`environment` is the daemon's, which says where the human's home and certificates are."""
+        self.generation = generation
+        self._environment = environment
+        self._planned: dict[tuple[str, bool], _Template] = {}
+
+    def choose_box(
+        self,
+        module: Module,
+        maker: Maker,
+        workspace: Workspace,
+        program: str,
+        access: ApiAccess | None = None,
+    ) -> Box:
+        """The box in which `program`, an absolute path, runs for `module` in `workspace`.
+
+        `access` is what it gets to reach APIs, None where it reaches none or is only looked at.
+        Raises Denied (layer "sandbox") where the program or something that the module wants to be
+        seen cannot be.
+        """
+        inputs = _Inputs(module, maker, program, access)
+        if maker.is_home or maker.has_engine:
+            template = self._plan(inputs, list_untrusted(workspace, self.generation))
+        else:
+            template = self._find(inputs)
+        box = put_workspaces(
+            template.box,
             workspace if maker.renames else _keep_paths(workspace),
-            home,
-            places=places,
-            read=read,
             identity=maker.identity,
-            reserved=reserved,
-            limits=generation.limits,
-            is_fence=is_fence,
+            reserved=self.generation.reserved,
+            own=template.own,
+            is_fence=maker.bubblewrap is None,
         )
-    else:
-        box = plan_box(
-            workspace,
-            places=places,
-            read=read,
-            identity=maker.identity,
-            reserved=reserved,
-            sockets=sandbox.sockets,
-            limits=generation.limits,
-            git_config=_configure_git(maker, sandbox.brokers, generation)
-            if runs_git(module)
-            else None,
-            given=() if access is None else tuple(list_given(access)),
-            is_fence=is_fence,
+        if maker.has_engine:
+            box = cover_processes(box)
+        elif module.sandbox is not None and module.sandbox.keeps_home and maker.bubblewrap:
+            home = os.path.join(self.generation.homes, module.name)
+            box = keep_home(box, home, maker.identity)
+        if maker.bubblewrap is None:
+            with advising(module):
+                remedy = find_bubblewrap_remedy(self.generation.programs)
+                refuse_unshowable(box, workspace.mounts, remedy=remedy)
+        return box
+
+    def _find(self, inputs: _Inputs) -> _Template:
+        name = (inputs.module.name, inputs.access is None)
+        known = self._planned.get(name)
+        identities = () if known is None else identify_contents(known.box.watched)
+        if known is not None and known.identities == identities and known.inputs == inputs:
+            return known
+        planned = self._plan(inputs)
+        if known is not None and known.box.watched == planned.box.watched:
+            # Taken before: whatever has changed since is another identity.
+            planned = replace(planned, identities=identities)
+        self._planned[name] = planned
+        return planned
+
+    def _plan(self, inputs: _Inputs, written: Sequence[str] = ()) -> _Template:
+        """Plan a box. That of docker trusts none of the directories `written` by agents."""
+        generation, environment = self.generation, self._environment
+        module, maker, sandbox = inputs.module, inputs.maker, inputs.module.sandbox
+        if sandbox is None:
+            raise TypeError(module.name)
+        limits, path, named = (
+            generation.limits,
+            generation.programs.path,
+            environment.get("HOME", "/"),
         )
-    box = _let_ask(box, sandbox.brokers, maker, generation)
-    listeners = plan_listeners(
-        sandbox.network, module.source, engine=engine, uses_apis=module.uses_apis
-    )
-    if listeners is not None:
-        box = name_hosts(box, listeners.hosts)
-    box = replace(box, listeners=listeners, bound=bound, follows=sandbox.links)
-    if maker.has_engine:
-        box = cover_processes(box)
-    if maker.bubblewrap is None:
-        with advising(module):
-            remedy = find_bubblewrap_remedy(generation.programs)
-            refuse_unshowable(box, workspace.mounts, remedy=remedy)
-    return box
+        home = None
+        if maker.is_home:
+            reserved = generation.reserved
+            home = find_home(maker.identity, environment, reserved=reserved, limits=limits)
+        read = {path: path for path in find_certificates(environment)}
+        read |= dict(find_read(sandbox.read, named, module, has_home=home is not None))
+        seen = (*read, *(PLACES if maker.is_home else ()), *(() if home is None else (home.path,)))
+        bound, engine = None, ""
+        if maker.has_engine:
+            client = bound_client(inputs.program, module, written)
+            read |= {path: path for path in client.shown}
+            bound, engine = client.bound, choose_engine(module, generation, environment, written)
+        places = find_places(
+            inputs.program, home=named, path=path, seen=seen, everywhere=maker.is_home
+        )
+        for place in (*places.shown, *read):
+            refuse_private(place, module, generation.reserved)
+        given = () if inputs.access is None else tuple(list_given(inputs.access))
+        if maker.is_home:
+            box = plan_home_box(home, places=places.shown, read=read, limits=limits)
+        else:
+            box = plan_box(
+                places=places.shown,
+                read=read,
+                identity=maker.identity,
+                sockets=sandbox.sockets,
+                limits=limits,
+                git_config=_configure_git(maker, sandbox.brokers, generation)
+                if runs_git(module)
+                else None,
+                given=given,
+            )
+        box = _let_ask(box, sandbox.brokers, maker, generation)
+        network, uses_apis = sandbox.network, module.uses_apis
+        listeners = plan_listeners(network, module.source, engine=engine, uses_apis=uses_apis)
+        if listeners is not None:
+            box = name_hosts(box, listeners.hosts)
+        watched = find_watched(box, places.read, self._list_looked_for(inputs))
+        box = replace(box, listeners=listeners, bound=bound, follows=sandbox.links, watched=watched)
+        own = (*(PLACES if maker.is_home else ()), *places.shown, *read.values())
+        return _Template(inputs, box, (*own, *(each.target for each in given)))
+
+    def _list_looked_for(self, inputs: _Inputs) -> Iterator[str]:
+        """The paths of the host at which something is looked for, beside the program's own."""
+        sandbox, programs = inputs.module.sandbox, self.generation.programs
+        yield from filter(None, map(self._environment.get, CERTIFICATES))
+        for path in () if sandbox is None else sandbox.read:
+            yield expand_home(path, self._environment.get("HOME", "/"))
+        if inputs.access is not None:
+            yield from STORES
+        if runs_git(inputs.module):
+            yield from list_helpers(programs)
+            # They are found by their names.
+            for name in ("git", "git-lfs"):
+                yield from (os.path.join(entry, name) for entry in programs.path.split(os.pathsep))
 
 
 def _configure_git(maker: Maker, brokers: tuple[str, ...], generation: Generation) -> bytes:

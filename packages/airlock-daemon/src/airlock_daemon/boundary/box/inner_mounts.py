@@ -78,7 +78,8 @@ def open_shared(what: Shared, reserved: Reserved, *, at_once: bool = False) -> i
     path = what.path
     descriptor, found = open_unlinked(path, is_file=what.is_file, at_once=at_once)
     is_it = found == path and identify_descriptor(descriptor) == what.file_id
-    if is_it and reserved.conflict(found, may_be_home=True) is None:
+    is_free = what.is_kept or reserved.conflict(found, may_be_home=True) is None
+    if is_it and is_free:
         return descriptor
     os.close(descriptor)
     raise _refuse_changed(path)

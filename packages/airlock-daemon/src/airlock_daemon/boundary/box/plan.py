@@ -1,6 +1,5 @@
 """The contents of a command's box."""
 
-import functools
 import glob
 import os
 import pwd
@@ -16,7 +15,6 @@ from airlock_daemon.boundary.box.box import (
     Closed,
     Cover,
     Devices,
-    FileId,
     Folder,
     Home,
     Link,
@@ -27,10 +25,9 @@ from airlock_daemon.boundary.box.box import (
     Placed,
     Processes,
     System,
-    identify_directories,
 )
 from airlock_daemon.boundary.box.inner_mounts import Shown, refuse_own, show_others, show_workspace
-from airlock_daemon.boundary.box.system import PUBLIC, SYSTEM, make_etc
+from airlock_daemon.boundary.box.system import PUBLIC, SYSTEM, list_deciding, make_etc
 from airlock_daemon.boundary.command.launcher import descriptor_limit
 from airlock_daemon.boundary.command.order import Bounds, Identity
 from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace
@@ -138,42 +135,32 @@ GIT_CONFIG = "/etc/gitconfig"
 
 
 def plan_box(
-    workspace: Workspace,
     *,
     places: Sequence[str],
     read: Mapping[str, str],
     identity: Identity,
-    reserved: Reserved,
     limits: Limits,
     sockets: str = "none",
     git_config: bytes | None = None,
     given: Sequence[System | Made] = (),
-    is_fence: bool = False,
 ) -> Box:
-    """The closed box of a command that runs in `workspace`.
+    """A closed box, before it has the client's directories.
 
     `places` of the host are shown at their own paths, and those of `read` at others; all of them
     cannot be written. Tools run as `identity`, within `limits`. With `git_config` that is the
-    system's configuration for git. It has what is `given`. `is_fence` says that all is at the
-    host's own paths. Raises
-    Denied (layer "sandbox") where the client has its workspace at a place that the box needs
-    itself.
+    system's configuration for git. It has what is `given`.
     """
     size = limits.box_tmpfs_mb * _MIB
     settings = () if git_config is None else (Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"),)
-    operations = (
-        *_make_base(identity, size, identify_directories((*SYSTEM, *PUBLIC))),
-        *(*settings, *_show(places, read), *given),
-    )
-    box = Box(
-        operations=operations,
-        directory=workspace.own,
-        is_shared=False,
+    home = Memory(HOME, 0o700, size // _SMALLER)
+    return Box(
+        operations=(
+            *(*_make_system(), *make_etc(identity), *_make_kernels(size), home),
+            *(*settings, *_show(places, read), *given),
+        ),
         bounds=_bound(limits),
         sockets=sockets,
     )
-    own = (*places, *read.values(), *(each.target for each in given))
-    return _put_workspaces(box, workspace, identity, reserved, own=own, is_fence=is_fence)
 
 
 def _bound(limits: Limits) -> Bounds:
@@ -187,48 +174,43 @@ def _bound(limits: Limits) -> Bounds:
 
 
 def plan_home_box(
-    workspace: Workspace,
     home: Home | None,
     *,
     places: Sequence[str],
     read: Mapping[str, str],
-    identity: Identity,
-    reserved: Reserved,
     limits: Limits,
-    is_fence: bool = False,
 ) -> Box:
-    """The box of the class "home", otherwise as `plan_box`; it has a fresh home without one."""
+    """A box of the class "home", otherwise as `plan_box`; it has a fresh home without one."""
     size = limits.box_tmpfs_mb * _MIB
     fresh = () if home is not None else (Memory(HOME, 0o700, size // _SMALLER),)
-    operations = (
-        *(*_make_system(), *_make_kernels(size), *make_places(home)),
-        *(*fresh, *_show(places, read)),
-    )
-    box = Box(
-        operations=operations,
+    return Box(
+        operations=(
+            *(*_make_system(), *_make_kernels(size), *make_places(home)),
+            *(*fresh, *_show(places, read)),
+        ),
         home=home,
-        directory=workspace.own,
-        is_shared=False,
         bounds=_bound(limits),
         sockets="inet and udp",
         has_network=True,
     )
-    own = (*PLACES, *places, *read.values())
-    return _put_workspaces(box, workspace, identity, reserved, own=own, is_fence=is_fence)
 
 
-def _put_workspaces(
+def put_workspaces(
     box: Box,
     workspace: Workspace,
+    *,
     identity: Identity,
     reserved: Reserved,
-    *,
-    own: Sequence[str],
-    is_fence: bool,
+    own: Sequence[str] = (),
+    is_fence: bool = False,
 ) -> Box:
-    """The box with the client's directories; `own` are further places of the box's."""
+    """The box for a command that runs in `workspace`, with all of the client's directories.
+
+    `own` are places that it needs itself; `is_fence` says that all is at the host's own paths.
+    Raises Denied (layer "sandbox") where the client has its workspace at one of these.
+    """
     source = workspace.source
-    directory, shown = box.directory, list[Shown]()
+    directory, shown = workspace.own, list[Shown]()
     if source is not None:
         mounts = workspace.mounts
         view = show_workspace(source, workspace.root, mounts, identity=identity, reserved=reserved)
@@ -273,13 +255,17 @@ def _refuse_home(target: str, home: Home | None, workspace: Workspace) -> None:
         )
 
 
-@functools.lru_cache(maxsize=16)
-def _make_base(identity: Identity, size: int, _around: tuple[FileId, ...]) -> tuple[Operation, ...]:
-    """What every closed box of this user has, with so many bytes in /tmp. It depends on what is in
-    some directories.
+def find_watched(
+    box: Box, read: Sequence[str] = (), looked_for: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """The files and directories that decided about a box: for it files were `read`, and others
+    `looked_for`.
     """
-    home = Memory(HOME, 0o700, size // _SMALLER)
-    return (*_make_system(), *make_etc(identity), *_make_kernels(size), home)
+    system = [each for each in box.operations if isinstance(each, System)]
+    shown = [os.path.dirname(path) for path in (*SYSTEM, *PUBLIC, *(each.path for each in system))]
+    copied = [each.path for each in system if each.is_copied]
+    deciding = list_deciding((*read, *looked_for))
+    return tuple(dict.fromkeys((*shown, *copied, *read, *deciding)))
 
 
 def _make_system() -> Iterator[Operation]:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import trio
 
 from airlock_daemon.boundary.box.launch import BoxBuilder
-from airlock_daemon.boundary.box.plan import plan_box
+from airlock_daemon.boundary.box.plan import plan_box, put_workspaces
 from airlock_daemon.boundary.box.prewarmed import start_boxed
 from airlock_daemon.boundary.command.launcher import Ended, Launcher, find_launcher
 from airlock_daemon.boundary.command.order import CommandLine, Identity
@@ -86,15 +86,8 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
             mounts=None,
             source=Source(target="/workspace", directory=_DIRECTORY, below=""),
         )
-        box = plan_box(
-            workspace,
-            places=(),
-            read={},
-            identity=identity,
-            reserved=NOTHING,
-            sockets="none",
-            limits=Limits(),
-        )
+        box = plan_box(places=(), read={}, identity=identity, limits=Limits())
+        box = put_workspaces(box, workspace, identity=identity, reserved=NOTHING)
         what = CommandLine("/bin/sh", ("sh", "-c", "exit 0"), {}, directory)
         try:
             builder = BoxBuilder(

@@ -1,6 +1,5 @@
 """The host's system in a box: programs with their files, /etc, and access to APIs."""
 
-import functools
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,12 +10,9 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.box.box import (
     HOME,
     Box,
-    FileId,
     Made,
     Operation,
     System,
-    identify,
-    identify_content,
 )
 from airlock_daemon.boundary.command.order import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
@@ -36,10 +32,17 @@ _MOST_LINKS = 40
 _MOST_LINE = 256
 
 
+class Places(msgspec.Struct, frozen=True):
+    """What of the host a program needs, and the files that were read to know."""
+
+    shown: tuple[str, ...]
+    read: tuple[str, ...]
+
+
 def find_places(
     program: str, *, home: str, path: str, seen: tuple[str, ...], everywhere: bool = False
-) -> tuple[str, ...]:
-    """The directories and files of the host that must be in a box for `program` to run in it.
+) -> Places:
+    """What of the host must be in a box for `program` to run in it.
 
     `program` is an absolute path. Beside the program's own place these are that of the interpreter
     in its first line, searched on `path` where env(1) is to do that, and that of a virtual
@@ -47,15 +50,14 @@ def find_places(
     own, which is never shown for a program in it. Raises Denied for one that cannot be shown, since
     it lies in no bin directory; `everywhere`, its directory is shown.
     """
-    if _is_plain(program, (identify(program), identify_content(program))):
-        return ()
     found: dict[str, None] = {}
-    waiting, done = [program], set()
+    read: dict[str, None] = {}
+    waiting = [program]
     while waiting:
         name = waiting.pop()
-        if name in done:
+        if name in read:
             continue
-        done.add(name)
+        read[name] = None
         for hop in _follow(name):
             is_there = any(is_within(hop, place) for place in (*SYSTEM, *seen, *found))
             if is_there or not os.path.lexists(hop):
@@ -63,18 +65,18 @@ def find_places(
                 continue
             place = _find_place(hop, home, everywhere=everywhere)
             found[place] = None
-            waiting += _find_python(place)
+            settings = os.path.join(place, "pyvenv.cfg")
+            read[settings] = None
+            waiting += _find_python(settings)
         waiting += _find_interpreter(os.path.realpath(name), path)
-    return tuple(found)
+    return Places(tuple(found), tuple(read))
 
 
-@functools.lru_cache(maxsize=64)
-def _is_plain(program: str, ids: tuple[FileId, FileId]) -> bool:
-    """Whether a program, of which these are the ids now, is a binary of the system itself."""
-    hops = list(_follow(program))
-    is_there = all(any(is_within(hop, place) for place in SYSTEM) for hop in hops)
-    is_script = any(True for _ in _find_interpreter(hops[-1], ""))
-    return None not in ids and is_there and not is_script
+def list_deciding(paths: Iterable[str]) -> Iterator[str]:
+    """The directories whose entries decide what `paths` lead to: those of each link on the way."""
+    for path in paths:
+        yield os.path.dirname(path)
+        yield from map(os.path.dirname, _follow(path))
 
 
 def _follow(name: str) -> Iterator[str]:
@@ -106,10 +108,10 @@ def _find_place(file: str, home: str, *, everywhere: bool) -> str:
     return prefix
 
 
-def _find_python(prefix: str) -> Iterator[str]:
-    """The Python of a virtual environment."""
+def _find_python(settings: str) -> Iterator[str]:
+    """The Python of a virtual environment with these settings."""
     try:
-        with open(os.path.join(prefix, "pyvenv.cfg"), encoding="utf-8") as file:
+        with open(settings, encoding="utf-8") as file:
             lines = [line.partition("=") for line in file]
     except (OSError, ValueError):
         return

@@ -138,10 +138,12 @@ def _list_exec_paths(git: str | None) -> Iterator[str]:
     yield from _EXEC_PATHS
 
 
+def list_helpers(programs: Programs) -> Iterator[str]:
+    """The paths at which git's helpers may be on this host."""
+    for directory in _list_exec_paths(programs.find("git")):
+        yield from (os.path.join(directory, name) for name in _HELPERS)
+
+
 def _find_helpers(programs: Programs) -> Iterator[str]:
     """The files that are git's helpers on this host, one of which is often a link to the other."""
-    for directory in _list_exec_paths(programs.find("git")):
-        for name in _HELPERS:
-            path = os.path.realpath(os.path.join(directory, name))
-            if os.path.isfile(path):
-                yield path
+    yield from filter(os.path.isfile, map(os.path.realpath, list_helpers(programs)))

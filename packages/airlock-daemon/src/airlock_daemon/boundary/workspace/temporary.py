@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+import stat
 import tempfile
 from contextlib import suppress
 from functools import partial
@@ -85,6 +86,7 @@ def remove_tree(path: str) -> None:
     that neither paths nor calls nor open directories get as deep.
     """
     with suppress(OSError):
+        _open_up(path)
         root = os.open(path, _OPEN)
         try:
             # It grows while it is gone through.
@@ -111,11 +113,23 @@ def _take_out(directory: int, root: int) -> list[str]:
         with suppress(OSError):
             if entry.is_dir(follow_symlinks=False):
                 name = secrets.token_hex(8)
+                _open_up(entry.name, directory)
                 os.rename(entry.name, name, src_dir_fd=directory, dst_dir_fd=root)
                 moved.append(name)
             else:
                 os.unlink(entry.name, dir_fd=directory)
     return moved
+
+
+def _open_up(name: str, above: int | None = None) -> None:
+    """Let the owner of a directory read and change it, whatever a tool has made of its mode."""
+    flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with suppress(OSError):
+        directory = os.open(name, flags, dir_fd=above)
+        try:
+            os.chmod(f"/proc/self/fd/{directory}", stat.S_IRWXU)
+        finally:
+            os.close(directory)
 
 
 def _lock(descriptor: int, kind: int) -> bool:

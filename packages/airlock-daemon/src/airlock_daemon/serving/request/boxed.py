@@ -1,13 +1,17 @@
 """Running a command in a box: what makes that, and what serves it while the command runs."""
 
 import os
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, closing
+from functools import partial
 from typing import Protocol, TypeVar
 
 import trio
 from msgspec.structs import replace
 
+from airlock_daemon.boundary.box.box import find_kept
+from airlock_daemon.boundary.box.kept_home import HomeInUse
 from airlock_daemon.boundary.box.landlock import LandlockRunner, private_directory
 from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch, Leftover
 from airlock_daemon.boundary.box.prewarmed import start_boxed
@@ -80,6 +84,7 @@ class _BoxedSteps(Steps):
         # None that was made before has docker's logins.
         self._pool = None if boxed.maker.has_engine else call.agent.pool
         self._egress: Egress | None = None
+        self._home: HomeInUse | None = None
         self._launch: BoxedLaunch | None = None
 
     async def launch(self, stdio: Stdio) -> Launch:
@@ -118,6 +123,15 @@ class _BoxedSteps(Steps):
         listeners = self._boxed.box.listeners
         if isinstance(launch, BoxedLaunch):
             self._launch = launch
+            home = find_kept(self._boxed.box)
+            if home is not None:
+                self._home = HomeInUse(
+                    home,
+                    self.job.generation.limits,
+                    due=self.call.agent.homes_due,
+                    limiter=self.call.agent.removals,
+                    end=partial(launch.signal, signal.SIGKILL),
+                )
             if listeners is not None and launch.listeners is not None:
                 self._egress = Egress(
                     listeners,
@@ -135,7 +149,8 @@ class _BoxedSteps(Steps):
 
     async def relay(self, command: Command, begin: Begin) -> Ended:
         """As for any command, while others serve what its tools ask for."""
-        companions = [each for each in (self._relay, self._egress) if each is not None]
+        serving = (self._relay, self._egress, self._home)
+        companions = [each for each in serving if each is not None]
         if not companions:
             return await super().relay(command, begin)
 
@@ -154,6 +169,9 @@ class _BoxedSteps(Steps):
                 self.line, self._boxed, ended, leftovers=self._find_leftovers(), refused=refused
             )
         ]
+        emptied = None if self._home is None else await self._home.settle()
+        if emptied is not None:
+            notes.append(emptied)
         if ended.exit_code == 0 and agent.owes_word_of_signing and makes_commit(self.line):
             agent.owes_word_of_signing = False
             notes.append(UNSIGNED)

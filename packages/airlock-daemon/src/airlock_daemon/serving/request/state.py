@@ -23,6 +23,7 @@ from airlock_daemon.serving.session import Cancellation, ClientWatch
 from airlock_daemon.setup.generation import Generation, Setup
 
 if TYPE_CHECKING:
+    from airlock_daemon.boundary.box.choice import Templates
     from airlock_daemon.boundary.box.prewarmed import Boxes, BoxPool
     from airlock_daemon.boundary.box.system import ApiAccess
     from airlock_daemon.boundary.identity.containers import Containers
@@ -156,8 +157,11 @@ class AgentState:
         self.owes_word_of_signing = generation.signs_commits
         # What serves its APIs, None before it was granted one.
         self.apis: Apis | None = None
-        # Where its boxes wait that were made ahead.
+        # What its boxes are made of, and where those wait that were made ahead.
+        self.templates: Templates | None = None
         self.pool: BoxPool | None = None
+        # When the homes that its boxes keep are to be measured, by their paths.
+        self.homes_due: dict[str, float] = {}
         self._adopt_room(generation)
 
     def adopt(self, generation: Generation) -> None:
@@ -191,6 +195,18 @@ class AgentState:
     def open_group(self) -> Group | None:
         """A cgroup for a box, within the agent's limits of now, for the caller to close."""
         return open_group(self._shared.groups, self.generation.agent.name, self.generation.limits)
+
+    def plan_boxes(self, generation: Generation) -> "Templates":
+        """What the boxes of a request are made of that is decided by `generation`."""
+        from airlock_daemon.boundary.box.choice import Templates  # noqa: PLC0415
+
+        if self.templates is None or self.templates.generation is not generation:
+            templates = Templates(generation, self._shared.environment)
+            if generation is not self.generation:
+                # A reload has come in between, and nothing more is planned by it.
+                return templates
+            self.templates = templates
+        return self.templates
 
     def _adopt_room(self, generation: Generation) -> None:
         if self.pool is None and self._shared.boxes is not None:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.box import Box, advising, refuse
-from airlock_daemon.boundary.box.choice import Maker, choose_box, find_maker, list_untrusted
+from airlock_daemon.boundary.box.choice import Maker, find_maker, list_untrusted
 from airlock_daemon.boundary.box.engine import choose_place, needs_logins, tell_place
 from airlock_daemon.boundary.box.environment import adapt_daemon, adapt_path, name_files, withhold
 from airlock_daemon.boundary.box.listeners import listener_variables
@@ -23,7 +23,6 @@ from airlock_daemon.serving.request.decision import Allowed
 from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.job import Call, Job, agree, consult_hook, find_term, prove
 from airlock_daemon.setup.boxes import wants_box
-from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import Module
 from airlock_wire import Request
@@ -82,9 +81,9 @@ async def check_tool(request: Request, allowed: Allowed, peer: Peer, call: Call)
         def plan() -> None:
             """Raise Denied where the command is to have a box and cannot."""
             program = generation.programs.find(module.bin)
-            if program is not None:
-                daemon = call.shared.environment
-                plan_boxed(module, maker, generation, workspace, program, environment=daemon)
+            if program is not None and maker is not None:
+                templates = call.agent.plan_boxes(generation)
+                templates.choose_box(module, maker, workspace, program)
 
         await workspace.host_paths.settle(plan, call.agent.lookups)
     finally:
@@ -223,9 +222,11 @@ def plan_tool(
     generation, daemon = call.generation, call.shared.environment
     programs, passed = generation.programs, call.session.passed
     program = programs.demand(module.bin)
-    boxed = plan_boxed(
-        module, maker, generation, workspace, program, environment=daemon, access=access
-    )
+    boxed = None
+    if maker is not None:
+        templates = call.agent.plan_boxes(generation)
+        box = templates.choose_box(module, maker, workspace, program, access)
+        boxed = Boxed(box, maker, generation.reserved)
     is_captured = generation.agent.hooks.post_exec is not None
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
     may_pass = may_pass and passed.are_usable(peer)
@@ -265,31 +266,6 @@ def plan_tool(
         command_line=line,
         boxed=boxed,
     )
-
-
-def plan_boxed(
-    module: Module,
-    maker: Maker | None,
-    generation: Generation,
-    workspace: Workspace,
-    program: str,
-    *,
-    environment: Mapping[str, str],
-    access: ApiAccess | None = None,
-) -> Boxed | None:
-    """The box of `program` by `maker`; raises Denied where that cannot be made as it is wanted."""
-    if maker is None:
-        return None
-    box = choose_box(
-        module,
-        maker,
-        workspace,
-        program,
-        generation=generation,
-        environment=environment,
-        access=access,
-    )
-    return Boxed(box, maker, generation.reserved)
 
 
 def _adapt(
