@@ -2,12 +2,13 @@
 
 import json
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from airlock_wire import Request, Terminal
+from airlock_wire import Request, Terminal, decoding
 from airlock_wire.decoding import Accepted, decode_request
 from client_lines import GOOD, LIMITS, TTY, decode, with_params
 
@@ -186,9 +187,47 @@ def test_no_bytes_make_decoding_fail_otherwise(data: bytes) -> None:
 
 @given(line=REQUESTS.map(json.dumps), position=st.integers(0, 400), byte=st.binary(max_size=2))
 def test_damaged_requests_are_refused_or_read(line: str, position: int, byte: bytes) -> None:
-    """A good line with a damaged place never does anything but one of the two."""
+    """A good line with a damaged place never does anything but one of the two.
+
+    What is decoded in one go is what its members say one by one.
+    """
     data = line.encode()
-    decode_request(data[:position] + byte + data[position + 1 :], limits=LIMITS)
+    damaged = data[:position] + byte + data[position + 1 :]
+    decoded = decode_request(damaged, limits=LIMITS)
+    with patch.object(decoding, "_read_plain", return_value=None):
+        assert decode_request(damaged, limits=LIMITS) == decoded
+
+
+_PLAIN = '"command": "a", "args": []'
+_TERMINAL = '"stdin": true, "stdout": true, "stderr": false, "rows": 1.0, "cols": 7'
+
+
+@pytest.mark.parametrize("number", ["1", "1.0", "1e400", '"x"', "null", "[1]"])
+@pytest.mark.parametrize(
+    "params",
+    [
+        f"{{{_PLAIN}}}",
+        '{"command": "a\x00b", "args": []}',
+        '{"command": "a\\u0000b", "args": []}',
+        '{"command": "a", "args": ["\\ud800"]}',
+        '{"command": "a", "args": ["1", "2", "3", "4", "5", "6"]}',
+        '{"command": "a", "command": "b", "args": [1], "args": []}',
+        f'{{{_PLAIN}, "features": null}}',
+        f'{{{_PLAIN}, "tty": null}}',
+        f'{{{_PLAIN}, "tty": {{{_TERMINAL}, "term": "x y"}}}}',
+        f'{{{_PLAIN}, "tty": {{{_TERMINAL}, "term": "xterm", "more": [1]}}}}',
+        f'{{{_PLAIN}, "env": {{"": "x"}}}}',
+        f'{{{_PLAIN}, "env": {{"a=": "x"}}}}',
+        f'{{{_PLAIN}, "env": {{"a": "x", "a": "y"}}}}',
+        f'{{{_PLAIN}}}, "params": [1]',
+    ],
+)
+def test_a_request_in_one_go_is_that_of_its_members(number: str, params: str) -> None:
+    """Whatever is odd about it."""
+    line = f'{{"jsonrpc": "2.0", "id": {number}, "method": "exec", "params": {params}}}'.encode()
+    decoded = decode_request(line, limits=LIMITS)
+    with patch.object(decoding, "_read_plain", return_value=None):
+        assert decode_request(line, limits=LIMITS) == decoded
 
 
 @pytest.mark.parametrize("depth", range(300, 1000, 7))

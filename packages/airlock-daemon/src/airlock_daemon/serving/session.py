@@ -3,6 +3,7 @@
 import math
 import select
 import socket
+import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Literal
@@ -203,7 +204,7 @@ class Session:
         """Send what is held back."""
         await self._send(b"")
 
-    def send_held_now(self) -> None:
+    def send_buffered_now(self) -> None:
         """Send of it what the client takes without waiting; the rest goes with what is sent next.
 
         That the client has hung up is reported by its watch.
@@ -386,10 +387,11 @@ class ClientWatch:
 
     def call_late(self, descriptor: int, act: Callable[[], None]) -> None:
         """As `Watched.call_late`."""
-        due = trio.current_time() + BRIEF_S
+        due = time.perf_counter() + BRIEF_S
         self._late[descriptor] = (due, act)
         if due < self._rings:
-            self._alarm.deadline = self._rings = due
+            self._rings = due
+            self._alarm.deadline = trio.current_time() + BRIEF_S
 
     def forget(self, descriptor: int) -> bool:
         """Watch a descriptor no longer; returns whether it was watched."""
@@ -415,7 +417,7 @@ class ClientWatch:
             self.epoll.close()
 
     def _act_late(self) -> None:
-        now = trio.current_time()
+        now = time.perf_counter()
         self._rings = math.inf
         for descriptor, (due, act) in list(self._late.items()):
             if due > now:
@@ -423,7 +425,7 @@ class ClientWatch:
                 break
             del self._late[descriptor]
             act()
-        self._alarm = trio.CancelScope(deadline=self._rings)
+        self._alarm = trio.CancelScope(deadline=trio.current_time() + self._rings - now)
 
     def _tell(self, watched: Watched, events: int) -> None:
         if events & _GONE:

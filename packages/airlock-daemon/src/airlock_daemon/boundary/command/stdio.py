@@ -170,7 +170,8 @@ class Stdio:
 
     def _open_output(self, stream: Stream) -> int:
         """Open a pipe for output; returns the tool's end."""
-        reading, writing = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        self._descriptors += (reading, writing)
         os.set_blocking(reading, False)
         self.outputs[reading] = stream
         return writing

@@ -54,12 +54,12 @@ class Closer:
     @property
     def is_stuck(self) -> bool:
         """Whether so many hang that no further descriptor should be taken from this agent."""
-        return self._count() >= STUCK
+        return bool(self._due) and self._count() >= STUCK
 
     @property
     def is_full(self) -> bool:
         """Whether there are MOST."""
-        return self._count() >= MOST or len(self._due) >= _MOST_USUAL
+        return bool(self._due) and (self._count() >= MOST or len(self._due) >= _MOST_USUAL)
 
     def close(self, descriptors: Iterable[int], *, is_usual: bool = False) -> None:
         """Close them, some time. `is_usual` says that they were found to be what they should be."""
@@ -95,8 +95,6 @@ class Closer:
         self._defer(partial(_THREADS.do, act_and_forget))
 
     def _count(self) -> int:
-        if not self._due:
-            return 0
         now = time.monotonic()
         return sum(due <= now for due in tuple(self._due.values()))
 

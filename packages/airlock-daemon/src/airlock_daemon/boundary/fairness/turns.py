@@ -165,7 +165,7 @@ class TurnQueue:
     async def take(self) -> None:
         """Wait for this agent's next turn; it lasts until the task waits for anything else."""
         while True:
-            if self._is_tired:
+            if self._rested and self._is_tired:
                 await trio.sleep_until(self._rested)
                 continue
             if self._taken != self._rounds.number and not self._waiting:
@@ -185,7 +185,7 @@ class TurnQueue:
 
     @property
     def _is_tired(self) -> bool:
-        return self._rested > 0 and self._rested > trio.current_time()
+        return self._rested > trio.current_time()
 
     def hand_on(self) -> bool:
         """Give this round's turn to the first who waits; False where nobody does."""

@@ -195,10 +195,13 @@ def _begin_late(steps: Steps, command: Command) -> None:
     """The same without waiting, of a command whose output does not pass through here."""
     if steps.call.session.is_answered:
         return
-    steps.begun()
-    steps.call.session.send_held_now()
-    if steps.job.terms.features:
-        _listen(steps.call, command.tell)
+    try:
+        steps.begun()
+        steps.call.session.send_buffered_now()
+        if steps.job.terms.features:
+            _listen(steps.call, command.tell)
+    except Exception as error:  # noqa: BLE001 - one command's fault must not end the others'
+        _end_by_fault(steps.call, error)
 
 
 async def _begin_nothing() -> None:
@@ -251,9 +254,13 @@ def _listen(call: Call, tell: Callable[[Said], None]) -> None:
         except RemoteProtocolError as error:
             call.cancellation.fail(error.error)
         except Exception as error:  # noqa: BLE001 - one client's fault must not end the others'
-            log.exception("a fault of the daemon while it heard a client; please report it")
-            fault = own_fault(error)
-            call.cancellation.fail(ErrorObject.failed(fault.message, hint=fault.hint))
+            _end_by_fault(call, error)
         return False
 
     call.watched.listen(hear)
+
+
+def _end_by_fault(call: Call, error: Exception) -> None:
+    log.exception("a fault of the daemon while it heard a client; please report it")
+    fault = own_fault(error)
+    call.cancellation.fail(ErrorObject.failed(fault.message, hint=fault.hint))

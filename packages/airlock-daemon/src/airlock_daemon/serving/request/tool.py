@@ -243,7 +243,7 @@ def plan_tool(
         is_boxed=boxed is not None,
     )
     prepend, told = module.prepend, dict[str, str]()
-    if module.has_engine:
+    if module.sandbox is not None and module.has_engine:
         place = "" if boxed is None else choose_place()
         prepend, told = tell_place(module.prepend, place)
         if boxed is not None:
