@@ -266,7 +266,11 @@ def test_programs_are_told_what_was_made_and_what_comes_next(world: World) -> No
     assert report["compose"].startswith("services:\n")
     assert report["devcontainer"]["image"] == "IMAGE"
     assert "make " in done.stderr
+    # What its boxes keep goes with it.
+    kept = world.config / "state/homes/new/sh/.cache"
+    kept.mkdir(parents=True)
     done = run(world, "agent", "remove", "--json", "--yes", "new")
+    assert not kept.parent.parent.exists()
     assert json.loads(done.stdout) == {
         "name": "new",
         "home": str(world.config / "containers" / "homes" / "new"),

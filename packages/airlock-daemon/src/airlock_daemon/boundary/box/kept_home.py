@@ -95,7 +95,9 @@ def _open_home(path: str, identity: Identity) -> int:
     if not is_own:
         # bubblewrap runs as that user. What is in the state directory is private each.
         for directory in (above, homes := os.path.dirname(above), os.path.dirname(homes)):
-            os.chmod(directory, stat.S_IMODE(os.stat(directory).st_mode) | stat.S_IXOTH)
+            mode = stat.S_IMODE(os.stat(directory).st_mode)
+            if not mode & stat.S_IXOTH:
+                os.chmod(directory, mode | stat.S_IXOTH)
     home = os.open(path, _DIRECTORY)
     try:
         if os.fstat(home).st_uid != identity.user:
