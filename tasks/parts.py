@@ -105,7 +105,7 @@ def run_pytest(
     output: IO[str] | None = None,
 ) -> int:
     """Run pytest with these arguments and return its exit status."""
-    command = [environment.python, "-m", "pytest", *words]
+    command = [str(environment.python), "-m", "pytest", *words]
     return environment.run(command, extra=extra, output=output)
 
 

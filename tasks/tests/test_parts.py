@@ -56,6 +56,20 @@ def test_a_test_that_passes_the_second_time_is_named(
     assert log.read_text() == "x"
 
 
+def test_what_a_part_says_can_be_kept(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """For one that runs beside another, whose words would be mixed with it."""
+    (tmp_path / "test_some.py").write_text("def test_one():\n    pass\n")
+    own = ("-c", os.devnull, f"--rootdir={tmp_path}", str(tmp_path))
+    with (tmp_path / "said").open("w+") as said:
+        outcome = run_part(HERE, Part("some", own), output=said)
+        said.seek(0)
+        kept = said.read()
+    assert outcome.verdict == "passed"
+    assert kept.startswith("\n==> some\n")
+    assert "1 passed" in kept
+    assert capfd.readouterr().out == ""
+
+
 def test_a_leak_is_not_tried_again(tmp_path: Path) -> None:
     """Where a part says so, one failure is one."""
     text = _FLAKY.format(mark=str(tmp_path / "mark"), log=str(tmp_path / "log"))

@@ -32,7 +32,7 @@ def connect_to(path: str | Path) -> socket.socket:
 
 
 class Daemon:
-    """`airlock-daemon start` on a world, ready when the constructor returns."""
+    """`airlock start` on a world, ready when the constructor returns."""
 
     def __init__(
         self,
@@ -59,7 +59,12 @@ class Daemon:
         else:
             argv = [*before, sys.executable, *(program or ("-m", "airlock_daemon")), *args]
             self.process = subprocess.Popen(argv, env=env, stderr=self.stderr, cwd=world.root)
-        self._wait_until_up()
+        try:
+            self._wait_until_up()
+        except BaseException:
+            self.kill()
+            self.stderr.close()
+            raise
 
     def _wait_until_up(self) -> None:
         # Its end is waited for in between, which leaves the processor to it.
@@ -70,9 +75,7 @@ class Daemon:
                 with suppress(subprocess.TimeoutExpired):
                     self.process.wait(0.002)
                 if self.process.returncode is not None:
-                    said = self.messages()
-                    self.stderr.close()
-                    raise AssertionError(f"the daemon ended: {said}") from None
+                    raise AssertionError(f"the daemon ended: {self.messages()}") from None
             else:
                 return
 

@@ -241,7 +241,7 @@ def test_a_refusal_says_what_to_add() -> None:
     assert verdict.refusal == "gh PUT /repos/acme/app/pulls/1/merge is refused: no rule allows it"
     assert verdict.hint == (
         'a person on the host can add "PUT /repos/acme/app/pulls/1/merge" to [gh] allow in this '
-        "agent's airlock.toml, and run: airlock-daemon reload"
+        "agent's airlock.toml, and run: airlock reload"
     )
 
 

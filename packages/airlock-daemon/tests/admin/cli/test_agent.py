@@ -1,4 +1,4 @@
-"""`airlock-daemon agent`: an agent added, listed and removed by the real command."""
+"""`airlock agent`: an agent added, listed and removed by the real command."""
 
 import json
 import os
@@ -330,4 +330,4 @@ def test_the_line_that_starts_can_be_typed_where_the_program_is_not_on_path(home
     report = json.loads(airlock_daemon("agent", "add", "my", "--yes", "--json").stdout)
     words = report["start"]
     assert shlex.split(shlex.join(words)) == words
-    assert words[0] == "airlock-daemon" or os.path.isabs(words[0])
+    assert words[0] == "airlock" or os.path.isabs(words[0])

@@ -106,9 +106,9 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         if generation is None:
             raise AirlockError(
                 f"no agent {name} is registered",
-                hint="see: airlock-daemon profile list"
+                hint="see: airlock profile list"
                 if setup.locations.agents
-                else "register it: airlock-daemon agent add, or name a file with --agents",
+                else "register it: airlock agent add, or name a file with --agents",
             )
         return setup, generation
 

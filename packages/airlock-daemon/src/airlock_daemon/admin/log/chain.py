@@ -315,6 +315,6 @@ def read_heads(text: str, *, source: str) -> tuple[Head, ...]:
     if not heads:
         raise AirlockError(
             f"there is no head in {source}, or something else beside it",
-            hint="note what airlock-daemon log head prints: a number and a SHA-256 of 64 digits",
+            hint="note what airlock log head prints: a number and a SHA-256 of 64 digits",
         )
     return tuple(heads)

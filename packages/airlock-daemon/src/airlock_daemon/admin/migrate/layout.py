@@ -10,8 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from airlock_daemon.admin.service.manager import compare
-from airlock_daemon.admin.service.systemd import Systemd
+from airlock_daemon.admin.service import UNIT
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.paths import REGISTRATION, Locations, locate
@@ -55,6 +54,8 @@ class ReleasedUnit(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_unit(text: str, *, home: str) -> ReleasedUnit | None:
     """Read the text of airlock.service; None for one of this release, and for what is no daemon."""
+    from airlock_daemon.admin.service.manager import compare  # noqa: PLC0415
+
     if compare(text, "") != "foreign":
         return None
     lines = text.replace("\\\n", " ").splitlines()
@@ -238,7 +239,7 @@ def read_service() -> ReleasedUnit | None:
     """The service of an earlier release that this user has, whatever its configuration."""
     home = os.path.expanduser("~")
     try:
-        text = read_whole(Systemd(home=home, environment=os.environ, version="").file)
+        text = read_whole(os.path.join(home, UNIT))
     except AirlockError:
         return None
     return None if text is None else read_unit(text, home=home)
@@ -333,7 +334,7 @@ def advise(locations: Locations) -> Advice | None:
     layout = recognise(signs)
     if layout not in EARLIER:
         return None
-    command = shlex.join(("airlock-daemon", "migrate", *locations.options))
+    command = shlex.join(("airlock", "migrate", *locations.options))
     if signs.unfinished is not None:
         problem = f"the migration of these files of Airlock {layout} was interrupted"
         remedy = f"go on with it: {command}"

@@ -425,7 +425,7 @@ def _read(state: State, agent: str, directory: str) -> _Noted:
         path = state.path(_name(agent))
         raise AirlockError(
             f"{path} is not as it was written: {error}",
-            hint=f"remove it, and note the workspaces again: airlock-daemon scan {agent} --accept",
+            hint=f"remove it, and note the workspaces again: airlock scan {agent} --accept",
         ) from error
     # Another agent had the name.
     return noted if noted.directory == directory else _Noted(directory, {})

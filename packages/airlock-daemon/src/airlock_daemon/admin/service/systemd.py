@@ -4,6 +4,7 @@ import os
 import pwd
 from collections.abc import Iterator, Mapping, Sequence
 
+from airlock_daemon.admin.service import UNIT
 from airlock_daemon.admin.service.manager import Obstacle, Program, ask, demand, seal
 
 NAME = "airlock.service"
@@ -59,7 +60,7 @@ class Systemd:
     advice = "systemctl --user edit airlock"
 
     def __init__(self, *, home: str, environment: Mapping[str, str], version: str) -> None:
-        self.file = os.path.join(home, ".config", "systemd", "user", NAME)
+        self.file = os.path.join(home, UNIT)
         self._version = version
         self._words = _reach(environment)
 

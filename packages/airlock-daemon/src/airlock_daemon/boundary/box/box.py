@@ -281,7 +281,7 @@ def refuse(problem: str, remedy: str, *, wanted: str = "this command") -> Denied
         f"there is no box for {wanted} on the host: {problem}",
         layer="sandbox",
         rule="no-box",
-        hint=f"a person on the host can put that right: {remedy}; airlock-daemon doctor tells more",
+        hint=f"a person on the host can put that right: {remedy}; airlock doctor tells more",
     )
 
 

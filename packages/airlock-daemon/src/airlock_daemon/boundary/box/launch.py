@@ -285,7 +285,7 @@ class BoxedLaunch(Launch):
         said = self.said()
         if said:
             if not self._is_trial:
-                log.error("bubblewrap makes no box: %s; airlock-daemon doctor tells more", said)
+                log.error("bubblewrap makes no box: %s; airlock doctor tells more", said)
             if _UNREACHABLE in said:
                 remedy = "let it enter the directories above (chmod o+x), or map one elsewhere"
                 return refuse("the user of boxes cannot enter a mapped directory", remedy)

@@ -223,6 +223,6 @@ class _Account:
             self._told = trio.current_time()
             _log.warning(
                 "agent %s: its commands wait, since their audit records come faster than "
-                "[limits] log_bytes_s = %g; raise that, and run: airlock-daemon reload",
+                "[limits] log_bytes_s = %g; raise that, and run: airlock reload",
                 *(self.agent, self._bytes_s),
             )

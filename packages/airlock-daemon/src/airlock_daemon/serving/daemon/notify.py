@@ -21,7 +21,7 @@ class ServiceManager:
     """The manager of this process, by the variables that it was started with.
 
     `capacity` is how many descriptors the manager keeps for the next start. FDSTORE says so, which
-    systemd sets since 254; for earlier ones the unit of `airlock-daemon init` does.
+    systemd sets since 254; for earlier ones the unit of `airlock init` does.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:

@@ -179,7 +179,7 @@ def _refuse_changed_log(before: Setup, after: Setup) -> None:
 def _fail(began: float, faults: Sequence[str]) -> Reload:
     told = [_escape(fault) for fault in faults[:_MOST_FAULTS]]
     if len(faults) > _MOST_FAULTS:
-        told.append(f"and {len(faults) - _MOST_FAULTS} more: airlock-daemon check")
+        told.append(f"and {len(faults) - _MOST_FAULTS} more: airlock check")
     return Reload(began=began, ended=time.time(), faults=tuple(told))
 
 

@@ -41,7 +41,7 @@ REMOVED = ErrorObject.denied(
     "this agent is not registered any more",
     layer="profile",
     rule="registration",
-    hint="a person on the host can register it again: airlock-daemon agent add",
+    hint="a person on the host can register it again: airlock agent add",
 )
 
 

@@ -144,7 +144,7 @@ class Sources:
     """The credentials of a daemon's agents. `forget_unused` has to run while `get` is called."""
 
     def __init__(self, shared: DaemonState, state: State) -> None:
-        """`state` is where `airlock-daemon login` stores credentials."""
+        """`state` is where `airlock login` stores credentials."""
         self._shared = shared
         self._state = state
         self._kept: dict[tuple[str, str], _Kept] = {}
@@ -262,7 +262,7 @@ class Sources:
                 data = os.fsencode(variable)
             case "stored":
                 origin = f"what is stored as {source.words[0]}"
-                advice += f"store it: airlock-daemon login {source.words[0]}"
+                advice += f"store it: airlock login {source.words[0]}"
                 find = partial(
                     find_stored, self._state, source.words[0], agent.generation.agent.name
                 )
@@ -286,7 +286,7 @@ class Sources:
             # What it has now is for another host.
             raise Failed(
                 f"the kubeconfig names another server for {cluster.context} than when it was read",
-                hint="a person on the host can run: airlock-daemon reload",
+                hint="a person on the host can run: airlock reload",
             )
         user = read_user(data)
         if isinstance(user, Access):

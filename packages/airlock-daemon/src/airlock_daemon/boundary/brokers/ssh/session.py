@@ -12,7 +12,7 @@ from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.stdio import Emit
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.remotes import BROKER
+from airlock_daemon.setup.remotes import grants_git
 from airlock_modules import (
     HostLine,
     Module,
@@ -115,7 +115,7 @@ def _refuse_transport(asked: Session, line: HostLine | None, generation: Generat
     The account of a place of `[git]` is git's alone, unless `line` names its host by its name.
     """
     profile = generation.agent.profile
-    if not {"git", BROKER} & set(profile.granted(generation.grant.ceiling)):
+    if not grants_git(generation.grant):
         return
     if asked.command is not None and names_transport(asked.command):
         raise Denied(
