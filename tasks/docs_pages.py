@@ -104,7 +104,7 @@ def _write_commands() -> Iterator[str]:
 
 
 def _list_commands() -> Iterator[tuple[str, ...]]:
-    daemon = ("airlock-daemon",)
+    daemon = ("airlock",)
     yield daemon
     for name in _list_below(daemon):
         yield (*daemon, name)

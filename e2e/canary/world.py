@@ -97,7 +97,7 @@ _SESSION = """\
 commands = ["ssh"]
 {grant}
 """
-# Without the rules of the built-in module: what the broker refuses, it refuses alone.
+# As the built-in module: the broker alone refuses.
 _SSH = """\
 [command]
 broker = "ssh"

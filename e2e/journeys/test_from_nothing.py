@@ -33,7 +33,7 @@ class Beginning:
     @property
     def daemon(self) -> Daemon:
         """Start the daemon by the line that was printed."""
-        line = find_block(self.said, "airlock-daemon start").strip()
+        line = find_block(self.said, "airlock start").strip()
         home = self.person.account.home
         return Daemon(
             self.person.shell(f"exec {line}"),
@@ -62,7 +62,7 @@ def test_the_printed_run_leads_to_a_push(beginning: Beginning, images: Images) -
     """`init`, `agent add`, and then the `start` and the `run` that they print, as they stand."""
     person, here = beginning.person, beginning.project.path
     with beginning.daemon:
-        line = find_block(beginning.said, "airlock-daemon run").replace("IMAGE", images.busybox)
+        line = find_block(beginning.said, "airlock run").replace("IMAGE", images.busybox)
         person.run_at_terminal(f"{line} git push origin HEAD:agent/x", cwd=here)
         assert beginning.repository.commit("agent/x") == beginning.project.head()
         last = person.run("airlock-daemon log tail", cwd=here).splitlines()[-1]

@@ -19,7 +19,7 @@ def test_the_service_is_there_after_the_installation_and_gone_after_its_removal(
         host.log_in()
         installed = host.run("sh", INSTALL, "--from", WHEELS).succeeded().stdout
         assert f"made /home/dev/{UNIT}" in installed
-        hint = "hint: register an agent, which enables its commands: airlock-daemon agent add NAME"
+        hint = "hint: register an agent, which enables its commands: airlock agent add NAME"
         assert hint in installed.splitlines()[-1]
         host.run("mkdir", "app").succeeded()
         add = ("agent", "add", "my", "--workspace", "app", "--command", "ssh", "--yes")

@@ -107,12 +107,12 @@ def test_the_layout_is_recognised(host: Host, release: str) -> None:
         told = host.run(command).stdout
         (line,) = [line for line in told.splitlines() if line.split()[1] == "layout:"]
         assert words in line
-        assert "airlock-daemon migrate" in told.partition(line)[2 if command == "check" else 1]
+        assert "airlock migrate" in told.partition(line)[2 if command == "check" else 1]
     if release != "v0.4":
         started = host.run("start")
         assert started.exit_code == 1
         assert words in started.stderr
-        assert "hint: airlock-daemon migrate" in started.stderr
+        assert "hint: airlock migrate" in started.stderr
     for made in (("init",), ("agent", "add", "new", "--yes")):
         before = host.tree()
         refused = host.run(*made)
@@ -134,7 +134,7 @@ def test_a_host_on_which_only_init_was_run(host: Host, release: str) -> None:
         with host.serving("default"):
             assert ask(host.socket("default"), "git", "status", method="check").status == 0
     elif is_enabled:
-        assert "there is no agent yet: airlock-daemon agent add NAME" in done.stdout
+        assert "there is no agent yet: airlock agent add NAME" in done.stdout
         host.run("agent", "add", "new", "--yes").succeeded()
 
 

@@ -94,7 +94,7 @@ def test_it_goes_on_wherever_it_was_interrupted(host: Host, release: str) -> Non
             started = host.run("start")
             assert started.exit_code == 1
             assert "the migration of these files" in started.stderr
-            assert "airlock-daemon migrate" in host.run("check").stdout
+            assert "airlock migrate" in host.run("check").stdout
         assert finish(host) == migrated
     assert was_under_way
 

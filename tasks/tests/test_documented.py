@@ -101,12 +101,12 @@ def test_a_command_that_is_shown_is_there(text: str) -> None:
 def test_a_command_in_a_sentence_is_there(page: str) -> None:
     """As one in a block is."""
     for code in list_inline(page):
-        if code.startswith("airlock-daemon "):
+        if code.startswith("airlock "):
             _look_at(code.replace("|", " ").split())
 
 
 def _look_at(words: list[str]) -> None:
-    if words[:1] != ["airlock-daemon"]:
+    if words[:1] != ["airlock"]:
         return
     command, rest = _find(words[1:])
     known = {name for each in command.params for name in each.opts} | _GLOBAL

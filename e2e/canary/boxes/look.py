@@ -18,6 +18,8 @@ class BoxLook:
         self._scene = scene
         self._world = scene.world
         self._secrets = {name: Password(word) for name, word in self._world.words.items()}
+        # The directory of the homes that boxes keep is made for the first of them.
+        scene.run("keeper", "-c", "")
         self._before = self._read_state()
         self._heard = 0
 
@@ -59,6 +61,7 @@ class BoxLook:
         """Every file of the host that is none of the workspace, and none that the daemon writes."""
         world = self._world
         apart = {world.workspace, world.log.parent, world.temporary, world.kept}
+        apart.add(Path(world.config, "state/homes"))
         state: dict[str, object] = {}
         for above, folders, names in os.walk(world.folder):
             folders[:] = [name for name in folders if Path(above, name) not in apart]

@@ -180,12 +180,23 @@ def directory() -> None:
     _put(inner_mounts, "open_shared", open_path)
 
 
+def home() -> None:
+    """All agents and commands keep the same one."""
+
+    def keep(box: Box, path: str, *more: Any) -> Box:
+        shared = os.path.join(os.path.dirname(os.path.dirname(path)), "all", "all")
+        return cast("Box", real(box, shared, *more))
+
+    real = _put(choice, "keep_home", keep)
+
+
 OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
         *(
             directory,
+            home,
             later,
             descriptors,
             devices,

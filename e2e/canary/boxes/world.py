@@ -22,6 +22,8 @@ _MODULES = {
     "python3": ("/usr/bin/python3", _CLOSED),
     "sh": ("/bin/sh", _CLOSED),
     "git": ("/usr/bin/git", f"{_CLOSED}{_FORWARDED}"),
+    "keeper": ("/usr/bin/python3", f'{_CLOSED}home = "kept"\n'),
+    "keeper2": ("/usr/bin/python3", f'{_CLOSED}home = "kept"\n'),
     "inet": ("/usr/bin/python3", f'{_CLOSED}sockets = "inet"\n'),
     "unix": ("/usr/bin/python3", f'{_CLOSED}sockets = "unix"\n'),
     "relay": ("/usr/bin/python3", f'{_CLOSED}brokers = ["git"]\n'),

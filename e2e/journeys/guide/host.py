@@ -108,9 +108,9 @@ class GuideHost:
     def forget(self) -> None:
         """Make it a host on which Airlock is installed, and nothing else was done with it."""
         self.type(
-            "airlock-daemon init --uninstall\n"
+            "airlock init --uninstall\n"
             "rm -rf ~/.config/airlock ~/.local/share/airlock/*.log\n"
-            "airlock-daemon init"
+            "airlock init"
         )
 
     def _shell(self, script: str) -> tuple[str, ...]:

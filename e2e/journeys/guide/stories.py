@@ -15,17 +15,17 @@ def follow_readme(page: Page, host: GuideHost) -> None:
     """From the first agent to an image with the shim in it."""
     page.take("sh install.sh")  # has made the host what it is
     commit = host.commit()
-    host.type(page.take("airlock-daemon agent add my"), answers=_YES)
+    host.type(page.take("airlock agent add my"), answers=_YES)
     assert host.has_arrived("agent/first", commit)
     for words in ("--force origin HEAD:main", "origin HEAD:other", "origin HEAD:refs/tags/v1"):
-        refused = host.try_typing(f"airlock-daemon run my IMAGE git push {words}")
+        refused = host.try_typing(f"airlock run my IMAGE git push {words}")
         assert refused.exit_code == 1
         assert "allowed: refs/heads/agent/**)" in refused.stdout
     assert host.list_refs() == ["refs/heads/agent/first", "refs/heads/main"]
-    host.type(_log_in(page.take("airlock-daemon agent add claude")), answers=_YES)
+    host.type(_log_in(page.take("airlock agent add claude")), answers=_YES)
     assert "api.anthropic.com answers POST" in host.type("tail -n 1 notes.txt", cwd=PROJECT)
     host.type("systemctl --user stop airlock")
-    with host.begin(page.take("airlock-daemon start").strip()) as daemon:
+    with host.begin(page.take("airlock start").strip()) as daemon:
         daemon.wait_for("airlock: agent my:")
         _push_from_an_own_image(page, host, mounted=f"{HOME}/{CONFIG}/sockets/my:/run/airlock:ro")
         host.end(daemon)
@@ -33,7 +33,7 @@ def follow_readme(page: Page, host: GuideHost) -> None:
 
 def _push_from_an_own_image(page: Page, host: GuideHost, *, mounted: str) -> None:
     host.write("image/Dockerfile", f"FROM {AGENT}\n{page.take('COPY airlock-shim')}")
-    host.type("airlock-daemon shim .\ndocker build --quiet -t own .", cwd=f"{HOME}/image")
+    host.type("airlock shim .\ndocker build --quiet -t own .", cwd=f"{HOME}/image")
     options = f'-v {mounted} -v $PWD:$PWD -w $PWD -u "$(id -u)"'
     commit = host.commit()
     host.type(f"docker run --rm {options} own git push origin HEAD:agent/image", cwd=PROJECT)
@@ -44,10 +44,10 @@ def follow_index(page: Page, host: GuideHost) -> None:
     """Ten minutes to a push, on a host that has Airlock already."""
     host.type(page.take("sh install.sh"), cwd=f"{HOME}/airlock")
     commit = host.commit()
-    host.type(page.take("airlock-daemon agent add"), answers=_YES)
-    host.type(page.take("airlock-daemon run"))
+    host.type(page.take("airlock agent add"), answers=_YES)
+    host.type(page.take("airlock run"))
     assert host.has_arrived("agent/first", commit)
-    said = host.type(page.take("airlock-daemon log tail"))
+    said = host.type(page.take("airlock log tail"))
     assert "git push git@github.com/acme/app refs/heads/agent/first " in said
     assert f"..{commit[:7]}" in said
     assert "allowed" in said.splitlines()[-1]
@@ -55,52 +55,52 @@ def follow_index(page: Page, host: GuideHost) -> None:
 
 def follow_claude(page: Page, host: GuideHost) -> None:
     """An agent that asks its API and pushes; the profile of the page holds it to its branches."""
-    host.type(page.take("airlock-daemon agent add"), answers=_YES)
-    host.type(_log_in(page.take("airlock-daemon login")))
-    said = host.type(page.take("airlock-daemon run"))
+    host.type(page.take("airlock agent add"), answers=_YES)
+    host.type(_log_in(page.take("airlock login")))
+    said = host.type(page.take("airlock run"))
     assert "network: none; reachable by HTTPS: api.anthropic.com" in said
     assert "api.anthropic.com answers POST /v1/messages" in said
     assert host.has_arrived("agent/claude", host.type("git rev-parse HEAD", cwd=PROJECT))
     host.write(f"{CONFIG}/agents/claude/airlock.toml", _grant(page.read("[git]\n")))
-    host.type("airlock-daemon reload")
-    assert host.try_typing("airlock-daemon run claude IMAGE git push origin main").exit_code == 1
-    host.type("airlock-daemon run claude IMAGE git push origin HEAD:agent/second")
+    host.type("airlock reload")
+    assert host.try_typing("airlock run claude IMAGE git push origin main").exit_code == 1
+    host.type("airlock run claude IMAGE git push origin HEAD:agent/second")
 
 
 def _log_in(text: str) -> str:
     """The same lines, with the person's key on the stdin of each `login`."""
-    return text.replace("airlock-daemon login", f"echo {KEY} | airlock-daemon login")
+    return text.replace("airlock login", f"echo {KEY} | airlock login")
 
 
 def follow_github(page: Page, host: GuideHost) -> None:
     """The agent gets the repositories of the remotes, and no other."""
-    said = host.type(page.take("airlock-daemon agent add"), answers=_YES)
+    said = host.type(page.take("airlock agent add"), answers=_YES)
     assert "acme/app" in said
-    host.type(_log_in(page.take("airlock-daemon login gh")))
-    asked = "airlock-daemon test my gh GET /repos/acme"
+    host.type(_log_in(page.take("airlock login gh")))
+    asked = "airlock test my gh GET /repos/acme"
     assert "allowed" in host.type(f"{asked}/app/pulls")
     assert host.try_typing(f"{asked}/other/pulls").exit_code == 1
 
 
 def follow_registries(page: Page, host: GuideHost) -> None:
     """npm and pypi, with tokens for what the profile lets them publish."""
-    host.type(page.take("airlock-daemon agent add"), answers=_YES)
+    host.type(page.take("airlock agent add"), answers=_YES)
     host.write("publish", page.read("[npm]"))
     profile = "~/.config/airlock/agents/my/airlock.toml"
-    host.type(f"cat publish >>{profile} && airlock-daemon reload")
-    host.type(_log_in(page.take("airlock-daemon login npm")))
-    stored = [line.split() for line in host.type("airlock-daemon login").splitlines()]
+    host.type(f"cat publish >>{profile} && airlock reload")
+    host.type(_log_in(page.take("airlock login npm")))
+    stored = [line.split() for line in host.type("airlock login").splitlines()]
     assert ["pypi", "*", "my"] in stored
 
 
 def follow_any_api(page: Page, host: GuideHost) -> None:
     """An API of the agent's own, and the same as a module, which tells the tool its placeholder."""
-    host.type("airlock-daemon agent add my --workspace ~/src/app --command git-remote --yes")
+    host.type("airlock agent add my --workspace ~/src/app --command git-remote --yes")
     profile = "~/.config/airlock/agents/my/airlock.toml"
     table = page.read('[api.tracker]\nhosts = ["tracker.example.com"]\ncredential')
     host.write("tracker", table)
     host.type(f"cp {profile} before && cat tracker >>{profile}")
-    host.type(_log_in(page.take("airlock-daemon login tracker")))
+    host.type(_log_in(page.take("airlock login tracker")))
     for request, answer in (
         ("GET /api/issues", "tracker.example.com answers GET /api/issues"),
         ("POST /api/issues", "airlock: "),
@@ -124,7 +124,7 @@ def _ask(host: GuideHost, request: str) -> str:
         f"-quiet -verify_return_error -verify_quiet -proxy ${{https_proxy#http://}} "
         f"-connect {name}:443 -servername {name}"
     )
-    return host.type(f"airlock-daemon run my IMAGE sh -c {shlex.quote(line)}")
+    return host.type(f"airlock run my IMAGE sh -c {shlex.quote(line)}")
 
 
 def _grant(text: str) -> str:
@@ -134,19 +134,19 @@ def _grant(text: str) -> str:
 
 def follow_codex(page: Page, host: GuideHost) -> None:
     """Another agent, in the same way."""
-    host.type(_log_in(page.take("airlock-daemon agent add")), answers=_YES)
+    host.type(_log_in(page.take("airlock agent add")), answers=_YES)
     assert host.has_arrived("agent/codex", host.type("git rev-parse HEAD", cwd=PROJECT))
 
 
 def follow_devcontainers(page: Page, host: GuideHost) -> None:
     """The image with the shim works with the socket and the project alone."""
-    host.type(page.take("airlock-daemon agent add"), answers=_YES)
+    host.type(page.take("airlock agent add"), answers=_YES)
     _push_from_an_own_image(page, host, mounted=f"{HOME}/{CONFIG}/sockets/my:/run/airlock:ro")
 
 
 def follow_compose(page: Page, host: GuideHost) -> None:
     """The service as the page has it, with this host's home in place of its."""
-    host.type(page.take("airlock-daemon agent add"), answers=_YES)
+    host.type(page.take("airlock agent add"), answers=_YES)
     commit = host.commit()
     text = page.take("services:").replace("/home/me", HOME).replace("IMAGE", AGENT)
     host.write(f"{CONFIG}/agents/my/compose.yaml", text)
@@ -163,13 +163,13 @@ def follow_compose(page: Page, host: GuideHost) -> None:
 def follow_several(page: Page, host: GuideHost) -> None:
     """Two agents with projects of their own."""
     host.type("for name in web infra; do cp -a app $name; done", cwd=f"{HOME}/src")
-    said = host.type(page.take("airlock-daemon agent add web"), answers=2 * _YES)
+    said = host.type(page.take("airlock agent add web"), answers=2 * _YES)
     assert [line.split()[0] for line in said.splitlines()[-2:]] == ["web", "infra"], said
 
 
 def follow_module(page: Page, host: GuideHost) -> None:
     """A module for a tool of one's own: closed first, and then with an API."""
-    host.type("airlock-daemon agent add my --workspace ~/src/app --command ssh --yes")
+    host.type("airlock agent add my --workspace ~/src/app --command ssh --yes")
     deploy = 'echo "deployed by ${DEPLOY_TOKEN:-nobody}"'
     _write_programs(host, {"deploy": deploy, "pass": "echo $*"})
     host.write(f"{CONFIG}/config.toml", '[commands]\nenable = ["ssh", "deploy"]\n')
@@ -177,11 +177,11 @@ def follow_module(page: Page, host: GuideHost) -> None:
     host.type(f"sed -i 's/^commands = .*/commands = [\"deploy\"]/' {profile}")
     module, closed = f"{CONFIG}/agents/my/commands/deploy.toml", page.read('[command]\nbin = "dep')
     host.write(module, closed)
-    assert "allowed" in host.type(page.take("airlock-daemon check"))
-    deploy = "airlock-daemon run my IMAGE deploy status"
+    assert "allowed" in host.type(page.take("airlock check"))
+    deploy = "airlock run my IMAGE deploy status"
     assert _read_last_line(host.type(deploy)) == "deployed by nobody"
     host.write(module, page.read("# With an API."))
-    host.type("airlock-daemon reload")
+    host.type("airlock reload")
     said = host.type(deploy)
     assert "deploy: this host's, in a box" in said
     assert re.fullmatch("deployed by dep_[A-Za-z0-9]{36}", _read_last_line(said))
@@ -201,7 +201,7 @@ def _write_programs(host: GuideHost, programs: Mapping[str, str]) -> None:
 
 def follow_proxy(page: Page, host: GuideHost) -> None:
     """What an editor writes into the unit reaches the daemon, and git knows the authority."""
-    host.type("airlock-daemon agent add my --workspace ~/src/app --command git-remote --yes")
+    host.type("airlock agent add my --workspace ~/src/app --command git-remote --yes")
     host.write("drop-in", page.read("[Service]"))
     # It is called with the line to begin at, which is between two that say where text belongs.
     host.write("editor", f'sed -i "2r {HOME}/drop-in" "$2"\n')
@@ -219,20 +219,20 @@ def follow_proxy(page: Page, host: GuideHost) -> None:
 
 def follow_operate(page: Page, host: GuideHost) -> None:
     """A day with the service."""
-    host.type("airlock-daemon agent add my --workspace ~/src/app --command git --yes")
-    host.type(page.take("airlock-daemon init"))
-    host.type(page.take("airlock-daemon check"))
-    told = host.try_typing(page.take("airlock-daemon test my git push origin main"), cwd=PROJECT)
+    host.type("airlock agent add my --workspace ~/src/app --command git --yes")
+    host.type(page.take("airlock init"))
+    host.type(page.take("airlock check"))
+    told = host.try_typing(page.take("airlock test my git push origin main"), cwd=PROJECT)
     assert (told.exit_code, "allowed: refs/heads/agent/**" in told.stdout) == (1, True)
-    host.type("airlock-daemon run my IMAGE git status")
-    follow, *rest = page.take("airlock-daemon log tail --follow").splitlines()
+    host.type("airlock run my IMAGE git status")
+    follow, *rest = page.take("airlock log tail --follow").splitlines()
     with host.begin(follow) as tail:
         tail.wait_for("git status")
         host.end(tail)
     host.type("\n".join(rest))
     host.write("src/app/.envrc", "true\n")
     try:
-        look, accept = page.take("airlock-daemon scan my").splitlines()
+        look, accept = page.take("airlock scan my").splitlines()
         assert ".envrc:1: true" in host.try_typing(look).stdout
         host.type(accept)
         host.type(look)
@@ -242,13 +242,13 @@ def follow_operate(page: Page, host: GuideHost) -> None:
 
 def follow_log(page: Page, host: GuideHost) -> None:
     """A log with a record, looked at in each way."""
-    host.type("airlock-daemon agent add my --workspace ~/src/app --command git --yes")
-    host.type("airlock-daemon run my IMAGE git status")
-    for begins in ("$ airlock-daemon log tail", "$ airlock-daemon log stats"):
+    host.type("airlock agent add my --workspace ~/src/app --command git --yes")
+    host.type("airlock run my IMAGE git status")
+    for begins in ("$ airlock log tail", "$ airlock log stats"):
         host.type(page.take(begins).splitlines()[0].removeprefix("$ "))
-    assert "whole" in host.type(page.take("$ airlock-daemon log verify").splitlines()[0][2:])
-    host.type(page.take("airlock-daemon log tail -n 100000"))
-    host.type(page.take("airlock-daemon log head | ssh notary"))
+    assert "whole" in host.type(page.take("$ airlock log verify").splitlines()[0][2:])
+    host.type(page.take("airlock log tail -n 100000"))
+    host.type(page.take("airlock log head | ssh notary"))
 
 
 def follow_upgrade(page: Page, host: GuideHost) -> None:
@@ -263,13 +263,13 @@ def follow_upgrade(page: Page, host: GuideHost) -> None:
         f"[Service]\nExecStart={program} start --agents agents.toml\nRestart=always\n",
     )
     host.type(page.take("systemctl --user stop airlock"), answers=_YES)
-    assert "web" in host.type("airlock-daemon agent list")
+    assert "web" in host.type("airlock agent list")
     assert host.type("systemctl --user is-active airlock") == "active"
 
 
 def follow_hooks(page: Page, host: GuideHost) -> None:
     """A hook is copied, and decides."""
-    host.type("airlock-daemon agent add my --workspace ~/src/app --command git --yes")
+    host.type("airlock agent add my --workspace ~/src/app --command git --yes")
     host.type(page.take("mkdir"), cwd=f"{HOME}/airlock/docs/hooks")
 
 

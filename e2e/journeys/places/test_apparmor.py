@@ -53,7 +53,7 @@ for profile in shipped forbidding; do
 done
 """
 LINE = (
-    "airlock-daemon doctor --apparmor | sudo tee /etc/apparmor.d/airlock-launch "
+    "airlock doctor --apparmor | sudo tee /etc/apparmor.d/airlock-launch "
     "&& sudo apparmor_parser -r /etc/apparmor.d/airlock-launch"
 )
 """What doctor says, as it is held against below, and what is typed."""

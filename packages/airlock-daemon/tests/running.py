@@ -32,7 +32,7 @@ def connect_to(path: str | Path) -> socket.socket:
 
 
 class Daemon:
-    """`airlock-daemon start` on a world, ready when the constructor returns."""
+    """`airlock start` on a world, ready when the constructor returns."""
 
     def __init__(
         self,

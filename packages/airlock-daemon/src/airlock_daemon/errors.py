@@ -5,7 +5,7 @@ import errno
 from airlock_modules import Fault
 from airlock_wire import Layer
 
-AND_RELOAD = ", and run: airlock-daemon reload"
+AND_RELOAD = ", and run: airlock reload"
 """What a hint that proposes to edit a file ends with: a running daemon has read it before."""
 LOOK_AT_MESSAGES = "its messages say why: look at its terminal, journalctl or docker logs"
 """What to do about a daemon that does not answer as it should."""

@@ -138,7 +138,7 @@ def test_check_tells_what_a_credential_lacks(world: World) -> None:
     _write(world, 'commands = ["gh", "anthropic", "npm"]\n[network]\nallow = ["@vscode"]')
     found = {(each.key, each.is_note): each for each in _find_oddities(world)}
     assert "no credential is stored" in found["anthropic.credential", False].problem
-    assert "airlock-daemon login anthropic" in found["anthropic.credential", False].remedy
+    assert "airlock login anthropic" in found["anthropic.credential", False].remedy
     assert "names no repository" in found["gh.repositories", False].problem
     assert "fine-grained" in found["gh.credential", False].remedy
     assert ("network.allow", True) in found

@@ -45,7 +45,7 @@ def test_without_a_daemon_there_is_nobody_to_ask(world: World) -> None:
     with pytest.raises(AirlockError, match="no daemon of this user serves") as caught:
         reload_daemon(world.locations)
     assert world.locations.sockets_dir in caught.value.message
-    assert "airlock-daemon start" in (caught.value.hint or "")
+    assert "airlock start" in (caught.value.hint or "")
 
 
 def test_a_daemon_of_another_configuration_is_not_asked(world: World, tmp_path: Path) -> None:

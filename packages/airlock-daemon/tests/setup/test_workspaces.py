@@ -73,7 +73,7 @@ def test_the_agent_of_an_inner_workspace_is_not_served(world: World, key: str) -
     assert list(setup.generations) == ["mono"]
     (fault,) = faults(setup)
     assert f"{inner} of agent my lies inside {world.workspace} of agent mono" in fault
-    assert fault.endswith("airlock-daemon agent remove my")
+    assert fault.endswith("airlock agent remove my")
 
 
 def test_an_agent_cannot_replace_its_own_workspace_either(world: World) -> None:
@@ -261,7 +261,7 @@ def test_a_replaced_directory_is_a_fault_that_names_both(world: World) -> None:
     (fault,) = faults(after)
     assert f"another directory: inode {new} on device" in fault
     assert f"noted was inode {old} on device" in fault
-    assert fault.endswith("airlock-daemon agent trust my")
+    assert fault.endswith("airlock agent trust my")
     world.workspace.rmdir()
     (world.root / "old").rename(world.workspace)
     assert "my" in world.load_again(after).generations

@@ -169,7 +169,7 @@ def _dump_flag(flag: Flag) -> dict[str, object]:
 
 
 # A running daemon knows of a change to a file once it has read it.
-_THEN = ", and run: airlock-daemon reload"
+_THEN = ", and run: airlock reload"
 
 # The directory of modules that hold for all agents; those of one alone are in its commands/.
 _SHARED = "modules"
@@ -250,7 +250,7 @@ def _refuse_without_command(name: str, steps: tuple[Step, ...]) -> Decision:
         rule="no-command",
         message=f"{name} is refused: the host grants its API, and runs no command for it",
         hint=f"use the container's own {name}, which reaches the API through the proxy that "
-        "airlock-daemon run sets (HTTPS_PROXY)",
+        "airlock run sets (HTTPS_PROXY)",
         steps=(*steps, Step("module", "refused", "the module has no [command], but an [[api]]")),
     )
 
@@ -304,7 +304,7 @@ def _advise(name: str, module: Module, layer: str) -> str:
     if module.builtin:
         return (
             f"a person on the host can give this agent rules of its own in commands/{name}.toml "
-            f"(airlock-daemon show {name} prints those it has){_THEN}"
+            f"(airlock show {name} prints those it has){_THEN}"
         )
     table = f"[{module.rules.mode}]"
     if isinstance(module.rules, PlainRules) or module.rules.permitted is None:

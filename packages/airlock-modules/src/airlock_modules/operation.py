@@ -1,7 +1,7 @@
 """An operation: what a broker is asked to do, or what runs in a box, as one value with one line.
 
 The line is the same wherever a person meets the operation: in the audit log, in `log tail` and in
-`airlock-daemon test`. For example:
+`airlock test`. For example:
 
     git push github.com/acme/app refs/heads/agent/x 1111111..2222222
     gh POST /repos/acme/app/pulls

@@ -59,7 +59,7 @@ def test_a_narrowed_module_refuses_more(name: str) -> None:
     )
     assert (
         decision.hint == "a person on the host can change [deny] tool in this agent's "
-        "airlock.toml, and run: airlock-daemon reload"
+        "airlock.toml, and run: airlock reload"
     )
     assert [(step.layer, step.verdict) for step in decision.steps] == [
         ("ceiling", "passed"),

@@ -80,14 +80,14 @@ def _find_wide(source: str, api: "Api") -> Iterator[Finding]:
         yield Finding(source, key, problem, 'write repositories = ["OWNER/NAME"]', name="api")
     if api.wide:
         problem = "lets this agent use a token that reaches other repositories: GraphQL reads them"
-        remedy = f"prefer a fine-grained token for these alone: airlock-daemon login {api.module}"
+        remedy = f"prefer a fine-grained token for these alone: airlock login {api.module}"
         yield Finding(source, f"{api.module}.wide", problem, remedy, name="api", is_note=True)
     elif words == ("gh", "auth", "token"):
         problem = (
             "is the token of gh auth login, which reaches all your repositories and is refused"
         )
         remedy = (
-            f"make a fine-grained token for these alone (airlock-daemon login {api.module}, "
+            f"make a fine-grained token for these alone (airlock login {api.module}, "
             f'credential = {{ stored = "{api.module}" }}), or write wide = true'
         )
         yield Finding(source, f"{api.module}.credential", problem, remedy, name="api")
@@ -133,7 +133,7 @@ def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tup
         return None
     word = source.words[0]
     if source.kind == "stored" and find_stored(state, word, agent) is None:
-        return f"no credential is stored for {word}", f"airlock-daemon login {word}"
+        return f"no credential is stored for {word}", f"airlock login {word}"
     if source.kind == "file" and not os.path.exists(os.path.expanduser(word)):
         return f"{word} is not there", "create it, readable by you alone"
     if source.kind == "command" and find_program(os.path.expanduser(word), search_path) is None:

@@ -58,7 +58,7 @@ def find_losses(
 
 def compare(override: Module, builtin: Module) -> Iterator[Fault]:
     """Yield one note for each kind of thing that `builtin` has and `override` lacks."""
-    name, show = builtin.name, f"airlock-daemon show {builtin.name}"
+    name, show = builtin.name, f"airlock show {builtin.name}"
     if isinstance(builtin.rules, GrammarRules) and not isinstance(override.rules, GrammarRules):
         paths = "" if wants_box(builtin) else " and finds paths to hold in the workspace"
         yield Fault(

@@ -1,4 +1,4 @@
-"""What it takes to register an agent, and to take one out of the registration."""
+"""Registers an agent, and removes one from the registration."""
 
 import os
 import tomllib
@@ -274,7 +274,7 @@ def _refuse_nested(path: str, new: NewAgent, workspaces: Workspaces) -> None:
             f"the workspace {path} of agent {new.name} would have {inner.path} inside it, "
             f"{inner.what}, and could put another directory in its place",
             hint="use directories that do not contain each other: name another one, or remove the "
-            f"other agent: airlock-daemon agent remove {inner.agent}",
+            f"other agent: airlock agent remove {inner.agent}",
         )
 
 
@@ -288,8 +288,8 @@ def _plan_entry(new: NewAgent, registration: str) -> tuple[dict[str, str], Chang
     if new.name in registered:
         raise AirlockError(
             f"agent {new.name} is registered already, in {registration}",
-            hint=f"choose another name, or: airlock-daemon agent remove {new.name}; "
-            f"the lines for its container: airlock-daemon agent add {new.name} --print docker",
+            hint=f"choose another name, or: airlock agent remove {new.name}; "
+            f"the lines for its container: airlock agent add {new.name} --print docker",
         )
     beside = os.path.relpath(new.directory, os.path.dirname(registration))
     path = new.directory if beside.startswith(os.pardir) else beside
@@ -369,7 +369,7 @@ def plan_removal(name: str, registration: str) -> Removal:
     if text is None or name not in registered:
         raise AirlockError(
             f"no agent {name} is registered in {registration}",
-            hint="see: airlock-daemon agent list",
+            hint="see: airlock agent list",
         )
     after = edit(text, lambda before: remove_table(before, name))
     if after is None:

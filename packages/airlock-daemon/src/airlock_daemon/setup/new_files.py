@@ -12,31 +12,31 @@ MADE = "# Made by `airlock-daemon agent add`."
 
 CONFIG = """\
 # What may run at all, whoever asks. Each agent's own airlock.toml says what it may use of that.
-# The daemon reads this file when it starts, and after: airlock-daemon reload
+# The daemon reads this file when it starts, and after: airlock reload
 """
 
 STARTER = f"""\
 {CONFIG}
-# To begin, take the # away and name commands; `airlock-daemon agent add` does it too.
+# To begin, take the # away and name commands; `airlock agent add` does it too.
 # [commands]
 # enable = ["git", "terraform"]
 """
 """A config.toml that enables nothing yet."""
 
 REGISTRATION = """\
-# The agents: a name, and the directory with its airlock.toml. airlock-daemon start --agents FILE
+# The agents: a name, and the directory with its airlock.toml. airlock start --agents FILE
 """
 
 _COMMANDS = """\
 {made} What the agent {name} may use.
-# The daemon reads this file when it starts, and after: airlock-daemon reload
-# To look for faults: airlock-daemon check
+# The daemon reads this file when it starts, and after: airlock reload
+# To look for faults: airlock check
 
 # Which of the commands that config.toml enables this agent may run; [] would be all of them.
 commands = {commands}
 
 # Modules of its own replace the built-in ones: commands/NAME.toml beside this file, begun with
-# airlock-daemon show NAME. Settings below that are commented out work when their # is taken away.
+# airlock show NAME. Settings below that are commented out work when their # is taken away.
 
 # Variables for its tools, as they are (~ is not expanded); a key of its own for git and ssh is
 # GIT_SSH_COMMAND = "ssh -i /home/me/.ssh/project_key".

@@ -4,7 +4,7 @@ It is no part of any workspace, and nothing in it is for a person to edit. One f
 directory each workspace is. A path says where a directory is, and whoever can write above it can
 put another one there. So the device and the inode are noted when an agent is registered, and what
 is found later must be the same. Another directory is used only after a person has said so:
-`airlock-daemon agent trust`.
+`airlock agent trust`.
 """
 
 import fcntl

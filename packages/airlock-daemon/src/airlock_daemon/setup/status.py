@@ -228,7 +228,7 @@ def _find_pid(locations: Locations) -> int:
 def _not_running(locations: Locations) -> AirlockError:
     return AirlockError(
         f"no daemon of this user serves {locations.sockets_dir} by {locations.config_file}",
-        hint="name its --config and --sockets, or start one: airlock-daemon start",
+        hint="name its --config and --sockets, or start one: airlock start",
     )
 
 

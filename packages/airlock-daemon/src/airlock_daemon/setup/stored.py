@@ -1,4 +1,4 @@
-"""Secrets in the daemon's state directory: credentials from `airlock-daemon login`, keys of agents.
+"""Secrets in the daemon's state directory: credentials from `airlock login`, keys of agents.
 
 A stored credential is the file `stored/NAME`, for every agent, or `stored/NAME@AGENT`, for one
 agent, which counts more. Each agent that uses an API has keys in `https/`: `AGENT.placeholders` is

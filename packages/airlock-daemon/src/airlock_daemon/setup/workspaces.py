@@ -116,7 +116,7 @@ class Workspaces:
                 above = f"{outer.path} of {whose}"
                 remedy = (
                     "use directories that do not contain each other: move one of the two, or "
-                    f"remove an agent: airlock-daemon agent remove {agent}"
+                    f"remove an agent: airlock agent remove {agent}"
                 )
             problem = f"{path} of agent {agent} lies inside {above}, which could replace it"
             yield Fault(entry.source, entry.key, problem, remedy)
@@ -328,7 +328,7 @@ def _explain_replaced(entry: Entry, found: Identity, noted: Noted) -> Fault:
         f"{entry.path} has become another directory: {describe(found)}, and noted was "
         f"{describe(noted.identity)}"
     )
-    remedy = f"put that one back, or accept this one: airlock-daemon agent trust {entry.agent}"
+    remedy = f"put that one back, or accept this one: airlock agent trust {entry.agent}"
     return Fault(entry.source, entry.key, problem, remedy)
 
 

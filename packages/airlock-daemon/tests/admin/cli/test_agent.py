@@ -1,4 +1,4 @@
-"""`airlock-daemon agent`: an agent added, listed and removed by the real command."""
+"""`airlock agent`: an agent added, listed and removed by the real command."""
 
 import json
 import os
@@ -266,7 +266,11 @@ def test_programs_are_told_what_was_made_and_what_comes_next(world: World) -> No
     assert report["compose"].startswith("services:\n")
     assert report["devcontainer"]["image"] == "IMAGE"
     assert "make " in done.stderr
+    # What its boxes keep goes with it.
+    kept = world.config / "state/homes/new/sh/.cache"
+    kept.mkdir(parents=True)
     done = run(world, "agent", "remove", "--json", "--yes", "new")
+    assert not kept.parent.parent.exists()
     assert json.loads(done.stdout) == {
         "name": "new",
         "home": str(world.config / "containers" / "homes" / "new"),
@@ -330,4 +334,4 @@ def test_the_line_that_starts_can_be_typed_where_the_program_is_not_on_path(home
     report = json.loads(airlock_daemon("agent", "add", "my", "--yes", "--json").stdout)
     words = report["start"]
     assert shlex.split(shlex.join(words)) == words
-    assert words[0] == "airlock-daemon" or os.path.isabs(words[0])
+    assert words[0] == "airlock" or os.path.isabs(words[0])

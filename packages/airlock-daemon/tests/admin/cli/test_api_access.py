@@ -49,7 +49,7 @@ def test_what_a_container_reaches_is_said_in_one_line() -> None:
     assert list(describe_reach("my", AgentApis(), ())) == []
     many = AgentApis(apis=(API,), network=("a:1", "b:1", "c:1", "d:1", "e:1"))
     (said,) = describe_reach("my", many, ("bridge",))
-    assert "api.example.com, a:1, b:1, c:1 and 2 more (airlock-daemon profile show my)" in said
+    assert "api.example.com, a:1, b:1, c:1 and 2 more (airlock profile show my)" in said
     assert "and no other host" in said
 
 
@@ -79,7 +79,7 @@ def test_certificates_that_nobody_makes_are_told_with_a_remedy(
     with pytest.raises(AirlockError, match=r"agent my has not made .*/ca-bundle\.pem") as caught:
         await_authority(str(tmp_path), "my", APIS)
     await_authority(str(tmp_path), "my", AgentApis())
-    assert "airlock-daemon doctor" in str(caught.value.hint)
+    assert "airlock doctor" in str(caught.value.hint)
     broker.close()
     with pytest.raises(AirlockError, match="agent my does not run, and has not made"):
         await_authority(str(tmp_path), "my", APIS)

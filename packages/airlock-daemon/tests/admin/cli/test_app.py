@@ -45,7 +45,7 @@ def test_help_lists_every_command_and_imports_none() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command_is_printed(name: str) -> None:
     """Also with the oldest libraries that the package allows, which `./dev lowest` installs."""
-    assert f"airlock-daemon {name} " in airlock_daemon(name, "--help").stdout
+    assert f"airlock {name} " in airlock_daemon(name, "--help").stdout
 
 
 def test_airlock_is_a_second_name() -> None:
@@ -64,7 +64,7 @@ def test_airlock_is_a_second_name() -> None:
 
 @pytest.mark.parametrize("words", [("check", "--json"), ("profile", "list"), ("show", "git")])
 def test_a_reader_that_has_gone_is_no_fault(world: World, words: tuple[str, ...]) -> None:
-    """As in `airlock-daemon check --json | head -1`, where the end of it is not wanted."""
+    """As in `airlock check --json | head -1`, where the end of it is not wanted."""
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config), *words]
@@ -119,8 +119,8 @@ def test_the_version_is_told_in_every_way_that_it_is_asked_for(args: list[str]) 
 def test_a_command_of_earlier_releases_names_what_replaced_it(name: str) -> None:
     """Whatever stands behind it, as wrong usage."""
     said = wrong(name, "git", "--force").stderr.splitlines()
-    assert said[0].startswith(f"airlock: {name} is no command any more: airlock-daemon ")
-    assert "airlock-daemon show NAME" in said[0]
+    assert said[0].startswith(f"airlock: {name} is no command any more: airlock ")
+    assert "airlock show NAME" in said[0]
 
 
 def wrong(*args: str) -> Done:
@@ -136,12 +136,12 @@ def wrong(*args: str) -> Done:
         (
             ["check", "--frobnicate"],
             "no such option: --frobnicate",
-            "airlock-daemon check",
+            "airlock check",
             "check ",
         ),
         (["test", "my"], "missing argument 'COMMAND'", "COMMAND", "test "),
         (["profile", "show"], "missing argument 'NAME'", "profile show", "profile show "),
-        (["check", "more"], "unexpected extra argument", "airlock-daemon check", "check "),
+        (["check", "more"], "unexpected extra argument", "airlock check", "check "),
     ],
 )
 def test_wrong_usage_is_told_as_airlocks_own_message(
@@ -151,9 +151,9 @@ def test_wrong_usage_is_told_as_airlocks_own_message(
     said = wrong(*args).stderr.splitlines()
     assert all(line.startswith("airlock: ") for line in said)
     assert problem in said[0]
-    assert said[1].startswith("airlock: usage: airlock-daemon ")
+    assert said[1].startswith("airlock: usage: airlock ")
     assert usage in said[1]
-    assert said[2] == f"airlock: hint: airlock-daemon {hint}--help"
+    assert said[2] == f"airlock: hint: airlock {hint}--help"
 
 
 def test_an_option_without_its_value_is_wrong_usage() -> None:
@@ -168,7 +168,7 @@ def test_without_a_command_the_help_is_shown(args: list[str]) -> None:
     """To a person on stderr, and as wrong usage to a script."""
     said = wrong(*args)
     assert said.stdout == ""
-    assert said.stderr.startswith("Usage: airlock-daemon")
+    assert said.stderr.startswith("Usage: airlock")
     assert "Commands:" in said.stderr
 
 

@@ -1,4 +1,4 @@
-"""What `airlock-daemon test` hears from the running daemon, or from another in its place."""
+"""What `airlock test` hears from the running daemon, or from another in its place."""
 
 import json
 import socket

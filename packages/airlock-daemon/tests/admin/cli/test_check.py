@@ -1,4 +1,4 @@
-"""`airlock-daemon check`."""
+"""`airlock check`."""
 
 import json
 import re
@@ -77,7 +77,7 @@ def test_what_a_module_of_the_host_gives_up_is_noted(world: World) -> None:
 def test_after_a_finding_a_reload_is_named(world: World) -> None:
     """Who mends a file would else wonder why the running daemon decides as before."""
     world.write_module("Git", "git")
-    assert run(world, "check", status=1).stdout.endswith("then: airlock-daemon reload\n")
+    assert run(world, "check", status=1).stdout.endswith("then: airlock reload\n")
 
 
 def test_each_fault_has_the_name_of_what_was_looked_at(world: World) -> None:

@@ -1,4 +1,4 @@
-"""`airlock-daemon init` where there is no service manager. With systemd: e2e/journeys."""
+"""`airlock init` where there is no service manager. With systemd: e2e/journeys."""
 
 import json
 import os

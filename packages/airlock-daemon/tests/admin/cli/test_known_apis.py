@@ -1,4 +1,4 @@
-"""`airlock-daemon test` of operations of APIs."""
+"""`airlock test` of operations of APIs."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`airlock-daemon log`."""
+"""`airlock log`."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`airlock-daemon login`: a credential stored, listed and removed by the real command."""
+"""`airlock login`: a credential stored, listed and removed by the real command."""
 
 import json
 import subprocess
@@ -55,7 +55,7 @@ def test_it_says_what_is_missing(world: World, options: tuple[str, ...]) -> None
     """Before anybody wonders why a request has none."""
     said = login(options, "gh", says=CANARY.encode()).stderr
     assert "my has another credential for gh\n" in said
-    assert '[gh]: credential = { stored = "gh" }, and run: airlock-daemon reload' in said
+    assert '[gh]: credential = { stored = "gh" }, and run: airlock reload' in said
     said = login(options, "other", says=CANARY.encode()).stderr
     assert "no agent uses it yet" in said
     world.write_profile("[git]\nnonsense = 1\n")
@@ -80,7 +80,7 @@ def test_what_is_no_credential_is_not_stored(options: tuple[str, ...], says: byt
     """Such as the output of a command that failed."""
     assert "nothing was stored: what was read " in login(options, "gh", says=says, status=1).stderr
     assert login(options).stderr == (
-        "airlock: nothing is stored\nairlock: hint: airlock-daemon login NAME\n"
+        "airlock: nothing is stored\nairlock: hint: airlock login NAME\n"
     )
 
 
@@ -101,7 +101,7 @@ def test_a_running_daemon_uses_it_at_once(world: World) -> None:
         with apis.daemon() as daemon:
             with apis.client() as client:
                 status, text = client.ask("/who")
-            assert (status, "airlock-daemon login mine" in text) == (403, True)
+            assert (status, "airlock login mine" in text) == (403, True)
             login(options, "mine", "--agent", "my", says=TOKEN.encode())
             with apis.client() as client:
                 assert client.ask("/who") == (200, "half half ")

@@ -1,4 +1,4 @@
-"""`airlock-daemon profile`."""
+"""`airlock profile`."""
 
 import json
 import os

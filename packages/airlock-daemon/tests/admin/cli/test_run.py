@@ -1,4 +1,4 @@
-"""Tests of `airlock-daemon run`: the words that docker gets, and what is refused before.
+"""Tests of `airlock run`: the words that docker gets, and what is refused before.
 
 A stand-in answers for docker, so that they run where no engine does; e2e/journeys/test_run.py has
 real containers.
@@ -191,7 +191,7 @@ def test_what_the_container_left_for_the_persons_own_tools_is_told(
     said = run(world, "run", "my", "tool:1", status=7).stderr
     assert f"airlock: new in {world.workspace} since this container was started" in said
     assert "airlock:   .envrc:2: evil (direnv runs it on entering the directory)\n" in said
-    assert said.endswith("airlock-daemon scan my --new\n")
+    assert said.endswith("airlock scan my --new\n")
     # It was there when this one was started.
     docker.program.write_text(STAND_IN)
     assert "new in" not in run(world, "run", "my", "tool:1", status=7).stderr
@@ -268,7 +268,7 @@ def test_a_container_waits_for_the_certificates_of_its_broker(
         world.write_profile(API)
         said = run(world, "run", "my", "tool", status=1).stderr
     assert "the HTTPS broker of agent my does not run, and has not made " in said
-    assert said.endswith("airlock-daemon doctor\n")
+    assert said.endswith("airlock doctor\n")
     assert not Path(f"{docker.program}.calls").exists()
 
 
@@ -426,7 +426,7 @@ def test_without_a_daemon_it_says_how_to_start_one(world: World, docker: StandIn
         world.agents_file.write_text(f'{world.agents_file.read_text()}[other]\npath = "{other}"\n')
         said = run(world, "run", "other", "tool", status=1).stderr
         assert "the running daemon does not serve agent other\n" in said
-        assert said.endswith("airlock-daemon reload\n")
+        assert said.endswith("airlock reload\n")
 
 
 def test_an_agent_that_is_none_or_may_run_nothing_is_refused(world: World, docker: StandIn) -> None:

@@ -1,4 +1,4 @@
-"""Tests of `airlock-daemon scan`, and of what notes a workspace."""
+"""Tests of `airlock scan`, and of what notes a workspace."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_new_lines_are_listed_until_they_are_accepted(world: World) -> None:
     assert f"{world.workspace}: 1 new, 0 noted\n" in said.stdout
     assert "nothing was noted" in said.stdout
     assert "  new  .envrc:1: true (direnv runs it on entering the directory)\n" in said.stdout
-    assert said.stderr.endswith("airlock-daemon scan my --accept\n")
+    assert said.stderr.endswith("airlock scan my --accept\n")
     run(world, "scan", "my", "--accept")
     said = run(world, "scan", "my")
     assert "0 new, 1 noted" in said.stdout

@@ -1,4 +1,4 @@
-"""Tests of `airlock-daemon shim`: the shim found, and copied to where an image is built."""
+"""Tests of `airlock shim`: the shim found, and copied to where an image is built."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`airlock-daemon show`: what it prints, used as an override."""
+"""`airlock show`: what it prints, used as an override."""
 
 import json
 
@@ -91,6 +91,6 @@ def test_of_a_module_that_a_person_wrote_nothing_is_promised(world: World) -> No
     world.write_shared_module("git", "/bin/shared-git")
     said = run(world, "show", "git", "--agent", "my", "--security", status=1).stderr
     assert "is of its built-in module, and this agent has" in said
-    assert "airlock-daemon check" in said
+    assert "airlock check" in said
     assert run(world, "show", "ssh", "--agent", "my", "--security").stdout
     assert "there is no module for sh" in run(world, "show", "sh", "--security", status=1).stderr

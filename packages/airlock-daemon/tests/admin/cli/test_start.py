@@ -1,4 +1,4 @@
-"""`airlock-daemon start`, as far as it is a command."""
+"""`airlock start`, as far as it is a command."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""`airlock-daemon test`."""
+"""`airlock test`."""
 
 import json
 
@@ -40,7 +40,7 @@ def test_test_asks_the_running_daemon(world: World) -> None:
         world.write_module("sh", "/bin/sh", '[deny]\nargs = ["--bad"]\n')
         done = run(world, "test", "my", "sh", "--bad", status=1)
         assert done.stderr == (
-            "airlock: the running daemon decides otherwise\nairlock: hint: airlock-daemon reload\n"
+            "airlock: the running daemon decides otherwise\nairlock: hint: airlock reload\n"
         )
 
 
@@ -65,7 +65,7 @@ def test_test_explains(world: World) -> None:
     ]  # fmt: skip
     assert 'denied: git with "push", "-f" is refused: it overwrites' in said
     assert '  subcommand "push"' in said
-    assert ", and run: airlock-daemon reload\n" in said
+    assert ", and run: airlock reload\n" in said
     world.write_module("sh", "sh", PATHS)
     said = run(world, "test", "my", "sh", "-C", "sub", "status").stdout
     assert '  path "sub"' in said

@@ -1,4 +1,4 @@
-"""`airlock-daemon doctor --alive`, for health checks."""
+"""`airlock doctor --alive`, for health checks."""
 
 import os
 import socket
@@ -23,7 +23,7 @@ def test_alive_says_whether_the_daemon_answers(world: World) -> None:
     """Nothing where it does. A stale socket of an agent that is gone is not the daemon's."""
     silence, hint = run_alive(world, status=1).splitlines()
     assert silence == f"airlock: no daemon serves {world.config}/sockets"
-    assert hint == "airlock: hint: airlock-daemon doctor"
+    assert hint == "airlock: hint: airlock doctor"
     with Daemon(world) as daemon:
         assert run_alive(world, status=0) == ""
         with socket.socket(socket.AF_UNIX) as left:

@@ -1,4 +1,4 @@
-"""`airlock-daemon doctor`: the command, the running daemon and its sockets, all of it provoked."""
+"""`airlock doctor`: the command, the running daemon and its sockets, all of it provoked."""
 
 import json
 import os

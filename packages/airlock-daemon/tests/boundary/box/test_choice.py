@@ -12,8 +12,8 @@ from airlock_daemon.boundary.box.choice import Maker, Templates
 from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.command.order import Identity
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
-from airlock_daemon.setup.client import BUNDLE
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.sockets import BUNDLE
 from airlock_modules import Module, load_builtin
 from boxing import box_identity, boxed_world
 from container_hosts import BUBBLEWRAP

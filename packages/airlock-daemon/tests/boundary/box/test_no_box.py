@@ -85,13 +85,13 @@ def test_without_bubblewrap(world: World) -> None:
 def test_with_a_bubblewrap_that_is_forbidden_what_it_needs(world: World) -> None:
     """The daemon's own messages have its words; the client is sent to the person on the host."""
     write_tool(world, "echo 'bwrap: No permissions to create new namespace' >&2; exit 1")
-    assert "No permissions to create new namespace" in refuse(world, "airlock-daemon doctor")
+    assert "No permissions to create new namespace" in refuse(world, "airlock doctor")
 
 
 def test_with_a_bubblewrap_that_does_not_know_what_it_is_told(world: World) -> None:
     """One that is too old, which ends without having made anything."""
     write_tool(world, 'echo "bwrap: Unknown option --bind-fd" >&2; exit 1')
-    assert "Unknown option" in refuse(world, "airlock-daemon doctor")
+    assert "Unknown option" in refuse(world, "airlock doctor")
 
 
 def test_with_a_bubblewrap_that_is_too_old(world: World) -> None:

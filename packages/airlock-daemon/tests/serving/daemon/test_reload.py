@@ -164,7 +164,7 @@ def test_clients_of_an_agent_that_was_removed_are_told(world: World) -> None:
                 error = read_answer(client).error
                 assert error["message"] == REMOVED
                 assert error["data"]["layer"] == "profile"
-                assert "airlock-daemon agent add" in error["data"]["hint"]
+                assert "airlock agent add" in error["data"]["hint"]
         assert finish() == 0
         assert daemon.stop() == 0
         told = [(record["outcome"], record["reason"]) for record in daemon.records("invalid")]

@@ -252,7 +252,7 @@ async def test_a_variable_of_the_daemon_has_the_credential(host: Host) -> None:
 
 async def test_a_stored_credential_is_used_at_once(host: Host) -> None:
     """The hint of a missing one is the command that stores it."""
-    assert (await host.fail(api("stored", "svc"))).endswith("airlock-daemon login svc")
+    assert (await host.fail(api("stored", "svc"))).endswith("airlock login svc")
     store(host.state, Stored("svc"), "token")
     assert await host.get(api("stored", "svc")) == "token"
 
@@ -420,7 +420,7 @@ async def test_the_user_of_a_kubeconfig_has_the_credential(host: Host) -> None:
     host.reload()
     said = await host.fail(in_kubeconfig(host, {"token": CANARY}, server="https://evil"))
     assert "names another server" in said
-    assert said.endswith("airlock-daemon reload")
+    assert said.endswith("airlock reload")
 
 
 async def test_a_program_of_a_kubeconfig_runs_in_the_daemon(host: Host) -> None:

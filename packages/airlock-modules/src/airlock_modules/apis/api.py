@@ -25,7 +25,7 @@ from airlock_modules.apis.patterns import (
 from airlock_wire.text import quote
 
 _NARROW_SCOPES = ("read:", "user:email")
-_THEN = ", and run: airlock-daemon reload"
+_THEN = ", and run: airlock reload"
 # Of GitHub's schema: what tells nothing of any repository.
 _HARMLESS = frozenset({"__typename", "__schema", "__type", "rateLimit"})
 # Of an account, what leads to none of its repositories.
@@ -50,7 +50,7 @@ class Source(Struct, frozen=True, kw_only=True):
     """Where the daemon gets a credential.
 
     `words` are the arguments of a "command"; the path of a "file", from the home on with `~/`; the
-    name of a variable of the daemon ("env"); or the name under which `airlock-daemon login` has
+    name of a variable of the daemon ("env"); or the name under which `airlock login` has
     "stored" it. What a command prints or a file has is taken "raw", without the newline at its
     end, or read as what `aws configure export-credentials --format process` prints ("aws"), as an
     ExecCredential of Kubernetes ("exec-credential"), or as a kubeconfig in JSON ("kubeconfig").

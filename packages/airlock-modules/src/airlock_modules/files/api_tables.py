@@ -254,7 +254,7 @@ def _read_word(table: TableReader, key: str) -> tuple[str, ...]:
             key, f"{quote(word)} is no name of a variable", "use letters, digits and _ only"
         )
     elif key == "stored" and not is_name(word):
-        remedy = "write the name that airlock-daemon login is given"
+        remedy = "write the name that airlock login is given"
         table.fault(key, f"{quote(word)} names no stored credential", remedy)
     return (word,)
 

@@ -1,4 +1,4 @@
-"""`airlock-daemon agent add`, `agent list`, `agent remove` and `agent trust`."""
+"""`airlock agent add`, `agent list`, `agent remove` and `agent trust`."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -283,7 +283,7 @@ def trust_agent(application: Application, name: Name, yes: Yes = False) -> None:
         if agent is None:
             raise AirlockError(
                 f"no agent {name} is registered in {locations.agents}",
-                hint="see: airlock-daemon agent list",
+                hint="see: airlock agent list",
             )
         return plan_trust(agent, setup.state, setup.noted.get(agent.directory, {}))
 

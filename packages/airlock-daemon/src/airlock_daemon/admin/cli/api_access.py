@@ -1,4 +1,4 @@
-"""How a container reaches the APIs of its agent: certificates, files, an entrypoint, a network."""
+"""A container's access to the APIs of its agent: certificates, files, entrypoint, network."""
 
 import os
 import time
@@ -61,8 +61,8 @@ def await_authority(sockets: str, agent: str, apis: AgentApis) -> None:
             state = "has not made" if has_broker else "does not run, and has not made"
             raise AirlockError(
                 f"the HTTPS broker of agent {agent} {state} {os.path.join(sockets, missing[0])}",
-                hint="have the daemon read the profile: airlock-daemon reload; else see its log, "
-                "and airlock-daemon doctor",
+                hint="have the daemon read the profile: airlock reload; else see its log, "
+                "and airlock doctor",
             )
         time.sleep(_STEP_S)
 
@@ -116,7 +116,7 @@ def describe_reach(agent: str, apis: AgentApis, networks: Sequence[str]) -> Iter
     names = list(dict.fromkeys((*hosts, *(name.removesuffix(":443") for name in apis.network))))
     shown = ", ".join(names[:_SHOWN])
     if len(names) > _SHOWN:
-        shown += f" and {len(names) - _SHOWN} more (airlock-daemon profile show {agent})"
+        shown += f" and {len(names) - _SHOWN} more (airlock profile show {agent})"
     if _NO_NETWORK in networks:
         yield f"network: none; reachable by HTTPS: {shown}; for another network: --network NAME"
     else:

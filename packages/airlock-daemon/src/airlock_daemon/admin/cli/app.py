@@ -1,7 +1,6 @@
-"""Which commands there are. Each is a module of its name, imported when it is called."""
+"""The table of commands. Each is a module of its name, imported when it is called."""
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
@@ -16,8 +15,8 @@ from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import printing, say
 
-NAMES = ("airlock-daemon", "airlock")
-"""By which the program is called; the first one is what messages and records say."""
+NAME = "airlock"
+"""The command in messages; `airlock-daemon` is another name of the same program."""
 
 COMMANDS = {
     "init": "Install the daemon as a service of this user, and make its files.",
@@ -46,9 +45,9 @@ def load_command(name: str) -> Any:
 
 
 REMOVED = {
-    "diff": "airlock-daemon check says what an override gives up; for every line: "
-    "airlock-daemon show NAME | diff - DIR/commands/NAME.toml",
-    "eject": "airlock-daemon show NAME > DIR/commands/NAME.toml, in an agent's directory",
+    "diff": "airlock check says what an override gives up; for every line: "
+    "airlock show NAME | diff - DIR/commands/NAME.toml",
+    "eject": "airlock show NAME > DIR/commands/NAME.toml, in an agent's directory",
 }
 """Commands of v0.1 to v0.3, and what takes their place."""
 
@@ -70,7 +69,7 @@ class LazyGroup(TyperGroup):
 
 
 app = typer.Typer(
-    name=NAMES[0],
+    name=NAME,
     cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -81,7 +80,7 @@ app = typer.Typer(
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
-        print(f"{NAMES[0]} {__version__}")
+        print(f"airlock-daemon {__version__}")
         raise typer.Exit
 
 
@@ -101,7 +100,7 @@ def _begin(
     A shim in the container sends the command; this daemon decides by policy, runs the real tool
     here, and streams its output back.
 
-    To begin: `airlock-daemon agent add NAME --workspace DIR` writes what it takes and says how to
+    To begin: `airlock agent add NAME --workspace DIR` writes what it takes and says how to
     go on. The files are ~/.config/airlock/config.toml (what may run at all), an agent's directory
     with an airlock.toml (what that agent may run), and a registration that names the directory.
     """
@@ -112,19 +111,17 @@ def run(words: Sequence[str]) -> NoReturn:
 
     That is 1 where nobody reads what it prints to its end.
     """
-    called = os.path.basename(sys.argv[0])
-    name = called if called in NAMES else NAMES[0]
     status = 1
     with printing():
         try:
-            status = typer.main.get_command(app).main(words, prog_name=name, standalone_mode=False)
+            status = typer.main.get_command(app).main(words, prog_name=NAME, standalone_mode=False)
         except typer.TyperException as error:
-            _explain(error, name)
+            _explain(error)
             status = error.exit_code
     sys.exit(status)
 
 
-def _explain(error: typer.TyperException, name: str) -> None:
+def _explain(error: typer.TyperException) -> None:
     """Say what was wrong with the usage, how it should be, and where to read more."""
     message = error.format_message()
     context: typer.Context | None = getattr(error, "ctx", None)
@@ -135,4 +132,4 @@ def _explain(error: typer.TyperException, name: str) -> None:
     say(f"{message[:1].lower()}{message[1:].rstrip('.')}")
     if context is not None:
         say("usage: " + " ".join(context.get_usage().split()).removeprefix("Usage: "))
-    say(f"hint: {context.command_path if context else name} --help")
+    say(f"hint: {context.command_path if context else NAME} --help")

@@ -1,4 +1,4 @@
-"""The one object that every command works with: what the options chose, and what can be loaded."""
+"""The object of every command: the files that its options chose, loaded on demand."""
 
 import logging
 import os
@@ -106,9 +106,9 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         if generation is None:
             raise AirlockError(
                 f"no agent {name} is registered",
-                hint="see: airlock-daemon profile list"
+                hint="see: airlock profile list"
                 if setup.locations.agents
-                else "register it: airlock-daemon agent add, or name a file with --agents",
+                else "register it: airlock agent add, or name a file with --agents",
             )
         return setup, generation
 

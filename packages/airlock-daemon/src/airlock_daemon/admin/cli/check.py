@@ -1,4 +1,4 @@
-"""`airlock-daemon check`."""
+"""`airlock check`."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -57,7 +57,7 @@ def check(
 def _describe(checked: Checked, locations: Locations) -> Iterator[str]:
     yield from checked.describe(locations.config_dir)
     if checked.faults or checked.findings:
-        yield f"mend these in {locations.config_dir}, then: airlock-daemon reload"
+        yield f"mend these in {locations.config_dir}, then: airlock reload"
         return
     count = len(checked.notes)
     shown = f", with {count} {'note' if count == 1 else 'notes'}" if count else ""

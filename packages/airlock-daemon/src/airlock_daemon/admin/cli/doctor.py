@@ -1,4 +1,4 @@
-"""`airlock-daemon doctor`."""
+"""`airlock doctor`."""
 
 import os
 from collections.abc import Iterator, Sequence

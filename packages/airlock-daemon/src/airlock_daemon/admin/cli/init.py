@@ -1,4 +1,4 @@
-"""`airlock-daemon init`."""
+"""`airlock init`."""
 
 import os
 import shlex
@@ -24,7 +24,7 @@ from airlock_daemon.setup.writing import Change, make_directory, read_whole
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-_ADD = "airlock-daemon agent add NAME --workspace DIR"
+_ADD = "airlock agent add NAME --workspace DIR"
 
 
 @app.command()
@@ -103,7 +103,7 @@ def _install(application: Application) -> Iterator[str]:
         # `agent add` writes what the file lacks, and then starts the service.
         yield f"hint: register an agent, which enables its commands: {_ADD}"
     elif obstacle is not None:
-        yield "hint: mend the faults, then: airlock-daemon init"
+        yield "hint: mend the faults, then: airlock init"
     elif not checked.agents:
         yield f"hint: register an agent: {_ADD}"
 

@@ -1,4 +1,4 @@
-"""What is decided about an operation of an API, of which the words are known, and no request."""
+"""Decides on an operation of an API by its words, without a request."""
 
 import re
 from collections.abc import Sequence
@@ -112,7 +112,7 @@ def _judge_aws(api: Api, words: Sequence[str]) -> ApiVerdict:
         raise AirlockError(
             f"{what} is no operation of AWS that is known here",
             hint="write the service as in IAM, the operation as in the API, a region, and a bucket "
-            f"or role: airlock-daemon test AGENT {api.module} s3:GetObject eu-west-1 BUCKET/KEY",
+            f"or role: airlock test AGENT {api.module} s3:GetObject eu-west-1 BUCKET/KEY",
         )
     operation, is_global = found
     named = rest[0] if rest else None
@@ -140,7 +140,7 @@ def _find_host(apis: Sequence[Api], name: str, target: str) -> tuple[Sequence[Ap
     if not there:
         raise AirlockError(
             f"{quote(f'{host}:{port}')} is no host of {name}",
-            hint="write one of those that airlock-daemon profile show tells, or the path alone",
+            hint="write one of those that airlock profile show tells, or the path alone",
         )
     return there, found["rest"] or "/"
 
@@ -155,7 +155,7 @@ def _judge(api: Api, name: str, method: str, target: str) -> ApiVerdict:
         judged = Judged(f"the request is refused: {error}", "head", "send it in its plain form")
         return ApiVerdict(operation=Operation((api.module, method, target)), api=api, judged=judged)
     if api.is_graphql(method, head.path):
-        raise AirlockError(_BODIES, hint=f"write: airlock-daemon test AGENT {name} {_MUTATION}")
+        raise AirlockError(_BODIES, hint=f"write: airlock test AGENT {name} {_MUTATION}")
     judged = api.judge(ApiCall(method=method, path=head.path))
     return ApiVerdict(operation=Operation((api.module, method, head.path)), api=api, judged=judged)
 
@@ -165,7 +165,7 @@ def _judge_graphql(apis: Sequence[Api], name: str, words: Sequence[str]) -> ApiV
     if api is None:
         raise _refuse(name)
     if len(words) != 3 or words[1] != "mutation":
-        raise AirlockError(_BODIES, hint=f"write: airlock-daemon test AGENT {name} {_MUTATION}")
+        raise AirlockError(_BODIES, hint=f"write: airlock test AGENT {name} {_MUTATION}")
     asked = ApiCall(
         method="POST", path=api.graphql_path, graphql=(GraphQlField("mutation", words[2]),)
     )
@@ -175,5 +175,5 @@ def _judge_graphql(apis: Sequence[Api], name: str, words: Sequence[str]) -> ApiV
 def _refuse(name: str) -> AirlockError:
     return AirlockError(
         f"this is no operation of {name}",
-        hint=f"write a method, and a path or URL: airlock-daemon test AGENT {name} GET /",
+        hint=f"write a method, and a path or URL: airlock test AGENT {name} GET /",
     )

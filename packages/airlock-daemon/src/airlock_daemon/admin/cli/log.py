@@ -1,4 +1,4 @@
-"""`airlock-daemon log tail`, `stats`, `verify` and `head`."""
+"""`airlock log tail`, `stats`, `verify` and `head`."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -57,15 +57,15 @@ def _log(application: Application) -> None:
     What happened, how much, and whether it is whole:
 
     \b
-        airlock-daemon log tail -n 50 --outcome denied
-        airlock-daemon log stats --since 24h
-        airlock-daemon log verify
+        airlock log tail -n 50 --outcome denied
+        airlock log stats --since 24h
+        airlock log verify
 
     A cut at its end shows only against a head that was noted elsewhere, as on another host:
 
     \b
-        airlock-daemon log head | ssh other 'cat >> heads'
-        ssh other cat heads | airlock-daemon log verify --head -
+        airlock log head | ssh other 'cat >> heads'
+        ssh other cat heads | airlock log verify --head -
     """
 
 
@@ -112,8 +112,8 @@ def tail(
     not ended; with `cut-off` the daemon was killed.
 
     \b
-        airlock-daemon log tail --follow --agent my
-        airlock-daemon log tail -n 100 --command git --outcome denied --layer module
+        airlock log tail --follow --agent my
+        airlock log tail -n 100 --command git --outcome denied --layer module
 
     With --json each line is a record as it is in the log, for jq and its like.
     """
@@ -168,7 +168,7 @@ def stats(
     half and 95 % of the commands that ran did not exceed, within 1 %.
 
     \b
-        airlock-daemon log stats --since 7d --agent my
+        airlock log stats --since 7d --agent my
     """
     config = _find_log(application)
     with printing(), open_log(config.path) as files:
@@ -197,7 +197,7 @@ def verify(
     --head, and so does a log that was written anew. What rotation has deleted is no fault.
 
     \b
-        airlock-daemon log verify --head heads.txt
+        airlock log verify --head heads.txt
 
     Ends with 0 when the log is whole, else with 1.
     """
@@ -217,7 +217,7 @@ def print_head(application: Application) -> None:
     """Print number, hash and time of the newest record.
 
     Kept where nobody who can write the log can write, it proves later that no record up to this one
-    was cut off: airlock-daemon log verify --head FILE
+    was cut off: airlock log verify --head FILE
     """
     config = _find_log(application)
     with printing(), open_log(config.path) as files:
@@ -261,7 +261,7 @@ def _describe_statistics(counted: Statistics) -> Iterator[str]:
     if counted.cut_off:
         yield f"commands that were cut off, with a daemon that was killed: {counted.cut_off}"
     if counted.no_records:
-        yield f"lines that are no records: {counted.no_records}, see: airlock-daemon log verify"
+        yield f"lines that are no records: {counted.no_records}, see: airlock log verify"
     if counted.commands:
         rows = [list(map(_cell, msgspec.structs.astuple(row))) for row in counted.commands]
         yield from ("", *list_rows(_HEADINGS, rows))

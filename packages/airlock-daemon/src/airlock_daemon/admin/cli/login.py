@@ -1,4 +1,4 @@
-"""`airlock-daemon login`."""
+"""`airlock login`."""
 
 import getpass
 import sys
@@ -61,9 +61,9 @@ def login(
     within a few seconds.
 
     \b
-        airlock-daemon login anthropic
-        pass show openai | airlock-daemon login openai --agent my
-        airlock-daemon login openai --agent my --remove
+        airlock login anthropic
+        pass show openai | airlock login openai --agent my
+        airlock login openai --agent my --remove
 
     Without a name it lists what is stored: name, agent (* for all), and the agents that use it.
     """
@@ -79,7 +79,7 @@ def login(
         if not remove_stored(state, stored):
             raise AirlockError(
                 f"nothing is stored as {name} {_describe(stored)}",
-                hint="what is stored: airlock-daemon login",
+                hint="what is stored: airlock login",
             )
         say(f"{name} {_describe(stored)} is removed")
         return
@@ -112,7 +112,7 @@ def _read(stored: Stored) -> str:
     except BadCredential as error:
         raise AirlockError(
             f"nothing was stored: what was read {error}",
-            hint=f"give the credential alone, on one line: airlock-daemon login {stored.name}",
+            hint=f"give the credential alone, on one line: airlock login {stored.name}",
         ) from None
 
 
@@ -121,7 +121,7 @@ def _list(application: Application, state: State) -> None:
     agents = _list_agents(application)
     rows = [(each, _find_users(agents, each)) for each in found]
     if not found and not application.json:
-        say("nothing is stored", "hint: airlock-daemon login NAME")
+        say("nothing is stored", "hint: airlock login NAME")
     cells = [(each.name, each.agent or "*", ",".join(used) or "-") for each, used in rows]
     application.print(
         [{"name": each.name, "agent": each.agent, "users": used} for each, used in rows],

@@ -1,4 +1,4 @@
-"""`airlock-daemon migrate`."""
+"""`airlock migrate`."""
 
 import os
 import shlex
@@ -94,7 +94,7 @@ def _say_why(locations: Locations, layout: Layout) -> str:
         return f"{locations.config_dir} has no files of any release"
     return (
         f"{locations.config_dir} has files of this release, or of a v0.4 that has left neither its "
-        "service nor a socket, which are the same; airlock-daemon check says whether they are good"
+        "service nor a socket, which are the same; airlock check says whether they are good"
     )
 
 
@@ -193,7 +193,7 @@ def _finish(application: Application, plan: Plan, locations: Locations) -> None:
     application.print(_dump(plan, locations), _describe(plan, locations))
     say(*msgspec.structs.replace(checked, notes=()).describe(locations.config_dir))
     if checked.faults:
-        say("the files have these faults still; mend them, then: airlock-daemon check")
+        say("the files have these faults still; mend them, then: airlock check")
         raise typer.Exit(1)
 
 
@@ -202,8 +202,8 @@ def _describe(plan: Plan, locations: Locations) -> Iterator[str]:
     yield f"{locations.config_dir} has the files of this release now"
     yield f"what was there is in {plan.backup}; to go back: sh {undo}"
     others = msgspec.structs.replace(locations, agents=None).options
-    yield f"start the daemon as a service: {shlex.join(('airlock-daemon', *others, 'init'))}"
-    start = ("airlock-daemon", *others, "start", "--agents", beside_config(locations))
+    yield f"start the daemon as a service: {shlex.join(('airlock', *others, 'init'))}"
+    start = ("airlock", *others, "start", "--agents", beside_config(locations))
     yield f"or by hand: {shlex.join(start)}"
 
 

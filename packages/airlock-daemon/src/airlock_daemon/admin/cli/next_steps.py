@@ -1,4 +1,4 @@
-"""What a person does once an agent is registered."""
+"""The next steps after an agent is registered."""
 
 import enum
 import json
@@ -142,8 +142,8 @@ def choose_login(application: Application, name: str) -> tuple[str, ...]:
 
 def _program() -> tuple[str, ...]:
     # In an environment that is not on PATH the name alone would not be found.
-    if shutil.which("airlock-daemon"):
-        return ("airlock-daemon",)
+    if shutil.which("airlock"):
+        return ("airlock",)
     return (sys.executable, "-m", "airlock_daemon")
 
 

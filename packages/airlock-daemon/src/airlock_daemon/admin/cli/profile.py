@@ -1,4 +1,4 @@
-"""`airlock-daemon profile list` and `profile show`."""
+"""`airlock profile list` and `profile show`."""
 
 import os
 from typing import Annotated

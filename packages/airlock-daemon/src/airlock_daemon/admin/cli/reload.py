@@ -1,4 +1,4 @@
-"""`airlock-daemon reload`."""
+"""`airlock reload`."""
 
 import time
 from collections.abc import Iterator

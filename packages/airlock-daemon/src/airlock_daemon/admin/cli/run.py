@@ -1,4 +1,4 @@
-"""`airlock-daemon run`."""
+"""`airlock run`."""
 
 import csv
 import os
@@ -267,12 +267,12 @@ def _refuse_without_git(agent: str, image: str, command: Sequence[str]) -> None:
 def _not_served(application: Application, setup: Setup, agent: str) -> AirlockError:
     locations = setup.locations
     if find_status(locations) is not None:
-        hint = "have the running daemon read the registration: airlock-daemon reload"
+        hint = "have the running daemon read the registration: airlock reload"
         return AirlockError(f"the running daemon does not serve agent {agent}", hint=hint)
     line = shlex.join(choose_start(application, locations.agents or ""))
     return AirlockError(
         f"no daemon serves agent {agent} in {locations.sockets_dir}",
-        hint=f"start it, as a service (airlock-daemon init) or in another terminal: {line}",
+        hint=f"start it, as a service (airlock init) or in another terminal: {line}",
     )
 
 

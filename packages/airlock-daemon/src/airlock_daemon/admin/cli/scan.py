@@ -1,4 +1,4 @@
-"""`airlock-daemon scan`."""
+"""`airlock scan`."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -71,7 +71,7 @@ def scan_workspaces(
     elif is_new:
         say(
             "hint: look at each new line; when all is as you want it: "
-            f"airlock-daemon scan {agent} --accept"
+            f"airlock scan {agent} --accept"
         )
     if (is_new and not accept) or any(each.missed for each in scans):
         raise typer.Exit(1)
@@ -91,13 +91,12 @@ def note_workspaces(state: State, agent: str, directory: str, roots: Iterable[st
             say(
                 f"note: your own tools run or obey what its workspaces have already (lines and "
                 f"files: {count}); scan does not call that new",
-                "hint: if an agent has worked there before, look at them: airlock-daemon scan "
-                f"{agent}",
+                f"hint: if an agent has worked there before, look at them: airlock scan {agent}",
             )
     except AirlockError as error:
         say(
             f"warning: what its workspaces have is not noted: {error.message}",
-            f"hint: then: airlock-daemon scan {agent} --accept",
+            f"hint: then: airlock scan {agent} --accept",
         )
 
 
@@ -147,10 +146,10 @@ def _tell_new(
         yield from (f"  {describe_item(item)}" for item in new[:_MOST_TOLD])
         if len(new) > _MOST_TOLD:
             yield f"  and {len(new) - _MOST_TOLD} more"
-        yield f"hint: before you work in there: airlock-daemon scan {agent} --new"
+        yield f"hint: before you work in there: airlock scan {agent} --new"
     if found.missed:
         missed = f"not all of {_plain(root)} was looked at: {found.missed}"
-        yield f"warning: {missed}; for the rest: airlock-daemon scan {agent} --new"
+        yield f"warning: {missed}; for the rest: airlock scan {agent} --new"
 
 
 def _scan(root: str) -> Scan:

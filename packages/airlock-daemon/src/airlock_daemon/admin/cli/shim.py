@@ -1,4 +1,4 @@
-"""`airlock-daemon shim`."""
+"""`airlock shim`."""
 
 import os
 import shutil

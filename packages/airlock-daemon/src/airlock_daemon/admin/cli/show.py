@@ -1,4 +1,4 @@
-"""`airlock-daemon show`."""
+"""`airlock show`."""
 
 from typing import Annotated
 
@@ -30,7 +30,7 @@ def show(
 ) -> None:
     """Print the module of a command, as TOML for an override.
 
-    To change it for an agent: airlock-daemon show git > AGENT/commands/git.toml, then edit that.
+    To change it for an agent: airlock show git > AGENT/commands/git.toml, then edit that.
     With --agent a module that a person wrote comes after a comment that says which box it has.
     In modules/ beside config.toml it is for all agents that have none of their own.
     """
@@ -72,8 +72,8 @@ def _find_security(command: str, written: str) -> tuple[str, str]:
     if written:
         raise AirlockError(
             f"what is known of {command} is of its built-in module, and this agent has {written}",
-            hint="what that gives up of the built-in one: airlock-daemon check; "
-            f"of the built-in one: airlock-daemon show {command} --security",
+            hint="what that gives up of the built-in one: airlock check; "
+            f"of the built-in one: airlock show {command} --security",
         )
     return _name_builtin(command), builtin_security(command)
 

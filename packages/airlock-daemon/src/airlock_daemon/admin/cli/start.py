@@ -1,4 +1,4 @@
-"""`airlock-daemon start`, where Typer has to look at its options."""
+"""`airlock start`, where Typer has to look at its options."""
 
 import typer
 
@@ -14,7 +14,7 @@ def start(application: Application) -> None:
     """Serve the registered agents until SIGTERM or Ctrl-C.
 
     Says `airlock: ready` on stderr once it serves them. It reads the files now, and again when
-    `airlock-daemon reload` or SIGHUP asks for it. Without --agents it starts with no agent and no
+    `airlock reload` or SIGHUP asks for it. Without --agents it starts with no agent and no
     socket; it then names the agents.toml that is beside config.toml, if there is one. Running
     commands get [daemon] shutdown_grace_s seconds to end when it stops; a second signal ends them
     at once.

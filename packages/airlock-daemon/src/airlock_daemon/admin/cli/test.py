@@ -1,4 +1,4 @@
-"""`airlock-daemon test`."""
+"""`airlock test`."""
 
 import os
 import socket
@@ -52,7 +52,7 @@ def ask(
 
     Shows how the arguments are read, what each layer says, and for a refusal the rule and the
     reason that the module gives for it; for what is allowed, which box it has. Nothing is run.
-    From the agent's name on every word belongs to the command, so that `airlock-daemon test my git
+    From the agent's name on every word belongs to the command, so that `airlock test my git
     push --force` works. The
     client's directory and the mounts of its container are not known here: paths of which only they
     decide are named, and not refused; so are hosts that the profile of the agent does not name, at
@@ -62,10 +62,10 @@ def ask(
     What a broker would be asked, or a box would run, is shown as the operation that the log has.
     `git push URL REF` and the like say where that may go, and which refs it may move: as the
     daemon tells the container's own git, where the agent has git-remote alone, or a git in a box.
-    Of an API the words are a method and a path or URL, or a mutation of GraphQL: `airlock-daemon
-    test my gh POST /repos/acme/app/pulls`, `airlock-daemon test my gh graphql mutation NAME`. For
+    Of an API the words are a method and a path or URL, or a mutation of GraphQL: `airlock
+    test my gh POST /repos/acme/app/pulls`, `airlock test my gh graphql mutation NAME`. For
     AWS they are an operation, a region (the first of the profile without), and a bucket or role:
-    `airlock-daemon test my aws s3:GetObject eu-west-1 BUCKET/KEY`.
+    `airlock test my aws s3:GetObject eu-west-1 BUCKET/KEY`.
     Neither its credential nor the running daemon is asked for these. Any other words are arguments
     of the host's own tool, where the module has a command.
 
@@ -113,7 +113,7 @@ def ask(
     }
     application.print(report, (*_describe(decision, verdict, box), f"daemon: {said}"))
     if not agrees and not application.json:
-        say("the running daemon decides otherwise", "hint: airlock-daemon reload")
+        say("the running daemon decides otherwise", "hint: airlock reload")
     if not verdict.allowed or not agrees:
         raise typer.Exit(1)
 

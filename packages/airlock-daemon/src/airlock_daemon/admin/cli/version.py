@@ -1,4 +1,4 @@
-"""`airlock-daemon version`, with options beside it."""
+"""`airlock version`, with options beside it."""
 
 import typer
 

@@ -1,1 +1,1 @@
-"""`airlock-daemon doctor`: checks of the world around the daemon; `checks` has their table."""
+"""`airlock doctor`: checks of the world around the daemon; `checks` has their table."""

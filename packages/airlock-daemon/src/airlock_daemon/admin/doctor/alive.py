@@ -11,7 +11,7 @@ import socket
 from airlock_daemon.setup.sockets import LOCK, SOCKET, connect, list_sockets
 
 ANSWER_S = 5
-REMEDY = "airlock-daemon doctor"
+REMEDY = "airlock doctor"
 """What says more where there is silence, and what to do."""
 
 

@@ -1,4 +1,4 @@
-"""Whether a box can be made for a tool on this host, what forbids it, and what bounds the boxes."""
+"""Checks whether boxes can be made on this host, and which limits they have."""
 
 import functools
 import os
@@ -119,7 +119,7 @@ def check_apparmor(around: Surroundings) -> Iterator[Problem]:
             "what is in a box, as bwrap-userns-restrict does"
         )
     load = f"sudo tee {_APPARMOR} && sudo apparmor_parser -r {_APPARMOR}"
-    yield Note(source, problem, f"airlock-daemon doctor --apparmor | {load}")
+    yield Note(source, problem, f"airlock doctor --apparmor | {load}")
 
 
 def check_cgroups(around: Surroundings) -> Iterator[Problem]:
@@ -149,7 +149,7 @@ def _find_unbounded(pid: int) -> tuple[str, str, str] | None:
         return "cgroups", "are not of version 2 for the daemon", remedy
     if os.path.basename(group) != DAEMON:
         remedy = (
-            f"run as the service of airlock-daemon init; for another one of systemd: {_DELEGATE} "
+            f"run as the service of airlock init; for another one of systemd: {_DELEGATE} "
             f"and Environment=AIRLOCK_DELEGATED=1; {_BOUND_CONTAINER}"
         )
         return group, "is not delegated to the daemon", remedy

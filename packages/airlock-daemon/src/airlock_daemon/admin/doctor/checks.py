@@ -34,7 +34,7 @@ from airlock_daemon.setup.status import NAME as STATUS_FILE
 from airlock_daemon.setup.trust import list_deciding, name_user
 from airlock_daemon.setup.writing import read_whole
 
-_RELOAD = "airlock-daemon reload"
+_RELOAD = "airlock reload"
 
 _LEAST_MB = 16
 _LEAST_FILES = 64
@@ -72,7 +72,7 @@ def _check_daemon(around: Surroundings) -> Iterator[Problem]:
     directory = around.locations.sockets_dir
     silence = find_silence(directory)
     if silence is not None:
-        remedy = "airlock-daemon init, or keep running: airlock-daemon start --agents FILE"
+        remedy = "airlock init, or keep running: airlock start --agents FILE"
         if is_locked(directory):
             remedy = "look at its messages: journalctl --user -u airlock; and restart it"
         yield Problem(directory, silence, remedy)
@@ -88,13 +88,13 @@ def _check_files(around: Surroundings) -> Iterator[Problem]:
     locations, setup, status = around.locations, around.setup, around.status
     if setup is None:
         problem = "the files have faults, so that the daemon would not start with them"
-        yield Problem(locations.config_file, problem, "airlock-daemon check")
+        yield Problem(locations.config_file, problem, "airlock check")
     if status is None:
         return
     if status.reload is not None and status.reload.faults:
         fault = status.reload.faults[0]
         problem = f"the last reload failed, so that what was read before counts: {fault}"
-        yield Problem(locations.config_dir, problem, f"airlock-daemon check, then: {_RELOAD}")
+        yield Problem(locations.config_dir, problem, f"airlock check, then: {_RELOAD}")
     try:
         read_at = os.stat(os.path.join(locations.sockets_dir, STATUS_FILE)).st_mtime_ns
     except FileNotFoundError:
@@ -120,13 +120,13 @@ def _check_service(_around: Surroundings) -> Iterator[Problem]:
     manager = find_manager()
     obstacle = manager.find_obstacle()
     if obstacle is not None:
-        remedy = obstacle.remedy or "keep running: airlock-daemon start --agents FILE"
+        remedy = obstacle.remedy or "keep running: airlock start --agents FILE"
         yield Note("the service manager", f"is not there: {obstacle.reason}", remedy)
     elif read_whole(manager.file) is None:
         problem = "is not installed: nothing starts the daemon again"
-        yield Note(manager.file, problem, "airlock-daemon init")
+        yield Note(manager.file, problem, "airlock init")
     elif not manager.is_running():
-        remedy = "airlock-daemon check, then: airlock-daemon init"
+        remedy = "airlock check, then: airlock init"
         if isinstance(manager, Systemd):
             remedy = f"systemctl --user status {NAME}, and {remedy}"
         yield Problem(manager.file, "is installed, and does not run", remedy)
@@ -252,7 +252,7 @@ def _check_ssh_agent(around: Surroundings) -> Iterator[Problem]:
         return
     path = around.daemon_environment.get(_AGENT_SOCKET)
     mine = around.environment.get(_AGENT_SOCKET)
-    again = "airlock-daemon init, from a shell that has it"
+    again = "airlock init, from a shell that has it"
     if not path:
         problem = "is not set for the daemon: keys that have a passphrase cannot be used"
         yield Note(_AGENT_SOCKET, problem, f"start ssh-agent, then: {again}")

@@ -1,4 +1,4 @@
-"""Is the log whole? Each record has the hash of the line before it, and a number.
+"""Verifies the log: each record has a number, and the hash of the line before it.
 
 The rules: a record has the number of the one before and one more; its `prev` is the hash of
 the line before, also where that is in another file, and also where that is no record because a
@@ -315,6 +315,6 @@ def read_heads(text: str, *, source: str) -> tuple[Head, ...]:
     if not heads:
         raise AirlockError(
             f"there is no head in {source}, or something else beside it",
-            hint="note what airlock-daemon log head prints: a number and a SHA-256 of 64 digits",
+            hint="note what airlock log head prints: a number and a SHA-256 of 64 digits",
         )
     return tuple(heads)

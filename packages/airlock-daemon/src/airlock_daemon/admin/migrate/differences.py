@@ -30,7 +30,7 @@ _LOOKED_AT: Mapping[str, tuple[str, ...]] = {
 _BOXED: Mapping[str, str] = {
     "aws": (
         "runs in a box without a key: each agent that has it needs [aws] with profile, regions and "
-        "buckets in its airlock.toml, and its requests are judged: airlock-daemon show aws "
+        "buckets in its airlock.toml, and its requests are judged: airlock show aws "
         "--security"
     ),
     "git": (
@@ -39,7 +39,7 @@ _BOXED: Mapping[str, str] = {
     ),
     "terraform": (
         "runs in a box without a credential; providers and backends reach AWS where the agent has "
-        "aws too: airlock-daemon show terraform --security"
+        "aws too: airlock show terraform --security"
     ),
 }
 

@@ -275,7 +275,7 @@ def _describe(backup: Backup, early: Early) -> list[Migrated]:
 
 def _list_hints(backup: Backup, early: Early, sockets_dir: str) -> Iterator[str]:
     if not early.profiles:
-        yield "there is no agent yet: airlock-daemon agent add NAME --workspace DIR"
+        yield "there is no agent yet: airlock agent add NAME --workspace DIR"
     others = set(list_names(os.path.join(backup.source, "hooks"))) - set(early.hooks)
     if others and early.hooks:
         yield "other files stay in hooks/: a hook that looks for one beside itself needs a copy"

@@ -1,4 +1,4 @@
-"""Which release a host's files and service are of, told from them and from nothing else."""
+"""Recognises the release of a host's files and service, from these alone."""
 
 import os
 import re
@@ -334,7 +334,7 @@ def advise(locations: Locations) -> Advice | None:
     layout = recognise(signs)
     if layout not in EARLIER:
         return None
-    command = shlex.join(("airlock-daemon", "migrate", *locations.options))
+    command = shlex.join(("airlock", "migrate", *locations.options))
     if signs.unfinished is not None:
         problem = f"the migration of these files of Airlock {layout} was interrupted"
         remedy = f"go on with it: {command}"

@@ -62,7 +62,7 @@ def plan_migration(
     if layout not in EARLIER:
         raise AirlockError(
             "another airlock-daemon has migrated these files meanwhile",
-            hint="look at the result: airlock-daemon check",
+            hint="look at the result: airlock check",
         )
     backup = Backup(directory=locations.config_dir, layout=layout)
     faults = list(_find_odd(backup))

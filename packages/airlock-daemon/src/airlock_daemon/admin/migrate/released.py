@@ -273,7 +273,7 @@ _KNOWN: Mapping[str, Mapping[str, Callable[[], Any]]] = {
 }
 _NO_RULES = "\n[deny]\nargs = []\n"
 _HOME = """
-# Added by `airlock-daemon migrate`, since a command whose module names no box is refused. "home"
+# Added by `airlock migrate`, since a command whose module names no box is refused. "home"
 # keeps it working: it can read and send away every credential in your home. "closed" has none.
 [sandbox]
 box = "home"

@@ -1,4 +1,4 @@
-"""A workspace looked through for what the human's own tools would run or obey in it."""
+"""Searches a workspace for files that the human's own tools would run or obey."""
 
 import hashlib
 import os
@@ -425,7 +425,7 @@ def _read(state: State, agent: str, directory: str) -> _Noted:
         path = state.path(_name(agent))
         raise AirlockError(
             f"{path} is not as it was written: {error}",
-            hint=f"remove it, and note the workspaces again: airlock-daemon scan {agent} --accept",
+            hint=f"remove it, and note the workspaces again: airlock scan {agent} --accept",
         ) from error
     # Another agent had the name.
     return noted if noted.directory == directory else _Noted(directory, {})

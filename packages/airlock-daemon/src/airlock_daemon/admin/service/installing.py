@@ -102,4 +102,4 @@ def _tell_kept(manager: Manager, state: State) -> Iterator[str]:
     reason = edited if state == "edited" else "`init` of this release has not made it"
     yield f"warning: {manager.file} stays as it is, since {reason}"
     yield f"hint: put your own settings into {manager.advice}, then: rm {shlex.quote(manager.file)}"
-    yield "hint: and airlock-daemon init again"
+    yield "hint: and airlock init again"

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 
 from airlock_daemon.boundary.box.box import HOME, TMP, Box, Made, System
+from airlock_daemon.boundary.box.listeners import listener_variables
 from airlock_daemon.boundary.box.system import SYSTEM
+from airlock_daemon.boundary.box.transports import transport_variables
 from airlock_daemon.setup.reserved import is_within
 
 _HARMLESS = (
@@ -60,20 +62,23 @@ def adapt_daemon(environment: Mapping[str, str], box: Box) -> dict[str, str]:
     } | own
 
 
-def withhold(environment: Mapping[str, str], box: Box) -> dict[str, str]:
-    """What remains for a box of variables that were built by all the rules.
+def adapt_variables(
+    environment: Mapping[str, str], box: Box, *, more: Mapping[str, str]
+) -> dict[str, str]:
+    """What a tool in a box gets of variables that were built by all the rules, and what leads it to
+    its files, its listeners and the brokers that it may ask; `more` stays whatever it is called.
 
     In the human's home these rules would be of no use to a wall: what files name for it, it has.
     """
-    if box.has_network:
-        return dict(environment)
-    return {name: value for name, value in environment.items() if not is_withheld(name)}
-
-
-def name_files(box: Box) -> dict[str, str]:
-    """The variables by which a tool finds files that were made for its box."""
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if box.has_network or not is_withheld(name)
+    }
     made = (each for each in box.operations if isinstance(each, Made))
-    return {each.variable: each.target for each in made if each.variable}
+    files = {each.variable: each.target for each in made if each.variable}
+    asked = transport_variables(box.asks) | listener_variables(box.listeners)
+    return {**kept, **more, **files, **asked}
 
 
 def adapt_path(path: str, box: Box) -> str:

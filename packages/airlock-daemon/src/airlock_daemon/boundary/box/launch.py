@@ -278,14 +278,14 @@ class BoxedLaunch(Launch):
             self._group.close()
 
     def said(self) -> str:
-        """What bubblewrap and the launcher in the box have said, which is why there is none."""
+        """The messages of bubblewrap and of the launcher in the box."""
         return os.pread(self._said, _SAID_BYTES, 0).decode(errors="replace").strip()
 
     def _explain_loss(self) -> AirlockError:
         said = self.said()
         if said:
             if not self._is_trial:
-                log.error("bubblewrap makes no box: %s; airlock-daemon doctor tells more", said)
+                log.error("bubblewrap makes no box: %s; airlock doctor tells more", said)
             if _UNREACHABLE in said:
                 remedy = "let it enter the directories above (chmod o+x), or map one elsewhere"
                 return refuse("the user of boxes cannot enter a mapped directory", remedy)
@@ -306,7 +306,7 @@ def _is_silent(control: socket.socket) -> bool:
 
 
 def _place(box: Box, directory: int) -> bytes:
-    """What stands before an order for a box."""
+    """The part before an order for a box."""
     major = minor = inode = 0
     if box.is_shared:
         found = read_known_status(directory)

@@ -115,7 +115,7 @@ def refuse_replaced(source: Source, found: tuple[int, ...] | None) -> None:
             f"the workspace {quote(source.directory)} has become another directory",
             layer="workspace",
             rule="replaced",
-            hint="a person on the host can see more, and what to do: airlock-daemon check",
+            hint="a person on the host can see more, and what to do: airlock check",
         )
 
 

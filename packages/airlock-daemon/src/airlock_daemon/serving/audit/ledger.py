@@ -201,7 +201,7 @@ def _kind_of(record: Record) -> Kind:
 
 
 class _Account:
-    """What one agent may still write, and what was counted instead."""
+    """The allowance of one agent for records, and counts of those not written."""
 
     def __init__(self, agent: str, *, bytes_s: float, burst: float) -> None:
         self.agent = agent
@@ -223,6 +223,6 @@ class _Account:
             self._told = trio.current_time()
             _log.warning(
                 "agent %s: its commands wait, since their audit records come faster than "
-                "[limits] log_bytes_s = %g; raise that, and run: airlock-daemon reload",
+                "[limits] log_bytes_s = %g; raise that, and run: airlock reload",
                 *(self.agent, self._bytes_s),
             )

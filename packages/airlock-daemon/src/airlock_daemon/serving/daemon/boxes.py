@@ -54,7 +54,7 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
     if name == "landlock" and refused:
         log.warning(
             "warning: %s: refused, since Landlock makes no box that leads anywhere; "
-            "airlock-daemon doctor says what bubblewrap lacks",
+            "airlock doctor says what bubblewrap lacks",
             ", ".join(refused),
         )
     if name != "none":
@@ -81,12 +81,12 @@ async def _settle_as(
         problem = await _try_bubblewrap(identity, setup, launcher)
         if problem is None:
             return _settle(setup, "require-bubblewrap"), "bubblewrap"
-        log.warning("warning: %s; airlock-daemon doctor says what forbids it", problem)
+        log.warning("warning: %s; airlock doctor says what forbids it", problem)
     missing = "" if mode == "require-bubblewrap" else explain_no_fence()
     if missing is not None:
         log.warning(
             "warning: %scommands that are to have a box are refused; give bubblewrap what "
-            "airlock-daemon doctor says it lacks",
+            "airlock doctor says it lacks",
             f"{missing}; " if missing else "",
         )
         return (_settle(setup, "require-bubblewrap") if mode == "auto" else setup), "none"
@@ -106,8 +106,7 @@ async def _settle_groups(shared: DaemonState) -> None:
         groups.close()
         shared.groups = problem
     log.info(
-        "boxes: each has limits, those of an agent together none: %s; airlock-daemon doctor tells "
-        "more",
+        "boxes: each has limits, those of an agent together none: %s; airlock doctor tells more",
         shared.groups,
     )
 

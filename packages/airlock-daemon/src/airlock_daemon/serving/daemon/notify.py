@@ -1,4 +1,4 @@
-"""What the service manager that started the daemon is told: sd_notify(3).
+"""Messages to the service manager that started the daemon: sd_notify(3).
 
 Without such a manager, which NOTIFY_SOCKET would name, nobody is told and nothing is kept.
 """
@@ -21,7 +21,7 @@ class ServiceManager:
     """The manager of this process, by the variables that it was started with.
 
     `capacity` is how many descriptors the manager keeps for the next start. FDSTORE says so, which
-    systemd sets since 254; for earlier ones the unit of `airlock-daemon init` does.
+    systemd sets since 254; for earlier ones the unit of `airlock init` does.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Reading everything anew while the daemon serves: all of it is swapped in, or nothing is."""
+"""Reloads all files while the daemon serves: all changes take effect, or none."""
 
 import logging
 import time
@@ -179,7 +179,7 @@ def _refuse_changed_log(before: Setup, after: Setup) -> None:
 def _fail(began: float, faults: Sequence[str]) -> Reload:
     told = [_escape(fault) for fault in faults[:_MOST_FAULTS]]
     if len(faults) > _MOST_FAULTS:
-        told.append(f"and {len(faults) - _MOST_FAULTS} more: airlock-daemon check")
+        told.append(f"and {len(faults) - _MOST_FAULTS} more: airlock check")
     return Reload(began=began, ended=time.time(), faults=tuple(told))
 
 

@@ -1,4 +1,4 @@
-"""Where the credentials of APIs come from: programs, files and variables of the host, and `login`.
+"""Credentials of APIs, from programs, files and variables of the host, and from `login`.
 
 A credential is fetched when a request needs it, once for all requests that need it meanwhile. It is
 forgotten five minutes after its last use, when the API refuses it, and when the daemon has read its
@@ -55,13 +55,13 @@ if TYPE_CHECKING:
     from airlock_modules.apis import Api, Credential, Source
 
 KEPT_S = 300.0
-"""How long a credential is kept after its last use."""
+"""Seconds for which an unused credential is kept."""
 ANSWER_S = 15.0
-"""How long a command may take."""
+"""Seconds that a command may take."""
 SETTLED_S = 10.0
 """A credential that is younger is not fetched again where the API refuses it, or it ends soon."""
 RENEWED_S = 60.0
-"""How long before its end a credential is fetched anew."""
+"""Seconds before its end when a credential is fetched anew."""
 FRESH_S = 2.0
 """After how long a file is read again; no command is run again before that, also if it failed."""
 
@@ -75,7 +75,7 @@ _LOGINS = {
     "npm": "npm login",
     "vault": "vault login",
 }
-"""How a person logs in by the programs that print a credential."""
+"""The log-in commands of programs that print a credential."""
 
 
 class Secret(msgspec.Struct, frozen=True):
@@ -144,7 +144,7 @@ class Sources:
     """The credentials of a daemon's agents. `forget_unused` has to run while `get` is called."""
 
     def __init__(self, shared: DaemonState, state: State) -> None:
-        """`state` is where `airlock-daemon login` stores credentials."""
+        """`state` is where `airlock login` stores credentials."""
         self._shared = shared
         self._state = state
         self._kept: dict[tuple[str, str], _Kept] = {}
@@ -262,7 +262,7 @@ class Sources:
                 data = os.fsencode(variable)
             case "stored":
                 origin = f"what is stored as {source.words[0]}"
-                advice += f"store it: airlock-daemon login {source.words[0]}"
+                advice += f"store it: airlock login {source.words[0]}"
                 find = partial(
                     find_stored, self._state, source.words[0], agent.generation.agent.name
                 )
@@ -280,13 +280,13 @@ class Sources:
     async def _use_kubeconfig(
         self, kept: _Kept, agent: AgentState, api: "Api", data: bytes
     ) -> Access:
-        """What the user of a kubeconfig in JSON has. Raises BadCredential and Failed."""
+        """Read the user of a kubeconfig in JSON. Raises BadCredential and Failed."""
         cluster = read_cluster(data)
         if ((cluster.host,), (cluster.port,)) != (api.hosts, api.ports):
             # What it has now is for another host.
             raise Failed(
                 f"the kubeconfig names another server for {cluster.context} than when it was read",
-                hint="a person on the host can run: airlock-daemon reload",
+                hint="a person on the host can run: airlock reload",
             )
         user = read_user(data)
         if isinstance(user, Access):
@@ -308,7 +308,7 @@ class Sources:
     async def _run_source(
         self, kept: _Kept, agent: AgentState, source: "Source", advice: str
     ) -> bytes:
-        """What the command of a source prints. Raises Failed."""
+        """Run the command of a source and return its output. Raises Failed."""
         words, variables = source.words, dict[str, str]()
         if source.format == "kubeconfig":
             environment = self._shared.environment

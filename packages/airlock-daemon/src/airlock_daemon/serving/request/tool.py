@@ -1,17 +1,13 @@
 """A request for a tool: its workspace, the paths among its arguments, its box, and its job."""
 
-from collections.abc import Mapping
-
 import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.box import Box, advising, refuse
 from airlock_daemon.boundary.box.choice import Maker, find_maker, list_untrusted
 from airlock_daemon.boundary.box.engine import choose_place, needs_logins, tell_place
-from airlock_daemon.boundary.box.environment import adapt_daemon, adapt_path, name_files, withhold
-from airlock_daemon.boundary.box.listeners import listener_variables
+from airlock_daemon.boundary.box.environment import adapt_daemon, adapt_path, adapt_variables
 from airlock_daemon.boundary.box.system import ApiAccess
-from airlock_daemon.boundary.box.transports import transport_variables
 from airlock_daemon.boundary.command.order import CommandLine, build_environment
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.directory import enter
@@ -170,7 +166,7 @@ async def _judge_paths(request: Request, allowed: Allowed, peer: Peer, call: Cal
 
 
 async def _prepare_access(module: Module, call: Call) -> ApiAccess | None:
-    """What the box of a command of `module` gets to reach APIs, None where it reaches none."""
+    """Prepare a box's access to the APIs of `module`; None where it has none."""
     if not module.uses_apis:
         return None
     granted = any(api.module == module.name for api in call.generation.apis.apis)
@@ -251,7 +247,12 @@ def plan_tool(
             needed = needs_logins(args)
             boxed = replace(boxed, logins=place, needs_logins=needed, written=written)
     if boxed is not None:
-        variables = _adapt(variables, boxed, module, access) | told
+        # Which builder docker's client uses, say.
+        more = module.set if boxed.maker.has_engine else {}
+        variables = adapt_variables(variables, boxed.box, more=more)
+        if access is not None:
+            variables |= access.environment
+        variables |= told
     line = CommandLine(
         program=program,
         argv=(module.bin, *prepend, *args, *module.append),
@@ -266,16 +267,3 @@ def plan_tool(
         command_line=line,
         boxed=boxed,
     )
-
-
-def _adapt(
-    variables: Mapping[str, str], boxed: Boxed, module: Module, access: ApiAccess | None
-) -> dict[str, str]:
-    box = boxed.box
-    found = name_files(box) | transport_variables(box.asks) | listener_variables(box.listeners)
-    if boxed.maker.has_engine:
-        # Which builder docker's client uses, say.
-        found = dict(module.set) | found
-    if access is not None:
-        found |= access.environment
-    return withhold(variables, box) | found

@@ -12,7 +12,7 @@ from msgspec import Struct
 from airlock_modules.apis.patterns import Verdict
 from airlock_wire.text import quote
 
-_THEN = ", and run: airlock-daemon reload"
+_THEN = ", and run: airlock reload"
 _IN = "in this agent's airlock.toml"
 # Operations for which IAM has the action of another one, on the same object.
 _IMPLIED = {

@@ -33,7 +33,7 @@ class TooWide(Denied):
             layer="broker",
             rule="wide",
             hint="a person on the host can make a fine-grained token for these repositories "
-            f"(airlock-daemon login {api.module}), or write wide = true in [{api.module}] of this "
+            f"(airlock login {api.module}), or write wide = true in [{api.module}] of this "
             "agent's airlock.toml" + AND_RELOAD,
         )
 
@@ -45,7 +45,7 @@ class NotTaken(Failed):
         super().__init__(
             f"the service does not take the token of {api.name} (401)",
             hint="try again; if it stays so, a person on the host can log in again, or store "
-            f"another: airlock-daemon login {api.module}",
+            f"another: airlock login {api.module}",
         )
 
 
