@@ -75,7 +75,8 @@ class TlsStream(trio.abc.HalfCloseableStream):
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
                 if not self._feed():
-                    await self._flush()
+                    if self._outgoing.pending:
+                        await self._flush()
                     await self._fill()
                 while self._feed():
                     pass
@@ -189,6 +190,9 @@ class TlsStream(trio.abc.HalfCloseableStream):
             self._fault = error
             if not pieces:
                 raise trio.BrokenResourceError from error
+        if self._at and len(self._raw) - self._at < _RECORD + _RECORD_FRAME:
+            # The rest of what came would wait for more with the beginning of a record.
+            self._raw, self._at = memoryview(bytes(self._raw[self._at :])), 0
         return b"".join(pieces), self._is_over
 
     def _has_more(self) -> bool:

@@ -153,7 +153,8 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        context.num_tickets = 1
+        # Few tools would resume a session, and each ticket wakes all of them once more.
+        context.num_tickets = 0
         context.sni_callback = _refuse_others(host)
         key = self._leaf_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         # The library reads it from a file, so that is one in memory.
