@@ -22,8 +22,9 @@ def _check(data: bytes) -> None:
     if not taken[0]:
         return
     message = email.message_from_bytes(b"Content-Type: %s\r\n\r\n%s" % (_KIND, data))
-    parts = message.get_payload()
-    first = parts[0].get_payload(decode=True) if isinstance(parts, list) and parts else b""
+    # The message itself comes before its parts.
+    _, part, *_ = (*message.walk(), message)
+    first = part.get_payload(decode=True)
     if not isinstance(first, bytes) or not json.loads(first).keys() <= {*_NAMES}:
         raise BrokenPromiseError(f"{data!a} has the metadata {first!a} as mail")
 

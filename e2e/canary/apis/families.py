@@ -238,10 +238,10 @@ _UPLOADS = (
         _say(
             f"an object that is published by {name}",
             "metadata",
-            _post(f"/upload/o?uploadType={name}", body, f"Content-Type: {kind}", *more),
+            _post(f"/upload/o?uploadType={name}", body, f"Content-Type: {kind}"),
             works=True,
         )
-        for name, body, kind, *more in (
+        for name, body, kind in (
             ("resumable", _PUBLIC, "application/json"),
             ("multipart", _RELATED, "multipart/related; boundary=x"),
         )

@@ -6,6 +6,7 @@ differs in what it has of the process that it was forked from: `/proc/PID/cmdlin
 a daemon, `environ`, and the parent.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -124,6 +125,11 @@ class _Parent:
                 stdin=program,
                 cwd="/",
             )
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        self._control.close()
+        self._process.wait()
 
     def fork(self, *descriptors: int) -> None:
         socket.send_fds(self._control, [b"f"], descriptors)

@@ -63,6 +63,15 @@ def test_a_denial_holds_for_each_spelling(path: str) -> None:
     assert _judge(path, allow=("GET /**",), deny=("* /other/keys/**",))
 
 
+def test_a_denial_with_two_stars_in_a_segment_takes_linear_time() -> None:
+    """A tool could hold up the daemon with a long path; the time limit of tests sees it."""
+    deny = ("* /@*%2F*/x",)
+    assert _judge("/@" + "%2F" * 100_000, allow=("GET /**",), deny=deny)
+    for path in ("/@a%2Fb/x", "/@a%2Fb%2Fc/X", "/@%2F/x", "/@a%2f%252f/x"):
+        assert not _judge(path, allow=("GET /**",), deny=deny)
+    assert _judge("/@a%2Fb/y", allow=("GET /**",), deny=deny)
+
+
 def test_no_wildcard_grants_an_answer_with_a_secret() -> None:
     """Only its own name does, or the very line of `secret`."""
     secret = ("POST /app/*/tokens",)

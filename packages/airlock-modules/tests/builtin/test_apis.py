@@ -147,6 +147,7 @@ _EVASIONS = {
         POST /api/oauth/claude_cli/create_api_key
         GET /v1/organizations/api_keys
         POST /v1/messages?_method=DELETE
+        POST /v1/messages?other=1
     """,
     "openai": """
         POST /v1/files
@@ -226,12 +227,14 @@ _EVASIONS = {
         POST /-/package/@acme%2fapp/access
         PUT /-/npm/v1/hooks/hook/1
         PUT /-/npm/v1/user
+        GET /x?other=1
     """,
     "pypi": """
         POST /legacy/
         POST /pypi
         POST //upload.pypi.org/legacy
         GET //upload.pypi.org/legacy/
+        GET /simple/x/?other=1
         GET /manage/projects/
         POST /_/oidc/mint-token
         GET //files.pythonhosted.org/
@@ -239,6 +242,7 @@ _EVASIONS = {
     # By a profile that allows all below /api: no wildcard grants these.
     "kubectl": """
         GET /api/v1/namespaces/web/secrets
+        GET /api/v1/namespaces/web/pods/app-1/log?insecureSkipTLSVerifyBackend=true
         GET /api/v1/namespaces/web/secrets/x
         GET /api/v1/secrets
         GET /api/v1/Secrets

@@ -1,1 +1,1 @@
-"""What a person runs: commands, findings, logs. Nothing below imports it."""
+"""Commands for people: findings, logs. Nothing below imports it."""

@@ -1,1 +1,1 @@
-"""What keeps the promise: identity, workspaces, boxes, commands and brokers."""
+"""The boundary: identity, workspaces, boxes, commands and brokers."""

@@ -1,1 +1,1 @@
-"""What runs for each agent: sockets, sessions, requests, records, reloads."""
+"""The running daemon: sockets, sessions, requests, records, reloads."""

@@ -1,1 +1,1 @@
-"""What is on disk, read and checked as a whole."""
+"""The files on disk, read and checked as a whole."""

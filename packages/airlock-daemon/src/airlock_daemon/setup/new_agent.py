@@ -1,4 +1,4 @@
-"""What it takes to register an agent, and to take one out of the registration."""
+"""Registers an agent, and removes one from the registration."""
 
 import os
 import tomllib

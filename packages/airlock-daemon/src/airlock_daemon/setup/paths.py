@@ -1,4 +1,4 @@
-"""Where the daemon's own files are."""
+"""The paths of the daemon's own files."""
 
 import os
 

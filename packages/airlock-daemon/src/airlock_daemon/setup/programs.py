@@ -1,4 +1,4 @@
-"""Which file is executed for a module's `bin`."""
+"""Finds the program for a module's `bin`."""
 
 import os
 import shutil

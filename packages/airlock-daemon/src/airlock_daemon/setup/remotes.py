@@ -1,4 +1,4 @@
-"""What profiles say of remotes and hosts: contradictions, who goes beyond, what runs here."""
+"""Findings in profiles about remotes and hosts."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -196,12 +197,26 @@ def bind(path: Path) -> None:
     os.mknod(path, stat.S_IFSOCK | 0o600)
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A directory that the user of boxes can enter."""
+    with tempfile.TemporaryDirectory(prefix="box-") as name:
+        folder = Path(os.path.realpath(name))
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose boxes are another user's")
+def test_a_home_that_the_user_of_boxes_cannot_enter_is_a_fresh_one(folder: Path, box: Box) -> None:
+    """As where the state directory is in root's home."""
+    folder.chmod(0o700)
+    assert keep_home(box, str(folder / "state/homes/my/tool"), box_identity()) == box
+
+
 @pytest.mark.parametrize("trick", TRICKS)
-def test_files_for_a_tool_are_written_to_its_home_alone(
-    tmp_path: Path, box: Box, trick: str
-) -> None:
+def test_files_for_a_tool_are_written_to_its_home_alone(folder: Path, box: Box, trick: str) -> None:
     """Whatever the agent has put in their way."""
-    home, outside = tmp_path / "state/homes/my/tool", tmp_path / "outside"
+    home, outside = folder / "state/homes/my/tool", folder / "outside"
     home.mkdir(parents=True)
     outside.mkdir()
     (outside / "file").write_text("the human's\n")

@@ -8,6 +8,7 @@ character. A path has one `**` besides the one that may end it, and one `*` betw
 """
 
 import functools
+import itertools
 import re
 import unicodedata
 import urllib.parse
@@ -128,11 +129,18 @@ def _compile(rule: str, *, wide: bool = False) -> tuple[frozenset[str] | None, "
     if wide:
         path = path.lower()
     parts, at = [], 0
-    for found in _STARS.finditer(path):
+    stars = [*_STARS.finditer(path)]
+    for found, following in itertools.zip_longest(stars, stars[1:]):
         parts.append(re.escape(path[at : found.start()]))
         replaced = _AT_THE_END if found[0] == "/**" else _REPLACED[found[0]]
         parts.append(replaced.replace("/%", "/") if wide else replaced)
         at = found.end()
+        text = "/" if following is None else path[at : following.start()]
+        if wide and following is not None and found[0] == following[0] == "*" and "/" not in text:
+            # Two in a segment: the first place of what is between them leaves the most to the
+            # second one, so that no other is tried, which would take quadratic time.
+            parts[-1] = f"(?>{parts[-1]}?{re.escape(text)})"
+            at = following.start()
     parts.append(re.escape(path[at:]))
     named = None if methods == "*" else frozenset(methods.split(","))
     return named, re.compile("".join(parts), re.DOTALL)

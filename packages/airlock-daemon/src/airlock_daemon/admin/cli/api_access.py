@@ -1,4 +1,4 @@
-"""How a container reaches the APIs of its agent: certificates, files, an entrypoint, a network."""
+"""A container's access to the APIs of its agent: certificates, files, entrypoint, network."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Which commands there are. Each is a module of its name, imported when it is called."""
+"""The table of commands. Each is a module of its name, imported when it is called."""
 
 import importlib
 import sys

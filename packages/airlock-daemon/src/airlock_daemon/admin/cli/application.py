@@ -1,4 +1,4 @@
-"""The one object that every command works with: what the options chose, and what can be loaded."""
+"""The object of every command: the files that its options chose, loaded on demand."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""What a person copies to give a container an agent's socket and the shim under its commands."""
+"""Lines for a person to copy: an agent's socket, and the shim under its commands."""
 
 import json
 import shlex

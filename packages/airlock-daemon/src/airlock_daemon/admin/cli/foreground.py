@@ -1,4 +1,4 @@
-"""A program run as if it had taken this one's place, but for what is done when it has ended."""
+"""Runs a program in the foreground, as if it replaced this one, and returns when it ends."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""What is decided about an operation of an API, of which the words are known, and no request."""
+"""Decides on an operation of an API by its words, without a request."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which directories of the host `run` mounts into a container of an agent, and where it begins."""
+"""The host's directories that `run` mounts into a container, and its first directory."""
 
 import os
 from collections.abc import Iterable, Mapping

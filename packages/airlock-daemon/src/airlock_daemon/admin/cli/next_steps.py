@@ -1,4 +1,4 @@
-"""What a person does once an agent is registered."""
+"""The next steps after an agent is registered."""
 
 import enum
 import json

@@ -1,4 +1,4 @@
-"""What a command prints for a person: errors, rows, colours, and for as long as somebody looks."""
+"""Output of commands for a person: errors, rows, colours."""
 
 import logging
 import os

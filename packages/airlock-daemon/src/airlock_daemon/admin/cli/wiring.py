@@ -1,4 +1,4 @@
-"""What a container of an agent has mounted and set, whichever way it is written down."""
+"""Mounts and variables of an agent's container, for every form in which they are printed."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Whether a box can be made for a tool on this host, what forbids it, and what bounds the boxes."""
+"""Checks whether boxes can be made on this host, and which limits they have."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""What the checks start from: the files, the running daemon, and the caller's own shell."""
+"""The input of the checks: the files, the running daemon, and the caller's shell."""
 
 import os
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Is the log whole? Each record has the hash of the line before it, and a number.
+"""Verifies the log: each record has a number, and the hash of the line before it.
 
 The rules: a record has the number of the one before and one more; its `prev` is the hash of
 the line before, also where that is in another file, and also where that is no record because a

@@ -1,4 +1,4 @@
-"""Which release a host's files and service are of, told from them and from nothing else."""
+"""Recognises the release of a host's files and service, from these alone."""
 
 import os
 import re

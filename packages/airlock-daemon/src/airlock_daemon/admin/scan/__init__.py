@@ -1,1 +1,1 @@
-"""What in a workspace the human's own tools would run or obey on the host."""
+"""Files of a workspace that the human's own tools would run or obey on the host."""

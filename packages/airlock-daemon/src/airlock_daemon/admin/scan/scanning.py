@@ -1,4 +1,4 @@
-"""A workspace looked through for what the human's own tools would run or obey in it."""
+"""Searches a workspace for files that the human's own tools would run or obey."""
 
 import hashlib
 import os

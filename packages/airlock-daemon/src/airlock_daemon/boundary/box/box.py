@@ -40,6 +40,10 @@ def _identify_content(path: str) -> FileId:
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
 
+SOCKETS = {"none": 0, "inet": 1, "unix": 2, "inet and unix": 3, "inet and udp": 4}
+"""The launcher's numbers (`native/seccomp/rules.zig`) for `[sandbox] sockets` of a module, and for
+the sockets of the class "home"."""
+
 HOME = "/home/airlock"
 """The home of a box: fresh, and gone with it."""
 
@@ -234,7 +238,7 @@ def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
 
 
 def list_shared(box: Box) -> list[Shared]:
-    """What of the box others may write."""
+    """The files of a box that others may write."""
     hidden = () if box.home is None else box.home.hidden
     everything = (*box.operations, *(each.what for each in (*hidden, *box.inner)))
     return [each for each in everything if isinstance(each, Shared)]
@@ -271,12 +275,12 @@ _OWN_GIT = (
 
 
 def find_bubblewrap_remedy(programs: Programs) -> str:
-    """How a person has bubblewrap make the boxes, which is not what makes them now."""
+    """The remedy by which bubblewrap makes the boxes, where it does not now."""
     return INSTALL_BUBBLEWRAP if programs.find(BUBBLEWRAP) is None else _LET_BUBBLEWRAP
 
 
 def refuse(problem: str, remedy: str, *, wanted: str = "this command") -> Denied:
-    """What to raise where there is no box for a command that must have one; `wanted` names it."""
+    """The refusal of a command that must have a box and has none; `wanted` names it."""
     return Denied(
         f"there is no box for {wanted} on the host: {problem}",
         layer="sandbox",

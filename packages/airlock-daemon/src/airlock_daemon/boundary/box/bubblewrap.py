@@ -8,6 +8,7 @@ import msgspec
 
 from airlock_daemon.boundary.box.box import (
     HOME,
+    SOCKETS,
     Box,
     Closed,
     Cover,
@@ -24,7 +25,6 @@ from airlock_daemon.boundary.box.box import (
     System,
     find_kept,
 )
-from airlock_daemon.boundary.box.sockets import SOCKETS
 from airlock_daemon.boundary.command.order import MOST_KEPT, CommandLine, Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.boxes import BUBBLEWRAP

@@ -140,7 +140,7 @@ class Maker(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """What records call it."""
+        """Its name in records."""
         maker = "landlock" if self.bubblewrap is None else "bubblewrap"
         if self.has_engine:
             return f"{ENGINE_CLASS}, {maker}"
@@ -156,7 +156,7 @@ class Maker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_maker(module: Module, generation: Generation) -> Maker | None:
-    """What makes the box of a command of `module`, None where it is to have none.
+    """Find what makes the box of a command of `module`; None for a command without a box.
 
     Raises Denied (rule "no-box") where it is to have one and there is nothing to make it.
     """
@@ -195,7 +195,7 @@ def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
 
 
 def find_identity(config: BoxConfig, *, wanted: str = "this command") -> Identity:
-    """Who is in the boxes of this daemon, which `wanted` is to have.
+    """Find the user in the boxes of this daemon; `wanted` is the command in a refusal.
 
     Raises Denied where that would be root, or cannot be.
     """

@@ -55,7 +55,7 @@ _PRIVATE = 0o700
 
 
 class Client(msgspec.Struct, frozen=True):
-    """What may be executed in the box, and the files of the host that it shows for that."""
+    """The programs of the box, and the host's files that it shows for them."""
 
     bound: Bound
     shown: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What all boxes of an agent may use together, by cgroups that the service manager hands over.
+"""Limits of all boxes of an agent together, by cgroups that the service manager delegates.
 
 Below the group that it was given the daemon is in `daemon` itself, since a group that is divided
 may hold no process; the boxes of an agent are in `agents/agent-NAME`, each in one of its own.
@@ -30,10 +30,10 @@ DAEMON = "daemon"
 """The group of the daemon itself, below the one that it was given. systemd can make it too."""
 
 DELEGATED = "AIRLOCK_DELEGATED"
-"""The variable by which a unit says that it has Delegate=: managers of users leave no file_id."""
+"""The variable by which a unit says that it has Delegate=: managers of users leave no mark."""
 
 CONTROLLERS = ("cpu", "memory", "pids")
-"""What is bounded where it can be."""
+"""The controllers that are used where they are available."""
 
 _AGENTS = "agents"
 
@@ -139,7 +139,7 @@ class Group:
 
 
 OpenGroup = Callable[[], Group | None]
-"""What gives a box its group, None where there are none. Raises Failed."""
+"""Opens the group of a box, None without groups. Raises Failed."""
 
 
 def open_none() -> None:

@@ -20,7 +20,9 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.box import HOME, Box, Made, Memory, Shared, identify_descriptor
+from airlock_daemon.boundary.box.inner_mounts import may_enter
 from airlock_daemon.boundary.command.order import Identity
+from airlock_daemon.boundary.workspace.snapshot import HostPaths
 from airlock_daemon.boundary.workspace.temporary import remove_tree
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.linux.openat2 import RESOLVE_NO_SYMLINKS, openat2
@@ -56,11 +58,14 @@ def keep_home(box: Box, path: str, identity: Identity) -> Box:
         with ExitStack() as stack:
             home = _open_home(path, identity)
             stack.callback(os.close, home)
+            real = os.path.realpath(path)
+            if identity.user != os.geteuid() and not may_enter(real, identity, HostPaths()):
+                return box
             for each in inside:
                 if isinstance(each, Made):
                     _write(home, os.path.relpath(each.target, HOME), each.content, identity)
             shared = Shared(
-                os.path.realpath(path),
+                real,
                 HOME,
                 identify_descriptor(home),
                 read_only=False,

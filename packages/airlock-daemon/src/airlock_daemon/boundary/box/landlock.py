@@ -13,11 +13,10 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.box import Box, Made, Placed, Shared, System, refuse
+from airlock_daemon.boundary.box.box import SOCKETS, Box, Made, Placed, Shared, System, refuse
 from airlock_daemon.boundary.box.groups import Group
 from airlock_daemon.boundary.box.inner_mounts import opened
 from airlock_daemon.boundary.box.launch import Leftover, list_leftovers
-from airlock_daemon.boundary.box.sockets import SOCKETS
 from airlock_daemon.boundary.box.transports import TRANSPORTS, link_transports
 from airlock_daemon.boundary.command.launcher import Launch, Launcher, cannot_start
 from airlock_daemon.boundary.command.order import CommandLine, Fence, Identity
@@ -166,7 +165,7 @@ class LandlockRunner(msgspec.Struct, frozen=True, kw_only=True):
             raise cannot_start(what.program, error) from error
 
     def find_leftovers(self) -> tuple[Leftover, ...]:
-        """What the tool has left in its home."""
+        """The files that the tool left in its home."""
         try:
             return list_leftovers(self.private.path, _is_made)
         except OSError:

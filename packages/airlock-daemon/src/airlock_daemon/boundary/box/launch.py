@@ -278,7 +278,7 @@ class BoxedLaunch(Launch):
             self._group.close()
 
     def said(self) -> str:
-        """What bubblewrap and the launcher in the box have said, which is why there is none."""
+        """The messages of bubblewrap and of the launcher in the box."""
         return os.pread(self._said, _SAID_BYTES, 0).decode(errors="replace").strip()
 
     def _explain_loss(self) -> AirlockError:
@@ -306,7 +306,7 @@ def _is_silent(control: socket.socket) -> bool:
 
 
 def _place(box: Box, directory: int) -> bytes:
-    """What stands before an order for a box."""
+    """The part before an order for a box."""
     major = minor = inode = 0
     if box.is_shared:
         found = read_known_status(directory)

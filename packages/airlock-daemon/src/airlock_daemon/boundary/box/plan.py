@@ -76,7 +76,7 @@ def find_home(
 
 
 def hide(shown: Iterable[str], reserved: Reserved) -> Iterator[Placed]:
-    """What to cover, so that nothing of Airlock's own can be seen in the directories `shown`."""
+    """Find the paths to cover, so that the directories `shown` show no file of Airlock's."""
     places = list(shown)
     covered = list[str]()
     # A directory before what is in it: under a cover there is nothing any more that could have one.
@@ -98,7 +98,7 @@ def _list_private(reserved: Reserved) -> set[str]:
 
 
 def make_places(home: Home | None) -> Iterator[Operation]:
-    """What it shows, read-only."""
+    """The files of the host that it shows read-only."""
     for path in PLACES:
         if os.path.isdir(path):
             yield System(path, path)
@@ -164,7 +164,7 @@ def plan_box(
 
 
 def _bound(limits: Limits) -> Bounds:
-    """What one box may use, and each process in it."""
+    """The limits of one box, and of each process in it."""
     return Bounds(
         processes=limits.box_processes,
         data=limits.box_memory_mb * _MIB,

@@ -1,4 +1,4 @@
-"""Whether this host makes boxes: a real one is tried."""
+"""Probes whether this host can make boxes, by making one."""
 
 import os
 import re

@@ -33,7 +33,7 @@ _MOST_LINE = 256
 
 
 class Places(msgspec.Struct, frozen=True):
-    """What of the host a program needs, and the files that were read to know."""
+    """The host's files that a program needs, and the files that were read to find out."""
 
     shown: tuple[str, ...]
     read: tuple[str, ...]
@@ -42,7 +42,7 @@ class Places(msgspec.Struct, frozen=True):
 def find_places(
     program: str, *, home: str, path: str, seen: tuple[str, ...], everywhere: bool = False
 ) -> Places:
-    """What of the host must be in a box for `program` to run in it.
+    """Find the host's files that must be in a box for `program`.
 
     `program` is an absolute path. Beside the program's own place these are that of the interpreter
     in its first line, searched on `path` where env(1) is to do that, and that of a virtual

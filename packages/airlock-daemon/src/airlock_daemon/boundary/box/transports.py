@@ -1,4 +1,4 @@
-"""How git in a box reaches its remotes: the shim, under the names of git's transports."""
+"""git's transports in a box: the shim, under their names."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -66,7 +66,7 @@ def transport_variables(asks: tuple[str, ...]) -> dict[str, str]:
 
 
 TRANSPORTS = ("git-ssh", _COPY)
-"""What `link_transports` makes."""
+"""The entries that `link_transports` makes."""
 
 
 def link_transports(private: Workspace, path: str) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""What needs a credential, and sees no workspace: the daemon does it, in words of its own."""
+"""Brokers: they use credentials for an agent, and see no workspace."""

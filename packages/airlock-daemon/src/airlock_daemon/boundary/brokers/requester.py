@@ -13,7 +13,7 @@ from airlock_daemon.setup.generation import Generation
 
 
 class ServedAgent(Protocol):
-    """What is served of an agent: its generation of now, and its shares of the daemon."""
+    """An agent that is served: its present generation, and its shares of the daemon."""
 
     generation: Generation
     gate: Gate
@@ -37,7 +37,7 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def current(self) -> Generation:
-        """What decides about the agent now: it may grant less than at the start of the request."""
+        """The present generation: it may grant less than that of the request."""
         return self.agent.generation
 
     @property

@@ -1,4 +1,4 @@
-"""What the launcher is told of one command, as values and as the bytes of an order.
+"""The launcher's order for one command, as values and as bytes.
 
 The messages are described in `native/README.md`.
 """
@@ -23,7 +23,7 @@ _NO_RULES = (_SAME, *(0,) * 5)
 # The longest message; strings that do not fit travel in a file in memory.
 MESSAGE = 65536
 MOST_KEPT = 57
-"""So many descriptors beside those of every order has a message."""
+"""The most extra descriptors of a message."""
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 

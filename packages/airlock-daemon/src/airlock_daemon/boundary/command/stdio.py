@@ -186,7 +186,7 @@ class Stdio:
 
 
 def count_unread(descriptor: int) -> int:
-    """How many bytes are in a pipe."""
+    """The number of bytes in a pipe."""
     count = fcntl.ioctl(descriptor, termios.FIONREAD, struct.pack("i", 0))
     return int(struct.unpack("i", count)[0])
 

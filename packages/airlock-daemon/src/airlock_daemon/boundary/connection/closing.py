@@ -147,7 +147,7 @@ def start_in_thread(act: Callable[[], None]) -> None:
 
 
 class _Finished:
-    """What a call in a thread has given, for a task that waits for it."""
+    """The result of a call in a thread, for a task that waits."""
 
     def __init__(self) -> None:
         self._token = trio.lowlevel.current_trio_token()

@@ -1,4 +1,4 @@
-"""How much of the daemon one agent may use: connections, requests, commands and hooks at once."""
+"""Bounds one agent's connections, requests, commands and hooks at a time."""
 
 import os
 import sys
@@ -65,7 +65,7 @@ LARGEST = 8
 SMALL = 16_384
 
 CLOSE_SOME = "close connections that are not in use"
-"""What to do where there are too many."""
+"""The remedy for too many connections."""
 
 
 class Gate:
@@ -314,7 +314,7 @@ class Starts:
 
 
 class Share:
-    """What one agent has just started."""
+    """Commands that one agent has just started."""
 
     def __init__(self, starts: Starts) -> None:
         self._starts = starts

@@ -1,4 +1,4 @@
-"""What a container engine says of itself, and of the system that its containers run on.
+"""A container engine's information on itself and on the system of its containers.
 
 A module of its own, since `doctor` reads it on systems that trio does not know.
 """
@@ -9,7 +9,7 @@ import msgspec
 
 
 class _Host(msgspec.Struct):
-    """What `podman info` says of the system that it runs on."""
+    """`podman info` on its system."""
 
     kernel: str = ""
     system: str = msgspec.field(name="os", default="")

@@ -64,7 +64,7 @@ _VARIABLES = ("DOCKER_HOST", "CONTAINER_HOST", "CONTAINERD_ADDRESS")
 _PLACES_S = 10
 
 _REMOVED = "//deleted"
-"""What the kernel writes behind the path of a file that was removed."""
+"""The kernel's suffix for the path of a removed file."""
 _NAME = re.compile(r"[^/]*(docker|podman|containerd|crio|buildkit)[^/]*\.sock", re.IGNORECASE)
 """What such a socket is called where nobody knows its path; docker's own proxies are, too."""
 

@@ -1,4 +1,4 @@
-"""What containers and boxes have mounted of this host, whether they have asked or not.
+"""Mounts of this host in containers and boxes, known to Airlock or not.
 
 A container is an agent's if it has something of the sockets directory mounted. That is seen by the
 mounts of its processes, which the kernel shows to everybody, so that no engine is asked.

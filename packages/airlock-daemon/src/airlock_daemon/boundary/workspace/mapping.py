@@ -97,7 +97,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mapping(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands behind the client's directory.
+    """The host's directory behind the client's.
 
     `read_only` is how the client's container mounts it, as far as that can be seen; `is_proven`
     says that the container was proved to be the one that its cgroup names.

@@ -132,7 +132,7 @@ class HostPaths:
         self._found: dict[str, HostPath | None] = {}
 
     def look(self, path: str) -> HostPath | None:
-        """What stands at the absolute `path`, None for what cannot be found."""
+        """Look up the absolute `path`; None where nothing is found."""
         if path not in self._found:
             self._found[path] = _look_at_once(path) if self._in_thread else _look(path)
         return self._found[path]
@@ -143,7 +143,7 @@ class HostPaths:
         return found is not None and found.is_directory
 
     def file_id(self, path: str) -> tuple[int, int] | None:
-        """That of what stands there."""
+        """The identity of the file at `path`."""
         found = self.look(path)
         return None if found is None else found.file_id
 
@@ -168,7 +168,7 @@ class HostPaths:
 
 
 class _WouldWaitError(Exception):
-    """What stands at this path cannot be found without waiting for it."""
+    """This path cannot be looked up without waiting."""
 
 
 def _look(path: str) -> HostPath | None:

@@ -1,1 +1,1 @@
-"""What is written down of each request."""
+"""The audit log."""

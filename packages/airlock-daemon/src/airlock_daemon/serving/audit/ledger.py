@@ -201,7 +201,7 @@ def _kind_of(record: Record) -> Kind:
 
 
 class _Account:
-    """What one agent may still write, and what was counted instead."""
+    """The allowance of one agent for records, and counts of those not written."""
 
     def __init__(self, agent: str, *, bytes_s: float, burst: float) -> None:
         self.agent = agent

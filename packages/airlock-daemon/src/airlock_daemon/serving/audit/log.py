@@ -82,7 +82,7 @@ class AuditLog:
         self._full = self._find_full()
 
     def _find_full(self) -> float:
-        """How many bytes one file may have."""
+        """The most bytes of one file."""
         return math.inf if math.isinf(self.capacity) else self._config.max_size_mb * 1_000_000
 
     @property

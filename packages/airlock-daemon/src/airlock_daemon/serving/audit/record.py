@@ -1,4 +1,4 @@
-"""What the audit log says of one request, and how it is kept short and harmless to look at."""
+"""The record of one request in the audit log, kept short and safe to print."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -215,13 +215,13 @@ class _Visit:
 
     @property
     def peer(self) -> dict[str, int]:
-        """Who connected, or has the relay."""
+        """The process that connected, or whose relay it is."""
         if self.origin is None:
             return describe_peer(self.session.connection)
         return {"pid": self.origin.peer.pid, "uid": self.origin.peer.uid}
 
 
 def describe_peer(connection: socket.socket) -> dict[str, int]:
-    """Who connected, as a record has it."""
+    """The process that connected, as records have it."""
     credentials = peer_credentials(connection)
     return {"pid": credentials.pid, "uid": credentials.uid}

@@ -60,7 +60,7 @@ _PREPARED_S = 15.0
 
 
 class HttpsBroker:
-    """What the agents' services share. A task must `run` it."""
+    """State that the agents' services share. A task must `run` it."""
 
     def __init__(self, shared: DaemonState, state: State, *, sockets_dir: str) -> None:
         """`shared` stays its owner's."""
@@ -407,7 +407,7 @@ class HttpsService:
 
 
 def _write_answer(error: AirlockError) -> bytes:
-    """What says in HTTP why a connection is not served."""
+    """An HTTP response that refuses a connection."""
     is_denied = isinstance(error, Denied) and error.layer != "limit"
     status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.SERVICE_UNAVAILABLE
     return refusal(status, f"{error.message}; {error.hint}")

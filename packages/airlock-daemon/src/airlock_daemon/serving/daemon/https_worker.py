@@ -48,7 +48,7 @@ REMOVED = Denied(
     hint="a person on the host can register the agent again, or grant them in its airlock.toml"
     + AND_RELOAD,
 )
-"""What somebody is told whose agent has no API any more."""
+"""The refusal of an agent that has no API any more."""
 
 
 class Worker:

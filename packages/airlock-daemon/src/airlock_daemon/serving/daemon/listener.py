@@ -33,7 +33,7 @@ CROWD = 4
 
 
 class Service(Protocol):
-    """What connections to a socket are for."""
+    """Serves the connections of a listening socket."""
 
     async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
         """Serve a connection, which is counted at the agent's gate, to its end, and close it.
@@ -45,7 +45,7 @@ class Service(Protocol):
         """From now on start nothing, and tell every client why."""
 
     def put(self, error: Denied) -> bytes:
-        """What a client is told that is refused before it has said anything."""
+        """The bytes for a client that is refused before its request."""
 
 
 class Listener:

@@ -1,4 +1,4 @@
-"""What the service manager that started the daemon is told: sd_notify(3).
+"""Messages to the service manager that started the daemon: sd_notify(3).
 
 Without such a manager, which NOTIFY_SOCKET would name, nobody is told and nothing is kept.
 """

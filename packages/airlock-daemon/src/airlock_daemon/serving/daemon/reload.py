@@ -1,4 +1,4 @@
-"""Reading everything anew while the daemon serves: all of it is swapped in, or nothing is."""
+"""Reloads all files while the daemon serves: all changes take effect, or none."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""The agents that are served: who comes, who changes and who goes, while requests run."""
+"""Serves the agents of the latest generations; adds, changes and removes them on reload."""
 
 import socket
 from collections.abc import Iterator, Mapping

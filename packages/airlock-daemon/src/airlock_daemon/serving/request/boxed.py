@@ -1,4 +1,4 @@
-"""Running a command in a box: what makes that, and what serves it while the command runs."""
+"""Runs a command in a box, and serves its relay and network meanwhile."""
 
 import os
 import signal

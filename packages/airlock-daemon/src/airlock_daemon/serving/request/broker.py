@@ -1,4 +1,4 @@
-"""A request to a broker, whichever that is: the table of them, and what all are given."""
+"""The table of brokers, and the input that all of them get."""
 
 import os
 import re

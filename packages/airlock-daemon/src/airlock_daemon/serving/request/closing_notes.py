@@ -1,4 +1,4 @@
-"""What Airlock adds, at the end of a command in a box, to what the tool has said itself.
+"""Notes that Airlock adds to the output of a command in a box, at its end.
 
 A tool in a box says what it lacks in words that make sense on another machine: that a file is not
 there, that gpg has no key. Nothing of its output is looked at: its words, its environment, how it

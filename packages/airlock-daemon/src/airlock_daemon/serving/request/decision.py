@@ -1,4 +1,4 @@
-"""What the policy says of a request, before anybody looks at where it would run."""
+"""The policy's decision on a request, before its directory is opened."""
 
 import msgspec
 from msgspec.structs import replace

@@ -1,4 +1,4 @@
-"""The ways out of one command in a box: to APIs, to what its module names, and to an engine."""
+"""The network of one command in a box: APIs, destinations of its module, an engine."""
 
 import ipaddress
 import logging

@@ -1,4 +1,4 @@
-"""The way of one request: from the parsed message to its answer and its audit record.
+"""One request, from the parsed message to its answer and its audit record.
 
 `_perform`, `run_tool` and `_run_broker` are its steps, in the order of section 4.3 of the
 specification. The first that refuses raises; `_refuse` alone makes a response and a record of that.

@@ -1,4 +1,4 @@
-"""Running a job: its place, its command with all that serves it, its post-exec hook, the answer."""
+"""Runs a job: its place among the agent's commands, its command, its post-exec hook, the answer."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -131,10 +131,10 @@ class Steps:
         return self.call.shared.launcher.launch(self.line, stdio.standard, terminal=stdio.terminal)
 
     def started(self, launch: Launch) -> None:
-        """It was started."""
+        """The command was started."""
 
     def begun(self) -> None:
-        """It runs, and its client is about to be told."""
+        """The command runs; its client is told next."""
 
     async def relay(self, command: Command, begin: Begin) -> Ended:
         """As `Command.relay`, once `begin` has returned."""
@@ -142,10 +142,10 @@ class Steps:
         return await command.relay(self.emit, self.call.session.send_credit)
 
     async def ended(self, finished: Finished) -> None:
-        """It has ended, and its client has no answer yet."""
+        """The command has ended; its client has no answer yet."""
 
     def answered(self) -> None:
-        """Its client has its answer."""
+        """The client has its answer."""
 
 
 async def run_command(steps: Steps, *, answers: bool) -> Finished:

@@ -80,7 +80,7 @@ class _Granted(msgspec.Struct, frozen=True):
 
 
 class Operations:
-    """What one agent asks of APIs by the HTTPS broker."""
+    """The operations of one agent at APIs, by the HTTPS broker."""
 
     def __init__(self, shared: DaemonState, agent: AgentState, sources: Sources) -> None:
         self._shared = shared

@@ -1,4 +1,4 @@
-"""What is run for a request that is allowed: one frozen value, made before anything is started."""
+"""The plan for an allowed request: one frozen value, made before anything starts."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -68,7 +68,7 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 class BrokerRun(Protocol):
-    """How a broker carries out what it has admitted."""
+    """Carries out an admitted request of a broker."""
 
     @property
     def is_exact(self) -> bool:
@@ -112,7 +112,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def line_end(self) -> str:
-        """What ends a line on the client's terminal, which is raw where the tool has another."""
+        """The end of a line on the client's terminal, which is raw where the tool has its own."""
         return "\n" if self.terms.terminal is None else "\r\n"
 
 

@@ -47,7 +47,7 @@ class Recording:
 
     @property
     def record(self) -> Record:
-        """What has become known so far."""
+        """The members that are known so far."""
         return self._record
 
     @property

@@ -22,7 +22,7 @@ AT_ONCE = 16
 PER_S = 50
 
 RECORDS = 1000
-"""So many records of what a command asks brokers are written; others are counted."""
+"""The most records for broker requests of one command; others are counted."""
 
 
 class Origin:

@@ -1,4 +1,4 @@
-"""Where the credentials of APIs come from: programs, files and variables of the host, and `login`.
+"""Credentials of APIs, from programs, files and variables of the host, and from `login`.
 
 A credential is fetched when a request needs it, once for all requests that need it meanwhile. It is
 forgotten five minutes after its last use, when the API refuses it, and when the daemon has read its
@@ -55,13 +55,13 @@ if TYPE_CHECKING:
     from airlock_modules.apis import Api, Credential, Source
 
 KEPT_S = 300.0
-"""How long a credential is kept after its last use."""
+"""Seconds for which an unused credential is kept."""
 ANSWER_S = 15.0
-"""How long a command may take."""
+"""Seconds that a command may take."""
 SETTLED_S = 10.0
 """A credential that is younger is not fetched again where the API refuses it, or it ends soon."""
 RENEWED_S = 60.0
-"""How long before its end a credential is fetched anew."""
+"""Seconds before its end when a credential is fetched anew."""
 FRESH_S = 2.0
 """After how long a file is read again; no command is run again before that, also if it failed."""
 
@@ -75,7 +75,7 @@ _LOGINS = {
     "npm": "npm login",
     "vault": "vault login",
 }
-"""How a person logs in by the programs that print a credential."""
+"""The log-in commands of programs that print a credential."""
 
 
 class Secret(msgspec.Struct, frozen=True):
@@ -280,7 +280,7 @@ class Sources:
     async def _use_kubeconfig(
         self, kept: _Kept, agent: AgentState, api: "Api", data: bytes
     ) -> Access:
-        """What the user of a kubeconfig in JSON has. Raises BadCredential and Failed."""
+        """Read the user of a kubeconfig in JSON. Raises BadCredential and Failed."""
         cluster = read_cluster(data)
         if ((cluster.host,), (cluster.port,)) != (api.hosts, api.ports):
             # What it has now is for another host.
@@ -308,7 +308,7 @@ class Sources:
     async def _run_source(
         self, kept: _Kept, agent: AgentState, source: "Source", advice: str
     ) -> bytes:
-        """What the command of a source prints. Raises Failed."""
+        """Run the command of a source and return its output. Raises Failed."""
         words, variables = source.words, dict[str, str]()
         if source.format == "kubeconfig":
             environment = self._shared.environment

@@ -103,7 +103,7 @@ class SessionLog:
 
     @property
     def emit(self) -> Emit:
-        """What the output of ssh is given to."""
+        """Receives the output of ssh."""
         return self._counted.emit
 
     async def end(self, ended: Ended, sent: int | None) -> None:

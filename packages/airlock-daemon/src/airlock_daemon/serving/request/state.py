@@ -1,4 +1,4 @@
-"""What requests share: the state of the daemon, and that of each agent."""
+"""State that requests share: of the daemon, and of each agent."""
 
 import logging
 import os
@@ -38,7 +38,7 @@ _LOOKUPS = 2
 
 
 class DaemonState:
-    """What all requests of a running daemon share. Its owner must `close` it."""
+    """State that all requests of a running daemon share. Its owner must `close` it."""
 
     def __init__(
         self, audit: Ledger, launcher: Launcher, *, groups: Groups | str, search_path: str

@@ -166,7 +166,7 @@ async def _judge_paths(request: Request, allowed: Allowed, peer: Peer, call: Cal
 
 
 async def _prepare_access(module: Module, call: Call) -> ApiAccess | None:
-    """What the box of a command of `module` gets to reach APIs, None where it reaches none."""
+    """Prepare a box's access to the APIs of `module`; None where it has none."""
     if not module.uses_apis:
         return None
     granted = any(api.module == module.name for api in call.generation.apis.apis)

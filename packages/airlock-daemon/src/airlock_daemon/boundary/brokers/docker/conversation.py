@@ -21,7 +21,7 @@ _OPEN_S = 30.0
 
 
 class EngineResult(msgspec.Struct, frozen=True):
-    """What became of it: the bytes that went to the engine and came from it, or why none did."""
+    """The outcome: bytes to and from the engine, or the error."""
 
     sent: int = 0
     received: int = 0
@@ -172,7 +172,7 @@ def _read(path: str) -> bytes | None:
 
 
 def no_engine(problem: str, source: str) -> Denied:
-    """That a box is to lead to an engine, and there is none for it."""
+    """The error for a box without an engine."""
     return Denied(
         f"the box of this command leads to no docker engine: {problem}",
         layer="sandbox",

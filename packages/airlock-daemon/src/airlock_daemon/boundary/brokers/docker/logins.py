@@ -27,7 +27,7 @@ class Login(msgspec.Struct, omit_defaults=True):
 
 
 class Configuration(msgspec.Struct):
-    """What of a configuration has to do with logins."""
+    """The members of a configuration that concern logins."""
 
     auths: dict[str, Login] | None = None
     store: str | None = msgspec.field(default=None, name="credsStore")
@@ -48,7 +48,7 @@ class Configuration(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    """What a helper says to `get`."""
+    """A helper's answer to `get`."""
 
     user: str = msgspec.field(name="Username")
     secret: str = msgspec.field(name="Secret")

@@ -1,1 +1,1 @@
-"""What a box reaches by itself: destinations by name and port, over CONNECT, byte for byte."""
+"""Network of a box: destinations by name and port, over CONNECT, byte for byte."""

@@ -28,7 +28,7 @@ IDLE_S = 600.0
 """Two sides that have said nothing for so long are parted."""
 
 LAST_WORD_S = 2.0
-"""How long a box may take to read why there is no connection."""
+"""Seconds for a box to read why there is no connection."""
 _READ = 1 << 14
 _CLOSED_AT_EXEC = socket.MSG_CMSG_CLOEXEC
 
@@ -44,11 +44,11 @@ class Meter:
         self.received = 0
 
     def count_sent(self, count: int) -> None:
-        """So many more went out."""
+        """Count bytes that went out."""
         self.sent += count
 
     def count_received(self, count: int) -> None:
-        """So many more came in."""
+        """Count bytes that came in."""
         self.received += count
 
 

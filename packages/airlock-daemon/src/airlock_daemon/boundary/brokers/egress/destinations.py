@@ -79,7 +79,7 @@ class Network(msgspec.Struct, frozen=True):
         return any((name, wanted.port) in self.below for name in above)
 
     def join(self, other: "Network") -> "Network":
-        """What may be reached by either."""
+        """The destinations of both."""
         return Network(self.literal | other.literal, self.below | other.below)
 
     @property
@@ -241,7 +241,7 @@ OPEN_S = 30.0
 
 
 class Granted(Protocol):
-    """What may be reached."""
+    """Destinations that are granted."""
 
     def names(self, wanted: Destination) -> bool:
         """Whether a destination is named itself."""

@@ -20,7 +20,7 @@ NAMED = 8
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a conversation.
+    """The outcome of a conversation.
 
     Of a push `count` is how many refs its client named, None where it named none, and `first` the
     first of them. `sent` counts the bytes of it that went to the remote, `received` those of a
@@ -68,7 +68,7 @@ _ID = 7
 
 
 def name_operation(asked: RemoteRequest, updates: Iterable[Update] = ()) -> Operation:
-    """What is done, and of a push each ref with the beginnings of its old and new ids."""
+    """The operation; for a push, each ref with the beginnings of its old and new ids."""
     words = ["git", verb_of(asked), str(asked.destination)]
     for each in updates:
         words += [each.ref, f"{each.old[:_ID]}..{each.new[:_ID]}"]

@@ -87,7 +87,7 @@ class Transport(Stdio):
             self._passed.close(is_usable=True)
 
     async def read(self, turns: TurnQueue) -> bytes:
-        """What the client has written next, b"" at its end."""
+        """Read the client's next bytes, b"" at the end."""
         return await self._own.read(self._client, turns)
 
     async def write(self, data: bytes) -> None:

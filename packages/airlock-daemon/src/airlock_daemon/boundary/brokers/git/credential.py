@@ -169,7 +169,7 @@ def _only(helpers: Helpers, destination: Destination) -> dict[str, str]:
 async def _fill(
     destination: Destination, host: str, git: str, requester: Requester, more: Mapping[str, str]
 ) -> Mapping[bytes, bytes] | None:
-    """What `git credential fill` answers for a host; None where it has no whole account."""
+    """Read the answer of `git credential fill`; None without a whole account."""
     path = destination.path.lstrip("/")
     said = f"protocol={destination.scheme}\nhost={host}\npath={path}\n\n".encode()
     status, printed = await requester.ask(git, ("git", "credential", "fill"), said=said, more=more)

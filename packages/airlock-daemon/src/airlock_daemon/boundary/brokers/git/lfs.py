@@ -234,7 +234,7 @@ class LfsServer:
         )
 
     def _account_for(self, action: Action) -> str | None:
-        """What the API is shown, for what belongs to it and brings nothing of its own."""
+        """The credential of the API, for requests to it that bring none."""
         if self._api is None or not self._takes_account(action):
             return None
         named = (value for name, value in self._api.headers if name.lower() == "authorization")
@@ -499,7 +499,7 @@ class LfsConversation:
 
 
 class _Said:
-    """What the agent says: lines, and the content of objects behind them."""
+    """Reads the agent: lines, and the content of objects behind them."""
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
@@ -524,7 +524,7 @@ class _Said:
         return line
 
     def expect(self, size: int) -> None:
-        """What comes next is the content of an object."""
+        """Note that the content of an object comes next."""
         self._left = size
 
     async def read(self) -> bytes:

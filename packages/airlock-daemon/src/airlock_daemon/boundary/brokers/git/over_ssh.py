@@ -1,4 +1,4 @@
-"""What a client asks of a remote by ssh, and whether that is admitted."""
+"""Reads and admits a client's request to a remote by ssh."""
 
 from collections.abc import Sequence
 from functools import partial

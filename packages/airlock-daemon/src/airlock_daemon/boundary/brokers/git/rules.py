@@ -1,4 +1,4 @@
-"""What git's own rules and the grant's lines say of a conversation, and of each ref of a push."""
+"""Judges a conversation and each ref of a push, by the grant and by git's rules."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 

@@ -228,7 +228,7 @@ def _show_location(location: str) -> str:
 
 
 async def _read_said(answer: Answer) -> tuple[str, ...]:
-    """What a server says of an error, as git shows it, without what a terminal would obey."""
+    """A server's error message as git shows it, without terminal controls."""
     said = b""
     try:
         while len(said) < _MOST_SAID and (piece := await answer.read()):
@@ -242,7 +242,7 @@ async def _read_said(answer: Answer) -> tuple[str, ...]:
 
 
 async def _ignore(piece: bytes) -> None:
-    """What is said to a flush alone is of no use."""
+    """Drop the answer to a flush alone."""
 
 
 class Passing:
@@ -325,7 +325,7 @@ class UrlConversation:
             raise refuse_words(error) from error
 
     async def _read_service(self, streams: Streams) -> RemoteRequest | None:
-        """What the client wants to be connected with, None for nothing."""
+        """Read the service that the client wants, None for none."""
         reader = HelperReader()
         while data := await streams.read():
             reader.feed(data)

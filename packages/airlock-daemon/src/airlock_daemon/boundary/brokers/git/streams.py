@@ -35,7 +35,7 @@ class OwnPipe:
         enlarge_pipe(writing, WIDTH)
 
     async def read(self, client: int, turns: TurnQueue) -> bytes:
-        """What the client's pipe has next, at most WIDTH bytes, b"" at its end. Raises OSError."""
+        """Read at most WIDTH bytes from the client's pipe, b"" at its end. Raises OSError."""
         count = await self.fill(client, turns)
         return os.read(self.reading, count) if count else b""
 
@@ -101,10 +101,10 @@ class Streams(Protocol):
 
     @property
     def taken(self) -> int | None:
-        """How many bytes were read."""
+        """The number of bytes that were read."""
 
     async def read(self) -> bytes:
-        """What the client writes next, b"" at its end. Raises RemoteError."""
+        """Read the client's next bytes, b"" at the end. Raises RemoteError."""
 
     async def write(self, data: bytes) -> None:
         """Write to the client's stdout. Raises OSError where that is closed."""

@@ -17,7 +17,7 @@ from airlock_wire import quote
 PIECE = 65536
 
 TRY_AGAIN = "try again; whoever runs the server, or a proxy before it, can see what it answers"
-"""What to do about an answer that is not taken."""
+"""The remedy for an answer that is not accepted."""
 
 # zlib's word for a stream with the header of gzip or of its own (zlib.decompressobj).
 _ANY_HEADER = 47
@@ -27,7 +27,7 @@ Event = h11.Data | h11.EndOfMessage
 
 
 class Answer:
-    """What a server says to one request. `status` is of three digits, and no 1xx."""
+    """A response. `status` has three digits, and is no 1xx."""
 
     def __init__(self, head: h11.Response, next_event: Callable[[], Awaitable[Event]]) -> None:
         """`next_event` gives what follows. Raises Failed for a head that has two senses."""
@@ -274,7 +274,7 @@ class HttpClient:
             self._talk.receive_data(data)
 
     async def _receive(self) -> bytes:
-        """What the server says next, b"" at the end."""
+        """The server's next bytes, b"" at the end."""
         assert self._stream is not None  # noqa: S101 - for the reader of types
         until = float("inf") if self._is_sending else trio.current_time() + QUIET_S
         data = b""

@@ -48,7 +48,7 @@ class Search:
         return bool(self._wanted)
 
     def feed(self, data: bytes) -> bytes:
-        """What may be passed of all that came so far, and was not yet."""
+        """The bytes that may be passed on now."""
         if not self._wanted:
             return data
         # Neither the end nor the rest is copied more often than it must be: an answer may be long.

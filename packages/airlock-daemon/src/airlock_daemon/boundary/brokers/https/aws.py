@@ -97,7 +97,7 @@ class AwsRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AwsContext(msgspec.Struct, frozen=True):
-    """What a worker has for requests to AWS."""
+    """The state of a worker for requests to AWS."""
 
     sessions: Sessions
     spool: Spool

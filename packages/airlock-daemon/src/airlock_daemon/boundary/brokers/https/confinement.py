@@ -1,4 +1,4 @@
-"""What a worker gives up before it serves: capabilities, and files that are none of its business.
+"""Confines a worker before it serves: no capabilities, and only the files that it needs.
 
 A worker reads what clients and services send, so it is the process that may be broken into. It then
 must not read stored credentials, or the keys of other agents' CAs.
@@ -31,7 +31,7 @@ Readable = tuple[tuple[str, int, int], ...]
 
 
 def find_readable(settings: Settings) -> Readable:
-    """What a worker with these settings must read, beside its two directories."""
+    """The files that a worker with these settings must read, beside its two directories."""
     found = []
     for path in dict.fromkeys((*_SYSTEM, *_list_authorities(settings), *sys.path)):
         with suppress(OSError):

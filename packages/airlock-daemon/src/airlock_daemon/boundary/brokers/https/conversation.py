@@ -70,7 +70,7 @@ _TRY_AGAIN = "try again; if it stays so, a person on the host can look at the da
 
 
 class Daemon(msgspec.Struct, frozen=True, kw_only=True):
-    """What a conversation has of the daemon: its answers, and an ear."""
+    """The daemon's side of a conversation."""
 
     ask: Callable[[Question], Awaitable[Answer]]
     number: Callable[[], int]
@@ -224,7 +224,7 @@ class Conversation:
     def _prepare(
         self, head: Head, secret: str | None, signed: AwsRequest | None, body: BufferedBody | None
     ) -> Prepared:
-        """What is sent on, with the credential. Raises Failed."""
+        """Prepare the request with its credential. Raises Failed."""
         if signed is not None:
             return sign_request(signed, self._aws, self._api, secret)
         exchanged = exchange(head, self._api, self._placeholder, secret or "")

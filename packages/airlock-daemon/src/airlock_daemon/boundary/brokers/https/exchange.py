@@ -75,7 +75,7 @@ _Headers = list[tuple[bytes, bytes]]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a request.
+    """The outcome of a request.
 
     `status` is that of the answer, 0 where the tool was sent none. `sent` and `received` are bytes
     of bodies, `fault` is what cut it short. `is_reusable` says whether the tool's connection can go
@@ -371,7 +371,7 @@ class Exchange:
             await self._spend()
 
     def _take_piece(self) -> tuple[bytes, bool]:
-        """What has come of the answer's body, and whether that is its end."""
+        """Return the bytes of the body that are here, and whether it has ended."""
         if self._left is None:
             data, is_over = self._take_events()
         else:

@@ -183,7 +183,7 @@ class Incoming:
 
     @property
     def rest(self) -> bytes:
-        """What came behind the request."""
+        """The bytes that came behind the request."""
         return self._behind + self._ahead
 
     async def allow(self) -> None:
@@ -214,7 +214,7 @@ class Incoming:
         return piece
 
     def _take_chunks(self) -> bytes:
-        """What is here of the chunks. Raises Damaged."""
+        """Read the chunks that are here. Raises Damaged."""
         pieces: list[bytes] = []
         data, at = self._behind, 0
         while not self._is_ended:

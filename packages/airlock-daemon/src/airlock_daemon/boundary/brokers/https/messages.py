@@ -1,4 +1,4 @@
-"""What the daemon, the parent of the workers, and a worker of the HTTPS broker tell each other.
+"""Messages between the daemon, the parent of the workers, and a worker of the HTTPS broker.
 
 Each message is one datagram of JSON on a pair of SOCK_SEQPACKET sockets; a few carry one file
 descriptor (SCM_RIGHTS). Closing the pair ends the worker.
@@ -66,7 +66,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Reachable(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What a connection may reach from here on, in place of the `network` that came with it."""
+    """The destinations of a connection from now on, in place of its `network`."""
 
     connection: int
     network: tuple[str, ...]
@@ -153,7 +153,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What the worker refused by itself, before there was a question."""
+    """A request that the worker refused by itself, without a question."""
 
     connection: int
     host: str

@@ -94,7 +94,7 @@ class Service:
 
     @property
     def talk(self) -> h11.Connection:
-        """What is spoken on it."""
+        """The protocol on it."""
         return self._talk
 
     async def prepare(self, *, fresh: bool = False) -> bool:

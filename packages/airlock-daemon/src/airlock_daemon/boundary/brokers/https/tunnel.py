@@ -68,7 +68,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Hosts(msgspec.Struct, frozen=True):
-    """What a connection that is served as an API may reach: that API."""
+    """The destinations of a connection that is served as an API: that API."""
 
     api: Api
 

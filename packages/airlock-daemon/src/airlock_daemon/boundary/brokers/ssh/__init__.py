@@ -1,1 +1,1 @@
-"""The human's ssh: how it would reach a host, and the words with which it is run for an agent."""
+"""The human's ssh: its way to a host, and its command line for an agent."""

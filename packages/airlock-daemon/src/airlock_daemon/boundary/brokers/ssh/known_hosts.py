@@ -1,4 +1,4 @@
-"""What the human's ssh knows of a host: its configuration (ssh -G) and known_hosts (sshd(8))."""
+"""The human's ssh for a host: its configuration (ssh -G) and known_hosts (sshd(8))."""
 
 import base64
 import os
@@ -22,7 +22,7 @@ _FIELDS = 3
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What known_hosts files say of one name.
+    """The entries of known_hosts files for one name.
 
     `keys` are those of lines that name it by itself, hashed or not; `is_revoked` says that some
     line revokes a key of it.
@@ -33,7 +33,7 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class SshSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How the human's ssh would reach a destination.
+    """The settings by which the human's ssh would reach a destination.
 
     `name` is what known_hosts has for it; `host` the name or address that it connects with, and
     `route` the proxy or jump host through which it does, None for none. `options` is everything

@@ -166,7 +166,7 @@ _COMMAND = 400
 
 
 def name_operation(asked: Session | Query) -> Operation:
-    """What is done where, or what ssh itself is asked."""
+    """The command and its destination, or the query to ssh itself."""
     if not isinstance(asked, Session):
         return Operation(("ssh", *asked.words))
     subsystem = ("-s",) if asked.is_subsystem else ()
