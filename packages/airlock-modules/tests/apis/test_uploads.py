@@ -5,7 +5,7 @@ import json
 import pytest
 
 from airlock_modules.apis import BadHead, Head
-from airlock_modules.apis.uploads import check_metadata, has_metadata
+from airlock_modules.apis.uploads import Seal, check_metadata, has_metadata
 
 NAMES = ("name", "bucket", "metadata")
 PATH = "/upload/storage/v1/b/mine/o"
@@ -99,3 +99,19 @@ def test_an_upload_is_of_one_kind(query: str) -> None:
     assert not has_metadata(Head("POST", PATH, "uploadType=media", ()))
     assert not has_metadata(Head("GET", PATH, query, ()))
     assert not has_metadata(Head("POST", "/storage/v1/b/mine/o", query, ()))
+
+
+@pytest.mark.parametrize("location", [b"//[", b"https://[::1/?upload_id=1"])
+def test_a_location_that_is_no_url_is_passed_as_it_is(location: bytes) -> None:
+    """An API may be asked to redirect there; nothing is sealed by that."""
+    headers = [(b"location", location)]
+    assert Seal(bytes(32)).close(headers, "storage.example.com") == headers
+
+
+def test_metadata_alone_is_read_no_further_than_it_may_be_long() -> None:
+    """The rest stays where it is: an upload may be much larger than memory is cheap."""
+    head = Head("POST", PATH, "uploadType=resumable", ((b"content-type", b"application/json"),))
+    pieces = iter([b" " * 40_000] * 5)
+    with pytest.raises(BadHead, match="longer than 64 KiB"):
+        check_metadata(head, pieces, NAMES)
+    assert len(list(pieces)) == 3

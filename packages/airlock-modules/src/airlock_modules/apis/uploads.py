@@ -72,13 +72,15 @@ def check_metadata(head: Head, pieces: Iterable[bytes], names: Iterable[str]) ->
     if related is not None:
         body = _read_part(pieces, b"--" + related[2].encode())
     else:
-        body = b"".join(pieces)
+        body = b""
+        for piece in pieces:
+            body += piece
+            if len(body) > LONGEST_METADATA:
+                raise BadHead("the metadata of an upload is longer than 64 KiB")
         if not body:
             return
         if not _JSON.fullmatch(kind):
             raise BadHead("the metadata of an upload is not application/json")
-    if len(body) > LONGEST_METADATA:
-        raise BadHead("the metadata of an upload is longer than 64 KiB")
     try:
         metadata = json.loads(body.decode(), object_pairs_hook=refuse_twins)
     except (ValueError, RecursionError):
@@ -147,7 +149,11 @@ class Seal(Struct, frozen=True):
         return f"{name}={urllib.parse.quote(sent, safe='')}"
 
     def _close(self, location: bytes, authority: str) -> bytes:
-        url = urllib.parse.urlsplit(location.decode("latin-1"))
+        try:
+            url = urllib.parse.urlsplit(location.decode("latin-1"))
+        except ValueError:
+            # An API may be asked to redirect to anything. What is no URL names no upload.
+            return location
         if url.netloc and url.netloc.lower().removesuffix(":443") != authority:
             return location
 
