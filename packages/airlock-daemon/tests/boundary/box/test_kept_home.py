@@ -15,6 +15,7 @@ from airlock_daemon.boundary.box import kept_home
 from airlock_daemon.boundary.box.box import HOME, Box, Folder, Made, Shared, find_kept
 from airlock_daemon.boundary.box.kept_home import HomeInUse, keep_home
 from airlock_daemon.boundary.box.plan import plan_box
+from airlock_daemon.boundary.command.order import Identity
 from airlock_daemon.boundary.workspace.temporary import remove_tree
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.limits import Limits
@@ -211,6 +212,28 @@ def test_a_home_that_the_user_of_boxes_cannot_enter_is_a_fresh_one(folder: Path,
     """As where the state directory is in root's home."""
     folder.chmod(0o700)
     assert keep_home(box, str(folder / "state/homes/my/tool"), box_identity()) == box
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose boxes are another user's")
+def test_another_user_of_boxes_has_a_home_anew(folder: Path, box: Box) -> None:
+    """What the one before has written could be read by that one alone, as a file for the tool."""
+    home = folder / "state/homes/my/tool"
+    identity = box_identity()
+    keep_home(box, str(home), identity)
+    (home / "old").touch()
+    other = Identity(identity.user - 1, identity.group - 1)
+    keep_home(box, str(home), other)
+    assert not (home / "old").exists()
+    owners = {path.stat().st_uid for path in (home, *home.rglob("*"))}
+    assert owners == {other.user}
+
+
+def test_a_home_that_cannot_be_made_is_told_of(tmp_path: Path, box: Box) -> None:
+    """It is a refusal, which says what a person can do."""
+    (tmp_path / "state").write_text("no directory")
+    with pytest.raises(Denied, match="home that this command keeps cannot be used") as denied:
+        keep_home(box, str(tmp_path / "state/homes/my/tool"), box_identity())
+    assert (denied.value.layer, denied.value.rule) == ("sandbox", "home")
 
 
 @pytest.mark.parametrize("trick", TRICKS)

@@ -24,7 +24,7 @@ from airlock_daemon.boundary.box.inner_mounts import may_enter
 from airlock_daemon.boundary.command.order import Identity
 from airlock_daemon.boundary.workspace.snapshot import HostPaths
 from airlock_daemon.boundary.workspace.temporary import remove_tree
-from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
 from airlock_daemon.platform.linux.openat2 import RESOLVE_NO_SYMLINKS, openat2
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.limits import Limits
@@ -71,9 +71,10 @@ def keep_home(box: Box, path: str, identity: Identity) -> Box:
                 read_only=False,
                 is_kept=True,
             )
-    except OSError as error:
+    except (OSError, AirlockError) as error:
+        why = error.message if isinstance(error, AirlockError) else error.strerror
         raise Denied(
-            f"the home that this command keeps cannot be used: {error.strerror}",
+            f"the home that this command keeps cannot be used: {why}",
             layer="sandbox",
             rule="home",
             hint=f"a person on the host can remove {path}, or mend what is above it; or write home "
@@ -93,10 +94,16 @@ def _is_inside(operation: object) -> bool:
 
 
 def _open_home(path: str, identity: Identity) -> int:
-    """Open the home, for the caller to close; one of another user is removed. Raises OSError."""
+    """Open the home, for the caller to close. Raises OSError, and AirlockError.
+
+    One of a user who was that of boxes before is made anew: it has files that are private to them.
+    """
     above = os.path.dirname(path)
     is_own = identity.user == os.geteuid()
     make_directory(path, mode=0o700, undo=ExitStack())
+    if os.lstat(path).st_uid not in (identity.user, os.geteuid()):
+        remove_tree(path)
+        make_directory(path, mode=0o700, undo=ExitStack())
     if not is_own:
         # bubblewrap runs as that user. What is in the state directory is private each.
         for directory in (above, homes := os.path.dirname(above), os.path.dirname(homes)):
