@@ -105,6 +105,7 @@ _EVERYDAY = {
         GET /openapi/v3/apis/apps/v1?hash=0
         GET /version?timeout=32s
         GET /api/v1/namespaces/web/pods?limit=500
+        GET /api/v1/namespaces/web/pods?includeObject=Object
         GET /api/v1/namespaces/web/pods?watch=true&resourceVersion=1
         GET /api/v1/namespaces/web/pods/app-1/log?follow=true
         GET /apis/apps/v1/namespaces/web/deployments/app
