@@ -106,6 +106,16 @@ def test_a_command_that_fills_its_home_is_ended_and_the_home_emptied(
         assert run(daemon, "ls -A ~; echo end").text() == "end\n"
 
 
+def test_a_home_is_bounded_also_where_the_client_has_hung_up(world: World) -> None:
+    """Else an agent could have many commands fill it, each for less than until it is measured."""
+    with Daemon(world) as daemon, daemon.connect() as client:
+        client.sendall(request("sh", "-c", FILL, cwd="/workspace"))
+        read_until(client, "up")
+        client.close()
+        assert daemon.stop() == 0
+    assert os.listdir(homes(world)) == []
+
+
 def spread(home: Path) -> None:
     """Make a few files."""
     for number in range(5):

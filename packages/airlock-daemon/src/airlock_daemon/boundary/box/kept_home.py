@@ -192,6 +192,7 @@ class HomeInUse:
         self._limiter = limiter
         self._end = end
         self._is_ended = False
+        self._is_settled = False
 
     async def serve(self, _nursery: trio.Nursery) -> None:
         """End the command once the home is too large, or was removed."""
@@ -207,7 +208,13 @@ class HomeInUse:
         self._end()
 
     async def settle(self) -> str | None:
-        """Remove the home if it is too large, after the command; what its client is told then."""
+        """Remove the home if it is too large, after the command; what its client is told then.
+
+        Only the first call does anything.
+        """
+        is_settled, self._is_settled = self._is_settled, True
+        if is_settled:
+            return None
         if not self._is_ended and trio.current_time() < self._due.get(self._home.path, 0.0):
             return None
         root = _open_again(self._home)

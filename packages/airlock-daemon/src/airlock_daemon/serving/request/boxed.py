@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, suppress
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -58,6 +58,7 @@ async def run_boxed(job: Job, boxed: Boxed, call: Call, emit: Emit, *, answers: 
                 boxed, generation=job.generation, agent=agent, shared=call.shared
             )
         steps = _BoxedSteps(job, call, emit, boxed, runner=runner, relay=relay)
+        undo.push_async_callback(steps.leave_home)
         return await run_command(steps, answers=answers)
 
 
@@ -178,6 +179,13 @@ class _BoxedSteps(Steps):
         if notes:
             said = "".join(f"airlock: {note}{self.job.line_end}" for note in notes)
             await self.emit("stderr", said.encode())
+
+    async def leave_home(self) -> None:
+        """Bound the home also after a command whose client has gone, once none of it is left."""
+        if self._home is not None:
+            # Else the next command's end does it.
+            with trio.CancelScope(shield=True), suppress(Failed, OSError):
+                await self._home.settle()
 
     def answered(self) -> None:
         """Have a box made for the next command like this."""
