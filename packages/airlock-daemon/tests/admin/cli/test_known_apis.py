@@ -14,6 +14,7 @@ push = ["github.com/acme/app"]
 hosts = ["build.example.com", "*.ci.example.com"]
 ports = [8443]
 allow = ["GET /jobs/**"]
+parameters = ["page"]
 deny = ["* /jobs/*/secrets/**"]
 credential = { as = "header", env = "BUILD_TOKEN", placeholder = "bld_{36}" }
 """
@@ -36,7 +37,7 @@ def apis(world: World) -> World:
         ("gh GET https://api.github.com/repos/acme/app", "gh GET /repos/acme/app"),
         ("gh graphql mutation createPullRequest", "gh graphql mutation createPullRequest"),
         ("build GET https://a.ci.example.com:8443/jobs/1", "api.build GET /jobs/1"),
-        ("api.build GET /jobs", "api.build GET /jobs"),
+        ("api.build GET /jobs?page=2", "api.build GET /jobs"),
     ],
 )
 def test_an_operation_is_judged_as_the_broker_judges_it(
@@ -55,6 +56,7 @@ def test_an_operation_is_judged_as_the_broker_judges_it(
         ("gh GET /repos/acme/app/../other/contents/x", "a segment . or .. in the path"),
         ("gh GET /repos/acme/app/contents/%2e%2e/x", "a segment . or .. in the path"),
         ("gh graphql mutation mergePullRequest", "no rule allows it"),
+        ("build GET /jobs?page=2&token%32=x", "query parameter"),
         ("build GET /jobs/1/secrets/x", "deny has * /jobs/*/secrets/**"),
     ],
 )

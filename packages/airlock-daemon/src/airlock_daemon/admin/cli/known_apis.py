@@ -156,7 +156,7 @@ def _judge(api: Api, name: str, method: str, target: str) -> ApiVerdict:
         return ApiVerdict(operation=Operation((api.module, method, target)), api=api, judged=judged)
     if api.is_graphql(method, head.path):
         raise AirlockError(_BODIES, hint=f"write: airlock test AGENT {name} {_MUTATION}")
-    judged = api.judge(ApiCall(method=method, path=head.path))
+    judged = api.judge(ApiCall(method=method, path=head.path, query_names=head.query_names))
     return ApiVerdict(operation=Operation((api.module, method, head.path)), api=api, judged=judged)
 
 
