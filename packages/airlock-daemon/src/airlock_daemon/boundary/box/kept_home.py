@@ -24,7 +24,7 @@ from airlock_daemon.boundary.box.inner_mounts import may_enter
 from airlock_daemon.boundary.command.order import Identity
 from airlock_daemon.boundary.workspace.snapshot import HostPaths
 from airlock_daemon.boundary.workspace.temporary import remove_tree
-from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.platform.linux.openat2 import RESOLVE_NO_SYMLINKS, openat2
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.limits import Limits
@@ -193,6 +193,7 @@ class HomeInUse:
         self._end = end
         self._is_ended = False
         self._is_settled = False
+        self._is_too_large = False
 
     async def serve(self, _nursery: trio.Nursery) -> None:
         """End the command once the home is too large, or was removed."""
@@ -208,13 +209,8 @@ class HomeInUse:
         self._end()
 
     async def settle(self) -> str | None:
-        """Remove the home if it is too large, after the command; what its client is told then.
-
-        Only the first call does anything.
-        """
-        is_settled, self._is_settled = self._is_settled, True
-        if is_settled:
-            return None
+        """Put the home away if it is too large, after the command; what its client is told then."""
+        self._is_settled = True
         if not self._is_ended and trio.current_time() < self._due.get(self._home.path, 0.0):
             return None
         root = _open_again(self._home)
@@ -224,14 +220,26 @@ class HomeInUse:
                     return None
             finally:
                 os.close(root)
-        with trio.CancelScope(shield=True):
-            remove = partial(_remove, self._home)
-            await run_in_thread(remove, limiter=self._limiter, abandon_on_cancel=False)
+        self._is_too_large = True
+        _put_away(self._home)
         return (
             f"warning: the home of this command was removed: it keeps {self._most >> 20} MiB and "
             f"{MOST_FILES} files at most, in directories that can be read; write to the workspace "
             "instead"
         )
+
+    async def leave(self) -> None:
+        """Remove what was put away, also after a command whose client has gone.
+
+        No process of the command may be left: it could make files for as long as they are removed.
+        """
+        # Where it fails, the next one that is too large does it.
+        with trio.CancelScope(shield=True), suppress(Failed, OSError):
+            if not self._is_settled:
+                await self.settle()
+            if self._is_too_large:
+                remove = partial(_remove_put_away, os.path.dirname(self._home.path))
+                await run_in_thread(remove, limiter=self._limiter, abandon_on_cancel=False)
 
     async def _fits(self, root: int) -> bool:
 
@@ -292,14 +300,17 @@ def _list(root: int, name: str) -> Iterator[tuple[str, os.stat_result]]:
         os.close(directory)
 
 
-def _remove(home: Shared) -> None:
-    """Remove the home: the next command has another, and one that runs keeps none of it."""
-    above = os.path.dirname(home.path)
+def _put_away(home: Shared) -> None:
+    """Give the next command another home; one that runs keeps none of this. Raises OSError."""
     root = _open_again(home)
     if root is not None:
         os.close(root)
+        above = os.path.dirname(home.path)
         os.rename(home.path, os.path.join(above, f"{_REMOVED}{secrets.token_hex(8)}"))
-    # Also what an earlier daemon has not come to.
+
+
+def _remove_put_away(above: str) -> None:
+    """Remove the homes that were put away, also by an earlier daemon. Raises OSError."""
     for name in os.listdir(above):
         if name.startswith(_REMOVED):
             remove_tree(os.path.join(above, name))

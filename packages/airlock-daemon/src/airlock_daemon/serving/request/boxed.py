@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack, closing
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -181,11 +181,9 @@ class _BoxedSteps(Steps):
             await self.emit("stderr", said.encode())
 
     async def leave_home(self) -> None:
-        """Bound the home also after a command whose client has gone, once none of it is left."""
+        """Bound the home, once no process of the command is left."""
         if self._home is not None:
-            # Else the next command's end does it.
-            with trio.CancelScope(shield=True), suppress(Failed, OSError):
-                await self._home.settle()
+            await self._home.leave()
 
     def answered(self) -> None:
         """Have a box made for the next command like this."""
