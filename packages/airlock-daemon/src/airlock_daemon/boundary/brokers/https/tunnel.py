@@ -132,8 +132,7 @@ class Tunnel:
             self._opaque.cancel()
 
     async def run(self) -> None:
-        """Serve the connection until it ends. Raises BrokenResourceError if the tool disconnects.
-        """
+        """Serve the connection to its end. Raises BrokenResourceError if the tool disconnects."""
         try:
             asked = await read_head(self._below, self._turns)
         except BadHead as bad:

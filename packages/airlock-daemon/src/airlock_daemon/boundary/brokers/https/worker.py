@@ -175,8 +175,7 @@ class _Worker:
         policy: Policy | AirlockError,
         scope: trio.CancelScope,
     ) -> None:
-        """Serve a connection until its `scope` is cancelled. Its failure ends no other connection.
-        """
+        """Serve a connection until `scope` is cancelled. Its failure ends no other connection."""
         connection.setblocking(False)
         # Room for a piece of a long answer behind another one.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * PIECE)
