@@ -56,8 +56,8 @@ class System(msgspec.Struct, frozen=True, tag=True):
 
     Symlinks are followed. `is_part`: a path in /etc without a symlink, which the launcher mounts in
     a box with `Devices`. `is_copied`: a file behind a symlink, of which the box may have a copy on
-    its root. Either takes a tenth of the time of its own mount. `is_own`: a file of Airlock's, whose
-    directory the box's user need not be able to enter.
+    its root. Either takes a tenth of the time of its own mount. `is_own`: a file of Airlock's; the
+    box's user need not be able to enter its directory.
     """
 
     path: str

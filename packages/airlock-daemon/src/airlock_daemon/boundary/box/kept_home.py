@@ -200,7 +200,7 @@ class HomeInUse:
         self._end()
 
     async def settle(self) -> str | None:
-        """Remove the home if it is too large after the command; returns a warning for the client."""
+        """After the command, remove the home if it is too large; returns a warning for clients."""
         if not self._is_ended and trio.current_time() < self._due.get(self._home.path, 0.0):
             return None
         root = _open_again(self._home)

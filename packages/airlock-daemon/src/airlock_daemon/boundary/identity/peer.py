@@ -307,8 +307,7 @@ def same_namespace(one: str, other: str) -> bool:
 
 @functools.lru_cache(maxsize=16)
 def containers_in(cgroup: str) -> tuple[str, ...]:
-    """The container ids in the text of a /proc/<pid>/cgroup, without duplicates, outermost first.
-    """
+    """The unique container ids in the text of a /proc/<pid>/cgroup, outermost first."""
     return tuple(dict.fromkeys(_CONTAINER_ID.findall(cgroup)))
 
 

@@ -257,9 +257,7 @@ def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) ->
 
 
 async def _refuse_foreign(descriptor: int, path: str, lookups: trio.CapacityLimiter) -> None:
-    """Raise Denied, with an explanation, for a directory that the daemon's user cannot write:
-    usually the container's root made it.
-    """
+    """Explain an unwritable directory, which the container's root usually made. Raises Denied."""
     user = os.geteuid()
     if user == 0:
         # Root may write every directory.
