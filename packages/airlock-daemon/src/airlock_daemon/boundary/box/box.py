@@ -1,4 +1,4 @@
-"""A box as a value: its contents, as ordered operations, and the key that tells equal boxes."""
+"""A box as a value: its contents, as ordered operations, and the key that equal boxes share."""
 
 import os
 from collections.abc import Iterable, Iterator

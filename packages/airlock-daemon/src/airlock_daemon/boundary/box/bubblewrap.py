@@ -138,8 +138,7 @@ def prepare(
     with ExitStack() as stack:
         words = [*_BASE, *_spell_network(box)]
         if box.home is not None:
-            # Whoever owns it, the kernel's overlay creates a directory that it otherwise cannot
-            # read.
+            # The kernel's overlay creates a directory that its owner cannot read otherwise.
             words += ["--cap-add", "CAP_DAC_OVERRIDE"]
         parts = find_parts(box)
         held: list[int] = []
@@ -227,7 +226,7 @@ def _spell(operation: Operation) -> list[str]:
         case Processes():
             return ["--proc", "/proc"]
         case Closed():
-            # By the launcher, which still has to create files there.
+            # The launcher does this, as it still has to create files there.
             return []
         case _:
             raise TypeError(operation)

@@ -365,7 +365,7 @@ class Templates:
             yield from STORES
         if runs_git(inputs.module):
             yield from list_helpers(programs)
-            # These are found by name.
+            # These are looked up on PATH.
             for name in ("git", "git-lfs"):
                 yield from (os.path.join(entry, name) for entry in programs.path.split(os.pathsep))
 

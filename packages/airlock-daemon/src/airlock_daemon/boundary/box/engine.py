@@ -115,7 +115,7 @@ def cover_processes(box: Box) -> Box:
 def needs_logins(args: Sequence[str]) -> bool:
     """Whether a command may make docker contact a registry.
 
-    An option value equal to such a word causes a needless lookup of logins, but leaks nothing.
+    Only the first word counts: after global options a command gets logins, needed or not.
     """
     return not args or args[0] not in _WITHOUT_REGISTRY
 

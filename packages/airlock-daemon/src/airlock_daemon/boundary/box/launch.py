@@ -163,7 +163,7 @@ class BoxedLaunch(Launch):
         is_trial: bool = False,
     ) -> None:
         """Take over all arguments. bubblewrap writes its messages to the file `said`; the box's
-        listening sockets come over `listeners`. A trial returns `said` rather than logging it.
+        listening sockets come over `listeners`. A trial does not log `said`: its caller reads it.
 
         Raises OSError, and has then taken over nothing.
         """

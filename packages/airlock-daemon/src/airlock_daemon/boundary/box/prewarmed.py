@@ -135,7 +135,7 @@ class BoxPool:
         self._trusted += complete
 
     def compare(self, mounts: str) -> None:
-        """Close the boxes for which the host's mounts, now `mounts`, have changed."""
+        """Close boxes that a change to `mounts` affects, and all that are not trusted."""
         for each in list(self._waiting):
             points = find_changes(each.mounts, mounts)
             if each not in self._trusted or _concerns(points, each.key.box):
@@ -250,8 +250,8 @@ class Boxes:
             self._pools[pool] = None
 
     def look(self) -> None:
-        """Close the boxes whose mounts differ from the host's, and those that may have been
-        incomplete when something was mounted.
+        """Close the boxes that changes of the host's mounts affect, and those that may have been
+        incomplete then.
         """
         # Before the check: if it finds no change, boxes complete by now saw none.
         complete = [pool.find_complete() for pool in self._pools]

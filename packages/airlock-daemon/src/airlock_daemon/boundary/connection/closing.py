@@ -19,8 +19,8 @@ import trio
 
 from airlock_daemon.platform.linux.procfs import name_descriptor
 
-# Each hanging call occupies a thread. An agent with this many should send no more descriptors, but
-# one that arrives anyway must be closed in a thread: not receiving it would close it in this one.
+# Each hanging call occupies a thread. With this many, the agent's descriptors are not welcome, but
+# one that arrives must be closed in a thread: not receiving it would close it in this one.
 STUCK = 8
 
 MOST = 64
@@ -52,7 +52,7 @@ class Closer:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether so many calls hang that this agent should send no further descriptor."""
+        """Whether so many calls hang that no further descriptor should be taken from the agent."""
         return bool(self._due) and self._count() >= STUCK
 
     @property

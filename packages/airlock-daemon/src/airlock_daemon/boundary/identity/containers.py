@@ -54,7 +54,7 @@ class Container:
         return is_ours and read_pids(status)[-1:] != ["1"]
 
     def is_alive(self) -> bool:
-        """Whether the init process still runs, so that its pid was not reused."""
+        """Whether the init process still runs, so that its pid still refers to it."""
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
         return not poll.poll(0)
@@ -196,7 +196,7 @@ _NS_GET_USERNS, _NS_GET_PARENT = 0xB701, 0xB702
 
 
 def holds_devices(pid: int | None) -> bool:
-    """Whether the container's root, in which `pid` runs, can make devices that the daemon can open.
+    """Whether root of the container of `pid` can make devices that the daemon can open.
 
     True if unknown. A daemon in a pid namespace of its own is in a container, whose engine limits
     the devices that can be opened there.

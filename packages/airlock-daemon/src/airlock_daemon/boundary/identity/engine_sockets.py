@@ -110,8 +110,7 @@ def find_foreign_procfs(mountinfo: str) -> str | None:
 async def refuse_engine_socket(
     peer: Peer, *, agent: str, profile_file: str, sockets_dir: str | None, containers: "Containers"
 ) -> None:
-    """Refuse a client whose container can use an engine's socket or see other containers'
-    processes.
+    """Refuse a client whose container has an engine's socket or sees others' processes.
 
     Raises Denied; also if the client does not show all of its container's mounts, and the engine
     cannot tell them.

@@ -62,9 +62,7 @@ class Destination(msgspec.Struct, frozen=True):
 
 
 class Network(msgspec.Struct, frozen=True):
-    """What a box may reach: `literal` destinations, and subdomains of the names in `below`, by
-    port.
-    """
+    """What a box may reach: `literal` destinations, and subdomains of `below` names, by port."""
 
     literal: frozenset[Destination]
     below: frozenset[tuple[str, int]]
@@ -74,9 +72,7 @@ class Network(msgspec.Struct, frozen=True):
         return wanted in self.literal
 
     def covers(self, wanted: Destination) -> bool:
-        """Whether it is a subdomain of a pattern's name. Never an address: no name ends in a
-        number.
-        """
+        """Whether it is a subdomain of a pattern's name. An address never is."""
         labels = wanted.host.split(".")
         above = (".".join(labels[start:]) for start in range(1, len(labels)))
         return any((name, wanted.port) in self.below for name in above)

@@ -26,7 +26,7 @@ from airlock_wire import quote
 
 
 def verb_of(asked: RemoteRequest) -> str:
-    """The verb in git and the profile: "push" or "fetch", for a request."""
+    """The verb in git and the profile: push or fetch."""
     return "push" if asked.is_push else "fetch"
 
 

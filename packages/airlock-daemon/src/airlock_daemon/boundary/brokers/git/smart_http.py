@@ -278,9 +278,9 @@ class Passing:
         await self._write(self._held)
 
 
-# Larger requests are streamed, as in git (http.postBuffer).
-WHOLE = 1 << 20
 # Requests of more bytes are streamed, as in git (http.postBuffer).
+WHOLE = 1 << 20
+# Exit status of git's own helper when a remote answers with an error.
 _REFUSED = 128
 
 

@@ -114,8 +114,7 @@ T = TypeVar("T")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. `body` is whole, or a function that returns piece after piece, b"" at the end.
-    """
+    """One request. `body` is whole, or returns piece after piece, b"" at the end."""
 
     method: str
     target: str
@@ -201,8 +200,7 @@ class HttpClient:
         faults: list[Exception],
         scope: trio.CancelScope,
     ) -> None:
-        """Send the request. An error of the body ends the exchange; one of the server shows later.
-        """
+        """Send the request. The body's errors end the exchange; the server's show later."""
         try:
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 # A streamed body takes a turn per piece.
@@ -277,7 +275,7 @@ class HttpClient:
 
     async def _receive(self) -> bytes:
         """Receive the server's next bytes, b"" at EOF."""
-        assert self._stream is not None  # noqa: S101 - for the reader of types
+        assert self._stream is not None  # noqa: S101 - for mypy
         until = float("inf") if self._is_sending else trio.current_time() + QUIET_S
         data = b""
         scope = self._waiting = trio.CancelScope(deadline=until)

@@ -132,8 +132,7 @@ async def connect(origin: Origin, limiter: trio.CapacityLimiter) -> trio.abc.Str
 
 
 async def reach(origin: Origin, limiter: trio.CapacityLimiter) -> tuple[trio.SocketStream, bytes]:
-    """Open a stream to the server, before any TLS; also returns bytes received after a proxy's
-    answer.
+    """Open a stream to the server, before TLS; returns also bytes after a proxy's answer.
 
     Raises Failed if the server cannot be reached.
     """

@@ -338,7 +338,7 @@ def _encode(certificate: x509.Certificate) -> bytes:
 
 
 def _encode_public(key: object) -> bytes:
-    assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 - of no other kind are ours
+    assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 - all keys here are EC
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

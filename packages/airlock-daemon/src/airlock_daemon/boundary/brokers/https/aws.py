@@ -1,8 +1,8 @@
 """Verifies AWS requests signed with the placeholder, and signs granted ones with the real keys.
 
 Keys in AWS's answers (`sts:AssumeRole`) are replaced too. The tool gets keys made here, and a
-session token that contains the real keys, sealed with a key that only this process has. The worker
-stores nothing, so a session outlives it.
+session token that contains the real keys, sealed with a key that only this agent's workers have.
+The worker stores nothing, so a session outlives it.
 """
 
 import base64

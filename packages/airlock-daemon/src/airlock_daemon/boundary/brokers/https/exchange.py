@@ -154,7 +154,7 @@ class Exchange:
         self._spent = prepared.spent
         self._spend = spend
         self._may_go = trio.Event()
-        # Set once the request was read; only then does reading detect a disconnect.
+        # Set once the whole request was read; only then can a read detect the tool's disconnect.
         self._sent = trio.Event()
         self._is_sent = False
         # For an answer's long body of known length: bytes still to come, and bytes already here.

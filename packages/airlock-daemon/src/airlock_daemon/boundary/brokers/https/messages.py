@@ -175,7 +175,7 @@ class Spliced(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The service answered 401: this credential of the API is good no more."""
+    """The service answered 401 to this version of the API's credential."""
 
     api: str
     version: int
@@ -211,7 +211,7 @@ class Channel(Generic[In, Out]):
     async def send(self, message: Out, descriptor: int | None = None) -> None:
         """Send a message, and a descriptor that stays the caller's.
 
-        Raises Failed for one that is too long, and BrokenResourceError where either end is closed.
+        Raises Failed for one that is too long, and BrokenResourceError if either end is closed.
         """
         data = self._encode(message)
         rights = [] if descriptor is None else [_pass(descriptor)]
@@ -224,7 +224,7 @@ class Channel(Generic[In, Out]):
             raise trio.BrokenResourceError from error
 
     def send_now(self, message: Out) -> bool:
-        """Send a message where that needs no waiting; False where `send` has to do it."""
+        """Send a message unless that would block; False if `send` has to do it."""
         try:
             return self._send_now(self._encode(message), [])
         except (Failed, OSError):
@@ -240,7 +240,7 @@ class Channel(Generic[In, Out]):
         return data
 
     def _send_now(self, data: bytes, rights: list[tuple[int, int, bytes]]) -> bool:
-        """Send a datagram, which goes as a whole, if none waits before it."""
+        """Send a whole datagram, unless another one waits or it would block."""
         if self._turn.locked():
             return False
         try:
@@ -252,7 +252,7 @@ class Channel(Generic[In, Out]):
     async def receive(self) -> tuple[In, int | None] | None:
         """The next message, and the descriptor that it carries, which becomes the caller's.
 
-        None where either end is closed. Raises msgspec.MsgspecError for what is no message.
+        None if either end is closed. Raises msgspec.MsgspecError for a malformed message.
         """
         try:
             size, ancillary, _, _ = await self._socket.recvmsg_into(
@@ -276,7 +276,7 @@ class Channel(Generic[In, Out]):
 
 
 def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview) -> In:
-    """One message. Raises msgspec.MsgspecError for what is none, also for text that is no UTF-8."""
+    """Decode a message. Raises msgspec.MsgspecError, also for text that is not UTF-8."""
     try:
         return decoder.decode(data)
     except UnicodeDecodeError as error:
@@ -284,7 +284,7 @@ def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview
 
 
 def receive_message(connection: socket.socket) -> tuple[bytes, int | None] | None:
-    """As `Channel.receive` without an event loop, for a socket that blocks; undecoded."""
+    """As `Channel.receive`, undecoded, on a blocking socket without an event loop."""
     data, ancillary, _, _ = connection.recvmsg(MOST_BYTES, _ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC)
     return (data, _take_descriptor(ancillary)) if data else None
 
@@ -294,7 +294,7 @@ def _pass(descriptor: int) -> tuple[int, int, bytes]:
 
 
 def _take_descriptor(ancillary: list[tuple[int, int, bytes]]) -> int | None:
-    """The one descriptor in what recvmsg(2) brought beside the data."""
+    """The descriptor in recvmsg(2)'s ancillary data, if any."""
     for level, kind, payload in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             return array.array("i", payload)[0]

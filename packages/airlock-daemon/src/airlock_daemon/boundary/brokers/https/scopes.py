@@ -146,7 +146,7 @@ class Scopes:
 
     async def _ask(self, service: Service, authority: str, secret: str) -> h11.Response:
         """Read the head of the answer; the connection cannot be reused."""
-        assert self._api.credential is not None  # noqa: S101 - for the reader of types
+        assert self._api.credential is not None  # noqa: S101 - for mypy
         headers = [
             ("host", authority),
             present(self._api.credential, secret),

@@ -89,7 +89,7 @@ class Service:
     @property
     def stream(self) -> TlsStream:
         """The connection."""
-        assert self._stream is not None  # noqa: S101 - for the reader of types
+        assert self._stream is not None  # noqa: S101 - for mypy
         return self._stream
 
     @property
@@ -98,8 +98,7 @@ class Service:
         return self._talk
 
     async def prepare(self, *, fresh: bool = False) -> bool:
-        """Connect unless an idle connection can be reused; returns whether it was, in which case
-        the service may just be closing it.
+        """Connect unless an idle connection can be reused; returns whether one is, which may end.
 
         Raises Failed and Denied if the service cannot be reached or authenticated.
         """

@@ -176,12 +176,11 @@ def name_operation(asked: Session | Query) -> Operation:
 def describe(admitted: Admitted, *, sent: int | None, received: int | None) -> dict[str, object]:
     """Build the `detail` of a `broker` record, less than 3 KiB.
 
-    `sent` and `received` are the bytes of ssh's stdin and stdout, None if they bypassed the daemon:
-    `bytes` and `received` in the record.
+    `sent` and `received` are the bytes of ssh's stdin and stdout, None if they bypassed the daemon.
 
-    Always has `operation`, and `service`, which is "ssh". A session adds `destination` and, unless
-    it is a shell, `command` or `subsystem`. `unpinned` if no line of the profile names the host. A
-    query has no more.
+    Always has `operation` and `service` ("ssh"), which is all for a query. A session adds
+    `destination`, `bytes` (sent), `received`, `unpinned` if no line of the profile names the host,
+    and, unless it is a shell, `command` or `subsystem`.
     """
     asked = admitted.asked
     operation = shorten(name_operation(asked).line)
