@@ -1,4 +1,4 @@
-"""Texts as audit records show them: bounded in length, and harmless on a terminal."""
+"""Texts in audit records: bounded in length, and harmless on a terminal."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ import msgspec
 
 from airlock_wire import encode_text
 
-# Bytes that one text of a client may take as it stands in a record's line, and all its arguments.
+# Limits in bytes, as encoded in a record's line: one text of a client, and all its arguments.
 TEXT = 448
 ARGUMENTS = 1376
 BEGINNING = 128
 
 
 def shorten_all(args: Sequence[str], *, most: int = ARGUMENTS) -> list[object]:
-    """Arguments as a record has them: those that do not fit are one object with a hash."""
+    """Encode arguments for a record: those beyond the limit become one object with a hash."""
     words: list[object] = []
     left = most
     for number, word in enumerate(args):
@@ -30,13 +30,13 @@ def shorten_all(args: Sequence[str], *, most: int = ARGUMENTS) -> list[object]:
 
 
 def shorten(text: str, *, most: int = TEXT) -> object:
-    """A text as a record has it: what takes more is an object of beginning, length and hash."""
+    """Encode a text for a record; a longer one becomes an object of beginning, length and hash."""
     return _shorten(text, most)[0]
 
 
 def _shorten(text: str, most: int) -> tuple[object, int]:
-    """The same, and how many bytes it takes in the line."""
-    # Each character takes one byte at least, so that no more than `most` are looked at.
+    """As `shorten`, with the size in the line in bytes."""
+    # Each character takes at least one byte, so at most `most` of them are inspected.
     if len(text) <= most:
         if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
             size = len(text) + 2
@@ -59,9 +59,9 @@ def _shorten(text: str, most: int) -> tuple[object, int]:
 
 
 def to_json(value: object) -> bytes:
-    r"""JSON in which whatever a terminal would not show as a character is an escape (\u202e).
+    r"""Encode as JSON, with unprintable characters escaped (\u202e).
 
-    Its readers get the same text, and who looks at the file itself sees nothing that is not there.
+    Parsers get the same text, and a person who views the file sees nothing deceptive.
     """
     line = msgspec.json.encode(value)
     text = line.decode()
@@ -71,7 +71,7 @@ def to_json(value: object) -> bytes:
 
 
 def _escape(char: str) -> str:
-    # JSON writes characters beyond the first 65,536 as two (RFC 8259, section 7).
+    # JSON escapes characters beyond the first 65,536 as two (RFC 8259, section 7).
     units = char.encode("utf-16-be").hex()
     return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 

@@ -1,1 +1,1 @@
-"""The box: where a tool sees the workspace, the system's programs, and nothing else of the host."""
+"""The box: the tool sees the workspace, the system's programs, and nothing else of the host."""

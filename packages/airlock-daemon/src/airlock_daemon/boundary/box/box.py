@@ -1,4 +1,4 @@
-"""A box as a value: its contents, as operations in order, and the key of equal boxes."""
+"""A box as a value: its contents, as ordered operations, and the key that equal boxes share."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from airlock_daemon.setup.programs import Programs
 from airlock_modules import Module
 
 FileId = tuple[int, ...] | None
-"""Identifies a file by its status (stat(2)); None where there is none."""
+"""Identifies a file by its status (stat(2)); None if it does not exist."""
 
 
 def identify_descriptor(descriptor: int) -> FileId:
@@ -26,8 +26,8 @@ def identify_descriptor(descriptor: int) -> FileId:
 
 
 def identify_contents(paths: Iterable[str]) -> tuple[FileId, ...]:
-    """Identify files and their contents: this changes with each write to a file, and when an entry
-    of a directory comes, goes or is replaced (rename(2)). Links are followed.
+    """Identify files with their contents: an id changes with each write to a file, and when a
+    directory's entry is added, removed or replaced (rename(2)). Symlinks are followed.
     """
     return tuple(map(_identify_content, paths))
 
@@ -45,19 +45,19 @@ SOCKETS = {"none": 0, "inet": 1, "unix": 2, "inet and unix": 3, "inet and udp": 
 the sockets of the class "home"."""
 
 HOME = "/home/airlock"
-"""The home of a box: fresh, and gone with it."""
+"""A box's fresh home, removed with the box."""
 
 TMP = "/tmp"  # noqa: S108 - a box's own
 SHARED_MEMORY = "/dev/shm"  # noqa: S108
 
 
 class System(msgspec.Struct, frozen=True, tag=True):
-    """A path of the host that only the host's owner can write, at the same path or at `target`.
+    """A path that only the host's owner can write, shown read-only at `target`.
 
-    A link there is followed; it is read-only in the box. What `is_part` of /etc, without a link on
-    the way, comes with others like it in a box that has `Devices`; of a file behind a link, the box
-    may have a copy on its root. Either takes a tenth of the time of a mount of its own. What
-    `is_own` is a file of Airlock's own: the user of the box need not be able to get to where it is.
+    Symlinks are followed. `is_part`: a path in /etc without a symlink, which the launcher mounts in
+    a box with `Devices`. `is_copied`: a file behind a symlink, of which the box may have a copy on
+    its root. Either takes a tenth of the time of its own mount. `is_own`: a file of Airlock's; the
+    box's user need not be able to enter its directory.
     """
 
     path: str
@@ -68,10 +68,10 @@ class System(msgspec.Struct, frozen=True, tag=True):
 
 
 class Shared(msgspec.Struct, frozen=True, tag=True):
-    """A directory of the host, or a file, in which others than its owner may write, at `target`.
+    """A host directory or file that others than its owner may write, at `target`.
 
-    No part of `path` may be a link, and what is there must still have this `file_id`. A home that
-    `is_kept` lies in the state directory; all else lies outside of the reserved directories.
+    No part of `path` may be a symlink, and it must still have this `file_id`. A kept home
+    (`is_kept`) lies in the state directory; all else lies outside the reserved directories.
     """
 
     path: str
@@ -90,10 +90,10 @@ class Link(msgspec.Struct, frozen=True, tag=True):
 
 
 class Made(msgspec.Struct, frozen=True, tag=True):
-    """A file of the box's own, on its root.
+    """A file that the daemon writes, on the box's root.
 
-    Where the tool finds it by the `variable` of its environment, it may be at another path; without
-    one the host's own file at `target` serves as well.
+    A tool that finds it by the environment `variable` can use another path; without a variable the
+    host's own file at `target` also serves.
     """
 
     content: bytes
@@ -102,14 +102,14 @@ class Made(msgspec.Struct, frozen=True, tag=True):
 
 
 class Secret(msgspec.Struct, frozen=True, tag=True):
-    """A file that only the user of the box can read, as it was fetched for one command."""
+    """A file that only the box's user can read, fetched for one command."""
 
     content: bytes
     target: str
 
 
 class Memory(msgspec.Struct, frozen=True, tag=True):
-    """An empty directory in memory, of so many bytes at most."""
+    """An empty tmpfs, of at most `size` bytes."""
 
     target: str
     mode: int
@@ -117,14 +117,14 @@ class Memory(msgspec.Struct, frozen=True, tag=True):
 
 
 class Folder(msgspec.Struct, frozen=True, tag=True):
-    """A directory of the box's user, where nothing is yet; what is above it is there."""
+    """A new directory of the box's user; its parent exists."""
 
     target: str
     mode: int
 
 
 class Devices(msgspec.Struct, frozen=True, tag=True):
-    """A /dev of the box's own, with the devices that are none."""
+    """The box's own /dev, with only harmless devices such as null."""
 
 
 class Processes(msgspec.Struct, frozen=True, tag=True):
@@ -132,25 +132,25 @@ class Processes(msgspec.Struct, frozen=True, tag=True):
 
 
 class Closed(msgspec.Struct, frozen=True, tag=True):
-    """Nothing more may be made at `target`, which is in memory; what is mounted below stays so."""
+    """Makes the tmpfs at `target` read-only; mounts below it are unaffected."""
 
     target: str
 
 
 class Cover(msgspec.Struct, frozen=True, tag=True):
-    """An empty directory that cannot be written."""
+    """An empty read-only directory."""
 
 
 class Null(msgspec.Struct, frozen=True, tag=True):
-    """The device /dev/null, over a file."""
+    """/dev/null, mounted over a file."""
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """Something that is mounted at `target` inside of the workspace.
+    """A mount at `target` inside the workspace.
 
-    It is made elsewhere, and the launcher moves it there: no part of the path may be a link, and
-    what is not there, or is of another kind, keeps the tool from being started. What it `covers`
-    of the workspace had this file_id.
+    It is made elsewhere and moved there by the launcher: no part of the path may be a symlink, and
+    the tool does not start if the target is missing or of another kind. `covers` is the file_id of
+    the workspace's file that it covers.
     """
 
     what: Shared | Memory | Cover | Null
@@ -159,10 +159,10 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class Home(msgspec.Struct, frozen=True):
-    """The human's home at its own `path`, whose writes go to memory of so many bytes.
+    """The human's home at its own `path`; writes go to an overlay in memory of `size` bytes.
 
-    It is shown, read-only, and stays so where the kernel can lay nothing over it. What is `hidden`
-    is covered, there and elsewhere in the box.
+    It stays read-only if the kernel cannot make an overlay. `hidden` paths are covered, there and
+    elsewhere in the box.
     """
 
     path: str
@@ -171,11 +171,10 @@ class Home(msgspec.Struct, frozen=True):
 
 
 class Bound(msgspec.Struct, frozen=True):
-    """What may be executed in a box: the files `programs`, by their paths.
+    """The allowlist of `programs`, by path, that may be executed in a box.
 
-    These are all that can be mapped as code, and the libraries that are `loaded` with them: so a
-    loader among them has nothing else to run. Nothing that can be written there is executed or
-    mapped so.
+    Only they and the libraries in `loaded` can be mapped as code, so a loader among them can run
+    nothing else. No writable file can be executed or mapped as code.
     """
 
     programs: tuple[str, ...]
@@ -187,15 +186,14 @@ Operation = _Content | Memory | Folder | Devices | Processes | Closed
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True):
-    """What one command gets: all of the operations, then what is `inner`, and nothing besides.
+    """What one command gets: the `operations`, then the `inner` mounts, and nothing else.
 
-    `watched` are the files and directories of the host that decided what the operations are.
-    `directory` is where it starts, as the box calls it; `is_shared` says that this is one of the
-    host, which must be the one that was checked. `bounds` are those of its processes, and `sockets`
-    says which it may make, on the host's network with `has_network`. `asks` are commands that may
-    be asked for from within, over a relay, and `listeners` lead to others where it has no network.
-    Without `follows` no link in the client's directories leads anywhere. That of docker has a
-    `bound` of what may be executed.
+    `watched` are host files and directories that determined the operations. `directory` is the
+    working directory in the box; `is_shared`: it is on the host, and must be the one that was
+    checked. `bounds` limit the box's processes; `sockets` says which kinds they may create, on the
+    host's network with `has_network`. `asks` are commands that may be requested from within, over a
+    relay; `listeners` lead out of a box without network. Without `follows`, symlinks in the
+    client's directories are not followed. A docker box has an allowlist of programs in `bound`.
     """
 
     operations: tuple[Operation, ...]
@@ -214,11 +212,10 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """Two boxes of equal keys are interchangeable as long as no command was started in either.
+    """Boxes with equal keys are interchangeable until a command starts in one.
 
-    `box` has everything but where the command starts in it, and identifies what others than its
-    owner could replace; `watched` identifies what the owner may have replaced, and the files of
-    which a box has a copy.
+    `box` is all but the working directory, and identifies what others than the owner could replace;
+    `watched` identifies what the owner may have replaced, and files that a box copies.
     """
 
     bubblewrap: str
@@ -228,7 +225,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
-    """The key of a box that is to be made now."""
+    """The key of a box that is made now."""
     return Key(
         bubblewrap=bubblewrap,
         identity=identity,
@@ -238,20 +235,20 @@ def find_key(box: Box, *, bubblewrap: str, identity: Identity) -> Key:
 
 
 def list_shared(box: Box) -> list[Shared]:
-    """The files of a box that others may write."""
+    """A box's files that others may write."""
     hidden = () if box.home is None else box.home.hidden
     everything = (*box.operations, *(each.what for each in (*hidden, *box.inner)))
     return [each for each in everything if isinstance(each, Shared)]
 
 
 def find_kept(box: Box) -> Shared | None:
-    """The home that a box keeps, None for a fresh one."""
+    """The box's kept home; None if its home is fresh."""
     shared = (each for each in box.operations if isinstance(each, Shared))
     return next((each for each in shared if each.is_kept), None)
 
 
 def list_sources(box: Box) -> Iterator[str]:
-    """The paths of the host at which what the box shows is found, whoever may write there."""
+    """The host paths of all that the box shows, whoever may write there."""
     for each in box.operations:
         match each:
             case System(path=path):
@@ -275,12 +272,12 @@ _OWN_GIT = (
 
 
 def find_bubblewrap_remedy(programs: Programs) -> str:
-    """The remedy by which bubblewrap makes the boxes, where it does not now."""
+    """The remedy that makes bubblewrap available."""
     return INSTALL_BUBBLEWRAP if programs.find(BUBBLEWRAP) is None else _LET_BUBBLEWRAP
 
 
 def refuse(problem: str, remedy: str, *, wanted: str = "this command") -> Denied:
-    """The refusal of a command that must have a box and has none; `wanted` names it."""
+    """The refusal of a command whose required box cannot be made; `wanted` names it."""
     return Denied(
         f"there is no box for {wanted} on the host: {problem}",
         layer="sandbox",
@@ -291,7 +288,7 @@ def refuse(problem: str, remedy: str, *, wanted: str = "this command") -> Denied
 
 @contextmanager
 def advising(module: Module) -> Iterator[None]:
-    """Have refusals tell what else there is for a command of `module` that has no box."""
+    """Add alternatives to the refusal of a command of `module` that has no box."""
     try:
         yield
     except Denied as error:

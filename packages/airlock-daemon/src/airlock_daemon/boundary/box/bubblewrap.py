@@ -1,4 +1,4 @@
-"""A box as bubblewrap (bwrap(1), 0.10 or newer) is told to make it."""
+"""Builds the command line of bubblewrap (bwrap(1), 0.10 or newer) for a box."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,20 +30,22 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.reserved import is_within
 
-# For each mount that it makes bubblewrap reads the list of all mounts, so that each takes longer
-# the more the host has; the launcher reads none (`native/parts.zig`). The tool sees nothing of the
-# whole.
+# bubblewrap reads the whole mount table for each mount, so each is slower the more mounts the host
+# has; the launcher reads none (`native/parts.zig`). So bubblewrap mounts a few whole directories,
+# from which the launcher takes parts; the tool never sees the whole.
 
-# `native/parts.zig` has it too.
+# Keep in step with `native/parts.zig`.
 _WHOLE = "/dev/.host"
 _ETC = "/etc"
-# Directories and links take none of it.
+# Directories and symlinks do not count towards it.
 _BYTES = "4096"
 
 
 def find_parts(box: Box) -> tuple[System, ...]:
-    """What the launcher makes of /etc. What something else lies in, or around, is for
-    bubblewrap, which makes it in the order of the box."""
+    """The parts of /etc that the launcher mounts.
+
+    A part inside or around another target is left to bubblewrap, which keeps the box's order.
+    """
     if Devices() not in box.operations:
         return ()
     parts, others = list[System](), list[str]()
@@ -60,7 +62,7 @@ def find_parts(box: Box) -> tuple[System, ...]:
 
 
 def spell_wholes(parts: Sequence[System]) -> Iterator[str]:
-    """The words by which bubblewrap makes the box's /dev, and the wholes in there."""
+    """The arguments that make the box's /dev, and the whole directories in it."""
     for mode, target in (("0755", "/dev"), ("0700", _WHOLE)):
         yield from ("--perms", mode, "--size", _BYTES, "--tmpfs", target)
     yield from ("--dev-bind", "/dev", f"{_WHOLE}/dev")
@@ -69,13 +71,13 @@ def spell_wholes(parts: Sequence[System]) -> Iterator[str]:
 
 
 def spell_place(part: System) -> list[str]:
-    """Those for the directory in which the launcher makes it."""
+    """The arguments that make a part's parent directory."""
     place = part.target.rpartition("/")[0]
     return [] if place == _ETC else ["--perms", "0755", "--dir", place]
 
 
 def list_parts(box: Box, parts: Sequence[System]) -> Iterator[str]:
-    """Pairs for the launcher: what it takes from where, and what it closes then."""
+    """Pairs for the launcher: the source and target of each part, and what to make read-only."""
     if Devices() in box.operations:
         yield from ("d", "/dev")
     for part in parts:
@@ -85,18 +87,19 @@ def list_parts(box: Box, parts: Sequence[System]) -> Iterator[str]:
             yield from ("r", each.target)
 
 
-# As the launcher hands them on: the list of what to make, the launcher itself, its control socket.
+# Descriptor numbers after the launcher's hand-over: bubblewrap's arguments, the launcher, its
+# control socket.
 _FIRST = 3
 _LIST, _LAUNCHER, _CONTROL = _FIRST, _FIRST + 1, _FIRST + 2
 
-# Where mounts inside of the workspace are made, for the launcher to move them.
+# Mounts for inside the workspace are made here; the launcher moves them.
 _STAGE = "/run/airlock"
-# In memory, for what is written to the human's home. `native/box.zig` has it too.
+# Upper layer of the human's home, in memory. Keep in step with `native/box.zig`.
 _WRITTEN = f"{_STAGE}/home"
 _COVER_BYTES = 4096
 
-# To finish the box the launcher must be root in it and have these, the last one to be another user
-# in the end (user_namespaces(7)); it gives up all of it.
+# To finish the box, the launcher must be root in it and have these, the last one to change user at
+# the end (user_namespaces(7)); it drops them all.
 _CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETFCAP")
 
 _BASE = (
@@ -126,16 +129,16 @@ def prepare(
     root: int,
     shared: Mapping[Shared, int],
 ) -> Iterator[BoxCommand]:
-    """Open what `program`, bubblewrap, needs to make `box`; it is closed at the end.
+    """Open what `program`, bubblewrap, needs to make `box`; closes it on exit.
 
-    The launcher in the box takes its order from the socket `control`, and becomes `identity`.
-    Over `listeners` it sends the listeners of a box that has some. `root` is the host's `/`, and
-    `shared` has what was opened of it. Raises Denied where it is too much, OSError.
+    The launcher in the box takes its order from the socket `control`, and becomes `identity`. Over
+    `listeners` it sends the box's listening sockets. `root` is the host's `/`; `shared` has the
+    open descriptors. Raises Denied for too many mounts, and OSError.
     """
     with ExitStack() as stack:
         words = [*_BASE, *_spell_network(box)]
         if box.home is not None:
-            # Of whom it is, the kernel's overlay makes a directory that it cannot read otherwise.
+            # The kernel's overlay creates a directory that its owner cannot read otherwise.
             words += ["--cap-add", "CAP_DAC_OVERRIDE"]
         parts = find_parts(box)
         held: list[int] = []
@@ -177,7 +180,7 @@ def prepare(
         stack.callback(os.close, listed)
         binary = os.open(launcher, os.O_RDONLY | os.O_CLOEXEC)
         stack.callback(os.close, binary)
-        # Paths of the host do not stand among the arguments, which others can read.
+        # Arguments are visible to other users, so host paths are passed in a file.
         argv = (
             *(BUBBLEWRAP, "--args", str(_LIST), "--", f"/proc/self/fd/{_LAUNCHER}", str(_CONTROL)),
             *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
@@ -199,7 +202,7 @@ def _spell_home(box: Box) -> str:
 
 
 def _list_unfollowed(box: Box) -> Iterator[str]:
-    """The mounts in which, and in all that is mounted inside, links are not to be followed."""
+    """The mounts in which, and in whose inner mounts, symlinks are not followed."""
     if not box.follows:
         yield from (each.target for each in box.operations if isinstance(each, Shared))
 
@@ -223,7 +226,7 @@ def _spell(operation: Operation) -> list[str]:
         case Processes():
             return ["--proc", "/proc"]
         case Closed():
-            # By the launcher, which still has something to make there.
+            # The launcher does this, as it still has to create files there.
             return []
         case _:
             raise TypeError(operation)
@@ -238,14 +241,14 @@ def _spell_system(
         number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
         return ["--perms", "0444", "--file", number, what.target]
     if what.is_own and identity.user != os.geteuid():
-        # Bubblewrap looks for the path of a descriptor as well, so that it must be a copy.
+        # bubblewrap resolves a descriptor's path too, so pass a copy of the content.
         number = hold(os.open(what.path, os.O_RDONLY | os.O_CLOEXEC))
         return ["--perms", "0555", "--ro-bind-data", number, what.target]
     return ["--ro-bind", what.path, what.target]
 
 
 def _list_executable(box: Box) -> Iterator[str]:
-    """Pairs for the launcher: where files may be executed, and which of them."""
+    """Pairs for the launcher: mounts from which code may be loaded, and the allowed programs."""
     if box.bound is None:
         return
     named = {*box.bound.programs, *box.bound.loaded}
@@ -262,13 +265,13 @@ def _has_code(what: System) -> bool:
 
 def _spell_content(what: Made | Secret, hold: Callable[[int], str]) -> Iterator[str]:
     yield from _spell_directories(what.target)
-    # The root is closed in the end: nobody can change it there.
+    # The root becomes read-only in the end.
     mode = "0400" if isinstance(what, Secret) else "0444"
     yield from ("--perms", mode, "--file", hold(_make_file(what.content)), what.target)
 
 
 def _spell_directories(target: str) -> Iterator[str]:
-    """Make those on the way to a file in the home, which some tools want to be their user's own."""
+    """Make the parents of a file in the home, which some tools require their user to own."""
     inside = target.removeprefix(f"{HOME}/")
     if inside != target:
         parts = inside.split("/")[:-1]

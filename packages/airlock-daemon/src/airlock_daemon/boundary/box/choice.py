@@ -1,4 +1,4 @@
-"""Which box a command has: that of its module, as this host can make it."""
+"""Chooses a command's box: the class that its module requests, as this host can make it."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,7 +61,7 @@ from airlock_wire import quote
 
 
 def list_written(workspace: Workspace, reserved: Reserved) -> Iterator[str]:
-    """The real paths of the client's directories, among them `workspace` where its command runs."""
+    """The real paths of the client's directories, including that of `workspace`."""
     yield workspace.root
     mounts = workspace.mounts
     if mounts is not None:
@@ -72,16 +72,16 @@ def list_written(workspace: Workspace, reserved: Reserved) -> Iterator[str]:
 
 
 def list_untrusted(workspace: Workspace, generation: Generation) -> tuple[str, ...]:
-    """The same, and all directories that a profile maps: any agent's container may write there."""
+    """As `list_written`, and all directories that a profile maps: any agent may write there."""
     return (*list_written(workspace, generation.reserved), *generation.workspaces)
 
 
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""Variables of the daemon that name authorities."""
+"""The daemon's variables that name CA certificates."""
 
 
 def find_certificates(environment: Mapping[str, str]) -> Iterator[str]:
-    """The authorities that the daemon's environment names, if a box does not have them anyway."""
+    """The CA files that the daemon's environment names, unless a box has them anyway."""
     for name in CERTIFICATES:
         path = environment.get(name, "")
         if not (os.path.isabs(path) and os.path.exists(path)):
@@ -93,9 +93,9 @@ def find_certificates(environment: Mapping[str, str]) -> Iterator[str]:
 def find_read(
     paths: tuple[str, ...], home: str, module: Module, *, has_home: bool
 ) -> Iterator[tuple[str, str]]:
-    """Each path of the host, and where the box has it: what is in a home is in the other one.
+    """Yield each host path and its path in the box; paths in a home map to the box's home.
 
-    A box that has the human's home has that with it.
+    Paths in the home are omitted if the box has the human's home.
     """
     for path in paths:
         if has_home and path.startswith("~"):
@@ -114,7 +114,7 @@ def find_read(
 
 
 def refuse_private(place: str, module: Module, reserved: Reserved) -> None:
-    """Raise Denied where a box of `module` would show something of Airlock's own at `place`."""
+    """Raise Denied if a box of `module` would show Airlock's own files at `place`."""
     conflict = reserved.private.conflict(os.path.realpath(place))
     if conflict is not None:
         raise Denied(
@@ -127,10 +127,10 @@ def refuse_private(place: str, module: Module, reserved: Reserved) -> None:
 
 
 class Maker(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes boxes: the path of bubblewrap, or a fence by Landlock where there is none.
+    """How boxes are made: by the program `bubblewrap`, or with Landlock if that is None.
 
-    `identity` is who that, and what is in them, runs as. With `is_home` they are of the class
-    "home", with `has_engine` they lead to a docker engine.
+    bubblewrap and the box's processes run as `identity`. `is_home`: the box has the class "home".
+    `has_engine`: it reaches a docker engine.
     """
 
     bubblewrap: str | None
@@ -140,7 +140,7 @@ class Maker(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """Its name in records."""
+        """The name in audit records."""
         maker = "landlock" if self.bubblewrap is None else "bubblewrap"
         if self.has_engine:
             return f"{ENGINE_CLASS}, {maker}"
@@ -150,21 +150,21 @@ class Maker(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def renames(self) -> bool:
-        """Whether paths in its box are those of the container."""
-        # A closed one is refused where they would not be.
+        """Whether the box has the container's paths."""
+        # A closed box whose paths would differ is refused.
         return self.bubblewrap is not None or not self.is_home
 
 
 def find_maker(module: Module, generation: Generation) -> Maker | None:
-    """Find what makes the box of a command of `module`; None for a command without a box.
+    """Find how to make the box of a command of `module`; None for a command without a box.
 
-    Raises Denied (rule "no-box") where it is to have one and there is nothing to make it.
+    Raises Denied (rule "no-box") if it requires one that this host cannot make.
     """
     mode = generation.boxes.mode
     if module.sandbox is None and module.lacks_box:
-        # The evaluator has refused it.
+        # The evaluator has already refused it.
         raise TypeError(module.name)
-    # Whose requests are judged, its arguments are not: without a box anything would pass.
+    # For these, requests are judged and arguments are not: without a box anything would pass.
     if not wants_box(module) or (mode == "off" and not (module.builtin or module.uses_apis)):
         return None
     with advising(module):
@@ -195,9 +195,9 @@ def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
 
 
 def find_identity(config: BoxConfig, *, wanted: str = "this command") -> Identity:
-    """Find the user in the boxes of this daemon; `wanted` is the command in a refusal.
+    """Find the user that runs in this daemon's boxes; `wanted` names the command in a refusal.
 
-    Raises Denied where that would be root, or cannot be.
+    Raises Denied if that would be root, or another user than the daemon may become.
     """
     user = os.geteuid()
     if config.user is not None and user in (0, config.user.user):
@@ -219,7 +219,7 @@ def find_identity(config: BoxConfig, *, wanted: str = "this command") -> Identit
 
 
 class _Inputs(msgspec.Struct, frozen=True):
-    """What a box is planned for, beside the reading of the files."""
+    """The inputs of a box's plan, besides the generation."""
 
     module: Module
     maker: Maker
@@ -228,9 +228,9 @@ class _Inputs(msgspec.Struct, frozen=True):
 
 
 class _Template(msgspec.Struct, frozen=True):
-    """A box without the client's directories; `own` are the places that it needs itself.
+    """A box without the client's directories; `own` are the paths that it needs itself.
 
-    The files that it watches had these `identities` before it was planned; none are known at first.
+    `identities` are those of its watched files, taken before planning; empty at first.
     """
 
     inputs: _Inputs
@@ -240,14 +240,14 @@ class _Template(msgspec.Struct, frozen=True):
 
 
 class Templates:
-    """The boxes of an agent's commands as one reading of the files gives them, each planned once.
+    """Caches an agent's planned boxes for one generation.
 
-    Each is planned anew where a file of the host that decided about it has changed. Nothing of a
-    request is in one: neither the client's directories nor, for docker, the names that are secret.
+    A box is planned again when a host file that determined it changes. Templates hold nothing of a
+    request: neither the client's directories nor, for docker, secret paths.
     """
 
     def __init__(self, generation: Generation, environment: Mapping[str, str]) -> None:
-        """`environment` is the daemon's, which says where the human's home and certificates are."""
+        """`environment` is the daemon's; it names the human's home and CA certificates."""
         self.generation = generation
         self._environment = environment
         self._planned: dict[tuple[str, bool], _Template] = {}
@@ -260,11 +260,10 @@ class Templates:
         program: str,
         access: ApiAccess | None = None,
     ) -> Box:
-        """The box in which `program`, an absolute path, runs for `module` in `workspace`.
+        """Choose the box in which `program`, an absolute path, runs for `module` in `workspace`.
 
-        `access` is what it gets to reach APIs, None where it reaches none or is only looked at.
-        Raises Denied (layer "sandbox") where the program or something that the module wants to be
-        seen cannot be.
+        `access` is its access to APIs, None if it has none or is only inspected. Raises Denied
+        (layer "sandbox") if the program, or a path that the module requires, cannot be shown.
         """
         inputs = _Inputs(module, maker, program, access)
         if maker.is_home or maker.has_engine:
@@ -298,13 +297,13 @@ class Templates:
             return known
         planned = self._plan(inputs)
         if known is not None and known.box.watched == planned.box.watched:
-            # Taken before: whatever has changed since is another identity.
+            # Taken before planning, so that later changes yield different ids.
             planned = replace(planned, identities=identities)
         self._planned[name] = planned
         return planned
 
     def _plan(self, inputs: _Inputs, written: Sequence[str] = ()) -> _Template:
-        """Plan a box. That of docker trusts none of the directories `written` by agents."""
+        """Plan a box. A docker box trusts none of the directories `written` by agents."""
         generation, environment = self.generation, self._environment
         module, maker, sandbox = inputs.module, inputs.maker, inputs.module.sandbox
         if sandbox is None:
@@ -357,7 +356,7 @@ class Templates:
         return _Template(inputs, box, (*own, *(each.target for each in given)))
 
     def _list_looked_for(self, inputs: _Inputs) -> Iterator[str]:
-        """The paths of the host at which something is looked for, beside the program's own."""
+        """The host paths that are looked up, besides the program's own."""
         sandbox, programs = inputs.module.sandbox, self.generation.programs
         yield from filter(None, map(self._environment.get, CERTIFICATES))
         for path in () if sandbox is None else sandbox.read:
@@ -366,13 +365,13 @@ class Templates:
             yield from STORES
         if runs_git(inputs.module):
             yield from list_helpers(programs)
-            # They are found by their names.
+            # These are looked up on PATH.
             for name in ("git", "git-lfs"):
                 yield from (os.path.join(entry, name) for entry in programs.path.split(os.pathsep))
 
 
 def _configure_git(maker: Maker, brokers: tuple[str, ...], generation: Generation) -> bytes:
-    """The configuration of git in a box, with that of git-lfs where its agent is there."""
+    """The git configuration for a box; it sets up git-lfs if its transfer agent is available."""
     if not maker.renames or "git" not in brokers:
         return generation.git_config
     has_filters = generation.programs.find("git-lfs") is not None
@@ -380,7 +379,7 @@ def _configure_git(maker: Maker, brokers: tuple[str, ...], generation: Generatio
 
 
 def _keep_paths(workspace: Workspace) -> Workspace:
-    """The workspace as the host has it."""
+    """The workspace at the host's paths."""
     source = workspace.source
     if source is None:
         return workspace
@@ -388,7 +387,7 @@ def _keep_paths(workspace: Workspace) -> Workspace:
 
 
 def _let_ask(box: Box, brokers: tuple[str, ...], maker: Maker, generation: Generation) -> Box:
-    """The box with what its tools ask brokers by, for an agent that may use git's remotes."""
+    """Add the transports that reach brokers, if the agent may use git's remotes."""
     asks = tuple(command for broker in brokers for command in ASKS.get(broker, ()))
     if not (asks and grants_git(generation.grant)):
         return box

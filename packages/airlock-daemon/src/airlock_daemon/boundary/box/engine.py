@@ -1,9 +1,9 @@
-"""What the box of docker has and no other: a listener to an engine, logins, and a list of programs.
+"""The extras of a docker box: an engine's listener, logins, and an allowlist of programs.
 
-An engine is root on its host, and a login is a credential, so nothing but the client and its
-plugins runs there. The client reads files that it is told of and follows links in the workspace:
-its logins are at a path that nobody can guess, no directory on the way there can be listed, and
-/proc, where a process finds its own arguments, is empty.
+An engine is root on its host, and a login is a credential, so only the client and its plugins run
+in the box. The client reads files named by the agent and follows symlinks in the workspace.
+Therefore its logins are at an unguessable path, no parent directory can be listed, and /proc, which
+would reveal the client's arguments, is empty.
 """
 
 import logging
@@ -38,7 +38,7 @@ _PLUGINS = tuple(
     for folder in ("/usr/libexec", "/usr/lib")
     for name in ("buildx", "compose")
 )
-# Commands by which the engine speaks with no registry.
+# Commands that need no registry.
 _WITHOUT_REGISTRY = (
     *("attach", "commit", "cp", "diff", "events", "exec", "export", "history", "images", "import"),
     *("info", "inspect", "kill", "load", "logs", "network", "pause", "port", "ps", "rename"),
@@ -49,13 +49,13 @@ _VARIABLE = "DOCKER_CONFIG"
 _SAID = f"${{{_VARIABLE}}}"
 _PLACE = "/run/credentials"
 _BYTES = 16
-# It can be entered and not be listed.
+# Can be entered but not listed.
 _CLOSED = 0o311
 _PRIVATE = 0o700
 
 
 class Client(msgspec.Struct, frozen=True):
-    """The programs of the box, and the host's files that it shows for them."""
+    """The box's programs, and the host files that it shows for them."""
 
     bound: Bound
     shown: tuple[str, ...]
@@ -67,21 +67,20 @@ def choose_engine(
     environment: Mapping[str, str],
     written: Sequence[str],
 ) -> str:
-    """The host's path of the socket of the engine.
+    """Find the host path of the engine's socket.
 
-    `environment` is the daemon's. No engine is found by way of the directories that are `written`
-    by agents, who could have one of their own there, and read the logins that are sent to it, or
-    choose any socket of the host. Raises Denied (rule "engine").
+    `environment` is the daemon's. Refuses paths through directories `written` by agents, who could
+    put their own engine there and read the logins sent to it, or select any socket of the host.
+    Raises Denied (rule "engine").
     """
     variables = {**environment, **generation.agent.profile.env}
     return find_engine(variables, module.source, lambda path: leads_through(path, written))
 
 
 def bound_client(program: str, module: Module, written: Sequence[str]) -> Client:
-    """What may be executed with the client at `program`: it, and its plugins that are installed.
+    """List what may be executed for the client at `program`: it and its installed plugins.
 
-    No file is taken by way of the directories that are `written` by agents. Raises Denied (rule
-    "programs").
+    Refuses paths through directories `written` by agents. Raises Denied (rule "programs").
     """
     if not landlock_version():
         raise _refuse_client("the kernel has no Landlock", module)
@@ -94,7 +93,7 @@ def bound_client(program: str, module: Module, written: Sequence[str]) -> Client
         for each in (path, *loaders, *found.libraries):
             if leads_through(each, written):
                 raise _refuse_client(f"the way to {quote(each)} leads through a workspace", module)
-        # Each is a mount of its own: of those in the system's directories nothing else is code.
+        # Each gets a mount of its own: no other file in the system's directories is executable.
         programs += (os.path.realpath(path), *loaders)
         loaded += found.libraries
         shown += (os.path.realpath(path), *loaders, *found.libraries)
@@ -105,7 +104,7 @@ def bound_client(program: str, module: Module, written: Sequence[str]) -> Client
 
 
 def cover_processes(box: Box) -> Box:
-    """The box without a /proc. Its own programs, by which it asks brokers, may be executed."""
+    """Empty the box's /proc. Allow its own programs, which connect to brokers."""
     own = (each.target for each in box.operations if isinstance(each, System) and each.is_own)
     bound = box.bound
     if bound is not None:
@@ -114,22 +113,22 @@ def cover_processes(box: Box) -> Box:
 
 
 def needs_logins(args: Sequence[str]) -> bool:
-    """Whether a command may have docker speak with a registry.
+    """Whether a command may make docker contact a registry.
 
-    The value of an option that is such a word costs logins, and gives none away.
+    Only the first word counts: after global options a command gets logins, needed or not.
     """
     return not args or args[0] not in _WITHOUT_REGISTRY
 
 
 def choose_place() -> str:
-    """The directory of a configuration that nobody finds who is not told."""
+    """Choose an unguessable directory for a configuration."""
     return f"{_PLACE}/{token_hex(_BYTES)}"
 
 
 def tell_place(words: Sequence[str], place: str) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The `words` of a module with that directory, else the variable that says it.
+    """Put the directory into the module's `words`, or return the variable that names it.
 
-    Without a `place`, of which no box has any, the words that would say it are left out.
+    Without a `place`, as in a box without logins, the words that would contain it are omitted.
     """
     if not place:
         return tuple(word for word in words if _SAID not in word), {}
@@ -138,7 +137,7 @@ def tell_place(words: Sequence[str], place: str) -> tuple[tuple[str, ...], dict[
 
 
 def put_logins(box: Box, place: str, content: bytes) -> Box:
-    """The box with a configuration in the directory `place`."""
+    """Add a configuration in the directory `place`."""
     file = Secret(content, f"{place}/config.json")
     made = (Folder(_PLACE, _CLOSED), Folder(place, _PRIVATE), file)
     return replace(box, operations=(*box.operations, *made))
@@ -156,17 +155,16 @@ def _refuse_client(problem: str, module: Module) -> Denied:
 
 log = logging.getLogger("airlock")
 
-# Helpers at a time, and registries that are asked for at all.
+# Concurrent helpers, and the limit of registries.
 _AT_ONCE = 4
 _MOST = 64
 
 
 async def collect_logins(configuration: Configuration, programs: Programs, ask: Ask) -> bytes:
-    """The content of a configuration that has all of them, and nothing else.
+    """The content of a configuration with all logins and nothing else.
 
-    A helper is asked as docker asks it: `get`, and the registry on its standard input. Where one
-    has no login, or fails, there is none for that registry, as if nobody had logged in; the
-    daemon's messages say so.
+    A helper is called as docker calls it: `get`, with the registry on stdin. A registry whose
+    helper fails or has no login gets none, as if nobody had logged in; the daemon logs it.
     """
     found = {name: login for name, login in (configuration.auths or {}).items() if login}
     room = trio.Semaphore(_AT_ONCE)

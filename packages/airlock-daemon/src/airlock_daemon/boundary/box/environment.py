@@ -1,4 +1,4 @@
-"""The environment of a tool in a box: nothing of the human's, and nothing that a broker uses."""
+"""The environment of a boxed tool, without variables of the human or of brokers."""
 
 import functools
 import os
@@ -15,7 +15,7 @@ _HARMLESS = (
     r"(?:AWS_(?:(?:DEFAULT_)?REGION|DEFAULT_OUTPUT|MAX_ATTEMPTS|PAGER|RETRY_MODE)"
     r"|DOCKER_(?:CONTENT_TRUST(?:_SERVER)?|DEFAULT_PLATFORM))"
 )
-# Of those that brokers use, or that lead to a credential or an agent of the human's.
+# Variables that brokers use, or that lead to a credential or an agent process of the human.
 _WITHHELD = re.compile(
     rf"(?!{_HARMLESS}$)"
     r"(?:(?:http|https|ftp|all|no)_proxy|AWS_.*|SSH_.*|GIT_SSH(?:_COMMAND|_VARIANT)?|GIT_ASKPASS"
@@ -23,10 +23,10 @@ _WITHHELD = re.compile(
     re.IGNORECASE,
 )
 
-# The answer is remembered for names that are no longer: those of clients take any amount of memory.
+# Results are cached only for names up to this length: clients could send names of any size.
 _KEPT = 64
 
-# What a tool knows of its user by its environment.
+# The user's properties in the tool's environment.
 _OWN = {
     "HOME": HOME,
     "USER": "airlock",
@@ -37,7 +37,7 @@ _OWN = {
 
 
 def is_withheld(name: str) -> bool:
-    """Whether a box has no variable of this name, wherever it would come from."""
+    """Whether a box never has a variable of this name, whatever its source."""
     return _remember(name) if len(name) <= _KEPT else _match(name)
 
 
@@ -49,9 +49,9 @@ _remember = functools.lru_cache(maxsize=512)(_match)
 
 
 def adapt_daemon(environment: Mapping[str, str], box: Box) -> dict[str, str]:
-    """The daemon's environment, as the tool of a box may inherit from it.
+    """The part of the daemon's environment that a boxed tool inherits.
 
-    With the host's network it has the host's proxies too, if these ask for no password.
+    With the host's network this includes the host's proxies unless their URLs have a password.
     """
     if not box.has_network:
         return {name: value for name, value in environment.items() if not is_withheld(name)} | _OWN
@@ -65,10 +65,10 @@ def adapt_daemon(environment: Mapping[str, str], box: Box) -> dict[str, str]:
 def adapt_variables(
     environment: Mapping[str, str], box: Box, *, more: Mapping[str, str]
 ) -> dict[str, str]:
-    """What a tool in a box gets of variables that were built by all the rules, and what leads it to
-    its files, its listeners and the brokers that it may ask; `more` stays whatever it is called.
+    """The tool's variables after all rules, with those for its files, listeners and brokers; `more`
+    is kept whatever the names.
 
-    In the human's home these rules would be of no use to a wall: what files name for it, it has.
+    With the human's home nothing is withheld: the tool can read what these variables point to.
     """
     kept = {
         name: value
@@ -82,7 +82,7 @@ def adapt_variables(
 
 
 def adapt_path(path: str, box: Box) -> str:
-    """The entries of a PATH that lead anywhere in `box`."""
+    """The entries of a PATH that exist in `box`."""
     return _keep_shown(
         path, (*SYSTEM, *(each.target for each in box.operations if isinstance(each, System)))
     )

@@ -1,7 +1,7 @@
-"""Limits of all boxes of an agent together, by cgroups that the service manager delegates.
+"""Limits all boxes of an agent together, in cgroups that the service manager delegates.
 
-Below the group that it was given the daemon is in `daemon` itself, since a group that is divided
-may hold no process; the boxes of an agent are in `agents/agent-NAME`, each in one of its own.
+A cgroup with children may hold no process, so the daemon moves to the child `daemon`; each box of
+an agent has a cgroup of its own in `agents/agent-NAME`.
 """
 
 import fcntl
@@ -27,20 +27,20 @@ from airlock_daemon.platform.linux.cgroup import (
 from airlock_daemon.setup.limits import Limits
 
 DAEMON = "daemon"
-"""The group of the daemon itself, below the one that it was given. systemd can make it too."""
+"""The daemon's own cgroup, below the delegated one. systemd can also create it."""
 
 DELEGATED = "AIRLOCK_DELEGATED"
-"""The variable by which a unit says that it has Delegate=: managers of users leave no mark."""
+"""A unit's variable for Delegate=: user managers do not mark delegated cgroups."""
 
 CONTROLLERS = ("cpu", "memory", "pids")
-"""The controllers that are used where they are available."""
+"""The controllers to use if available."""
 
 _AGENTS = "agents"
 
-# How much more of the processors the daemon gets than all agents together, whose share is 100.
+# The daemon's cpu.weight; that of all agents together is 100.
 _WEIGHT = 400
 
-# An agent's boxes together, as a multiple of what one may have.
+# Processes of an agent, as a multiple of one box's limit.
 _BOXES = 4
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -49,19 +49,19 @@ _DYING_S = 2.0
 
 
 class Groups:
-    """The groups of the boxes of all agents. Its owner must `close` it, which ends what is in them.
+    """The cgroups of all agents' boxes. Its owner must `close` it, which kills their processes.
 
-    `controllers` are what is bounded: all of CONTROLLERS, or some.
+    `controllers` are those of CONTROLLERS that are available.
     """
 
     def __init__(self, root: str, lock: int) -> None:
-        """Divide the group `root`; takes over `lock`. Raises OSError where that cannot be."""
+        """Divide the cgroup `root`; takes over `lock`. Raises OSError."""
         self._lock = lock
         self._top = os.path.join(root, _AGENTS)
         self._numbers = itertools.count(1)
         self._adopted: dict[str, Limits] = {}
         self._dying: list[str] = []
-        # What a daemon has left here that was killed.
+        # Left by a daemon that was killed.
         clear_group(self._top, longest_s=_DYING_S)
         with suppress(FileExistsError):
             os.mkdir(os.path.join(root, DAEMON))
@@ -76,11 +76,11 @@ class Groups:
             write_group(os.path.join(root, DAEMON), "cpu.weight", str(_WEIGHT))
 
     def open(self, agent: str, limits: Limits) -> "Group":
-        """A group for one box, which the caller closes. Raises OSError."""
+        """Create a cgroup for one box; the caller closes it. Raises OSError."""
         return self._open_below(self._adopt(agent, limits))
 
     async def prove(self, launcher: Launcher) -> str | None:
-        """Start a process in a group and look where it is; what was wrong, None if nothing was."""
+        """Start a process in a cgroup and check that it is there; returns the problem, if any."""
         try:
             with closing(self._open_below(self._top)) as group:
                 return await _prove(group.descriptor, launcher)
@@ -90,11 +90,11 @@ class Groups:
             return str(error)
 
     def remove(self, directory: str) -> None:
-        """Kill what is in a group that was opened, and remove it once that has died."""
+        """Kill the processes of a cgroup, and remove it once they are gone."""
         self._dying = [each for each in (*self._dying, directory) if not remove_group(each)]
 
     def close(self) -> None:
-        """Kill what is left, and remove all groups but the daemon's own."""
+        """Kill remaining processes, and remove all cgroups but the daemon's own."""
         clear_group(self._top, longest_s=_DYING_S)
         os.close(self._lock)
 
@@ -108,13 +108,13 @@ class Groups:
             raise
 
     def _adopt(self, agent: str, limits: Limits) -> str:
-        """The group of an agent, with these limits."""
+        """Create an agent's cgroup with these limits."""
         directory = os.path.join(self._top, f"agent-{agent}")
         if self._adopted.get(agent) != limits:
             os.makedirs(directory, exist_ok=True)
             if "memory" in self.controllers:
                 write_group(directory, "memory.max", str(limits.box_memory_mb << 20))
-                # Where memory is full, others would wait for the disk.
+                # Swapping one agent would make others wait for the disk.
                 with suppress(FileNotFoundError):
                     write_group(directory, "memory.swap.max", "0")
             if "pids" in self.controllers:
@@ -124,30 +124,30 @@ class Groups:
 
 
 class Group:
-    """The group of one box. Its owner must `close` it, which ends what is left in it."""
+    """The cgroup of one box. Its owner must `close` it, which kills its processes."""
 
     def __init__(self, groups: Groups, directory: str, descriptor: int) -> None:
-        """Take over `descriptor`, of the `directory` that was made."""
+        """Take over `descriptor`, that of the new `directory`."""
         self._groups = groups
         self._directory = directory
         self.descriptor = descriptor
 
     def close(self) -> None:
-        """Kill what is in it, and remove it."""
+        """Kill its processes, and remove it."""
         os.close(self.descriptor)
         self._groups.remove(self._directory)
 
 
 OpenGroup = Callable[[], Group | None]
-"""Opens the group of a box, None without groups. Raises Failed."""
+"""Opens a box's cgroup, None without cgroups. Raises Failed."""
 
 
 def open_none() -> None:
-    """Give no group."""
+    """Open no cgroup."""
 
 
 def open_group(groups: Groups | str, agent: str, limits: Limits) -> Group | None:
-    """A group for a box of `agent`, None where there are none. Raises Failed."""
+    """Create a cgroup for a box of `agent`; None without cgroups. Raises Failed."""
     if isinstance(groups, str):
         return None
     try:
@@ -160,9 +160,9 @@ def open_group(groups: Groups | str, agent: str, limits: Limits) -> Group | None
 
 
 def claim_groups(environment: Mapping[str, str]) -> Groups | str:
-    """Divide the group of this process, which moves into one below; or why it cannot be divided.
+    """Divide this process's cgroup and move to a child; or return why that is impossible.
 
-    It must have been handed over for that, as systemd marks it, or as `environment` says.
+    The cgroup must be delegated, as marked by systemd or by `environment`.
     """
     is_told = environment.get(DELEGATED) == "1"
     try:

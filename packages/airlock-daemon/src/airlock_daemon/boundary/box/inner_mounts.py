@@ -1,4 +1,4 @@
-"""The workspace of a box as the client's container shows it: with all that is mounted inside."""
+"""Reproduces the client's workspace in a box, with all mounts inside it."""
 
 import functools
 import os
@@ -36,7 +36,7 @@ from airlock_wire import quote
 
 
 def share(path: str, target: str, host_paths: HostPaths, *, read_only: bool) -> Shared:
-    """What stands at `path` as `host_paths` have it, a directory or a file. Raises Denied."""
+    """Share the directory or file at `path`, as found in `host_paths`. Raises Denied."""
     found = host_paths.look(path)
     if found is None:
         raise _refuse_changed(path)
@@ -48,10 +48,10 @@ def share(path: str, target: str, host_paths: HostPaths, *, read_only: bool) -> 
 async def opened(
     box: Box, reserved: Reserved, lookups: trio.CapacityLimiter | None
 ) -> AsyncIterator[Mapping[Shared, int]]:
-    """All of it that `box` has, open until the end.
+    """Open all shared paths of `box`; closes them on exit.
 
-    Threads of `lookups` open what has to be waited for; without them that is not what was found.
-    Raises Denied as `open_shared`.
+    Opening that would block is done in threads of `lookups`, or refused if that is None. Raises
+    Denied as `open_shared`.
     """
     found: dict[Shared, int] = {}
     try:
@@ -71,9 +71,9 @@ async def opened(
 
 
 def open_shared(what: Shared, reserved: Reserved, *, at_once: bool = False) -> int:
-    """Open what was found for the request, for the caller to close.
+    """Open the path found for the request; the caller closes it.
 
-    Raises Denied, and BlockingIOError as `open_unlinked`.
+    Raises Denied if it has been replaced, and BlockingIOError as `open_unlinked`.
     """
     path = what.path
     descriptor, found = open_unlinked(path, is_file=what.is_file, at_once=at_once)
@@ -98,7 +98,7 @@ _MASK_BYTES = 64 << 20
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """What the box has of the client's workspace: its top, and what is mounted below, in order."""
+    """The client's workspace in the box: its top, and the mounts inside, in order."""
 
     top: Shared
     inner: tuple[Placed, ...] = ()
@@ -107,14 +107,13 @@ class Shown(msgspec.Struct, frozen=True):
 def show_workspace(
     source: Source, root: str, mounts: Mounts | None, *, identity: Identity, reserved: Reserved
 ) -> Shown:
-    """Say how a box has the workspace `source`, whose directory on the host is `root`.
+    """Plan how a box shows the workspace `source`, whose host directory is `root`.
 
-    With `mounts`, everything is there that the container has mounted inside, each with its
-    read-only flag. A directory in memory is there empty, /dev/null over a file as it is. What the
-    host cannot find, what `identity` cannot enter, and what the container does not have though the
-    host does, is covered, and so is what the profile hides. Raises Denied for a mount that hides or
-    protects something, and that the container could move away by renaming a directory above; and
-    for one whose directory it could put another in place of, by a mount of what is above.
+    With `mounts`, this includes the container's mounts inside it, with their read-only flags. A
+    tmpfs becomes an empty one; /dev/null over a file stays. Covered are mounts that the host cannot
+    find or `identity` cannot enter, mounts that only the host has, and what the profile hides.
+    Raises Denied for a mount that hides or protects something if the container could rename a
+    directory above it, and for one whose source it could replace through another writable mount.
     """
     if mounts is None:
         return Shown(share(root, source.target, HostPaths(), read_only=False))
@@ -167,7 +166,7 @@ class _View(msgspec.Struct, frozen=True):
     reserved: Reserved
 
     def find(self, row: MountRow, above: Shared) -> Shared | Memory | Null | Cover:
-        """What stands in a box for a mount of the container that lies in the directory `above`."""
+        """Find what a box shows for a mount of the container below the directory `above`."""
         if os.path.basename(row.root) == "null" and row.kind in ("devtmpfs", "tmpfs"):
             return Null()
         host_paths = self.mounts.host_paths
@@ -175,7 +174,7 @@ class _View(msgspec.Struct, frozen=True):
         there = None if path is None else host_paths.look(path)
         if path is not None and there is not None and self._may_show(path):
             mode = there.status.st_mode
-            # Of files only those that hold data: a socket of the host is none of a box's.
+            # Only regular files: a box must not get the host's sockets.
             if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
                 read_only = row.read_only or self.mounts.agent.profile.read_only
                 return share(path, row.point, host_paths, read_only=read_only)
@@ -190,7 +189,7 @@ class _View(msgspec.Struct, frozen=True):
 
 
 def _find_base(source: Source, root: str, mounts: Mounts, reserved: Reserved) -> tuple[Source, str]:
-    """The outermost mount of the container in which `source` lies, and its directory."""
+    """The outermost mount of the container that contains `source`, and its directory."""
     points = [
         row.point
         for row in mounts.rows
@@ -210,7 +209,7 @@ def _find_base(source: Source, root: str, mounts: Mounts, reserved: Reserved) ->
 
 
 def _find_writable(rows: Sequence[MountRow]) -> Mapping[tuple[str, str], Collection[str]]:
-    """Where a container can write each directory of a device: not once for each of its mounts."""
+    """The mount points of each writable directory, by device and root."""
     points: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         if not row.read_only:
@@ -227,13 +226,13 @@ def _find_above(target: str, shown: Mapping[str, Shared]) -> str:
 
 
 def _find_below(above: Shared, target: str) -> str:
-    """Where the host has in the directory `above` what the client has at `target`."""
+    """The host path of the client's `target`, which lies below `above`."""
     rest = relative_to(target, above.target)
     return os.path.join(above.path, rest) if rest else above.path
 
 
 def _refuse_movable(target: str, above: Shared, frozen: Container[str]) -> None:
-    # What the profile alone makes read-only the container can change all the same.
+    # The container can still change what only the profile makes read-only.
     if above.target not in frozen and os.path.dirname(target) != above.target:
         raise _refuse(target, "hides or protects something, and can be moved away with it")
 
@@ -242,7 +241,7 @@ def _refuse_replaceable(row: MountRow, writable: Mapping[tuple[str, str], Collec
     for root in list_above(row.root):
         rest = relative_to(row.root, root) or ""
         for point in writable.get((row.device, root), ()):
-            # By the very path at which it is mounted it cannot be renamed.
+            # A mount point itself cannot be renamed.
             if os.path.join(point, rest) != row.point:
                 problem = f"lies inside of what {quote(point)} is, where it can be replaced"
                 raise _refuse(row.point, problem)
@@ -259,7 +258,7 @@ def _refuse(target: str, problem: str) -> Denied:
 
 
 def _find_strangers(host: Sequence[MountRow], shown: Mapping[str, Shared]) -> Iterator[str]:
-    """Where a box would show what only the host has mounted below a directory."""
+    """The box paths at which only the host has something mounted."""
     found = {
         os.path.join(each.target, rest)
         for each in shown.values()
@@ -270,7 +269,7 @@ def _find_strangers(host: Sequence[MountRow], shown: Mapping[str, Shared]) -> It
 
 
 def may_enter(path: str, identity: Identity, host_paths: HostPaths) -> bool:
-    """Whether a user in no further group can get to `path`, and the daemon too."""
+    """Whether a user without further groups, and the daemon, can reach `path`."""
     directory = os.path.dirname(path)
     while directory != "/":
         found = host_paths.look(directory)
@@ -288,8 +287,8 @@ def _may(found: os.stat_result, identity: Identity, right: int) -> bool:
     return bool(found.st_mode & right)
 
 
-# Where the box has things of its own; a workspace may lie neither there, above, nor below, but for
-# the two that are its user's.
+# The box's own paths. No workspace may be at, above or below them, except below the last two, which
+# are its user's.
 _OWN = (*SYSTEM, "/etc", "/proc", "/dev", "/sys", "/run")
 _USERS = (TMP, HOME)
 
@@ -303,12 +302,11 @@ def show_others(
     others: Sequence[str],
     is_fence: bool,
 ) -> Iterator[Shown]:
-    """The client's directories that lie neither in nor above what is `shown`, nor in each other.
+    """Show the client's other directories, outside those `shown` and one another.
 
-    One that a box cannot have as the container has it is left out, since the command may do without
-    it: one that hides or protects what can be moved, that `identity` cannot enter, or that lies
-    where the box has things of its own, `others` among them; and where the box `is_fence`, one that
-    the host has at another path, or with something mounted inside.
+    Omits, since the command may not need it, a directory that the box cannot reproduce: one with a
+    mount that `show_workspace` refuses, one that `identity` cannot enter, or one at the box's own
+    paths or `others`. With `is_fence` it also omits one at another host path, or with inner mounts.
     """
     if workspace.mounts is None:
         return
@@ -318,7 +316,7 @@ def show_others(
     for source in sorted(sources, key=lambda each: len(each.target)):
         if any(is_within(source.target, top) or is_within(top, source.target) for top in tops):
             continue
-        # Where a link leads the container may have chosen.
+        # The container may have chosen a symlink's target.
         is_plain = host_paths.is_plain(source.directory)
         if not is_plain or not may_enter(source.directory, identity, host_paths):
             continue
@@ -341,9 +339,9 @@ def show_others(
 
 
 def refuse_own(target: str, others: Sequence[str]) -> None:
-    """Raise Denied where a workspace at `target` is, holds or lies in a place of the box's own.
+    """Raise Denied if a workspace at `target` overlaps the box's own paths.
 
-    `others` are those that this box has for its program.
+    `others` are the paths that this box has for its program.
     """
     place = _find_own(target, tuple(others))
     if place is not None:

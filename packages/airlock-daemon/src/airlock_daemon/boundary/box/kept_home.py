@@ -1,11 +1,10 @@
-"""The home that boxes of one module keep from one command of an agent to its next.
+"""A home that the boxes of one module keep between an agent's commands.
 
-It is a directory in the state directory, and what is in it the agent wrote. It is mounted into that
-agent's closed boxes of that module and nothing else: no other box shows it, no program of the host
-runs in it. The daemon opens what is in it by descriptors, follows no link, and writes no file in
-place: an agent may change everything there at any moment. No quota bounds a directory for an
-ordinary user, so that it is measured while a command runs and at its end. What has grown too large
-is removed as a whole.
+It is a directory in the state directory, and the agent wrote its contents. It is mounted only into
+that agent's closed boxes of that module: no other box shows it, and no host program runs in it. The
+agent may change it at any moment, so the daemon accesses it by descriptors, follows no symlink, and
+writes no file in place. An ordinary user cannot set a quota, so the home is measured during and
+after a command, and removed as a whole if it is too large.
 """
 
 import os
@@ -32,24 +31,24 @@ from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.writing import make_directory
 
 MOST_FILES = 65_536
-"""As many as a file system in memory has in a box."""
+"""As many as a tmpfs of a box allows."""
 
 TIMES = 4
-"""Of what a box may have in /tmp: caches are larger."""
+"""Limit as a multiple of /tmp's: caches are larger."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# To look through many files takes the daemon's time: so much of it at most, and not too often.
+# Measuring a large home costs processor time: at most 1 in `_SHARE`, and a pause between two.
 _SHARE = 20
 _PAUSE_S = 1.0
 _REMOVED = ".removed-"
 
 
 def keep_home(box: Box, path: str, identity: Identity) -> Box:
-    """The box with the directory `path` as its home, which is made if it is missing.
+    """Use the directory `path` as the box's home, created if missing.
 
-    The files that are made for a tool are written there. A box that has more in its home, such as a
-    workspace, keeps its fresh one: nothing is mounted where an agent could have put a link. So does
-    one whose user cannot enter the state directory. Raises Denied where it cannot be made.
+    Files made for the tool are written into it. A box with other contents in its home, such as a
+    workspace, keeps its fresh home: the agent could have put a symlink at the mount point. So does
+    a box whose user cannot enter the state directory. Raises Denied if the home cannot be used.
     """
     inside = [each for each in box.operations if _is_inside(each)]
     if not all(isinstance(each, Made) for each in inside):
@@ -94,9 +93,9 @@ def _is_inside(operation: object) -> bool:
 
 
 def _open_home(path: str, identity: Identity) -> int:
-    """Open the home, for the caller to close. Raises OSError, and AirlockError.
+    """Open the home, owned by `identity`; the caller closes it. Raises OSError and AirlockError.
 
-    One of a user who was that of boxes before is made anew: it has files that are private to them.
+    A home of an earlier boxes' user is made anew, since its files are private to that user.
     """
     above = os.path.dirname(path)
     is_own = identity.user == os.geteuid()
@@ -105,7 +104,8 @@ def _open_home(path: str, identity: Identity) -> int:
         remove_tree(path)
         make_directory(path, mode=0o700, undo=ExitStack())
     if not is_own:
-        # bubblewrap runs as that user. What is in the state directory is private each.
+        # bubblewrap runs as that user and must reach the home. Files in the state directory have
+        # private modes.
         for directory in (above, homes := os.path.dirname(above), os.path.dirname(homes)):
             mode = stat.S_IMODE(os.stat(directory).st_mode)
             if not mode & stat.S_IXOTH:
@@ -122,7 +122,7 @@ def _open_home(path: str, identity: Identity) -> int:
 
 
 def _write(home: int, name: str, content: bytes, identity: Identity) -> None:
-    """Have a file in the home say `content`. What an agent has put in its way is moved aside."""
+    """Write `content` to a file in the home. Moves aside what the agent put in its place."""
     with ExitStack() as stack:
         directory = home
         *parts, last = name.split("/")
@@ -144,13 +144,13 @@ def _write(home: int, name: str, content: bytes, identity: Identity) -> None:
 
 
 def _enter(above: int, name: str, identity: Identity) -> int:
-    """Open a directory, made if it is missing or something else has its name."""
+    """Open a directory; create it if it is missing or something else has its name."""
     try:
         return os.open(name, _DIRECTORY, dir_fd=above)
     except FileNotFoundError:
         pass
     except OSError:
-        # A link, or no directory.
+        # A symlink or not a directory.
         os.unlink(name, dir_fd=above)
     os.mkdir(name, 0o700, dir_fd=above)
     made = os.open(name, _DIRECTORY, dir_fd=above)
@@ -174,7 +174,7 @@ def _says(directory: int, name: str, content: bytes) -> bool:
 
 
 class HomeInUse:
-    """Bounds the home of one command. `due` says when each home is to be measured next."""
+    """Limits the home of one command. `due` has the time of each home's next measurement."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class HomeInUse:
         limiter: trio.CapacityLimiter,
         end: Callable[[], object],
     ) -> None:
-        """Threads of `limiter` look through the home; `end` ends the command."""
+        """Threads of `limiter` measure the home; `end` ends the command."""
         self._home = home
         self._most = TIMES * limits.box_tmpfs_mb << 20
         self._due = due
@@ -196,7 +196,7 @@ class HomeInUse:
         self._is_too_large = False
 
     async def serve(self, _nursery: trio.Nursery) -> None:
-        """End the command once the home is too large, or was removed."""
+        """End the command if the home becomes too large or is removed."""
         while (root := _open_again(self._home)) is not None:
             try:
                 soon = trio.current_time() + _PAUSE_S
@@ -209,7 +209,7 @@ class HomeInUse:
         self._end()
 
     async def settle(self) -> str | None:
-        """Put the home away if it is too large, after the command; what its client is told then."""
+        """After the command, set a home that is too large aside; returns a warning for clients."""
         self._is_settled = True
         if not self._is_ended and trio.current_time() < self._due.get(self._home.path, 0.0):
             return None
@@ -229,11 +229,11 @@ class HomeInUse:
         )
 
     async def leave(self) -> None:
-        """Remove what was put away, also after a command whose client has gone.
+        """Remove what was set aside, also for a client that has hung up.
 
-        No process of the command may be left: it could make files for as long as they are removed.
+        No process of the command may be left: it could create files faster than they are removed.
         """
-        # Where it fails, the next one that is too large does it.
+        # Where this fails, the next home that is too large has it removed too.
         with trio.CancelScope(shield=True), suppress(Failed, OSError):
             if not self._is_settled:
                 await self.settle()
@@ -247,14 +247,14 @@ class HomeInUse:
             began = time.thread_time()
             return _fits(root, self._most), time.thread_time() - began
 
-        # The descriptor stays open until the thread is done.
+        # Not abandoned: the descriptor must stay open until the thread is done.
         fits, spent = await run_in_thread(measure, limiter=self._limiter, abandon_on_cancel=False)
         self._due[self._home.path] = trio.current_time() + _SHARE * spent
         return fits
 
 
 def _open_again(home: Shared) -> int | None:
-    """Open the home, for the caller to close; None where another command has had it removed."""
+    """Open the home, for the caller to close; None if another command had it removed."""
     try:
         root = os.open(home.path, _DIRECTORY)
     except OSError:
@@ -266,7 +266,7 @@ def _open_again(home: Shared) -> int | None:
 
 
 def _fits(root: int, most: int) -> bool:
-    """Whether it has at most so many bytes, not too many files, and all of it can be looked at."""
+    """Whether the home is within the limits for bytes and files, and entirely readable."""
     files = size = 0
     waiting = ["."]
     while waiting:
@@ -274,17 +274,17 @@ def _fits(root: int, most: int) -> bool:
         try:
             for entry, found in _list(root, name):
                 files += 1
-                # A file of several names takes its room once.
+                # Count a file with several names once.
                 size += found.st_blocks * 512 // max(found.st_nlink, 1)
                 if stat.S_ISDIR(found.st_mode):
                     waiting.append(f"{name}/{entry}")
                 if files > MOST_FILES or size > most:
                     return False
         except FileNotFoundError:
-            # It is gone meanwhile.
+            # Removed meanwhile.
             continue
         except OSError:
-            # It cannot be read, lies too deep for a path, or became a link.
+            # Unreadable, too deep for a path, or now a symlink.
             return False
     return True
 
@@ -301,7 +301,7 @@ def _list(root: int, name: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _put_away(home: Shared) -> None:
-    """Give the next command another home; one that runs keeps none of this. Raises OSError."""
+    """Give the next command a new home; a running one keeps nothing of this. Raises OSError."""
     root = _open_again(home)
     if root is not None:
         os.close(root)
@@ -310,7 +310,7 @@ def _put_away(home: Shared) -> None:
 
 
 def _remove_put_away(above: str) -> None:
-    """Remove the homes that were put away, also by an earlier daemon. Raises OSError."""
+    """Remove the homes that were set aside, also by an earlier daemon. Raises OSError."""
     for name in os.listdir(above):
         if name.startswith(_REMOVED):
             remove_tree(os.path.join(above, name))

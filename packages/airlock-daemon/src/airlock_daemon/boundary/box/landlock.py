@@ -1,7 +1,7 @@
-"""Starting a command behind a fence: Landlock and the filter, where there can be no namespaces.
+"""Starts a command in a fence (Landlock and a seccomp filter), where namespaces are unavailable.
 
-It sees the host's own paths, so that nothing can be shown at another one, and it has no /tmp and no
-home but an empty directory of its own.
+It sees host paths, so nothing can be shown at another path. Instead of /tmp and a home it has one
+empty directory of its own.
 """
 
 import os
@@ -35,9 +35,9 @@ _PATH = os.O_PATH | os.O_CLOEXEC
 
 
 def refuse_unshowable(box: Box, mounts: Mounts | None, *, remedy: str) -> None:
-    """Raise Denied (rule "no-box") where a fence cannot show what `box` does, or would show more.
+    """Raise Denied (rule "no-box") if a fence cannot show what `box` does, or would show more.
 
-    `mounts` are those of the client's container, `remedy` is how bubblewrap would make boxes.
+    `mounts` are the client container's; `remedy` is how to get bubblewrap.
     """
     if box.listeners is not None:
         what = "[[api]]" if box.listeners.apis else "[sandbox] network"
@@ -99,7 +99,7 @@ def _refuse_devices(box: Box, rows: Sequence[MountRow], remedy: str) -> None:
 
 
 def _is_in_place(placed: Placed) -> bool:
-    """Whether it is a directory of the host at its own path."""
+    """Whether it is a host directory at its own path."""
     return isinstance(placed.what, Shared) and placed.what.path == placed.target
 
 
@@ -107,7 +107,7 @@ def _is_in_place(placed: Placed) -> bool:
 async def private_directory(
     identity: Identity, removals: trio.CapacityLimiter
 ) -> AsyncIterator[Workspace]:
-    """An empty directory that is `identity`'s own for as long as a command runs."""
+    """An empty directory owned by `identity`, removed on exit."""
     made = make_empty(None)
     try:
         if identity.user != os.geteuid():
@@ -118,10 +118,10 @@ async def private_directory(
 
 
 class LandlockRunner(msgspec.Struct, frozen=True, kw_only=True):
-    """By what a command is started behind a fence: the `launcher`, as `identity`.
+    """Starts commands in a fence with `launcher`, as `identity`.
 
-    `private` is its home, and `group` its cgroup, if any. What is `reserved` is not shown. Threads
-    of `lookups` open what has to be waited for.
+    `private` is the home, `group` the cgroup, if any. `reserved` paths are not shown. Opening that
+    would block is done in threads of `lookups`.
     """
 
     launcher: Launcher
@@ -140,7 +140,7 @@ class LandlockRunner(msgspec.Struct, frozen=True, kw_only=True):
         terminal: int = 0,
         kept: Sequence[int] = (),
     ) -> Launch:
-        """Start `what` within the part of `box` that a fence can be, as `Launcher.launch` does.
+        """Start `what` in the fence for `box`, otherwise as `Launcher.launch`.
 
         Raises Denied and Failed.
         """
@@ -165,21 +165,21 @@ class LandlockRunner(msgspec.Struct, frozen=True, kw_only=True):
             raise cannot_start(what.program, error) from error
 
     def find_leftovers(self) -> tuple[Leftover, ...]:
-        """The files that the tool left in its home."""
+        """List the files that the tool left in its home."""
         try:
             return list_leftovers(self.private.path, _is_made)
         except OSError:
-            # It took the rights to its home away, and nothing can be kept there anyway.
+            # The tool removed its permissions; nothing in there is kept anyway.
             return ()
 
 
 def _make_environment(what: CommandLine, box: Box, private: Workspace) -> dict[str, str]:
-    """The variables of a tool, with those of what is written for it. Raises OSError."""
+    """The tool's variables, with those for its own files. Raises OSError."""
     environment = {**what.environment, "TMPDIR": private.path}
     if box.home is None:
         environment["HOME"] = private.path
     else:
-        # Nothing can be written in the home itself.
+        # The home itself is read-only.
         environment["XDG_CACHE_HOME"] = private.path
     environment |= _make_files(box, private)
     if box.asks:
@@ -188,21 +188,21 @@ def _make_environment(what: CommandLine, box: Box, private: Workspace) -> dict[s
 
 
 def _is_made(name: str) -> bool:
-    """Whether what is called so in a fenced tool's home was made for it."""
+    """Whether this entry of the tool's home was made for it."""
     return name in TRANSPORTS or name.endswith(_OF_THE_SYSTEM)
 
 
 def _find_processes() -> int | None:
-    """How many processes of its user there may be before a tool cannot make another one.
+    """The limit of the user's processes, beyond which the tool cannot fork.
 
-    They are counted on the whole host: it cannot take the last ones from the daemon and others.
+    They are counted on the whole host, so the daemon and others keep the last quarter.
     """
     limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
     return None if limit == resource.RLIM_INFINITY else limit - limit // 4
 
 
 def _make_files(box: Box, private: Workspace) -> dict[str, str]:
-    """Write the files that a tool finds by a variable, and return these."""
+    """Write the files that the tool finds by a variable; returns those variables."""
     found = {}
     for operation in box.operations:
         if isinstance(operation, Made) and operation.variable:
@@ -242,7 +242,7 @@ def _open_fence(
             case System(path=path):
                 read.append(hold(os.open(path, _PATH)))
             case Made(target=target, variable=""):
-                # The host's own in its place: neither has a secret.
+                # The host's own file instead: neither holds a secret.
                 read += find((target,))
             case Shared(read_only=read_only):
                 (read if read_only else written).append(shared[operation])
@@ -259,7 +259,7 @@ def _open_fence(
 
 
 def _find_above(hidden: Sequence[str], box: Box) -> Iterator[str]:
-    """The directories that a fence cannot leave to a tool as a whole, from what `box` shows on."""
+    """The directories shown by `box` that must be opened up because they contain `hidden` paths."""
     shown = [each.path for each in box.operations if isinstance(each, System)]
     for path in hidden:
         above = os.path.dirname(path)

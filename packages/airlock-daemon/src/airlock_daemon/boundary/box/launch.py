@@ -1,4 +1,4 @@
-"""A box that bubblewrap makes: its making, the command's start in it, its end, and leftovers."""
+"""Makes a box with bubblewrap, starts the command in it, ends it, and reports leftovers."""
 
 import fnmatch
 import itertools
@@ -34,38 +34,38 @@ from airlock_daemon.platform.linux.openat2 import read_known_status
 from airlock_daemon.setup.reserved import Reserved
 from airlock_wire import quote
 
-# Only what stands at the top of these directories when the tool ends, and did not before, is looked
-# at. It is a loss if an argument names it, or if it was made for others to find. A tool's temporary
-# files are none (nobody else may read those of mkstemp(3) and mkdtemp(3)), nor are its directories
-# of settings and caches (they begin with a dot), sockets, histories, and a few known caches.
+# Leftovers are new entries directly in /tmp or the home. One is a loss if an argument names it, or
+# if it was made for others. Exempt are temporary files (those of mkstemp(3) and mkdtemp(3) are
+# private), directories of settings and caches (dot names), sockets, histories, and a few known
+# caches.
 
 _MODE = struct.Struct("<I")
 _HEADER = 4
 
 _MOST_ENTRIES = 100
 
-# The lines that a client gets. Further losses are counted.
+# Lines for the client; further losses are counted.
 _MOST_LINES = 4
 
-# Of shells and pagers, in a home.
+# Of shells and pagers, in the home.
 _HISTORIES = (".*_history", ".lesshst", ".viminfo", ".wget-hsts")
-# Of node, its compilers, and java: in /tmp, and for all users to read.
+# Of node, its compilers, and java: in /tmp, readable by all.
 _CACHES = ("node-compile-cache", "v8-compile-cache-*", "jiti", "node-jiti", "hsperfdata_*")
 _KNOWN = re.compile("|".join(map(fnmatch.translate, (*_HISTORIES, *_CACHES))))
 
-# Where a name ends in a script, a list or a URL.
+# Ends a name in a script, a list or a URL.
 _DELIMITER = re.compile(r"[\s\"'`;:,&|()<>=?#]")
 
 
 class Leftover(msgspec.Struct, frozen=True):
-    """A file or directory at `path`, as the tool calls it, and its mode (inode(7))."""
+    """A file or directory at `path`, the tool's, and its mode (inode(7))."""
 
     path: str
     mode: int
 
 
 def decode_leftovers(message: bytes) -> tuple[Leftover, ...]:
-    """What the launcher says in one message (`native/README.md`); a cut entry is left out."""
+    """Decode the launcher's message of leftovers (`native/README.md`); drops a truncated entry."""
     found, start = list[Leftover](), _HEADER
     while (end := message.find(b"\0", start + _MODE.size)) >= 0:
         (mode,) = _MODE.unpack_from(message, start)
@@ -75,9 +75,9 @@ def decode_leftovers(message: bytes) -> tuple[Leftover, ...]:
 
 
 def list_leftovers(directory: str, is_made: Callable[[str], bool]) -> tuple[Leftover, ...]:
-    """What stands in `directory` of this host, but for the names that `is_made` knows.
+    """List the entries of a host `directory`, except names that `is_made` accepts.
 
-    Of a very full directory it is only a part. Raises OSError.
+    Stops after `_MOST_ENTRIES`. Raises OSError.
     """
     with os.scandir(directory) as entries:
         return tuple(
@@ -88,10 +88,10 @@ def list_leftovers(directory: str, is_made: Callable[[str], bool]) -> tuple[Left
 
 
 def find_losses(leftovers: Sequence[Leftover], argv: Sequence[str]) -> Iterator[str]:
-    """What is lost, in words: a line for each, and one for all that are too many.
+    """Yield a warning for each loss, and one for those beyond the limit.
 
-    `argv` are the words of the tool. An agent chooses how many and how long they are, and all
-    agents wait meanwhile: it takes as long as it takes to read the words and the names once.
+    An agent chooses the number and length of the words in `argv`, and blocks all agents meanwhile,
+    so this reads the words and names only once.
     """
     named = _find_named(leftovers, argv)
     lost = sorted(each.path for each in leftovers if each.path in named or _is_loss(each))
@@ -103,7 +103,7 @@ def find_losses(leftovers: Sequence[Leftover], argv: Sequence[str]) -> Iterator[
 
 
 def _find_named(leftovers: Sequence[Leftover], argv: Sequence[str]) -> set[str]:
-    """The paths of files, directories and links that a word names, alone or with more around it."""
+    """The leftover files, directories and symlinks that an argument contains."""
     paths = {each.path for each in leftovers if _is_file(each)}
     named = set[str]()
     for place in dict.fromkeys(map(os.path.dirname, paths)):
@@ -122,35 +122,34 @@ def _is_file(leftover: Leftover) -> bool:
 
 
 def _is_loss(leftover: Leftover) -> bool:
-    """Whether it is one that no word names."""
+    """Whether it is a loss even if no argument names it."""
     place, name = os.path.split(leftover.path)
     if not _is_file(leftover) or (name.startswith(".") and stat.S_ISDIR(leftover.mode)):
         return False
     if _KNOWN.match(name):
         return False
-    # Settings, such as .npmrc, may be private too.
+    # Settings such as .npmrc may be private too.
     is_setting = name.startswith(".") and place != TMP
     return is_setting or bool(leftover.mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 log = logging.getLogger("airlock")
 
-# As `native/place.zig` reads it.
+# Keep in step with `native/place.zig`.
 _PLACE = struct.Struct("<IIQI")
 
-# Of what bubblewrap says where it makes no box.
+# Bytes of bubblewrap's messages.
 _SAID_BYTES = 4096
 
-# What it says where its user cannot enter what the daemon has opened for it.
+# bubblewrap's message if its user cannot reach a descriptor's path.
 _UNREACHABLE = "find source path /proc/self/fd/"
 
 
 class BoxedLaunch(Launch):
-    """One command in a box, once there is an `order` for it. Its `control` is that of the launcher
-    in there.
+    """One command in a box, after `order`. `control` is the socket of the launcher in the box.
 
-    The processes of the box are also those of another launch, of which it is the tool: that ends
-    them where the launcher in the box does not, or is not there yet.
+    The box's processes are also descendants of another launch, `maker`, which runs bubblewrap. It
+    kills them if the launcher in the box does not, or has not started.
     """
 
     def __init__(
@@ -163,11 +162,10 @@ class BoxedLaunch(Launch):
         *,
         is_trial: bool = False,
     ) -> None:
-        """Take over all of it; `said` is the file that bubblewrap writes its messages to, and over
-        `listeners` come the listening sockets of a box that has some. A trial asks for `said`, so
-        that the daemon's messages do not have it too.
+        """Take over all arguments. bubblewrap writes its messages to the file `said`; the box's
+        listening sockets come over `listeners`. A trial does not log `said`: its caller reads it.
 
-        Raises OSError, and has taken over nothing then.
+        Raises OSError, and has then taken over nothing.
         """
         super().__init__(control, socket.socket.close)
         self._either = select.epoll()
@@ -191,9 +189,9 @@ class BoxedLaunch(Launch):
         terminal: int = 0,
         kept: Sequence[int] = (),
     ) -> None:
-        """Have the box, which must be `box`, run `what`, once: the first and last thing it is told.
+        """Run `what` in the box, which must equal `box`. Can be called once.
 
-        The launcher in there need not be there yet; where it is no more, `read_report` says why.
+        The launcher in the box may not have started yet; if it has ended, `read_report` says why.
         Raises OSError.
         """
         place = _place(box, what.directory)
@@ -214,16 +212,16 @@ class BoxedLaunch(Launch):
 
     @property
     def ready(self) -> int:
-        """As for any command: where bubblewrap is killed before the launcher in the box is there,
-        nobody else tells of it.
+        """As `Launch.ready`, but also readable when the maker has a report: only the maker notices
+        if bubblewrap is killed before the launcher in the box has started.
         """
         return self._either.fileno()
 
     def read_report(self) -> Ended | AirlockError | None:
-        """As for any command."""
+        """As `Launch.read_report`."""
         report = super().read_report()
         if report is None and not _is_silent(self._maker.control):
-            # The box is gone. What was said in there was said before.
+            # The box has ended, so its last message has arrived by now.
             report = super().read_report()
             return self._explain_loss() if report is None else report
         return report
@@ -236,38 +234,38 @@ class BoxedLaunch(Launch):
         return message
 
     def is_made(self) -> bool:
-        """Whether the launcher in there has said that the box is complete; before an `order`."""
+        """Whether the launcher in the box has reported that it is complete; before an `order`."""
         if self._first is None:
             with suppress(BlockingIOError):
                 self._first = self._take_message()[:1]
         return self._first == b"W"
 
     def is_waiting(self) -> bool:
-        """Whether box and maker are alive, and nothing else was reported of either."""
+        """Whether box and maker are alive and have reported nothing else."""
         is_right = self.is_made() or self._first is None
         return is_right and _is_silent(self.control) and _is_silent(self._maker.control)
 
     def end(self, number: int = signals.SIGHUP) -> None:
-        """As for any command; the box is killed where that was of no use for 2 s."""
+        """As `Launch.end`; the maker kills the box if that has not ended it after 2 s."""
         super().end(number)
         if super().is_gone():
-            # The launcher in there waits for a word.
+            # The launcher in the box waits for EOF.
             with suppress(OSError):
                 self.control.shutdown(socket.SHUT_WR)
         else:
-            # The tool gets one signal, from the launcher beside it.
+            # The tool gets one signal, from the launcher in the box.
             self._maker.end(number if number == signals.SIGKILL else signals.SIGCONT)
 
     def is_gone(self) -> bool:
-        """Whether no process of the box is left, and with the last one its mounts."""
+        """Whether all of the box's processes have ended, and with them its mounts."""
         return self._maker.is_gone()
 
     async def wait_gone(self) -> None:
-        """Wait until no process of the box is left."""
+        """Wait until all of the box's processes have ended."""
         await self._maker.wait_gone()
 
     def close(self) -> None:
-        """Give back all that it has. Closing it also ends whatever still runs."""
+        """Close all descriptors, which also kills what still runs."""
         self._either.close()
         super().close()
         self._maker.close()
@@ -295,7 +293,7 @@ class BoxedLaunch(Launch):
 
 
 def _is_silent(control: socket.socket) -> bool:
-    """Whether there is neither a message nor the end of them."""
+    """Whether there is neither a message nor EOF."""
     try:
         control.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
@@ -306,7 +304,7 @@ def _is_silent(control: socket.socket) -> bool:
 
 
 def _place(box: Box, directory: int) -> bytes:
-    """The part before an order for a box."""
+    """The prefix of an order for a box."""
     major = minor = inode = 0
     if box.is_shared:
         found = read_known_status(directory)
@@ -316,12 +314,11 @@ def _place(box: Box, directory: int) -> bytes:
 
 
 class BoxBuilder(msgspec.Struct, frozen=True, kw_only=True):
-    """By what boxes are made: the program `bubblewrap`, started by the `launcher`.
+    """Makes boxes with the program `bubblewrap`, started by `launcher`.
 
-    It runs as `identity` with all that is in a box, in the cgroup that `open_group` gives, if any.
-    What is `reserved` is in none, and `null` is an open /dev/null. Threads of `lookups` open what
-    has to be waited for; without them such a box is not made. `is_trial` says that they are made to
-    see whether that works.
+    bubblewrap and the box run as `identity`, in the cgroup from `open_group`, if any. No box shows
+    `reserved` paths; `null` is an open /dev/null. Opening that would block is done in threads of
+    `lookups`, or refused if that is None. `is_trial`: only tests whether boxes can be made.
     """
 
     bubblewrap: str
@@ -334,10 +331,10 @@ class BoxBuilder(msgspec.Struct, frozen=True, kw_only=True):
     is_trial: bool = False
 
     async def make(self, box: Box) -> BoxedLaunch:
-        """Have `box` made, but for its directory.
+        """Begin to make `box`, without its working directory; the caller closes it.
 
-        It need not have come to its end: an order waits for that, and is told what went wrong. The
-        caller closes it. Raises Denied and Failed.
+        It may be incomplete on return: an order waits for that and reports errors. Raises Denied
+        and Failed.
         """
         try:
             root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -355,7 +352,7 @@ class BoxBuilder(msgspec.Struct, frozen=True, kw_only=True):
             undo.callback(os.close, said)
             near = far = None
             if box.listeners is not None:
-                # What the box has of the two.
+                # The box gets the far end.
                 near, far = make_pair()
                 undo.callback(near.close)
                 undo.callback(far.close)

@@ -1,11 +1,11 @@
 """Listening sockets in a box's own network, on which the daemon accepts: its only way out.
 
-The first is a proxy (CONNECT), of the daemon or of the agent's HTTPS broker. Each of the others
+The first is a proxy (CONNECT), of the daemon or of the agent's HTTPS broker. Each other one
 forwards to one destination, for tools that know no proxy. A destination on the host's loopback has
-the same address and port in the box; one with a name has its port, at an address that the box's
-/etc/hosts gives the name. A box with the broker forwards no names: only the broker checks that TLS
-is for the granted name, and not for an API at the same address. One more, an abstract unix socket,
-forwards to the human's docker engine.
+the same address and port in the box; a named one has the same port, at an address to which the
+box's /etc/hosts maps the name. A box with the broker forwards no names: only the broker checks that
+TLS is for the granted name, and not for an API at the same address. Another one, an abstract unix
+socket, forwards to the human's docker engine.
 """
 
 import ipaddress
@@ -27,22 +27,22 @@ from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.client import PROXY_PORT
 
 _PROXY_PORT = 3128
-# As `native/doors.zig` has it.
+# Keep in step with `native/doors.zig`.
 _MOST = 64
 
-# On the box's loopback, and nobody's on the host's: an address for each name.
+# Loopback addresses that the host does not use: one for each name.
 _NAMED = ipaddress.IPv4Network("127.0.3.0/24")
 
 _NOT_BY_PROXY = "localhost,127.0.0.1,::1"
 
-# An abstract name is of the box's own network: no file system has it, and no other box. Nobody can
-# guess its end, as a client that is told of sockets by an agent would lead others to this one.
+# An abstract name belongs to the box's own network: no file system and no other box has it. Its end
+# is unguessable, as an agent could tell a client to forward connections to a socket that it names.
 _ENGINE = "@airlock-docker-"
 _BYTES = 16
 
 
 class ForwardedPort(msgspec.Struct, frozen=True):
-    """An address in the box, `here`, and the destination `behind` it."""
+    """A listening address in the box, `here`, and its destination, `behind`."""
 
     here: Destination
     behind: Destination
@@ -51,9 +51,9 @@ class ForwardedPort(msgspec.Struct, frozen=True):
 class BoxListeners(msgspec.Struct, frozen=True):
     """The destinations that a box may reach, and the addresses in it that lead there.
 
-    `proxy` speaks HTTP: None where `network` is empty, or where there is `apis`, whose connections
-    go to the agent's HTTPS broker, which may reach `network` too. `engine` is the path of a docker
-    engine's socket on the host, "" for none, and `socket` its name in the box.
+    `proxy` speaks HTTP. It is None if `network` is empty, or if the box has `apis`, whose
+    connections go to the agent's HTTPS broker, which can also reach `network`. `engine` is the host
+    path of a docker engine's socket, "" for none; `socket` is its name in the box.
     """
 
     network: Network = read_network(())
@@ -65,18 +65,18 @@ class BoxListeners(msgspec.Struct, frozen=True):
 
     @property
     def tcp_addresses(self) -> tuple[Destination, ...]:
-        """The addresses at which the launcher listens by TCP, each once."""
+        """The TCP addresses at which the launcher listens, without duplicates."""
         first = tuple(each for each in (self.proxy, self.apis) if each is not None)
         return (*first, *(each.here for each in self.forwarded))
 
     @property
     def addresses(self) -> str:
-        """All addresses at which it listens, as `native/doors.zig` reads them."""
+        """All listening addresses, in the format of `native/doors.zig`."""
         return ",".join((*map(str, self.tcp_addresses), *((self.socket,) if self.socket else ())))
 
     @property
     def hosts(self) -> tuple[tuple[str, str], ...]:
-        """Lines of hosts(5): an address, and its name in the box."""
+        """Lines for hosts(5): an address, and its name in the box."""
         named = (each for each in self.forwarded if each.behind in self.network.by_name)
         return tuple(dict.fromkeys((each.here.host, each.behind.host) for each in named))
 
@@ -84,10 +84,10 @@ class BoxListeners(msgspec.Struct, frozen=True):
 def plan_listeners(
     entries: Sequence[str], source: str, *, engine: str = "", uses_apis: bool = False
 ) -> BoxListeners | None:
-    """Plan the listeners of a box: for `[sandbox] network` of the module `source`, for an `engine`,
-    and for the HTTPS broker where the box `uses_apis`. Returns None where it needs none.
+    """Plan a box's listeners for `[sandbox] network` of the module `source`, an `engine`, and the
+    HTTPS broker if the box `uses_apis`. Returns None if it needs none.
 
-    Raises Denied where it names too many destinations on this host, or that of the broker.
+    Raises Denied for too many destinations on this host, or for the broker's address.
     """
     name = f"{_ENGINE}{token_hex(_BYTES)}" if engine else ""
     if not entries and not uses_apis:
@@ -103,7 +103,7 @@ def plan_listeners(
     address = LOOPBACK[0]
     proxy = apis = None
     if uses_apis:
-        # The variables that lead there are those of every container, so that it has no other port.
+        # Every container's variables name this address, so the port is fixed.
         apis = Destination(str(address), PROXY_PORT, address)
     else:
         proxy = Destination(str(address), next(free), address)
@@ -125,12 +125,12 @@ def plan_listeners(
         )
     names = () if uses_apis else _stand_for_names(network, [each.host for each in local])
     listeners = (*local.values(), *names)
-    # A name that has no listener is reached by the proxy alone.
+    # A name without a listener can only be reached by the proxy.
     return BoxListeners(network, proxy, apis, listeners[:most], engine, name)
 
 
 def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[ForwardedPort]:
-    """A listener for each named destination; a name has one address, none of which is `taken`."""
+    """A listener per named destination; each name gets one address, none of those `taken`."""
     free = (str(each) for each in _NAMED.hosts() if str(each) not in taken)
     names = dict.fromkeys(each.host for each in network.by_name)
     at = dict(zip(islice(names, _MOST), free, strict=False))
@@ -141,7 +141,7 @@ def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[Forward
 
 
 def listener_variables(listeners: BoxListeners | None) -> dict[str, str]:
-    """The variables that lead tools to the proxy and the engine."""
+    """The variables that direct tools to the proxy and the engine."""
     if listeners is None:
         return {}
     engine = {"DOCKER_HOST": f"unix://{listeners.socket}"} if listeners.socket else {}
@@ -158,7 +158,7 @@ def _name_proxy(listeners: BoxListeners) -> dict[str, str]:
 
 
 def find_forwarded(listeners: BoxListeners, here: Destination) -> Destination | None:
-    """The destination to which the listener at `here` forwards, None for the proxy."""
+    """The destination of the listener at `here`, None for the proxy."""
     return (
         None
         if here == listeners.proxy
@@ -167,9 +167,9 @@ def find_forwarded(listeners: BoxListeners, here: Destination) -> Destination | 
 
 
 def receive_listeners(end: socket.socket) -> list[socket.socket]:
-    """Receive the listening sockets from the launcher in a box; none if the launcher has ended.
+    """Receive the listening sockets from the launcher in a box; none if it has ended.
 
-    Raises BlockingIOError where they have not come yet, OSError.
+    Raises BlockingIOError if they have not arrived yet, and OSError.
     """
     _, numbers = receive(end, 1)
     listeners = [socket.socket(fileno=number) for number in numbers]

@@ -1,4 +1,4 @@
-"""The contents of a command's box."""
+"""Plans the contents of a command's box."""
 
 import glob
 import os
@@ -37,24 +37,24 @@ from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_wire import quote
 
-# Tools of which nobody has said what they need find their configuration there, and each credential
-# of that home. So it is for what has to go on working, and no wall.
+# The class "home" is for tools whose needs nobody has declared: they find their configuration, and
+# every credential in that home. It keeps such tools working, and is no security boundary.
 
 PLACES = ("/etc", "/opt")
-"""Directories of the host that it has whole."""
+"""Host directories shown whole."""
 
 _RESOLVER = "/etc/resolv.conf"
-# Of what a box may have in /tmp: caches are larger.
+# Multiple of /tmp's limit: caches are larger.
 _TIMES = 4
 
 
 def find_home(
     identity: Identity, environment: Mapping[str, str], *, reserved: Reserved, limits: Limits
 ) -> Home | None:
-    """The home of `identity`, with what of Airlock's own is to be covered; None without a home.
+    """Find the home of `identity`, and the files of Airlock in it to cover; None without a home.
 
-    `environment` is the daemon's, and `limits` bound what is written there. Raises Denied where all
-    of it lies in a directory of Airlock's.
+    `environment` is the daemon's; `limits` bound the bytes written. Raises Denied if the home lies
+    in a directory of Airlock's.
     """
     named = environment.get("HOME", "")
     if identity.user != os.geteuid() and not _is_owner(identity, named):
@@ -76,10 +76,10 @@ def find_home(
 
 
 def hide(shown: Iterable[str], reserved: Reserved) -> Iterator[Placed]:
-    """Find the paths to cover, so that the directories `shown` show no file of Airlock's."""
+    """Find the paths to cover so that the directories `shown` reveal no file of Airlock's."""
     places = list(shown)
     covered = list[str]()
-    # A directory before what is in it: under a cover there is nothing any more that could have one.
+    # Sorted, so that a directory precedes its contents, which need no cover of their own.
     for path in sorted(_list_private(reserved)):
         if any(is_within(path, each) for each in covered):
             continue
@@ -92,13 +92,13 @@ def hide(shown: Iterable[str], reserved: Reserved) -> Iterator[Placed]:
 
 
 def _list_private(reserved: Reserved) -> set[str]:
-    # Of the log there are older files beside it.
+    # The log has rotated files beside it.
     paths = (place for _, place in reserved.private.places)
     return {path for place in paths for path in (place, *glob.glob(f"{glob.escape(place)}.*"))}
 
 
 def make_places(home: Home | None) -> Iterator[Operation]:
-    """The files of the host that it shows read-only."""
+    """The host files that a home box shows read-only."""
     for path in PLACES:
         if os.path.isdir(path):
             yield System(path, path)
@@ -124,14 +124,14 @@ def _ask_system(identity: Identity) -> str:
 
 
 _MIB = 1 << 20
-# Of the size of /tmp, that of the home and of shared memory.
+# Divisor of /tmp's limit for the home and shared memory.
 _SMALLER = 4
 
-# Descriptors of each process: some tools want more than the usual 1024. The daemon has many more.
+# Open files per process: some tools need more than the usual 1024. The daemon needs far more.
 _OPEN_FILES = 4096
 
 GIT_CONFIG = "/etc/gitconfig"
-"""Where git finds the system's configuration in a box, wherever it was built to look for it."""
+"""git's system configuration in a box, whatever path it was built with."""
 
 
 def plan_box(
@@ -144,11 +144,11 @@ def plan_box(
     git_config: bytes | None = None,
     given: Sequence[System | Made] = (),
 ) -> Box:
-    """A closed box, before it has the client's directories.
+    """Plan a closed box, without the client's directories.
 
-    `places` of the host are shown at their own paths, and those of `read` at others; all of them
-    cannot be written. Tools run as `identity`, within `limits`. With `git_config` that is the
-    system's configuration for git. It has what is `given`.
+    `places` are shown at their host paths, `read` at other paths, all read-only. Tools run as
+    `identity`, within `limits`. `git_config` becomes git's system configuration. `given` are
+    further files.
     """
     size = limits.box_tmpfs_mb * _MIB
     settings = () if git_config is None else (Made(git_config, GIT_CONFIG, "GIT_CONFIG_SYSTEM"),)
@@ -180,7 +180,7 @@ def plan_home_box(
     read: Mapping[str, str],
     limits: Limits,
 ) -> Box:
-    """A box of the class "home", otherwise as `plan_box`; it has a fresh home without one."""
+    """Plan a box of the class "home", otherwise as `plan_box`; a fresh home if `home` is None."""
     size = limits.box_tmpfs_mb * _MIB
     fresh = () if home is not None else (Memory(HOME, 0o700, size // _SMALLER),)
     return Box(
@@ -204,10 +204,10 @@ def put_workspaces(
     own: Sequence[str] = (),
     is_fence: bool = False,
 ) -> Box:
-    """The box for a command that runs in `workspace`, with all of the client's directories.
+    """Add the client's directories to the box of a command that runs in `workspace`.
 
-    `own` are places that it needs itself; `is_fence` says that all is at the host's own paths.
-    Raises Denied (layer "sandbox") where the client has its workspace at one of these.
+    `own` are paths that the box needs itself; `is_fence`: all paths are the host's. Raises Denied
+    (layer "sandbox") if the client's workspace is at one of the box's own paths.
     """
     source = workspace.source
     directory, shown = workspace.own, list[Shown]()
@@ -227,7 +227,7 @@ def put_workspaces(
         workspace, shown, identity=identity, reserved=reserved, others=others, is_fence=is_fence
     )
     tops = [each.top for each in shown]
-    # What is in the home comes after what is laid over it.
+    # Paths in the home are mounted after the overlay that covers it.
     inside = [each for each in tops if box.home and is_within(each.target, box.home.path)]
     inner = [placed for each in shown for placed in each.inner]
     return replace(
@@ -240,7 +240,7 @@ def put_workspaces(
 
 
 def _refuse_home(target: str, home: Home | None, workspace: Workspace) -> None:
-    """Raise Denied where a workspace at `target` would hide the home, or has no place in it."""
+    """Raise Denied if a workspace at `target` would hide the home, or has no mount point in it."""
     if home is None:
         return
     is_inside = is_within(target, home.path) and target != home.path
@@ -258,9 +258,7 @@ def _refuse_home(target: str, home: Home | None, workspace: Workspace) -> None:
 def find_watched(
     box: Box, read: Sequence[str] = (), looked_for: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """The files and directories that decided about a box: for it files were `read`, and others
-    `looked_for`.
-    """
+    """The files and directories that determined a box: those `read`, `looked_for` or shown."""
     system = [each for each in box.operations if isinstance(each, System)]
     shown = [os.path.dirname(path) for path in (*SYSTEM, *PUBLIC, *(each.path for each in system))]
     copied = [each.path for each in system if each.is_copied]
@@ -280,7 +278,7 @@ def _make_kernels(size: int) -> Iterator[Operation]:
     yield Processes()
     yield Devices()
     yield Memory(SHARED_MEMORY, 0o1777, size // _SMALLER)
-    # It is a file system in memory too, of no bounded size.
+    # A tmpfs too, without a size limit.
     yield Closed("/dev")
     yield Memory(TMP, 0o1777, size)
 

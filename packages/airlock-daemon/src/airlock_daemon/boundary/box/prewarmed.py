@@ -1,8 +1,8 @@
 """Prewarmed boxes: made ahead, each used once, by the next command.
 
-A prewarmed box has got no command yet, so nothing of a request can be in it. It shows the files
-that it was made of, even if their paths lead to others by now. So its key names devices and inodes,
-which no other file can get while the box has them open.
+A prewarmed box has no command yet, so it contains nothing of a request. It shows the files that it
+was made from, even if their paths lead elsewhere by now. So its key names devices and inodes, which
+no other file can get while the box has them open.
 """
 
 import logging
@@ -22,24 +22,25 @@ from airlock_daemon.platform.linux.mountinfo import MountWatch, find_changes
 from airlock_daemon.setup.reserved import Reserved, is_within
 
 POOL_SIZE = 4
-"""The most boxes that wait for one agent."""
+"""Limit of waiting boxes per agent."""
 
 ACTIVE_S = 300.0
-"""The boxes of an agent that sends no request for so long are closed."""
+"""The boxes of an agent without requests are closed after this many seconds."""
 
 SOON_S = 0.001
-"""The delay between a command's answer and the next box: its client ends in that time, on the same
-processors. Where no box was ready, the next one is begun at once."""
+"""The delay between a command's answer and the next box, as the exiting client needs the same
+processors. If no box was ready, the next one is begun at once.
+"""
 
 LATER_S = 0.01
-"""The delay after the start of a command that is still running."""
+"""The delay if the command is still running."""
 
-# After a command had to wait for its box, the pool is larger by one for so long.
+# After a command waited for its box, the pool is one larger for this many seconds.
 _BUSY_S = 60.0
 
 
 class _Waiting(msgspec.Struct, frozen=True, eq=False):
-    """A box that waits, and the mounts of the host when it was begun."""
+    """A waiting box, and the host's mounts when it was begun."""
 
     key: Key
     launch: BoxedLaunch
@@ -47,14 +48,14 @@ class _Waiting(msgspec.Struct, frozen=True, eq=False):
 
 
 class BoxPool:
-    """The boxes that wait for one agent, all of one generation."""
+    """One agent's waiting boxes, all of one generation."""
 
     def __init__(self, boxes: "Boxes", open_group: OpenGroup = open_none) -> None:
-        """Begin empty, and without a generation: see `adopt`. `open_group` makes their cgroups."""
+        """Begin empty, without a generation: see `adopt`. `open_group` creates boxes' cgroups."""
         self._boxes = boxes
         self.open_group = open_group
         self._waiting: list[_Waiting] = []
-        # Those that were complete before anything was mounted.
+        # Those that were complete before any later mount.
         self._trusted: list[_Waiting] = []
         self._last: Key | None = None
         self._busy_until = -math.inf
@@ -64,20 +65,20 @@ class BoxPool:
 
     @property
     def count(self) -> int:
-        """The number of boxes that wait."""
+        """The number of waiting boxes."""
         return len(self._waiting)
 
     def adopt(self, reserved: Reserved | None) -> None:
-        """Keep only boxes of the generation that has `reserved`; None for a removed agent."""
+        """Keep only boxes of the generation with `reserved`; None for a removed agent."""
         if reserved is not self.reserved:
             self.reserved = reserved
             self._last = None
             self.empty()
 
     def take(self, box: Box, by: BoxBuilder) -> BoxedLaunch | None:
-        """Take a box equal to `box` as `by` would make it now; None if none waits.
+        """Take a box that equals what `by` would make of `box` now; None if none waits.
 
-        The caller gives it its command and closes it.
+        The caller orders its command and closes it.
         """
         self._boxes.look()
         if by.reserved is not self.reserved:
@@ -96,7 +97,7 @@ class BoxPool:
         return found
 
     def refill(self, reserved: Reserved, *, has_ended: bool) -> None:
-        """Have a box made for another command like the last one, which has ended or only begun."""
+        """Schedule a box for another command like the last one, which has ended or only started."""
         if reserved is not self.reserved or self._last is None:
             return
         now = trio.current_time()
@@ -111,7 +112,7 @@ class BoxPool:
         return sum(each.key == key for each in self._waiting) < wanted
 
     def put(self, key: Key, launch: BoxedLaunch, mounts: str) -> None:
-        """Take over a box that was begun for `key` when the host had these `mounts`."""
+        """Take over a box begun for `key` when the host had these `mounts`."""
         if self.count >= POOL_SIZE:
             self.give_up()
         self._waiting.append(_Waiting(key, launch, mounts))
@@ -121,20 +122,20 @@ class BoxPool:
 
     @property
     def is_trusted(self) -> bool:
-        """Whether all are known to be complete before anything was mounted."""
+        """Whether all boxes are known to have been complete before any later mount."""
         return len(self._trusted) == len(self._waiting)
 
     def find_complete(self) -> list[_Waiting]:
-        """The complete ones that are not trusted yet."""
+        """The complete boxes that are not trusted yet."""
         found = [each for each in self._waiting if each not in self._trusted]
         return [each for each in found if each.launch.is_made()]
 
     def trust(self, complete: list[_Waiting]) -> None:
-        """Note that nothing was mounted while these were made."""
+        """Mark boxes during whose making nothing was mounted."""
         self._trusted += complete
 
     def compare(self, mounts: str) -> None:
-        """Close the boxes whose mounts differ from the host's, which are `mounts`."""
+        """Close boxes that a change to `mounts` affects, and all that are not trusted."""
         for each in list(self._waiting):
             points = find_changes(each.mounts, mounts)
             if each not in self._trusted or _concerns(points, each.key.box):
@@ -166,7 +167,7 @@ class BoxPool:
 
 
 def _concerns(points: Iterable[str], box: Box) -> bool:
-    """Whether a mount at one of `points` would be visible in a box, or cover a file of it."""
+    """Whether a mount at one of `points` would be visible in a box, or cover one of its files."""
     sources = list(list_sources(box))
     return any(
         is_within(point, source) or is_within(source, point)
@@ -178,7 +179,7 @@ def _concerns(points: Iterable[str], box: Box) -> bool:
 log = logging.getLogger("airlock")
 
 MOST_IN_ALL = 16
-"""The most boxes that wait for all agents: each is three processes and a few descriptors."""
+"""Limit of waiting boxes in total: each is three processes and a few descriptors."""
 
 # The delay until a new box is first checked for completion; it doubles with each check.
 _LOOK_S = 0.02
@@ -193,13 +194,13 @@ class Boxes:
     """The pools of all agents. A task must `run` it."""
 
     def __init__(self, launcher: Launcher, null: int) -> None:
-        """Begin without a box; the caller closes `launcher` and `null`."""
+        """Begin without boxes; the caller closes `launcher` and `null`."""
         self._launcher = launcher
         self._null = null
         self._watch = MountWatch()
         self._mounts = self._watch.read()
         self._scheduled: dict[BoxPool, _Scheduled] = {}
-        # The next to give up a box comes first.
+        # Ordered: the first is the next to give up a box.
         self._pools: dict[BoxPool, None] = {}
         self._look_at = math.inf
         self._pause = _LOOK_S
@@ -221,7 +222,7 @@ class Boxes:
                 await self._make(due[0], self._scheduled.pop(due[0]).key)
 
     async def _rest(self) -> None:
-        """Wait until a box may be due, or old."""
+        """Wait until a box may be due or expired."""
         times = [pool.expires for pool in self._pools]
         times += [scheduled.due for scheduled in self._scheduled.values()]
         until = min((*times, self._look_at))
@@ -229,11 +230,11 @@ class Boxes:
             with trio.move_on_at(until):
                 await self._idle.park()
         else:
-            # Making a box takes a while, and a request may have come meanwhile.
+            # Making a box takes a while, and a request may have arrived.
             await trio.lowlevel.checkpoint()
 
     def schedule(self, pool: BoxPool, key: Key, after_s: float = 0.0) -> None:
-        """Make a box for `pool` after that time, in place of one that was scheduled before."""
+        """Make a box for `pool` after `after_s`, replacing one that was scheduled before."""
         if self._is_open:
             before = self._scheduled.pop(pool, None)
             due = trio.current_time() + after_s
@@ -243,16 +244,16 @@ class Boxes:
             self._idle.unpark()
 
     def note(self, pool: BoxPool, count: int) -> None:
-        """Note that `pool` was used now and has `count` boxes."""
+        """Note that `pool` was just used and has `count` boxes."""
         self._pools.pop(pool, None)
         if count:
             self._pools[pool] = None
 
     def look(self) -> None:
-        """Close the boxes whose mounts differ from the host's, and those that may not have been
-        complete when something was mounted.
+        """Close the boxes that changes of the host's mounts affect, and those that may have been
+        incomplete then.
         """
-        # Before the check: boxes that are complete now saw no change, if the check finds none.
+        # Before the check: if it finds no change, boxes complete by now saw none.
         complete = [pool.find_complete() for pool in self._pools]
         if self._watch.has_changed():
             self._mounts = self._watch.read()
@@ -273,7 +274,7 @@ class Boxes:
             pool.empty()
 
     def close(self) -> None:
-        """Stop, and release the watch of mounts."""
+        """Stop, and release the mount watch."""
         self.stop()
         self._watch.close()
 
@@ -292,13 +293,13 @@ class Boxes:
                 identity=key.identity,
                 reserved=reserved,
                 null=self._null,
-                # A thread here would delay other agents' boxes as well.
+                # A thread would delay other agents' boxes as well.
                 lookups=None,
                 open_group=pool.open_group,
             )
             made = await builder.make(key.box)
         except AirlockError as error:
-            # The command that needs it gets this error, if it persists.
+            # If it persists, the command that needs the box gets this error.
             log.debug("no box is made ahead: %s", error.message)
             return
         is_it = pool.reserved is reserved and mounts is self._mounts
@@ -320,14 +321,14 @@ async def start_boxed(
     kept: Sequence[int] = (),
     pool: BoxPool | None = None,
 ) -> BoxedLaunch:
-    """Start `what` in `box`, otherwise as `Launcher.launch` does.
+    """Start `what` in `box`, otherwise as `Launcher.launch`.
 
-    The box comes from `pool` if an equal one waits there, else `by` makes it. `what.directory` is
-    its directory on the host, already checked. Raises Denied and Failed.
+    Takes an equal box from `pool` if one waits there, else `by` makes it. `what.directory` is the
+    working directory on the host, already checked. Raises Denied and Failed.
     """
     launch = None
-    # What lies under a home may not change while another directory is laid over it (overlayfs of
-    # the kernel's documentation): none waits.
+    # The lower directory of an overlay must not change while it is mounted (the kernel's
+    # documentation of overlayfs), so a box with the human's home is never prewarmed.
     if pool is not None and box.home is None:
         launch = pool.take(box, by)
     if launch is None:

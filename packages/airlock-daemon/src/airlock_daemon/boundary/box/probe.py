@@ -18,16 +18,16 @@ from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
 
 OLDEST = (0, 10)
-"""The first one with all that a box is made by."""
+"""The oldest version of bubblewrap with all features that a box needs."""
 
 _LONGEST_S = 10.0
 _SAYS = re.compile(rb"^bubblewrap (\d+)\.(\d+)")
 
 
 async def explain_too_old(program: str) -> str | None:
-    """Why the bubblewrap at `program` makes no boxes, as it is older than OLDEST.
+    """Why the bubblewrap at `program` is too old.
 
-    None where it is not, and where it does not say its version: then a box that is tried tells.
+    None if it is not, or does not tell its version: then the trial box decides.
     """
     try:
         with trio.fail_after(_LONGEST_S):
@@ -47,13 +47,13 @@ async def explain_too_old(program: str) -> str | None:
     return f"it is bubblewrap {said}, and {needed} or newer is needed"
 
 
-# What every system has, and everybody may look at. In the box it stands for a workspace.
+# Every system has it, and everyone may read it. It stands in for a workspace.
 _DIRECTORY = "/usr"
 NOTHING = Reserved(())
 
 
 def probe(bubblewrap: str, identity: Identity) -> str | None:
-    """As `probe_box`, with a launcher of its own."""
+    """As `probe_box`, with its own launcher."""
 
     async def run() -> str | None:
         launcher = Launcher(find_launcher(), nofile=256)
@@ -66,10 +66,10 @@ def probe(bubblewrap: str, identity: Identity) -> str | None:
 
 
 async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> str | None:
-    """Make a box with all that a real one has, and run a program in it.
+    """Make a complete box and run a program in it.
 
-    Returns None where that works, else what was said where it did not, or that bubblewrap is too
-    old. Raises Failed without a launcher.
+    Returns None on success, else an error message, such as that bubblewrap is too old. Raises
+    Failed without a launcher.
     """
     too_old = await explain_too_old(bubblewrap)
     if too_old is not None:

@@ -24,16 +24,16 @@ from airlock_daemon.setup.sockets import BUNDLE, PUBLISHED
 from airlock_wire import quote
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-"""Directories of the system itself, which every box has as far as they are there."""
+"""The system's own directories, which every box has if they exist."""
 
-# As many links as the kernel follows in one path (path_resolution(7)).
+# The kernel's limit of symlinks in one path (path_resolution(7)).
 _MOST_LINKS = 40
-# Of the first line of a script (execve(2)).
+# Limit of a script's first line (execve(2)).
 _MOST_LINE = 256
 
 
 class Places(msgspec.Struct, frozen=True):
-    """The host's files that a program needs, and the files that were read to find out."""
+    """The host files that a program needs, and the files that were read to find them."""
 
     shown: tuple[str, ...]
     read: tuple[str, ...]
@@ -42,13 +42,12 @@ class Places(msgspec.Struct, frozen=True):
 def find_places(
     program: str, *, home: str, path: str, seen: tuple[str, ...], everywhere: bool = False
 ) -> Places:
-    """Find the host's files that must be in a box for `program`.
+    """Find the host files that a box needs for `program`, an absolute path.
 
-    `program` is an absolute path. Beside the program's own place these are that of the interpreter
-    in its first line, searched on `path` where env(1) is to do that, and that of a virtual
-    environment's Python. What lies in one of `seen` is in the box already. `home` is the human's
-    own, which is never shown for a program in it. Raises Denied for one that cannot be shown, since
-    it lies in no bin directory; `everywhere`, its directory is shown.
+    These are the program's installation prefix, that of the interpreter in its first line (searched
+    on `path` for env(1)), and that of a virtual environment's Python. Paths in `seen` are in the
+    box already. `home` is the human's, which is never shown for a program in it. Raises Denied for
+    a program outside any bin directory; with `everywhere` its directory is shown.
     """
     found: dict[str, None] = {}
     read: dict[str, None] = {}
@@ -61,7 +60,7 @@ def find_places(
         for hop in _follow(name):
             is_there = any(is_within(hop, place) for place in (*SYSTEM, *seen, *found))
             if is_there or not os.path.lexists(hop):
-                # What is not on the host is for execve(2) to say.
+                # execve(2) reports a missing file.
                 continue
             place = _find_place(hop, home, everywhere=everywhere)
             found[place] = None
@@ -73,16 +72,16 @@ def find_places(
 
 
 def list_deciding(paths: Iterable[str]) -> Iterator[str]:
-    """The directories whose entries decide what `paths` lead to: those of each link on the way."""
+    """The directories whose entries determine what `paths` lead to, including those of symlinks."""
     for path in paths:
         yield os.path.dirname(path)
         yield from map(os.path.dirname, _follow(path))
 
 
 def _follow(name: str) -> Iterator[str]:
-    """The paths that lead to a file: a program may go by the name of a link to it."""
+    """Follow a program's symlinks: a program may be called by a symlink's name."""
     for _ in range(_MOST_LINKS):
-        # Links of its directories do not tell a program who it is.
+        # Symlinks among its directories do not change the program's name.
         name = os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))
         yield name
         if not os.path.islink(name):
@@ -109,7 +108,7 @@ def _find_place(file: str, home: str, *, everywhere: bool) -> str:
 
 
 def _find_python(settings: str) -> Iterator[str]:
-    """The Python of a virtual environment with these settings."""
+    """The base Python of a virtual environment with these settings."""
     try:
         with open(settings, encoding="utf-8") as file:
             lines = [line.partition("=") for line in file]
@@ -142,8 +141,8 @@ def _find_interpreter(file: str, path: str) -> Iterator[str]:
                 yield found
 
 
-# Of what exists: libraries and programs, certificates, and names of things. None has a secret, and
-# none says who or where the host is.
+# Public files, if they exist: libraries, programs, certificates, and name tables. None contains a
+# secret or identifies the host.
 _PUBLIC = (
     *("ld.so.cache", "alternatives", "localtime", "services", "protocols", "mime.types"),
     *("ssl/certs", "ssl/openssl.cnf", "ca-certificates", "crypto-policies"),
@@ -151,14 +150,14 @@ _PUBLIC = (
     *("terminfo", "locale.alias", "host.conf", "gai.conf"),
 )
 PUBLIC = tuple(f"/etc/{name}" for name in _PUBLIC)
-"""Those, whether they exist or not."""
+"""The same as absolute paths, whether they exist or not."""
 
 _NSSWITCH = b"passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
 _HOSTS = Made(b"127.0.0.1 localhost airlock\n::1 localhost\n", "/etc/hosts")
 
 
 def name_hosts(box: Box, hosts: Iterable[tuple[str, str]]) -> Box:
-    """The box in which further names have addresses: pairs of an address and a name."""
+    """Add pairs of an address and a name to the box's /etc/hosts."""
     lines = "".join(f"{address} {name}\n" for address, name in hosts)
     more = replace(_HOSTS, content=_HOSTS.content + lines.encode())
     operations = (more if each == _HOSTS else each for each in box.operations)
@@ -166,7 +165,7 @@ def name_hosts(box: Box, hosts: Iterable[tuple[str, str]]) -> Box:
 
 
 def make_etc(identity: Identity) -> Iterator[Operation]:
-    """What stands in /etc for tools that run as `identity`, who is called airlock in the box."""
+    """The contents of /etc for tools that run as `identity`, named airlock in the box."""
     user, group = identity.user, identity.group
     passwd = f"airlock:x:{user}:{group}:airlock:{HOME}:/bin/sh\n"
     passwd += "nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n" if user != 65534 else ""
@@ -183,8 +182,8 @@ def make_etc(identity: Identity) -> Iterator[Operation]:
 
 
 class ApiAccess(msgspec.Struct, frozen=True, kw_only=True):
-    """Variables, texts of files by their path, and the directory of the host that has the
-    certificates of the agent's own authority.
+    """Access to APIs: variables, file contents by path, and the host directory with the
+    certificates of the agent's CA.
     """
 
     environment: Mapping[str, str]
@@ -193,17 +192,16 @@ class ApiAccess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_given(access: ApiAccess) -> Iterator[System | Made]:
-    """The files of a box with this access. The bundle of certificates is also wherever programs
-    look for the host's.
+    """The files of a box with this access. The CA bundle also replaces the host's own bundles.
 
-    Nothing else of `published` is shown, which has the sockets of the agent.
+    Nothing else in `published` is shown: it has the agent's sockets.
     """
     published = access.published
     for path, text in access.files.items():
         yield Made(text.encode(), expand_home(path, HOME))
     for name in PUBLISHED:
         yield System(os.path.join(published, name), f"{SOCKET_DIRECTORY}/{name}", is_own=True)
-    # One is often a link to another.
+    # One is often a symlink to another.
     stores = dict.fromkeys(os.path.realpath(path) for path in STORES if os.path.isfile(path))
     for store in stores:
         if any(is_within(store, place) for place in (*SYSTEM, *PUBLIC)):

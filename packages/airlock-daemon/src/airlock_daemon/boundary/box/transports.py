@@ -12,28 +12,28 @@ from airlock_daemon.setup.programs import Programs, find_program
 from airlock_daemon.setup.shim_program import find_shim
 
 RELAY = 3
-"""The descriptor of the relay: the first one beside stdin, stdout and stderr."""
+"""The relay's descriptor: the first after stdin, stdout and stderr."""
 
 ASKS: Mapping[str, tuple[str, ...]] = {"git": ("git-remote",)}
-"""The commands by which a broker of `[sandbox] brokers` is asked that is asked by some."""
+"""The commands by which a box can ask each broker of `[sandbox] brokers`, if it has any."""
 
-# As git's ssh the shim goes by this name, and those of the helpers are git's own.
+# The shim's name as git's ssh; the helpers have git's own names.
 _SSH = "/run/airlock/git-ssh"
 _HELPERS = ("git-remote-https", "git-remote-http")
 
-# That of a fenced command, which has nothing at another place than on the host.
+# The copy of git's exec path for a fenced command, whose files all keep their host paths.
 _COPY = "git-core"
 _OPENED = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
-# git's exec path in Debian and Arch, in Alpine and Fedora, and as built from its sources.
+# git's exec path in Debian and Arch, in Alpine and Fedora, and when built from source.
 _EXEC_PATHS = ("/usr/lib/git-core", "/usr/libexec/git-core", "/usr/local/libexec/git-core")
 
 
 def find_transports(programs: Programs, *, is_fenced: bool) -> Iterator[System]:
-    """What git in a box has in the place of its own transports. Raises Denied without a shim.
+    """The files that replace git's own transports in a box. Raises Denied without a shim.
 
-    Behind a fence nothing has another name or place than on the host, so that it is the shim alone,
-    to which `link_transports` leads.
+    In a fence files keep their host paths, so this is the shim alone, to which `link_transports`
+    links.
     """
     try:
         shim = find_shim()
@@ -54,13 +54,13 @@ def find_transports(programs: Programs, *, is_fenced: bool) -> Iterator[System]:
 
 
 def transport_variables(asks: tuple[str, ...]) -> dict[str, str]:
-    """What tells the programs of a box how to ask."""
+    """The variables that tell a box's programs how to ask."""
     if not asks:
         return {}
     return {
         "AIRLOCK_RELAY": str(RELAY),
         "GIT_SSH_COMMAND": _SSH,
-        # Without it git asks what this ssh can do, by an option that only OpenSSH has.
+        # Otherwise git probes this ssh with an option that only OpenSSH has.
         "GIT_SSH_VARIANT": "ssh",
     }
 
@@ -70,11 +70,11 @@ TRANSPORTS = ("git-ssh", _COPY)
 
 
 def link_transports(private: Workspace, path: str) -> dict[str, str]:
-    """Give the shim its names as git's transports in a directory of a fenced command.
+    """Link the shim under the names of git's transports, in a fenced command's directory.
 
-    Returns the variables that lead there, of which PATH is `path` with git's own programs behind
-    it: git looks for what it is not itself in a copy of its exec path, in which the shim stands in
-    for the helpers of URLs. Where git has none there, it is the transport of ssh alone.
+    Returns the variables for git. PATH is `path` with git's exec path appended. git looks up
+    external programs in a copy of its exec path, in which the shim replaces the URL helpers. If
+    git's exec path has no URL helpers, only ssh is available.
     """
     shim = find_shim()
     os.symlink(shim, "git-ssh", dir_fd=private.descriptor)
@@ -86,7 +86,7 @@ def link_transports(private: Workspace, path: str) -> dict[str, str]:
     if directory is None:
         return variables
     os.mkdir(_COPY, 0o755, dir_fd=private.descriptor)
-    # Its parent belongs to the user of boxes, so that it is opened before anything is put there.
+    # The user of boxes owns the parent, so open the copy before anything is put into it.
     copy = os.open(_COPY, _OPENED, dir_fd=private.descriptor)
     try:
         for name, target in _list_programs(directory, os.stat(directory).st_mtime_ns):
@@ -102,7 +102,7 @@ def link_transports(private: Workspace, path: str) -> dict[str, str]:
 
 @lru_cache(maxsize=4)
 def _list_programs(directory: str, _changed: int) -> tuple[tuple[str, str], ...]:
-    """What is in an exec path, but for the names of what git itself does, by names and paths."""
+    """The programs of an exec path by name and path, without aliases of git itself."""
     itself = os.path.join(directory, "git")
     return tuple(
         (entry.name, entry.path)
@@ -130,7 +130,7 @@ def _find_exec_path(git: str | None) -> str | None:
 
 
 def _list_exec_paths(git: str | None) -> Iterator[str]:
-    """Where the exec path of that git can be, its own prefix first."""
+    """Candidates for git's exec path, its own prefix first."""
     if git is not None:
         prefix = os.path.dirname(os.path.dirname(os.path.realpath(git)))
         yield os.path.join(prefix, "libexec/git-core")
@@ -139,11 +139,11 @@ def _list_exec_paths(git: str | None) -> Iterator[str]:
 
 
 def list_helpers(programs: Programs) -> Iterator[str]:
-    """The paths at which git's helpers may be on this host."""
+    """The possible paths of git's helpers on this host."""
     for directory in _list_exec_paths(programs.find("git")):
         yield from (os.path.join(directory, name) for name in _HELPERS)
 
 
 def _find_helpers(programs: Programs) -> Iterator[str]:
-    """The files that are git's helpers on this host, one of which is often a link to the other."""
+    """The files of git's helpers on this host; one is often a symlink to the other."""
     yield from filter(os.path.isfile, map(os.path.realpath, list_helpers(programs)))

@@ -1,1 +1,1 @@
-"""Brokers: they use credentials for an agent, and see no workspace."""
+"""Brokers use credentials for an agent, and see no workspace."""

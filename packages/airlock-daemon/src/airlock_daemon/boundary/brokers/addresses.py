@@ -1,4 +1,4 @@
-"""Addresses that need naming: those of this host, and of the networks around it."""
+"""Addresses that the grant must name: this host's, and those of the networks around it."""
 
 import errno
 import ipaddress
@@ -16,12 +16,13 @@ ANSWER_S = 10.0
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Addresses that lead to the IPv4 address in their last bits (NAT64, RFC 6052).
+# Addresses that embed an IPv4 address in their last bits (NAT64, RFC 6052).
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LAST_BITS = 0xFFFFFFFF
-# Public by their numbers: the services of Azure around a machine, and relays of 6to4 (RFC 7526).
+# Non-public, though not by their numbers: Azure's services for a machine, and relays of 6to4 (RFC
+# 7526).
 _AROUND = (ipaddress.IPv4Network("168.63.129.16/32"), ipaddress.IPv4Network("192.88.99.0/24"))
-# All of IPv6 that IANA has given out for the public. Of the rest some is in use all the same:
+# All of IPv6 that IANA has assigned to the public. Parts of the rest are used all the same:
 # site-local addresses, overlays, translators, IPv4 in other forms.
 _GIVEN_OUT = (ipaddress.IPv6Network("2000::/3"), _NAT64)
 
@@ -29,10 +30,10 @@ _GIVEN_OUT = (ipaddress.IPv6Network("2000::/3"), _NAT64)
 async def resolve(
     host: str, *, family: int | None, limiter: trio.CapacityLimiter
 ) -> tuple[Address, ...]:
-    """The addresses of a host's name, in the order to try them.
+    """Resolve a host name to its addresses, in the order to try them.
 
-    `family` is 4 or 6 where only those are wanted. A lookup takes a thread, of which `limiter`
-    gives so many at once. Raises Failed where there is no address, or no answer in time.
+    `family` is 4 or 6, or None for both. A lookup takes a thread of `limiter`. Raises Failed if
+    there is no address, or no answer in time.
     """
     kinds = {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}
     look = partial(socket.getaddrinfo, host, None, family=kinds[family], type=socket.SOCK_STREAM)
@@ -53,7 +54,7 @@ async def resolve(
 
 
 def find_inner(addresses: tuple[Address, ...]) -> Address | None:
-    """The first that is of this host or of no public network, None where all are public."""
+    """The first address of this host or of a non-public network; None if all are public."""
     return next((address for address in addresses if not _is_public(address)), None)
 
 
@@ -82,7 +83,7 @@ def _find_embedded(address: Address) -> Iterator[Address]:
 
 
 def _is_own(address: Address) -> bool:
-    """Whether a socket of this host can have the address."""
+    """Whether a socket of this host can bind the address."""
     kind = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with suppress(OSError), socket.socket(kind, socket.SOCK_DGRAM) as probe:
         try:
@@ -90,5 +91,5 @@ def _is_own(address: Address) -> bool:
         except OSError as error:
             return error.errno not in (errno.EADDRNOTAVAIL, errno.EINVAL, errno.EAFNOSUPPORT)
         return True
-    # No such sockets here, and so no such address.
+    # No sockets of this family, so no such address.
     return False

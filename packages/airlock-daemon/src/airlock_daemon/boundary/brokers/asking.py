@@ -1,4 +1,4 @@
-"""Asking a program of the host one thing: what it prints, within a bounded time."""
+"""Runs a program of the host and returns its output, within a bounded time."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -15,7 +15,7 @@ from airlock_daemon.errors import Failed
 from airlock_wire import StdinData, StdinEnd, Stream
 
 ANSWER_S = 10.0
-# Bytes of an answer that are kept.
+# Limit of the output's bytes; the rest is dropped.
 MOST = 1 << 20
 
 
@@ -31,7 +31,7 @@ class Ask(Protocol):
         said: bytes = b"",
         more: Mapping[str, str] = {},
     ) -> tuple[int, bytes]:
-        """Return exit status and output. `said` is its stdin, `more` further variables."""
+        """Return exit status and output. `said` is its stdin, `more` adds variables."""
 
 
 async def ask(
@@ -42,10 +42,10 @@ async def ask(
     said: bytes = b"",
     seconds: float = ANSWER_S,
 ) -> tuple[int, bytes]:
-    """Run `line` with `said` as its stdin; returns its exit status, and what it put on stdout.
+    """Run `line` with `said` as its stdin; returns its exit status and stdout.
 
-    Raises Failed where it cannot be started or does not end in time. Either way none of its
-    processes is left.
+    Raises Failed if it cannot be started or does not end in time. In any case none of its processes
+    is left.
     """
     answer = bytearray()
 
@@ -72,4 +72,4 @@ async def ask(
 
 
 async def _grant_none(count: int) -> None:
-    """Nobody sends more than what was said at first."""
+    """Grant nothing: all input was sent at the start."""

@@ -1,4 +1,4 @@
-"""The agent that asks a broker, as far as the broker may use it."""
+"""The agent behind a request to a broker, as far as a broker may use it."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -13,7 +13,7 @@ from airlock_daemon.setup.generation import Generation
 
 
 class ServedAgent(Protocol):
-    """An agent that is served: its present generation, and its shares of the daemon."""
+    """An agent: its current generation, and its shares of the daemon."""
 
     generation: Generation
     gate: Gate
@@ -27,7 +27,7 @@ class ServedAgent(Protocol):
 class Requester(msgspec.Struct, frozen=True, kw_only=True):
     """One request of `agent` to a broker, admitted by `generation`.
 
-    Programs of the host run for it in `directory`, an open and empty one, with `variables`.
+    Programs of the host run for it in `directory`, open and empty, with `variables`.
     """
 
     agent: ServedAgent
@@ -37,7 +37,7 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def current(self) -> Generation:
-        """The present generation: it may grant less than that of the request."""
+        """The current generation: it may grant less than that of the request."""
         return self.agent.generation
 
     @property
@@ -47,12 +47,12 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def gate(self) -> Gate:
-        """Counts what is held of its clients' bytes."""
+        """Limits the bytes buffered for the agent's clients."""
         return self.agent.gate
 
     @property
     def lookups(self) -> trio.CapacityLimiter:
-        """Gives the threads that look up names."""
+        """Limits the threads for name lookups."""
         return self.agent.lookups
 
     @property
@@ -71,8 +71,8 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
     ) -> tuple[int, bytes]:
         """Run a program of the host; returns its exit status and output.
 
-        `said` is its stdin, `more` are further variables. Raises Denied where too many programs of
-        the agent wait, Failed where it does not answer.
+        `said` is its stdin, `more` adds variables. Raises Denied if too many programs of the agent
+        wait, Failed if it does not answer.
         """
         line = CommandLine(program, argv, {**self.variables, **more}, self.directory)
         return await self.agent.ask(line, said=said)

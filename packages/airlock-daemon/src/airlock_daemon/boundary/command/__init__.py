@@ -1,1 +1,1 @@
-"""Running a tool: its environment, its launcher, its streams."""
+"""Runs a tool: its environment, launcher and streams."""

@@ -1,8 +1,8 @@
-"""The native launcher: one process that starts tools for the daemon, and what is said to it.
+"""The native launcher: one process that starts tools for the daemon.
 
-It is started once and makes a supervisor for a command: the parent of the tool and of every process
-that the tool leaves behind, so that all of them end when the tool, the client or the daemon goes.
-One that has nothing left to watch over is told to run the next command.
+It creates a supervisor for each command, the parent of the tool and of all processes that the tool
+leaves behind, so that they all end with the tool, the client or the daemon. A supervisor without
+processes left runs the next command.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from airlock_daemon.errors import AirlockError, Failed, full_table, is_full_tabl
 
 _REPORT = struct.Struct("<cxxxi")
 
-# The longest message: what was left in a box.
+# The longest message: a box's leftovers.
 _MESSAGE_BYTES = 4096
 
 _ENDS = (b"R", b"O", b"X")
@@ -36,16 +36,16 @@ _ON_THE_HOST = "a person on the host can run it there, as the user of the daemon
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """How a tool ended: its exit code, or the signal that ended it and then 128+n."""
+    """How a tool ended: its exit code, or a signal with the exit code 128+n."""
 
     exit_code: int
     signal: str | None
 
 
 class Launch:
-    """One command that a supervisor was told to start. Its owner must `wait_gone`, then `close`.
+    """One command given to a supervisor. Its owner must `wait_gone`, then `close`.
 
-    `keep` takes the control socket of a supervisor that may be told to start another one.
+    `keep` takes the control socket of a supervisor that can run another command.
     """
 
     def __init__(self, control: socket.socket, keep: Callable[[socket.socket], None]) -> None:
@@ -57,14 +57,14 @@ class Launch:
 
     @property
     def ready(self) -> int:
-        """A descriptor that can be read when there is something for `read_report`."""
+        """A descriptor that is readable when `read_report` has something."""
         return self.control.fileno()
 
     def read_report(self) -> Ended | AirlockError | None:
-        """Read what was reported of the command, without waiting.
+        """Read the report about the command, without blocking.
 
-        None is for nothing yet. An error says that the tool could not be started, or that its
-        supervisor is gone without a word (then the kernel has killed the tool).
+        None if there is none yet. An error means that the tool could not be started, or that its
+        supervisor ended without a report (then the kernel has killed the tool).
         """
         try:
             message = self._receive()
@@ -97,21 +97,21 @@ class Launch:
     def signal(self, number: int) -> None:
         """Send a signal to the tool's process group, unless the tool has ended.
 
-        Its supervisor may run another command by then, of another agent.
+        After that its supervisor may run another command, of another agent.
         """
         if not self._is_over:
             self._send(b"S", number)
 
     def end(self, number: int = signals.SIGHUP) -> None:
-        """End tool and descendants: the signal first, SIGKILL after the launcher's grace of 2 s.
+        """End the tool and its descendants: first the signal, then SIGKILL after a grace of 2 s.
 
-        What a tool that has ended left behind is ended so without being told.
+        The launcher ends what an ended tool left behind in this way by itself.
         """
         if not self._is_over:
             self._send(b"E", number)
 
     def is_gone(self) -> bool:
-        """Whether no process of the command is left."""
+        """Whether all of the command's processes have ended."""
         try:
             while not self._is_gone:
                 self._receive()
@@ -120,12 +120,12 @@ class Launch:
         return True
 
     async def wait_gone(self) -> None:
-        """Wait until no process of the command is left."""
+        """Wait until all of the command's processes have ended."""
         while not self.is_gone():
             await trio.lowlevel.wait_readable(self.control)
 
     def close(self) -> None:
-        """Give back the control socket. Closing it also ends whatever still runs."""
+        """Release the control socket, which also ends what still runs."""
         if self._may_go_on:
             self._may_go_on = False
             self._keep(self.control)
@@ -133,10 +133,10 @@ class Launch:
             self.control.close()
 
     def _receive(self) -> bytes:
-        """Take what was reported, empty where the supervisor is gone; raises BlockingIOError."""
+        """Receive a report, b"" if the supervisor has ended. Raises BlockingIOError."""
         message = self._take_message()
         while (kind := message[:1]) == b"W":
-            # Of a box: that it is made, and waits for its order, is of no use any more.
+            # A box's report that it is made and waits for its order; no longer of interest.
             message = self._take_message()
         self._is_over = True
         self._is_gone = kind in (b"", b"O", b"R")
@@ -152,13 +152,13 @@ class Launch:
             return b""
 
     def _send(self, kind: bytes, number: int) -> None:
-        # A supervisor that is gone needs no word any more; one that does not read is told by EOF.
+        # A supervisor that has ended needs no message; one that does not read sees EOF.
         with contextlib.suppress(OSError):
             self.control.send(kind + bytes([number]))
 
 
 def cannot_start(program: str, error: OSError | ValueError) -> Failed:
-    """Say in a person's words why the kernel does not start `program`."""
+    """Explain why the kernel does not start `program`."""
     if isinstance(error, OSError) and error.errno == errno.E2BIG:
         return Failed(
             "the arguments are longer than the kernel allows",
@@ -181,13 +181,13 @@ def _read_status(status: int) -> Ended:
     return Ended(128 + number, name)
 
 
-# Supervisors that wait for another command. Each is a small process, and many are of no use: what
-# runs at the same time is soon more than the processors can run.
+# Limit of idle supervisors. Each is a small process; more are useless, as concurrent commands soon
+# exceed the processors.
 IDLE = 8
 
 
 def find_launcher() -> str:
-    """Path of the launcher that was installed with this package; raises Failed without one."""
+    """The path of the launcher installed with this package. Raises Failed without one."""
     path = _launcher_path()
     if not os.access(path, os.X_OK):
         raise Failed(
@@ -203,10 +203,10 @@ def _launcher_path() -> str:
 
 
 class Launcher:
-    """The launcher process. Its owner must `close` it, which ends everything that it runs."""
+    """The launcher process. Its owner must `close` it, which ends all that it runs."""
 
     def __init__(self, path: str, *, nofile: int) -> None:
-        """Start it; `nofile` is the soft limit of open files that tools get. Raises Failed."""
+        """Start it; `nofile` is the tools' soft limit of open files. Raises Failed."""
         self._path = path
         self.nofile = nofile
         self._turn = trio.Lock()
@@ -228,12 +228,12 @@ class Launcher:
     ) -> "Launch":
         """Start `what` with three descriptors as its stdin, stdout and stderr.
 
-        `terminal` says which of them are one pseudo-terminal that becomes the controlling terminal
-        (the sum of 1, 2 and 4). `kept` are MOST_KEPT descriptors at most, which it has as 3 and so
-        on. Another `identity` than the daemon's needs a daemon that is root. Of a `fence` it has
-        what that leaves to it, within `bounds`, and none of the descriptors. `group` is the
-        directory of the cgroup that it starts in. Raises Failed when there is no starting anything;
-        that the tool itself could not be started is for `Launch.read_report` to say.
+        `terminal` says which of them are one pseudo-terminal, the tool's controlling terminal (the
+        sum of 1, 2 and 4). `kept` are at most MOST_KEPT further descriptors, from 3 on. Another
+        `identity` than the daemon's requires a daemon that is root. A `fence` confines the tool,
+        within `bounds`; the tool gets none of the fence's descriptors. `group` is the directory of
+        its cgroup. Raises Failed if nothing can be started; `Launch.read_report` tells if the tool
+        itself could not be.
         """
         try:
             rules = () if fence is None else fence.rules
@@ -258,13 +258,13 @@ class Launcher:
             raise cannot_start(what.program, error) from error
 
     async def _order(self, message: bytes, descriptors: Sequence[int]) -> "Launch":
-        """Have a supervisor do what the message says: one that waits for more, else a new one."""
+        """Give the order to an idle supervisor, else to a new one."""
         while self._idle:
             control = self._idle.pop()
             try:
                 socket.send_fds(control, [message], descriptors)
             except OSError:
-                # It was killed, or does not read. Another one will do.
+                # It was killed, or does not read. Use another one.
                 control.close()
             else:
                 return Launch(control, self._keep)
@@ -277,26 +277,26 @@ class Launcher:
             raise
         finally:
             theirs.close()
-        # While the tool starts there is time for what the next one needs.
+        # While the tool starts, prepare the next pair.
         self._refill()
         return Launch(ours, self._keep)
 
     def _keep(self, control: socket.socket) -> None:
-        """Take back the control socket of a supervisor that may run another command."""
+        """Take back the control socket of an idle supervisor."""
         if self._is_open and len(self._idle) < IDLE:
             self._idle.append(control)
         else:
             control.close()
 
     def close(self) -> None:
-        """End the launcher. Commands that still run end with their own control sockets."""
+        """End the launcher. Running commands end with their own control sockets."""
         self._is_open = False
         for end in (*self._idle, *(self._ahead or ())):
             end.close()
         self._idle.clear()
         self._ahead = None
         self._orders.close()
-        # It holds nothing, and a wait for one that was stopped (SIGSTOP) would never end.
+        # SIGKILL: it holds no state, and waiting for one stopped by SIGSTOP would never end.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
@@ -313,7 +313,7 @@ class Launcher:
                 return self._send_now(message, descriptors)
             except BlockingIOError:
                 pass
-        # In the order of arrival, and one task only may wait for the socket.
+        # In order of arrival; only one task may wait for the socket.
         async with self._turn:
             while True:
                 await trio.lowlevel.wait_writable(self._orders)
@@ -326,7 +326,7 @@ class Launcher:
         try:
             socket.send_fds(self._orders, [message], descriptors)
         except (BrokenPipeError, ConnectionResetError):
-            # It was killed. What it had started lives on under supervisors of its own.
+            # It was killed. Its commands live on under their own supervisors.
             self.close()
             self._start()
             socket.send_fds(self._orders, [message], descriptors)
@@ -335,7 +335,7 @@ class Launcher:
         ours, theirs = make_pair()
         self._orders = ours
         self._is_open = True
-        # A descriptor that is duplicated onto itself loses close-on-exec, in the child only.
+        # Duplicating a descriptor onto itself clears close-on-exec, in the child only.
         keep = theirs.fileno()
         actions = [
             (os.POSIX_SPAWN_DUP2, keep, keep),
@@ -357,9 +357,9 @@ class Launcher:
 
 
 def raise_descriptor_limit() -> int:
-    """Raise this process's soft limit of open files to the hard one; returns what it was.
+    """Raise this process's soft limit of open files to the hard limit; returns the old one.
 
-    Each connection is a descriptor. Tools get the old limit back: some close or scan them all.
+    Each connection is a descriptor. Tools get the old limit: some close or scan all descriptors.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
@@ -368,12 +368,12 @@ def raise_descriptor_limit() -> int:
 
 
 def descriptor_limit() -> int:
-    """The limit of open descriptors of this process."""
+    """This process's limit of open descriptors."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def make_pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected sockets, of messages; the first one, which stays here, does not block."""
+    """Make a pair of SOCK_SEQPACKET sockets; the first, for the daemon, does not block."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     return ours, theirs

@@ -1,6 +1,6 @@
 """The launcher's order for one command, as values and as bytes.
 
-The messages are described in `native/README.md`.
+`native/README.md` specifies the messages.
 """
 
 import fcntl
@@ -14,25 +14,25 @@ from airlock_daemon.setup.profile import Profile
 from airlock_modules import Module, select_forwarded
 
 _ORDER = struct.Struct("<IIQ12I4Q")
-# As user and group: those of the launcher. As sockets: there is no fence.
+# As user and group: the launcher's. As sockets: no fence.
 _SAME = 0xFFFFFFFF
 _UNLIMITED = (1 << 64) - 1
 _NO_BOUNDS = (_UNLIMITED,) * 4
 _NO_RULES = (_SAME, *(0,) * 5)
 
-# The longest message; strings that do not fit travel in a file in memory.
+# The longest message; longer strings travel in a memfd.
 MESSAGE = 65536
 MOST_KEPT = 57
-"""The most extra descriptors of a message."""
+"""Limit of extra descriptors in a message."""
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 
 class CommandLine(msgspec.Struct, frozen=True):
-    """What a tool is started with. `program` is absolute; `directory` an open descriptor.
+    """How to start a tool. `program` is absolute; `directory` is an open descriptor.
 
-    Words of `argv` and values of `environment` that were not UTF-8 carry their bytes as surrogates
-    (PEP 383). None of them holds a NUL.
+    Bytes of `argv` and `environment` that are not UTF-8 are surrogates (PEP 383). No string
+    contains a NUL.
     """
 
     program: str
@@ -42,18 +42,18 @@ class CommandLine(msgspec.Struct, frozen=True):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Numbers of the user and the group as whom a tool runs, in no further group."""
+    """Numeric user and group of a tool, which is in no further group."""
 
     user: int
     group: int
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """Limits of a tool in a box or behind a fence (setrlimit(2)), and of each process of it.
+    """Limits of a boxed or fenced tool, and of each of its processes (setrlimit(2)).
 
-    `processes` of its user are counted in its user namespace, or on the host where it has none;
-    `data` are bytes of private memory, `file_size` those of a file that is written, and
-    `open_files` may not be raised. None is for no limit.
+    `processes` counts those of its user in its user namespace, or on the host without one; `data`
+    is bytes of private memory, `file_size` bytes of a written file; `open_files` cannot be raised.
+    None means no limit.
     """
 
     processes: int | None = None
@@ -63,9 +63,9 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class Fence(msgspec.Struct, frozen=True):
-    """What a tool has in place of a box: a filter that allows `sockets` (native/seccomp/rules.zig),
-    and Landlock. Open descriptors name what it may read, change, and use as a device. It may also
-    read all that lies in the directories `opened`, but for these themselves and what is `hidden`.
+    """A tool's confinement without a box: Landlock, and a filter that allows `sockets`
+    (native/seccomp/rules.zig). Open descriptors name what it may read, write, and use as a device.
+    It may also read all in the directories `opened`, except these themselves and what is `hidden`.
     """
 
     sockets: int
@@ -93,11 +93,11 @@ def encode_order(
     has_group: bool = False,
     before: bytes = b"",
 ) -> tuple[bytes, tuple[int, ...]]:
-    """The order to start `what`, behind `before`, and files that go with it, for the caller to
-    close.
+    """Encode the order to start `what`, prefixed by `before`; returns it and files to send with it,
+    which the caller closes.
 
-    `nofile` is the soft limit of open files, `kept` how many descriptors the tool has from 3 on;
-    the others are as `Launcher.launch` has them. Raises OSError.
+    `nofile` is the soft limit of open files, `kept` the number of descriptors from 3 on; the others
+    are as in `Launcher.launch`. Raises OSError.
     """
     strings = _join(what)
     header = before + _ORDER.pack(
@@ -136,8 +136,8 @@ def _count_rules(fence: Fence) -> tuple[int, ...]:
 
 
 def _make_file(strings: bytes) -> int:
-    """The strings in a file of memory."""
-    # The launcher maps it: sealed, it cannot shrink below what the header says.
+    """Put the strings into a memfd."""
+    # The launcher maps it: sealed, it cannot shrink below the size in the header.
     file = os.memfd_create("airlock-command", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         view = memoryview(strings)
@@ -173,15 +173,14 @@ def build_environment(
     root: str | None = None,
     is_boxed: bool = False,
 ) -> dict[str, str]:
-    """Build the variables of a command of `module`.
+    """Build the environment variables of a command of `module`.
 
-    In this order, the later one winning: the base and what the module inherits, from `daemon`; what
-    the module forwards, from `client`; the profile's `[env] set`; the module's `strip`, which
-    removes; the module's `set`; and for git outside of a box the protocols that the profile grants,
-    and `root` as the highest directory in which it may find a repository, None for any.
-    `search_path` is PATH, and `term` is TERM, None where the tool has no terminal. Values are
-    taken as they are, but for a locale or time zone of the client's that could be a file: it is
-    left out.
+    In this order, later ones winning: base variables and those that the module inherits, from
+    `daemon`; those that it forwards, from `client`; the profile's `[env] set`; the module's
+    `strip`, which removes; the module's `set`; and for git outside a box the protocols that the
+    profile grants, and `root` as the topmost directory for finding a repository, None for any.
+    `search_path` is PATH, and `term` is TERM, None without a terminal. Values are unchanged, but a
+    client's locale or time zone that could be a file is omitted.
     """
     environment = {
         name: value
@@ -201,6 +200,6 @@ def build_environment(
     if profile.git_protocols is not None:
         environment["GIT_ALLOW_PROTOCOL"] = ":".join(profile.git_protocols)
     if root is not None:
-        # Above it could lie a repository of the human's own.
+        # A repository of the human could lie above it.
         environment["GIT_CEILING_DIRECTORIES"] = os.path.dirname(root)
     return environment

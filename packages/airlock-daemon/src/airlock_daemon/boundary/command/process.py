@@ -1,4 +1,4 @@
-"""Running a command: its descriptors on one side, the launcher that holds its life on the other."""
+"""Runs a command: relays its streams, and controls it through the launcher."""
 
 import select
 import signal
@@ -12,8 +12,8 @@ from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError
 from airlock_wire import Resize, Signal, StdinData, StdinEnd
 
-# The launcher kills what is left 2 s after it was told to end; a process that is still there long
-# after that hangs in the kernel, and nothing can end it.
+# The launcher kills what is left 2 s after the order to end; a process that still exists long after
+# that hangs in the kernel, and nothing can end it.
 GONE_S = 10.0
 
 Begin = Callable[[], Awaitable[None]]
@@ -21,10 +21,10 @@ Grant = Callable[[int], Awaitable[None]]
 
 
 class Command:
-    """A command that runs with `stdio`.
+    """A running command with `stdio`.
 
-    Each step waits for one of the agent's `turns`. The tool may write `ahead` bytes before it is
-    held up; `credit` is what the client was granted of stdin at first, in bytes.
+    Each step waits for one of the agent's `turns`. The tool may write `ahead` bytes before it
+    blocks; `credit` is the client's initial stdin credit in bytes.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Command:
         self._is_waiting = False
 
     def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
-        """Pass on what the client said, without waiting."""
+        """Handle a message of the client, without blocking."""
         match said:
             case Signal(name=name):
                 self._launch.signal(signal.Signals[name])
@@ -56,9 +56,9 @@ class Command:
                     self._feed(self._stdio.input)
 
     async def finish(self) -> None:
-        """End every process of the command that is still there: SIGHUP, then SIGKILL after 2 s.
+        """End all processes of the command: SIGHUP, then SIGKILL after 2 s.
 
-        It must be called, and returns in any case after a bounded time.
+        It must be called, and always returns within a bounded time.
         """
         self._launch.end()
         if not self._launch.is_gone():
@@ -67,20 +67,20 @@ class Command:
         self._launch.close()
 
     def count_input(self) -> int | None:
-        """How many bytes of the client's input the tool took; None where that is not known."""
+        """How many bytes of the client's input the tool read; None if unknown."""
         return self._stdio.count_input()
 
     async def relay(self, emit: Emit, grant: Grant) -> Ended:
-        """Give the output to `emit` as it comes, until the tool itself has ended.
+        """Pass the output to `emit` until the tool itself has ended.
 
-        Holds one piece at a time: while `emit` waits nothing is read, and the tool stops at a full
-        pipe. `grant` is called with the bytes of stdin that the client may send anew. Raises
-        AirlockError when the tool could not be started or was lost.
+        Buffers one piece: while `emit` waits nothing is read, and the tool blocks on a full pipe.
+        `grant` is called with the stdin bytes that the client may send in addition. Raises
+        AirlockError if the tool could not be started or was lost.
         """
         if not self._stdio.outputs:
             return await self._wait_report()
-        # One task for the streams and the control socket: they are gathered in an epoll, and trio
-        # waits for that. A task for each would cost more than many commands take.
+        # One task waits for an epoll of the streams and the control socket. A task for each would
+        # cost more than many commands do.
         with select.epoll() as ready:
             for descriptor in self._stdio.outputs:
                 ready.register(descriptor, select.EPOLLIN)
@@ -122,7 +122,7 @@ class Command:
                 return report
 
     def _feed(self, source: Input) -> None:
-        """Write what the tool's stdin takes. Where it is full the relay is woken when it is not."""
+        """Write what the tool's stdin takes. If it is full, the relay continues when it is not."""
         self._write(source)
         self._await_room()
 
@@ -140,12 +140,12 @@ class Command:
     def _write(self, source: Input) -> None:
         self._owed += source.write()
         if source.is_over:
-            # First: the other side of a terminal keeps it registered otherwise.
+            # First: the other side of a terminal would keep it registered.
             self._stop_waiting(source)
             source.close()
 
     def _await_room(self) -> None:
-        """Have the relay woken for what the tool's stdin has no room for, or to grant more."""
+        """Wake the relay when the tool's stdin has room, or to grant more credit."""
         source = self._stdio.input
         if self._ready is None or source is None or self._is_waiting:
             return
@@ -160,5 +160,5 @@ class Command:
 
     @property
     def _owes_much(self) -> bool:
-        # In few large portions: a message for each line would wake the client each time.
+        # Grant large portions: a message per line would wake the client each time.
         return self._owed * 4 >= self._credit

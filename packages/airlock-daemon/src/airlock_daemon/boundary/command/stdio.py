@@ -13,14 +13,13 @@ from airlock_wire import Stream
 
 
 class Input:
-    """Bytes on their way into a pipe or pseudo-terminal that does not block, which it owns.
+    """Bytes for a non-blocking pipe or pseudo-terminal, which it owns.
 
-    It holds what it is given; that this is no more than the client's credit is for the session to
-    watch.
+    It buffers without limit; the session enforces the client's credit.
     """
 
     def __init__(self, descriptor: int, *, end: bytes = b"") -> None:
-        """`end` is what means the end of input; without it that is the end of the file."""
+        """`end` is written at the end of input; if empty, the descriptor is closed instead."""
         self.descriptor = descriptor
         self.written = 0
         self._end = end
@@ -29,27 +28,27 @@ class Input:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there is something to write, or the end is due."""
+        """Whether there is data to write, or EOF is due."""
         return self.descriptor >= 0 and (bool(self._waiting) or self._is_ended)
 
     @property
     def is_over(self) -> bool:
-        """Whether everything was written that will ever come."""
+        """Whether all input has been written."""
         return self._is_ended and not self._waiting
 
     def put(self, data: bytes) -> None:
-        """Take what the client sent next."""
+        """Buffer the client's next data."""
         if data and not self._is_ended:
             self._waiting.append(memoryview(data))
 
     def end(self) -> None:
-        """The client sends nothing more."""
+        """Note that the client sends no more."""
         if not self._is_ended:
             self.put(self._end)
             self._is_ended = True
 
     def write(self) -> int:
-        """Write what fits without waiting; returns how many bytes."""
+        """Write without blocking; returns the number of bytes."""
         count = 0
         while self._waiting:
             piece = self._waiting[0]
@@ -58,7 +57,7 @@ class Input:
             except BlockingIOError:
                 break
             except OSError:
-                # A terminal that its tool has closed takes nothing, and the client cannot know.
+                # A terminal closed by its tool takes nothing, which the client cannot know.
                 written = len(piece)
             count += written
             if written == len(piece):
@@ -69,7 +68,7 @@ class Input:
         return count
 
     def close(self) -> None:
-        """Close the descriptor, which is the end of a pipe's input."""
+        """Close the descriptor; a pipe's reader sees EOF."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -77,25 +76,24 @@ class Input:
 
 Emit = Callable[[Stream, bytes], Awaitable[None]]
 
-# What is read at once. Larger pieces cost more: their memory comes from the kernel, page by page,
-# and goes back to it each time (mallopt(3), M_MMAP_THRESHOLD).
+# Maximum bytes of one read. Larger pieces cost more: their memory is mapped page by page, and
+# unmapped each time (mallopt(3), M_MMAP_THRESHOLD).
 PIECE = 65536
 
-# What is passed on before everybody else has a turn.
+# Bytes to relay before others have a turn.
 TURN = 2 * PIECE
 
 
 class Stdio:
-    """The descriptors of one command: the tool's, and the daemon's ends of them.
+    """The descriptors of one command: the tool's, and the daemon's ends.
 
     `standard` are the tool's stdin, stdout and stderr; `terminal` says which of them are one
-    pseudo-terminal (the sum of 1, 2 and 4). `outputs` are the descriptors that the daemon reads,
-    and whose output that is. `input` takes what the client sends, and is None where the tool's
-    stdin is not for the client to fill. All descriptors belong to this object, whose owner must
-    `close` it.
+    pseudo-terminal (the sum of 1, 2 and 4). `outputs` maps the descriptors that the daemon reads to
+    their streams. `input` takes the client's input; None if the client does not feed the tool's
+    stdin. This object owns all descriptors, and its owner must `close` it.
 
-    The tool's ends stay open here while it runs. The end of a command is what its launcher reports,
-    and ends of file would only wake the daemon once more for each stream.
+    The tool's ends stay open here while it runs: the launcher reports the end of a command, and
+    EOFs would only wake the daemon once more per stream.
     """
 
     def __init__(self) -> None:
@@ -107,9 +105,9 @@ class Stdio:
         self._widened: set[int] = set()
 
     async def relay(self, descriptor: int, ahead: int, emit: Emit) -> None:
-        """Emit what is in an output that is ready, in pieces, as much as belongs into one turn.
+        """Emit what a ready output contains, up to one turn's worth.
 
-        A tool that fills its pipe may write `ahead` bytes from then on.
+        A tool that fills its pipe may then write `ahead` bytes.
         """
         stream = self.outputs[descriptor]
         left = TURN
@@ -125,16 +123,16 @@ class Stdio:
             self._widen(descriptor, ahead)
 
     def _widen(self, descriptor: int, size: int) -> None:
-        """Let the tool write ahead, as it writes faster than it is read (pipe(7))."""
+        """Enlarge the pipe of a tool that writes faster than it is read (pipe(7))."""
         if descriptor not in self._widened and size > PIECE:
             self._widened.add(descriptor)
             with suppress(OSError):
                 fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size)
 
     async def drain(self, emit: Emit) -> None:
-        """Emit what the tool, which has ended, has left in its outputs.
+        """Emit what an ended tool has left in its outputs.
 
-        No more than that: a process that it left behind could go on writing for ever.
+        No more than that: a process that it left behind could write forever.
         """
         for descriptor, stream in self.outputs.items():
             left = count_unread(descriptor)
@@ -144,13 +142,13 @@ class Stdio:
                 await emit(stream, data)
 
     def hand_over(self) -> None:
-        """The tool has its descriptors now: close those that the daemon has no use for."""
+        """Close the descriptors that only the tool needs, once it has them."""
 
     def resize(self, rows: int, columns: int) -> None:
-        """Follow the client's terminal; without effect where the tool has none of the daemon's."""
+        """Resize the tool's terminal; no effect without a terminal of the daemon."""
 
     def count_input(self) -> int | None:
-        """How many bytes of the client's input the tool has read; None where that is not known."""
+        """How many bytes of the client's input the tool has read; None if unknown."""
         return None
 
     def close(self) -> None:
@@ -192,24 +190,24 @@ def count_unread(descriptor: int) -> int:
 
 
 class Counted:
-    """An `emit` that passes everything on; `stdout` is how many bytes of that it has passed on."""
+    """An `emit` that forwards everything; `stdout` counts the bytes of stdout."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self.stdout = 0
 
     async def emit(self, stream: Stream, data: bytes) -> None:
-        """Pass it on."""
+        """Forward the data."""
         if stream == "stdout":
             self.stdout += len(data)
         await self._emit(stream, data)
 
 
 class Direct(Stdio):
-    """Three descriptors that came with the request and were found to be usable.
+    """Three descriptors that came with the request and were verified.
 
-    In place of what a client calls /dev/null stands `null`, that of the host, which stays the
-    caller's: in the client's files it could be anything.
+    The client's /dev/null is replaced by `null`, the host's, which the caller keeps: in the
+    client's files it could be anything.
     """
 
     def __init__(self, passed: ClientDescriptors, *, null: int) -> None:
@@ -222,20 +220,20 @@ class Direct(Stdio):
         self.standard = (stdin, stdout, stderr)
 
     def hand_over(self) -> None:
-        """Close them, so that readers of the other ends wait for the tool, not for the daemon."""
+        """Close them, so that readers of the other ends wait for the tool, not the daemon."""
         self._passed.close(is_usable=True)
 
     def close(self) -> None:
-        """Close them, also where the tool was never started."""
+        """Close them, even if the tool was never started."""
         self._passed.close(is_usable=True)
         super().close()
 
 
 class Piped(Stdio):
-    """A pipe each for stdout and stderr, and for stdin where the client may send some."""
+    """Pipes for stdout and stderr, and for stdin if the client may send input."""
 
     def __init__(self, *, has_input: bool) -> None:
-        """Raises OSError where there are no descriptors left."""
+        """Raises OSError if no descriptors are left."""
         super().__init__()
         try:
             stdin = self._open_input() if has_input else self._open_null()
@@ -245,11 +243,12 @@ class Piped(Stdio):
             raise
 
     def count_input(self) -> int | None:
-        """How many bytes of the client's input are no longer in the pipe."""
+        """How many bytes of the client's input have left the pipe."""
         if self.input is None:
             return None
         return self.input.written - count_unread(self.standard[0])
 
 
-# How long a process that the tool left behind may hold the terminal before its output is given up.
+# How long a process that the tool left behind may keep the terminal open before its output is
+# discarded.
 LEFT_S = 0.1

@@ -1,4 +1,4 @@
-"""A pseudo-terminal of the daemon as the three standard streams of a tool."""
+"""A pseudo-terminal of the daemon for a tool's standard streams."""
 
 import os
 import struct
@@ -18,11 +18,11 @@ from airlock_wire import Terminal
 class PseudoTerminal(Stdio):
     """One pseudo-terminal (pty(7)) for the streams that are a terminal at the client.
 
-    The others are pipes, and so is stdin where the client may not send any: empty.
+    The others are pipes. stdin is /dev/null if the client may not send input.
     """
 
     def __init__(self, terminal: Terminal, *, has_input: bool) -> None:
-        """Raises OSError where there are no descriptors or pseudo-terminals left."""
+        """Raises OSError if no descriptors or pseudo-terminals are left."""
         super().__init__()
         self._sizer = _Sizer()
         self._slave = -1
@@ -38,8 +38,8 @@ class PseudoTerminal(Stdio):
         os.set_blocking(master, False)
         _set_size(master, terminal.rows, terminal.cols)
         if not (terminal.stdin and has_input and terminal.stdout):
-            # The client's own terminal makes the line ends then, as it does for the other programs
-            # of a pipeline: only one of the two may.
+            # The client's own terminal converts line ends then, as for the other programs of a
+            # pipeline: only one of the two may.
             modes = termios.tcgetattr(self._slave)
             modes[1] &= ~termios.OPOST
             termios.tcsetattr(self._slave, termios.TCSANOW, modes)
@@ -64,11 +64,11 @@ class PseudoTerminal(Stdio):
         self.standard = (stdin, stdout, stderr)
 
     async def drain(self, emit: Emit) -> None:
-        """Emit what the tool, which has ended, has left in its outputs."""
+        """Emit what an ended tool has left in its outputs."""
         stream = self.outputs.pop(self._master)
         await super().drain(emit)
-        # Unlike a pipe, a terminal hands on what was written with some delay. Reading it fails with
-        # EIO once all is read and no process holds the other side.
+        # Unlike a pipe, a terminal delivers writes with some delay. Reading fails with EIO once
+        # everything is read and no process has the other side open.
         self._close_slave()
         with trio.move_on_after(LEFT_S):
             while True:
@@ -80,16 +80,16 @@ class PseudoTerminal(Stdio):
                     return
 
     def resize(self, rows: int, columns: int) -> None:
-        """Set the size of the terminal, some time; its foreground process group gets SIGWINCH.
+        """Set the terminal's size, asynchronously; its foreground process group gets SIGWINCH.
 
-        That waits for whoever reads the size, into memory that may be slow to come.
+        This would wait for a process that is reading the size into slow memory.
         """
-        # The table of descriptors may be full. The next one will do.
+        # The table of descriptors may be full. The next resize will do.
         with suppress(OSError):
             self._sizer.set(self._master, rows, columns)
 
     def close(self) -> None:
-        """Close every descriptor, which hangs the terminal up."""
+        """Close all descriptors, which hangs up the terminal."""
         self._close_slave()
         super().close()
 
@@ -100,7 +100,7 @@ class PseudoTerminal(Stdio):
 
 
 class _Sizer:
-    """Sets the size of a terminal in a thread: the last one that was wanted."""
+    """Sets a terminal's size in a thread; only the latest size counts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -108,7 +108,7 @@ class _Sizer:
         self._is_busy = False
 
     def set(self, master: int, rows: int, columns: int) -> None:
-        """Set it, some time. Raises OSError where there are no descriptors left."""
+        """Set the size, asynchronously. Raises OSError if no descriptors are left."""
         with self._lock:
             self._wanted = (rows, columns)
             if self._is_busy:

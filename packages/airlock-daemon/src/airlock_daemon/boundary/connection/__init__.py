@@ -1,1 +1,1 @@
-"""One client: its bytes, its descriptors, its hanging up."""
+"""One client's connection: its descriptors, and closing them."""

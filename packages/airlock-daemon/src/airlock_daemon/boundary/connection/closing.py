@@ -1,10 +1,9 @@
-"""Calls on a client's descriptors that may never return, in threads: closing them above all.
+"""Runs calls on a client's descriptors that may never return, above all close(2), in threads.
 
-close(2) of a file on a file system of the client's making (FUSE) waits for that file system, and of
-a socket for data that its peer does not take (SO_LINGER): for ever, if the client likes. So it is
-with a pipe, and a terminal: whoever reads from one holds its lock while memory of theirs is written
-to, which may be such a file, and close(2), splice(2) and fcntl(2) wait for that lock. One of them
-in the event loop would stop all agents.
+close(2) can wait forever: for a file on a file system that the client implements (FUSE), or for a
+socket with data that its peer does not take (SO_LINGER). A reader of a pipe or terminal holds its
+lock while it writes to its own memory, which may be such a file, and close(2), splice(2) and
+fcntl(2) wait for that lock. One such call in the event loop would block all agents.
 """
 
 import fcntl
@@ -20,19 +19,19 @@ import trio
 
 from airlock_daemon.platform.linux.procfs import name_descriptor
 
-# Each that never returns costs a thread. Where an agent has so many of them no further descriptor
-# is welcome, but one that comes all the same must be closed so: not to take it would close it here.
+# Each hanging call occupies a thread. With this many, the agent's descriptors are not welcome, but
+# one that arrives must be closed in a thread: not receiving it would close it in this one.
 STUCK = 8
 
 MOST = 64
-"""With so many no further connection of the agent is taken: its open ones bound the rest."""
+"""With this many, the agent gets no further connection; its open ones limit the rest."""
 
-# What every client does is under way now and then, and hangs only after so long, or where there is
-# very much of it.
+# A call that every client causes counts as hanging only after this many seconds, or if there are
+# very many.
 _USUAL_S = 2.0
 _MOST_USUAL = 4 * MOST
 
-# Threads that wait for a next call.
+# Limit of idle threads.
 _KEPT = 2
 
 
@@ -44,40 +43,40 @@ class Closer:
     """Closes the descriptors of one agent's clients, and makes other calls on them."""
 
     def __init__(self, defer: Callable[[Callable[[], None]], None] = _at_once) -> None:
-        """`defer` calls what it is given when the event loop has nothing else to do: a thread that
-        is woken before would have the loop wait for the interpreter at each of its system calls.
+        """`defer` calls its argument when the event loop is idle: a thread woken earlier would make
+        the loop wait for the interpreter lock after each of its system calls.
         """
         self._defer = defer
-        # When each of those under way counts as one that hangs.
+        # When each running call counts as hanging.
         self._due: dict[object, float] = {}
 
     @property
     def is_stuck(self) -> bool:
-        """Whether so many hang that no further descriptor should be taken from this agent."""
+        """Whether so many calls hang that no further descriptor should be taken from the agent."""
         return bool(self._due) and self._count() >= STUCK
 
     @property
     def is_full(self) -> bool:
-        """Whether there are MOST."""
+        """Whether the agent has reached the limit of calls, MOST."""
         return bool(self._due) and (self._count() >= MOST or len(self._due) >= _MOST_USUAL)
 
     def close(self, descriptors: Iterable[int], *, is_usual: bool = False) -> None:
-        """Close them, some time. `is_usual` says that they were found to be what they should be."""
+        """Close them asynchronously. `is_usual`: they were verified to be of the expected kind."""
         numbers = tuple(descriptors)
         if numbers:
             is_usual = is_usual or all(is_pipe(name_descriptor(number)) for number in numbers)
             self._do(partial(_close_all, numbers), is_usual=is_usual)
 
     def enlarge_pipe(self, pipe: int, size: int) -> None:
-        """As the function, some time."""
+        """As the function `enlarge_pipe`, asynchronously."""
         number = os.dup(pipe)
         self._do(partial(_enlarge_and_close, number, size), is_usual=True)
 
     async def splice(self, source: int, target: int, most: int) -> int:
-        """As os.splice, without blocking where a pipe is full or empty. Raises OSError.
+        """As os.splice, without blocking on a full or empty pipe. Raises OSError.
 
-        Where it is cancelled the call may go on, with copies of both. The pipe that is not the
-        client's must be closed here then, too: its lock may be held meanwhile.
+        If cancelled, the call may continue with copies of both. The daemon's own pipe must then be
+        closed through this object, too: its lock may be held.
         """
         ends = os.dup(source), os.dup(target)
         finished = _Finished()
@@ -100,17 +99,17 @@ class Closer:
 
 
 class _Threads:
-    """As many as have something to do, and some that wait. They keep no process from ending."""
+    """As many threads as there are calls, and a few idle ones. They do not delay process exit."""
 
     def __init__(self) -> None:
         self._acts: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._lock = threading.Lock()
         self._idle = 0
-        # What was asked for and has no thread yet.
+        # Calls that have no thread yet.
         self._owed = 0
 
     def do(self, act: Callable[[], None]) -> None:
-        """Have it done by one that does nothing else meanwhile."""
+        """Run `act` in a thread of its own."""
         with self._lock:
             if self._idle:
                 self._idle -= 1
@@ -120,7 +119,7 @@ class _Threads:
         self._acts.put(act)
 
     def _start_owed(self) -> None:
-        # Where there may be no more threads, one that has done its own takes it.
+        # If no thread can be started, one that finishes takes the call.
         with suppress(RuntimeError):
             while self._owed:
                 threading.Thread(target=self._work, daemon=True).start()
@@ -142,12 +141,12 @@ _THREADS = _Threads()
 
 
 def start_in_thread(act: Callable[[], None]) -> None:
-    """Have something done in a thread that may never return, and raises nothing."""
+    """Run `act`, which may never return and raises nothing, in a thread."""
     _THREADS.do(act)
 
 
 class _Finished:
-    """The result of a call in a thread, for a task that waits."""
+    """The result of a call in a thread, for a waiting task."""
 
     def __init__(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
@@ -155,13 +154,13 @@ class _Finished:
         self._result: int | OSError = 0
 
     def tell(self, result: int | OSError) -> None:
-        """Say it, in the thread."""
+        """Set the result, from the thread."""
         self._result = result
         with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(self._event.set)
 
     async def wait(self) -> int:
-        """Wait for it; raises the OSError that it was."""
+        """Wait for the result; raises it if it is an OSError."""
         await self._event.wait()
         if isinstance(self._result, OSError):
             raise self._result
@@ -169,12 +168,12 @@ class _Finished:
 
 
 def is_pipe(name: str) -> bool:
-    """Whether a link in /proc/<pid>/fd is that of a pipe; a path has a slash first."""
+    """Whether a link in /proc/<pid>/fd is a pipe's; a path starts with a slash."""
     return name.startswith("pipe:[")
 
 
 def enlarge_pipe(pipe: int, size: int) -> None:
-    """Give a pipe so much room, if that is to be had: it is not where its user has many pipes."""
+    """Enlarge a pipe if possible: it is not if its user has many pipes."""
     with suppress(OSError):
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, size)
 
@@ -197,7 +196,7 @@ def _splice(source: int, target: int, most: int, finished: _Finished) -> None:
 def _close_all(descriptors: Sequence[int]) -> None:
     first, end = min(descriptors), max(descriptors) + 1
     if end - first == len(descriptors):
-        # In one call, after which the thread has to wait for the interpreter once.
+        # One call, after which the thread waits only once for the interpreter lock.
         os.closerange(first, end)
         return
     for descriptor in descriptors:

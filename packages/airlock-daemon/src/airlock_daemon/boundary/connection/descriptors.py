@@ -1,7 +1,7 @@
-"""File descriptors that a client passes along (unix(7), SCM_RIGHTS), and which of them are taken.
+"""File descriptors that a client passes (SCM_RIGHTS, unix(7)), and which of them are accepted.
 
-They are looked at by their links in /proc and by nothing else: to ask a descriptor itself (fstat)
-can mean to ask a file system that the client runs, which may never answer.
+They are inspected only by their links in /proc: fstat(2) on a descriptor may query a file system
+that the client implements, which may never answer.
 """
 
 import array
@@ -27,31 +27,31 @@ _PIECE = 65536
 _HOW = "send stdin, stdout and stderr with the first byte of the request, or no descriptor at all"
 
 AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
-"""Of recvmsg(2): that a socket does not block is also for others to change who hold it."""
+"""For recvmsg(2): others that hold the socket could clear its O_NONBLOCK."""
 
 ROOM = socket.CMSG_SPACE(253 * array.array("i").itemsize)
-"""For as many as the kernel lets ride on a message (SCM_MAX_FD).
+"""Room for the kernel's limit of descriptors per message (SCM_MAX_FD).
 
-What there is no room for it closes itself, in the process that receives: a TCP socket with
-SO_LINGER, whose peer does not read, would make the daemon wait for as long as its sender likes.
+The kernel closes those without room, in the receiving process: a TCP socket with SO_LINGER whose
+peer does not read would block the daemon for as long as its sender likes.
 """
 
-# A terminal whose other side is gone is called deleted, and still one.
+# A terminal whose other side is closed is shown as deleted, and still counts.
 _TERMINAL = re.compile(r"(/dev/(pts/[0-9]+|console|tty[0-9]*|ttyS[0-9]+)|/[0-9]+)( \(deleted\))?")
 
-# File systems of the kernel's own: no other process answers for their files.
+# The kernel's own file systems: no other process answers for their files.
 _KERNEL_ONLY = frozenset(("devpts", "devtmpfs", "tmpfs"))
 
 
 class BadDescriptors(AirlockError):
-    """A client passed descriptors that are not taken."""
+    """A client passed descriptors that are refused."""
 
 
 class ClientDescriptors:
-    """The descriptors that came with one request, from their receipt to their close.
+    """The descriptors of one request, from receipt to close.
 
-    It alone closes them: `close` may be called more than once. `numbers` is empty from then on.
-    `closer` is also for other calls that their client can hold up.
+    Only this object closes them: `close` may be called repeatedly, and empties `numbers`. `closer`
+    also makes other calls that the client can block.
     """
 
     def __init__(self, numbers: Sequence[int], closer: Closer) -> None:
@@ -60,10 +60,10 @@ class ClientDescriptors:
 
     @functools.cached_property
     def kinds(self) -> tuple[Kind, ...]:
-        """What each of them is, by its name.
+        """The kind of each, by its name.
 
-        Raises BadDescriptors for a wrong count and for a kind that is not taken. A name that is a
-        path is the client's to choose: /dev/null and a terminal are no more than claims.
+        Raises BadDescriptors for a wrong count or a refused kind. The client can choose a name that
+        is a path: /dev/null and a terminal are only claims.
         """
         if len(self.numbers) != COUNT:
             raise BadDescriptors(
@@ -72,11 +72,11 @@ class ClientDescriptors:
         return tuple(map(_name_kind, self.numbers))
 
     def are_usable(self, peer: Peer) -> bool:
-        """Whether they are what they are called, and no file system of the client's is asked.
+        """Whether they are what their names claim, without querying a file system of the client.
 
-        The kernel tells on which mount a file was opened, and of which type that mount is in the
-        peer's own mount namespace (proc_pid_fdinfo(5), proc_pid_mountinfo(5)). A terminal is one on
-        devpts. What the daemon's own host calls /dev/null or a terminal is one.
+        The kernel reports the mount on which a file was opened, and that mount's type in the peer's
+        mount namespace (proc_pid_fdinfo(5), proc_pid_mountinfo(5)). A terminal must be on devpts.
+        On the daemon's own host the names are trusted otherwise.
         """
         is_local = peer.kind == "local"
         plain = {"pipe", "null"} if is_local else {"pipe"}
@@ -92,24 +92,24 @@ class ClientDescriptors:
         )
 
     def close(self, *, is_usable: bool = False) -> None:
-        """Close them, some time. `is_usable` says that they were found to be so."""
+        """Close them asynchronously. `is_usable`: `are_usable` accepted them."""
         if self.numbers:
             numbers, self.numbers = self.numbers, ()
             self.closer.close(numbers, is_usual=is_usable)
 
 
 def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
-    """Read at most `size` bytes and the descriptors that ride on them, which the caller closes."""
+    """Read at most `size` bytes and the descriptors with them, which the caller closes."""
     data, ancillary, _, _ = connection.recvmsg(size, ROOM, AT_ONCE)
     return data, list_rights(ancillary) if ancillary else []
 
 
 def drop_unread(connection: socket.socket, closer: Closer) -> None:
-    """Let nothing more come, and take descriptors out of what did: they are closed by `closer`.
+    """Shut the connection down and receive pending descriptors, which `closer` closes.
 
-    With the connection they would be closed here.
+    Otherwise they would be closed here, with the connection.
     """
-    try:  # noqa: SIM105 - on the way of every request
+    try:  # noqa: SIM105 - faster, for every request
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass
@@ -125,7 +125,7 @@ def drop_unread(connection: socket.socket, closer: Closer) -> None:
 
 
 def list_rights(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
-    """The descriptors in what recvmsg(2) has brought beside the data."""
+    """The descriptors in recvmsg(2)'s ancillary data."""
     descriptors = array.array("i")
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -135,12 +135,12 @@ def list_rights(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
 
 
 def too_many_descriptors() -> BadDescriptors:
-    """More came than are taken."""
+    """The error for more than three descriptors."""
     return BadDescriptors("more than three descriptors came with the request", hint=_HOW)
 
 
 def receive_plain(connection: socket.socket, size: int, closer: Closer) -> bytes:
-    """Read at most `size` bytes where no descriptor may come; raises BadDescriptors for one."""
+    """Read at most `size` bytes; raises BadDescriptors if a descriptor comes with them."""
     data, numbers = receive(connection, size)
     if numbers:
         closer.close(numbers)
@@ -177,25 +177,25 @@ def _read_types(mountinfo: str) -> Mapping[int | None, str]:
     return {row.mount_id: row.kind for row in parse_mountinfo(mountinfo)}
 
 
-# Whoever asks runs what an agent wrote. So the daemon takes nothing of theirs: an end that somebody
-# else has too is theirs to configure (SO_PASSPIDFD has each read here open a descriptor), and to
-# lock for as long as memory of theirs takes to be written to, in the middle of a recvmsg(2).
+# A box may run an agent's code, so the daemon accepts no socket from it. Another holder of a socket
+# can configure it (SO_PASSPIDFD makes each read here open a descriptor) and hold its lock, by a
+# recvmsg(2) into slow memory.
 
-# What is said beside the descriptor means nothing, and to the box neither.
+# The byte that accompanies the descriptor has no meaning.
 _WORD = 16
 _SAID = b"c"
 
-# As few connections as the kernel allows wait there for somebody who does not take them: what is on
-# the way is counted for the daemon's user (unix(7), ETOOMANYREFS).
+# The minimum of connections that may wait in the relay: those in flight count against the daemon's
+# user (unix(7), ETOOMANYREFS).
 _LEAST = 1
 
 
 class UnexpectedDescriptors(Exception):
-    """A message came with descriptors, which nobody is to send."""
+    """A message came with descriptors, which are not allowed."""
 
 
 def make_relay() -> tuple[socket.socket, socket.socket]:
-    """A relay: the daemon's end, and that of a box. Raises OSError."""
+    """Make a relay; returns the daemon's end and the box's. Raises OSError."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LEAST)
@@ -203,10 +203,10 @@ def make_relay() -> tuple[socket.socket, socket.socket]:
 
 
 def receive_bytes(relay: socket.socket, closer: Closer) -> bool:
-    """Take the next message, which asks for one connection; False at the end of the relay.
+    """Receive the next message, which requests a connection; False at EOF.
 
-    Raises BlockingIOError where there is none yet, OSError, and UnexpectedDescriptors where it came
-    with descriptors, which `closer` closes.
+    Raises BlockingIOError if there is none yet, OSError, and UnexpectedDescriptors if it came with
+    descriptors, which `closer` closes.
     """
     data, numbers = receive(relay, _WORD)
     if numbers:
@@ -216,15 +216,15 @@ def receive_bytes(relay: socket.socket, closer: Closer) -> bool:
 
 
 def make_connection() -> tuple[socket.socket, socket.socket]:
-    """A connection: the end that stays here, and the one to `give`. Raises OSError."""
+    """Make a connection; returns the daemon's end, and the one to `give`. Raises OSError."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     return ours, theirs
 
 
 def give(relay: socket.socket, end: socket.socket) -> None:
-    """Send an end of a connection to the box, where its asker takes it.
+    """Send an end of a connection to the requester in the box.
 
-    Raises BlockingIOError where others wait there that nobody has taken, OSError.
+    Raises BlockingIOError if too many wait there unreceived, and OSError.
     """
     socket.send_fds(relay, [_SAID], [end.fileno()], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)

@@ -1,1 +1,1 @@
-"""No agent starves another: places, turns, starts and pace."""
+"""Keeps one agent from starving another: slots, turns, starts and pace."""

@@ -1,4 +1,4 @@
-"""A budget of bytes that refills at a rate: what one agent may write into the log."""
+"""A byte budget that refills at a rate (token bucket), for an agent's audit records."""
 
 from collections.abc import Callable
 
@@ -6,18 +6,18 @@ import trio
 
 
 class Allowance:
-    """So many bytes in each second, and at once what was not used for a while.
+    """A budget of `bytes_s` bytes per second, with unused ones saved up to `burst`.
 
-    What cannot be held back is counted all the same, and leaves a debt. Outside of trio only
-    `spend` may be called.
+    Bytes that cannot be delayed are counted too, and can make the budget negative. Outside trio
+    only `spend` may be called.
     """
 
     def __init__(
         self, *, bytes_s: float, burst: float, on_wait: Callable[[], None] | None = None
     ) -> None:
-        """`burst` is the most that is saved up, in bytes; so much is there at first.
+        """`burst` is the limit of saved bytes, and the initial budget.
 
-        `on_wait` is called whenever somebody has to wait.
+        `on_wait` is called whenever a task has to wait.
         """
         self._bytes_s = bytes_s
         self._burst = burst
@@ -26,12 +26,12 @@ class Allowance:
         self._counted: float | None = None
 
     def adopt(self, *, bytes_s: float, burst: float) -> None:
-        """Go by another rate and burst from now on; what was spent stays spent."""
+        """Change rate and burst; what was spent stays spent."""
         self._saved = min(self._count(), burst)
         self._bytes_s, self._burst = bytes_s, burst
 
     def spend(self, count: int) -> None:
-        """Count bytes."""
+        """Spend bytes."""
         self._saved -= count
 
     @property
@@ -45,11 +45,11 @@ class Allowance:
         return self._count() <= 0
 
     async def wait(self) -> None:
-        """Return when something is left."""
+        """Wait until something is left."""
         while self.is_spent:
             if self._on_wait is not None:
                 self._on_wait()
-            # A little longer than the debt, so that rounding makes no round in vain.
+            # A little longer than needed, so that rounding causes no further round.
             await trio.sleep(-self._saved / self._bytes_s + 0.001)
 
     def _count(self) -> float:

@@ -1,4 +1,4 @@
-"""Bounds one agent's connections, requests, commands and hooks at a time."""
+"""Limits one agent's concurrent connections, requests, commands and hooks."""
 
 import os
 import sys
@@ -12,21 +12,21 @@ from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.limits import Limits
 from airlock_wire import Request
 
-# However far an agent is ahead of its pace, nobody waits longer for one answer.
+# Limit in seconds of the delay of one answer.
 LONGEST_S = 1.0
 
 
 class Pace:
-    """Lets a second's worth of events pass at once, and then `per_s` of them in each second."""
+    """Lets a second's worth of events pass at once, then `per_s` per second."""
 
     def __init__(self, per_s: float) -> None:
         self.per_s = per_s
         self._due = -1.0
 
     async def keep(self) -> None:
-        """Return when the next event may take place.
+        """Wait until the next event is due.
 
-        Cancellation does not shorten it: who leaves at once must not be faster than who waits.
+        Cancellation does not shorten it: a client that leaves must not be faster than others.
         """
         now = trio.current_time()
         self._due = min(max(self._due, now - 1.0) + 1 / self.per_s, now + LONGEST_S)
@@ -35,20 +35,19 @@ class Pace:
                 await trio.sleep_until(self._due)
 
 
-# A character takes so many bytes at most, and each text with its place in a list or dict fewer than
-# that beside them.
+# Upper bounds in bytes: a character, and the overhead of a text in a list or dict.
 _WIDEST = 4
 _TEXT = 256
 
 
 def bound_weight(request: Request, size: int) -> int:
-    """More than a request weighs that came in a line of `size` bytes; takes no time to find."""
+    """An upper bound of `weigh`, in constant time, for a request in a line of `size` bytes."""
     texts = 4 + len(request.args) + len(request.features or ()) + 2 * len(request.env)
     return _WIDEST * size + _TEXT * texts
 
 
 def weigh(request: Request) -> int:
-    """Bytes that a request's texts take in memory, which may be many times those of its line.
+    """Bytes of memory for a request's texts, possibly a multiple of the line's.
 
     A character takes up to four bytes, and each text some fifty more.
     """
@@ -59,8 +58,8 @@ def weigh(request: Request) -> int:
     )
 
 
-# How many requests of the largest size an agent's clients may have under way at once, and what a
-# request may take that is not counted: as many of them as may be connected are no harm.
+# An agent's limit of concurrent requests of maximum size; and bytes of a request that do not count:
+# even on all of its connections they are harmless.
 LARGEST = 8
 SMALL = 16_384
 
@@ -69,15 +68,15 @@ CLOSE_SOME = "close connections that are not in use"
 
 
 class Gate:
-    """Counts what one agent has open and running, and makes the rest wait or go away.
+    """Counts one agent's connections and commands; queues or refuses those beyond its limits.
 
-    A place is given in the order of arrival. Whoever waits gives its place up when cancelled.
-    `connections` is how many are open, `pace` is that of refusals, `crowd_pace` that of refused
-    connections: who is refused for what was asked does not keep others from connecting.
+    Slots are granted in order of arrival; a cancelled task leaves the queue. `connections` is the
+    number of open ones. `pace` delays refusals, and `crowd_pace` refused connections: an agent
+    whose requests are refused can still connect.
     """
 
     def __init__(self, limits: Limits, allowance: Allowance) -> None:
-        """`allowance` is that of the agent's records in the audit log."""
+        """`allowance` limits the agent's audit records."""
         self.limits = limits
         self._allowance = allowance
         self.connections = 0
@@ -89,23 +88,23 @@ class Gate:
         self._hooks = trio.CapacityLimiter(limits.running)
 
     def adopt(self, limits: Limits) -> None:
-        """Go by other limits from now on; what is open, running and waiting stays."""
+        """Change the limits; what is open, running or waiting stays."""
         self.limits = limits
         self.pace.per_s = self.crowd_pace.per_s = limits.refusals_per_s
         self._slots.total_tokens = self._hooks.total_tokens = limits.running
 
     def connect(self) -> bool:
-        """Count one more connection; False, and nothing counted, when there are too many."""
+        """Count a connection; False, without counting it, if there are too many."""
         if self.connections >= self.limits.connections:
             return False
         self.connections += 1
         return True
 
     def reserve(self, count: int) -> bool:
-        """Count bytes that requests take; False, and nothing counted, where they are too many.
+        """Reserve bytes for requests; False, without reserving them, if there are too many.
 
-        One that is alone always has room. Without it each connection could hold a whole request, of
-        megabytes, at once.
+        A single request always fits. Without a limit each connection could hold a whole request of
+        megabytes at once.
         """
         if self._held and self._held + count > LARGEST * self.limits.request_bytes:
             return False
@@ -113,9 +112,9 @@ class Gate:
         return True
 
     def reserve_request(self, request: Request, size: int) -> int:
-        """Count what a whole request takes until it is answered.
+        """Reserve the memory of a whole request until it is answered.
 
-        Returns what to `release` then. Raises Denied (layer "limit") where that is too much.
+        Returns the bytes to `release`. Raises Denied (layer "limit") if that is too much.
         """
         if bound_weight(request, size) <= SMALL:
             return 0
@@ -127,34 +126,34 @@ class Gate:
         return weight
 
     def release(self, count: int) -> None:
-        """Give back what `reserve` counted."""
+        """Release bytes from `reserve`."""
         self._held -= count
 
     def disconnect(self) -> None:
-        """Give back what `connect` counted."""
+        """Discount a connection from `connect`."""
         self.connections -= 1
         if not self.connections and self._left:
             self._left.unpark_all()
 
     async def wait_left(self) -> None:
-        """Return when no connection is open."""
+        """Wait until no connection is open."""
         while self.connections:
             await self._left.park()
 
     def take(self, alone: trio.CapacityLimiter | None) -> Awaitable["Place"]:
-        """Take one of the agent's places, and `alone` too for a command that runs one at a time.
+        """Take one of the agent's slots, and also `alone` for a command that runs one at a time.
 
-        The agent's own place comes first: an agent that queues up for a command that another one
-        occupies uses up its own places only; so does one that has to wait until the log takes its
-        records. Raises Denied (layer "limit") when the queue is full or `queue_s` has passed.
+        The agent's own slot comes first: while it waits for a command that another agent runs, or
+        for the audit log, it uses up its own slots only. Raises Denied (layer "limit") if the queue
+        is full or `queue_s` has passed.
         """
         return self._take("commands", self._slots, self._allowance, alone)
 
     def take_for_hook(self) -> Awaitable["Place"]:
-        """Take a place for a hook or program that decides about a request, as `take` for a command.
+        """Take a slot for a hook or program that judges a request, as `take` does for a command.
 
-        There are as many as for commands, and beside those: a hook may wait for a person, and what
-        runs meanwhile should not wait too.
+        There are as many again as for commands: a hook may wait for a person, which must not block
+        commands.
         """
         return self._take("hooks", self._hooks)
 
@@ -214,7 +213,7 @@ class Gate:
 
 
 def too_large_error() -> Denied:
-    """The refusal of a request for which `reserve` had no room."""
+    """The refusal of a request that `reserve` rejected."""
     return Denied(
         "too many large requests of this agent are under way",
         layer="limit",
@@ -224,7 +223,7 @@ def too_large_error() -> Denied:
 
 
 def too_many_error(limits: Limits) -> Denied:
-    """The refusal of a connection beyond those that an agent may have."""
+    """The refusal of a connection beyond the agent's limit."""
     return Denied(
         f"this agent has {limits.connections} connections open already",
         layer="limit",
@@ -234,13 +233,13 @@ def too_many_error(limits: Limits) -> Denied:
 
 
 class Place:
-    """A place among the running commands, which its owner must `give_back`."""
+    """A slot for a running command; its owner must `give_back`."""
 
     def __init__(self) -> None:
         self.taken: list[trio.CapacityLimiter] = []
 
     def try_take(self, limiter: trio.CapacityLimiter) -> bool:
-        """Take a place of `limiter` if one is free and nobody waits for it."""
+        """Take a slot of `limiter` if one is free and no task waits for it."""
         try:
             limiter.acquire_on_behalf_of_nowait(self)
         except trio.WouldBlock:
@@ -249,39 +248,38 @@ class Place:
         return True
 
     async def wait(self, limiter: trio.CapacityLimiter) -> None:
-        """Wait for a place of `limiter`, unless it was taken already."""
+        """Wait for a slot of `limiter`, unless it was taken already."""
         if limiter not in self.taken:
             await limiter.acquire_on_behalf_of(self)
             self.taken.append(limiter)
 
     def leave(self, limiter: trio.CapacityLimiter | None) -> None:
-        """Give back the place of `limiter` alone, if there is one."""
+        """Give back the slot of `limiter` only, if taken."""
         if limiter in self.taken:
             self.taken.remove(limiter)
             limiter.release_on_behalf_of(self)
 
     def give_back(self) -> None:
-        """Give back what was taken."""
+        """Give back all slots."""
         while self.taken:
             self.taken.pop().release_on_behalf_of(self)
 
 
-# A flood of short commands costs most where they start: processes are made, and the daemon has work
-# with each of them. A command that has run for a while counts no longer, whatever it does: how many
-# of them may run is what `[limits] running` says.
+# Short commands cost most at their start, when processes are created. A command that has run for a
+# while does not count here; `[limits] running` limits those.
 
-# How long a command counts as one that has just been started.
+# Seconds for which a command counts as just started.
 YOUNG_S = 0.02
 
-# An agent that has started nothing for so long shares with nobody.
+# An agent without a start for this many seconds shares with none.
 RECENT_S = 1.0
 
 
 class Starts:
-    """Knows which agents start commands. A task must `run` it."""
+    """Tracks which agents start commands. A task must `run` it."""
 
     def __init__(self, processors: int | None = None) -> None:
-        """`processors` are those that the daemon may use, unless it is said."""
+        """`processors` is the number that the daemon may use; by default that of its affinity."""
         count = processors or len(os.sched_getaffinity(0))
         self.share = max(1, count // 2)
         self._asked: dict[Share, float] = {}
@@ -289,16 +287,16 @@ class Starts:
         self._idle = ParkingLot()
 
     def ask(self, share: "Share") -> bool:
-        """Note that an agent is about to start a command; returns whether others do so too."""
+        """Note that an agent starts a command; returns whether another has recently done so."""
         now = trio.current_time()
         self._asked.pop(share, None)
         other, last = next(reversed(self._asked.items()), (share, -RECENT_S))
-        # Who asked before these two says nothing any more, and may be gone.
+        # Keep only these two; earlier agents may have been removed.
         self._asked = {other: last, share: now}
         return now - last < RECENT_S
 
     def delay(self, share: "Share") -> None:
-        """Somebody waits for one of the places of `share`."""
+        """Note that a command waits for `share`."""
         self._held_up[share] = None
         self._idle.unpark()
 
@@ -314,7 +312,7 @@ class Starts:
 
 
 class Share:
-    """Commands that one agent has just started."""
+    """The commands that one agent has just started."""
 
     def __init__(self, starts: Starts) -> None:
         self._starts = starts
@@ -322,7 +320,7 @@ class Share:
         self._young: dict[object, float] = {}
 
     async def take(self, command: object) -> None:
-        """Wait until `command` may start, in the order of arrival; `give_back` follows its end."""
+        """Wait until `command` may start, in order of arrival. `give_back` must follow its end."""
         if not self._starts.ask(self):
             return
         self.let_grow()
@@ -334,13 +332,13 @@ class Share:
         self._young[command] = trio.current_time()
 
     def give_back(self, command: object) -> None:
-        """`command` has ended, or was never started."""
+        """Note that `command` has ended, or was never started."""
         if command in self._young:
             del self._young[command]
             self._places.release_on_behalf_of(command)
 
     def let_grow(self) -> bool:
-        """Give back what is no longer young; returns whether somebody waits."""
+        """Release commands that are no longer young; returns whether one waits."""
         grown = trio.current_time() - YOUNG_S
         for command, started in list(self._young.items()):
             if started > grown:

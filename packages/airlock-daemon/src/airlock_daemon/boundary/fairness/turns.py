@@ -1,12 +1,12 @@
-"""Sharing one event loop among agents: each may take one step a round, and fewer if it takes many.
+"""Shares one event loop among agents: one step per agent and round, fewer after long steps.
 
-trio runs every task that can run before it looks for new events, so that a client who keeps many
-tasks busy would delay each step of everybody else by all of theirs. Here the tasks of one agent
-take turns: while one of them has had the round, the others wait in the order of their arrival.
+trio runs every runnable task before it polls for events, so an agent that keeps many tasks busy
+would delay each step of all others by all of its own. Here an agent's tasks take turns: once one of
+them has run in a round, the others wait in order of arrival.
 
-A step that takes long holds up everybody, and nothing can cut it short: to read a request of 4 MiB
-is a few calls that do not return before. So whoever has taken one leaves the loop to the others for
-many times as long, and little of what they ask for meets such a step.
+A long step delays all others, and cannot be interrupted: reading a request of 4 MiB is a few
+blocking calls. So after a long step an agent rests for many times as long, and few requests of
+others meet such a step.
 """
 
 import os
@@ -17,17 +17,17 @@ from typing import Protocol
 import trio
 from trio.lowlevel import ParkingLot
 
-# How many rounds whoever had to wait waits at least. What another client asks for takes a few, and
-# they are short where nobody who wants everything has a turn in them.
+# A waiting task skips at least this many rounds. Another client's request takes a few, which are
+# short while no bulk client has a turn.
 PAUSE = 4
 
-# After so many rounds, without a wait of so long between two of them, the loop counts as busy.
+# After this many rounds without a wait of IDLE_S, the loop counts as busy.
 BUSY = 4
 IDLE_S = 50e-6
 
 
-# A step of more processor time than this is long, and is followed by a rest of so many times as
-# long, if another agent has had a turn within the last second.
+# A step of more processor time (s) is long; it is followed by a rest of REST times as long, at most
+# MOST_REST_S, if another agent had a turn within the last RECENT_S.
 LONG_S = 0.004
 REST = 40
 MOST_REST_S = 2.0
@@ -35,7 +35,7 @@ RECENT_S = 1.0
 
 
 class _Steps(trio.abc.Instrument):
-    """Times steps of tasks. It is an instrument only while there may be some to time."""
+    """Times steps of tasks; installed as an instrument only while needed."""
 
     def __init__(self) -> None:
         self.is_on = False
@@ -43,29 +43,29 @@ class _Steps(trio.abc.Instrument):
         self._began = 0.0
 
     def begin(self, turns: "TurnQueue") -> None:
-        """A step of `turns` begins."""
+        """Start timing a step of `turns`."""
         if not self.is_on:
             trio.lowlevel.add_instrument(self)
             self.is_on = True
         self._timed, self._began = turns, time.thread_time()
 
     def stop(self) -> None:
-        """There is nothing to time any more."""
+        """Stop timing."""
         if self.is_on:
             trio.lowlevel.remove_instrument(self)
             self.is_on = False
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - trio's own call
-        """A step is over, of whichever task."""
+        """End of a step of any task."""
         if self._timed is not None:
             turns, self._timed = self._timed, None
             turns.end_step(time.thread_time() - self._began)
 
 
 class Rounds(trio.abc.Instrument):
-    """Counts the rounds of the event loop, and hands out the turns of those that had to wait.
+    """Counts the event loop's rounds, and gives turns to waiting tasks.
 
-    Give it to `trio.run` as an instrument, and let a task `run` it.
+    Pass it to `trio.run` as an instrument, and `run` it in a task.
     """
 
     def __init__(self) -> None:
@@ -81,9 +81,9 @@ class Rounds(trio.abc.Instrument):
         self._steps = _Steps()
 
     def begin(self, turns: "TurnQueue") -> None:
-        """A task of `turns` begins a step: see what that takes, where others could notice."""
+        """Note that a task of `turns` begins a step; time it if others could be delayed."""
         if self._latest is turns and not self._steps.is_on:
-            # Nobody else has had a turn for long.
+            # No other agent has had a turn recently.
             return
         now = trio.current_time()
         if self._latest is not turns:
@@ -94,7 +94,7 @@ class Rounds(trio.abc.Instrument):
             self._steps.stop()
 
     def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's own call
-        """A round is over."""
+        """End of a round."""
         if self._deferred:
             deferred, self._deferred = self._deferred, []
             for act in deferred:
@@ -102,7 +102,7 @@ class Rounds(trio.abc.Instrument):
         self._over = time.perf_counter()
 
     def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - trio's own call
-        """A round begins."""
+        """Start of a round."""
         self.number += 1
         if time.perf_counter() - self._over > IDLE_S:
             self._without_rest = 0
@@ -112,12 +112,11 @@ class Rounds(trio.abc.Instrument):
             self._give_way()
 
     def _give_way(self) -> None:
-        """Let others have the processor, unless they have just had it for long.
+        """Yield the processor, unless that has just taken long.
 
-        A loop that always has something to do runs on until the kernel's time slice ends, some
-        milliseconds, and others wait for the processor too: what it has just started. But somebody
-        who computes without end takes all of such a slice. So each time that was given away is
-        followed by as long a one in which none is.
+        A busy loop runs until its time slice ends, some milliseconds, while others, such as the
+        processes that it has just started, wait for a processor. But a process that computes
+        without pause takes a whole slice. So after each yield there is none for as long as it took.
         """
         now = time.perf_counter()
         if now >= self._kept_until:
@@ -141,13 +140,13 @@ class Rounds(trio.abc.Instrument):
             await self._idle.park()
 
     def contend(self, turns: "TurnQueue") -> None:
-        """Somebody waits for a turn of `turns`."""
+        """Note that a task waits for a turn of `turns`."""
         self._contended[turns] = None
         self._idle.unpark()
 
 
 class TurnSource(Protocol):
-    """Turns to take, of whatever kind."""
+    """Any source of turns."""
 
     async def take(self) -> None:
         """Wait for the next turn."""
@@ -163,7 +162,7 @@ class TurnQueue:
         self._rested = 0.0
 
     async def take(self) -> None:
-        """Wait for this agent's next turn; it lasts until the task waits for anything else."""
+        """Wait for this agent's next turn, which lasts until the task waits for anything else."""
         while True:
             if self._rested and self._is_tired:
                 await trio.sleep_until(self._rested)
@@ -173,13 +172,13 @@ class TurnQueue:
                 break
             self._rounds.contend(self)
             await self._waiting.park()
-            # The one before may just have taken long.
+            # The previous step may have been long.
             if not self._is_tired:
                 break
         self._rounds.begin(self)
 
     def end_step(self, used: float) -> None:
-        """A step has used so many seconds of the processor."""
+        """Note that a step has used `used` seconds of processor time."""
         if used > LONG_S:
             self._rested = trio.current_time() + min(REST * used, MOST_REST_S)
 
@@ -188,7 +187,7 @@ class TurnQueue:
         return self._rested > trio.current_time()
 
     def hand_on(self) -> bool:
-        """Give this round's turn to the first who waits; False where nobody does."""
+        """Give this round's turn to the first waiting task; False if none waits."""
         if self._taken != self._rounds.number:
             self._taken = self._rounds.number
             self._waiting.unpark()

@@ -1,1 +1,1 @@
-"""The client: the process that connected, and the container that it is in."""
+"""The client: the process that connected, and its container."""

@@ -1,4 +1,4 @@
-"""Containers that are proved: the engine names the init process, the kernel compares it."""
+"""Proves containers: the engine names the init process, the kernel compares namespaces."""
 
 import fcntl
 import os
@@ -19,13 +19,13 @@ _START = "start the container, and run the command in it again"
 
 
 class Container:
-    """One container whose init process the engine named; the descriptor notices when it ends.
+    """A container whose init process the engine named; a pidfd notices when that ends.
 
-    `joins_processes` says that it was started in the pid namespace of another one.
+    `joins_processes`: it was started in the pid namespace of another container.
     """
 
     def __init__(self, container_id: str, init: Init) -> None:
-        """Raises Failed when the process `init` is not there (any more)."""
+        """Raises Failed if the process `init` does not exist any more."""
         self.container_id = container_id
         self.pid = init.pid
         self.makes_devices = init.makes_devices
@@ -40,34 +40,34 @@ class Container:
         self._rows: tuple[MountRow, ...] = ()
 
     def _find_joined(self) -> bool:
-        """Whether the container has no pid namespace of its own, but another container's.
+        """Whether the container shares the pid namespace of another one.
 
-        The init process of a namespace has the pid 1 in it. What the engine names may be a pid of
-        another host: the process counts only if its cgroup is that of the container.
+        A namespace's init process has pid 1 in it. The engine may report a pid of another host, so
+        the process only counts if its cgroup is that of the container.
         """
         try:
             status, cgroup = (read_process_entry(self.pid, name) for name in ("status", "cgroup"))
         except OSError:
-            # It has just ended, which is noticed by what needs it.
+            # It has just ended, which its users notice.
             return False
         is_ours = self.container_id in containers_in(cgroup)
         return is_ours and read_pids(status)[-1:] != ["1"]
 
     def is_alive(self) -> bool:
-        """Whether the init process still runs, so that its pid still means it."""
+        """Whether the init process still runs, so that its pid still refers to it."""
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
         return not poll.poll(0)
 
     def mounts(self) -> tuple[MountRow, ...]:
-        """The mounts of the init process as they are now; raises Failed when it has ended."""
+        """The current mounts of the init process. Raises Failed if it has ended."""
         text = self.read_mountinfo()
         if text != self._text:
             self._text, self._rows = text, parse_mountinfo(text)
         return self._rows
 
     def read_mountinfo(self) -> str:
-        """The same as the kernel writes it."""
+        """The current mountinfo text of the init process. Raises Failed if it has ended."""
         try:
             text = read_process_file(self.pid, "mountinfo")
         except OSError:
@@ -77,14 +77,14 @@ class Container:
         return text
 
     def proves(self, peer: Peer) -> bool:
-        """Whether `peer` is in the same mount namespace as the init process."""
+        """Whether `peer` is in the mount namespace of the init process."""
         rows = self.mounts()
         return peer.mountinfo == self._text or (
             same_namespace(peer.mountinfo, self._text) and bool(rows)
         )
 
     def close(self) -> None:
-        """Give back the descriptor."""
+        """Close the pidfd."""
         os.close(self._pidfd)
 
 
@@ -93,28 +93,28 @@ def _ended(container_id: str) -> Failed:
 
 
 class Containers:
-    """The containers that were asked about, by id; each is asked for once while it lives."""
+    """The looked-up containers by id; the engine is asked once per container."""
 
     def __init__(self, search_path: str) -> None:
-        """`search_path` is where the engine's command line is found."""
+        """`search_path` is the PATH for the engine's command line."""
         self._search_path = search_path
         self._known: dict[str, Container] = {}
         self._failed: dict[str, tuple[float, Failed]] = {}
-        # By agent: an engine may take long to answer, and does not for others.
+        # One lock per agent: a slow lookup must not delay others.
         self._asking: dict[str, trio.Lock] = {}
         self._elsewhere: tuple[str | None, ...] = ()
         self._looking = trio.Lock()
 
     def adopt(self, search_path: str) -> None:
-        """Look for the engine elsewhere from now on; what has failed is tried anew."""
+        """Use another PATH for the engine, and forget failures."""
         self._search_path = search_path
         self._failed.clear()
         self._elsewhere = ()
 
     async def attest(self, peer: Peer, *, agent: str) -> Container:
-        """Prove the container that the peer's cgroup names, a client of `agent`.
+        """Prove the container that the cgroup of the peer, a client of `agent`, names.
 
-        Raises Failed when the engine cannot tell, Denied when the peer is not what its cgroup says.
+        Raises Failed if the engine cannot tell, Denied if the peer is not in that container.
         """
         container = await self.find(peer, agent=agent)
         if not container.proves(peer):
@@ -127,9 +127,9 @@ class Containers:
         return container
 
     async def find(self, peer: Peer, *, agent: str) -> Container:
-        """The container that the peer's cgroup names, in which it need not be.
+        """Find the container that the peer's cgroup names, unproven.
 
-        Raises Failed when the engine cannot tell.
+        Raises Failed if the engine cannot tell.
         """
         if peer.container is None:
             raise Failed(
@@ -145,9 +145,9 @@ class Containers:
         return container
 
     async def find_elsewhere(self) -> str | None:
-        """As `elsewhere.find_elsewhere`, asked once until the engine may be another one."""
+        """As `engines.find_elsewhere`, asked once until `adopt`."""
         if self._elsewhere:
-            # To take the lock, free or not, is a round of the event loop.
+            # Taking the lock, even a free one, costs a round of the event loop.
             return self._elsewhere[0]
         async with self._looking:
             if not self._elsewhere:
@@ -165,7 +165,7 @@ class Containers:
         except Failed as error:
             self._failed[container_id] = (trio.current_time(), error)
             raise
-        # Another agent may have asked meanwhile.
+        # Another agent may have looked it up meanwhile.
         before = self._known.pop(container_id, None)
         if before is not None:
             before.close()
@@ -181,25 +181,25 @@ class Containers:
                 del self._known[container_id]
 
     def close(self) -> None:
-        """Give back all descriptors."""
+        """Close all pidfds."""
         for container in self._known.values():
             container.close()
         self._known.clear()
 
 
-# That needs CAP_MKNOD in the initial user namespace, which nothing has in a pid namespace that
-# another user namespace owns (pid_namespaces(7), ioctl_ns(2)).
+# Making such devices needs CAP_MKNOD in the initial user namespace, which no process has in a pid
+# namespace that another user namespace owns (pid_namespaces(7), ioctl_ns(2)).
 
-# Those of the initial namespaces are fixed (include/linux/proc_ns.h of the kernel).
+# Fixed inodes of the initial namespaces (include/linux/proc_ns.h of the kernel).
 _FIRST_PIDS, _FIRST_USERS = 0xEFFFFFFC, 0xEFFFFFFD
 _NS_GET_USERNS, _NS_GET_PARENT = 0xB701, 0xB702
 
 
 def holds_devices(pid: int | None) -> bool:
-    """Whether root of the container of `pid` can make devices that the daemon opens.
+    """Whether root of the container of `pid` can make devices that the daemon can open.
 
-    True where that cannot be known. A daemon that is in a pid namespace of its own is in a
-    container, whose engine lists the devices that can be opened in there.
+    True if unknown. A daemon in a pid namespace of its own is in a container, whose engine limits
+    the devices that can be opened there.
     """
     if os.stat("/proc/self/ns/pid").st_ino != _FIRST_PIDS:
         return False
@@ -212,9 +212,9 @@ def holds_devices(pid: int | None) -> bool:
 
 
 def _find_owner(pid: int) -> int:
-    """The user namespace that owns the outermost pid namespace of `pid` below the first.
+    """The user namespace that owns the outermost pid namespace of `pid` below the initial one.
 
-    What a process of the container can make for itself lies further in. Raises OSError.
+    Namespaces that the container's processes create lie further in. Raises OSError.
     """
     namespace = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:

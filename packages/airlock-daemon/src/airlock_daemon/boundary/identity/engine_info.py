@@ -1,6 +1,6 @@
-"""A container engine's information on itself and on the system of its containers.
+"""A container engine's information about itself and its containers' system.
 
-A module of its own, since `doctor` reads it on systems that trio does not know.
+A module of its own because `doctor` reads it on systems that trio does not support.
 """
 
 import os
@@ -9,16 +9,16 @@ import msgspec
 
 
 class _Host(msgspec.Struct):
-    """`podman info` on its system."""
+    """The host in `podman info`."""
 
     kernel: str = ""
     system: str = msgspec.field(name="os", default="")
 
 
 class EngineInfo(msgspec.Struct):
-    """The part of `docker info`, and of its like, that says on what the engine runs.
+    """The part of `docker info` and its equivalents about the engine's system.
 
-    `kernel` is "" where the engine does not say it.
+    `kernel` is "" if the engine does not report it.
     """
 
     version: str = msgspec.field(name="ServerVersion", default="")
@@ -29,11 +29,11 @@ class EngineInfo(msgspec.Struct):
 
     @property
     def kernel(self) -> str:
-        """The release of the kernel of its containers, as uname(2) has it."""
+        """The kernel release of its containers, as in uname(2)."""
         return self.docker_kernel or self.host.kernel
 
     def explain_elsewhere(self) -> str | None:
-        """Where its containers run, None for this very kernel and where that is not known."""
+        """Where its containers run; None if on this kernel, or unknown."""
         if "Docker Desktop" in self.system:
             return f"Docker Desktop, Linux {self.kernel}" if self.kernel else "Docker Desktop"
         if not self.kernel or self.kernel == os.uname().release:

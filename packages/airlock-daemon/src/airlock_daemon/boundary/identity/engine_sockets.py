@@ -1,9 +1,9 @@
-"""The sockets of container engines, and whether a container has one mounted.
+"""Detects container engines' sockets that are mounted in a container.
 
-Whoever can use such a socket starts containers with any directory of the host: it is root there,
-and nothing that Airlock refuses is out of its reach. A mount shows which directory or file of which
-filesystem it has, so that a socket is found by where it is, and not by what it is called in the
-container: as a file, or in a directory that was mounted whole.
+A process that can use such a socket can start a container with any host directory: it is root on
+the host, and beyond Airlock's control. A mount shows its directory or file and its filesystem, so a
+socket is found by location, whatever its name in the container, and also in a directory that was
+mounted whole.
 """
 
 import functools
@@ -33,7 +33,7 @@ from airlock_daemon.platform.linux.mountinfo import (
 from airlock_wire import quote
 
 if TYPE_CHECKING:
-    # It needs trio, which `doctor` on other systems than Linux has not.
+    # It needs trio, which `doctor` lacks on systems other than Linux.
     from airlock_daemon.boundary.identity.containers import Containers
 
 _SYSTEM = (
@@ -60,32 +60,32 @@ _HOME = (
 )
 _VARIABLES = ("DOCKER_HOST", "CONTAINER_HOST", "CONTAINERD_ADDRESS")
 
-# For how long the place of a socket on its filesystem is believed.
+# Seconds for which a socket's location is cached.
 _PLACES_S = 10
 
 _REMOVED = "//deleted"
 """The kernel's suffix for the path of a removed file."""
 _NAME = re.compile(r"[^/]*(docker|podman|containerd|crio|buildkit)[^/]*\.sock", re.IGNORECASE)
-"""What such a socket is called where nobody knows its path; docker's own proxies are, too."""
+"""File names of sockets at unknown paths, including docker's own proxies."""
 
 _PROCESSES = re.compile(r"/(\d|$)")
-"""The root of a procfs, or what of it is of one process."""
+"""The root of a procfs, or a process's directory in it."""
 
 
 def list_engine_sockets() -> tuple[str, ...]:
-    """The paths of this host at which an engine's socket would be, without links in them."""
+    """The real paths at which this host may have an engine's socket."""
     return tuple(dict.fromkeys(map(os.path.realpath, _list_paths())))
 
 
 def is_engine_socket(path: str) -> bool:
-    """Whether an engine's socket is at the real path `path`, or would be by its name."""
+    """Whether the real path `path` is an engine's socket, by path or name."""
     return path in list_engine_sockets() or _NAME.fullmatch(os.path.basename(path)) is not None
 
 
 def find_engine_socket(mountinfo: str, *, sockets_dir: str | None) -> str | None:
-    """Where a container with these mounts has an engine's socket; None where it has none.
+    """Where a container with these mounts has an engine's socket; None if it has none.
 
-    What lies in `sockets_dir` is Airlock's own.
+    `sockets_dir` has Airlock's own sockets, which do not count.
     """
     table = _read_table(mountinfo)
     age = int(time.monotonic() / _PLACES_S)
@@ -100,9 +100,9 @@ def find_engine_socket(mountinfo: str, *, sockets_dir: str | None) -> str | None
 
 
 def find_foreign_procfs(mountinfo: str) -> str | None:
-    """Where a container with these mounts has a procfs that is not its own; None for nowhere.
+    """Where a container with these mounts has another pid namespace's procfs; None if nowhere.
 
-    By the links `/proc/<pid>/root` of that its processes reach the files and sockets of others.
+    Its links `/proc/<pid>/root` lead to other processes' files and sockets.
     """
     return _read_table(mountinfo).foreign_procfs
 
@@ -110,22 +110,22 @@ def find_foreign_procfs(mountinfo: str) -> str | None:
 async def refuse_engine_socket(
     peer: Peer, *, agent: str, profile_file: str, sockets_dir: str | None, containers: "Containers"
 ) -> None:
-    """Refuse a client of `agent` whose container has an engine's socket, or others' processes.
+    """Refuse a client whose container has an engine's socket or sees others' processes.
 
-    Raises Denied; also for a client that shows not all of its container's mounts, where they cannot
-    be had of the engine.
+    Raises Denied; also if the client does not show all of its container's mounts, and the engine
+    cannot tell them.
     """
     if peer.kind != "container":
         return
     mountinfo = peer.mountinfo
     table = _read_table(mountinfo)
     if table.is_host and peer.container is None:
-        # No container, but a process of the host in namespaces of its own.
+        # Not a container, but a host process in its own namespaces.
         return
     try:
         container = await containers.find(peer, agent=agent)
     except Failed:
-        # It tells nothing but what it shows.
+        # Only the client's own mounts are known.
         container = None
     if table.is_host or not table.is_whole:
         if container is None:
@@ -166,10 +166,10 @@ async def refuse_engine_socket(
 
 
 class _Table(msgspec.Struct, frozen=True):
-    """The mounts of a container, as they are searched.
+    """A container's mounts, indexed.
 
-    `seen` is `by_point`, and `named` are those of what is called like an engine's socket.
-    `is_whole` is `shows_all`; `is_host` says that the root is that of the host.
+    `seen` is `by_point`; `named` are those with an engine socket's file name. `is_whole` is
+    `shows_all`; `is_host`: the root is that of the host.
     """
 
     by_device: Mapping[str, Sequence[MountRow]]
@@ -182,7 +182,7 @@ class _Table(msgspec.Struct, frozen=True):
 
 @functools.lru_cache(maxsize=32)
 def _read_table(mountinfo: str) -> _Table:
-    """Parse the mounts of a container once: each request asks, and they rarely change."""
+    """Parse a container's mounts; cached, as they rarely change between requests."""
     rows = parse_mountinfo(mountinfo)
     by_device: dict[str, list[MountRow]] = {}
     for row in rows:
@@ -207,7 +207,7 @@ def _read_table(mountinfo: str) -> _Table:
 def _find_foreign_procfs(
     rows: Iterable[MountRow], seen: Mapping[str, MountRow], host: Iterable[MountRow]
 ) -> str | None:
-    """As `find_foreign_procfs`: each mount of a new procfs is a filesystem of its own."""
+    """As `find_foreign_procfs`. Each new procfs is a filesystem of its own."""
     own = seen.get("/proc")
     hosts = {row.device for row in host if row.kind == "proc"}
     for row in rows:
@@ -219,7 +219,7 @@ def _find_foreign_procfs(
 
 
 def _find_named(named: Iterable[MountRow], sockets_dir: str | None) -> str | None:
-    """Where one of these mounts has what is neither Airlock's own nor known to be no socket."""
+    """The first of these mounts that is not Airlock's own and may be a socket."""
     host = read_own_mounts()
     known = {_locate(host, path): path for path in list_engine_sockets()}
     own = None if sockets_dir is None else _locate(host, sockets_dir)
@@ -240,7 +240,7 @@ def _strip(root: str) -> str:
 
 
 def _list_paths() -> list[str]:
-    """Where this host may have an engine's socket now: those that users start come and go."""
+    """The paths at which this host may have an engine's socket now; users' sockets come and go."""
     literal, starred = _list_patterns()
     found = list(literal)
     for directory, rest in starred:
@@ -253,9 +253,9 @@ def _list_paths() -> list[str]:
 
 @functools.cache
 def _list_patterns() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """The paths, and those of which one part is any name: what is before it and behind it.
+    """Literal paths, and patterns split around their wildcard part.
 
-    They are the same as long as this process runs.
+    They are constant for this process.
     """
     home = pwd.getpwuid(os.geteuid()).pw_dir
     patterns = [*_SYSTEM, *(os.path.join(home, each) for each in _HOME)]
@@ -274,9 +274,9 @@ def _list_patterns() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
 
 
 def _list_existing() -> tuple[tuple[str, int, int], ...]:
-    """The engines' sockets that are there, each with its device and inode.
+    """The existing engine sockets, each with device and inode.
 
-    Each request asks, and most of the paths are not there: access(2) says that soonest.
+    Called for each request; access(2) rejects the many missing paths fastest.
     """
     found = []
     for path in _list_paths():
@@ -292,17 +292,17 @@ def _list_existing() -> tuple[tuple[str, int, int], ...]:
 def _find_places(
     existing: tuple[tuple[str, int, int], ...], _age: int
 ) -> tuple[tuple[str, str], ...]:
-    """What `_locate` says of these sockets.
+    """Locate these sockets on their filesystems; cached.
 
-    It is the same for the same path and inode, unless the path has a link in it, and somebody has
-    moved what that leads to and mended the link: this is noticed when `_age` changes.
+    The path and inode determine the result unless a symlink's target was moved and the symlink
+    updated; that is noticed when `_age` changes.
     """
     host = read_own_mounts()
     return tuple(dict.fromkeys(_locate(host, os.path.realpath(path)) for path, _, _ in existing))
 
 
 def _locate(host: Sequence[MountRow], path: str) -> tuple[str, str]:
-    """The device of the filesystem that the host has at the real `path`, and the path on that."""
+    """The device of the filesystem at the real `path` of the host, and the path on it."""
     row = find_mount(host, path)
     if row is None:
         return "", path

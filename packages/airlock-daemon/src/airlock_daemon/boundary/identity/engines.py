@@ -1,4 +1,4 @@
-"""Container engines, asked by their command line about a container and about their kernel."""
+"""Queries container engines, by their command lines, about a container and their kernel."""
 
 import shutil
 
@@ -10,7 +10,7 @@ from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_wire import quote
 
 ENGINES = ("docker", "podman", "nerdctl")
-"""Their command lines, in the order in which they are asked."""
+"""Their command lines, in query order."""
 
 ANSWER_S = 10
 _ANY = {"MKNOD", "ALL"}
@@ -27,7 +27,7 @@ class _HostConfig(msgspec.Struct):
 
 
 class _Container(msgspec.Struct):
-    """What of `docker inspect`, and its like, says who a container is, and may make devices."""
+    """The part of `docker inspect` and its equivalents on identity and devices."""
 
     container_id: str = msgspec.field(name="Id")
     state: _State = msgspec.field(name="State")
@@ -35,9 +35,9 @@ class _Container(msgspec.Struct):
 
 
 class Init(msgspec.Struct, frozen=True):
-    """The init process of a container: its pid, and whether the engine lets its root make devices.
+    """A container's init process: its pid, and whether the engine lets root make devices.
 
-    What processes of the container say of themselves in /proc their root can change.
+    Asked of the engine, since the container's root can change what its processes show in /proc.
     """
 
     pid: int
@@ -45,10 +45,10 @@ class Init(msgspec.Struct, frozen=True):
 
 
 async def find_init(container_id: str, *, search_path: str) -> Init:
-    """Ask the engines for the init process of `container_id`, 64 hex digits, until one knows it.
+    """Ask each engine for the init process of `container_id`, 64 hex digits, until one knows it.
 
-    Its pid is 0 when it does not run. Raises Failed when none is there, answers, or knows the
-    container.
+    The pid is 0 if the container is not running. Raises Failed if no engine is installed, answers,
+    or knows the container.
     """
     failures = []
     for engine in ENGINES:
@@ -116,7 +116,7 @@ _LONGEST_S = 5.0
 async def find_elsewhere(search_path: str) -> str | None:
     """Ask the first engine that answers on `search_path` where its containers run.
 
-    None where that is this kernel, or no engine says.
+    None if on this kernel, or if no engine tells.
     """
     for engine in ENGINES:
         program = shutil.which(engine, path=search_path)

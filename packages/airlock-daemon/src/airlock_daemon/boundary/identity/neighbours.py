@@ -1,7 +1,7 @@
-"""Mounts of this host in containers and boxes, known to Airlock or not.
+"""Host paths mounted in containers and boxes, whether Airlock knows those or not.
 
-A container is an agent's if it has something of the sockets directory mounted. That is seen by the
-mounts of its processes, which the kernel shows to everybody, so that no engine is asked.
+A container is an agent's if it has part of the sockets directory mounted. The mounts of its
+processes show that to every user, so no engine is asked.
 """
 
 import os
@@ -21,21 +21,21 @@ from airlock_daemon.platform.linux.mountinfo import (
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.setup.reserved import is_within
 
-# Bytes of the mounts of one process: who has more is passed over.
+# Bytes of one process's mounts; a process with more is skipped.
 _MOST = 1 << 20
 
 
 class Mounted(msgspec.Struct, frozen=True):
-    """What a container has mounted: where this host has the same, and whether it may write."""
+    """A container's mount: where this host has the same, and whether it is writable."""
 
     paths: tuple[str, ...]
     is_writable: bool
 
 
 def find_mounted(sockets_dir: str) -> tuple[str, ...]:
-    """The directories of this host that containers of agents may write to now.
+    """The host directories that agents' containers can write now.
 
-    `sockets_dir` is a real path. It takes some milliseconds for hundreds of processes.
+    `sockets_dir` is a real path. Takes some milliseconds for hundreds of processes.
     """
     host = read_own_mounts()
     found: dict[str, None] = {}
@@ -50,10 +50,9 @@ def find_mounted(sockets_dir: str) -> tuple[str, ...]:
 def list_mounted(
     waiting: AbstractSet[tuple[int, int]] = frozenset(),
 ) -> Iterator[dict[str, Mounted]]:
-    """For each container and each box that runs: what is mounted at each of its paths.
+    """The mounts of each running container and box, by path.
 
-    One in which nothing runs but `waiting` programs, by device and inode, is passed over: a box
-    that waits for a command is made of these.
+    Skips those that run only `waiting` programs, given by device and inode: prewarmed boxes.
     """
     host = read_own_mounts()
     for rows, processes in _list_namespaces(host):
@@ -69,9 +68,9 @@ def list_mounted(
 def _list_namespaces(
     host: tuple[MountRow, ...],
 ) -> Iterator[tuple[tuple[MountRow, ...], tuple[int, ...]]]:
-    """The mounts of processes with another root than the host's, and the processes that have them.
+    """The mounts of processes whose root is not the host's, and the pids that share them.
 
-    A service of the host's with a mount namespace of its own has the host's root.
+    A host service in its own mount namespace has the host's root, and is omitted.
     """
     found: dict[str, list[int]] = {}
     for name in os.listdir("/proc"):
@@ -88,7 +87,7 @@ def _list_namespaces(
 
 
 def _find_program(process: int) -> tuple[int, int] | None:
-    """Device and inode of what a process runs; None where that is not shown."""
+    """Device and inode of a process's executable; None if hidden."""
     try:
         status = os.stat(f"/proc/{process}/exe")
     except OSError:

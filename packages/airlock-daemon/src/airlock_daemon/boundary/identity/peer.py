@@ -1,4 +1,4 @@
-"""The process at the other end of a connection, by the kernel's word alone."""
+"""Identifies the process at the other end of a connection, by what the kernel says alone."""
 
 import errno
 import functools
@@ -23,22 +23,21 @@ from airlock_daemon.platform.linux.peer import (
 )
 from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
 
-# More generations than any process has, should the table of processes change while it is read.
+# Exceeds any process's ancestry; ends the walk if the process table changes meanwhile.
 GENERATIONS = 256
 
 KEPT = 16
 
-# How often a table of processes that changes while it is read is read again.
+# Walks of a process table that changes meanwhile.
 ATTEMPTS = 8
 
 
 class Ancestry:
     """Tells the descendants of process `ancestor` from all others. Its owner must `close` it.
 
-    A process that is none can never become one: the kernel hands orphans up, to ancestors that they
-    had before. So some that were found to be none are remembered, by descriptors, which no other
-    process can take over as a number can be; and a client whose shell is known needs no walk up to
-    the first process.
+    A process that is not a descendant never becomes one: the kernel reparents orphans to ancestors
+    that they already had. So some of them are cached, by pidfd, which unlike a pid is never reused;
+    a client whose shell is cached needs no walk to the first process.
     """
 
     def __init__(self, ancestor: int) -> None:
@@ -46,9 +45,9 @@ class Ancestry:
         self._strangers: dict[int, int] = {}
 
     def includes(self, pid: int, *, parent: int | None = None) -> bool:
-        """Whether `pid` descends from the ancestor; True also when that cannot be told.
+        """Whether `pid` descends from the ancestor; True also if that is unknown.
 
-        `parent` is the parent of `pid`, where that is known.
+        `parent` is the parent of `pid`, if known.
         """
         if pid == self._ancestor:
             return True
@@ -59,15 +58,15 @@ class Ancestry:
             try:
                 return self._descends(start, asks=pid)
             except ProcessLookupError:
-                # Somebody above has ended: `docker exec` does so as soon as its command runs. Where
-                # the orphans were handed to is asked of the client itself.
+                # An ancestor ended: `docker exec` does so as soon as its command runs. Start again
+                # at the client to find the new parents.
                 start = pid
             except OSError:
                 return True
         return True
 
     def close(self) -> None:
-        """Give back all descriptors."""
+        """Close all pidfds."""
         _close(self._strangers)
         self._strangers.clear()
 
@@ -75,7 +74,7 @@ class Ancestry:
         walked: dict[int, int] = {}
         try:
             is_one = self._walk(start, walked)
-            # The client itself asks once.
+            # The client itself is not cached: it asks once.
             for stranger in () if is_one else walked.keys() - {asks}:
                 self._remember(stranger, walked.pop(stranger))
         finally:
@@ -83,14 +82,14 @@ class Ancestry:
         return is_one
 
     def _walk(self, pid: int, walked: dict[int, int]) -> bool:
-        """Raises ProcessLookupError where one of them ends meanwhile, or OSError."""
+        """Raises ProcessLookupError if one of the processes ends meanwhile, or OSError."""
         for _ in range(GENERATIONS):
             if pid == self._ancestor:
                 return True
             if pid <= 1 or self._is_stranger(pid):
                 return False
-            # Before it is looked at: what is read is then of the process that this holds, as long
-            # as that lives.
+            # Opened before reading: if it is alive afterwards, the pid was not reused, and the data
+            # are those of this process.
             walked[pid] = os.pidfd_open(pid)
             try:
                 stat = read_process_entry(pid, "stat")
@@ -98,7 +97,7 @@ class Ancestry:
                 raise ProcessLookupError from error
             if is_dead(walked[pid]):
                 raise ProcessLookupError
-            # The name of a process may hold blanks and brackets.
+            # A process's name may contain blanks and parentheses.
             pid = int(stat.rpartition(")")[2].split()[1])
         return True
 
@@ -121,8 +120,8 @@ def _close(processes: dict[int, int]) -> None:
             os.close(pidfd)
 
 
-# Bytes: some thousands of mounts. Who may mount in a container could have far more of them, which
-# would be read for each request.
+# Bytes: some thousands of mounts. A client that may mount could have far more, to be read for each
+# request.
 MOST_MOUNTINFO = 1 << 20
 
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -133,12 +132,12 @@ Kind = Literal["unseen", "local", "container"]
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
     """A client process.
 
-    `kind` is "local" for one in the daemon's own pid and mount namespaces, "container" for one in a
-    pid namespace below the daemon's, and "unseen" for one that cannot be seen: then `pid` is 0.
-    `parent` is the pid of its parent, None where the kernel does not say it at once.
+    `kind`: "local" is in the daemon's own pid and mount namespaces; "container" is in a pid
+    namespace below the daemon's; "unseen" cannot be seen, and `pid` is 0. `parent` is its parent's
+    pid, None if the kernel does not report it at once.
 
-    `named` are the containers that its cgroup names, the outermost first. `container` is the
-    outermost that the daemon is not in itself, a candidate until `containers` has proved it.
+    `named` are the containers in its cgroup's path, the outermost first. `container` is the
+    outermost that the daemon is not in: a candidate until `containers` has proved it.
     """
 
     pid: int
@@ -151,15 +150,15 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def mounts(self) -> tuple[MountRow, ...]:
-        """The mounts of the process's namespace."""
+        """The mounts of the process's mount namespace."""
         return parse_mountinfo(self.mountinfo)
 
 
 def identify(connection: socket.socket, credentials: Credentials) -> Peer:
-    """Say who connected; `credentials` are what `peer_credentials` has said of that (unix(7)).
+    """Identify the peer; `credentials` come from `peer_credentials` (unix(7)).
 
-    Raises Denied (layer "workspace") for a peer that is gone, or that shares the daemon's pid
-    namespace but not its mounts (docker run --pid=host).
+    Raises Denied (layer "workspace") if the peer has ended, or shares the daemon's pid namespace
+    but not its mounts (docker run --pid=host).
     """
     pid, uid = credentials.pid, credentials.uid
     if pid == 0:
@@ -167,8 +166,8 @@ def identify(connection: socket.socket, credentials: Credentials) -> Peer:
     pidfd = _open_pidfd(connection)
     try:
         peer = _look(pid, uid)
-        # A pid is reused only after its process is gone: what was read belongs to the peer if the
-        # peer is still there now.
+        # A pid is only reused after its process has ended: if the peer still exists, what was read
+        # belongs to it.
         if pidfd is not None:
             peer = replace(peer, parent=_find_parent(pidfd))
     finally:
@@ -178,7 +177,7 @@ def identify(connection: socket.socket, credentials: Credentials) -> Peer:
 
 
 def _find_parent(pidfd: int) -> int | None:
-    """As `read_parent`; raises Denied for a process that is gone."""
+    """As `read_parent`; raises Denied if the process has ended."""
     try:
         parent = read_parent(pidfd)
     except ProcessLookupError as error:
@@ -214,9 +213,9 @@ def _look(pid: int, uid: int) -> Peer:
 
 
 def _has_our_namespaces(pid: int) -> bool:
-    """Whether a process is in the daemon's pid and mount namespaces; False where that is hidden.
+    """Whether a process is in the daemon's pid and mount namespaces; False if hidden.
 
-    The quick way, which needs the right to trace the process: mostly one of the same user.
+    The fast check; it needs permission to trace the process, usually that of the same user.
     """
     try:
         return read_namespaces(str(pid)) == _own_namespaces()
@@ -226,14 +225,14 @@ def _has_our_namespaces(pid: int) -> bool:
 
 @functools.cache
 def _own_namespaces() -> tuple[str, str]:
-    """Those of the daemon, which never leaves them."""
+    """The daemon's namespaces, which it never leaves."""
     return read_namespaces("self")
 
 
 def refuse_own(peer: Peer, ancestry: Ancestry) -> None:
-    """Refuse a process that descends from the daemon: what a tool started is no client.
+    """Refuse a descendant of the daemon: a process started by a tool is not a client.
 
-    Raises Denied. A process that cannot be seen is in no namespace that a tool could have made.
+    Raises Denied. A tool could not have created the namespace of a process that cannot be seen.
     """
     if peer.kind != "unseen" and ancestry.includes(peer.pid, parent=peer.parent):
         raise Denied(
@@ -245,12 +244,12 @@ def refuse_own(peer: Peer, ancestry: Ancestry) -> None:
 
 
 def check_claim(peer: Peer, claimed: str | None) -> None:
-    """Refuse a claimed container id that the kernel contradicts, where the kernel can tell."""
+    """Refuse a claimed container id if the kernel contradicts it."""
     if claimed is None or peer.kind == "unseen" or claimed in (peer.container, *peer.named):
-        # In nested containers a client may see another one of them than the daemon does.
+        # Nested containers: the client may see another one than the daemon does.
         return
     if peer.kind == "local" and claimed == _own_container():
-        # Both are in one container, which is the daemon's host.
+        # Both are in the container that hosts the daemon.
         return
     raise Denied(
         "the request names another container than the one it comes from",
@@ -262,15 +261,15 @@ def check_claim(peer: Peer, claimed: str | None) -> None:
 
 @functools.cache
 def _containers_around() -> tuple[str, ...]:
-    """The containers that the cgroup of the daemon itself names, which it never leaves."""
+    """The containers in the daemon's own cgroup path, which is fixed."""
     return containers_in(read_process_entry(os.getpid(), "cgroup"))
 
 
 @functools.cache
 def _own_container() -> str | None:
-    """The container in which the daemon itself runs, as far as it can be seen from inside.
+    """The daemon's own container, as far as visible from inside.
 
-    Where a cgroup namespace hides it, the files that the engine mounts there still name it.
+    If a cgroup namespace hides it, the sources of files that the engine mounts still name it.
     """
     files = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
     roots = (
@@ -283,7 +282,7 @@ def _own_container() -> str | None:
 
 
 def whole(rows: Sequence[MountRow]) -> Sequence[MountRow]:
-    """The mounts of a process; raises Denied if it has changed its root, which hides others."""
+    """Return the mounts; raises Denied if the process changed its root, which hides some."""
     if shows_all(rows):
         return rows
     raise Denied(
@@ -297,8 +296,8 @@ def whole(rows: Sequence[MountRow]) -> Sequence[MountRow]:
 def same_namespace(one: str, other: str) -> bool:
     """Whether two mountinfo texts are of one mount namespace.
 
-    A mount belongs to exactly one namespace and its id is unique while it lives, so that a single
-    common id proves it. Unlike the links in /proc/<pid>/ns, this needs no right to trace the peer.
+    A mount belongs to exactly one namespace and its id is unique while it exists, so one common id
+    proves it. Unlike reading /proc/<pid>/ns, this needs no permission to trace the peer.
     """
     if one == other:
         return bool(one)
@@ -308,14 +307,14 @@ def same_namespace(one: str, other: str) -> bool:
 
 @functools.lru_cache(maxsize=16)
 def containers_in(cgroup: str) -> tuple[str, ...]:
-    """The container ids in the text of a /proc/<pid>/cgroup, each once, the outermost first."""
+    """The unique container ids in the text of a /proc/<pid>/cgroup, outermost first."""
     return tuple(dict.fromkeys(_CONTAINER_ID.findall(cgroup)))
 
 
 def outermost_beyond(own: tuple[str, ...], named: tuple[str, ...]) -> str | None:
-    """The first of the containers `named` that is not around the daemon itself as well.
+    """The first container in `named` that the daemon is not in.
 
-    Those around it, `own`, are its host; an engine in there knows what is below them.
+    Those in `own` contain the daemon; an engine inside them knows those below.
     """
     if not named:
         return None
@@ -351,7 +350,7 @@ def _read_entry(pid: int, name: str) -> str:
 
 
 def read_pids(status: str) -> list[str]:
-    """The pids of a process, from the daemon's pid namespace down to its own (NSpid of status)."""
+    """The pids of a process from the NSpid line of status, from the daemon's pid namespace down."""
     for line in status.splitlines():
         if line.startswith("NSpid:"):
             return line.split()[1:]
@@ -359,7 +358,7 @@ def read_pids(status: str) -> list[str]:
 
 
 def _unseen(error: OSError) -> Denied:
-    """Why a process cannot be looked at: mostly since it is gone."""
+    """Why a process cannot be inspected: usually it has ended."""
     if not is_full_table(error):
         return _gone()
     return Denied(

@@ -1,1 +1,1 @@
-"""Where a command runs, and where the paths among its arguments lead."""
+"""Where a command runs, and where its path arguments lead."""

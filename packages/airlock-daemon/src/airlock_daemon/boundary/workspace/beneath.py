@@ -1,7 +1,7 @@
-"""Following a path below a directory without ever leaving it.
+"""Follows a path below a directory without leaving it.
 
-What openat2(2) calls RESOLVE_BENEATH, with two differences that a workspace needs: a link may be
-absolute as long as it leads back to the directory, and what is not there yet may be named.
+Like RESOLVE_BENEATH of openat2(2), with two differences: a symlink may be absolute if it leads back
+into the directory, and the path may name what does not exist yet.
 """
 
 import errno
@@ -23,18 +23,18 @@ from airlock_daemon.setup.reserved import is_within
 from airlock_wire import quote
 
 MOST_LINKS = 40
-"""As many links as the kernel follows in one path (path_resolution(7))."""
+"""The kernel's limit of symlinks in one path (path_resolution(7))."""
 
 MOST_STEPS = 256
-"""So many directories and links may one path lead through: each costs system calls of ours."""
+"""Limit of directories and symlinks in one path: each costs system calls."""
 
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-# Nothing has that name, or no file can have it: there is nothing to follow from there on.
+# The name does not exist, or cannot: nothing to follow from here on.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 class LeadsOutError(Exception):
-    """The path leaves the directory, by `..` or through a link."""
+    """The path leaves the directory, by `..` or a symlink."""
 
 
 def follow(
@@ -48,28 +48,28 @@ def follow(
 ) -> None:
     """Follow `parts` as the kernel would now, from the open directory `start`.
 
-    That lies `depth` levels below the directory `root`, which has the real path `root_path`. From
-    the first part that does not exist on, the rest is counted as text. Raises LeadsOutError, and
-    OSError for what cannot be looked at (EACCES, ELOOP, ENAMETOOLONG for more than MOST_STEPS),
-    BlockingIOError for what would have to be waited for where it is to be done `at_once`.
+    `start` lies `depth` levels below the directory `root`, which has the real path `root_path`.
+    Parts after the first missing one are followed as text. Raises LeadsOutError; OSError if a part
+    cannot be inspected (EACCES, ELOOP, ENAMETOOLONG for more than MOST_STEPS); with `at_once`
+    BlockingIOError if that would block.
     """
     end = _walk(start, parts, depth=depth, root=root, root_path=root_path, at_once=at_once)
     try:
         if end.error is not None:
             count(end.rest, depth=end.depth)
         elif not is_within(name_descriptor(end.descriptor), root_path):
-            # A directory was moved while it was followed.
+            # A directory was moved meanwhile.
             raise LeadsOutError
     finally:
         os.close(end.descriptor)
 
 
 def open_beneath(root: int, path: str, *, root_path: str, at_once: bool = False) -> int:
-    """Open the directory `path` below `root` as O_PATH, for the caller to close.
+    """Open the directory `path` below `root` with O_PATH; the caller closes it.
 
-    Links are not left to the kernel, which would follow them to any file system, also one that
-    never answers. Where it really lies is for the caller to see, since it may be moved meanwhile.
-    Raises as `follow` does, and OSError also for what is not there or is no directory.
+    The kernel must not follow symlinks, as it would follow them to any file system, even one that
+    hangs. The caller checks where the directory lies, since it may be moved meanwhile. Raises as
+    `follow`, and OSError for a missing path or one that is not a directory.
     """
     parts = path.split("/")
     end = _walk(root, parts, depth=0, root=root, root_path=root_path, at_once=at_once)
@@ -83,9 +83,9 @@ def open_beneath(root: int, path: str, *, root_path: str, at_once: bool = False)
 
 
 class _End(NamedTuple):
-    """Where a walk has ended: an open descriptor, so many levels below the root.
+    """The end of a walk: an open descriptor, `depth` levels below the root.
 
-    With an `error`, `rest` are the parts from the first on that is not there.
+    With an `error`, `rest` are the parts from the first missing one on.
     """
 
     descriptor: int
@@ -97,11 +97,10 @@ class _End(NamedTuple):
 def _walk(
     start: int, parts: Iterable[str], *, depth: int, root: int, root_path: str, at_once: bool
 ) -> _End:
-    """Follow `parts` as far as they are there, with a few system calls for each.
+    """Follow `parts` as far as they exist, with a few system calls for each.
 
-    Links are followed one by one and only below the root: none into `/proc` is read in the name of
-    the wrong process, and none leads to a file system that never answers. Opens nothing but for
-    O_PATH.
+    Symlinks are followed one by one and only below the root: so none into `/proc` is resolved as
+    the daemon's own, and none leads to a file system that hangs. Opens only with O_PATH.
     """
     waiting = _backwards(parts)
     links = steps = 0
@@ -156,8 +155,8 @@ def _open(part: str, directory: int, *, at_once: bool) -> int:
 def count(parts: Iterable[str], *, depth: int) -> None:
     """Follow `parts` as text, from `depth` levels below the root. Raises LeadsOutError.
 
-    Many tools join and shorten paths before they open them, and to those `link/..` is the directory
-    of the link and not the one above its target.
+    Many tools normalize paths before they open them: to those, `link/..` is the directory of the
+    symlink, not the parent of its target.
     """
     for part in parts:
         if part not in ("", "."):
@@ -171,9 +170,9 @@ def _backwards(parts: Iterable[str]) -> list[str]:
 
 
 def _read_link(descriptor: int, *, at_once: bool) -> str | None:
-    """Return where an open link leads, None for what is no link.
+    """Return an open symlink's target, None if it is not a symlink.
 
-    The kernel does not tell what of it is in memory, so that none is read `at_once`.
+    With `at_once` none is read: the kernel does not tell whether the target is cached.
     """
     if not stat.S_ISLNK(read_known_status(descriptor).st_mode):
         return None
@@ -183,7 +182,7 @@ def _read_link(descriptor: int, *, at_once: bool) -> str | None:
 
 
 def _strip(target: str, root_path: str) -> str:
-    """Return what remains of an absolute link below the root."""
+    """Return the part of an absolute symlink below the root."""
     prefix = root_path.rstrip("/") + "/"
     if not f"{target}/".startswith(prefix):
         raise LeadsOutError
@@ -195,13 +194,12 @@ _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def open_unlinked(path: str, *, is_file: bool = False, at_once: bool = False) -> tuple[int, str]:
-    """Open the directory `path`, which is absolute, or any file, as O_PATH.
+    """Open the directory `path`, which is absolute, or with `is_file` any file, with O_PATH.
 
-    A symbolic link in any of its components is refused. Returns the descriptor, which the caller
-    closes, and the real path. A link there could only have been put by a user who can write a
-    directory above a workspace; it is not even followed, since it could lead to a file system that
-    never answers. Raises Denied; BlockingIOError where it is to be done `at_once` and would have to
-    be waited for.
+    Refuses a symlink in any component: only a user who can write a directory above the workspace
+    can have made it, and following it could lead to a file system that hangs. Returns the
+    descriptor, which the caller closes, and the real path. Raises Denied; with `at_once`
+    BlockingIOError if opening would block.
     """
     try:
         descriptor = open_without_links(path, _FILE if is_file else _DIRECTORY, at_once=at_once)
@@ -226,9 +224,9 @@ def _closed(path: str, error: OSError) -> Denied:
 
 
 def real_path(descriptor: int) -> str:
-    """The path of an open directory as the kernel has it; raises Denied when it was removed."""
+    """The kernel's path of an open directory. Raises Denied if it was removed."""
     path = name_descriptor(descriptor)
-    # A directory may be called so and be there all the same.
+    # An existing directory's name may end like this too.
     is_removed = path.endswith(" (deleted)") and read_known_status(descriptor).st_nlink == 0
     if is_removed or not path.startswith("/"):
         raise Denied(

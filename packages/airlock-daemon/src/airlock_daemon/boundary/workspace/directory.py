@@ -1,4 +1,4 @@
-"""Where a command runs: from a path that the client claims to an open, checked directory."""
+"""Where a command runs: turns a path claimed by the client into an open, checked directory."""
 
 import os
 from functools import partial
@@ -26,10 +26,10 @@ from airlock_wire import quote
 
 
 def open_root(source: Source, reserved: Reserved, *, at_once: bool = False) -> tuple[int, str]:
-    """Open the directory of a mapping as O_PATH, which the caller closes; returns its path too.
+    """Open a mapping's directory with O_PATH, for the caller to close; returns it and its path.
 
-    Raises Denied where it is none that may be entered, is reserved, is covered by another mount, or
-    is another one than was noted, and BlockingIOError as `open_unlinked`.
+    Raises Denied if it cannot be entered, is reserved, is covered by another mount, or was
+    replaced; BlockingIOError as `open_unlinked`.
     """
     root, path = open_unlinked(source.directory, at_once=at_once)
     try:
@@ -47,7 +47,7 @@ def open_root(source: Source, reserved: Reserved, *, at_once: bool = False) -> t
 async def open_root_in_thread(
     source: Source, reserved: Reserved, lookups: trio.CapacityLimiter
 ) -> tuple[int, str]:
-    """The same; a thread of `lookups` waits for what has to be waited for."""
+    """As `open_root`; what would block is done in a thread of `lookups`."""
     try:
         return open_root(source, reserved, at_once=True)
     except BlockingIOError:
@@ -58,7 +58,7 @@ async def open_root_in_thread(
 async def open_below(
     root: int, root_path: str, source: Source, reserved: Reserved, lookups: trio.CapacityLimiter
 ) -> tuple[int, str]:
-    """Open what lies below `root`, following links as long as they stay there.
+    """Open the path below `root`, following symlinks as long as they stay there.
 
     Returns the descriptor and its real path.
     """
@@ -109,7 +109,7 @@ def _covered() -> Denied:
 
 
 def refuse_replaced(source: Source, found: tuple[int, ...] | None) -> None:
-    """Raise Denied where the directory that was `found` is not the one that the agent was given."""
+    """Raise Denied if the directory `found` is not the one that the agent was given."""
     if source.identity not in (None, found):
         raise Denied(
             f"the workspace {quote(source.directory)} has become another directory",
@@ -120,7 +120,7 @@ def refuse_replaced(source: Source, found: tuple[int, ...] | None) -> None:
 
 
 def refuse_reserved(path: str, reserved: Reserved, *, may_be_home: bool = False) -> None:
-    """Raise Denied where the real path `path` may be no workspace."""
+    """Raise Denied if the real path `path` must not be a workspace."""
     conflict = reserved.conflict(path, may_be_home=may_be_home)
     if conflict is not None:
         raise Denied(
@@ -132,7 +132,7 @@ def refuse_reserved(path: str, reserved: Reserved, *, may_be_home: bool = False)
 
 
 OWN = ("/", "/tmp")  # noqa: S108 - the client's
-"""Directories that every client has, and no two the same."""
+"""Directories that every client has, each its own."""
 
 
 async def enter(
@@ -147,10 +147,10 @@ async def enter(
 ) -> Workspace:
     """Open the directory in which a command of `module` runs for `peer`.
 
-    `claimed` is the client's working directory, a hint. A command that runs `in_box` sees it as the
-    container does, with what is mounted there. Threads of `lookups` open what the kernel would have
-    to wait for. Raises Denied (layer "workspace") when it
-    may not be used, or when nothing is mapped there and the module needs a directory.
+    `claimed` is the client's working directory, a hint. A command `in_box` sees it as the container
+    does, with its inner mounts. Opening that would block is done in threads of `lookups`. Raises
+    Denied (layer "workspace") if the directory may not be used, or if it is unmapped and the module
+    needs one.
     """
     agent, reserved = generation.agent, generation.reserved
     if agent.profile.host and peer.kind == "local":
@@ -159,14 +159,14 @@ async def enter(
     try:
         mapping = mounts.find(claimed)
     except Unmapped as error:
-        # From /tmp, too, `../workspace` leads to /workspace.
+        # So that `../workspace` leads to /workspace from /tmp, too.
         own = "/" if claimed == "/" else EMPTY
         if module.workspace == "optional":
             return make_empty(mounts, own=own, is_read_only=True)
         has_other = partial(_has_workspace, mounts, reserved)
         is_own = in_box and claimed in OWN
         if is_own and await mounts.host_paths.settle(has_other, lookups):
-            # What is meant is told by an argument, as in: git -C DIRECTORY.
+            # An argument names the workspace, as in: git -C DIRECTORY.
             return make_empty(mounts, own=own, is_read_only=True)
         raise Denied(error.message, layer="workspace", rule="unmapped", hint=error.hint) from error
     if not in_box:
@@ -195,9 +195,9 @@ async def enter(
 
 
 def refuse_hidden(mapping: Mapping, mounts: Mounts) -> None:
-    """Raise Denied where the container sees its directory otherwise than a tool on the host would.
+    """Raise Denied if a tool on the host would see the directory differently than the container.
 
-    That is one that the container mounts read-only, or inside of which it has further mounts.
+    That is if the container mounts it read-only, or has mounts inside it.
     """
     if mapping.read_only:
         raise Denied(
@@ -222,7 +222,7 @@ def _has_workspace(mounts: Mounts, reserved: Reserved) -> bool:
 
 
 def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) -> Workspace:
-    """The directory in which the kernel says that a process of the host stands."""
+    """Open the working directory that the kernel reports for a process of the host."""
     if peer.uid != os.geteuid() or peer.container is not None:
         raise Denied(
             "[workspace] host = true is for the daemon's own user outside of containers",
@@ -257,13 +257,13 @@ def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) ->
 
 
 async def _refuse_foreign(descriptor: int, path: str, lookups: trio.CapacityLimiter) -> None:
-    """Explain what a tool would only stumble over: a directory that the container's root made."""
+    """Explain an unwritable directory, which the container's root usually made. Raises Denied."""
     user = os.geteuid()
     if user == 0:
-        # Root may write what anybody has.
+        # Root may write every directory.
         return
     owner = read_known_status(descriptor).st_uid
-    # To ask takes a thread.
+    # This check takes a thread.
     if user == owner or await look_in_thread(_may_write, descriptor, lookups):
         return
     raise Denied(

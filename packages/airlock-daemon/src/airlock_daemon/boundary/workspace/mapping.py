@@ -1,4 +1,4 @@
-"""From a path of the client to a directory of the host, by the first that knows one."""
+"""Maps a path of the client to a directory of the host."""
 
 import functools
 import os
@@ -25,17 +25,16 @@ from airlock_daemon.setup.profile import Identity, Mount
 from airlock_daemon.setup.reserved import Reserved
 from airlock_wire import quote
 
-# What the container hides or protects in a directory is said by its mounts, at its paths. At a path
-# where the container does not have that directory nothing would be hidden or protected.
+# The container's mounts say which paths it hides or protects. At a path where the container does
+# not have the mapped directory, they would hide and protect nothing.
 
 
 def find_elsewhere(
     directory: str, *, target: str, rows: Sequence[MountRow], host: Sequence[MountRow]
 ) -> str | None:
-    """Where a container that does not have `directory` of the host at `target` has it, or a part.
+    """Where a container has `directory` of the host, or part of it, other than at `target`.
 
-    `rows` are the mounts of the container, `host` those of the host. None if it has it at `target`,
-    or nowhere.
+    `rows` are the container's mounts, `host` the host's. None if it has it at `target`, or nowhere.
     """
     own = find_mount(host, directory)
     if own is None:
@@ -58,8 +57,8 @@ def find_other(
 ) -> str | None:
     """What a container has mounted at `target` in place of `directory` of the host.
 
-    It is the path in the file system of the mount. None where it has that directory there, or none
-    at all, on its own root.
+    Returns the path in the mount's file system. None if the container has that directory there, or
+    only its own root.
     """
     own, seen = find_mount(host, directory), find_mount(rows, target)
     if own is None or seen is None or seen.point == "/":
@@ -77,11 +76,11 @@ _ENGINES = ("/etc", "/proc", "/dev", "/sys", "/run")
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A directory of the host that answers for a path of the client, and what remains below it.
+    """A host directory for a path of the client, and the rest of the path below it.
 
-    `target` is where the client sees the directory. `mount_id` is that of the host's mount on which
-    the directory must lie, None if any will do; `identity` is what the directory must be, None
-    where nothing was noted of it.
+    `target` is the directory's path in the client. `mount_id` is that of the host's mount on which
+    the directory must lie, None for any; `identity` is the expected identity of the directory, None
+    if none was recorded.
     """
 
     target: str
@@ -92,15 +91,15 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def may_be_home(self) -> bool:
-        """Whether it may be the home of a container: the kernel says that one has it mounted."""
+        """Whether it may be a container's home: the kernel confirms that one has it mounted."""
         return self.mount_id is not None
 
 
 class Mapping(msgspec.Struct, frozen=True, kw_only=True):
-    """The host's directory behind the client's.
+    """The host's directory for one of the client.
 
-    `read_only` is how the client's container mounts it, as far as that can be seen; `is_proven`
-    says that the container was proved to be the one that its cgroup names.
+    `read_only`: the client's container mounts it so, as far as visible. `is_proven`: the container
+    was proved to be the one that its cgroup names.
     """
 
     source: Source
@@ -109,9 +108,9 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unmapped(AirlockError):
-    """Nothing of the host stands behind the client's directory; the hint says which line to add.
+    """The client's directory maps to none of the host; the hint says which line to add.
 
-    `is_proven` says of the client's container what it says in `Mapping`.
+    `is_proven` is as in `Mapping`.
     """
 
     def __init__(self, message: str, *, hint: str, is_proven: bool) -> None:
@@ -120,12 +119,12 @@ class Unmapped(AirlockError):
 
 
 class Mounts:
-    """Everything that maps a path of one client to the host, as it was when it was looked at.
+    """A snapshot of all that maps one client's paths to the host.
 
-    `agent` has what the profile says. `rows` are the mounts of the client's container: those of its
-    init process if that `is_proven`, else the client's own. `failure` says why it is not proved. It
-    `makes_devices` where root of its container may make some that open on the host. `host_paths` is
-    the snapshot of the host's paths.
+    `agent` has the profile. `rows` are the mounts of the client's container: those of its init
+    process if it `is_proven`, else the client's own; `failure` is why it is not proved.
+    `makes_devices`: root of the container may make devices that the host opens. `host_paths` is the
+    snapshot of host paths.
     """
 
     def __init__(
@@ -148,12 +147,12 @@ class Mounts:
         self._other: dict[str, str | None] = {}
 
     def find(self, claimed: str | None) -> Mapping:
-        """Find the directory of the host for `claimed`, an absolute path of the client.
+        """Find the host directory for `claimed`, an absolute path of the client.
 
-        Asked in this order: `[workspace] mounts` of the profile, the mounts of the proved
-        container, `[workspace] same_path`. Raises Unmapped when none knows it, Denied for a path
-        that no kernel reports, for a directory that the container has, and has not there, and where
-        the profile names another directory for a path than the proved container has there.
+        Tries in order: `[workspace] mounts` of the profile, the proved container's mounts,
+        `[workspace] same_path`. Raises Unmapped if none matches; Denied for a path that no kernel
+        reports, for a directory that the container has at another path, and if the profile names
+        another directory than the proved container has there.
         """
         if claimed is None:
             raise Unmapped(
@@ -175,7 +174,7 @@ class Mounts:
         row = find_seen(self.seen, path) if self.rows else None
         return Mapping(
             source=source,
-            # What is not mounted at all, a path on the container's root, has no flag to heed.
+            # An unmounted path, on the container's root, has no read-only flag.
             read_only=profile.read_only or (row is not None and row.point != "/" and row.read_only),
             is_proven=self.is_proven,
         )
@@ -183,10 +182,10 @@ class Mounts:
     def list_workspaces(
         self, reserved: Reserved, *, beside: Sequence[str] = ()
     ) -> Iterator[Source]:
-        """All directories that map to the host, each by the path at which the client has it.
+        """All mapped directories, each by its path in the client.
 
-        What engines mount of their own accord is none, nor what is `reserved` or hidden, nor what
-        lies in one of `beside` or has one in it.
+        Omits mounts that engines make on their own, paths that are `reserved` or hidden, and those
+        that overlap one in `beside`.
         """
         profile = self.agent.profile
         targets = [each.target for each in (*profile.mounts, *profile.same_path)]
@@ -206,9 +205,9 @@ class Mounts:
                 yield source
 
     def find_inner(self, source: Source) -> str | None:
-        """The client's path of a mount inside of `source` that the host does not see there.
+        """The client's path of a mount inside `source` that the host does not have there.
 
-        Such a mount covers or replaces what a tool on the host would find, or protects it. What the
+        Such a mount covers, replaces or protects what a tool on the host would see. A path that the
         profile hides counts as one.
         """
         for path in self.agent.profile.hide:
@@ -251,7 +250,7 @@ class Mounts:
         )
 
     def _refuse_other(self, source: Source | None) -> None:
-        """Raise Denied where the proved container has another directory at the path of `source`."""
+        """Raise Denied if the proved container has another directory at the target of `source`."""
         if source is None:
             return
         target = source.target
@@ -284,17 +283,17 @@ class Mounts:
         return None
 
     def find_directory(self, row: MountRow) -> str | None:
-        """Where the host has what the client's container has mounted by `row`, None if nowhere."""
+        """The host path of what the client's container mounts by `row`; None if there is none."""
         return next(find_shown(self.host_rows, row), None)
 
     @functools.cached_property
     def seen(self) -> dict[str, MountRow]:
-        """The client's mounts by point. It may have very many, all of which are asked for."""
+        """The client's mounts by mount point; cached, as there may be very many."""
         return by_point(self.rows)
 
     @functools.cached_property
     def host_rows(self) -> Sequence[MountRow]:
-        """The mounts of the host, read when they are needed first."""
+        """The host's mounts, read on first use."""
         return read_own_mounts()
 
 
@@ -339,14 +338,14 @@ def _unmapped(path: str, mounts: Mounts) -> Unmapped:
 
 
 async def read_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mounts:
-    """Look at what maps the paths of `peer`.
+    """Read what maps the paths of `peer`.
 
-    Raises Denied for a client that is not in the container that it seems to be in, and where not
-    all of its mounts can be seen. What is asked of it later is to be settled by its `host_paths`.
+    Raises Denied if the client is not in the container that its cgroup names, or hides mounts.
+    Later look-ups need `host_paths.settle`.
     """
     host_paths = HostPaths(in_thread=True)
     if peer.kind != "container":
-        # Root of the daemon's own host needs no box to open its devices.
+        # Root of the daemon's own host can open devices without a box.
         makes_devices = peer.kind == "unseen" and holds_devices(None)
         return Mounts(agent, makes_devices=makes_devices, host_paths=host_paths)
     try:

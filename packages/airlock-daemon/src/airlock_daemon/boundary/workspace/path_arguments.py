@@ -1,7 +1,7 @@
-"""The paths among a command's arguments: held in the workspace, and written as the host has them.
+"""Confines a command's path arguments to the workspace, and translates them to host paths.
 
-This looks at where the paths lead when the request comes. What a tool opens later, and where a
-link leads by then, is out of reach for anybody who looks at arguments alone.
+This checks where paths lead when the request arrives. It cannot control what a tool opens later, or
+where a symlink leads by then.
 """
 
 import os
@@ -28,14 +28,14 @@ from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import PathUse
 from airlock_wire import quote
 
-# PATH_MAX of limits.h: no system call takes a longer path.
+# PATH_MAX of limits.h: the limit of system calls.
 LONGEST = 4096
-# The same on every side: nothing, and the streams that the tool has from the client anyway.
+# The same on both sides: /dev/null, and streams that the client passed anyway.
 EVERYWHERE = frozenset(("/dev/null", "/dev/stdin", "/dev/stdout", "/dev/stderr"))
 
 
 class Area:
-    """The mapped directories of a request that runs in `directory`; its user closes it."""
+    """The mapped directories of a request that runs in `directory`. Its owner must `close` it."""
 
     def __init__(self, directory: Workspace, reserved: Reserved) -> None:
         self._directory = directory
@@ -43,17 +43,17 @@ class Area:
         self._opened: dict[str, int] = {}
 
     def close(self) -> None:
-        """Give back the descriptors."""
+        """Close the descriptors."""
         for descriptor in self._opened.values():
             os.close(descriptor)
 
     def locate(self, path: str, *, at_once: bool = False) -> str:
         """Return `path` as the host has it.
 
-        A path that begins with `/` is one of the client, any other starts in the directory of the
-        run and is returned as it is. It need not exist. Raises Denied (layer "workspace") if it
-        leads out, as the kernel follows it now or as text, and BlockingIOError where it is to be
-        done `at_once` and cannot.
+        A path starting with `/` is the client's; any other is relative to the working directory,
+        and is returned unchanged. It need not exist. Raises Denied (layer "workspace") if it leads
+        out, either as the kernel follows it now or as text; with `at_once` BlockingIOError if
+        checking would block.
         """
         if path in EVERYWHERE:
             return path
@@ -61,7 +61,7 @@ class Area:
             hint = f"a path has less than {LONGEST} bytes"
             raise _refuse(path, "is longer than a path can be", rule="path", hint=hint)
         if path.startswith("~"):
-            # Some tools take this for a user's home directory.
+            # Some tools expand this to a user's home directory.
             raise _refuse_outside(path)
         try:
             locate = self._locate_absolute if path.startswith("/") else self._follow
@@ -104,7 +104,7 @@ class Area:
         return os.path.join(root_path, rest) if rest else root_path
 
     def _find(self, path: str, mounts: Mounts) -> Source:
-        # normpath keeps two slashes at the start, which are one to the kernel.
+        # normpath keeps two leading slashes, which are one to the kernel.
         plain = "/" + os.path.normpath(path).lstrip("/")
         try:
             mapping = mounts.find(plain)
@@ -119,7 +119,7 @@ class Area:
                 opened, _ = open_root(source, self._reserved, at_once=at_once)
                 self._opened[source.directory] = opened
             except Denied as error:
-                # Its text is about a place of the host that the client has not named.
+                # The message names a host path that the client did not name.
                 raise _refuse_outside(path) from error
         return self._opened[source.directory]
 
@@ -131,9 +131,9 @@ class Area:
 
 
 def _cut(path: str, target: str) -> str:
-    """Return what is behind `target` in `path`, spelled as it is there.
+    """Return the rest of `path` after `target`, spelled as it is.
 
-    Raises LeadsOutError where the path gets to the target by a detour only.
+    Raises LeadsOutError if the path reaches the target only by a detour.
     """
     rest = path.lstrip("/")
     for part in filter(None, target.split("/")):
@@ -160,11 +160,11 @@ def _refuse(path: str, problem: str, *, rule: str, hint: str) -> Denied:
     return Denied(f"the path {quote(path)} {problem}", layer="workspace", rule=rule, hint=hint)
 
 
-# After so many paths the requests of others get their turn.
+# After this many paths, other requests get a turn.
 _AT_ONCE = 4
 
 Pause = Callable[[], Awaitable[None]]
-"""Waits until the agent may go on."""
+"""Waits for the agent's next turn."""
 
 
 async def confine_paths(
@@ -176,13 +176,13 @@ async def confine_paths(
     lookups: trio.CapacityLimiter,
     pause: Pause = trio.lowlevel.checkpoint,
 ) -> tuple[str, ...]:
-    """Check that the paths among `args` stay in the workspace; return the arguments for the tool.
+    """Check that the paths in `args` stay in the workspace; return the arguments for the tool.
 
-    `uses` are the paths that the evaluator found when it read `args`. A path that begins with `/`
-    is one of the client: it must lie in a directory that is mapped, and the host's path of the same
-    file is put for it. Everything else is passed on as it was written. Raises Denied (layer
-    "workspace") for a path that leads out, and for one that is another on the host and stands in no
-    argument as a whole. Threads of `lookups` look at what has to be waited for.
+    `uses` are the paths that the evaluator found in `args`. A path starting with `/` is the
+    client's: it must lie in a mapped directory, and is replaced by the host's path. Everything else
+    is unchanged. Raises Denied (layer "workspace") for a path that leads out, and for one that
+    differs on the host and cannot be replaced in its argument. Checks that would block run in
+    threads of `lookups`.
     """
     if not uses:
         return tuple(args)
@@ -197,11 +197,11 @@ async def confine_paths(
                 await pause()
     written = [*args]
     for use in sorted(uses, key=lambda use: use.argument):
-        # What leads from a directory that the tool enters first stays as it is.
+        # Paths relative to a directory that the tool enters first stay unchanged.
         if use.path != use.text or found[use.text] == use.text:
             continue
         if use.offset is None:
-            # On the host it would mean another place than the one that was checked.
+            # On the host this would be another path than the one that was checked.
             raise Denied(
                 f"the path {quote(use.text)} cannot be translated to one of the host",
                 layer="workspace",
@@ -221,11 +221,10 @@ async def judge_paths(
     lookups: trio.CapacityLimiter,
     pause: Pause = trio.lowlevel.checkpoint,
 ) -> None:
-    """Check the paths among `args` for a request that does not say where it would run.
+    """Check the paths in `args` for a request without a working directory.
 
-    An absolute path is the same from everywhere, and must be mapped by `mounts`. A relative one may
-    not climb above the unknown directory, since that could be the top of a workspace. Raises Denied
-    as `confine_paths` does.
+    An absolute path must be mapped by `mounts`. A relative one may not climb above the unknown
+    directory, which could be the top of a workspace. Raises Denied as `confine_paths`.
     """
     if not uses:
         return

@@ -1,9 +1,9 @@
-"""A per-request snapshot of host paths: each is looked at once.
+"""A per-request snapshot of host paths: each is looked up once.
 
-Some of these paths lie in directories of agents. Reading the names in a directory holds its lock
-while they are copied to the reader's memory, for as long as an agent likes; a lookup of a name that
-the kernel does not have in memory waits for that lock. In the event loop that would stop all
-agents, so a lookup that would wait is done in a thread.
+Some of these paths lie in agents' directories. A directory's lock is held while its entries are
+copied to a reader's memory, for as long as an agent likes; a lookup of an uncached name waits for
+that lock. In the event loop this would block all agents, so a lookup that would block runs in a
+thread.
 """
 
 import errno
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 def _drop_nothing(_: object) -> None:
-    """There is nothing to give back."""
+    """Nothing to release."""
 
 
 async def find_in_thread(
@@ -38,11 +38,11 @@ async def find_in_thread(
     *,
     drop: Callable[[T], object] = _drop_nothing,
 ) -> T:
-    """Return what `find` finds, in a thread of `lookups`; raises what it raises, and Failed.
+    """Run `find` in a thread of `lookups`; raises what it raises, and Failed.
 
-    Where this is cancelled the thread is left to itself, and what it finds then is for `drop`.
+    On cancellation the thread is abandoned, and `drop` gets its result.
     """
-    # What is in it belongs to whoever takes it out first.
+    # Whoever pops the result owns it.
     found = list[T]()
     is_left = False
 
@@ -72,9 +72,9 @@ async def look_in_thread(
     *,
     drop: Callable[[T], object] = _drop_nothing,
 ) -> T:
-    """The same for what `look` finds from the open `directory` on.
+    """As `find_in_thread`, for a `look` that starts at the open `directory`.
 
-    The thread has a descriptor of its own for that.
+    The thread gets its own descriptor.
     """
     own = [os.dup(directory)]
 
@@ -88,7 +88,7 @@ async def look_in_thread(
     try:
         return await find_in_thread(find, lookups, drop=drop)
     except (trio.Cancelled, Failed):
-        # The thread has it, or never begins.
+        # Unless the thread took the descriptor, it will not begin.
         with suppress(IndexError):
             os.close(own.pop())
         raise
@@ -99,10 +99,10 @@ _AT_ONCE = RESOLVE_CACHED | RESOLVE_NO_SYMLINKS
 
 
 class HostPath(msgspec.Struct, frozen=True):
-    """What was found at a path: `real` is that path without links.
+    """The file at a path: `real` is the path without symlinks.
 
-    `status` is of what links lead to, and of the link itself where that is nothing; its size and
-    times may be 0.
+    `status` is that of the symlink's target, or of a dangling symlink itself; its size and times
+    may be 0.
     """
 
     real: str
@@ -110,21 +110,21 @@ class HostPath(msgspec.Struct, frozen=True):
 
     @property
     def is_directory(self) -> bool:
-        """Whether it is one, or a link to one."""
+        """Whether it is a directory, or a symlink to one."""
         return stat.S_ISDIR(self.status.st_mode)
 
     @property
     def file_id(self) -> tuple[int, int]:
-        """Its device and inode."""
+        """Device and inode."""
         return self.status.st_dev, self.status.st_ino
 
 
 class HostPaths:
-    """What stands at each path that was looked at; it may have changed since.
+    """The files at the paths looked up so far; they may have changed since.
 
-    Some of these paths lie in directories of agents, where to look for a name may take as long as
-    an agent likes (`aside`). So where that `in_thread`, only what the kernel knows is looked at in
-    place, and everything else in a thread: by `settle`.
+    Some paths lie in agents' directories, where a lookup may block for as long as an agent likes.
+    So with `in_thread`, only cached paths are looked up in place; `settle` does the rest in a
+    thread.
     """
 
     def __init__(self, *, in_thread: bool = False) -> None:
@@ -138,24 +138,24 @@ class HostPaths:
         return self._found[path]
 
     def is_directory(self, path: str) -> bool:
-        """Whether a directory stands there, or a link to one."""
+        """Whether there is a directory, or a symlink to one."""
         found = self.look(path)
         return found is not None and found.is_directory
 
     def file_id(self, path: str) -> tuple[int, int] | None:
-        """The identity of the file at `path`."""
+        """Device and inode of the file at `path`, None if there is none."""
         found = self.look(path)
         return None if found is None else found.file_id
 
     def is_plain(self, path: str) -> bool:
-        """Whether something stands there, and no part of the path is a link."""
+        """Whether the file exists and no part of the path is a symlink."""
         found = self.look(path)
         return found is not None and found.real == path
 
     async def settle(self, find: Callable[[], T], lookups: trio.CapacityLimiter) -> T:
-        """Return what `find` returns, which may look here as it likes.
+        """Return the result of `find`, which may look up paths here.
 
-        Where something has to be waited for it is called again, in a thread of `lookups`.
+        If a lookup would block, `find` is called again in a thread of `lookups`.
         """
         try:
             return find()
@@ -168,7 +168,7 @@ class HostPaths:
 
 
 class _WouldWaitError(Exception):
-    """This path cannot be looked up without waiting."""
+    """Looking up this path would block."""
 
 
 def _look(path: str) -> HostPath | None:
@@ -188,7 +188,7 @@ def _look_at_once(path: str) -> HostPath | None:
     except NotImplementedError as error:
         raise _WouldWaitError(path) from error
     except OSError as error:
-        # A link may lead anywhere.
+        # A symlink may lead anywhere.
         if error.errno in (errno.EAGAIN, errno.ELOOP):
             raise _WouldWaitError(path) from error
         return None

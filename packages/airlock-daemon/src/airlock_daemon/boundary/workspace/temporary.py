@@ -1,4 +1,4 @@
-"""Fresh empty directories of the daemon's user, and removing them, also after a killed daemon."""
+"""Fresh empty directories of the daemon's user; removes them even after a daemon was killed."""
 
 import fcntl
 import os
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from airlock_daemon.boundary.workspace.mapping import Mounts, Source
     from airlock_daemon.boundary.workspace.snapshot import HostPaths
 
-# Nothing else is called so: whatever is, and is the user's and not in use, is removed.
+# Only for these directories: any of this user's with this prefix is removed if not in use.
 PREFIX = "airlock-empty-"
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def make_temporary() -> tuple[int, str]:
-    """Make a directory below TMPDIR; returns a descriptor, for the caller to close, and its path.
+    """Create a directory in TMPDIR; returns a descriptor, for the caller to close, and the path.
 
-    As long as the descriptor is open the directory is in use (flock(2)). Raises Failed.
+    The open descriptor holds a lock that marks it as in use (flock(2)). Raises Failed.
     """
     try:
         while True:
             path = os.path.realpath(tempfile.mkdtemp(prefix=PREFIX))
-            # A daemon that is just starting may have found it before it was in use.
+            # A starting daemon may have removed it before it was locked.
             with suppress(FileNotFoundError):
                 descriptor = _open_made(path)
                 if _lock(descriptor, fcntl.LOCK_SH) and os.fstat(descriptor).st_nlink > 0:
@@ -51,16 +51,16 @@ def _open_made(path: str) -> int:
     try:
         return os.open(path, _OPEN)
     except OSError:
-        # As where the table of descriptors is full.
+        # For example, if the table of descriptors is full.
         with suppress(OSError):
             os.rmdir(path)
         raise
 
 
 def remove_left_behind() -> None:
-    """Remove the directories of this user that no daemon uses any more. It may take a while.
+    """Remove this user's directories that no daemon uses any more. May take a while.
 
-    Where they cannot be found they stay: a disk may be full, or TMPDIR closed to its readers.
+    Errors are ignored: a disk may be full, or TMPDIR unreadable.
     """
     with suppress(OSError):
         for path in _list_made():
@@ -80,16 +80,16 @@ def _list_made() -> list[str]:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory with everything in it; what cannot be removed stays.
+    """Remove a directory tree as far as possible.
 
-    A tool may have left it of any depth. Directories are moved up before they are gone into, so
-    that neither paths nor calls nor open directories get as deep.
+    A tool may have made it arbitrarily deep. Directories are moved to the top before they are
+    entered, which bounds path lengths, recursion and open descriptors.
     """
     with suppress(OSError):
         _open_up(path)
         root = os.open(path, _OPEN)
         try:
-            # It grows while it is gone through.
+            # The list grows during the loop.
             names = _take_out(root, root)
             for name in names:
                 with suppress(OSError):
@@ -122,7 +122,7 @@ def _take_out(directory: int, root: int) -> list[str]:
 
 
 def _open_up(name: str, above: int | None = None) -> None:
-    """Let the owner of a directory read and change it, whatever a tool has made of its mode."""
+    """Give a directory's owner all permissions, whatever mode a tool has set."""
     flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     with suppress(OSError):
         directory = os.open(name, flags, dir_fd=above)
@@ -141,18 +141,17 @@ def _lock(descriptor: int, kind: int) -> bool:
 
 
 EMPTY = "/no-workspace"
-"""Where a command runs in a box that has no directory of the client's: empty, and read-only."""
+"""The working directory of a box without one of the client's: empty and read-only."""
 
 
 class Workspace(msgspec.Struct, frozen=True, kw_only=True):
-    """A directory to run in, held open: what was checked is what the tool starts in.
+    """An open working directory: the tool starts in the very directory that was checked.
 
-    `descriptor` is an O_PATH descriptor, to be given back by `close` or `leave`; `path` is its real
-    path, and `root` that of the mapped directory in which it lies, which `source` says where the
-    client sees, None for an empty directory. `mounts` maps further paths of
-    the client, and is None where they mean the same on the host. `is_temporary` says that it is a
-    fresh empty directory that is removed at the end, in the place of which a box has `own`.
-    `is_proven` says that the client was proved to be in the container that its cgroup names.
+    `descriptor` is an O_PATH descriptor, closed by `close` or `leave`; `path` is its real path, and
+    `root` that of the mapped directory that contains it. `source` is that mapping, None for an
+    empty directory. `mounts` maps further paths of the client, None if they are the same on the
+    host. `is_temporary`: a fresh empty directory, removed at the end; a box has `own` instead.
+    `is_proven`: the client was proved to be in the container that its cgroup names.
     """
 
     descriptor: int
@@ -166,7 +165,7 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def host_paths(self) -> "HostPaths":
-        """What is looked at of the host for its box; fresh ones where that is the client's own."""
+        """The snapshot of host paths for its box; a fresh one for a client of the host."""
         if self.mounts is not None:
             return self.mounts.host_paths
         from airlock_daemon.boundary.workspace.snapshot import HostPaths  # noqa: PLC0415
@@ -174,22 +173,22 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
         return HostPaths()
 
     def close(self) -> None:
-        """Give back the descriptor; remove a temporary directory in which nothing was left."""
+        """Close the descriptor; remove a temporary directory if it is empty."""
         os.close(self.descriptor)
         self._remove_empty()
 
     async def leave(self, removals: trio.CapacityLimiter) -> None:
-        """The same, and remove what a tool has left, so many trees at a time."""
+        """As `close`, and remove what a tool left, within the limit of `removals`."""
         os.close(self.descriptor)
         if not self._remove_empty():
-            # It may be a million files, and others want to be served meanwhile.
+            # It may have a million files, so do not block the event loop.
             remove = partial(remove_tree, self.root)
-            # Where that cannot be, it goes when a daemon starts.
+            # On failure, a starting daemon removes it.
             with trio.CancelScope(shield=True), suppress(Failed):
                 await run_in_thread(remove, limiter=removals, abandon_on_cancel=False)
 
     def _remove_empty(self) -> bool:
-        """Remove a temporary directory; False where something is left in it."""
+        """Remove a temporary directory; False if it is not empty."""
         if self.is_temporary:
             try:
                 os.rmdir(self.root)
@@ -203,10 +202,10 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
 def make_empty(
     mounts: "Mounts | None", *, own: str = EMPTY, is_read_only: bool = False
 ) -> Workspace:
-    """A fresh empty directory of the daemon's user, for commands that need none of the client's.
+    """Create an empty directory of the daemon's user, for commands that need none of the client's.
 
-    Without `mounts` no path of the client's means anything to them. In a box it is `own`. Where it
-    `is_read_only` a tool of the same user cannot make files there, unless that is root.
+    Without `mounts` no client path maps to the host. In a box the directory is `own`. With
+    `is_read_only` a tool of the same user cannot create files there, unless it is root.
     """
     descriptor, path = make_temporary()
     if is_read_only:

@@ -1,1 +1,1 @@
-"""The human's docker engine, and the logins of registries: what a box with docker's client has."""
+"""The human's docker engine and registry logins, for a box with docker's client."""

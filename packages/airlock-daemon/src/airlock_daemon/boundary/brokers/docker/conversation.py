@@ -1,4 +1,4 @@
-"""A box's conversation with the human's docker engine: the endpoint, and its bytes both ways."""
+"""Relays a box's connection to the human's docker engine, and finds the engine's socket."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_wire import quote
 
-# For an engine whose queue of connections is full.
+# Timeout in seconds: an engine's queue of connections may be full.
 _OPEN_S = 30.0
 
 
@@ -35,11 +35,10 @@ async def converse(
     tell: Callable[[EngineResult], None],
     closer: Closer,
 ) -> None:
-    """Hold a conversation over a connection of a box, which the caller closes.
+    """Relay a connection of a box, which the caller closes.
 
-    The socket at the path `engine` is opened by the daemon's own rights. One that says nothing for
-    long is not ended: who waits for a container, or follows its log, may well do so. `tell` is
-    called once when it ends, in whatever way.
+    The daemon opens the socket `engine` with its own rights. There is no idle timeout: a client may
+    wait long for a container, or follow its log. `tell` is called once at the end, in any case.
     """
     meter = Meter()
     error: AirlockError | None = None
@@ -72,7 +71,7 @@ async def _open(engine: str) -> trio.SocketStream:
 async def refuse(
     connection: trio.SocketStream, error: AirlockError, turns: TurnQueue, closer: Closer
 ) -> None:
-    """Say why there is no engine, as one would say it: docker's client shows that."""
+    """Refuse in the engine's own protocol, so that docker's client shows the reason."""
     text = f"airlock: {error.message}; {error.hint}"
     body = msgspec.json.encode({"message": text})
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -89,7 +88,7 @@ _MOST = 1 << 20
 
 
 class _Configuration(msgspec.Struct):
-    """Of config.json, what says which context is in use."""
+    """The part of config.json that names the context in use."""
 
     context: str = msgspec.field(default="", name="currentContext")
 
@@ -99,7 +98,7 @@ class _Endpoint(msgspec.Struct):
 
 
 class _Context(msgspec.Struct):
-    """Of a context's meta.json, where its engine is."""
+    """The part of a context's meta.json that names its engine."""
 
     endpoints: dict[str, _Endpoint] = msgspec.field(default_factory=dict, name="Endpoints")
 
@@ -107,19 +106,19 @@ class _Context(msgspec.Struct):
 def find_engine(
     variables: Mapping[str, str], source: str, is_written: Callable[[str], bool]
 ) -> str:
-    """The path of the engine's socket: of DOCKER_HOST, else of the context in use, else the usual.
+    """Find the engine's socket: that of DOCKER_HOST, else of the current context, else the default.
 
-    `variables` are the daemon's, with those that a profile sets. Raises Denied (layer "sandbox",
-    rule "engine") for an engine that is not behind a unix socket of this host, and where an agent
-    could choose it: by `is_written` the way to a path leads through what one writes. `source` is
-    the module that wants the engine.
+    `variables` are the daemon's and the profile's. Raises Denied (layer "sandbox", rule "engine")
+    for an engine without a unix socket on this host, or one that an agent could choose:
+    `is_written` tells if a path leads through a directory that one writes. `source` is the module
+    that wants it.
     """
     named = variables.get("DOCKER_HOST", "")
     if not named:
         named = _find_in_context(variables, source, is_written)
     path = named.removeprefix(_UNIX)
     if path == named or not os.path.isabs(path):
-        # A URL may have a password in it.
+        # A URL may contain a password.
         scheme = named.partition("://")[0] if "://" in named else "something else"
         raise no_engine(f"the engine of the human's docker is behind {quote(scheme)}", source)
     _refuse_written(path, source, is_written)

@@ -1,6 +1,6 @@
-"""The logins of registries in a configuration of docker's: what of that file a box is given.
+"""Extracts registry logins, the only part of docker's configuration that a box gets.
 
-Everything else in there would configure the client: plugins, helpers, proxies, headers, contexts.
+The rest would configure the client: plugins, helpers, proxies, headers, contexts.
 """
 
 from base64 import b64encode
@@ -8,35 +8,35 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-# A helper answers with this name where the secret is a token of identity.
+# A helper's user name for an identity token.
 _TOKEN_USER = "<token>"  # noqa: S105 - a name
 _PREFIX = "docker-credential-"
 _MOST_NAME = 64
 
 
 class Login(msgspec.Struct, omit_defaults=True):
-    """One entry of `auths`, of which nothing else is kept."""
+    """The parts of an `auths` entry that are kept."""
 
     auth: str = ""
     identity: str = msgspec.field(default="", name="identitytoken")
     registry: str = msgspec.field(default="", name="registrytoken")
 
     def __bool__(self) -> bool:
-        """Whether there is any login in it."""
+        """Whether it has any login."""
         return bool(self.auth or self.identity or self.registry)
 
 
 class Configuration(msgspec.Struct):
-    """The members of a configuration that concern logins."""
+    """The parts of a configuration that concern logins."""
 
     auths: dict[str, Login] | None = None
     store: str | None = msgspec.field(default=None, name="credsStore")
     helpers: dict[str, str] | None = msgspec.field(default=None, name="credHelpers")
 
     def list_asked(self) -> Iterator[tuple[str, str]]:
-        """Registries whose login a helper keeps, and the helper's program.
+        """The registries whose logins a helper stores, with the helper's program.
 
-        Of a store these are the registries that `auths` has without one: docker lists them so.
+        A store's registries are those that `auths` lists without a login, as docker writes them.
         """
         helpers, store = self.helpers or {}, self.store or ""
         for registry, name in helpers.items():
@@ -55,7 +55,7 @@ class _Answer(msgspec.Struct):
 
 
 def read_configuration(content: bytes) -> Configuration | None:
-    """Read it; None for what docker could not read either."""
+    """Parse a configuration; None if docker could not parse it either."""
     try:
         return msgspec.json.decode(content or b"{}", type=Configuration)
     except msgspec.DecodeError:
@@ -63,7 +63,7 @@ def read_configuration(content: bytes) -> Configuration | None:
 
 
 def read_answer(printed: bytes) -> Login | None:
-    """The login in a helper's answer to `get`; None where it has said no such thing."""
+    """Parse a helper's answer to `get`; None if it is malformed."""
     try:
         answer = msgspec.json.decode(printed, type=_Answer)
     except msgspec.DecodeError:
@@ -75,10 +75,10 @@ def read_answer(printed: bytes) -> Login | None:
 
 
 def write_logins(logins: Mapping[str, Login]) -> bytes:
-    """A configuration that has these and nothing else."""
+    """A configuration with these logins and nothing else."""
     return msgspec.json.encode({"auths": {name: each for name, each in logins.items() if each}})
 
 
 def _is_name(name: str) -> bool:
-    """Whether a helper may be called so: its program is searched on PATH."""
+    """Whether it is valid for a helper, whose program is looked up on PATH."""
     return 0 < len(name) <= _MOST_NAME and name.replace("-", "").replace("_", "").isalnum()

@@ -1,1 +1,1 @@
-"""Network of a box: destinations by name and port, over CONNECT, byte for byte."""
+"""A box's network: destinations by name and port, over CONNECT or a listener, opaque."""

@@ -1,4 +1,4 @@
-"""One conversation of a box with a destination: asked for by CONNECT, or named by its listener."""
+"""Relays a box's connection to a destination named by CONNECT or by its listener."""
 
 import socket
 from collections.abc import Callable
@@ -22,47 +22,47 @@ from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError, Denied
 
 PIECE = 1 << 18
-"""Bytes that are carried in a step, at most."""
+"""Maximum bytes of one step."""
 
 IDLE_S = 600.0
-"""Two sides that have said nothing for so long are parted."""
+"""Seconds after which a connection is closed if both sides are silent."""
 
 LAST_WORD_S = 2.0
-"""Seconds for a box to read why there is no connection."""
+"""Seconds for a box to read why it is refused."""
 _READ = 1 << 14
 _CLOSED_AT_EXEC = socket.MSG_CMSG_CLOEXEC
 
-# Of all conversations: what is not taken in the same step stays where it is, in the kernel.
+# Shared by all conversations: bytes not forwarded in the same step stay in the kernel.
 _ROOM = memoryview(bytearray(PIECE))
 
 
 class Meter:
-    """How many bytes a box has `sent`, and how many it has `received`, so far."""
+    """The bytes that a box has `sent` and `received` so far."""
 
     def __init__(self) -> None:
         self.sent = 0
         self.received = 0
 
     def count_sent(self, count: int) -> None:
-        """Count bytes that went out."""
+        """Count sent bytes."""
         self.sent += count
 
     def count_received(self, count: int) -> None:
-        """Count bytes that came in."""
+        """Count received bytes."""
         self.received += count
 
 
 async def say_last(
     connection: trio.SocketStream, said: bytes, turns: TurnQueue, closer: Closer
 ) -> None:
-    """Say something to a box before its connection is closed, within a bounded time.
+    """Send a box a last message before its connection is closed, within a bounded time.
 
-    Descriptors that still come are closed by `closer`.
+    `closer` closes descriptors that still arrive.
     """
     with trio.move_on_after(LAST_WORD_S), suppress(trio.BrokenResourceError):
         await connection.send_all(said)
         await connection.send_eof()
-        # What still comes, unread, would take the answer away from who has not read it (RST).
+        # Closing with unread input would send RST and discard the message.
         while await _drop_some(connection, closer):
             await turns.take()
 
@@ -84,11 +84,10 @@ async def splice(
     *,
     idle_s: float | None = IDLE_S,
 ) -> None:
-    """Carry bytes until both have ended what they say, one is gone, or nobody says anything.
+    """Copy bytes both ways until both sides have sent EOF, one breaks, or both are silent.
 
-    The end of what one says is told to the other. Both are closed then. Without `idle_s` they may
-    be silent for as long as they like. Descriptors that a box sends along go nowhere: `closer`
-    closes them.
+    EOF is forwarded. Closes both. Without `idle_s` there is no idle timeout. Descriptors that a box
+    sends are not forwarded: `closer` closes them.
     """
     with _take(box) as one, _take(server) as other, trio.CancelScope() as scope:
 
@@ -116,7 +115,7 @@ def _take(stream: trio.SocketStream) -> socket.socket:
 
 
 class _Pouring:
-    """One of the two directions. Its steps do not wait in a call: that would be of all agents."""
+    """One direction. Its steps never block in a call, which would stop all agents."""
 
     def __init__(
         self,
@@ -127,7 +126,7 @@ class _Pouring:
         turns: TurnQueue,
         closer: Closer,
     ) -> None:
-        """`count` is told of what went on, and `go_on` that something did."""
+        """`count` gets the bytes forwarded; `go_on` is called after each step."""
         self._closer = closer
         self._source = source
         self._target = target
@@ -136,17 +135,17 @@ class _Pouring:
         self._turns = turns
 
     async def run(self, scope: trio.CancelScope) -> None:
-        """Carry on until the source has said everything; `scope` is ended where one is gone."""
+        """Forward until the source's EOF; cancels `scope` if a side breaks."""
         try:
             while await self._move():
                 self._go_on()
             self._target.shutdown(socket.SHUT_WR)
         except OSError:
-            # Whoever is left would wait for what cannot come.
+            # The other side would wait forever.
             scope.cancel()
 
     async def _move(self) -> bool:
-        """Carry a piece as far as it is taken; False at the end. Raises OSError."""
+        """Forward what the target takes of one piece; False at EOF. Raises OSError."""
         await trio.lowlevel.wait_readable(self._source)
         await self._turns.take()
         with suppress(BlockingIOError):
@@ -163,7 +162,7 @@ class _Pouring:
         return True
 
     def _drop(self, count: int) -> None:
-        """Have the kernel forget what was carried (tcp(7), MSG_TRUNC)."""
+        """Consume the forwarded bytes (tcp(7), MSG_TRUNC)."""
         if self._source.family == socket.AF_UNIX:
             while count:
                 data, numbers = receive(self._source, count)
@@ -174,8 +173,8 @@ class _Pouring:
 
 
 class EgressResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a conversation: `wanted` as it was understood, None where it was not, why
-    there was none, and the bytes that went either way.
+    """The outcome of a conversation: the destination `wanted` (None if it was not understood), the
+    error, and the bytes in both directions.
     """
 
     wanted: Destination | None
@@ -193,10 +192,10 @@ async def converse(
     *,
     named: Destination | None = None,
 ) -> None:
-    """Hold a conversation over a connection of a box, which the caller closes.
+    """Relay a connection of a box, which the caller closes.
 
-    Where it is not `named`, HTTP says which destination is wanted. `tell` is called once when it
-    ends, in whatever way, unless nothing was asked for.
+    If `named` is None, CONNECT names the destination. `tell` is called once at the end, in any
+    case, unless nothing was requested.
     """
     try:
         asked = (named, b"") if named is not None else await read_head(connection, turns)
@@ -238,6 +237,6 @@ async def refuse(
     turns: TurnQueue,
     closer: Closer,
 ) -> None:
-    """Say in HTTP why there is no connection, within a bounded time."""
+    """Refuse in HTTP with the reason, within a bounded time."""
     text = f"{error.message}; {error.hint}"
     await say_last(connection, refusal(status, text), turns, closer)

@@ -1,8 +1,8 @@
-"""Destinations of `[sandbox] network`: asked for by CONNECT, judged, and reached.
+"""Destinations of `[sandbox] network`: parsed, judged, and connected to.
 
-A host has one spelling here: names in small letters, without a dot at the end, addresses as
-`ipaddress` writes them. What could be read as an address in another way (`0x7f.1`, `2130706433`,
-`0177.0.0.1`) is no host, so that nothing depends on how a resolver would read it.
+A host has one spelling: lower-case names without a final dot, addresses as written by `ipaddress`.
+Other notations of addresses (`0x7f.1`, `2130706433`, `0177.0.0.1`) are not accepted as hosts, so
+nothing depends on a resolver's interpretation.
 """
 
 import ipaddress
@@ -26,12 +26,11 @@ LOOPBACK: tuple[Address, ...] = (
     ipaddress.IPv4Address("127.0.0.1"),
     ipaddress.IPv6Address("::1"),
 )
-"""The addresses of that name, wherever a resolver would look for it."""
+"""The addresses of `localhost`, whatever a resolver returns."""
 
 _NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
 _NAME_LENGTH = 253
-# The last part of a name that is read as a number makes an address of the whole (URL standard,
-# "ends in a number").
+# A name whose last label is a number counts as an address (URL standard, "ends in a number").
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _MOST_PORT = 65535
@@ -39,41 +38,41 @@ _ANY = "*."
 
 
 class Destination(msgspec.Struct, frozen=True):
-    """A host, by its one spelling and without brackets, and a port; `address` if it is one."""
+    """A host in its one spelling, without brackets, and a port; `address` if it is one."""
 
     host: str
     port: int
     address: Address | None = None
 
     def __str__(self) -> str:
-        """As it is written: HOST:PORT."""
+        """HOST:PORT, with brackets around an IPv6 address."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def is_local(self) -> bool:
-        """Whether it is this host's own loopback, by its address or by the one name for it."""
+        """Whether it is this host's loopback, by address or as `localhost`."""
         return self.host == LOCALHOST or (self.address is not None and self.address.is_loopback)
 
     @property
     def own_addresses(self) -> tuple[Address, ...]:
-        """The addresses that are known without asking for them."""
+        """The addresses known without a lookup."""
         if self.address is not None:
             return (self.address,)
         return LOOPBACK if self.host == LOCALHOST else ()
 
 
 class Network(msgspec.Struct, frozen=True):
-    """What a box may reach: `literal` destinations, and any host below a name, at a port."""
+    """What a box may reach: `literal` destinations, and subdomains of `below` names, by port."""
 
     literal: frozenset[Destination]
     below: frozenset[tuple[str, int]]
 
     def names(self, wanted: Destination) -> bool:
-        """Whether a destination is named itself."""
+        """Whether a destination is named literally."""
         return wanted in self.literal
 
     def covers(self, wanted: Destination) -> bool:
-        """Whether it is a name below one of a pattern's. No address is, as no name ends so."""
+        """Whether it is a subdomain of a pattern's name. An address never is."""
         labels = wanted.host.split(".")
         above = (".".join(labels[start:]) for start in range(1, len(labels)))
         return any((name, wanted.port) in self.below for name in above)
@@ -84,24 +83,24 @@ class Network(msgspec.Struct, frozen=True):
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """What `read_network` makes this of."""
+        """The entries from which `read_network` makes this."""
         below = (f"{_ANY}{name}:{port}" for name, port in sorted(self.below))
         return (*sorted(map(str, self.literal)), *below)
 
     @property
     def local(self) -> tuple[Destination, ...]:
-        """Those on this host's loopback, in an order that is always the same."""
+        """The destinations on this host's loopback, sorted."""
         return tuple(sorted((each for each in self.literal if each.is_local), key=str))
 
     @property
     def by_name(self) -> tuple[Destination, ...]:
-        """Those elsewhere that are named by a name, in such an order."""
+        """The other destinations with a name, sorted."""
         named = (each for each in self.literal if not (each.is_local or each.address))
         return tuple(sorted(named, key=str))
 
 
 def read_network(entries: Iterable[str]) -> Network:
-    """Read `HOST:PORT` and `*.NAME:PORT`. Raises ValueError for anything else."""
+    """Parse `HOST:PORT` and `*.NAME:PORT`. Raises ValueError for anything else."""
     literal, below = set(), set()
     for entry in entries:
         found = read_destination(entry.removeprefix(_ANY))
@@ -115,7 +114,7 @@ def read_network(entries: Iterable[str]) -> Network:
 
 
 def read_destination(text: str) -> Destination:
-    """Read `HOST:PORT`: a name, an IPv4 address, or one of IPv6 in brackets. Raises ValueError."""
+    """Parse `HOST:PORT` with a name, an IPv4 address, or [IPv6]. Raises ValueError."""
     host, _, port = text.rpartition(":")
     if not _PORT.fullmatch(port) or int(port) > _MOST_PORT or not text.isascii():
         raise ValueError(text)
@@ -137,19 +136,19 @@ def _read_address(host: str) -> Address | None:
     return None
 
 
-# It is read by h11, which refuses what can be read in two ways; nothing of it goes any further.
+# h11 parses the request, and refuses ambiguous ones; nothing of it is forwarded.
 
-# Bytes of a head, and how long it may take to come.
+# Limits of a head: bytes, and seconds for its arrival.
 MOST = 8192
 HEAD_S = 10.0
 _READ = 2048
 
 CONNECTED = b"HTTP/1.1 200 Connection established\r\n\r\n"
-"""The answer to a request that leads somewhere; what follows is the destination's."""
+"""The answer once connected; the destination's bytes follow."""
 
 
 class BadHead(Denied):
-    """A head that is refused, with a `status` of HTTP."""
+    """A refused head, with its HTTP `status`."""
 
     def __init__(self, message: str, status: HTTPStatus, *, hint: str) -> None:
         super().__init__(message, layer="broker", rule="request", hint=hint)
@@ -159,10 +158,9 @@ class BadHead(Denied):
 async def read_head(
     connection: trio.SocketStream, turns: TurnSource
 ) -> tuple[Destination, bytes] | None:
-    """The destination that is asked for, and bytes that came behind the head.
+    """Read the requested destination, and bytes after the head.
 
-    None for a connection that is closed before anything came. Raises BadHead, and
-    trio.BrokenResourceError.
+    None if the connection is closed before any byte. Raises BadHead, and trio.BrokenResourceError.
     """
     talk = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST)
     try:
@@ -201,7 +199,7 @@ async def _read(
 
 
 def _check(request: h11.Request) -> Destination:
-    """What a request asks for that is a CONNECT without a body. Raises BadHead."""
+    """The destination of a CONNECT without a body. Raises BadHead."""
     if request.method != b"CONNECT":
         raise BadHead(
             "plain http does not pass here",
@@ -221,9 +219,9 @@ def _check(request: h11.Request) -> Destination:
 
 
 def refusal(status: HTTPStatus, text: str) -> bytes:
-    """What is answered in the place of a connection: one line, of Airlock's own.
+    """The answer of a refusal: one line from Airlock.
 
-    It stands in the first line of the answer too, of which more tools show something.
+    It is also the reason phrase, which more tools show.
     """
     line = f"airlock: {text}".encode("ascii", "backslashreplace").decode()
     head = [f"HTTP/1.1 {status.value} {line}", "Content-Type: text/plain"]
@@ -233,26 +231,26 @@ def refusal(status: HTTPStatus, text: str) -> bytes:
     return "\r\n".join((*head, "", f"{line}\n")).encode()
 
 
-# So many names a command may have looked up: of a pattern's there could be any number.
+# Limit of names that a command may resolve: a pattern could match any number.
 MOST_NAMES = 256
 
-# For all addresses of a host together.
+# For all addresses of a host together, in seconds.
 OPEN_S = 30.0
 
 
 class Granted(Protocol):
-    """Destinations that are granted."""
+    """Granted destinations."""
 
     def names(self, wanted: Destination) -> bool:
-        """Whether a destination is named itself."""
+        """Whether a destination is named literally."""
 
     def covers(self, wanted: Destination) -> bool:
-        """Whether it is one of those of a pattern."""
+        """Whether a pattern matches a destination."""
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """How others are reached: `variables` are the daemon's, which may name a proxy; a lookup takes
-    a thread of `lookups`. `setting` is where a person grants more, for advice.
+    """How destinations are reached: `variables` are the daemon's, which may name a proxy; lookups
+    use threads of `lookups`. `setting` is where a person can grant more, for hints.
     """
 
     variables: Mapping[str, str]
@@ -261,7 +259,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Routes:
-    """The ways of one command. An address that was found is the one for as long as it runs."""
+    """Connects one command. A name's first resolved addresses are used for its whole run."""
 
     def __init__(self, network: Granted, world: World) -> None:
         self._network = network
@@ -269,7 +267,7 @@ class Routes:
         self._found: dict[str, tuple[Address, ...]] = {}
 
     async def open(self, wanted: Destination) -> tuple[trio.SocketStream, bytes]:
-        """A connection, and what came over it already. Raises Denied (layer "broker"), Failed."""
+        """Connect; returns also bytes already received. Raises Denied (layer "broker"), Failed."""
         if not (self._network.names(wanted) or self._network.covers(wanted)):
             raise self._deny(f"{wanted} is not granted", "destination", "add it to")
         with trio.move_on_after(OPEN_S):
@@ -279,7 +277,7 @@ class Routes:
         raise Failed(f"{wanted} was not reached within {OPEN_S:g} s", hint="try again")
 
     async def _find_way(self, wanted: Destination) -> tuple[Address, ...] | Proxy:
-        # This host's own loopback is no proxy's to reach.
+        # A proxy cannot reach this host's loopback.
         if wanted.is_local:
             return wanted.own_addresses
         is_named = self._network.names(wanted)
@@ -307,7 +305,7 @@ class Routes:
         except Failed as error:
             hint = "look at its spelling; a person on the host can ask its resolver: getent hosts"
             raise Failed(error.message, hint=hint) from error
-        # Of two that were looked up at once the first one holds.
+        # If two lookups run at once, the first result counts.
         return self._found.setdefault(wanted.host, addresses)
 
     def _deny(self, problem: str, rule: str, remedy: str) -> Denied:

@@ -1,1 +1,1 @@
-"""git's conversations with remotes, for a git in a container that has no credential."""
+"""Relays git conversations for containers that have no credential."""

@@ -1,4 +1,4 @@
-"""Whether a conversation with a remote is admitted; `over_ssh` has what ssh adds to that."""
+"""Admits conversations with a remote; `over_ssh` adds the ssh part."""
 
 from urllib.parse import quote as encode
 
@@ -26,16 +26,16 @@ from airlock_modules import Destination, Place, RemoteError, RemoteRequest
 from airlock_modules.remotes.destination import DEFAULT_PORTS, Scheme
 from airlock_wire import quote
 
-# What stands in the path of a URL as it is (RFC 3986, 3.3).
+# Characters that a URL path may contain unescaped (RFC 3986, 3.3).
 _PLAIN = "/!$&'()*+,;=:@-._~"
 
 
 async def admit_url(
     asked: RemoteRequest, generation: Generation, requester: Requester
 ) -> UrlRemote:
-    """Admit a fetch from a URL (`asked`), the narrowest that can be wanted there.
+    """Admit `asked`, a fetch from a URL: the least that a client can want there.
 
-    Raises Denied (layer "broker"), Failed where git or the resolver cannot be asked.
+    Raises Denied (layer "broker"); Failed if git or the resolver fails.
     """
     destination = asked.destination
     place = find_granted(asked, generation)
@@ -59,11 +59,11 @@ async def admit_url(
 async def find_origin(
     scheme: Scheme, host: str, port: int | None, path: str, git: str, requester: Requester
 ) -> tuple[Origin, str | None]:
-    """The server of a URL, as the human's git reaches it, and why its host must be named in the
-    grant: None where it need not be.
+    """Find the server of a URL as the human's git reaches it, and why the grant must name its host
+    (None if it need not).
 
-    `host` has brackets around an IPv6 address, `port` is None for that of the scheme, and `path` is
-    as it is sent. Raises Failed where git or the resolver cannot be asked.
+    `host` has brackets around an IPv6 address, `port` None means the scheme's default, `path` is
+    percent-encoded. Raises Failed if git or the resolver fails.
     """
     address = f"{scheme}://{host}{'' if port is None else f':{port}'}{path}"
     settings = await ask_settings(address, git, requester)
@@ -84,9 +84,9 @@ async def find_origin(
 
 
 def admit_service(remote: UrlRemote, asked: RemoteRequest, generation: Generation) -> bool:
-    """Admit what the client wants at the URL; returns whether the profile names the place.
+    """Admit the service that the client wants; returns whether the profile names the repository.
 
-    Raises Denied (layer "broker" for the place, "module" or "profile" by git's rules).
+    Raises Denied (layer "broker" for the repository, "module" or "profile" by git's rules).
     """
     place = find_granted(asked, generation)
     _confine(asked, place, remote)
@@ -95,24 +95,24 @@ def admit_service(remote: UrlRemote, asked: RemoteRequest, generation: Generatio
 
 
 async def _is_known(destination: Destination, git: str, requester: Requester) -> bool:
-    """Whether the human's git has an account for the host by name; http must be granted."""
+    """Whether the human's git has a credential helper for this host by name; never for http."""
     if destination.scheme != "https":
         return False
     return bool((await ask_helpers(destination, git, requester)).named)
 
 
 def path_of(destination: Destination) -> str:
-    """The path of a destination as it stands in a request."""
+    """The destination's path, percent-encoded for a request."""
     return encode_path(destination.path)
 
 
 def encode_path(path: str) -> str:
-    """A path that was read as one of a destination, as it stands in a request."""
+    """Percent-encode the path of a destination for a request."""
     return encode(path, safe=_PLAIN)
 
 
 def address_of(destination: Destination) -> str:
-    """The URL of a destination, as git has it configured and shows it."""
+    """The destination's URL, as git's configuration and messages have it."""
     port = "" if destination.port is None else f":{destination.port}"
     return f"{destination.scheme}://{destination.host}{port}{path_of(destination)}"
 
@@ -128,10 +128,10 @@ def _needs_naming(asked: RemoteRequest, why: str) -> Denied:
 
 
 async def admit(args: tuple[str, ...], generation: Generation, requester: Requester) -> Remote:
-    """Admit what `args` of git-remote ask for.
+    """Admit the request in the arguments `args` of git-remote.
 
-    Raises Denied (layer "broker" for words and destination, "module" or "profile" by git's rules),
-    Failed where the human's programs cannot be asked.
+    Raises Denied (layer "broker" for arguments and destination, "module" or "profile" by git's
+    rules); Failed if the human's programs fail.
     """
     if args[:1] == ("lfs",):
         return await _admit_lfs(args[1:], generation, requester)
@@ -148,7 +148,7 @@ async def admit(args: tuple[str, ...], generation: Generation, requester: Reques
 async def _admit_lfs(
     words: tuple[str, ...], generation: Generation, requester: Requester
 ) -> LfsRemote:
-    """Admit the agent of git-lfs: as the fetch or push that downloads and uploads are a part of."""
+    """Admit a git-lfs transfer under the rules for the fetch or push that it belongs to."""
     from airlock_daemon.boundary.brokers.git.over_ssh import admit_ssh, read_asked  # noqa: PLC0415
     from airlock_modules.remotes.lfs import read_lfs_words  # noqa: PLC0415
 

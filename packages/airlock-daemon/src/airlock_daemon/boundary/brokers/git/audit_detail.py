@@ -1,4 +1,4 @@
-"""The outcome of a conversation with a remote, as the audit log and the client are told."""
+"""The outcome of a conversation with a remote, for the audit log and the client."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -15,16 +15,16 @@ from airlock_modules.operation import Operation
 if TYPE_CHECKING:
     from airlock_modules.remotes.lfs import Wanted
 
-# So many refs are named in the record; the rest is counted.
+# The record names at most this many refs and counts the rest.
 NAMED = 8
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a conversation.
 
-    Of a push `count` is how many refs its client named, None where it named none, and `first` the
-    first of them. `sent` counts the bytes of it that went to the remote, `received` those of a
-    fetch that came from there, None where they did not pass through the daemon.
+    For a push, `count` is the number of refs that the client named (None if it sent no list),
+    `first` holds the first of them, and `sent` counts bytes sent to the remote. For a fetch,
+    `received` counts bytes from the remote, None if they bypassed the daemon.
     """
 
     decision: Literal["allowed", "denied"]
@@ -36,13 +36,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Tell = Callable[[RemoteRequest, Outcome, bool], None]
-"""Gets what became of a conversation, once, and whether the profile names the place."""
+"""Called once with the request, its outcome, and whether the profile names the repository."""
 
 
 class LfsOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one object: `bytes` of it were passed on, `error` is why no more were.
+    """The outcome of one object: `bytes` were transferred; `error` is why the transfer failed.
 
-    Without an error, and not `is_done`, the conversation ended in the middle of it.
+    With neither `error` nor `is_done`, the conversation ended during the transfer.
     """
 
     wanted: "Wanted"
@@ -52,12 +52,12 @@ class LfsOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def listed(push: PushList) -> Outcome:
-    """The outcome of a push that was read, and is not judged yet."""
+    """The outcome of a push that was read and not yet judged."""
     return Outcome(decision="denied", count=len(push.updates), first=push.updates[:NAMED])
 
 
 def judged(outcome: Outcome, refusals: Sequence[Refusal]) -> Outcome:
-    """The outcome of a push of which this is refused, and nothing was sent yet."""
+    """The outcome of a push that was judged and not yet sent."""
     if refusals:
         return replace(outcome, refusal=refusals[0])
     return replace(outcome, decision="allowed")
@@ -68,7 +68,7 @@ _ID = 7
 
 
 def name_operation(asked: RemoteRequest, updates: Iterable[Update] = ()) -> Operation:
-    """The operation; for a push, each ref with the beginnings of its old and new ids."""
+    """Name the operation; a push lists each ref with its abbreviated old and new ids."""
     words = ["git", verb_of(asked), str(asked.destination)]
     for each in updates:
         words += [each.ref, f"{each.old[:_ID]}..{each.new[:_ID]}"]
@@ -76,12 +76,12 @@ def name_operation(asked: RemoteRequest, updates: Iterable[Update] = ()) -> Oper
 
 
 def describe(asked: RemoteRequest, outcome: Outcome, *, is_pinned: bool) -> dict[str, object]:
-    """The `detail` of a `broker` record, of less than 3 KiB.
+    """Build the `detail` of a `broker` record, less than 3 KiB.
 
-    `operation`, `destination` and `service` are always there; `unpinned` where no line of the
-    profile names the place; of a push `refs`, each with `ref`, `old` and `new`, `more` for those
-    that are not listed, and `bytes` for what went to the remote; of a fetch `received` for what
-    came from there, null where that did not pass through the daemon.
+    Always has `operation`, `destination` and `service`; `unpinned` if no line of the profile names
+    the repository. A push adds `refs` (each with `ref`, `old` and `new`), `more` (the number of
+    unlisted refs) and `bytes` (sent to the remote). A fetch adds `received` (bytes from the remote,
+    null if they bypassed the daemon).
     """
     detail: dict[str, object] = {
         "operation": shorten(name_operation(asked, outcome.first).line),
@@ -105,10 +105,10 @@ def describe(asked: RemoteRequest, outcome: Outcome, *, is_pinned: bool) -> dict
 
 
 def describe_object(asked: RemoteRequest, outcome: LfsOutcome) -> dict[str, object]:
-    """The `detail` of a `broker` record of one large file (Git LFS), of less than 3 KiB.
+    """Build the `detail` of a `broker` record of one large file (Git LFS), less than 3 KiB.
 
-    Its operation is `git lfs upload PLACE OID SIZE`; `bytes` or `received` counts what was passed
-    on.
+    Its operation is `git lfs upload PLACE OID SIZE`; `bytes` or `received` counts the bytes
+    transferred.
     """
     wanted = outcome.wanted
     words = ("git", "lfs", wanted.operation, str(asked.destination), wanted.oid, str(wanted.size))

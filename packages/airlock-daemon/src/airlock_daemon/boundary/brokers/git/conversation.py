@@ -1,4 +1,4 @@
-"""A conversation with a remote over ssh, from its first byte to its end."""
+"""Relays a conversation with a remote over ssh."""
 
 import os
 from collections.abc import Sequence
@@ -29,22 +29,22 @@ from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_modules import PushList, Refusal, RemoteError, compose_report
 from airlock_wire import Signal
 
-# What is dropped at once.
+# Bytes dropped in one step.
 MOVE = 1 << 20
 
 
 class Transport(Stdio):
     """stdin and stdout are the client's own pipes, or pipes of the daemon; stderr is the daemon's.
 
-    For a push (`is_held`) what the client writes does not reach the program by itself: it is to be
-    read by `read`, and then passed on by `write` and `move_rest`, or dropped by `drop_rest`. `sent`
-    counts what was passed on. Nothing here ever waits in a call.
+    For a push (`is_held`) the client's input does not reach the program directly: `read` reads it;
+    `write` and `move_rest` forward it, or `drop_rest` discards it. `sent` counts the forwarded
+    bytes. No method blocks in a system call.
     """
 
     def __init__(self, passed: ClientDescriptors | None, *, is_held: bool) -> None:
-        """`passed` are the client's descriptors, of which two are pipes; None to stream.
+        """`passed` are the client's descriptors, the first two of them pipes; None to stream.
 
-        Raises OSError where there are no descriptors left.
+        Raises OSError if no descriptors are left.
         """
         super().__init__()
         self._passed = passed
@@ -68,11 +68,11 @@ class Transport(Stdio):
         stdin = client
         if self._is_held:
             stdin, self._program = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
-            # One for each way: what was given up on one may be held for ever.
+            # One per direction: a cancelled splice may hold a pipe's lock indefinitely.
             self._own, self._reply = (
                 OwnPipe(*map(self._keep, os.pipe2(os.O_CLOEXEC)), by=self._closer) for _ in range(2)
             )
-            # A pipe has room for two pages only where its user has many (pipe(7)).
+            # A pipe holds as little as two pages if its user has many pipes (pipe(7)).
             os.set_blocking(self._program, False)
         self.standard = (stdin, answers, self._open_output("stderr"))
 
@@ -82,7 +82,7 @@ class Transport(Stdio):
         return self._passed is None
 
     def hand_over(self) -> None:
-        """Close the client's descriptors, but for copies of those that a push is held with."""
+        """Close the client's descriptors; a push keeps its own copies."""
         if self._passed is not None:
             self._passed.close(is_usable=True)
 
@@ -91,7 +91,7 @@ class Transport(Stdio):
         return await self._own.read(self._client, turns)
 
     async def write(self, data: bytes) -> None:
-        """Give the program its input. Raises OSError where it has ended."""
+        """Write to the program's stdin. Raises OSError if it has ended."""
         view = memoryview(data)
         while view:
             try:
@@ -102,10 +102,10 @@ class Transport(Stdio):
                 await trio.lowlevel.wait_writable(self._program)
 
     async def move_rest(self, turns: TurnQueue) -> None:
-        """Pass on what the client writes, to its end. Raises OSError where the program ended."""
+        """Forward the client's input up to EOF. Raises OSError if the program has ended."""
         while left := await self._own.fill(self._client, turns):
             while left:
-                # Neither is a pipe of the client's.
+                # Neither pipe is the client's, so the call cannot block on its lock.
                 try:
                     count = os.splice(
                         self._own.reading, self._program, left, flags=os.SPLICE_F_NONBLOCK
@@ -117,22 +117,22 @@ class Transport(Stdio):
         self.end_input()
 
     async def drop_rest(self, turns: TurnQueue, *, null: int) -> None:
-        """Read what the client writes, to its end. `null` is open /dev/null."""
+        """Discard the client's input up to EOF. `null` is open /dev/null."""
         while await move(self._client, null, MOVE, turns, by=self._closer, fills=False):
             pass
 
     async def answer(self, data: bytes, turns: TurnQueue) -> None:
-        """Write to the client's stdout, as the remote would. Raises OSError where it is closed."""
+        """Write to the client's stdout, as the remote would. Raises OSError if it is closed."""
         await self._reply.write(self._answers, data, turns)
 
     def close(self) -> None:
-        """As `Stdio.close`, without waiting for who holds a lock of a client's pipe."""
+        """As `Stdio.close`, without waiting for a holder of a client pipe's lock."""
         self._closer.close(self._descriptors, is_usual=True)
         self._descriptors.clear()
         super().close()
 
     def end_input(self) -> None:
-        """Let the program see the end of its input."""
+        """Close the program's stdin."""
         if self._program >= 0:
             self._descriptors.remove(self._program)
             os.close(self._program)
@@ -140,7 +140,7 @@ class Transport(Stdio):
 
 
 class Conversation:
-    """A conversation with a remote over ssh. `tell` gets its outcome, once."""
+    """A conversation with a remote over ssh. `tell` is called once with the outcome."""
 
     def __init__(
         self,
@@ -162,9 +162,9 @@ class Conversation:
         self._unsaid: Exception | None = None
 
     def open(self, passed: ClientDescriptors, *, is_passed: bool) -> Transport:
-        """Open the streams: those that the client passed, or others.
+        """Open the streams: the client's descriptors if `is_passed`, else the daemon's pipes.
 
-        Raises OSError where there are no descriptors left.
+        Raises OSError if no descriptors are left.
         """
         if not is_passed:
             passed.close()
@@ -173,7 +173,7 @@ class Conversation:
     async def relay(
         self, command: Command, transport: Transport, emit: Emit, grant: Grant, begin: Begin
     ) -> Ended:
-        """As `Command.relay`, once `begin` has returned. Raises Denied for what is no push, too."""
+        """As `Command.relay`, after `begin` returns. Also raises Denied for a malformed push."""
         there = self._remote.asked.destination
         advice = LoginAdvice(emit, user=there.user, host=there.host, port=there.port)
         try:
@@ -217,7 +217,7 @@ class Conversation:
         return outcome
 
     async def _pass_on(self, command: Command, transport: Transport, emit: Emit) -> None:
-        """Hold what the client writes until its list of refs was judged, then pass it on."""
+        """Buffer the client's input until its list of refs is judged, then forward it."""
         try:
             may_go_on = await self._pass_list(transport, emit)
         except RemoteError as error:
@@ -231,10 +231,10 @@ class Conversation:
                 await transport.move_rest(self._turns)
 
     async def _pass_list(self, transport: Transport, emit: Emit) -> bool:
-        """Pass the list on if it is granted; returns whether something may follow it.
+        """Forward the list if it is granted; returns whether more input may follow it.
 
-        Raises RemoteError for what is no list. Nothing of the list is kept afterwards: the rest of
-        a push may take as long as its client wants.
+        Raises RemoteError for a malformed list. Releases the list afterwards: the rest of a push
+        may take as long as its client wants.
         """
         held = BufferedBytes(self._requester.gate)
         try:
@@ -252,7 +252,7 @@ class Conversation:
                 if push.updates:
                     await transport.write(said)
                 else:
-                    # What stands behind it is not looked at, and no part of a push.
+                    # Bytes after the list are not part of the push, and are never read.
                     await transport.write(b"0000")
                     transport.end_input()
             return bool(push.updates)
@@ -262,10 +262,10 @@ class Conversation:
     async def _refuse(
         self, push: PushList, refusals: Sequence[Refusal], transport: Transport, emit: Emit
     ) -> None:
-        """Report what is refused while the client writes its pack, which nobody gets.
+        """Report the refusals while the client's pack is discarded.
 
-        git reads the report behind its pack, whose end may come only when the client has it. The
-        program has said what it says before a list, of which it got nothing.
+        git reads the report after it has sent its pack, but may finish the pack only once it has
+        the report. The program has sent all that precedes a list, and never receives one.
         """
         self._report = compose_report(push, refusals)
         async with trio.open_nursery() as nursery:

@@ -1,7 +1,7 @@
-"""The human's account for a URL, by git's credential helpers (gitcredentials(7)).
+"""Finds the human's credential for a URL by git's credential helpers (gitcredentials(7)).
 
-Helpers are asked for a host without a user, from an empty directory, and are told nothing more:
-neither whether their answer was of use nor what the server said.
+Helpers are queried for a host without a user, from an empty directory. They never learn whether
+their answer was used, nor what the server answered.
 """
 
 import base64
@@ -18,14 +18,14 @@ from airlock_modules import Destination
 from airlock_wire import quote
 
 _NAMED = re.compile(r"credential\.(?P<url>.+)\.helper", re.DOTALL)
-# What git config answers: something, or nothing of that name.
+# Exit statuses of git config: found, and not found.
 _ANSWERS = (0, 1)
 
 
 class Helpers(msgspec.Struct, frozen=True):
-    """The credential helpers for one URL: `named` in the order in which they are asked.
+    """The credential helpers for one URL.
 
-    Those belong to its host by name; `is_any_asked` says that others may be asked too.
+    `named`, in query order, are configured for its host; `is_any_asked`: others may be queried too.
     """
 
     named: tuple[str, ...]
@@ -35,7 +35,7 @@ class Helpers(msgspec.Struct, frozen=True):
 async def ask_settings(
     url: str, git: str, requester: Requester, *, section: str = "http"
 ) -> Mapping[str, str]:
-    """The settings of a section that hold for `url`, by the lower case name of each."""
+    """The settings of a section that apply to `url`, by lower-case name."""
     words = ("git", "config", "--null", "--get-urlmatch", section, url)
     pairs = await _ask(git, words, requester)
     return {key.removeprefix(f"{section}."): value for key, value in pairs}
@@ -67,7 +67,7 @@ def _read_pairs(printed: str) -> Iterator[tuple[str, str]]:
 
 
 def read_helpers(pairs: tuple[tuple[str, str], ...], destination: Destination) -> Helpers:
-    """Read all helpers that are configured, in their order; an empty one undoes those before."""
+    """Read all configured helpers in order; an empty value clears those before it."""
     named: list[str] = []
     is_any_asked = False
     for key, value in pairs:
@@ -84,7 +84,7 @@ def read_helpers(pairs: tuple[tuple[str, str], ...], destination: Destination) -
 
 
 def _names(url: str, destination: Destination) -> bool:
-    """Whether the URL of a section names this host, and no user, by itself."""
+    """Whether a section's URL names this host itself, and no user."""
     if not _is_elsewhere(url):
         return False
     parts = urlsplit(url)
@@ -99,7 +99,7 @@ def _names(url: str, destination: Destination) -> bool:
 
 
 def _is_elsewhere(url: str) -> bool:
-    """Whether the URL of a section is one of a certain host, so that it holds there alone."""
+    """Whether a section's URL names one host, so that the section applies to that host only."""
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -108,7 +108,7 @@ def _is_elsewhere(url: str) -> bool:
     return bool(parts.scheme and parts.hostname) and "*" not in (parts.hostname or "*")
 
 
-# No program asks the human: an agent must not be able to have a window opened.
+# No program may prompt the human: an agent must not be able to open a window.
 _SILENT = {"GIT_ASKPASS": "", "GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": "never"}
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -116,8 +116,8 @@ _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 async def find_authorization(destination: Destination, git: str, requester: Requester) -> str:
     """The value of an Authorization header for the destination.
 
-    Raises Failed where no helper has an account for it, Denied for an answer that cannot be meant
-    for this host alone.
+    Raises Failed if no helper has a credential, Denied for an answer that cannot be meant for this
+    host alone.
     """
     helpers = await ask_helpers(destination, git, requester)
     more: Mapping[str, str] = _SILENT
@@ -143,20 +143,20 @@ async def find_authorization(destination: Destination, git: str, requester: Requ
 
 
 def host_of(destination: Destination) -> str:
-    """The host as git's credential protocol has it: with a port that is not the scheme's own."""
+    """The host in git's credential protocol: with the port unless it is the scheme's default."""
     port = "" if destination.port is None else f":{destination.port}"
     return f"{destination.host}{port}"
 
 
 async def _is_indiscriminate(destination: Destination, git: str, requester: Requester) -> bool:
-    """Whether helpers have an account for a host that cannot be (RFC 2606)."""
+    """Whether helpers have a credential even for a host that cannot exist (RFC 2606)."""
     invented = f"airlock-{secrets.token_hex(8)}.invalid"
     found = await _fill(destination, invented, git, requester, _SILENT)
     return found is not None
 
 
 def _only(helpers: Helpers, destination: Destination) -> dict[str, str]:
-    """Variables with which git asks the helpers of this host by name, and no other (git(1))."""
+    """Variables that make git query only the helpers named for this host (git(1))."""
     section = f"credential.{destination.scheme}://{host_of(destination)}.helper"
     pairs = [("credential.helper", ""), *((section, helper) for helper in helpers.named)]
     variables = {"GIT_CONFIG_COUNT": str(len(pairs))}
@@ -169,7 +169,7 @@ def _only(helpers: Helpers, destination: Destination) -> dict[str, str]:
 async def _fill(
     destination: Destination, host: str, git: str, requester: Requester, more: Mapping[str, str]
 ) -> Mapping[bytes, bytes] | None:
-    """Read the answer of `git credential fill`; None without a whole account."""
+    """Read the answer of `git credential fill`; None if it lacks a user or password."""
     path = destination.path.lstrip("/")
     said = f"protocol={destination.scheme}\nhost={host}\npath={path}\n\n".encode()
     status, printed = await requester.ask(git, ("git", "credential", "fill"), said=said, more=more)

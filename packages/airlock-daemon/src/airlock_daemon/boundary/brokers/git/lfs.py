@@ -1,14 +1,14 @@
-"""A conversation with the transfer agent of Git LFS: one object after the other.
+"""Serves the transfer agent of Git LFS, one object at a time.
 
-The agent, which is the shim in the container, says a line for each object. Where its content comes
-from and goes to is the daemon's to know:
+The agent (the shim in the container) sends one line per object. Only the daemon knows where the
+content comes from and goes to:
 
     download OID SIZE     data N, and N bytes; as often as needed; then done
-    upload OID SIZE       done, where the server has it; else send, for which it sends SIZE bytes,
-                          and then done
-    either                error N, and N bytes of text, in the place of done
+    upload OID SIZE       done, if the server has it; else send, after which the agent sends
+                          SIZE bytes; then done
+    either                error N, and N bytes of text, instead of done
 
-An upload that fails in its middle ends the conversation: what is left of it is not read.
+An upload that fails midway ends the conversation: the rest of it is not read.
 """
 
 import base64
@@ -61,19 +61,18 @@ from airlock_modules.remotes.lfs import (
 )
 from airlock_wire import quote
 
-# Whatever the server names for that stays here: URLs with signatures in them, tokens, headers. Of a
-# transfer that fails the agent gets the status alone, since its server can repeat any part of what
-# it was shown. Only words of the batch API, which names all that, are passed on, unless something
-# that it was shown is in them.
+# What the server returns for a transfer stays here: signed URLs, tokens, headers. Of a failed
+# transfer the agent gets only the status, since that server may repeat anything it received. Only
+# messages of the batch API are forwarded, unless they contain a secret that it received.
 
 _AGENT = f"git-lfs/airlock-{__version__}"
 _JSON = "application/vnd.git-lfs+json"
-# Bytes of an answer about one object.
+# Bytes of the API's answer about one object.
 _LONGEST_ANSWER = 1 << 18
-# Characters of what a server says.
+# Characters shown of a server's message.
 _MOST_SHOWN = 300
 _MOST_REDIRECTS = 3
-# Connections that are kept beside that to the API: it can name another server for each object.
+# Connections kept besides the API's: it may name another server for each object.
 _MOST_OTHERS = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -82,14 +81,14 @@ T = TypeVar("T")
 
 
 class _Server(msgspec.Struct, frozen=True):
-    """A server that was met, and why its host must be named in the grant, if it must."""
+    """A server in use, and why the grant must name its host (None if it need not)."""
 
     client: HttpClient
     barrier: str | None
 
 
 class LfsServer:
-    """The LFS server of a remote, and those that it names. Its owner must `close` it."""
+    """The LFS server of a remote, and the servers that it names. Its owner must `close` it."""
 
     def __init__(self, remote: LfsRemote, requester: Requester) -> None:
         self._remote = remote
@@ -104,7 +103,7 @@ class LfsServer:
             await server.client.close()
 
     async def find(self, wanted: Wanted) -> Offer:
-        """Ask for one object. Raises Denied and Failed."""
+        """Request one object. Raises Denied and Failed."""
         api = await self._find_api()
         batch = replace(api.href, target=f"{api.href.target.rstrip('/')}/objects/batch")
         action = replace(api, href=batch)
@@ -125,7 +124,7 @@ class LfsServer:
         raise Failed(f"the server has this to say: {said} ({answer.code})", hint=TRY_AGAIN)
 
     async def download(self, action: Action, wanted: Wanted, take: Take) -> None:
-        """Get an object; `take` gets what comes, piece by piece. Raises Denied and Failed."""
+        """Download an object; `take` gets it piece by piece. Raises Denied and Failed."""
         for _ in range(_MOST_REDIRECTS + 1):
             request = self._request("GET", action, ("Accept", "*/*"))
             read = partial(self._read_object, action, wanted, take)
@@ -136,8 +135,8 @@ class LfsServer:
         raise Failed("the LFS server sends on too often", hint=TRY_AGAIN)
 
     async def upload(self, action: Action, wanted: Wanted, body: Body) -> None:
-        """Put an object, of which `body` gives the content. Raises Denied and Failed, and what
-        the body raises.
+        """Upload an object with the content of `body`. Raises Denied, Failed, and what `body`
+        raises.
         """
         request = self._request(
             "PUT",
@@ -149,7 +148,7 @@ class LfsServer:
         await self._ask(action, request, partial(self._read_end, action))
 
     async def verify(self, action: Action, wanted: Wanted) -> None:
-        """Tell the server that an upload is over. Raises Denied and Failed."""
+        """Report a finished upload to the server. Raises Denied and Failed."""
         status, _ = await self._post(action, compose_verification(wanted))
         if not _is_good(status):
             raise _answered(action, status)
@@ -165,7 +164,7 @@ class LfsServer:
         return self._api
 
     def _begin(self, api: UrlRemote) -> Action:
-        """The API of an https remote, which has been judged."""
+        """The API of an admitted https remote."""
         there = api.destination
         target = encode_path(self._remote.wanted.api_path)
         href = Href(scheme=there.scheme, host=there.host, port=there.port, target=target)
@@ -173,7 +172,7 @@ class LfsServer:
         return Action(href=href)
 
     async def _log_in(self, login: SshRemote) -> Action:
-        """Have the remote say where its API is, and with which token (git-lfs-authenticate)."""
+        """Ask the remote for the URL and token of its API (git-lfs-authenticate)."""
         host = quote(login.asked.destination.host)
         status, said = await self._requester.ask(login.program, login.argv)
         if status != 0:
@@ -189,7 +188,7 @@ class LfsServer:
             raise Failed(f"{host}: {error.problem}", hint=TRY_AGAIN) from error
 
     async def _post(self, action: Action, body: bytes) -> tuple[int, bytes]:
-        """Send JSON; returns status and body. The human's account is used where the server asks."""
+        """Post JSON; returns status and body. Sends the human's credential if one is demanded."""
         while True:
             request = self._request(
                 "POST",
@@ -205,7 +204,7 @@ class LfsServer:
             self._account = await self._find_account(action)
 
     async def _find_account(self, action: Action) -> str:
-        """The human's account for the API, which wants to know who asks."""
+        """Find the human's credential for the API, which demands one."""
         api = self._remote.api
         if api is None or not self._takes_account(action) or self._account:
             raise _not_taken(action)
@@ -234,16 +233,16 @@ class LfsServer:
         )
 
     def _account_for(self, action: Action) -> str | None:
-        """The credential of the API, for requests to it that bring none."""
+        """The API's credential, for requests to the API that have none of their own."""
         if self._api is None or not self._takes_account(action):
             return None
         named = (value for name, value in self._api.headers if name.lower() == "authorization")
         return self._account or next(named, None)
 
     def _takes_account(self, action: Action) -> bool:
-        """Whether a request is shown the account of the API: one below its repository.
+        """Whether a request gets the API's credential: one below its repository.
 
-        An answer that an agent has written itself would else lead the account to other ones.
+        Otherwise an answer that an agent wrote itself could use the credential elsewhere.
         """
         there = action.href.destination
         if self._api is None or there is None or _key(action.href) != _key(self._api.href):
@@ -275,14 +274,14 @@ class LfsServer:
         return server
 
     async def _make_room(self) -> None:
-        """Close what was met first, where there are as many other servers as may be."""
+        """Close the oldest of the other servers if there are too many."""
         api = None if self._api is None else _key(self._api.href)
         others = [key for key in self._servers if key != api]
         for key in others[: max(0, len(others) + 1 - _MOST_OTHERS)]:
             await self._servers.pop(key).client.close()
 
     def _confine(self, href: Href, barrier: str | None) -> None:
-        """Refuse a server that must be named by a line of the grant, and is not. Raises Denied."""
+        """Raise Denied for a server that the grant must name and does not."""
         why = barrier or (None if href.scheme == "https" else "is reached without TLS")
         if why is None or self._is_remote(href):
             return
@@ -301,7 +300,7 @@ class LfsServer:
             )
 
     def _is_remote(self, href: Href) -> bool:
-        """Whether it is at the remote itself, which the grant names."""
+        """Whether the URL is at the remote itself, which the grant names."""
         place, there = self._remote.place, self._remote.wanted.asked.destination
         if place is None or not place.is_literal or href.host != there.host:
             return False
@@ -316,7 +315,7 @@ class LfsServer:
     async def _read_object(
         self, action: Action, wanted: Wanted, take: Take, answer: Answer
     ) -> str | None:
-        """Pass an object on; returns where the server sends on to, if it does."""
+        """Forward an object; returns the target of a redirect, if it is one."""
         if answer.status in _REDIRECTS:
             await answer.drop()
             return answer.headers.get("location", "")
@@ -332,7 +331,7 @@ class LfsServer:
         return None
 
     def _follow(self, action: Action, location: str) -> Action:
-        """The request that a redirect asks for: to another server without what this one gave."""
+        """Follow a redirect; another server does not get this server's headers."""
         try:
             href = read_href(urljoin(str(action.href), location))
         except (RemoteError, ValueError) as error:
@@ -341,12 +340,12 @@ class LfsServer:
         return Action(href=href, headers=headers)
 
     def _is_exposed(self, action: Action, said: str) -> bool:
-        """Whether something that the API was shown, and no agent knows, is in what it says."""
+        """Whether a message contains something secret that the API received."""
         values = [value for _, value in action.headers]
         values += [account] if (account := self._account_for(action)) else []
         secrets = {word for value in values for word in _spell(value)}
         if self._remote.login is not None:
-            # Then the remote has named the URL, and only its repository is known to the agent.
+            # The remote chose the URL, of which the agent knows only the repository.
             known = self._remote.wanted.asked.destination.path
             parts = {*re.split("[/?&=]", action.href.target)}
             parts |= {unquote(part) for part in parts}
@@ -355,7 +354,7 @@ class LfsServer:
 
 
 def _spell(value: str) -> Iterator[str]:
-    """A header's value, and what is secret in it (RFC 7617)."""
+    """Yield a header's value and the secrets within it (RFC 7617)."""
     yield value
     token = value.rpartition(" ")[2]
     yield token
@@ -420,7 +419,7 @@ _LONGEST_LINE = 256
 
 
 class LfsConversation:
-    """A conversation with an LFS server. `tell` gets the outcome of each object."""
+    """Relays one LFS conversation. `tell` gets the outcome of each object."""
 
     def __init__(
         self,
@@ -434,7 +433,7 @@ class LfsConversation:
         self._tell = tell
 
     async def run(self, streams: Streams, emit: Emit) -> Ended:
-        """Hold it to the end of what the agent says. Raises Denied for what no agent says."""
+        """Serve the agent until EOF. Raises Denied for malformed input."""
         del emit
         said = _Said(streams)
         server = LfsServer(self._remote, self._requester)
@@ -449,7 +448,7 @@ class LfsConversation:
         except RemoteError as error:
             raise refuse_words(error) from error
         except OSError:
-            # The agent does not listen any more.
+            # The agent has closed its end.
             return Ended(1, None)
         finally:
             await server.close()
@@ -458,7 +457,7 @@ class LfsConversation:
     async def _serve(
         self, wanted: Wanted, server: LfsServer, said: "_Said", streams: Streams
     ) -> None:
-        """Serve one object, and say and tell what became of it."""
+        """Serve one object, and report its outcome to the agent and to `tell`."""
         count = 0
         is_done = False
         error: AirlockError | None = None
@@ -475,7 +474,7 @@ class LfsConversation:
             return piece
 
         try:
-            # What was granted when the conversation began may not be any more.
+            # The grant may have changed since the conversation began.
             find_granted(self._remote.wanted.asked, self._requester.current)
             offer = await server.find(wanted)
             transfer = offer.transfer
@@ -499,7 +498,7 @@ class LfsConversation:
 
 
 class _Said:
-    """Reads the agent: lines, and the content of objects behind them."""
+    """Reads the agent's lines and the objects after them."""
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
@@ -512,7 +511,7 @@ class _Said:
         return self._left == 0
 
     async def read_line(self) -> bytes | None:
-        """The next line without its end, None at the end of all. Raises RemoteError."""
+        """Read the next line without its newline; None at EOF. Raises RemoteError."""
         while b"\n" not in self._ahead:
             data = await self._streams.read()
             if not data and not self._ahead:
@@ -524,11 +523,11 @@ class _Said:
         return line
 
     def expect(self, size: int) -> None:
-        """Note that the content of an object comes next."""
+        """Expect `size` bytes of an object next."""
         self._left = size
 
     async def read(self) -> bytes:
-        """The next piece of it, b"" at its end. Raises RemoteError where it is cut off."""
+        """Read the object's next piece, b"" at its end. Raises RemoteError at an early EOF."""
         if self._left == 0:
             return b""
         data = self._ahead or await self._streams.read()

@@ -1,4 +1,4 @@
-"""Reads and admits a client's request to a remote by ssh."""
+"""Reads and admits requests to a remote over ssh."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -27,9 +27,9 @@ from airlock_modules import RemoteRequest, read_ssh_words
 
 
 def read_asked(words: Sequence[str], generation: Generation) -> RemoteRequest:
-    """What git's words for its ssh ask for, as the user that the profile's ssh comes as.
+    """Read the arguments that git passes to its ssh; the profile's ssh may set the user.
 
-    Raises RemoteError, and Denied for a profile whose ssh cannot be used.
+    Raises RemoteError; Denied if the profile's ssh cannot be used.
     """
     asked = read_ssh_words(words)
     user = find_user(split_profile_words(generation.agent.profile.env))
@@ -45,10 +45,10 @@ async def admit_ssh(
     generation: Generation,
     requester: Requester,
 ) -> SshRemote:
-    """Admit what is `asked`, for which ssh runs `command` at the remote.
+    """Admit `asked`, for which ssh runs `command` at the remote.
 
-    Raises Denied (layer "broker" for the place, "module" or "profile" by git's rules), Failed where
-    the human's ssh cannot be asked.
+    Raises Denied (layer "broker" for the repository, "module" or "profile" by git's rules); Failed
+    if the human's ssh fails.
     """
     place = find_granted(asked, generation)
     words = profile_words(generation.agent.profile.env, home=requester.home)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class SshRemote(msgspec.Struct, frozen=True, kw_only=True):
-    """A remote that `program` reaches, run with `argv`.
+    """A remote that `program`, run with `argv`, connects to.
 
     `asked` is the client's request. `is_pinned`: the profile names the repository.
     """
@@ -24,10 +24,10 @@ class SshRemote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UrlRemote(msgspec.Struct, frozen=True, kw_only=True):
-    """A remote that the daemon reaches over HTTP; the program `git` knows the human's accounts.
+    """A remote that the daemon reaches over HTTP; the program `git` supplies the credentials.
 
-    The client says later which service it wants. `barrier` is the reason why the grant must name
-    the host, None where it need not. `is_first`: version 1 of git's protocol.
+    The client names the service later. `barrier` is why the grant must name the host, None if it
+    need not. `is_first`: use version 1 of git's protocol for a push.
     """
 
     destination: Destination
@@ -38,10 +38,10 @@ class UrlRemote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LfsRemote(msgspec.Struct, frozen=True, kw_only=True):
-    """An LFS server that the daemon reaches for the large files of the fetch or push in `wanted`.
+    """An LFS server for the large files of the fetch or push in `wanted`.
 
-    `api` is the API of an https remote. An ssh remote gives it by `login`. `place` is the line of
-    the profile that names the remote, if one does.
+    `api` is the API of an https remote; an ssh remote is asked for its API over `login`. `place` is
+    the profile's line that names the remote, if any.
     """
 
     wanted: "LfsRequest"

@@ -26,19 +26,19 @@ from airlock_wire import quote
 
 
 def verb_of(asked: RemoteRequest) -> str:
-    """The word of git, and of the profile, for what is done."""
+    """The verb in git and the profile: push or fetch."""
     return "push" if asked.is_push else "fetch"
 
 
 def url_of(asked: RemoteRequest) -> str:
-    """The destination as a URL, for rules that look at one."""
+    """The destination as a URL, for rules that match URLs."""
     return f"{asked.destination.scheme}://{asked.destination}"
 
 
 def read_remote(
     args: Sequence[str], generation: Generation, *, service: Service = "git-upload-pack"
 ) -> RemoteRequest:
-    """What `args` of git-remote ask for; `service` is for a URL, which does not say it.
+    """Read the arguments of git-remote; `service` applies to a URL, which does not name one.
 
     Raises Denied (layer "broker").
     """
@@ -62,7 +62,7 @@ def read_remote(
 
 
 def admit_protocol(name: str, generation: Generation) -> None:
-    """Raise Denied for a protocol that the profile does not grant."""
+    """Raise Denied if the profile does not grant the protocol."""
     protocols = generation.agent.profile.git_protocols
     if protocols is not None and name not in protocols:
         raise Denied(
@@ -75,9 +75,9 @@ def admit_protocol(name: str, generation: Generation) -> None:
 
 
 def find_granted(asked: RemoteRequest, generation: Generation) -> Place | None:
-    """The line that grants the place; None where the profile names no places at all.
+    """Find the line that grants the destination; None if the profile names no repositories at all.
 
-    Raises Denied where it does, and not this one.
+    Raises Denied if it names some, but not this one.
     """
     grant = generation.agent.profile.git
     places = grant.push if asked.is_push else (*grant.push, *grant.fetch)
@@ -90,10 +90,10 @@ def find_granted(asked: RemoteRequest, generation: Generation) -> Place | None:
 
 
 def judge_as_git(args: tuple[str, ...], generation: Generation) -> None:
-    """Ask git's own rules about what is done in effect. Raises Denied.
+    """Judge the equivalent git command by the rules for git. Raises Denied.
 
-    Many servers take names that differ in case for one, so that what is refused in small letters is
-    refused in any.
+    Many servers ignore the case of names, so a deny rule that matches the lower-case form refuses
+    every spelling.
     """
     module = generation.git_rules
     if module is None:
@@ -112,7 +112,7 @@ def judge_as_git(args: tuple[str, ...], generation: Generation) -> None:
 
 
 def refuse_words(error: RemoteError) -> Denied:
-    """The refusal of what a client said that is not passed on."""
+    """The refusal of malformed input from the client."""
     return Denied(
         f"git-remote is refused: {error.problem}",
         layer="broker",
@@ -122,7 +122,7 @@ def refuse_words(error: RemoteError) -> Denied:
 
 
 def needs_line(asked: RemoteRequest, message: str, verb: str) -> Denied:
-    """The refusal of a place, with the line of the profile that would grant it."""
+    """The refusal of a destination, with the line of the profile that would grant it."""
     key = verb_of(asked)
     return Denied(
         message,
@@ -133,28 +133,28 @@ def needs_line(asked: RemoteRequest, message: str, verb: str) -> Denied:
     )
 
 
-# What a list of refs takes in memory is fewer than so many times its bytes.
+# A parsed list of refs takes less memory than this times its bytes.
 GROWTH = 8
-# So many of its refs are judged at once.
+# Refs judged in one step.
 PART = 50
 
 
 class BufferedBytes:
-    """Counts what is held of a client's bytes; its owner must `release` it."""
+    """Counts the bytes buffered for a client; its owner must `release` it."""
 
     def __init__(self, gate: Gate) -> None:
-        """`gate` is that of the agent, which bounds all of them together."""
+        """`gate` is the agent's, which limits the total of all its buffers."""
         self._gate = gate
         self._count = 0
 
     def add(self, count: int) -> None:
-        """Hold so many bytes more. Raises RemoteError where the agent has too much under way."""
+        """Reserve `count` more bytes. Raises RemoteError if the agent exceeds its limit."""
         if not self._gate.reserve(count):
             raise RemoteError("too much of this agent's requests is under way", rule="size")
         self._count += count
 
     def release(self) -> None:
-        """Hold none of them any more."""
+        """Release all reserved bytes."""
         self._gate.release(self._count)
         self._count = 0
 
@@ -162,24 +162,23 @@ class BufferedBytes:
 async def read_list(
     read: Callable[[], Awaitable[bytes]], held: BufferedBytes
 ) -> tuple[PushList | None, bytes]:
-    """Read the list, None where the client ends without one; with all bytes that came.
+    """Read the list of refs; returns it, or None if the client sends none, and all bytes read.
 
-    `read` gives the client's next bytes, b"" at the end. Raises RemoteError for what is no list.
+    `read` returns the client's next bytes, b"" at EOF. Raises RemoteError for a malformed list.
     """
     reader = PushReader()
     push: PushList | None = None
     while push is None and (data := await read()):
-        # What is read of it takes some times as much.
+        # The parsed list takes several times the bytes read.
         held.add(GROWTH * len(data))
         push = reader.feed(data)
     return push, reader.held
 
 
 async def judge(push: PushList, asked: RemoteRequest, requester: Requester) -> list[Refusal]:
-    """Say what is refused of a push, by the grant and by git's own rules.
+    """Return what the grant and git's own rules refuse of a push.
 
-    A client may let any time pass before it sends its list, and what was narrowed meanwhile counts
-    too.
+    A client may delay its list, so the grants at its start and now must both allow the push.
     """
     refusals = await _judge(push, asked, requester.generation, requester.turns)
     current = requester.current
@@ -213,7 +212,7 @@ async def _judge(
 def judge_by(
     generation: Generation, push: PushList, asked: RemoteRequest
 ) -> Iterator[Sequence[Refusal]]:
-    """Say what one grant and git's own rules refuse of a push, in parts that take short each."""
+    """Yield what one generation's grant and git rules refuse of a push, in short steps."""
     is_refused = False
     for part in push.split(PART):
         refusals = judge_push(generation.agent.profile.git, part)
@@ -230,7 +229,7 @@ def judge_by(
 
 
 def cannot_tell(refusal: Refusal) -> Denied:
-    """The refusal of a push whose client has not agreed on a report."""
+    """The refusal of a push whose client did not negotiate a report."""
     named = "" if refusal.ref is None else f"{quote(refusal.ref, limit=80)}: "
     return Denied(
         f"the push is refused: {named}{refusal.problem}",

@@ -1,4 +1,4 @@
-"""git's services over HTTP (gitprotocol-http(5)), and a client's conversation through them."""
+"""Relays git's services over HTTP (gitprotocol-http(5))."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -45,10 +45,10 @@ from airlock_modules import (
 )
 from airlock_wire import quote
 
-# Servers know a git by how this begins.
+# Servers recognise git by this prefix.
 _AGENT = f"git/airlock-{__version__}"
 _FLUSH = b"0000"
-# Bytes of what a server says of an error, and lines that are shown of it.
+# Bytes read of a server's error message, and lines shown.
 _MOST_SAID = 4096
 _MOST_LINES = 20
 _UNAUTHORIZED, _OK, _NOT_FOUND = 401, 200, 404
@@ -57,9 +57,9 @@ Take = Callable[[bytes], Awaitable[None]]
 
 
 class RefusedByServer(Exception):
-    """A server has answered with an error: `verdict` is the line that git prints of it.
+    """A server answered with an error; `verdict` is the line that git prints for it.
 
-    `said` are lines of the server's own, which git shows before that.
+    `said` are the server's own lines, shown before it.
     """
 
     def __init__(self, verdict: str, said: tuple[str, ...] = ()) -> None:
@@ -70,7 +70,7 @@ class RefusedByServer(Exception):
 class SmartHttp:
     """The HTTP server of a remote. Its owner must `close` it.
 
-    The account of the human is asked for when the server asks, and kept until then.
+    Looks up the human's credential only when the server demands one, then keeps it.
     """
 
     def __init__(self, remote: UrlRemote, asked: RemoteRequest, requester: Requester) -> None:
@@ -87,7 +87,7 @@ class SmartHttp:
         await self._client.close()
 
     async def get_refs(self, take: Take) -> None:
-        """Ask what the server has; `take` gets what it answers, piece by piece.
+        """Fetch the server's ref advertisement; `take` gets it piece by piece.
 
         Raises RefusedByServer, Denied for a redirect, Failed.
         """
@@ -98,10 +98,10 @@ class SmartHttp:
         await self._ask(request, f"application/x-{service}-advertisement", take)
 
     async def post(self, body: bytes | Body, take: Take) -> None:
-        """Send the service what a client says; as `get_refs` otherwise.
+        """Send the client's request to the service; otherwise as `get_refs`.
 
-        A body that comes in pieces cannot be sent again: whether the server wants to know who sends
-        it is found out before, as git does.
+        A streamed body cannot be sent twice, so a flush alone is sent first to learn whether the
+        server demands a credential, as git does.
         """
         service = self._asked.service
         kind = f"application/x-{service}"
@@ -165,11 +165,11 @@ class SmartHttp:
 
     @property
     def _shown(self) -> str:
-        # As git shows it.
+        # With the slash, as git prints it.
         return f"{address_of(self._remote.destination)}/"
 
     async def _read(self, kind: str, take: Take, answer: Answer) -> bool:
-        """Take an answer; returns False where the server wants to know who asks."""
+        """Take an answer; returns False if the server demands a credential."""
         if answer.status == _UNAUTHORIZED:
             self._expect_basic(answer)
             await answer.drop()
@@ -218,7 +218,7 @@ class SmartHttp:
 
 
 def _show_location(location: str) -> str:
-    """Where a server sends on to, without what may be secret in it, and without git's own words."""
+    """A redirect's target, without possible secrets and without git's own suffix."""
     try:
         parts = urlsplit(location)
         host = parts.netloc.rpartition("@")[2]
@@ -234,7 +234,7 @@ async def _read_said(answer: Answer) -> tuple[str, ...]:
         while len(said) < _MOST_SAID and (piece := await answer.read()):
             said += piece
     except Failed:
-        # The error is told all the same.
+        # The error's status is reported anyway.
         return ()
     lines = said[:_MOST_SAID].decode("utf-8", "replace").splitlines()[:_MOST_LINES]
     shown = ("".join(each for each in line if each.isprintable()) for line in lines)
@@ -242,53 +242,53 @@ async def _read_said(answer: Answer) -> tuple[str, ...]:
 
 
 async def _ignore(piece: bytes) -> None:
-    """Drop the answer to a flush alone."""
+    """Discard the answer to a lone flush."""
 
 
 class Passing:
-    """Passes an answer on as it comes, but for the flush at its end, which waits for `end`.
+    """Forwards an answer, but withholds the final flush until `end`.
 
-    git goes on to write when it has that. An answer that turns out to be none in its last bytes, or
-    behind them, thus finds git reading, and not about to be ended by a broken pipe.
-    `received` counts the bytes that were taken.
+    git starts to write once it has the flush. If the answer's last bytes turn out to be malformed,
+    git is thus still reading, and is not killed by a broken pipe. `received` counts the bytes
+    taken.
     """
 
     def __init__(self, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """`write` gets what is passed on."""
+        """`write` gets the forwarded bytes."""
         self._write = write
         self.received = 0
         self._last = b""
         self._held = b""
 
     async def take(self, piece: bytes) -> None:
-        """Take what comes next. Raises what `write` does."""
+        """Take the next piece. Raises what `write` raises."""
         self.received += len(piece)
         self._last = (self._last + piece)[-len(_FLUSH) :]
-        # Of a flush that comes in two pieces the second is enough.
+        # If a flush arrives in two pieces, withholding the second is enough.
         kept = max(len(piece) - len(_FLUSH), 0) if self._last == _FLUSH else len(piece)
         ready, self._held = self._held + piece[:kept], piece[kept:]
         if ready:
             await self._write(ready)
 
     async def end(self) -> None:
-        """The answer is whole for HTTP. Raises Failed where it is not for git, or as `take`."""
+        """End the answer, complete for HTTP. Raises Failed if it is not for git; as `take`."""
         if self._last != _FLUSH:
-            # The client would wait for the rest.
+            # Otherwise the client would wait for the rest.
             raise cut_off()
         await self._write(self._held)
 
 
-# Bytes up to which a request is held and sent whole, as git does it (http.postBuffer).
+# Requests of more bytes are streamed, as in git (http.postBuffer).
 WHOLE = 1 << 20
-# What git's own helper ends with where a remote has answered with an error.
+# Exit status of git's own helper when a remote answers with an error.
 _REFUSED = 128
 
 
 class UrlConversation:
     """A conversation with a remote over HTTP.
 
-    `tell` gets what became of it, once, if the client has asked for a service that may be had, with
-    whether the profile names the place.
+    If the client asks for an admitted service, `tell` is called once with the outcome and whether
+    the profile names the repository.
     """
 
     def __init__(
@@ -304,10 +304,10 @@ class UrlConversation:
         self._outcome = Outcome(decision="allowed")
 
     async def run(self, streams: Streams, emit: Emit) -> Ended:
-        """Hold it; `emit` gets what is said on stderr.
+        """Run the conversation; `emit` gets text for stderr.
 
-        Raises Denied for what is not granted and for what git does not say, Failed where the remote
-        is not reached or cannot be understood.
+        Raises Denied for requests that are not granted or malformed; Failed if the remote cannot be
+        reached or understood.
         """
         try:
             asked = await self._read_service(streams)
@@ -325,7 +325,7 @@ class UrlConversation:
             raise refuse_words(error) from error
 
     async def _read_service(self, streams: Streams) -> RemoteRequest | None:
-        """Read the service that the client wants, None for none."""
+        """Read the service that the client wants; None if it ends without one."""
         reader = HelperReader()
         while data := await streams.read():
             reader.feed(data)
@@ -352,7 +352,7 @@ class UrlConversation:
             await emit("stderr", error.text.encode())
             return Ended(_REFUSED, None)
         except OSError:
-            # The client does not listen any more.
+            # The client has closed its stdout.
             return Ended(_REFUSED, None)
         finally:
             await server.close()
@@ -380,12 +380,12 @@ class UrlConversation:
             reader.end()
         except RemoteError as error:
             raise _explain(error) from error
-        # Behind an error git waits for nothing.
+        # After an error git waits for nothing.
         if not reader.is_error:
             await passing.end()
 
     async def _fetch(self, server: SmartHttp, streams: Streams) -> None:
-        """Send one request after the other, until the client says or shows that it has all."""
+        """Forward requests one by one until the client has finished."""
         reader = FetchRequestReader()
         received = 0
         while True:
@@ -426,7 +426,7 @@ class UrlConversation:
             held.release()
 
     def _count(self, body: bytes | Body) -> bytes | Body:
-        """Note what is sent of a push."""
+        """Count the bytes of a push that are sent."""
         if isinstance(body, bytes):
             self._outcome = replace(self._outcome, sent=len(body))
             return body
@@ -445,7 +445,7 @@ async def _nothing() -> bytes:
 
 
 def _after(first: bytes, more: Body) -> Body:
-    """What gives `first`, and then what `more` gives."""
+    """A body of `first`, followed by `more`."""
     left = [first]
 
     async def read() -> bytes:
@@ -455,7 +455,7 @@ def _after(first: bytes, more: Body) -> Body:
 
 
 def _until_flush(reader: FetchRequestReader, streams: Streams) -> Body:
-    """What gives one request of a client; where it ends in the middle of one, RemoteError."""
+    """A body of one client request; it raises RemoteError if the client ends within it."""
     is_whole = False
 
     async def read() -> bytes:
@@ -475,7 +475,7 @@ def _until_flush(reader: FetchRequestReader, streams: Streams) -> Body:
 
 
 async def _gather(read: Body, held: BufferedBytes) -> bytes | Body:
-    """All that is read, if it is little; else what gives that, and then the rest."""
+    """Read the whole body if it is at most `WHOLE`; otherwise return a body to stream."""
     said = bytearray()
     while len(said) <= WHOLE:
         data = await read()
@@ -487,7 +487,7 @@ async def _gather(read: Body, held: BufferedBytes) -> bytes | Body:
 
 
 def _explain(error: RemoteError) -> Denied | Failed:
-    """The error for a server's answer that is no answer for git."""
+    """The error for a malformed answer of the server."""
     if error.rule == "version":
         return Denied(
             error.problem,

@@ -1,4 +1,4 @@
-"""A client's stdin and stdout where the daemon itself speaks to its git."""
+"""A client's stdin and stdout, where the daemon itself speaks git's protocol."""
 
 import os
 from collections import deque
@@ -15,17 +15,17 @@ from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_modules import RemoteError
 from airlock_wire import Resize, Signal, StdinData, StdinEnd
 
-# So nothing here waits in a call: bytes are moved by splice(2), to and from pipes of the daemon, in
-# a thread, since whoever reads from a pipe or writes to it may hold its lock for ever.
+# No call on a client's pipe blocks the event loop: a reader or writer of the pipe may hold its lock
+# forever, so splice(2) moves the bytes through the daemon's own pipes in a thread.
 
 WIDTH = 1 << 18
-"""Bytes that a pipe is to have room for: as many are moved in one step of the event loop."""
+"""Requested pipe capacity in bytes; one step of the event loop moves as many."""
 
 
 class OwnPipe:
-    """A pipe that bytes go through, moved by `by`; its ends belong to whoever gave them.
+    """A pipe between the daemon and a client's; `by` splices. The caller owns both ends.
 
-    A write to one does not block: it has room for two pages only where its user has many (pipe(7)).
+    Writes do not block: a pipe holds as little as two pages if its user has many (pipe(7)).
     """
 
     def __init__(self, reading: int, writing: int, *, by: Closer) -> None:
@@ -40,17 +40,17 @@ class OwnPipe:
         return os.read(self.reading, count) if count else b""
 
     async def fill(self, client: int, turns: TurnQueue) -> int:
-        """The same, but that it stays in the pipe: how many bytes. Raises OSError."""
+        """As `read`, but leave the bytes in the pipe; returns their count. Raises OSError."""
         return await move(client, self.writing, WIDTH, turns, by=self._by)
 
     async def write(self, client: int, data: bytes, turns: TurnQueue) -> None:
-        """Put all of it into the client's pipe; what fits belongs to the step of the caller.
+        """Write all of `data` to the client's pipe; data that fits takes no turn of its own.
 
-        Raises OSError where the pipe is closed.
+        Raises OSError if the pipe is closed.
         """
         view = memoryview(data)
         while view:
-            # The pipe is empty here, and takes something.
+            # The pipe is empty here, so this writes at least one byte.
             left = os.write(self.writing, view[:WIDTH])
             view = view[left:]
             while left:
@@ -64,9 +64,9 @@ class OwnPipe:
 async def move(
     source: int, target: int, most: int, turns: TurnQueue, *, by: Closer, fills: bool = True
 ) -> int:
-    """Move what is in a pipe, at most so many bytes; returns how many, 0 at its end.
+    """Move at most `most` bytes from a pipe; returns the count, 0 at EOF.
 
-    `by` calls splice(2). `fills` says that the target is a pipe, which may be full. Raises OSError.
+    `by` calls splice(2). `fills`: the target is a pipe, which may be full. Raises OSError.
     """
     while True:
         await trio.lowlevel.wait_readable(source)
@@ -74,14 +74,14 @@ async def move(
         try:
             return await by.splice(source, target, most)
         except BlockingIOError:
-            # Somebody else has read it, or the target is full.
+            # Another process read it, or the target is full.
             if fills:
                 await trio.lowlevel.wait_writable(target)
 
 
 @contextmanager
 def of_its_stdin() -> Iterator[None]:
-    """Raise a fault of the stdin that a client passed as RemoteError: it is the client's."""
+    """Raise an OSError of the client's stdin as RemoteError: the fault is the client's."""
     try:
         yield
     except OSError as error:
@@ -89,14 +89,14 @@ def of_its_stdin() -> Iterator[None]:
         raise RemoteError(problem, rule="stdin") from error
 
 
-# What is dropped at once.
+# Bytes dropped in one step.
 _MOVE = 1 << 20
 
 
 class Streams(Protocol):
-    """Both streams, of which each may wait while the other does. Their owner must `close` them.
+    """A pair of streams; each may wait independently. The owner must `close` them.
 
-    `taken` counts the bytes of the client's that were read, None where that is not known.
+    `taken` counts the bytes read from the client, None if that is unknown.
     """
 
     @property
@@ -104,26 +104,26 @@ class Streams(Protocol):
         """The number of bytes that were read."""
 
     async def read(self) -> bytes:
-        """Read the client's next bytes, b"" at the end. Raises RemoteError."""
+        """Read the client's next bytes, b"" at EOF. Raises RemoteError."""
 
     async def write(self, data: bytes) -> None:
-        """Write to the client's stdout. Raises OSError where that is closed."""
+        """Write to the client's stdout. Raises OSError if it is closed."""
 
     async def drop(self) -> None:
-        """Read what the client writes, to its end. Raises RemoteError."""
+        """Discard the client's input up to EOF. Raises RemoteError."""
 
     def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
-        """Take what the client has sent, without waiting."""
+        """Take a message of the client, without waiting."""
 
     def close(self) -> None:
         """Close what was opened."""
 
 
 class ClientStreams:
-    """Pipes that the client passed: no byte of them goes through its connection."""
+    """Pipes that the client passed; their bytes bypass its connection."""
 
     def __init__(self, passed: ClientDescriptors, turns: TurnQueue, *, null: int) -> None:
-        """Take them over. `null` is open /dev/null. Raises OSError for no descriptors left."""
+        """Take them over. `null` is open /dev/null. Raises OSError if no descriptors are left."""
         self._turns = turns
         self._null = null
         self._closer = passed.closer
@@ -133,10 +133,10 @@ class ClientStreams:
             self._client, self._answers = (
                 self._keep(os.dup(number)) for number in passed.numbers[:2]
             )
-            # What waits in the client's own is moved at once.
+            # Large pipes let one splice move more.
             for each in (self._client, self._answers):
                 self._closer.enlarge_pipe(each, WIDTH)
-            # One for each way: they are filled at the same time.
+            # One per direction: both may fill at the same time.
             self._in, self._out = (
                 OwnPipe(*map(self._keep, os.pipe2(os.O_CLOEXEC)), by=self._closer) for _ in range(2)
             )
@@ -167,22 +167,22 @@ class ClientStreams:
                 pass
 
     def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
-        """Nothing of the streams comes this way."""
+        """Ignored: no stream data arrives in messages."""
 
     def close(self) -> None:
-        """Close the copies of the client's pipes, which is their end for the client."""
-        # The others' locks too may be held, by a move that was given up.
+        """Close the copies of the client's pipes; the client sees EOF."""
+        # A cancelled move may hold the locks of the daemon's pipes too.
         self._closer.close(self._open, is_usual=True)
         self._open.clear()
 
 
 class SentStreams:
-    """Streams in messages: the client sends its stdin as it was granted, and gets its stdout."""
+    """Streams in messages: the client sends stdin within its credit, and receives stdout."""
 
     def __init__(
         self, emit: Emit, grant: Callable[[int], Awaitable[None]], turns: TurnQueue, *, credit: int
     ) -> None:
-        """`credit` is what the client was granted at first, in bytes; `grant` grants more."""
+        """`credit` is the client's initial credit in bytes; `grant` adds to it."""
         self._emit = emit
         self._grant = grant
         self._turns = turns
@@ -204,7 +204,7 @@ class SentStreams:
         data = self._waiting.popleft()
         self.taken += len(data)
         self._owed += len(data)
-        # In few large portions: a message for each piece would wake the client each time.
+        # Grant large portions: a message per piece would wake the client each time.
         if self._owed * 4 >= self._credit and not self._is_ended:
             owed, self._owed = self._owed, 0
             await self._grant(owed)

@@ -1,1 +1,1 @@
-"""The brokers' own HTTP: by which way, whom it believes, requests and answers of bounded size."""
+"""The brokers' HTTP client: routes, trust, and bounded requests and answers."""

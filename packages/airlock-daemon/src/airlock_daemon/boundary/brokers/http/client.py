@@ -1,4 +1,4 @@
-"""A client of one server: one request after the other, over a connection that is kept."""
+"""A client of one HTTP server: sequential requests over a persistent connection."""
 
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,9 +17,9 @@ from airlock_wire import quote
 PIECE = 65536
 
 TRY_AGAIN = "try again; whoever runs the server, or a proxy before it, can see what it answers"
-"""The remedy for an answer that is not accepted."""
+"""The remedy for a refused answer."""
 
-# zlib's word for a stream with the header of gzip or of its own (zlib.decompressobj).
+# wbits of zlib for a gzip or zlib header (zlib.decompressobj).
 _ANY_HEADER = 47
 _PACKED = ("gzip", "x-gzip", "deflate")
 
@@ -27,10 +27,10 @@ Event = h11.Data | h11.EndOfMessage
 
 
 class Answer:
-    """A response. `status` has three digits, and is no 1xx."""
+    """A final response, not a 1xx."""
 
     def __init__(self, head: h11.Response, next_event: Callable[[], Awaitable[Event]]) -> None:
-        """`next_event` gives what follows. Raises Failed for a head that has two senses."""
+        """`next_event` gives what follows. Raises Failed for an ambiguous head."""
         self.status = head.status_code
         self.headers = _read_headers(head)
         self._next_event = next_event
@@ -42,9 +42,9 @@ class Answer:
             raise broken(f"it is packed by {quote(packed, limit=20)}, which was not asked for")
 
     async def read(self) -> bytes:
-        """The next piece, of at most PIECE bytes; b"" at the end.
+        """Read the next piece, of at most PIECE bytes; b"" at the end.
 
-        Raises Failed where the answer is cut off or cannot be unpacked.
+        Raises Failed if the answer is truncated or cannot be decompressed.
         """
         while True:
             if self._decoder is not None and self._decoder.unconsumed_tail:
@@ -62,7 +62,7 @@ class Answer:
                 return piece
 
     async def drop(self, *, most: int = PIECE) -> None:
-        """Read the rest, if it has at most so many bytes, so that the connection can be kept."""
+        """Read the rest, if it has at most `most` bytes, so that the connection can be reused."""
         with suppress(Failed):
             while most > 0 and (piece := await self.read()):
                 most -= len(piece)
@@ -78,35 +78,35 @@ class Answer:
 
 
 def _read_headers(head: h11.Response) -> Mapping[str, str]:
-    """The headers by their names in lower case; those that stand there twice joined by commas."""
+    """The headers by lower-case name; repeated ones are joined by commas."""
     headers: dict[str, str] = {}
     for name, value in head.headers:
         key, text = name.decode("ascii"), value.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    # RFC 9112, 6.3: where both stand there somebody between may have taken the other.
+    # With both, an intermediary may have used the other one (RFC 9112, 6.3).
     if "content-length" in headers and "transfer-encoding" in headers:
         raise broken("it has two lengths")
     return headers
 
 
 def broken(why: str) -> Failed:
-    """An answer that is not taken."""
+    """The error for a refused answer."""
     return Failed(f"the answer of the server is not taken: {why}", hint=TRY_AGAIN)
 
 
 def cut_off() -> Failed:
-    """An answer, or a connection, that ended in its middle."""
+    """The error for a truncated answer or connection."""
     return broken("it was cut off")
 
 
-# How long a server may say nothing, or take nothing, that has all it waits for. Packing a large
-# repository takes it minutes, in which git's own servers say something every few seconds.
+# How long a server may send or take nothing once it has the whole request. Packing a large
+# repository takes minutes, in which git's own servers send progress every few seconds.
 QUIET_S = 300.0
-# Bytes of a head.
+# Limit of a head's bytes.
 _HEAD = 1 << 16
-# Characters of what is wrong with one, of which some may be its own.
+# Characters shown of a parse error, which may quote the answer.
 _SHOWN = 200
-# So many answers of 1xx may stand before one.
+# Limit of 1xx answers before the final one.
 _FIRST_WORDS = 8
 
 Body = Callable[[], Awaitable[bytes]]
@@ -114,7 +114,7 @@ T = TypeVar("T")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. `body` is whole, or gives piece after piece, b"" at its end."""
+    """One request. `body` is whole, or returns piece after piece, b"" at the end."""
 
     method: str
     target: str
@@ -123,11 +123,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Stale(Exception):
-    """A connection that was kept has ended before it answered anything."""
+    """A reused connection was closed before any answer."""
 
 
 class HttpClient:
-    """Its owner must `close` it. `connect` opens a stream to the server."""
+    """A client; its owner must `close` it. `connect` opens a stream to the server."""
 
     def __init__(self, connect: Callable[[], Awaitable[trio.abc.Stream]], turns: TurnQueue) -> None:
         self._connect = connect
@@ -138,10 +138,10 @@ class HttpClient:
         self._waiting: trio.CancelScope | None = None
 
     async def exchange(self, request: Request, read: Callable[[Answer], Awaitable[T]]) -> T:
-        """Send a request; `read` gets the answer as soon as its head is there.
+        """Send a request; `read` gets the answer once its head has arrived.
 
-        A server may answer before it has the whole body: when `read` returns no more of it is sent.
-        Raises Failed where server or connection fail, and what `read` and the body raise.
+        A server may answer before it has the whole body; the rest is not sent once `read` returns.
+        Raises Failed if server or connection fail, and what `read` and the body raise.
         """
         if self._stream is not None and has_news(self._stream):
             await self.close()
@@ -157,7 +157,7 @@ class HttpClient:
             raise cut_off() from None
 
     async def close(self) -> None:
-        """Close the connection without a word."""
+        """Close the connection without TLS's close_notify."""
         stream, self._stream = self._stream, None
         if stream is not None:
             await trio.aclose_forcefully(stream)
@@ -169,7 +169,7 @@ class HttpClient:
         done: list[T] = []
         faults: list[Exception] = []
         try:
-            # A nursery would put an error into a group.
+            # A nursery would wrap an error in a group.
             async with trio.open_nursery() as nursery:
                 self._is_sending = True
                 nursery.start_soon(self._send, request, self._stream, faults, nursery.cancel_scope)
@@ -187,7 +187,7 @@ class HttpClient:
     async def _end_exchange(self, *, is_whole: bool) -> None:
         talk = self._talk
         is_over = talk.our_state is h11.DONE and talk.their_state is h11.DONE
-        # What stands behind an answer could pass for that to the next request.
+        # Bytes after an answer could be taken for the answer to the next request.
         if is_whole and is_over and not talk.trailing_data[0]:
             talk.start_next_cycle()
         else:
@@ -200,10 +200,10 @@ class HttpClient:
         faults: list[Exception],
         scope: trio.CancelScope,
     ) -> None:
-        """Send it. What the body raises ends the exchange; a fault of the server shows later."""
+        """Send the request. The body's errors end the exchange; the server's show later."""
         try:
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                # A body that comes in pieces takes a turn for each.
+                # A streamed body takes a turn per piece.
                 await self._turns.take()
                 head = h11.Request(
                     method=request.method, target=request.target, headers=list(request.headers)
@@ -217,7 +217,7 @@ class HttpClient:
                         await self._write(stream, h11.Data(data=data))
                     await self._write(stream, h11.EndOfMessage())
         except h11.LocalProtocolError:
-            # Its words repeat the header that is wrong, which may be a credential.
+            # h11's message quotes the invalid header, which may be a credential.
             faults.append(_unsendable())
             scope.cancel()
         except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
@@ -230,7 +230,7 @@ class HttpClient:
     async def _write(
         self, stream: trio.abc.Stream, *events: h11.Request | h11.Data | h11.EndOfMessage
     ) -> None:
-        # A body is copied once, here.
+        # The only copy of a body.
         said = b"".join(
             part for event in events for part in self._talk.send_with_data_passthrough(event) or ()
         )
@@ -256,7 +256,7 @@ class HttpClient:
         return event
 
     async def _next_event(self, *, is_first: bool = False) -> object:
-        """The next event of the answer. Raises _Stale where nothing of it came."""
+        """The next event of the answer. Raises _Stale if the server sent nothing."""
         while True:
             try:
                 event = self._talk.next_event()
@@ -274,8 +274,8 @@ class HttpClient:
             self._talk.receive_data(data)
 
     async def _receive(self) -> bytes:
-        """The server's next bytes, b"" at the end."""
-        assert self._stream is not None  # noqa: S101 - for the reader of types
+        """Receive the server's next bytes, b"" at EOF."""
+        assert self._stream is not None  # noqa: S101 - for mypy
         until = float("inf") if self._is_sending else trio.current_time() + QUIET_S
         data = b""
         scope = self._waiting = trio.CancelScope(deadline=until)

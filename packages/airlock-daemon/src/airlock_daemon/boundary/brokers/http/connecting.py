@@ -1,4 +1,4 @@
-"""From a host that may be asked to a stream that leads there: address, proxy, TLS."""
+"""Opens a stream to a server: address, proxy, TLS."""
 
 import base64
 import ipaddress
@@ -21,7 +21,7 @@ from airlock_daemon.errors import Failed
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_wire import quote
 
-# Where a proxy's URL names no port (curl(1), --proxy).
+# The default port of a proxy (curl(1), --proxy).
 _PORT = 1080
 _PROXY = re.compile(
     r"(?:(?P<scheme>[a-z0-9]+)://)?(?:(?P<user>[^@/]*)@)?"
@@ -30,7 +30,7 @@ _PROXY = re.compile(
 
 
 class Proxy(msgspec.Struct, frozen=True, kw_only=True):
-    """A proxy that is asked by CONNECT. `authorization` is what it is told, None for nothing."""
+    """A proxy for CONNECT. `authorization` is the value of Proxy-Authorization, if any."""
 
     host: str
     port: int
@@ -40,10 +40,10 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
 def find_proxy(
     configured: str | None, variables: Mapping[str, str], *, scheme: str, host: str
 ) -> Proxy | None:
-    """The proxy for a host, None where it is reached without one.
+    """Find the proxy for a host, None if it is reached directly.
 
-    `configured` is `http.proxy` for the URL, None where git has none; an empty text means none.
-    Raises Failed for one of a kind that is not spoken, without quoting its password.
+    `configured` is git's `http.proxy` for the URL, None if unset; "" means no proxy. Raises Failed
+    for an unsupported kind of proxy, without quoting its password.
     """
     url = configured
     for name in _names(scheme):
@@ -55,13 +55,13 @@ def find_proxy(
 
 
 def _names(scheme: str) -> tuple[str, ...]:
-    # curl does not read HTTP_PROXY: in CGI that is a header of the client's.
+    # curl ignores HTTP_PROXY: in CGI it is a header of the client.
     upper = ("HTTPS_PROXY",) if scheme == "https" else ()
     return (f"{scheme}_proxy", *upper, "all_proxy", "ALL_PROXY")
 
 
 def is_exempt(exempt: str, host: str) -> bool:
-    """Whether a `no_proxy` names a host: `*`, names with all below them, addresses and networks."""
+    """Whether `no_proxy` covers a host: `*`, names and their subdomains, addresses and networks."""
     name = host.strip("[]").rstrip(".").lower()
     for entry in re.split(r"[,\s]+", exempt.lower()):
         rule = entry.strip("[]").strip(".")
@@ -91,9 +91,9 @@ def _read(url: str) -> Proxy:
     return Proxy(host=found["host"].strip("[]"), port=port, authorization=authorization)
 
 
-# For one address, and for a handshake.
+# For one address, and for a handshake, in seconds.
 CONNECT_S = 15.0
-# Bytes of a proxy's answer.
+# Limit of a proxy's answer, in bytes.
 _MOST = 1 << 16
 _READ = 1 << 14
 
@@ -101,9 +101,9 @@ _HTTPS_PORT = 443
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """A server, and the way to it: `addresses` that are tried in order, or a `proxy`.
+    """A server, and the route to it: `addresses`, tried in order, or a `Proxy`.
 
-    `host` is without brackets. `trust` is None where no TLS is spoken.
+    `host` has no brackets. `trust` is None without TLS.
     """
 
     host: str
@@ -115,13 +115,13 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 async def connect(origin: Origin, limiter: trio.CapacityLimiter) -> trio.abc.Stream:
     """Open a stream to the server, which the caller closes.
 
-    What takes a thread has one of `limiter`. Raises Failed where the server is not reached, or is
-    not the one that its certificate must name.
+    Threads come from `limiter`. Raises Failed if the server cannot be reached or its certificate
+    does not match.
     """
     stream, early = await reach(origin, limiter)
     try:
         if early:
-            # Nothing was said to the server yet: it would not be the server's.
+            # The server has received nothing yet, so these bytes are not its own.
             raise _no_way(origin, "did not answer as one does")
         if origin.trust is None:
             return stream
@@ -132,9 +132,9 @@ async def connect(origin: Origin, limiter: trio.CapacityLimiter) -> trio.abc.Str
 
 
 async def reach(origin: Origin, limiter: trio.CapacityLimiter) -> tuple[trio.SocketStream, bytes]:
-    """Open a stream to the server, before any TLS, and what came over it already by a proxy.
+    """Open a stream to the server, before TLS; returns also bytes after a proxy's answer.
 
-    Raises Failed where the server is not reached.
+    Raises Failed if the server cannot be reached.
     """
     stream = await _open(origin, limiter)
     if not isinstance(origin.way, Proxy):
@@ -166,13 +166,13 @@ async def _connect_any(addresses: Sequence[Address], port: int, what: str) -> tr
             connection.close()
             problem = "no answer in time"
             if isinstance(error, OSError):
-                # The text of trio's own errors names the address too.
+                # The text of trio's own errors also has the address.
                 problem = os.strerror(error.errno) if error.errno else str(error)
         except BaseException:
             connection.close()
             raise
         else:
-            # trio.SocketStream sets TCP_NODELAY: without it each request could wait for 40 ms.
+            # trio.SocketStream sets TCP_NODELAY, without which each request could wait for 40 ms.
             return trio.SocketStream(connection)
     raise Failed(
         f"{quote(what)} cannot be reached on port {port}: {problem}",
@@ -181,7 +181,7 @@ async def _connect_any(addresses: Sequence[Address], port: int, what: str) -> tr
 
 
 async def _ask_proxy(stream: trio.abc.Stream, origin: Origin, proxy: Proxy) -> bytes:
-    """Have the proxy lead to the server; returns what came behind its answer."""
+    """Have the proxy connect to the server; returns the bytes after its answer."""
     target = _name(origin)
     headers = [("Host", target)]
     if proxy.authorization is not None:

@@ -1,13 +1,13 @@
-"""Looking for a credential in what a service answers, over the borders of pieces.
+"""Searches a service's answers for a credential, across the boundaries of pieces.
 
-A service that repeats what it was sent would hand the credential to the tool. Looked for are the
-credential itself and its usual spellings: escaped for a URL, in hexadecimal, in base64 at whatever
-offset. A service can always spell it otherwise; this is the second wall, the first is that only
-granted operations are asked for.
+A service that echoes requests would reveal the credential to the tool. This searches for the
+credential and its usual encodings: percent-encoded, hexadecimal, base64 at any offset. A service
+can always encode it otherwise; this is the second line of defence after the allowlist of
+operations.
 
-How long something is held back must not depend on the credential: a tool that has a service repeat
-its guesses, and watches when they come, would learn the credential letter by letter. So the end of
-what came waits wherever a word is unfinished, whatever the word is.
+How long bytes are withheld must not depend on the credential: a tool that has a service echo
+guesses, and times the pieces, would learn it letter by letter. So the end of the data is withheld
+while a word is unfinished, whatever the word is.
 """
 
 import base64
@@ -16,42 +16,42 @@ import functools
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
-# Shorter ones stand in answers by chance.
+# Shorter encodings occur by chance.
 _SHORTEST = 8
-# Bytes of an unfinished word that wait for its end, whatever credential is looked for.
+# Bytes of an unfinished word that are withheld, whatever the credential.
 _HELD = 1024
-# From so many bytes on a call of the C library is the faster one.
+# From this size on, the C library's call is faster.
 _MUCH = 1 << 13
 _BETWEEN_WORDS = b" \t\r\n\"'`<>(){}[],;:"
-# Each byte as one between words, or one of a word.
+# Maps each byte to a separator or a word's byte.
 _KINDS = bytes(b" "[0] if byte in _BETWEEN_WORDS else b"w"[0] for byte in range(256))
 
 
 class CredentialLeak(Exception):
-    """An answer has the credential."""
+    """An answer contains the credential."""
 
 
 class Search:
-    """Passes an answer on, and raises CredentialLeak before the credential is in what it passes."""
+    """Forwards an answer, and raises CredentialLeak before it would forward the credential."""
 
     def __init__(self, *secrets: str) -> None:
         self._wanted = tuple(each for secret in secrets for each in _spell(secret.encode()))
         self._longest = max(map(len, self._wanted), default=0)
         self._most = max(_HELD, self._longest)
-        # The end of what was seen, and how much of that was not passed yet.
+        # The last bytes seen, and how many of them are withheld.
         self._seen = b""
         self._kept = 0
 
     @property
     def is_on(self) -> bool:
-        """Whether there is anything to look for."""
+        """Whether there is a credential to search for."""
         return bool(self._wanted)
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes that may be passed on now."""
+        """Take data; returns the bytes that may be forwarded now."""
         if not self._wanted:
             return data
-        # Neither the end nor the rest is copied more often than it must be: an answer may be long.
+        # An answer may be long, so copy as little as possible.
         border = self._seen[-self._longest :] + data[: self._longest]
         if any(each in border or _is_in(each, data) for each in self._wanted):
             raise CredentialLeak
@@ -65,13 +65,13 @@ class Search:
         return b"".join((kept, memoryview(data)[: len(data) - self._kept]))
 
     def finish(self) -> bytes:
-        """The rest: nothing more comes."""
+        """Return the withheld bytes at the end of the answer."""
         rest = self._seen[len(self._seen) - self._kept :]
         self._kept = 0
         return rest
 
     def is_in(self, name: bytes, value: bytes) -> bool:
-        """Whether a header has it; its name is in lower case."""
+        """Whether a header, with a lower-case name, contains the credential."""
         return any(each in value or each.lower() in name for each in self._wanted)
 
 
@@ -83,7 +83,7 @@ def _is_in(word: bytes, data: bytes) -> bool:
 
 @functools.cache
 def _memmem() -> Callable[[bytes, int, bytes, int], int | None]:
-    """memmem(3), which takes a third of the time that `in` does."""
+    """memmem(3), which takes a third of the time of `in`."""
     call: Callable[[bytes, int, bytes, int], int | None] = ctypes.CDLL(None).memmem
     call.restype = ctypes.c_void_p  # type: ignore[attr-defined]
     call.argtypes = [ctypes.c_char_p, ctypes.c_size_t] * 2  # type: ignore[attr-defined]
@@ -94,7 +94,7 @@ def _spell(secret: bytes) -> Iterator[bytes]:
     spellings = {secret, quote(secret, safe="").encode(), secret.hex().encode()}
     spellings.add(secret.hex().upper().encode())
     for offset in range(3):
-        # Of the first and the last characters some bits are of what stands beside it.
+        # The first and last characters also encode bits of the neighbouring bytes.
         encoded = base64.b64encode(b"\0" * offset + secret)
         whole = (len(secret) + offset) * 8 // 6
         inner = encoded[-(-offset * 8 // 6) : whole]

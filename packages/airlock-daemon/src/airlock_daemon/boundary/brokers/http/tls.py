@@ -1,7 +1,7 @@
-"""TLS in large pieces: a step of the event loop for each record costs too much.
+"""TLS in large pieces: a step of the event loop per record would cost too much.
 
-It works in memory. In CPython a failed write of one `ssl.SSLSocket` can leave an error behind that
-fails all others of its thread, so that one client would end the connections of all.
+It uses memory BIOs. In CPython a failed write of one `ssl.SSLSocket` can leave an error that fails
+all others in its thread, so one client could end all connections.
 """
 
 import os
@@ -16,21 +16,20 @@ import trio
 from airlock_daemon.errors import Failed
 from airlock_daemon.setup.paths import expand_home
 
-# Bytes of one record of TLS, at most; what it begins with: kind, version, length; and all that
-# TLS 1.3 adds to it.
+# TLS record: maximum payload; header of kind, version, length; overhead of TLS 1.3.
 _RECORD, _RECORD_HEAD, _RECORD_FRAME = 1 << 14, 5, 22
-# Bytes that are taken from the socket at once: mostly whole records.
+# Bytes of one read of the socket: mostly whole records.
 _TAKEN = 16 * (_RECORD + _RECORD_FRAME)
 _RECORD_KINDS = (20, 21, 22, 23)
-# Records that go out at once (IOV_MAX is 1,024 everywhere).
+# Records of one write (IOV_MAX is 1,024 everywhere).
 _MOST_RECORDS = 256
 
 
 class TlsStream(trio.abc.HalfCloseableStream):
-    """A stream over another one, which it owns. One task may send while another one receives.
+    """TLS over a stream, which it owns. One task may send while another one receives.
 
-    It is of no use after an error, nor after a `send_all` that was cancelled. Closing it says
-    nothing to the other side; `send_eof` does.
+    It is unusable after an error, and after a cancelled `send_all`. Closing it sends no
+    close_notify; `send_eof` does.
     """
 
     def __init__(
@@ -41,12 +40,12 @@ class TlsStream(trio.abc.HalfCloseableStream):
         *,
         early: bytes = b"",
     ) -> None:
-        """Begin before the handshake: as a client, whose server's certificate must name `host`, or
-        where that is None as a server. `early` is what came over `below` already.
+        """As a client, require the server's certificate to match `host`; as a server if that is
+        None. `early` are bytes already received over `below`.
         """
         self.below = below
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        # What came and the library was not given yet: its own buffers grow and never shrink.
+        # Received and not fed to the library yet: its own buffers grow and never shrink.
         self._raw, self._at = memoryview(early), 0
         self._tls = context.wrap_bio(
             self._incoming,
@@ -56,7 +55,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
         )
         self._turn = trio.Lock()
         self._fault: ssl.SSLError | None = None
-        # What a `receive_some` had taken when it was cancelled.
+        # Data that a cancelled `receive_some` had taken.
         self._taken = b""
         self._is_over = False
         # Records that the socket has not taken yet.
@@ -64,12 +63,12 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
     @property
     def has_unread(self) -> bool:
-        """Whether something came that was not received."""
+        """Whether received bytes are unread."""
         has_raw = self._at < len(self._raw)
         return bool(self._taken or has_raw or self._incoming.pending or self._tls.pending())
 
     async def do_handshake(self) -> None:
-        """Must come first. Raises BrokenResourceError, with the reason as its cause."""
+        """Must be called first. Raises BrokenResourceError, with the reason as its cause."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -81,7 +80,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
                 while self._feed():
                     pass
             except ssl.SSLError as error:
-                # The alert that says why.
+                # Sends the alert with the reason.
                 with suppress(trio.BrokenResourceError):
                     await self._flush()
                 raise trio.BrokenResourceError from error
@@ -90,33 +89,33 @@ class TlsStream(trio.abc.HalfCloseableStream):
                 return
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send all of it. Raises BrokenResourceError."""
+        """Send all data. Raises BrokenResourceError."""
         self._encrypt(data)
         await self._flush()
 
     def send_now(self, data: bytes) -> bool:
-        """Send what the socket takes at once; whether that was all.
+        """Send what the socket takes at once; returns whether that was all.
 
-        `send_all`, also of nothing, sends the rest. Raises BrokenResourceError.
+        `send_all`, even of b"", sends the rest. Raises BrokenResourceError.
         """
         self._encrypt(data)
         return not self._turn.locked() and self._send_now()
 
     async def wait_send_all_might_not_block(self) -> None:
-        """As that of the stream below."""
+        """As `wait_send_all_might_not_block` of the stream below."""
         await self.below.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """What has come, at most `max_bytes`, b"" at the end. Raises BrokenResourceError.
+        """Receive at most `max_bytes`, b"" at EOF. Raises BrokenResourceError.
 
-        An end of the connection is one, said or not: HTTP knows by itself what was cut off.
+        A close without close_notify counts as EOF: HTTP detects truncation itself.
         """
         has_waited = False
         while True:
             data, is_over = self._take(_TAKEN if max_bytes is None else max_bytes)
             try:
                 if self._outgoing.pending:
-                    # The protocol itself has something to say to what came.
+                    # TLS itself has to answer what was received.
                     await self._flush()
                 elif (data or is_over) and not has_waited:
                     await trio.lowlevel.checkpoint()
@@ -124,7 +123,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
                 self._taken = data + self._taken
                 raise
             except trio.BrokenResourceError:
-                # Who has said all may be gone.
+                # A peer that has sent everything may have disconnected.
                 if not (data or is_over):
                     raise
             if data or is_over:
@@ -133,27 +132,27 @@ class TlsStream(trio.abc.HalfCloseableStream):
             has_waited = True
 
     def receive_now(self, max_bytes: int) -> bytes | None:
-        """As `receive_some`, of what is here already; None where nothing is.
+        """As `receive_some`, without waiting; None if nothing is available.
 
-        It is no checkpoint: whoever receives much by it takes turns with others.
+        It is no checkpoint: bulk receivers must take turns.
         """
         data, is_over = self._take(max_bytes)
         if not (data or is_over) and self._fill_now():
             data, is_over = self._take(max_bytes)
         if self._outgoing.pending and not self._turn.locked():
-            # The protocol itself has something to say to what came. What is left goes out with the
-            # next that is sent; who has said all may be gone.
+            # TLS itself has to answer what was received. The rest is sent with the next data; a
+            # peer that has sent everything may have disconnected.
             with suppress(trio.BrokenResourceError):
                 self._send_now()
         return data if data or is_over else None
 
     async def wait_for_more(self) -> None:
-        """Return when the stream below has more for `receive_now`."""
+        """Wait until the stream below has more for `receive_now`."""
         await trio.lowlevel.wait_readable(self.below.socket)
 
     async def send_eof(self) -> None:
-        """Say that nothing more is sent (close_notify). Raises BrokenResourceError."""
-        # It also complains of what it has not read yet, after it has written that.
+        """Send close_notify. Raises BrokenResourceError."""
+        # After writing it, unwrap reports unread data as an error.
         with suppress(ssl.SSLError):
             self._tls.unwrap()
         await self._flush()
@@ -163,9 +162,9 @@ class TlsStream(trio.abc.HalfCloseableStream):
         await self.below.aclose()
 
     def _take(self, most: int) -> tuple[bytes, bool]:
-        """What is there of at most so many bytes, and whether that was the end.
+        """Take at most `most` available bytes; returns them and whether the stream has ended.
 
-        What came before a fault is given first.
+        Data received before an error is returned first.
         """
         if self._taken:
             data, self._taken = self._taken[:most], self._taken[most:]
@@ -186,22 +185,22 @@ class TlsStream(trio.abc.HalfCloseableStream):
         except ssl.SSLEOFError:
             self._is_over = True
         except ssl.SSLError as error:
-            # Once more, the library would call it an end.
+            # The library would report EOF at the next call.
             self._fault = error
             if not pieces:
                 raise trio.BrokenResourceError from error
         if self._at and len(self._raw) - self._at < _RECORD + _RECORD_FRAME:
-            # The rest of what came would wait for more with the beginning of a record.
+            # Copy a partial record, so that it does not keep the large buffer alive.
             self._raw, self._at = memoryview(bytes(self._raw[self._at :])), 0
         return b"".join(pieces), self._is_over
 
     def _has_more(self) -> bool:
-        """Whether the library has something to read: to try costs as much as a short record."""
+        """Whether the library has something to read: trying costs as much as a short record."""
         has_some = self._incoming.pending or self._tls.pending() or self._incoming.eof
         return bool(has_some) or self._feed()
 
     def _feed(self) -> bool:
-        """Give the library one record of what came; whether there was a whole one."""
+        """Feed the library one received record; returns whether there was a whole one."""
         raw, at = self._raw, self._at
         end = at + _find_size(raw, at)
         if end == at or end > len(raw):
@@ -218,7 +217,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
             self._fill_now()
 
     def _fill_now(self) -> bool:
-        """Take what the socket has; whether there was something, or its end."""
+        """Read the socket; returns whether there were bytes or EOF."""
         try:
             data = os.read(self.below.socket.fileno(), _TAKEN)
         except BlockingIOError:
@@ -250,10 +249,10 @@ class TlsStream(trio.abc.HalfCloseableStream):
             raise trio.BrokenResourceError from error
 
     async def _flush(self) -> None:
-        """Send what there is to be sent, in its order.
+        """Send all pending records in order.
 
-        What the kernel takes at once costs no round of the event loop: each makes a small request
-        wait. Who sends much receives it from somewhere, which costs one.
+        What the kernel takes at once costs no round of the event loop, each of which would delay
+        small requests. A bulk sender receives its data from somewhere, which costs a round.
         """
         if not (self._unsent or self._outgoing.pending):
             await trio.lowlevel.checkpoint()
@@ -270,7 +269,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
             self._turn.release()
 
     def _send_now(self) -> bool:
-        """Send what the socket takes without waiting; whether nothing is left."""
+        """Send what the socket takes without blocking; returns whether nothing is left."""
         if self._outgoing.pending:
             self._unsent.append(self._outgoing.read())
         while self._unsent:
@@ -291,9 +290,9 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
 
 def _find_size(raw: memoryview, at: int) -> int:
-    """The size of the record that begins at a place; 0 where too little of it is there.
+    """The size of the record at `at`; 0 if its header is incomplete.
 
-    What is no TLS is one as a whole, so that the library says so.
+    Anything but TLS counts as one record, so that the library reports it.
     """
     if len(raw) - at < _RECORD_HEAD:
         return 0
@@ -302,7 +301,7 @@ def _find_size(raw: memoryview, at: int) -> int:
 
 
 def has_news(stream: trio.abc.Stream) -> bool:
-    """Whether something came on a connection on which nothing was asked: mostly its end."""
+    """Whether an idle connection has bytes to read: usually EOF."""
     if isinstance(stream, TlsStream) and stream.has_unread:
         return True
     below = stream.below if isinstance(stream, TlsStream) else stream
@@ -314,10 +313,9 @@ def has_news(stream: trio.abc.Stream) -> bool:
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
-    """Where authorities are: a file, a directory, or for None of both those of the system.
+    """The CAs: a file, a directory, or the system's if both are None.
 
-    `text` has them itself, in PEM. `is_waived` says that git on this host verifies nothing, which
-    is not done here.
+    `text` has them in PEM. `is_waived`: git on this host does not verify; Airlock still does.
     """
 
     file: str | None
@@ -327,7 +325,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_trust(settings: Mapping[str, str], variables: Mapping[str, str]) -> Trust:
-    """Read the settings `http.*` for a URL, by lower case names, and variables (git-config(1))."""
+    """Read git's settings `http.*` for a URL, by lower-case name, and variables (git-config(1))."""
     home = variables.get("HOME", "/")
     file = variables.get("GIT_SSL_CAINFO") or settings.get("sslcainfo")
     directory = variables.get("GIT_SSL_CAPATH") or settings.get("sslcapath")
@@ -342,7 +340,7 @@ def read_trust(settings: Mapping[str, str], variables: Mapping[str, str]) -> Tru
 
 
 def make_context(trust: Trust) -> ssl.SSLContext:
-    """Load the authorities, which takes some milliseconds. Raises Failed where there are none."""
+    """Load the CAs, which takes some milliseconds. Raises Failed if they cannot be read."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -352,7 +350,7 @@ def make_context(trust: Trust) -> ssl.SSLContext:
         else:
             context.load_default_certs()
     except OSError as error:
-        # ssl.SSLError is one, too.
+        # Includes ssl.SSLError.
         where = trust.file or trust.directory or "the kubeconfig"
         raise Failed(
             f"the certificate authorities in {where} cannot be read: {error.strerror or error}",

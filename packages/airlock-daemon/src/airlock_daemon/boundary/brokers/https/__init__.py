@@ -1,1 +1,1 @@
-"""The HTTPS broker: APIs for tools that hold a placeholder in the place of a credential."""
+"""The HTTPS broker: APIs for tools that have a placeholder instead of a credential."""

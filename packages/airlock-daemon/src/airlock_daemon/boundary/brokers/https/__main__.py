@@ -1,12 +1,12 @@
 """The parent of the workers, which the daemon starts as `python -m …brokers.https FD`.
 
-FD is one end of a pair of SOCK_SEQPACKET sockets. For each `Fork` that comes with the end of
-another pair the parent forks a worker for that. It has imported what a worker needs, so that one is
-there in milliseconds and shares its memory; it runs no event loop and no thread, which would not
-survive a fork. It ends when the daemon closes its end, and its workers with it.
+FD is one end of a pair of SOCK_SEQPACKET sockets. For each `Fork` message, which carries one end of
+another pair, the parent forks a worker. It has imported what a worker needs, so a worker starts in
+milliseconds and shares its memory. It has no event loop and no threads, which would not survive a
+fork. It exits when the daemon closes its end, and its workers exit with it.
 
-The daemon has no PR_SET_PDEATHSIG set here: that signal comes when the thread ends that has forked,
-and the daemon starts processes in threads.
+The parent has no PR_SET_PDEATHSIG: that signal is sent when the forking thread exits, and the
+daemon starts processes from threads.
 """
 
 import gc
@@ -24,7 +24,7 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.privileges import drop_capabilities, forbid_tracing
 from airlock_daemon.platform.linux.seccomp import die_with_parent, forbid_executing
 
-# Whoever ends the daemon's session or service ends the daemon first, which has requests to end.
+# Sent to a whole session or service: the daemon ends first, after its requests.
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -32,12 +32,12 @@ def main(descriptor: int) -> None:
     """Fork workers until the daemon's end is closed."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    # Nobody waits for workers.
+    # No one waits for workers: the kernel reaps them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     forbid_tracing()
     control = socket.socket(fileno=descriptor)
     decoder = msgspec.json.Decoder(Fork)
-    # What is there now is not looked at by a worker's collector, and so stays shared.
+    # A worker's collector skips frozen objects, so their pages stay shared.
     gc.collect()
     gc.freeze()
     while (received := receive_message(control)) is not None:
@@ -49,7 +49,7 @@ def main(descriptor: int) -> None:
         try:
             pid = os.fork()
         except OSError as error:
-            # Closing the end says to the daemon that there is no worker.
+            # Closing `end` tells the daemon that there is no worker.
             print(
                 f"airlock: no process can be started for the APIs of {agent}: {error.strerror}; "
                 "end other processes, or raise the limit: TasksMax= of the unit, ulimit -u",
@@ -63,7 +63,7 @@ def main(descriptor: int) -> None:
 
 
 def _work(end: int, parent: int) -> None:
-    """Be a worker, and exit."""
+    """Run the worker, then exit."""
     status = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

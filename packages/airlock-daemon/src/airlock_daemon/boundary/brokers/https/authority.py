@@ -1,7 +1,7 @@
-"""An agent's certificate authority: what its tools trust in the place of the real servers.
+"""An agent's certificate authority, which its tools trust instead of the real servers.
 
-Its key stays in the daemon's state directory. Its certificate is good for nothing but the hosts of
-the agent's APIs (name constraints, RFC 5280, 4.2.1.10), and nothing on this host trusts it.
+Its key stays in the daemon's state directory. Its certificate is valid only for the hosts of the
+agent's APIs (name constraints, RFC 5280, 4.2.1.10), and nothing on this host trusts it.
 """
 
 import datetime as dt
@@ -33,27 +33,27 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from airlock_daemon.errors import Failed
 
 CERTIFICATE, BUNDLE, TRUSTSTORE = "ca.pem", "ca-bundle.pem", "truststore.p12"
-"""The files that are published: the certificate, the same with the system's, and all for Java."""
+"""The published files: the CA's certificate; it with the system's, in PEM; the same for Java."""
 
 TRUSTSTORE_PASSWORD = b"changeit"
-"""Java wants one; what it guards is public."""
+"""Java requires one; the contents are public."""
 
 _DAY = dt.timedelta(days=1)
 _LASTS, _RENEWED = 400 * _DAY, 200 * _DAY
 _LEAF_LASTS = 30 * _DAY
-# Leaves are made anew after so long, where a process lives that long.
+# A long-lived process reissues leaves after this many seconds.
 _LEAF_S = 7 * 86400
 _MOST_LEAVES = 512
 _READABLE = 0o644
-# Of a file that is published.
+# Limit for reading a published file.
 _MOST_BYTES = 4 << 20
-# No host has this name (RFC 6761): permitted alone, it permits none.
+# No host has this name (RFC 6761): permitting it alone permits none.
 _NO_HOST = "airlock.invalid"
 _EVERY_ADDRESS = ("0.0.0.0/0", "::/0")
 
 
 class Authority:
-    """The CA of one agent, for the hosts of `hosts`: names, `*.` or `**.` before one, addresses."""
+    """The CA of one agent for `hosts`: names, names after `*.` or `**.`, and addresses."""
 
     def __init__(self, agent: str, key: ec.EllipticCurvePrivateKey, hosts: Iterable[str]) -> None:
         self._key = key
@@ -65,29 +65,29 @@ class Authority:
         )
         self._constraints = _constrain(hosts)
         self._key_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-        # One key for all leaves: it is as well guarded as the CA's.
+        # All leaves share one key, which is guarded as well as the CA's.
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
         self._contexts: dict[tuple[str, int], ssl.SSLContext] = {}
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of its public key, in hexadecimal."""
+        """SHA-256 of the public key, in hexadecimal."""
         digest = hashes.Hash(hashes.SHA256())
         digest.update(_encode_public(self._key.public_key()))
         return digest.finalize().hex()
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The same for authorities with the same agent, hosts and key."""
+        """Equal for authorities with the same agent, hosts and key."""
         return (self._subject, self._constraints, self.fingerprint)
 
     def derive(self, purpose: str) -> bytes:
-        """32 bytes for something else that this process alone may know."""
+        """Derive 32 secret bytes for another purpose from the CA's key."""
         private = self._key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         return hmac.digest(private, purpose.encode(), "sha256")
 
     def context(self, host: str) -> ssl.SSLContext:
-        """A server's context for one host; a client that names another one gets an alert."""
+        """The server-side TLS context for a host; another SNI name gets an alert."""
         wanted = (host, int(time.time() // _LEAF_S))
         found = self._contexts.get(wanted)
         if found is None:
@@ -97,10 +97,10 @@ class Authority:
         return found
 
     def publish(self, directory: str, system: Sequence[bytes]) -> None:
-        """Put the files into a directory; `system` are the system's certificates (DER).
+        """Write the files into a directory; `system` are the system's certificates (DER).
 
-        What still holds is left as it is, and each file is replaced as a whole, also where a link
-        stands at its path. Raises Failed where a file cannot be written.
+        Keeps up-to-date files and replaces others atomically, even a symlink. Raises Failed if a
+        file cannot be written.
         """
         own = self._find_published(os.path.join(directory, CERTIFICATE))
         if own is None:
@@ -108,13 +108,13 @@ class Authority:
             _replace(os.path.join(directory, CERTIFICATE), _encode(own))
         bundle = _encode(own) + "".join(map(ssl.DER_cert_to_PEM_cert, system)).encode()
         store = os.path.join(directory, TRUSTSTORE)
-        # The bundle is written last: where it is up to date all are.
+        # The bundle is written last: if it is up to date, all files are.
         if _read(store) is None or _read(os.path.join(directory, BUNDLE)) != bundle:
             _replace(store, _make_truststore(own, system))
             _replace(os.path.join(directory, BUNDLE), bundle)
 
     def _find_published(self, path: str) -> x509.Certificate | None:
-        """The certificate that is published, if it is this one and lasts long enough."""
+        """The published certificate, if it is this CA's and valid long enough."""
         with suppress(ValueError, x509.ExtensionNotFound):
             found = x509.load_pem_x509_certificate(_read(path) or b"")
             extension = found.extensions.get_extension_for_class(x509.NameConstraints)
@@ -153,11 +153,11 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        # Few tools would resume a session, and each ticket wakes all of them once more.
+        # Few tools resume sessions, and each ticket wakes every client once more.
         context.num_tickets = 0
         context.sni_callback = _refuse_others(host)
         key = self._leaf_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        # The library reads it from a file, so that is one in memory.
+        # The library loads keys only from a file, so use one in memory.
         file = os.memfd_create("leaf", os.MFD_CLOEXEC)
         try:
             os.write(file, key + _encode(certificate))
@@ -167,7 +167,7 @@ class Authority:
         return context
 
     def issue_leaf(self, host: str) -> x509.Certificate:
-        """A certificate for one host, of the key that all leaves have."""
+        """Issue a certificate for one host, with the leaves' common key."""
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Airlock")])
         public = self._leaf_key.public_key()
         purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
@@ -182,7 +182,7 @@ class Authority:
 
 
 def open_key(path: str) -> ec.EllipticCurvePrivateKey:
-    """The CA's key, which is made if there is none yet (0600). Raises Failed."""
+    """Open the CA's key, created (mode 0600) if missing. Raises Failed."""
     try:
         with suppress(FileExistsError):
             _make_key(path)
@@ -211,11 +211,11 @@ def open_key(path: str) -> ec.EllipticCurvePrivateKey:
 
 
 def read_system(context: ssl.SSLContext) -> tuple[bytes, ...]:
-    """The certificates (DER) of a client's context, or of the system's directory."""
+    """The certificates (DER) in a client's context, or in the system's directory."""
     found = context.get_ca_certs(binary_form=True)
     directory = ssl.get_default_verify_paths().capath
     if not found and directory is not None:
-        # The library loads those of a directory only as it needs them.
+        # The library loads certificates of a directory only on demand.
         for name in sorted(os.listdir(directory)):
             with suppress(OSError):
                 context.load_verify_locations(os.path.join(directory, name))
@@ -236,7 +236,7 @@ def _make_key(path: str) -> None:
             f.write(text)
             f.flush()
             os.fsync(f.fileno())
-        # Of two processes one is the first.
+        # If two processes race, the first one wins.
         os.link(new, path)
     finally:
         with suppress(FileNotFoundError):
@@ -252,7 +252,7 @@ def _constrain(hosts: Iterable[str]) -> x509.NameConstraints:
             names.add(host.lstrip("*").removeprefix("."))
     permitted: list[x509.GeneralName] = [x509.DNSName(n) for n in sorted(names) or [_NO_HOST]]
     permitted += [x509.IPAddress(ipaddress.ip_network(each)) for each in sorted(addresses)]
-    # A kind of name without a constraint is free.
+    # Without any constraint, all addresses would be allowed.
     free = [each for each in _EVERY_ADDRESS if not addresses]
     excluded = [x509.IPAddress(ipaddress.ip_network(each)) for each in free]
     return x509.NameConstraints(permitted, excluded or None)
@@ -294,7 +294,7 @@ def _refuse_others(host: str) -> Callable[[object, str | None, ssl.SSLContext], 
 def _make_truststore(own: x509.Certificate, system: Sequence[bytes]) -> bytes:
     certificates = [pkcs12.PKCS12Certificate(own, b"airlock")]
     for number, each in enumerate(system):
-        # Some systems have old ones, which are not as they should be.
+        # Some systems have old, malformed certificates.
         with suppress(ValueError), warnings.catch_warnings(action="ignore"):
             loaded = x509.load_der_x509_certificate(each)
             certificates.append(pkcs12.PKCS12Certificate(loaded, b"system-%d" % number))
@@ -304,7 +304,7 @@ def _make_truststore(own: x509.Certificate, system: Sequence[bytes]) -> bytes:
 
 
 def _read(path: str) -> bytes | None:
-    """A published file, None where there is none: a container may be able to write there."""
+    """Read a published file; None unless it is a regular file: a container may write there."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
@@ -338,7 +338,7 @@ def _encode(certificate: x509.Certificate) -> bytes:
 
 
 def _encode_public(key: object) -> bytes:
-    assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 - of no other kind are ours
+    assert isinstance(key, ec.EllipticCurvePublicKey)  # noqa: S101 - all keys here are EC
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

@@ -1,8 +1,8 @@
-"""Requests to AWS: verified with the placeholder, asked about as calls, signed with the real keys.
+"""Verifies AWS requests signed with the placeholder, and signs granted ones with the real keys.
 
-Keys that AWS answers with (`sts:AssumeRole`) are exchanged too. What the tool gets for a session
-are keys made here, and as their token the real ones, sealed with a key that this process alone has:
-it keeps nothing, and a session outlasts it.
+Keys in AWS's answers (`sts:AssumeRole`) are replaced too. The tool gets keys made here, and a
+session token that contains the real keys, sealed with a key that only this agent's workers have.
+The worker stores nothing, so a session outlives it.
 """
 
 import base64
@@ -39,24 +39,24 @@ _ANSWER = re.compile(
     rb"<(?P<name>AccessKeyId|SecretAccessKey|SessionToken)>(?P<value>[^<>]*)</(?P=name)>"
 )
 _NONCE = 12
-# Of errors that AWS answers where it does not know a key, or a session has ended.
+# AWS's errors for an unknown key or an expired session.
 _SPENT = re.compile(
     rb"ExpiredToken|InvalidClientTokenId|InvalidAccessKeyId|UnrecognizedClient|InvalidToken"
 )
 
 
 class Session(msgspec.Struct, frozen=True):
-    """Real keys of a role, as they stand in a token."""
+    """A role's real keys, as sealed in a session token."""
 
     keys: Keys
     role: str
 
 
 class Sessions:
-    """Exchanges the keys of sessions by tokens that only this agent's worker can open."""
+    """Seals the keys of sessions in tokens that only this agent's worker can open."""
 
     def __init__(self, agent: str, key: bytes) -> None:
-        """`key` has 32 bytes that no tool knows."""
+        """`key` is 32 bytes that no tool knows."""
         self._agent = agent.encode()
         self._key = key
 
@@ -67,7 +67,7 @@ class Sessions:
         return self._make_keys(base64.urlsafe_b64encode(nonce + sealed).decode())
 
     def open(self, token: str) -> tuple[Keys, Session]:
-        """The keys that a tool got with this token, and the session. Raises ForeignCredential."""
+        """The tool's keys for this token, and the session. Raises ForeignCredential."""
         try:
             data = base64.b64decode(token, altchars=b"-_", validate=True)
             plain = AESGCM(self._key).decrypt(data[:_NONCE], data[_NONCE:], self._agent)
@@ -82,9 +82,9 @@ class Sessions:
 
 
 class AwsRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that was verified. `head` is without what signs it; its owner closes `body`.
+    """A verified request. `head` is without its signature; the owner closes `body`.
 
-    `dropped` are the names of headers that `head` does not have, since they are not sent on.
+    `dropped` names headers that are not forwarded, which `head` lacks.
     """
 
     head: Head
@@ -97,7 +97,7 @@ class AwsRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AwsContext(msgspec.Struct, frozen=True):
-    """The state of a worker for requests to AWS."""
+    """A worker's state for requests to AWS."""
 
     sessions: Sessions
     spool: Spool
@@ -106,9 +106,9 @@ class AwsContext(msgspec.Struct, frozen=True):
 async def read_request(
     incoming: Incoming, context: AwsContext, api: Api, *, placeholder: str, host: str
 ) -> AwsRequest:
-    """Verify a request of the tool and find out what it asks for.
+    """Verify a tool's request and identify its AWS call.
 
-    Raises BadHead, ForeignCredential and Failed; what the body took is given back then.
+    Raises BadHead, ForeignCredential and Failed, after it has released the body.
     """
     head, table = incoming.head, load_table()
     signature = read_signature(head)
@@ -162,9 +162,9 @@ async def read_request(
 def sign_request(
     request: AwsRequest, context: AwsContext, api: Api, secret: str | None
 ) -> Prepared:
-    """Sign a granted request with the real keys: those of its session, else of `secret`.
+    """Sign a granted request with the real keys of its session, or else those in `secret`.
 
-    Raises Failed where the daemon gave no keys.
+    Raises Failed without keys from the daemon, or for a bucket expected in another account.
     """
     head = request.head
     if request.session is not None:
@@ -205,7 +205,7 @@ def sign_request(
 
 
 def exchange_session(answer: bytes, role: str, sessions: Sessions) -> bytes:
-    """The answer to AssumeRole with keys for the tool. Raises Failed where it cannot be read."""
+    """Replace the keys in an answer to AssumeRole. Raises Failed if it cannot be parsed."""
     found = {each["name"]: each["value"] for each in _ANSWER.finditer(answer)}
     if len(found) != 3 or len(_ANSWER.findall(answer)) != 3:
         raise Failed(

@@ -1,7 +1,7 @@
 """Confines a worker before it serves: no capabilities, and only the files that it needs.
 
-A worker reads what clients and services send, so it is the process that may be broken into. It then
-must not read stored credentials, or the keys of other agents' CAs.
+A worker parses input from clients and services, so it is the likeliest to be compromised. It must
+then be unable to read stored credentials or the keys of other agents' CAs.
 """
 
 import os
@@ -17,7 +17,7 @@ from airlock_daemon.platform.linux.landlock import confine_files
 from airlock_daemon.platform.linux.privileges import drop_capabilities
 from airlock_daemon.setup.paths import expand_home
 
-# Libraries, and what they read: of names of hosts, of the system's authorities.
+# Libraries and their files: name resolution and the system's CAs.
 _SYSTEM = (
     *("/usr", "/lib", "/lib64", "/nix/store", "/dev/null", "/dev/urandom"),
     *("/etc/ld.so.cache", "/etc/localtime", "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf"),
@@ -27,11 +27,11 @@ _SYSTEM = (
 )
 
 Readable = tuple[tuple[str, int, int], ...]
-"""Paths, each with the device and inode that are there: Landlock knows files by these."""
+"""Paths with device and inode number, by which Landlock identifies files."""
 
 
 def find_readable(settings: Settings) -> Readable:
-    """The files that a worker with these settings must read, beside its two directories."""
+    """The files that a worker with these settings must read, besides its two directories."""
     found = []
     for path in dict.fromkeys((*_SYSTEM, *_list_authorities(settings), *sys.path)):
         with suppress(OSError):
@@ -41,7 +41,7 @@ def find_readable(settings: Settings) -> Readable:
 
 
 def confine(settings: Settings) -> None:
-    """Give up what an agent's worker does not need. Raises Failed."""
+    """Drop the privileges that an agent's worker does not need. Raises Failed."""
     directories = (settings.published, os.path.dirname(settings.keys))
     try:
         drop_capabilities(directories)
@@ -65,5 +65,5 @@ def _list_authorities(settings: Settings) -> Iterator[str]:
     if trust.directory is not None:
         yield trust.directory
         with suppress(OSError):
-            # Links may lead elsewhere.
+            # Symlinks may lead elsewhere.
             yield from (each.path for each in os.scandir(trust.directory) if each.is_symlink())

@@ -1,7 +1,7 @@
-"""The requests of one connection of a tool to one host of an API, one after the other.
+"""Serves a tool's requests to one host of an API over one connection, one after the other.
 
-Each head is read strictly and refused, or asked about; the placeholder is exchanged, and what was
-judged is written to the service. After a refusal the connection is closed.
+Each head is parsed strictly, then judged; the placeholder is replaced, and the head as judged is
+sent to the service. After a refusal the connection is closed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -51,16 +51,16 @@ from airlock_modules.apis import (
 )
 from airlock_modules.apis.uploads import Seal, check_metadata, has_metadata
 
-# Between two requests; for a whole head, and a whole body of GraphQL, however slowly they drip.
+# Between two requests; for a whole head; for a whole buffered body.
 _IDLE_S = 300.0
 _HEAD_S = 15.0
 _BODY_S = 20.0
-# For the daemon's answer: it may run a command that gives the credential, or ask a person.
+# For the daemon's answer: it may run a credential command or ask a person.
 _JUDGED_S = 90.0
 _LAST_S = 1.0
 _UPGRADES = frozenset({"websocket", "spdy/3.1"})
 
-# In one piece with metadata: SDKs send more than 8 MiB in another way.
+# For an upload with metadata in one request: SDKs split uploads of more than 8 MiB.
 _LONGEST_UPLOAD = 64 << 20
 
 _PLAIN = "send it as plain HTTP/1.1"
@@ -78,7 +78,7 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Refused(Exception):
-    """A request is refused here, for a reason that the daemon has not given."""
+    """The worker itself refuses a request."""
 
     def __init__(self, refusal: Refusal, head: Head | None) -> None:
         super().__init__(refusal.message)
@@ -87,7 +87,7 @@ class _Refused(Exception):
 
 
 class Conversation:
-    """Its owner closes `client` and `service`."""
+    """One connection's requests. The owner closes `client` and `service`."""
 
     def __init__(
         self,
@@ -107,8 +107,8 @@ class Conversation:
         seal: Seal,
         fingerprint: str,
     ) -> None:
-        """After an upgrade it ends with `opaque`. `judged` bounds how much GraphQL is judged at
-        once; `scopes` is of the API's tokens, `seal` of its uploads, `fingerprint` its own.
+        """`opaque` is cancelled to end an upgraded connection. `judged` limits concurrent GraphQL
+        judgements. `scopes`, `seal` (for uploads) and `fingerprint` are the API's.
         """
         self._client = client
         self._service = service
@@ -129,7 +129,7 @@ class Conversation:
         self._is_ended = False
 
     async def run(self) -> None:
-        """Serve requests until one side ends it. Raises BrokenResourceError where one is gone."""
+        """Serve requests until either side ends. Raises BrokenResourceError if one disconnects."""
         while True:
             try:
                 raw = await self._read_raw()
@@ -141,7 +141,7 @@ class Conversation:
                 return
 
     async def _read_raw(self) -> bytes | None:
-        """The next head, b"" kept behind it; None where the tool has ended the connection."""
+        """Read the next head; None if the tool closed the connection. Buffers later bytes."""
         until = trio.current_time() + (_HEAD_S if self._buffer else _IDLE_S)
         while (end := _find_end(self._buffer)) is None:
             with trio.move_on_at(until) as scope:
@@ -159,7 +159,7 @@ class Conversation:
         return raw
 
     async def _serve(self, raw: bytes) -> bool:
-        """Serve one request; whether the connection goes on. Raises _Refused."""
+        """Serve one request; returns whether the connection continues. Raises _Refused."""
         try:
             head = read_head(raw, self._authority, loose_paths=self._api.loose_paths)
         except BadHead as error:
@@ -198,9 +198,7 @@ class Conversation:
         signed: AwsRequest | None,
         graphql: BufferedBody | None,
     ) -> Answer:
-        """Ask the daemon about a request to AWS, which is signed, or one with GraphQL in its body,
-        or any other.
-        """
+        """Ask the daemon to judge a request; `signed` is set for AWS, `graphql` for GraphQL."""
         async with nullcontext() if graphql is None else self._judged:
             question = Question(
                 question=self._daemon.number(),
@@ -262,7 +260,7 @@ class Conversation:
         signed: AwsRequest | None,
         body: BufferedBody | None,
     ) -> bool:
-        """Carry a request that was granted; whether the connection goes on."""
+        """Relay a granted request; returns whether the connection continues."""
         result: Result | None = None
         try:
             result = await self._carry(incoming, given, signed, body)
@@ -276,7 +274,7 @@ class Conversation:
         return result.is_reusable
 
     async def _splice(self, result: Result) -> Result:
-        """Be a stream after an upgrade, until its end; the same with what was carried."""
+        """Splice after an upgrade until it ends; returns the result with the total bytes."""
         service = self._service.stream
         sent, received = await splice(
             self._client, service, result.rest, result.early, self._turns, self._opaque
@@ -305,7 +303,7 @@ class Conversation:
         return _Refused(refusal, head)
 
     def _open_upload(self, head: Head) -> Head:
-        """The head with the upload that it goes on with as the service knows it."""
+        """Replace a sealed upload in the head with the service's own."""
         if not self._api.has_uploads:
             return head
         try:
@@ -314,7 +312,7 @@ class Conversation:
             raise self._foreign(error, head, hint="begin it in this container") from None
 
     async def _read_upload(self, incoming: Incoming, names: tuple[str, ...]) -> BufferedBody:
-        """The body of an upload whose metadata has none but these names."""
+        """Read the body of an upload; refuse metadata with other names."""
         body = await self._read_body(incoming, "an upload with metadata", _LONGEST_UPLOAD)
         try:
             check_metadata(incoming.head, body.read_all(), names)
@@ -324,7 +322,7 @@ class Conversation:
         return body
 
     async def _read_body(self, incoming: Incoming, what: str, most: int) -> BufferedBody:
-        """The body of a request that is read before it is judged."""
+        """Read the body of a request that is buffered before it is judged."""
         head = incoming.head
 
         async def read() -> bytes:
@@ -353,7 +351,7 @@ class Conversation:
             refusal = Refusal(message=problem, hint=_TRY_AGAIN, rule="daemon", status=503)
             raise _Refused(refusal, head) from None
         except AirlockError as error:
-            # So many names of a query, or fields of GraphQL, do not fit into a question.
+            # Too many query names or GraphQL fields for one message.
             raise _bad(f"it asks for too much at once ({error.message})", head) from None
         if given.refusal is None and question.needs_secret and given.secret is None:
             problem = f"the daemon has no credential for {self._api.name}"
@@ -370,9 +368,9 @@ class Conversation:
         signed: AwsRequest | None,
         body: BufferedBody | None,
     ) -> Result:
-        """Carry a request; where that fails before there is an answer, the tool gets one."""
+        """Relay a request; an error before the service's answer becomes an answer to the tool."""
         self._service.present(given.certificate)
-        # Where the service does not take the credential, the daemon is told.
+        # Called when the service rejects the credential.
         spend = partial(self._daemon.tell, Spent(api=self._api.name, version=given.version))
         try:
             if given.secret is not None:
@@ -412,7 +410,7 @@ class Conversation:
     async def _finish(self, question: int, began: float, result: Result | None) -> None:
         duration = int((trio.current_time() - began) * 1000)
         ended = result or Result(status=0, fault="it was ended")
-        # The daemon is told of a request that is ended with this process, too.
+        # Shielded: the daemon learns of a cancelled request too.
         scope = trio.CancelScope(shield=True)
         if result is None:
             scope.deadline = trio.current_time() + _LAST_S
@@ -447,10 +445,10 @@ class Conversation:
         await self._end(answer(refusal, self._api, head))
 
     async def _end(self, said: bytes = b"") -> None:
-        """Say something last, once, and that it is the last.
+        """Send the last bytes and EOF, once.
 
-        An answer that was cut shows that by its length; without a word, its beginning could be
-        taken from a tool that has not read it, or that be a fault of TLS to it.
+        A truncated answer is evident from its length. An abrupt close could discard bytes that the
+        tool has not read, or look like a TLS error.
         """
         if not self._is_ended:
             self._is_ended = True
@@ -479,13 +477,13 @@ def _read_graphql(head: Head, body: BufferedBody) -> tuple[GraphQlField, ...]:
 
 
 def _read_upgrade(head: Head) -> str | None:
-    """The protocol that the tool wants to go on with, None for HTTP."""
+    """The protocol that the tool upgrades to, None for HTTP."""
     upgrade = head.get("upgrade")
     if upgrade is None:
         return None
     if upgrade.lower() not in _UPGRADES:
         raise _bad("an upgrade to a protocol that is not supported", head)
-    # A POST of Go's says that it has none.
+    # Go's POST sends a Content-Length of 0.
     has_body = head.get("content-length") not in (None, "0")
     if has_body or head.get("transfer-encoding") is not None:
         raise _bad("an upgrade with a body", head)

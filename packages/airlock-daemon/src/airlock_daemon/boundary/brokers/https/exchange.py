@@ -1,8 +1,8 @@
-"""One request that was granted, and its answer: both are written anew, and stream both ways.
+"""Relays one granted request and its answer: both are rewritten, and stream both ways.
 
-The head is the one that was judged. h11 writes the request, and reads the service's answer, which
-is refused where it has two lengths. Of an answer with a long body of known length it reads the head
-alone.
+The head is the one that was judged. h11 writes the request and parses the service's answer; an
+answer with two lengths is refused. Of an answer with a long body of known length h11 parses only
+the head.
 """
 
 import re
@@ -33,19 +33,19 @@ from airlock_modules.apis import Api
 from airlock_modules.apis.uploads import Seal
 
 _CUT_OFF = "it was cut off, or is not as HTTP has it"
-# Answers of 1xx before one.
+# 1xx answers before the final one.
 _MOST_INTERIM = 8
 _LONGEST_REWRITTEN = 1 << 20
 
-# A model may think so long before it answers, and `logs -f` be silent. Who has gone is found out
-# otherwise: the tool by the end of its connection, the service by TCP's keepalive.
+# A model may think this long before it answers, and `logs -f` may be silent. A disconnect is
+# noticed otherwise: the tool's by EOF, the service's by TCP keepalive.
 _ANSWER_S = 1800.0
 _QUIET_S = 6 * 3600.0
-# What comes later is waited for together with the tool's going.
+# After this, waiting for the answer also watches for the tool's disconnect.
 _PROMPT_S = 0.05
-# A body that every kernel takes without waiting for the service.
+# A body that any kernel buffers without waiting for the service.
 _SENT_AT_ONCE = 1 << 14
-# After so long a service is not waited for that might say 100 (RFC 9110, 10.1.1).
+# Wait no longer for a 100 of the service (RFC 9110, 10.1.1).
 _CONTINUE_S = 1.0
 
 _HOP_BY_HOP = frozenset(
@@ -61,12 +61,12 @@ _HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-# Of a request; they are written here.
+# Request headers that are written here.
 _OWN = _HOP_BY_HOP | {b"host", b"content-length", b"expect"}
 NOT_SENT = b"airlock-dropped"
-"""The header of an answer that names those of the request which were not sent on."""
+"""An answer's header that names the request's headers which were not forwarded."""
 
-# Of an answer: cookies are credentials, and the others would lead around the broker.
+# Answer headers: cookies are credentials, and the others would lead around the broker.
 _DROPPED = _HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"alt-svc", b"strict-transport-security"}
 
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -77,10 +77,10 @@ _Headers = list[tuple[bytes, bytes]]
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a request.
 
-    `status` is that of the answer, 0 where the tool was sent none. `sent` and `received` are bytes
-    of bodies, `fault` is what cut it short. `is_reusable` says whether the tool's connection can go
-    on, with `rest`, which came behind the request; or is a stream now, with the service's, and with
-    `early`, which came behind its answer. `dropped` are the names of headers that were not sent on.
+    `status` is the answer's, 0 if the tool got none. `sent` and `received` count bytes of bodies;
+    `fault` is why it was cut short. `is_reusable`: the tool's connection continues with `rest`, the
+    bytes after the request. `is_upgraded`: it is now a stream, as is the service's, with `early`,
+    the bytes after the answer. `dropped` names headers that were not forwarded.
     """
 
     status: int
@@ -95,12 +95,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent on of a request that was granted. `body` has been read, None where it streams.
+    """A granted request, ready to send. `body` was buffered; None if it streams.
 
-    `dropped` are the names of headers that are not among `headers`. `secrets` may be in no answer;
-    they are good no more where one is 401, or another error that begins with what `spent` finds.
-    `rewrite` makes the body of a good answer anew, and raises Failed where it cannot. With
-    `takes_packed` a compressed answer is passed on, and not searched.
+    `dropped` names headers missing in `headers`. No answer may contain `secrets`; they are spent
+    after a 401, or a 400 or 403 whose body matches `spent`. `rewrite` replaces the body of a
+    successful answer, or raises Failed. With `takes_packed` a compressed answer is forwarded
+    unsearched.
     """
 
     query: str
@@ -114,15 +114,15 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Gone(Exception):
-    """The tool has gone."""
+    """The tool has disconnected."""
 
 
 class _Stale(Exception):
-    """A connection that was kept has ended before it answered anything."""
+    """A reused connection was closed before any answer."""
 
 
 class Exchange:
-    """Carries one request."""
+    """Relays one request."""
 
     def __init__(
         self,
@@ -136,9 +136,7 @@ class Exchange:
         spend: Callable[[], Awaitable[None]],
         seal: Seal,
     ) -> None:
-        """`spend` is called where the service does not take the credential any more; `seal` is of
-        uploads that are begun.
-        """
+        """`spend` is called when the service rejects the credential; `seal` seals uploads."""
         self._incoming = incoming
         self._prepared = prepared
         self._service = service
@@ -156,10 +154,10 @@ class Exchange:
         self._spent = prepared.spent
         self._spend = spend
         self._may_go = trio.Event()
-        # From then on nothing of the request is read, so that it shows where the tool goes.
+        # Set once the whole request was read; only then can a read detect the tool's disconnect.
         self._sent = trio.Event()
         self._is_sent = False
-        # Of an answer's long body of known length, what is still to come, and what is here of it.
+        # For an answer's long body of known length: bytes still to come, and bytes already here.
         self._left: int | None = None
         self._came = b""
         self._reader = Reader(turns, self._wait_for_more)
@@ -170,7 +168,7 @@ class Exchange:
         self._early = b""
 
     async def carry(self) -> Result:
-        """Carry it. Raises Denied and Failed where the tool was sent no answer yet."""
+        """Relay it. Raises Denied and Failed if the tool got no answer yet."""
         is_kept = await self._service.prepare()
         try:
             await self._carry()
@@ -210,17 +208,17 @@ class Exchange:
         )
 
     async def _carry(self) -> None:
-        """Send the request and pass the answer on, at the same time where it has a body to come."""
+        """Send the request and forward the answer, concurrently for a long or streamed body."""
         size = 0 if self._prepared.body is None else self._prepared.body.size
         if self._incoming.is_whole and size <= _SENT_AT_ONCE:
-            # It may have answered before.
+            # The service may have answered already.
             with suppress(trio.BrokenResourceError):
                 await self._send_whole()
             self._sent.set()
             await self._pass_answer()
             return
         faults: list[Exception] = []
-        # A nursery would put an error into a group.
+        # A nursery would wrap an error in a group.
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._send, faults, nursery.cancel_scope)
             try:
@@ -232,12 +230,12 @@ class Exchange:
             raise faults[0]
 
     async def _send(self, faults: list[Exception], scope: trio.CancelScope) -> None:
-        """Send it. A fault of the service shows in its answer."""
+        """Send the request. A failure of the service shows in its answer."""
         try:
             try:
                 await self._send_whole()
             except trio.BrokenResourceError:
-                # It may have answered before.
+                # The service may have answered already.
                 return
             if self._incoming.is_whole:
                 self._sent.set()
@@ -275,7 +273,7 @@ class Exchange:
         try:
             data = b"".join(self._service.talk.send(event) or b"" for event in events)
         except h11.LocalProtocolError:
-            # h11 counts what was announced.
+            # h11 enforces the announced length.
             raise Damaged("its body has not the length that it announced") from None
         await send(self._service.stream, data)
 
@@ -294,7 +292,7 @@ class Exchange:
         if self._prepared.dropped:
             headers.append((NOT_SENT, ", ".join(self._prepared.dropped).encode()))
         if not self._incoming.is_whole:
-            # What still comes of the request is not read.
+            # The rest of the request is not read.
             headers.append((b"connection", b"close"))
         reason = b"" if self._search.is_in(b"", response.reason) else response.reason
         head = AnswerHead(status=response.status_code, reason=reason, headers=headers)
@@ -311,7 +309,7 @@ class Exchange:
             ) from None
 
     async def _read_head(self) -> h11.Response | None:
-        """The head of the answer; None where the connection is a stream now."""
+        """Read the answer's head; None if the connection is upgraded."""
         for _ in range(_MOST_INTERIM):
             event = await self._next_event()
             if isinstance(event, h11.Response):
@@ -332,7 +330,7 @@ class Exchange:
         raise _broken("it does not begin as one does")
 
     async def _pass(self, head: AnswerHead) -> None:
-        """Pass an answer on: its head at once, together with what is there of its body."""
+        """Forward an answer: its head at once, with the bytes of the body that are here."""
         begun: AnswerHead | None = head
         while True:
             data, is_over = self._take_piece()
@@ -341,7 +339,7 @@ class Exchange:
             if is_over:
                 passed += self._search.finish()
             if begun or passed or is_over:
-                # Its trailers, if there are any, end here.
+                # Trailers are dropped.
                 await self._answer(begun, passed, is_end=is_over)
             begun = None
             if is_over:
@@ -349,7 +347,7 @@ class Exchange:
             await self._receive(_QUIET_S)
 
     async def _pass_rewritten(self, rewrite: Callable[[bytes], bytes], head: AnswerHead) -> None:
-        """Read an answer whole, and pass on what `rewrite` makes of it."""
+        """Read an answer whole, and forward what `rewrite` makes of it."""
         data, is_over = self._take_piece()
         while not is_over:
             if self._received > _LONGEST_REWRITTEN:
@@ -364,14 +362,14 @@ class Exchange:
         await self._answer(written, body, is_end=True)
 
     async def _look_at_error(self, status: int, data: bytes) -> None:
-        """Tell once where the beginning of an error says that the credential is good no more."""
+        """Report, once, an error whose body says that the credential is spent."""
         is_error = status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
         if is_error and self._spent is not None and self._spent.search(data):
             self._spent = None
             await self._spend()
 
     def _take_piece(self) -> tuple[bytes, bool]:
-        """Return the bytes of the body that are here, and whether it has ended."""
+        """Return the body's bytes that are here, and whether it has ended."""
         if self._left is None:
             data, is_over = self._take_events()
         else:
@@ -407,14 +405,14 @@ class Exchange:
             raise _Gone from None
 
     async def _next_event(self) -> object:
-        """The next event of the head. Raises _Stale where nothing of it came."""
+        """The next event of the head. Raises _Stale if the service sent nothing."""
         while (event := self._take_event()) is h11.NEED_DATA:
             if not await self._receive(_ANSWER_S) and not self._service.talk.trailing_data[0]:
                 raise _Stale
         return event
 
     async def _receive(self, quiet_s: float) -> bool:
-        """Receive more of the answer; whether there was more."""
+        """Receive more of the answer; returns whether there was more."""
         self._quiet_s = quiet_s
         try:
             data = await self._reader.read(self._service.stream)
@@ -434,9 +432,9 @@ class Exchange:
         return bool(data)
 
     async def _wait_for_more(self) -> None:
-        """Wait for more of the answer. Raises _Gone where the tool goes while that takes long.
+        """Wait for more of the answer. Raises _Gone if the tool disconnects after `_PROMPT_S`.
 
-        Most comes soon: a task that watches the tool meanwhile would cost more than that does.
+        Most answers come sooner, and a task that watches the tool would cost more than the wait.
         """
         stream = self._service.stream
         with trio.move_on_after(_PROMPT_S):
@@ -466,7 +464,7 @@ class Exchange:
             raise _broken(_CUT_OFF) from None
 
     def _clean(self, headers: Iterable[tuple[bytes, bytes]]) -> _Headers:
-        """The headers that the tool gets. Raises Failed where an answer is not taken."""
+        """The headers that the tool gets. Raises Failed if the answer is refused."""
         found = list(headers)
         names = {name for name, _ in found}
         if {b"content-length", b"transfer-encoding"} <= names:
@@ -481,7 +479,7 @@ class Exchange:
         listed = b",".join(value for name, value in found if name == b"connection")
         dropped = _DROPPED | {each.strip().lower() for each in listed.split(b",")}
         if self._search.is_on and "range" not in self._api.headers and self._api.aws is None:
-            # The tool's Range is not sent on.
+            # The tool's Range was not forwarded.
             dropped |= {b"accept-ranges"}
         kept = [(name, value) for name, value in found if name not in dropped]
         return self._seal.close(kept, self._authority) if self._api.has_uploads else kept
@@ -516,7 +514,7 @@ def _write_headers(incoming: Incoming, authority: str, prepared: Prepared) -> _H
 
 
 def _find_length(method: str, response: h11.Response) -> int | None:
-    """The length of a body that is long; None where h11 reads it, which costs more by the byte."""
+    """The length of a long body; None if h11 parses it, which costs more per byte."""
     if method == "HEAD" or response.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         return None
     length = next((int(value) for name, value in response.headers if name == b"content-length"), 0)

@@ -1,7 +1,7 @@
-"""A request of a tool: its body streams, or is read whole before it is sent on.
+"""A tool's request, whose body is streamed, or buffered before it is sent on.
 
-A body that is read whole is in memory, or where it is long in a file. That has no name, so that it
-is gone with the process, and lies in the daemon's own directory.
+A long buffered body is in a file. That has no name, so it vanishes with the process, and it lies in
+the daemon's own directory.
 """
 
 import io
@@ -20,36 +20,36 @@ from airlock_daemon.errors import Failed
 from airlock_modules.apis import LONGEST_HEAD, Head
 
 PIECE = 1 << 18
-"""Bytes that are read at once."""
-# A body takes turns with others from here on.
+"""Maximum bytes of one read."""
+# A longer body takes turns with others from here on.
 BULK = 1 << 18
-# Bytes of the tool's next request that are read meanwhile.
+# Limit for bytes of the tool's next request that are read ahead.
 _MOST_AHEAD = LONGEST_HEAD
-# How long either side may take for a piece.
+# Time limits for one piece.
 _WRITE_S = 600.0
 _BODY_S = 600.0
-# What stands before a chunk (RFC 9112, 7.1), with the end of the one before it.
+# A chunk's line (RFC 9112, 7.1).
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t -~\x80-\xff]*)?\r\n")
 _LONGEST_CHUNK_LINE = 1 << 12
-# Answers that have none, whatever their head says (RFC 9112, 6.3).
+# Answers without a body, whatever their head says (RFC 9112, 6.3).
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 IN_MEMORY = 1 << 20
-"""Bytes of a body that stay in memory, while those of all have room there."""
+"""Bytes of a body kept in memory, if the agent's limit for all bodies allows."""
 _ALL_IN_MEMORY = 4 << 20
 MOST = 1 << 28
-"""Bytes of all bodies of an agent that are held at once."""
+"""Limit in bytes for all buffered bodies of an agent."""
 
 
 class Damaged(Failed):
-    """A request that is not passed on."""
+    """A malformed or incomplete request."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the request cannot be passed on: {why}", hint="send it whole")
 
 
 class AnswerHead(msgspec.Struct, frozen=True, kw_only=True):
-    """The head of an answer, without what frames its body unless that is its length.
+    """The head of an answer, without framing headers except Content-Length.
 
     Names are in lower case.
     """
@@ -60,28 +60,28 @@ class AnswerHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Uneven(Exception):
-    """An answer is shorter or longer than its head says."""
+    """An answer's body is shorter or longer than its Content-Length."""
 
 
 class _Writer:
-    """Frames one answer (RFC 9112, 6): by the length that its head says, or else in chunks."""
+    """Frames one answer (RFC 9112, 6): by its Content-Length, else in chunks."""
 
     def __init__(self, request: Head) -> None:
         self._method = request.method
         named = (request.get("connection") or "").lower().split(",")
-        # Whether no other request follows this one.
+        # Whether the connection closes after this answer.
         self._is_last = "close" in (each.strip() for each in named)
-        # Bytes that still have to come; None in chunks, and before the head.
+        # Remaining bytes of the body; None before the head, and in chunks.
         self._left: int | None = None
         self._is_ended = False
 
     @property
     def is_over(self) -> bool:
-        """Whether it was written to its end, and another one may follow."""
+        """Whether the answer is complete and another one may follow."""
         return self._is_ended and not self._is_last
 
     def begin(self, head: AnswerHead) -> list[bytes]:
-        """The head."""
+        """Write the head."""
         headers = list(head.headers)
         length = next((value for name, value in headers if name == b"content-length"), None)
         is_bodiless = head.status in _WITHOUT_BODY
@@ -98,7 +98,7 @@ class _Writer:
         return _write_head(head.status, head.reason, headers)
 
     def write(self, data: bytes) -> list[bytes]:
-        """Some of the body. Raises Uneven where that is too much."""
+        """Write part of the body. Raises Uneven if it is too long."""
         if not data:
             return []
         if self._left is None:
@@ -109,7 +109,7 @@ class _Writer:
         return [data]
 
     def end(self) -> list[bytes]:
-        """The end. Raises Uneven where it comes too early."""
+        """End the answer. Raises Uneven if the body is too short."""
         if self._left:
             raise Uneven
         self._is_ended = True
@@ -117,17 +117,17 @@ class _Writer:
 
 
 class Reader:
-    """Receives something long in pieces, from some point on in turns with others."""
+    """Receives a stream in pieces; a long one takes turns with others."""
 
     def __init__(self, turns: TurnSource, wait: Callable[[], Awaitable[None]]) -> None:
-        """`wait` returns when more has come."""
+        """`wait` returns when more bytes have arrived."""
         self._turns = turns
         self._wait = wait
         self._count = 0
         self._turn_at = BULK
 
     async def read(self, stream: TlsStream) -> bytes:
-        """The next piece, b"" at the end. Raises BrokenResourceError, and what `wait` raises."""
+        """Read the next piece, b"" at EOF. Raises BrokenResourceError, and what `wait` raises."""
         if self._count >= self._turn_at:
             await self._take_turn()
         elif 0 < self._count < BULK:
@@ -140,29 +140,29 @@ class Reader:
         return data
 
     async def _take_turn(self) -> None:
-        """Wait for a turn, which is for so many bytes."""
+        """Wait for a turn, which covers `BULK` bytes."""
         await self._turns.take()
         self._turn_at = self._count + BULK
 
 
 class Incoming:
-    """A request of the tool whose head has been read, and its answer. Its body is read strictly."""
+    """A tool's request whose head has been read, and its answer. Its body is parsed strictly."""
 
     def __init__(self, client: TlsStream, head: Head, behind: bytes, turns: TurnSource) -> None:
-        """`behind` is what came behind the head."""
+        """`behind` are the bytes received after the head."""
         self.head = head
         self._client = client
         self._reader = Reader(turns, self._wait_for_more)
         self._writer = _Writer(head)
         self._is_chunked = head.get("transfer-encoding") is not None
-        # Of the body, or of its chunk, what is still to be read; and what is here already.
+        # Unread bytes of the body or chunk, and bytes already received.
         self._left = int(head.get("content-length") or 0)
         self._behind = behind
-        # Whether a chunk has begun, and whether there are no more of them.
+        # Whether a chunk has begun, and whether the last one has been read.
         self._is_within = False
         self._is_ended = not self._is_chunked
         self.is_held_back = head.get("expect") is not None and not self.is_whole
-        """Whether the tool waits for leave before it sends the body."""
+        """Whether the tool waits for 100 Continue before it sends the body."""
         self._ahead = b""
         self.count = 0
 
@@ -173,26 +173,26 @@ class Incoming:
 
     @property
     def has_begun(self) -> bool:
-        """Whether some of the body has come, or there is none."""
+        """Whether some of the body has arrived, or there is none."""
         return self.is_whole or bool(self._behind)
 
     @property
     def is_over(self) -> bool:
-        """Whether it is answered, so that the next one may come."""
+        """Whether the request is answered and the next one may follow."""
         return self.is_whole and self._writer.is_over
 
     @property
     def rest(self) -> bytes:
-        """The bytes that came behind the request."""
+        """The bytes received after the request."""
         return self._behind + self._ahead
 
     async def allow(self) -> None:
-        """Give that leave, where it is waited for."""
+        """Send 100 Continue if the tool waits for it."""
         if self.is_held_back:
             await self._say(_write_head(HTTPStatus.CONTINUE, b"Continue", []))
 
     async def read(self) -> bytes:
-        """The next piece of the body, b"" at its end. Raises Damaged."""
+        """Read the next piece of the body, b"" at its end. Raises Damaged."""
         piece = await (self._read_chunks() if self._is_chunked else self._read_counted())
         self.is_held_back = False
         self.count += len(piece)
@@ -214,7 +214,7 @@ class Incoming:
         return piece
 
     def _take_chunks(self) -> bytes:
-        """Read the chunks that are here. Raises Damaged."""
+        """Take the chunks that have arrived. Raises Damaged."""
         pieces: list[bytes] = []
         data, at = self._behind, 0
         while not self._is_ended:
@@ -234,7 +234,7 @@ class Incoming:
         return b"".join(pieces)
 
     def _find_chunk(self, data: bytes, at: int) -> tuple[int, int] | None:
-        """The size of the chunk at a place and where it begins, or 0 and the end of the last one.
+        """Find the next chunk's size and start; size 0 with the end of the last one.
 
         None while its line is incomplete. Raises Damaged.
         """
@@ -257,7 +257,7 @@ class Incoming:
         return 0, end + 2
 
     async def _receive(self) -> bytes:
-        """More of what the tool sends. Raises Damaged, also where it has ended that."""
+        """Receive more from the tool. Raises Damaged, also at EOF."""
         try:
             data = await self._reader.read(self._client)
         except trio.TooSlowError:
@@ -273,7 +273,7 @@ class Incoming:
             await self._client.wait_for_more()
 
     async def wait_for_hanging_up(self) -> None:
-        """Return when the tool has ended its connection; what it sends ahead is kept."""
+        """Return when the tool closes its connection; bytes that it sends ahead are kept."""
         while len(self._ahead) < _MOST_AHEAD:
             try:
                 data = await self._client.receive_some(_MOST_AHEAD)
@@ -285,14 +285,14 @@ class Incoming:
         await trio.sleep_forever()
 
     async def switch(self, protocol: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        """Say that the connection goes on with another protocol. Raises BrokenResourceError."""
+        """Send 101 Switching Protocols. Raises BrokenResourceError."""
         headers = [*headers, (b"connection", b"Upgrade"), (b"upgrade", protocol)]
         await self._say(
             _write_head(HTTPStatus.SWITCHING_PROTOCOLS, b"Switching Protocols", headers)
         )
 
     async def answer(self, head: AnswerHead | None, data: bytes, *, is_end: bool) -> None:
-        """Send a part of the answer, whose `head` comes with its first one.
+        """Send part of the answer; the first part has the `head`.
 
         Raises Uneven, and BrokenResourceError.
         """
@@ -303,13 +303,13 @@ class Incoming:
         await self._say(parts)
 
     async def _say(self, parts: list[bytes]) -> None:
-        # Leave comes before an answer, or never.
+        # 100 Continue must precede the answer.
         self.is_held_back = False
         await send(self._client, b"".join(parts))
 
 
 class Spool:
-    """Memory and disk for the bodies of one agent. A `BufferedBody` frees its own when closed."""
+    """Memory and disk for the bodies of one agent. A `BufferedBody` releases its own on close."""
 
     def __init__(self, folder: str, *, most: int = MOST) -> None:
         """Long bodies are written into an unnamed file in `folder`."""
@@ -318,7 +318,7 @@ class Spool:
         self._memory = _ALL_IN_MEMORY
 
     async def store(self, read: Callable[[], Awaitable[bytes]]) -> "BufferedBody":
-        """Read a body to its end. Raises Failed where it, or all of them, are too long."""
+        """Read a body to its end. Raises Failed if the agent's bodies exceed the limit."""
         held = BufferedBody(self)
         try:
             while piece := await read():
@@ -335,24 +335,24 @@ class Spool:
         return held
 
     def take_memory(self, size: int) -> bool:
-        """Whether there is room in memory for so many more bytes, which is taken then."""
+        """Reserve bytes of memory; returns whether that many were left."""
         if size > self._memory:
             return False
         self._memory -= size
         return True
 
     def open_file(self) -> BinaryIO:
-        """A file without a name."""
+        """Open an unnamed temporary file."""
         return tempfile.TemporaryFile(dir=self._folder)
 
     def give_back(self, size: int, *, memory: int) -> None:
-        """Bytes that are held no more, and those of them that are in memory no more."""
+        """Release `size` bytes, and `memory` bytes of memory."""
         self._left += size
         self._memory += memory
 
 
 class BufferedBody:
-    """A body that has been read. Its owner must `close` it."""
+    """A buffered body. Its owner must `close` it."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
@@ -361,7 +361,7 @@ class BufferedBody:
         self.size = 0
 
     def add(self, piece: bytes) -> None:
-        """Put a piece at its end."""
+        """Append a piece."""
         if self._is_in_memory:
             is_short = self.size + len(piece) <= IN_MEMORY
             if not is_short or not self._spool.take_memory(len(piece)):
@@ -374,26 +374,26 @@ class BufferedBody:
         self.size += len(piece)
 
     def read(self, start: int, size: int = PIECE) -> bytes:
-        """The bytes from `start`, b"" at the end."""
+        """Read up to `size` bytes from `start`, b"" at the end."""
         self._file.seek(start)
         return self._file.read(size)
 
     def read_all(self) -> Iterator[bytes]:
-        """All of it, in pieces."""
+        """Yield the whole body in pieces."""
         at = 0
         while piece := self.read(at):
             at += len(piece)
             yield piece
 
     def close(self) -> None:
-        """Forget it."""
+        """Discard the body."""
         self._file.close()
         self._spool.give_back(self.size, memory=self.size if self._is_in_memory else 0)
         self.size = 0
 
 
 async def send(stream: TlsStream, data: bytes) -> None:
-    """Send something within a bounded time. Raises BrokenResourceError."""
+    """Send bytes within `_WRITE_S`. Raises BrokenResourceError."""
     if not stream.send_now(data):
         try:
             with trio.fail_after(_WRITE_S):

@@ -5,8 +5,8 @@ descriptor (SCM_RIGHTS). Closing the pair ends the worker.
 
     daemon -> parent   Fork, with the worker's end of a new pair
     daemon -> worker   Settings first, and again after each reload; Connection, with the client's
-                       socket; Reachable where a reload changes what one of these may reach; Over
-                       for one that the daemon has ended; Answer to each Question
+                       socket; Reachable if a reload changes what a connection may reach; Over
+                       for a connection that the daemon has ended; Answer to each Question
     worker -> daemon   Ready or Unready for each Settings; Question for each request, and one
                        Finished for each that was granted; Refused, Spliced, Spent; Ended once for
                        each Connection, as the last message about it
@@ -26,23 +26,23 @@ from airlock_modules.apis import Api, GraphQlField
 from airlock_modules.apis.aws import Call
 
 MOST_BYTES = 160_000
-"""Bytes of a message. Such a socket takes some 200,000 where nobody changed that (socket(7))."""
+"""Maximum bytes of a message. Such a socket takes some 200,000 by default (socket(7))."""
 
 _ONE_DESCRIPTOR = socket.CMSG_SPACE(array.array("i").itemsize)
 
 
 class Fork(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Fork a worker for an agent. It carries the worker's end of its pair."""
+    """Fork a worker for an agent. Carries the worker's end of its pair."""
 
     agent: str
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """All that a worker knows of its agent.
+    """A worker's entire knowledge of its agent.
 
-    `network` has HOST:PORT patterns that need no credential, `placeholders` a placeholder for the
-    name of each API that has a credential. `keys` is the path of the CA's private key, `published`
-    the directory that the container sees. `variables` are of the daemon's environment: proxies,
+    `network` has HOST:PORT patterns that need no credential; `placeholders` maps each API with a
+    credential to its placeholder. `keys` is the path of the CA's private key, `published` the
+    directory that the container sees. `variables` come from the daemon's environment: proxies,
     SSL_CERT_FILE, SSL_CERT_DIR, HOME.
     """
 
@@ -56,9 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A connection of the agent, with its descriptor. Its number is never used again.
+    """A connection of the agent, with its descriptor. Its number is never reused.
 
-    Beside that of `Settings` it may reach the destinations of `network`.
+    It may reach the destinations of `network` in addition to those of `Settings`.
     """
 
     number: int
@@ -66,20 +66,20 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Reachable(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The destinations of a connection from now on, in place of its `network`."""
+    """Replaces a connection's `network`."""
 
     connection: int
     network: tuple[str, ...]
 
 
 class Over(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A connection is over for the daemon, which answers no question about it any more."""
+    """The daemon has ended a connection, and answers no more questions about it."""
 
     connection: int
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Why a request is refused. The worker says it in the form of the service."""
+    """Why a request is refused. The worker phrases it as an answer of the service."""
 
     message: str
     hint: str = ""
@@ -88,10 +88,10 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The answer to a question: a refusal, or the credential where the question needs it.
+    """The answer to a question: a refusal, or the credential if the question needs it.
 
-    `version` names the credential in `Spent`. A `certificate` has its key with it, in PEM, and is
-    presented in TLS; `secret` is "" where that is all.
+    `version` names the credential in `Spent`. A `certificate` includes its key, in PEM, for client
+    authentication in TLS; `secret` is "" if that is the whole credential.
     """
 
     question: int
@@ -102,23 +102,23 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The files of the agent's CA are published for the latest settings; SHA-256 of its key."""
+    """The CA's files are published for the latest settings. SHA-256 of its public key."""
 
     fingerprint: str
 
 
 class Unready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Nothing can be served with the latest settings, for this reason."""
+    """The latest settings cannot be served, for this reason."""
 
     message: str
     hint: str
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """May this request be made? `query_names` are without their values.
+    """Asks whether a request is allowed. `query_names` omit the values.
 
-    `fingerprint` is that of the API that the connection to `host` was opened for. `needs_secret`
-    says that the request has the placeholder, so that the answer must have the credential.
+    `fingerprint` is that of the API for which the connection to `host` was opened. `needs_secret`:
+    the request has the placeholder, so the answer must have the credential.
     """
 
     question: int
@@ -137,10 +137,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A request that was granted is over. `status` is 0 where the tool was sent no answer.
+    """A granted request has ended. `status` is 0 if the tool got no answer.
 
-    `sent` and `received` count bytes of bodies; `fault` says what cut it short. `dropped` are the
-    names of headers that were not sent on.
+    `sent` and `received` count bytes of bodies; `fault` is why it was cut short. `dropped` names
+    headers that were not forwarded.
     """
 
     question: int
@@ -153,7 +153,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A request that the worker refused by itself, without a question."""
+    """The worker refused a request without asking."""
 
     connection: int
     host: str
@@ -165,7 +165,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Spliced(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A connection to a host of `network` is over."""
+    """A spliced connection to a host of `network` has ended."""
 
     connection: int
     host: str
@@ -175,7 +175,7 @@ class Spliced(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The service answered 401: this credential of the API is good no more."""
+    """The service answered 401 to this version of the API's credential."""
 
     api: str
     version: int
@@ -211,7 +211,7 @@ class Channel(Generic[In, Out]):
     async def send(self, message: Out, descriptor: int | None = None) -> None:
         """Send a message, and a descriptor that stays the caller's.
 
-        Raises Failed for one that is too long, and BrokenResourceError where either end is closed.
+        Raises Failed for one that is too long, and BrokenResourceError if either end is closed.
         """
         data = self._encode(message)
         rights = [] if descriptor is None else [_pass(descriptor)]
@@ -224,7 +224,7 @@ class Channel(Generic[In, Out]):
             raise trio.BrokenResourceError from error
 
     def send_now(self, message: Out) -> bool:
-        """Send a message where that needs no waiting; False where `send` has to do it."""
+        """Send a message unless that would block; False if `send` has to do it."""
         try:
             return self._send_now(self._encode(message), [])
         except (Failed, OSError):
@@ -240,7 +240,7 @@ class Channel(Generic[In, Out]):
         return data
 
     def _send_now(self, data: bytes, rights: list[tuple[int, int, bytes]]) -> bool:
-        """Send a datagram, which goes as a whole, if none waits before it."""
+        """Send a whole datagram, unless another one waits or it would block."""
         if self._turn.locked():
             return False
         try:
@@ -252,7 +252,7 @@ class Channel(Generic[In, Out]):
     async def receive(self) -> tuple[In, int | None] | None:
         """The next message, and the descriptor that it carries, which becomes the caller's.
 
-        None where either end is closed. Raises msgspec.MsgspecError for what is no message.
+        None if either end is closed. Raises msgspec.MsgspecError for a malformed message.
         """
         try:
             size, ancillary, _, _ = await self._socket.recvmsg_into(
@@ -276,7 +276,7 @@ class Channel(Generic[In, Out]):
 
 
 def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview) -> In:
-    """One message. Raises msgspec.MsgspecError for what is none, also for text that is no UTF-8."""
+    """Decode a message. Raises msgspec.MsgspecError, also for text that is not UTF-8."""
     try:
         return decoder.decode(data)
     except UnicodeDecodeError as error:
@@ -284,7 +284,7 @@ def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview
 
 
 def receive_message(connection: socket.socket) -> tuple[bytes, int | None] | None:
-    """As `Channel.receive` without an event loop, for a socket that blocks; undecoded."""
+    """As `Channel.receive`, undecoded, on a blocking socket without an event loop."""
     data, ancillary, _, _ = connection.recvmsg(MOST_BYTES, _ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC)
     return (data, _take_descriptor(ancillary)) if data else None
 
@@ -294,7 +294,7 @@ def _pass(descriptor: int) -> tuple[int, int, bytes]:
 
 
 def _take_descriptor(ancillary: list[tuple[int, int, bytes]]) -> int | None:
-    """The one descriptor in what recvmsg(2) brought beside the data."""
+    """The descriptor in recvmsg(2)'s ancillary data, if any."""
     for level, kind, payload in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             return array.array("i", payload)[0]

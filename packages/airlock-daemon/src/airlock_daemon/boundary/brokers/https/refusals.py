@@ -1,4 +1,4 @@
-"""A refusal as an answer of the service, in the form that its tools show to a person."""
+"""Phrases refusals as answers of the service, in the form that its tools show."""
 
 import html
 import re
@@ -9,9 +9,9 @@ import msgspec
 from airlock_daemon.boundary.brokers.https.messages import Refusal
 from airlock_modules.apis import Api, Head
 
-# The reason in the first line of an answer, of which pip and npm show nothing else.
+# Limit for the reason phrase, which is all that pip and npm show.
 _LONGEST_REASON = 400
-# Their tools show an `error` that is a text, and of an object nothing.
+# Tools that show an `error` only if it is a string.
 _ERROR_IS_TEXT = frozenset({"npm"})
 
 _TYPES = {
@@ -29,13 +29,13 @@ _REASONS = {
 
 
 def say(refusal: Refusal) -> str:
-    """The refusal in one line."""
+    """The refusal in one line of ASCII."""
     line = f"airlock: {refusal.message}" + (f"; {refusal.hint}" if refusal.hint else "")
     return line.encode("ascii", "backslashreplace").decode().replace("\r", " ").replace("\n", " ")
 
 
 def answer(refusal: Refusal, api: Api, head: Head | None) -> bytes:
-    """A whole answer to `head`, after which the connection is closed."""
+    """A whole answer to `head`; the connection is then closed."""
     line = say(refusal)
     kind, body = _spell(refusal, api, line) if api.aws is None else _spell_for_aws(line, head)
     lines = [
@@ -49,7 +49,7 @@ def answer(refusal: Refusal, api: Api, head: Head | None) -> bytes:
 
 
 def _spell(refusal: Refusal, api: Api, line: str) -> tuple[str, bytes]:
-    """The content-type and body that most APIs' tools show."""
+    """Content type and body in the form that most APIs' tools show."""
     kind = _TYPES.get(HTTPStatus(refusal.status), "api_error")
     error = line if api.module in _ERROR_IS_TEXT else {"type": kind, "message": line}
     said: dict[str, object] = {"type": "error", "message": line, "error": error}
@@ -61,7 +61,7 @@ def _spell(refusal: Refusal, api: Api, line: str) -> tuple[str, bytes]:
 
 
 def _spell_for_aws(line: str, head: Head | None) -> tuple[str, bytes]:
-    """The content-type and body of a refusal, in the protocol that the tool speaks."""
+    """Content type and body in the AWS protocol that the tool uses."""
     if head is not None and head.get("smithy-protocol") == "rpc-v2-cbor":
         pairs = (("__type", "AccessDeniedException"), ("message", line))
         body = b"\xa2" + b"".join(_cbor(text) for pair in pairs for text in pair)
@@ -84,6 +84,6 @@ def _spell_for_aws(line: str, head: Head | None) -> tuple[str, bytes]:
 
 
 def _cbor(text: str) -> bytes:
-    """A text of up to 65,535 bytes (RFC 8949, 3.1)."""
+    """Encode a text of up to 65,535 bytes (RFC 8949, 3.1)."""
     data = text.encode()[:65_535]
     return b"\x79" + len(data).to_bytes(2, "big") + data

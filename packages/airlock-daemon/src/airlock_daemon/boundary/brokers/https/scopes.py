@@ -1,8 +1,8 @@
-"""Whether a token reaches more than the repositories of its API: found out before it is used.
+"""Checks, before a token is used, whether it reaches more than its API's repositories.
 
-GitHub says the scopes of a token in the header X-OAuth-Scopes of each answer. The first answer to a
-request of the tool would be too late: what that request does is done by then. So the worker asks
-for something harmless first, and each request with the token waits for that answer.
+GitHub reports a token's scopes in the header X-OAuth-Scopes of each answer. The answer to the
+tool's first request would be too late: the request has taken effect by then. So the worker first
+sends a harmless probe, and each request with the token waits for its answer.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -17,15 +17,15 @@ from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_modules.apis import Api, present
 
 _PIECE = 1 << 14
-# For connection and answer.
+# For connection and answer, in seconds.
 _PROBED_S = 20.0
-# These tell nothing of the token: the service would answer otherwise another time.
+# Statuses that say nothing about the token: they may be temporary.
 _UNCLEAR = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 _TRY_AGAIN = "try again; a person on the host can see whether the service answers: curl -v"
 
 
 class TooWide(Denied):
-    """A token reaches more than the repositories of its API, as an answer has shown."""
+    """A token that was found to reach more than its API's repositories."""
 
     def __init__(self, api: Api) -> None:
         super().__init__(
@@ -50,7 +50,7 @@ class NotTaken(Failed):
 
 
 class _Failure(msgspec.Struct, frozen=True):
-    """Why a probe found out nothing, and when; those that waited for it are refused with it."""
+    """Why and when a probe failed; requests that waited for it fail with it."""
 
     at: float
     message: str
@@ -59,17 +59,17 @@ class _Failure(msgspec.Struct, frozen=True):
 
 
 class _Place:
-    """What is known at one host and port of an API; whoever has the `turn` asks there."""
+    """What is known at one host and port of an API; the holder of `turn` probes there."""
 
     def __init__(self) -> None:
         self.turn = trio.Lock()
-        # The version of the token that was found to be narrow last.
+        # The version of the last token found narrow.
         self.narrow: int | None = None
         self.failure: _Failure | None = None
 
 
 class Scopes:
-    """What is known of the tokens of one API, by their versions."""
+    """What is known of an API's tokens, by version."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -77,7 +77,7 @@ class Scopes:
         self._places: dict[str, _Place] = {}
 
     def note_too_wide(self, version: int) -> None:
-        """Note that an answer has shown a token to be too wide: it is not sent again."""
+        """Mark a token as too wide: it is not sent again."""
         self._too_wide.add(version)
 
     async def demand_narrow(
@@ -89,9 +89,9 @@ class Scopes:
         version: int,
         spend: Callable[[], Awaitable[None]],
     ) -> None:
-        """Return where a token may be used at a place, which is asked once.
+        """Return if a token may be used at `authority`, which is probed once.
 
-        Raises TooWide, and Failed where that was not found out; `spend` is called at a 401.
+        Raises TooWide; Failed if the probe failed. `spend` is called after a 401.
         """
         if not self._api.is_bounded:
             return
@@ -119,7 +119,7 @@ class Scopes:
             place.narrow = version
 
     def _raise_failure(self, failure: _Failure | None, began: float) -> None:
-        """Fail as a probe did that another request made while this one waited."""
+        """Raise the failure of a probe that another request made while this one waited."""
         if failure is None or failure.at < began:
             return
         if not failure.is_taken:
@@ -127,7 +127,7 @@ class Scopes:
         raise Failed(failure.message, hint=failure.hint)
 
     async def _probe(self, service: Service, authority: str, secret: str) -> bool:
-        """Whether a token is narrow; one without scopes is (fine-grained). Raises Failed."""
+        """Whether a token is narrow, as are those without scopes (fine-grained). Raises Failed."""
         try:
             with trio.fail_after(_PROBED_S):
                 response = await self._ask(service, authority, secret)
@@ -145,8 +145,8 @@ class Scopes:
         return not self._api.is_too_wide(scopes)
 
     async def _ask(self, service: Service, authority: str, secret: str) -> h11.Response:
-        """The head of the answer; the connection is of no further use."""
-        assert self._api.credential is not None  # noqa: S101 - for the reader of types
+        """Read the head of the answer; the connection cannot be reused."""
+        assert self._api.credential is not None  # noqa: S101 - for mypy
         headers = [
             ("host", authority),
             present(self._api.credential, secret),
@@ -174,6 +174,6 @@ class Scopes:
 
 
 def read_scopes(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The scopes that an answer tells, None where it tells none."""
+    """The scopes reported in an answer; None if it reports none."""
     found = [value.decode("latin-1") for name, value in headers if name == b"x-oauth-scopes"]
     return ",".join(found) if found else None

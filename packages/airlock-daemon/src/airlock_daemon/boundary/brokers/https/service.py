@@ -1,4 +1,4 @@
-"""The connection to a service: verified TLS, kept while a client's connection lasts."""
+"""The connection to a service: verified TLS, kept as long as the client's connection."""
 
 import os
 import socket
@@ -24,23 +24,23 @@ from airlock_modules.apis import LONGEST_HEAD, Api
 from airlock_wire import quote
 
 _HANDSHAKE_S = 15.0
-# A service that is gone without a word is found out after some two minutes (tcp(7)).
+# A silently dead service is detected after about two minutes (tcp(7)).
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 
 
 class Authorities:
-    """Whose certificates are believed: the human's, or those that an API names."""
+    """The trusted CAs: the human's, or those that an API names."""
 
     def __init__(self, variables: Mapping[str, str], threads: trio.CapacityLimiter) -> None:
-        """`variables` are the daemon's; loading authorities takes a thread of `threads`."""
+        """`variables` are the daemon's; loading CAs takes a thread of `threads`."""
         self._variables = variables
         self._threads = threads
         self._contexts: dict[Trust, ssl.SSLContext] = {}
 
     async def context(self, api: Api, certificate: str = "") -> ssl.SSLContext:
-        """A client's context for an API. Raises Failed.
+        """A client's TLS context for an API. Raises Failed.
 
-        One with a `certificate` and its key is made anew and kept by nobody here.
+        One with a `certificate` and its key is created each time and not cached.
         """
         trust = read_trust({}, self._variables)
         if api.ca_file is not None:
@@ -65,45 +65,45 @@ class Authorities:
 class Service:
     """The connection to one host of an API. Its owner must `close` it.
 
-    `stream` and `talk` are of use after `prepare`, and until the next one.
+    `stream` and `talk` are valid from one `prepare` to the next.
     """
 
     def __init__(
         self, api: Api, wanted: Destination, ways: Routes, authorities: Authorities
     ) -> None:
-        """`ways` lead to the one host and port that are `wanted`."""
+        """`ways` lead only to the host and port `wanted`."""
         self._api = api
         self._wanted = wanted
         self._ways = ways
         self._authorities = authorities
         self._stream: TlsStream | None = None
         self._talk = _begin_talk()
-        # What is presented from the next connection on, and what was on this one.
+        # The certificate for the next connection, and that of the current one.
         self._certificate = ""
         self._presented = ""
 
     def present(self, certificate: str) -> None:
-        """Present a certificate, with its key in PEM, from the next `prepare` on; "" for none."""
+        """Use a certificate, with its key in PEM, from the next `prepare` on; "" for none."""
         self._certificate = certificate
 
     @property
     def stream(self) -> TlsStream:
         """The connection."""
-        assert self._stream is not None  # noqa: S101 - for the reader of types
+        assert self._stream is not None  # noqa: S101 - for mypy
         return self._stream
 
     @property
     def talk(self) -> h11.Connection:
-        """The protocol on it."""
+        """The HTTP state of the connection."""
         return self._talk
 
     async def prepare(self, *, fresh: bool = False) -> bool:
-        """Be ready for a request; whether by a connection that was kept, which may just end.
+        """Connect unless an idle connection can be reused; returns whether one is, which may end.
 
-        Raises Failed and Denied where the service is not reached, or is another one.
+        Raises Failed and Denied if the service cannot be reached or authenticated.
         """
         talk = self._talk
-        # What stands behind an answer could pass for that to the next request.
+        # Bytes after an answer could be taken for the answer to the next request.
         is_idle = talk.our_state is talk.their_state and not talk.trailing_data[0]
         is_idle = is_idle and talk.our_state in (h11.DONE, h11.IDLE)
         fresh = fresh or self._presented != self._certificate
@@ -117,16 +117,16 @@ class Service:
         return False
 
     def end_answer(self, behind: bytes) -> None:
-        """Note that an answer has ended of which `talk` has read the head only.
+        """Note the end of an answer of which `talk` parsed only the head.
 
-        `behind` is what came behind it: then the connection is not used again, as where the head
-        says so or the request was not sent to its end.
+        The connection is not reused if bytes `behind` the answer arrived, the head forbids it, or
+        the request was not sent completely.
         """
         if self._talk.our_state is h11.DONE and not behind:
             self._talk = _begin_talk()
 
     async def close(self) -> None:
-        """Close it without a word."""
+        """Close the connection without TLS's close_notify."""
         stream, self._stream = self._stream, None
         if stream is not None:
             await trio.aclose_forcefully(stream)
@@ -167,11 +167,11 @@ def _begin_talk() -> h11.Connection:
 
 
 def _load_certificate(context: ssl.SSLContext, certificate: str, api: Api) -> None:
-    """Have a context present a certificate. The library reads it from a file, so in memory."""
+    """Load a client certificate; the library reads only files, so use one in memory."""
     file = os.memfd_create("client", os.MFD_CLOEXEC)
     try:
         os.write(file, certificate.encode())
-        # An encrypted key would have the library ask at a terminal.
+        # For an encrypted key the library would prompt on a terminal.
         context.load_cert_chain(f"/proc/self/fd/{file}", password="")
     except OSError:
         raise Failed(

@@ -1,5 +1,5 @@
-"""A connection that is carried as it is: the name in its first message, two streams as one, and a
-stream's last words.
+"""Opaque connections: reads a ClientHello's server name, splices two streams, and closes a stream
+with a last message.
 """
 
 import struct
@@ -10,17 +10,17 @@ import trio
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
 from airlock_daemon.boundary.fairness.turns import TurnSource
 
-# Of a ClientHello (RFC 8446, 5.1 and 4.1.2; RFC 6066, 3).
+# ClientHello (RFC 8446, 5.1 and 4.1.2; RFC 6066, 3).
 _HANDSHAKE, _CLIENT_HELLO = 22, 1
 _SERVER_NAME, _HOST_NAME = 0, 0
 _ENCRYPTED = 0xFE0D
 _LONGEST = 1 << 15
 
 _PIECE = 1 << 18
-# Two sides that say nothing for so long are parted; one has so long when the other has ended.
+# Time limits, in seconds: both sides silent; one side after the other's EOF.
 _IDLE_S = 6 * 3600.0
 _HALF_S = 60.0
-# How long a tool may take to read why a connection ends, and what it still sends is dropped.
+# How long a tool may take to read the last message; what it still sends is dropped.
 _LAST_S = 2.0
 
 _Stream = trio.abc.HalfCloseableStream
@@ -35,12 +35,12 @@ async def splice(
     turns: TurnSource,
     scope: trio.CancelScope,
 ) -> tuple[int, int]:
-    """Carry what comes on either to the other until both have ended it, or one is gone.
+    """Copy bytes both ways until both streams have ended or one breaks.
 
-    Cancelling `scope`, a new one, ends it too.
+    Cancelling `scope`, a new one, also ends it.
 
-    `said` has come from `one` before, and `answered` from `other`. Returns how many bytes were
-    carried from each. Their owner closes them.
+    `said` was already received from `one`, and `answered` from `other`. Returns the bytes copied
+    from each. The owner closes both.
     """
     counts = [0, 0]
 
@@ -72,12 +72,12 @@ async def splice(
 
 
 async def say_last(stream: _Stream, said: bytes) -> None:
-    """Say something before a stream is closed, within a bounded time."""
+    """Send a last message and EOF within a bounded time."""
     below = stream.below if isinstance(stream, TlsStream) else stream
     with trio.move_on_after(_LAST_S), suppress(*_GONE):
         await stream.send_all(said)
         await stream.send_eof()
-        # What still comes, unread, would take the answer away from a tool that has not read it.
+        # Closing with unread input would reset the connection and discard the message.
         while await below.receive_some(_PIECE):
             pass
 
@@ -87,7 +87,7 @@ class BadHello(Exception):
 
 
 class _Reader:
-    """Reads what has its length before it."""
+    """Reads length-prefixed data."""
 
     def __init__(self, data: bytes) -> None:
         self._left = memoryview(data)
@@ -96,15 +96,15 @@ class _Reader:
         return bool(self._left)
 
     def number(self, size: int) -> int:
-        """A number of so many bytes."""
+        """Read an integer of `size` bytes."""
         return int.from_bytes(self.take(size))
 
     def block(self, size: int) -> bytes:
-        """Bytes behind their count, which has `size` bytes itself."""
+        """Read bytes after their count, itself of `size` bytes."""
         return self.take(self.number(size))
 
     def take(self, count: int) -> bytes:
-        """So many bytes."""
+        """Read `count` bytes."""
         if count > len(self._left):
             raise BadHello("its first message of TLS is damaged")
         taken, self._left = bytes(self._left[:count]), self._left[count:]
@@ -112,9 +112,9 @@ class _Reader:
 
 
 def read_server_name(data: bytes) -> tuple[bool, str | None]:
-    """Read the server's name in the first message of TLS; one without a single reading is refused.
+    """Read the server name of a ClientHello; an ambiguous one is refused.
 
-    Returns whether the whole message is in `data`, what has come so far, and the name that it has.
+    Returns whether `data` has the whole message, and the name in it, if any.
 
     Raises BadHello.
     """

@@ -1,5 +1,5 @@
-"""A connection of a tool: it names its destination by CONNECT, and is refused, carried on as it
-is, or served as the API that is there.
+"""A tool's connection: CONNECT names its destination; it is then refused, spliced, or served as an
+API.
 """
 
 from collections.abc import Mapping
@@ -43,10 +43,10 @@ _PLACES = "[network] allow of this agent's airlock.toml, or by an API's hosts"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker serves by: one reading of its settings.
+    """A worker's policy, built from one `Settings`.
 
-    `judged` bounds how much GraphQL is judged at once. `scopes` has what is known of the tokens of
-    each API, `seals` what seals its uploads.
+    `judged` limits concurrent GraphQL judgements. `scopes` has the known tokens of each API,
+    `seals` the seals of its uploads.
     """
 
     apis: tuple[Api, ...]
@@ -68,22 +68,22 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Hosts(msgspec.Struct, frozen=True):
-    """The destinations of a connection that is served as an API: that API."""
+    """Allows only the destinations of one API."""
 
     api: Api
 
     def names(self, wanted: Destination) -> bool:
-        """Whether it is named without a pattern."""
+        """Whether the API names the host without a pattern."""
         hosts = (host.strip("[]").lower() for host in self.api.hosts)
         return wanted.port in self.api.ports and wanted.host in hosts
 
     def covers(self, wanted: Destination) -> bool:
-        """Whether it is named at all."""
+        """Whether the API serves the destination."""
         return self.api.serves(wanted.host, wanted.port)
 
 
 class Tunnel:
-    """One connection, whose owner closes `below`."""
+    """One connection; the owner closes `below`."""
 
     def __init__(
         self,
@@ -94,21 +94,21 @@ class Tunnel:
         daemon: Daemon,
         turns: TurnSource,
     ) -> None:
-        """Beside the network of the policy it may reach `more`."""
+        """The connection may reach `more` in addition to the policy's network."""
         self._below = below
         self._more = more
         self.number = number
         self._policy = policy
-        # That of the latest policy.
+        # The latest policy's network.
         self._network = policy.network
         self._daemon = daemon
         self._turns = turns
         self._wanted: Destination | None = None
-        # What is carried as it is runs in it.
+        # Scope of a spliced or upgraded connection.
         self._opaque = trio.CancelScope()
 
     def follow(self, policy: Policy) -> None:
-        """End a connection that is carried as it is, where other settings do not grant it."""
+        """Adopt a new policy; ends an opaque connection that it does not grant."""
         self._network = policy.network
         wanted = self._wanted
         if wanted is None:
@@ -121,7 +121,7 @@ class Tunnel:
             self._opaque.cancel()
 
     def narrow(self, more: Network) -> None:
-        """As `follow`, where the connection may reach `more` in place of what it was given."""
+        """As `follow`, with a new `more`."""
         self._more = more
         if self._wanted is not None and self._policy.find(self._wanted) is None:
             self._end_unless_granted(self._wanted)
@@ -132,7 +132,7 @@ class Tunnel:
             self._opaque.cancel()
 
     async def run(self) -> None:
-        """Serve it until it ends. Raises BrokenResourceError where the tool is gone."""
+        """Serve the connection to its end. Raises BrokenResourceError if the tool disconnects."""
         try:
             asked = await read_head(self._below, self._turns)
         except BadHead as bad:
@@ -154,7 +154,7 @@ class Tunnel:
             await self._refuse(wanted, error, status)
 
     async def _serve(self, api: Api, wanted: Destination, behind: bytes) -> None:
-        """End the tool's TLS here, and serve its requests."""
+        """Terminate the tool's TLS, and serve its requests."""
         await self._below.send_all(CONNECTED)
         context = self._policy.authority.context(wanted.host)
         client = TlsStream(self._below, context, None, early=behind)
@@ -191,7 +191,7 @@ class Tunnel:
             await service.close()
 
     async def _splice(self, wanted: Destination, behind: bytes) -> None:
-        """Carry it on as it is. Raises Denied and Failed before anything was carried."""
+        """Splice the connection. Raises Denied and Failed before any byte was forwarded."""
         ways = self._make_ways(self._network.join(self._more), _PLACES)
         server, early = await ways.open(wanted)
         async with server:
@@ -213,9 +213,9 @@ class Tunnel:
             await self._daemon.tell(spliced)
 
     async def _read_hello(self, wanted: Destination, data: bytes) -> bytes:
-        """What the tool says first, if that is TLS for the name; else b"", and that is told.
+        """Read the tool's ClientHello; b"" unless it is for the host of CONNECT.
 
-        Many names are served at one address: what is not about this one goes no further.
+        Many names share an address: a handshake for another name is reported, not forwarded.
         """
         try:
             with trio.fail_after(_HELLO_S):
@@ -263,7 +263,7 @@ class Tunnel:
 
 
 def _find_reason(error: BaseException) -> str:
-    """Why there was no TLS: the tool may not trust the agent's CA."""
+    """Why TLS failed: the tool may not trust the agent's CA."""
     if isinstance(error, trio.TooSlowError):
         return f"TLS did not begin in {_HELLO_S:g} s"
     reason = getattr(error.__cause__, "reason", None) or "the tool ended it"

@@ -1,7 +1,7 @@
-"""A worker: the process that serves the connections of one agent to APIs.
+"""A worker: the process that serves one agent's connections to APIs.
 
-It holds the key of the agent's CA, and a credential for as long as a request with it takes. What is
-allowed it asks the daemon.
+It holds the key of the agent's CA, and a credential only during a request that uses it. The daemon
+decides what is allowed.
 """
 
 import itertools
@@ -44,32 +44,32 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_modules.apis.uploads import Seal
 
-# Names that are looked up at once.
+# Concurrent name lookups.
 _LOOKUPS = 8
-# What is judged of GraphQL is in memory as a whole, from a body of 1 MiB each; more of it waits.
+# GraphQL is judged from bodies of up to 1 MiB in memory; more of them wait.
 _JUDGED = 16
 
 
 async def serve_agent(pair: socket.socket) -> None:
-    """Serve what the daemon passes over its end of a pair of sockets, until that is closed."""
+    """Serve what the daemon sends over its end of a socket pair, until that is closed."""
     channel: Channel[ToWorker, ToDaemon] = Channel(pair, receives=ToWorker)
     await _Worker(channel).run()
 
 
 class _Bulk:
-    """Turns of those that carry much: one of them goes on in a round of the event loop.
+    """Turns for bulk transfers: one of them proceeds per round of the event loop.
 
-    trio runs all that can run before it looks for news, so that many in a round would delay a small
-    request by all of them in each of its steps.
+    trio runs every runnable task before it polls for I/O, so many transfers in one round would
+    delay each step of a small request.
     """
 
     def __init__(self) -> None:
         self._turn = trio.Lock()
 
     async def take(self) -> None:
-        """Wait for the next round, or one after it."""
+        """Wait for a turn, at least one round."""
         try:
-            # `acquire` alone is a round, too.
+            # `acquire` alone would be another checkpoint.
             self._turn.acquire_nowait()
         except trio.WouldBlock:
             await self._turn.acquire()
@@ -80,19 +80,19 @@ class _Bulk:
 
 
 class _PendingQuestion:
-    """A question, until it is answered."""
+    """A question that awaits its answer."""
 
     def __init__(self) -> None:
         self._answers: list[Answer] = []
         self._is_answered = trio.Event()
 
     def answer(self, answer: Answer) -> None:
-        """Let `wait` return this."""
+        """Give `wait` the answer."""
         self._answers.append(answer)
         self._is_answered.set()
 
     async def wait(self) -> Answer:
-        """The answer, as soon as there is one."""
+        """Wait for the answer."""
         await self._is_answered.wait()
         return self._answers[0]
 
@@ -105,10 +105,10 @@ class _Worker:
         self._is_confined = False
         self._tunnels: set[Tunnel] = set()
         self._serving: dict[int, trio.CancelScope] = {}
-        # What each connection may reach beside the network of the policy.
+        # What each connection may reach in addition to the policy's network.
         self._more: dict[int, Network] = {}
         self._pending: dict[int, _PendingQuestion] = {}
-        # The daemon may have another worker of the agent for a while.
+        # The agent may briefly have two workers, so numbers include the pid.
         numbers = itertools.count((os.getpid() << 32) + 1)
         self._daemon = Daemon(ask=self._ask, number=lambda: next(numbers), tell=self._tell)
 
@@ -133,7 +133,7 @@ class _Worker:
                 elif isinstance(message, Answer) and message.question in self._pending:
                     self._pending.pop(message.question).answer(message)
                 elif isinstance(message, Over) and message.connection in self._serving:
-                    # What waits in it for the daemon, or for the service, would wait long.
+                    # Its tasks may wait long for the daemon or the service.
                     self._serving[message.connection].cancel()
             nursery.cancel_scope.cancel()
 
@@ -147,15 +147,14 @@ class _Worker:
     async def _follow(
         self, settings: Settings, before: Policy | AirlockError
     ) -> Policy | AirlockError:
-        """Serve by new settings from here on.
+        """Adopt new settings.
 
-        A request that is under way goes on; a connection that is carried as it is goes on where it
-        is still granted.
+        Running requests continue; opaque connections continue if they are still granted.
         """
         authority = before.authority if isinstance(before, Policy) else None
         try:
             if not self._is_confined:
-                # Before there is a thread, which would keep what this one gives up.
+                # Before any thread exists, which would keep the dropped privileges.
                 confine(settings)
                 self._is_confined = True
             policy = await run_in_thread(
@@ -176,11 +175,9 @@ class _Worker:
         policy: Policy | AirlockError,
         scope: trio.CancelScope,
     ) -> None:
-        """Serve a connection until its `scope` is cancelled; whatever becomes of it, it ends no
-        other.
-        """
+        """Serve a connection until `scope` is cancelled. Its failure ends no other connection."""
         connection.setblocking(False)
-        # A piece of a long answer goes in at once, also behind another one.
+        # Room for a piece of a long answer behind another one.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * PIECE)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
         try:
@@ -226,11 +223,11 @@ class _Worker:
 def _make_policy(
     settings: Settings, before: Authority | None, threads: trio.CapacityLimiter
 ) -> Policy:
-    """Read settings, and publish the files of the CA. Raises AirlockError."""
+    """Read settings, and publish the CA's files. Raises AirlockError."""
     hosts = frozenset(host for api in settings.apis for host in api.hosts)
     authority = Authority(settings.agent, open_key(settings.keys), hosts)
     if before is not None and before.identity == authority.identity:
-        # It has the leaves that were made.
+        # Keep the cached leaves.
         authority = before
     authority.publish(
         settings.published, read_system(make_context(read_trust({}, settings.variables)))
@@ -255,7 +252,7 @@ def _make_policy(
 
 
 def _report(error: BaseException) -> None:
-    """Say on stderr where a fault is. What it says could have part of a request, so no more."""
+    """Print where a fault is. Its message could contain part of a request, so omit it."""
     print(
         "airlock: a fault of the HTTPS broker ended one connection; please report it:",
         file=sys.stderr,

@@ -1,1 +1,1 @@
-"""The human's ssh: its way to a host, and its command line for an agent."""
+"""The human's ssh: its route to a host, and its command line for an agent."""

@@ -1,4 +1,4 @@
-"""The human's ssh for a host: its configuration (ssh -G) and known_hosts (sshd(8))."""
+"""Where the human's ssh leads: its configuration (ssh -G) and known_hosts (sshd(8))."""
 
 import base64
 import os
@@ -15,7 +15,7 @@ from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.programs import Programs
 from airlock_wire import quote
 
-# The host keys of this machine itself.
+# This machine's own host keys.
 OWN_KEYS = "/etc/ssh"
 
 _FIELDS = 3
@@ -24,8 +24,8 @@ _FIELDS = 3
 class Known(msgspec.Struct, frozen=True):
     """The entries of known_hosts files for one name.
 
-    `keys` are those of lines that name it by itself, hashed or not; `is_revoked` says that some
-    line revokes a key of it.
+    `keys` are on lines that have the name itself, hashed or not; `is_revoked`: a line revokes one
+    of its keys.
     """
 
     keys: frozenset[str]
@@ -33,11 +33,11 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class SshSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings by which the human's ssh would reach a destination.
+    """The settings with which the human's ssh would connect to a destination.
 
-    `name` is what known_hosts has for it; `host` the name or address that it connects with, and
-    `route` the proxy or jump host through which it does, None for none. `options` is everything
-    that ssh said, with which another answer can be compared.
+    `name` is its name in known_hosts; `host` the name or address to connect to, through the proxy
+    or jump host `route`, if any. `options` is the whole output of ssh -G, for comparison with
+    another.
     """
 
     name: str
@@ -48,7 +48,7 @@ class SshSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_settings(printed: str, *, home: str) -> SshSettings:
-    """Read what `ssh -G` printed: a line an option, in lower case. Raises KeyError for no such."""
+    """Parse the output of `ssh -G`: one option per line, in lower case. Raises KeyError."""
     options: dict[str, tuple[str, ...]] = {}
     for line in printed.splitlines():
         key, _, value = line.partition(" ")
@@ -69,9 +69,9 @@ def read_settings(printed: str, *, home: str) -> SshSettings:
 
 
 def read_found(printed: Iterable[str], name: str) -> Known:
-    """Read what `ssh-keygen -F NAME` printed of one file: lines, and comments between them.
+    """Parse the output of `ssh-keygen -F NAME` for one file: lines, with comments between them.
 
-    It finds lines of wildcards, of certificate authorities and of revoked keys too.
+    It also finds lines with wildcards, certificate authorities and revoked keys.
     """
     keys = set()
     is_revoked = False
@@ -87,12 +87,12 @@ def read_found(printed: Iterable[str], name: str) -> Known:
 
 
 def _names(hosts: str, name: str) -> bool:
-    # A hashed line is of one name, and ssh-keygen has found that it is this one.
+    # A hashed line has one name, which ssh-keygen has matched.
     return hosts.startswith("|1|") or name.lower() in hosts.lower().split(",")
 
 
 def read_own_keys(directory: str = OWN_KEYS) -> frozenset[str]:
-    """The public host keys of this machine, as known_hosts has them."""
+    """This machine's public host keys, in the form of known_hosts."""
     return frozenset(_read_keys(directory))
 
 
@@ -102,21 +102,20 @@ def _read_keys(directory: str) -> Iterator[str]:
             fields = path.read_text(encoding="ascii").split()
             base64.b64decode(fields[1], validate=True)
         except (OSError, ValueError, IndexError):
-            # Not a key of OpenSSH, or none that may be looked at.
+            # Not a key of OpenSSH, or not readable.
             continue
         yield fields[1]
 
 
-# What may differ between two answers of `ssh -G` of which one was given the address.
+# Options that pinning changes in the output of `ssh -G`.
 _PINNED = frozenset(("hostname", "hostkeyalias", "checkhostip"))
 
 
 class Pinning:
-    """Looks at where `goal` leads.
+    """Resolves where `goal` leads, and pins ssh to the checked address.
 
-    `build` makes the argument vector that ssh is to be run with, from the options that `pin`
-    returns: ssh is asked with all of it, since a `Match` of its configuration may look at any word.
-    `refuse` makes the refusal of a place from what is wrong with it.
+    `build` makes ssh's argv from the options that `pin` returns. `ssh -G` gets all of it, since a
+    `Match` in its configuration may depend on any argument. `refuse` makes a refusal of a problem.
     """
 
     def __init__(
@@ -128,7 +127,7 @@ class Pinning:
         requester: Requester,
         refuse: Callable[[str], Denied],
     ) -> None:
-        """Remember what is to be asked."""
+        """Take the parameters of `pin`."""
         self._goal = goal
         self._build = build
         self._programs = programs
@@ -136,9 +135,9 @@ class Pinning:
         self._refuse = refuse
 
     async def pin(self, *, is_granted: bool) -> tuple[str, ...]:
-        """The options with which ssh connects with an address that was looked at.
+        """Return the options that make ssh connect to a checked address.
 
-        Without `is_granted` the host must be a known one. Raises Denied, Failed.
+        Unless `is_granted`, the host must be in known_hosts. Raises Denied, Failed.
         """
         settings = await self._settings(())
         if settings.route is not None:

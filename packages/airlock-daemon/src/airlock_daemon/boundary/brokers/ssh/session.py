@@ -1,4 +1,4 @@
-"""Sessions with other machines: admission, the words of ssh, records, and advice when ssh fails."""
+"""ssh sessions: admission, ssh's arguments, audit records, and advice when ssh fails."""
 
 from functools import partial
 
@@ -28,9 +28,9 @@ from airlock_wire import Stream, quote
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
-    """`asked` is what the client wants; `argv` the words of `program`, with which it is done.
+    """The request `asked`, to be run as `program` with `argv`.
 
-    `is_pinned` says that the profile names the host.
+    `is_pinned`: the profile names the host.
     """
 
     asked: Session | Query
@@ -42,10 +42,9 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
 async def admit(
     args: tuple[str, ...], module: Module, generation: Generation, requester: Requester
 ) -> Admitted:
-    """Admit what `args` of ssh ask for; `module` has the program, and words of the operator's.
+    """Admit the request in the arguments `args` of ssh; `module` has the program and its options.
 
-    Raises Denied (layer "broker") for words and destination, Failed where the human's ssh cannot be
-    asked.
+    Raises Denied (layer "broker") for arguments and destination; Failed if the human's ssh fails.
     """
     asked = read_words(args)
     program = generation.programs.demand(module.bin)
@@ -65,7 +64,7 @@ async def admit(
             (module.bin,),
             goal,
             () if asked.command is None else (asked.command,),
-            # The operator's words before those of the client: the first value counts.
+            # The operator's options precede the client's: ssh uses the first value.
             options=(*module.prepend, *_list_options(asked)),
             pinned=pinned,
             log_level=asked.log_level,
@@ -96,9 +95,9 @@ def read_words(args: tuple[str, ...]) -> Session | Query:
 
 
 def find_granted(asked: Session, generation: Generation) -> HostLine | None:
-    """The line that grants the host; None where the profile names no hosts at all.
+    """Find the line that grants the host; None if the profile names no hosts at all.
 
-    Raises Denied where it does, and not this one, and for what `[git]` is to say.
+    Raises Denied if it names some, but not this one, or if the session is for `[git]` to judge.
     """
     grant = generation.agent.profile.ssh
     line = find_host(grant.hosts, asked.login)
@@ -110,9 +109,9 @@ def find_granted(asked: Session, generation: Generation) -> HostLine | None:
 
 
 def _refuse_transport(asked: Session, line: HostLine | None, generation: Generation) -> None:
-    """Raise Denied where a session would pass by what `[git]` says of the agent's remotes.
+    """Raise Denied if a session would bypass the rules of `[git]` for the agent's remotes.
 
-    The account of a place of `[git]` is git's alone, unless `line` names its host by its name.
+    An account at a repository of `[git]` is reserved for git, unless `line` names the host itself.
     """
     profile = generation.agent.profile
     if not grants_git(generation.grant):
@@ -166,7 +165,7 @@ _COMMAND = 400
 
 
 def name_operation(asked: Session | Query) -> Operation:
-    """The command and its destination, or the query to ssh itself."""
+    """The command and its destination, or the query about ssh itself."""
     if not isinstance(asked, Session):
         return Operation(("ssh", *asked.words))
     subsystem = ("-s",) if asked.is_subsystem else ()
@@ -175,14 +174,13 @@ def name_operation(asked: Session | Query) -> Operation:
 
 
 def describe(admitted: Admitted, *, sent: int | None, received: int | None) -> dict[str, object]:
-    """The `detail` of a `broker` record, of less than 3 KiB.
+    """Build the `detail` of a `broker` record, less than 3 KiB.
 
-    `sent` and `received` are the bytes of ssh's stdin and stdout, None where they did not pass
-    through the daemon: `bytes` and `received`.
+    `sent` and `received` are the bytes of ssh's stdin and stdout, None if they bypassed the daemon.
 
-    `operation` says what is done, and `service` is always "ssh". Of a session there are
-    `destination` and, unless it is a shell, `command` or `subsystem`; of what is asked of ssh
-    itself there is no more. `unpinned` is there where no line of the profile names the host.
+    Always has `operation` and `service` ("ssh"), which is all for a query. A session adds
+    `destination`, `bytes` (sent), `received`, `unpinned` if no line of the profile names the host,
+    and, unless it is a shell, `command` or `subsystem`.
     """
     asked = admitted.asked
     operation = shorten(name_operation(asked).line)
@@ -199,7 +197,7 @@ def describe(admitted: Admitted, *, sent: int | None, received: int | None) -> d
 
 
 def tell_verbosely(admitted: Admitted) -> str:
-    """What a client sees that has asked for more (-v): where it goes, and nothing of the host's."""
+    """The text for a client with -v: the destination, and nothing about the host."""
     asked = admitted.asked
     if not isinstance(asked, Session) or not asked.is_verbose:
         return ""
@@ -209,12 +207,12 @@ def tell_verbosely(admitted: Admitted) -> str:
     )
 
 
-# OpenSSH's own words advise what only a person on the host can do: the files that they name are
-# those of the host. They stay as they are, and a line of Airlock's follows them.
+# OpenSSH advises what only a person on the host can do, as it names the host's files. Its messages
+# stay unchanged, and a line of Airlock's follows them.
 
-# ssh(1): its exit status where it failed itself.
+# ssh's exit status for its own errors (ssh(1)).
 _FAILED = 255
-# More than that is the output of a session.
+# Longer output is that of a session.
 _MOST_BYTES = 8192
 
 _UNVERIFIED = b"Host key verification failed."
@@ -223,10 +221,10 @@ _DENIED = b"Permission denied (publickey"
 
 
 class LoginAdvice:
-    """An `emit` that passes everything on, and knows afterwards why ssh did not log in."""
+    """An `emit` that forwards everything, and then explains why ssh did not log in."""
 
     def __init__(self, emit: Emit, *, user: str | None, host: str, port: int | None) -> None:
-        """The others are how the client named the destination."""
+        """`user`, `host` and `port` are as the client named the destination."""
         self._emit = emit
         self._heard = b""
         self._host = host
@@ -234,13 +232,13 @@ class LoginAdvice:
         self._words = f"ssh {at}" if port is None else f"ssh -p {port} {at}"
 
     async def emit(self, stream: Stream, data: bytes) -> None:
-        """Pass it on."""
+        """Forward the data."""
         if len(self._heard) <= _MOST_BYTES:
             self._heard += data
         await self._emit(stream, data)
 
     async def conclude(self, ended: Ended, *, end: str = "\n") -> None:
-        """Tell the client what there is to be done, in a line that ends with `end`."""
+        """Tell the client what to do, in a line that ends with `end`."""
         advice = self._find() if ended.exit_code == _FAILED else None
         if advice is not None:
             await self._emit("stderr", f"airlock: {advice}{end}".encode())

@@ -1,4 +1,4 @@
-"""The words with which the human's ssh is run for an agent, and the goal that they name."""
+"""The argv of the human's ssh for an agent, and its destination."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -15,10 +15,9 @@ from airlock_daemon.setup.ssh_command import (
 
 
 class SshDestination(msgspec.Struct, frozen=True, kw_only=True):
-    """A host and who to be there, as a client said it: `host` has brackets around an IPv6 address.
+    """A destination as the client named it: `host` has brackets around an IPv6 address.
 
-    `port` of None is ssh's own or the configured one; `family` is 4 or 6 where only addresses of
-    that kind will do.
+    `port` None is the configured one or ssh's default; `family` 4 or 6 restricts the addresses.
     """
 
     user: str | None
@@ -28,23 +27,22 @@ class SshDestination(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def word(self) -> str:
-        """The destination as ssh wants it: without brackets around an address."""
+        """The destination for ssh: without brackets around an address."""
         host = self.host.strip("[]")
         return host if self.user is None else f"{self.user}@{host}"
 
     @property
     def port_words(self) -> tuple[str, ...]:
-        """The options that say the port."""
+        """The options for the port."""
         return () if self.port is None else ("-p", str(self.port))
 
     @property
     def family_words(self) -> tuple[str, ...]:
-        """The options that say the kind of address."""
+        """The options for the address family."""
         return () if self.family is None else (f"-{self.family}",)
 
 
-# The first value of an option counts, so these win over the human's own configuration and over the
-# words of a profile.
+# ssh uses an option's first value, so these override the human's configuration and the profile.
 FORCED = (
     "-oBatchMode=yes",
     "-oStrictHostKeyChecking=yes",
@@ -64,10 +62,10 @@ FORCED = (
 
 
 def profile_words(variables: Mapping[str, str], *, home: str) -> tuple[str, ...]:
-    """The ssh of a profile's `[env] set`, "ssh" without one.
+    """The ssh command of a profile's `[env] set`, "ssh" without one.
 
-    `~/` at the beginning of the program and of a value is `home`, that of the daemon's user. Raises
-    Denied where it cannot be used, or where a file that it names cannot be read now.
+    A leading `~/` of the program or a value becomes `home`, that of the daemon's user. Raises
+    Denied if the command cannot be used, or names a file that cannot be read now.
     """
     words = split_profile_words(variables)
     problem = find_missing_file(words, home)
@@ -77,7 +75,7 @@ def profile_words(variables: Mapping[str, str], *, home: str) -> tuple[str, ...]
 
 
 def split_profile_words(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """The same as it is written, whether its files are there or not. Raises Denied."""
+    """The command as written, without a check of its files. Raises Denied."""
     try:
         return read_ssh_command(variables.get("GIT_SSH_COMMAND", "ssh"))
     except UnfitCommandError as error:
@@ -102,9 +100,9 @@ def build_words(
     pinned: Sequence[str] = (),
     log_level: str = "INFO",
 ) -> tuple[str, ...]:
-    """The argument vector: `words` of the operator, and `pinned` options that say the address.
+    """Build the argv from the operator's `words`, and `pinned` options for the address.
 
-    `options` and `command` are the broker's own, or words of the client that it has read.
+    `options` and `command` are the broker's own, or parsed from the client's arguments.
     """
     return (
         words[0],
