@@ -15,7 +15,7 @@ HOME_CLASS = "home (unprotected)"
 """The name of a box with the human's home, in records and messages."""
 
 ENGINE_CLASS = "docker engine"
-"""The name of a box that reaches the engine, whose user is root on this host."""
+"""The name of a box that reaches the docker engine, and so is root on this host."""
 
 OLDEST_LANDLOCK = 6
 """The first version that blocks signals and abstract sockets of other processes."""

@@ -36,7 +36,7 @@ from airlock_daemon.serving.session import Cancellation, Reason
 IDLE_S = 120.0
 """Seconds after which a worker without connections ends."""
 
-# A client has few requests in progress.
+# The most questions per connection: a client sends its requests one after another.
 _MOST_ASKED = 4
 
 STOPPED = "the daemon stopped"

@@ -68,7 +68,7 @@ class _Granted(msgspec.Struct, frozen=True):
     api: Api
 
     def is_granted_by(self, api: Api | None) -> bool:
-        """Whether the present API has the same hosts and credential, and grants the operation."""
+        """Whether the present API has the same service and credential, and grants the operation."""
         if api is None or api == self.api:
             return api is not None
         if self.question.graphql is not None:

@@ -63,7 +63,7 @@ SETTLED_S = 10.0
 RENEWED_S = 60.0
 """Seconds before its expiry at which a credential is refetched."""
 FRESH_S = 2.0
-"""Seconds before a file is reread, or a command that ran, or failed, is run again."""
+"""Seconds before a file is read, or a command is run, again, also after a failure."""
 
 _LOGINS = {
     "aws": "aws sso login",

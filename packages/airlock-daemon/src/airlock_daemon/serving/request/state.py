@@ -58,7 +58,7 @@ class DaemonState:
         self.watch = ClientWatch()
         self.rounds = Rounds()
         self.starts = Starts()
-        # Prewarmed boxes; None before the first boxed command.
+        # Prewarmed boxes; None while no agent has a boxed command.
         self.boxes: Boxes | None = None
         self.running: set[Cancellation] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}

@@ -116,7 +116,7 @@ async def _enter(
 
 
 async def _refuse_elsewhere(module: Module, peer: Peer, call: Call) -> None:
-    """Refuse a box to a client in another kernel, if the engine runs its containers elsewhere."""
+    """Refuse a box to a client that this kernel cannot identify, if the engine is elsewhere."""
     is_own = call.generation.agent.profile.host and peer.kind == "local"
     if is_own or peer.kind == "container":
         return
