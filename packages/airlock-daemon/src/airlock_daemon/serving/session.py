@@ -99,7 +99,7 @@ class Session:
     def receive_at_once(self) -> Request | HalfClosed | None:
         """Read the request, at most one turn's worth; None if it is incomplete.
 
-        HalfClosed means that the client sent nothing. Raises RemoteProtocolError for an invalid
+        HalfClosed: the client closed without sending. Raises RemoteProtocolError for an invalid
         request, ClientGone if the client hung up.
         """
         for _ in range(RECEIVES):
@@ -124,7 +124,7 @@ class Session:
     async def receive(self) -> Request | HalfClosed:
         """Wait for the whole request; otherwise as `receive_at_once`.
 
-        Raises Denied if the agent's unfinished requests have too many bytes.
+        Raises Denied if the agent's requests in progress take too many bytes.
         """
         held = 0
         try:

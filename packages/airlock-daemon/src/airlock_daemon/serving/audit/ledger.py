@@ -1,10 +1,9 @@
 """Writes records within the allowance of the agent that they are about.
 
 No agent may push another's records out of the log. An agent's records beyond its allowance are
-counted: one record per kind and second, with a `count`. Never counted are `exec-start` and the
-record of a started command's end; an agent without allowance waits with its next command instead
-(`Gate.take`). Records that cannot be written are stored for later, and counted if there are too
-many.
+counted: one record per kind and second, with a `count`. Never counted are `exec-start` and the end
+of a recorded start; an agent without allowance waits with its next command instead (`Gate.take`).
+Records that cannot be written are stored for later, and counted if there are too many.
 """
 
 import logging
