@@ -1,4 +1,4 @@
-"""What can go wrong, as one small tree: every error carries what happened and the way out."""
+"""One small tree of errors: each has a message and a hint."""
 
 import errno
 
@@ -6,16 +6,16 @@ from airlock_modules import Fault
 from airlock_wire import Layer
 
 AND_RELOAD = ", and run: airlock reload"
-"""What a hint that proposes to edit a file ends with: a running daemon has read it before."""
+"""The end of a hint to edit a file that a running daemon has read already."""
 LOOK_AT_MESSAGES = "its messages say why: look at its terminal, journalctl or docker logs"
-"""What to do about a daemon that does not answer as it should."""
+"""The hint for a daemon that does not answer properly."""
 
 
 class AirlockError(Exception):
     """Base of everything the daemon raises on purpose.
 
-    `message` says what was wrong and where; `hint` says what to do. It is empty in `Declined` and
-    `SetupError` alone, which say why.
+    `message` says what was wrong and where; `hint` says what to do. It is empty only in `Declined`
+    and `SetupError`, which explain why.
     """
 
     def __init__(self, message: str, *, hint: str) -> None:
@@ -34,7 +34,7 @@ class Denied(AirlockError):
 
 
 class Failed(AirlockError):
-    """The request was allowed, or not yet decided, and could not be carried out (-32603)."""
+    """The request was allowed, or not yet decided, and could not be performed (-32603)."""
 
 
 NO_DESCRIPTORS = "the daemon has no file descriptors left"
@@ -43,12 +43,12 @@ _FULL_TABLE = (errno.EMFILE, errno.ENFILE)
 
 
 def is_full_table(error: BaseException) -> bool:
-    """Whether it says that there are no more descriptors, of this process or of the host."""
+    """Whether the process's or the host's descriptor table is full."""
     return isinstance(error, OSError) and error.errno in _FULL_TABLE
 
 
 def full_table() -> Failed:
-    """What a client is told whose request could not go on without one more descriptor."""
+    """The error for a request that needs one more descriptor."""
     return Failed(
         NO_DESCRIPTORS,
         hint="close connections, or raise the limit of open files (ulimit -n) for the daemon",
@@ -56,7 +56,7 @@ def full_table() -> Failed:
 
 
 def own_fault(error: Exception) -> Failed:
-    """What a client is told where the daemon fails for a fault of its own."""
+    """The error for a client if the daemon fails by its own fault."""
     return Failed(
         f"the daemon failed: {type(error).__name__}",
         hint="this is a fault of Airlock's own: a person on the host finds the details in the "
@@ -65,14 +65,14 @@ def own_fault(error: Exception) -> Failed:
 
 
 class Declined(AirlockError):
-    """The person at the terminal has said no. Nothing was done, and nothing needs doing."""
+    """The person at the terminal said no. Nothing was done, and nothing needs doing."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, hint="")
 
 
 class SetupError(AirlockError):
-    """Files on disk are not right; `faults` has all that were found, each with its remedy."""
+    """Files on disk have faults; `faults` has all of them, each with its remedy."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults), hint="")

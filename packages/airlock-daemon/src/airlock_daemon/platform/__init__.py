@@ -1,1 +1,1 @@
-"""What an operating system does in its own way."""
+"""What differs between operating systems."""

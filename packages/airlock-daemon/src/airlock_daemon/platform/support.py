@@ -1,8 +1,8 @@
-"""What of the operating system is needed by serving, and by looking into workspaces: Linux."""
+"""What serving, and examining workspaces, need of the operating system: Linux."""
 
 import importlib
 
-# A Python that was built for an old C library lacks some of these on Linux too.
+# A Python built for an old C library lacks some of these on Linux too.
 _NEEDED = (
     "os.O_PATH",
     "os.memfd_create",
@@ -15,7 +15,7 @@ _NEEDED = (
 
 
 def find_missing() -> tuple[str, ...]:
-    """The names of the standard library that serving needs and this Python has not."""
+    """The names of the standard library that serving needs and this Python lacks."""
     missing = []
     for name in _NEEDED:
         module, _, attribute = name.partition(".")

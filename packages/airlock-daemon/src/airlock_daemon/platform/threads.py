@@ -1,4 +1,4 @@
-"""Threads, for what would keep everybody waiting: a host may have no more of them."""
+"""Runs blocking calls in threads; the host may refuse to start more."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,7 +16,7 @@ async def run_in_thread(
     limiter: trio.CapacityLimiter | None = None,
     abandon_on_cancel: bool = True,
 ) -> T:
-    """As trio.to_thread.run_sync; raises Failed where the kernel starts no thread."""
+    """As trio.to_thread.run_sync; raises Failed if the kernel starts no thread."""
     is_begun = False
 
     def act_in_thread() -> T:

@@ -1,4 +1,4 @@
-"""One connection: bytes of a socket on one side, messages of `airlock_wire` on the other."""
+"""One connection: a socket's bytes on one side, messages of `airlock_wire` on the other."""
 
 import math
 import select
@@ -41,15 +41,15 @@ from airlock_wire import Limits as WireLimits
 
 Said = StdinData | StdinEnd | Signal | Resize
 
-# What is read at once, and how often in one turn.
+# Bytes per read, and reads per turn.
 RECEIVE = 65536
 RECEIVES = 4
 
-# A client that sends many small messages gets a smaller share of each turn.
+# A client that sends many small messages is read in smaller pieces.
 RECEIVE_SMALL = 4096
 MANY = 8
 
-# A piece of output of this size is one of many.
+# Output in pieces of this size is bulk output.
 BULK = 65536
 SEND_BUFFER = 1 << 20
 
@@ -61,8 +61,8 @@ class ClientGone(Exception):
 class Session:
     """The daemon's side of one connection. Its owner must `close` it.
 
-    `passed` are the descriptors that came with the request, which are closed with the session at
-    the latest.
+    `passed` are the descriptors that came with the request; they are closed with the session at the
+    latest.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class Session:
 
     @property
     def request_id(self) -> str | int | float | None:
-        """The id of the request as far as it could be read."""
+        """The request's id, as far as it was parsed."""
         return self._wire.request_id
 
     def receive_at_once(self) -> Request | HalfClosed | None:
-        """Take what has come of the request, as much as belongs into one turn; None for not all.
+        """Read the request, at most one turn's worth; None if it is incomplete.
 
-        HalfClosed is for a client that closed without a word. Raises RemoteProtocolError for
-        anything that is no request, ClientGone for a client that hung up.
+        HalfClosed: the client closed without sending. Raises RemoteProtocolError for an invalid
+        request, ClientGone if the client hung up.
         """
         for _ in range(RECEIVES):
             try:
@@ -122,9 +122,9 @@ class Session:
         return None
 
     async def receive(self) -> Request | HalfClosed:
-        """Wait for the whole request; as `receive_at_once` otherwise.
+        """Wait for the whole request; otherwise as `receive_at_once`.
 
-        Raises Denied where too much of other requests is under way.
+        Raises Denied if the agent's requests in progress take too many bytes.
         """
         held = 0
         try:
@@ -143,7 +143,7 @@ class Session:
     def _receive_request(self) -> bytes:
         if self._is_begun or self._closer.is_stuck:
             return receive_plain(self.connection, RECEIVE, self._closer)
-        # The first byte alone: more could bring descriptors that ride on a later one.
+        # One byte only: a longer read could bring descriptors attached to a later byte.
         data, numbers = receive(self.connection, 1)
         self.passed = ClientDescriptors(numbers, self._closer)
         self._is_begun = True
@@ -172,16 +172,16 @@ class Session:
             raise _broken(error) from error
 
     def hear(self, tell: Callable[[Said], None]) -> bool:
-        """Give `tell` what the client says, as much as may be read without waiting in one turn.
+        """Call `tell` with the client's messages, at most one turn's worth, without blocking.
 
-        Returns whether there may be more to come. Raises RemoteProtocolError.
+        Returns whether more may come. Raises RemoteProtocolError.
         """
         try:
             data = receive_plain(self.connection, self._chunk, self._closer)
         except BlockingIOError:
             return True
         except OSError:
-            # It hung up, which is told in another way.
+            # The watch reports the hangup.
             return False
         except BadDescriptors as error:
             raise _broken(error) from error
@@ -194,20 +194,20 @@ class Session:
         return bool(data)
 
     def buffer_start(self, features: Collection[str], *, stdin_credit: int) -> None:
-        """Say which features are used, at the latest with what is sent next.
+        """Buffer the start message with the agreed features; it goes with the next message.
 
-        `stdin_credit` is in bytes, 0 where stdin is not among them.
+        `stdin_credit` is in bytes, 0 without stdin.
         """
         self._held = self._wire.send_start(features, stdin_credit=stdin_credit)
 
     async def send_buffered(self) -> None:
-        """Send what is held back."""
+        """Send the buffered message."""
         await self._send(b"")
 
     def send_buffered_now(self) -> None:
-        """Send of it what the client takes without waiting; the rest goes with what is sent next.
+        """Send the buffered bytes without blocking; the rest goes with the next message.
 
-        That the client has hung up is reported by its watch.
+        The client's watch reports a hangup.
         """
         if not self._held:
             return
@@ -215,14 +215,14 @@ class Session:
             self._held = self._held[self.connection.send(self._held, socket.MSG_DONTWAIT) :]
 
     async def send_credit(self, count: int) -> None:
-        """Let the client send so many bytes more."""
+        """Let the client send `count` more bytes."""
         await self._send(self._wire.send_credit(count))
 
     async def send_output(self, stream: Stream, data: bytes) -> None:
-        """Send a piece of output; waits while the client does not read."""
+        """Send a piece of output; waits until the client reads."""
         self.bytes_out += len(data)
         if len(data) >= BULK and not self._is_wide:
-            # As much as the kernel grants (socket(7), wmem_max): fewer waits for the client.
+            # As much as the kernel allows (socket(7), wmem_max), to wait less often.
             self._is_wide = True
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         await self._send(self._wire.send_output(stream, data))
@@ -230,7 +230,7 @@ class Session:
     def send_result(
         self, exit_code: int, *, signal: str | None, stdin_bytes: int | None
     ) -> Awaitable[None]:
-        """Answer a command that has run."""
+        """Answer with a command's result."""
         return self._answer(
             self._wire.send_result(exit_code, signal=signal, stdin_bytes=stdin_bytes)
         )
@@ -240,7 +240,7 @@ class Session:
         return self._answer(self._wire.send_decision(not_consulted=not_consulted))
 
     async def send_error(self, error: ErrorObject) -> None:
-        """Answer with an error, unless there was an answer already, or a line was cut off."""
+        """Answer with an error, unless already answered or a line was sent in part."""
         if self._is_torn:
             return
         try:
@@ -252,7 +252,7 @@ class Session:
     async def _answer(self, data: bytes) -> None:
         self.is_answered = True
         await self._send(data)
-        # The client has all that it waits for, and should not wait for what is cleaned up here.
+        # The client has its answer and should not wait for our cleanup.
         try:  # noqa: SIM105 - on the way of every request
             self.connection.shutdown(socket.SHUT_WR)
         except OSError:
@@ -273,7 +273,7 @@ class Session:
             raise ClientGone from error
 
     def close(self) -> None:
-        """Close the connection and what came with the request."""
+        """Close the connection and the passed descriptors."""
         self.passed.close()
         drop_unread(self.connection, self._closer)
         self.connection.close()
@@ -287,9 +287,9 @@ Reason = Literal["hangup", "stop", "removed", "fault"]
 
 
 class Cancellation:
-    """The way to end one request before its time: a scope to cancel, and why it was cancelled.
+    """Cancels one request: its scope, and the reason.
 
-    `error` is what to tell a client that caused it by a fault of its own.
+    `error` is the client's own protocol error, to send to it.
     """
 
     def __init__(self) -> None:
@@ -298,39 +298,38 @@ class Cancellation:
         self.error: ErrorObject | None = None
 
     def end(self, reason: Reason) -> None:
-        """End the request; the first reason counts."""
+        """Cancel the request; the first reason counts."""
         if self.reason is None:
             self.reason = reason
             self.scope.cancel()
 
     def hang_up(self) -> None:
-        """End the request since its client has hung up."""
+        """Cancel the request because its client hung up."""
         self.end("hangup")
 
     def fail(self, error: ErrorObject) -> None:
-        """End the request because the client has broken the protocol."""
+        """Cancel the request because the client broke the protocol."""
         if self.reason is None:
             self.error = error
             self.end("fault")
 
 
-# A client that closes only its sending half is still there and reads on; that is EPOLLRDHUP. One
-# that is gone is EPOLLHUP or EPOLLERR, which epoll reports without being asked (epoll_ctl(2)), so
-# that a registration for no event at all waits for just that. One epoll serves every connection: it
-# costs a request two system calls instead of a task.
+# A client that closes only its sending half (EPOLLRDHUP) still reads. One that is gone is EPOLLHUP
+# or EPOLLERR, which epoll always reports (epoll_ctl(2)), so a registration for no event waits for
+# just that. One epoll serves every connection: two system calls per request, no task.
 
 _GONE = select.EPOLLHUP | select.EPOLLERR
 
-# A client is not woken for the start of a command that ends sooner; no person types in that time.
+# Seconds. The start of a shorter command does not wake its client; nobody types that fast.
 BRIEF_S = 0.03
 
-# How many clients are served before everybody else has a turn. The kernel hands them out in turn,
-# so that none of those that talk all the time keeps another one from being heard.
+# The clients served per turn. The kernel returns them in rotation, so that busy clients cannot
+# starve others.
 AT_ONCE = 8
 
 
 class Watched:
-    """One descriptor under watch; made by `ClientWatch.watch`."""
+    """A watched descriptor; made by `ClientWatch.watch`."""
 
     def __init__(
         self, watch: "ClientWatch", descriptor: int, on_hangup: Callable[[], None]
@@ -344,33 +343,33 @@ class Watched:
     def listen(self, on_readable: Callable[[], bool]) -> None:
         """Call `on_readable`, which must not block, while there is something to read.
 
-        It returns whether it wants to go on listening.
+        It returns whether to go on listening.
         """
         self.on_readable = on_readable
         self._epoll.modify(self._descriptor, select.EPOLLIN)
 
     def ignore(self) -> None:
-        """Listen no longer; a hang-up is still told."""
+        """Stop listening; a hangup is still reported."""
         self.on_readable = None
         self._epoll.modify(self._descriptor, select.EPOLLONESHOT)
 
     def call_late(self, act: Callable[[], None]) -> None:
-        """Call `act`, which must not block, after BRIEF_S, unless this is dropped before."""
+        """Call `act`, which must not block, after BRIEF_S seconds, unless dropped before."""
         self._watch.call_late(self._descriptor, act)
 
     def drop(self) -> None:
-        """Tell nothing any more; may be called again."""
+        """Stop watching; may be called again."""
         if self._watch.forget(self._descriptor):
             self._epoll.unregister(self._descriptor)
 
 
 class ClientWatch:
-    """Calls back when the peer of a watched descriptor has hung up (once) or has sent something."""
+    """Calls back when a watched descriptor's peer hangs up (once) or sends something."""
 
     def __init__(self) -> None:
         self.epoll = select.epoll()
         self._watched: dict[int, Watched] = {}
-        # By descriptor, in the order of their times.
+        # By descriptor, in order of time.
         self._late: dict[int, tuple[float, Callable[[], None]]] = {}
         self._alarm = trio.CancelScope()
         self._rings = math.inf
@@ -394,7 +393,7 @@ class ClientWatch:
             self._alarm.deadline = trio.current_time() + BRIEF_S
 
     def forget(self, descriptor: int) -> bool:
-        """Watch a descriptor no longer; returns whether it was watched."""
+        """Stop watching a descriptor; returns whether it was watched."""
         self._late.pop(descriptor, None)
         return self._watched.pop(descriptor, None) is not None
 
@@ -403,8 +402,8 @@ class ClientWatch:
         number = self.epoll.fileno()
         try:
             while True:
-                # Left when it is time for what is late: a scope for each command would cost more
-                # than many of them take.
+                # Left when a late call is due: a scope per command would cost more than many of
+                # them take.
                 with self._alarm:
                     while True:
                         await trio.lowlevel.wait_readable(number)
@@ -429,7 +428,7 @@ class ClientWatch:
 
     def _tell(self, watched: Watched, events: int) -> None:
         if events & _GONE:
-            # A client that is gone stays gone, and would be reported for ever.
+            # epoll would report the hangup forever.
             watched.drop()
             watched.on_hangup()
         elif watched.on_readable is not None and not watched.on_readable():

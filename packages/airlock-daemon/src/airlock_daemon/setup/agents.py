@@ -15,9 +15,9 @@ from airlock_modules import Fault, Module, TableReader, is_name
 
 
 class Hooks(msgspec.Struct, frozen=True, kw_only=True):
-    """The paths of the hooks that are there, whether or not they can be run.
+    """The paths of an agent's hooks, executable or not.
 
-    `ignored` are the other files beside them.
+    `ignored` are the other files in `hooks/`.
     """
 
     pre_exec: str | None = None
@@ -26,19 +26,19 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Those that there are."""
+        """The paths of the hooks that exist."""
         return tuple(path for path in (self.pre_exec, self.post_exec) if path is not None)
 
 
 def find_hooks(entries: Sequence[str]) -> Hooks:
-    """Tell the hooks among the paths of everything in `hooks/`."""
+    """Find the hooks among all paths in `hooks/`."""
     named = {os.path.basename(path): path for path in entries}
     pre_exec, post_exec = named.pop("pre-exec", None), named.pop("post-exec", None)
     return Hooks(pre_exec=pre_exec, post_exec=post_exec, ignored=tuple(named.values()))
 
 
 def review_hooks(hooks: Hooks) -> Iterator[Fault]:
-    """Name hooks that cannot be run, and files that are none."""
+    """Yield faults for hooks that are not executable, and for files that are no hooks."""
     for path, effect in (
         (hooks.pre_exec, "every request of this agent is refused"),
         (hooks.post_exec, "output is passed on without it"),
@@ -57,7 +57,7 @@ PROFILE = "airlock.toml"
 
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
-    """One registered client; `modules` are those of its own `commands/` and those of its host."""
+    """One registered client; `modules` are those of its `commands/` and its host's."""
 
     name: str
     directory: str
@@ -67,7 +67,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def profile_file(self) -> str:
-        """Path of its airlock.toml."""
+        """The path of its airlock.toml."""
         return os.path.join(self.directory, PROFILE)
 
     def list_granted(self, ceiling: Iterable[str]) -> dict[str, Module]:
@@ -77,7 +77,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_registration(path: str, *, faults: list[Fault]) -> dict[str, str]:
-    """Read the file of `--agents`: each agent's name and directory (absolute)."""
+    """Read the file of `--agents`; returns each agent's absolute directory by name."""
     text = read_text(path, faults=faults, remedy="name an existing file with --agents")
     table = TableReader.parse(text, source=path, faults=faults) if text is not None else None
     if table is None:
@@ -105,7 +105,7 @@ def load_agent(
     faults: list[Fault],
     warnings: list[Fault],
 ) -> Agent | None:
-    """Read one agent's directory; None where its profile cannot be read at all.
+    """Read one agent's directory; None if its profile cannot be parsed.
 
     `shared` are the modules of `modules/` beside config.toml.
     """

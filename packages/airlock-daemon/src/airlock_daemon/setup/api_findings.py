@@ -1,4 +1,4 @@
-"""What `check` tells of the APIs of agents: missing credentials, tokens that reach far."""
+"""Findings of `check` about APIs: missing credentials, tokens with wide access."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def find_api_oddities(
     agents: Iterable[Agent], ceiling: Sequence[str], state: State, search_path: str
 ) -> Iterator[Finding]:
-    """Find credentials that are not there, tokens that reach far, and presets that let data out."""
+    """Find missing credentials, tokens with wide access, and presets that allow data out."""
     agents = tuple(agents)
     workspaces = tuple(mount.source for each in agents for mount in list_mounts(each))
     for agent in agents:
@@ -33,7 +33,7 @@ def find_api_oddities(
             if written is not None:
                 yield Finding(source, f"{api.module}.credential", *written, name="api")
             missing = _find_missing(agent.name, api, state, search_path)
-            # Packages, say, are installed without one.
+            # Tools such as package managers work without a credential.
             if missing is not None and api.name in used:
                 yield Finding(source, f"{api.module}.credential", *missing, name="api")
             if api.repositories is not None:
@@ -47,7 +47,7 @@ def find_api_oddities(
 
 
 def describe_api(api: "Api") -> str:
-    """What `profile show` tells of an API in a line."""
+    """One line of `profile show` about an API."""
     if api.aws is not None:
         return _describe_aws(api.aws)
     hosts = ", ".join(api.hosts)
@@ -72,7 +72,7 @@ def _describe_aws(grant: "Grant") -> str:
 
 
 def _find_wide(source: str, api: "Api") -> Iterator[Finding]:
-    """Tell of a token that reaches more than the repositories, and of a grant without any."""
+    """Find a token that reaches more than the repositories, or a grant of no repository."""
     key = f"{api.module}.repositories"
     words = () if api.credential is None else api.credential.source.words
     if not api.repositories:
@@ -94,7 +94,7 @@ def _find_wide(source: str, api: "Api") -> Iterator[Finding]:
 
 
 def _find_unusable(source: str, grant: "Grant") -> Iterator[Finding]:
-    """Tell of a table that grants nothing, since it does not say of whom or where."""
+    """Find an `[aws]` table that grants nothing, as it lacks a profile or regions."""
     if grant.profile is None:
         remedy = 'write profile = "NAME", one of ~/.aws/config with few rights'
         problem = "is missing, so that every call is refused"
@@ -105,7 +105,7 @@ def _find_unusable(source: str, grant: "Grant") -> Iterator[Finding]:
 
 
 def _has_any(client: "Client") -> bool:
-    """Whether tools are given a placeholder, and so use the credential."""
+    """Whether tools get a placeholder, and so use the credential."""
     texts = (*client.env.values(), *client.files.values())
     return any(part in text for part in PLACEHOLDERS for text in texts)
 
@@ -113,7 +113,7 @@ def _has_any(client: "Client") -> bool:
 def _find_written(
     api: "Api", workspaces: Sequence[str], search_path: str
 ) -> tuple[str, str] | None:
-    """Tell why the file or program of a credential is not believed, and what helps."""
+    """Return why a credential's file or program is not trusted, and a remedy; None if it is."""
     source = None if api.credential is None else api.credential.source
     if source is None or source.kind not in ("command", "file"):
         return None
@@ -127,7 +127,7 @@ def _find_written(
 
 
 def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tuple[str, str] | None:
-    """What is missing of the credential of an API, and what helps."""
+    """Return what an API's credential lacks, and a remedy; None if nothing."""
     source = None if api.credential is None else api.credential.source
     if source is None:
         return None

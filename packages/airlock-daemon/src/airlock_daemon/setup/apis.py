@@ -1,4 +1,4 @@
-"""The APIs that an agent's containers use without a credential, and what is odd about them."""
+"""The APIs that an agent's containers use without a credential, and conflicts among them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 PLACEHOLDERS = ("{placeholder}", "{secret}")
-"""What stands for a credential in what a module gives to tools."""
+"""Placeholders in a module's `[client]`, replaced by text that stands in for the credential."""
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 
 class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
-    """What the containers of an agent reach by the broker for HTTPS; false where that is nothing.
+    """What an agent's containers reach through the HTTPS broker; false if nothing.
 
-    `clients` has what tools are given, beside the names of the APIs that it is for. `network` are
-    destinations without a credential, HOST:PORT.
+    `clients` has what tools get, with the names of the APIs that it is for. `network` are
+    destinations (HOST:PORT) without a credential.
     """
 
     apis: "tuple[Api, ...]" = ()
@@ -33,17 +33,17 @@ class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
     network: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether there is anything to reach."""
+        """Whether anything can be reached."""
         return bool(self.apis or self.network)
 
     def find(self, name: str) -> "Api | None":
-        """The API of this name."""
+        """The API with this name."""
         return next((api for api in self.apis if api.name == name), None)
 
 
 def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:
-    """What the modules that an agent is granted have of APIs, and what its profile adds."""
-    # Of AWS there is nothing without a table in the profile.
+    """The APIs of the agent's granted modules and of its profile, and its network."""
+    # AWS grants nothing without a table in the profile.
     granted = [each for _, each in find_granted(agent, ceiling) if each.apis]
     granted += [each for each in agent.profile.own_apis if each.apis]
     apis = tuple(api for each in granted for api in each.apis)
@@ -58,12 +58,12 @@ def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:
 
 
 def has_cluster(agent: Agent, ceiling: Sequence[str]) -> bool:
-    """Whether an agent is granted a cluster of Kubernetes, which the kubeconfig describes."""
+    """Whether an agent is granted a Kubernetes cluster, which its kubeconfig describes."""
     return any(api.is_cluster for _, each in find_granted(agent, ceiling) for api in each.apis)
 
 
 def find_conflicts(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
-    """Find hosts that are granted twice, and variables that would hold a credential themselves."""
+    """Find hosts that are granted twice, and variables that would contain a credential."""
     apis = find_apis(agent, ceiling)
     if not apis:
         return
@@ -97,7 +97,7 @@ def find_conflicts(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
 
 
 def find_granted(agent: Agent, ceiling: Sequence[str]) -> "Iterator[tuple[str, Granted]]":
-    """What the modules of APIs grant, by the name of each, as the profile has it."""
+    """Yield the name of each granted module with APIs, and what it grants in the profile."""
     profile = agent.profile
     for name, module in agent.list_granted(ceiling).items():
         if not module.apis:
@@ -113,7 +113,7 @@ def find_granted(agent: Agent, ceiling: Sequence[str]) -> "Iterator[tuple[str, G
 
 
 def _find_boxed(agent: Agent, ceiling: Sequence[str], apis: "Iterable[Api]") -> Iterator[Fault]:
-    """Find hosts of APIs in the network of a box from which APIs are reached."""
+    """Find API hosts in the network of a box that also reaches APIs."""
     profile = agent.profile
     for name, module in agent.list_granted(ceiling).items():
         if module.sandbox is None or not module.uses_apis:
@@ -132,13 +132,13 @@ def _find_boxed(agent: Agent, ceiling: Sequence[str], apis: "Iterable[Api]") -> 
 
 
 def _find_shared(entry: str, apis: "Iterable[Api]") -> "list[Api]":
-    """The APIs that have a host in common with HOST:PORT."""
+    """The APIs that share a host with HOST:PORT."""
     from airlock_modules.apis import share_hosts  # noqa: PLC0415
 
     host, _, port = entry.rpartition(":")
-    # A star before a name stands for all that is below it there.
+    # A leading star matches any number of labels in HOST:PORT.
     host = host.lower().replace("*.", "**.")
-    # What this host serves at one of these is mostly at the others too.
+    # A service on one of these names usually listens on all of them.
     hosts = _LOCAL if host in _LOCAL else (host,)
     return [
         api

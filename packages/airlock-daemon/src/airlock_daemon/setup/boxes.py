@@ -1,4 +1,4 @@
-"""`[sandbox]` of config.toml: whether tools run in boxes, and as whom."""
+"""`[sandbox]` of config.toml: whether tools run in boxes, and as which user."""
 
 import os
 import pwd
@@ -9,30 +9,30 @@ import msgspec
 from airlock_modules import Module, TableReader
 
 BUBBLEWRAP = "bwrap"
-"""The program that makes boxes, searched on the daemon's PATH."""
+"""The program that makes boxes, found on the daemon's PATH."""
 
 HOME_CLASS = "home (unprotected)"
-"""What records and people are told of a command in a box with the human's home."""
+"""The name of a box with the human's home, in records and messages."""
 
 ENGINE_CLASS = "docker engine"
-"""The same of a box that leads to one, by which whoever is in it is root on this host."""
+"""The name of a box that reaches the docker engine, and so is root on this host."""
 
 OLDEST_LANDLOCK = 6
-"""The first version that keeps a tool from signals and abstract sockets of other processes."""
+"""The first version that blocks signals and abstract sockets of other processes."""
 
 Mode = Literal["auto", "require-bubblewrap", "landlock", "off"]
 _MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 class BoxUser(msgspec.Struct, frozen=True):
-    """A user of the host, by numbers."""
+    """A user of the host, by numeric ids."""
 
     user: int
     group: int
 
 
 def explain_no_fence() -> str | None:
-    """Why Landlock cannot stand in for bubblewrap here, None where it can."""
+    """Why Landlock cannot replace bubblewrap here, None if it can."""
     from airlock_daemon.platform.linux.landlock import landlock_version  # noqa: PLC0415
 
     version = landlock_version()
@@ -43,34 +43,34 @@ def explain_no_fence() -> str | None:
 
 
 def wants_box(module: Module) -> bool:
-    """Whether a command of `module` is to have a box."""
+    """Whether a command of `module` needs a box."""
     return module.sandbox is not None and module.sandbox.box != "none"
 
 
 def needs_bubblewrap(module: Module) -> bool:
-    """Whether that is a box that Landlock does not make: one that leads anywhere."""
+    """Whether Landlock cannot make its box, since the box reaches a network or an engine."""
     sandbox = module.sandbox
     has_network = module.uses_apis or (sandbox is not None and bool(sandbox.network))
     return module.has_engine or has_network
 
 
 def is_home(module: Module) -> bool:
-    """Whether that is a box with the human's home."""
+    """Whether its box has the human's home."""
     return module.sandbox is not None and module.sandbox.box == "home"
 
 
 def runs_git(module: Module) -> bool:
-    """Whether the program of `module` is git, or uses it: that needs a configuration in a box."""
+    """Whether its program is git, or uses it and so needs git's configuration in the box."""
     brokers = () if module.sandbox is None else module.sandbox.brokers
     return "git" in brokers or os.path.basename(module.bin) == "git"
 
 
 class BoxConfig(msgspec.Struct, frozen=True):
-    """`mode` says which boxes there are; `user` is who tools in them are, None for the daemon's.
+    """`mode` selects what makes boxes; `user` is the user of boxed tools, None for the daemon's.
 
-    A command that is to have a box has one or is refused: with "auto" by bubblewrap, or by Landlock
-    where that makes none, else by the one that is named. "off" runs it without, unless its module
-    is a built-in one, whose rules rely on the box, or one that uses APIs, which may have no rules.
+    A command that needs a box gets one or is refused: with "auto" by bubblewrap, or by Landlock if
+    bubblewrap does not work; otherwise by the named one. "off" runs it without, unless its module
+    is built-in, as its rules rely on the box, or uses APIs, as it may have no rules.
     """
 
     mode: Mode = "auto"
@@ -78,9 +78,9 @@ class BoxConfig(msgspec.Struct, frozen=True):
 
 
 def describe_box(module: Module, config: BoxConfig) -> str | None:
-    """What a person is told of the box of a command, as far as files say.
+    """Describe a command's box for a person, as far as the files tell.
 
-    None for a broker's, and for a module of APIs alone.
+    None for a broker's command, and for a module with APIs only.
     """
     if module.broker is not None or not module.has_command:
         return None
@@ -101,7 +101,7 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
 
 
 def read_boxes(table: TableReader) -> BoxConfig:
-    """Read the table. Faults are recorded by it."""
+    """Read the table, which records the faults."""
     mode = table.choice("mode", _MODES, default="auto")
     config = BoxConfig(
         mode=next(each for each in _MODES if each == mode),

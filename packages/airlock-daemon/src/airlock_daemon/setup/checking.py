@@ -1,8 +1,8 @@
-"""Everything that can be said of the files on disk, good and bad.
+"""Checks all files on disk, and reports faults, findings and notes.
 
-`find_losses` tells what an override of a built-in module gives up: it replaces the built-in's
-rules, environment and arguments in full, so a short one that is to allow one thing more also gives
-up all that the built-in guards against.
+`find_losses` reports what an override of a built-in module loses: it replaces the built-in's rules,
+environment and arguments in full, so a short override that allows one more thing also drops all of
+the built-in's protections.
 """
 
 import os
@@ -36,7 +36,7 @@ from airlock_daemon.setup.sockets import find_unusable
 from airlock_modules import Fault, GrammarRules, Module, builtin_names, load_builtin
 from airlock_wire import quote
 
-# As many names as a line can bear; who wants them all can have the module printed.
+# The names that fit a line; `airlock show` prints them all.
 _SHOWN = 3
 _LONGEST_NAME = 60
 _PLAIN = re.compile(r"[A-Za-z0-9_.,=@+ -]+")
@@ -47,7 +47,7 @@ def find_losses(
 ) -> Iterator[Fault]:
     """Compare each override of an enabled command with the built-in module of that name.
 
-    `folders` have the modules of `modules/` and of each agent's `commands/`, by command.
+    `folders` map commands to the modules of `modules/` and of each agent's `commands/`.
     """
     known = builtin_names()
     for folder in folders:
@@ -57,7 +57,7 @@ def find_losses(
 
 
 def compare(override: Module, builtin: Module) -> Iterator[Fault]:
-    """Yield one note for each kind of thing that `builtin` has and `override` lacks."""
+    """Yield one note for each kind of entry that `builtin` has and `override` lacks."""
     name, show = builtin.name, f"airlock show {builtin.name}"
     if isinstance(builtin.rules, GrammarRules) and not isinstance(override.rules, GrammarRules):
         paths = "" if wants_box(builtin) else " and finds paths to hold in the workspace"
@@ -90,11 +90,11 @@ def compare(override: Module, builtin: Module) -> Iterator[Fault]:
 def _list(
     override: Module, builtin: Module
 ) -> tuple[tuple[str, str, str, Sequence[str], Sequence[str]], ...]:
-    """Key, verb, noun, and what the override and the built-in have of it."""
+    """Key, verb, noun, and the entries of the override and of the built-in."""
     refusing = "allow.except" if override.rules.mode == "allow" else "deny.args"
     return (
         (refusing, "refuses by", "rule", _refusing(override), _refusing(builtin)),
-        # What a module sets is the module's too.
+        # A variable that a module sets cannot come from elsewhere.
         ("env.strip", "strips", "variable", (*override.strip, *override.set), builtin.strip),
         ("env.set", "sets", "variable", _settings(override), _settings(builtin)),
         ("env.inherit", "inherits", "variable", override.inherit, builtin.inherit),
@@ -117,7 +117,7 @@ def _settings(module: Module) -> list[str]:
 
 
 def _compare_permitted(override: Module, builtin: Module) -> Iterator[str]:
-    """Say what the override allows though the built-in does not list it."""
+    """Yield what the override allows and the built-in does not list."""
     listed = _permitted(builtin)
     if listed is None:
         return
@@ -140,7 +140,7 @@ def _compare_permitted(override: Module, builtin: Module) -> Iterator[str]:
 
 
 def _permitted(module: Module) -> dict[str, tuple[str, ...]] | None:
-    """The flags of each subcommand that is listed, "" for those of all; None without a list."""
+    """The allowed flags by subcommand, "" for global ones; None for a module without a list."""
     rules = module.rules
     if not isinstance(rules, GrammarRules) or rules.permitted is None:
         return None
@@ -184,17 +184,17 @@ LOOKED_AT = {
     "override": "what overrides of built-in modules give up",
     "built-in": "the built-in modules",
 }
-"""What is looked at: the name that all carry that is found there, and what it is."""
+"""What is checked, by the name of its findings, with a description."""
 
 _LONGEST = 120
-"""Of the line that says what is wrong."""
+"""The most characters of the line with the problem."""
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """Faults, which `start` refuses; findings, of which it warns; notes, which may be meant.
+    """Faults, which `start` refuses; findings, of which it warns; notes, which may be intended.
 
-    `agents` are the names of those that would be served, none where there are faults in the files.
-    `unserved` are those that only faults of their workspaces keep from that.
+    `agents` are the names of those that would be served, none if the files have faults. `unserved`
+    are those kept from it only by faults of their workspaces.
     """
 
     faults: tuple[Finding, ...] = ()
@@ -204,9 +204,9 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     unserved: tuple[str, ...] = ()
 
     def describe(self, config_dir: str) -> Iterator[str]:
-        """Return each finding once: a line with what is wrong, and an indented one with the remedy.
+        """Yield each finding once: a line with the problem, and an indented one with the remedy.
 
-        The same in several files is one finding. Files in `config_dir` are named relative to it.
+        Equal findings in several files are merged. Files in `config_dir` have relative names.
         """
         for kind in ("faults", "findings", "notes"):
             same: dict[tuple[str, str, str, str], list[str]] = {}
@@ -220,7 +220,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _lay_out(label: str, fault: Fault) -> Iterator[str]:
-    """Write `fault` as two lines; where the first would be too long, its file is on the second."""
+    """Format `fault` as two lines; a first line that is too long moves the file to the second."""
     said = str(fault).removesuffix(f"; {fault.remedy}")
     if len(label) + len(said) <= _LONGEST:
         yield label + said
@@ -231,9 +231,9 @@ def _lay_out(label: str, fault: Fault) -> Iterator[str]:
 
 
 def check_files(locations: Locations, *, only: str | None = None) -> Checked:
-    """Read everything, the built-in modules included, and look at the sockets directory.
+    """Check all files, the built-in modules and the sockets directory.
 
-    `only` names an agent: then findings and notes are those of its files and of its commands.
+    `only` names an agent, and limits findings and notes to its files and commands.
     """
     faults = (
         *named("built-in", find_builtin_faults()),
@@ -273,7 +273,7 @@ def check_files(locations: Locations, *, only: str | None = None) -> Checked:
 
 
 def _narrow(checked: Checked, setup: Setup, name: str) -> Checked:
-    """Leave out what other agents' files and commands have."""
+    """Drop findings and notes about other agents' files and commands."""
     agent = next(each for each in setup.agents if each.name == name)
     granted = agent.list_granted(setup.config.ceiling)
     sources = {module.source for module in granted.values()}
@@ -289,7 +289,7 @@ def _narrow(checked: Checked, setup: Setup, name: str) -> Checked:
 
 
 def _name(faults: Iterable[Fault], locations: Locations) -> Iterator[Finding]:
-    """Name those that have no name by the kind of the file in which they are."""
+    """Name faults without a name by the kind of their file."""
     for fault in faults:
         if isinstance(fault, Finding):
             yield fault

@@ -1,7 +1,7 @@
-"""What a container or a box is given to use its agent's APIs: variables and files, no credential.
+"""What a container or box gets to use its agent's APIs: variables and files, no credential.
 
-Every value here is the same for all that runs there, and none is a secret: a placeholder
-is worth something at this agent's broker alone.
+Every value is the same for all of an agent's containers and boxes, and none is secret: a
+placeholder only works at this agent's broker.
 """
 
 import os
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from airlock_daemon.setup.apis import AgentApis
 
 SOCKET_DIRECTORY = "/run/airlock"
-"""Where a container has the directory of its agent's sockets."""
+"""The mount point of its agent's socket directory in a container."""
 TRUSTSTORE_PASSWORD = "changeit"  # noqa: S105 - Java's own word for what is public
 PROXY_PORT = 13128
-"""Where the shim listens in the container (airlock-shim --exec), and the launcher in a box."""
+"""The port of the shim in a container (airlock-shim --exec), and of the launcher in a box."""
 STORES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
     "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora
     "/etc/ssl/ca-bundle.pem",  # SUSE
     "/etc/ssl/cert.pem",  # Alpine, and what was built with LibreSSL
 )
-"""Where systems have the certificates of the authorities that their programs trust."""
+"""Paths of the system's trusted CA certificates."""
 
 _PROXY = f"http://127.0.0.1:{PROXY_PORT}"
 _DIRECT = ("localhost", "127.0.0.1", "::1")
@@ -56,26 +56,28 @@ VARIABLES = {
     "NO_PROXY": ",".join(_DIRECT),
     "no_proxy": ",".join(_DIRECT),
     **dict.fromkeys(_BUNDLE_VARIABLES, _FILES[BUNDLE]),
-    # Node has authorities of its own, and adds this one to them.
+    # Node has its own CA certificates, and adds this one to them.
     "NODE_EXTRA_CA_CERTS": _FILES[CA],
     "NODE_USE_ENV_PROXY": "1",
     "JAVA_TOOL_OPTIONS": " ".join(f"-D{name}={value}" for name, value in _JAVA.items()),
 }
-"""The variables of every container and box whose agent has an API. HTTP_PROXY is not among them, as
-nothing but HTTPS passes."""
+"""The variables of every container and box whose agent has an API.
+
+HTTP_PROXY is not set, as only HTTPS passes.
+"""
 
 
 class ContainerClient(msgspec.Struct, frozen=True, kw_only=True):
-    """Variables of a container, and texts of files by the path that the container has for each."""
+    """A container's variables, and the texts of files by their path in the container."""
 
     environment: dict[str, str]
     files: dict[str, str]
 
 
 def find_placeholders(state: State, agent: str, apis: "AgentApis") -> dict[str, str]:
-    """What stands for the credential of each API in the container, by the API's name.
+    """The placeholder of each API's credential, by the API's name.
 
-    The same for as long as the agent is registered, and for all APIs of a module whose placeholders
+    Constant while the agent is registered, and equal for all APIs of a module whose placeholders
     have the same form. Raises AirlockError.
     """
     from airlock_modules.apis import make_placeholder  # noqa: PLC0415
@@ -92,9 +94,9 @@ def find_placeholders(state: State, agent: str, apis: "AgentApis") -> dict[str, 
 
 
 def describe_client(apis: "AgentApis", placeholders: Mapping[str, str]) -> ContainerClient:
-    """What the container of an agent gets; `placeholders` has that of each API by its name.
+    """What an agent's container gets; `placeholders` are by API name.
 
-    In a module's `[client]` `{placeholder}` is that of the module's first API with a credential.
+    `{placeholder}` in a module's `[client]` is that of its first API with a credential.
     """
     environment, files = dict(VARIABLES), dict[str, str]()
     for names, client in apis.clients:
@@ -106,15 +108,15 @@ def describe_client(apis: "AgentApis", placeholders: Mapping[str, str]) -> Conta
 
 
 def is_published(path: str) -> bool:
-    """Whether a file of the container's lies in SOCKET_DIRECTORY, where the daemon writes it."""
+    """Whether a container's file lies in SOCKET_DIRECTORY, where the daemon writes it."""
     folder, name = os.path.split(path)
     return folder == SOCKET_DIRECTORY and name not in (*PUBLISHED, CLIENT_ENV)
 
 
 def publish_client(directory: str, client: ContainerClient) -> None:
-    """Write CLIENT_ENV into the socket directory of an agent, for `airlock-shim --exec`.
+    """Write CLIENT_ENV into an agent's socket directory, for `airlock-shim --exec`.
 
-    The files that a container has in SOCKET_DIRECTORY are written beside it. Raises AirlockError.
+    Writes the container's files in SOCKET_DIRECTORY too. Raises AirlockError.
     """
     lines = (f"{name}={value}\n" for name, value in sorted(client.environment.items()))
     texts = {CLIENT_ENV: "".join(lines)}

@@ -15,13 +15,13 @@ from airlock_daemon.setup.state import State
 from airlock_modules import Fault, TableReader
 
 EXAMPLE = '    [commands]\n    enable = ["git", "terraform"]'
-"""What to write, on lines of their own."""
+"""An example to copy, on lines of its own."""
 
 DEFAULT_LOG = "~/.local/share/airlock/airlock.log"
 
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`[log]`: `path` is absolute, or "-" for stderr. `max_size_mb` 0 is a log that only grows."""
+    """`[log]`: `path` is absolute, or "-" for stderr. `max_size_mb` 0 disables rotation."""
 
     path: str
     max_size_mb: int = 50
@@ -30,8 +30,7 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """A `config.toml` without faults. `enable` is as it stands there, and `socket_mode` and `state`
-    are None where the file does not say.
+    """A valid `config.toml`. `enable` is as written; `socket_mode` and `state` are None if unset.
 
     Without `pass_descriptors` all output goes through the daemon.
     """
@@ -51,16 +50,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ceiling(self) -> tuple[str, ...]:
-        """The commands that may run at all: what talks to remotes comes with git."""
+        """The commands that may run at all; git includes git-remote."""
         if "git" in self.enable and "git-remote" not in self.enable:
             return (*self.enable, "git-remote")
         return self.enable
 
 
 def load_config(path: str, *, faults: list[Fault], warnings: list[Fault]) -> Config | None:
-    """Read `path`; what is wrong is added to `faults`, what is merely odd to `warnings`.
+    """Read `path`; adds to `faults` and `warnings`.
 
-    Returns None where the file cannot be read as TOML at all.
+    Returns None if the file is not valid TOML.
     """
     text = read_text(path, faults=faults, remedy=f"create it with these lines:\n{EXAMPLE}")
     table = TableReader.parse(text, source=path, faults=faults) if text is not None else None
@@ -96,7 +95,7 @@ def _read_commands(table: TableReader, faults: list[Fault]) -> tuple[str, ...]:
     before = len(faults)
     commands = table.table("commands")
     enable = commands.strings("enable")
-    # What is no list, or has items that are no strings, has been told as such.
+    # A value of the wrong type has its own fault already.
     if not enable and len(faults) == before:
         commands.fault("enable", "enables no command", f"name what may run at all:\n{EXAMPLE}")
     commands.finish()
@@ -146,7 +145,7 @@ def _read_level(table: TableReader, path: str, warnings: list[Fault]) -> int:
     names = ("debug", "info", "warning", "error")
     level = table.string("log_level", default="info")
     if level not in names:
-        # Releases up to v0.4 took any text, and did nothing with it.
+        # Releases up to v0.4 accepted any text, and ignored it.
         problem = f'"{level}" is ignored: there is no such level'
         remedy = f"choose among {', '.join(names)}"
         warnings.append(Fault(path, "daemon.log_level", problem, remedy))
@@ -163,12 +162,12 @@ def _read_state(table: TableReader) -> str | None:
 
 
 def find_state(locations: Locations, config: Config | None) -> State:
-    """The state directory: that of config.toml, else where the command line has it."""
+    """The state directory of config.toml, else that of the command line."""
     return State(locations.state_dir if config is None or not config.state else config.state)
 
 
 def locate_state(locations: Locations) -> State:
-    """The same, whatever else is wrong with config.toml."""
+    """As `find_state`, ignoring other faults of config.toml."""
     return find_state(locations, load_config(locations.config_file, faults=[], warnings=[]))
 
 

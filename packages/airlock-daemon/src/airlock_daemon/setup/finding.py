@@ -1,6 +1,6 @@
-"""Reading what a person put on disk, and the faults that are found there.
+"""Reads files that a person wrote, and reports faults in them.
 
-A finding of `check` and `doctor` is a fault with the name of what was looked at.
+A finding of `check` and `doctor` is a fault with the name of what was checked.
 """
 
 import os
@@ -11,9 +11,9 @@ from airlock_modules import Fault
 
 
 class Finding(Fault, frozen=True, kw_only=True, omit_defaults=True):
-    """A place (`source`, and in a file its `key`), a cause (`problem`), and a remedy to copy.
+    """A file (`source`, `key`), a cause (`problem`), and a remedy to copy.
 
-    `name` is that of what was looked at. A note is about what may be meant or needs nothing.
+    `name` is what was checked. A note may be intended, or needs no action.
     """
 
     name: str
@@ -21,15 +21,15 @@ class Finding(Fault, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def named(name: str, faults: Iterable[Fault]) -> Iterator[Finding]:
-    """The same faults, found by looking at what has this name."""
+    """Convert faults to findings with this name."""
     for fault in faults:
         yield Finding(fault.source, fault.key, fault.problem, fault.remedy, name=name)
 
 
 def read_text(path: str, *, faults: list[Fault], remedy: str) -> str | None:
-    """The text of the UTF-8 file `path`, without a byte order mark; None and a fault if unreadable.
+    """The text of a UTF-8 file without a byte order mark; None and a fault if unreadable.
 
-    `remedy` is what to do where there is no such file.
+    `remedy` is for a missing file.
     """
     try:
         with open(path, encoding="utf-8-sig") as file:
@@ -42,11 +42,11 @@ def read_text(path: str, *, faults: list[Fault], remedy: str) -> str | None:
 
 
 def read_bounded(path: str, *, most: int) -> bytes | None:
-    """The content of a regular file; None for anything else, or where it has `most` bytes or more.
+    """A regular file's content; None for other files, or at `most` bytes and more.
 
     Raises OSError.
     """
-    # A FIFO is opened at once, and then is no file.
+    # O_NONBLOCK opens a FIFO without waiting.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -59,7 +59,7 @@ def read_bounded(path: str, *, most: int) -> bytes | None:
 
 
 def list_entries(directory: str, *, faults: list[Fault]) -> list[str]:
-    """The paths of everything in `directory`, sorted; none and no fault where it does not exist."""
+    """The sorted paths of all entries of `directory`; none, and no fault, if it is missing."""
     try:
         return [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
     except FileNotFoundError:

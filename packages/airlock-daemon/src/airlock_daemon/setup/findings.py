@@ -1,6 +1,6 @@
-"""What is odd in a configuration without being a fault: told by `check`, warned of by `start`.
+"""Oddities of a configuration that are no faults: reported by `check`, warned of by `start`.
 
-Also what a person's own files give up: boxes that protect no credential, sockets of engines.
+Also what a person's own files weaken: boxes that protect no credential, engines' sockets.
 """
 
 import os
@@ -37,7 +37,7 @@ _GIVES_AWAY: Mapping[str, str] = {
 
 
 def find_unnamed(module: Module) -> Iterator[Finding]:
-    """Tell that a module names no box, so that its command is refused."""
+    """Find a module that names no box, so that its command is refused."""
     if module.lacks_box:
         yield Finding(
             module.source,
@@ -50,7 +50,7 @@ def find_unnamed(module: Module) -> Iterator[Finding]:
 
 
 def find_unprotected(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[Finding]:
-    """Note which commands have the box "home", and which have none: a note for each of the two."""
+    """Note the commands with the box "home", and those with none: one note for each kind."""
     found: dict[str, dict[str, str]] = {box: {} for box in _GIVES_AWAY}
     for agent in agents:
         for command, module in agent.list_granted(ceiling).items():
@@ -69,7 +69,7 @@ def find_unprotected(agents: Iterable[Agent], ceiling: Collection[str]) -> Itera
 
 
 def find_engines(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[Finding]:
-    """Note the modules by which an agent's boxes lead to the docker engine."""
+    """Note the modules that give an agent's boxes access to the docker engine."""
     told: dict[str, str] = {}
     for agent in agents:
         for command, module in agent.list_granted(ceiling).items():
@@ -87,7 +87,7 @@ def find_engines(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[
 
 
 def find_engine_grants(agents: Iterable[Agent]) -> Iterator[Finding]:
-    """Note the agents whose containers may have the socket of a container engine."""
+    """Note the agents whose containers may have a container engine's socket."""
     for agent in agents:
         if agent.profile.engine_socket:
             yield Finding(
@@ -107,11 +107,11 @@ def find_oddities(
     shared: Mapping[str, Module],
     search_path: str,
 ) -> Iterator[Fault]:
-    """Name commands without module or program, rules and hooks without effect, and vain wishes.
+    """Find commands without module or program, and settings and hooks without effect.
 
-    A rule has no effect where it can never match or another one does what it does; a profile asks
-    in vain for commands that are not enabled and variables that are stripped; an override is in
-    vain for a command that nobody can use. `shared` are the modules of `modules/`.
+    A rule has no effect if it can never match or another covers it; so do a profile's commands that
+    are not enabled, its variables that are stripped, and an override of a command that nobody can
+    use. `shared` are the modules of `modules/`.
     """
     sets = [agent.modules for agent in agents.values()] or [Modules(shared=shared)]
     for name in config.enable:
@@ -155,7 +155,7 @@ def find_oddities(
 
 
 def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
-    """Tell what a profile says of modules without effect."""
+    """Find a profile's settings for modules that have no effect."""
     source = agent.profile_file
     for command, narrowed in agent.profile.narrowed.items():
         yield from review_narrowing(narrowed, source=source, key=f"deny.{command}")
@@ -165,7 +165,7 @@ def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
             )
             remedy = f"write what may not be asked of the API: [{command}] deny"
             yield Fault(source, f"deny.{command}", problem, remedy)
-    # What is denied of git holds for git-remote too.
+    # Rules of `[deny] git` apply to git-remote too.
     denied = [(name, f"deny.{name}") for name in agent.profile.narrowed if name != "git"]
     for command, key in (*denied, *((name, f"network.{name}") for name in agent.profile.widened)):
         if command not in ceiling:
@@ -174,7 +174,7 @@ def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
 
 
 def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
-    # Where a command uses APIs, the tool may be the image's own.
+    # A command that uses APIs may be run by the image's own tool.
     is_needed = module.has_command and not module.uses_apis
     if is_needed and find_program(module.bin, search_path) is None:
         yield Fault(
@@ -186,8 +186,8 @@ def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
 
 
 def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fault]:
-    """Tell why a command would not get the box that its module says."""
-    # Where a command uses APIs, the image's own tool may do without.
+    """Find why a command would not get its module's box."""
+    # A command that uses APIs may be run by the image's own tool, without a box.
     if not wants_box(module) or module.uses_apis:
         return
     if boxes.mode == "off":
@@ -263,7 +263,7 @@ def _find_secrets(agent: Agent) -> Iterator[Fault]:
 
 
 def _find_api(agent: Agent, variable: str) -> str | None:
-    """The built-in module of an API whose tools have their credential in this variable."""
+    """The built-in API module whose tools read their credential from this variable."""
     for name in builtin_names():
         module = agent.modules.find(name)
         clients = () if module is None else module.clients.values()
@@ -273,7 +273,7 @@ def _find_api(agent: Agent, variable: str) -> str | None:
 
 
 def find_builtin_faults() -> tuple[Fault, ...]:
-    """Read every built-in module, enabled or not, which takes about 0.2 s, and tell its faults."""
+    """Read every built-in module, enabled or not, in about 0.2 s, and return their faults."""
     faults: list[Fault] = []
     for name in builtin_names():
         try:

@@ -1,4 +1,4 @@
-"""Everything on disk, read and checked as a whole, and what of it decides for one agent."""
+"""All configuration, loaded and checked as a whole, and each agent's part of it."""
 
 import os
 from collections.abc import Mapping
@@ -26,15 +26,14 @@ from airlock_modules import Fault, Grant, Module
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that decides about an agent's requests. A request keeps the one it began with.
+    """All that decides on an agent's requests. A request keeps the generation it began with.
 
-    `grant` is what the evaluator decides by: ceiling, profile and active modules. `git_rules` has
-    what a person wrote of git for this agent, whether it has it or git-remote alone; the built-in
-    module refuses nothing that a remote can be asked for. Without
-    `pass_descriptors` all output goes through the daemon. `git_config` is the text of what git in a
-    box is configured with, and `signs_commits` whether the human's own git would sign what it
-    commits there. `apis` are those of its containers. `workspaces` are all directories of the host
-    that a profile maps, of whichever agent. In `homes` lie the homes that its boxes keep.
+    `grant` is the evaluator's input: ceiling, profile and active modules. `git_rules` has a
+    person's rules for this agent's git, also if it has git-remote alone; the built-in module
+    refuses nothing that git-remote can do. Without `pass_descriptors` all output goes through the
+    daemon. `git_config` is the configuration of git in boxes, and `signs_commits` whether the
+    human's git would sign its commits. `apis` are its containers'. `workspaces` are all directories
+    of the host that any agent's profile maps. `homes` contains the homes that its boxes keep.
     """
 
     agent: Agent
@@ -56,10 +55,10 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration without faults. `warnings` do not keep the daemon from starting.
 
-    `generations` has what decides for each agent that is served, by its name, in the order of the
-    registration; `unserved` are those whose workspaces have faults. `noted` is what their
-    workspaces are, which `state` may not have yet. `shared` are the modules of
-    `modules/`, by command; `search_path` is where programs are taken from.
+    `generations` has each served agent's, by name, in the order of the registration; `unserved` are
+    agents whose workspaces have faults. `noted` identifies their workspaces, and may not be in
+    `state` yet. `shared` are the modules of `modules/`, by command; `search_path` is the PATH for
+    programs.
     """
 
     locations: Locations
@@ -74,18 +73,17 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def agents(self) -> tuple[Agent, ...]:
-        """All registered agents, those that are not served last."""
+        """All registered agents, the unserved ones last."""
         served = (each.agent for each in self.generations.values())
         return (*served, *(each.agent for each in self.unserved.values()))
 
 
 def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
-    """Read config.toml, `modules/` beside it, the registration and every agent's directory.
+    """Load config.toml, `modules/`, the registration and every agent's directory.
 
-    `noted` counts for workspaces of which the state directory has no note. Raises SetupError with
-    all faults of all files; faults of a workspace alone keep only its agent
-    from being served. With a broken config.toml the agents are read
-    all the same, so that everything shows at once.
+    `noted` is used for workspaces without a note in the state directory. Raises SetupError with all
+    faults of all files, but a workspace's fault only keeps its agent from being served. The agents
+    are read even if config.toml is broken, to report everything at once.
     """
     faults: list[Fault] = []
     warnings: list[Fault] = []
@@ -181,7 +179,7 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
 
 
 def _list_kept(locations: Locations, config: Config) -> list[str]:
-    """Paths that nobody else should write, though what is there decides nothing."""
+    """Paths that nobody else should write, although their content decides nothing."""
     log = config.log.path
     return [locations.sockets_dir, *([] if log == "-" else [log])]
 

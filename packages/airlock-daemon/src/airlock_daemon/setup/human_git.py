@@ -1,7 +1,6 @@
-"""What git in a box is configured with.
+"""The configuration of git in a box.
 
-A box gets harmless settings of the human's and nothing beside; git-lfs transfers its objects by the
-shim.
+A box gets the human's harmless settings only; git-lfs transfers its objects through the shim.
 """
 
 import re
@@ -22,7 +21,7 @@ _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,256}")
 _TRUE = "true|yes|on|1"
 _TRUTH = f"{_TRUE}|false|no|off|0"
 
-# The settings that are taken over, and what each may be (git-config(1)).
+# The settings that are copied, and their allowed values (git-config(1)).
 _HARMLESS = {
     "user.name": _TEXT,
     "user.email": _TEXT,
@@ -32,12 +31,12 @@ _HARMLESS = {
     "core.autocrlf": re.compile(rf"(?i:{_TRUTH}|input)"),
 }
 
-# Not taken over, since a box has no key; but a person may count on it.
+# Not copied, as a box has no key; but a person may rely on it.
 _SIGNING = "commit.gpgsign"
 _READ = {**_HARMLESS, _SIGNING: re.compile(rf"(?i:{_TRUTH})")}
 
-# In a box the workspace may be another user's, and what still runs at the end of a command ends
-# with it, so that nothing is begun in the background.
+# The workspace may belong to another user than the box's; and background processes would be ended
+# with the command.
 _FIXED = (
     ("safe.directory", "*"),
     ("gc.autodetach", "false"),
@@ -46,8 +45,9 @@ _FIXED = (
 
 
 class HumanGit(msgspec.Struct, frozen=True):
-    """`config` is the configuration of git in boxes, as the text of a file. `signs_commits` says
-    that the human's git would sign each commit, which git in a box does not.
+    """The configuration of git in boxes, as a file's text.
+
+    `signs_commits`: the human's git would sign each commit, which git in a box does not.
     """
 
     config: bytes = b""
@@ -57,11 +57,11 @@ class HumanGit(msgspec.Struct, frozen=True):
 def read_human_git(
     search_path: str, environment: Mapping[str, str], *, warnings: list[Fault]
 ) -> HumanGit:
-    """What git in boxes has of the human's settings.
+    """Read what git in boxes gets of the human's settings.
 
-    `environment` is the daemon's, by which the human's git finds the human's files; it is asked
-    outside of every workspace, and where it does not answer none of its settings are taken over.
-    What cannot be taken over is told in `warnings`.
+    `environment` is the daemon's, with which the human's git finds its files. git runs outside of
+    all workspaces; if it fails, no setting is copied. Settings that are not copied are added to
+    `warnings`.
     """
     found = _take_over(_READ, search_path, environment, warnings)
     signs = re.fullmatch(f"(?i:{_TRUE})", found.pop(_SIGNING, "")) is not None
@@ -69,7 +69,7 @@ def read_human_git(
 
 
 def read_identity(search_path: str, environment: Mapping[str, str]) -> str:
-    """The human's name and address, as the text of a git configuration; "" where git has none."""
+    """The human's name and email as the text of a git configuration; "" if unset."""
     found = _take_over(_IDENTITY, search_path, environment, [])
     return "".join(_write(tuple(found.items())))
 
@@ -77,7 +77,7 @@ def read_identity(search_path: str, environment: Mapping[str, str]) -> str:
 def _take_over(
     keys: Iterable[str], search_path: str, environment: Mapping[str, str], warnings: list[Fault]
 ) -> dict[str, str]:
-    """Those of the settings `keys` that the human has, and that are harmless."""
+    """The human's values of `keys` that are harmless."""
     found = {}
     for key, value in _ask(keys, search_path, environment, warnings):
         if _READ[key].fullmatch(value):
@@ -93,7 +93,7 @@ def _take_over(
 def _ask(
     keys: Iterable[str], search_path: str, environment: Mapping[str, str], warnings: list[Fault]
 ) -> Iterator[tuple[str, str]]:
-    """The settings `keys`, in the order in which git reads them."""
+    """The values of `keys`, in the order in which git reads them."""
     program = find_program("git", search_path)
     if program is None:
         return
@@ -104,7 +104,7 @@ def _ask(
         done = subprocess.run(
             [program, "config", "--null", "--get-regexp", f"^({wanted})$"],
             cwd="/",
-            # There may be a repository at /, which would have settings of its own.
+            # A repository at / would have its own settings.
             env={"PATH": search_path, "GIT_DIR": "/dev/null", **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -133,7 +133,7 @@ def _write(settings: tuple[tuple[str, str], ...]) -> Iterator[str]:
 
 
 BOX_AGENT = "/run/airlock/git-lfs-agent"
-"""The path of the shim as git-lfs-agent in a box."""
+"""The shim's path as git-lfs-agent in a box."""
 
 # As `git lfs install` sets them.
 _FILTERS = """[filter "lfs"]
@@ -145,9 +145,9 @@ _FILTERS = """[filter "lfs"]
 
 
 def lfs_variables(agent: str) -> dict[str, str]:
-    """Variables that set what `airlock-shim --install-git` sets in an image (git-config(1)).
+    """Variables for the settings of `airlock-shim --install-git` in an image (git-config(1)).
 
-    `agent` is the path of the shim as git-lfs-agent, where git-lfs runs.
+    `agent` is the shim's path as git-lfs-agent, where git-lfs runs.
     """
     settings = _list_settings(agent)
     variables = {"GIT_CONFIG_COUNT": str(len(settings))}
@@ -158,7 +158,7 @@ def lfs_variables(agent: str) -> dict[str, str]:
 
 
 def lfs_config(*, has_filters: bool) -> bytes:
-    """The same as the text of a configuration for git in a box, where the host's git-lfs may be."""
+    """As `lfs_variables`, as git's configuration in a box; with filters for the host's git-lfs."""
     text = _FILTERS if has_filters else ""
     for section, name, value in _list_settings(BOX_AGENT):
         first, _, rest = section.partition(".")
@@ -174,7 +174,7 @@ def _list_settings(agent: str) -> tuple[tuple[str, str, str], ...]:
         ("lfs", "standalonetransferagent", "airlock"),
         # A repository on this machine needs no daemon.
         ("lfs.file:///", "standalonetransferagent", "lfs-standalone-file"),
-        # What the agent does not do: git-lfs would look for a server by itself.
+        # The agent does not support these, and git-lfs would look for a server by itself.
         ("lfs", "sshtransfer", "never"),
         ("lfs", "locksverify", "false"),
     )

@@ -1,8 +1,8 @@
-"""Kubernetes as the human uses it: clusters and users of a kubeconfig, and what plugins print.
+"""Kubernetes: clusters and users of the human's kubeconfig, and output of its plugins.
 
-`kubectl` reads the kubeconfig and prints it as JSON, so that nothing here parses YAML. What a
-context says and is not done here, such as acting as another user, is refused: without it a request
-could do more than the human's own.
+`kubectl` reads the kubeconfig and prints it as JSON, so that nothing here parses YAML. Unsupported
+settings of a context, such as impersonation, are refused: ignoring them could give a request more
+rights than the human's own.
 """
 
 import base64
@@ -46,21 +46,21 @@ _KEY = re.compile(
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """What opens an API: a token, or certificate and key in PEM, and how many seconds it lasts."""
+    """Access to an API: a token, or certificate and key in PEM, valid for `lasts_s` seconds."""
 
     token: str = ""
     certificate: str = ""
     lasts_s: float = math.inf
 
     def __repr__(self) -> str:
-        """Without what no message may show."""
+        """Omit the values, which no message may show."""
         return "Access()"
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     """A context of a kubeconfig and its cluster: `prefix` is the path of the server's URL.
 
-    `ca` is in PEM, "" for the system's; `namespace` that of those who name none.
+    `ca` is in PEM, "" for the system's; `namespace` is the default one.
     """
 
     context: str
@@ -72,12 +72,12 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def server(self) -> str:
-        """The URL of the server."""
+        """The server's URL."""
         return f"https://{self.host}:{self.port}{self.prefix}"
 
 
 class Plugin(msgspec.Struct, frozen=True, kw_only=True):
-    """A program that prints an ExecCredential, and the variables that it is given besides."""
+    """A program that prints an ExecCredential, and its additional variables."""
 
     words: tuple[str, ...]
     variables: Mapping[str, str]
@@ -165,7 +165,7 @@ class _ExecCredential(msgspec.Struct, rename="camel"):
 
 
 def read_cluster(data: bytes) -> Cluster:
-    """The cluster of the current context, of what `kubectl config view --minify` printed.
+    """The cluster of the current context, from the output of `kubectl config view --minify`.
 
     Raises BadCredential, whose message is a predicate.
     """
@@ -197,7 +197,7 @@ def read_cluster(data: bytes) -> Cluster:
 
 
 def read_user(data: bytes) -> Access | Plugin | str:
-    """What the user of the current context has: a credential, a program, or the path of a file.
+    """The credential of the current context's user: itself, a program, or a file's path.
 
     Raises BadCredential.
     """
@@ -216,7 +216,7 @@ def read_user(data: bytes) -> Access | Plugin | str:
 
 
 def read_exec_credential(data: bytes, now: float) -> Access:
-    """What an ExecCredential has (client.authentication.k8s.io, v1 or v1beta1).
+    """Parse an ExecCredential (client.authentication.k8s.io, v1 or v1beta1).
 
     Raises BadCredential.
     """
@@ -238,7 +238,7 @@ def read_exec_credential(data: bytes, now: float) -> Access:
 
 
 def read_certificate(data: bytes) -> Access:
-    """Certificate and key in PEM, in whatever order. Raises BadCredential."""
+    """Parse certificate and key in PEM, in any order. Raises BadCredential."""
     try:
         text = data.decode("ascii")
     except UnicodeDecodeError:
@@ -254,9 +254,9 @@ def describe_exec(version: str = "client.authentication.k8s.io/v1") -> str:
 def find_kubeconfig_problem(
     words: Sequence[str], environment: Mapping[str, str], workspaces: Sequence[str]
 ) -> tuple[str, str] | None:
-    """Tell why the files that kubectl reads are not believed, and what helps; None where they are.
+    """Return why kubectl's files are not trusted, and a remedy; None if they are.
 
-    A kubeconfig names programs that are run here. `words` are those of the command.
+    A kubeconfig names programs that run here. `words` are the command's.
     """
     for path in _list_files(words, environment):
         problem = find_file_problem(path, workspaces)
@@ -274,9 +274,9 @@ def settle_clusters(
     workspaces: Sequence[str],
     warnings: list[Fault],
 ) -> dict[str, Agent]:
-    """The agents, with hosts and rules of the clusters that their profiles mean.
+    """Return the agents with hosts and rules of the clusters that their profiles name.
 
-    One whose cluster cannot be found has none of it, and that is told in `warnings`.
+    If a cluster cannot be found, its agent gets no API of it, and `warnings` a finding.
     """
     seen: dict[tuple[str, ...], Cluster | tuple[str, str]] = {}
     settled = {}
@@ -317,7 +317,7 @@ def _ask(
     if problem is not None:
         return f"there is no cluster: {problem[0]}", problem[1]
     variables = {**environment, "PATH": search_path}
-    # Without the content of the files that the kubeconfig names, it shows where they are.
+    # Without --flatten and --raw, kubectl prints the paths of the files that the kubeconfig names.
     named = _print([program, *(word for word in words[1:] if word not in _CONTENT)], variables)
     if not isinstance(named, bytes):
         return named
@@ -333,7 +333,7 @@ def _ask(
 
 
 def _print(words: Sequence[str], environment: Mapping[str, str]) -> bytes | tuple[str, str]:
-    """What kubectl prints, or problem and remedy."""
+    """kubectl's output, or problem and remedy."""
     remedy = "see what it says: kubectl config view --minify"
     try:
         done = subprocess.run(
@@ -355,7 +355,7 @@ def _print(words: Sequence[str], environment: Mapping[str, str]) -> bytes | tupl
 def _find_named_problem(
     data: bytes, words: Sequence[str], environment: Mapping[str, str], workspaces: Sequence[str]
 ) -> tuple[str, str] | None:
-    """Tell why a file or program that a kubeconfig names is not believed. Raises BadCredential."""
+    """Return why a file or program that a kubeconfig names is not trusted. Raises BadCredential."""
     _, _, server, user = _read_file(data)
     named = (
         server.certificate_authority,
@@ -363,7 +363,7 @@ def _find_named_problem(
         user.client_key,
         user.token_file,
     )
-    # A relative path starts at the file that has it, and kubectl merges several.
+    # A relative path starts at its own file's directory, and kubectl merges several files.
     folders = [os.path.dirname(each) for each in _list_files(words, environment)]
     for path in (os.path.join(folder, each) for folder in folders for each in named if each):
         problem = find_file_problem(path, workspaces)
@@ -473,7 +473,7 @@ def _decode(text: str) -> str:
 
 
 def _make_access(token: str, certificate: str, key: str) -> Access:
-    """Of what is given as certificate and key, those parts that are one. Raises BadCredential."""
+    """Build the access from the certificates and the key in the texts. Raises BadCredential."""
     if token and not (token.isascii() and token.isprintable() and " " not in token):
         raise BadCredential("has a token with characters that no header may have")
     chain, keys = _CERTIFICATE.findall(certificate), [each[0] for each in _KEY.finditer(key)]
@@ -506,7 +506,7 @@ def _describe_exec(version: str) -> dict[str, object]:
 
 
 def _list_files(words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """The files that kubectl reads by these words and variables."""
+    """The files that kubectl reads with these words and variables."""
     named = [word.removeprefix(_FILE) for word in words if word.startswith(_FILE)]
     variable = [each for each in environment.get("KUBECONFIG", "").split(os.pathsep) if each]
     home = os.path.join(environment.get("HOME", "/"), ".kube/config")
@@ -514,7 +514,7 @@ def _list_files(words: Sequence[str], environment: Mapping[str, str]) -> list[st
 
 
 def _expand(words: Iterable[str], home: str) -> Iterator[str]:
-    """The words with the home in a path of a kubeconfig, which no shell expands here."""
+    """Expand `~/` in the path of a kubeconfig, as no shell does it."""
     for word in words:
         path = word.removeprefix(_FILE)
         yield word if path == word else f"{_FILE}{expand_home(path, home)}"

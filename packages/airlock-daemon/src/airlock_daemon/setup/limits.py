@@ -1,4 +1,4 @@
-"""How much one agent may use of the daemon, so that no agent starves another."""
+"""Limits on an agent's use of the daemon, so that no agent starves another."""
 
 import os
 
@@ -10,14 +10,14 @@ from airlock_modules import TableReader
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The `[limits]` table: counts, bytes (`_bytes`) and seconds (`_s`), for each agent.
 
-    `stdin_bytes` and `output_bytes` are what the daemon holds of one running command at most, each
-    in its direction. `refusals_per_s` is how many refusals are answered without delay in a second,
-    of requests, and of connections beyond their limit. `log_bytes_s` is how fast an agent's audit
-    records may come in the long run (`audit.ledger`).
+    `stdin_bytes` and `output_bytes` bound what the daemon buffers per command and direction.
+    `refusals_per_s` is the rate of refusals that are answered without delay: of requests, and of
+    connections beyond their limit. `log_bytes_s` is the long-term rate of an agent's audit records
+    (`audit.ledger`).
 
-    Those of boxes are for each box: processes and threads at a time, MiB of private memory of each
-    process, of each file that is written, and of its /tmp. Where there are cgroups
-    (`sandbox.groups`) the memory is also that of all boxes of an agent together.
+    Those of boxes are per box: processes and threads, MiB of private memory per process, of each
+    written file, and of /tmp. With cgroups (`sandbox.groups`) the memory limit also applies to all
+    boxes of an agent together.
     """
 
     connections: int = 1024
@@ -37,8 +37,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     box_tmpfs_mb: int = 256
 
 
-# What the daemon needs at most: for itself and the boxes that wait, for a connection whose request
-# waits (itself, a directory, three that were passed), and for a running command beside that.
+# The most descriptors that the daemon needs: for itself and prewarmed boxes; per connection with a
+# waiting request (itself, a directory, three passed ones); and in addition per running command.
 OWN_DESCRIPTORS = 112
 CONNECTION_DESCRIPTORS = 5
 COMMAND_DESCRIPTORS = 12
@@ -83,7 +83,7 @@ def read_limits(table: TableReader, *, upper: Limits | None = None) -> Limits:
 
 
 def _find_memory_mb() -> int:
-    """Half of what this host has, so that the boxes of one agent leave something to others."""
+    """Half of this host's memory, so that one agent's boxes leave some to others."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1024, memory >> 21)
 
@@ -91,10 +91,10 @@ def _find_memory_mb() -> int:
 def share_descriptors(
     limits: Limits, *, table: int, agents: int, has_pre_exec: bool = False
 ) -> Limits:
-    """Lower `limits` so that all agents at theirs fit into a table of `table` descriptors.
+    """Lower `limits` so that all agents at their limits fit into `table` descriptors.
 
-    Without that the first agent to fill the table shuts out all others. An agent that
-    `has_pre_exec` may have as many hooks as commands at once, and each takes as many descriptors.
+    Otherwise the first agent to fill the table shuts out all others. An agent that `has_pre_exec`
+    may have as many hooks as commands at once, each with as many descriptors.
     """
     running = COMMAND_DESCRIPTORS * (2 if has_pre_exec else 1)
     share = (table - OWN_DESCRIPTORS) // max(agents, 1)
@@ -106,14 +106,14 @@ def share_descriptors(
 
 
 class HookLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """`[hooks]`: how long a hook may take, and how much of a command's output one gets to see."""
+    """`[hooks]`: a hook's timeout, and how much of a command's output it gets."""
 
     timeout_s: float = 30.0
     capture_max_mb: int = 16
 
     @property
     def capture_bytes(self) -> int:
-        """The bound of what is captured of one command, both streams together."""
+        """The most captured bytes of one command, both streams together."""
         return self.capture_max_mb << 20
 
 

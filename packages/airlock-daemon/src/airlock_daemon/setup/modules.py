@@ -1,8 +1,8 @@
-"""Which module decides for a command: an agent's own, the host's, or the built-in one.
+"""Which module decides on a command: an agent's own, the host's, or the built-in one.
 
-A module replaces the one behind it in full: nothing of the two is merged but a box, and APIs, of
-which the module's file says nothing. One in the human's home, as modules of earlier releases are
-since they were migrated, is granted no API.
+A module replaces the next one in full; only a box, and APIs, that its file does not mention are
+taken from the built-in. A module with the box "home", as migrated modules of earlier releases have,
+is granted no API.
 """
 
 import difflib
@@ -26,13 +26,13 @@ from airlock_modules import (
 
 
 def say_nearest(name: str, known: Iterable[str] = ()) -> str:
-    """What is put before other advice about `name`: a built-in or `known` name like it, else ""."""
+    """Start of a hint on `name`: a similar built-in or `known` name, else ""."""
     nearest = difflib.get_close_matches(name, {*builtin_names(), *known}, n=1)
     return f'write "{nearest[0]}", or ' if nearest else ""
 
 
 class Modules(msgspec.Struct, frozen=True, kw_only=True):
-    """The modules of files, by command, as they are written.
+    """The modules of files, by command, as written.
 
     `own` are those of an agent's `commands/`, `shared` those of `modules/` beside config.toml.
     """
@@ -41,21 +41,21 @@ class Modules(msgspec.Struct, frozen=True, kw_only=True):
     shared: Mapping[str, Module] = {}
 
     def find(self, command: str) -> Module | None:
-        """The module that decides for `command`, None where there is none."""
+        """The module that decides on `command`, None if there is none."""
         written = self.find_written(command)
         return _find_builtin(command) if written is None else give_box(written)
 
     def find_written(self, command: str) -> Module | None:
-        """The same, but for those that are built in."""
+        """As `find`, without built-in modules."""
         return self.own.get(command) or self.shared.get(command)
 
 
 def load_modules(
     directory: str, *, faults: list[Fault], warnings: list[Fault]
 ) -> dict[str, Module]:
-    """Read every module of `directory`, which need not exist.
+    """Read every module of `directory`, which may be missing.
 
-    A file that is not called NAME.toml is ignored, as all releases did, and told in `warnings`.
+    A file not named NAME.toml is ignored, as in all releases, and added to `warnings`.
     """
     modules: dict[str, Module] = {}
     for path in list_entries(directory, faults=faults):
@@ -78,16 +78,16 @@ def load_modules(
 
 
 def give_box(module: Module) -> Module:
-    """The module with a box and with APIs where its file says nothing of them.
+    """The module with a box and APIs if its file does not mention them.
 
-    The box is the built-in's for an override, and for a module of any name that runs the program of
-    a built-in. Any other has none, and is refused (`Module.lacks_box`). A broker needs none. An
-    override in a closed box keeps the built-in's APIs.
+    The box is the built-in's for an override, and for any module that runs a built-in's program.
+    Others have none, and are refused (`Module.lacks_box`). A broker needs none. An override in a
+    closed box keeps the built-in's APIs.
     """
     if module.broker is not None:
         return module
     program = module.bin.rpartition("/")[2]
-    # Each is called as its program is.
+    # A built-in is named like its program.
     found = (_find_builtin(name) for name in (module.name, program))
     commands = (each for each in found if each is not None and each.has_command)
     builtin = next((each for each in commands if each.broker is None), None)
@@ -102,5 +102,5 @@ def give_box(module: Module) -> Module:
 
 @functools.cache
 def _find_builtin(command: str) -> Module | None:
-    # It cannot change while this program runs, and is asked for once an agent and more.
+    # It cannot change while this program runs, and is needed at least once per agent.
     return load_builtin(command) if command in builtin_names() else None

@@ -1,4 +1,4 @@
-"""Registers an agent, and removes one from the registration."""
+"""Registers an agent, and removes one."""
 
 import os
 import tomllib
@@ -49,10 +49,10 @@ from airlock_wire import quote
 
 
 class NewAgent(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent that is to be registered. `workspaces` are real paths of directories.
+    """An agent to register. `workspaces` are real paths of directories.
 
-    `named` are the absolute paths, links included, by which a person has named them.
-    `refs` are patterns of what its pushes may create or move.
+    `named` are the absolute paths, with symlinks, as a person wrote them. `refs` are patterns of
+    what its pushes may create or move.
     """
 
     name: str
@@ -64,11 +64,11 @@ class NewAgent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that changes on disk, and the `enabled` commands that are added to config.toml.
+    """All changes on disk, and the `enabled` commands that are added to config.toml.
 
-    `directories` are made with their modes where they are not there. `workspaces` are those of the
-    new agent, and the common directories of those that are linked worktrees; `noted` is what they
-    are, for the state directory. `remarks` are for the person who decides, a line each.
+    `directories` are created with their modes if missing. `workspaces` are the new agent's, with
+    the common directories of linked worktrees; `noted` identifies them, for the state directory.
+    `remarks` are lines for the person who decides.
     """
 
     directories: tuple[tuple[str, int], ...]
@@ -79,9 +79,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     remarks: tuple[str, ...]
 
     def describe(self) -> Iterator[str]:
-        """The remarks, and what changes in files, a line each.
+        """Yield the remarks, and the changes in files, as lines.
 
-        Comments and empty tables of new files are left out.
+        Omits comments and empty tables of new files.
         """
         yield from self.remarks
         for change in self.changes:
@@ -91,7 +91,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                     yield line
 
     def apply(self, undo: ExitStack) -> None:
-        """Make all of it; what takes it back is pushed to `undo`. Raises AirlockError."""
+        """Make all changes, and push their undo to `undo`. Raises AirlockError."""
         for path, mode in self.directories:
             make_directory(path, mode=mode, undo=undo)
         for change in self.changes:
@@ -99,10 +99,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
-    """Work out what it takes to register `new` in the file `registration`. Nothing is changed.
+    """Plan the registration of `new` in the file `registration`; changes nothing.
 
-    Raises AirlockError and SetupError where the files, the name, a command or a workspace are not
-    such that this can be done.
+    Raises AirlockError and SetupError if the files, the name, a command or a workspace do not allow
+    it.
     """
     if not is_name(new.name):
         raise AirlockError(
@@ -158,19 +158,19 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
         git=_choose_git_lines(new, repositories.values()) if has_remotes else None,
         sessions=sessions,
         hosts=find_hosts() if sessions else (),
-        # Beside git these are the places of [git] push.
+        # With git, these are the repositories of [git] push.
         repositories=_find_repositories(new, repositories.values())
         if gh is not None and gh.apis and not has_remotes
         else None,
     )
     return Plan(
-        # The sockets' too: docker would make them as root for a container that comes first.
+        # Also the sockets', which docker would create as root for a container that starts first.
         directories=(
             (new.directory, 0o700),
             (locations.sockets_dir, 0o700),
             (os.path.join(locations.sockets_dir, new.name), 0o755),
         ),
-        # The registration last: the others are nothing to a daemon without it.
+        # The registration last: without it a daemon ignores the others.
         changes=(
             Change(path=os.path.join(new.directory, PROFILE), before=None, after=profile),
             *config,
@@ -187,7 +187,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
 
 
 def _list_common(repositories: Mapping[str, Repository | None]) -> dict[str, str]:
-    """The common directories of linked worktrees, by worktree, that no workspace contains yet."""
+    """The common directories of linked worktrees that no workspace contains, by worktree."""
     return {
         workspace: each.directory
         for workspace, each in repositories.items()
@@ -201,15 +201,15 @@ def _choose_git_lines(new: NewAgent, repositories: Iterable[Repository | None]) 
     path = search_path(None, workspaces=new.workspaces, warnings=[])
     found = [each for each in repositories if each is not None]
     places, branches = list_remotes(found, search_path=path)
-    # What the repository says of its default branch may be an agent's word.
+    # An agent may have written the repository's default branch.
     usual = (ref for ref in USUAL_REFS if covers_ref(new.refs, ref))
-    # A branch that the person has named is not to be kept from this agent.
+    # A branch that the person named must not be protected from this agent.
     protect = [ref for ref in dict.fromkeys((*branches, *usual)) if ref not in new.refs]
     return GitLines(push=places, refs=new.refs, protect=protect)
 
 
 def _find_repositories(new: NewAgent, found: Iterable[Repository | None]) -> tuple[str, ...]:
-    """The remotes of workspaces that are at GitHub, as OWNER/NAME."""
+    """The workspaces' remotes at GitHub, as OWNER/NAME."""
     places = _choose_git_lines(new, found).push
     return find_repositories(GitGrant(push=tuple(map(read_place, places))))
 
@@ -233,7 +233,7 @@ def _refuse_unknown(commands: Sequence[str], locations: Locations) -> None:
 
 
 def _find_directory(workspace: str) -> Identity:
-    """What directory a workspace is. Raises AirlockError where it cannot be one."""
+    """Identify a workspace's directory. Raises AirlockError if it cannot be a workspace."""
     if not os.path.isdir(workspace):
         raise AirlockError(
             f"{quote(workspace)} is no directory", hint="name a directory of this host"
@@ -254,7 +254,7 @@ def _find_directory(workspace: str) -> Identity:
 
 
 def _list_agents(registered: Mapping[str, str]) -> Iterator[Agent]:
-    """The agents that are registered already, as far as their profiles can be read."""
+    """The registered agents whose profiles can be read."""
     for name, directory in registered.items():
         agent = load_agent(name, directory, upper=Limits(), shared={}, faults=[], warnings=[])
         if agent is not None:
@@ -262,7 +262,7 @@ def _list_agents(registered: Mapping[str, str]) -> Iterator[Agent]:
 
 
 def _refuse_nested(path: str, new: NewAgent, workspaces: Workspaces) -> None:
-    """Raise AirlockError where one of two agents could replace the workspace of the other."""
+    """Raise AirlockError if one of two agents could replace the other's workspace."""
     steps = (step for named in new.named for step in list_steps(named))
     for step in (path, *steps):
         entry = Entry(agent=new.name, path=step, source="", key="")
@@ -279,7 +279,7 @@ def _refuse_nested(path: str, new: NewAgent, workspaces: Workspaces) -> None:
 
 
 def _plan_entry(new: NewAgent, registration: str) -> tuple[dict[str, str], Change]:
-    """Return the directories of those that are registered already, and the entry for `new`."""
+    """Return the registered agents' directories, and the change that adds `new`."""
     text = read_whole(registration)
     faults: list[Fault] = []
     registered = {} if text is None else read_registration(registration, faults=faults)
@@ -331,9 +331,9 @@ def _read_enabled(text: str, path: str) -> Sequence[object]:
 
 
 class Removal(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes: lines of the registration and, where nothing is `kept`, the agent's directory.
+    """Removes lines of the registration and, unless something is `kept`, the agent's directory.
 
-    `kept` says what is in the directory that `agent add` has not made, so that all of it stays.
+    `kept` lists what `agent add` has not made; then the whole directory stays.
     """
 
     changes: tuple[Change, ...]
@@ -341,25 +341,25 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True):
     kept: tuple[str, ...]
 
     def describe(self) -> Iterator[str]:
-        """What goes and what stays, a line each."""
+        """Yield what is removed and what stays, as lines."""
         for change in self.changes:
             yield from change.describe()
         yield from (f"keep {each}" for each in self.kept)
 
     def apply(self, undo: ExitStack) -> None:
-        """Make all of it; what takes it back is pushed to `undo`. Raises AirlockError."""
+        """Make all changes, and push their undo to `undo`. Raises AirlockError."""
         for change in self.changes:
             change.apply(undo)
         if not self.kept:
-            # What came into it meanwhile keeps it.
+            # Not if files were added meanwhile.
             with suppress(OSError):
                 os.rmdir(self.directory)
 
 
 def plan_removal(name: str, registration: str) -> Removal:
-    """Work out what it takes to remove the agent `name`. Nothing is changed.
+    """Plan the removal of the agent `name`; changes nothing.
 
-    Raises AirlockError and SetupError where that cannot be done.
+    Raises AirlockError and SetupError if it cannot be removed.
     """
     text = read_whole(registration)
     faults: list[Fault] = []
@@ -387,7 +387,7 @@ def plan_removal(name: str, registration: str) -> Removal:
 
 
 def _find_kept(directory: str, others: dict[str, str]) -> Iterator[str]:
-    """Say what keeps an agent's directory: anything that was not made together with it."""
+    """Yield what keeps an agent's directory: anything that was not made with it."""
     for name, other in others.items():
         if os.path.realpath(other) == os.path.realpath(directory):
             yield f"{directory}, which agent {name} uses too"

@@ -1,4 +1,4 @@
-"""The text of files that are made for a person, who goes on with them."""
+"""The texts of new files, which a person goes on to edit."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.toml_edit import format_array, quote_string
 
 MADE = "# Made by `airlock-daemon agent add`."
-"""How a profile begins that no person has written."""
+"""The first line of a profile that no person wrote."""
 
 CONFIG = """\
 # What may run at all, whoever asks. Each agent's own airlock.toml says what it may use of that.
@@ -119,11 +119,11 @@ def write_profile(
     hosts: Sequence[str] = (),
     repositories: Sequence[str] | None = None,
 ) -> str:
-    """The airlock.toml of a new agent, with what else can be set in comments.
+    """The airlock.toml of a new agent, with other settings in comments.
 
-    Each line that is commented out may be switched on by itself. `git` is None for an agent that
-    does not reach remotes. `sessions` are commands of it that are ssh, and `hosts` what may be
-    proposed for them. `repositories` are those of gh, None where the profile need not name any.
+    Each comment can be enabled by itself. `git` is None for an agent that does not reach remotes.
+    `sessions` are its ssh commands, and `hosts` proposals for them. `repositories` are gh's, None
+    if the profile need not name any.
     """
     text = _COMMANDS.format(made=MADE, name=name, commands=format_array(commands))
     if examples := [_DENIALS[each] for each in commands if each in _DENIALS]:

@@ -8,17 +8,16 @@ _STATE = "~/.local/state/airlock"
 REGISTRATION = "agents.toml"
 """The name of a registration file beside config.toml."""
 HOMES = "homes"
-"""The directory of the agents' homes, in that of the files of containers."""
+"""The directory of the agents' homes, within that of the containers' files."""
 
 _CONFIG = "~/.config/airlock"
 
 
 class Locations(msgspec.Struct, frozen=True, kw_only=True):
-    """The places that the command line can choose; all absolute.
+    """The paths that the command line can set; all absolute.
 
-    `state_dir` is where the daemon's state is, unless config.toml says otherwise.
-
-    `agents` is None where no registration file was named: the daemon then serves no agent.
+    `state_dir` is used unless config.toml sets another. `agents` is None without a registration
+    file: the daemon then serves no agent.
     """
 
     config_dir: str
@@ -28,8 +27,8 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The words of a command line that name these files; what is usual is left out."""
-        # The state follows a configuration that was named, be it the usual one.
+        """The command-line options for these paths; defaults are omitted."""
+        # The state follows a `--config` even if that is the default directory.
         config = None if self.state_dir == absolute(_STATE) else self.config_dir
         usual = locate(config=config).sockets_dir
         named = {
@@ -41,28 +40,28 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def config_file(self) -> str:
-        """Path of `config.toml`."""
+        """The path of `config.toml`."""
         return os.path.join(self.config_dir, "config.toml")
 
     @property
     def containers_dir(self) -> str:
-        """Directory of the containers' homes and accounts, which `run` mounts."""
+        """The directory of the containers' homes and accounts, which `run` mounts."""
         is_usual = self.config_dir == absolute(_CONFIG)
         parent = absolute("~/.local/share/airlock") if is_usual else self.config_dir
         return os.path.join(parent, "containers")
 
     @property
     def modules_dir(self) -> str:
-        """Path of `modules/`, whose modules are for all agents."""
+        """The path of `modules/`, whose modules are for all agents."""
         return os.path.join(self.config_dir, "modules")
 
 
 def locate(
     *, config: str | None = None, sockets: str | None = None, agents: str | None = None
 ) -> Locations:
-    """Turn the options of the command line into absolute paths, with the defaults filled in.
+    """Convert the command line's options to absolute paths, with defaults.
 
-    The sockets follow `config` unless they are named themselves; the state always does.
+    The sockets follow `config` unless set; the state always does.
     """
     config_dir = absolute(config) if config else absolute(_CONFIG)
     return Locations(
@@ -74,16 +73,16 @@ def locate(
 
 
 def beside_config(locations: Locations) -> str:
-    """Where a registration file is looked for that nobody names."""
+    """The default path of the registration file."""
     return os.path.join(locations.config_dir, REGISTRATION)
 
 
 def expand_home(path: str, home: str) -> str:
-    """`path` with `home` in the place of a `~` before its first `/`, as files of ours spell it."""
+    """`path` with a leading `~/` replaced by `home`."""
     return os.path.join(home, path[2:]) if path.startswith("~/") else path
 
 
 def absolute(path: str, *, base: str | None = None) -> str:
-    """Expand `~` and make `path` absolute, from `base` or the working directory; links stay."""
+    """Expand `~` and make `path` absolute, from `base` or the working directory; keeps symlinks."""
     expanded = os.path.expanduser(path)
     return os.path.normpath(os.path.join(base or os.getcwd(), expanded))

@@ -35,7 +35,7 @@ USE_REFS = (
     'use [git], such as refs = ["refs/heads/agent/**"], protect = ["refs/heads/main"], '
     "delete = false"
 )
-"""What bounds a push in the place of rules about flags."""
+"""The alternative to rules about flags of a push."""
 
 _REPOSITORY = re.compile(
     r"(?:(?:ssh|https)://)?(?:[^@/]*@)?github\.com/([^/]+/[^/]+?)(?:\.git)?/?", re.IGNORECASE
@@ -43,18 +43,17 @@ _REPOSITORY = re.compile(
 
 
 class Identity(NamedTuple):
-    """What a directory is, whatever its path: the device of its file system, and its inode."""
+    """A directory's identity, whatever its path: its file system's device, and its inode."""
 
     device: int
     inode: int
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
-    """One directory of the host (`source`) and where the agent sees it (`target`).
+    """One directory of the host (`source`) and its path for the agent (`target`).
 
-    `source` is the path as it is written: absolute and normal, with `~` expanded, and no link
-    followed. `identity` is that of the directory that was found there, None before one was looked
-    for.
+    `source` is absolute and normal, with `~` expanded and no symlink followed. `identity` is the
+    found directory's, None before it is looked up.
     """
 
     target: str
@@ -63,25 +62,24 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 REACHED = "allow"
-"""The key of `[network]` that is about no command, but about all that the agent's containers do."""
+"""The key of `[network]` for the agent's containers rather than for a command."""
 
 
 class ContainerNetwork(msgspec.Struct, frozen=True):
-    """What containers may reach: destinations (HOST:PORT), and presets by their names."""
+    """What containers may reach: destinations (HOST:PORT), and names of presets."""
 
     network: tuple[str, ...] = ()
     presets: tuple[str, ...] = ()
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """An `airlock.toml` without faults; `commands` empty means all within the ceiling.
+    """A valid `airlock.toml`; empty `commands` mean all within the ceiling.
 
-    `read_only` and `hide`, paths of the container, hold in boxes; outside of them a command that
-    they concern is refused. With `engine_socket` a container may have the socket of an engine.
-    `git` says where git-remote may go, `names_remotes` that the file has a word on it; `ssh` which
-    hosts ssh may reach. `narrowed` has the modules of commands of which `[deny]` refuses more, with
-    that in them, and `widened` those of which `[network]` reaches more, with all of it. `apis` has
-    what the tables `[NAME]` grant of a module's APIs, by its name, and `own_apis` those of
+    `read_only` and `hide`, paths of the container, apply in boxes; a command outside of a box that
+    they concern is refused. With `engine_socket` a container may have an engine's socket. `git`
+    limits git-remote's remotes, and `names_remotes` says that the file does; `ssh` limits ssh's
+    hosts. `narrowed` has the modules that `[deny]` extends, and `widened` those that `[network]`
+    extends. `apis` has the grants of the tables `[NAME]`, by module, `own_apis` those of
     `[api.NAME]`; `reached` is what containers reach besides.
     """
 
@@ -105,16 +103,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     reached: ContainerNetwork = ContainerNetwork()
 
     def granted(self, ceiling: Iterable[str]) -> list[str]:
-        """Those of the enabled commands that the agent may run."""
+        """The enabled commands that the agent may run."""
         return [name for name in ceiling if not self.commands or name in self.commands]
 
 
 def parse_profile(
     text: str, *, source: str, upper: Limits, modules: Modules, faults: list[Fault]
 ) -> Profile | None:
-    """Read the text of an `airlock.toml`; everything that is wrong with it is added to `faults`.
+    """Parse an `airlock.toml`; adds what is wrong to `faults`.
 
-    `modules` are those of the agent, whose words `[deny]` speaks.
+    `modules` are the agent's, in whose syntax `[deny]` is written.
     """
     table = TableReader.parse(text, source=source, faults=faults)
     if table is None:
@@ -192,8 +190,8 @@ def parse_profile(
 def _read_apis(
     table: TableReader, modules: Modules, git: GitGrant, variables: Mapping[str, str]
 ) -> "tuple[dict[str, Granted], tuple[Granted, ...]]":
-    """What the tables `[NAME]` and `[api.NAME]` grant."""
-    # `[git]` is the profile's own, and the built-in module of git has no API.
+    """Read the grants of the tables `[NAME]` and `[api.NAME]`."""
+    # `[git]` is the profile's own table, and the built-in git module has no API.
     names = (each for each in table.names() if each != "git" or modules.find_written(each))
     found = {name: modules.find(name) for name in names}
     named = {name: module for name, module in found.items() if module and module.apis}
@@ -216,7 +214,7 @@ def _read_apis(
 
 
 def find_repositories(git: GitGrant) -> tuple[str, ...]:
-    """The repositories of github.com, `OWNER/NAME`, that an agent may push to."""
+    """The repositories of github.com that an agent may push to, as `OWNER/NAME`."""
     found = (_REPOSITORY.fullmatch(place.text) for place in git.push)
     return tuple(dict.fromkeys(each[1].replace("**", "*") for each in found if each is not None))
 
@@ -232,7 +230,7 @@ def _read_denials(deny: TableReader, modules: Modules) -> dict[str, Module]:
             problem = f"names {command}, which sees places and refs, and no arguments of git"
             deny.refuse(command, problem, USE_REFS)
         elif module is None:
-            # Its owner relies on it; a misspelt name would leave the command as it was.
+            # The owner relies on it; ignoring a misspelt name would leave the command unrestricted.
             deny.refuse(command, "names a command without a module", "correct or remove it")
         else:
             narrowed[command] = narrow_module(module, deny, command)
@@ -274,7 +272,7 @@ def _is_plain(path: str) -> bool:
 
 
 def read_reached(profile: TableReader, modules: Modules) -> ContainerNetwork:
-    """Read `[network] allow`. Faults are recorded by `profile`."""
+    """Read `[network] allow`; `profile` records the faults."""
     network = profile.table("network")
     if network.has(REACHED) and modules.find(REACHED) is not None:
         problem = f'may mean the command "{REACHED}" or what all containers of the agent reach'
@@ -287,7 +285,7 @@ def read_widening(
 ) -> dict[str, Module]:
     """Read `[network]`: the modules of the commands that it names, widened.
 
-    Otherwise they are those of `narrowed`, else of `modules`. Faults are recorded by `profile`.
+    Starts from `narrowed`, else from `modules`. `profile` records the faults.
     """
     widened: dict[str, Module] = {}
     network = profile.table("network")

@@ -14,9 +14,9 @@ from airlock_modules import Fault
 def search_path(configured: str | None, *, workspaces: Iterable[str], warnings: list[Fault]) -> str:
     """The PATH for tools: `[daemon] path`, else the daemon's own.
 
-    Entries where somebody else could put a program are left out, and each is told in `warnings`:
-    relative ones, which would be searched from the workspace; those that lie in one of `workspaces`
-    (real paths), as an activated virtual environment does; and those that others may write.
+    Leaves out, with a warning, entries where somebody else could put a program: relative ones,
+    which would be searched from the workspace; those in one of `workspaces` (real paths), such as
+    an activated virtual environment; and those that others may write.
     """
     source = "[daemon] path" if configured else "PATH"
     mapped = tuple(workspaces)
@@ -47,7 +47,7 @@ def _find_reasons(entry: str, workspaces: tuple[str, ...]) -> Iterator[str]:
 
 
 def find_program(name: str, path: str) -> str | None:
-    """Absolute path of the executable for `name`, which is absolute or searched on `path`."""
+    """The absolute path of the executable `name`, which is absolute or searched on `path`."""
     if os.path.isabs(name):
         return name if os.path.isfile(name) and os.access(name, os.X_OK) else None
     if os.sep in name:
@@ -56,18 +56,18 @@ def find_program(name: str, path: str) -> str | None:
 
 
 class Programs:
-    """Finds programs and remembers where they were, as a shell does.
+    """Finds programs and caches their paths, like a shell.
 
-    One that is gone is searched anew; one that appears before it on the path is not noticed.
+    A removed program is searched again; a new one earlier on the path is not noticed.
     """
 
     def __init__(self, path: str) -> None:
-        """`path` is the PATH that is searched, and the one that tools get."""
+        """`path` is the PATH to search, and the PATH of tools."""
         self.path = path
         self._found: dict[str, str] = {}
 
     def find(self, name: str) -> str | None:
-        """Absolute path of the executable for `name`, as `find_program` gives it."""
+        """The absolute path of the executable `name`, as from `find_program`."""
         known = self._found.get(name)
         if known is not None and os.access(known, os.X_OK):
             return known
@@ -77,7 +77,7 @@ class Programs:
         return found
 
     def demand(self, name: str) -> str:
-        """The same; raises Failed where there is no such program."""
+        """As `find`, but raises Failed if there is no such program."""
         found = self.find(name)
         if found is None:
             raise Failed(

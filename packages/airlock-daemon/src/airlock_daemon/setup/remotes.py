@@ -18,9 +18,9 @@ _VERBS = {"push", "fetch", "pull", "clone", "ls-remote"}
 
 
 def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
-    """Find a `[git]` or `[ssh]` that does not hold for all of git or ssh.
+    """Find a `[git]` or `[ssh]` that some of git or ssh bypasses.
 
-    So are rules of git that hold for nothing, and a GIT_SSH_COMMAND of no use to git-remote.
+    Also rules for git without effect, and a GIT_SSH_COMMAND that git-remote cannot use.
     """
     profile, source = agent.profile, agent.profile_file
     granted = agent.list_granted(ceiling)
@@ -61,7 +61,7 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
 
 
 def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
-    """Name the agents that may go wherever the human's keys lead on known hosts."""
+    """Note the agents that may reach all that the human's keys open on known hosts."""
     for agent in agents:
         granted = agent.list_granted(ceiling)
         if not agent.profile.ssh.is_pinned:
@@ -81,7 +81,7 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
 
 
 def _find_shared_hosts(agent: Agent) -> Iterator[Finding]:
-    """Name the hosts of `[ssh]` at which sessions are not bound by `[git]`."""
+    """Note hosts of `[ssh]` where sessions can bypass `[git]`."""
     profile = agent.profile
     for line in profile.ssh.hosts:
         if line.name is None:
@@ -99,7 +99,7 @@ def _find_shared_hosts(agent: Agent) -> Iterator[Finding]:
 
 
 def find_default_refs(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
-    """Name the agents whose profile leaves out which refs a push may move."""
+    """Note the agents whose profile does not say which refs a push may move."""
     quoted = "[" + ", ".join(f'"{each}"' for each in ANY_REFS) + "]"
     for agent in agents:
         if _reaches_any(agent.list_granted(ceiling)) and not agent.profile.git.names_refs:
@@ -114,10 +114,10 @@ def find_default_refs(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterat
 
 
 def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
-    """Name rules about git's conversation with remotes that git-remote cannot apply.
+    """Find rules about git's remotes that git-remote cannot apply.
 
-    A rule of `[deny]` that has no effect at all is a fault instead (`find_contradictions`). Those
-    of the built-in module are explained in its SECURITY.md.
+    A rule of `[deny]` without any effect is a fault instead (`find_contradictions`). The built-in
+    module's are explained in its SECURITY.md.
     """
     for agent in agents:
         granted = agent.profile.granted(ceiling)
@@ -130,7 +130,7 @@ def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterat
             continue
         rules = _list_unseen(module)
         if "git" in granted:
-            # The others hold for the git that is run here.
+            # The others apply to git itself.
             rules = [rule for rule in rules if _VERBS & {*rule.split()}]
         if rules:
             source = agent.profile_file if narrowed is not None else module.source
@@ -140,7 +140,7 @@ def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterat
 
 
 def _find_vain_rules(agent: Agent, granted: Collection[str]) -> Iterator[Fault]:
-    """Name rules of `[deny] git` that nothing applies, since the agent has git-remote alone."""
+    """Find rules of `[deny] git` without effect, since the agent has git-remote alone."""
     narrowed = agent.profile.narrowed.get("git")
     if narrowed is None or BROKER not in granted or "git" in granted:
         return
@@ -151,7 +151,7 @@ def _find_vain_rules(agent: Agent, granted: Collection[str]) -> Iterator[Fault]:
 
 
 def _list_unseen(module: Module | None) -> list[str]:
-    """The rules of a module of git, but those of the built-in one, that match no such request."""
+    """A git module's rules that match no git-remote request, without the built-in's."""
     if module is None:
         return []
     builtin = set(list_unseen(load_builtin("git").rules))
@@ -164,7 +164,7 @@ def _name_rules(rules: Sequence[str]) -> str:
 
 
 def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
-    """Name the agents whose git is this host's, and what that means."""
+    """Note the agents that use this host's git, and what that means."""
     for agent in agents:
         module = agent.list_granted(ceiling).get("git")
         if module is None:
@@ -181,7 +181,7 @@ def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterato
 
 
 def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fault]:
-    """Name the modules whose boxes may ask for git-remote, where it is not enabled or granted."""
+    """Find modules whose boxes may use git-remote if it is not enabled or granted."""
     for agent in agents:
         granted = agent.list_granted(ceiling)
         if BROKER not in ceiling:
@@ -201,29 +201,29 @@ def _reaches_any(granted: Mapping[str, Module]) -> bool:
 
 
 def _asks(granted: Mapping[str, Module]) -> bool:
-    """Whether git runs in a box from which its remotes are reached.
+    """Whether git runs in a box that reaches its remotes.
 
-    From that of another command they are reached only where the profile grants git.
+    Another command's box reaches them only if the profile grants git.
     """
     return "git" in granted and _lets_ask(granted["git"])
 
 
 def grants_git(grant: Grant) -> bool:
-    """Whether an agent may use git's remotes at all, by git or by git-remote."""
+    """Whether an agent may use git's remotes at all, through git or git-remote."""
     return grant.grants("git") or grant.grants(BROKER)
 
 
 def _lets_ask(module: Module) -> bool:
-    """Whether the owner of a module has said that its box may ask git's remotes.
+    """Whether a module's owner lets its box use git's remotes.
 
-    Whoever grants terraform has not said a word of remotes.
+    Granting the built-in terraform, for example, says nothing about remotes.
     """
     has_said = not module.builtin or module.name == "git"
     return has_said and module.sandbox is not None and "git" in module.sandbox.brokers
 
 
 def reaches_remotes(module: Module) -> bool:
-    """Whether a command of `module` is git-remote, or asks for it from its box."""
+    """Whether a command of `module` is git-remote, or uses it from its box."""
     return module.name == BROKER or _lets_ask(module)
 
 

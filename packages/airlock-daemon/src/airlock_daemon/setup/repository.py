@@ -1,8 +1,8 @@
-"""What the git repository of a workspace says of its remotes, read without running what it names.
+"""A workspace's git remotes, read without running what the repository names.
 
-An agent may have written all of it before. So git is only asked to parse one configuration file,
-everything else is read as small regular files, and nothing outside of the workspace is believed
-that the agent could have pointed at by itself.
+An agent may have written all of it. So git only parses one configuration file, other files must be
+small and regular, and no path outside of the workspace is trusted that the agent could have set by
+itself.
 """
 
 import os
@@ -24,13 +24,13 @@ ANSWER_S = 10
 _ACCOUNT = re.compile(r"^https://[^/@]*@")
 _URL = re.compile(r"(?:(?:ssh|https)://)?(?P<place>[^/:]+(?::[0-9]+)?)[:/]/*(?P<path>.+)")
 _REMOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-# A name that is no pattern of [git], and that git-check-ref-format(1) allows.
+# A name that is no pattern of [git], and valid by git-check-ref-format(1).
 _BRANCH = re.compile(r"(?!.*(?:\.\.|//|@\{|\.lock(?:/|$)))[^\s~^:?*\[\]{}\\\x00-\x20\x7f]{1,200}")
-# The default branches of a remote of which nothing is known.
+# The assumed default branches of an unknown remote.
 _USUAL = ("main", "master")
 USUAL_REFS = tuple(f"refs/heads/{branch}" for branch in _USUAL)
-"""What is protected wherever a push could reach it, whatever a repository says of its default."""
-# Bytes of one file that are read: some ten thousand packed refs.
+"""Refs that are always protected if a push could reach them, whatever the repository's default."""
+# The most bytes read of one file: some ten thousand packed refs.
 _MOST = 4 << 20
 
 
@@ -38,7 +38,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     """The repository of a workspace.
 
     `directory` is its common directory, with configuration and refs. `is_linked` says that the
-    workspace is a linked worktree (git-worktree(1)), whose common directory lies elsewhere.
+    workspace is a linked worktree (git-worktree(1)), whose common directory is elsewhere.
     """
 
     directory: str
@@ -46,11 +46,11 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_repository(workspace: str, reserved: Reserved) -> Repository | None:
-    """The repository of the real path `workspace`, None where there is none.
+    """The repository of the real path `workspace`, None if there is none.
 
-    A `.git` that is a symbolic link is none. A linked worktree counts only where the main
-    repository names it too, by its path without links: what a `.git` file says could lead anywhere.
-    Raises AirlockError where that one is in a reserved place: an agent has made it in its home.
+    Ignores a `.git` that is a symlink. A linked worktree counts only if the main repository names
+    it too, by its path without symlinks: a `.git` file could point anywhere. Raises AirlockError if
+    that repository is in a reserved directory: an agent made it in its home.
     """
     link = os.path.join(workspace, ".git")
     if _is_directory(link):
@@ -73,7 +73,7 @@ def find_repository(workspace: str, reserved: Reserved) -> Repository | None:
 
 
 def _has_worktree(common: str, own: str, link: str) -> bool:
-    """Whether the repository `common` has in `own` a worktree, and its `.git` is `link`."""
+    """Whether the repository `common` has the worktree `own`, whose `.git` is `link`."""
     named = _read(os.path.join(own, "commondir"))
     back = _read(os.path.join(own, "gitdir"))
     if os.path.dirname(own) != os.path.join(common, "worktrees") or named is None or back is None:
@@ -85,10 +85,10 @@ def _has_worktree(common: str, own: str, link: str) -> bool:
 def list_remotes(
     repositories: Iterable[Repository], *, search_path: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The remotes of the repositories as lines of `[git] push`, and their default branches as refs.
+    """The repositories' remotes as lines of `[git] push`, and their default branches as refs.
 
-    Only the repository's own configuration is read, and nothing that it includes. Without git
-    there are no lines; where no default branch is known, the usual ones are returned.
+    Only the repository's own configuration is read, without includes. Without git there are no
+    lines; if no default branch is known, the usual ones are returned.
     """
     places: list[str] = []
     branches: list[str] = []
@@ -103,13 +103,13 @@ def list_remotes(
 
 
 def read_url(url: str) -> str | None:
-    """The place of a remote's URL, None for one of another kind (a path, git://)."""
-    # A password in it is none of a profile's, nor is the name that stands before one.
+    """Convert a remote's URL to a line of `[git]`; None for other kinds (a path, git://)."""
+    # A profile must not contain the URL's user name or password.
     found = _URL.fullmatch(_ACCOUNT.sub("https://", url))
     if found is None or "://" in found["place"] or url.startswith(("/", ".", "file:", "git:")):
         return None
     if "*" in url:
-        # An agent may have written it: what is a pattern there must not become one of a grant.
+        # An agent may have written it, and its star must not become a pattern of a grant.
         return None
     path = found["path"].rstrip("/").removesuffix(".git")
     try:
@@ -119,7 +119,7 @@ def read_url(url: str) -> str | None:
 
 
 def _list_remotes(repository: Repository, search_path: str) -> Iterator[tuple[str, str]]:
-    """The name and the URL of each remote."""
+    """Yield each remote's name and URL."""
     text = _read(os.path.join(repository.directory, "config"))
     if text is None:
         return
@@ -143,7 +143,7 @@ def _list_remotes(repository: Repository, search_path: str) -> Iterator[tuple[st
 
 
 def _find_default_branches(repository: Repository, remotes: list[str]) -> Iterator[str]:
-    """The branches that HEAD of each remote names, else those that are usually the default."""
+    """The branches that the remotes' HEADs name, else the usual defaults."""
     found = False
     for remote in filter(_REMOTE.fullmatch, remotes):
         head = f"refs/remotes/{remote}/"
@@ -162,7 +162,7 @@ def _find_default_branches(repository: Repository, remotes: list[str]) -> Iterat
         for ref in (f"{parent}{branch}" for parent in (*refs, "refs/heads/"))
         if ref in packed or _read(os.path.join(repository.directory, ref)) is not None
     ]
-    # Where nothing is known yet, a branch that does not exist does no harm as a protected one.
+    # If nothing is known, protecting a branch that does not exist does no harm.
     yield from dict.fromkeys(there or _USUAL)
 
 
@@ -176,10 +176,10 @@ def _is_directory(path: str) -> bool:
 def _read(path: str) -> str | None:
     """The text of a regular file of at most _MOST bytes without NUL, None for anything else.
 
-    So is a file that a link on the way leads to.
+    None also if a symlink is on the way.
     """
     try:
-        # A device could do something when it is opened, and a FIFO wait.
+        # Opening a device can have effects, and opening a FIFO can block.
         if not stat.S_ISREG(os.lstat(path).st_mode):
             return None
         descriptor = open_without_links(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -194,14 +194,14 @@ def _read(path: str) -> str | None:
 
 
 CONFIG = "~/.ssh/config"
-# So many are proposed.
+# The most hosts that are proposed.
 MOST = 12
 
 
 def find_hosts(path: str = CONFIG) -> tuple[str, ...]:
-    """The aliases of ssh's configuration, without patterns; none where it cannot be read.
+    """The aliases in ssh's configuration, without patterns; none if it cannot be read.
 
-    What the file includes is not looked at.
+    Ignores included files.
     """
     try:
         with open(os.path.expanduser(path), encoding="utf-8", errors="replace") as file:
@@ -223,5 +223,5 @@ def _list_names(lines: Iterable[str]) -> Iterator[str]:
                 if read_host_line(word).name is not None:
                     yield word
             except RemoteError:
-                # A pattern with ? or !, or a word in quotes.
+                # A pattern with ? or !, or a quoted word.
                 continue

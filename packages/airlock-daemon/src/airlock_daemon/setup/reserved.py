@@ -17,10 +17,10 @@ _PROGRAMS = (_INSTALLATION, _ENTRY)
 
 
 class Reserved(msgspec.Struct, frozen=True, dict=True):
-    """Directories and files of Airlock itself: (what it is, real path).
+    """Airlock's own directories and files: (description, real path).
 
-    `homes` is the real path of the directory of the containers' homes. They lie in a reserved
-    place, and yet a container has its home mounted, and may run commands there.
+    `homes` is the real path of the directory of the containers' homes. It lies in a reserved
+    directory, but a container has its home mounted, and may run commands there.
     """
 
     places: tuple[tuple[str, str], ...]
@@ -28,21 +28,21 @@ class Reserved(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def sockets_dir(self) -> str | None:
-        """The directory of the agents' sockets, None where that is not among them."""
+        """The sockets directory, None if it is not reserved."""
         return next((place for name, place in self.places if name == _SOCKETS), None)
 
     @functools.cached_property
     def private(self) -> "Reserved":
-        """Those that a tool may not even see: all but where programs are."""
+        """Those that a tool must not even see: all but the programs' directories."""
         return Reserved(tuple(place for place in self.places if place[0] not in _PROGRAMS))
 
     def conflict(self, path: str, *, may_be_home: bool = False) -> str | None:
-        """Say what keeps the real path `path` from being a workspace, or None.
+        """Return why the real path `path` cannot be a workspace, or None.
 
-        Both directions count: a directory that contains a reserved place, and one inside it. With
-        `may_be_home` it may be the home of a container, or lie in it: for what is mounted in a
-        container that runs. A workspace that is written down or named never may: an agent writes
-        its home, and would choose what is mounted next.
+        Both a directory that contains a reserved one, and one inside it, conflict. `may_be_home`
+        permits a container's home and paths in it: for mounts of a running container. It must not
+        be set for a workspace that is written or named: an agent writes its home, and would choose
+        what is mounted next.
         """
         inside = _prefix(path)
         if inside not in self._above and not inside.startswith(self._prefixes):
@@ -65,7 +65,7 @@ class Reserved(msgspec.Struct, frozen=True, dict=True):
 
     @functools.cached_property
     def _above(self) -> frozenset[str]:
-        """The prefixes of everything that contains a place, and of the places themselves."""
+        """The prefixes of all parents of reserved paths, and of these themselves."""
         return frozenset(
             prefix[: end + 1]
             for prefix in self._prefixes
@@ -75,12 +75,12 @@ class Reserved(msgspec.Struct, frozen=True, dict=True):
 
 
 def is_within(path: str, directory: str) -> bool:
-    """Whether real path `path` is `directory` or below it."""
+    """Whether the real path `path` is `directory` or below it."""
     return _prefix(path).startswith(_prefix(directory))
 
 
 def _prefix(directory: str) -> str:
-    """What the paths of a directory and of everything below it begin with, a slash behind each."""
+    """The prefix of the directory and all paths below it, each with a trailing slash."""
     return directory.rstrip("/") + "/"
 
 
@@ -96,17 +96,17 @@ def reserve(
     hooks: Mapping[str, Sequence[str]] = {},
     search_path: str,
 ) -> Reserved:
-    """Collect the reserved places; `log` may be "-".
+    """Collect the reserved paths; `log` may be "-".
 
     `agents` and `hooks` map an agent's name to its directory and to the paths of its hooks.
-    Programs are taken from `search_path`, a PATH of absolute directories.
+    Programs are found on `search_path`, a PATH of absolute directories.
     """
     places = [("the configuration", config_dir), (_SOCKETS, sockets_dir), ("the state", state_dir)]
     places += [(f'the directory of agent "{name}"', path) for name, path in agents.items()]
     for name, paths in hooks.items():
         directory = os.path.realpath(agents[name])
         for path in map(os.path.realpath, paths):
-            # A link may lead anywhere, and what is in the directory is reserved with it.
+            # A hook may be a symlink; inside the agent's directory it is reserved already.
             if not is_within(path, directory):
                 places.append((f'a hook of agent "{name}"', path))
     if log != "-":

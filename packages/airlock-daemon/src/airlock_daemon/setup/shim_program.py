@@ -1,4 +1,4 @@
-"""Where the shim is that containers and boxes are given. Nothing else asks its package."""
+"""Finds the shim for containers and boxes. Nothing else imports its package."""
 
 import os
 import platform
@@ -12,10 +12,10 @@ _NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 def find_shim(processor: str | None = None) -> str:
-    """The real path of the shim for containers on a processor, without one on this machine's.
+    """The real path of the shim for a processor, by default this machine's.
 
-    It is that of the package airlock-shim, else, for this machine's processor alone, the one on
-    PATH. `processor` is a name of uname(2) or of a container engine. Raises AirlockError.
+    From the package airlock-shim, else, for this machine's processor only, from PATH. `processor`
+    is a name of uname(2) or of a container engine. Raises AirlockError.
     """
     wanted = _name(processor or platform.machine())
     try:

@@ -1,4 +1,4 @@
-"""A sockets directory: of each agent NAME the sockets `NAME/*.sock`, and `NAME.sock`."""
+"""A sockets directory: for each agent NAME the sockets `NAME/*.sock`, and `NAME.sock`."""
 
 import os
 import shlex
@@ -12,35 +12,35 @@ if TYPE_CHECKING:
     from airlock_modules import Fault
 
 LOCK = ".lock"
-"""Held by the daemon that serves the directory, as long as it lives."""
+"""Locked by the daemon that serves the directory."""
 
 SOCKET = "airlock.sock"
-"""The socket for commands, in the directory of its agent. `NAME.sock` is a hard link to it."""
+"""The socket for commands, in its agent's directory. `NAME.sock` is a hard link to it."""
 
 HTTPS = "https.sock"
-"""The socket for APIs and networks, which an agent has where its profile grants some."""
+"""The socket for APIs and networks, if the agent's profile grants any."""
 
 NAMES = (SOCKET, HTTPS)
-"""Every socket that the directory of an agent may have."""
+"""All sockets that an agent's directory may have."""
 
 CA = "ca.pem"
 BUNDLE = "ca-bundle.pem"
 TRUSTSTORE = "truststore.p12"
 PUBLISHED = (CA, BUNDLE, TRUSTSTORE)
-"""What the HTTPS broker puts into the directory of an agent's sockets."""
+"""The HTTPS broker's files in an agent's socket directory."""
 CLIENT_ENV = "client.env"
-"""The variables of `client.describe_client` in that directory, a line NAME=VALUE each."""
+"""The variables of `client.describe_client` in that directory, as lines NAME=VALUE."""
 
 
 def list_sockets(path: str) -> Iterator[str]:
-    """The paths of all sockets in the sockets directory `path`, links too, served or not."""
+    """The paths of all sockets in the sockets directory `path`, with hard links, served or not."""
     try:
         entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     except OSError:
         return
     for entry in entries:
         if entry.is_symlink():
-            # A container that may write here could lead elsewhere by it.
+            # A container that may write here could point it elsewhere.
             continue
         for candidate in (entry.path, *(os.path.join(entry.path, name) for name in NAMES)):
             with suppress(OSError):
@@ -49,7 +49,7 @@ def list_sockets(path: str) -> Iterator[str]:
 
 
 def is_served(path: str) -> bool:
-    """Whether something accepts connections at the socket `path`, or has many that wait for it."""
+    """Whether something listens on the socket `path`, even if its backlog is full."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.setblocking(False)
         try:
@@ -59,16 +59,16 @@ def is_served(path: str) -> bool:
 
 
 def connect(connection: socket.socket, path: str) -> bool:
-    """Connect to the socket `path`, however long that is; False where nothing listens there.
+    """Connect to the socket `path` of any length; False if nothing listens there.
 
-    Raises BlockingIOError where `connection` has a timeout, and too many wait there already.
+    Raises BlockingIOError if `connection` has a timeout, and the backlog is full.
     """
     try:
         directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        # An address has 107 bytes at most; Linux has a short name for an open directory.
+        # An address has at most 107 bytes; Linux has a short name for an open directory.
         short = f"/proc/self/fd/{directory}"
         name = os.path.basename(path)
         connection.connect(os.path.join(short, name) if os.path.isdir(short) else path)
@@ -85,10 +85,10 @@ DOCKER = "docker makes such a directory where a container mounts it before the d
 
 
 def find_unusable(path: str) -> "Iterator[Fault]":
-    """Find what keeps the user who asks from serving in the sockets directory `path`.
+    """Find what keeps the current user from serving in the sockets directory `path`.
 
-    It need not exist. Each remedy is the command that mends it; one that docker has made is also
-    made private, so that sockets in it may be open to every user of a container.
+    It may be missing. Each remedy is a command; for a directory made by docker it also removes
+    others' access, so that sockets in it may be open to every user of a container.
     """
     from airlock_modules import Fault  # noqa: PLC0415 - `doctor --alive` needs none of it
 
@@ -112,7 +112,7 @@ def find_unusable(path: str) -> "Iterator[Fault]":
         return
     for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
         info = entry.stat(follow_symlinks=False)
-        # The daemon sets the mode of an agent's directory, which its owner and root alone may.
+        # The daemon must set the mode of an agent's directory, which only its owner and root may.
         if stat.S_ISDIR(info.st_mode) and info.st_uid != user != 0:
             yield Fault(entry.path, "", _say_owner(info.st_uid), own)
 
@@ -129,7 +129,7 @@ def _find_unmakeable(path: str, user: int) -> "Iterator[Fault]":
 
 
 def _may_write(directory: str) -> bool:
-    # By the user that files would get, where the system can tell.
+    # By the effective user, if the system supports it.
     effective = os.access in os.supports_effective_ids
     return os.access(directory, os.W_OK | os.X_OK, effective_ids=effective)
 

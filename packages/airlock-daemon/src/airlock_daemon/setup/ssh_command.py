@@ -1,4 +1,4 @@
-"""The GIT_SSH_COMMAND of a profile, read as words: which key and which way ssh takes."""
+"""A profile's GIT_SSH_COMMAND, split into words: ssh's key and route."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from airlock_daemon.setup.paths import expand_home
 
-# What of GIT_SSH_COMMAND is taken: where a key or a configuration is, and as whom to come.
+# The allowed options of GIT_SSH_COMMAND: keys, configuration, user and route.
 _VALUED = ("-i", "-F", "-l", "-p", "-J", "-o")
 _PLAIN = ("-4", "-6", "-a", "-x", "-q", "-C")
 _OPTIONS = re.compile(
@@ -27,13 +27,13 @@ _USER = re.compile("user[= ](.*)", re.IGNORECASE | re.DOTALL)
 
 
 class UnfitCommandError(ValueError):
-    """A GIT_SSH_COMMAND of which the broker cannot make words. The text says why."""
+    """A GIT_SSH_COMMAND that the broker cannot use. The text says why."""
 
 
 def read_ssh_command(text: str) -> tuple[str, ...]:
     """Split a GIT_SSH_COMMAND into the program and its options, without a shell.
 
-    A `~/` stays as it is. Raises UnfitCommandError.
+    `~/` is not expanded. Raises UnfitCommandError.
     """
     if _MEANS_SOMETHING_TO_A_SHELL.search(text):
         raise UnfitCommandError("it has characters that only a shell understands")
@@ -58,9 +58,9 @@ def read_ssh_command(text: str) -> tuple[str, ...]:
 
 
 def find_user(words: Sequence[str]) -> str | None:
-    """The user in what `read_ssh_command` gave, whom ssh takes before that of a destination.
+    """The user in the result of `read_ssh_command`, which overrides a destination's.
 
-    None where there is none.
+    None if there is none.
     """
     for option, value in pairwise(words):
         named = _USER.fullmatch(value) if option == "-o" else None
@@ -70,10 +70,10 @@ def find_user(words: Sequence[str]) -> str | None:
 
 
 def find_missing_file(words: Sequence[str], home: str) -> str | None:
-    """What is wrong with the first file of what `read_ssh_command` gave that ssh could not read.
+    """Return the first file in the result of `read_ssh_command` that ssh cannot read, and why.
 
-    None where all are there. ssh passes over a key that it cannot read and tries others, which may
-    be the human's own. `home` is that of the daemon's user.
+    None if all are readable. ssh skips a key that it cannot read and tries others, possibly the
+    human's own. `home` is the daemon's user's.
     """
     for option, value in pairwise(words):
         named = _KEY.fullmatch(value) if option == "-o" else None
@@ -86,14 +86,14 @@ def find_missing_file(words: Sequence[str], home: str) -> str | None:
 
 
 def _judge_file(text: str, option: str, home: str) -> str | None:
-    """Why ssh could not read a file that `option` names, None where it can."""
+    """Why ssh could not read the file `text` of `option`, None if it can."""
     path = expand_home(text, home)
     if "%" in path.replace("%%", ""):
         return "the path has a % that ssh replaces, so that it cannot be looked for"
     path = path.replace("%%", "%") if option != "-F" else path
     if not os.path.isabs(path):
         return "the path does not begin with / or ~/"
-    # The private half of a public key may be in ssh-agent.
+    # A public key's private half may be in ssh-agent.
     candidates = (path,) if option == "-F" else (path, f"{path}.pub")
     found = [each for each in candidates if os.path.exists(each)]
     if not found:

@@ -1,10 +1,9 @@
-"""The daemon's state directory: what the daemon notes for itself, private to its user.
+"""The daemon's state directory, private to its user.
 
-It is no part of any workspace, and nothing in it is for a person to edit. One file notes which
-directory each workspace is. A path says where a directory is, and whoever can write above it can
-put another one there. So the device and the inode are noted when an agent is registered, and what
-is found later must be the same. Another directory is used only after a person has said so:
-`airlock agent trust`.
+It is in no workspace, and nothing in it is for a person to edit. One file notes which directory
+each workspace is: whoever can write above a path can put another directory there. So the device and
+inode are noted at registration, and must match later. Another directory is used only after a person
+has run `airlock agent trust`.
 """
 
 import fcntl
@@ -24,7 +23,7 @@ _LOCK = ".lock"
 
 
 class State(msgspec.Struct, frozen=True):
-    """A state directory, by its absolute path. It is made (0700) by the first change."""
+    """A state directory, by its absolute path. The first change creates it (0700)."""
 
     directory: str
 
@@ -33,25 +32,25 @@ class State(msgspec.Struct, frozen=True):
         return os.path.join(self.directory, name)
 
     def homes(self, agent: str) -> str:
-        """The directory of the homes that boxes of an agent keep, one for each module."""
+        """The directory of the homes that an agent's boxes keep, one for each module."""
         return self.path(f"homes/{agent}")
 
     def find(self, name: str) -> str | None:
-        """The path of a file, None where `read` finds none."""
+        """The path of a file, None if it does not exist."""
         path = self.path(name)
         return path if os.path.lexists(path) else None
 
     def read(self, name: str) -> str | None:
-        """The text of a file, None where there is none or the directory is another user's alone.
+        """A file's text, None if it is missing or the directory is another user's.
 
         Raises AirlockError.
         """
         return read_whole(self.path(name)) if os.access(self.directory, os.X_OK) else None
 
     def write(self, name: str, text: str | None) -> None:
-        """Replace a file (0600) as a whole, or remove it, in a block of `changing`.
+        """Replace a file (0600) atomically, or remove it, in a block of `changing`.
 
-        The folder that it is in is made (0700). Raises AirlockError.
+        Creates its directory (0700). Raises AirlockError.
         """
         path = self.path(name)
         if text is not None:
@@ -62,7 +61,7 @@ class State(msgspec.Struct, frozen=True):
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Be the only process that changes files here, in the block. Raises AirlockError."""
+        """Lock the directory against other writers during the block. Raises AirlockError."""
         with ExitStack() as undo:
             make_directory(self.directory, mode=0o700, undo=undo)
             undo.pop_all()
@@ -88,7 +87,7 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True):
-    """A directory, and the boot of the kernel in which its device has had that number."""
+    """A directory, and the kernel's boot id with which its device number was valid."""
 
     device: int
     inode: int
@@ -96,19 +95,19 @@ class Noted(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def identity(self) -> Identity:
-        """The directory that was noted."""
+        """The noted directory's identity."""
         return Identity(self.device, self.inode)
 
 
 Notes = Mapping[str, Mapping[str, Noted]]
-"""By the directory of an agent, and by the written path of a workspace."""
+"""By the agent's directory, and by the written path of a workspace."""
 
 NOTHING: Notes = MappingProxyType({})
 """No notes."""
 
 
 def read_boot_id() -> str:
-    """What tells this boot of the kernel from others, "" where it does not say."""
+    """The id of this boot of the kernel, "" if it is not available."""
     try:
         with open(_BOOT_ID, encoding="ascii") as file:
             return file.read().strip()
@@ -117,7 +116,7 @@ def read_boot_id() -> str:
 
 
 def renew(noted: Noted | None, found: Identity, *, boot: str) -> Noted | None:
-    """What is to be noted of the directory that was `found`; None where another one is noted.
+    """The new note for the directory `found`; None if another directory is noted.
 
     After a reboot the same file system may have another device number.
     """
@@ -129,18 +128,18 @@ def renew(noted: Noted | None, found: Identity, *, boot: str) -> Noted | None:
 
 
 def note(found: Identity, *, boot: str) -> Noted:
-    """What is to be noted of a directory that was found in this boot."""
+    """The note for a directory found in this boot."""
     return Noted(device=found.device, inode=found.inode, boot=boot)
 
 
 def describe(identity: Identity) -> str:
-    """A directory for people: as `stat -c '%i %Hd:%Ld'` tells inode and device."""
+    """Describe a directory for people: inode and device as in `stat -c '%i %Hd:%Ld'`."""
     device = f"{os.major(identity.device)}:{os.minor(identity.device)}"
     return f"inode {identity.inode} on device {device}"
 
 
 def read_notes(state: State, *, faults: list[Fault]) -> dict[str, dict[str, Noted]]:
-    """Everything that is noted; what is wrong with the file is added to `faults`."""
+    """All notes; a fault of the file is added to `faults`."""
     try:
         return _read(state)
     except AirlockError as error:
@@ -151,7 +150,7 @@ def read_notes(state: State, *, faults: list[Fault]) -> dict[str, dict[str, Note
 
 
 def keep_notes(state: State, notes: Notes) -> Fault | None:
-    """Write down what is not noted yet. Returns a warning where that cannot be done."""
+    """Write notes that are not written yet. Returns a warning if that fails."""
     try:
         written = _read(state)
         if _merge(written, notes) == written:
@@ -167,7 +166,7 @@ def keep_notes(state: State, notes: Notes) -> Fault | None:
 
 
 def replace_notes(state: State, directory: str, notes: Mapping[str, Noted]) -> None:
-    """Note these workspaces for the agent of a directory, and no others. Raises AirlockError."""
+    """Replace all notes of the agent of `directory`. Raises AirlockError."""
     if not notes and directory not in _read(state):
         return
     with state.changing():
@@ -177,7 +176,7 @@ def replace_notes(state: State, directory: str, notes: Mapping[str, Noted]) -> N
 
 
 def _merge(written: Notes, notes: Notes) -> dict[str, dict[str, Noted]]:
-    """What was written and `notes`, of which those count that are of the same directory."""
+    """The written notes with those of `notes` that match the same directory."""
     merged = {agent: dict(paths) for agent, paths in written.items()}
     for agent, paths in notes.items():
         for path, noted in paths.items():

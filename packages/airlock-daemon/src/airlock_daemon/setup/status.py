@@ -1,11 +1,11 @@
-"""The status file of a running daemon, by which other commands find it and ask it to reload.
+"""A running daemon's status file, by which other commands find it and request a reload.
 
-A container with the sockets directory mounted that runs as the daemon's user can write there. So
-the daemon locks the status file while it lives, at the offset that the hash of its text gives: the
-kernel then names the process that published this very text. A reload is asked by SIGHUP, which ends
-most other processes. It is sent only to a process of this user in this pid namespace (a container
-has its own) that runs airlock-daemon and has a handler for the signal, through a pidfd, so that its
-number cannot come to mean another process.
+A container that mounts the sockets directory and runs as the daemon's user can write there. So the
+daemon locks the status file while it runs, at the offset given by the hash of its text: the kernel
+then names the process that published this very text. SIGHUP, which ends most other processes,
+requests a reload. It is sent only to a process of this user in this pid namespace (a container has
+its own) that runs airlock-daemon and handles the signal, through a pidfd, so that its pid cannot be
+reused for another process.
 """
 
 import errno
@@ -30,18 +30,18 @@ NAME = ".serving"
 _NEW = ".serving.new"
 
 TOLD = ("PATH", "SSH_AUTH_SOCK")
-"""Variables of the daemon that decide what its tools are and find."""
+"""The daemon's variables that determine its tools and what they find."""
 
-# What is longer was not written here.
+# Nothing here writes a longer one.
 _LONGEST = 1 << 20
 
 
 class Reload(msgspec.Struct, frozen=True, kw_only=True):
-    """How a reload has ended: which agents it added, changed and removed, or which faults it met.
+    """The outcome of a reload: the agents that it added, changed and removed, or its faults.
 
-    With `faults` everything is as it was before. `unserved` has the faults of agents that are not
-    served, by their names; one that was served before is among those `removed`. `began` is in
-    seconds of CLOCK_MONOTONIC, `ended` in seconds since 1970.
+    With `faults` nothing changed. `unserved` has the faults of agents that are not served, by name;
+    one that was served before is also in `removed`. `began` is in seconds of CLOCK_MONOTONIC,
+    `ended` in seconds since 1970.
     """
 
     began: float
@@ -54,10 +54,10 @@ class Reload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What a daemon was started with: real path of its configuration, path of its registration.
+    """A daemon's start: its configuration's real path, its registration's path.
 
-    `agents` is None for a daemon that was given no registration file. `reload` is its latest
-    one. `environment` has those of TOLD that it was started with.
+    `agents` is None without a registration file. `reload` is the latest one. `environment` has its
+    variables of TOLD.
     """
 
     config_dir: str
@@ -67,7 +67,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PublishedStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A status, and the process that published it, by the kernel's word."""
+    """A status, and the process that published it, according to the kernel."""
 
     status: DaemonStatus
     pid: int
@@ -85,12 +85,12 @@ def make_status(locations: Locations) -> DaemonStatus:
 def publish_status(directory: int, status: DaemonStatus) -> int:
     """Publish `status` in the open sockets directory `directory`, which the caller has locked.
 
-    It counts until the returned descriptor is closed. Raises OSError.
+    It is valid until the returned descriptor is closed. Raises OSError.
     """
     text = msgspec.json.encode(status)
     with suppress(FileNotFoundError):
         os.unlink(_NEW, dir_fd=directory)
-    # A new file that is locked before it has its name: no reader sees one without the other.
+    # A new file, locked before it is renamed, so that no reader sees it unlocked.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(_NEW, flags, 0o600, dir_fd=directory)
     try:
@@ -105,17 +105,17 @@ def publish_status(directory: int, status: DaemonStatus) -> int:
 
 
 def read_status(sockets_dir: str) -> DaemonStatus | None:
-    """The status of the daemon that serves `sockets_dir`, if `find_published` finds one."""
+    """The status of the daemon that serves `sockets_dir`, None if there is none."""
     posted = find_published(sockets_dir)
     return None if posted is None else posted.status
 
 
 def find_published(sockets_dir: str) -> PublishedStatus | None:
-    """The status in `sockets_dir`, and the process that holds its lock.
+    """The status in `sockets_dir`, and the process that locks it.
 
-    None where no process of this pid namespace holds it, or where the directory or the file is not
-    private: it belongs to another user, or others may write to it. The calling process does not
-    find its own.
+    None if no process of this pid namespace locks it, or if the directory or the file is not
+    private: it belongs to another user, or others may write it. A process does not find its own
+    lock.
     """
     if sys.platform != "linux":
         return None
@@ -136,7 +136,7 @@ def find_published(sockets_dir: str) -> PublishedStatus | None:
 
 
 def find_status(locations: Locations) -> DaemonStatus | None:
-    """The status of the daemon that serves these sockets, if by the same configuration."""
+    """The status of the daemon that serves these sockets, if with the same configuration."""
     status = read_status(locations.sockets_dir)
     if status is None or status.config_dir != os.path.realpath(locations.config_dir):
         return None
@@ -144,7 +144,7 @@ def find_status(locations: Locations) -> DaemonStatus | None:
 
 
 def _hash(text: bytes) -> int:
-    """The offset that stands for a text: 62 bits, as an offset has a sign and a byte an end."""
+    """The lock offset for a text: 62 bits, as an offset is signed and a lock needs an end."""
     return int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 2
 
 
@@ -163,7 +163,7 @@ def _is_private(descriptor: int, *, forbidden: int) -> bool:
     return info.st_uid == os.geteuid() and not stat.S_IMODE(info.st_mode) & forbidden
 
 
-# How long a reload may take, and how often is looked whether it has ended.
+# The timeout of a reload in seconds, and the interval between checks.
 PATIENCE_S = 60.0
 _LOOK_MS = 20
 
@@ -171,9 +171,9 @@ _PROGRAMS = ("airlock-daemon", "airlock", "airlock_daemon")
 
 
 def reload_daemon(locations: Locations) -> Reload:
-    """Have the daemon of this configuration reload; returns how that reload, or a later one, ended.
+    """Have the daemon of this configuration reload; returns the outcome of that or a later reload.
 
-    Raises AirlockError where no such daemon runs, and where it ends or does not answer.
+    Raises AirlockError if no such daemon runs, or if it ends or does not answer.
     """
     with _opened_daemon(locations) as (pid, pidfd):
         poll = select.poll()
@@ -196,14 +196,14 @@ def reload_daemon(locations: Locations) -> Reload:
 
 @contextmanager
 def _opened_daemon(locations: Locations) -> Iterator[tuple[int, int]]:
-    """The pid of the running daemon and a descriptor of it, which the block has."""
+    """The running daemon's pid and pidfd, valid in the block."""
     pid = _find_pid(locations)
     try:
         pidfd = os.pidfd_open(pid)
     except OSError:
         raise _not_running(locations) from None
     try:
-        # It still locks its status file, so the descriptor is of the process that held it before.
+        # It still locks its status file, so the pidfd is of the process found before.
         if _find_pid(locations) != pid:
             raise _not_running(locations)
         if not is_daemon(pid):
@@ -233,9 +233,9 @@ def _not_running(locations: Locations) -> AirlockError:
 
 
 def is_daemon(pid: int) -> bool:
-    """Whether a process is a daemon that SIGHUP does not end, as far as /proc tells its own user.
+    """Whether a process is a daemon that handles SIGHUP, as far as /proc tells its own user.
 
-    A daemon is not dumpable, so that /proc/PID/exe and the like are closed to its own user.
+    A daemon is not dumpable, so /proc/PID/exe and others are closed to its own user.
     """
     try:
         status = dict(
@@ -256,7 +256,7 @@ def is_daemon(pid: int) -> bool:
 
 
 def _runs_daemon(words: list[str]) -> bool:
-    """Whether a command line is that of a daemon: the program, or what an interpreter runs."""
+    """Whether a command line is a daemon's: the program, or an interpreter's script."""
     program, *rest = words
     first = next((word for word in rest if not word.startswith("-")), "")
     return any(os.path.basename(word) in _PROGRAMS for word in (program, first))

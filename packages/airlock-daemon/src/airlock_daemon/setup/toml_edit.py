@@ -1,7 +1,7 @@
-"""Edits of TOML that a person wrote: comments, order, quotes and line ends stay.
+"""Edits of a person's TOML: comments, order, quotes and line ends stay.
 
-Every result is read again, and given back only if it says what it should; a file in another form is
-left to its owner.
+Every result is parsed again, and returned only if it says what it should; unsupported forms are
+left to the file's owner.
 """
 
 import difflib
@@ -17,7 +17,7 @@ _BOM = "\ufeff"
 
 
 def edit(text: str, how: Callable[[str], str | None]) -> str | None:
-    """What `how` makes of `text`, which it gets without a byte order mark and gives back so."""
+    """Apply `how` to `text` without its byte order mark, which stays."""
     edited = how(text.removeprefix(_BOM))
     return _BOM + edited if edited is not None and text.startswith(_BOM) else edited
 
@@ -33,7 +33,7 @@ def format_array(items: Sequence[str]) -> str:
 
 
 def append_table(text: str, name: str, values: Mapping[str, str]) -> str | None:
-    """`text` with a table of strings after all else; None where it has one of that name."""
+    """`text` with a table of strings appended; None if it has one of that name."""
     wanted = tomllib.loads(text)
 
     def append(document: "TOMLDocument") -> None:
@@ -43,9 +43,9 @@ def append_table(text: str, name: str, values: Mapping[str, str]) -> str | None:
 
 
 def extend_array(text: str, table: str, key: str, items: Sequence[str]) -> str | None:
-    """`text` with `items` added to the array `key` of `table`, which are made where missing.
+    """`text` with `items` added to the array `key` of `table`, created if missing.
 
-    None where something else has these names, or the array cannot be continued as it is written.
+    None if these names have other types, or the array's form cannot be extended.
     """
     wanted: dict[str, Any] = tomllib.loads(text)
     inner = wanted.setdefault(table, {})
@@ -60,25 +60,25 @@ def extend_array(text: str, table: str, key: str, items: Sequence[str]) -> str |
 
 
 def remove_table(text: str, name: str) -> str | None:
-    """`text` without the table `name`; None where it has lines with something else."""
+    """`text` without the table `name`; None if its lines also contain something else."""
     changed = _change_lines(text, [(name,)], lambda _: "")
     return None if changed is None else re.sub(r"(?<=\n)\r?\n\Z", "", changed)
 
 
 def comment_out(text: str, keys: Collection[tuple[str, ...]]) -> str | None:
-    """`text` with the `keys`, and all that is below them, as comments.
+    """`text` with the `keys`, and all below them, as comments.
 
-    None where they have lines with something else.
+    None if their lines also contain something else.
     """
     return _change_lines(text, keys, lambda line: f"# {line}")
 
 
 def _edit(text: str, change: "Callable[[TOMLDocument], None]", wanted: object) -> str | None:
-    """The text after a change of what it says; None where that is not what is wanted."""
+    """The text after `change`; None if it does not parse to `wanted`."""
     edited = _apply(text if text.endswith("\n") or not text else f"{text}\n", change)
     if edited is None:
         return None
-    # Of a file that has both, the lines that stay keep theirs.
+    # With mixed line ends, the lines that stay keep theirs.
     if 0 < text.count("\n") == text.count("\r\n"):
         edited = re.sub("\r?\n", "\r\n", edited)
     try:
@@ -88,8 +88,8 @@ def _edit(text: str, change: "Callable[[TOMLDocument], None]", wanted: object) -
 
 
 def _apply(text: str, change: "Callable[[TOMLDocument], None]") -> str | None:
-    """The text after a change; None where the library refuses it, or what it says."""
-    # By those who edit alone, and no daemon that serves.
+    """The text after `change`; None if tomlkit rejects the text or the change."""
+    # Imported late: a daemon that serves does not need it.
     import tomlkit  # noqa: PLC0415
     from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
 
@@ -104,7 +104,7 @@ def _apply(text: str, change: "Callable[[TOMLDocument], None]") -> str | None:
 def _change_lines(
     text: str, keys: Collection[tuple[str, ...]], change: Callable[[str], str]
 ) -> str | None:
-    """Change each line that the keys, and what is below them, have for themselves."""
+    """Change each line that only the keys, and what is below them, occupy."""
 
     def drop(document: Any) -> None:
         for *tables, key in keys:
@@ -126,7 +126,7 @@ def _change_lines(
     position = 0
     for start, end in (*dropped, (len(before), len(before))):
         _keep(before[position:start], lines)
-        # A comment above the next table is not this one's.
+        # A comment above the next table belongs to that one.
         own = end
         while own > start and before[own - 1].lstrip()[:1] in ("", "#"):
             own -= 1
@@ -138,7 +138,7 @@ def _change_lines(
 
 
 def _find_dropped(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int]] | None:
-    """Where the lines stand that are missing `after`; None where that has others instead."""
+    """The ranges of lines that are missing `after`; None if other lines replaced them."""
     codes = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     if any(tag not in ("equal", "delete") for tag, *_ in codes):
         return None
@@ -146,7 +146,7 @@ def _find_dropped(before: Sequence[str], after: Sequence[str]) -> list[tuple[int
     found = []
     for number, (start, end) in enumerate(places, start=1):
         limit = places[number][0] if number < len(places) else len(before)
-        # Two tables may end alike: what is missing begins with the header of its own.
+        # Two tables may end alike: a removed table begins with its own header.
         shift = 0
         while end + shift < limit and before[start + shift] == before[end + shift]:
             shift += 1
@@ -155,7 +155,7 @@ def _find_dropped(before: Sequence[str], after: Sequence[str]) -> list[tuple[int
 
 
 def _keep(kept: Sequence[str], lines: list[str]) -> None:
-    """Add what stays to `lines`, without a second blank line where something else has gone."""
+    """Append `kept` to `lines`, without a second blank line where lines were removed."""
     first = 0
     while first < len(kept) and not kept[first].strip() and lines and not lines[-1].strip():
         first += 1
@@ -163,7 +163,7 @@ def _keep(kept: Sequence[str], lines: list[str]) -> None:
 
 
 def _prune(value: Any) -> Any:
-    """The same without empty tables, of which a header may be all that is there."""
+    """The value without empty tables, which a mere header makes."""
     if not isinstance(value, dict):
         return value
     pruned = {key: _prune(inner) for key, inner in value.items()}

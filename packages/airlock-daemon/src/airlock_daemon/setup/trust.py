@@ -1,8 +1,8 @@
-"""Who else could write what decides, as sshd's StrictModes asks of the files that it believes.
+"""Finds who else could write deciding files, like sshd's StrictModes.
 
-Whoever can write a file decides what it says, and whoever can write a directory on the way to it
-can put another one in its place. So each step to a file, links included, must belong to root or to
-the user who asks, and be writable for nobody else.
+Whoever can write a file decides its content, and whoever can write a directory above it can replace
+it. So each step to a file, symlinks included, must belong to root or the current user, and be
+writable for nobody else.
 """
 
 import grp
@@ -21,23 +21,23 @@ from airlock_wire import quote
 # SYS_GID_MAX of login.defs(5).
 _SYSTEM_GROUPS = 999
 
-# As many links as the kernel follows (path_resolution(7)).
+# As many symlinks as the kernel follows (path_resolution(7)).
 _LINKS = 40
 
-# As many interpreters of interpreters as the kernel follows, and what it reads of a first line.
+# As many nested interpreters as the kernel follows, and the bytes that it reads of a first line.
 _INTERPRETERS = 5
 _FIRST_LINE = 256
 
-# As a shell would end it, or a list of paths; with what a shell expands before it.
+# Ends where a shell's word or an entry of a path list ends; may begin with a shell's expansion.
 _PATHS = re.compile(r"(?:~[\w.-]*|\$\{?\w+\}?)?/[^\s:;,='\"<>|&()]*")
 
 
 def list_deciding(
     files: Iterable[str | None], modules: str, directories: Iterable[str]
 ) -> Iterator[str]:
-    """The paths of everything that is believed.
+    """The paths of all files that are trusted.
 
-    That is `files`, what is in the directory `modules`, and what is in agents' `directories`.
+    These are `files`, the directory `modules` with its files, and the agents' `directories`.
     """
     yield from (file for file in files if file is not None)
     yield from _list_folder(modules)
@@ -54,11 +54,10 @@ def _list_folder(folder: str) -> Iterator[str]:
 
 
 def find_untrusted(paths: Iterable[str]) -> Iterator[Fault]:
-    """Find the steps to `paths` (absolute) that somebody else could write, each of them once.
+    """Find the steps to `paths` (absolute) that somebody else could write, each once.
 
-    What is not there is passed over. So is what is mounted read-only, which nobody can write here,
-    whoever it belongs to: a container has files of its host by way of that, whose owner it does not
-    know. Each remedy begins with the command that mends it.
+    Skips missing files, and read-only mounts, which nobody can write here, whoever owns them: a
+    container may mount its host's files with unknown owners. Each remedy begins with a command.
     """
     seen: set[tuple[str, bool]] = set()
     told: set[str] = set()
@@ -74,13 +73,13 @@ def find_untrusted(paths: Iterable[str]) -> Iterator[Fault]:
 
 
 def leads_through(path: str, written: Sequence[str]) -> bool:
-    """Whether the absolute `path` lies in one of `written`, or a link on the way does."""
+    """Whether the absolute `path` lies in one of `written`, or a symlink on the way does."""
     steps = (os.path.realpath(path), *list_steps(path))
     return any(is_within(step, each) for step in steps for each in written)
 
 
 def find_file_problem(path: str, workspaces: Sequence[str]) -> tuple[str, str] | None:
-    """Tell why an absolute `path` is not believed, and what helps; None where it is."""
+    """Return why an absolute `path` is not trusted, and a remedy; None if it is."""
     if leads_through(path, workspaces):
         return f"{quote(path)} is reached through a workspace", "move it out of there"
     for fault in find_untrusted([path]):
@@ -89,7 +88,7 @@ def find_file_problem(path: str, workspaces: Sequence[str]) -> tuple[str, str] |
 
 
 def find_program_problem(program: str, workspaces: Sequence[str]) -> tuple[str, str] | None:
-    """The same for a program that the daemon is to run, and for all that its `#!` lines name."""
+    """As `find_file_problem`, for a program that the daemon runs, and its `#!` interpreters."""
     pending = [program]
     for _ in range(_INTERPRETERS):
         for path in pending:
@@ -103,18 +102,18 @@ def find_program_problem(program: str, workspaces: Sequence[str]) -> tuple[str, 
 def find_command_problem(
     program: str, arguments: Iterable[str], workspaces: Sequence[str]
 ) -> tuple[str, str] | None:
-    """The same for a program with arguments (and values of variables), which may name files.
+    """As `find_program_problem`, for a program with arguments (or variables), which may name files.
 
-    A shell or an interpreter runs what its argument names, or looks for files in a directory. Paths
-    are absolute or begin with `~/` or `$HOME/`, wherever they stand in an argument. They need not
-    exist: whoever can write in the directory creates them.
+    A shell or an interpreter runs the file that its argument names, or searches a directory. Paths
+    are absolute or begin with `~/` or `$HOME/`, anywhere in an argument. They may be missing:
+    whoever can write the directory can create them.
     """
     problem = find_program_problem(program, workspaces)
     return find_words_problem(arguments, workspaces) if problem is None else problem
 
 
 def find_words_problem(words: Iterable[str], workspaces: Sequence[str]) -> tuple[str, str] | None:
-    """The same for arguments, or values of variables, alone."""
+    """As `find_command_problem`, for arguments or variables alone."""
     for path in dict.fromkeys(path for each in words for path in _list_paths(each)):
         if os.path.isfile(path) or leads_through(path, workspaces):
             problem = find_file_problem(path, workspaces)
@@ -126,7 +125,7 @@ def find_words_problem(words: Iterable[str], workspaces: Sequence[str]) -> tuple
 
 
 def _find_directory_problem(path: str) -> tuple[str, str] | None:
-    """The same for a directory, or what is not there: others may put files in it, or make it."""
+    """As `find_file_problem`, for a directory or a missing file, which others may create."""
     directory = os.path.realpath(path)
     if os.path.exists(directory) and not os.path.isdir(directory):
         # A device or a socket.
@@ -140,7 +139,7 @@ def _find_directory_problem(path: str) -> tuple[str, str] | None:
 
 
 def _list_paths(argument: str) -> Iterator[str]:
-    """The paths in an argument: what is one as a whole, or a word of a shell, may have spaces."""
+    """The paths in an argument: as a whole, or as a shell's word, they may contain spaces."""
     words = [argument, argument.partition("=")[2]]
     with suppress(ValueError):
         words += shlex.split(argument)
@@ -150,12 +149,12 @@ def _list_paths(argument: str) -> Iterator[str]:
 
 
 def list_steps(path: str) -> Iterator[str]:
-    """Every directory, link and file on the way to `path`, which is absolute."""
+    """Every directory, symlink and file on the way to `path`, which is absolute."""
     return (step for step, _ in _walk(path))
 
 
 def name_user(uid: int) -> str:
-    """The name of a user, as far as there is one."""
+    """The name of a user, or its number if it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -163,7 +162,7 @@ def name_user(uid: int) -> str:
 
 
 def _walk(path: str) -> Iterator[tuple[str, bool]]:
-    """Every directory, link and file on the way to `path`, and whether it is where that leads."""
+    """Every directory, symlink and file on the way to `path`, and whether it is the target."""
     current = "/"
     pending = _split(path)
     links = 0
@@ -187,7 +186,7 @@ def _walk(path: str) -> Iterator[tuple[str, bool]]:
 
 
 def _list_interpreters(program: str) -> list[str]:
-    """The absolute paths in the `#!` line of a program, which may be of `env`."""
+    """The absolute paths in a program's `#!` line, which may use `env`."""
     try:
         with open(program, "rb") as file:
             line, *_ = file.read(_FIRST_LINE).split(b"\n", 1)
@@ -199,7 +198,7 @@ def _list_interpreters(program: str) -> list[str]:
 
 
 def _split(path: str) -> list[str]:
-    """The parts of a path that lead somewhere, the first one last."""
+    """The parts of a path without empty and `.` ones, in reverse."""
     return [part for part in reversed(path.split("/")) if part not in ("", ".")]
 
 
@@ -216,7 +215,7 @@ def _judge(step: str, is_last: bool) -> Fault | None:
         problem = f"belongs to {name_user(info.st_uid)}, who could change it"
         remedy = f"sudo chown -h {user} {quoted} (in a container: mount it read-only)"
     elif _is_link(info) or (info.st_mode & stat.S_ISVTX and not is_last):
-        # The mode of a link means nothing, and in a sticky directory only its owner moves a file.
+        # A symlink's mode means nothing, and in a sticky directory only the owner renames a file.
         return None
     elif info.st_mode & stat.S_IWOTH:
         problem, remedy = "is writable for everybody", f"chmod o-w {quoted}"
@@ -233,11 +232,11 @@ def _is_link(info: os.stat_result) -> bool:
 
 
 def _is_private(gid: int, user: int) -> bool:
-    """Whether nobody but root and the user is in a group.
+    """Whether a group has no members but root and the user.
 
-    So are the groups that many systems make for each user, known by the user's name, and groups of
-    the system that nobody was added to. Of others nobody can say who is in them: those who have
-    one as their primary group are not among its members, nor can a directory service list them.
+    That holds for per-user groups, known by the user's name, and for system groups without members.
+    The members of other groups cannot be known: users with it as their primary group are not
+    listed, nor can a directory service list them.
     """
     try:
         group = grp.getgrgid(gid)

@@ -1,9 +1,9 @@
 """Which directories agents may work in.
 
-A workspace is decided once. Its written path is opened without following a symbolic link, and no
-directory above it may be one that an agent can write: an agent that could put a link or another
-directory in its place would choose what another agent, or its own next container, is given. The
-homes of containers count as workspaces of their agents.
+A workspace is decided once. Its written path is opened without following symlinks, and no agent may
+be able to write a directory above it: it could put a symlink or another directory in its place, and
+so choose what another agent, or its own next container, gets. The homes of containers count as
+workspaces of their agents.
 """
 
 import errno
@@ -46,14 +46,14 @@ _CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
 
 
 class Unserved(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent that is registered and not served, because of the `faults` of its workspaces."""
+    """A registered agent that is not served, because of its workspaces' `faults`."""
 
     agent: Agent
     faults: tuple[Fault, ...]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A workspace as `key` of the profile `source` of an agent has it: absolute and normal."""
+    """A workspace in `key` of an agent's profile `source`; `path` is absolute and normal."""
 
     agent: str
     path: str
@@ -62,7 +62,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Owned(msgspec.Struct, frozen=True, kw_only=True):
-    """A directory that the containers of an agent write: one of its workspaces, or its home."""
+    """A directory that an agent's containers write: one of its workspaces, or its home."""
 
     agent: str
     path: str
@@ -70,12 +70,12 @@ class Owned(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def what(self) -> str:
-        """What it is, without its path."""
+        """Its description without its path."""
         return f"{'the home' if self.is_home else 'a workspace'} of agent {self.agent}"
 
 
 class Workspaces:
-    """What the containers of all agents write, and the host's mounts on which it lies."""
+    """All directories that agents' containers write, and the host's mounts that contain them."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Workspaces:
     ) -> None:
         """`rows` are the mounts of this process, which may run `in_container`.
 
-        `homes` are the real paths of the homes of containers, by agent, registered or not.
+        `homes` are the real paths of the containers' homes, by agent, registered or not.
         """
         self._seen = by_point(rows)
         self._in_container = in_container
@@ -103,7 +103,7 @@ class Workspaces:
                 self._places.setdefault(place, each)
 
     def find_faults(self, entry: Entry) -> Iterator[Fault]:
-        """Tell what keeps a path, which is not opened, from being a workspace."""
+        """Find what keeps a path, which is not opened, from being a workspace."""
         path, agent = entry.path, entry.agent
         outer = self._find_outer(path)
         volume = self._find_volume(path)
@@ -131,7 +131,7 @@ class Workspaces:
             yield Fault(entry.source, entry.key, problem, remedy)
 
     def find_inner(self, path: str) -> Owned | None:
-        """A workspace that lies strictly inside `path`, of any agent; or a home, which it may be.
+        """A workspace of any agent strictly inside `path`, or a home inside or at it.
 
         Homes are found first.
         """
@@ -152,10 +152,10 @@ class Workspaces:
         return next((self._places[each] for each in places if each in self._places), None)
 
     def _list_above(self, path: str) -> Iterator[tuple[str, str]]:
-        """The places of all directories above `path`: by its mounts, and as they are there.
+        """The file system locations of all directories above `path`, in its mounts' sources too.
 
-        What is mounted at `path` lies in others where it was mounted from: where that is done
-        again, by its name, whoever can write them chooses what it is.
+        What is mounted at `path` lies in other directories at its source: whoever can write those
+        chooses what is mounted there the next time.
         """
         for each in (path, *list_above(path)):
             place = self._locate(each)
@@ -171,7 +171,7 @@ class Workspaces:
         return row.point if row is not None and is_below and self._in_container else None
 
     def _locate(self, path: str) -> tuple[str, str] | None:
-        """The file system of `path` and the path there, by which bind mounts show alike."""
+        """The file system of `path` and the path there, equal for all bind mounts of it."""
         row = find_seen(self._seen, path)
         if row is None:
             return None
@@ -180,18 +180,18 @@ class Workspaces:
 
 
 def describe_unserved(unserved: Mapping[str, Unserved]) -> Iterator[str]:
-    """Say of each agent that is not served why, a line a fault."""
+    """Yield why each unserved agent is not served, a line per fault."""
     for name, each in unserved.items():
         yield from (f"agent {name} is not served: {fault}" for fault in each.faults)
 
 
 def list_mounts(agent: Agent) -> tuple[Mount, ...]:
-    """All directories that the profile of an agent maps."""
+    """All directories that an agent's profile maps."""
     return (*agent.profile.same_path, *agent.profile.mounts)
 
 
 def look_at_workspaces(agents: Iterable[Agent], reserved: Reserved) -> Workspaces:
-    """The same with the mounts of this process, as far as they can be read."""
+    """The agents' workspaces with this process's mounts, as far as they can be read."""
     agents = tuple(agents)
     homes = _list_homes(reserved.homes, (agent.name for agent in agents))
     rows: tuple[MountRow, ...] = ()
@@ -205,7 +205,7 @@ def look_at_workspaces(agents: Iterable[Agent], reserved: Reserved) -> Workspace
 
 
 def _list_homes(directory: str | None, agents: Iterable[str]) -> dict[str, str]:
-    """The homes of agents, those that are yet to be made and those of removed agents as well."""
+    """The agents' homes, including those not made yet and those of removed agents."""
     if directory is None:
         return {}
     names = dict.fromkeys(agents)
@@ -215,10 +215,10 @@ def _list_homes(directory: str | None, agents: Iterable[str]) -> dict[str, str]:
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """The agents that may be served, and those whose workspaces have faults.
+    """The agents to serve, and those whose workspaces have faults.
 
-    The mounts of the former have the identity of the directory that was found. `noted` is what is
-    known of the workspaces of all of them from now on.
+    The former's mounts have the identity of the directory found. `noted` are the new notes on all
+    their workspaces.
     """
 
     served: dict[str, Agent]
@@ -227,7 +227,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge_workspaces(agents: Mapping[str, Agent], reserved: Reserved, known: Notes) -> Judged:
-    """Judge the workspaces of all registered agents; `known` is what was noted of them."""
+    """Judge the workspaces of all registered agents; `known` are the existing notes."""
     workspaces = look_at_workspaces(agents.values(), reserved)
     boot = read_boot_id()
     served, unserved, noted = {}, {}, {}
@@ -266,7 +266,7 @@ def _judge(
     faults = tuple(workspaces.find_faults(entry))
     yield from faults
     if faults:
-        # Who could write it may have put there whatever it likes.
+        # Whoever could write it may have put anything there.
         return
     try:
         found[entry.path] = identify(entry.path)
@@ -276,7 +276,7 @@ def _judge(
     conflict = reserved.conflict(entry.path)
     inner = workspaces.find_inner(entry.path) if conflict is None else None
     if inner is not None and inner.is_home:
-        # As a bind mount shows it: by its path it would lie in a reserved place.
+        # As a bind mount of it: by its path it would lie in a reserved directory.
         conflict = f"it contains the home of agent {inner.agent} ({inner.path})"
     if conflict is not None:
         problem = f"{entry.path} cannot be a workspace: {conflict}"
@@ -294,7 +294,7 @@ def _identify(agent: Agent, found: Mapping[str, Identity]) -> Agent:
 
 
 def identify(path: str) -> Identity:
-    """Device and inode of a directory, opened without following a link. Raises OSError."""
+    """Identify a directory, opened without following symlinks. Raises OSError."""
     flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
     descriptor = open_without_links(path, flags)
     try:
@@ -333,13 +333,13 @@ def _explain_replaced(entry: Entry, found: Identity, noted: Noted) -> Fault:
 
 
 def find_link(path: str) -> str | None:
-    """The first component of an absolute path that is a symbolic link."""
+    """The first component of an absolute path that is a symlink."""
     steps = (*reversed(tuple(list_above(path))), path)
     return next((step for step in steps if os.path.islink(step)), None)
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
-    """The `notes` that an agent's workspaces get, of which `before` was noted until now."""
+    """The new `notes` on an agent's workspaces; `before` are the previous ones."""
 
     state: State
     directory: str
@@ -347,7 +347,7 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     notes: dict[str, Noted]
 
     def describe(self) -> Iterator[str]:
-        """What is noted and what is there, a line a workspace."""
+        """Yield the old and new notes, a line per workspace."""
         for path, noted in self.notes.items():
             before = self.before.get(path)
             now = describe(noted.identity)
@@ -359,16 +359,16 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
                 yield f"{path}: {now}; noted was {describe(before.identity)}"
 
     def apply(self, undo: ExitStack) -> None:
-        """Note them. Raises AirlockError."""
+        """Write the notes, and push their undo to `undo`. Raises AirlockError."""
         undo.callback(replace_notes, self.state, self.directory, self.before)
         replace_notes(self.state, self.directory, self.notes)
 
 
 def plan_trust(agent: Agent, state: State, before: Mapping[str, Noted]) -> Trust:
-    """Work out what is noted of an agent whose workspaces are right as they are.
+    """Plan to accept an agent's workspaces as they are.
 
-    `before` is what was noted of it until now. Raises AirlockError where a workspace is no
-    directory that can be opened without following a link.
+    `before` are its previous notes. Raises AirlockError if a workspace is no directory that can be
+    opened without following a symlink.
     """
     boot = read_boot_id()
     notes = {}

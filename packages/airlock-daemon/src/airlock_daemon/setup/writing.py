@@ -1,4 +1,4 @@
-"""Changes of files that a person owns: each made whole or not at all, and undone if need be."""
+"""Changes of a person's files: each atomic, and undone on failure."""
 
 import difflib
 import fcntl
@@ -15,7 +15,7 @@ from airlock_daemon.errors import AirlockError
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One file as it is and as it should be: UTF-8 with the line ends that it has.
+    """One file's old and new content: UTF-8 with its line ends.
 
     `before` is None for a new file, `after` is None for one to be removed.
     """
@@ -25,7 +25,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None
 
     def describe(self) -> Iterator[str]:
-        """What changes, a line each: a new file whole, else the lines that go and come."""
+        """Yield the change as lines: a new file in full, else the removed and added lines."""
         if self.after is None:
             yield f"remove {self.path}"
         elif self.before is None:
@@ -34,26 +34,26 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         else:
             yield f"change {self.path}:"
             diff = difflib.unified_diff(self.before.splitlines(), self.after.splitlines(), n=0)
-            # The first two name files, the others that are left out name places.
+            # Skip the two file headers, and the lines with positions.
             for line in itertools.islice(diff, 2, None):
                 if line[0] in "+-":
                     yield f"    {line[0]} {line[1:]}".rstrip()
 
     def apply(self, undo: ExitStack) -> None:
-        """Make the change; what takes it back is pushed to `undo`. Raises AirlockError."""
+        """Make the change, and push its undo to `undo`. Raises AirlockError."""
         undo.callback(self._take_back)
         write_whole(self.path, self.after)
 
     def _take_back(self) -> None:
-        # What was not made, or has been changed since, stays.
+        # A file that was not written, or has changed since, stays.
         if read_whole(self.path) == self.after:
             write_whole(self.path, self.before)
 
 
 def read_whole(path: str) -> str | None:
-    """The text of a file to be changed, with its line ends; None where there is none.
+    """The text of a file to change, with its line ends; None if it is missing.
 
-    Raises AirlockError where it cannot be read.
+    Raises AirlockError if it cannot be read.
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
@@ -67,7 +67,7 @@ def read_whole(path: str) -> str | None:
 
 
 def make_directory(path: str, *, mode: int, undo: ExitStack) -> None:
-    """Make a directory and those above it, which are private; what is there already stays.
+    """Make a directory (and private parents) unless it exists; push the undo to `undo`.
 
     Raises AirlockError.
     """
@@ -91,12 +91,12 @@ def make_directory(path: str, *, mode: int, undo: ExitStack) -> None:
 
 @contextmanager
 def alone(directories: Iterable[str], *, wait: Callable[[], None]) -> Iterator[None]:
-    """Be the only one of these programs that changes files of the directories in the block.
+    """Lock the directories against other Airlock programs during the block.
 
-    Another one is waited for, after a call of `wait`.
+    If another one has a lock, calls `wait`, then waits.
     """
     with ExitStack() as opened:
-        # In one order, so that two do not wait for each other, and each once.
+        # Sorted, so that two programs cannot deadlock, and each once.
         for directory in sorted({os.path.realpath(each) for each in directories}):
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             opened.callback(os.close, descriptor)
@@ -109,11 +109,11 @@ def alone(directories: Iterable[str], *, wait: Callable[[], None]) -> Iterator[N
 
 
 def write_whole(path: str, text: str | None, *, mode: int = 0o600) -> None:
-    """Replace a file by a new one with this text, or remove it; a link to one stays a link.
+    """Replace a file atomically with this text, or remove it; a symlink to it stays.
 
-    `mode` is that of a file that was not there. Raises AirlockError.
+    `mode` is for a new file. Raises AirlockError.
     """
-    # Where a person keeps such files elsewhere, with links to them.
+    # A person may symlink such files to another directory.
     path = os.path.realpath(path)
     try:
         if text is None:
@@ -145,7 +145,7 @@ def write_whole(path: str, text: str | None, *, mode: int = 0o600) -> None:
 def write_public(path: str, text: str) -> None:
     """Write a file that every user of a container may read, in a private directory.
 
-    What has this text already stays. Raises AirlockError.
+    Does nothing if it has this text already. Raises AirlockError.
     """
     make_directory(os.path.dirname(path), mode=0o700, undo=ExitStack())
     if read_whole(path) != text:
@@ -153,13 +153,13 @@ def write_public(path: str, text: str) -> None:
 
 
 def _remove_directory(path: str) -> None:
-    # What somebody else has put in there meanwhile is not ours.
+    # Files that somebody else has put there stay.
     with suppress(OSError):
         os.rmdir(path)
 
 
 def _give(descriptor: int, *, like: str) -> None:
-    """Give what root has made to the owner of `like`: the daemon's user may be another one."""
+    """As root, give the file to the owner of `like`: the daemon may run as another user."""
     if os.geteuid() == 0:
         info = os.stat(like)
         os.fchown(descriptor, info.st_uid, info.st_gid)

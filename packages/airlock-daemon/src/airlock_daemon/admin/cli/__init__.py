@@ -1,4 +1,4 @@
-"""The command line: one command a file, each thin over the `Application` that the options chose."""
+"""The command line: one file per command, each a thin layer over `Application`."""
 
 import sys
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ _VALUED = ("config", "sockets", "agents")
 
 
 def main() -> None:
-    """Run `airlock-daemon` with the arguments of the process and exit.
+    """Run `airlock-daemon` with the process's arguments, and exit.
 
-    0 is good, 1 refused or faults found, 2 wrong usage, 70 a fault of our own. What scripts ask
-    often, and `start`, are done without Typer: a daemon need not keep its memory.
+    Exit status 0 is good, 1 refused or faults found, 2 wrong usage, 70 our own fault. Frequent
+    commands of scripts, and `start`, bypass Typer: it would stay in the daemon's memory.
     """
     words = sys.argv[1:]
     if words == ["version"] or (len(words) == 1 and words[0] in VERSION_OPTIONS):
-        # Its form in all releases, which scripts read.
+        # Scripts read this form, which is the same in all releases.
         print(f"airlock-daemon {__version__}")
         return
     options = read_plain(words, "doctor", "--alive")
@@ -39,9 +39,9 @@ def main() -> None:
 
 
 def read_plain(words: Sequence[str], *wanted: str) -> dict[str, str] | None:
-    """The values of --config, --sockets and --agents among `words`, where the others are `wanted`.
+    """The values of --config, --sockets and --agents in `words` if the rest is `wanted`.
 
-    None for anything else, which Typer reads.
+    None for anything else, which Typer parses.
     """
     values: dict[str, str] = {}
     others: list[str] = []
@@ -60,7 +60,7 @@ def read_plain(words: Sequence[str], *wanted: str) -> dict[str, str] | None:
 
 
 def _report_alive(options: dict[str, str]) -> None:
-    """Return where the daemon of these options answers, else exit with 1 and the reason."""
+    """Return if the daemon of these options answers, else exit with 1 and the reason."""
     from airlock_daemon.admin.doctor.alive import REMEDY, find_silence  # noqa: PLC0415
     from airlock_daemon.setup.paths import locate  # noqa: PLC0415
 

@@ -52,7 +52,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Make the changes without askin
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """What `list` says of an agent."""
+    """An agent in the output of `list`."""
 
     name: str
     commands: list[str]
@@ -127,7 +127,7 @@ def add_agent(
     config.toml. Workspaces are written to [workspace] same_path; what the container mounts is found
     without that, where the daemon can ask the kernel and Docker.
     """
-    # Files that are made beside those of an earlier release would hide them.
+    # New files beside those of an earlier release would hide them.
     application.refuse_earlier()
     registration = application.find_registration()
     file = registration.path or beside_config(application.locations)
@@ -241,7 +241,7 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
             _note(state, removal.directory, {})
     forget(state, name)
     reload = _reload(application, registration)
-    # Not before: whoever is served has them made again.
+    # Last: a daemon that still serves the agent would make them again.
     forget_agent(state, name)
     remove_tree(state.homes(name))
     home = find_home(application.locations, name)
@@ -303,7 +303,7 @@ def trust_agent(application: Application, name: Name, yes: Yes = False) -> None:
 
 
 def _note(state: State, directory: str, notes: Mapping[str, Noted]) -> None:
-    """Note the workspaces of the agent of a directory; warn where that cannot be done."""
+    """Note the workspaces of the agent of `directory`; warn if that fails."""
     try:
         replace_notes(state, directory, notes)
     except AirlockError as error:
@@ -315,7 +315,7 @@ def _is_registered(name: str, registration: str) -> bool:
 
 
 def _print_container(application: Application, name: str, form: Form) -> None:
-    """Print what starts the container of an agent that is registered."""
+    """Print how to start a registered agent's container."""
     setup, generation = application.load_agent(name)
     profile = generation.agent.profile
     mapped = (*profile.same_path, *profile.mounts)
@@ -357,9 +357,9 @@ def _wire(setup: Setup, generation: Generation, workspaces: Sequence[Mount]) -> 
 
 
 def find_lasting_shim() -> str | None:
-    """A path of this machine's shim that stays the same when Airlock is upgraded, if there is one.
+    """A path of this machine's shim that survives upgrades of Airlock, if there is one.
 
-    That is beside the command that was called; else it is what `find_shim` finds, or None.
+    It is beside the called command; otherwise the result of `find_shim`, or None.
     """
     beside = os.path.join(os.path.dirname(find_self()[0]), "airlock-shim")
     if os.access(beside, os.X_OK):
@@ -373,9 +373,9 @@ def find_lasting_shim() -> str | None:
 def _list_logins(
     application: Application, setup: Setup, generation: Generation
 ) -> tuple[tuple[str, ...], ...]:
-    """The words of each `login` that stores a credential of the agent which is not there yet."""
+    """The words of each `login` that would store a credential that the agent lacks."""
     apis, agent = generation.apis, generation.agent.name
-    # Without a placeholder in the container the tool sends no credential.
+    # Without a placeholder in the container, the tool sends no credential.
     used = {each for names, client in apis.clients if client.has_placeholder for each in names}
     held = (api.credential for api in apis.apis if api.name in used)
     names = dict.fromkeys(
@@ -394,7 +394,7 @@ def _reload(application: Application, registration: Registration) -> Reload | No
 
 
 def _start_service(registration: str) -> bool:
-    """Start the service if it is installed for this registration; say what keeps it from that."""
+    """Start the service if it is installed for this registration; print what prevents it."""
     try:
         return not find_missing() and start_installed(find_manager(), registration)
     except AirlockError as error:
@@ -408,7 +408,7 @@ def _describe_reload(reload: Reload | None) -> Iterator[str]:
 
 
 def _end_by(reload: Reload | None) -> None:
-    """Exit with 1 where the files are as they should be, and the daemon is not."""
+    """Exit with 1 if the files were changed but the daemon could not reload them."""
     if reload is not None and reload.faults:
         say_faults(reload)
         raise typer.Exit(1)

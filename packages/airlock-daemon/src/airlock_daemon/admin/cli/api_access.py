@@ -20,16 +20,16 @@ _NO_NETWORK = "none"
 _WAIT_S = 10.0
 _STEP_S = 0.05
 _SHOWN = 4
-"""How many names `describe_reach` says at most."""
+"""The most names that `describe_reach` lists."""
 
 
 def prepare_access(
     locations: Locations, state: State, agent: str, apis: AgentApis, *, stores: Sequence[str] = ()
 ) -> Machine:
-    """Make the files of a container, and say what it has mounted and set to reach `apis`.
+    """Write a container's files, and return its mounts and variables to reach `apis`.
 
-    The bundle of the agent's authority and of the system's covers `stores`, the files of the image;
-    where there are none it is where most programs look. Raises AirlockError.
+    A bundle of the agent's CA and the system's covers `stores`, the image's files; by default, the
+    most usual one. Raises AirlockError.
     """
     if not apis:
         return Machine()
@@ -37,7 +37,7 @@ def prepare_access(
     bundle = os.path.join(locations.sockets_dir, agent, BUNDLE)
     mounts = [Mount(source=bundle, target=path, read_only=True) for path in stores or STORES[:1]]
     folder = os.path.join(locations.containers_dir, "clients", agent)
-    # The others are in the directory of the sockets.
+    # The others are in the socket directory.
     files = {path: text for path, text in client.files.items() if not is_published(path)}
     for number, (target, text) in enumerate(sorted(files.items())):
         path = os.path.join(folder, str(number))
@@ -48,14 +48,14 @@ def prepare_access(
 
 
 def await_authority(sockets: str, agent: str, apis: AgentApis) -> None:
-    """Wait for the certificates that the broker puts into the socket directory of an agent.
+    """Wait until the broker has put the certificates into an agent's socket directory.
 
-    Raises AirlockError where they do not come. An agent without `apis` has none.
+    Raises AirlockError on timeout. Without `apis` there are none.
     """
     end = time.monotonic() + _WAIT_S
     names = PUBLISHED if apis else ()
     while missing := [name for name in names if not os.path.exists(os.path.join(sockets, name))]:
-        # A connection has the broker make them, where it has not begun yet.
+        # The connection makes the broker start on them, if it has not.
         has_broker = is_served(os.path.join(sockets, HTTPS))
         if not has_broker or time.monotonic() > end:
             state = "has not made" if has_broker else "does not run, and has not made"
@@ -68,7 +68,7 @@ def await_authority(sockets: str, agent: str, apis: AgentApis) -> None:
 
 
 def take_option(words: Iterable[str], *names: str) -> tuple[list[str], list[str]]:
-    """Take an option out of words for `docker run`: the other words, and its values."""
+    """Remove an option from words for `docker run`: returns the other words, and its values."""
     others, values = list[str](), list[str]()
     left = iter(words)
     for word in left:
@@ -83,10 +83,10 @@ def take_option(words: Iterable[str], *names: str) -> tuple[list[str], list[str]
 def choose_command(
     name: str, image: Image, command: Sequence[str], entrypoints: Sequence[str]
 ) -> tuple[str, ...]:
-    """What a container of the image `name` runs: all words, as docker would put them together.
+    """The full command of a container of the image `name`, as docker would combine it.
 
-    `entrypoints` are values of --entrypoint, the last of which counts. An empty one is none, and
-    with any docker forgets the image's command. Raises AirlockError where there is nothing to run.
+    `entrypoints` are values of --entrypoint, of which the last is used. An empty one means none,
+    and with any docker ignores the image's command. Raises AirlockError if nothing is left to run.
     """
     words = (*image.entrypoint, *(command or image.command))
     if entrypoints:
@@ -100,16 +100,15 @@ def choose_command(
 
 
 def choose_network(named: Sequence[str], apis: AgentApis) -> tuple[str, ...]:
-    """The networks of a container, none for docker's own choice; `named` are those of a person.
+    """A container's networks, none for docker's default; `named` are the person's.
 
-    Everything that an agent with APIs is granted goes over its sockets, so that its container
-    needs no network.
+    All that an agent with APIs is granted goes over its sockets, so its container needs no network.
     """
     return tuple(named) or ((_NO_NETWORK,) if apis else ())
 
 
 def describe_reach(agent: str, apis: AgentApis, networks: Sequence[str]) -> Iterator[str]:
-    """Say in one line which hosts a container reaches; nothing of an agent without APIs."""
+    """One line on the hosts that a container reaches; nothing for an agent without APIs."""
     if not apis:
         return
     hosts = [host for api in apis.apis for host in api.hosts]

@@ -1,4 +1,4 @@
-"""The table of commands. Each is a module of its name, imported when it is called."""
+"""The table of commands. Each is a module of the same name, imported when called."""
 
 import importlib
 import sys
@@ -36,11 +36,11 @@ COMMANDS = {
     "migrate": "Make the files of an earlier release those of this one.",
     "version": "Print the version.",
 }
-"""Each command and the first sentence of its help, which needs no module to be imported."""
+"""Each command with the first sentence of its help, available without imports."""
 
 
 def load_command(name: str) -> Any:
-    """The command `name` of COMMANDS, as Typer's core has it."""
+    """The command `name` of COMMANDS, as an object of Typer's core."""
     return typer.main.get_command(importlib.import_module(f"airlock_daemon.admin.cli.{name}").app)
 
 
@@ -49,11 +49,11 @@ REMOVED = {
     "airlock show NAME | diff - DIR/commands/NAME.toml",
     "eject": "airlock show NAME > DIR/commands/NAME.toml, in an agent's directory",
 }
-"""Commands of v0.1 to v0.3, and what takes their place."""
+"""Commands of v0.1 to v0.3, and their replacements."""
 
 
 class LazyGroup(TyperGroup):
-    """A group that knows its commands by name and summary until one of them is called."""
+    """A group that imports a command only when it is called."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -61,7 +61,7 @@ class LazyGroup(TyperGroup):
             self.add_command(TyperCommand(name, help=summary))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return what Typer's does, with the command itself instead of its summary."""
+        """As in Typer, but with the command itself instead of its summary."""
         if args[0] in REMOVED:
             ctx.fail(f"{args[0]} is no command any more: {REMOVED[args[0]]}")
         name, _, rest = super().resolve_command(ctx, args)
@@ -109,7 +109,7 @@ def _begin(
 def run(words: Sequence[str]) -> NoReturn:
     """Run the application with these arguments, and exit with its status.
 
-    That is 1 where nobody reads what it prints to its end.
+    The status is 1 if the reader of its output closes early.
     """
     status = 1
     with printing():
@@ -122,11 +122,11 @@ def run(words: Sequence[str]) -> NoReturn:
 
 
 def _explain(error: typer.TyperException) -> None:
-    """Say what was wrong with the usage, how it should be, and where to read more."""
+    """Print what was wrong, the usage, and where to read more."""
     message = error.format_message()
     context: typer.Context | None = getattr(error, "ctx", None)
     if context is not None and message == context.get_help():
-        # Nothing was asked for at all.
+        # There were no arguments.
         print(message, file=sys.stderr)
         return
     say(f"{message[:1].lower()}{message[1:].rstrip('.')}")

@@ -1,4 +1,4 @@
-"""The object of every command: the files that its options chose, loaded on demand."""
+"""The object of every command: the files chosen by its options, loaded on demand."""
 
 import logging
 import os
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """The path of a registration file, None for no file.
 
-    `is_served` says that a daemon of this configuration runs with this very file, and `has_daemon`
-    that one runs at all.
+    `is_served` says that a daemon of this configuration runs with this file, and `has_daemon` that
+    one runs at all.
     """
 
     path: str | None
@@ -33,9 +33,9 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True):
-    """The four options as far as they were given. Everything else is loaded when it is asked for.
+    """The four options as given. Everything else is loaded on demand.
 
-    Importing this needs nothing of one operating system, and nothing that serving needs.
+    Importing this needs neither Linux nor anything for serving.
     """
 
     config: str | None = None
@@ -44,17 +44,17 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     json: bool = False
 
     def choose(self, **options: str | bool | None) -> "Application":
-        """The same with options that were given later, which count more."""
+        """A copy with later options, which have precedence."""
         given = {name: value for name, value in options.items() if value}
         return msgspec.structs.replace(self, **given)
 
     @property
     def locations(self) -> Locations:
-        """Where the files are by these options alone."""
+        """The paths of the files by these options alone."""
         return locate(config=self.config, sockets=self.sockets, agents=self.agents)
 
     def refuse_earlier(self) -> None:
-        """Raise AirlockError where the files are of an earlier release, which `migrate` reads."""
+        """Raise AirlockError if the files are of an earlier release, which `migrate` reads."""
         from airlock_daemon.admin.migrate.layout import advise  # noqa: PLC0415
 
         advice = advise(self.locations)
@@ -62,10 +62,10 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
             raise AirlockError(advice.where, hint=advice.finding.remedy)
 
     def find_registration(self) -> Registration:
-        """The file of --agents, else that of the running daemon, else agents.toml if there is one.
+        """The file of --agents, else the running daemon's, else agents.toml if it exists.
 
-        A daemon counts if it serves the same sockets directory by the same configuration. Says on
-        stderr which file it is where the running daemon was started without one.
+        A daemon counts if it serves the same sockets directory by the same configuration. Prints to
+        stderr which file is used if the running daemon has none.
         """
         status = find_status(self.locations)
         has_daemon = status is not None
@@ -81,11 +81,11 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         return Registration(path=beside, has_daemon=has_daemon)
 
     def find_files(self) -> Locations:
-        """Where the files are, with the registration that `find_registration` gives."""
+        """The paths of the files, with the registration of `find_registration`."""
         return msgspec.structs.replace(self.locations, agents=self.find_registration().path)
 
     def load_setup(self) -> "Setup":
-        """Everything on disk, as `find_files` finds it.
+        """The setup, from the files of `find_files`.
 
         Raises SetupError with all faults of all files.
         """
@@ -94,10 +94,10 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         return load_setup(self.find_files())
 
     def load_agent(self, name: str) -> "tuple[Setup, Generation]":
-        """Everything on disk, and what it is for the agent `name`.
+        """The setup, and the generation of the agent `name`.
 
-        Raises what `load_setup` raises, SetupError where the agent is not served because of its
-        workspaces, and AirlockError where no such agent is registered.
+        Raises what `load_setup` raises, SetupError if the agent is not served because of its
+        workspaces, and AirlockError if no such agent is registered.
         """
         setup = self.load_setup()
         generation = setup.generations.get(name)
@@ -113,7 +113,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         return setup, generation
 
     def load_log_config(self) -> "LogConfig":
-        """`[log]` of config.toml, whatever is wrong in its other tables; raises SetupError."""
+        """`[log]` of config.toml, ignoring faults of other tables; raises SetupError."""
         from airlock_daemon.setup.config import load_config  # noqa: PLC0415
 
         faults: list[Fault] = []
@@ -124,7 +124,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         return config.log
 
     def serve(self) -> None:
-        """Serve what the options name until SIGTERM or SIGINT.
+        """Serve by these options until SIGTERM or SIGINT.
 
         Raises SetupError and AirlockError.
         """
@@ -148,13 +148,13 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         run_daemon(setup)
 
     def print(self, report: Any, lines: Iterable[str]) -> None:
-        """Print the report as indented JSON where --json asks for that, else the lines."""
+        """Print the report as indented JSON with --json, else the lines."""
         if self.json:
             lines = [msgspec.json.format(msgspec.json.encode(report)).decode()]
         for line in lines:
             print(line)
 
     def print_names(self, described: Mapping[str, str]) -> None:
-        """Print each name and what it stands for."""
+        """Print each name and its description."""
         width = max(map(len, described))
         self.print(described, (f"{name:{width}}  {what}" for name, what in described.items()))

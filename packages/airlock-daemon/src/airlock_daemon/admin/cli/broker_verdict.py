@@ -1,6 +1,6 @@
-"""What the daemon's brokers would decide about words, without the host's ssh and git.
+"""The brokers' decision on arguments, without the host's ssh and git.
 
-These need trio, which there is on no other system.
+Needs trio, which is only installed on Linux.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ from airlock_wire import quote
 
 
 def judge_session(generation: Generation, args: Sequence[str]) -> Verdict:
-    """Judge the words of ssh, and the host.
+    """Judge the arguments of ssh, and the host.
 
-    One that the profile does not name by its name is looked up by the daemon: it is undecided.
+    A host that the profile does not list by name is undecided: the daemon resolves it.
     """
     operation = None
     try:
@@ -58,7 +58,7 @@ def judge_session(generation: Generation, args: Sequence[str]) -> Verdict:
 
 
 def judge_call(generation: Generation, call: GitCall) -> Verdict:
-    """Judge the destination of a git, and the refs that it moves there."""
+    """Judge a git call's destination, and the refs that it moves there."""
     if call.url is None or not call.words:
         named = "no URL is named" if call.url is None else f"{quote(call.url)} is no URL"
         found = Verdict(
@@ -69,17 +69,17 @@ def judge_call(generation: Generation, call: GitCall) -> Verdict:
     else:
         found = judge_words(generation, call.words, is_push=call.push is not None)
     if found.operation is not None and call.push is not None:
-        # The ids of these refs are known to the client's git alone.
+        # Only the client's git knows the ids of these refs.
         refs = (update.ref for update in call.push.updates)
         found = replace(found, operation=Operation((*found.operation.words, *refs)))
     return _judge_refs(generation, call, found) if found.allowed and call.push else found
 
 
 def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool = False) -> Verdict:
-    """Judge the words of git-remote, and the destination.
+    """Judge the arguments of git-remote, and the destination.
 
-    One whose host the profile does not name by its name is looked up by the daemon: it is
-    undecided. `is_push` is for URLs, whose words do not say it.
+    A host that the profile does not list by name is undecided: the daemon resolves it. `is_push` is
+    for URLs, which do not say it.
     """
     operation = None
     try:
@@ -135,7 +135,7 @@ def _judge_refs(generation: Generation, call: GitCall, found: Verdict) -> Verdic
             message=message,
             rule=first.rule,
             broker=f"refused: {message}",
-            # A daemon that checks goes as far as the place.
+            # The daemon's check ends before the refs.
             is_past_check=True,
         )
     refs = ", ".join(quote(update.ref) for update in push.updates)

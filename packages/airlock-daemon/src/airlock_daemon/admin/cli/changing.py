@@ -1,4 +1,4 @@
-"""Changing files for a person: what changes is shown first and agreed to, and fails as a whole."""
+"""Changes files for a person: shown first, confirmed, and undone as a whole on failure."""
 
 import os
 import sys
@@ -14,13 +14,13 @@ NOTHING_CHANGED = "nothing was changed"
 
 
 class Plan(Protocol):
-    """Changes that were worked out, and not made yet."""
+    """Planned changes."""
 
     def describe(self) -> Iterator[str]:
-        """What changes, a line each."""
+        """Yield the changes as lines."""
 
     def apply(self, undo: ExitStack) -> None:
-        """Make the changes; what takes them back is pushed to `undo`."""
+        """Make the changes, and push their undo to `undo`."""
 
 
 P = TypeVar("P", bound=Plan)
@@ -34,12 +34,12 @@ def changing(
     yes: bool,
     show: Callable[[Iterable[str]], None],
 ) -> Iterator[P]:
-    """Show what `work_out` plans, ask unless `yes` says so already, and make it.
+    """Show the plan of `work_out`, ask unless `yes`, and apply it.
 
-    With `yes` the changes are made also where nobody reads what is shown, as behind `| head -1`.
-    All is taken back where the block, which may look at the result, raises something. Files of the
-    `directories`, which are made, change by one of these programs at a time. Raises what the steps
-    raise, and AirlockError where the answer is no or nobody can be asked: nothing is changed then.
+    With `yes` the changes are made even if nobody reads the output, as with `| head -1`. All is
+    undone if the block, which may check the result, raises. The `directories`, created if missing,
+    are locked against other Airlock programs. Raises what the steps raise, and AirlockError if the
+    answer is no or there is no terminal: nothing is changed then.
     """
     if not yes and not os.isatty(0):
         show(work_out().describe())

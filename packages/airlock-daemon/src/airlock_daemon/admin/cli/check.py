@@ -40,7 +40,7 @@ def check(
         return
     advice = advise(application.locations)
     locations = application.find_files()
-    # What would be told besides of files that no release but an earlier one reads, is noise.
+    # Other findings in files of an earlier release would be noise.
     if advice is not None and not advice.can_serve:
         checked = Checked(faults=(advice.finding,))
     else:

@@ -1,4 +1,4 @@
-"""Lines for a person to copy: an agent's socket, and the shim under its commands."""
+"""Lines to copy: an agent's socket, and the shim under its commands' names."""
 
 import json
 import shlex
@@ -10,14 +10,14 @@ from airlock_daemon.admin.cli.wiring import Mount, Wiring, begin_words, docker_w
 
 IMAGE = "IMAGE"
 COMMAND = "COMMAND"
-"""What an image is to run, where the lines have to say it."""
+"""The placeholder for the image's command, if the lines need one."""
 
 _HERE = Mount(source="$PWD", target="$PWD")
-"""The directory in which a line is typed, where the wiring names no workspace."""
+"""The current directory, if the wiring has no workspace."""
 
 
 def docker_run(wiring: Wiring, *, user: str) -> str:
-    """A `docker run` at a terminal; `user` is UID:GID."""
+    """A `docker run` for a terminal; `user` is UID:GID."""
     spaces = wiring.workspaces or (_HERE,)
     complete = msgspec.structs.replace(wiring, workspaces=spaces)
     directory = spaces[0].target
@@ -27,14 +27,14 @@ def docker_run(wiring: Wiring, *, user: str) -> str:
 
 
 def lay_out(groups: Iterable[tuple[str, ...]]) -> str:
-    """A command for a shell, a group of its words a line."""
+    """Format a shell command with one group of words per line."""
     return " \\\n    ".join(" ".join(map(_type, words)) for words in groups)
 
 
 def compose(wiring: Wiring, *, user: str) -> str:
     """A compose.yaml with one service; `user` is UID:GID."""
     spaces = [_volume(mount) for mount in wiring.workspaces]
-    # Compose puts its variables into what is not escaped.
+    # Compose replaces variables that are not escaped.
     spaces = spaces or [_volume(_HERE) | {"source": "${PWD}", "target": "${PWD}"}]
     volumes = [*spaces, *map(_volume, wiring.mounts)]
     service = [f"image: {IMAGE}", f"user: {_quote(user)}"]
@@ -56,7 +56,7 @@ def devcontainer(wiring: Wiring, *, user: str) -> dict[str, object]:
         "image": IMAGE,
         "containerUser": user,
         "remoteUser": user,
-        # It is the right one already, and no user of the image.
+        # The ids are right already, and belong to no user of the image.
         "updateRemoteUserUID": False,
         "workspaceMount": first.option,
         "workspaceFolder": first.target,
@@ -65,14 +65,14 @@ def devcontainer(wiring: Wiring, *, user: str) -> dict[str, object]:
     if wiring.environment:
         made["containerEnv"] = wiring.environment
     if wiring.entrypoint is not None:
-        # The editor puts a command of its own in the place of an entrypoint.
+        # The editor replaces an entrypoint by its own command.
         line = shlex.join((wiring.entrypoint, *begin_words(wiring, ("sleep", "infinity"))))
         made["postStartCommand"] = f"nohup sh -c '{line} &' >/dev/null 2>&1"
     return made
 
 
 def _protect(workspace: Mount) -> Mount:
-    """The directory of devcontainer.json, which the editor obeys on the host, as read-only."""
+    """A read-only mount of devcontainer.json's directory, which the editor obeys on the host."""
     name = ".devcontainer"
     return Mount(
         source=f"{workspace.source}/{name}", target=f"{workspace.target}/{name}", read_only=True
@@ -80,7 +80,7 @@ def _protect(workspace: Mount) -> Mount:
 
 
 def _type(word: str) -> str:
-    # No workspace has such a path, as theirs begin with a slash.
+    # Workspaces cannot have these paths, as theirs start with a slash.
     return f'"{word}"' if word in (_HERE.option, _HERE.target) else shlex.quote(word)
 
 

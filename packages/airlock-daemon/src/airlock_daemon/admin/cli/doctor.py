@@ -91,7 +91,7 @@ def doctor(
 
 
 def _describe(findings: Sequence[Finding], notes: Sequence[Finding], box: str) -> Iterator[str]:
-    # Names of files, and what programs say, may have anything in them.
+    # File names and programs' output may contain any characters.
     yield from (f"finding: {each.name}: {plain(str(each))}" for each in findings)
     yield from (f"note: {each.name}: {plain(str(each))}" for each in notes)
     yield f"boxes: {box}"

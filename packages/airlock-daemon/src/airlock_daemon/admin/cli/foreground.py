@@ -15,11 +15,11 @@ _NEVER_OF_TERMINALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SI
 
 
 def run_in_foreground(program: str, words: list[str]) -> int:
-    """Run `program` with `words` as its argument vector, and return its status as wait(2) has it.
+    """Run `program` with `words` as its argv, and return its wait(2) status.
 
-    It is in this process group, and so gets what a terminal sends, and stops and goes on with it.
-    A signal that another process sends to this one alone is passed on. Raises OSError where it
-    cannot be started.
+    It stays in this process group, so it gets the terminal's signals, and stops and continues with
+    it. Signals that other processes send to this one are forwarded. Raises OSError if it cannot be
+    started.
     """
     watched = {*_FOLLOWED, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
@@ -38,16 +38,16 @@ def run_in_foreground(program: str, words: list[str]) -> int:
 
 
 def end_like(status: int) -> int:
-    """The exit status for a program's `status`; ends this process by the signal that ended it."""
+    """The exit status for a wait `status`; kills this process if a signal ended the program."""
     number = os.waitstatus_to_exitcode(status)
     if number >= 0:
         return number
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError):
-        # Not of SIGKILL.
+        # SIGKILL's action cannot be set.
         signal.signal(-number, signal.SIG_DFL)
     os.kill(os.getpid(), -number)
-    # One that ends nobody by default.
+    # A signal that does not terminate by default.
     return 128 - number
 
 
@@ -55,7 +55,7 @@ def _follow(child: int, watched: set[signal.Signals]) -> int:
     while True:
         pid, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
         if pid and os.WIFSTOPPED(status):
-            # So that the shell sees a job that has stopped. SIGCONT reaches both again.
+            # So that the shell sees a stopped job. SIGCONT reaches both.
             os.kill(os.getpid(), signal.SIGSTOP)
         elif pid:
             return status
@@ -66,12 +66,12 @@ def _follow(child: int, watched: set[signal.Signals]) -> int:
 
 
 def _wait(watched: set[signal.Signals]) -> int | None:
-    """Wait for a signal, and return it if it is to be passed on.
+    """Wait for a signal, and return it if it is to be forwarded.
 
-    What the kernel sends, for a terminal, the whole process group has had.
+    Signals from the kernel, for a terminal, reached the whole process group.
     """
     if sys.platform == "darwin":
-        # It does not tell where one comes from.
+        # macOS does not tell a signal's sender.
         number = signal.sigwait(watched)
         return number if number in _NEVER_OF_TERMINALS else None
     told = signal.sigwaitinfo(watched)
@@ -79,6 +79,6 @@ def _wait(watched: set[signal.Signals]) -> int | None:
 
 
 def _discard(watched: set[signal.Signals]) -> None:
-    """Take the signals that are still pending, which were the program's."""
+    """Discard the signals that are still pending, which were for the program."""
     while pending := signal.sigpending() & watched:
         signal.sigwait(pending)

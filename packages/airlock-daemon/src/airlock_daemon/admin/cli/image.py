@@ -1,4 +1,4 @@
-"""A container image: how the engine describes it, and files of it."""
+"""A container image: its description by the engine, and its files."""
 
 import io
 import posixpath
@@ -16,12 +16,12 @@ from airlock_wire import quote
 ENGINE = "docker"
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""What Docker sets where an image sets none."""
+"""Docker's default if an image sets none."""
 _ANSWER_S = 60
 _LONGEST = 1 << 20
-"""How many bytes of a file are read at most."""
+"""The most bytes of a file that are read."""
 _HEADER = 10240
-"""How many bytes of an archive are read for what the entry is: tar's own block."""
+"""Bytes of an archive that are read for an entry's type: tar's own block."""
 _LINKS = 40
 _NOT_THERE = ("could not find the file", "could not be found", "no such file")
 _ASK = f"see whether you may use it, and whether it runs: {ENGINE} info"
@@ -35,7 +35,7 @@ class _Settings(msgspec.Struct):
 
 
 class _Described(msgspec.Struct):
-    """The part of `docker image inspect` that matters here."""
+    """The members of `docker image inspect` that are used here."""
 
     identity: str = msgspec.field(name="Id")
     system: str = msgspec.field(name="Os")
@@ -44,10 +44,10 @@ class _Described(msgspec.Struct):
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """An image for Linux: its id, its processor as the engine names that, and its PATH.
+    """A Linux image: its id, its processor in the engine's words, and its PATH.
 
-    `entrypoint` and `command` are its own words, empty where it has none. With `checks_health` the
-    engine runs something in its containers by itself.
+    `entrypoint` and `command` are the image's, empty if it has none. `checks_health` says that the
+    engine runs a health check in its containers.
     """
 
     identity: str
@@ -59,7 +59,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_engine() -> str:
-    """The path of docker; raises AirlockError where there is none."""
+    """The path of docker; raises AirlockError if it is not found."""
     program = shutil.which(ENGINE)
     if program is None:
         raise AirlockError(
@@ -70,7 +70,7 @@ def find_engine() -> str:
 
 
 def inspect_image(program: str, name: str) -> Image:
-    """Ask docker (`program`) for the image `name`, which it must have; raises AirlockError."""
+    """Ask docker (`program`) for the local image `name`; raises AirlockError."""
     done = _call(program, "image", "inspect", "--", name)
     if done.returncode:
         raise _explain(name, done.stderr.decode(errors="replace").strip())
@@ -90,7 +90,7 @@ def inspect_image(program: str, name: str) -> Image:
         identity=described.identity,
         architecture=described.architecture,
         search_path=_find_path(settings),
-        # docker's way to take an entrypoint away is an empty one.
+        # docker removes an entrypoint by an empty one.
         entrypoint=() if entrypoint == ("",) else entrypoint,
         command=tuple(settings.command or ()),
         checks_health=bool(settings.health_check),
@@ -98,24 +98,24 @@ def inspect_image(program: str, name: str) -> Image:
 
 
 def silence(image: Image, words: Iterable[str]) -> list[tuple[str]]:
-    """Words of `docker run` after which the engine starts nothing of the image by itself.
+    """Options of `docker run` that disable the image's health check.
 
-    It would run a health check beside the shim, which has not compared the mounts yet. One that a
-    person asks for by `words` stays.
+    It would run beside the shim before the mounts are compared. A health check that a person sets
+    in `words` stays.
     """
     is_asked = any(word.startswith("--health-") for word in words)
     return [("--no-healthcheck",)] if image.checks_health and not is_asked else []
 
 
 class ImageFiles:
-    """Files of an image, read from a container of it that never runs."""
+    """An image's files, read from a container that never runs."""
 
     def __init__(self, program: str, container: str) -> None:
         self._program = program
         self._container = container
 
     def read(self, path: str) -> str | None:
-        """The text of a file; None where the image has no such file. Raises AirlockError."""
+        """A file's text; None if the image has no such file. Raises AirlockError."""
         for _ in range(_LINKS):
             archive = self._copy(path, _HEADER + _LONGEST)
             if archive is None:
@@ -132,16 +132,16 @@ class ImageFiles:
         return None
 
     def has(self, path: str) -> bool:
-        """Whether the image has something at `path`, be it a link. Raises AirlockError."""
+        """Whether the image has something at `path`, even a symlink. Raises AirlockError."""
         return self._copy(path, _HEADER) is not None
 
     def _copy(self, path: str, longest: int) -> bytes | None:
-        """The beginning of an archive of `path`, None where the image has nothing there."""
+        """The start of an archive of `path`, None if the image has nothing there."""
         argv = (self._program, "cp", f"{self._container}:{path}", "-")
         pipe = subprocess.PIPE
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
             archive = process.stdout.read(longest) if process.stdout else b""
-            # What follows is of no use: a directory may be large.
+            # The rest is not needed: a directory may be large.
             if process.stdout:
                 process.stdout.close()
             said = process.stderr.read().decode(errors="replace") if process.stderr else ""
@@ -154,8 +154,8 @@ class ImageFiles:
 
 @contextmanager
 def open_image(program: str, image: Image) -> Iterator[ImageFiles]:
-    """Make a container of `image` to read files of, and remove it. Raises AirlockError."""
-    # It needs a command, which an image may lack, and is never started.
+    """Create a container of `image` to read files from, and remove it. Raises AirlockError."""
+    # It needs a command, which the image may lack, and is never started.
     create = ("create", "--network=none", "--entrypoint=/airlock", image.identity)
     container = _succeed(program, create)
     try:
@@ -165,7 +165,7 @@ def open_image(program: str, image: Image) -> Iterator[ImageFiles]:
 
 
 def _read_header(archive: bytes) -> tarfile.TarInfo | None:
-    """The first entry of an archive, of which there may be no more than the beginning."""
+    """The first entry of an archive that may be truncated."""
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as opened:
             return opened.next()
@@ -181,7 +181,7 @@ def _succeed(program: str, words: Sequence[str]) -> str:
 
 
 def _call(program: str, *words: str) -> subprocess.CompletedProcess[bytes]:
-    """Call docker; raises AirlockError where it does not answer."""
+    """Run docker; raises AirlockError if it does not answer."""
     try:
         return subprocess.run(
             (program, *words),
@@ -208,7 +208,7 @@ def _unreadable(said: str) -> AirlockError:
 def _find_path(settings: _Settings) -> str:
     variables = settings.environment or []
     paths = [word.removeprefix("PATH=") for word in variables if word.startswith("PATH=")]
-    # An empty one behind other entries would stand for the current directory.
+    # An empty one before other entries would mean the current directory.
     return (paths[-1] if paths else "") or _DEFAULT_PATH
 
 

@@ -58,13 +58,13 @@ def init(
 
 
 def _install(application: Application) -> Iterator[str]:
-    # Files that are made beside those of an earlier release would hide them.
+    # New files beside those of an earlier release would hide them.
     application.refuse_earlier()
     registration = application.find_registration().path or beside_config(application.locations)
     locations = msgspec.structs.replace(application.locations, agents=registration)
     yield from _make_files(locations, registration)
     checked = check_files(locations)
-    # Of this no newcomer need be told as of a fault.
+    # A new file's only fault is that it enables nothing, which is expected.
     is_new = read_whole(locations.config_file) == STARTER and len(checked.faults) == 1
     if not is_new:
         yield from msgspec.structs.replace(checked, notes=()).describe(locations.config_dir)
@@ -119,7 +119,7 @@ def _uninstall(application: Application) -> Iterator[str]:
 
 
 def _make_files(locations: Locations, registration: str) -> Iterator[str]:
-    """Make what is not there, private to the user, all of it or nothing; tell each file."""
+    """Create missing files, private to the user, all or none; yields a line per file."""
     log = os.path.dirname(absolute(DEFAULT_LOG))
     with ExitStack() as undo:
         for directory in (locations.config_dir, locations.sockets_dir, log):

@@ -1,4 +1,4 @@
-"""Decides on an operation of an API by its words, without a request."""
+"""Decides on an API operation by its words, without a request."""
 
 import re
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _BODIES = "a GraphQL request is judged by its body, of which only a mutation can
 
 
 class ApiVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent's rules say of one operation of an API, and of which API of the module."""
+    """The decision of an agent's rules on one operation, and the API that it is for."""
 
     operation: Operation
     api: Api
@@ -33,7 +33,7 @@ class ApiVerdict(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The layers that were asked, as of a command."""
+        """The layers that were evaluated, as for a command."""
         api, judged = self.api, self.judged
         said = f"rule {quote(judged.rule)}" if judged.refusal is None else judged.refusal
         return (
@@ -42,7 +42,7 @@ class ApiVerdict(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def dump(self) -> dict[str, object]:
-        """All of it, as JSON has it."""
+        """The verdict as JSON data."""
         refusal = self.judged.refusal
         return {
             "decision": {
@@ -59,9 +59,9 @@ class ApiVerdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_named(generation: Generation, name: str) -> tuple[Api, ...]:
-    """The APIs of an agent that a person means by `name`: those of a module, or one of them.
+    """The agent's APIs that `name` refers to: a module's, or one of them.
 
-    That of [api.NAME] in the profile may be called NAME.
+    An [api.NAME] of the profile may be called NAME.
     """
     return tuple(
         api
@@ -71,7 +71,7 @@ def find_named(generation: Generation, name: str) -> tuple[Api, ...]:
 
 
 def is_operation(apis: Sequence[Api], words: Sequence[str]) -> bool:
-    """Whether words are an operation of one of `apis`, and no arguments of that tool."""
+    """Whether words are an operation of one of `apis`, rather than arguments of the tool."""
     if any(api.aws is not None for api in apis):
         return bool(words) and _ACTION.fullmatch(words[0]) is not None
     if len(words) == 2 and words[0].isupper():
@@ -82,8 +82,8 @@ def is_operation(apis: Sequence[Api], words: Sequence[str]) -> bool:
 def judge_operation(apis: Sequence[Api], name: str, words: Sequence[str]) -> ApiVerdict:
     """Judge an operation of one of `apis`, of a module called `name`.
 
-    Where a URL names none of their hosts, or a path is of any of them, the first that allows it
-    counts. Raises AirlockError for words that are no operation.
+    A path without a host may be any API's: the first one that allows it decides. Raises
+    AirlockError for words that are no operation, and for a URL of another host.
     """
     cloud = next((api for api in apis if api.aws is not None), None)
     if cloud is not None:
@@ -100,7 +100,7 @@ def judge_operation(apis: Sequence[Api], name: str, words: Sequence[str]) -> Api
 
 
 def _judge_aws(api: Api, words: Sequence[str]) -> ApiVerdict:
-    """Judge SERVICE:OPERATION [REGION] [BUCKET[/KEY] or ROLE]; the region is the first granted."""
+    """Judge SERVICE:OPERATION [REGION] [BUCKET[/KEY] or ROLE]; default is the first region."""
     from airlock_modules.apis.aws.operations import load_table  # noqa: PLC0415 - 10 MB large
 
     action, *rest = words or [""]
@@ -131,7 +131,7 @@ def _judge_aws(api: Api, words: Sequence[str]) -> ApiVerdict:
 
 
 def _find_host(apis: Sequence[Api], name: str, target: str) -> tuple[Sequence[Api], str]:
-    """Those of `apis` that are at the host of a URL, and the rest of that."""
+    """Those of `apis` at the host of a URL, and the URL's path."""
     found = _URL.fullmatch(target)
     if found is None:
         raise _refuse(name)

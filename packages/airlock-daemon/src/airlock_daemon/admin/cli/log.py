@@ -250,7 +250,7 @@ def _dump(value: object) -> dict[str, object]:
 
 
 def _describe_statistics(counted: Statistics) -> Iterator[str]:
-    """The sums, a table of agents and commands, and one of what refused."""
+    """The totals, a table of agents and commands, and one of refusals."""
     if counted.requests:
         yield f"{counted.begins} to {counted.ends}"
     sums = ", ".join(f"{counted.outcomes.get(name, 0)} {name}" for name in _COUNTED)

@@ -89,7 +89,7 @@ def login(
 
 
 def _check(application: Application, stored: Stored) -> None:
-    """Refuse names that nothing can have, and an agent that is not registered."""
+    """Refuse invalid names, and an agent that is not registered."""
     if not is_name(stored.name):
         raise AirlockError(
             f"{quote(stored.name)} is no name for a credential",
@@ -130,7 +130,7 @@ def _list(application: Application, state: State) -> None:
 
 
 def _tell_users(application: Application, stored: Stored) -> None:
-    """Say whose requests have the credential from now on, or what they lack."""
+    """Print whose requests get the credential from now on, or what they lack."""
     agents = _list_agents(application)
     used = _find_users(agents, stored)
     others = [
@@ -155,7 +155,7 @@ def _tell_users(application: Application, stored: Stored) -> None:
 
 
 def _list_agents(application: Application) -> "Mapping[str, tuple[Api, ...]]":
-    """The APIs of each agent; none where the configuration has faults, which `check` tells."""
+    """The APIs of each agent; none if the configuration has faults, which `check` reports."""
     try:
         setup = application.load_setup()
     except AirlockError:

@@ -25,13 +25,13 @@ from airlock_daemon.setup.paths import HOMES, Locations
 from airlock_daemon.setup.writing import make_directory, read_whole, write_public
 
 _ANOTHER_NAME = "airlock-agent"
-"""The user's name where an account of the image has that of the user."""
+"""The user's name if the image has an account with the original one."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _LOGIN = "/etc/profile.d/zz-airlock.sh"
-"""What the /etc/profile of Debian, Alpine, Fedora and Arch reads, behind others there."""
+"""Read by the /etc/profile of Debian, Alpine, Fedora and Arch, after other files there."""
 
 _PATH_FIRST = f"""\
 # A login shell sets PATH anew, without the commands of Airlock.
@@ -53,7 +53,7 @@ nogroup:x:65534:
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a container runs as: the caller, with the names that the host has for both ids."""
+    """The user of a container: the caller, with the host's names for both ids."""
 
     uid: int
     gid: int
@@ -76,22 +76,21 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ids(self) -> str:
-        """UID:GID, as docker takes it."""
+        """UID:GID, in docker's syntax."""
         return f"{self.uid}:{self.gid}"
 
 
 class Accounts(msgspec.Struct, frozen=True, kw_only=True):
-    """/etc/passwd and /etc/group for a container; None where those of the image will do."""
+    """/etc/passwd and /etc/group for a container; None if the image's are sufficient."""
 
     passwd: str | None
     group: str | None
 
 
 class KnownImage(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read of an image: `accounts` for `user`, and which tools it has on its PATH.
+    """What was read of an image: `accounts` for `user`, and which tools are on its PATH.
 
-    `tools` has an answer for each that was asked for. `stores` are the files in which it has the
-    certificates of authorities.
+    `tools` has an answer for each requested tool. `stores` are its files of CA certificates.
     """
 
     user: User
@@ -101,12 +100,12 @@ class KnownImage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_git(self) -> bool:
-        """Whether it has a git."""
+        """Whether it has git."""
         return self.tools["git"]
 
 
 def add_user(user: User, *, passwd: str | None, group: str | None, login_shell: str) -> Accounts:
-    """Add to the files what they lack of `user`; a file is None where the image has none."""
+    """Add `user` to the files if it is missing; a file is None if the image has none."""
     users = _read_ids(_USERS if passwd is None else passwd)
     groups = _read_ids(_GROUPS if group is None else group)
     name = user.name if user.name not in users else _ANOTHER_NAME
@@ -121,7 +120,7 @@ def add_user(user: User, *, passwd: str | None, group: str | None, login_shell: 
 def _add(
     own: str | None, usual: str, ids: Mapping[str, str], *, id_: int, entry: str
 ) -> str | None:
-    """The file with `entry` at its end, None where the image's `own` has the id."""
+    """The file with `entry` appended, None if the image's `own` has the id."""
     if str(id_) in ids.values():
         return usual if own is None else None
     text = usual if own is None else own
@@ -131,7 +130,7 @@ def _add(
 def read_image(
     engine: str, image: Image, *, locations: Locations, user: User, tools: Iterable[str] = ()
 ) -> KnownImage:
-    """Read what a container needs to know of an image, and whether it has `tools`, and git.
+    """Read what a container needs of an image, and whether it has `tools`, and git.
 
     Each image is read once for the same tools. Raises AirlockError.
     """
@@ -174,10 +173,10 @@ def prepare_machine(
     image: Image | None = None,
     known: KnownImage | None = None,
 ) -> Machine:
-    """Make the files, and say what a container of `agent` has of them.
+    """Write the files for a container of `agent`, and return its mounts and variables.
 
-    `known` is what `read_image` read of `image`; both are None where the image is not known. The
-    git of `search_path` is asked for the user's name and address. Raises AirlockError.
+    `known` is the result of `read_image` for `image`; both are None for an unknown image. The git
+    of `search_path` provides the user's name and email. Raises AirlockError.
     """
     etc = os.path.join(locations.containers_dir, "etc")
     folder = etc if image is None else _find_folder(locations, image)
@@ -187,7 +186,7 @@ def prepare_machine(
     files = [
         (os.path.join(folder, "passwd"), "/etc/passwd", accounts.passwd),
         (os.path.join(folder, "group"), "/etc/group", accounts.group),
-        # Where the image is not known the shim is in a directory that login shells look into.
+        # For an unknown image, the shim is in a directory that is on login shells' PATH.
         (os.path.join(etc, "profile.sh"), _LOGIN, None if image is None else _PATH_FIRST),
     ]
     home = _make_home(locations, agent, begin=read_identity(search_path, os.environ))
@@ -200,7 +199,7 @@ def prepare_machine(
 
 
 def find_home(locations: Locations, agent: str) -> str | None:
-    """The path of an agent's home, None where it has none yet."""
+    """The path of an agent's home, None if it has none yet."""
     home = _home(locations, agent)
     return home if os.path.isdir(home) else None
 
@@ -210,9 +209,9 @@ def _home(locations: Locations, agent: str) -> str:
 
 
 def make_mount_point(locations: Locations, agent: str, target: str) -> None:
-    """Make a place in the agent's home for a file that is mounted at `target`, if that begins at ~.
+    """Create a mount point in the agent's home for a file mounted at `target`, if below ~.
 
-    The engine would make it, and the directories to it, as root's. Raises AirlockError.
+    Otherwise the engine would create it and its parents as root. Raises AirlockError.
     """
     if not target.startswith("~/") or find_home(locations, agent) is None:
         return
@@ -238,7 +237,7 @@ def make_mount_point(locations: Locations, agent: str, target: str) -> None:
 
 
 def _make_home(locations: Locations, agent: str, *, begin: str) -> str:
-    """Make the agent's home, with `begin` as its .gitconfig unless it has one; return its path."""
+    """Create the agent's home, with `begin` as a new .gitconfig; return its path."""
     home = _home(locations, agent)
     make_directory(home, mode=0o700, undo=ExitStack())
     opened = _open_home(locations, agent)
@@ -254,7 +253,7 @@ def _make_home(locations: Locations, agent: str, *, begin: str) -> str:
 
 
 def _open_home(locations: Locations, agent: str) -> int:
-    """Open the home. What is in it is the containers' doing, links as well."""
+    """Open the home. Containers control its content, including symlinks."""
     home = _home(locations, agent)
     try:
         return os.open(home, _DIRECTORY)
@@ -271,6 +270,6 @@ def _find_folder(locations: Locations, image: Image) -> str:
 
 
 def _read_ids(text: str) -> dict[str, str]:
-    """The names of passwd(5) or group(5), and the id of each."""
+    """The names of passwd(5) or group(5), with their ids."""
     entries = (line.split(":") for line in text.splitlines())
     return {fields[0]: fields[2] for fields in entries if len(fields) > 2}

@@ -61,7 +61,7 @@ def migrate(
     """
     locations = _find_locations(application)
     if locations.agents and not os.path.isfile(locations.agents):
-        # Leftovers of v0.3 would be taken for what is in use.
+        # Leftovers of v0.3 would be mistaken for the files in use.
         raise AirlockError(
             f"there is no file {locations.agents}", hint="name the registration with --agents"
         )
@@ -99,7 +99,7 @@ def _say_why(locations: Locations, layout: Layout) -> str:
 
 
 def _find_locations(application: Application) -> Locations:
-    """The locations of the options, else of the service that an earlier release made."""
+    """The locations of the options, else of the service of an earlier release."""
     unit = read_service()
     if application.config is not None and find_unit(application.locations) is None:
         unit = None
@@ -122,7 +122,7 @@ def _refuse_unknown(locations: Locations, signs: Signs, layout: Layout) -> None:
 
 
 def _refuse_unclear(locations: Locations, signs: Signs, layout: Layout) -> None:
-    """Refuse agents of v0.4 that would be taken for leftovers of an earlier release."""
+    """Refuse agents of v0.4 that would be mistaken for leftovers of an earlier release."""
     known = signs.profiles if layout in ("v0.2", "v0.3") else ()
     others = [name for name in signs.sockets if name not in known]
     if others and not signs.has_registration:
@@ -135,7 +135,7 @@ def _refuse_unclear(locations: Locations, signs: Signs, layout: Layout) -> None:
 
 
 def _refuse_foreign(locations: Locations) -> None:
-    """Refuse files of another user, who could lead root elsewhere by a link meanwhile."""
+    """Refuse another user's files: that user could redirect root by a symlink meanwhile."""
     owner = os.stat(locations.config_dir).st_uid
     if owner != os.geteuid():
         name = name_user(owner)
@@ -145,7 +145,7 @@ def _refuse_foreign(locations: Locations) -> None:
 
 
 def _refuse_running(locations: Locations, layout: Layout) -> None:
-    """Refuse to change files while a daemon works with them."""
+    """Refuse to change files that a daemon uses."""
     sockets = list(list_sockets(locations.sockets_dir))
     if layout == "v0.1" and locations.config_dir == locate().config_dir:
         sockets.append(FIRST_SOCKET)
@@ -187,7 +187,7 @@ def _dump(plan: Plan, locations: Locations) -> dict[str, object]:
 
 
 def _finish(application: Application, plan: Plan, locations: Locations) -> None:
-    """Say how it is now, and what comes next; exit with 1 where there are faults in the files."""
+    """Print the result and the next steps; exit with 1 if the files have faults."""
     after = msgspec.structs.replace(locations, agents=beside_config(locations))
     checked = check_files(after)
     application.print(_dump(plan, locations), _describe(plan, locations))

@@ -1,4 +1,4 @@
-"""The host's directories that `run` mounts into a container, and its first directory."""
+"""The host's directories that `run` mounts into a container, and its working directory."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -24,9 +24,9 @@ def choose_workspaces(
 ) -> dict[Mount, Identity]:
     """The directories of `--workspace`, else those of the profile, else the current one.
 
-    Those of the profile are where it says, others at the same path. Each has the identity of the
-    directory that it is. Raises AirlockError where one is no directory, holds files of Airlock's
-    own, would cover what else is mounted, or where an agent could replace it.
+    The profile's are mounted where it says, others at the same path. Each has its directory's
+    identity. Raises AirlockError if one is no directory, contains Airlock's own files, would cover
+    another mount, or could be replaced by an agent.
     """
     agent = generation.agent
     written = [absolute(path) for path in named]
@@ -47,7 +47,7 @@ def choose_workspaces(
 
 
 def refuse_replaced(chosen: Mapping[Mount, Identity]) -> None:
-    """Raise AirlockError where a directory is not the one any more that was chosen."""
+    """Raise AirlockError if a directory was replaced since it was chosen."""
     for mount, identity in chosen.items():
         if _identify(mount.source) != identity:
             raise AirlockError(
@@ -57,10 +57,10 @@ def refuse_replaced(chosen: Mapping[Mount, Identity]) -> None:
 
 
 def describe_mounted(chosen: Mapping[Mount, Identity]) -> tuple[str, ...]:
-    """Options of `airlock-shim --exec`, which compares what the engine mounts with what was chosen.
+    """Options of `airlock-shim --exec`, which compares the engine's mounts with the chosen ones.
 
-    There are none where this kernel does not say which one it is, as on other systems than Linux:
-    their containers run in a virtual machine.
+    None if the kernel has no boot id, as on other systems than Linux: their containers run in a
+    virtual machine.
     """
     boot = read_boot_id()
     if not boot:
@@ -83,14 +83,14 @@ def _identify(path: str) -> Identity:
 
 
 def _refuse_nested(written: Iterable[str], setup: Setup, agent: str, reserved: Reserved) -> None:
-    """Raise AirlockError where one of two agents could replace a workspace of the other."""
+    """Raise AirlockError if one of two agents could replace a workspace of the other."""
     workspaces = look_at_workspaces(setup.agents, reserved)
     for path in written:
         for step in (os.path.realpath(path), *list_steps(path)):
             for fault in workspaces.find_faults(Entry(agent=agent, path=step, source="", key="")):
                 raise AirlockError(fault.problem, hint=fault.remedy)
         real = os.path.realpath(path)
-        # What has Airlock's own files in it, homes among them, is told in other words.
+        # A directory with Airlock's own files, including homes, has its own message.
         inner = workspaces.find_inner(real) if reserved.conflict(real) is None else None
         if inner is not None:
             raise AirlockError(
@@ -102,9 +102,9 @@ def _refuse_nested(written: Iterable[str], setup: Setup, agent: str, reserved: R
 
 
 def find_directory(workspaces: tuple[Mount, ...]) -> str:
-    """Where the container begins: the current directory if it is mounted, else the first one.
+    """The container's working directory: the current one if mounted, else the first one.
 
-    The second case is said on stderr.
+    The second case prints a warning.
     """
     here = os.getcwd()
     around = [mount for mount in workspaces if is_within(here, mount.source)]
@@ -127,7 +127,7 @@ def _refuse_unusable(mount: Mount, reserved: Reserved) -> None:
         )
     for place in (SOCKET_DIRECTORY, OWN_PROGRAMS, HOME):
         if is_within(mount.target, place) or is_within(place, mount.target):
-            # The engine would make the places of Airlock's own mounts inside of the workspace.
+            # The engine would create the mount points of Airlock's own mounts in the workspace.
             raise AirlockError(
                 f"a workspace at {mount.target} would cover {place}, which Airlock mounts",
                 hint="mount it at another path: [workspace] mounts in the agent's airlock.toml",

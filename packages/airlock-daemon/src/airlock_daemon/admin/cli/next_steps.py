@@ -27,7 +27,7 @@ _STOP = "Stop the running daemon, which serves other agents, and start it by"
 
 
 class Form(enum.StrEnum):
-    """What starts an agent's container: the `run` of this program, or something else."""
+    """How to start an agent's container: by `run`, or by something else."""
 
     RUN = "run"
     DOCKER = "docker"
@@ -36,12 +36,12 @@ class Form(enum.StrEnum):
 
 
 class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
-    """The words of the `start` that serves the agent and of its `run`, and what that mounts.
+    """The words of the `start` that serves the agent and of its `run`, and the mounts.
 
-    `logins` are the words of each `login` that stores a credential which is not there yet.
-    `reload` is how the running daemon took the agent in, None where that is none of its business;
-    `has_other` says that one runs with another registration, `is_started` that the service, which
-    did not run, was started. `directory` is the agent's: no container can write there.
+    `logins` are the words of each `login` for a missing credential. `reload` is the outcome in the
+    running daemon, None if it does not serve the registration; `has_other` says that a daemon runs
+    with another registration, `is_started` that the service was started. `directory` is the
+    agent's, which no container can write.
     """
 
     directory: str
@@ -54,7 +54,7 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
     logins: tuple[tuple[str, ...], ...] = ()
 
     def dump(self) -> dict[str, object]:
-        """The same for programs."""
+        """The steps as JSON data."""
         return {
             "start": self.start,
             "daemon": _STOP if self.has_other else None,
@@ -68,7 +68,7 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def describe(self, form: Form) -> Iterator[str]:
-        """The same for people: what to do, and lines to copy, which are indented.
+        """The steps as text, with indented lines to copy.
 
         The last line is the command that starts the container by `form`.
         """
@@ -83,7 +83,7 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
         yield from self.describe_container(form)
 
     def describe_container(self, form: Form) -> Iterator[str]:
-        """Only what starts the container, and before it what its APIs need on this host."""
+        """Only how to start the container, and first what its APIs need on this host."""
         if self.logins:
             yield "Store the credential, which stays on this host and is asked for without echo:"
             yield from _indent("\n".join(map(shlex.join, self.logins)))
@@ -124,13 +124,13 @@ _NEXT = {
 
 
 def choose_start(application: Application, registration: str) -> tuple[str, ...]:
-    """The words that serve `registration`, with the options that this program was given."""
+    """The words that serve `registration`, with this program's options."""
     locations = msgspec.structs.replace(application.locations, agents=registration)
     return (*_program(), "start", *locations.options)
 
 
 def choose_run(application: Application, agent: str) -> tuple[str, ...]:
-    """The words that run a container of `agent`, but for its image."""
+    """The words that run a container of `agent`, without the image."""
     return (*_program(), "run", *application.locations.options, agent)
 
 
@@ -141,7 +141,7 @@ def choose_login(application: Application, name: str) -> tuple[str, ...]:
 
 
 def _program() -> tuple[str, ...]:
-    # In an environment that is not on PATH the name alone would not be found.
+    # In an environment that is not on PATH, the name alone would not be found.
     if shutil.which("airlock"):
         return ("airlock",)
     return (sys.executable, "-m", "airlock_daemon")

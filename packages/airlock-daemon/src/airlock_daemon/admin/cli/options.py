@@ -1,4 +1,4 @@
-"""The options that stand before a command, or after it but before its first positional."""
+"""The options that are accepted before a command, and after it before its first positional."""
 
 import functools
 import inspect
@@ -40,10 +40,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def pass_obj(body: Callable[..., None]) -> Callable[..., None]:
-    """Make `body` a function for Typer that has the four options as well as its own parameters.
+    """Make `body` a function for Typer with the four options besides its own parameters.
 
-    It is called with the Application of all options up to here, where those after the command count
-    more than those before it. The contexts of inner commands begin with that one.
+    It is called with the Application of all options so far; those after the command override those
+    before it. Contexts of inner commands start with it.
     """
 
     @functools.wraps(body)

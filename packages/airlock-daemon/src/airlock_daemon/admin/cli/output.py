@@ -13,12 +13,12 @@ from airlock_wire import quote
 
 _OUR_FAULT = 70
 _PERIOD_MS = 200
-"""How often `periods` comes back."""
+"""Milliseconds between the turns of `periods`."""
 
 
 @contextmanager
 def reporting() -> Iterator[None]:
-    """Say on stderr what went wrong in the block, and exit by it: 1, or 70 for our own fault."""
+    """Print the block's errors to stderr, and exit with 1, or with 70 for our own fault."""
     logging.basicConfig(level=logging.INFO, format="airlock: %(message)s", stream=sys.stderr)
     try:
         yield
@@ -36,34 +36,34 @@ def reporting() -> Iterator[None]:
 
 
 def calm_terminal() -> None:
-    """Have a terminal show what we say, whatever another program has printed last.
+    """Reset a terminal, whatever another program has printed.
 
-    It may have begun a control string that never ends, or have made the text invisible. This ends
-    the string, and selects ASCII and plain text.
+    That may be an unfinished control string, or invisible text. This ends the string, and selects
+    ASCII and plain text.
     """
     if sys.stderr.isatty():
         print("\033\\\033(B\017\033[0m", end="", file=sys.stderr, flush=True)
 
 
 def say_each(messages: Iterable[object]) -> None:
-    """Print each on stderr, as `say` does; nothing where there is none."""
+    """Print each message like `say`; nothing if there are none."""
     for message in messages:
         say(message)
 
 
 def say(*messages: object) -> None:
-    """Print on stderr, with each line marked as Airlock's."""
+    """Print to stderr, with each line marked as Airlock's."""
     for line in "\n".join(map(str, messages)).split("\n"):
         print(f"airlock: {line}", file=sys.stderr)
 
 
 def plain(text: str) -> str:
-    """`text` for a line of its own, quoted where it has what is not printable."""
+    """`text` for its own line, quoted if it has unprintable characters."""
     return text if text.isprintable() else quote(text, limit=None)
 
 
 def list_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table with headings for a terminal, else those of cells between tabs."""
+    """The rows as an aligned table with headings on a terminal, else separated by tabs."""
     shown = [list(map(plain, row)) for row in rows]
     if not sys.stdout.isatty():
         yield from map("\t".join, shown)
@@ -77,9 +77,9 @@ def list_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterato
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """End the block quietly at Ctrl-C, and where nobody reads its output any more.
+    """End the block quietly at Ctrl-C, and when the reader of stdout has closed it.
 
-    Characters that the output's encoding has not are escapes in it.
+    Characters that the output's encoding lacks are escaped.
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -89,21 +89,21 @@ def printing() -> Iterator[None]:
 
 @contextmanager
 def ignoring_closed_stdout() -> Iterator[None]:
-    """End the block where nobody reads stdout any more; what is printed later goes nowhere."""
+    """End the block when the reader of stdout has closed it; later output is discarded."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is left in the buffer would be written at the end, in vain once more.
+        # Otherwise Python would write the rest of the buffer at exit, and fail again.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
 
 
 def periods() -> Iterator[None]:
-    """Come back a few times a second, until the reader of a pipe is gone; flushes before it waits.
+    """Yield a few times a second until the pipe's reader is gone; flushes before each wait.
 
-    A pipe tells that by itself, also where nothing is written to it.
+    poll(2) reports that even if nothing is written.
     """
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
@@ -115,10 +115,7 @@ def periods() -> Iterator[None]:
 
 
 def is_coloured() -> bool:
-    """Whether stdout is a terminal that shows colours, and whose owner wants them.
-
-    That is NO_COLOR's to say (no-color.org).
-    """
+    """Whether stdout is a terminal that shows colours, and NO_COLOR (no-color.org) is unset."""
     is_dumb = os.environ.get("TERM", "") in ("", "dumb")
     return sys.stdout.isatty() and not is_dumb and not os.environ.get("NO_COLOR")
 
@@ -129,5 +126,5 @@ def paint(code: str, text: str) -> str:
 
 
 def leave_plain(_code: str, text: str) -> str:
-    """`text` as it is."""
+    """`text` unchanged."""
     return text

@@ -24,7 +24,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Placeholder(msgspec.Struct, frozen=True):
-    """An empty file or directory that was made for a container to have something mounted over."""
+    """An empty file or directory that was created as a mount point."""
 
     path: str
     is_directory: bool
@@ -32,18 +32,17 @@ class Placeholder(msgspec.Struct, frozen=True):
 
 
 class ReadOnly(msgspec.Struct, frozen=True):
-    """What is mounted for it, the outermost first, and what was made in the workspace.
+    """The mounts, outermost first, and what was created in the workspace.
 
-    Each mount has the identity of what was found there, behind no link. A directory on the way is
-    mounted over itself, to be written as before: what is a mount cannot be renamed, and so nothing
-    else be put in the place of what lies in it.
+    Each mount has the identity of the path, which has no symlinks. A parent directory is mounted
+    over itself, still writable: a mount point cannot be renamed, so nothing in it can be replaced.
     """
 
     mounts: Mapping[Mount, Identity] = {}
     placeholders: tuple[Placeholder, ...] = ()
 
     def clean(self) -> Iterator[str]:
-        """Remove the placeholders that nobody has used; yields what stays, and why."""
+        """Remove the unused placeholders; yields which ones stay, and why."""
         mounted = list_mounted() if self.placeholders else ()
         in_use = {path for each in mounted for found in each.values() for path in found.paths}
         for each in reversed(self.placeholders):
@@ -57,11 +56,11 @@ class ReadOnly(msgspec.Struct, frozen=True):
 
 
 def protect(paths: Iterable[str], workspaces: Iterable[Mount], *, can_make: bool) -> ReadOnly:
-    """Have `paths` read-only, each in one of the workspaces; what is not there is made, empty.
+    """Make `paths` read-only, each in one of the workspaces; missing ones are created empty.
 
-    That is a directory where the path ends in a slash. Without `can_make` it has to be there.
-    Raises AirlockError where one is outside of all, is a link or lies behind one, or could be
-    replaced by a container or a boxed command that runs already.
+    A path that ends in a slash is a directory. Without `can_make` all must exist. Raises
+    AirlockError if one is outside of all workspaces, contains a symlink, or could be replaced by a
+    container or a boxed command that is running.
     """
     mounts: dict[str, Mount] = {}
     found: dict[str, Identity] = {}
@@ -102,13 +101,13 @@ def _find_workspace(path: str, workspaces: Iterable[Mount]) -> Mount:
 
 
 def _list_steps(path: str, workspace: str) -> list[str]:
-    """All directories on the way from a workspace to `path`, which is the last."""
+    """All paths from below a workspace to `path`, which is the last."""
     parts = os.path.relpath(path, workspace).split("/")
     return [os.path.join(workspace, *parts[: number + 1]) for number in range(len(parts))]
 
 
 def _look(path: str, *, is_directory: bool) -> Identity | None:
-    """What is at `path`, None for nothing; raises AirlockError for a link, and for other kinds."""
+    """Identify `path`, None if missing; raises AirlockError for a symlink, and for other kinds."""
     try:
         status = _read_status(path)
     except FileNotFoundError:
@@ -131,7 +130,7 @@ def _look(path: str, *, is_directory: bool) -> Identity | None:
 
 
 def _read_status(path: str) -> os.stat_result:
-    """As lstat(2), and no directory on the way is a link where that can be told."""
+    """As lstat(2), but on Linux no parent may be a symlink."""
     if sys.platform != "linux":
         return os.lstat(path)
     descriptor = open_without_links(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -168,7 +167,7 @@ def _make(path: str, *, is_directory: bool, can_make: bool) -> Placeholder:
 
 
 def _remove(placeholder: Placeholder, status: os.stat_result) -> None:
-    """Remove what is still empty; raises OSError."""
+    """Remove a placeholder that is still empty; raises OSError."""
     if placeholder.is_directory:
         os.rmdir(placeholder.path)
     elif not status.st_size:
@@ -176,10 +175,10 @@ def _remove(placeholder: Placeholder, status: os.stat_result) -> None:
 
 
 def _refuse_replaceable(steps: list[str], workspace: str) -> None:
-    """Raise AirlockError where a container or a command in a box could replace a step by a link.
+    """Raise AirlockError if a container or boxed command could replace a step by a symlink.
 
-    The engine would follow it, and mount what it leads to. One that has each step mounted cannot.
-    A box that waits for a command can do nothing.
+    The engine would follow it, and mount its target. A container that mounts each step itself
+    cannot, nor can a prewarmed box.
     """
     for mounted in list_mounted(_find_waiting_programs()):
         if any(_can_replace(steps, point, mounted) for point in mounted):
@@ -191,7 +190,7 @@ def _refuse_replaceable(steps: list[str], workspace: str) -> None:
 
 
 def _find_waiting_programs() -> frozenset[tuple[int, int]]:
-    """Device and inode of what runs in a box before a command does."""
+    """Device and inode of the programs that run in a box before its command."""
     found = set()
     with suppress(OSError, AirlockError):
         for path in (find_launcher(), shutil.which(BUBBLEWRAP)):
@@ -202,7 +201,7 @@ def _find_waiting_programs() -> frozenset[tuple[int, int]]:
 
 
 def _can_replace(steps: list[str], point: str, mounted: Mapping[str, Mounted]) -> bool:
-    """Whether a container can replace a step by what it has at `point`: none is a mount there."""
+    """Whether a container can replace a step through its mount at `point`: unless it mounts it."""
     above = mounted[point]
     for path in above.paths if above.is_writable else ():
         for step in steps:

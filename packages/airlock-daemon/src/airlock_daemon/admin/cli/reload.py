@@ -50,23 +50,23 @@ def reload(application: Application) -> None:
 
 
 def reload_running(locations: Locations) -> Reload:
-    """Wait until the running daemon of this configuration has reloaded; returns how that ended.
+    """Wait until the running daemon of this configuration has reloaded; returns the outcome.
 
-    Raises AirlockError where no daemon runs, or it does not say.
+    Raises AirlockError if no daemon runs, or it does not answer.
     """
     if find_missing():
         raise AirlockError(
             "no daemon runs here: serving needs Linux",
             hint="reload it on the host where it runs",
         )
-    # Needs names that only Linux has.
+    # Uses names that only Linux has.
     from airlock_daemon.setup.status import reload_daemon  # noqa: PLC0415
 
     return reload_daemon(locations)
 
 
 def try_reload(locations: Locations) -> Reload:
-    """The same, but what keeps the daemon from saying how it ended is told as its one fault."""
+    """As `reload_running`, but a daemon that does not answer is reported as the one fault."""
     began = time.monotonic()
     try:
         return reload_running(locations)
@@ -76,7 +76,7 @@ def try_reload(locations: Locations) -> Reload:
 
 
 def dump_reload(outcome: Reload) -> dict[str, Any]:
-    """How a reload has ended, as JSON has it."""
+    """A reload's outcome as JSON data."""
     return {
         "reloaded": not outcome.faults,
         "added": outcome.added,
@@ -88,7 +88,7 @@ def dump_reload(outcome: Reload) -> dict[str, Any]:
 
 
 def describe_reload(outcome: Reload) -> Iterator[str]:
-    """The same for people, of a reload without faults: a line for each agent that is concerned."""
+    """A reload without faults as lines, one for each changed agent."""
     kinds = {"added": outcome.added, "changed": outcome.changed, "removed": outcome.removed}
     for kind, names in kinds.items():
         for name in names:
@@ -97,7 +97,7 @@ def describe_reload(outcome: Reload) -> Iterator[str]:
 
 
 def say_faults(outcome: Reload) -> None:
-    """Say on stderr what keeps the daemon from reloading, in its own words."""
+    """Print to stderr what prevents the daemon's reload, in its own words."""
     count = len(outcome.faults)
     say(
         *map(_plain, outcome.faults),
@@ -106,7 +106,7 @@ def say_faults(outcome: Reload) -> None:
 
 
 def say_unserved(outcome: Reload) -> None:
-    """Say on stderr which agents the daemon does not serve, and why."""
+    """Print to stderr which agents the daemon does not serve, and why."""
     for name, faults in outcome.unserved.items():
         say(*(f"agent {_plain(name)} is not served: {_plain(fault)}" for fault in faults))
 

@@ -60,10 +60,10 @@ _API_SOCKET = "--use-api-socket"
 
 
 class _AgentFirst(TyperCommand):
-    """A command whose options may also stand between its first positional and its second."""
+    """A command whose options may also follow its first positional."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the first positional behind the options that follow it, and parse that."""
+        """Move the first positional after the options that follow it, and parse that."""
         before, rest = self._split(ctx, args)
         between, words = self._split(ctx, rest[1:])
         # After "--" a word is no option.
@@ -72,7 +72,7 @@ class _AgentFirst(TyperCommand):
         return super().parse_args(ctx, args)
 
     def _split(self, ctx: Any, args: list[str]) -> tuple[list[str], list[str]]:
-        """The options at the beginning of `args`, and what follows them."""
+        """The options at the start of `args`, and the rest."""
         parser = type(self.make_parser(ctx))(ctx)
         for parameter in self.get_params(ctx):
             if parameter.param_type_name == "option":
@@ -222,7 +222,7 @@ def run(
         options = describe_mounted({**chosen, **protected.mounts})
         wiring = msgspec.structs.replace(wiring, exec_options=options)
         groups += silence(described, said)
-    # What was looked at is what runs, and not what a registry has by that name.
+    # Run the image that was inspected, rather than a registry's of the same name.
     groups += [("--pull=never", image, *begin_words(wiring, start))]
     words = [word for group in groups for word in group]
     if not only_print:
@@ -239,7 +239,7 @@ def run(
 
 
 def _describe_tools(known: KnownImage, replaceable: Sequence[str]) -> Iterator[str]:
-    """Say in one line which tools are the image's own, and which are this host's."""
+    """One line on which tools are the image's own, and which are this host's."""
     own = [name for name in replaceable if known.tools[name]]
     others = [name for name in replaceable if not known.tools[name]]
     parts = []
@@ -252,7 +252,7 @@ def _describe_tools(known: KnownImage, replaceable: Sequence[str]) -> Iterator[s
 
 
 def _refuse_without_git(agent: str, image: str, command: Sequence[str]) -> None:
-    """Say that the image has no git for its remotes; raises AirlockError where git is called."""
+    """Warn that the image lacks git; raises AirlockError if the command is git."""
     error = AirlockError(
         f"the image {quote(image)} has no git on its PATH, and agent {agent} is granted the "
         "remotes of the container's own git alone (git-remote)",
@@ -279,10 +279,10 @@ def _not_served(application: Application, setup: Setup, agent: str) -> AirlockEr
 def refuse_doors(
     words: Sequence[str], *, sockets_dir: str, agent: str, accepts_engine: bool
 ) -> Iterator[str]:
-    """Look through what `--docker-arg` says, and yield warnings.
+    """Check the words of `--docker-arg`, and yield warnings.
 
-    Raises AirlockError for mounts of an engine's socket, unless that is accepted, and of sockets of
-    other agents. The daemon finds an engine's socket by the kernel's word; this is said before.
+    Raises AirlockError for mounts of an engine's socket, unless accepted, and of other agents'
+    sockets. The daemon later detects an engine's socket through the kernel; this comes earlier.
     """
     own = os.path.join(os.path.realpath(sockets_dir), agent)
     if _API_SOCKET in words and not accepts_engine:
@@ -323,7 +323,7 @@ def _is_ssh_agent(path: str) -> bool:
 
 
 def _list_sources(words: Iterable[str]) -> Iterator[str]:
-    """The paths of the host that words of `docker run` mount."""
+    """The host's paths that words of `docker run` mount."""
     flag = ""
     for word in words:
         if flag:
@@ -335,7 +335,7 @@ def _list_sources(words: Iterable[str]) -> Iterator[str]:
             flag = "" if has_value else name
             yield from _read_source(name, value) if has_value else ()
         elif not word.startswith("--") and word.startswith("-") and "v" in word:
-            # -v, -vSOURCE:TARGET and -itv: no short flag before it that takes a value has a v.
+            # -v, -vSOURCE:TARGET and -itv: no short flag that takes a value comes before a v.
             value = word.partition("v")[2].removeprefix("=")
             flag = "" if value else "--volume"
             yield from _read_source("--volume", value) if value else ()
@@ -349,6 +349,6 @@ def _read_source(flag: str, value: str) -> Iterator[str]:
                 yield source
         return
     source = value.split(":", 1)[0]
-    # What has no slash is the name of a volume.
+    # Without a slash it is a volume's name.
     if "/" in source or source in (".", "..", "~"):
         yield source

@@ -78,9 +78,9 @@ def scan_workspaces(
 
 
 def note_workspaces(state: State, agent: str, directory: str, roots: Iterable[str]) -> None:
-    """Note what the workspaces of a new agent have, and tell how much that is.
+    """Note what a new agent's workspaces contain, and print how much that is.
 
-    A failure is told, and ends nothing.
+    A failure is printed, and ends nothing.
     """
     try:
         scans = [_scan(root) for root in roots]
@@ -101,16 +101,16 @@ def note_workspaces(state: State, agent: str, directory: str, roots: Iterable[st
 
 
 def describe_item(item: Item) -> str:
-    """An item as one line, whatever its names and text hold."""
+    """An item as one line, whatever its names and text contain."""
     place = f"{item.path}:{item.line}" if item.line else item.path
     return f"{_plain(place)}: {_plain(item.text.strip())} ({item.why})"
 
 
 def watch(state: State, agent: Agent, workspaces: Iterable[Mount]) -> Callable[[], Iterator[str]]:
-    """Look at workspaces before a container runs; the function returned lists what it brought.
+    """Scan workspaces before a container runs; the returned function lists what is new.
 
-    New is what was not noted of the workspace, and where nothing was, what is not there now. A
-    quick look has to do. Raises AirlockError where what was noted cannot be read.
+    New is what was not noted of the workspace or, without a note, what is not there now. Scans are
+    short. Raises AirlockError if the notes cannot be read.
     """
     noted = read_noted(state, agent.name, agent.directory)
     known = {

@@ -16,7 +16,7 @@ from airlock_daemon.setup.shim_program import find_shim
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _NAME = "airlock-shim"
-# A socket that every release has looked for.
+# A socket path that every release's shim contains.
 _MARK = b"/run/docker-airlock.sock"
 _LONGEST = 16 << 20
 
@@ -62,7 +62,7 @@ def _copy(source: str, path: str) -> None:
             hint="remove it first, or name another place",
         )
     try:
-        # A new file in its place: what is executed cannot be written to.
+        # A new file replaces it: a running executable cannot be written.
         descriptor, fresh = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=f".{_NAME}.")
         try:
             with open(source, "rb") as old, open(descriptor, "wb") as new:
@@ -80,7 +80,7 @@ def _copy(source: str, path: str) -> None:
 
 
 def _may_replace(path: str) -> bool:
-    """Whether nothing is at `path`, or a file that is a shim."""
+    """Whether `path` is missing, or a file that is a shim."""
     try:
         info = os.lstat(path)
         if not stat.S_ISREG(info.st_mode) or info.st_size > _LONGEST:

@@ -46,9 +46,9 @@ def show(
 def _find_written(
     application: Application, command: str, agent: str | None
 ) -> tuple[str, str | None]:
-    """Return the file of the module that a person wrote for the agent, and what its box is.
+    """Return the file of the module that a person wrote for the agent, and its box.
 
-    "" and None for no such module, None for the box of a broker.
+    "" and None if there is no such module, None for a broker's box.
     """
     if agent is None:
         return "", None
@@ -62,7 +62,7 @@ def _find_written(
 
 def _find_text(command: str, written: str) -> tuple[str, str]:
     if written:
-        # A byte order mark is no part of the text.
+        # A byte order mark is not part of the text.
         with open(written, encoding="utf-8-sig") as file:
             return written, file.read()
     return _name_builtin(command), builtin_text(command)

@@ -1,4 +1,4 @@
-"""`airlock start`, where Typer has to look at its options."""
+"""`airlock start`, if Typer has to parse its options."""
 
 import typer
 

@@ -89,9 +89,9 @@ def ask(
     granted = generation.agent.profile.granted(generation.grant.ceiling)
     is_own_git = call is not None and BROKER in granted and "git" not in granted
     if call is not None and is_own_git:
-        # The container's own git runs, and says this.
+        # The container's own git runs, and sends this.
         command, words = BROKER, call.words
-    # The daemon hands over what ssh is asked for on git's behalf.
+    # The daemon hands ssh calls on git's behalf to git-remote.
     command, words = hand_over(generation.grant, command, words)
     decision = evaluate(generation.grant, command, words)
     verdict = judge(generation, decision, command, words, call=call)
@@ -119,9 +119,9 @@ def ask(
 
 
 def ask_daemon(path: str, command: str, args: tuple[str, ...]) -> Answer | None:
-    """What the daemon at the socket `path` answers to a check; None when there is none.
+    """The answer of the daemon at the socket `path` to a check; None if there is none.
 
-    Raises AirlockError for one that answers with anything but a decision.
+    Raises AirlockError for an answer that is no decision.
     """
     session = ClientSession()
     request = Request(id=1, method="check", command=command, args=args, cwd=None)
@@ -149,9 +149,9 @@ def ask_daemon(path: str, command: str, args: tuple[str, ...]) -> Answer | None:
 
 
 def dump_decision(decision: Decision) -> dict[str, Any]:
-    """A decision as JSON has it, how the arguments were read for it, and why its rule is there.
+    """A decision as JSON data, with the parsed arguments, and the reason for its rule.
 
-    `arguments` is None where no module was asked. Text that is not UTF-8 is as on the wire.
+    `arguments` is None if no module was evaluated. Text that is not UTF-8 is as on the wire.
     """
     reading = decision.reading
     fields = ("allowed", "kind", "layer", "rule", "message", "hint", "steps")
@@ -178,7 +178,7 @@ def _encode(value: Any) -> Any:
 
 
 def _describe_api(verdict: "ApiVerdict") -> Iterator[str]:
-    """What is decided about an operation of an API."""
+    """The decision on an API operation as lines."""
     judged = verdict.judged
     yield from (f"{step.layer}: {step.verdict}: {step.detail}" for step in verdict.steps)
     yield f"operation: {verdict.operation.line}"
@@ -212,7 +212,7 @@ def _describe(decision: Decision, verdict: Verdict, box: str | None) -> Iterator
 
 
 def _say(answer: Answer | None, verdict: Verdict) -> str:
-    """What the daemon said, quoted: another program may have taken its socket."""
+    """The daemon's answer, quoted: another program may have taken its socket."""
     if answer is None:
         return "none is running"
     if answer.message is None:

@@ -1,7 +1,7 @@
-"""What the daemon would decide about a request of which only the words are known.
+"""Predicts the daemon's decision on a request from its words alone.
 
-It is decided by the functions that decide a request; what they would ask the client or the host's
-programs stays open.
+It uses the functions that decide requests; what would need the client or the host's programs stays
+undecided.
 """
 
 import functools
@@ -32,15 +32,15 @@ from airlock_wire import encode_text, quote
 
 _VERBS = ("push", "fetch", "pull", "clone", "ls-remote")
 """The subcommands of git that talk to a remote."""
-# What makes git choose the refs by itself.
+# Flags with which git chooses the refs itself.
 _MANY = ("--all", "--branches", "--tags", "--mirror", "--follow-tags")
 _SOME, _NONE = "1" * 40, "0" * 40
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A running daemon's answer to a check: `message` is None where it allows.
+    """A running daemon's answer to a check: `message` is None if it allows.
 
-    `message` and `layer` are the daemon's own words, which nobody has looked at yet.
+    `message` and `layer` are the daemon's words, unverified.
     """
 
     message: str | None = None
@@ -48,14 +48,13 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rules say, and the workspace step or the broker as far as the words go.
+    """The decision of the rules, and of the workspace or broker step as far as words suffice.
 
-    `operation` is what a broker would be asked to do, or what would run; None for what is refused
-    before that is known. `message`, `rule` and `hint` are those of the refusal, `workspace` or
-    `broker` is what that step says. `undecided` are paths of which the client's directory or its
-    container's mounts decide, or a host that the daemon looks up. `is_part` says that more may
-    be asked for than is known, `is_past_check` that a daemon that checks does not come to what
-    refuses.
+    `operation` is the broker's operation or the command; None if refused before it is known.
+    `message`, `rule` and `hint` are the refusal's; `workspace` or `broker` is that step's outcome.
+    `undecided` are paths that depend on the client's directory or its container's mounts, or a host
+    that the daemon resolves. `is_part` says that the request may include more than is known,
+    `is_past_check` that the daemon's check ends before the refusing step.
     """
 
     allowed: bool
@@ -76,7 +75,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return not self.undecided and not self.is_part
 
     def agrees_with(self, answer: Answer) -> bool:
-        """Whether a daemon that gives this answer has decided by the same files.
+        """Whether a daemon with this answer has decided by the same files.
 
         It knows no more of this client, and refuses what it cannot decide.
         """
@@ -85,7 +84,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return (answer.message is None) == (self.allowed or self.is_past_check)
 
     def dump(self) -> dict[str, object]:
-        """What the decision of the rules does not have, as JSON has it."""
+        """What the rules' decision lacks, as JSON data."""
         refusal = {"rule": self.rule, "message": self.message, "hint": self.hint}
         return {
             "operation": None if self.operation is None else self.operation.line,
@@ -96,11 +95,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GitCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A call of git that talks to a remote.
+    """A git call that talks to a remote.
 
-    `url` is the remote as it was written, None where none was. `words` are what git would give
-    git-remote, none where `url` is the name of a remote. `push` are the refs and options that are
-    written down, None for anything but a push; `is_whole` says that these are all of them.
+    `url` is the remote as written, None if there is none. `words` are git's for git-remote, none if
+    `url` is a remote's name. `push` are the written refs and options, None unless it is a push;
+    `is_whole` says that these are all of them.
     """
 
     url: str | None
@@ -117,10 +116,10 @@ def judge(
     *,
     call: GitCall | None = None,
 ) -> Verdict:
-    """Add to the `decision` of the rules about `args` what the later steps say.
+    """Add the outcome of later steps to the `decision` of the rules on `args`.
 
-    That is the workspace of the paths, or the broker of the destination; `call` is the git that
-    gives a broker these words.
+    These are the workspace, for paths, or the broker, for the destination; `call` is the git call
+    that sends a broker these words.
     """
     module = generation.grant.modules.get(command)
     if not decision.allowed or module is None:
@@ -135,7 +134,7 @@ def judge(
     has_broker = module.sandbox is not None and "git" in module.sandbox.brokers
     if call is None or not has_broker or not found.allowed:
         return found
-    # The box of the command asks the broker, later than a check goes.
+    # The command's box calls the broker, after the steps of a check.
     said = _ask_broker("git", generation, (), call)
     return replace(
         said,
@@ -157,7 +156,7 @@ def _judge_workspace(
     if find_missing():
         unable = "a workspace can be looked into on Linux alone"
         return Verdict(allowed=True, workspace=f"not known here: {unable}", undecided=paths)
-    # Need names that only Linux has.
+    # Use names that only Linux has.
     import trio  # noqa: PLC0415
 
     from airlock_daemon.boundary.workspace.mapping import Mounts  # noqa: PLC0415
@@ -201,12 +200,12 @@ def _ask_broker(
 
 
 def find_undecided(paths: Iterable[str], agent: Agent) -> tuple[str, ...]:
-    """Those of `paths` of which the client's directory or its container's mounts decide.
+    """Those of `paths` that depend on the client's directory or its container's mounts.
 
-    These are absolute ones that the profile does not map, and relative ones that climb above where
-    they start. Linux alone.
+    These are absolute ones that the profile does not map, and relative ones that climb above their
+    start. Only on Linux.
     """
-    # Both need names that only Linux has.
+    # Both use names that only Linux has.
     from airlock_daemon.boundary.workspace.beneath import LeadsOutError, count  # noqa: PLC0415
     from airlock_daemon.boundary.workspace.path_arguments import EVERYWHERE  # noqa: PLC0415
 
@@ -238,7 +237,7 @@ def refuse(error: Denied, operation: Operation | None = None) -> Verdict:
 
 
 def read_git_words(args: Sequence[str]) -> GitCall | None:
-    """Read the arguments of git; None for a subcommand that talks to no remote."""
+    """Parse the arguments of git; None for a subcommand that talks to no remote."""
     parsed = parse(load_options("git"), args)
     names = [word.text for word in parsed.words]
     if not {*parsed.command}.intersection(_VERBS):
@@ -270,7 +269,7 @@ def _read_push(names: Sequence[str], found: Sequence[Flag]) -> GitCall:
             is_whole = False
             continue
         new = _NONE if deletes or (colon and not source) else _SOME
-        # As git takes what is a branch, or is none yet.
+        # git resolves a short name to a branch, also to one that does not exist yet.
         updates.append(Update(_NONE, new, ref if ref.startswith("refs/") else f"refs/heads/{ref}"))
     return GitCall(
         url=url or None,

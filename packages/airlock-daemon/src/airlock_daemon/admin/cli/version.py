@@ -1,4 +1,4 @@
-"""`airlock version`, with options beside it."""
+"""`airlock version`, with other options."""
 
 import typer
 

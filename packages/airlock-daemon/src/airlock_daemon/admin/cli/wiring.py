@@ -1,4 +1,4 @@
-"""Mounts and variables of an agent's container, for every form in which they are printed."""
+"""The mounts and variables of an agent's container, for all printed forms."""
 
 import os
 from collections.abc import Sequence
@@ -11,35 +11,36 @@ from airlock_daemon.setup.human_git import lfs_variables
 from airlock_daemon.setup.remotes import BROKER
 
 HOME = "/home/airlock-agent"
-"""The home in each container. No image has it, so that it hides nothing of one."""
+"""The home in each container. No image has it, so it hides nothing."""
 USUAL_PROGRAMS = "/usr/local/bin"
-"""A directory that comes before that of the image's own tools in the PATH of most images."""
+"""A directory that precedes the image's own tools in the PATH of most images."""
 OWN_PROGRAMS = "/opt/airlock-commands"
-"""A directory that no image has, for where its PATH is known and can be set."""
+"""A directory that no image has, for images whose PATH is known and can be set."""
 HOST_PROGRAMS = "/opt/airlock-host-commands"
-"""The directory of commands whose tool an image may have itself: it comes last in PATH.
+"""The directory, last in PATH, of commands whose tool an image may have itself.
 
-The image's own tool reaches APIs as well as the host's in a box. `airlock-shim --exec` puts the
-directory there where the image is not known (`native/search_path.zig`).
+The image's own tool reaches APIs as well as the host's in a box. For an unknown image,
+`airlock-shim --exec` appends the directory to PATH (`native/search_path.zig`).
 """
 SHIM = "airlock-shim"
-"""The shim under its own name, which begins the container of an agent with APIs."""
+"""The shim's own name, as the entrypoint of a container with APIs."""
 GIT_SSH = "git-ssh"
-"""The name by which the shim is the container's git's ssh."""
+"""The shim's name as ssh for the container's git."""
 GIT_HELPERS = ("git-remote-https", "git-remote-http")
-"""The programs of git's exec path for such remotes."""
+"""The programs for such remotes in git's exec path."""
 EXEC_PATHS = ("/usr/lib/git-core", "/usr/libexec/git-core", "/usr/local/libexec/git-core")
-"""git's exec path in Debian and Arch, in Alpine and Fedora, and as built from its sources.
+"""git's exec path in Debian and Arch, in Alpine and Fedora, and when built from source.
 
-Where an image has no such directory the engine makes it, and its git does not look there.
+If an image lacks a directory, the engine creates it, and the image's git ignores it.
 """
 SSH = "/usr/bin/ssh"
 """The ssh that scp, sftp, rsync and others call by its absolute path."""
 LFS_AGENT = "git-lfs-agent"
-"""The name by which the shim is the transfer agent of the container's git-lfs."""
+"""The shim's name as transfer agent of the container's git-lfs."""
 OWN_GIT = {"CARGO_NET_GIT_FETCH_WITH_CLI": "true"}
-"""Variables for a container with a git of its own: cargo has git fetch its dependencies, since
-libgit2 has no way to the shim.
+"""Variables for a container with its own git: cargo must use it to fetch its dependencies.
+
+libgit2 cannot use the shim.
 """
 UNKNOWN_SHIM = "/PATH/TO/airlock-shim"
 
@@ -47,7 +48,7 @@ _SPECIAL = frozenset(',"\r\n')
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
-    """One path of the host (`source`) and where the container has it (`target`)."""
+    """One path of the host (`source`) and its path in the container (`target`)."""
 
     source: str
     target: str
@@ -55,9 +56,9 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def option(self) -> str:
-        """The value of `docker run --mount`, which refuses a source that is not there.
+        """The value of `docker run --mount`, which refuses a missing source.
 
-        `docker run -v` would make one, as a directory of root's. It is a line of CSV (RFC 4180).
+        `docker run -v` would create it, as root's directory. It is a line of CSV (RFC 4180).
         """
         fields = ["type=bind", f"source={self.source}", f"target={self.target}"]
         fields += ["readonly"] if self.read_only else []
@@ -65,23 +66,22 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """What a container has of its user beside the commands: files, a home, and their variables."""
+    """A container's mounts and variables besides the commands, such as files and a home."""
 
     mounts: tuple[Mount, ...] = ()
     environment: dict[str, str] = {}
 
 
 class Wiring(msgspec.Struct, frozen=True, kw_only=True):
-    """What gives a container an agent's socket, and the shim under the names of its commands.
+    """What gives a container an agent's socket, and the shim under its commands' names.
 
-    `sockets` is the agent's own socket directory on the host. `shim` is None where none is
-    installed. Of `commands` the tools of `replaceable` are the image's own where it has them.
-    `workspaces` may be empty where the one who uses the lines says where they are.
-    `search_path` is the PATH of the image, None where the image is not known. `machine` is empty
-    where the image's own user is left in the container. `access` is what the container has to reach
-    the agent's APIs, empty where it has none. `networks` is empty for docker's own choice.
-    `exec_options` are for `airlock-shim --exec`, which begins the container and starts the image's
-    entrypoint; None where the image's own begins it.
+    `sockets` is the agent's socket directory on the host. `shim` is None if none is installed. Of
+    `commands`, those in `replaceable` use the image's own tool if it has one. `workspaces` may be
+    empty if the user of the lines names them. `search_path` is the image's PATH, None for an
+    unknown image. `machine` is empty if the container keeps the image's user. `access` has what the
+    container needs to reach the agent's APIs, if any. `networks` is empty for docker's default.
+    `exec_options` are for `airlock-shim --exec`, which is then the entrypoint and starts the
+    image's; None if the image's own entrypoint runs first.
     """
 
     sockets: str
@@ -97,12 +97,12 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def entrypoint(self) -> str | None:
-        """The shim that begins the container, None where the image's own entrypoint does."""
+        """The shim as entrypoint, None if the image's own entrypoint runs first."""
         return None if self.exec_options is None else f"{self._programs}/{SHIM}"
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
-        """What is mounted beside the workspaces: read-only, but for the home."""
+        """The mounts besides the workspaces: read-only, except the home."""
         names = [name for name in self.commands if name != BROKER]
         targets = [f"{self._find_directory(name)}/{name}" for name in names]
         targets += self._transports
@@ -119,7 +119,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables of the container."""
+        """The container's variables."""
         variables = self.machine.environment | self.access.environment
         if self.search_path is not None:
             last = [HOST_PROGRAMS] if self.replaceable else []
@@ -129,8 +129,8 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
             # A git that was set up by --install-git does the same without them.
             variables["GIT_SSH_COMMAND"] = f"{self._programs}/{GIT_SSH}"
             variables["GIT_SSH_VARIANT"] = "ssh"
-            # In lines that a person reads that would be too much: the pointers of large files stay
-            # as they are, unless the image was set up and the variable is left out.
+            # Printed lines for a person would get too long: LFS files stay pointers, unless the
+            # image was set up and the variable is left out.
             if self.search_path is None:
                 variables["GIT_LFS_SKIP_SMUDGE"] = "1"
             else:
@@ -146,11 +146,11 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _transports(self) -> list[str]:
-        """Where the container's own git finds the shim, to reach its remotes."""
+        """The paths at which the container's own git finds the shim, to reach its remotes."""
         if not self.has_own_git:
             return []
-        # Lines for an unknown image are read by a person. But for a git that was built from its
-        # sources, the first name is a link to the second, and where it leads is what is mounted.
+        # Lines for an unknown image stay short for a person. Except in a git built from source, the
+        # first name is a symlink to the second, and its target is what is mounted.
         names = GIT_HELPERS[:1] if self.search_path is None else GIT_HELPERS
         helpers = (f"{path}/{name}" for path in EXEC_PATHS for name in names)
         agents = () if self.search_path is None else (f"{self._programs}/{LFS_AGENT}",)
@@ -158,14 +158,14 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_own_git(self) -> bool:
-        """Whether the container's own git is to reach its remotes, and not the host's."""
+        """Whether the container's own git reaches its remotes, rather than the host's."""
         return BROKER in self.commands and "git" not in self.commands
 
 
 def list_shims(agent: Agent, ceiling: Sequence[str]) -> tuple[str, ...]:
-    """Those of the commands of an agent that the shim stands for; `ceiling` are those of all.
+    """The commands of an agent for which the shim is mounted; `ceiling` are the enabled ones.
 
-    A module of APIs alone has none: the image's own tool does the work, or none does.
+    A module with APIs only has none: the image's own tool does the work, or none does.
     """
     names = agent.profile.granted(ceiling)
     found = ((name, agent.modules.find(name)) for name in names)
@@ -173,13 +173,13 @@ def list_shims(agent: Agent, ceiling: Sequence[str]) -> tuple[str, ...]:
 
 
 def list_replaceable(agent: Agent, commands: Sequence[str]) -> tuple[str, ...]:
-    """Those of `commands` that run in a box which reaches APIs, as the image's own tool does."""
+    """Those of `commands` whose box reaches APIs, as the image's own tool can."""
     found = ((name, agent.modules.find(name)) for name in commands)
     return tuple(name for name, module in found if module is not None and module.uses_apis)
 
 
 def begin_words(wiring: Wiring, command: Sequence[str]) -> tuple[str, ...]:
-    """What stands behind the image for `command`, its entrypoint included where the shim begins."""
+    """The words after the image for `command`, with its entrypoint if the shim runs first."""
     options = () if wiring.exec_options is None else ("--exec", *wiring.exec_options)
     return (*options, *command)
 
@@ -187,9 +187,9 @@ def begin_words(wiring: Wiring, command: Sequence[str]) -> tuple[str, ...]:
 def docker_words(
     wiring: Wiring, *, user: str | None, directory: str, has_terminal: bool
 ) -> list[tuple[str, ...]]:
-    """`docker run` up to the image, in groups of words that belong together.
+    """`docker run` up to the image, in groups of related words.
 
-    `user` is UID:GID, None for the image's own; `directory` is where the container begins.
+    `user` is UID:GID, None for the image's own; `directory` is the container's working directory.
     """
     groups: list[tuple[str, ...]] = [("docker", "run", "-it" if has_terminal else "-i", "--rm")]
     groups += [("--user", user)] if user is not None else []

@@ -1,7 +1,7 @@
-"""Whether the daemon of a sockets directory answers, found out without a request.
+"""Checks whether the daemon of a sockets directory answers, without a request.
 
-A client that connects and says that it will send nothing is hung up on once the daemon has accepted
-it and read its end. That is no request, so that it leaves no record in the audit log.
+The daemon hangs up on a client that closes its sending half, once it has accepted and read it. That
+is no request, so it leaves no record in the audit log.
 """
 
 import fcntl
@@ -12,13 +12,13 @@ from airlock_daemon.setup.sockets import LOCK, SOCKET, connect, list_sockets
 
 ANSWER_S = 5
 REMEDY = "airlock doctor"
-"""What says more where there is silence, and what to do."""
+"""The command that diagnoses a daemon that does not answer."""
 
 
 def find_silence(sockets_dir: str) -> str | None:
-    """Say why the daemon of `sockets_dir` is not alive; None where it answers on every socket.
+    """Return why the daemon of `sockets_dir` does not answer; None if every socket answers.
 
-    A socket on which nobody listens is not the daemon's, unless there are no others.
+    A socket without a listener is ignored, unless there are no others.
     """
     if not is_locked(sockets_dir):
         return f"no daemon serves {sockets_dir}"
@@ -42,9 +42,9 @@ def find_silence(sockets_dir: str) -> str | None:
 
 
 def is_locked(sockets_dir: str) -> bool:
-    """Whether a daemon holds the lock of a sockets directory."""
+    """Whether a daemon has locked a sockets directory."""
     try:
-        # A container that may write there could put a FIFO in its place, on which an open waits.
+        # A container that may write here could put a FIFO in its place, which would block open.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         lock = os.open(os.path.join(sockets_dir, LOCK), flags)
     except OSError:

@@ -16,16 +16,16 @@ _SETTINGS = {
     "/proc/sys/kernel/unprivileged_userns_clone": "kernel.unprivileged_userns_clone=1",
     "/proc/sys/user/max_user_namespaces": "user.max_user_namespaces=10000",
 }
-"""Settings of the kernel by which an ordinary user may have no user namespaces, and better ones."""
+"""Kernel settings that can forbid unprivileged user namespaces, and values that allow them."""
 
 _APPARMOR_ENABLED = "/sys/module/apparmor/parameters/enabled"
 _APPARMOR_RESTRICTS = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 _APPARMOR_PROFILES = "/etc/apparmor.d"
 _APPARMOR = f"{_APPARMOR_PROFILES}/airlock-launch"
-"""Where the profile of `write_apparmor` belongs."""
+"""The path for the profile of `write_apparmor`."""
 
 _SECCOMP = "airlock-seccomp.json"
-"""What the profile of `write_seccomp` is called in what people are told."""
+"""The name of the profile of `write_seccomp` in messages."""
 _PRINT = f"docker run --rm IMAGE doctor --seccomp >{_SECCOMP}"
 _ENGINE_OPTIONS = {
     "Kubernetes": (
@@ -43,27 +43,27 @@ _ENGINE_OPTIONS = {
         '"systempaths=unconfined"]'
     ),
 }
-"""How each engine is told to let a box be made."""
+"""How to let each engine allow boxes."""
 _UNCONFINED = {
     "Kubernetes": "; and appArmorProfile: {type: Unconfined} beside these",
     "Podman": "; and --security-opt apparmor=unconfined",
     "Docker": "; and --security-opt apparmor=unconfined, in Compose apparmor:unconfined",
 }
-"""What comes to that where AppArmor confines the container."""
+"""In addition, if AppArmor confines the container."""
 
 _DELEGATE = "[Service] Delegate=cpu memory pids"
 _BOUND_CONTAINER = "in a container bound that: docker run --memory --pids-limit"
 
 
 def check_bubblewrap(around: Surroundings) -> Iterator[Problem]:
-    """Bubblewrap is missing, or makes no box, which is tried.
+    """Bubblewrap is missing, or fails to make a test box.
 
-    Nothing is said on systems that cannot have boxes: the daemon runs elsewhere then. It is more
-    than a note where a module wants a box.
+    Reports nothing on systems without boxes: the daemon runs elsewhere then. More than a note if a
+    module wants a box.
     """
     if find_missing():
         return
-    # Where a command uses APIs, the image's own tool may do without.
+    # A command that uses APIs may be run by the image's own tool, without a box.
     is_note = not any(wants_box(each) and not each.uses_apis for each in around.list_modules())
     program = shutil.which(BUBBLEWRAP, path=around.daemon_path)
     if program is None:
@@ -79,7 +79,7 @@ def check_bubblewrap(around: Surroundings) -> Iterator[Problem]:
 
 
 def check_container(around: Surroundings) -> Iterator[Problem]:
-    """The engine of the container that the daemon is in lets no box be made there."""
+    """The engine of the daemon's container does not allow boxes in it."""
     engine = _find_engine(around)
     if engine is not None and make_box(around) is not None:
         remedy = _ENGINE_OPTIONS[engine]
@@ -90,7 +90,7 @@ def check_container(around: Surroundings) -> Iterator[Problem]:
 
 
 def check_user_namespaces(around: Surroundings) -> Iterator[Problem]:
-    """A setting of the kernel gives an ordinary user no user namespaces."""
+    """A kernel setting forbids unprivileged user namespaces."""
     for path, setting in _SETTINGS.items():
         if around.read(path) == "0":
             remedy = f"sudo sysctl -w {setting}, and write that to /etc/sysctl.d/airlock.conf"
@@ -100,10 +100,10 @@ def check_user_namespaces(around: Surroundings) -> Iterator[Problem]:
 
 
 def check_apparmor(around: Surroundings) -> Iterator[Problem]:
-    """AppArmor may be what keeps boxes from being made, as on Ubuntu since 23.10.
+    """AppArmor may prevent boxes, as on Ubuntu since 23.10.
 
-    Which profile a program has, and what it forbids, only root can read; in a container that is
-    the engine's to say.
+    Only root can read which profile a program has, and what it forbids; in a container, that
+    depends on the engine.
     """
     is_restricted = around.read(_APPARMOR_RESTRICTS) == "1"
     is_host = around.read(_APPARMOR_ENABLED) == "Y" and _find_engine(around) is None
@@ -123,14 +123,14 @@ def check_apparmor(around: Surroundings) -> Iterator[Problem]:
 
 
 def check_cgroups(around: Surroundings) -> Iterator[Problem]:
-    """The running daemon could not divide its cgroup, or not all of it."""
+    """The running daemon could not divide its cgroup, or not with all controllers."""
     if find_missing() or not any(map(wants_box, around.list_modules())):
         return
     posted = find_published(around.locations.sockets_dir)
     try:
         found = None if posted is None else _find_unbounded(posted.pid)
     except OSError:
-        # It has ended meanwhile.
+        # The daemon has ended meanwhile.
         return
     if found is not None:
         source, problem, remedy = found
@@ -138,8 +138,8 @@ def check_cgroups(around: Surroundings) -> Iterator[Problem]:
 
 
 def _find_unbounded(pid: int) -> tuple[str, str, str] | None:
-    """Place, problem and remedy where the boxes of daemon `pid` are not bounded together."""
-    # What these stand on cannot be imported on other systems.
+    """Place, problem and remedy if the boxes of daemon `pid` have no common limits."""
+    # These cannot be imported on other systems.
     from airlock_daemon.boundary.box.groups import CONTROLLERS, DAEMON  # noqa: PLC0415
     from airlock_daemon.platform.linux.cgroup import find_group, read_group  # noqa: PLC0415
 
@@ -162,7 +162,7 @@ def _find_unbounded(pid: int) -> tuple[str, str, str] | None:
 
 
 def name_box(around: Surroundings) -> str:
-    """What makes the boxes of a daemon that is started now, as records call it."""
+    """What would make the boxes of a daemon started now, in the words of records."""
     if find_missing():
         return "none"
     mode = "auto" if around.setup is None else around.setup.config.boxes.mode
@@ -174,7 +174,7 @@ def name_box(around: Surroundings) -> str:
 
 
 def make_box(around: Surroundings) -> str | None:
-    """Make a box with bubblewrap; returns why that did not work, None where it did."""
+    """Make a box with bubblewrap; returns why that failed, None if it worked."""
     program = shutil.which(BUBBLEWRAP, path=around.daemon_path)
     if program is None or find_missing():
         return "there is no bubblewrap"
@@ -187,7 +187,7 @@ def make_box(around: Surroundings) -> str | None:
 def _try(program: str, config: BoxConfig, version: tuple[int, ...]) -> str | None:
     """As `make_box`, once for each `version` of the program's file."""
     del version
-    # What these stand on cannot be imported on other systems.
+    # These cannot be imported on other systems.
     from airlock_daemon.boundary.box.choice import find_identity  # noqa: PLC0415
     from airlock_daemon.boundary.box.probe import probe  # noqa: PLC0415
 
@@ -198,7 +198,7 @@ def _try(program: str, config: BoxConfig, version: tuple[int, ...]) -> str | Non
 
 
 def _find_engine(around: Surroundings) -> str | None:
-    """Whose container the daemon is in, None where it is in none that is known."""
+    """The engine of the daemon's container, None without a known one."""
     if "KUBERNETES_SERVICE_HOST" in around.environment:
         return "Kubernetes"
     if around.read("/run/.containerenv") is not None:
@@ -207,21 +207,21 @@ def _find_engine(around: Surroundings) -> str | None:
 
 
 def write_seccomp() -> str:
-    """A seccomp profile for a daemon's container: the system calls of a box, and of making one.
+    """The seccomp profile for a daemon's container: system calls to make a box and in it.
 
-    In the form of the OCI's runtime specification, which Docker, Podman and Kubernetes read.
+    In the format of OCI's runtime specification, which Docker, Podman and Kubernetes read.
     """
     return files("airlock_daemon").joinpath("admin/doctor/seccomp.json").read_text(encoding="utf-8")
 
 
 def write_apparmor() -> str:
-    """A profile of AppArmor (apparmor.d(5), 4.0 or newer) that lets the launcher make boxes.
+    """An AppArmor profile (apparmor.d(5), 4.0 or newer) that lets the launcher make boxes.
 
-    It confines nothing. All that the launcher starts inherits it, bubblewrap too, whatever other
-    profile there is for that: one that takes capabilities from what is in a box leaves it
-    unfinished. Raises Failed without a launcher.
+    It confines nothing. All that the launcher starts inherits it, also bubblewrap, in place of a
+    profile of its own: one that takes capabilities from a box's processes keeps the box from being
+    finished. Raises Failed without a launcher.
     """
-    # What this stands on cannot be imported on other systems.
+    # This cannot be imported on other systems.
     from airlock_daemon.boundary.command.launcher import find_launcher  # noqa: PLC0415
 
     flags = "flags=(attach_disconnected,mediate_deleted)"

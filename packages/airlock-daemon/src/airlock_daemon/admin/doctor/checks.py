@@ -1,4 +1,4 @@
-"""The checks of `doctor`: a table of them, and those of the daemon itself and what it uses.
+"""The table of `doctor`'s checks, and those of the daemon and what it uses.
 
 Those of boxes are in `boxes`, those of the container engine in `containers`.
 """
@@ -47,14 +47,14 @@ _IDENTITIES_HEADER = struct.Struct(">IBI")
 
 
 class Check(msgspec.Struct, frozen=True):
-    """A row of the table: the name of its findings, what is as it should be, and how to look."""
+    """A row of the table: the name of its findings, the desired state, and the check."""
 
     name: str
     what: str
     look: Callable[[Surroundings], Iterator[Problem]]
 
     def run(self, around: Surroundings) -> Iterator[Finding]:
-        """What is found, under its name."""
+        """Yield the check's findings under its name."""
         for each in self.look(around):
             yield Finding(
                 each.source, "", each.problem, each.remedy, name=self.name, is_note=each.is_note
@@ -109,7 +109,7 @@ def _check_files(around: Surroundings) -> Iterator[Problem]:
         try:
             changed_at = os.lstat(path).st_ctime_ns
         except OSError:
-            # It is not there, or has gone meanwhile.
+            # It does not exist.
             continue
         if changed_at > read_at:
             problem = "has changed since the running daemon last read its files"
@@ -141,12 +141,12 @@ def _check_linger(around: Surroundings) -> Iterator[Problem]:
 
 
 def _check_sockets(around: Surroundings) -> Iterator[Problem]:
-    """Directories that docker made, sockets of others, and sockets that nobody listens on."""
+    """Directories that docker made, sockets of other users, and sockets without a listener."""
     directory = around.locations.sockets_dir
     for fault in find_unusable(directory):
         yield Problem(fault.source, fault.problem, fault.remedy)
     for path in _list_directories(directory):
-        # As the daemon does: an empty one goes, a full one is looked at first.
+        # Like the daemon: an empty one is removed, a full one is for a person to examine.
         is_full = not os.access(path, os.R_OK) or bool(os.listdir(path))
         quoted = shlex.quote(path)
         remove = f"look at what is in it, then: rm -r {quoted}" if is_full else f"rmdir {quoted}"
@@ -168,7 +168,7 @@ def _check_sockets(around: Surroundings) -> Iterator[Problem]:
 
 
 def _list_directories(directory: str) -> Iterator[str]:
-    """The directories where a socket belongs."""
+    """The directories at a socket's path."""
     if not os.path.isdir(directory) or not os.access(directory, os.R_OK | os.X_OK):
         return
     for name in sorted(os.listdir(directory)):
@@ -183,7 +183,7 @@ def _list_directories(directory: str) -> Iterator[str]:
 
 
 def _check_certificates(around: Surroundings) -> Iterator[Problem]:
-    """The HTTPS broker has not published what the containers of an agent with an API need."""
+    """The HTTPS broker has not published what containers of an agent with APIs need."""
     if around.setup is None or around.status is None:
         return
     for name, generation in around.setup.generations.items():
@@ -196,7 +196,7 @@ def _check_certificates(around: Surroundings) -> Iterator[Problem]:
 
 
 def _check_disks(around: Surroundings) -> Iterator[Problem]:
-    """A disk that the daemon writes to is full for its user, or nearly.
+    """A disk that the daemon writes is full for its user, or nearly.
 
     A request whose record cannot be written is refused.
     """
@@ -211,7 +211,7 @@ def _check_disks(around: Surroundings) -> Iterator[Problem]:
         try:
             room = os.statvfs(path)
         except OSError:
-            # It is made when it is needed, or another check says what is wrong with it.
+            # It is created on demand, or another check reports it.
             continue
         megabytes = room.f_bavail * room.f_frsize >> 20
         left = f"{megabytes} MB" if megabytes < _LEAST_MB else ""
@@ -225,7 +225,7 @@ def _check_disks(around: Surroundings) -> Iterator[Problem]:
 def _check_tools(around: Surroundings) -> Iterator[Problem]:
     path = around.daemon_path
     for module in around.list_modules():
-        # Where a command uses APIs, the tool may be the image's own.
+        # A command that uses APIs may be run by the image's own tool.
         if not module.uses_apis and find_program(module.bin, path) is None:
             seen = find_program(module.bin, around.environment.get("PATH", os.defpath))
             problem = f"is not an executable on the daemon's PATH ({path})"
@@ -269,9 +269,9 @@ def _check_ssh_agent(around: Surroundings) -> Iterator[Problem]:
 
 
 def _count_keys(path: str) -> int | None:
-    """How many keys the ssh-agent at the socket `path` has; None where none answers.
+    """The number of keys of the ssh-agent at the socket `path`; None if none answers.
 
-    It is asked as draft-ietf-sshm-ssh-agent says.
+    Protocol: draft-ietf-sshm-ssh-agent.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_AGENT_ANSWER_S)
@@ -323,6 +323,6 @@ CHECKS = (
 
 
 def run_checks(around: Surroundings) -> Iterator[Finding]:
-    """Run every check, and yield what is found."""
+    """Run every check, and yield the findings."""
     for check in CHECKS:
         yield from check.run(around)

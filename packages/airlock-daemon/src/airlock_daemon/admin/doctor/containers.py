@@ -1,7 +1,7 @@
-"""The container engine, and the ways out of an agent's containers that go past Airlock.
+"""The container engine, and agents' containers that can bypass Airlock.
 
-The engine names the containers, and the kernel says what each has mounted and on which sockets
-somebody listens in it. What a container says of itself is not asked.
+The engine names the containers, and the kernel says what each has mounted and which sockets have
+listeners in it. The containers themselves are not asked.
 """
 
 import os
@@ -51,7 +51,7 @@ _ACCEPTED = "or leave it: the profile of its agent accepts that (engine_socket =
 
 
 def check_engine(around: Surroundings) -> Iterator[Problem]:
-    """There is no engine, which tells the daemon what a container mounts, or it does not answer."""
+    """The engine, which tells the daemon a container's mounts, is missing or does not answer."""
     program = shutil.which("docker", path=around.daemon_path)
     if program is None:
         problem = "is not on the daemon's PATH, so that mounts of containers are not found"
@@ -72,7 +72,7 @@ def check_engine(around: Surroundings) -> Iterator[Problem]:
 
 
 def check_kernel(around: Surroundings) -> Iterator[Problem]:
-    """Containers run on a kernel of their own, of which this one knows nothing."""
+    """Containers run on another kernel, of which this one knows nothing."""
     program = shutil.which("docker", path=around.daemon_path)
     info = _ask_info(program) if program else ""
     where = info.explain_elsewhere() if isinstance(info, EngineInfo) else None
@@ -87,7 +87,7 @@ def check_kernel(around: Surroundings) -> Iterator[Problem]:
 
 
 def _ask_info(program: str) -> EngineInfo | str:
-    """What the engine says of itself, or why it does not."""
+    """The engine's information about itself, or why there is none."""
     try:
         done = _run((program, "info", "--format", "{{json .}}"))
         return msgspec.json.decode(done.stdout, type=EngineInfo)
@@ -128,17 +128,17 @@ class _Container(msgspec.Struct):
 
     @property
     def mountinfo(self) -> str:
-        """Its mounts, as the kernel has them."""
+        """Its mounts, according to the kernel."""
         return _read(self.state.pid, "mountinfo")
 
     @property
     def joined(self) -> str:
-        """The id of the container whose pid namespace it has; "" where that is its own."""
+        """The id of the container whose pid namespace it shares; "" if it has its own."""
         return self.host.pid_mode.partition("container:")[2]
 
 
 def check_doors(around: Surroundings) -> Iterator[Problem]:
-    """A running container of an agent has a way out that goes past Airlock."""
+    """A running container of an agent can bypass Airlock."""
     program = shutil.which("docker", path=around.daemon_path)
     running = _list_containers(program) if program is not None else ()
     host = read_own_mounts() if running else ()
@@ -201,7 +201,7 @@ def _check_processes(
     running: Sequence[_Container],
     around: Surroundings,
 ) -> Iterator[Problem]:
-    """It reaches files of other processes by their /proc/<pid>/root."""
+    """It reaches files of other processes through /proc/<pid>/root."""
     is_accepted = _accept_engine(around, agents)
     found = list[tuple[str, str]]()
     point = find_foreign_procfs(mountinfo)
@@ -212,7 +212,7 @@ def _check_processes(
         problem = "shares the processes of another container, and by them its files and sockets"
         found.append((problem, "end it, and start it without --pid (in compose: pid)"))
     for each in running:
-        # No request shows it: to look through all processes would take too long.
+        # Requests do not detect it: examining all processes would take too long.
         is_joined = each.joined == container.container_id
         point = find_engine_socket(each.mountinfo, sockets_dir=None) if is_joined else None
         if point is not None:
@@ -231,19 +231,19 @@ def _name(container: _Container) -> str:
 
 
 def _accept_engine(around: Surroundings, agents: Sequence[str]) -> bool:
-    """Whether the profiles of all `agents` accept that a container has an engine's socket."""
+    """Whether the profiles of all `agents` accept an engine's socket in a container."""
     generations = {} if around.setup is None else around.setup.generations
     profiles = [generations[name].agent.profile for name in agents if name in generations]
     return len(profiles) == len(agents) and all(each.engine_socket for each in profiles)
 
 
 def _list_containers(program: str) -> Sequence[_Container]:
-    """Those that run; none where the engine does not answer, which `check_engine` says."""
+    """The running containers; none if the engine fails, which `check_engine` reports."""
     try:
         names = _run((program, "ps", "--quiet", "--no-trunc")).stdout.decode(errors="replace")
         if not names.split():
             return ()
-        # One that ends meanwhile makes it fail, and the others are printed all the same.
+        # A container that ends meanwhile makes it fail, but the others are printed.
         inspected = _run((program, "inspect", "--type", "container", *names.split())).stdout
         return msgspec.json.decode(inspected, type=tuple[_Container, ...])
     except (OSError, subprocess.SubprocessError, msgspec.MsgspecError):

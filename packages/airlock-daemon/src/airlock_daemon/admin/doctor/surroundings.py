@@ -15,10 +15,10 @@ from airlock_modules import Module
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it as plain values; nothing is looked at before a check asks for it.
+    """All input as plain values; a check looks up the rest itself.
 
-    `setup` is None where the files have faults, `status` where no daemon serves this configuration.
-    `environment` is that of the caller. What the kernel and the system say is read below `root`.
+    `setup` is None if the files have faults, `status` if no daemon serves this configuration.
+    `environment` is the caller's. Files of the kernel and the system are read below `root`.
     """
 
     locations: Locations
@@ -29,7 +29,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def daemon_environment(self) -> Mapping[str, str]:
-        """The variables of the running daemon, else those that one started here would have."""
+        """The running daemon's variables, else those of a daemon that the caller would start."""
         return self.environment if self.status is None else self.status.environment
 
     @property
@@ -54,7 +54,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
                 yield from {each.source: each for each in found if each.has_command}.values()
 
     def read(self, path: str) -> str | None:
-        """What the file `path` of the kernel's or the system's says, None where there is none."""
+        """The content of the file `path` of the kernel or the system, None if missing."""
         try:
             with open(self.below(path), encoding="utf-8", errors="replace") as file:
                 return file.read().strip()
@@ -62,12 +62,12 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
             return None
 
     def below(self, path: str) -> str:
-        """Where an absolute path of the system is looked for."""
+        """The path below `root` of an absolute path."""
         return os.path.join(self.root, path.lstrip("/"))
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What a check found: a place, what is wrong with it, and a remedy to copy."""
+    """A check's finding: a place, what is wrong with it, and a remedy to copy."""
 
     source: str
     problem: str
@@ -76,6 +76,6 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Note(Problem, frozen=True):
-    """One that may be meant, or that needs nothing."""
+    """A finding that may be intended, or needs no action."""
 
     is_note: bool = True

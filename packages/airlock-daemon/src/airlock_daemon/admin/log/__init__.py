@@ -1,1 +1,1 @@
-"""Reading the audit log, with or without a daemon that writes it: lines, chain, counts."""
+"""Reads the audit log, with or without a running daemon: lines, chain, counts."""

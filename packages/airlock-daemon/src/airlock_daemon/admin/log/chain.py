@@ -1,10 +1,9 @@
 """Verifies the log: each record has a number, and the hash of the line before it.
 
-The rules: a record has the number of the one before and one more; its `prev` is the hash of
-the line before, also where that is in another file, and also where that is no record because a
-daemon was killed, or a disk was full, in the middle of it. What the chain cannot show is that
-lines are missing at its end, and that somebody who may write the log has written all of it anew:
-that shows against a head which was noted elsewhere.
+A record's number is one more than the previous record's; its `prev` is the hash of the previous
+line, also if that is in another file, or is a record cut short by a killed daemon or a full disk.
+The chain alone cannot show that lines are missing at its end, or that somebody with write access
+has rewritten all of it: that takes a head that was noted elsewhere.
 """
 
 import re
@@ -28,7 +27,7 @@ from airlock_daemon.serving.audit.files import (
 )
 from airlock_wire import quote
 
-# So many faults are listed; all are counted.
+# The most faults that are listed; all are counted.
 LISTED = 100
 
 _HASH = re.compile(r"\b[0-9a-f]{64}\b")
@@ -40,19 +39,19 @@ Kind = Literal[
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The hash of a record, and its number where that is known; `ts` is when it was written."""
+    """A record's hash, and its number if known; `ts` is its time."""
 
     hash: str
     seq: int | None = None
     ts: str | None = None
 
     def __str__(self) -> str:
-        """The line that `log head` prints."""
+        """The output line of `log head`."""
         return " ".join(str(part) for part in (self.seq, self.hash, self.ts) if part is not None)
 
 
 class Remark(msgspec.Struct, frozen=True):
-    """What was found, where, and what that means; `line` counts from 1, and 0 is the whole log."""
+    """A finding, its place and its meaning; `line` counts from 1, 0 is the whole log."""
 
     kind: Kind
     file: str
@@ -60,12 +59,12 @@ class Remark(msgspec.Struct, frozen=True):
     message: str
 
     def __str__(self) -> str:
-        """As one line for a person."""
+        """Format it as one line for a person."""
         return f"{self.file}:{self.line}: {self.message}" if self.line else self.message
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """What one reading of a log has shown. It is whole if there are no faults.
+    """The result of reading a log once. It is whole without faults.
 
     `records` counts those of the chain, `first` and `last` are its ends, and `faults` lists the
     first `LISTED` of `fault_count`. `notes` are no faults.
@@ -81,14 +80,14 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing was found that should not be."""
+        """Whether there are no faults."""
         return not self.fault_count
 
 
 def verify(files: Sequence[LogFile], *, max_files: int, heads: Sequence[Head] = ()) -> Verified:
-    """Read a log, oldest file first, and hold it against its chain and the heads.
+    """Read a log, oldest file first, and check it against its chain and the heads.
 
-    `max_files` is how many the rotation keeps: with fewer of them it has deleted none yet.
+    `max_files` is the rotation's limit: with fewer files, none has been deleted.
     """
     chain = _Chain(files, max_files=max_files, heads=heads)
     chain.read()
@@ -104,7 +103,7 @@ def verify(files: Sequence[LogFile], *, max_files: int, heads: Sequence[Head] = 
 
 
 class _Chain:
-    """One reading; `line` before the first one is None, and numbers are 0 where there are none."""
+    """One pass; `_previous` is None before the first line, and numbers are 0 if unknown."""
 
     def __init__(self, files: Sequence[LogFile], *, max_files: int, heads: Sequence[Head]) -> None:
         self.records = 0
@@ -250,7 +249,7 @@ class _Chain:
 
 
 def describe(verified: Verified) -> Iterator[str]:
-    """What was found, as lines for a person: then whether the log is whole, or what to do."""
+    """The findings as lines for a person, then whether the log is whole, or what to do."""
     yield from (f"note: {note}" for note in verified.notes)
     yield from (f"fault: {fault}" for fault in verified.faults)
     if (more := verified.fault_count - len(verified.faults)) > 0:
@@ -268,7 +267,7 @@ def describe(verified: Verified) -> Iterator[str]:
 
 
 def find_head(files: Sequence[LogFile]) -> Head:
-    """The newest record of a log; raises AirlockError where it has none."""
+    """The newest record of a log; raises AirlockError if it has none."""
     last = find_last(files)
     if last.record is None:
         raise AirlockError(
@@ -279,9 +278,9 @@ def find_head(files: Sequence[LogFile]) -> Head:
 
 
 def load_heads(text: str) -> tuple[Head, ...]:
-    """What was noted, from a hash, from the file of this name, or with "-" from stdin.
+    """Noted heads, from a hash, from the file of this name, or with "-" from stdin.
 
-    Raises AirlockError where the file cannot be read, and as `read_heads` does.
+    Raises AirlockError if the file cannot be read, and as `read_heads` does.
     """
     if _HASH.fullmatch(text):
         return read_heads(text, source="--head")
@@ -298,9 +297,9 @@ def load_heads(text: str) -> tuple[Head, ...]:
 
 
 def read_heads(text: str, *, source: str) -> tuple[Head, ...]:
-    """What was noted: a hash, or what `log head` has printed, any number of times.
+    """Parse noted heads: a hash, or the output of `log head`, any number of times.
 
-    With --json that is an object of several lines. Raises AirlockError for anything else.
+    The output of --json is an object of several lines. Raises AirlockError for anything else.
     """
     heads: list[Head] = []
     for piece in text.split("}") if "{" in text else text.splitlines():

@@ -1,7 +1,7 @@
-"""Lines of the log that a person asks for: the newest, those that are added, and how they look.
+"""Lines of the log for a person: the newest, added ones, and their format.
 
-What is ours stands on the left: time, agent, outcome. What a client sent stands behind it, quoted
-wherever it is more than a plain word, so that it can neither end the line nor look like another.
+Our own columns come first: time, agent, outcome. A client's words follow, quoted unless plain, so
+that they can neither end the line nor imitate another.
 """
 
 import base64
@@ -26,7 +26,7 @@ from airlock_modules.operation import WORD, join_words, spell_word
 from airlock_wire import quote
 
 _NO_BOX = (None, "off", "broker")
-"""What `sandbox` of a record is for a command that ran in no box."""
+"""Values of a record's `sandbox` for a command without a box."""
 
 _COLOURS = {
     "allowed": "32",
@@ -39,16 +39,16 @@ _COLOURS = {
 _DIM = "2"
 
 Paint = Callable[[str, str], str]
-"""What gives a text the colour of a code of ECMA-48, or leaves it as it is."""
+"""Colours a text by an ECMA-48 code, or leaves it unchanged."""
 
 State = Literal["running", "cut-off"]
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A line that is shown: what ended a request, or another event, or no record at all.
+    """A line to show: a request's end, another event, or no record at all.
 
-    `state` is there for a command that was begun and whose end is not in the log: it still runs,
-    or the daemon was killed with it.
+    `state` is set for a command that started and has no end in the log: it still runs, or the
+    daemon was killed with it.
     """
 
     line: Line
@@ -57,12 +57,12 @@ class Item(msgspec.Struct, frozen=True):
 
     @property
     def outcome(self) -> str | None:
-        """How the request ended, or in which state it is."""
+        """How the request ended, or its state."""
         return self.state or (self.entry.outcome if self.entry else None)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which lines are asked for: those that have each of these values, where it is not None."""
+    """The lines to show: those with each of these values that is not None."""
 
     agent: str | None = None
     command: str | None = None
@@ -70,7 +70,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     layer: str | None = None
 
     def matches(self, item: Item) -> bool:
-        """Whether it is asked for; what is no record always is, since it could be anything."""
+        """Whether to show it; a line that is no record is always shown, as it could be anything."""
         entry = item.entry
         return entry is None or (
             self.agent in (None, entry.profile)
@@ -81,16 +81,16 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Begun:
-    """Which commands have begun and not ended, read forward; those of a killed daemon are told.
+    """Tracks started commands, reading forward; yields those cut off by a killed daemon.
 
-    `running` are those that had begun before.
+    `running` are those that started before.
     """
 
     def __init__(self, running: Iterable[Item] = ()) -> None:
         self._begun = {item.entry.begun: item for item in running if item.entry}
 
     def take(self, line: Line) -> Iterator[Item]:
-        """What is to be shown now that this line has come."""
+        """Yield what to show after this line."""
         item = Item(line, read_entry(line.text))
         entry = item.entry
         if entry is not None and entry.is_beginning:
@@ -106,16 +106,16 @@ class Begun:
 
 
 def find_recent(files: Sequence[LogFile], wanted: Wanted, *, most: int | None = None) -> list[Item]:
-    """The newest lines that are wanted, oldest first, at most so many.
+    """The newest wanted lines, oldest first, at most `most`.
 
-    A last line that is not ended yet is not among them. Reads as much as it takes, from the end.
+    Excludes an unfinished last line. Reads backward from the end, as far as needed.
     """
     most = sys.maxsize if most is None else most
     found: list[Item] = []
     ended: set[str | None] = set()
     is_restarted = False
     for line in _backward(files):
-        # What ran when a daemon started runs no more.
+        # Commands do not survive a daemon's restart.
         if len(found) >= most or (is_restarted and wanted.outcome == "running"):
             break
         entry = read_entry(line.text)
@@ -126,7 +126,7 @@ def find_recent(files: Sequence[LogFile], wanted: Wanted, *, most: int | None = 
                 continue
             item = Item(line, entry, "cut-off" if is_restarted else "running")
         elif entry is not None and entry.is_end and entry.outcome != "denied":
-            # What is denied was never begun.
+            # A denied command never started.
             ended.add(entry.begun)
         is_restarted |= entry is not None and entry.event == "daemon-start"
         if wanted.matches(item):
@@ -142,7 +142,7 @@ def _backward(files: Sequence[LogFile]) -> Iterator[Line]:
 
 
 class Follower:
-    """Reads what is added to the log `path` after `files`, which it was, across rotations.
+    """Reads what is added to the log `path` after `files`, across rotations.
 
     Its owner must `close` it.
     """
@@ -155,10 +155,10 @@ class Follower:
         self._position = newest.size if last is None or last.is_whole else last.offset
 
     def read(self) -> Iterator[Line]:
-        """All lines that were ended since the last time."""
+        """Yield all lines that were finished since the last call."""
         yield from self._drain()
         while self._is_renamed():
-            # What was written before it was renamed is there by now, and nothing comes any more.
+            # All earlier writes are visible by now, and no later ones go to this file.
             yield from self._drain(is_ended=True)
             self._go_on()
             yield from self._drain()
@@ -180,15 +180,15 @@ class Follower:
         try:
             return not os.path.samestat(os.stat(self._path), os.fstat(self._file.descriptor))
         except FileNotFoundError:
-            # Between two renames, or somebody has removed it: then nothing can be added.
+            # Between two renames, or deleted: then nothing can be added.
             return False
 
     def _go_on(self) -> None:
-        """Go on with the file that followed; with the oldest where rotation deleted that."""
+        """Continue with the next file, or with the oldest if rotation deleted it."""
         own = os.fstat(self._file.descriptor)
         with open_log(self._path) as files:
             same = [os.path.samestat(own, os.fstat(file.descriptor)) for file in files]
-            # By now it may have been renamed back, where a rotation failed.
+            # A failed rotation may have renamed it back.
             following = same.index(True) + 1 if any(same) else 0
             if following < len(files):
                 self.close()
@@ -200,7 +200,7 @@ def _copy(file: LogFile) -> LogFile:
 
 
 class Lines:
-    """Formats items as lines whose columns stand below each other, as far as can be known."""
+    """Formats items as lines with aligned columns, widened as longer values appear."""
 
     def __init__(self, paint: Paint) -> None:
         self._paint = paint
@@ -208,7 +208,7 @@ class Lines:
         self._how = 9
 
     def format(self, item: Item) -> str:
-        """One line, without its newline."""
+        """Format one line, without its newline."""
         entry = item.entry
         if entry is None:
             text = quote(item.line.text.decode("utf-8", "surrogateescape"), limit=WORD)
@@ -229,9 +229,9 @@ class Lines:
 
 
 def to_object(item: Item) -> bytes:
-    """The item as a line of JSON: the record, with `unfinished` where it has a state.
+    """The item as a line of JSON: the record, with `unfinished` if it has a state.
 
-    What is no record is `{"no_record": {"file", "line", "text"}}`.
+    A line that is no record is `{"no_record": {"file", "line", "text"}}`.
     """
     if item.entry is None:
         text = item.line.text[:WORD].decode("utf-8", "replace")
@@ -242,12 +242,12 @@ def to_object(item: Item) -> bytes:
 
 
 def show_word(value: object) -> str:
-    """A text as a record has it, in whatever form, as one word that is what it looks like."""
+    """A record's text, in any of its forms, as one unambiguous word."""
     match value:
         case str():
             return spell_word(value)
         case {"base64": str(encoded)}:
-            # It is the client's bytes that were no UTF-8; in a file that somebody wrote, anything.
+            # A client's bytes that were not UTF-8; in a forged file, anything.
             data = base64.b64decode(encoded.encode("utf-8", "replace"))
             return quote(data.decode("utf-8", "surrogateescape"), limit=WORD)
         case {"begins": begins, "bytes": int(count)}:
@@ -282,7 +282,7 @@ def _tell_words(entry: Entry) -> Iterator[str]:
     detail = entry.detail
     match detail:
         case {"operation": operation} if entry.event in ("broker", "broker-start"):
-            # A line of ours, unless somebody else has written this log.
+            # Written by us, unless the log is forged.
             is_line = isinstance(operation, str) and operation.isprintable()
             yield operation if is_line else show_word(operation)
             is_pinned = not (isinstance(detail, dict) and "unpinned" in detail)

@@ -11,13 +11,13 @@ import msgspec
 from airlock_daemon.admin.log.items import show_word
 from airlock_daemon.serving.audit.files import Entry, LogFile, read_entry, read_lines
 
-# Names that nothing has shown to be commands are the client's to invent: so many are told apart.
+# Names that are not known commands are invented by clients: at most this many are listed.
 NAMES = 100
 OTHERS = "(other names)"
 
 _FINAL = ("exec", "check", "invalid")
 
-# The width of a class as a ratio, and the shortest time that is told apart.
+# The ratio between classes, and the shortest duration that is told apart.
 _WIDTH = 1.01
 _SHORTEST_MS = 0.001
 
@@ -27,10 +27,10 @@ _RECORDED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.
 
 
 class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One command of one agent; `command` is None where the request did not come to name one.
+    """One command of one agent; `command` is None if the request named none.
 
-    An API is called as a command is. The percentiles are those of commands that ran and of
-    operations, in ms, and None where there were none.
+    An API counts as a command. The percentiles, in ms, are of commands that ran and of operations;
+    None if there were none.
     """
 
     agent: str | None
@@ -46,9 +46,9 @@ class CommandRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DenialRow(msgspec.Struct, frozen=True):
-    """What refused, and how often; both are None for commands that are not enabled.
+    """A refusing layer and rule, with the count; both None for commands that are not enabled.
 
-    Also what a broker refused of a request that ran: its client was told by the remote's words.
+    Includes a broker's refusals in requests that ran, which its client saw as the remote's.
     """
 
     layer: str | None
@@ -57,11 +57,11 @@ class DenialRow(msgspec.Struct, frozen=True):
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What the records within `begins` and `ends` (their times) say, the most frequent first.
+    """The counts of records between the times `begins` and `ends`, most frequent first.
 
-    A record that stands for several requests counts as them. `cut_off` counts commands with which
-    the daemon was killed, `running` those that began and have no end yet; neither is in
-    `requests`. `no_records` counts lines that are none.
+    A record for several requests counts as all of them. `cut_off` counts commands killed with the
+    daemon, `running` those without an end yet; neither is in `requests`. `no_records` counts lines
+    that are no records.
     """
 
     begins: str | None
@@ -79,9 +79,9 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
 def count(
     files: Iterable[LogFile], *, since: str | None = None, agent: str | None = None
 ) -> Statistics:
-    """Count the records of these files from the moment `since` on, of one agent or of all.
+    """Count the records of these files since the time `since`, of one agent or of all.
 
-    What is held in memory grows with the commands, agents and rules, not with the records.
+    Memory grows with the commands, agents and rules, not with the records.
     """
     counts = _Counts(since, agent)
     for file in files:
@@ -92,7 +92,7 @@ def count(
 
 
 class Durations:
-    """Counts durations by classes of 1 %, at most some 3,000 however many there are.
+    """Counts durations in classes of 1 %, at most some 3,000 of them.
 
     So a percentile is off by 1 % at most.
     """
@@ -101,13 +101,13 @@ class Durations:
         self._counted: Counter[int] = Counter()
 
     def add(self, duration_ms: float) -> None:
-        """Count one."""
-        # Whatever stands in the file, no class is beyond a year or so.
+        """Count one duration."""
+        # Bounds the classes to about a year, whatever the file contains.
         bounded = min(max(duration_ms, _SHORTEST_MS), 1e11)
         self._counted[math.floor(math.log(bounded, _WIDTH))] += 1
 
     def percentile(self, share: float) -> float | None:
-        """The duration in ms that so large a share of all does not exceed; None of none."""
+        """The duration in ms that this share of all does not exceed; None if there are none."""
         rank = math.ceil(share * self._counted.total())
         for place, count in sorted(self._counted.items()):
             rank -= count
@@ -186,7 +186,7 @@ class _Counts:
         return name
 
     def conclude(self) -> Statistics:
-        """What was counted."""
+        """The counts."""
         outcomes: Counter[str | None] = Counter()
         for tally in self._tallies.values():
             outcomes.update(tally.outcomes)
@@ -223,9 +223,9 @@ def _make_row(agent: str | None, command: str | None, tally: _Tally) -> CommandR
 
 
 def read_moment(text: str, *, now: datetime) -> str:
-    """A duration before `now` (`90s 15m 24h 7d 2w`), or a time of ISO 8601, as records have it.
+    """Parse a duration before `now` (`90s 15m 24h 7d 2w`) or an ISO 8601 time, as in records.
 
-    A time without a zone is that of this host; `now` has one. Raises ValueError for anything else.
+    A time without a zone is local; `now` has a zone. Raises ValueError for anything else.
     """
     duration = _DURATION.fullmatch(text)
     try:
@@ -241,11 +241,11 @@ def read_moment(text: str, *, now: datetime) -> str:
 
 
 def is_since(ts: str, moment: str | None) -> bool:
-    """Whether a record of `ts` is not from before `moment`; what is no time is new."""
+    """Whether `ts` of a record is not before `moment`; invalid times count as new."""
     if moment is None:
         return True
     if not _RECORDED.fullmatch(ts):
-        # Earlier implementations wrote it in another form.
+        # Earlier implementations wrote another format.
         try:
             ts = _format(datetime.fromisoformat(ts))
         except (ValueError, OverflowError):

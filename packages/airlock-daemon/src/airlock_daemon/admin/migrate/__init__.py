@@ -1,1 +1,1 @@
-"""Layouts of earlier releases: which one a host has, and what makes it one of this release."""
+"""Layouts of earlier releases: recognition and migration."""

@@ -1,4 +1,4 @@
-"""What works otherwise from now on, where nothing can be carried over that would keep it."""
+"""What changes for a person and cannot be migrated."""
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from airlock_modules import DEFAULT_REFS, Module
 RELEASED = ("aws", "docker", "git", "ssh", "terraform")
 """The built-in modules of all earlier releases."""
 
-# Variables that the tools of the built-in modules look at.
+# Prefixes of variables that the tools of the built-in modules read.
 _LOOKED_AT: Mapping[str, tuple[str, ...]] = {
     "aws": ("AWS_",),
     "docker": ("BUILDKIT_", "BUILDX_", "COMPOSE_", "DOCKER_"),
@@ -26,7 +26,7 @@ _LOOKED_AT: Mapping[str, tuple[str, ...]] = {
 }
 
 
-# What the built-in modules of this release do otherwise than run the tool on the host.
+# How the built-in modules of this release differ from running the tool on the host.
 _BOXED: Mapping[str, str] = {
     "aws": (
         "runs in a box without a key: each agent that has it needs [aws] with profile, regions and "
@@ -45,9 +45,9 @@ _BOXED: Mapping[str, str] = {
 
 
 class Migrated(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent: its old name and its new one, what its profile grants and sets, and its modules.
+    """An agent: its old and new names, its commands and variables, and its modules.
 
-    `keeps_refs` says that nothing is to be written about `[git] refs` into its profile.
+    `keeps_refs` says that its profile's `[git] refs` stays as it is.
     """
 
     before: str
@@ -58,15 +58,15 @@ class Migrated(msgspec.Struct, frozen=True, kw_only=True):
     keeps_refs: bool = False
 
     def needs_refs(self, enable: Sequence[str]) -> bool:
-        """Whether its pushes, with commands among `enable`, would be refused what they did."""
+        """Whether pushes, with commands among `enable`, would be refused that were allowed."""
         found = map(self.modules.find, self.commands or enable)
         return not self.keeps_refs and any(each and reaches_remotes(each) for each in found)
 
 
 def allow_any_ref(profile: str) -> str | None:
-    """A profile with `[git] refs` for all branches and tags, which were the default before.
+    """A profile with `[git] refs` for all branches and tags, the earlier default.
 
-    None where it has such a key, or is written in a form that is not changed here.
+    None if it has that key, or a form that is not changed here.
     """
 
     def extend(text: str) -> str | None:
@@ -77,7 +77,7 @@ def allow_any_ref(profile: str) -> str | None:
     try:
         changed = edit(profile, extend)
     except (ValueError, RecursionError, TypeError):
-        # `check` names what is wrong with it.
+        # `check` reports what is wrong with it.
         return None
     return None if changed is None else changed.removesuffix("\n") + "\n"
 
@@ -90,7 +90,7 @@ def list_differences(
     layout: Layout,
     has_hooks: bool,
 ) -> Iterator[str]:
-    """Tell each, for agents that may use the commands `enable`, in one line.
+    """Yield each difference as a line, for agents that may use the commands `enable`.
 
     `environment` are the names of the variables that the daemon would inherit.
     """
@@ -130,7 +130,7 @@ def list_differences(
 
 
 def list_losses(agents: Sequence[Migrated], enable: Sequence[str]) -> Iterator[str]:
-    """Tell what overrides give up of the built-in modules, which guard against more by now."""
+    """Yield what overrides lack of the built-in modules, which protect against more now."""
     shared = [agents[0].modules.shared] if agents else []
     for fault in find_losses([*shared, *(agent.modules.own for agent in agents)], enable):
         yield str(fault)

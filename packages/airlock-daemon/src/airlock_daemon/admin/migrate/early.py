@@ -1,4 +1,4 @@
-"""v0.1 to v0.3: overrides and hooks for all, and profiles and drafts in the place of agents."""
+"""v0.1 to v0.3: overrides and hooks for all, and profiles instead of agents."""
 
 import os
 import shlex
@@ -49,11 +49,11 @@ HOOKS = ("pre-exec", "post-exec")
 
 
 class Early(msgspec.Struct, frozen=True, kw_only=True):
-    """All that there was, and what it is in this release.
+    """The old files, and their form in this release.
 
-    `profiles` are by their old names, `names` has the new ones. `config_text` is None where there
-    was no config.toml. `hooks` are the names of those that there were. `enable` is the ceiling
-    that v0.1 and v0.2 had without naming it, nothing for v0.3.
+    `profiles` are by old name, `names` has the new ones. `config_text` is None if there was no
+    config.toml. `hooks` are the names of existing hooks. `enable` is the implicit ceiling of v0.1
+    and v0.2, empty for v0.3.
     """
 
     layout: Layout
@@ -67,14 +67,14 @@ class Early(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def used(self) -> tuple[Override, ...]:
-        """The overrides that decided, and go on doing so."""
+        """The overrides that were in use, and still are."""
         return tuple(each for each in self.overrides if each.meaning == "used")
 
 
 def read_early(old: str, directory: str, layout: Layout, *, faults: list[Fault]) -> Early | None:
-    """Read what is in `old`, the configuration `directory` or a whole backup of it.
+    """Read the files in `old`, which is the configuration `directory` or a whole backup of it.
 
-    What cannot be carried over is added to `faults`; None then.
+    Adds what cannot be migrated to `faults`, and then returns None.
     """
     overrides = tuple(_read_overrides(old, layout, faults))
     commands = {each.command for each in overrides if each.meaning == "used"}
@@ -118,7 +118,7 @@ def _read_profiles(
     old: str, layout: Layout, known: Sequence[str], faults: list[Fault]
 ) -> Iterator[tuple[str, Converted]]:
     if layout == "v0.1":
-        # It had no profiles: whoever connected might run everything.
+        # It had no profiles: any client could run everything.
         text = "# Made by `airlock-daemon migrate`: v0.1 allowed everything.\ncommands = []\n"
         yield "default", Converted(text=text, commands=(), variables=())
         return
@@ -132,13 +132,13 @@ def _read_profiles(
 
 
 FIRST_SOCKET = "/var/run/docker-airlock.sock"
-"""Where v0.1 listened, which only root could do."""
+"""The socket of v0.1, which only root could create."""
 
 
 def draft_early(
     backup: Backup, *, sockets_dir: str, environment: Sequence[str], faults: list[Fault]
 ) -> Draft:
-    """What it takes, by what is there; what keeps it from being told is added to `faults`."""
+    """Plan the migration of the existing files; adds obstacles to `faults`."""
     early = read_early(backup.source, backup.directory, backup.layout, faults=faults)
     if early is None:
         return Draft(steps=())
@@ -205,13 +205,13 @@ def _change_files(backup: Backup, early: Early) -> Iterator[Step]:
         )
         for before, name in early.names.items()
     ]
-    # Last: from here on a daemon serves what is above.
+    # Last: from here on a daemon serves the files above.
     text = write_registration(agents, relative_to=backup.directory)
     yield Write(path=os.path.join(backup.directory, REGISTRATION), before=None, after=text)
 
 
 def _clear(backup: Backup, early: Early) -> Iterator[Step]:
-    """Remove what was carried over, of which the backup has the same."""
+    """Remove the migrated files, which the backup contains."""
     carried = {
         "commands": [f"{each.command}.toml" for each in early.used],
         "hooks": list(early.hooks if early.profiles else ()),

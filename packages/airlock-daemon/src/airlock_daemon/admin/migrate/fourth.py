@@ -1,4 +1,4 @@
-"""v0.4: agents with directories, as in this release, by a registration that meant a little else."""
+"""v0.4: agents with directories, as in this release, but a slightly different registration."""
 
 import os
 import shlex
@@ -39,7 +39,7 @@ SKIPPED = ".skipped"
 
 
 class Fourth(msgspec.Struct, frozen=True, kw_only=True):
-    """The agents, the overrides in each one's directory, and config.toml if there was one."""
+    """The agents, the overrides in their directories, and config.toml if it existed."""
 
     agents: tuple[Registered, ...]
     overrides: dict[str, tuple[Override, ...]]
@@ -54,10 +54,10 @@ def draft_fourth(
     environment: Sequence[str],
     faults: list[Fault],
 ) -> Draft:
-    """What it takes, by what is there; what keeps it from being told is added to `faults`.
+    """Plan the migration of the existing files; adds obstacles to `faults`.
 
-    `registration` is the file that v0.4 was given, None for none. Relative paths in it are from one
-    of `directories`.
+    `registration` is v0.4's file, None if there is none. Its relative paths start at one of
+    `directories`.
     """
     beside = os.path.join(backup.directory, REGISTRATION)
     is_beside = registration is None or os.path.realpath(registration) == os.path.realpath(beside)
@@ -124,7 +124,7 @@ def _read_agents(
     source: str, beside: str, *, is_named: bool, directories: Sequence[str]
 ) -> list[Registered]:
     text = read_plain(source)
-    # What an interrupted migration has written already came from somewhere.
+    # An interrupted migration has written it from some registration.
     is_written = read_plain(beside) not in (None, write_registration(()))
     if text is None and (is_named or is_written):
         raise AirlockError(
@@ -163,7 +163,7 @@ def _locate(agent: Registered, command: str) -> str:
 
 
 def _name_kept(agent: Registered, command: str) -> str:
-    # There is no colon in the name of an agent or command, nor of anything else in the backup.
+    # Names of agents and commands, and other names in the backup, contain no colon.
     return f"{agent.name}:{command}.toml"
 
 
@@ -178,7 +178,7 @@ def _is_linked(agent: Registered, command: str) -> bool:
 
 
 def _list_boxed(backup: Backup, found: Fourth) -> dict[str, Write]:
-    """The steps that name a box in overrides without one, by the names of these in the backup."""
+    """The steps that add a box to overrides without one, by these files' names in the backup."""
     steps = {}
     for agent in found.agents:
         for override in found.overrides[agent.name]:
@@ -228,7 +228,7 @@ def _set_aside(found: Fourth) -> Iterator[Step]:
 
 
 def _widen_profile(agent: Registered) -> Write | None:
-    """The change by which its pushes may move what they could, None where there is none to make."""
+    """The change that keeps its pushes allowed, None if none is needed or possible."""
     path = os.path.realpath(os.path.join(agent.directory, PROFILE))
     text = None if read_lenient(path) is None else read_whole(path)
     after = None if text is None else allow_any_ref(text)
@@ -236,7 +236,7 @@ def _widen_profile(agent: Registered) -> Write | None:
 
 
 def _means(text: str, agents: Sequence[Registered], base: str) -> bool:
-    """Whether a registration says all this in the words of this release, and nothing else."""
+    """Whether a registration has exactly these agents, in this release's form."""
     data = tomllib.loads(text.removeprefix("\ufeff"))
     said = {
         name: {**entry, "path": os.path.normpath(os.path.join(base, entry["path"]))}
@@ -277,7 +277,7 @@ def _describe(agent: Registered, overrides: Sequence[Override], *, keeps_refs: b
     try:
         profile = tomllib.loads(read_lenient(os.path.join(agent.directory, PROFILE)) or "")
     except (ValueError, RecursionError):
-        # `check` tells it, as v0.4 did.
+        # `check` reports it, as v0.4 did.
         profile = {}
     env = profile.get("env", {})
     own = {

@@ -17,14 +17,14 @@ from airlock_daemon.setup.paths import REGISTRATION, Locations, locate
 from airlock_daemon.setup.sockets import LOCK
 from airlock_daemon.setup.writing import read_whole
 
-# `init` wrote the same few lines in all releases, and could not write options: where there are
-# some, a person has added them (systemd.service(5), systemd.unit(5) for the specifiers).
+# `init` wrote the same few lines in all releases, and could not write options: a person has added
+# any (systemd.service(5), systemd.unit(5) for the specifiers).
 
 _OPTIONS = ("--config", "--sockets", "--agents")
 _LINE = re.compile(r"^\s*([A-Za-z][\w-]*)\s*=\s*(.*?)\s*$")
 _CARRIED = ("PATH", "SSH_AUTH_SOCK")
-# What is in the units that releases wrote, or is read here: keys, with the values where others
-# would be lost.
+# Keys of the units that releases wrote, or that are read here, with the values that can be carried
+# over, if others cannot.
 _RELEASED: Mapping[str, tuple[str, ...]] = {
     "Description": (),
     "Documentation": (),
@@ -40,9 +40,9 @@ _RELEASED: Mapping[str, tuple[str, ...]] = {
 
 
 class ReleasedUnit(msgspec.Struct, frozen=True, kw_only=True):
-    """The directory that its daemon starts in, and the paths of its options, absolute, or None.
+    """The daemon's working directory, and its options' absolute paths, or None.
 
-    `own` are lines that no release has written, as far as the `=`; of variables their names.
+    `own` are the keys of lines that no release wrote, with `=`; for variables, their names.
     """
 
     directory: str
@@ -53,7 +53,7 @@ class ReleasedUnit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_unit(text: str, *, home: str) -> ReleasedUnit | None:
-    """Read the text of airlock.service; None for one of this release, and for what is no daemon."""
+    """Parse airlock.service; None if it is this release's, or starts no daemon."""
     from airlock_daemon.admin.service.manager import compare  # noqa: PLC0415
 
     if compare(text, "") != "foreign":
@@ -74,7 +74,7 @@ def read_unit(text: str, *, home: str) -> ReleasedUnit | None:
 
 
 def _last(lines: list[str], key: str) -> str:
-    """The value of the last line `key=`, which counts; "" where there is none."""
+    """The value of the last line `key=`, which systemd uses; "" if there is none."""
     values = (line.partition("=")[2] for line in lines if line.partition("=")[0].strip() == key)
     return next(reversed([value.strip() for value in values]), "")
 
@@ -116,7 +116,7 @@ def _list_own(lines: list[str]) -> list[str]:
 
 
 Layout = Literal["none", "v0.1", "v0.2", "v0.3", "v0.4", "ours", "unknown"]
-"""A release, nothing at all, this release's own, or what none of them leaves."""
+"""A release, no files, this release's own files, or unknown ones."""
 
 EARLIER: tuple[Layout, ...] = ("v0.1", "v0.2", "v0.3", "v0.4")
 
@@ -124,15 +124,15 @@ _STARTER = re.compile(r"^\s*#.*\benable\b", re.MULTILINE)
 
 
 class Signs(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells one layout from another.
+    """The signs that distinguish layouts.
 
-    `folders` are the directories that stand beside config.toml, `others` the names of everything
-    there that no release makes. `config` is the text of config.toml, None for no file. `profiles`
-    are the stems of profiles/*.toml. `sockets` are the agents that have NAME.sock in the sockets
-    directory and no directory NAME: no daemon of this release has served them. `is_open` says that
-    the one beside config.toml can be entered by other users, as earlier releases made it,
-    `is_known` that a daemon of this release has served it. `unit` is a service of an earlier
-    release for this very configuration. `unfinished` is the layout of which a migration has begun.
+    `folders` are the directories beside config.toml, `others` all names there that no release
+    creates. `config` is the text of config.toml, None if missing. `profiles` are the stems of
+    profiles/*.toml. `sockets` are the agents with NAME.sock in the sockets directory but no
+    directory NAME: no daemon of this release has served them. `is_open` says that other users can
+    enter the sockets directory beside config.toml, as earlier releases made it, `is_known` that a
+    daemon of this release has served it. `unit` is a service of an earlier release for this very
+    configuration. `unfinished` is the layout of an interrupted migration.
     """
 
     folders: frozenset[str] = frozenset()
@@ -148,7 +148,7 @@ class Signs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recognise(signs: Signs) -> Layout:
-    """Return the layout that these signs are of."""
+    """Return the layout with these signs."""
     if signs.unfinished is not None:
         return signs.unfinished
     if signs.has_registration:
@@ -163,7 +163,7 @@ def recognise(signs: Signs) -> Layout:
         return "unknown" if signs.others or signs.folders else "none"
     if signs.unit is not None or signs.sockets:
         return "v0.4"
-    # All that v0.4's init makes; ours makes the sockets directory private.
+    # All that v0.4's init creates; ours makes the sockets directory private.
     is_fourth = signs.config is not None and signs.is_open and not signs.is_known
     return "v0.4" if is_fourth else "ours"
 
@@ -178,30 +178,30 @@ def enables_something(config: str | None) -> bool:
 
 
 def _recognise_early(signs: Signs) -> Layout | None:
-    """Tell the releases that had no registration, by folders that nobody reads any more."""
+    """Recognise releases without a registration, by directories that are not used any more."""
     if signs.profiles or "profiles" in signs.folders:
-        # v0.3 begins nothing without commands that are enabled, and its init makes a config.toml
-        # that says so in comments. v0.2 knows no such table.
+        # v0.3 starts nothing without enabled commands, and its init writes a config.toml that says
+        # so in comments. v0.2 has no such table.
         is_third = enables_something(signs.config) or _STARTER.search(signs.config or "")
         return "v0.3" if is_third else "v0.2"
     has_folder = bool({"commands", "hooks"} & signs.folders)
-    # A ceiling, or agents with sockets, are of later releases.
+    # A ceiling, or agents with sockets, indicate a later release.
     is_first = has_folder and not enables_something(signs.config) and not signs.sockets
     return "v0.1" if is_first else None
 
 
 EARLY = ("commands", "hooks", "profiles")
-"""Folders of v0.1 to v0.3 that nothing reads any more."""
+"""Directories of v0.1 to v0.3 that are not used any more."""
 FOLDERS = (*EARLY, "modules", "agents", "sockets")
 FILES = ("config.toml", REGISTRATION)
 BACKUP = "backup-"
-"""How the name of a backup beside config.toml begins; the layout follows."""
+"""The prefix of a backup's name beside config.toml; the layout follows."""
 COPYING, MIGRATING = ".copying", ".migrating"
-"""How that of a backup ends which is not whole yet, and of one whose migration is under way."""
+"""The suffix of an incomplete backup, and of one whose migration is in progress."""
 
 
 def look(locations: Locations) -> Signs:
-    """The signs of these locations; raises AirlockError where a file cannot be read."""
+    """The signs of these locations; raises AirlockError if a file cannot be read."""
     directory = locations.config_dir
     names = list_names(directory)
     kinds = {name: _kind(os.path.join(directory, name)) for name in names}
@@ -226,7 +226,7 @@ def look(locations: Locations) -> Signs:
 
 
 def find_unit(locations: Locations) -> ReleasedUnit | None:
-    """The service of an earlier release that starts its daemon with this configuration."""
+    """An earlier release's service that starts its daemon with this configuration."""
     unit = read_service()
     if unit is None:
         return None
@@ -236,7 +236,7 @@ def find_unit(locations: Locations) -> ReleasedUnit | None:
 
 
 def read_service() -> ReleasedUnit | None:
-    """The service of an earlier release that this user has, whatever its configuration."""
+    """An earlier release's service of this user, with any configuration."""
     home = os.path.expanduser("~")
     try:
         text = read_whole(os.path.join(home, UNIT))
@@ -246,7 +246,7 @@ def read_service() -> ReleasedUnit | None:
 
 
 def find_unfinished(directory: str) -> Layout | None:
-    """The layout whose migration was begun in the configuration `directory`, and has not ended."""
+    """The layout of an interrupted migration in the configuration `directory`, or None."""
     for layout in EARLIER:
         if os.path.isdir(os.path.join(directory, f"{BACKUP}{layout}{MIGRATING}")):
             return layout
@@ -254,7 +254,7 @@ def find_unfinished(directory: str) -> Layout | None:
 
 
 def list_modules(directory: str) -> Iterator[str]:
-    """The stems of the files NAME.toml in a directory, which need not exist, in order."""
+    """Yield the stems of the files NAME.toml in a directory, which may be missing, sorted."""
     for name in list_names(directory):
         stem, extension = os.path.splitext(name)
         if extension == ".toml":
@@ -262,9 +262,9 @@ def list_modules(directory: str) -> Iterator[str]:
 
 
 def list_names(directory: str) -> list[str]:
-    """The names in a directory, in order; none where there is none.
+    """The sorted names in a directory; none if it is missing.
 
-    Raises AirlockError where it cannot be listed.
+    Raises AirlockError if it cannot be listed.
     """
     try:
         return sorted(os.listdir(directory))
@@ -297,9 +297,9 @@ def _find_sockets(directory: str) -> Iterator[str]:
 
 
 def _is_open(directory: str) -> bool:
-    """Whether a sockets directory is as an earlier release makes it.
+    """Whether a sockets directory is as earlier releases made it.
 
-    docker makes one too, for a container that comes first, with a directory in it.
+    docker creates one too, for a container that starts first, but with a directory in it.
     """
     try:
         info = os.stat(directory)
@@ -311,7 +311,7 @@ def _is_open(directory: str) -> bool:
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """What to say of a layout, and whether a daemon of this release can serve it as it is."""
+    """A finding on a layout, and whether a daemon of this release can serve it unchanged."""
 
     finding: Finding
     can_serve: bool
@@ -323,9 +323,9 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def advise(locations: Locations) -> Advice | None:
-    """What to say of files of an earlier release, or of a migration that was interrupted.
+    """Advice on files of an earlier release, or on an interrupted migration.
 
-    None for files of this release, and for those that cannot be looked at.
+    None for files of this release, and for unreadable ones.
     """
     try:
         signs = look(locations)

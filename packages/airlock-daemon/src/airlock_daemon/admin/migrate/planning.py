@@ -1,4 +1,4 @@
-"""Working out what is left to do of a migration."""
+"""Plans the remaining steps of a migration."""
 
 import os
 import shlex
@@ -40,7 +40,7 @@ _PRIVATE = 0o700
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """The file of the service, and the text that it gets where an earlier release's is there."""
+    """The service's file, and its new text if it is an earlier release's."""
 
     path: str
     text: str
@@ -53,10 +53,10 @@ def plan_migration(
     service: Service,
     environment: Sequence[str],
 ) -> Plan:
-    """Work out what makes files of an earlier release those of this one. Nothing is changed.
+    """Plan the migration of an earlier release's files; changes nothing.
 
-    `environment` are the names of the variables that a daemon of the caller's would have. Raises
-    SetupError with everything that is in the way, and AirlockError where it cannot be looked at.
+    `environment` are the names of the variables that the caller's daemon would have. Raises
+    SetupError with all obstacles, and AirlockError if they cannot be examined.
     """
     layout = recognise(signs)
     if layout not in EARLIER:
@@ -86,7 +86,7 @@ def plan_migration(
         )
     sockets, undo = _open_to_nobody(locations)
     has_unit = signs.unit is not None
-    # What there may be of a backup that is not whole is begun anew.
+    # An incomplete backup is started again.
     kept = {**draft.kept, **({SERVICE: service.path} if has_unit else {})}
     begin = backup.begin(kept=kept, undo=(*draft.undo, *undo))
     steps = (
@@ -109,10 +109,10 @@ def plan_migration(
 
 
 def _find_odd(backup: Backup) -> Iterator[Fault]:
-    """Find what is of another kind than any release makes it, such as links."""
+    """Find files of another kind than any release creates, such as symlinks."""
     if not backup.directory.isprintable():
         yield Fault(ascii(backup.directory), "", "cannot be printed", "rename the directory")
-    # Of v0.4 the other folders are left alone.
+    # v0.4's other directories stay unchanged.
     folders = ("sockets",) if backup.layout == "v0.4" else FOLDERS
     for name in (*FILES, *folders):
         path = os.path.join(backup.directory, name)
@@ -159,9 +159,9 @@ def _read_kept_unit(backup: Backup) -> ReleasedUnit | None:
 
 
 def _open_to_nobody(locations: Locations) -> tuple[tuple[Step, ...], tuple[str, ...]]:
-    """The steps that make the sockets directory private, and the lines of shell for the way back.
+    """The steps that make the sockets directory private, and the shell lines that undo them.
 
-    One that was chosen by an option may hold other things, and stays as it is.
+    One that an option chose may contain other files, and stays as it is.
     """
     path = locations.sockets_dir
     if path != os.path.join(locations.config_dir, "sockets"):
@@ -194,7 +194,7 @@ def _list_open(locations: Locations) -> Iterator[str]:
 
 
 def _list_launch_agents() -> Iterator[str]:
-    """Tell of services of macOS, in a home that a machine with it has or had."""
+    """Yield hints on macOS services in a home that is or was on a Mac."""
     folder = os.path.expanduser("~/Library/LaunchAgents")
     for name in list_names(folder):
         if "airlock" in name and name.endswith(".plist"):
@@ -206,7 +206,7 @@ def _list_launch_agents() -> Iterator[str]:
 
 
 def _find_left(steps: Sequence[Step], faults: list[Fault], directory: str) -> Iterator[Step]:
-    """The steps that are not done; what is in the way of one is added to `faults`."""
+    """The steps that are not done; adds obstacles to `faults`."""
     for step in steps:
         try:
             if not is_done(step):

@@ -22,18 +22,18 @@ _BOM = "\ufeff"
 
 
 def read_plain(path: str) -> str | None:
-    """The text of a file without a byte order mark; None where there is none.
+    """A file's text without a byte order mark; None if it is missing.
 
-    Raises AirlockError where it cannot be read.
+    Raises AirlockError if it cannot be read.
     """
     text = read_whole(path)
     return None if text is None else text.removeprefix(_BOM)
 
 
 def read_lenient(path: str) -> str | None:
-    """The same, None for what is not UTF-8 too, which stopped no release.
+    """As `read_plain`, but None also for text that is not UTF-8, which all releases ignored.
 
-    Raises AirlockError for what this user may not read: what is in it is not known then.
+    Raises AirlockError for a file that this user may not read: its content is unknown then.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -55,7 +55,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 
 
 class ConvertedConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A config.toml, and what became different."""
+    """A config.toml, and what changed."""
 
     text: str
     changes: tuple[str, ...] = ()
@@ -64,8 +64,8 @@ class ConvertedConfig(msgspec.Struct, frozen=True, kw_only=True):
 def convert_config(text: str | None, *, layout: Layout, enable: Sequence[str]) -> ConvertedConfig:
     """Convert the text of config.toml, None for no file.
 
-    `enable` are the commands that v0.1 and v0.2 ran without being told so; later ones have their
-    own list. Raises AirlockError where the file is no TOML, or is not one that a program changes.
+    `enable` are the commands that v0.1 and v0.2 enabled implicitly; later ones have their own list.
+    Raises AirlockError if the file is not valid TOML, or has an unsupported form.
     """
     body = CONFIG if text is None else text
     try:
@@ -95,7 +95,7 @@ def convert_config(text: str | None, *, layout: Layout, enable: Sequence[str]) -
 
 
 def _find_unread(data: Mapping[str, object], *, has_ceiling: bool) -> Iterator[tuple[str, ...]]:
-    """The tables and keys that no release read, or this one not."""
+    """The tables and keys that no release read, or that this one does not."""
     for table, inner in data.items():
         known = _READ.get(table)
         if known is None or (table == "commands" and not has_ceiling):
@@ -111,7 +111,7 @@ _KEYS = ("commands", "env")
 
 
 class Converted(msgspec.Struct, frozen=True, kw_only=True):
-    """An airlock.toml, which `commands` it grants ([] for all), and what became different."""
+    """An airlock.toml, the `commands` that it grants ([] for all), and what changed."""
 
     text: str
     commands: tuple[str, ...]
@@ -120,9 +120,9 @@ class Converted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def convert_profile(text: str, *, layout: Layout, known: Collection[str]) -> Converted:
-    """Convert the text of profiles/NAME.toml; `known` are the commands that there are.
+    """Convert the text of profiles/NAME.toml; `known` are the existing commands.
 
-    Raises AirlockError where it cannot be told what it meant.
+    Raises AirlockError if its meaning is unclear.
     """
     try:
         data = tomllib.loads(text)
@@ -187,7 +187,7 @@ def _refuse_unclear(data: dict[str, Any]) -> None:
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent as it was called, as it is called from now on, and its directory, absolute."""
+    """An agent's old and new names, and its absolute directory."""
 
     before: str
     name: str
@@ -195,9 +195,9 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_released(text: str, *, directories: Sequence[str]) -> list[Registered]:
-    """Read a registration; relative paths are from the one of `directories` that has the agent.
+    """Parse a registration; relative paths start at the one of `directories` with the agent.
 
-    Raises AirlockError where that cannot be told, or the file is no registration.
+    Raises AirlockError if that is unclear, or the file is no registration.
     """
     try:
         data = tomllib.loads(text)
@@ -219,7 +219,7 @@ def read_released(text: str, *, directories: Sequence[str]) -> list[Registered]:
 
 
 def write_registration(agents: Sequence[Registered], *, relative_to: str = "") -> str:
-    """The registration of these agents, with paths that are relative where they are below that."""
+    """Format a registration of these agents, with relative paths below `relative_to`."""
     text = REGISTRATION
     for agent in agents:
         path = agent.directory
@@ -235,7 +235,7 @@ def write_registration(agents: Sequence[Registered], *, relative_to: str = "") -
 
 
 def clean_names(before: Sequence[str]) -> dict[str, str]:
-    """The name that each agent has in this release: the same where that is one."""
+    """Map each agent's name to its name in this release: the same if it is valid."""
     names = {name: name for name in before if is_name(name)}
     for name in before:
         if name in names:
@@ -260,8 +260,8 @@ def _find_directory(path: str, directories: Sequence[str]) -> str:
     return next(iter((*with_profile, *found, *candidates)))
 
 
-# Each release used the built-in module where an override could not be read, and said so on stderr
-# only. Such a file must not begin to decide by an upgrade; one that did decide must not cease to.
+# Each release used the built-in module if an override could not be read, and only said so on
+# stderr. Such a file must not take effect by an upgrade; one in effect must stay so.
 
 _KNOWN: Mapping[str, Mapping[str, Callable[[], Any]]] = {
     "command": {"bin": str},
@@ -286,10 +286,9 @@ Meaning = Literal["used", "skipped", "unclear"]
 class Override(msgspec.Struct, frozen=True, kw_only=True):
     """One file of `commands/`.
 
-    It was `used`; or `skipped`, for the `reason`; or that cannot be told, or not be carried over,
-    which is `unclear`. `text` is what means the same in this release; where `is_boxed` it names a
-    box, without which this release refuses the command. `changes` say what a person should know
-    who relies on it.
+    It was `used`; or `skipped`, for the `reason`; or it is `unclear` whether, or cannot be
+    migrated. `text` means the same in this release; with `is_boxed` it has an added box, without
+    which this release refuses the command. `changes` are for a person who relies on it.
     """
 
     command: str
@@ -301,13 +300,13 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def told(self) -> str:
-        """Why it is not used, to be said after its name."""
+        """Why it is not used, as a predicate of its name."""
         was = "has never been used" if is_name(self.command) else "is not used any more"
         return f"{was}, since {self.reason}"
 
 
 def read_override(text: str | None, *, command: str, source: str, layout: Layout) -> Override:
-    """Read the text of an override, None for one that is not UTF-8."""
+    """Parse an override's text, None for one that is not UTF-8."""
     meaning: Meaning = "skipped"
     reason = _find_breakage(text)
     if not is_name(command):
@@ -337,7 +336,7 @@ def read_override(text: str | None, *, command: str, source: str, layout: Layout
 
 
 def _judge(data: Mapping[str, object], layout: Layout) -> tuple[Meaning, str]:
-    """What a release made of tables and keys, and why it did not use them."""
+    """Whether a release used these tables and keys, and why not."""
     unknown = _find_unknown(data)
     is_single = len({"deny", "allow"} & data.keys()) == 1
     if layout == "v0.4":
@@ -353,19 +352,19 @@ def _judge(data: Mapping[str, object], layout: Layout) -> tuple[Meaning, str]:
 
 
 def _try(text: str, command: str, source: str, layout: Layout) -> tuple[Meaning, str]:
-    """Have this release read it."""
+    """Parse it by this release's rules."""
     try:
         parse_module(text, name=command, source=source)
     except ModuleError as error:
         fault = error.faults[0]
-        # v0.3 and v0.4 read rules as this release does: an invalid one made the file invalid.
+        # v0.3 and v0.4 parse rules as this release does: an invalid rule made the file invalid.
         is_rule = layout in ("v0.3", "v0.4") and fault.key.startswith(("deny", "allow"))
         return "skipped" if is_rule else "unclear", f"{fault.key}: {fault.problem}"
     return "used", ""
 
 
 def _find_breakage(text: str | None) -> str:
-    """Why no release could read a file, "" where it could."""
+    """Why no release could read a file, "" if they could."""
     if text is None:
         return "it is not UTF-8"
     try:
@@ -388,7 +387,7 @@ def _find_breakage(text: str | None) -> str:
 
 
 def _find_unknown(data: Mapping[str, object]) -> str:
-    """The first table or key that no release had, as it is written, "" for none."""
+    """The first table or key that no release had, as written; "" if none."""
     for table, inner in data.items():
         known = _KNOWN.get(table)
         if known is None or not isinstance(inner, dict):
@@ -400,7 +399,7 @@ def _find_unknown(data: Mapping[str, object]) -> str:
 
 
 def _list_changes(data: Mapping[str, Mapping[str, list[str]]], layout: Layout) -> list[str]:
-    """Rules that mean something else: they were compared with whole arguments, wherever."""
+    """Rules that change their meaning: they were compared with whole arguments, anywhere."""
     changes = []
     rules = data.get("deny", {}).get("args", []) if layout in ("v0.1", "v0.2") else []
     for rule in rules:

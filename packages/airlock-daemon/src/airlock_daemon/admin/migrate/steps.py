@@ -1,4 +1,4 @@
-"""The steps of a migration: as values, as lines for a shell, carried out, and backed up first."""
+"""The steps of a migration: as values, as shell lines, performed, and backed up first."""
 
 import filecmp
 import os
@@ -18,20 +18,20 @@ from airlock_wire import quote
 
 
 class Make(msgspec.Struct, frozen=True, kw_only=True):
-    """Make a private directory; the one above it is there."""
+    """Create a private directory in an existing one."""
 
     path: str
 
 
 class SetMode(msgspec.Struct, frozen=True, kw_only=True):
-    """Set the mode of a directory that is there."""
+    """Set the mode of an existing directory."""
 
     path: str
     mode: int
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True):
-    """Write a text that ends with a line break; `before` is what is there, None for no file."""
+    """Write a text that ends with a newline; `before` is the old one, None for no file."""
 
     path: str
     before: str | None
@@ -39,28 +39,28 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """Copy a file with its mode to a place where nothing is yet."""
+    """Copy a file with its mode to an unused path."""
 
     source: str
     target: str
 
 
 class CopyTree(msgspec.Struct, frozen=True, kw_only=True):
-    """Copy a file or a directory, with modes and links as they are, into an unfinished backup."""
+    """Copy a file or directory, keeping modes and symlinks, into an incomplete backup."""
 
     source: str
     target: str
 
 
 class Rename(msgspec.Struct, frozen=True, kw_only=True):
-    """Give something another name in its directory, which nothing has yet."""
+    """Rename within the same directory, to an unused name."""
 
     source: str
     target: str
 
 
 class Remove(msgspec.Struct, frozen=True, kw_only=True):
-    """Remove a file of which the backup has the same."""
+    """Remove a file that is unchanged in the backup."""
 
     path: str
     backup: str
@@ -73,19 +73,19 @@ class RemoveDirectory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Discard(msgspec.Struct, frozen=True, kw_only=True):
-    """Remove what is there of a backup that was not made whole."""
+    """Remove an incomplete backup."""
 
     path: str
 
 
 PlainStep = Make | SetMode | Copy | CopyTree | Rename | Remove | RemoveDirectory | Discard
-"""Those that are one command of a shell."""
+"""Steps that are one shell command each."""
 
 Step = PlainStep | Write
 
 
 def write_shell(step: Step) -> str:
-    """The step as lines of a POSIX shell, whose umask is 077."""
+    """The step as lines for a POSIX shell with umask 077."""
     if isinstance(step, Write):
         end = "END"
         while end in step.after.split("\n"):
@@ -115,16 +115,16 @@ def _list_words(step: PlainStep) -> tuple[str, ...]:
     return words
 
 
-# A step is made whole or not at all, so that a migration which is interrupted goes on with those
-# that are left. It changes nothing that is not as the plan has seen it, and writes through no link.
+# A step is atomic, so that an interrupted migration continues with the remaining ones. It changes
+# nothing that differs from the plan's view, and writes through no symlink.
 
 _AGAIN = "mend that, and run this again: it goes on where it was interrupted"
 
 
 def is_done(step: Step) -> bool:
-    """Whether everything is as the step leaves it.
+    """Whether the step is done.
 
-    Raises AirlockError where something is in the way that neither it nor an earlier release made.
+    Raises AirlockError if something is there that neither it nor an earlier release made.
     """
     try:
         return _is_done(step)
@@ -133,7 +133,7 @@ def is_done(step: Step) -> bool:
 
 
 def carry_out(step: Step) -> None:
-    """Make the change, unless it is made; raises AirlockError, and then nothing has changed."""
+    """Perform the step, unless done; raises AirlockError, and then nothing has changed."""
     if is_done(step):
         return
     try:
@@ -204,7 +204,7 @@ def _is_written(step: Write) -> bool:
 
 def _is_removed(step: Remove) -> bool:
     is_there = _is_there(step.path)
-    # Before the first step there is no backup yet.
+    # Before the first step there is no backup.
     if is_there and os.path.lexists(step.backup):
         _is_same(step.path, step.backup)
     return not is_there
@@ -218,7 +218,7 @@ def _is_renamed(step: Rename) -> bool:
 
 
 def _is_there(path: str, *, is_directory: bool = False) -> bool:
-    """Whether something is there, which has to be a directory or a file, and no link to one."""
+    """Whether a directory or file is there; raises AirlockError for other kinds and symlinks."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -229,7 +229,7 @@ def _is_there(path: str, *, is_directory: bool = False) -> bool:
 
 
 def _is_same(path: str, other: str) -> bool:
-    # Without a backup it is the copy of nothing.
+    # Without a backup, it is not a copy.
     if not os.path.lexists(other) or not filecmp.cmp(path, other, shallow=False):
         raise _in_the_way(path)
     return True
@@ -243,7 +243,7 @@ def _copy_tree(source: str, target: str) -> None:
 
 
 def _sync(path: str) -> None:
-    """Have all of a backup on the disk, since it counts from now on, after a loss of power too."""
+    """Flush a whole backup to disk, so that it survives a loss of power from now on."""
     for directory, _, names in os.walk(path):
         for file in (*(os.path.join(directory, name) for name in names), directory):
             if not os.path.islink(file):
@@ -274,13 +274,12 @@ def _in_the_way(path: str) -> AirlockError:
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """What one layout takes, whether some of it has been done or not.
+    """All that one layout's migration needs, done or not.
 
-    `steps` read what was there from the backup, and begin once that is whole. `undo` are lines of
-    shell that take away what they make, in the configuration's directory. `kept` are the files
-    outside of it which they change, by their names in the backup. `changes` say what works
-    otherwise afterwards, `losses` what overrides lack, `hints` what a person has to do besides, a
-    line each.
+    `steps` read the old files from the backup, and start once it is complete. `undo` are shell
+    lines, run in the configuration's directory, that remove what they create. `kept` are the files
+    outside of it that they change, by name in the backup. `changes` say what behaves differently
+    afterwards, `losses` what overrides lack, `hints` what a person has to do, each in a line.
     """
 
     steps: tuple[Step, ...]
@@ -292,7 +291,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is left to do of a migration from `layout`; `backup` is where what was there will be."""
+    """The remaining steps of a migration from `layout`; `backup` is the final backup's path."""
 
     layout: Layout
     steps: tuple[Step, ...]
@@ -302,7 +301,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     backup: str
 
     def describe(self) -> Iterator[str]:
-        """The plan as lines of a POSIX shell that do the same, and the rest in comments."""
+        """The plan as equivalent lines for a POSIX shell, with the rest in comments."""
         yield f"# Files of Airlock {self.layout} become files of this release."
         for title, lines in (
             ("What works otherwise afterwards:", self.changes),
@@ -311,13 +310,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         ):
             if lines:
                 yield f"# {title}"
-            # What files say may hold anything, and here it must not become a command.
+            # Texts from files must not become commands here.
             yield from (f"#   {each if each.isprintable() else quote(each)}" for each in lines)
         yield "umask 077"
         yield from map(write_shell, self.steps)
 
     def apply(self, undo: ExitStack) -> None:  # noqa: ARG002 - the backup has the way back
-        """Carry out the steps. Raises AirlockError, and then the next plan has those left."""
+        """Perform the steps. Raises AirlockError, and then the next plan has the remaining ones."""
         for step in self.steps:
             carry_out(step)
 
@@ -339,7 +338,7 @@ rm -r "$backup"
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
     """The backup of one migration of the configuration `directory`.
 
-    Its name says how far it is: being copied, whole and the migration under way, or at its end.
+    Its name shows its state: being copied, complete with the migration in progress, or final.
     """
 
     directory: str
@@ -352,12 +351,12 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def migrating(self) -> str:
-        """Its path while the steps of the migration are carried out."""
+        """Its path while the steps are performed."""
         return self._named(f"{BACKUP}{self.layout}{MIGRATING}")
 
     @property
     def final(self) -> str:
-        """Its path afterwards, which nothing has yet."""
+        """Its final path, not used yet."""
         name, number = f"{BACKUP}{self.layout}", 2
         while os.path.lexists(self._named(name)):
             name, number = f"{BACKUP}{self.layout}-{number}", number + 1
@@ -365,14 +364,14 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def source(self) -> str:
-        """Where what was there before is to be read: in the backup, once that is whole."""
+        """The directory to read the old files from: the backup, once it is complete."""
         return self.migrating if os.path.isdir(self.migrating) else self.directory
 
     def begin(self, *, kept: Mapping[str, str], undo: tuple[str, ...]) -> tuple[Step, ...]:
-        """The steps that make it, none where it is whole.
+        """The steps that make it, none if it is complete.
 
-        `kept` are paths of files outside of the directory that are kept too, by their names in the
-        backup; `undo` are the lines that take away what the migration makes.
+        `kept` are files outside of the directory to back up too, by name in the backup; `undo` are
+        the lines that remove what the migration creates.
         """
         if self.source == self.migrating:
             return ()

@@ -1,7 +1,7 @@
-"""A git configuration file (git-config(1)), read without git, and what of it git would run by.
+"""Parses a git configuration file (git-config(1)) without git, and finds what git would run.
 
-Which settings run something nobody can list for good: git gets new ones. So what is known to be
-harmless is listed, and everything else counts.
+A complete list of the settings that run something is impossible, as git gets new ones. So harmless
+ones are listed, and everything else is reported.
 """
 
 import functools
@@ -87,7 +87,7 @@ submodule.*: active branch fetchrecursesubmodules ignore path shallow update url
 tag: forcesignannotated gpgsign sort
 user: email name signingkey useconfigonly
 """
-"""Keys of sections, `*` a subsection."""
+"""The keys of sections; `*` is a subsection."""
 _RUNS = (
     (r"core\.fsmonitor", "every git command runs it"),
     (r"core\.hookspath", "git runs what is there at commit, checkout, push and more"),
@@ -108,15 +108,15 @@ _RUNS = (
 )
 
 _PLAIN_URL = re.compile(r"(https?|ssh|git|git\+ssh)://|([\w.-]+@)?[\w.-]+:(?!//|:)")
-"""Of a repository that is reached over the network: one on this host may have hooks."""
+"""A URL over the network; a repository on this host may have hooks."""
 _FETCHED = re.compile(r"\+?[^:]*:refs/(remotes|tags)/.*|\^.*")
-"""What a fetch writes to no branch of yours."""
+"""A refspec that writes to no branch of yours."""
 _BLANK = " \t\r\n"
-"""What git takes for blank: less than Python does."""
+"""git's blanks, fewer than Python's."""
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One setting: its line, its name in small letters but for the subsection, and its value."""
+    """One setting: its line, its name (lower case but for the subsection), and its value."""
 
     line: int
     name: str
@@ -124,11 +124,11 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 class _BadLineError(Exception):
-    """What git does not read as a setting."""
+    """A line that git does not parse as a setting."""
 
 
 class _Reader:
-    """The characters of a file, taken as git's own parser takes them (config.c)."""
+    """Reads a file's characters like git's own parser (config.c)."""
 
     def __init__(self, text: str) -> None:
         self._text = text.removeprefix("\ufeff").replace("\r\n", "\n")
@@ -136,7 +136,7 @@ class _Reader:
         self.line = 1
 
     def take(self) -> str:
-        """The next character; a line's end also at the end of the file."""
+        """The next character; a line end also at the end of the file."""
         if self._at >= len(self._text):
             self._at += 1
             return "\n"
@@ -150,7 +150,7 @@ class _Reader:
         return self._at >= len(self._text)
 
     def take_line(self) -> str:
-        """The whole line of the last character, what follows of which is passed over."""
+        """The whole line of the last character; skips the rest of it."""
         position = min(self._at, len(self._text)) - 1
         start = self._text.rfind("\n", 0, max(position, 0)) + 1
         end = self._text.find("\n", position)
@@ -161,7 +161,7 @@ class _Reader:
 
 
 def parse(text: str) -> Iterator[Setting]:
-    """All settings of the file. A line that is none has "" as its name, and itself as the value."""
+    """All settings of the file. An invalid line has "" as its name, and itself as its value."""
     reader = _Reader(text)
     section = ""
     while not reader.is_at_end:
@@ -255,15 +255,15 @@ def _read_value(reader: _Reader) -> str:
 
 
 def find_remotes(settings: Iterable[Setting]) -> frozenset[str]:
-    """The names of the remotes that have an address in the same file."""
+    """The names of the remotes that have a URL in the same file."""
     found = (re.fullmatch(r"remote\.(.*)\.url", each.name, re.DOTALL) for each in settings)
     return frozenset(each[1] for each in found if each is not None)
 
 
 def explain(setting: Setting, remotes: AbstractSet[str] = frozenset()) -> str | None:
-    """What git does by a setting that makes it run or obey something; None for a harmless one.
+    """What git runs or obeys because of a setting; None for a harmless one.
 
-    `remotes` are the names that a setting may have for a remote; all else is its address.
+    `remotes` are the known names of remotes; any other value is an address.
     """
     name, value = setting.name, setting.value
     if not name:

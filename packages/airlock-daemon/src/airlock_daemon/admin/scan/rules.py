@@ -1,8 +1,8 @@
-"""Which files of a workspace the human's own tools run or obey without being told to.
+"""Files of a workspace that the human's own tools run or obey without being told to.
 
-That is: by entering the directory, by opening it in an editor, by a git command, by attaching a
-coding agent, or by the documented start of its container. What a person starts by its own name
-(make, npm run, cargo build, a test) runs what the project says, and is not meant.
+That is: by entering the directory, opening it in an editor, a git command, attaching a coding
+agent, or the documented start of its container. What a person starts by name (make, npm run, cargo
+build, a test) runs what the project says, and is excluded.
 """
 
 import re
@@ -16,9 +16,9 @@ IMPORTS = "lines that import"
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What obeys a file, and what of it is listed.
+    """What obeys a file, and which part of it is listed.
 
-    Of `NAMES` no values are shown, as a secret may be among them.
+    With `NAMES` values are hidden, as they may contain a secret.
     """
 
     why: str
@@ -88,7 +88,7 @@ DIRECTORIES = {
     ".husky": _HOOKS,
     ".cargo": Rule("an editor's Rust support obeys it"),
 }
-"""All files below which count, by the directory's name."""
+"""Directories whose files all count, by name."""
 
 _CLAUDE = re.compile(
     r"(.*/)?\.claude/(settings[^/]*\.json|(hooks|commands|agents|skills|plugins)/.*)"
@@ -97,7 +97,7 @@ _MERCURIAL = re.compile(r"(.*/)?(\.hg/hgrc|\.jj/repo/config\.toml)")
 
 
 def find_git_rule(part: str | None) -> Rule | None:
-    """The rule for a file by its path in a git directory; not of its settings and hooks."""
+    """The rule for a file by its path in a git directory, except settings and hooks."""
     if part is None:
         return None
     if part.startswith(("remotes/", "branches/")):
@@ -107,13 +107,13 @@ def find_git_rule(part: str | None) -> Rule | None:
 
 
 def find_link_rule(path: str) -> Rule | None:
-    """The rule for a link, which may also lead to one of the directories."""
+    """The rule for a symlink, which may also lead to one of the directories."""
     name = path.rpartition("/")[2]
     return find_rule(path) or DIRECTORIES.get(name) or (_AGENT if name == ".claude" else None)
 
 
 def find_rule(path: str) -> Rule | None:
-    """The rule for a file by its path and name, None where no tool obeys it unasked."""
+    """The rule for a file by its path and name, None if no tool obeys it by itself."""
     above, _, name = path.rpartition("/")
     rule = _FILES.get(name)
     if rule is None and _COMPOSE_FILE.fullmatch(name):

@@ -31,7 +31,7 @@ SECONDS = 60.0
 _KINDS = dict.fromkeys(("objects", "refs", "logs", "hooks", "info"), True) | dict.fromkeys(
     ("HEAD", "config", "config.worktree", "commondir"), False
 )
-"""Of names in a git directory: whether git wants a directory there, or a file."""
+"""For names in a git directory: whether git expects a directory, or a file."""
 _BELONGS = {
     "objects": re.compile(
         r"objects/([0-9a-f]{2}|pack|pack/multi-pack-index\.d|info|info/commit-graphs)/"
@@ -45,7 +45,7 @@ _BELONGS = {
     "logs": re.compile(r"logs/(HEAD|refs/.*)"),
     "lfs": re.compile(r"lfs/((objects|tmp|incomplete|cache|logs|locks)/.*|lockcache\.db)"),
 }
-"""What git itself keeps where it obeys nothing, a directory with a slash at its end."""
+"""Files that git itself writes and does not obey; directories end in a slash."""
 _MOST_TOLD = 3
 _MOST_CONFIGS = 10_000
 _SHOWN = 400
@@ -55,7 +55,7 @@ _VARIABLE = re.compile(r"\s*(export\s+)?[A-Za-z_]\w*\s*=")
 class Item(msgspec.Struct, frozen=True, kw_only=True):
     """A line of a file, or all of it (`line` 0), and what would run or obey it.
 
-    `digest` tells it from all others. With `is_order` it stands for the order of a file's lines.
+    `digest` is its identity. With `is_order` it represents the order of a file's lines.
     """
 
     path: str
@@ -67,16 +67,16 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found in the workspace `root`; `missed` says what of it was not looked at, or ""."""
+    """The items of the workspace `root`; `missed` says what was not examined, or ""."""
 
     root: str
     items: tuple[Item, ...]
     missed: str = ""
 
     def compare(self, noted: AbstractSet[str]) -> list[tuple[Item, bool]]:
-        """What to show, in order of path and line, and whether it is new: its digest is not noted.
+        """The items to show, by path and line, with whether each is new: not among `noted`.
 
-        Of a file in which no line is new the order is, if it is not as it was.
+        A changed order of lines is shown if no line of the file is new.
         """
         new = {each.digest for each in self.items} - noted
         with_new = {each.path for each in self.items if each.digest in new and not each.is_order}
@@ -90,9 +90,9 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scan(root: str, *, seconds: float = SECONDS) -> Scan:
-    """Look through the directory `root`; raises OSError where it cannot be opened.
+    """Scan the directory `root`; raises OSError if it cannot be opened.
 
-    Nothing in it is run, followed out of it or waited for.
+    Runs nothing in it, follows nothing out of it, and waits for nothing in it.
     """
     tree = Tree(root, seconds=seconds)
     try:
@@ -104,9 +104,9 @@ def scan(root: str, *, seconds: float = SECONDS) -> Scan:
 
 
 class _Waiting(msgspec.Struct, frozen=True):
-    """A directory to look through, by a rule for all files in it if there is one.
+    """A directory to scan, with a rule for all its files, if any.
 
-    `part` is its path in the git directory that it belongs to, "" for that itself.
+    `part` is its path in its git directory, "" for the git directory itself.
     """
 
     path: str
@@ -120,12 +120,12 @@ class _Search:
         self.items: dict[str, Item] = {}
         self._configs: set[tuple[str, str, str]] = set()
         self._gits: set[tuple[str, str]] = set()
-        # Nearest first, so that a great many files in one directory hide nothing above them.
+        # Breadth first, so that many files in one directory cannot hide files above them.
         self._waiting: deque[_Waiting] = deque([_Waiting("")])
         self._looked: set[_Waiting] = set()
 
     def run(self) -> str:
-        """Look through everything; returns what was missed."""
+        """Scan everything; returns what was missed."""
         told = []
         try:
             while self._waiting:
@@ -167,20 +167,20 @@ class _Search:
                 self._look_at_name(path, each, place.rule, of_git)
 
     def _find_part(self, place: _Waiting, names: AbstractSet[str]) -> str | None:
-        """What of a git directory a directory with these names is."""
+        """Which part of a git directory a directory with these names is, None if none."""
         if _is_git_directory(names) or os.path.basename(place.path) == ".git":
             return ""
-        # A worktree of its own may lie in the bare repository that it belongs to.
+        # A bare repository may contain one of its own worktrees.
         return None if place.part and ".git" in names else place.part
 
     def _look_at_name(
         self, path: str, entry: Entry, inherited: Rule | None, part: str | None
     ) -> None:
-        """Look at what is no directory and no link."""
+        """Examine an entry that is neither a directory nor a symlink."""
         rule = inherited or find_git_rule(part) or self._find_rule(path, part)
         is_gits = entry.name in (".git", ".gitmodules")
         if rule is HOOK and entry.name.endswith(".sample") and not is_gits:
-            # git comes with them, and never runs one.
+            # git installs them, and never runs them.
             return
         if not entry.is_file and (rule is not None or is_gits):
             self._add_odd(path, "what obeys it takes what another program writes to it")
@@ -193,7 +193,7 @@ class _Search:
             self._look_at_file(path, rule)
 
     def _belongs(self, path: str, entry: Entry, part: str) -> bool:
-        """Whether git itself puts such a thing there; what it does not is told."""
+        """Whether git itself creates such an entry; others are reported."""
         is_plain = entry.is_file or entry.is_directory
         if not is_plain and not entry.is_link:
             self._add_odd(path, "git may wait for it, or obey what is written to it")
@@ -207,12 +207,12 @@ class _Search:
         return False
 
     def _find_rule(self, path: str, part: str | None) -> Rule | None:
-        """The rule for a file, if it is not one for a branch that is named like one."""
+        """The rule for a file, unless it is a branch with such a name."""
         is_ref = part is not None and part.startswith(("refs/", "logs/"))
         return None if is_ref and "/." not in f"/{part}" else find_rule(path)
 
     def _look_at_link(self, path: str, inherited: Rule | None, part: str | None) -> None:
-        """A link is obeyed as what it leads to, which is looked at where that is in here."""
+        """A symlink is obeyed like its target, which is examined if it is in the workspace."""
         above, name = os.path.split(path)
         rule = inherited or find_git_rule(part) or find_link_rule(path)
         is_gits = name in (".git", ".gitmodules") or part is not None
@@ -255,9 +255,9 @@ class _Search:
             self._add(path, 0, changed, rule.why, f"all {file.digest}", is_order=True)
 
     def _enter_git(self, path: str, base: str) -> None:
-        """Look at a directory that git takes, or is told to take, for a repository.
+        """Examine a directory that git takes, or is told to take, for a repository.
 
-        `base` is where the commands in its settings run.
+        `base` is the working directory of commands in its settings.
         """
         if (path, base) in self._gits:
             return
@@ -277,7 +277,7 @@ class _Search:
             self._waiting.append(_Waiting(inside, HOOK))
 
     def _look_at_pointer(self, path: str, base: str | None = None) -> None:
-        """A file `.git`: where the repository of the directory is (gitrepository-layout(5))."""
+        """A file `.git`, which names the directory's repository (gitrepository-layout(5))."""
         file = self._tree.read(path)
         if file is None:
             return
@@ -291,7 +291,7 @@ class _Search:
         self._look_at_elsewhere(path, content, above, above)
 
     def _look_at_elsewhere(self, path: str, content: bytes | None, start: str, base: str) -> None:
-        """Follow the path in a file of git's: all but the ends of lines, as git reads it."""
+        """Follow the path in a file of git: all but trailing line ends, as git reads it."""
         target = os.fsdecode((content or b"").split(b"\0")[0].rstrip(b"\r\n"))
         inside = self._tree.resolve(start, target) if target else None
         if inside is None or not self._tree.is_directory(inside):
@@ -301,9 +301,9 @@ class _Search:
             self._enter_git(inside, base)
 
     def _look_at_config(self, start: str, target: str, *, gitdir: str, base: str) -> None:
-        """A configuration of git's, at `target` from `start`, with what it includes.
+        """Examine a git configuration at `target` from `start`, and its includes.
 
-        What it includes lies beside the name by which it was opened, wherever a link leads.
+        Includes are relative to the name it was opened by, wherever a symlink leads.
         """
         beside = self._tree.resolve(start, os.path.dirname(target) or ".")
         path = self._tree.resolve(start, target)
@@ -348,7 +348,7 @@ class _Search:
     def _add(
         self, path: str, line: int, text: str, why: str, what: str, *, is_order: bool = False
     ) -> None:
-        """Note an item; `what` is what has to be the same for it to be the same one."""
+        """Add an item; `path` and `what` determine its identity."""
         made = f"{path}\0{'file' if not line else 'line'}\0{what}"
         digest = hashlib.sha256(os.fsencode(made)).hexdigest()[:32]
         shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
@@ -366,7 +366,7 @@ def _is_worktree(setting: git_config.Setting) -> bool:
 
 
 def _list_lines(content: bytes, rule: Rule) -> Iterator[tuple[int, str]]:
-    """The lines that count, each with its number: not the empty ones."""
+    """The lines that count, with their numbers; not the empty ones."""
     text = content.decode("utf-8", "surrogateescape")
     for number, line in enumerate(text.splitlines(), start=1):
         is_wanted = rule.how != IMPORTS or line.startswith("import")
@@ -375,13 +375,13 @@ def _list_lines(content: bytes, rule: Rule) -> Iterator[tuple[int, str]]:
 
 
 def _hide_value(line: str) -> str:
-    """The name that a line of variables sets. What is no such line may be part of a secret."""
+    """The name in a line that sets a variable. Other lines may be part of a secret."""
     found = _VARIABLE.match(line)
     return f"{found[0]}..." if found else "..."
 
 
-# The workspace's own history proves nothing: a container that can write to it can write any commit.
-# So digests are kept in the daemon's state directory, out of reach of every container.
+# The workspace's history proves nothing: a container that can write it can write any commit. So
+# digests are stored in the daemon's state directory, out of reach of every container.
 
 
 class _Noted(msgspec.Struct, frozen=True):
@@ -392,16 +392,16 @@ class _Noted(msgspec.Struct, frozen=True):
 
 
 def read_noted(state: State, agent: str, directory: str) -> Mapping[str, frozenset[str]]:
-    """The digests of each workspace of the agent of `directory`; none of one never noted.
+    """The digests of each workspace of the agent of `directory`; none if never noted.
 
-    Raises AirlockError where the file cannot be read.
+    Raises AirlockError if the file cannot be read.
     """
     noted = _read(state, agent, directory)
     return {path: frozenset(digests) for path, digests in noted.workspaces.items()}
 
 
 def note(state: State, agent: str, directory: str, scans: Iterable[Scan]) -> None:
-    """Note what was found in these workspaces, and nothing else of them. Raises AirlockError."""
+    """Replace the notes on these workspaces. Raises AirlockError."""
     with state.changing():
         noted = _read(state, agent, directory)
         found = {each.root: sorted(item.digest for item in each.items) for each in scans}

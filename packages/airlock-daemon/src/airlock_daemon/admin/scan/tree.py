@@ -1,9 +1,9 @@
-"""A workspace's files, looked at without obeying, following or waiting for anything in it.
+"""Reads a workspace's files without obeying, following or waiting for anything in it.
 
-Whoever wrote them may be hostile. Directories are opened from the workspace's own descriptor on,
-and a link in any component is refused; only what is a plain file is opened for reading, and that
-through the descriptor by which it was found to be one: a FIFO could be waited for, and opening a
-device can do something. What could not be looked at is kept, to be told.
+Whoever wrote them may be hostile. Directories are opened relative to the workspace's descriptor,
+and a symlink in any component is refused. Only regular files are opened for reading, through the
+descriptor that identified them: opening a FIFO can block, and opening a device can have effects.
+What could not be examined is stored, to be reported.
 """
 
 import errno
@@ -17,11 +17,11 @@ import msgspec
 
 MOST_ENTRIES = 1_000_000
 MOST_READ = 256 * 1024
-"""Bytes of a file that is looked at line by line; a larger one is known by its digest alone."""
+"""The most bytes of a file that is read line by line; a larger one has a digest only."""
 MOST_HASHED = 64 * 1024 * 1024
 _DEEPEST = 64
 _MOST_LINKS = 40
-"""Links that are followed on the way to a file, as the kernel does."""
+"""The symlinks that are followed on the way to a file, as in the kernel."""
 _MOST_MISSED = 1000
 _PATH = getattr(os, "O_PATH", 0)
 _DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -29,7 +29,7 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A name in a directory: a directory, a plain file, a link, or something else."""
+    """A name in a directory: a directory, a regular file, a symlink, or something else."""
 
     name: str
     is_directory: bool
@@ -38,9 +38,9 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class File(msgspec.Struct, frozen=True):
-    """A plain file: its mode, the digest of what is in it, and that itself where it is short.
+    """A regular file: its mode, its content's digest, and the content if it is short.
 
-    The digest of a file that may not be read is that of its status.
+    The digest of an unreadable file is that of its status.
     """
 
     mode: int
@@ -55,17 +55,17 @@ class File(msgspec.Struct, frozen=True):
 
 
 class LimitError(Exception):
-    """There is more than is looked at; the text says of what."""
+    """A limit of the scan was exceeded; the text says which."""
 
 
 class Tree:
-    """The directory `root` and all below it; `seconds` are how long it may be looked at.
+    """The directory `root` and all below it; `seconds` limit the scan.
 
     All other paths are relative to it, "" for itself. Its owner must `close` it.
     """
 
     def __init__(self, root: str, *, seconds: float) -> None:
-        """Raises OSError where it cannot be opened."""
+        """Open it; raises OSError."""
         self._root = os.open(root, os.O_RDONLY | _DIRECTORY)
         self._parts = _split(root)
         self._ends = time.monotonic() + seconds
@@ -74,11 +74,11 @@ class Tree:
         self.missed: dict[str, str] = {}
 
     def close(self) -> None:
-        """Give back the descriptor."""
+        """Close the descriptor."""
         os.close(self._root)
 
     def read_directory(self, path: str) -> list[Entry]:
-        """What is in a directory, sorted by name; nothing where there is none.
+        """The entries of a directory, sorted by name; none if there is no directory.
 
         Raises LimitError.
         """
@@ -95,7 +95,7 @@ class Tree:
             return []
 
     def read(self, path: str) -> File | None:
-        """The plain file at `path`, None where there is none. Raises LimitError."""
+        """The regular file at `path`, None if there is none. Raises LimitError."""
         above, name = os.path.split(path)
         try:
             directory = self._open(above)
@@ -108,7 +108,7 @@ class Tree:
             return None
 
     def read_link(self, path: str) -> str | None:
-        """Where the link at `path` leads, None where there is none."""
+        """The target of the symlink at `path`, None if there is none."""
         try:
             return self._read_link(path)
         except OSError as error:
@@ -116,10 +116,10 @@ class Tree:
             return None
 
     def resolve(self, base: str, target: str) -> str | None:
-        """The path without links to which `target` leads from the directory `base`.
+        """Resolve `target` from the directory `base` to a path without symlinks.
 
-        None where it leads out of the workspace. Links are followed one by one, as the kernel
-        does. Of what is not there the path is told, unless ".." follows. Raises LimitError.
+        None if it leads out of the workspace. Symlinks are followed one by one, as in the kernel. A
+        missing path is returned too, unless ".." follows. Raises LimitError.
         """
         self._check_time()
         done = _split(base)
@@ -149,7 +149,7 @@ class Tree:
         return "/".join(done)
 
     def is_directory(self, path: str) -> bool:
-        """Whether there is a directory at `path`, and no link on the way."""
+        """Whether `path` is a directory, with no symlink on the way."""
         try:
             os.close(self._open(path))
         except OSError as error:
@@ -158,7 +158,7 @@ class Tree:
         return True
 
     def _enter(self, target: str, done: list[str]) -> list[str]:
-        """The steps of `target`; an absolute one begins anew, at the workspace or outside of it."""
+        """The steps of `target`; an absolute one restarts, at the workspace or outside of it."""
         steps = _split(target)
         if not target.startswith("/"):
             return steps
@@ -167,7 +167,7 @@ class Tree:
         return steps[count:] if steps[:count] == self._parts else [".."]
 
     def _open(self, path: str, flags: int = _PATH) -> int:
-        """Open a directory, a component after the other."""
+        """Open a directory, component by component."""
         parts = _split(path)
         if len(parts) > _DEEPEST:
             raise OSError(errno.ENAMETOOLONG, f"deeper than {_DEEPEST} directories")
@@ -184,7 +184,7 @@ class Tree:
         return directory
 
     def _read_link(self, path: str) -> str | None:
-        """Where a link leads, None of what is none; raises OSError where there is nothing."""
+        """The target of a symlink, None for other files; raises OSError if nothing is there."""
         above, name = os.path.split(path)
         directory = self._open(above)
         try:
@@ -197,7 +197,7 @@ class Tree:
             os.close(directory)
 
     def _miss(self, path: str, error: OSError) -> None:
-        """Keep what could not be looked at, which is there."""
+        """Store an existing path that could not be examined."""
         if error.errno in _ABSENT:
             return
         if len(self.missed) >= _MOST_MISSED:
@@ -232,7 +232,7 @@ class Tree:
                 return None
             if not _PATH:
                 return self._hash(os.dup(found), status)
-            # The very file that was found to be plain, whatever its name leads to by now.
+            # The very file that was found to be regular, even if its name was replaced.
             try:
                 again = os.open(
                     f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -244,7 +244,7 @@ class Tree:
             os.close(found)
 
     def _hash(self, descriptor: int, status: os.stat_result) -> File:
-        """What is in an open file, which is closed."""
+        """Read an open file, and close it."""
         digest = hashlib.sha256()
         content = b""
         with open(descriptor, "rb") as file:
@@ -253,7 +253,7 @@ class Tree:
                 size += len(piece)
                 self._hashed += len(piece)
                 if size > MOST_HASHED:
-                    # It is taken for another file whenever it is written.
+                    # It counts as changed whenever it is written.
                     digest.update(f"{status.st_size} {status.st_ctime_ns}".encode())
                     break
                 self._check_time()
@@ -268,7 +268,7 @@ def _split(path: str) -> list[str]:
 
 
 def _describe_unreadable(status: os.stat_result) -> File:
-    """A file that may be executed, or made readable at any time, and not be read now."""
+    """A file that cannot be read now, but may be executed, or made readable at any time."""
     known = (status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     digest = hashlib.sha256(repr(known).encode()).hexdigest()
     return File(status.st_mode, digest, None, is_readable=False)

@@ -1,4 +1,4 @@
-"""The service manager: the file that it starts the daemon by, and what keeps it from that."""
+"""The service manager: the file that starts the daemon, and obstacles to it."""
 
 UNIT = ".config/systemd/user/airlock.service"
-"""The file of the service of systemd's manager of a user, below that user's home."""
+"""The unit of systemd's user manager, below the user's home."""

@@ -1,4 +1,4 @@
-"""Installing a service, replacing it by a newer one, and removing it: each may be done again."""
+"""Installs, renews and removes a service; each may be repeated."""
 
 import os
 import shlex
@@ -14,7 +14,7 @@ from airlock_daemon.setup.writing import Change, make_directory, read_whole
 
 
 def find_manager() -> Manager:
-    """The service manager that this operating system has; it may not be there for this user."""
+    """This operating system's service manager; it may be unavailable to this user."""
     home = os.path.expanduser("~")
     if sys.platform == "darwin":
         return Launchd(home=home, user=os.geteuid(), version=__version__)
@@ -22,11 +22,11 @@ def find_manager() -> Manager:
 
 
 def install(manager: Manager, program: Program, *, obstacle: str | None) -> Iterator[str]:
-    """Make `program` a service, and tell what is done, a line each.
+    """Install `program` as a service; yields what is done, as lines.
 
-    It is started unless there is an `obstacle`, a clause that says what keeps it from serving, and
-    restarted only if its file has changed besides. A file that a person has edited or made stays as
-    it is. Raises AirlockError.
+    Starts it unless there is an `obstacle`, a clause that says what keeps it from serving, and
+    restarts it only if its file has changed too. A file that a person wrote or edited stays. Raises
+    AirlockError.
     """
     text = manager.write(program)
     found = read_whole(manager.file)
@@ -58,9 +58,9 @@ def install(manager: Manager, program: Program, *, obstacle: str | None) -> Iter
 
 
 def start_installed(manager: Manager, registration: str) -> bool:
-    """Start the service, if one is installed that serves the file `registration`.
+    """Start the service if one is installed that serves the file `registration`.
 
-    Returns whether that was done. Raises AirlockError where it cannot be started.
+    Returns whether it was started. Raises AirlockError if that fails.
     """
     text = read_whole(manager.file)
     if text is None or not manager.names(text, registration) or manager.find_obstacle():
@@ -70,9 +70,9 @@ def start_installed(manager: Manager, registration: str) -> bool:
 
 
 def uninstall(manager: Manager) -> Iterator[str]:
-    """Stop the service and remove its file, and tell what is done, a line each.
+    """Stop the service and remove its file; yields what is done, as lines.
 
-    A file that a person has edited or made is not removed. Raises AirlockError.
+    A file that a person wrote or edited is not removed. Raises AirlockError.
     """
     found = read_whole(manager.file)
     if found is None:
@@ -84,7 +84,7 @@ def uninstall(manager: Manager) -> Iterator[str]:
         yield "the service was stopped"
     else:
         yield f"the service was not stopped: {obstacle.reason}"
-    # Version and options do not matter here: what has its seal was written by a program.
+    # Version and options do not matter here: a valid seal means that a program wrote it.
     state = compare(found, "")
     if state == "outdated":
         with ExitStack() as undo:

@@ -10,7 +10,7 @@ LABEL = "airlock.daemon"
 
 
 class Launchd:
-    """launchd's domain of the user with this home, who has the number `user`."""
+    """launchd's domain of the user with this home and the uid `user`."""
 
     def __init__(self, *, home: str, user: int, version: str) -> None:
         self.file = os.path.join(home, "Library", "LaunchAgents", f"{LABEL}.plist")
@@ -20,7 +20,7 @@ class Launchd:
         self._version = version
 
     def write(self, program: Program) -> str:
-        """The property list. It is restarted after a crash, and not after an exit status."""
+        """The property list. launchd restarts it after a crash, but not after an exit status."""
         described = {
             "Label": LABEL,
             "ProgramArguments": list(program.argv),
@@ -35,7 +35,7 @@ class Launchd:
         return seal(text + made, opening="<!--", closing="-->")
 
     def find_obstacle(self) -> Obstacle | None:
-        """What keeps launchd from being asked."""
+        """Return why launchd cannot be used, None if it can."""
         status, said = ask(("launchctl", "print", self._domain))
         if status == 0:
             return None
@@ -43,35 +43,35 @@ class Launchd:
         return Obstacle(reason, "log in as this user at the screen")
 
     def prepare(self) -> None:
-        """Nothing: a property list in that folder is loaded when the user logs in."""
+        """Do nothing: launchd loads a property list in that directory at login."""
 
     def is_running(self) -> bool:
-        """Whether launchd has a process of it."""
+        """Whether launchd runs a process of it."""
         status, said = ask(("launchctl", "print", f"{self._domain}/{LABEL}"))
         return status == 0 and "state = running" in said
 
     def start(self) -> None:
-        """Load it, which starts it, or start what is loaded."""
+        """Load it, which starts it, or start it if loaded."""
         if self._is_loaded():
             self._demand("kickstart", f"{self._domain}/{LABEL}")
         else:
             self._load()
 
     def restart(self) -> None:
-        """End it, and load the property list that is there now."""
+        """Stop it, and load the present property list."""
         self.remove()
         self._load()
 
     def remove(self) -> None:
-        """Unload it, which ends it."""
+        """Unload it, which stops it."""
         if self._is_loaded():
             self._demand("bootout", f"{self._domain}/{LABEL}")
 
     def settle(self) -> None:
-        """Nothing: launchd has forgotten it already."""
+        """Do nothing: launchd has forgotten it already."""
 
     def warn(self) -> Iterator[str]:
-        """Nothing: a launch agent always starts with the session, and ends with it."""
+        """Yield nothing: a launch agent always starts and ends with the session."""
         return iter(())
 
     def names(self, text: str, word: str) -> bool:

@@ -1,4 +1,4 @@
-"""Service managers: what each can do, and the program and environment of the daemon's service."""
+"""Service managers: their interface, and the program and environment of the service."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from airlock_wire import quote
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """The words that run this program, from an absolute path on; its options; and variables."""
+    """The words that run this program, from an absolute path; its options; and variables."""
 
     words: tuple[str, ...]
     options: tuple[str, ...]
@@ -23,20 +23,20 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """The argument vector of the daemon."""
+        """The daemon's argv."""
         return (*self.words, "start", *self.options)
 
     @property
     def reload(self) -> tuple[str, ...]:
-        """The argument vector that has that daemon reload, and waits until it has."""
+        """The argv that makes that daemon reload, and waits for it."""
         return (*self.words, "reload", *self.options)
 
 
 def describe_program(*options: str, environment: Mapping[str, str]) -> Program:
     """`start` with these options and the caller's PATH and SSH_AUTH_SOCK.
 
-    Entries of PATH that are not absolute are left out: a service has no such directory. Raises
-    AirlockError where a word cannot be written to the file of a service.
+    Relative entries of PATH are left out: they have no meaning for a service. Raises AirlockError
+    if a word cannot be written to the service's file.
     """
     entries = environment.get("PATH", os.defpath).split(os.pathsep)
     kept = {"PATH": os.pathsep.join(filter(os.path.isabs, entries))}
@@ -55,8 +55,8 @@ def describe_program(*options: str, environment: Mapping[str, str]) -> Program:
 def find_self() -> tuple[str, ...]:
     """The words that run this program again, the first one an absolute path.
 
-    A link stays one, so that what it leads to may be replaced by a newer version. Called as
-    `airlock` it is the `airlock-daemon` beside that.
+    A symlink is kept, so that a newer version may replace its target. If called as `airlock`, it is
+    the `airlock-daemon` beside it.
     """
     folder, name = os.path.split(os.path.abspath(sys.argv[0]))
     program = os.path.join(folder, "airlock-daemon")
@@ -70,7 +70,7 @@ _LONGEST_S = 600
 
 
 class Obstacle(msgspec.Struct, frozen=True):
-    """Why there is no service manager for this user, and how there would be one, "" for none."""
+    """Why this user has no service manager, and how to get one, "" if impossible."""
 
     reason: str
     remedy: str = ""
@@ -81,20 +81,20 @@ class Manager(Protocol):
 
     @property
     def file(self) -> str:
-        """Path of the file that describes the service."""
+        """The path of the service's file."""
 
     @property
     def advice(self) -> str:
-        """The command or the place for a person's own settings, which no installation touches."""
+        """The command or the place for a person's own settings, which installation keeps."""
 
     def write(self, program: Program) -> str:
         """The sealed text of the file for `program`."""
 
     def find_obstacle(self) -> Obstacle | None:
-        """What keeps the manager from being asked, None where it answers."""
+        """Return why the manager cannot be used, None if it can."""
 
     def prepare(self) -> None:
-        """Have the manager read the file, and start the service with the session or at boot."""
+        """Load the file, and have the service started with the session or at boot."""
 
     def is_running(self) -> bool:
         """Whether the daemon runs as this service."""
@@ -103,10 +103,10 @@ class Manager(Protocol):
         """Start the service; returns once it serves."""
 
     def restart(self) -> None:
-        """Stop the service and start it anew; returns once it serves."""
+        """Restart the service; returns once it serves."""
 
     def remove(self) -> None:
-        """Stop the service, and start it no more; its file is there still."""
+        """Stop and disable the service; its file stays."""
 
     def settle(self) -> None:
         """Have the manager notice that the file is gone."""
@@ -115,13 +115,13 @@ class Manager(Protocol):
         """Whether `word` is an argument of the daemon in a file with this text."""
 
     def warn(self) -> Iterator[str]:
-        """What keeps the service from running when it should, with the command that mends it."""
+        """Yield what keeps the service from running when it should, and a command to fix it."""
 
 
 def ask(argv: Sequence[str], *, longest_s: float = _LONGEST_S) -> tuple[int, str]:
-    """Run a program to its end, or for `longest_s` seconds; its exit status, and what it said.
+    """Run a program, at most `longest_s` seconds; returns its exit status and its output.
 
-    127 where there is no such program.
+    127 if there is no such program, 124 on timeout.
     """
     try:
         done = subprocess.run(
@@ -141,7 +141,7 @@ def ask(argv: Sequence[str], *, longest_s: float = _LONGEST_S) -> tuple[int, str
 
 
 def demand(argv: Sequence[str], *, hint: str) -> None:
-    """The same, where it must succeed. Raises AirlockError with what was said, and the hint."""
+    """As `ask`, but it must succeed. Raises AirlockError with the output, and the hint."""
     status, said = ask(argv)
     if status != 0:
         what = " ".join((os.path.basename(argv[0]), *argv[1:]))
@@ -149,19 +149,19 @@ def demand(argv: Sequence[str], *, hint: str) -> None:
 
 
 State = Literal["absent", "current", "outdated", "edited", "foreign"]
-"""How a file is: not there, as it would be written, as it once was, changed, or not of ours."""
+"""The state of a file: missing, current, an older one of ours, edited, or not ours."""
 
 _SEAL = "airlock-daemon init: sha256 "
 _LINE = re.compile(rf"^\W+{_SEAL}([0-9a-f]{{64}})\W*$", re.MULTILINE)
 
 
 def seal(text: str, *, opening: str, closing: str = "") -> str:
-    """Add the last line to `text`, as a comment between `opening` and `closing`."""
+    """Append the seal to `text`, as a comment between `opening` and `closing`."""
     return f"{text}{opening} {_SEAL}{_digest(text)} {closing}".rstrip() + "\n"
 
 
 def compare(found: str | None, text: str) -> State:
-    """How the file `found` is beside the sealed `text` that is to be there; None is no file."""
+    """Compare the file `found` with the sealed `text` that should be there; None is no file."""
     if found is None:
         return "absent"
     if found == text:

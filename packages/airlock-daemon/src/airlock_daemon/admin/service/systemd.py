@@ -10,10 +10,10 @@ from airlock_daemon.admin.service.manager import Obstacle, Program, ask, demand,
 NAME = "airlock.service"
 
 LINGER = "/var/lib/systemd/linger"
-"""Directory with a file for each user whose services run without a session (loginctl(1))."""
+"""The directory with a file for each user whose services run without a session (loginctl(1))."""
 
 SOCKETS = 1024
-"""How many listening sockets are kept across restarts."""
+"""The listening sockets that are stored across restarts, at most."""
 
 _UNIT = """\
 # Made by `airlock-daemon init` of version {version}, which replaces this file as long as nobody has
@@ -55,7 +55,7 @@ WantedBy=default.target
 
 
 class Systemd:
-    """systemd's manager of the user with this home, by the variables of the caller."""
+    """systemd's manager of the user with this home, for the caller's environment."""
 
     advice = "systemctl --user edit airlock"
 
@@ -65,7 +65,7 @@ class Systemd:
         self._words = _reach(environment)
 
     def write(self, program: Program) -> str:
-        """The unit: systemd.syntax(7), with %, $, quotes and backslashes as they are meant."""
+        """The unit (systemd.syntax(7)), with %, $, quotes and backslashes escaped."""
         variables = (f"{name}={value}" for name, value in program.environment.items())
         unit = _UNIT.format(
             version=self._version,
@@ -77,8 +77,8 @@ class Systemd:
         return seal(unit, opening="#")
 
     def find_obstacle(self) -> Obstacle | None:
-        """What keeps systemd's manager of the user from being asked."""
-        # As sd_booted(3) finds out.
+        """Return why systemd's user manager cannot be used, None if it can."""
+        # As in sd_booted(3).
         if not os.path.isdir("/run/systemd/system"):
             return Obstacle("this system was not started by systemd")
         status, said = ask((*self._words, "show-environment"))
@@ -91,33 +91,33 @@ class Systemd:
         )
 
     def prepare(self) -> None:
-        """Read the unit, and start it with the manager from now on."""
+        """Load the unit, and enable it."""
         self._demand("daemon-reload")
         self._demand("enable", NAME)
 
     def is_running(self) -> bool:
-        """Whether the service is active, or on its way there."""
+        """Whether the service is active or starting."""
         return ask((*self._words, "is-active", NAME))[1] in ("active", "activating", "reloading")
 
     def start(self) -> None:
-        """Start it; Type=notify has systemctl wait until the daemon serves."""
+        """Start it; with Type=notify, systemctl waits until the daemon serves."""
         self._demand("start", NAME)
 
     def restart(self) -> None:
-        """Restart it, with its sockets kept."""
+        """Restart it; its sockets are stored meanwhile."""
         self._demand("restart", NAME)
 
     def remove(self) -> None:
-        """Stop it, and take away the link that starts it."""
+        """Stop it, and remove the symlink that starts it."""
         self._demand("disable", "--now", NAME)
 
     def settle(self) -> None:
-        """Forget the unit, and that it failed if it did."""
+        """Forget the unit, and its failed state."""
         self._demand("daemon-reload")
         ask((*self._words, "reset-failed", NAME))
 
     def warn(self) -> Iterator[str]:
-        """Tell that the service ends with the session, if it does."""
+        """Yield a warning if the service ends with the session."""
         if not is_lingering():
             yield (
                 "linger is off: the service ends when you log out, and starts when you log in "
@@ -139,7 +139,7 @@ def is_lingering(directory: str = LINGER) -> bool:
 
 
 def enable_linger() -> str:
-    """The command that has them do so. polkit lets most users do that for themselves."""
+    """The command that enables lingering. polkit lets most users run it for themselves."""
     return f"loginctl enable-linger {_user()}"
 
 
@@ -148,7 +148,7 @@ def _user() -> str:
 
 
 def _reach(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """systemctl, told where the manager is: `sudo -u` and `su` leave that out."""
+    """systemctl with the manager's address, which `sudo -u` and `su` do not set."""
     runtime = f"/run/user/{os.geteuid()}"
     if "XDG_RUNTIME_DIR" in environment or not os.path.isdir(runtime):
         return ("systemctl", "--user")
@@ -156,7 +156,7 @@ def _reach(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _join(argv: Sequence[str]) -> str:
-    """A command line; the path of the program is no place for variables, only its arguments are."""
+    """A command line; only arguments may contain variables, so only they escape `$`."""
     return " ".join((_quote(argv[0]), *map(_quote_argument, argv[1:])))
 
 

@@ -1,1 +1,1 @@
-"""Linux: procfs, mounts, and system calls that Python does not have."""
+"""Linux: procfs, mounts, and system calls that Python lacks."""

@@ -1,6 +1,6 @@
-"""The kernel's groups of processes, of the second version (cgroups(7)).
+"""Cgroups of version 2 (cgroups(7)).
 
-Where this process is, and what is done with the groups below.
+Finds this process's group, and manages the groups below.
 """
 
 import os
@@ -13,12 +13,12 @@ from airlock_daemon.platform.linux.procfs import read_process_entry
 
 _OURS = "0::"
 
-# As systemd marks what it has handed over; the first one can be read by everybody (systemd 251).
+# systemd's marks of a delegated cgroup; everybody can read the first one (systemd 251).
 _MARKS = ("user.delegate", "trusted.delegate")
 
 
 def find_group(pid: int) -> str | None:
-    """The directory of the group of a process, None where there is no such file system here.
+    """The cgroup directory of a process, None without a cgroup2 file system.
 
     Raises OSError.
     """
@@ -34,7 +34,7 @@ def find_group(pid: int) -> str | None:
 
 
 def is_delegated(directory: str) -> bool:
-    """Whether the group is marked as one that its processes may divide (Delegate= of a unit)."""
+    """Whether the cgroup is marked as delegated to its processes (Delegate= of a unit)."""
     for mark in _MARKS:
         with suppress(OSError):
             if os.getxattr(directory, mark) == b"1":
@@ -43,13 +43,13 @@ def is_delegated(directory: str) -> bool:
 
 
 def read_group(directory: str, name: str) -> list[str]:
-    """The words of a file of the group. Raises OSError."""
+    """The words of a cgroup's file. Raises OSError."""
     with open(os.path.join(directory, name), encoding="ascii") as file:
         return file.read().split()
 
 
 def write_group(directory: str, name: str, text: str) -> None:
-    """Write a file of the group, in one go as the kernel wants it. Raises OSError."""
+    """Write a cgroup's file by one write(2), as the kernel requires. Raises OSError."""
     descriptor = os.open(os.path.join(directory, name), os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(descriptor, text.encode("ascii"))
@@ -58,10 +58,10 @@ def write_group(directory: str, name: str, text: str) -> None:
 
 
 def remove_group(directory: str) -> bool:
-    """Kill what is in the group and in those below, and remove them all. Never raises.
+    """Kill all processes in the cgroup and those below, and remove them. Never raises.
 
-    Returns whether they are gone: a process takes a moment to die, and then it is to be called
-    again.
+    Returns whether they are gone: processes take a moment to die, and then the caller has to repeat
+    it.
     """
     with suppress(OSError):
         os.rmdir(directory)
@@ -74,7 +74,7 @@ def remove_group(directory: str) -> bool:
 
 
 def clear_group(directory: str, *, longest_s: float) -> bool:
-    """The same, waiting for so long at most."""
+    """Repeat `remove_group` for at most `longest_s` seconds; returns whether they are gone."""
     until = time.monotonic() + longest_s
     while not remove_group(directory):
         left = until - time.monotonic()

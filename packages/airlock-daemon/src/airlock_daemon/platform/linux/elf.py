@@ -1,7 +1,7 @@
-"""ELF files (elf(5)): their headers, and the libraries that the loader will map for a program.
+"""ELF files (elf(5)): their headers, and the libraries that the loader maps for a program.
 
-A file that the kernel or a loader could read in two ways is none: with a table of another shape
-than theirs, with two loaders or dynamic sections, or with names that stand at no one place.
+A file that the kernel and a loader could parse differently is rejected: with a table of unusual
+shape, with two loaders or dynamic sections, or with strings at an ambiguous offset.
 """
 
 import functools
@@ -20,7 +20,7 @@ _HEADER_BYTES = 64
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _ENTRY = struct.Struct("<QQ")
 
-# As the kernel bounds the table of segments; the others are far above what a file has.
+# The kernel's bound for the table of segments; the others far exceed any real file's.
 _MOST_TABLE = 1 << 16
 _MOST_DYNAMIC = 1 << 20
 _MOST_NAMES = 1 << 10
@@ -34,9 +34,9 @@ _END, _NEEDED, _STRINGS, _RPATH, _RUNPATH = 0, 1, 5, 15, 29
 
 
 class Headers(msgspec.Struct, frozen=True):
-    """A program or library: its loader, if it has one, and what is loaded with it, and from where.
+    """A program or library: its loader, if any, its needed libraries, and their search path.
 
-    `searched` are directories, in which `$ORIGIN` may stand.
+    `searched` are directories, which may contain `$ORIGIN`.
     """
 
     loader: str | None
@@ -52,7 +52,7 @@ class _Segment(msgspec.Struct, frozen=True):
 
 
 def read_headers(path: str) -> Headers | None:
-    """The headers of a file; None for what is no program or library of ELF with 64 bits."""
+    """Read a file's headers; None if it is no 64-bit ELF program or library."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
@@ -92,14 +92,14 @@ def _read(descriptor: int) -> Headers | None:
 def _read_dynamic(
     descriptor: int, dynamic: _Segment, segments: Sequence[_Segment], headers: Headers
 ) -> Headers | None:
-    """The headers with what the dynamic section says, up to its end."""
+    """Add the entries of the dynamic section to the headers, up to its end."""
     content = _pread(descriptor, min(dynamic.length, _MOST_DYNAMIC), dynamic.offset)
     whole = content[: len(content) // _ENTRY.size * _ENTRY.size]
     entries = list(takewhile(lambda entry: entry[0] != _END, _ENTRY.iter_unpack(whole)))
     tags = dict(entries)
     named = [entry for entry in entries if entry[0] in (_NEEDED, _RPATH, _RUNPATH)]
     strings = tags.get(_STRINGS, -1)
-    # From an address in memory to a place in the file.
+    # Convert an address in memory to an offset in the file.
     places = [
         each.offset + strings - each.address
         for each in segments
@@ -123,16 +123,16 @@ def _read_name(descriptor: int, offset: int, length: int = _MOST_NAME) -> str:
 
 
 def _pread(descriptor: int, size: int, offset: int) -> bytes:
-    """As pread(2), which no file has anything for at an offset that it cannot have."""
+    """As pread(2), but empty at an offset that no file can have."""
     return os.pread(descriptor, size, offset) if offset <= _MOST_OFFSET else b""
 
 
 _MOST_FILES = 256
 
-# Of ld.so(8) and of musl's loader, beside what the configuration names.
+# Defaults of ld.so(8) and of musl's loader, besides the configured ones.
 _USUAL = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib", "/lib/*-linux-*")
 _CONFIGURATION = "/etc/ld.so.conf"
-# It is written whenever libraries are installed.
+# Written whenever libraries are installed.
 _CACHE = "/etc/ld.so.cache"
 _MOST_DEPTH = 4
 _ORIGIN = re.compile(r"\$(?:ORIGIN\b|\{ORIGIN\})")
@@ -146,17 +146,16 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def find_loaded(program: str) -> Loaded | None:
-    """What is loaded with `program`; None for a file that no kernel and no loader can.
+    """What is loaded with `program`; None if no kernel or loader can load it.
 
-    Of a library that stands in several places each is named, since which of them a loader prefers
-    depends on the processor and on its cache. What a program loads later, by dlopen(3), nobody can
-    tell by its file.
+    If a library is in several directories, each is listed, since the loader's choice depends on the
+    processor and on its cache. Libraries that a program loads later with dlopen(3) are unknown.
     """
     return _find_loaded(program, _mark(program), _mark(_CACHE))
 
 
 def _mark(path: str) -> tuple[int, ...]:
-    """What is another when a file is, as far as one can see from outside."""
+    """Metadata that changes with the file."""
     try:
         found = os.stat(path)
     except OSError:
@@ -168,7 +167,7 @@ def _mark(path: str) -> tuple[int, ...]:
 def _find_loaded(
     program: str, _mark: tuple[int, ...], _installed: tuple[int, ...]
 ) -> Loaded | None:
-    """As `find_loaded`, of a program and libraries that are as they were."""
+    """As `find_loaded`, cached while the program and the loader's cache are unchanged."""
     first = read_headers(program)
     if first is None:
         return None
@@ -202,7 +201,7 @@ def _list_usual() -> Iterator[str]:
 
 
 def _read_configuration(path: str, depth: int = 0) -> Iterator[str]:
-    """The directories in the loader's configuration, and in the files that it includes."""
+    """The directories in the loader's configuration, and in its included files."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             lines = [line.partition("#")[0].split() for line in file]
@@ -218,7 +217,7 @@ def _read_configuration(path: str, depth: int = 0) -> Iterator[str]:
 
 
 def _find_in(directories: Sequence[str], name: str) -> list[str]:
-    """Where a library is, in these and in those beside it for particular processors."""
+    """The paths of a library in these directories, and in their variants for processors."""
     candidates = list[str]()
     for directory in dict.fromkeys(directories):
         escaped = glob.escape(os.path.join(directory, "glibc-hwcaps"))

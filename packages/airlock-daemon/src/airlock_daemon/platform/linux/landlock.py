@@ -1,4 +1,4 @@
-"""Which Landlock the kernel has, and a process that reaches few files (landlock(7))."""
+"""The kernel's Landlock version, and confinement of a process's file access (landlock(7))."""
 
 import ctypes
 import functools
@@ -12,18 +12,18 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _ASK_VERSION = 1
 _BENEATH = 1
 
-# linux/landlock.h: reading; changes of files, and the version that knows of each.
+# linux/landlock.h: read rights; write rights, with the version that added each.
 _READ_FILE, _READ_DIRECTORY = 1 << 2, 1 << 3
 _WRITE_FILE, _REMOVE_FILE, _MAKE_REGULAR, _TRUNCATE = 1 << 1, 1 << 5, 1 << 8, 1 << 14
 _CHANGES = sum(1 << bit for bit in (1, *range(4, 13)))
 _LATER_CHANGES = {2: 1 << 13, 3: _TRUNCATE, 5: 1 << 15}
-# Abstract sockets and signals of others.
+# Abstract sockets and signals of other processes.
 _SCOPES = {6: 0b11}
 
 
 @functools.cache
 def landlock_version() -> int:
-    """The version of the kernel's Landlock; 0 where it has none, or has switched it off."""
+    """The kernel's Landlock version; 0 if missing or disabled."""
     call = ctypes.CDLL(None, use_errno=True).syscall
     call.restype = ctypes.c_long
     nothing = ctypes.c_void_p(None)
@@ -34,12 +34,11 @@ def landlock_version() -> int:
 
 
 def confine_files(*, written: Iterable[str], read: Iterable[str]) -> None:
-    """From now on this thread, and those that it starts, open few files.
+    """Confine the file access of this thread, and of threads and processes that it starts.
 
-    They change files beneath the directories `written`, and read these and what is at or beneath
-    the paths `read`, of which some may be missing. What is open stays open, and mode, owner and
-    times of files are not covered. The process must have no_new_privs. Does nothing where the
-    kernel has no Landlock; raises OSError.
+    They may write beneath the directories `written`, and read these and the paths `read` with all
+    beneath, some of which may be missing. Open files stay open; mode, owner and times of files are
+    not covered. The process must have no_new_privs. Does nothing without Landlock; raises OSError.
     """
     version = landlock_version()
     if version == 0:
@@ -47,7 +46,7 @@ def confine_files(*, written: Iterable[str], read: Iterable[str]) -> None:
     changes = _CHANGES | _sum_known(_LATER_CHANGES, version)
     reading = _READ_FILE | _READ_DIRECTORY
     allowed = changes & (_WRITE_FILE | _REMOVE_FILE | _MAKE_REGULAR | _TRUNCATE)
-    # Files, the network, scopes. A kernel that knows less takes zeros for the rest.
+    # Files, network, scopes. An older kernel accepts zeros for members that it does not know.
     attributes = struct.pack("=QQQ", changes | reading, 0, _sum_known(_SCOPES, version))
     ruleset = _call(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
     try:

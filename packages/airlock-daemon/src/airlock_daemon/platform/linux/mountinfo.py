@@ -1,4 +1,4 @@
-"""`/proc/<pid>/mountinfo` (proc_pid_mountinfo(5)): read, searched, and watched for changes."""
+"""`/proc/<pid>/mountinfo` (proc_pid_mountinfo(5)): parsed, searched, and watched for changes."""
 
 import functools
 import os
@@ -12,7 +12,7 @@ from airlock_daemon.platform.linux.procfs import read_process_file
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
-# Filesystems that hold no directory of the host that a person works in.
+# File systems without directories that a person works in.
 _PSEUDO = frozenset(
     (
         *("autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts"),
@@ -23,9 +23,9 @@ _PSEUDO = frozenset(
 
 
 class MountRow(msgspec.Struct, frozen=True):
-    """One mount. `mount_id` is unique on the whole kernel as long as the mount lives.
+    """One mount. `mount_id` is unique in the kernel while the mount exists.
 
-    With `no_devices` a device there cannot be opened.
+    With `no_devices` devices there cannot be opened.
     """
 
     mount_id: int
@@ -38,12 +38,12 @@ class MountRow(msgspec.Struct, frozen=True):
 
     @property
     def is_pseudo(self) -> bool:
-        """Whether the filesystem is an interface of the kernel rather than a place for files."""
+        """Whether the file system is a kernel interface rather than a place for files."""
         return self.kind in _PSEUDO
 
 
 def parse_mountinfo(text: str) -> tuple[MountRow, ...]:
-    """Parse the whole file; rows that are not of the documented form are left out."""
+    """Parse the whole file; skips rows that do not have the documented form."""
     rows = []
     for line in text.splitlines():
         fields = line.split(" ")
@@ -67,9 +67,9 @@ def parse_mountinfo(text: str) -> tuple[MountRow, ...]:
 
 
 def read_own_mounts() -> tuple[MountRow, ...]:
-    """The mounts that this process sees now; they are parsed anew where the file is another one.
+    """The mounts that this process sees now, parsed again only if the file has changed.
 
-    To parse takes several times as long as to read, and it is on the way of many requests.
+    Parsing takes several times as long as reading, and many requests need it.
     """
     return _parse_last(read_process_file(os.getpid(), "mountinfo"))
 
@@ -77,7 +77,7 @@ def read_own_mounts() -> tuple[MountRow, ...]:
 def find_changes(before: str, after: str) -> tuple[str, ...]:
     """The mount points of lines that only one of two such files has.
 
-    Of a line that is not of the documented form it is /.
+    "/" for a line that does not have the documented form.
     """
     changed = set(before.splitlines()).symmetric_difference(after.splitlines())
     fields = [line.split(" ", 5) for line in changed]
@@ -98,32 +98,32 @@ def find_mount(rows: Iterable[MountRow], path: str) -> MountRow | None:
 def shows_all(rows: Sequence[MountRow]) -> bool:
     """Whether these can be all mounts of a container, as a process sees them.
 
-    A process that has changed its root (chroot) sees none outside of that. A container has its
-    root file system at / and a procfs at /proc, and cannot mount another one.
+    A process that has changed its root (chroot) sees none outside of it. A container has its root
+    file system at / and a procfs at /proc, and cannot mount another one.
     """
     root, proc = find_mount(rows, "/"), find_mount(rows, "/proc")
     return root is not None and proc is not None and (proc.point, proc.kind) == ("/proc", "proc")
 
 
 def by_point(rows: Iterable[MountRow]) -> dict[str, MountRow]:
-    """The mount that is seen at each point: of several the last."""
+    """The visible mount at each point: the last of several."""
     return {row.point: row for row in rows}
 
 
 def find_seen(seen: Mapping[str, MountRow], path: str) -> MountRow | None:
-    """As `find_mount`, in what `by_point` gave: it takes no longer for more mounts."""
+    """As `find_mount` on the result of `by_point`, independent of the number of mounts."""
     return next((seen[each] for each in (path, *list_above(path)) if each in seen), None)
 
 
 def list_above(path: str) -> Iterator[str]:
-    """The directories above `path`, as text, from the nearest on."""
+    """The parents of `path`, as text, from the nearest on."""
     while len(above := os.path.dirname(path)) < len(path):
         yield above
         path = above
 
 
 def covering(rows: Iterable[MountRow], *, device: str, root: str) -> list[tuple[MountRow, str]]:
-    """Mounts of `device` that show its directory `root`, each with the path where it shows."""
+    """Mounts of `device` that contain its directory `root`, each with the path of that."""
     found = []
     for row in rows:
         rest = relative_to(root, row.root)
@@ -133,7 +133,7 @@ def covering(rows: Iterable[MountRow], *, device: str, root: str) -> list[tuple[
 
 
 def find_shown(host: Iterable[MountRow], row: MountRow) -> Iterator[str]:
-    """Where the mounts `host` show what is mounted by `row` of another namespace."""
+    """The paths in the mounts `host` of what `row` of another namespace mounts."""
     rows = tuple(host)
     for candidate, directory in covering(rows, device=row.device, root=row.root):
         if find_mount(rows, directory) == candidate:
@@ -141,7 +141,7 @@ def find_shown(host: Iterable[MountRow], row: MountRow) -> Iterator[str]:
 
 
 def relative_to(path: str, directory: str) -> str | None:
-    """What remains of `path` below `directory`, "" for the directory itself, None when outside."""
+    """The rest of `path` below `directory`, "" for the directory itself, None if outside."""
     if path == directory:
         return ""
     prefix = directory.rstrip("/") + "/"
@@ -159,7 +159,7 @@ def _unescape(text: str) -> str:
 
 
 class MountWatch:
-    """Knows of changes since it was asked last (proc_pid_mounts(5)). Its owner must `close` it."""
+    """Detects mount changes between calls (proc_pid_mounts(5)). Its owner must `close` it."""
 
     def __init__(self) -> None:
         self._file = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
@@ -167,7 +167,7 @@ class MountWatch:
         self._poll.register(self._file, select.POLLPRI)
 
     def has_changed(self) -> bool:
-        """Whether there was one, since this was asked or made."""
+        """Whether a mount has changed since the last call, or since it was made."""
         return bool(self._poll.poll(0))
 
     @staticmethod
@@ -176,5 +176,5 @@ class MountWatch:
         return read_process_file(os.getpid(), "mountinfo")
 
     def close(self) -> None:
-        """Give back the file."""
+        """Close the file."""
         os.close(self._file)

@@ -1,4 +1,4 @@
-"""openat2(2) and statx(2), which Python's os module does not have, for lookups that never wait."""
+"""openat2(2) and statx(2), which Python's os module lacks, for lookups that never block."""
 
 import ctypes
 import errno
@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable
 
 RESOLVE_NO_SYMLINKS = 0x04
-"""No component may be a symbolic link (ELOOP), the last one included."""
+"""No component may be a symlink (ELOOP), the last one included."""
 
 RESOLVE_CACHED = 0x20
-"""Nothing may be waited for: what the kernel does not have in memory is EAGAIN."""
+"""Fail with EAGAIN instead of blocking if the kernel lacks something in memory."""
 
 # The same number on every architecture, as for all newer system calls.
 _NUMBER = 437
@@ -24,11 +24,11 @@ _OPEN_HOW = struct.Struct("=QQQ")
 
 
 def openat2(path: str, flags: int, *, resolve: int, directory: int | None = None) -> int:
-    """Open `path`, from the open `directory` on; the caller closes the descriptor returned.
+    """Open `path`, relative to the open `directory`; the caller closes the descriptor.
 
-    Raises OSError; NotImplementedError where there is no such call or `resolve` is not known, on a
-    kernel before Linux 5.6 (RESOLVE_CACHED: 5.12) or under a seccomp filter that does not know it;
-    and ValueError for a NUL in the path.
+    Raises OSError; NotImplementedError if the call or `resolve` is not supported, on a kernel
+    before Linux 5.6 (RESOLVE_CACHED: 5.12) or under a seccomp filter that does not know it; and
+    ValueError for a NUL in the path.
     """
     name = os.fsencode(path)
     if b"\0" in name:
@@ -46,10 +46,10 @@ def openat2(path: str, flags: int, *, resolve: int, directory: int | None = None
 
 
 def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:
-    """Open the absolute `path`, none of whose components may be a symbolic link (ELOOP, ENOTDIR).
+    """Open the absolute `path`, none of whose components may be a symlink (ELOOP, ENOTDIR).
 
-    The caller closes the descriptor. Raises OSError; BlockingIOError where it is to be done
-    `at_once` and would have to be waited for.
+    The caller closes the descriptor. Raises OSError; with `at_once`, BlockingIOError if it would
+    block.
     """
     resolve = RESOLVE_NO_SYMLINKS | RESOLVE_CACHED if at_once else RESOLVE_NO_SYMLINKS
     if sys.platform == "linux":
@@ -63,7 +63,7 @@ def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:
 
 
 def _open_by_parts(path: str, flags: int) -> int:
-    """The same without openat2(2), a system call for each part."""
+    """Open without openat2(2), by a system call per component."""
     directory = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
     descriptor = os.open("/", directory)
     parts = [part for part in path.split("/") if part]
@@ -91,23 +91,23 @@ def _syscall() -> Callable[..., int]:
     return call
 
 
-# fstat(2) has a file system of another process or host (FUSE, NFS) say whether that is still so,
-# and where it does not answer it never returns.
+# fstat(2) asks the remote end of a file system (FUSE, NFS), and never returns if that does not
+# answer.
 
 _AT_EMPTY_PATH, _AT_STATX_DONT_SYNC = 0x1000, 0x4000
 _STATX_BASIC_STATS = 0x7FF
 
-# struct statx: links, user, group and mode, then the inode, and behind the times the device.
+# struct statx: links, user, group and mode, then the inode, and after the times the device.
 _STATX = struct.Struct("=16xIIIH2xQ96xII112x")
 _Answer = ctypes.c_char * _STATX.size
 
 
 def read_known_status(descriptor: int) -> os.stat_result:
-    """The status of an open file but for its size and times, which are 0. Raises OSError."""
+    """An open file's status; size and times are 0. Raises OSError."""
     answer = _Answer()
     flags = _AT_EMPTY_PATH | _AT_STATX_DONT_SYNC
     if _statx()(descriptor, b"", flags, _STATX_BASIC_STATS, answer):
-        # There is no such call, or it is not allowed here.
+        # The call is missing, or forbidden here.
         return os.fstat(descriptor)
     links, user, group, mode, inode, major, minor = _STATX.unpack(answer)
     device = os.makedev(major, minor)

@@ -1,4 +1,4 @@
-"""Privileges of this process: capabilities, and what other processes of its user may read."""
+"""Privileges of this process: capabilities, and access by its user's other processes."""
 
 import ctypes
 import os
@@ -13,11 +13,11 @@ _PR_SET_DUMPABLE = 4
 
 
 def forbid_tracing() -> bool:
-    """Let no other process of this user read memory, environment and descriptors of this one.
+    """Keep the user's other processes from this one's memory, environment and descriptors.
 
-    Root still can, and what this process executes is not affected. Returns False, with nothing
-    changed, where it could not read all of its own /proc any more: before Linux 5.14 its fdinfo
-    belongs to root then.
+    Root still has access, and executed programs are not affected. Returns False, with nothing
+    changed, if this process could then not read all of its own /proc: before Linux 5.14 its fdinfo
+    would belong to root.
     """
     prctl(_PR_SET_DUMPABLE, 0)
     descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -48,13 +48,13 @@ _DAC_OVERRIDE = 1 << 1
 
 
 def drop_capabilities(directories: Iterable[str] | None = None) -> None:
-    """Have no capabilities any more, nor a way to get one. It is this thread that has none.
+    """Drop all capabilities of this thread, and every way to regain one.
 
-    CAP_DAC_OVERRIDE is kept where this process cannot write in all of `directories` without it;
-    None keeps it where there is no telling yet. Raises Failed.
+    Keeps CAP_DAC_OVERRIDE if the process cannot write to all of `directories` without it; None
+    keeps it while they are unknown. Raises Failed.
     """
     for number in range(_MOST):
-        # Of no privilege, or of a capability that the kernel does not know.
+        # Unprivileged, or the kernel does not know the capability.
         with suppress(OSError):
             prctl(_PR_CAPBSET_DROP, number)
     with suppress(OSError):

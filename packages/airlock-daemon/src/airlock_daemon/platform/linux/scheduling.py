@@ -1,8 +1,8 @@
-"""How soon the kernel lets this process run when it has something to do (sched_setattr(2)).
+"""How soon the kernel schedules this process when it becomes runnable (sched_setattr(2)).
 
-A process that serves others computes often and briefly. Beside others that compute without end, as
-git does that packs, each of its steps would wait for their slices to end. Linux 6.12 and newer let
-a process ask for shorter slices of its own: it gets no more of the processor, but gets it sooner.
+A server computes often and briefly. Among processes that compute continuously, such as a git that
+packs, each of its steps would wait for their time slices to end. Since Linux 6.12 a process can
+request shorter slices: it gets no more CPU time, but gets it sooner.
 """
 
 import ctypes
@@ -11,23 +11,23 @@ import platform
 import struct
 
 SLICE_NS = 100_000
-"""The shortest slice that there is."""
+"""The shortest slice that the kernel allows, in nanoseconds."""
 
-# By the name that uname(2) has for the processor; others are left as they are.
+# System call numbers by uname(2)'s name of the processor; others are not supported.
 _NUMBERS = {"x86_64": 314, "aarch64": 274}
 
 # struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period.
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")
 
-# What is started from here has slices as any other program.
+# Started programs get default slices.
 _RESET_ON_FORK = 1
 
 
 def ask_for_short_slices() -> bool:
-    """Ask it for this thread; returns False where it cannot be asked, with nothing changed.
+    """Request short slices for this thread; returns False, with nothing changed, if it cannot.
 
-    A kernel that knows no such slices takes it and does nothing. A thread that was given another
-    policy than the usual one keeps that.
+    An older kernel accepts the request and ignores it. A thread with another scheduling policy
+    keeps that.
     """
     number = _NUMBERS.get(platform.machine())
     if number is None or os.sched_getscheduler(0) != os.SCHED_OTHER:

@@ -1,4 +1,4 @@
-"""A process that can execute nothing and reach no other (seccomp(2), prctl(2))."""
+"""Keeps a process from executing programs and reaching other processes (seccomp(2), prctl(2))."""
 
 import ctypes
 import errno
@@ -17,12 +17,12 @@ _PR_SET_SECCOMP = 22
 _PR_SET_NO_NEW_PRIVS = 38
 _MODE_FILTER = 2
 
-# linux/audit.h: the architecture of a system call, by the name that uname(2) has for it.
+# linux/audit.h: the architecture of a system call, by uname(2)'s name.
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-# Calls of the ABI x32, which is of the same architecture, have this bit.
+# Calls of the x32 ABI, which has the same architecture value, have this bit.
 _X32 = 0x40000000
 
-# The numbers on x86_64 and on aarch64; later calls have the same on all.
+# The numbers on x86_64 and on aarch64; newer calls have the same on both.
 _REFUSED = {
     "execve": (59, 221),
     "execveat": (322, 281),
@@ -70,7 +70,7 @@ _REFUSED = {
 
 _SOCKET, _SOCKETPAIR = (41, 198), (53, 199)
 _CLONE, _CLONE3 = (56, 220), (435, 435)
-# The resolver reads by the last one which addresses this host has (netlink(7)).
+# The resolver uses netlink(7) to find which addresses this host has.
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)
 _TYPE_MASK = 0xF
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.
@@ -78,7 +78,7 @@ _NAMESPACES = 0x7E020000
 
 # linux/filter.h and linux/seccomp.h.
 _LOAD, _IS, _HAS, _AND, _RETURN = 0x20, 0x15, 0x45, 0x54, 0x06
-# Of an argument what a call takes of an int; both architectures have that half first.
+# The low half of an argument, which is all that a call reads of an int; it comes first on both.
 _NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24
 _ALLOW, _KILL, _ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 
@@ -90,7 +90,7 @@ class _Program(ctypes.Structure):
 def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when the thread that forked it ends.
 
-    Exits at once where `parent` is its parent no more.
+    Exits at once if `parent` is not its parent any more.
     """
     prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     if os.getppid() != parent:
@@ -98,11 +98,11 @@ def die_with_parent(parent: int) -> None:
 
 
 def forbid_executing() -> None:
-    """From now on neither this process nor what it forks executes a program or reaches another one.
+    """Keep this process and its children from executing programs and reaching other processes.
 
-    It neither traces nor signals, enters no namespace, and has no sockets but those of the network
-    and pairs. Such calls fail with EPERM, and one of another architecture ends the process. Raises
-    Failed where the kernel has no such filters.
+    They can neither trace nor signal, enter no namespace, and create only network sockets and
+    stream socket pairs. Such calls fail with EPERM, and one of another architecture kills the
+    process. Raises Failed if the kernel has no such filters.
     """
     try:
         prctl(_PR_SET_NO_NEW_PRIVS, 1)
@@ -126,7 +126,7 @@ def _make_program(machine: str) -> Iterator[bytes]:
     yield _step(_RETURN, value=_KILL)
     for numbers in _REFUSED.values():
         yield from _decide(numbers[column], _fail(errno.EPERM))
-    # Its flags are in memory, where a filter cannot read. The C library falls back to clone(2).
+    # Its flags are in memory, which a filter cannot read. The C library falls back to clone(2).
     yield from _decide(_CLONE3[column], _fail(errno.ENOSYS))
     yield from _decide(
         _CLONE[column],
@@ -155,7 +155,7 @@ def _make_program(machine: str) -> Iterator[bytes]:
 
 
 def _decide(number: int, *steps: bytes) -> tuple[bytes, ...]:
-    """Take these steps, which end in a return, for one call."""
+    """The steps for one call, which end in a return."""
     return (_step(_IS, value=number, if_not=len(steps)), *steps)
 
 

@@ -1,4 +1,4 @@
-"""The files of a log, as they are at one moment, the lines in them, and the records in those."""
+"""The files of a log at one moment, their lines and their records."""
 
 import hashlib
 import os
@@ -16,14 +16,14 @@ BLOCK = 65536
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
-# How each line begins that was ever written with a chain.
+# How each line of a chained log begins, in every release.
 _BEGINNING = b'{"ts":"'
 
 
 class LogFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of a log: `number` is 0 for the newest, and `size` in bytes as it was when opened.
+    """One file of a log: `number` is 0 for the newest, `size` is in bytes when it was opened.
 
-    `path` is the name that it was opened by; a rotation gives it another one.
+    `path` is the name it was opened by; a rotation renames it.
     """
 
     path: str
@@ -33,9 +33,9 @@ class LogFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line: where it begins in its file, in bytes, and its text without the newline.
+    """One line: its byte offset in its file, and its text without the newline.
 
-    `is_whole` says whether it has one; only the last line of a file can lack it.
+    `is_whole` says whether it has a newline; only a file's last line may lack it.
     """
 
     file: LogFile
@@ -45,11 +45,11 @@ class Line(msgspec.Struct, frozen=True):
 
     @property
     def end(self) -> int:
-        """Where the next line begins."""
+        """The offset of the next line."""
         return self.offset + len(self.text) + self.is_whole
 
     def find_number(self) -> int:
-        """Count from 1 which line of the file it is, which reads the file up to here."""
+        """Count the line's number in its file, from 1; reads the file up to it."""
         number, position = 1, 0
         while position < self.offset:
             step = min(BLOCK, self.offset - position)
@@ -65,12 +65,11 @@ class Line(msgspec.Struct, frozen=True):
 def open_log(path: str) -> Iterator[list[LogFile]]:
     """Open all files of the log `path`, oldest first, and close them after the block.
 
-    A rotation meanwhile loses none of them. Raises AirlockError where there is no log, or where it
-    may not be read.
+    Loses none to a rotation meanwhile. Raises AirlockError if there is no log or it cannot be read.
     """
     files: dict[tuple[int, int], LogFile] = {}
     try:
-        # From the newest on: what is renamed meanwhile is met again under its next number.
+        # Newest first: a file renamed meanwhile is found again under its next number.
         for number in _numbers(path):
             file = _open_file(f"{path}.{number}" if number else path, number)
             if file is not None:
@@ -91,7 +90,7 @@ def open_log(path: str) -> Iterator[list[LogFile]]:
 
 
 def _numbers(path: str) -> Iterator[int]:
-    """0, and every number up to the highest that a rotated file has by the time it is reached."""
+    """Yield 0 up to the highest number of a rotated file, listed again when that is reached."""
     directory, name = os.path.split(path)
     rotated = re.compile(re.escape(name) + r"\.([1-9][0-9]{0,3})")
     number = highest = 0
@@ -105,9 +104,9 @@ def _numbers(path: str) -> Iterator[int]:
 
 
 def _open_file(path: str, number: int) -> LogFile | None:
-    """One file; None where there is none, or where something else has a rotated file's name."""
+    """Open one file; None if it is missing, or if a rotated file's name is no regular file."""
     try:
-        # Where a FIFO stands, opening it must not wait for a writer.
+        # Opening a FIFO must not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
@@ -129,7 +128,7 @@ def _open_file(path: str, number: int) -> LogFile | None:
 
 
 def read_lines(file: LogFile, *, start: int = 0) -> Iterator[Line]:
-    """The lines of a file from the one that begins at byte `start` up to its size."""
+    """Yield a file's lines from byte `start`, which begins a line, up to its size."""
     position = offset = start
     pieces: list[bytes] = []
     while position < file.size:
@@ -150,7 +149,7 @@ def read_lines(file: LogFile, *, start: int = 0) -> Iterator[Line]:
 
 
 def read_backward(file: LogFile) -> Iterator[Line]:
-    """The lines of a file, the last one first."""
+    """Yield a file's lines, last first."""
     position = file.size
     pieces: list[bytes] = []
     while position > 0:
@@ -160,7 +159,7 @@ def read_backward(file: LogFile) -> Iterator[Line]:
         if len(block) < step:
             return
         end = step
-        # Without pieces, a newline right before `end` is that of the line itself.
+        # Without pieces, a newline right before `end` is the line's own.
         while (begin := block.rfind(b"\n", 0, end if pieces else end - 1) + 1) > 0:
             yield _join(file, position + begin, block[begin:end], pieces)
             pieces, end = [], begin
@@ -176,10 +175,10 @@ def _join(file: LogFile, offset: int, begins: bytes, pieces: list[bytes]) -> Lin
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A record as far as its readers look at it: what they do not know is left out.
+    """A record with the members that readers use.
 
-    `prev` is UNSET in logs of earlier implementations, which have no chain; `seq` is None in
-    those of 0.4.0, which have a chain without numbers.
+    `prev` is UNSET in logs of earlier implementations, which have no chain; `seq` is None in those
+    of 0.4.0, whose chain has no numbers.
     """
 
     ts: str
@@ -204,30 +203,30 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_beginning(self) -> bool:
-        """Whether a command or an operation begins with it, whose end is a record of its own."""
+        """Whether it records a start of a command or operation, whose end has its own record."""
         return self.event in ("exec-start", "broker-start")
 
     @property
     def is_end(self) -> bool:
-        """Whether such a command or operation ends with it."""
+        """Whether it records the end of such a command or operation."""
         return self.event == "exec" or (self.event == "broker" and self.request is None)
 
     @property
     def begun(self) -> str | None:
-        """What the records of a beginning and its end have in common, and no others."""
+        """The id that the records of a start and its end share."""
         return self.id if self.request is None and isinstance(self.id, str) else self.request
 
     @property
     def weight(self) -> int:
-        """For how many requests or connections it stands."""
+        """The number of requests or connections that it counts."""
         return 1 if self.count is None else self.count
 
 
 class Last(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a log ends: the hash of its last line, and that of its last record with its number.
+    """The end of a log: the hash of its last line, and its last record's hash and number.
 
-    `is_torn` says whether the last line lacks its newline. `sequence` is 0 where the record has no
-    number, and `record` and `ts` are None where there is no record.
+    `is_torn` says whether the last line lacks its newline. `sequence` is 0 if the record has no
+    number; `record` and `ts` are None if there is no record.
     """
 
     line: str | None = None
@@ -241,7 +240,7 @@ _decoder = msgspec.json.Decoder(Entry)
 
 
 def read_entry(text: bytes) -> Entry | None:
-    """The record that a line is; None for anything else."""
+    """Parse a line as a record; None if it is none."""
     try:
         return _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -249,7 +248,7 @@ def read_entry(text: bytes) -> Entry | None:
 
 
 def is_object(text: bytes) -> bool:
-    """Whether a line is an object of JSON, as earlier implementations wrote them."""
+    """Whether a line is a JSON object, as earlier implementations wrote."""
     try:
         return isinstance(msgspec.json.decode(text), dict)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -257,21 +256,21 @@ def is_object(text: bytes) -> bool:
 
 
 def is_torn(text: bytes) -> bool:
-    """Whether a line that is no record can be the beginning of one.
+    """Whether a line that is no record can be the first part of one.
 
-    A host that loses its power may leave zeros behind it.
+    A host that loses power may leave zero bytes after it.
     """
     text = text.rstrip(b"\0")
     return text.startswith(_BEGINNING) or _BEGINNING.startswith(text)
 
 
 def digest(text: bytes) -> str:
-    """The hash that the next line has of this one."""
+    """The line's hash, which the next line contains."""
     return hashlib.sha256(text).hexdigest()
 
 
 def find_last(files: Iterable[LogFile]) -> Last:
-    """Where the log of these files, oldest first, ends."""
+    """The end of the log in these files, oldest first."""
     last = Last()
     for file in reversed([*files]):
         for line in read_backward(file):

@@ -1,10 +1,9 @@
-"""Writing records within the allowance of the agent that they are about.
+"""Writes records within the allowance of the agent that they are about.
 
-Nobody may push the records of others out of the log. What an agent is over its allowance with is
-counted: one record stands for all of a kind within a second, by its `count`. Never counted are
-`exec-start` and the record of what was started; whoever has spent all of its allowance waits with
-the next command instead (`Gate.take`). What cannot be written is kept for later, and counted where
-that gets too much.
+No agent may push another's records out of the log. An agent's records beyond its allowance are
+counted: one record per kind and second, with a `count`. Never counted are `exec-start` and the end
+of a recorded start; an agent without allowance waits with its next command instead (`Gate.take`).
+Records that cannot be written are stored for later, and counted if there are too many.
 """
 
 import logging
@@ -21,30 +20,30 @@ from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import Event, Outcome, Record
 from airlock_daemon.setup.config import LogConfig
 
-# How often what was counted is written, for each agent. A daemon that is killed loses so much.
+# Seconds between writes of each agent's counts. A daemon that is killed loses that much.
 EVERY_S = 1.0
 
-# So many records of each agent are kept whole while the log cannot be written; a megabyte.
+# Records per agent that are stored while the log cannot be written: about a megabyte.
 LATE = 256
 
-# What an agent may save up: so many seconds of its rate, and no more than lets all agents together
-# fill a quarter of the log at once.
+# The most allowance that an agent can accumulate: this many seconds of its rate, but all agents
+# together at most a quarter of the log.
 SAVED_S = 600
 AT_ONCE = 0.25
 
-# How often a person is told that an agent is held up.
+# Seconds between warnings that an agent's commands wait.
 TELL_S = 60
 
 _log = logging.getLogger("airlock")
 
 
-# The events that something begins with, and those that it ends with.
+# The events of a start, and those of an end.
 _BEGINNINGS = ("exec-start", "broker-start")
 _ENDS = ("exec", "broker")
 
 
 class Kind(NamedTuple):
-    """What records have in common of which one stands for all. `rule` is of limits alone."""
+    """The members that counted records share. `rule` is for limits only."""
 
     event: Event
     outcome: Outcome | None
@@ -53,10 +52,10 @@ class Kind(NamedTuple):
 
 
 class Ledger:
-    """An audit log that agents share. A task must `run` it, and its owner must `close` it."""
+    """An audit log that agents share. A task must `run` it; its owner must `close` it."""
 
     def __init__(self, log: AuditLog, *, agents: int) -> None:
-        """`log` belongs to the ledger; `agents` is how many there will be."""
+        """Takes ownership of `log`; `agents` is their number."""
         self._log = log
         self._burst = self._share_burst(agents)
         self._accounts: dict[str | None, _Account] = {}
@@ -64,17 +63,17 @@ class Ledger:
         self._idle = ParkingLot()
 
     def adopt(self, config: LogConfig, *, agents: int) -> None:
-        """Go by other settings of the log, but for its path, and another number of agents.
+        """Use other settings of the log, except its path, and another number of agents.
 
-        The account of each agent is then to be opened anew.
+        Each agent's account must then be opened again.
         """
         self._log.adopt(config)
         self._burst = self._share_burst(agents)
 
     def open_account(self, agent: str, bytes_s: float) -> Allowance:
-        """The allowance of an agent, whose records count against it from now on.
+        """Return the allowance of an agent, whose records count against it from now on.
 
-        Where it has an account, that one goes on with this rate.
+        An existing account continues at this rate.
         """
         burst = min(SAVED_S * bytes_s, self._burst)
         account = self._accounts.get(agent)
@@ -85,7 +84,7 @@ class Ledger:
         return account.allowance
 
     def close_account(self, agent: str) -> None:
-        """Forget an agent of which no more records will come, once what was counted is written."""
+        """Forget a removed agent once its counts are written."""
         self._accounts[agent].is_closed = True
         self._flush_all()
 
@@ -99,16 +98,16 @@ class Ledger:
         self._log.settle()
 
     def write(self, record: Record) -> None:
-        """Write a record, or count it; raises Failed where it cannot be written.
+        """Write a record, or count it; raises Failed if it cannot be written.
 
-        That something ended is then kept, or counted, and written as soon as the log can be.
+        An end is then stored or counted, and written once the log can be.
         """
         account = self._accounts.get(record.profile)
         if account is None:
             self._log.write(record)
             return
         if record.event == "broker-start" and not account.allowance.has_plenty:
-            # Its end is counted.
+            # Its end is counted instead.
             return
         if not (self._note_begun(record) or account.allowance.has_plenty):
             self.count(account.agent, _kind_of(record), record.peer)
@@ -128,10 +127,10 @@ class Ledger:
             self._add(account, _kind_of(record), record.peer)
 
     def count(self, agent: str, kind: Kind, peer: dict[str, int] | None) -> None:
-        """Count one more of a kind that comes in floods; of several, `peer` is the first's."""
+        """Count one event of a kind that may flood; `peer` is recorded for the first only."""
         account = self._accounts[agent]
         self._add(account, kind, peer)
-        # What does not come in a flood is written at once.
+        # A single event is written at once.
         if trio.current_time() - account.written >= EVERY_S:
             self._flush(account)
 
@@ -145,7 +144,7 @@ class Ledger:
         record.count = (record.count or 0) + 1
 
     async def run(self) -> None:
-        """Write what was counted, when it is time, until cancelled; and then what is left."""
+        """Write counts every EVERY_S until cancelled, then the rest."""
         try:
             while True:
                 while any(each.counted or each.late for each in self._accounts.values()):
@@ -160,8 +159,8 @@ class Ledger:
         self._log.close()
 
     def _note_begun(self, record: Record) -> bool:
-        """Whether a record is of something that begins, or has begun."""
-        # What is common to the records of one request, or of one operation that belongs to none.
+        """Whether a record is of a start, or of something started."""
+        # Shared by the records of one request, or of one operation that belongs to none.
         name = record.id if record.request is None else record.request
         if record.event in _BEGINNINGS:
             self._begun.add(name)
@@ -191,7 +190,7 @@ class Ledger:
                 account.allowance.spend(self._log.write(record))
                 del account.counted[kind]
         except Failed as error:
-            # What is left is tried again.
+            # Retried later.
             _log.error("%s; %s", error.message, error.hint)
 
 
@@ -201,7 +200,7 @@ def _kind_of(record: Record) -> Kind:
 
 
 class _Account:
-    """The allowance of one agent for records, and counts of those not written."""
+    """One agent's allowance for records, and its counts and stored records."""
 
     def __init__(self, agent: str, *, bytes_s: float, burst: float) -> None:
         self.agent = agent

@@ -1,4 +1,4 @@
-"""The audit log: one line of JSON a record, chained by hashes, rotated by size."""
+"""The audit log: one line of JSON per record, chained by hashes, rotated by size."""
 
 import errno
 import fcntl
@@ -23,13 +23,13 @@ _log = logging.getLogger("airlock")
 
 
 class AuditLog:
-    """Appends records to one file, which no other daemon may write meanwhile.
+    """Appends records to one file, which it locks against other daemons.
 
     With path "-" the records go to stderr and nothing is rotated.
     """
 
     def __init__(self, config: LogConfig) -> None:
-        """Open the log; raises AirlockError when it cannot be written or another daemon has it."""
+        """Open the log; raises AirlockError if it is not writable or another daemon has it."""
         self._config = config
         self._full = self._find_full()
         self._descriptor = 2
@@ -44,13 +44,12 @@ class AuditLog:
             self._open()
 
     def write(self, record: Record) -> int:
-        """Append one record, and return how many bytes it takes.
+        """Append one record, and return its bytes.
 
-        It gets the present time, unless it has one from an earlier try.
+        It gets the current time, unless an earlier try set one.
 
-        Raises Failed where it cannot be written, and then the log has all that it had, and the next
-        record is tried anew; with `on_error = "warn"` only the caller's warning remains
-        (`must_deny` says which).
+        Raises Failed if it cannot be written; the log is then unchanged, and the next record is
+        tried anew. With `on_error = "warn"` the caller only warns (see `must_deny`).
         """
         record.ts = record.ts or self._stamp()
         record.seq = self._sequence + 1
@@ -71,30 +70,30 @@ class AuditLog:
         return len(line) + 1
 
     def settle(self) -> None:
-        """Do now, while nobody waits, what the next record needs of the last one: its hash."""
+        """Compute the last record's hash for the next one, while nobody waits."""
         if self._last:
             self._previous = hashlib.sha256(self._last.rstrip(b"\n")).hexdigest()
             self._last = b""
 
     def adopt(self, config: LogConfig) -> None:
-        """Go by other settings from now on, but for the path."""
+        """Use other settings from now on, except the path."""
         self._config = replace(config, path=self._config.path)
         self._full = self._find_full()
 
     def _find_full(self) -> float:
-        """The most bytes of one file."""
+        """The maximum bytes of one file."""
         return math.inf if math.isinf(self.capacity) else self._config.max_size_mb * 1_000_000
 
     @property
     def capacity(self) -> float:
-        """How many bytes are kept before the oldest go; infinite where nothing is rotated."""
+        """The bytes retained before the oldest are deleted; infinite without rotation."""
         if self._config.path == "-" or self._config.max_size_mb == 0:
             return math.inf
         return self._config.max_size_mb * 1_000_000 * self._config.max_files
 
     @property
     def must_deny(self) -> bool:
-        """Whether a record that cannot be written refuses the request that it is about."""
+        """Whether a record that cannot be written refuses its request."""
         return self._config.on_error == "deny"
 
     def close(self) -> None:
@@ -112,7 +111,7 @@ class AuditLog:
         return f"{self._date}.{fraction:03d}Z"
 
     def _append(self, line: bytes) -> None:
-        # The next line must not be glued to one of which a full disk took only a part.
+        # A full disk may have cut the last line; end it before the next.
         closing = b"\n" if self._is_torn else b""
         data = closing + line + b"\n"
         written = os.write(self._descriptor, data)
@@ -130,7 +129,7 @@ class AuditLog:
             raise OSError(errno.ENOSPC, "no space left for the whole record")
 
     def _take_back(self, count: int) -> bool:
-        """Remove what was written last; False where that cannot be, as in an append-only file."""
+        """Remove the last `count` bytes; False if that fails, as in an append-only file."""
         if self._config.path == "-":
             return False
         try:
@@ -158,9 +157,9 @@ class AuditLog:
         self._continue_chain()
 
     def _continue_chain(self) -> None:
-        """Take up the chain where the files end; a line that a killed daemon left torn is closed.
+        """Continue the chain at the files' end; end a line that a killed daemon left torn.
 
-        An empty file follows on the one that was renamed for it.
+        An empty file continues the file rotated before it.
         """
         path = self._config.path
         files = [LogFile(path=path, number=0, descriptor=self._descriptor, size=self._size)]
@@ -174,7 +173,7 @@ class AuditLog:
         self._is_torn = last.is_torn and self._size > 0
 
     def _begin_anew(self) -> None:
-        """Somebody has removed the file, and nothing that follows may be lost with it."""
+        """Reopen the log after its file was deleted, so that further records are not lost."""
         path = self._config.path
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         descriptor = _open_locked(path, _OPEN)
@@ -190,7 +189,7 @@ class AuditLog:
     def _rotate_if_full(self, more: int) -> None:
         if self._size == 0 or self._size + more <= self._full:
             return
-        # Whatever fails, the old file is still there and open, and goes on being written to.
+        # On any failure the old file is still in place and open, and is written further.
         path = self._config.path
         descriptor = _open_locked(f"{path}.new", _OPEN | os.O_TRUNC)
         try:
@@ -203,11 +202,11 @@ class AuditLog:
 
 
 def _open_locked(path: str, flags: int) -> int:
-    """Open a file that only its owner reads; raises BlockingIOError where another daemon has it."""
+    """Open and lock a file with mode 0600; raises BlockingIOError if another daemon has it."""
     descriptor = os.open(path, flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # A device such as /dev/full is not this daemon's own.
+        # A device such as /dev/full does not belong to this daemon.
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.fchmod(descriptor, 0o600)
     except BaseException:
@@ -217,10 +216,10 @@ def _open_locked(path: str, flags: int) -> int:
 
 
 def _put_in_place(path: str, *, files: int) -> None:
-    """Let `path`.new take the place of `path`, which becomes .1, and older ones one number more.
+    """Rotate: rename `path`.new to `path`, `path` to .1, and older files up by one.
 
-    They move up to the first number that is free: done again after a failure, nothing moves twice.
-    The one that has the last number goes.
+    Renames only up to the first free number, so that a retry after a failure moves nothing twice.
+    The file with the last number is replaced.
     """
     if files == 1:
         os.replace(f"{path}.new", path)

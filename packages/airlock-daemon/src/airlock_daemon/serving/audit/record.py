@@ -1,4 +1,4 @@
-"""The record of one request in the audit log, kept short and safe to print."""
+"""One audit record, kept short and safe to print."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -21,7 +21,7 @@ Event = Literal[
 ]
 Outcome = Literal["allowed", "denied", "failed", "aborted", "invalid"]
 
-# Bytes of one line, its newline included (PIPE_BUF too, so that lines on a pipe stay whole).
+# Bytes of a line with its newline (PIPE_BUF too, so that lines on a pipe stay whole).
 LINE = 4096
 RULE = 160
 DETAIL = 256
@@ -30,13 +30,12 @@ NUMBER_BITS = 1024
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """One record; what does not apply is null. `prev` is the SHA-256 of the line before, in hex.
+    """One record; members that do not apply are null. `prev` is the previous line's SHA-256 in hex.
 
-    `ts` begins each line, and `seq` counts the records from 1 on, across files and daemons.
-    `asked` is what the client sent where a hook has put another command, args or cwd for it;
-    `detail` is what a post-exec hook did, of a `broker` where it led and what was asked for there,
-    of a `daemon-start` the version, and of a `reload` what it changed. `count` is there where one
-    record stands for several requests or connections.
+    `ts` begins each line; `seq` counts records from 1, across files and daemons. `asked` is what
+    the client sent if a hook replaced command, args or cwd. `detail` is what a post-exec hook did,
+    a `broker`'s destination and operation, a `daemon-start`'s version, or a `reload`'s changes.
+    `count` is set if one record covers several requests or connections.
     """
 
     ts: str = ""
@@ -67,9 +66,9 @@ class Record(msgspec.Struct, kw_only=True):
 
 
 def to_line(record: Record) -> bytes:
-    """The record as it is written, without its newline: JSON, less than LINE bytes.
+    """The record's line without its newline: JSON, less than LINE bytes.
 
-    Its texts were shortened before, but for `rule`, which can be what a module says.
+    Its texts are shortened already, except `rule`, which may come from a module.
     """
     if isinstance(record.rule, str):
         record.rule = shorten(record.rule, most=RULE)
@@ -77,7 +76,7 @@ def to_line(record: Record) -> bytes:
 
 
 def shorten_asked(command: str, args: Sequence[str], cwd: str | None) -> object:
-    """What a client sent, beside what a hook has put for it; a long one is shortened as a text."""
+    """What the client sent before a hook replaced it; shortened as one text if long."""
     asked = {
         "command": encode_text(command),
         "args": [encode_text(word) for word in args],
@@ -90,7 +89,7 @@ def shorten_asked(command: str, args: Sequence[str], cwd: str | None) -> object:
 
 
 def shorten_id(value: str | float | None) -> object:
-    """A request's id as a record has it; numbers may have thousands of digits too."""
+    """A request's id for a record; numbers may have thousands of digits."""
     if isinstance(value, int) and value.bit_length() > NUMBER_BITS:
         return shorten(str(value))
     return shorten(value) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Which boxes the commands of a daemon get: tried when it starts and reloads, and told."""
+"""Chooses what makes boxes: tried at start and at each reload, and logged."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -24,12 +24,11 @@ from airlock_modules import Fault
 
 
 async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | None]:
-    """Try a box for the modules that want one, and settle on what makes them from then on.
+    """Try a box for the modules that want one, and fix what makes boxes from then on.
 
-    Returns the setup in which mode "auto" has become what works here, so that no command gets less
-    than was there at the start, and which has what git in boxes is configured with; and what
-    records say of it. A command is refused where its box then
-    cannot be made. `environment` is the daemon's.
+    Returns the setup, and the records' word for the choice. In the setup, mode "auto" is replaced
+    by what works here, so that no command gets less protection later than at the start; and git in
+    boxes has its configuration. A command is refused if its box cannot be made later.
     """
     modules = [each for one in setup.generations.values() for each in one.grant.modules.values()]
     boxed = [module for module in modules if wants_box(module)]
@@ -95,7 +94,7 @@ async def _settle_as(
 
 
 async def _settle_groups(shared: DaemonState) -> None:
-    """Try the cgroups of boxes, and do without where they do not work."""
+    """Test the cgroups of boxes, and do without them if they do not work."""
     groups = shared.groups
     if isinstance(groups, Groups):
         problem = await groups.prove(shared.launcher)
@@ -112,7 +111,7 @@ async def _settle_groups(shared: DaemonState) -> None:
 
 
 async def _try_bubblewrap(identity: Identity, setup: Setup, launcher: Launcher) -> str | None:
-    """Return why it makes no box, None where it does."""
+    """Return why bubblewrap makes no box, None if it does."""
     program = next(iter(setup.generations.values())).programs.find(BUBBLEWRAP)
     if program is None:
         return "bubblewrap is not installed"

@@ -1,4 +1,4 @@
-"""Serving those who have connected to one agent's socket: their requests, or why there are none."""
+"""Serves the clients of one agent's socket: their requests, or a refusal."""
 
 import socket
 from contextlib import suppress
@@ -24,7 +24,7 @@ from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request, 
 
 
 class Clients:
-    """The connections of one agent that were accepted."""
+    """The accepted connections of one agent."""
 
     def __init__(self, shared: DaemonState, agent: AgentState) -> None:
         self._shared = shared
@@ -33,9 +33,9 @@ class Clients:
         self._idle: set[Cancellation] = set()
 
     def stop(self, reason: Reason) -> None:
-        """As `Service.stop`: the reason is "stop" or "removed".
+        """As `Service.stop`, with reason "stop" or "removed".
 
-        What runs or waits for its place goes on.
+        Requests that run or wait for a slot continue.
         """
         self._reason = reason
         for cancellation in list(self._idle):
@@ -50,9 +50,9 @@ class Clients:
         await self._serve(_Visit(connection, self._agent, None), is_turn=is_turn)
 
     async def serve_relayed(self, connection: socket.socket, origin: Origin) -> None:
-        """Serve a connection that came over a relay to its end; it counts as one of the agent's.
+        """Serve a connection over a relay to its end; it counts as one of the agent's.
 
-        The command that it belongs to runs on when the daemon is stopping, and so may this.
+        Like the relay's command, it may continue while the daemon stops.
         """
         visit = _Visit(connection, self._agent, origin)
         if self._agent.gate.connect():
@@ -71,7 +71,7 @@ class Clients:
             if request is not None:
                 await self._carry_out(visit, request)
         except Exception:  # noqa: BLE001 - whatever went wrong
-            # One connection must not end the others'.
+            # One connection must not end the others.
             log.exception("a fault of the daemon ended a connection; please report it")
         finally:
             visit.session.close()
@@ -81,7 +81,7 @@ class Clients:
         try:
             weight = self._agent.gate.reserve_request(request, visit.session.bytes_in)
         except Denied as error:
-            # At once, since it would keep its memory while it waits for the pace of refusals.
+            # Without waiting for the pace of refusals, as its memory is in use meanwhile.
             refusal = to_wire(error)
             self._record_refusal(visit, refusal)
             await self._say(visit, refusal)
@@ -104,9 +104,9 @@ class Clients:
             self._agent.gate.release(weight)
 
     async def _receive(self, visit: "_Visit") -> Request | None:
-        """Read the request; None, with everything said and recorded, when there is none to run."""
+        """Read the request; None, once answered and recorded, if there is none to run."""
         try:
-            # Nearly always it is all there; else a timer is worth its price.
+            # It is nearly always complete; only otherwise is a timer worth its cost.
             event = visit.session.receive_at_once() or await self._wait_request(visit)
         except RemoteProtocolError as error:
             await self._refuse_request(visit, error.error)
@@ -119,9 +119,9 @@ class Clients:
         return event if isinstance(event, Request) else None
 
     async def _wait_request(self, visit: "_Visit") -> Request | HalfClosed | None:
-        """Wait for the rest of a request; None, with everything said, where it comes too late.
+        """Wait for the rest of a request; None, once answered, if the daemon or agent stops.
 
-        Raises Denied when it takes too long, and what `Session.receive` raises.
+        Raises Denied on timeout, and what `Session.receive` raises.
         """
         limit = self._agent.gate.limits.request_s
         cancellation = self._begin(visit)
@@ -176,7 +176,7 @@ class Clients:
         layer: str | None = None,
         rule: str | None = None,
     ) -> None:
-        """Write down what came by a connection and was no request that could be looked at."""
+        """Record a connection without a valid request."""
         self._shared.record(
             Record(
                 event="invalid",
@@ -193,9 +193,9 @@ class Clients:
 
 
 class _Visit:
-    """One connection; `origin` is whose relay it came over, None for the agent's socket.
+    """One connection; `origin` is its relay's command, None on the agent's socket.
 
-    `peer` is who asks, as a record has it.
+    `peer` is the client, for records.
     """
 
     def __init__(self, connection: socket.socket, agent: AgentState, origin: Origin | None) -> None:
@@ -210,18 +210,18 @@ class _Visit:
 
     @property
     def asked_by(self) -> str | None:
-        """The request of that command."""
+        """The request id of the relay's command."""
         return None if self.origin is None else self.origin.request
 
     @property
     def peer(self) -> dict[str, int]:
-        """The process that connected, or whose relay it is."""
+        """The process that connected, or the client of the relay's command."""
         if self.origin is None:
             return describe_peer(self.session.connection)
         return {"pid": self.origin.peer.pid, "uid": self.origin.peer.uid}
 
 
 def describe_peer(connection: socket.socket) -> dict[str, int]:
-    """The process that connected, as records have it."""
+    """The process that connected, for records."""
     credentials = peer_credentials(connection)
     return {"pid": credentials.pid, "uid": credentials.uid}

@@ -1,4 +1,4 @@
-"""Serving: sockets, signals, and stopping in order."""
+"""Serving: sockets, signals, and an orderly stop."""
 
 import gc
 import os
@@ -37,13 +37,13 @@ from airlock_daemon.setup.workspaces import describe_unserved
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 LEAVE_S = 30
-"""A daemon that serves nobody any more is there no longer than this: it is for another to start."""
+"""Seconds until a stopped daemon is killed, so that another can start."""
 
 
 def run_daemon(setup: Setup) -> None:
     """Serve `setup` until SIGTERM or SIGINT.
 
-    Raises AirlockError when something that serving needs is not there or belongs to another daemon.
+    Raises AirlockError if something that serving needs is missing or belongs to another daemon.
     """
     if not forbid_tracing():
         log.warning(
@@ -53,7 +53,7 @@ def run_daemon(setup: Setup) -> None:
     ask_for_short_slices()
     with ExitStack() as stack:
         manager = ServiceManager(os.environ)
-        # At once: no program may inherit what was kept.
+        # First, so that no program inherits the stored sockets.
         store = SocketStore(manager, os.environ)
         stack.callback(store.close)
         sockets = SocketsDirectory(
@@ -65,13 +65,13 @@ def run_daemon(setup: Setup) -> None:
         stack.callback(sockets.close)
         shared = _open_state(setup)
         stack.callback(shared.close)
-        # What was loaded stays: no collection needs to look at it again.
+        # Loaded code stays, so the garbage collector need not visit it.
         gc.freeze()
         trio.run(_serve, setup, shared, sockets, manager, instruments=[shared.rounds])
 
 
 def announce(setup: Setup) -> None:
-    """Say on the log what is enabled, who is served where, and what is odd."""
+    """Log what is enabled, where each agent is served, and warnings."""
     for warning in setup.warnings:
         log.warning("warning: %s", warning)
     log.info("enabled commands: %s", ", ".join(setup.config.enable))
@@ -97,9 +97,9 @@ def announce(setup: Setup) -> None:
 async def _serve(
     setup: Setup, shared: DaemonState, sockets: SocketsDirectory, manager: ServiceManager
 ) -> None:
-    # From here on a signal stops it in order; before, there is nobody who could have connected.
+    # From here on, signals stop it in order; before, no client can have connected.
     with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
-        # First, so that a command finds it as soon as a client can connect.
+        # First, so that other commands find it as soon as clients can connect.
         sockets.post(make_status(setup.locations))
         warn_unkept(setup)
         setup, boxes = await settle_granted(setup, shared)
@@ -115,7 +115,7 @@ async def _serve(
             await _serve_until_stopped(shared, sockets, served_agents, reloader, manager, signals)
         finally:
             shared.record(Record(event="daemon-stop"))
-            # By the kernel alone: what is amiss may be that there is no memory.
+            # The kernel kills it if it hangs, even without memory.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(LEAVE_S)
 
@@ -128,8 +128,8 @@ async def _serve_until_stopped(
     manager: ServiceManager,
     signals: AsyncIterator[int],
 ) -> None:
-    # Three nurseries, since they end one after the other: what accepts, what is accepted, and what
-    # watches over both. No socket is closed under a task that waits for it.
+    # Three nurseries that end in turn: accepting, requests, and watching over both. No socket is
+    # closed under a task that waits for it.
     async with trio.open_nursery() as watching:
         watching.start_soon(shared.watch.run)
         watching.start_soon(shared.rounds.run)
@@ -161,7 +161,7 @@ async def _clear_up() -> None:
 
 def _open_state(setup: Setup) -> DaemonState:
     audit = AuditLog(setup.config.log)
-    # Before there is a launcher, which would be left where the daemon was.
+    # Before the launcher exists, which would otherwise stay in the daemon's old cgroup.
     groups = claim_groups(os.environ)
     try:
         launcher = Launcher(find_launcher(), nofile=raise_descriptor_limit())
@@ -176,7 +176,7 @@ def _open_state(setup: Setup) -> DaemonState:
 
 async def _end_after(grace: float, shared: DaemonState, signals: AsyncIterator[int]) -> None:
     with trio.move_on_after(grace):
-        # Whoever asks a second time does not want to wait.
+        # A second signal skips the grace period.
         await _wait_stop(signals, on_hangup=_say_stopping)
     for cancellation in list(shared.running):
         cancellation.end("stop")

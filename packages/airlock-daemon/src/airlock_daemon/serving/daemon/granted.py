@@ -1,7 +1,7 @@
-"""What an agent is granted is loaded with the generation that grants it, and nothing else is.
+"""Loads the code for what agents are granted, with the granting generation, and nothing else.
 
-So no request waits for code, or fails for want of it; and what nobody is granted cannot have a
-fault that counts.
+So no request waits for an import or fails by one, and code that nobody is granted cannot cause
+faults.
 """
 
 from collections.abc import Iterable
@@ -23,12 +23,12 @@ def _list_granted(generation: Generation) -> list[Module]:
 
 
 def has_boxes(generation: Generation) -> bool:
-    """Whether a command of the agent is to have a box."""
+    """Whether any of the agent's commands needs a box."""
     return any(map(wants_box, _list_granted(generation)))
 
 
 async def settle_granted(setup: Setup, shared: DaemonState) -> tuple[Setup, str | None]:
-    """As `boxes.settle_boxes`, which is loaded where a module wants a box."""
+    """As `boxes.settle_boxes`, which is imported only if a module wants a box."""
     generations = setup.generations.values()
     if not any(wants_box(each) for one in generations for each in one.grant.modules.values()):
         return setup, None
@@ -38,7 +38,7 @@ async def settle_granted(setup: Setup, shared: DaemonState) -> tuple[Setup, str 
 
 
 def load_granted(generations: Iterable[Generation]) -> None:
-    """Load what serves the commands and hooks of these; what was loaded stays."""
+    """Import what serves their commands and hooks; nothing is unloaded."""
     wanted = set[str]()
     for generation in generations:
         hooks = generation.agent.hooks

@@ -1,6 +1,6 @@
-"""The APIs of agents: a client of `https.sock` is looked at here, and passed on to a worker.
+"""The APIs of agents: identifies clients of `https.sock`, and passes them to a worker.
 
-What comes out of a box is passed on as well. The box belongs to a request that was looked at.
+Connections from boxes are passed on too; their box's request was identified already.
 """
 
 import math
@@ -51,19 +51,19 @@ from airlock_daemon.setup.sockets import PUBLISHED
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import make_worker_folder
 
-# No worker is started sooner after one that has ended by itself.
+# Seconds before a worker that ended by itself is restarted.
 _REST_S = 1.0
-# Files of the system, such as /etc/resolv.conf, may be replaced; looked at once in so long.
+# Seconds between checks whether system files such as /etc/resolv.conf were replaced.
 _LOOKED_S = 1.0
-# How long a command in a box waits for the certificates of its agent.
+# Seconds that a boxed command waits for its agent's certificates.
 _PREPARED_S = 15.0
 
 
 class HttpsBroker:
-    """State that the agents' services share. A task must `run` it."""
+    """The state shared by the agents' services. A task must `run` it."""
 
     def __init__(self, shared: DaemonState, state: State, *, sockets_dir: str) -> None:
-        """`shared` stays its owner's."""
+        """The caller owns `shared`."""
         self.shared = shared
         self.state = state
         self.sockets_dir = sockets_dir
@@ -73,7 +73,7 @@ class HttpsBroker:
         self._nursery: trio.Nursery | None = None
 
     async def run(self) -> None:
-        """Watch over the processes until cancelled, and end them then."""
+        """Supervise the processes until cancelled, then end them."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.parent.run)
             nursery.start_soon(self.sources.forget_unused)
@@ -81,26 +81,26 @@ class HttpsBroker:
             self.renew()
 
     def serve(self, agent: AgentState) -> "HttpsService":
-        """What serves the connections of an agent; `renew` is to be called when it is wanted."""
+        """Return an agent's service; call `renew` once it is in use."""
         service = HttpsService(self, agent)
         self._services.append(service)
         return service
 
     def renew(self) -> None:
-        """Publish for each agent what its containers need, where that has changed."""
+        """Publish what each agent's containers need, if it changed."""
         self._services = [each for each in self._services if not each.is_stopped]
         if self._nursery is not None:
             for service in self._services:
                 self._nursery.start_soon(service.publish)
 
     def start(self, service: "HttpsService", worker: Worker) -> None:
-        """Have a task run a worker of a service."""
+        """Start a task that runs a service's worker."""
         if self._nursery is not None:
             self._nursery.start_soon(service.run, worker)
 
 
 class HttpsService:
-    """Serves the connections to one agent's `https.sock`, by a worker that is started for them."""
+    """Serves one agent's `https.sock` with a worker process, started on demand."""
 
     def __init__(self, broker: HttpsBroker, agent: AgentState) -> None:
         self._broker = broker
@@ -109,12 +109,12 @@ class HttpsService:
         self._operations = Operations(broker.shared, agent, broker.sources)
         self._worker: Worker | None = None
         self._settings: Settings | None = None
-        # Those before it, which have connections.
+        # Earlier workers that still have connections.
         self._retired: list[Worker] = []
-        # What the worker may read, and when that was looked at.
+        # The files that the worker may read, and when they were last checked.
         self._readable: Readable = ()
         self._looked = -math.inf
-        # What those were made of, and what containers and boxes are given for them.
+        # The generation of these settings, and what containers and boxes get for it.
         self._generation: Generation | None = None
         self._client = ContainerClient(environment={}, files={})
         self._turn = trio.Lock()
@@ -124,11 +124,11 @@ class HttpsService:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether nothing is begun any more."""
+        """Whether it starts nothing more."""
         return self._reason is not None
 
     def stop(self, reason: Reason) -> None:
-        """As `Service.stop`; what runs goes on."""
+        """As `Service.stop`; running operations continue."""
         self._reason = reason
         for cancellation in list(self._silent):
             cancellation.end(reason)
@@ -152,16 +152,16 @@ class HttpsService:
                 if await self._wait_first(connection, cancellation):
                     await self._converse(connection, cancellation)
         except Exception:  # noqa: BLE001 - whatever went wrong
-            # One connection must not end the others'.
+            # One connection must not end the others.
             log.exception("a fault of the daemon ended a connection; please report it")
         finally:
-            # The worker may have ended before it took what the client has sent along.
+            # The worker may have ended before it read what the client sent.
             drop_unread(connection, self._agent.closer)
             connection.close()
             self._agent.gate.disconnect()
 
     async def publish(self) -> None:
-        """Have the agent's CA and variables published, where its APIs have changed."""
+        """Publish the agent's CA and variables if its APIs changed."""
         for worker in (self._worker, *self._retired):
             if worker is not None:
                 worker.review()
@@ -175,7 +175,7 @@ class HttpsService:
             log.exception("a fault of the daemon keeps an agent's APIs from it; please report it")
 
     async def _renew(self) -> None:
-        """Have the worker go by what the agent is granted now. Raises AirlockError."""
+        """Give the worker the agent's present settings. Raises AirlockError."""
         before = self._settings
         settings = await self._read()
         if settings == before:
@@ -189,12 +189,12 @@ class HttpsService:
         try:
             await self._start(settings)
         except BaseException:
-            # Nothing is published for them, so that they are made once more.
+            # They were not published, so the next call must make them again.
             self._settings, self._generation = before, None
             raise
 
     async def _read(self) -> Settings:
-        """Make settings of what the agent is granted now, and publish its variables."""
+        """Make settings from the agent's present generation, and publish its variables."""
         generation = self._agent.generation
         settings, client = await run_in_thread(lambda: self._make_settings(generation))
         self._settings, self._client, self._generation = settings, client, generation
@@ -243,7 +243,7 @@ class HttpsService:
             with cancellation.scope:
                 await self._pass_on(connection, caller, cancellation, network=network, tell=tell)
         finally:
-            # The worker has a descriptor of it too.
+            # The worker has its own descriptor of the connection.
             with suppress(OSError):
                 connection.socket.shutdown(socket.SHUT_RDWR)
 
@@ -258,16 +258,16 @@ class HttpsService:
             )
 
     async def _wait_first(self, connection: socket.socket, cancellation: Cancellation) -> bool:
-        """Wait until a client has said something; False where it closes or keeps silent.
+        """Wait for a client's first byte; False if it closes or stays silent.
 
-        It costs no worker until then, nor does who only looks whether somebody listens.
+        So a silent client, or a probe for a listener, starts no worker.
         """
         self._silent.add(cancellation)
         try:
             with trio.move_on_after(self._agent.gate.limits.request_s):
                 while True:
                     with suppress(BlockingIOError):
-                        # Descriptors that ride on it stay where they are.
+                        # MSG_PEEK without ancillary data leaves passed descriptors in the queue.
                         return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
                     await trio.lowlevel.wait_readable(connection)
                     await self._agent.turns.take()
@@ -313,7 +313,7 @@ class HttpsService:
             await self._refuse(connection, caller, full_table())
 
     async def _identify(self, connection: socket.socket, caller: Caller) -> Caller:
-        """The client, by the same rules as that of a request; raises Denied and Failed."""
+        """Identify the client by a request's rules; raises Denied and Failed."""
         shared, agent = self._shared, self._agent.generation.agent
         peer = identify(connection, peer_credentials(connection))
         refuse_own(peer, shared.ancestry)
@@ -335,7 +335,7 @@ class HttpsService:
         return replace(caller, container=peer.container, container_proven=is_proven)
 
     async def _find_worker(self) -> Worker:
-        """The worker for a connection; raises AirlockError where there is none."""
+        """The worker for a connection; raises AirlockError if none can start."""
         async with self._turn:
             settings, worker = self._settings, self._worker
             is_good = worker is not None and not worker.is_over
@@ -344,7 +344,7 @@ class HttpsService:
             return worker if worker is not None and is_good else await self._restart()
 
     def _reads_less(self, settings: Settings) -> bool:
-        """Whether the worker may not read a file that it needs: it is confined for good."""
+        """Whether the files to read changed: the worker's confinement is permanent."""
         self._looked = trio.current_time()
         return find_readable(settings) != self._readable
 
@@ -368,7 +368,7 @@ class HttpsService:
         return worker
 
     def _make_settings(self, generation: Generation) -> tuple[Settings, ContainerClient]:
-        """What the worker is told, and what a container is given. Raises AirlockError."""
+        """Make the worker's settings, and what a container gets. Raises AirlockError."""
         state = self._broker.state
         name, apis = generation.agent.name, generation.apis
         placeholders = find_placeholders(state, name, apis)

@@ -1,4 +1,4 @@
-"""The process that forks the HTTPS broker's workers: started, asked, and started again."""
+"""The process that forks the HTTPS broker's workers, restarted if it ends."""
 
 import os
 import socket
@@ -14,20 +14,20 @@ from airlock_daemon.serving.request.state import log
 
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 60.0
-"""How long nothing is started after it ended: each time twice as long, if it lived no longer."""
+"""Seconds before it is restarted: doubled each time, unless it lived longer than that."""
 
-# All that the process gets of the daemon's environment.
+# The daemon's variables that the process gets.
 _VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ")
 
 
 class Parent:
-    """Forks workers. Its process is started when the first is wanted, and ends with the daemon.
+    """Forks workers. Its process starts with the first worker, and ends with the daemon.
 
     A task must `run` it.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        """`environment` is the daemon's own."""
+        """`environment` is the daemon's."""
         self._environment = {name: environment[name] for name in _VARIABLES if name in environment}
         self._process: _Process | None = None
         self._is_started = trio.Event()
@@ -35,7 +35,7 @@ class Parent:
         self._delay = FIRST_DELAY_S
 
     async def run(self) -> None:
-        """Watch over the process until cancelled, and end it then."""
+        """Supervise the process until cancelled, then end it."""
         try:
             while True:
                 await self._is_started.wait()
@@ -47,9 +47,9 @@ class Parent:
             self._end()
 
     async def fork(self, agent: str) -> socket.socket:
-        """Have a worker for an agent; returns our end of its pair, for the caller to close.
+        """Fork an agent's worker; returns our end of its socket pair, for the caller to close.
 
-        Raises Failed where there is none.
+        Raises Failed if that fails.
         """
         process = self._process
         if process is None:
@@ -105,7 +105,7 @@ class Parent:
 
 
 class _Process:
-    """The process itself, and the channel to it."""
+    """The process, and the channel to it."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         """Start it; raises OSError."""
@@ -130,11 +130,11 @@ class _Process:
         self.channel: Channel[Fork, Fork] = Channel(ours, receives=Fork)
 
     async def wait(self) -> None:
-        """Return when it has ended."""
+        """Wait until it has ended."""
         await trio.lowlevel.wait_readable(self._pidfd)
 
     def end(self) -> str:
-        """End it, and say how it ended."""
+        """Kill it; returns how it ended."""
         self.channel.close()
         self._process.kill()
         status = self._process.wait()

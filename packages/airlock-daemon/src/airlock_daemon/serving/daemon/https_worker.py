@@ -1,4 +1,4 @@
-"""A worker of the HTTPS broker, as the daemon sees it: its connections, and what it asks."""
+"""A worker of the HTTPS broker, in the daemon: its connections and its questions."""
 
 import itertools
 import math
@@ -34,9 +34,9 @@ from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 
 IDLE_S = 120.0
-"""A worker without a connection ends after so long."""
+"""Seconds after which a worker without connections ends."""
 
-# A client asks for one thing after the other.
+# The most questions per connection: a client sends its requests one after another.
 _MOST_ASKED = 4
 
 STOPPED = "the daemon stopped"
@@ -48,11 +48,11 @@ REMOVED = Denied(
     hint="a person on the host can register the agent again, or grant them in its airlock.toml"
     + AND_RELOAD,
 )
-"""The refusal of an agent that has no API any more."""
+"""The refusal for an agent that has no APIs any more."""
 
 
 class Worker:
-    """One process that speaks with clients and APIs for an agent. A task must `run` it."""
+    """One process that talks to an agent's clients and APIs. A task must `run` it."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Worker:
         agent: AgentState,
         shared: DaemonState,
     ) -> None:
-        """Take our end of its pair."""
+        """Takes ownership of `pair`, our end of its socket pair."""
         self._channel: Channel[ToDaemon, ToWorker] = Channel(pair, receives=ToDaemon)
         self._operations = operations
         self._agent = agent
@@ -71,15 +71,15 @@ class Worker:
         self._settings = settings
         self._is_new = trio.Event()
         self._is_new.set()
-        # Set where the process has answered the latest settings.
+        # Set once the process has answered the latest settings.
         self._is_settled = trio.Event()
         self._unanswered = 0
         self._problem: Unready | None = None
         self._numbers = itertools.count(1)
         self._open: dict[int, _Open] = {}
-        # The connections of the questions that are not over.
+        # The connections of questions in progress.
         self._asked: dict[int, _Open] = {}
-        # The numbers of those that ended here, which the process is to be told.
+        # The numbers of connections that ended here, still to be sent to the process.
         self._over: list[int] = []
         self._is_some_over = trio.Event()
         self._reason: Reason | None = None
@@ -88,21 +88,21 @@ class Worker:
         self.is_over = False
 
     def renew(self, settings: Settings) -> None:
-        """Have it go by other settings from now on; what runs goes on."""
+        """Send it other settings; running operations continue."""
         self._settings = settings
         self._is_new.set()
         before, self._is_settled = self._is_settled, trio.Event()
-        # Those who wait for it wait for the new one.
+        # Its waiters then wait for the new event.
         before.set()
 
     def retire(self, settings: Settings) -> None:
-        """As `renew`, and end when the connections that it has are over."""
+        """As `renew`, and end once its connections have ended."""
         self.renew(settings)
         self._is_retired = True
         self._rest()
 
     def stop(self, reason: Reason) -> None:
-        """Grant nothing more, and end each connection as soon as nothing runs on it."""
+        """Grant nothing more, and end each connection once nothing runs on it."""
         self._reason = reason
         self.review()
         for opened in list(self._open.values()):
@@ -110,7 +110,7 @@ class Worker:
         self._rest()
 
     def review(self) -> None:
-        """End the connections on which something is in progress that is not granted any more."""
+        """End the connections with an operation that is not granted any more."""
         for question in self._operations.find_revoked(is_removed=self._reason == "removed"):
             self._revoke(question)
 
@@ -119,7 +119,7 @@ class Worker:
             self._asked[question].cancellation.end("removed")
 
     async def run(self) -> bool:
-        """Serve until the process ends, is idle for long, or is stopped.
+        """Serve until the process ends, is idle for IDLE_S, or is stopped.
 
         Returns whether it ended by itself.
         """
@@ -150,10 +150,10 @@ class Worker:
         network: Callable[[], tuple[str, ...]] = tuple,
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        """Have it serve a connection, whose descriptor stays the caller's, to its end.
+        """Pass it a connection, and wait for its end; the caller keeps the descriptor.
 
-        It may reach what `network` returns too, and where it is refused, `tell` is told
-        why. Raises Failed where the process could not begin with it.
+        The connection may reach `network` too, and `tell` gets the reasons of refusals. Raises
+        Failed if the process could not start on it.
         """
         number = next(self._numbers)
         opened = self._open[number] = _Open(caller, cancellation, tell, network)
@@ -169,7 +169,7 @@ class Worker:
             await opened.is_over.wait()
         finally:
             if not opened.is_over.is_set():
-                # The process has a descriptor of its own.
+                # The process has its own descriptor.
                 with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
                     connection.shutdown(socket.SHUT_RDWR)
                 self._over.append(number)
@@ -177,7 +177,7 @@ class Worker:
             self._close(number)
 
     async def narrow(self) -> None:
-        """Tell it what the connections out of boxes may reach now, where that has changed."""
+        """Send it what boxed connections may reach now, if that changed."""
         with suppress(trio.BrokenResourceError):
             for number, opened in list(self._open.items()):
                 network = opened.network()
@@ -188,7 +188,7 @@ class Worker:
     async def settle(self) -> None:
         """Wait until the process has published what its latest settings need.
 
-        Raises Failed where it could not.
+        Raises Failed if it could not.
         """
         while not (self._is_settled.is_set() or self.is_over):
             await self._is_settled.wait()
@@ -214,7 +214,7 @@ class Worker:
         return "the process of the HTTPS broker ended" if self.is_over else HUNG_UP
 
     def _rest(self) -> None:
-        """End after a while where there is nothing to do, or now where nothing will come."""
+        """Without connections: end after IDLE_S, or at once if none will come."""
         if not self._open:
             wait = 0.0 if self._reason or self._is_retired else IDLE_S
             self._scope.deadline = trio.current_time() + wait
@@ -224,11 +224,11 @@ class Worker:
             opened.cancellation.end(self._reason)
 
     def _may_go_on(self, opened: "_Open") -> bool:
-        """Whether it may do what it likes: the command of a box runs on while the daemon stops."""
+        """Whether it may start operations: a box's command may while the daemon stops."""
         return self._reason is None or (self._reason == "stop" and opened.is_boxed)
 
     async def _send_settings(self) -> None:
-        # Where the process has ended, `_receive` notices.
+        # If the process has ended, `_receive` notices.
         with suppress(trio.BrokenResourceError):
             while True:
                 await self._is_new.wait()
@@ -240,7 +240,7 @@ class Worker:
                     self._take_answer(Unready(message=error.message, hint=error.hint))
 
     async def _send_over(self) -> None:
-        """Have the process drop connections that ended here: it may wait for an answer to them."""
+        """Have the process drop connections that ended here: it may wait for their answers."""
         with suppress(trio.BrokenResourceError):
             while True:
                 await self._is_some_over.wait()
@@ -262,7 +262,7 @@ class Worker:
                 return
             message, descriptor = received
             if descriptor is not None:
-                # No message has one.
+                # No message carries one.
                 self._agent.closer.close((descriptor,))
             self._take(message, nursery)
             await self._agent.turns.take()
@@ -288,7 +288,7 @@ class Worker:
                     self._note(message, opened)
 
     def _take_answer(self, problem: Unready | None) -> None:
-        """Note what became of settings, in the order in which they were sent."""
+        """Note the answer to settings; answers come in the order of sending."""
         self._unanswered -= 1
         self._problem = problem
         if self._unanswered == 0 and not self._is_new.is_set():
@@ -339,7 +339,7 @@ class Worker:
             error = _STOPPING if self._reason == "stop" else REMOVED
             return self._operations.refuse(question, opened.caller, error)
         answer = await self._operations.judge(question, opened.caller)
-        # The agent may have been removed while a command gave the credential.
+        # The agent may have been removed while the credential was fetched.
         if self._operations.is_revoked(question.question, is_removed=self._reason == "removed"):
             self._revoke(question.question)
         if self._asked.get(question.question) is not opened:
@@ -348,7 +348,7 @@ class Worker:
         return answer
 
     def _forget(self, question: int) -> None:
-        """Note that a question is over."""
+        """Note that a question has ended."""
         opened = self._asked.pop(question, None)
         if opened is None:
             return
@@ -363,7 +363,7 @@ class Worker:
 
 
 class _Open:
-    """A connection that the process serves, and the scopes of what was asked for it."""
+    """A connection that the process serves, and the scopes of its questions."""
 
     def __init__(
         self,
@@ -373,7 +373,7 @@ class _Open:
         network: Callable[[], tuple[str, ...]],
     ) -> None:
         self.network = network
-        # What of it the process was told, None before it has the connection.
+        # The network last sent to the process, None before it has the connection.
         self.told: tuple[str, ...] | None = None
         self.caller = caller
         self.cancellation = cancellation
@@ -383,7 +383,7 @@ class _Open:
 
     @property
     def is_boxed(self) -> bool:
-        """Whether it comes out of the box of a command."""
+        """Whether it comes from a command's box."""
         return self.caller.request is not None
 
 

@@ -1,4 +1,4 @@
-"""Accepting connections on one socket of an agent, within its limits."""
+"""Accepts connections on one socket of an agent, within its limits."""
 
 import errno
 import logging
@@ -24,10 +24,10 @@ log = logging.getLogger("airlock")
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-# Until it is looked again whether what hung has been closed.
+# Seconds between checks whether descriptors that hung have closed.
 _AGAIN_S = 0.2
 
-# How many connections are accepted before everybody else has a turn.
+# Connections that are accepted per turn.
 AT_ONCE = 4
 CROWD = 4
 
@@ -36,24 +36,24 @@ class Service(Protocol):
     """Serves the connections of a listening socket."""
 
     async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
-        """Serve a connection, which is counted at the agent's gate, to its end, and close it.
+        """Serve a connection to its end, and close it; the agent's gate has counted it.
 
         `is_turn` says that this step is one of the agent's turns.
         """
 
     def stop(self, reason: Reason) -> None:
-        """From now on start nothing, and tell every client why."""
+        """Start nothing more, and answer every waiting client with the reason."""
 
     def put(self, error: Denied) -> bytes:
         """The bytes for a client that is refused before its request."""
 
 
 class Listener:
-    """Accepts on one listening socket of an agent, which it does not own, for a service.
+    """Accepts on one listening socket of an agent, which it does not own.
 
-    One task leads: it waits for a connection. It serves that one itself, at once, and another task,
-    which waits for nothing but that, leads from then on: to make a task for each connection would
-    cost a client a round of the event loop more.
+    One task leads: it waits for a connection and serves it at once, while another waiting task
+    takes the lead. A new task per connection would cost each client one more pass of the event
+    loop.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class Listener:
         self._lines: dict[str, bytes] = {}
 
     async def run(self, requests: trio.Nursery) -> None:
-        """Accept until cancelled; each connection is served by a task of `requests`.
+        """Accept until cancelled; tasks of `requests` serve the connections.
 
-        Who is waiting to be accepted then is accepted too.
+        Connections that are pending then are accepted too.
         """
         requests.start_soon(self._lead, requests)
         try:
@@ -92,20 +92,20 @@ class Listener:
         self._service.stop(reason)
 
     async def _lead(self, requests: trio.Nursery) -> None:
-        """Wait for a connection, let another task lead, and serve it; and so on."""
+        """Wait for a connection, pass the lead on, serve it, and repeat."""
         while first := await self._wait_connection(requests):
             if self._followers:
                 self._followers.unpark()
             else:
                 requests.start_soon(self._lead, requests)
             await self._service.serve(first, is_turn=True)
-            # One that waits is enough.
+            # One waiting task is enough.
             if self._is_over or self._followers:
                 return
             await self._followers.park()
 
     async def _wait_connection(self, requests: trio.Nursery) -> socket.socket | None:
-        """Wait for one to serve in this turn; others that came too get tasks. None at the end."""
+        """Wait for one to serve in this turn; further ones get tasks. None at the end."""
         while not self._is_over:
             while self._unpaced and not self._is_stopping:
                 self._unpaced -= 1
@@ -118,10 +118,10 @@ class Listener:
                     await self._agent.turns.take()
             except trio.ClosedResourceError:
                 continue
-            # Its owner may have closed the socket meanwhile.
+            # The owner may have closed the socket meanwhile.
             if self._is_over:
                 return None
-            # Where few are connected, to try for another would only hold up the one that came.
+            # With few connections, trying for another would only delay the one that came.
             most = AT_ONCE if self._agent.gate.connections >= CROWD else 1
             first, *others = self._accept_some(most) or (None,)
             for connection in others:
@@ -131,13 +131,13 @@ class Listener:
         return None
 
     async def _wait_closers(self) -> None:
-        """Wait while too much hangs that clients have sent, and say so."""
+        """Log, and wait while too many descriptors from clients hang in close."""
         log.error(
             "agent %s: %d descriptors that its clients have sent do not close; none of its "
             "connections is taken until some do, which ends when what serves them is ended",
             *(self._agent.generation.agent.name, MOST),
         )
-        # A thread that hangs in a call tells nobody when it does not any more.
+        # A thread that hangs in a call cannot signal its return.
         while self._is_held_up():  # noqa: ASYNC110
             await trio.sleep(_AGAIN_S)
 
@@ -145,7 +145,7 @@ class Listener:
         return self._agent.closer.is_full and not (self._is_stopping or self._is_over)
 
     def _accept_some(self, most: int) -> list[socket.socket]:
-        """Take so many connections at most; those that are refused are not among those returned."""
+        """Accept at most `most` connections; returns those that are not refused."""
         accepted: list[socket.socket] = []
         for _ in range(most):
             if not self._accept(accepted):
@@ -153,7 +153,7 @@ class Listener:
         return accepted
 
     def _accept(self, accepted: list[socket.socket]) -> bool:
-        """Take one connection if there is one; returns whether there may be more."""
+        """Accept one connection; returns whether more may be pending."""
         try:
             connection, _ = self._listening.accept()
         except BlockingIOError:
@@ -168,9 +168,9 @@ class Listener:
         return True
 
     def _refuse_by_spare(self) -> bool:
-        """Tell one client that the table of descriptors is full, with the one kept for that.
+        """Refuse one client because the descriptor table is full, using the spare descriptor.
 
-        Returns whether there was one.
+        Returns whether a client was pending.
         """
         os.close(self._spare)
         try:
@@ -186,9 +186,9 @@ class Listener:
         return True
 
     def _refuse(self, connection: socket.socket, error: Denied) -> None:
-        """Say why, which fits into the empty buffer of a new connection, and close it.
+        """Send the reason, which fits into a new connection's empty buffer, and close it.
 
-        Nothing more: whoever floods an agent with connections gets no time for it.
+        Nothing more, so that a flood of connections takes no time from others.
         """
         self._unpaced += 1
         reason = error.message
@@ -197,7 +197,7 @@ class Listener:
         with connection:
             with suppress(OSError):
                 connection.send(self._lines[reason])
-            # To close what a client has sent along may take as long as that client likes.
+            # Closing descriptors that a client has sent may block as long as it likes.
             drop_unread(connection, self._agent.closer)
             kind = Kind("invalid", "denied", "limit", error.rule)
             self._shared.audit.count(

@@ -1,6 +1,6 @@
 """Messages to the service manager that started the daemon: sd_notify(3).
 
-Without such a manager, which NOTIFY_SOCKET would name, nobody is told and nothing is kept.
+Without a manager (NOTIFY_SOCKET unset), nothing is sent or stored.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from airlock_daemon.serving.request.state import log
 
-# How long the manager waits for a stop beyond the time that commands are given, in seconds.
+# Seconds that the manager waits for a stop beyond the commands' grace period.
 _TO_END = 30
 
 # The first descriptor that a manager passes (SD_LISTEN_FDS_START).
@@ -18,10 +18,10 @@ _FIRST = 3
 
 
 class ServiceManager:
-    """The manager of this process, by the variables that it was started with.
+    """The manager of this process, by its environment.
 
-    `capacity` is how many descriptors the manager keeps for the next start. FDSTORE says so, which
-    systemd sets since 254; for earlier ones the unit of `airlock init` does.
+    `capacity` is the number of descriptors that the manager stores for the next start. FDSTORE sets
+    it: by systemd since 254, by the unit of `airlock init` for earlier ones.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -30,23 +30,23 @@ class ServiceManager:
         self.capacity = _number(environment.get("FDSTORE")) if named else 0
 
     def ready(self) -> None:
-        """Say that clients can connect, after a start as after a reload."""
+        """Report that clients can connect, after a start or a reload."""
         self._tell("READY=1")
 
     def reloading(self) -> None:
-        """Say that the files are being read again; `ready` ends it."""
+        """Report a reload; `ready` ends it."""
         self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self, grace_s: float) -> None:
-        """Say that the daemon ends once commands have had `grace_s` seconds to end."""
+        """Report a stop, which gives commands `grace_s` seconds to end."""
         self._tell("STOPPING=1", f"EXTEND_TIMEOUT_USEC={int((grace_s + _TO_END) * 1_000_000)}")
 
     def keep(self, name: str, descriptor: int) -> bool:
-        """Give a copy of `descriptor` to the manager, for the next start; whether that was done."""
+        """Store a copy of `descriptor` in the manager; returns whether it was sent."""
         return self._tell("FDSTORE=1", f"FDNAME={name}", descriptors=(descriptor,))
 
     def forget(self, name: str) -> None:
-        """Have the manager close what it keeps by this name."""
+        """Have the manager close what it stores by this name."""
         self._tell("FDSTOREREMOVE=1", f"FDNAME={name}")
 
     def _tell(self, *lines: str, descriptors: Sequence[int] = ()) -> bool:
@@ -67,9 +67,9 @@ class ServiceManager:
 
 
 def take_inherited(environment: Mapping[str, str]) -> Iterator[tuple[str, socket.socket]]:
-    """The sockets that the manager kept, each with the name it was kept by (sd_listen_fds(3)).
+    """Yield the sockets that the manager stored, with their names (sd_listen_fds(3)).
 
-    What is passed and no socket is closed. No program that is started later inherits one.
+    Passed descriptors that are no sockets are closed. Children inherit none.
     """
     if _number(environment.get("LISTEN_PID")) != os.getpid():
         return

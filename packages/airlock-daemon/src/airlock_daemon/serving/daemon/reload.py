@@ -23,16 +23,16 @@ from airlock_daemon.setup.status import Reload, make_status
 from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_modules import Fault
 
-# What is no change of an agent: where Airlock's files and programs are, which each reading makes
-# anew, and which directories the profiles of all agents map.
+# Fields that do not count as an agent's change: each load makes the paths of Airlock's files and
+# programs anew, and `workspaces` are those of all profiles.
 _NOT_THE_AGENTS = ("reserved", "programs", "workspaces")
 
-# So many faults are told; who has more reads them in `check`.
+# The most faults that are reported; `check` prints all.
 _MOST_FAULTS = 100
 
 
 class Reloader:
-    """Reloads when it is asked to. A task must `run` it. `setup` is what is served."""
+    """Reloads on request. A task must `run` it. `setup` is the one in use."""
 
     def __init__(
         self,
@@ -50,11 +50,11 @@ class Reloader:
         self._asked = trio.Event()
 
     def ask(self) -> None:
-        """Have the files read once more, after the reload that may be under way."""
+        """Request a reload, after one that may be in progress."""
         self._asked.set()
 
     async def run(self) -> None:
-        """Serve until cancelled, and change nothing from then on."""
+        """Serve until cancelled; a reload in progress then changes nothing."""
         while True:
             await self._asked.wait()
             self._asked = trio.Event()
@@ -74,7 +74,7 @@ class Reloader:
             self._manager.ready()
 
     async def _reload(self, began: float) -> Reload:
-        # Reading takes a while, and the disk may be slow. Who stops the daemon waits for neither.
+        # The disk may be slow; a stop does not wait for it.
         before = self.setup
         load = partial(load_setup, before.locations, noted=before.noted)
         setup = await run_in_thread(load)
@@ -100,7 +100,7 @@ class Reloader:
         self._sockets.set_access(mode=setup.config.socket_mode, gid=setup.config.socket_gid)
 
     def _tell(self, outcome: Reload) -> None:
-        """Say how it has ended: on the log, in the audit log, and to the other commands."""
+        """Report the outcome: to the log, the audit log and the other commands."""
         if outcome.faults:
             for line in "\n".join(outcome.faults).split("\n"):
                 log.error("%s", line)
@@ -122,14 +122,14 @@ class Reloader:
 
 
 def warn_unkept(setup: Setup) -> None:
-    """Note which directories the workspaces are; warn where that is not kept for the next start."""
+    """Note which directories the workspaces are; warn if the note cannot be written."""
     warning = keep_notes(setup.state, setup.noted)
     if warning is not None:
         log.warning("warning: %s", warning)
 
 
 def compare(before: Setup, after: Setup, *, began: float) -> Reload:
-    """Tell which agents came, changed and went from one reading of the files to the next."""
+    """List the agents added, changed and removed between two setups."""
     old, new = before.generations, after.generations
     is_moved = before.search_path != after.search_path
     return Reload(
@@ -148,7 +148,7 @@ def compare(before: Setup, after: Setup, *, began: float) -> Reload:
 
 
 def describe_changes(reload: Reload) -> str:
-    """Say in one line which agents were added, changed and removed, and which are not served."""
+    """One line: the agents added, changed, removed and not served."""
     kinds = {"added": reload.added, "changed": reload.changed, "removed": reload.removed}
     said = [f"{kind} {', '.join(names)}" for kind, names in kinds.items() if names]
     said += [f"not served {', '.join(reload.unserved)}"] if reload.unserved else []
@@ -164,7 +164,7 @@ def _differs(name: str, old: Mapping[str, Generation], new: Mapping[str, Generat
 
 
 def _refuse_changed_log(before: Setup, after: Setup) -> None:
-    """Raise SetupError where the audit log should be another file: its chain is one daemon's."""
+    """Raise SetupError if the audit log's path changed: one daemon writes one chain."""
     path = before.config.log.path
     if after.config.log.path != path:
         fault = Fault(
@@ -184,5 +184,5 @@ def _fail(began: float, faults: Sequence[str]) -> Reload:
 
 
 def _escape(text: str) -> str:
-    """`text` without what UTF-8 has no form for."""
+    """`text` with escapes for characters that UTF-8 cannot encode."""
     return text.encode(errors="backslashreplace").decode()

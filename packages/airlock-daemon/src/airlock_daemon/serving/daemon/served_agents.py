@@ -26,14 +26,14 @@ _Nurseries = tuple[trio.Nursery, trio.Nursery, trio.Nursery]
 
 
 class ServedAgents:
-    """Serves the agents of the latest reading of the files. A task must `run` it."""
+    """Serves the agents of the latest setup. A task must `run` it."""
 
     def __init__(self, shared: DaemonState, sockets: SocketsDirectory) -> None:
-        """Begin without an agent; `shared` and `sockets` stay their owner's."""
+        """Start without agents; the caller owns `shared` and `sockets`."""
         self._shared = shared
         self._sockets = sockets
         self._served: dict[str, _Served] = {}
-        # Those that were removed, and have connections open.
+        # Removed agents that still have connections.
         self._leaving: dict[str, _Served] = {}
         self._nurseries: _Nurseries | None = None
         self._https: HttpsBroker | None = None
@@ -41,9 +41,9 @@ class ServedAgents:
     def adopt(self, setup: Setup) -> None:
         """Serve the agents of `setup` from now on, each by its new generation, and no others.
 
-        What runs goes on under the generation that it began with, and counts for its agent still.
-        An agent that is not there any more has no socket from now on, and begins nothing. Raises
-        AirlockError, with everything as it was before, where a socket cannot be made.
+        Running requests continue under their own generation, and still count for their agent. A
+        removed agent loses its sockets and starts nothing. Raises AirlockError, with nothing
+        changed, if a socket cannot be made.
         """
         load_granted(setup.generations.values())
         generations = self._fit(setup.generations)
@@ -71,9 +71,9 @@ class ServedAgents:
             self._https.renew()
 
     async def run(self, requests: trio.Nursery, watching: trio.Nursery) -> None:
-        """Accept connections until cancelled; each is served by a task of `requests`.
+        """Accept connections until cancelled; tasks of `requests` serve them.
 
-        What serves those of several requests has a task of `watching`.
+        Services shared by requests run as tasks of `watching`.
         """
         async with trio.open_nursery() as accepting:
             self._nurseries = accepting, requests, watching
@@ -88,13 +88,13 @@ class ServedAgents:
             await trio.sleep_forever()
 
     def stop(self) -> None:
-        """From now on begin nothing, and tell every client that the daemon stops."""
+        """Start nothing more, and answer every waiting client that the daemon stops."""
         for served in self._served.values():
             for opened in served.listeners.values():
                 opened.listener.stop("stop")
 
     def _fit(self, generations: Mapping[str, Generation]) -> dict[str, Generation]:
-        """Lower the limits of all agents as far as the table of descriptors can bear them."""
+        """Lower all agents' limits to what the descriptor table allows."""
         table = descriptor_limit()
         fitted = {}
         for name, generation in generations.items():
@@ -118,7 +118,7 @@ class ServedAgents:
     def _listen(
         self, wanted: Mapping[str, tuple[str, ...]]
     ) -> dict[tuple[str, str], socket.socket]:
-        """Listen on the sockets of each agent that nobody listens on yet."""
+        """Listen on those of the agents' sockets that are not open yet."""
         made: dict[tuple[str, str], socket.socket] = {}
         try:
             for name, sockets in wanted.items():
@@ -134,7 +134,7 @@ class ServedAgents:
         return made
 
     def _adopt_boxes(self, generations: Mapping[str, Generation]) -> None:
-        """Have boxes made ahead, from the first agent on that has a command in one."""
+        """Start prewarming boxes with the first agent that has a boxed command."""
         if self._shared.boxes is None and any(map(has_boxes, generations.values())):
             from airlock_daemon.boundary.box.prewarmed import Boxes  # noqa: PLC0415
 
@@ -144,7 +144,7 @@ class ServedAgents:
                 watching.start_soon(self._shared.boxes.run)
 
     def _adopt_https(self, setup: Setup) -> None:
-        """Have the HTTPS broker, which is loaded for the first agent that needs it."""
+        """Start the HTTPS broker, which is imported for the first agent that needs it."""
         if self._https is None:
             from airlock_daemon.serving.daemon.https import HttpsBroker  # noqa: PLC0415
 
@@ -161,7 +161,7 @@ class ServedAgents:
         if left is None:
             served = _Served(AgentState(generation, self._shared))
         else:
-            # What it has open and running from before counts on.
+            # Its open connections and running requests still count.
             left.waiting.cancel()
             served = _Served(left.agent)
             served.agent.adopt(generation)
@@ -171,7 +171,7 @@ class ServedAgents:
         return served
 
     def _open(self, served: "_Served", name: str, listening: socket.socket) -> None:
-        """Serve one more socket of an agent."""
+        """Serve another socket of an agent."""
         service: Service = Clients(self._shared, served.agent)
         if name == HTTPS and self._https is not None:
             service = served.agent.apis = self._https.serve(served.agent)
@@ -190,15 +190,15 @@ class ServedAgents:
         served.removed.set()
 
     def _shut(self, name: str, opened: "_AgentListener") -> None:
-        """Let nobody connect any more to a socket of an agent."""
+        """Remove a socket of an agent, and end its listener."""
         self._sockets.dismiss(name, opened.name)
         opened.end("removed")
 
     async def _attend(self, name: str, served: "_Served") -> None:
-        """Wait until an agent that was removed has left."""
+        """Wait until a removed agent has no connections, then forget it."""
         await served.removed.wait()
         for opened in served.listeners.values():
-            # Those who had connected by then are accepted.
+            # Clients that had connected by then are still accepted.
             await opened.closed.wait()
         with served.waiting:
             await served.agent.gate.wait_left()
@@ -208,7 +208,7 @@ class ServedAgents:
 
 
 class _Served:
-    """One agent and its sockets, by their names; and the scope of waiting until it has left."""
+    """One agent with its sockets by name, and the scope of its wait to leave."""
 
     def __init__(self, agent: AgentState) -> None:
         self.agent = agent
@@ -218,7 +218,7 @@ class _Served:
 
 
 class _AgentListener:
-    """One socket of an agent, which is closed when it is not accepted on any more."""
+    """One socket of an agent, closed once it stops accepting."""
 
     def __init__(self, name: str, listening: socket.socket, listener: Listener) -> None:
         self.name = name
@@ -235,13 +235,13 @@ class _AgentListener:
         self.closed.set()
 
     def end(self, reason: Reason) -> None:
-        """Accept nobody from now on, and start nothing for those who have connected."""
+        """Stop accepting, and start nothing for connected clients."""
         self.listener.stop(reason)
         self._accepting.cancel()
 
 
 def _list_sockets(generation: Generation) -> Iterator[str]:
-    """Which sockets an agent has."""
+    """The names of an agent's sockets."""
     yield SOCKET
     if generation.apis:
         yield HTTPS

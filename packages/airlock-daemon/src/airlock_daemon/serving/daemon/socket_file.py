@@ -1,7 +1,7 @@
-"""One listening socket in a directory that others may write too: made, opened to them, told apart.
+"""One listening socket in a directory that others may write: creation, access, identity.
 
-Everything is done relative to an open directory, and to an open file where a path could lead
-elsewhere by then: a container may put a link in its place at any moment.
+Everything is relative to an open directory, or to an open file where the path may have changed: a
+container may put a symlink in its place at any moment.
 """
 
 import errno
@@ -14,20 +14,20 @@ from airlock_daemon.errors import AirlockError
 BACKLOG = 1024
 
 File = tuple[int, int]
-"""Device and inode, by which a socket's file is told from another at its path."""
+"""Device and inode, which identify a socket's file at its path."""
 
 
 def clear(directory: int, name: str, path: str) -> None:
-    """Make room for a socket: a dead one or an empty directory goes, anything else is named.
+    """Remove a dead socket or an empty directory at `name`; anything else is an error.
 
-    `path` is what messages call it. Raises AirlockError and OSError.
+    `path` is for messages. Raises AirlockError and OSError.
     """
     try:
         info = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return
     if stat.S_ISDIR(info.st_mode):
-        # docker makes one when a container mounts a socket that is not there yet.
+        # docker creates one when a container mounts a missing socket.
         try:
             os.rmdir(name, dir_fd=directory)
         except OSError as error:
@@ -50,12 +50,12 @@ def clear(directory: int, name: str, path: str) -> None:
 
 
 def bind(directory: int, name: str, *, mode: int, gid: int | None) -> tuple[socket.socket, File]:
-    """Listen on a new socket, which the caller has to close; raises OSError."""
+    """Listen on a new socket, which the caller closes; raises OSError."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listening.setblocking(False)
-        # By way of the open directory the path is short, however deep the directory is, and
-        # cannot be redirected. Nobody can connect until listen(), when the mode is right.
+        # The path through the open directory is short at any depth, and cannot be redirected.
+        # Nobody can connect until listen(), when the mode is set.
         listening.bind(f"/proc/self/fd/{directory}/{name}")
         own = identify(directory, name)
         open_to_others(directory, name, own, mode=mode, gid=gid)
@@ -67,15 +67,15 @@ def bind(directory: int, name: str, *, mode: int, gid: int | None) -> tuple[sock
 
 
 def identify(directory: int, name: str) -> File:
-    """Which file stands there, a link for itself; raises OSError."""
+    """Identify the file at `name` without following a symlink; raises OSError."""
     info = os.stat(name, dir_fd=directory, follow_symlinks=False)
     return info.st_dev, info.st_ino
 
 
 def open_to_others(directory: int, name: str, own: File, *, mode: int, gid: int | None) -> None:
-    """Set the mode of the socket `own`, and its group if there is one.
+    """Set the mode of the socket `own`, and its group unless `gid` is None.
 
-    Raises OSError, FileNotFoundError where `name` is not that socket any more.
+    Raises OSError, FileNotFoundError if `name` is not that socket any more.
     """
     file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
@@ -95,6 +95,6 @@ def _is_live(path: str) -> bool:
         try:
             probe.connect(path)
         except OSError as error:
-            # EAGAIN is a full backlog: somebody listens.
+            # EAGAIN means a full backlog, so somebody listens.
             return error.errno not in (errno.ECONNREFUSED, errno.ENOENT)
         return True

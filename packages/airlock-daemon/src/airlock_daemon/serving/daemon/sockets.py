@@ -1,9 +1,9 @@
-"""The sockets directory: the sockets of each agent, served by one daemon at a time.
+"""The sockets directory: each agent's sockets, served by one daemon at a time.
 
 `<agent>/airlock.sock` is for mounting the directory, which survives a restart of the daemon;
-`<agent>.sock` is a hard link to it, for mounting the file. Other sockets of an agent are in its
-directory alone. Everything is done relative to open directories, so that nobody who can write one
-of them can lead the daemon elsewhere by a link.
+`<agent>.sock` is a hard link to it, for mounting the file. An agent's other sockets are in its
+directory only. Everything is relative to open directories, so that nobody who can write one of them
+can redirect the daemon by a symlink.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ from airlock_daemon.setup.sockets import CLIENT_ENV, HTTPS, LOCK, PUBLISHED, SOC
 from airlock_daemon.setup.status import NAME as STATUS_FILE
 from airlock_daemon.setup.status import DaemonStatus, publish_status
 
-# `doctor` looks whether there is a daemon by taking its lock, for less than this.
+# `doctor` probes for a daemon by taking its lock, for less than this many seconds.
 _MOMENT_S = 0.2
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -32,17 +32,17 @@ class SocketsDirectory:
     def __init__(
         self, path: str, *, mode: int | None, gid: int | None, store: SocketStore | None = None
     ) -> None:
-        """Create `path` (0700) if it is not there, open and lock it.
+        """Create `path` (0700) if it is missing, open and lock it.
 
-        `mode` and `gid` are what the configuration says of sockets, or None. `store` has sockets of
-        an earlier daemon, and keeps those of this one. Raises AirlockError when another daemon
-        serves the directory, or it cannot be used.
+        `mode` and `gid` are the configuration's, or None. `store` has an earlier daemon's sockets,
+        and stores this one's. Raises AirlockError if another daemon serves the directory, or it
+        cannot be used.
         """
         self.path = path
         self._gid = gid
         self._store = store
         self._status: int | None = None
-        # By their paths in the sockets directory, as `my/airlock.sock`.
+        # By path in the sockets directory, such as `my/airlock.sock`.
         self._listening: dict[str, tuple[socket.socket, File]] = {}
         try:
             with suppress(FileExistsError):
@@ -58,10 +58,10 @@ class SocketsDirectory:
             raise
 
     def listen(self, agent: str, name: str = SOCKET) -> socket.socket:
-        """Listen on a socket of `agent`: on the one that was kept, else on one that is bound now.
+        """Listen on a socket of `agent`: a stored one, or a new one.
 
-        That replaces a socket that nobody serves any more. Raises AirlockError when something else
-        is in the way, with the command that removes it.
+        Replaces a dead socket. Raises AirlockError if something else is in the way, with the
+        command that removes it.
         """
         path = f"{agent}/{name}"
         directory = self._open_agent(agent)
@@ -95,16 +95,16 @@ class SocketsDirectory:
         return self._listening[path][0]
 
     def remove_unclaimed(self) -> None:
-        """Remove the sockets that were kept for agents that nobody listens for any more."""
+        """Remove stored sockets whose agents are not served any more."""
         if self._store is not None:
             for path, kept in self._store.list_unclaimed():
                 self._remove(path, kept.listening, kept.file)
                 self._store.forget(path)
 
     def set_access(self, *, mode: int | None, gid: int | None) -> None:
-        """Go by another `mode` and `gid`, for the sockets that are there too; raises AirlockError.
+        """Use another `mode` and `gid`, also for existing sockets; raises AirlockError.
 
-        A socket that is not this daemon's own any more is left as it is.
+        Leaves a socket that was replaced by another file as it is.
         """
         self._mode = mode if mode is not None else self._default_mode()
         self._gid = gid
@@ -117,9 +117,9 @@ class SocketsDirectory:
                 raise _unusable(os.path.join(self.path, path), error, sockets=self.path) from error
 
     def post(self, status: DaemonStatus) -> None:
-        """Tell the other commands what is served here, until the directory is closed.
+        """Publish to the other commands what is served here, until the directory is closed.
 
-        It takes the place of the one before. Raises AirlockError where it cannot be written.
+        Replaces the previous status. Raises AirlockError if it cannot be written.
         """
         before = self._status
         try:
@@ -132,16 +132,16 @@ class SocketsDirectory:
             os.close(before)
 
     def withdraw(self) -> None:
-        """Let nobody connect any more; who has connected can still be accepted.
+        """Remove the sockets' files; pending connections can still be accepted.
 
-        A socket that is kept for the next daemon goes on taking connections, which wait for that.
+        A socket stored for the next daemon still takes connections, which wait for it.
         """
         for path, (listening, own) in self._listening.items():
             if self._store is None or not self._store.keeps(path):
                 self._remove(path, listening, own)
 
     def dismiss(self, agent: str, name: str = SOCKET) -> socket.socket:
-        """Let nobody connect to one socket, which is the caller's to close from here on."""
+        """Remove one socket's file; the caller closes the returned socket."""
         path = f"{agent}/{name}"
         if self._store is not None:
             self._store.forget(path)
@@ -150,7 +150,7 @@ class SocketsDirectory:
         return listening
 
     def withhold(self, agent: str) -> None:
-        """Remove what an agent without APIs has of a time when it had some, as far as can be."""
+        """Remove the API files of an agent that has no APIs any more; ignores errors."""
         with suppress(AirlockError):
             directory = self._open_agent(agent)
             try:
@@ -163,7 +163,7 @@ class SocketsDirectory:
                 os.close(directory)
 
     def _take_over(self, path: str, directory: int) -> bool:
-        """Listen on the socket that was kept for `path`, if it is the one at that path."""
+        """Listen on the stored socket for `path`, if its file is still at that path."""
         if self._store is None:
             return False
         name = os.path.basename(path)
@@ -179,29 +179,28 @@ class SocketsDirectory:
         return True
 
     def _is_own(self, name: str, path: str) -> bool:
-        """Whether the file `name` is the socket that is listened on for `path`."""
+        """Whether the file `name` is the listening socket of `path`."""
         try:
             return identify(self._directory, name) == self._listening[path][1]
         except FileNotFoundError:
             return False
 
     def _remove(self, path: str, listening: socket.socket, own: File) -> None:
-        """Remove the socket at `path`, and its link.
+        """Remove the socket at `path`, and its hard link.
 
-        What stands at its path and is not this daemon's own stays, and so do the directories, since
-        they are mounted.
+        Other files at these paths stay, and so do the directories, since they are mounted.
         """
         for name in (f"{os.path.dirname(path)}.sock", path):
-            # As long as the socket is open nothing else can be the same file.
+            # While the socket is open, no other file can have its identity.
             with suppress(OSError):
                 if identify(self._directory, name) == own:
                     os.unlink(name, dir_fd=self._directory)
-        # A container may have the file itself mounted. It gets ECONNREFUSED from here on.
+        # A container that has the file mounted gets ECONNREFUSED from here on.
         with suppress(OSError):
             listening.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
-        """Stop listening, and give the directory to the next daemon."""
+        """Stop listening, and unlock the directory for the next daemon."""
         self.withdraw()
         for listening, _ in self._listening.values():
             listening.close()
@@ -237,7 +236,7 @@ class SocketsDirectory:
         return lock
 
     def _default_mode(self) -> int:
-        """0666 where nobody else can get to the sockets: so any user of a container may connect."""
+        """0666 if only the owner can enter the directory, so any container user may connect."""
         info = os.fstat(self._directory)
         private = info.st_uid == os.geteuid() and not stat.S_IMODE(info.st_mode) & 0o077
         return 0o666 if private else 0o600
@@ -254,7 +253,7 @@ class SocketsDirectory:
 
 
 def _unusable(path: str, error: OSError, *, sockets: str) -> AirlockError:
-    """What to raise for `path` in the directory `sockets`: where `check` knows why, its words."""
+    """The error for `path` in the directory `sockets`; worded by `check` if it finds a cause."""
     with suppress(OSError):
         for fault in find_unusable(sockets):
             return AirlockError(f"{fault.source} {fault.problem}", hint=fault.remedy)
@@ -265,7 +264,7 @@ def _unusable(path: str, error: OSError, *, sockets: str) -> AirlockError:
 
 
 def _take(lock: int) -> bool:
-    """Lock an open file for as long as it is open; returns whether nobody else has it."""
+    """Lock an open file while it is open; returns whether nobody else has the lock."""
     until = time.monotonic() + _MOMENT_S
     while True:
         try:

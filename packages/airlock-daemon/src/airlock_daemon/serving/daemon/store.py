@@ -1,8 +1,8 @@
 """Listening sockets that outlive the daemon, in the service manager's file descriptor store.
 
-A container that has a socket's file mounted has that very file: a new socket at the same path is
-another one, which it never sees. So the socket itself is kept, and its file stays where it is.
-Connections that are made while no daemon runs wait in it for the next one.
+A container that mounts a socket's file has that very inode, and never sees a new socket at the same
+path. So the socket itself is stored, and its file stays. Connections made while no daemon runs wait
+in it for the next one.
 """
 
 import socket
@@ -18,20 +18,20 @@ _SUFFIX = f"/{SOCKET}"
 
 
 class StoredSocket(msgspec.Struct, frozen=True):
-    """A socket of an earlier daemon, and the file that it was bound to."""
+    """An earlier daemon's socket, and the file that it is bound to."""
 
     listening: socket.socket
     file: File
 
 
 class SocketStore:
-    """The sockets that `manager` keeps, by their paths in the sockets directory.
+    """The sockets that `manager` stores, by path in the sockets directory.
 
     Its owner must `close` it.
     """
 
     def __init__(self, manager: ServiceManager, environment: Mapping[str, str]) -> None:
-        """Take what was kept, by the variables that the daemon was started with."""
+        """Take the stored sockets, by the daemon's environment."""
         self._manager = manager
         self._kept: dict[str, StoredSocket] = {}
         self._given: dict[str, str] = {}
@@ -46,9 +46,9 @@ class SocketStore:
             self._given[path] = name
 
     def take(self, path: str, file: File) -> socket.socket | None:
-        """The socket that was kept for `path`, if it is the one that is bound to `file`.
+        """The stored socket for `path`, if it is bound to `file`.
 
-        The caller owns it. The manager goes on keeping it.
+        The caller owns it; the manager still stores it.
         """
         kept = self._kept.get(path)
         if kept is None or kept.file != file:
@@ -57,9 +57,9 @@ class SocketStore:
         return kept.listening
 
     def keep(self, path: str, listening: socket.socket, file: File) -> None:
-        """Have the manager keep `listening`, in the place of what it kept for `path`."""
+        """Store `listening` in the manager, replacing the stored one for `path`."""
         self.forget(path)
-        # Earlier releases have one socket an agent, and know it by that name.
+        # Earlier releases have one socket per agent, and know it by that name.
         name = f"{path.removesuffix(_SUFFIX)}@{file[0]:x}.{file[1]:x}"
         if len(self._given) < self._manager.capacity and self._manager.keep(
             name, listening.fileno()
@@ -67,11 +67,11 @@ class SocketStore:
             self._given[path] = name
 
     def keeps(self, path: str) -> bool:
-        """Whether the manager keeps the socket at `path` when this daemon ends."""
+        """Whether the manager has the socket at `path` for the next daemon."""
         return path in self._given
 
     def forget(self, path: str) -> None:
-        """Have the manager close what it keeps for `path`."""
+        """Have the manager close its socket for `path`."""
         name = self._given.pop(path, None)
         if name is not None:
             self._manager.forget(name)
@@ -80,18 +80,18 @@ class SocketStore:
             kept.listening.close()
 
     def list_unclaimed(self) -> Iterator[tuple[str, StoredSocket]]:
-        """The path of each socket that was kept and not taken, and that socket."""
+        """Yield the stored sockets that were not taken, with their paths."""
         yield from list(self._kept.items())
 
     def close(self) -> None:
-        """Close what was not taken."""
+        """Close the sockets that were not taken."""
         for kept in self._kept.values():
             kept.listening.close()
         self._kept.clear()
 
 
 def _parse(name: str) -> tuple[str, File]:
-    """The path and the file that a name tells; of another form, a file that does not exist."""
+    """Parse a name into path and file; for other forms, a file that does not exist."""
     path, _, numbers = name.rpartition("@")
     if "/" not in path:
         path += _SUFFIX

@@ -1,4 +1,4 @@
-"""Runs a command in a box, and serves its relay and network meanwhile."""
+"""Runs a command in a box and serves its relay and network."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ _Result = TypeVar("_Result")
 
 
 async def run_boxed(job: Job, boxed: Boxed, call: Call, emit: Emit, *, answers: bool) -> Finished:
-    """As `execution.run_command`, in the box of the job."""
+    """Run a job's command in its box; the contract of `execution.run_command`."""
     agent = call.agent
     async with AsyncExitStack() as undo:
         runner = relay = None
@@ -65,7 +65,7 @@ async def run_boxed(job: Job, boxed: Boxed, call: Call, emit: Emit, *, answers: 
 class _BoxedSteps(Steps):
     """The steps of a command in a box.
 
-    Without bubblewrap it is started by `runner`; over `relay` it asks brokers.
+    Without bubblewrap, `runner` starts it. Its tools reach brokers over `relay`.
     """
 
     def __init__(
@@ -82,14 +82,14 @@ class _BoxedSteps(Steps):
         self._boxed = boxed
         self._runner = runner
         self._relay = relay
-        # None that was made before has docker's logins.
+        # Prewarmed boxes lack docker's logins.
         self._pool = None if boxed.maker.has_engine else call.agent.pool
         self._egress: Egress | None = None
         self._home: HomeInUse | None = None
         self._launch: BoxedLaunch | None = None
 
     async def launch(self, stdio: Stdio) -> Launch:
-        """Start it in its box. Raises Failed."""
+        """Start the command in its box. Raises Failed."""
         shared, boxed = self.call.shared, self._boxed
         kept = () if self._relay is None else (self._relay.number,)
         if self._runner is not None:
@@ -118,7 +118,7 @@ class _BoxedSteps(Steps):
         )
 
     def started(self, launch: Launch) -> None:
-        """Serve what comes out of it."""
+        """Start serving the box's relay, network and kept home."""
         if self._relay is not None:
             self._relay.hand_over()
         listeners = self._boxed.box.listeners
@@ -144,12 +144,12 @@ class _BoxedSteps(Steps):
                 )
 
     def begun(self) -> None:
-        """The agent may ask for more while this runs."""
+        """Refill the pool: the agent may send more requests while this one runs."""
         if self._pool is not None:
             self._pool.refill(self._boxed.reserved, has_ended=False)
 
     async def relay(self, command: Command, begin: Begin) -> Ended:
-        """As for any command, while others serve what its tools ask for."""
+        """Relay the command's output, and serve its tools' requests meanwhile."""
         serving = (self._relay, self._egress, self._home)
         companions = [each for each in serving if each is not None]
         if not companions:
@@ -162,7 +162,7 @@ class _BoxedSteps(Steps):
         return await _accompany(companions, relay)
 
     async def ended(self, finished: Finished) -> None:
-        """Tell the client what the tool in a box could not know."""
+        """Send the client the notes that the boxed tool could not write itself."""
         ended, agent = finished.ended, self.call.agent
         refused = self._egress.refused if self._egress else ()
         notes = [
@@ -186,7 +186,7 @@ class _BoxedSteps(Steps):
             await self._home.leave()
 
     def answered(self) -> None:
-        """Have a box made for the next command like this."""
+        """Refill the pool with a box for the next command of this kind."""
         if self._pool is not None:
             self._pool.refill(self._boxed.reserved, has_ended=True)
 
@@ -197,8 +197,8 @@ class _BoxedSteps(Steps):
 
 
 def _open_relay(commands: tuple[str, ...], peer: Peer, call: Call) -> Relay:
-    """Make a relay over which `commands` may be asked for. Raises Failed."""
-    # The descriptors of a box are the client's, or those that the daemon has made for it.
+    """Make a relay that accepts `commands` only. Raises Failed."""
+    # The descriptors in a box come from the client or from the daemon.
     mounts = peer.mountinfo + read_process_file(os.getpid(), "mountinfo")
     peer = replace(peer, kind="container", mountinfo=mounts)
     origin = Origin(call.recording.request, commands, peer)
@@ -212,16 +212,16 @@ def _open_relay(commands: tuple[str, ...], peer: Peer, call: Call) -> Relay:
 
 
 class _Companion(Protocol):
-    """Serves what the tools of one command ask for."""
+    """Serves what one command's tools request."""
 
     async def serve(self, nursery: trio.Nursery) -> None:
-        """Serve until cancelled; may have the nursery do some of it."""
+        """Serve until cancelled; may start tasks in the nursery."""
 
 
 async def _accompany(
     companions: Sequence[_Companion], run: Callable[[], Awaitable[_Result]]
 ) -> _Result:
-    """Serve while `run` does what it does, whose result is returned; at its end all end."""
+    """Return the result of `run`; the companions serve until it ends."""
     outcome: _Result | Exception
     async with trio.open_nursery() as nursery:
         for companion in companions:

@@ -1,4 +1,4 @@
-"""The table of brokers, and the input that all of them get."""
+"""The table of brokers, and their common input."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _PROTOCOL = re.compile(r"version=[0-9]")
 
 
 def make_requester(request: Request, module: Module, workspace: Workspace, call: Call) -> Requester:
-    """The agent as the broker of `module` sees it; `workspace` is an empty directory."""
+    """The agent's data for the broker of `module`; `workspace` is an empty directory."""
     return Requester(
         agent=call.agent,
         generation=call.generation,
@@ -29,14 +29,14 @@ def make_requester(request: Request, module: Module, workspace: Workspace, call:
 def build_variables(
     request: Request, module: Module, workspace: Workspace, call: Call
 ) -> dict[str, str]:
-    """The environment in which the human's programs run for a broker."""
+    """The environment of the human's programs that run for a broker."""
     variables = build_environment(
         module,
         call.generation.agent.profile,
         daemon=call.shared.environment,
         search_path=call.generation.programs.path,
     )
-    # No repository above the directory is looked for.
+    # Git must not search above the directory for a repository.
     variables["GIT_CEILING_DIRECTORIES"] = os.path.dirname(workspace.path)
     client: Mapping[str, str] = request.env if "env" in (request.features or ()) else {}
     protocol = client.get("GIT_PROTOCOL", "")
@@ -46,13 +46,13 @@ def build_variables(
 
 
 class Broker(Protocol):
-    """Does with a credential what its clients ask for, and sees no workspace of theirs."""
+    """Uses a credential on a client's behalf; has no access to the client's workspace."""
 
     async def admit(self, request: Request, module: Module, requester: Requester, /) -> Any:
-        """Admit what the request asks for, and return what `plan` needs of that.
+        """Admit a request; returns the input for `plan`.
 
-        Raises Denied (layer "broker" for words and destination, "module" or "profile" by rules),
-        Failed where the human's programs cannot be asked.
+        Raises Denied (layer "broker" for arguments and destination, "module" or "profile" by
+        rules), Failed if the human's programs cannot be run.
         """
 
     def plan(
@@ -65,13 +65,13 @@ class Broker(Protocol):
         call: Call,
         peer: Peer,
     ) -> Job:
-        """Plan to carry out what was admitted; raises Denied for a client that cannot take part."""
+        """Plan an admitted request; raises Denied if the client lacks a needed feature."""
 
 
 def find_broker(module: Module) -> Broker:
-    """The broker of a module that has one. It is loaded with the first generation that grants it.
+    """The broker of a module, loaded with the first generation that grants it.
 
-    Raises ValueError for another module.
+    Raises ValueError if the module has no broker.
     """
     match module.broker:
         case "git":
@@ -86,9 +86,9 @@ def find_broker(module: Module) -> Broker:
 
 
 def may_pass(call: Call, peer: Peer) -> bool:
-    """Whether a broker may have the client's descriptors.
+    """Whether a broker may use the client's descriptors.
 
-    Its stdin and stdout may be a program's where they are pipes; its stderr never is.
+    The program may get stdin and stdout if they are pipes, but never stderr.
     """
     passed = call.session.passed
     has_some = call.generation.pass_descriptors and bool(passed.numbers)

@@ -1,8 +1,7 @@
-"""Notes that Airlock adds to the output of a command in a box, at its end.
+"""Notes that Airlock appends to the output of a boxed command.
 
-A tool in a box says what it lacks in words that make sense on another machine: that a file is not
-there, that gpg has no key. Nothing of its output is looked at: its words, its environment, how it
-ended and what its box was refused are enough.
+A tool in a box reports misleading errors: a missing file, a missing gpg key. The notes derive from
+its arguments, environment, exit status and the box's refusals, never from its output.
 """
 
 import bisect
@@ -18,15 +17,15 @@ from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.programs import find_program
 from airlock_wire import quote
 
-# Where containers have files of their own. The path is a word, a flag's value, or behind a letter.
+# Directories that containers have of their own, as a word, a flag's value or after a flag's letter.
 _CONTAINERS = re.compile(r"(?:-[A-Za-z]|[^/]*=)?(/(?:tmp|var/tmp|home|root)/.+)", re.DOTALL)
 
-# Flags of git itself whose value is the next word.
+# Flags of git whose value is the next word.
 _VALUE_FLAGS = ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--config-env")
 _COMMITS = ("commit", "merge", "cherry-pick", "revert", "am", "rebase", "pull")
 _WITH_EDITOR = (*_COMMITS, "tag", "notes")
 _EDITORS = ("GIT_EDITOR", "VISUAL", "EDITOR")
-# With DOTALL no line break makes the first of these try each m of a long word.
+# DOTALL keeps line breaks from making the first alternative try each m of a long word.
 _WITHOUT_EDITOR = re.compile(
     r"-[a-z]*[mF].*|--(?:message|file|no-edit|reuse-message)(?:=.*)?|-C", re.DOTALL
 )
@@ -47,7 +46,7 @@ def find_notes(
     leftovers: Sequence[Leftover],
     refused: Sequence[str],
 ) -> Iterator[str]:
-    """Each is a line without its end. `refused` says where the box could not get to."""
+    """Yield notes, each a line without its line end. `refused` lists the refused connections."""
     yield from find_losses(leftovers, line.argv)
     if ended.exit_code == 0:
         return
@@ -60,7 +59,7 @@ def find_notes(
 
 
 def makes_commit(line: CommandLine) -> bool:
-    """Whether that is a git which may have made a commit."""
+    """Whether the command is a git subcommand that may create a commit."""
     return _is_git(line) and _find_subcommand(line.argv)[0] in _COMMITS
 
 
@@ -84,7 +83,7 @@ def _explain_path(line: CommandLine, boxed: Boxed, left: Sequence[str]) -> Itera
 
 
 def _sort_places(paths: Iterable[str]) -> list[str]:
-    """The paths, sorted and each with a slash behind it, but for those below another one."""
+    """The paths, sorted, each with a trailing slash, without those below another."""
     places = list[str]()
     for place in sorted(path.rstrip("/") + "/" for path in paths):
         if not places or not place.startswith(places[-1]):
@@ -93,9 +92,9 @@ def _sort_places(paths: Iterable[str]) -> list[str]:
 
 
 def _is_in_one(path: str, places: Sequence[str]) -> bool:
-    """Whether `path` is one of `_sort_places` or below it: that place would sort next before it.
+    """Whether `path` is in or below `places`, by bisection.
 
-    A client may send thousands of paths, and its tool leave hundreds of places.
+    A client may send thousands of paths, and its tool may leave hundreds of files.
     """
     path = path.rstrip("/") + "/"
     index = bisect.bisect_right(places, path)
@@ -129,7 +128,7 @@ def _explain_editor(line: CommandLine) -> Iterator[str]:
 
 
 def _find_subcommand(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """The subcommand of git and the words behind it; an empty one where there is none."""
+    """Git's subcommand and the words after it; an empty one if there is none."""
     words = iter(enumerate(argv[1:], start=2))
     for behind, word in words:
         if word in _VALUE_FLAGS:

@@ -10,17 +10,14 @@ from airlock_wire import Request, quote
 
 
 class Allowed(msgspec.Struct, frozen=True):
-    """The module that allows a request, and the paths among its arguments."""
+    """The module that allows a request, and the paths in its arguments."""
 
     module: Module
     paths: tuple[PathUse, ...]
 
 
 def hand_over(grant: Grant, command: str, args: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """A command and its arguments; a fetch or push of git by ssh as git-remote, if that is granted.
-
-    So whoever calls ssh for git gets what git itself gets, and nobody passes by the rules for refs.
-    """
+    """Return command and arguments; git's fetch or push over ssh becomes git-remote, if granted."""
     if command != "ssh" or not evaluate(grant, BROKER, ("ssh",)).allowed:
         return command, args
     words = find_transport(args)
@@ -28,7 +25,7 @@ def hand_over(grant: Grant, command: str, args: tuple[str, ...]) -> tuple[str, t
 
 
 def decide(grant: Grant, request: Request) -> Allowed:
-    """Ask the evaluator; raises UnknownCommand, or Denied with the layer and rule that refuse."""
+    """Evaluate a request; raises UnknownCommand, or Denied with the refusing layer and rule."""
     decision = evaluate(grant, request.command, request.args, is_explained=False)
     if decision.allowed:
         return Allowed(grant.modules[request.command], decision.paths)
@@ -38,14 +35,14 @@ def decide(grant: Grant, request: Request) -> Allowed:
 
 
 def decide_relayed(grant: Grant, request: Request, commands: tuple[str, ...]) -> Allowed:
-    """The same for a request over a relay, by which no more than `commands` may be asked for.
+    """As `decide`, for a request over a relay, which accepts `commands` only.
 
-    The profile must grant git or git-remote. Where it grants git alone, the rules of git-remote
-    hold all the same.
+    The profile must grant git or git-remote. The rules of git-remote apply even if only git is
+    granted.
     """
     allowed = None
     if request.command in commands:
-        # A reload may have taken it away from a box that runs.
+        # A reload may have revoked it while the box runs.
         if not grants_git(grant):
             raise Denied(
                 "what runs in this box may not use git's remotes: the profile of this agent grants "

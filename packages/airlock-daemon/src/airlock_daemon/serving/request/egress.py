@@ -1,4 +1,4 @@
-"""The network of one command in a box: APIs, destinations of its module, an engine."""
+"""The network of one boxed command: APIs, its module's destinations, a container engine."""
 
 import ipaddress
 import logging
@@ -31,22 +31,20 @@ from airlock_modules.operation import Operation
 
 log = logging.getLogger("airlock")
 
-# How many conversations a command may hold at a time. Others wait in its box. With APIs tools keep
-# many connections open that they do not use for a while.
+# The connections that a command may have at a time; others wait in its box. Tools that use APIs
+# keep many idle connections open.
 AT_ONCE = 16
 _AT_ONCE_WITH_APIS = 128
 
-# So many reasons a client is told.
+# The most reasons that a client is sent.
 _MOST_REFUSED = 3
 
-# How long is waited for a descriptor to become free.
+# Seconds to wait for a free descriptor.
 _FULL_S = 0.1
 
 
 class Egress:
-    """Serves conversations for as long as a command runs, each counted as one of the agent's
-    connections.
-    """
+    """Serves a command's connections while it runs; each counts as one of the agent's."""
 
     def __init__(
         self,
@@ -58,9 +56,7 @@ class Egress:
         agent: AgentState,
         shared: DaemonState,
     ) -> None:
-        """Over `end`, which stays its owner's, the box sends its listeners; `module` is that of
-        the command.
-        """
+        """The box sends its listeners over `end`, which the caller owns."""
         self._listeners = listeners
         self._end = end
         self._recording = recording
@@ -76,24 +72,24 @@ class Egress:
 
     @property
     def refused(self) -> tuple[str, ...]:
-        """Why the first conversations did not come about, each reason once, in words."""
+        """The reasons of the first refused or failed connections, without duplicates."""
         return tuple(self._refused)
 
     def _find_network(self) -> tuple[str, ...]:
-        """What the module of the command names now, which may be less than at its start."""
+        """The destinations that the module allows now; a reload may have removed some."""
         grant = self._agent.generation.grant
         module = grant.modules.get(self._command) if grant.grants(self._command) else None
         return () if module is None or module.sandbox is None else module.sandbox.network
 
     def _find_ways(self) -> Routes:
-        """The ways to that. Names are looked up again where a reload has changed it."""
+        """The routes to the allowed destinations; resolves names again if a reload changed them."""
         network = read_network(self._find_network())
         if network != self._network:
             self._network, self._ways = network, Routes(network, self._world)
         return self._ways
 
     async def serve(self, nursery: trio.Nursery) -> None:
-        """Take connections until cancelled. No listener is left then."""
+        """Receive listeners and accept connections until cancelled, then close the listeners."""
         for listener in await self._receive():
             nursery.start_soon(self._listen, listener, nursery)
 
@@ -106,7 +102,7 @@ class Egress:
             except BlockingIOError:
                 continue
             except OSError:
-                # The box is no more, and the command is told of that.
+                # The box has exited, which the command's end reports.
                 return []
 
     async def _listen(self, listener: socket.socket, nursery: trio.Nursery) -> None:
@@ -130,7 +126,7 @@ class Egress:
 
     @contextmanager
     def _own(self, listener: socket.socket) -> Iterator[None]:
-        """Close it in the end, with what still waits there."""
+        """Close the listener at the end, with its pending connections."""
         with listener:
             try:
                 yield
@@ -140,7 +136,7 @@ class Egress:
 
     def _drop_waiting(self, listener: socket.socket) -> None:
         with suppress(OSError):
-            # Nobody comes from here on.
+            # Refuse new connections.
             listener.shutdown(socket.SHUT_RDWR)
             while True:
                 connection, _ = listener.accept()
@@ -154,7 +150,7 @@ class Egress:
         except BlockingIOError:
             return None
         except OSError:
-            # It was closed already, or no descriptor is left.
+            # The connection is closed already, or no descriptor is free.
             await trio.sleep(_FULL_S)
             return None
         return trio.SocketStream(trio.socket.from_stdlib_socket(connection))
@@ -169,7 +165,7 @@ class Egress:
             async with connection:
                 await converse()
         except Exception:
-            # One conversation must not end the others, nor the command.
+            # A fault in one connection must not end the others, nor the command.
             log.exception("a fault of the daemon ended a conversation; please report it")
         finally:
             room.release()
@@ -179,7 +175,7 @@ class Egress:
         if not gate.connect():
             error = too_many_error(gate.limits)
             self._tell(EgressResult(wanted=named, error=error))
-            # Who speaks to a destination would take it for that one's answer.
+            # A client of a fixed destination would take the refusal for the destination's reply.
             if named is None:
                 await refuse(
                     connection, error, HTTPStatus.SERVICE_UNAVAILABLE, turns, self._agent.closer
@@ -206,7 +202,7 @@ class Egress:
             gate.disconnect()
 
     async def _pass_on(self, connection: trio.SocketStream) -> None:
-        """Have the agent's HTTPS broker serve it."""
+        """Pass the connection to the agent's HTTPS broker."""
         agent = self._agent
         if not agent.gate.connect():
             error = too_many_error(agent.gate.limits)
@@ -216,7 +212,7 @@ class Egress:
             )
             return
         try:
-            # Where the last API was taken from the agent, what served them says so.
+            # If a reload removed the agent's last API, the broker itself answers that.
             if agent.apis is not None:
                 await agent.apis.carry(
                     connection, self._recording, self._find_network, self._note_refused
@@ -235,7 +231,7 @@ class Egress:
         self._write("connect", destination, counts, reached.error)
 
     def _note_refused(self, reason: str) -> None:
-        """Keep the first reasons for the client."""
+        """Store the first reasons for the client."""
         if len(self._refused) < _MOST_REFUSED:
             self._refused[reason] = None
 
@@ -246,7 +242,7 @@ class Egress:
         counts: Mapping[str, object],
         error: AirlockError | None,
     ) -> None:
-        """Write what became of a connection, whose `destination` is None where it is unreadable."""
+        """Record a connection's outcome; `destination` is None if it could not be parsed."""
         operation = Operation((service,) if destination is None else (service, destination))
         detail: dict[str, object] = {"operation": shorten(operation.line), "service": service}
         if destination is not None:

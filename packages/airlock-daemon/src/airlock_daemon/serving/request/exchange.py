@@ -1,7 +1,7 @@
 """One request, from the parsed message to its answer and its audit record.
 
 `_perform`, `run_tool` and `_run_broker` are its steps, in the order of section 4.3 of the
-specification. The first that refuses raises; `_refuse` alone makes a response and a record of that.
+specification. The first step that refuses raises; `_refuse` alone answers and records that.
 """
 
 from contextlib import suppress
@@ -32,7 +32,7 @@ from airlock_daemon.serving.session import Cancellation, ClientGone, Session
 from airlock_daemon.setup.generation import Generation
 from airlock_wire import ErrorObject, Request
 
-# How long a client that is told that its request was ended may take to read that.
+# Seconds that a client has to read why its request was ended.
 LAST_WORD_S = 1.0
 
 STOPPING = ErrorObject.failed("the daemon is stopping", hint="try again when it runs again")
@@ -55,11 +55,11 @@ async def serve_request(
     converse: Converse,
     origin: Origin | None,
 ) -> None:
-    """Carry a request out until it is answered, or until `cancellation` is told to end it.
+    """Serve a request until it is answered or cancelled.
 
-    It is decided by the generation that the agent has now. `converse` serves what the command asks
-    for over a relay; `origin` is the command over whose relay the request came, None for one on the
-    agent's own socket. Raises nothing but for cancellation.
+    The agent's present generation decides it. `converse` serves the command's relay; `origin` is
+    the command whose relay the request came over, None for the agent's own socket. Raises nothing
+    but cancellation.
     """
     generation = agent.generation
     name = generation.agent.name
@@ -96,13 +96,13 @@ async def _carry_out(request: Request, call: Call) -> None:
         call.cancellation.reason = call.cancellation.reason or "hangup"
     except AirlockError as error:
         await _refuse(error, call)
-        # Where one of its frames holds it too, they would keep the request until a collection.
+        # A cycle through its frames would keep the request in memory until garbage collection.
         error.__traceback__ = None
     except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
         if is_full_table(error):
             await _refuse(full_table(), call)
             return
-        # A fault of ours must neither let a request through nor take the daemon down with it.
+        # Our own faults must neither let a request through nor end the daemon.
         log.exception(
             "a fault of the daemon ended request %s; please report it", call.recording.request
         )
@@ -110,10 +110,10 @@ async def _carry_out(request: Request, call: Call) -> None:
 
 
 async def _perform(request: Request, call: Call) -> None:
-    """Take all steps of a request; raises the refusal that it ends with."""
+    """Perform all steps of a request; raises its refusal."""
     generation = call.generation
     peer = _identify(request, call)
-    # Where the daemon is stopping nothing is begun.
+    # Start nothing while the daemon stops.
     await trio.lowlevel.checkpoint_if_cancelled()
     agent = generation.agent
     if peer.kind == "container" and not agent.profile.engine_socket:
@@ -136,7 +136,7 @@ async def _perform(request: Request, call: Call) -> None:
         return
     rewritten = await _run(request, allowed, peer, call, pre_exec=agent.hooks.pre_exec)
     if rewritten is not None:
-        # From the beginning, but for the hook and the peer.
+        # Repeat all steps but the hook and the peer's identification.
         rewritten = _hand_over(rewritten, generation)
         call.recording.note_rewritten(request, rewritten)
         allowed = _decide(rewritten, call)
@@ -144,7 +144,7 @@ async def _perform(request: Request, call: Call) -> None:
 
 
 def _hand_over(request: Request, generation: Generation) -> Request:
-    """As `hand_over`."""
+    """As `hand_over`, for a request."""
     if request.command != "ssh":
         return request
     command, args = hand_over(generation.grant, request.command, request.args)
@@ -154,7 +154,7 @@ def _hand_over(request: Request, generation: Generation) -> Request:
 
 
 def _identify(request: Request, call: Call) -> Peer:
-    """The client's process, by the kernel alone; over a relay it is that of the command."""
+    """Identify the client's process by the kernel alone; over a relay, the command's client."""
     if call.origin is not None:
         return call.origin.peer
     connection = call.session.connection
@@ -169,7 +169,7 @@ def _identify(request: Request, call: Call) -> Peer:
 
 
 def _decide(request: Request, call: Call) -> Allowed:
-    """As `decide`; over a relay for the commands alone that the box may ask for."""
+    """As `decide`; over a relay, for the box's commands only."""
     if call.origin is None:
         return decide(call.generation.grant, request)
     return decide_relayed(call.generation.grant, request, call.origin.commands)
@@ -178,7 +178,7 @@ def _decide(request: Request, call: Call) -> Allowed:
 async def _run(
     request: Request, allowed: Allowed, peer: Peer, call: Call, *, pre_exec: str | None
 ) -> Request | None:
-    """Run what is allowed; or return the request that the hook puts for this one."""
+    """Run an allowed request, or return the hook's rewritten request."""
     if allowed.module.broker is not None:
         return await _run_broker(request, allowed, peer, call, pre_exec=pre_exec)
     from airlock_daemon.serving.request.tool import run_tool  # noqa: PLC0415
@@ -189,7 +189,7 @@ async def _run(
 async def _run_broker(
     request: Request, allowed: Allowed, peer: Peer, call: Call, *, pre_exec: str | None
 ) -> Request | None:
-    """The same for a broker, which works in an empty directory."""
+    """As `_run`, for a broker, which works in an empty directory."""
     module = allowed.module
     broker = find_broker(module)
     workspace = make_empty(None)
@@ -209,7 +209,7 @@ async def _run_broker(
 
 
 async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> tuple[str, ...]:
-    """Go as far as `check` does; returns the names of the steps that were not consulted."""
+    """Perform the steps of `check`; returns the names of the skipped steps."""
     module = allowed.module
     not_consulted = ["concurrency"]
     if call.generation.agent.hooks.pre_exec is not None:
@@ -240,7 +240,7 @@ async def _refuse(error: AirlockError, call: Call) -> None:
 
 
 async def _abort(call: Call) -> None:
-    """Record a request that was cut short, and tell a client that is still there."""
+    """Record a request that was cut short, and answer a client that is still connected."""
     cancellation, recording = call.cancellation, call.recording
     if cancellation.error is not None:
         recording.write("invalid", cancellation.error.message)
@@ -259,14 +259,14 @@ async def _abort(call: Call) -> None:
 
 
 async def say_last(session: Session, error: ErrorObject) -> None:
-    """Answer a client whose request was ended from outside, if it still listens."""
+    """Answer a client whose request was cancelled, if it still reads."""
     patience = trio.CancelScope(deadline=trio.current_time() + LAST_WORD_S, shield=True)
     with patience, suppress(ClientGone):
         await session.send_error(error)
 
 
 def to_wire(error: AirlockError) -> ErrorObject:
-    """The error message for a refusal."""
+    """Convert a refusal to the wire's error."""
     if isinstance(error, Denied):
         return ErrorObject.denied(
             error.message, layer=error.layer, rule=error.rule, hint=error.hint

@@ -1,4 +1,4 @@
-"""Runs a job: its place among the agent's commands, its command, its post-exec hook, the answer."""
+"""Runs a job: its slot, its command, its post-exec hook, and its answer."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,14 +18,14 @@ from airlock_wire import ErrorObject, RemoteProtocolError
 
 
 async def run_job(job: Job, call: Call) -> None:
-    """Wait for one of the agent's places, run the job, and answer.
+    """Wait for one of the agent's slots, run the job, and answer.
 
-    Raises Denied where there is no place, Failed where the command cannot be started or takes
-    longer than its module says, ClientGone.
+    Raises Denied if no slot is available, Failed if the command cannot be started or exceeds its
+    module's timeout, ClientGone.
     """
     agent, recording, module = call.agent, call.recording, job.module
     alone = None if module.concurrent else call.shared.alone(module.name)
-    # What was asked for over a relay runs in the place of the command that has it.
+    # A request over a relay runs in the slot of the relay's command.
     place = Place() if call.origin is not None else await agent.gate.take(alone)
     try:
         await agent.share.take(place)
@@ -45,7 +45,7 @@ async def run_job(job: Job, call: Call) -> None:
         is_captured = job.broker_run is None or not job.broker_run.is_exact
         emit = capture.take if is_captured else call.session.send_output
         finished = await run(job, call, emit, answers=False)
-        # In the agent's own place: so many hooks at once, and so much output in memory.
+        # Still in the agent's slot, which bounds the number of hooks and the output in memory.
         place.leave(alone)
         reviewed = await review(
             capture,
@@ -67,12 +67,12 @@ async def run_job(job: Job, call: Call) -> None:
 
 
 async def _run_in_time(job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
-    """As `_run`, within the time of the module."""
+    """As `_run`, within the module's timeout."""
     module = job.module
     with trio.move_on_after(module.timeout_s):
         return await _run(job, call, emit, answers=answers)
     if call.recording.is_written:
-        # The client has not taken its answer in time.
+        # The client did not read its answer in time.
         raise ClientGone
     raise Failed(
         f"{module.name} was ended after {module.timeout_s:g} s",
@@ -82,11 +82,11 @@ async def _run_in_time(job: Job, call: Call, emit: Emit, *, answers: bool) -> Fi
 
 
 def _run(job: Job, call: Call, emit: Emit, *, answers: bool) -> Awaitable[Finished]:
-    """Run the job: `emit` gets its output as it comes.
+    """Run the job; `emit` receives its output.
 
-    With `answers` the client is answered when the command has ended, before what that has left
-    behind is. Returns by whatever way when none of its processes is left. Raises Failed where it
-    cannot be started, ClientGone where the client does not take what it gets.
+    With `answers`, answers the client when the command has ended, before its remaining processes
+    are ended. No process of it is left on return or error. Raises Failed if it cannot be started,
+    ClientGone if the client stops reading.
     """
     if job.broker_run is not None:
         return job.broker_run.run(job, call, emit, answers=answers)
@@ -98,9 +98,9 @@ def _run(job: Job, call: Call, emit: Emit, *, answers: bool) -> Awaitable[Finish
 
 
 class Steps:
-    """What is done at each step of a command: here, of one without a box.
+    """The steps of a command without a box; subclasses change them.
 
-    `emit` gets its output.
+    `emit` receives its output.
     """
 
     def __init__(self, job: Job, call: Call, emit: Emit) -> None:
@@ -112,7 +112,7 @@ class Steps:
         self.emit = emit
 
     def open_stdio(self) -> Stdio:
-        """Open what the terms ask for, and close the passed descriptors where they are not used.
+        """Open the agreed stdio, and close the passed descriptors if they are unused.
 
         Raises OSError.
         """
@@ -127,14 +127,14 @@ class Steps:
         return Piped(has_input=terms.uses("stdin"))
 
     def launch(self, stdio: Stdio) -> Awaitable[Launch]:
-        """Start it. Raises Failed."""
+        """Start the command. Raises Failed."""
         return self.call.shared.launcher.launch(self.line, stdio.standard, terminal=stdio.terminal)
 
     def started(self, launch: Launch) -> None:
         """The command was started."""
 
     def begun(self) -> None:
-        """The command runs; its client is told next."""
+        """The command runs; the client learns of it next."""
 
     async def relay(self, command: Command, begin: Begin) -> Ended:
         """As `Command.relay`, once `begin` has returned."""
@@ -145,11 +145,11 @@ class Steps:
         """The command has ended; its client has no answer yet."""
 
     def answered(self) -> None:
-        """The client has its answer."""
+        """The client has been answered."""
 
 
 async def run_command(steps: Steps, *, answers: bool) -> Finished:
-    """Run a command by `steps`, as `_run`."""
+    """Run a command by its `steps`; the contract of `_run`."""
     job, call = steps.job, steps.call
     agent, shared, limits = call.agent, call.shared, job.generation.limits
     try:
@@ -169,7 +169,7 @@ async def run_command(steps: Steps, *, answers: bool) -> Finished:
             if stdio.outputs or job.banner:
                 ended = await steps.relay(command, partial(_begin, steps, command))
             else:
-                # The client has nothing to do but to wait, and mostly not for long.
+                # The client only waits for the end, mostly briefly.
                 call.watched.call_late(partial(_begin_late, steps, command))
                 ended = await steps.relay(command, _begin_nothing)
             finished = Finished(ended, command.count_input())
@@ -192,7 +192,7 @@ async def _begin(steps: Steps, command: Command) -> None:
 
 
 def _begin_late(steps: Steps, command: Command) -> None:
-    """The same without waiting, of a command whose output does not pass through here."""
+    """As `_begin` without waiting, for a command whose output bypasses the daemon."""
     if steps.call.session.is_answered:
         return
     try:
@@ -205,18 +205,18 @@ def _begin_late(steps: Steps, command: Command) -> None:
 
 
 async def _begin_nothing() -> None:
-    """It is begun late."""
+    """Do nothing: `_begin_late` does it."""
 
 
 async def tell_begun(job: Job, call: Call, hear: Callable[[Said], None]) -> None:
-    """Tell the client that what it asked for runs, and have `hear` told what it says to that."""
+    """Send the client its start message, and call `hear` with its messages from then on."""
     await call.session.send_buffered()
     if job.terms.features:
         _listen(call, hear)
 
 
 async def conclude(call: Call, finished: Finished, *, answers: bool) -> None:
-    """Write how the command ended, and answer the client where that is to be done now."""
+    """Record how the command ended; with `answers`, answer the client now."""
     ended = finished.ended
     if answers:
         call.recording.write("allowed", exit_code=ended.exit_code, signal=ended.signal)
@@ -233,17 +233,17 @@ async def _send_result(call: Call, finished: Finished) -> None:
 
 
 def buffer_start(job: Job, call: Call) -> None:
-    """Have the client told which features are used, with what it gets next."""
+    """Buffer the start message, which names the agreed features, to send with the next one."""
     if job.terms.features is not None:
         credit = job.generation.limits.stdin_bytes if job.terms.uses("stdin") else 0
         call.session.buffer_start(job.terms.features, stdin_credit=credit)
 
 
 def _listen(call: Call, tell: Callable[[Said], None]) -> None:
-    """Have `tell` told what the client says, until it has its answer.
+    """Call `tell` with each message of the client until it is answered.
 
-    This happens in the task that watches all clients, so that a client is heard also while the
-    command's own task waits for it to read. One that breaks the protocol ends its request.
+    It runs in the task that watches all clients, so that a client is heard even while the command's
+    task waits for it to read. A client that breaks the protocol ends its request.
     """
 
     def hear() -> bool:

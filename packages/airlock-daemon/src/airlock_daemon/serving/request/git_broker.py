@@ -1,4 +1,4 @@
-"""The broker of git-remote: admission, the conversation with the remote, its records."""
+"""The broker of git-remote: admission, the conversation with the remote, and its records."""
 
 import signal
 from contextlib import closing
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class GitBroker:
-    """Fetches and pushes, and large files beside them."""
+    """Fetches, pushes and Git LFS transfers."""
 
     async def admit(self, request: Request, _module: Module, requester: Requester, /) -> Remote:
         """As `admission.admit`."""
@@ -59,7 +59,7 @@ class GitBroker:
         call: Call,
         peer: Peer,
     ) -> Job:
-        """Plan the conversation; raises Denied for a client that cannot take part."""
+        """Plan the conversation; raises Denied if the client lacks a needed feature."""
         terms = agree(request, may_pass=may_pass(call, peer), is_captured=True)
         if not terms.uses("fds") and not (terms.uses("stdin") and terms.uses("base64")):
             raise Denied(
@@ -85,18 +85,18 @@ class GitBroker:
 
 
 class _GitRun(msgspec.Struct, frozen=True):
-    """A conversation with a remote: by ssh, or by the daemon over HTTP."""
+    """A conversation with a remote: over ssh, or over HTTP by the daemon itself."""
 
     remote: Remote
     requester: Requester
-    # What the client is told is the remote's.
+    # The client gets the remote's bytes unchanged.
     is_exact: bool = True
 
     async def run(self, job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
         """As `BrokerRun.run`."""
         log = ConversationLog(call.recording)
         if isinstance(self.remote, SshRemote):
-            # The remotes of most agents are URLs, and few have large files.
+            # Imported late: most remotes are URLs, and few use LFS.
             from airlock_daemon.boundary.brokers.git.conversation import (  # noqa: PLC0415
                 Conversation,
             )
@@ -119,14 +119,14 @@ class _GitRun(msgspec.Struct, frozen=True):
 
 
 class _OwnConversation(Protocol):
-    """A conversation that the daemon has with a remote itself."""
+    """A conversation with a remote that the daemon has itself."""
 
     async def run(self, streams: Streams, say: Emit) -> Ended:
         """Run it to its end."""
 
 
 class _SshSteps(Steps):
-    """The steps of a conversation that ssh carries."""
+    """The steps of a conversation over ssh."""
 
     def __init__(self, job: Job, call: Call, emit: Emit, conversation: "Conversation") -> None:
         super().__init__(job, call, emit)
@@ -148,12 +148,12 @@ class _SshSteps(Steps):
 
 
 class ConversationLog(msgspec.Struct, frozen=True):
-    """Writes the records of a conversation with a remote of git."""
+    """Records a conversation with a git remote."""
 
     recording: Recording
 
     def write(self, asked: RemoteRequest, outcome: Outcome, is_pinned: bool) -> None:
-        """Write what became of a fetch or push."""
+        """Record the outcome of a fetch or push."""
         first = outcome.refusal
         self.recording.write_broker(
             outcome.decision,
@@ -163,7 +163,7 @@ class ConversationLog(msgspec.Struct, frozen=True):
         )
 
     def write_object(self, asked: RemoteRequest, outcome: LfsOutcome) -> None:
-        """Write what became of one object of Git LFS."""
+        """Record the outcome of one Git LFS object."""
         error = outcome.error
         decision: Literal["allowed", "denied", "failed", "aborted"]
         rule, reason = None, None
@@ -181,9 +181,9 @@ class ConversationLog(msgspec.Struct, frozen=True):
 
 
 async def _converse(conversation: _OwnConversation, job: Job, call: Call, emit: Emit) -> Finished:
-    """Hold a conversation that needs no command: a signal of the client's ends it."""
+    """Run a conversation that has no process; a terminating signal from the client cancels it."""
     session, turns = call.session, call.agent.turns
-    # Two tasks of a conversation may have something to say.
+    # Two tasks of a conversation may write.
     turn = trio.Lock()
 
     async def say(stream: Stream, data: bytes) -> None:
@@ -212,7 +212,7 @@ async def _converse(conversation: _OwnConversation, job: Job, call: Call, emit: 
             streams.tell(said)
             return
         number = signal.Signals[said.name]
-        # Those that would have ended a command.
+        # The signals that terminate a process by default.
         if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             ended = Ended(128 + number, said.name)
             scope.cancel()
@@ -222,5 +222,5 @@ async def _converse(conversation: _OwnConversation, job: Job, call: Call, emit: 
         await tell_begun(job, call, hear)
         with scope:
             ended = await conversation.run(streams, say)
-        # The end of the streams is what the client's git waits for.
+        # The client's git waits for its streams to close.
         return Finished(ended, streams.taken)

@@ -1,7 +1,7 @@
-"""Hooks: executables of the host's owner, of which the pre-exec hook sees a request and decides.
+"""Hooks: executables of the host's owner. The pre-exec hook sees a request and decides on it.
 
-The launcher runs it, as it runs a tool: in a session of its own, and with an end for everything
-that it started, also what has left its session or holds its pipes.
+The launcher runs a hook like a tool: in its own session, and it ends every process that the hook
+started, including those that left its session or hold its pipes.
 """
 
 import os
@@ -32,14 +32,14 @@ from airlock_wire import (
     quote,
 )
 
-# Of what a hook says on stderr, which is for the person who reads the daemon's own messages.
+# Bytes of a hook's stderr that reach the daemon's log.
 SAID_BYTES = 4096
 
-# Of a message to a hook, how many bytes are made before it reads them.
+# Bytes of a hook's message that are made before it reads them.
 WINDOW = 65536
 
 
-# JSON can write two bytes as six characters, and hooks in Python do.
+# JSON can escape two bytes as six characters, as Python does by default.
 GROWTH = 3
 
 REASON_CHARACTERS = 500
@@ -49,14 +49,14 @@ _SILENCE = (
     f"can give it longer, by [hooks] timeout_s in config.toml{AND_RELOAD}"
 )
 
-# What an answer may change of the params.
+# The params that an answer may change.
 _FREE = frozenset(("command", "args", "cwd"))
 
 
 class HookFault(Exception):
     """A hook failed. `message` continues a sentence that begins with its name; `rule` is its code.
 
-    It never reaches a client: whoever runs the hook puts it into a message that has a remedy.
+    It never reaches a client: the caller converts it to an error with a remedy.
     """
 
     def __init__(self, message: str, *, rule: str) -> None:
@@ -74,12 +74,12 @@ async def run_hook(
     agent: AgentState,
     shared: DaemonState,
 ) -> int:
-    """Run the hook at `path` with `message` as its stdin, within `[hooks] timeout_s`.
+    """Run the hook at `path` with `message` as its stdin, within `[hooks] timeout_s` seconds.
 
-    It stands in the agent's directory and has PATH, HOME, USER and AIRLOCK_AGENT for its variables.
-    `hear` gets what it prints on stdout as it comes, and raises ValueError for what it does not
-    want. Returns the exit status. Raises HookFault where the hook cannot be run, takes too long, is
-    ended by a signal, or prints what is not wanted. In any case none of its processes is left.
+    Its cwd is the agent's directory, its environment PATH, HOME, USER and AIRLOCK_AGENT. `hear`
+    gets its stdout in pieces and raises ValueError to reject it. Returns the exit status. Raises
+    HookFault if the hook cannot be run, times out, is ended by a signal, or its output is rejected.
+    No process of it is left in any case.
     """
     said = _Said(hear)
     timeout = generation.hook_limits.timeout_s
@@ -129,7 +129,7 @@ async def _run(
 
 
 class _Feed:
-    """Gives a hook its stdin as it reads, so that a long message is made in pieces."""
+    """Feeds a hook's stdin as it reads, so that a long message is made in pieces."""
 
     def __init__(self, command: Command, message: Iterator[bytes]) -> None:
         self._command = command
@@ -137,7 +137,7 @@ class _Feed:
         self._ahead = 0
 
     async def go_on(self, count: int) -> None:
-        """So many bytes more were read: give as many again, or the end."""
+        """The hook has read `count` bytes: write as many more, or the end."""
         self._ahead -= count
         while self._ahead < WINDOW:
             piece = next(self._message, None)
@@ -149,7 +149,7 @@ class _Feed:
 
 
 class _Said:
-    """What a hook says: stdout goes to `hear`, and of stderr the beginning is kept."""
+    """A hook's output: passes stdout to `hear`, and stores the beginning of stderr."""
 
     def __init__(self, hear: Callable[[bytes], None]) -> None:
         self._hear = hear
@@ -165,7 +165,7 @@ class _Said:
             raise HookFault(f"printed what is no answer: {error}", rule="answer") from None
 
     def tell(self, who: str) -> None:
-        """Hand on to the daemon's messages what came on stderr."""
+        """Write the hook's stderr to the daemon's log."""
         for line in self._said.decode("utf-8", "replace").splitlines():
             log.info("%s: %s", who, quote(line))
 
@@ -179,10 +179,10 @@ async def consult(
     agent: AgentState,
     shared: DaemonState,
 ) -> Request:
-    """Show a request to the hook at `path`; return the one to go on with, often the same.
+    """Show a request to the hook at `path`; return the request to perform, often the same.
 
-    `container` is the one that was proved. Raises Denied: by layer "hook" where the hook refuses,
-    and where it is of no use; by layer "limit" where too many wait for one.
+    `container` is the proven id. Raises Denied: layer "hook" if the hook refuses or fails, layer
+    "limit" if too many requests wait for a hook.
     """
     limits = generation.limits
     shown = replace(request, container_id=container).encode()
@@ -219,7 +219,7 @@ async def consult(
 
 
 class _Answer:
-    """What the hook prints: `most` bytes at most, which count as those of requests do."""
+    """A hook's stdout, at most `most` bytes, counted against the agent's bytes of requests."""
 
     def __init__(self, most: int, gate: Gate) -> None:
         self._most = most
@@ -241,7 +241,7 @@ class _Answer:
 
 
 def _find_reason(output: bytearray) -> str | None:
-    """The reason that a hook gives: `message`, or `error` as hooks of earlier releases print it."""
+    """The hook's reason: `message`, or `error` as hooks of earlier releases print it."""
     try:
         body = msgspec.json.decode(output)
     except (ValueError, RecursionError):
@@ -257,9 +257,9 @@ def _find_reason(output: bytearray) -> str | None:
 
 
 def _read_answer(output: bytearray, shown: bytes, request: Request, arguments: int) -> Request:
-    """The request to go on with after a hook that agrees; raises HookFault.
+    """The request to perform after a hook that agrees; raises HookFault.
 
-    A member that the hook leaves out stays as it was shown.
+    A member that the hook omits stays unchanged.
     """
     if not output.strip() or output == shown:
         return request
@@ -292,7 +292,7 @@ def _list_changes(
 
 
 def _decode(params: Mapping[str, object], arguments: int) -> Request:
-    """Read the params as those of a client are read."""
+    """Parse the params by the rules for a client's request."""
     free = {name: params[name] for name in sorted(_FREE)}
     message = {"jsonrpc": "2.0", "id": 1, "method": "exec", "params": free}
     line = msgspec.json.encode(message) + b"\n"

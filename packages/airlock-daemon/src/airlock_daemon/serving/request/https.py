@@ -1,4 +1,4 @@
-"""Requests to APIs, as the daemon sees them: judged, given their credential, and recorded."""
+"""API requests in the daemon: decided, given their credential, and recorded."""
 
 import os
 from collections.abc import Callable
@@ -27,9 +27,9 @@ from airlock_modules.operation import Operation
 
 MOST_RECORDS = 1000
 EVERY_S = 60.0
-"""So many of an agent's operations have records of their own in so long.
+"""The most records of an agent's operations in EVERY_S seconds.
 
-Of more, those that read and those that are refused are counted; what may change something has one.
+Further reads and refusals are only counted; what may change something always has a record.
 """
 
 HUNG_UP = "the client hung up"
@@ -40,10 +40,10 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """The process at the other end of a connection, as records have it.
+    """The process at the other end of a connection, for records.
 
-    `request` is that of the command out of whose box the connection comes, None for a container's.
-    `spend_record` says whether one more record about the connections of that command is written.
+    `request` is the log's id of the command whose box it comes from, None for a container's.
+    `spend_record` returns whether one more record of that command's connections may be written.
     """
 
     peer: dict[str, int] | None
@@ -54,25 +54,25 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Operation(msgspec.Struct, frozen=True):
-    """One operation, as it is recorded. `changes` says that it may be more than reading."""
+    """A recorded operation; `changes` says that it may do more than read."""
 
     record: Record
     changes: bool = False
 
 
 class _Granted(msgspec.Struct, frozen=True):
-    """An operation in progress: the question, without its GraphQL, and the API that granted it."""
+    """An operation in progress: its question without the GraphQL, and the API that granted it."""
 
     operation: _Operation
     question: Question
     api: Api
 
     def is_granted_by(self, api: Api | None) -> bool:
-        """Whether an API of now leads to the same service as the same person, and grants it."""
+        """Whether the present API has the same service and credential, and grants the operation."""
         if api is None or api == self.api:
             return api is not None
         if self.question.graphql is not None:
-            # Its fields may be large, and its answer is short.
+            # The GraphQL fields were not kept, as they may be large; such an operation is short.
             return False
         before = (self.api.hosts, self.api.ports, self.api.ca, self.api.credential)
         is_same = before == (api.hosts, api.ports, api.ca, api.credential)
@@ -80,23 +80,23 @@ class _Granted(msgspec.Struct, frozen=True):
 
 
 class Operations:
-    """The operations of one agent at APIs, by the HTTPS broker."""
+    """An agent's API operations through the HTTPS broker."""
 
     def __init__(self, shared: DaemonState, agent: AgentState, sources: Sources) -> None:
         self._shared = shared
         self._agent = agent
         self._sources = sources
-        # What was granted and is not over.
+        # Granted operations that have not ended.
         self._granted: dict[int, _Granted] = {}
         self._fingerprints: dict[str, tuple[Api, str]] = {}
         self._since = -EVERY_S
         self._left = 0
 
     async def judge(self, question: Question, caller: Caller) -> Answer:
-        """Decide about a request by the rules of now, and fetch its credential if it needs one.
+        """Decide on a request by the present rules, and fetch its credential if it needs one.
 
-        Whatever goes wrong refuses. What is granted is recorded first, and over with `finish` or
-        `abort`.
+        Every error refuses. A granted operation is recorded before it starts, and ends with
+        `finish` or `abort`.
         """
         operation = self._describe(question, caller)
         generation = self._agent.generation
@@ -104,7 +104,7 @@ class Operations:
             api = self._admit(question)
             secret = await self._sources.get(self._agent, api) if question.needs_secret else None
             if self._agent.generation is not generation:
-                # The files were read again while a command gave the credential.
+                # The files were reloaded while the credential was fetched.
                 api = self._admit(question)
             return self._grant(question, operation, api, secret)
         except trio.Cancelled:
@@ -116,7 +116,7 @@ class Operations:
         return answer
 
     def judge_now(self, question: Question, caller: Caller) -> Answer | None:
-        """As `judge` where it grants the request, and waits for nothing; otherwise None."""
+        """As `judge` if it grants the request without waiting; otherwise None."""
         try:
             api = self._admit(question)
             secret = self._sources.find(self._agent, api) if question.needs_secret else None
@@ -129,7 +129,7 @@ class Operations:
     def _grant(
         self, question: Question, operation: _Operation, api: Api, secret: Secret | None
     ) -> Answer:
-        """Record that an operation is granted, before it begins. Raises Failed."""
+        """Record a granted operation before it starts. Raises Failed."""
         if operation.changes or self._has_room:
             self._shared.record_ahead(replace(operation.record, event="broker-start"))
         kept = replace(question, graphql=None if question.graphql is None else ())
@@ -144,22 +144,22 @@ class Operations:
         )
 
     def refuse(self, question: Question, caller: Caller, error: AirlockError) -> Answer:
-        """Refuse a request without looking at it."""
+        """Refuse a request without evaluating it."""
         return self._refuse(question.question, self._describe(question, caller).record, error)
 
     def find_revoked(self, *, is_removed: bool) -> list[int]:
-        """The questions in progress that the rules of now do not grant, to a removed agent none."""
+        """The questions in progress that the present rules refuse; all of them if `is_removed`."""
         return [each for each in self._granted if self.is_revoked(each, is_removed=is_removed)]
 
     def is_revoked(self, question: int, *, is_removed: bool) -> bool:
-        """Whether a question is in progress that the rules of now do not grant, as above."""
+        """Whether a question is in progress and the present rules refuse it."""
         granted = self._granted.get(question)
         if granted is None:
             return False
         return is_removed or not granted.is_granted_by(self._find_api(granted.api.name))
 
     def finish(self, finished: Finished) -> None:
-        """Record that what was granted is over."""
+        """Record the end of a granted operation."""
         granted = self._granted.pop(finished.question, None)
         if granted is None:
             return
@@ -177,13 +177,13 @@ class Operations:
         self._write(replace(operation, record=record), outcome, finished.fault)
 
     def abort(self, question: int, reason: str) -> None:
-        """Record that what was granted was cut short; nothing where it was not, or is over."""
+        """Record that a granted operation was cut short; does nothing if it has ended."""
         granted = self._granted.pop(question, None)
         if granted is not None:
             self._write(granted.operation, "aborted", reason)
 
     def note_refused(self, refused: Refused, caller: Caller) -> None:
-        """Record what the worker has refused by itself."""
+        """Record a refusal by the worker."""
         words = (refused.method, refused.path) if refused.method else ()
         record = self._begin(f"{refused.host}:{refused.port}", *words, caller=caller)
         record = replace(record, layer="broker", rule=refused.rule)
@@ -198,7 +198,7 @@ class Operations:
         self._write_connection(_Operation(record), outcome, error.message, caller)
 
     def note_spliced(self, spliced: Spliced, caller: Caller) -> None:
-        """Record a connection of which the bytes were passed on as they were."""
+        """Record a connection whose bytes were passed through unchanged."""
         destination = f"{spliced.host}:{spliced.port}"
         record = self._begin("connect", destination, caller=caller, service="connect")
         done = {"bytes": spliced.sent, "received": spliced.received}
@@ -206,7 +206,7 @@ class Operations:
         self._write_connection(_Operation(record, changes=True), "allowed", None, caller)
 
     def spend(self, spent: Spent) -> None:
-        """Forget a credential that the service did not take."""
+        """Forget a credential that the service rejected."""
         self._sources.spend(self._agent, spent.api, spent.version)
 
     @property
@@ -217,7 +217,7 @@ class Operations:
         return next((each for each in self._agent.generation.apis.apis if each.name == name), None)
 
     def _admit(self, question: Question) -> Api:
-        """The API that is asked; raises Denied."""
+        """The API that the question names; raises Denied."""
         api = self._find_api(question.api)
         if api is None:
             raise Denied(
@@ -227,7 +227,7 @@ class Operations:
                 hint=f"a person on the host can add it to commands in airlock.toml{AND_RELOAD}",
             )
         if question.fingerprint != self._find_fingerprint(api):
-            # It may lead to a host that the credential of now is not for.
+            # The connection may lead to a host that the new credential is not for.
             raise Denied(
                 f"the API {api.name} has changed since this connection was opened",
                 layer="broker",
@@ -240,7 +240,7 @@ class Operations:
         return api
 
     def _find_fingerprint(self, api: Api) -> str:
-        """That of an API as it is now, which takes a while to make."""
+        """The API's present fingerprint, cached because it takes long to compute."""
         known = self._fingerprints.get(api.name)
         if known is None or known[0] is not api:
             known = self._fingerprints[api.name] = (api, api.fingerprint)
@@ -250,7 +250,7 @@ class Operations:
         api = self._find_api(question.api)
         name = question.api if api is None else api.module
         words = [question.method, question.path]
-        # By an upgrade whatever is behind it may be done.
+        # After an upgrade the connection may carry any operation.
         changes = question.method not in _READING or question.upgrade is not None
         if question.graphql is not None:
             changes = any(field.kind != "query" for field in question.graphql)
@@ -276,7 +276,7 @@ class Operations:
 
     def _refuse(self, question: int, record: Record, error: Exception) -> Answer:
         outcome: Outcome = "failed"
-        # To most other answers a tool tries again, and what is amiss needs a person first.
+        # Tools retry most other statuses, but this needs a person first.
         status = _FORBIDDEN
         if isinstance(error, Denied):
             outcome = "denied"
@@ -294,7 +294,7 @@ class Operations:
         return Answer(question=question, refusal=refusal)
 
     def _write(self, operation: _Operation, outcome: Outcome, reason: str | None) -> None:
-        """Write a record, or count it where there were many."""
+        """Write a record, or count it if there were too many."""
         is_written = self._has_room or operation.changes
         if is_written:
             self._left -= 1
@@ -303,7 +303,7 @@ class Operations:
     def _write_connection(
         self, operation: _Operation, outcome: Outcome, reason: str | None, caller: Caller
     ) -> None:
-        """The same for a connection: a command has so many records for all of its own."""
+        """As `_write`, for a connection; a command's connections share one quota of records."""
         if caller.spend_record is None:
             self._write(operation, outcome, reason)
             return
@@ -322,7 +322,7 @@ class Operations:
 
     @property
     def _has_room(self) -> bool:
-        """Whether the next record is written, and not counted."""
+        """Whether the next record is written rather than counted."""
         now = trio.current_time()
         if now - self._since >= EVERY_S:
             self._since, self._left = now, MOST_RECORDS

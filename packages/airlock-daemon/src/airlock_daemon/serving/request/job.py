@@ -21,15 +21,15 @@ from airlock_wire import Request, Terminal
 if TYPE_CHECKING:
     from airlock_daemon.serving.request.tool import Boxed
 
-# Features that mean the same whichever way the output goes.
+# Features that do not depend on how the output is sent.
 _ALWAYS = frozenset(("signals", "exit-signal", "env"))
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One request while it is served: its connection, its agent, and its record.
+    """One request while it is served: its connection, agent and record.
 
-    It is decided by `generation`, whatever a reload brings meanwhile. `origin` is None for a
-    request on the agent's own socket; `converse` serves the connections of a relay.
+    `generation` decides it even after a reload. `origin` is None for a request on the agent's own
+    socket; `converse` serves a relay's connections.
     """
 
     session: Session
@@ -44,11 +44,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AgreedFeatures(msgspec.Struct, frozen=True):
-    """The features of the protocol that client and daemon agree on.
+    """The protocol features that client and daemon agree on.
 
-    `terminal` is None where the tool gets none of the daemon's. `features` is None for a client
-    that asked for none, in the order of the request otherwise. `are_passed` says that the tool has
-    the client's descriptors.
+    `terminal` is None if the daemon makes none for the tool. `features` are in the order of the
+    request, None if the client listed none. `are_passed` says that the tool gets the client's
+    descriptors.
     """
 
     features: tuple[str, ...] | None
@@ -56,39 +56,39 @@ class AgreedFeatures(msgspec.Struct, frozen=True):
     are_passed: bool = False
 
     def uses(self, feature: str) -> bool:
-        """Whether a feature is used."""
+        """Whether a feature was agreed on."""
         return self.features is not None and feature in self.features
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """How a command ended, and how many bytes of the client's input it took, None if unknown."""
+    """How a command ended, and how many bytes of stdin it took (None if unknown)."""
 
     ended: Ended
     stdin_bytes: int | None
 
 
 class BrokerRun(Protocol):
-    """Carries out an admitted request of a broker."""
+    """Performs a broker's admitted request."""
 
     @property
     def is_exact(self) -> bool:
-        """Whether the client gets what the remote says byte for byte: a post-exec hook hears only
-        how it ended.
+        """Whether the client gets the remote's bytes unchanged.
+
+        A post-exec hook then sees only the exit status.
         """
 
     async def run(self, job: "Job", call: Call, emit: Emit, *, answers: bool) -> Finished:
-        """Run it: `emit` gets its output as it comes, with `answers` the client is answered.
+        """Run it: `emit` receives its output; with `answers`, answers the client.
 
-        Raises AirlockError where it cannot be started, ClientGone.
+        Raises AirlockError if it cannot be started, ClientGone.
         """
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One request that is allowed, with all that is known before anything is started.
+    """An allowed request, planned before anything starts.
 
-    A tool has a `command_line`, and a box or none. A broker has its `broker_run`, and a command
-    line where a program does it. `banner` is what the client reads on its stderr before anything of
-    the command.
+    A tool has a `command_line`, and a box or none. A broker has a `broker_run`, and a command line
+    if it runs a program. `banner` is written to the client's stderr before the command's output.
     """
 
     generation: Generation
@@ -102,9 +102,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sandbox(self) -> str:
-        """What a record says of where it runs.
+        """The record's word for where it runs.
 
-        A broker has no box since it needs none, which is not the same as a tool that runs without.
+        "broker" differs from "off": a broker needs no box, a tool without one lacks it.
         """
         if self.broker_run is not None:
             return "broker"
@@ -112,15 +112,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def line_end(self) -> str:
-        """The end of a line on the client's terminal, which is raw where the tool has its own."""
+        """The line end for the client's terminal, which is raw if the tool has its own."""
         return "\n" if self.terms.terminal is None else "\r\n"
 
 
 def agree(request: Request, *, may_pass: bool, is_captured: bool) -> AgreedFeatures:
     """Choose the features.
 
-    `may_pass` says that descriptors came that the tool may have; `is_captured` that its output is
-    held back for a hook, where a terminal would have a tool ask what nobody can read.
+    `may_pass` says that the tool may use the passed descriptors; `is_captured` that its output
+    waits for a hook: with a terminal, a tool would then prompt a person who sees nothing.
     """
     if request.features is None:
         return AgreedFeatures(None)
@@ -139,7 +139,7 @@ def _select(asked: tuple[str, ...], *usable: str) -> tuple[str, ...]:
 
 
 def find_term(request: Request, terms: AgreedFeatures, passed: ClientDescriptors) -> str | None:
-    """The TERM of the tool: the client's, where it has a terminal of either kind."""
+    """The tool's TERM: the client's, if the tool has a terminal of either kind."""
     if request.terminal is None:
         return None
     is_there = terms.terminal is not None or (terms.are_passed and "terminal" in passed.kinds)
@@ -147,7 +147,7 @@ def find_term(request: Request, terms: AgreedFeatures, passed: ClientDescriptors
 
 
 async def prove(peer: Peer, call: Call) -> str | None:
-    """Return the id of the client's container, None where that cannot be proved."""
+    """Return the id of the client's container, None if it cannot be proved."""
     if peer.container is None:
         return None
     is_proven = True

@@ -1,4 +1,4 @@
-"""The logins of registries, fetched for a command of docker that may need them."""
+"""Registry logins for docker commands that may need them."""
 
 import os
 from collections.abc import Mapping
@@ -30,10 +30,10 @@ from airlock_wire import quote
 async def add_logins(
     boxed: Boxed, *, generation: Generation, agent: AgentState, shared: DaemonState
 ) -> Boxed:
-    """The box of docker with the human's logins, if the command may need them.
+    """Add the human's logins to docker's box if the command may need them.
 
-    Helpers of the human's are asked in the place of the command. Raises Denied where the human's
-    configuration of docker cannot be read.
+    Credential helpers run in the command's slot. Raises Denied if the human's docker configuration
+    cannot be read.
     """
     content = write_logins({})
     if boxed.needs_logins:
@@ -60,7 +60,7 @@ async def _fetch_logins(
 
 
 def _read(boxed: Boxed, environment: Mapping[str, str], written: tuple[str, ...]) -> Configuration:
-    """The human's configuration of docker, an empty one where there is none."""
+    """The human's docker configuration, an empty one if there is no file."""
     folder = environment.get("DOCKER_CONFIG", "")
     home = environment.get("HOME", "/")
     path = os.path.join(folder or expand_home("~/.docker", home), "config.json")

@@ -1,8 +1,7 @@
-"""The post-exec hook: it sees what a command has put out before the client does.
+"""The post-exec hook, which sees a command's output before the client does.
 
-What a hook prints may be as long as a command's output, and to decode that in one go would keep
-every agent waiting. So each string is decoded in pieces. What remains is a short object, in which a
-long string is represented by its number.
+A hook's answer may be as long as a command's output, and decoding that at once would block every
+agent. So each string is decoded in pieces, and replaced by its number in a short object.
 """
 
 import binascii
@@ -23,26 +22,26 @@ from airlock_daemon.serving.session import Session
 from airlock_daemon.setup.generation import Generation
 from airlock_wire import Stream
 
-# A hook may answer with so many times what is captured at most.
+# A hook's answer may have this many times the bytes that are captured at most.
 GROWTH = 2
 
-# What is sent before others have a turn.
+# Bytes that are sent in one turn.
 PIECE = 65536
 
-# What is encoded at once, in bytes: a multiple of three, so that base64 can be put together.
+# Bytes that are encoded at once: a multiple of three, so that base64 pieces can be joined.
 ENCODED_PIECE = 3 * 4096
 
-# A string of more bytes is replaced in the object, by a string that is longer than this.
+# A string of more bytes is replaced in the object by a numbered string longer than this.
 _SHORT = 64
 _NUMBERED = "#" * (_SHORT + 1)
 
-# Of the object without its long strings, in bytes.
+# The object's bytes, without its long strings.
 _OBJECT = 65536
 
-# Base64 that is decoded at once: a multiple of four.
+# Base64 bytes that are decoded at once: a multiple of four.
 _DECODED_PIECE = 65536
 
-# As much of the inside of a JSON string (RFC 8259, section 7) as is whole.
+# The inside of a JSON string (RFC 8259, section 7), up to the last complete escape.
 _INSIDE = re.compile(rb'[^"\\]*+(?:\\(?:u[0-9a-fA-F]{4}|[^u])[^"\\]*+)*+')
 _ESCAPE = len(r"\uD83D")
 
@@ -56,7 +55,7 @@ class Captured:
         self._is_text = True
 
     def add(self, data: bytes) -> None:
-        """Take what comes next."""
+        """Append the next bytes."""
         self.data += data
         if self._is_text:
             try:
@@ -65,7 +64,7 @@ class Captured:
                 self._is_text = False
 
     def encode(self) -> Iterator[bytes]:
-        """The JSON of it, in pieces: a string, or `{"base64": ...}` where it is not UTF-8."""
+        """Yield its JSON in pieces: a string, or `{"base64": ...}` if it is not UTF-8."""
         is_text = self._is_text and not self._decoder.getstate()[0]
         yield b'"' if is_text else b'{"base64":"'
         decoder = codecs.getincrementaldecoder("utf-8")()
@@ -79,9 +78,9 @@ class Captured:
 
 
 class Capture:
-    """What one command puts out: the first `most` bytes, both streams together.
+    """A command's output: the first `most` bytes of both streams together.
 
-    The rest is counted in `dropped`.
+    `dropped` counts the rest.
     """
 
     def __init__(self, most: int) -> None:
@@ -91,14 +90,14 @@ class Capture:
         self.dropped = 0
 
     async def take(self, stream: Stream, data: bytes) -> None:
-        """Take the next piece."""
+        """Add the next piece."""
         kept = data[: self._left]
         (self.stdout if stream == "stdout" else self.stderr).add(kept)
         self._left -= len(kept)
         self.dropped += len(data) - len(kept)
 
     def encode(self, ended: Ended) -> Iterator[bytes]:
-        """The message for the hook, in pieces, with how the command ended."""
+        """Yield the hook's message in pieces, with how the command ended."""
         yield b'{"jsonrpc":"2.0","id":1,"result":{"exit_code":%d,"stdout":' % ended.exit_code
         yield from self.stdout.encode()
         yield b',"stderr":'
@@ -123,7 +122,7 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 class HookResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The values that a hook gives; None for those that it leaves out."""
+    """The values that a hook returns; None for those that it omits."""
 
     exit_code: int | None = None
     stdout: bytes | bytearray | None = None
@@ -131,7 +130,7 @@ class HookResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResultReader:
-    """Takes the text of a message whose `result` has values, and holds `most` bytes of strings."""
+    """Parses a message with a `result`; stores at most `most` bytes of strings."""
 
     def __init__(self, most: int) -> None:
         self._left = most
@@ -141,7 +140,7 @@ class ResultReader:
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece; raises ValueError where it is no JSON, or too long."""
+        """Parse the next piece; raises ValueError for invalid JSON or too many bytes."""
         data = self._rest + data
         place = 0
         while place < len(data):
@@ -164,7 +163,7 @@ class ResultReader:
         self._rest = data[place:]
 
     async def finish(self, pause: Callable[[], Awaitable[None]]) -> HookResult | None:
-        """What it all says, None for nothing; raises ValueError. `pause` lets others have turns."""
+        """The parsed result, None for no text; raises ValueError. `pause` yields the turn."""
         if self._text is not None:
             raise ValueError("it ends inside of a string")
         if not self._object.strip():
@@ -182,7 +181,7 @@ class ResultReader:
             raise ValueError(f"it has more than {_OBJECT} bytes beside its long strings")
 
     def _read_text(self, text: bytearray, data: bytes, start: int) -> tuple[int, bool]:
-        """Decode what is there of a string; returns where that ends, and if the string does."""
+        """Decode the available part of a string; returns its end, and whether it is complete."""
         match = _INSIDE.match(data, start)
         end = start if match is None else match.end()
         is_last = data[end : end + 1] == b'"'
@@ -191,7 +190,7 @@ class ResultReader:
         source, used = codecs.utf_8_decode(data[start:end], "strict", is_last)
         decoded = json.loads(f'"{source}"')
         if decoded and "\ud800" <= decoded[-1] <= "\udbff" and not is_last:
-            # The first half of a pair.
+            # The first half of a surrogate pair.
             decoded, used = decoded[:-1], used - _ESCAPE
         piece = decoded.encode()
         text += piece
@@ -230,7 +229,7 @@ class ResultReader:
 
 
 class Reviewed(msgspec.Struct, frozen=True, kw_only=True):
-    """What the client gets; `detail` is what the hook did about it, for the audit record."""
+    """The client's output; `detail` is what the hook changed, for the audit record."""
 
     ended: Ended
     stdout: bytes | bytearray
@@ -247,10 +246,10 @@ async def review(
     agent: AgentState,
     shared: DaemonState,
 ) -> Reviewed:
-    """Show the hook at `path` a command's end and output; return what the client is to get.
+    """Show the hook at `path` a command's end and output; return what the client gets.
 
-    Where the hook is of no use that is what it was shown, and `detail` says so. What was dropped is
-    told at the end of stderr.
+    If the hook fails, that is the original output, and `detail` says so. A last line of stderr
+    reports dropped bytes.
     """
     reader = ResultReader(GROWTH * generation.hook_limits.capture_bytes)
     try:

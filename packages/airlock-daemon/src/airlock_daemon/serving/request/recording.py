@@ -1,4 +1,4 @@
-"""The audit record of one request, from what is known at first to its one line in the log."""
+"""The audit record of one request, from its first facts to its one line in the log."""
 
 import os
 import time
@@ -22,12 +22,12 @@ from airlock_wire import Request
 
 
 class Recording:
-    """Gathers what becomes known of a request, and writes it once."""
+    """Gathers the facts of a request and writes them once."""
 
     def __init__(
         self, shared: DaemonState, session: Session, request: Request, profile: str
     ) -> None:
-        """`profile` is the name of the agent."""
+        """`profile` is the agent's name."""
         is_run = request.method == "exec"
         self._shared = shared
         self._session = session
@@ -47,20 +47,20 @@ class Recording:
 
     @property
     def record(self) -> Record:
-        """The members that are known so far."""
+        """The members known so far."""
         return self._record
 
     @property
     def request(self) -> str | None:
-        """The name that the log has for the request."""
+        """The log's id of the request."""
         return self._record.request
 
     def note(self, **facts: object) -> None:
-        """Add what has become known."""
+        """Add facts."""
         self._record = replace(self._record, **facts)
 
     def note_rewritten(self, asked: Request, request: Request) -> None:
-        """A hook has put `request` for the one that the client sent."""
+        """Record that a hook replaced the client's request, `asked`, by `request`."""
         short = shorten_asked(asked.command, asked.args, asked.cwd)
         self.note(
             asked=short,
@@ -70,11 +70,11 @@ class Recording:
         )
 
     def note_hook(self, detail: str) -> None:
-        """A hook has seen the output, and has done this about it."""
+        """Record what the post-exec hook did."""
         self.note(detail=shorten(detail, most=DETAIL))
 
     def begin(self, *, sandbox: str, is_output_seen: bool) -> None:
-        """Write that the command is about to be started; raises Failed where it then must not.
+        """Record the start before it happens; raises Failed if the command must not start then.
 
         `is_output_seen` says whether its output passes through the session.
         """
@@ -88,7 +88,7 @@ class Recording:
     def write_broker(
         self, outcome: Outcome, detail: object, *, rule: str | None, reason: str | None
     ) -> None:
-        """Write what a broker did for this request, of which `detail` is less than half a line."""
+        """Record a broker's action for this request; `detail` must be under half a line."""
         about = Record(
             event="broker",
             request=self._record.request,
@@ -105,17 +105,17 @@ class Recording:
     def write_conversation(
         self, outcome: Outcome, detail: object, *, rule: str | None, reason: str | None
     ) -> None:
-        """The same for one of many conversations: those past RECORDS are counted."""
+        """As `write_broker` for one of many connections: those past RECORDS are only counted."""
         if self._is_room(outcome, None if rule is None else "broker"):
             Recording.write_broker(self, outcome, detail, rule=rule, reason=reason)
 
     def spend_record(self) -> bool:
-        """Whether one more record of a broker may be written."""
+        """Whether another broker record may be written; counts it."""
         self._left -= 1
         return self._left >= 0
 
     def _is_room(self, outcome: Outcome, layer: str | None) -> bool:
-        """Whether one more record may be written; it is counted where not."""
+        """Whether another record may be written; if not, it is counted in the ledger."""
         if self.spend_record():
             return True
         agent = self._record.profile
@@ -124,7 +124,7 @@ class Recording:
         return False
 
     def write(self, outcome: Outcome, reason: str | None = None, **facts: object) -> None:
-        """Write the record with its outcome and further facts, unless it was written before."""
+        """Write the record with its outcome and further facts, unless already written."""
         if self.is_written:
             return
         self.is_written = True
@@ -139,36 +139,36 @@ class Recording:
 
 
 class RelayedRecording(Recording):
-    """The same of a request over a relay, whose command has the records of a request already.
+    """The recording of a request over a relay, with one record: the broker's.
 
-    It has one record, which is the broker's.
+    The relay's command has the records of a request itself.
     """
 
     def __init__(
         self, shared: DaemonState, session: Session, request: Request, profile: str, origin: Origin
     ) -> None:
-        """`profile` is the name of the agent."""
+        """`profile` is the agent's name."""
         super().__init__(shared, session, request, profile)
         self._origin = origin
         self.note(event="broker", request=origin.request)
 
     def _write_start(self) -> None:
-        """Write nothing: the record of the command stands for all that it asks."""
+        """Write nothing: the command's own start record covers its relayed requests."""
 
     def write_broker(
         self, outcome: Outcome, detail: object, *, rule: str | None, reason: str | None
     ) -> None:
-        """Write what a broker did, which is all that is to be written."""
+        """Write the broker's record, the request's only one."""
         if not self.is_written and self._is_room(outcome, None if rule is None else "broker"):
             super().write_broker(outcome, detail, rule=rule, reason=reason)
         self.is_written = True
 
     def write(self, outcome: Outcome, reason: str | None = None, **facts: object) -> None:
-        """Write how the request ended, unless the broker has."""
+        """Write how the request ended, unless the broker's record is written."""
         if not self.is_written and not self._is_room(outcome, self._record.layer):
             self.is_written = True
         super().write(outcome, reason, **facts)
 
     def spend_record(self) -> bool:
-        """As that of the command."""
+        """Spend from the records of the relay's command."""
         return self._origin.spend_record()

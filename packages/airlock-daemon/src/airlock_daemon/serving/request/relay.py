@@ -1,4 +1,4 @@
-"""The relay of one command in a box: its tools ask brokers over it, as clients of their own."""
+"""The relay of one boxed command: over it, its tools reach brokers as separate clients."""
 
 import socket
 from collections.abc import Awaitable, Callable
@@ -17,19 +17,19 @@ from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 
-# How many conversations there may be at a time over one relay, and in a second. Others wait in it.
+# The most connections of one relay at a time, and per second. Others wait in it.
 AT_ONCE = 16
 PER_S = 50
 
 RECORDS = 1000
-"""The most records for broker requests of one command; others are counted."""
+"""The most broker records of one command; others are counted."""
 
 
 class Origin:
-    """The command in a box over whose relay requests come.
+    """The boxed command that requests over a relay come from.
 
-    `request` is its name in the log, `commands` are those that its module lets it ask, and `peer`
-    is its client: nothing that comes over the relay says more.
+    `request` is its id in the log, `commands` those that its module lets it request, and `peer` its
+    client. Nothing sent over the relay can change them.
     """
 
     def __init__(self, request: str | None, commands: tuple[str, ...], peer: Peer) -> None:
@@ -39,22 +39,22 @@ class Origin:
         self._left = RECORDS
 
     def spend_record(self) -> bool:
-        """Whether one more record of it may be written."""
+        """Whether another record of it may be written; counts it."""
         self._left -= 1
         return self._left >= 0
 
 
 Converse = Callable[[socket.socket, Origin], Awaitable[None]]
-"""Serves one connection to its end, as one of the agent's own socket; raises nothing."""
+"""Serves one connection to its end, like one on the agent's own socket; raises nothing."""
 
 
 class Relay:
-    """Gives connections for as long as a command runs. Its owner must `close` it."""
+    """Hands out connections while a command runs. Its owner must `close` it."""
 
     def __init__(
         self, origin: Origin, converse: Converse, *, agent: AgentState, shared: DaemonState
     ) -> None:
-        """Make the relay. Raises OSError where there are no descriptors left."""
+        """Make the relay. Raises OSError if no descriptors are left."""
         self._origin = origin
         self._converse = converse
         self._agent = agent
@@ -65,20 +65,20 @@ class Relay:
 
     @property
     def number(self) -> int:
-        """The descriptor for the box, until `hand_over`."""
+        """The box's descriptor, valid until `hand_over`."""
         return self._theirs.fileno()
 
     def hand_over(self) -> None:
-        """The box has its end, and when it has closed it nothing more will come."""
+        """Close our copy of the box's end, so that its closing there ends the relay."""
         self._theirs.close()
 
     async def serve(self, nursery: trio.Nursery) -> None:
-        """Serve connections until cancelled, or until no more will be asked for."""
+        """Serve connections until cancelled, or until the box's end is closed."""
         while True:
             await self._room.acquire()
             connection = await self._connect() if await self._is_asked() else None
             if connection is None:
-                # Who would ask now hears of it (EPIPE), and does not wait for nothing.
+                # A later request for a connection gets EPIPE and does not wait in vain.
                 with suppress(OSError):
                     self._ours.shutdown(socket.SHUT_RDWR)
                 return
@@ -91,7 +91,7 @@ class Relay:
             self._room.release()
 
     async def _is_asked(self) -> bool:
-        """Wait until somebody wants a connection; False where nobody will get one any more."""
+        """Wait for a request for a connection; False if none can be served any more."""
         while not self._agent.closer.is_stuck:
             await self._keep_pace()
             await trio.lowlevel.wait_readable(self._ours)
@@ -107,7 +107,7 @@ class Relay:
         return False
 
     async def _connect(self) -> socket.socket | None:
-        """Make a connection, and give the box its end; None where that is not to be had."""
+        """Make a connection and send the box its end; None if that fails."""
         try:
             ours, theirs = make_connection()
         except OSError:
@@ -129,14 +129,14 @@ class Relay:
                 raise
 
     async def _keep_pace(self) -> None:
-        """Return when the next message may be taken: a second's worth of them at once."""
+        """Wait until the next message may be read; a burst is one second's worth."""
         now = trio.current_time()
         self._due = max(self._due, now - 1) + 1 / PER_S
         if self._due > now:
             await trio.sleep_until(self._due)
 
     def _count(self) -> None:
-        """Nobody can be told: who sends descriptors is no client."""
+        """Count a message with descriptors; it has no client to answer."""
         self._shared.audit.count(
             self._agent.generation.agent.name,
             Kind("invalid", "invalid", "sandbox"),
@@ -144,6 +144,6 @@ class Relay:
         )
 
     def close(self) -> None:
-        """Close both ends. What still waits in it is closed too, and that may take its time."""
+        """Close both ends, and in the background what still waits in them."""
         self._theirs.close()
         self._agent.closer.close((self._ours.detach(),))

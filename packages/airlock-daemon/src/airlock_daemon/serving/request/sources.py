@@ -1,8 +1,8 @@
-"""Credentials of APIs, from programs, files and variables of the host, and from `login`.
+"""API credentials, from the host's programs, files and variables, and from `login`.
 
-A credential is fetched when a request needs it, once for all requests that need it meanwhile. It is
-forgotten five minutes after its last use, when the API refuses it, and when the daemon has read its
-files again. A file is read again after a moment, so that a new value in it is used at once.
+A credential is fetched when a request needs it, once for all requests that wait for it. It is
+forgotten five minutes after its last use, when the API rejects it, and after a reload. A file is
+reread after FRESH_S, so that a new value is used at once.
 """
 
 import itertools
@@ -55,15 +55,15 @@ if TYPE_CHECKING:
     from airlock_modules.apis import Api, Credential, Source
 
 KEPT_S = 300.0
-"""Seconds for which an unused credential is kept."""
+"""Seconds that an unused credential is cached."""
 ANSWER_S = 15.0
-"""Seconds that a command may take."""
+"""The timeout of a command, in seconds."""
 SETTLED_S = 10.0
-"""A credential that is younger is not fetched again where the API refuses it, or it ends soon."""
+"""A credential younger than this many seconds is not refetched, even if rejected or near expiry."""
 RENEWED_S = 60.0
-"""Seconds before its end when a credential is fetched anew."""
+"""Seconds before its expiry at which a credential is refetched."""
 FRESH_S = 2.0
-"""After how long a file is read again; no command is run again before that, also if it failed."""
+"""Seconds before a file is read, or a command is run, again, also after a failure."""
 
 _LOGINS = {
     "aws": "aws sso login",
@@ -75,13 +75,13 @@ _LOGINS = {
     "npm": "npm login",
     "vault": "vault login",
 }
-"""The log-in commands of programs that print a credential."""
+"""The login commands of programs that print a credential."""
 
 
 class Secret(msgspec.Struct, frozen=True):
-    """A credential. Another one has another `version`.
+    """A credential; `version` changes with it.
 
-    A `certificate` with its key, in PEM, is presented in TLS; `value` is "" where that is all.
+    `certificate` is PEM with its key, to present in TLS; `value` is "" if there is nothing else.
     """
 
     value: str
@@ -89,22 +89,22 @@ class Secret(msgspec.Struct, frozen=True):
     certificate: str = ""
 
     def __repr__(self) -> str:
-        """Without the value, which no message may show."""
+        """Omit the value, which no message may show."""
         return f"Secret(version={self.version})"
 
 
 class _Fetched(msgspec.Struct, frozen=True):
-    """A credential as it was `at` a moment, for the API of a generation."""
+    """A credential fetched `at` a time, for an API of a generation."""
 
     secret: Secret
     generation: Generation
     at: float
-    # When it ends by itself.
+    # When it expires.
     until: float
 
     def is_good(self, generation: Generation, credential: "Credential") -> bool:
-        """Whether it need not be fetched again now."""
-        # Near its end each request would fetch it anew, which may run a command.
+        """Whether it may be used without fetching it again."""
+        # Near its expiry, each request would otherwise refetch it, which may run a command.
         until = max(self.until - RENEWED_S, min(self.at + SETTLED_S, self.until), self.at + FRESH_S)
         if credential.source.kind in ("file", "stored"):
             until = min(self.at + FRESH_S, until)
@@ -112,9 +112,9 @@ class _Fetched(msgspec.Struct, frozen=True):
 
 
 class _Failure(msgspec.Struct, frozen=True):
-    """Why there was no credential for a generation at a moment, and whether a command has run.
+    """Why a generation had no credential at a time, and whether a command ran.
 
-    The traceback of `error` would keep what a source said.
+    `error` is a new one: the original's traceback would keep a source's output in memory.
     """
 
     error: Failed
@@ -129,19 +129,19 @@ class _Failure(msgspec.Struct, frozen=True):
 
 
 class _Kept:
-    """The credential of one API of an agent; whoever has the `turn` fetches it."""
+    """The cached credential of an agent's API; the holder of `turn` fetches it."""
 
     def __init__(self) -> None:
         self.turn = trio.Lock()
         self.used = trio.current_time()
         self.fetched: _Fetched | None = None
         self.failure: _Failure | None = None
-        # When a command was run for it last.
+        # When its command last ran.
         self.ran = -math.inf
 
 
 class Sources:
-    """The credentials of a daemon's agents. `forget_unused` has to run while `get` is called."""
+    """The credentials of a daemon's agents. Run `forget_unused` alongside."""
 
     def __init__(self, shared: DaemonState, state: State) -> None:
         """`state` is where `airlock login` stores credentials."""
@@ -154,7 +154,7 @@ class Sources:
     async def get(self, agent: AgentState, api: "Api") -> Secret:
         """The credential of an API.
 
-        Raises Failed where there is none now, with what a person on the host can do about it.
+        Raises Failed if there is none now, with a remedy for a person on the host.
         """
         found = self.find(agent, api)
         if found is not None:
@@ -173,7 +173,7 @@ class Sources:
         return fetched.secret
 
     def find(self, agent: AgentState, api: "Api") -> Secret | None:
-        """The credential of an API, None where it must be fetched."""
+        """The cached credential of an API, None if it must be fetched."""
         kept = self._kept.get((agent.generation.agent.name, api.name))
         if kept is None or kept.fetched is None or api.credential is None:
             return None
@@ -183,17 +183,17 @@ class Sources:
         return kept.fetched.secret
 
     def spend(self, agent: AgentState, api: str, version: int) -> None:
-        """Forget the credential of an API that has refused it, if that is still the one in use."""
+        """Forget an API's credential that it rejected, if `version` is still the cached one."""
         kept = self._kept.get((agent.generation.agent.name, api))
         fetched = None if kept is None else kept.fetched
         if kept is None or fetched is None or fetched.secret.version != version:
             return
-        # An agent whose requests are refused for another reason has no command run for each.
+        # Otherwise requests that fail for another reason would each run a command.
         if fetched.at + SETTLED_S <= trio.current_time():
             kept.fetched = None
 
     async def forget_unused(self) -> None:
-        """Forget credentials that were not used for a while, until cancelled."""
+        """Forget unused credentials after KEPT_S, until cancelled."""
         while True:
             await self._is_used.wait()
             now = trio.current_time()
@@ -209,7 +209,7 @@ class Sources:
     async def _fetch(
         self, kept: _Kept, agent: AgentState, api: "Api", credential: "Credential", began: float
     ) -> _Fetched:
-        """Fetch it, unless another request has done so since this one `began`."""
+        """Fetch the credential, unless another request has since this one `began`."""
         name, generation, before = api.name, agent.generation, kept.fetched
         if before is not None and (
             before.is_good(generation, credential)
@@ -240,7 +240,7 @@ class Sources:
     async def _read(
         self, kept: _Kept, agent: AgentState, api: "Api", credential: "Credential"
     ) -> Access:
-        """The credential of now. Raises Failed."""
+        """Read the credential from its source. Raises Failed."""
         source = credential.source
         advice = "a person on the host can "
         match source.kind:
@@ -280,10 +280,10 @@ class Sources:
     async def _use_kubeconfig(
         self, kept: _Kept, agent: AgentState, api: "Api", data: bytes
     ) -> Access:
-        """Read the user of a kubeconfig in JSON. Raises BadCredential and Failed."""
+        """Use a kubeconfig's user, in JSON. Raises BadCredential and Failed."""
         cluster = read_cluster(data)
         if ((cluster.host,), (cluster.port,)) != (api.hosts, api.ports):
-            # What it has now is for another host.
+            # Its credential is for another host now.
             raise Failed(
                 f"the kubeconfig names another server for {cluster.context} than when it was read",
                 hint="a person on the host can run: airlock reload",
@@ -308,7 +308,7 @@ class Sources:
     async def _run_source(
         self, kept: _Kept, agent: AgentState, source: "Source", advice: str
     ) -> bytes:
-        """Run the command of a source and return its output. Raises Failed."""
+        """Run a source's command and return its stdout. Raises Failed."""
         words, variables = source.words, dict[str, str]()
         if source.format == "kubeconfig":
             environment = self._shared.environment
@@ -358,7 +358,7 @@ class Sources:
         return printed
 
     def _read_file(self, generation: Generation, named: str, advice: str) -> bytes:
-        """Read a file that nobody but the daemon's user can choose the content of."""
+        """Read a file that only the daemon's user can write. Raises Failed."""
         path = expand_home(named, self._shared.environment.get("HOME", "/"))
         if leads_through(path, generation.workspaces):
             raise Failed(f"the way to {quote(named)} leads through a workspace", hint=advice)
@@ -378,7 +378,7 @@ class Sources:
 
 
 def _interpret(data: bytes, credential: "Credential") -> Access:
-    """What a source gave, as its format has it. Raises BadCredential."""
+    """Parse a source's output by its format. Raises BadCredential."""
     match credential.source.format:
         case "aws":
             keys, lasts_s = read_aws_keys(data, time.time())
@@ -397,9 +397,9 @@ def _interpret(data: bytes, credential: "Credential") -> Access:
 
 
 def _withhold(variables: Mapping[str, str], workspaces: Sequence[str]) -> dict[str, str]:
-    """The variables of a profile, but for those that name a file which an agent could write.
+    """The profile's variables, without those that name a file which an agent can write.
 
-    They are meant for tools, and `AWS_CONFIG_FILE` there would be read with the credential.
+    A source's command would read such an `AWS_CONFIG_FILE` with the human's credentials.
     """
     return {
         name: value

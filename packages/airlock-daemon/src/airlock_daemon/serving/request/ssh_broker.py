@@ -26,7 +26,7 @@ from airlock_wire import Request
 
 
 class SshBroker:
-    """Sessions of ssh."""
+    """Runs ssh sessions."""
 
     async def admit(self, request: Request, module: Module, requester: Requester, /) -> Admitted:
         """As `session.admit`."""
@@ -42,7 +42,7 @@ class SshBroker:
         call: Call,
         peer: Peer,
     ) -> Job:
-        """Plan to run it, as a tool."""
+        """Plan to run ssh like a tool."""
         generation = call.generation
         is_captured = generation.agent.hooks.post_exec is not None
         can_pass = not is_captured and may_pass(call, peer)
@@ -57,7 +57,7 @@ class SshBroker:
         )
         variables = {**requester.variables, **built}
         banner = tell_verbosely(admitted)
-        # A terminal that ssh has in hand makes no line ends of its own.
+        # ssh puts the terminal into raw mode, which adds no carriage returns.
         end = "\r\n" if terms.terminal is not None else "\n"
         return Job(
             generation=generation,
@@ -73,7 +73,7 @@ class SshBroker:
 
 
 class _SshRun(msgspec.Struct, frozen=True):
-    """Runs ssh, and records what becomes of its session."""
+    """Runs ssh, and records its session."""
 
     admitted: Admitted
     is_exact: bool = False
@@ -86,7 +86,7 @@ class _SshRun(msgspec.Struct, frozen=True):
 
 
 class SessionLog:
-    """Writes the record of a session of ssh, which passes by `emit`; its owner must `close` it."""
+    """Records an ssh session, whose output passes through `emit`; its owner must `close` it."""
 
     def __init__(self, admitted: Admitted, job: Job, recording: Recording, emit: Emit) -> None:
         self._admitted = admitted
@@ -107,14 +107,14 @@ class SessionLog:
         return self._counted.emit
 
     async def end(self, ended: Ended, sent: int | None) -> None:
-        """Advise the client, and write how the session ended, with `sent` bytes of the client's."""
+        """Advise the client, and record the session's end; `sent` is the client's bytes."""
         self._sent = sent
         if self._advice is not None:
             await self._advice.conclude(ended, end=self._job.line_end)
         self.close()
 
     def close(self) -> None:
-        """Write the record, unless it was written before."""
+        """Write the record, unless already written."""
         if self._is_written:
             return
         self._is_written = True
@@ -124,18 +124,18 @@ class SessionLog:
 
 
 class _SshSteps(Steps):
-    """The steps of a session."""
+    """The steps of an ssh session."""
 
     def __init__(self, job: Job, call: Call, log: SessionLog) -> None:
         super().__init__(job, call, log.emit)
         self._log = log
 
     def open_stdio(self) -> Stdio:
-        """The client's pipes, beside the daemon's own for stderr. Raises OSError."""
+        """The client's pipes for stdin and stdout, the daemon's for stderr. Raises OSError."""
         if self.job.terms.uses("fds"):
             return Transport(self.call.session.passed, is_held=False)
         return super().open_stdio()
 
     async def ended(self, finished: Finished) -> None:
-        """Advise the client, and write the record, before the client is answered."""
+        """Advise the client, and write the record, before the answer."""
         await self._log.end(finished.ended, finished.stdin_bytes)

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("airlock")
 
-# Each takes a thread and time of the disk.
+# Each takes a thread and disk time.
 _REMOVALS = 2
-# Each takes a thread, for as long as the resolver wants.
+# Each takes a thread, as long as the resolver needs.
 _LOOKUPS = 2
 
 
@@ -43,7 +43,7 @@ class DaemonState:
     def __init__(
         self, audit: Ledger, launcher: Launcher, *, groups: Groups | str, search_path: str
     ) -> None:
-        """Take over all three: `groups` may say why there are none.
+        """Take ownership of all three; `groups` is a reason if there are none.
 
         `search_path` is where a container engine is found.
         """
@@ -58,15 +58,15 @@ class DaemonState:
         self.watch = ClientWatch()
         self.rounds = Rounds()
         self.starts = Starts()
-        # The boxes that are made ahead, None before a command is to have one.
+        # Prewarmed boxes; None while no agent has a boxed command.
         self.boxes: Boxes | None = None
         self.running: set[Cancellation] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}
 
     def adopt(self, setup: Setup) -> None:
-        """Go by another reading of the files in all that is not of one agent.
+        """Adopt reloaded files, except what belongs to one agent.
 
-        Each agent is then to `adopt` its own generation.
+        The caller then calls `AgentState.adopt` for each agent.
         """
         self._search_path = setup.search_path
         if self._containers is not None:
@@ -75,7 +75,7 @@ class DaemonState:
 
     @property
     def containers(self) -> "Containers":
-        """The containers that were asked about; loaded for the first client in one."""
+        """The known containers; loaded for the first client in one."""
         if self._containers is None:
             from airlock_daemon.boundary.identity.containers import Containers  # noqa: PLC0415
 
@@ -83,18 +83,18 @@ class DaemonState:
         return self._containers
 
     def alone(self, command: str) -> trio.CapacityLimiter:
-        """The one place of a command that runs one at a time, across agents."""
+        """The one slot of a non-concurrent command, across agents."""
         return self._alone.setdefault(command, trio.CapacityLimiter(1))
 
     def record(self, record: Record) -> None:
-        """Write a record after the fact: what cannot be written is told on stderr."""
+        """Write a record after the fact; logs an error if it cannot be written."""
         try:
             self.audit.write(record)
         except Failed as error:
             log.error("%s; %s", error.message, error.hint)
 
     def record_ahead(self, record: Record) -> None:
-        """Write a record before something happens; raises Failed where it then must not."""
+        """Write a record before an action; raises Failed if the action must then not happen."""
         try:
             self.audit.write(record)
         except Failed as error:
@@ -103,7 +103,7 @@ class DaemonState:
                 raise
 
     def close(self) -> None:
-        """Close what is shared."""
+        """Close everything shared."""
         if self._containers is not None:
             self._containers.close()
         self.ancestry.close()
@@ -117,10 +117,10 @@ class DaemonState:
 
 
 class Apis(Protocol):
-    """Serves the APIs of one agent, to its containers and to its boxes."""
+    """Serves one agent's APIs to its containers and boxes."""
 
     async def prepare(self) -> "ApiAccess":
-        """What a box is given, once what it needs of that is published; raises AirlockError."""
+        """Publish what a box needs for APIs, and return it; raises AirlockError."""
 
     async def carry(
         self,
@@ -129,19 +129,18 @@ class Apis(Protocol):
         network: Callable[[], tuple[str, ...]],
         tell: Callable[[str], None],
     ) -> None:
-        """Serve a connection out of a box to its end; it stays the caller's to close.
+        """Serve a connection from a box to its end; the caller closes it.
 
-        `recording` is that of the request that has the box. Beside what the agent may reach
-        without a credential, this connection may reach what `network` returns, which is asked
-        again after each reload. Why it was refused is told. Raises nothing but for cancellation,
-        which ends it.
+        `recording` is that of the box's request. Besides the agent's credential-free destinations,
+        the connection may reach those of `network`, which is called again after each reload. `tell`
+        gets the reason of a refusal. Raises nothing but cancellation.
         """
 
 
 class AgentState:
-    """One agent as it is served: `generation` decides for its next request.
+    """One agent's state; `generation` decides its next request.
 
-    The rest counts what it has open and running, under whatever generation that began.
+    The rest counts what is open and running, under any generation.
     """
 
     def __init__(self, generation: Generation, shared: DaemonState) -> None:
@@ -153,19 +152,19 @@ class AgentState:
         self.share = Share(shared.starts)
         self.removals = trio.CapacityLimiter(_REMOVALS)
         self.lookups = trio.CapacityLimiter(_LOOKUPS)
-        # Told once for each reading of the files.
+        # The note is sent once per reload.
         self.owes_word_of_signing = generation.signs_commits
-        # What serves its APIs, None before it was granted one.
+        # Serves its APIs; None until it is granted one.
         self.apis: Apis | None = None
-        # What its boxes are made of, and where those wait that were made ahead.
+        # The templates of its boxes, and its prewarmed boxes.
         self.templates: Templates | None = None
         self.pool: BoxPool | None = None
-        # When the homes that its boxes keep are to be measured, by their paths.
+        # By path, when to next measure the homes that its boxes keep.
         self.homes_due: dict[str, float] = {}
         self._adopt_room(generation)
 
     def adopt(self, generation: Generation) -> None:
-        """Decide by another generation from the next request on."""
+        """Use another generation from the next request on."""
         self.generation = generation
         self.owes_word_of_signing = generation.signs_commits
         self._open_account()
@@ -173,16 +172,16 @@ class AgentState:
         self._adopt_room(generation)
 
     def leave(self) -> None:
-        """Have no box made ahead any more: the agent was removed."""
+        """Drop its prewarmed boxes: the agent was removed."""
         if self.pool is not None:
             self.pool.adopt(None)
 
     async def ask(
         self, line: CommandLine, *, said: bytes = b"", seconds: float = ANSWER_S
     ) -> tuple[int, bytes]:
-        """Ask a program of the host, as `asking.ask`, within the agent's share of what may run.
+        """Run a program of the host, as `asking.ask`, within the agent's limits.
 
-        Raises Denied where too many of its programs wait, and Failed.
+        Raises Denied if too many of its programs wait, and Failed.
         """
         place = await self.gate.take_for_hook()
         try:
@@ -193,17 +192,17 @@ class AgentState:
             place.give_back()
 
     def open_group(self) -> Group | None:
-        """A cgroup for a box, within the agent's limits of now, for the caller to close."""
+        """Open a cgroup for a box, within the agent's present limits; the caller closes it."""
         return open_group(self._shared.groups, self.generation.agent.name, self.generation.limits)
 
     def plan_boxes(self, generation: Generation) -> "Templates":
-        """What the boxes of a request are made of that is decided by `generation`."""
+        """The templates of boxes for a request that `generation` decides."""
         from airlock_daemon.boundary.box.choice import Templates  # noqa: PLC0415
 
         if self.templates is None or self.templates.generation is not generation:
             templates = Templates(generation, self._shared.environment)
             if generation is not self.generation:
-                # A reload has come in between, and nothing more is planned by it.
+                # A reload happened meanwhile; no later request uses this generation.
                 return templates
             self.templates = templates
         return self.templates

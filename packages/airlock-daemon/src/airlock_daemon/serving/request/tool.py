@@ -1,4 +1,4 @@
-"""A request for a tool: its workspace, the paths among its arguments, its box, and its job."""
+"""A tool's request: its workspace, the paths in its arguments, its box and its job."""
 
 import msgspec
 from msgspec.structs import replace
@@ -27,7 +27,7 @@ from airlock_wire import Request
 async def run_tool(
     request: Request, allowed: Allowed, peer: Peer, call: Call, *, pre_exec: str | None
 ) -> Request | None:
-    """Run a tool in its workspace; or return the request that the hook puts for this one."""
+    """Run a tool in its workspace, or return the hook's rewritten request."""
     module = allowed.module
     workspace, maker = await _enter(request, module, peer, call)
     try:
@@ -56,7 +56,7 @@ async def run_tool(
         if maker is None:
             job = plan()
         else:
-            # A box shows what has to be looked at, which may have to be waited for.
+            # Planning a box looks paths up, which may block.
             job = await workspace.host_paths.settle(plan, call.agent.lookups)
         await run_job(job, call)
         return None
@@ -65,7 +65,7 @@ async def run_tool(
 
 
 async def check_tool(request: Request, allowed: Allowed, peer: Peer, call: Call) -> None:
-    """Raise what `run_tool` would, as far as `check` goes: of the workspace only with a `cwd`."""
+    """Raise what `run_tool` would, as far as `check` goes; only a `cwd` needs the workspace."""
     module, generation = allowed.module, call.generation
     if request.cwd is None:
         await _judge_paths(request, allowed, peer, call)
@@ -75,7 +75,7 @@ async def check_tool(request: Request, allowed: Allowed, peer: Peer, call: Call)
         await _hold_paths(request, allowed, workspace, maker, call)
 
         def plan() -> None:
-            """Raise Denied where the command is to have a box and cannot."""
+            """Raise Denied if the command needs a box and cannot have one."""
             program = generation.programs.find(module.bin)
             if program is not None and maker is not None:
                 templates = call.agent.plan_boxes(generation)
@@ -89,9 +89,9 @@ async def check_tool(request: Request, allowed: Allowed, peer: Peer, call: Call)
 async def _enter(
     request: Request, module: Module, peer: Peer, call: Call
 ) -> tuple[Workspace, Maker | None]:
-    """Open the directory of the run, which the caller leaves, and say what makes its box.
+    """Open the run's directory, which the caller leaves, and find its box's maker.
 
-    None makes the box of a command that has none.
+    The maker is None for a command without a box.
     """
     generation = call.generation
     if wants_box(module):
@@ -116,7 +116,7 @@ async def _enter(
 
 
 async def _refuse_elsewhere(module: Module, peer: Peer, call: Call) -> None:
-    """Refuse a box to a client that this kernel does not show, where the engine has another."""
+    """Refuse a box to a client that this kernel cannot identify, if the engine is elsewhere."""
     is_own = call.generation.agent.profile.host and peer.kind == "local"
     if is_own or peer.kind == "container":
         return
@@ -134,10 +134,10 @@ async def _refuse_elsewhere(module: Module, peer: Peer, call: Call) -> None:
 async def _hold_paths(
     request: Request, allowed: Allowed, workspace: Workspace, maker: Maker | None, call: Call
 ) -> tuple[str, ...]:
-    """Return the arguments, with the host's path for each that leads somewhere."""
+    """Return the arguments, with each confined path replaced by the host's."""
     renames = maker is not None and maker.renames
     if not allowed.paths or (renames and not allowed.module.has_engine):
-        # Paths in a box are those of the client, and nothing is there beyond what it has.
+        # Paths in a box are the client's, and the box contains nothing that the client lacks.
         return request.args
     held = await confine_paths(
         request.args,
@@ -166,7 +166,7 @@ async def _judge_paths(request: Request, allowed: Allowed, peer: Peer, call: Cal
 
 
 async def _prepare_access(module: Module, call: Call) -> ApiAccess | None:
-    """Prepare a box's access to the APIs of `module`; None where it has none."""
+    """Prepare a box's access to the APIs of `module`; None if it uses none."""
     if not module.uses_apis:
         return None
     granted = any(api.module == module.name for api in call.generation.apis.apis)
@@ -184,10 +184,10 @@ async def _prepare_access(module: Module, call: Call) -> ApiAccess | None:
 
 
 class Boxed(msgspec.Struct, frozen=True):
-    """The box of a command, what makes it, and what may not be in it.
+    """A command's box, its maker, and what the box must not contain.
 
-    At `logins`, a directory, docker has a configuration; with `needs_logins` the human's logins
-    are in it, which are read by way of none of the directories that are `written` by agents.
+    `logins` is the directory of docker's configuration; with `needs_logins` it contains the human's
+    logins, never read through a directory that agents can write (`written`).
     """
 
     box: Box
@@ -209,11 +209,10 @@ def plan_tool(
     peer: Peer,
     access: ApiAccess | None,
 ) -> Job:
-    """Plan to run the tool of `module` with `args` in `workspace`, which stays open for it.
+    """Plan to run the tool of `module` with `args` in `workspace`, which stays open.
 
-    `maker` makes its box, None for a command that is to have none. In the box it has `access` to
-    APIs, if any. Raises Failed where there is no such tool, Denied where it is to have a box and
-    cannot.
+    `maker` makes its box, None for no box. `access` is the box's access to APIs, if any. Raises
+    Failed if the tool is not installed, Denied if it needs a box and cannot have one.
     """
     generation, daemon = call.generation, call.shared.environment
     programs, passed = generation.programs, call.session.passed
@@ -247,7 +246,7 @@ def plan_tool(
             needed = needs_logins(args)
             boxed = replace(boxed, logins=place, needs_logins=needed, written=written)
     if boxed is not None:
-        # Which builder docker's client uses, say.
+        # For example the builder of docker's client.
         more = module.set if boxed.maker.has_engine else {}
         variables = adapt_variables(variables, boxed.box, more=more)
         if access is not None:
