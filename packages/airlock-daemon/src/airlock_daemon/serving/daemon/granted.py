@@ -38,7 +38,7 @@ async def settle_granted(setup: Setup, shared: DaemonState) -> tuple[Setup, str 
 
 
 def load_granted(generations: Iterable[Generation]) -> None:
-    """Load what serves the commands and hooks of these; what was loaded stays."""
+    """Load what serves the commands, hooks and APIs of these; what was loaded stays."""
     wanted = set[str]()
     for generation in generations:
         hooks = generation.agent.hooks
@@ -46,6 +46,8 @@ def load_granted(generations: Iterable[Generation]) -> None:
             wanted.add("serving.request.hooks")
         if hooks.post_exec is not None:
             wanted.add("serving.request.post_exec")
+        if generation.apis:
+            wanted.add("serving.daemon.https")
         for module in _list_granted(generation):
             if module.broker is not None:
                 find_broker(module)
