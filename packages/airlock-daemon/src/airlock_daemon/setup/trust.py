@@ -30,6 +30,7 @@ _FIRST_LINE = 256
 
 # Ends where a shell's word or an entry of a path list ends; may begin with a shell's expansion.
 _PATHS = re.compile(r"(?:~[\w.-]*|\$\{?\w+\}?)?/[^\s:;,='\"<>|&()]*")
+_VARIABLE = re.compile(r"\$\{?\w+\}?")
 
 
 def list_deciding(
@@ -144,8 +145,10 @@ def _list_paths(argument: str) -> Iterator[str]:
     with suppress(ValueError):
         words += shlex.split(argument)
     words += _PATHS.findall(argument)
-    expanded = (os.path.expanduser(os.path.expandvars(word)) for word in words)
-    yield from (word for word in expanded if word.startswith("/"))
+    for word in map(os.path.expandvars, words):
+        # A shell has nothing in the place of a variable that is not set.
+        found = (os.path.expanduser(each) for each in (word, _VARIABLE.sub("", word)))
+        yield from (path for path in found if path.startswith("/"))
 
 
 def list_steps(path: str) -> Iterator[str]:

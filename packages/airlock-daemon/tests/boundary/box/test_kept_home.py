@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -175,6 +176,31 @@ async def test_what_is_measured_of_a_home(
     assert len(put_away) == (is_ended and is_there)
     await used.leave()
     assert [*tmp_path.iterdir()] == ([] if is_ended else [home])
+
+
+async def test_a_command_ends_though_its_home_cannot_be_measured_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tool may keep a directory from being read, for as long as it lives."""
+    begun, held = threading.Event(), threading.Event()
+
+    def wait(_root: int, _most: int) -> bool:
+        begun.set()
+        return held.wait(60)
+
+    monkeypatch.setattr(kept_home, "_fits", wait)
+    monkeypatch.setattr(kept_home, "_PAUSE_S", 0.0)
+    found = tmp_path.stat()
+    file_id = (found.st_dev, found.st_ino)
+    shared = Shared(str(tmp_path), HOME, file_id, read_only=False, is_kept=True)
+    limiter = trio.CapacityLimiter(1)
+    used = HomeInUse(shared, Limits(), due={}, limiter=limiter, end=held.set)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(used.serve, nursery)
+        await trio.to_thread.run_sync(begun.wait)
+        nursery.cancel_scope.cancel()
+    assert limiter.borrowed_tokens == 1
+    held.set()
 
 
 @pytest.fixture

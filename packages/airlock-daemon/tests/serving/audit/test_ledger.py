@@ -222,3 +222,25 @@ async def test_what_ended_while_nothing_could_be_written_is_kept(
     assert {record["event"] for record in records} == {"exec"}
     assert (records[-1]["count"], records[-1]["outcome"]) == (5, "allowed")
     assert records[0]["ts"] <= records[-1]["ts"]
+
+
+async def test_what_could_not_begin_is_counted_as_any_refusal(
+    book: Book, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Nothing is remembered of a beginning that was not written, since it need not have an end.
+
+    What a command that runs asked for in vain is no end of it.
+    """
+    book.deny(event="exec-start", request="runs", outcome=None)
+    with monkeypatch.context() as patched:
+        patched.setattr("os.write", lambda *_: 0)
+        for event, request in (("exec-start", "fails"), ("broker-start", "runs")):
+            with pytest.raises(Failed):
+                book.deny(event=event, request=request, outcome=None)
+    for _ in range(500):
+        book.deny()
+    before = len(book.records())
+    book.deny(request="fails", outcome="failed")
+    assert len(book.records()) == before
+    book.deny(request="runs", outcome="allowed")
+    assert book.records()[-1]["request"] == "runs"

@@ -216,6 +216,30 @@ def test_a_socket_that_cannot_be_made_changes_nothing(world: World) -> None:
         assert reload(world).stdout == "added: one\nadded: two\nremoved: my\nreloaded\n"
 
 
+# A daemon whose installation has changed under it.
+WITHOUT_HOOKS = """
+import sys
+sys.modules["airlock_daemon.serving.request.hooks"] = None
+from airlock_daemon.admin.cli import main
+main()
+"""
+
+
+def test_code_that_cannot_be_loaded_changes_nothing(world: World) -> None:
+    """Neither the agents, nor who may connect."""
+    with Daemon(world, program=("-c", WITHOUT_HOOKS)) as daemon:
+        before = os.stat(world.socket).st_mode
+        world.write_hook("pre-exec", "exit 0")
+        world.write_config('[daemon]\nsocket_mode = "0660"\n')
+        daemon.process.send_signal(signal.SIGHUP)
+        while not (records := daemon.records("reload")):
+            assert daemon.shell("true").exit_code == 0
+        assert [record["outcome"] for record in records] == ["failed"]
+        assert "a fault of the daemon ended a reload" in daemon.messages()
+        assert os.stat(world.socket).st_mode == before
+        assert daemon.shell("true").exit_code == 0
+
+
 def test_the_mode_of_sockets_changes_for_those_that_are_there(world: World) -> None:
     """But not for what somebody has put in the place of one."""
     with Daemon(world):

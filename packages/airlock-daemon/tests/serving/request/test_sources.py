@@ -481,6 +481,7 @@ WRITTEN_ARGUMENTS = (
     ("-eu", "--", "{shared}"),
     ("-c", '. "$HOME/script"'),
     ("-c", ". ${{HOME}}/script"),
+    ("-c", ". $NOT_SET{inside}"),
     ("-c", "PATH={open}:$PATH script"),
     ("-c", "[ ! -e {open}/later ] || exit; . {inside}"),
 )

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.box.box import HOME, Box, Made, Memory, Shared, identify_descriptor
 from airlock_daemon.boundary.box.inner_mounts import may_enter
 from airlock_daemon.boundary.command.order import Identity
-from airlock_daemon.boundary.workspace.snapshot import HostPaths
+from airlock_daemon.boundary.workspace.snapshot import HostPaths, look_in_thread
 from airlock_daemon.boundary.workspace.temporary import remove_tree
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.platform.linux.openat2 import RESOLVE_NO_SYMLINKS, openat2
@@ -243,12 +243,12 @@ class HomeInUse:
 
     async def _fits(self, root: int) -> bool:
 
-        def measure() -> tuple[bool, float]:
+        def measure(own: int) -> tuple[bool, float]:
             began = time.thread_time()
-            return _fits(root, self._most), time.thread_time() - began
+            return _fits(own, self._most), time.thread_time() - began
 
-        # Not abandoned: the descriptor must stay open until the thread is done.
-        fits, spent = await run_in_thread(measure, limiter=self._limiter, abandon_on_cancel=False)
+        # A tool can hold a directory's lock, which must not delay the end of its command.
+        fits, spent = await look_in_thread(measure, root, self._limiter)
         self._due[self._home.path] = trio.current_time() + _SHARE * spent
         return fits
 

@@ -117,6 +117,9 @@ class Ledger:
         except Failed:
             if record.event not in _BEGINNINGS:
                 self._keep(account, record)
+            elif self.must_deny and (record.event == "exec-start" or record.request is None):
+                # Nothing begins, and an end of it may never come.
+                self._begun.discard(_name(record))
             raise
 
     def _keep(self, account: "_Account", record: Record) -> None:
@@ -160,8 +163,7 @@ class Ledger:
 
     def _note_begun(self, record: Record) -> bool:
         """Whether a record is of a start, or of something started."""
-        # Shared by the records of one request, or of one operation that belongs to none.
-        name = record.id if record.request is None else record.request
+        name = _name(record)
         if record.event in _BEGINNINGS:
             self._begun.add(name)
             return True
@@ -192,6 +194,11 @@ class Ledger:
         except Failed as error:
             # Retried later.
             _log.error("%s; %s", error.message, error.hint)
+
+
+def _name(record: Record) -> object:
+    """What is common to the records of one request, or of one operation that belongs to none."""
+    return record.id if record.request is None else record.request
 
 
 def _kind_of(record: Record) -> Kind:

@@ -1,7 +1,7 @@
 """Loads the code for what agents are granted, with the granting generation, and nothing else.
 
-So no request waits for an import or fails by one, and code that nobody is granted cannot cause
-faults.
+Code that nobody is granted cannot cause faults. Container identity, git over ssh and LFS are
+imported by the first request that needs them, before it starts anything.
 """
 
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ async def settle_granted(setup: Setup, shared: DaemonState) -> tuple[Setup, str 
 
 
 def load_granted(generations: Iterable[Generation]) -> None:
-    """Import what serves their commands and hooks; nothing is unloaded."""
+    """Import what serves their commands, hooks and APIs; nothing is unloaded."""
     wanted = set[str]()
     for generation in generations:
         hooks = generation.agent.hooks
@@ -46,6 +46,8 @@ def load_granted(generations: Iterable[Generation]) -> None:
             wanted.add("serving.request.hooks")
         if hooks.post_exec is not None:
             wanted.add("serving.request.post_exec")
+        if generation.apis:
+            wanted.add("serving.daemon.https")
         for module in _list_granted(generation):
             if module.broker is not None:
                 find_broker(module)

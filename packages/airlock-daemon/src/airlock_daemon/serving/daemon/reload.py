@@ -85,7 +85,8 @@ class Reloader:
         try:
             self._set_access(setup)
             self._roster.adopt(setup)
-        except AirlockError:
+        except Exception:
+            # Also where code that an agent is now granted cannot be loaded.
             self._set_access(before)
             raise
         logging.getLogger("airlock").setLevel(setup.config.log_level)
