@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -104,7 +105,7 @@ def cgroup() -> Iterator[Path]:
     """A cgroup that is called as that of a container."""
     rows = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
     for point in [row.point for row in rows if row.kind == "cgroup2"]:
-        place = Path(point, "ab" * 32)
+        place = Path(point, secrets.token_hex(32))
         with suppress(OSError):
             place.mkdir()
             yield place

@@ -27,7 +27,6 @@ from airlock_daemon.admin.cli.wiring import Mount, Wiring, list_replaceable, lis
 from airlock_daemon.admin.scan.scanning import forget
 from airlock_daemon.admin.service.installing import find_manager, start_installed
 from airlock_daemon.admin.service.manager import find_self
-from airlock_daemon.boundary.workspace.temporary import remove_tree
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.agents import read_registration
@@ -243,7 +242,11 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     reload = _reload(application, registration)
     # Last: a daemon that still serves the agent would make them again.
     forget_agent(state, name)
-    remove_tree(state.homes(name))
+    if os.path.isdir(homes := state.homes(name)):
+        # Imports trio, which no other step here needs.
+        from airlock_daemon.boundary.workspace.temporary import remove_tree  # noqa: PLC0415
+
+        remove_tree(homes)
     home = find_home(application.locations, name)
     report = {
         "name": name,
