@@ -201,7 +201,7 @@ def default_refs() -> tuple[RefPattern, ...]:
 
 
 class GitGrant(Struct, frozen=True, kw_only=True):
-    """`[git]` of one agent. Without `is_pinned` it names no repositories; the caller decides.
+    """`[git]` of one agent. Without `is_pinned` it names none, and any repository may be requested.
 
     `refs` are the refs that a push may create or update; `names_refs` means that the profile lists
     them instead of DEFAULT_REFS. A ref is never updated if `protect` matches a folded form of its
@@ -280,7 +280,7 @@ class HostLine(Struct, frozen=True, kw_only=True):
 
 
 class SshGrant(Struct, frozen=True, kw_only=True):
-    """`[ssh]` of one agent. Without `is_pinned` it names no hosts; the caller decides."""
+    """`[ssh]` of one agent. Without `is_pinned` it names no hosts, and any may be requested."""
 
     hosts: tuple[HostLine, ...] = ()
     is_pinned: bool = False

@@ -21,7 +21,7 @@ from airlock_wire.text import quote
 # ssh's syntax of an option: blanks around the name, and one = or blanks before the value.
 _OPTION = re.compile(r"[ \t]*([A-Za-z0-9]+)(?:[ \t]*=[ \t]*|[ \t]+)(.*)", re.DOTALL)
 
-# ssh removes these quotes. Values with blanks, # or other quotes inside are not accepted.
+# ssh removes these quotes. A value with blanks, # or other quotes inside stays quoted.
 _QUOTED = re.compile(r"\"([^\s\"'\\#]+)\"")
 
 _YES, _NO, _EITHER, _NUMBER = "yes", "no", "yes|no", "[0-9]{1,9}"
