@@ -25,7 +25,7 @@ _TAGS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 def build_wheel(package: str, folder: Path, *, checkout: Path = CHECKOUT) -> Path:
     """Build the wheel of one of PACKAGES for this machine, into an empty folder; return it.
 
-    Programs are compiled in development's cache, so that usually nothing needs compiling.
+    Programs are compiled where development compiles them, so usually they are up to date.
     """
     command = (sys.executable, "-m", "hatchling", "build", "--target=wheel")
     run((*command, f"--directory={folder}"), cwd=str(checkout / "packages" / package)).succeeded()
