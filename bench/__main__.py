@@ -60,13 +60,13 @@ _HISTORY = "history"
 _ROOT = Path(__file__).resolve().parents[1]
 
 HISTORY_PAGE = _ROOT / "docs" / "benchmarks-history.md"
-"""Where the page with the charts is."""
+"""The page with the charts."""
 
 
 def main(words: Sequence[str]) -> int:
-    """Measure and report; the exit status is 0, 1 where something could not be measured.
+    """Measure and report; the exit status is 0, or 1 if something could not be measured.
 
-    A goal that is missed is no failure: the machine may have been busy, and the table says it.
+    A missed goal is no failure: the machine may have been busy, and the table shows it.
     """
     options = _parse(words)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -108,7 +108,7 @@ def _measure(run: BenchRun, names: Sequence[str]) -> Report:
         begun = time.monotonic()
         print(f"bench: {name} ...", end=" ", file=sys.stderr, flush=True)
         try:
-            # One by one: those of a family that fails half way are kept.
+            # One by one, to keep the figures of a family that fails half way.
             for figure in FAMILIES[name](run):
                 figures.append(figure)  # noqa: PERF402
         except BenchError as error:
@@ -127,7 +127,7 @@ def _measure(run: BenchRun, names: Sequence[str]) -> Report:
 
 
 def _remember(report: Report, *, is_kept: bool) -> None:
-    """Say what moved since the runs before, and keep this one for those that follow."""
+    """Report what moved since earlier runs, and add this one to the history if `is_kept`."""
     run, history = make_run(report, find_commit(_ROOT)), read_history(HISTORY)
     print("\n" + write_moves(find_moves(run, history)), end="")
     if is_kept:
@@ -139,7 +139,7 @@ def _draw() -> None:
     HISTORY_PAGE.write_text(write_page(read_history(HISTORY)))
 
 
-# It answers a command and nothing else.
+# The floor only runs commands.
 _OF_THE_FLOOR = {"burst", "latency", "shim"}
 
 
@@ -226,7 +226,7 @@ def _choose_plan(options: argparse.Namespace) -> Plan:
 
 
 def _end_in_order(number: int, _frame: FrameType | None) -> NoReturn:
-    # The exception unwinds everything that was started.
+    # The exception stops everything that was started.
     sys.exit(128 + number)
 
 

@@ -1,7 +1,7 @@
-"""An API behind TLS on this machine, three ways to it, and clients of it.
+"""An API behind TLS on this machine, three ways to reach it, and its clients.
 
 ``python -m bench.apis CERTIFICATE`` serves until its stdin ends, and prints the port;
-``python -m bench.apis --load FILE COUNT`` keeps COUNT clients downloading by the way in a file.
+``python -m bench.apis --load FILE COUNT`` keeps COUNT clients downloading by the way in FILE.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ from bench.errors import BenchError
 
 _PIECE = 1 << 18
 _STREAM = 32 << 20
-"""Bytes of one answer of a load."""
+"""Bytes per answer of a load."""
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
-    """How a client gets to the API at `port`: by the socket of a broker, None for directly.
+    """How a client reaches the API at `port`: through a broker's socket, or directly if None.
 
-    `authorities` is a file of those that it believes, `token` what it has for a credential.
+    `authorities` is the file of CAs that it trusts, `token` its credential or placeholder.
     """
 
     port: int
@@ -35,7 +35,7 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
     token: str
 
     def connect(self) -> "Client":
-        """A new client: connected, and with its handshake done."""
+        """Return a new client, connected and after its handshake."""
         return Client(self)
 
 
@@ -63,14 +63,14 @@ class Client:
         self._room = bytearray(_PIECE)
 
     def ask(self, size: int = 2) -> float:
-        """Have an answer of so many bytes; the seconds that it took."""
+        """Request an answer of so many bytes; return the seconds it took."""
         began = time.perf_counter()
         self._socket.sendall(self._head(f"GET /{size}", ""))
         self._read_answer(size)
         return time.perf_counter() - began
 
     def send(self, size: int) -> float:
-        """Send a body of so many bytes, and have a small answer; the seconds that it took."""
+        """Send a body of so many bytes and read a small answer; return the seconds it took."""
         began = time.perf_counter()
         self._socket.sendall(self._head("PUT /2", f"Content-Length: {size}\r\n"))
         piece, left = memoryview(self._room), size
@@ -80,7 +80,7 @@ class Client:
         return time.perf_counter() - began
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._socket.close()
 
     def _head(self, line: str, more: str) -> bytes:
@@ -104,7 +104,7 @@ def _cut_off(data: bytes) -> bytes:
 
 
 def make_certificate(folder: Path) -> Path:
-    """A file with a key and a certificate for localhost, which is its own authority."""
+    """Create a file with a key and a self-signed certificate for localhost."""
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     done = subprocess.run(
         [
@@ -125,7 +125,7 @@ def make_certificate(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def serving(certificate: Path) -> Iterator[int]:
-    """Serve the API by a process of its own; yields its port."""
+    """Serve the API in a separate process; yields its port."""
     with _process(str(certificate)) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -136,7 +136,7 @@ def serving(certificate: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def loading(way: Way, folder: Path, *, count: int) -> Iterator[None]:
-    """Have clients download by a way, from when all of them have begun."""
+    """Keep clients downloading by a way; the block starts once all have begun."""
     file = folder / "load.json"
     file.write_bytes(msgspec.json.encode(way))
     with _process("--load", str(file), str(count)) as process:
@@ -157,7 +157,7 @@ def _process(*words: str) -> Iterator[subprocess.Popen[str]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # Ctrl-C is for us, who then end it.
+        # Ctrl-C goes to us; we then end it.
         start_new_session=True,
     ) as process:
         try:

@@ -1,4 +1,4 @@
-"""What every row gets: the pairs, the plan, directories, direct calls and deployments."""
+"""The context of every row: the pairs, the plan, directories, direct calls and deployments."""
 
 import contextlib
 import shutil
@@ -15,13 +15,13 @@ from bench.setup_files import find_program
 
 
 class BenchRun:
-    """One run. `root` is an empty directory; `work`, a git repository in it, is made here."""
+    """One run. `root` is an empty directory; `work`, a git repository in it, is created here."""
 
     def __init__(self, pairs: tuple[Pair, ...], plan: Plan, root: Path) -> None:
         self.pairs = pairs
         self.plan = plan
         self._root = root
-        # The user of boxes has to get to the workspaces.
+        # The boxes' user must be able to reach the workspaces.
         root.chmod(0o711)
         self._count = 0
         self._home = root / "home"
@@ -33,7 +33,7 @@ class BenchRun:
 
     @property
     def data(self) -> Path:
-        """A directory for files that commands read."""
+        """The directory for files that commands read."""
         folder = self._root / "data"
         folder.mkdir(exist_ok=True)
         return folder
@@ -44,7 +44,7 @@ class BenchRun:
 
     @contextlib.contextmanager
     def caller(self) -> Iterator[Caller]:
-        """Yield what times calls; inside, the working directory is `work`."""
+        """Yield a caller that times calls; in the block, the working directory is `work`."""
         with contextlib.chdir(self.work), Caller(patience_s=self.plan.patience_s) as caller:
             yield caller
 
@@ -58,7 +58,7 @@ class BenchRun:
         prefix: Sequence[str] = (),
         boxes: bool = False,
     ) -> Iterator[Deployment]:
-        """Yield a fresh daemon of a pair that serves; the options are those of `deploy`."""
+        """Yield a fresh, serving daemon of a pair; the options are those of `deploy`."""
         self._count += 1
         with deploy(
             pair,

@@ -1,4 +1,4 @@
-"""Many calls at once: they wait at a gate, are let go together, and reaped as they end."""
+"""Many calls at once: they wait at a gate, are released together, and reaped as they end."""
 
 import fcntl
 import os
@@ -12,16 +12,16 @@ import msgspec
 from bench.calls import Call, Caller, end, spawn
 from bench.errors import BenchError
 
-# The shell says that it is there, waits until nobody holds the gate any more, and becomes the call.
+# The shell reports that it is ready, waits until the gate closes, and executes the call.
 _WAITER = 'echo >&8; read -r line <&9; exec 8>&- 9<&- "$@"'
 
 _READY, _GATE = 8, 9
 
 
 class Burst(msgspec.Struct, frozen=True, kw_only=True):
-    """What one burst came to: seconds from the opening of the gate to the end of each call.
+    """The result of a burst: seconds from the opening of the gate to the end of each call.
 
-    `failures` counts calls that ended with another status than 0.
+    `failures` counts calls that ended with a status other than 0.
     """
 
     each: tuple[float, ...]
@@ -36,8 +36,8 @@ class Burst(msgspec.Struct, frozen=True, kw_only=True):
 def run_burst(calls: Sequence[Call], *, caller: Caller, patience_s: float) -> Burst:
     """Run calls at once, with the descriptors of `caller`.
 
-    The calls are waited for by pidfd, so that each end is noted when it happens and not when its
-    turn comes. Raises BenchError where nothing happens for `patience_s` seconds.
+    It waits for the calls by pidfd, so that each end is recorded when it happens. Raises BenchError
+    if nothing happens for `patience_s` seconds.
     """
     crowd = _Crowd(caller, patience_s)
     try:
@@ -80,7 +80,7 @@ class _Crowd:
         self._epoll.register(descriptor, select.EPOLLIN)
 
     def await_all(self) -> None:
-        """Wait until each of the calls is at the gate."""
+        """Wait until every call is at the gate."""
         missing = len(self._open)
         while missing:
             if not select.select([self._ready], [], [], self._patience_s)[0]:
@@ -104,7 +104,7 @@ class _Crowd:
                 os.close(descriptor)
                 each.append(now - began)
                 failures += os.waitpid(self._open.pop(descriptor), 0)[1] != 0
-            # Complaints of many calls would fill the pipe and stop them.
+            # Error output of many calls would fill the pipe and block them.
             self._caller.empty()
         return Burst(each=tuple(each), failures=failures)
 
@@ -120,7 +120,7 @@ class _Crowd:
 
 
 def _open_pipe() -> tuple[int, int]:
-    """A pipe whose ends lie above the numbers that the shells get them as."""
+    """Return a pipe whose descriptors are above the numbers used in the shells."""
     low = os.pipe2(os.O_CLOEXEC)
     try:
         reading, writing = (fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 20) for one in low)

@@ -1,7 +1,7 @@
-"""Running one command as cheaply as can be, and timing it.
+"""Running one command with minimal overhead, and timing it.
 
-`subprocess` would add more than some of the commands take. The working directory is the caller's
-own: posix_spawn(3) knows no other.
+`subprocess` would add more than some of the commands take. The working directory is the caller's:
+posix_spawn(3) cannot set another.
 """
 
 import os
@@ -18,7 +18,7 @@ from bench.errors import CallFailed
 
 
 class Call(msgspec.Struct, frozen=True):
-    """A command: the executable, its argv including the name, and its whole environment."""
+    """A command: the executable, its argv including argv[0], and its whole environment."""
 
     program: str
     argv: tuple[str, ...]
@@ -35,23 +35,23 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 class Caller:
     """Runs calls one after another, with stdin from /dev/null and pipes as stdout and stderr.
 
-    The pipes stay open between calls and are emptied after each, outside the time that is taken: a
-    call may print as much as a pipe holds (64 KiB).
+    The pipes stay open between calls and are emptied after each, outside the measured time: a call
+    may print as much as a pipe holds (64 KiB).
     """
 
     def __init__(self, *, patience_s: float) -> None:
-        """`patience_s` is how long a call may take before it is killed and counts as hanging."""
+        """A call that takes longer than `patience_s` is killed and counts as hanging."""
         self._patience_s = patience_s
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._pipes = [os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) for _ in range(2)]
         for _, writing in self._pipes:
-            # The commands would inherit non-blocking writes and take a full pipe for an error.
+            # The commands would inherit O_NONBLOCK and treat a full pipe as an error.
             os.set_blocking(writing, True)
         self.stdout, self.stderr = (writing for _, writing in self._pipes)
         self.printed = self.complained = b""
 
     def run(self, call: Call) -> Ended:
-        """Run a call to its end; what it wrote is then in `printed` and `complained`."""
+        """Run a call to its end; its output is then in `printed` and `complained`."""
         started = time.perf_counter()
         pid = spawn(call, stdin=self.null, stdout=self.stdout, stderr=self.stderr)
         status = wait(pid, call, patience_s=self._patience_s)
@@ -70,7 +70,7 @@ class Caller:
         return ended.seconds
 
     def empty(self) -> None:
-        """Take what is in the pipes into `printed` and `complained`."""
+        """Read the pipes into `printed` and `complained`."""
         self.printed, self.complained = (_take(reading) for reading, _ in self._pipes)
 
     def close(self) -> None:
@@ -92,9 +92,9 @@ class Caller:
 def spawn(
     call: Call, *, stdin: int, stdout: int, stderr: int, more: Mapping[int, int] | None = None
 ) -> int:
-    """Start a call with the three descriptors, and what `more` maps to; returns its pid.
+    """Start a call with the three descriptors and those of `more`; returns its pid.
 
-    `more` maps the number in the call to ours, which must lie above all of the former.
+    `more` maps descriptors of the call to ours, which must be above all of the former.
     """
     others = [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in (more or {}).items()]
     return os.posix_spawn(
@@ -107,13 +107,13 @@ def spawn(
             (os.POSIX_SPAWN_DUP2, stderr, 2),
             *others,
         ],
-        # Python ignores SIGPIPE, and a command would inherit that.
+        # Python ignores SIGPIPE, which a command would inherit.
         setsigdef=[signal.SIGPIPE],
     )
 
 
 def wait(pid: int, call: Call, *, patience_s: float) -> int:
-    """Reap a child and return its exit status, minus n after signal n; kill it if it hangs."""
+    """Reap a child and return its exit status, -n after signal n; kill it if it hangs."""
     try:
         descriptor = os.pidfd_open(pid)
         try:
@@ -130,7 +130,7 @@ def wait(pid: int, call: Call, *, patience_s: float) -> int:
 
 
 def end(pid: int) -> None:
-    """Kill and reap a child of ours that may have ended already."""
+    """Kill and reap a child that may have ended already."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     with suppress(ChildProcessError):

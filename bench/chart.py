@@ -1,4 +1,4 @@
-"""The page that shows how the figures moved from run to run, as tables."""
+"""The page of the figures' history, as tables."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from bench.machine import Machine
 from bench.table import join_cells, open_table, with_unit
 
 OWN = "airlock"
-"""The pair that the page is about."""
+"""The pair that the page shows."""
 
 HEAD = """\
 # What Airlock cost, run by run
@@ -22,7 +22,7 @@ and how:
 
 
 def write_page(history: Sequence[Run]) -> str:
-    """The page in Markdown, of runs of which the oldest is the first."""
+    """Return the page in Markdown; runs are given oldest first."""
     machines = list(dict.fromkeys(run.machine for run in history))
     parts = [HEAD]
     for machine in machines:
@@ -34,7 +34,7 @@ def write_page(history: Sequence[Run]) -> str:
 
 
 def write_moves(moves: Sequence[Move]) -> str:
-    """What moved, as a table in Markdown, or that nothing did."""
+    """Return the moves as a table in Markdown, or a sentence that there are none."""
     if not moves:
         return "No figure moved by more than its noise, as far as earlier runs tell.\n"
     lines = open_table("moved", "of", "before", "now")
@@ -58,7 +58,7 @@ def _list_runs(runs: Sequence[Run]) -> list[str]:
 
 
 def _list_rows(runs: Sequence[Run]) -> list[str]:
-    """The rows with a goal, in the order of the newest run that has them."""
+    """Return the rows with a goal, in the order of the newest run that has them."""
     found: dict[str, None] = {}
     for run in reversed(runs):
         for what, value in run.figures.get(OWN, {}).items():

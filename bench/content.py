@@ -1,4 +1,4 @@
-"""What the transfers are made of: files that `cat` reads, several times over."""
+"""The content of transfers: files that `cat` reads several times."""
 
 import random
 from pathlib import Path
@@ -14,9 +14,9 @@ _LETTERS = b"abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789 .,
 
 
 def write_content(folder: Path, kind: Kind, size: int) -> tuple[str, ...]:
-    """Return paths that together hold `size` bytes of a kind; the files are made as needed.
+    """Return paths with `size` bytes of a kind in total; creates the files as needed.
 
-    They come from the page cache: one file of 16 MiB stands as often as it takes.
+    One file of 16 MiB is repeated, so that it is read from the page cache.
     """
     whole, rest = divmod(size, _PIECE)
     paths = [_write(folder, kind, _PIECE)] * whole

@@ -1,4 +1,4 @@
-"""A daemon that serves, and the calls that go through it."""
+"""A serving daemon, and calls through it."""
 
 import contextlib
 import os
@@ -16,12 +16,12 @@ from bench.pairs import Pair
 from bench.setup_files import TIMED, Form, Places
 
 Way = Literal["descriptors", "streamed"]
-"""How the output of a command gets to the client: by its own descriptors, or in messages."""
+"""How a command's output reaches the client: by its own descriptors, or in messages."""
 
 TITLES: Mapping[Way, str] = {"descriptors": "descriptors passed", "streamed": "streamed"}
-"""What the table calls the ways."""
+"""The ways' names in the table."""
 
-# The newest format of the files first; a daemon that does not know a setting refuses it.
+# The newest file format first; a daemon refuses unknown settings.
 _FORMS: dict[Way, tuple[Form, ...]] = {
     "descriptors": (Form(passes=None, mounts=True), Form(passes=None, mounts=False)),
     "streamed": (
@@ -36,7 +36,7 @@ _WITH_BOXES = Form(passes=None, mounts=True, boxes=True)
 
 
 class Deployment:
-    """One pair at work. `pid` is the daemon's, `note` what its figures need to be read with."""
+    """A running pair. `pid` is the daemon's, `note` a remark on its figures."""
 
     def __init__(self, pair: Pair, places: Places, daemon: Daemon) -> None:
         self.pair = pair
@@ -45,13 +45,13 @@ class Deployment:
         self.note = ""
 
     def call(self, name: str, *arguments: str) -> Call:
-        """A call of a tool through the shim, by the agent that is timed."""
+        """A call of a tool through the shim, by the measured agent."""
         variables = base_environment(self.places.home)
         variables["AIRLOCK_SOCKET"] = str(self.places.socket(TIMED))
         return Call(str(self.places.links / name), (name, *arguments), variables)
 
     def find_note(self, way: Way, caller: Caller) -> str:
-        """Say where output did not go the way it was to go, by asking a tool for its stdout."""
+        """Return a note if output does not go the requested way, by checking a tool's stdout."""
         caller.time(self.call("readlink", "/proc/self/fd/1"))
         is_passed = caller.printed.decode().strip() == os.readlink(f"/proc/self/fd/{caller.stdout}")
         match way, is_passed:
@@ -78,8 +78,8 @@ def deploy(
     """Start the daemon of a pair in the new directory `root`, for commands that run in `work`.
 
     With `boxes` it has commands that run in one. `descriptors` is its RLIMIT_NOFILE, 0 for ours;
-    `prefix` are words of a program that becomes the daemon, such as a profiler. Raises BenchError
-    where it does not serve.
+    `prefix` is a command that executes the daemon, such as a profiler. Raises BenchError if it does
+    not serve.
     """
     places = Places(root, work=work, shim=pair.shim)
     start = partial(
@@ -118,7 +118,7 @@ def start_daemon(
 
 
 def base_environment(home: Path) -> dict[str, str]:
-    """The environment of everything that is run here, the daemon included."""
+    """Return the environment of everything run here, including the daemon."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(home),

@@ -1,9 +1,9 @@
-"""What can go wrong while measuring."""
+"""Errors while measuring."""
 
 
 class BenchError(Exception):
-    """A measurement cannot go on; the text says what was wrong and what to do."""
+    """A measurement cannot continue; the text says what is wrong and what to do."""
 
 
 class CallFailed(BenchError):
-    """A command that was to be timed ended with another status than 0, or did not end."""
+    """A timed command ended with a status other than 0, or did not end."""

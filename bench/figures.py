@@ -1,4 +1,4 @@
-"""What a measurement comes to: figures, and the goals that they are held against."""
+"""The results of measurements: figures and their goals."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ Unit = Literal["times", "ms", "µs", "MB", "MiB", "kB", "% of a core", "%"]
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
-    """What a figure is to reach, in the unit of the figure."""
+    """The goal of a figure, in the figure's unit."""
 
     bound: Literal["at most", "at least"]
     value: float
@@ -23,9 +23,9 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One cell of the table.
 
-    `value` is None where nothing could be measured. `low` and `high` are the 95 % interval of a
-    median, None where there is none. `behind` are the values that it was made of, by name and
-    unit. `fault` says what went wrong, which no value makes good; `note` what it must be read with.
+    `value` is None if nothing could be measured. `low` and `high` are the 95 % interval of a
+    median, or None. `behind` are the values that it was computed from, by name and unit. `fault`
+    says what went wrong, whatever the value; `note` is a remark for the reader.
     """
 
     what: str
@@ -42,7 +42,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the goal is reached; None where there is no goal."""
+        """Whether the goal is reached; None without a goal."""
         if self.goal is None:
             return None
         return not self.fault and self.value is not None and self.goal.is_met_by(self.value)
@@ -59,7 +59,7 @@ def estimated(
     fault: str = "",
     note: str = "",
 ) -> Figure:
-    """A figure that is a median, with its interval."""
+    """Return a figure that is a median, with its interval."""
     return Figure(
         what=what,
         pair=pair,
@@ -76,15 +76,15 @@ def estimated(
 
 
 def fail(what: str, pair: str, unit: Unit, fault: str, *, goal: Goal | None = None) -> Figure:
-    """A figure that could not be measured."""
+    """Return a figure that could not be measured."""
     return Figure(what=what, pair=pair, unit=unit, value=None, n=0, goal=goal, fault=fault)
 
 
 def at_most(value: float) -> Goal:
-    """A goal that smaller values reach."""
+    """Return a goal that smaller values reach."""
     return Goal(bound="at most", value=value)
 
 
 def at_least(value: float) -> Goal:
-    """A goal that larger values reach."""
+    """Return a goal that larger values reach."""
     return Goal(bound="at least", value=value)

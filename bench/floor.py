@@ -1,10 +1,10 @@
-"""The least that a Python between shim and launcher costs: a daemon that decides nothing.
+"""The minimal cost of Python between shim and launcher: a daemon that decides nothing.
 
-``floor.py --config D --sockets D --agents F start`` serves every agent that is registered. It takes
-a request with its descriptors, hands it to the same launcher that Airlock uses, and answers. There
-is no policy, no look at who asks, no check of the directory, no record, no trio: what Airlock takes
-beyond it is what these cost, and what it takes beyond a direct call no change of Airlock's own
-Python can save. It must be used for nothing else: it runs whatever it is asked for.
+``floor.py --config D --sockets D --agents F start`` serves every registered agent. It passes a
+request with its descriptors to the same launcher that Airlock uses, and answers. It has no policy,
+no check of the client's identity or directory, no record and no trio: Airlock's time beyond it is
+the cost of these, and its own time beyond a direct call cannot be saved by changing Airlock's
+Python. It must be used for nothing else: it runs any requested command.
 """
 
 import os
@@ -22,7 +22,7 @@ import msgspec
 
 _ORDER = struct.Struct("<IIQ12I4Q")
 _UNLIMITED = (1 << 64) - 1
-# Nothing kept, the launcher's own user and group, no fence, no cgroup and no limits.
+# No kept descriptors, the launcher's own user and group, no fence, no cgroup and no limits.
 _REST = (0, *[0xFFFFFFFF] * 3, *[0] * 6, *[_UNLIMITED] * 4)
 _REPORT = struct.Struct("<cxxxi")
 _ANSWER = (
@@ -44,7 +44,7 @@ class _Request(msgspec.Struct):
 
 
 class Floor:
-    """Serves until it is killed. `environment` is what tools get."""
+    """Serves until it is killed. `environment` is the tools'."""
 
     def __init__(self, listeners: list[socket.socket], environment: Mapping[str, str]) -> None:
         self._listeners = {each.fileno(): each for each in listeners}
@@ -60,7 +60,7 @@ class Floor:
             self._epoll.register(number, select.EPOLLIN)
 
     def serve(self) -> None:
-        """Serve for ever."""
+        """Serve forever."""
         while True:
             for number, _ in self._epoll.poll():
                 if number in self._listeners:
@@ -121,7 +121,7 @@ class Floor:
         path = str(files("airlock_daemon").joinpath("_native/airlock-launch"))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         keep = theirs.fileno()
-        # A descriptor that is duplicated onto itself loses close-on-exec, in the child only.
+        # Duplicating a descriptor onto itself clears close-on-exec, in the child only.
         actions = [(os.POSIX_SPAWN_DUP2, keep, keep)]
         os.posix_spawn(path, [path, str(keep)], {}, file_actions=actions)
         theirs.close()

@@ -1,4 +1,4 @@
-"""What earlier runs measured: a line of JSON a run, and whether a figure has moved since."""
+"""Earlier runs, one line of JSON each, and finding figures that have moved since."""
 
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -12,17 +12,17 @@ from bench.machine import Machine
 from bench.table import Report
 
 HISTORY = Path(__file__).with_name("history.jsonl")
-"""The runs that are kept, the oldest first."""
+"""The recorded runs, oldest first."""
 
 EARLIER = 5
-"""With so many runs before it a figure is compared, at most."""
+"""Maximum number of earlier runs that a figure is compared with."""
 
 ENOUGH = 3
-"""With so many at least, where the figure has no interval of its own."""
+"""Minimum number of them, if the figure has no interval."""
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One figure of a run, as in `Figure`; of its goal the value."""
+    """One figure of a run, as in `Figure`; its goal is only the value."""
 
     value: float
     unit: Unit
@@ -32,7 +32,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `commit` ends in `+` where the tree had changes; `figures` are by pair, then row."""
+    """One run. `commit` ends in `+` if the tree had changes; `figures` are by pair, then row."""
 
     date: str
     commit: str
@@ -42,19 +42,19 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure that lies outside of what `runs` earlier ones and their intervals reach."""
+    """A figure outside the range of `runs` earlier ones and their intervals."""
 
     what: str
     pair: str
     unit: Unit
     before: tuple[float, float]
-    """The lowest and the highest that it was."""
+    """The lowest and the highest earlier value."""
     now: float
     runs: int
 
 
 def make_run(report: Report, commit: str) -> Run:
-    """What is kept of a report; what was not measured, or had a fault, is left out."""
+    """Return a report's run; figures not measured or with a fault are omitted."""
     figures: dict[str, dict[str, Value]] = {}
     for figure in report.figures:
         if figure.value is not None and not figure.fault:
@@ -69,7 +69,7 @@ def make_run(report: Report, commit: str) -> Run:
 
 
 def read_history(path: Path) -> list[Run]:
-    """Read the runs; none where there is no file. Raises BenchError for a line that is none."""
+    """Read the runs; none without the file. Raises BenchError for an invalid line."""
     runs = []
     lines = path.read_bytes().splitlines() if path.exists() else []
     for number, line in enumerate(lines, 1):
@@ -81,17 +81,17 @@ def read_history(path: Path) -> list[Run]:
 
 
 def append_run(run: Run, path: Path) -> None:
-    """Write a run behind the others."""
+    """Append a run."""
     with path.open("ab") as file:
         file.write(msgspec.json.encode(run) + b"\n")
 
 
 def find_moves(run: Run, history: Sequence[Run]) -> list[Move]:
-    """The figures that moved by more than their noise.
+    """Return the figures that moved by more than their noise.
 
-    The noise is what the last runs on a machine like this one show: from the lowest end of their
-    intervals to the highest. A figure has moved if its own interval lies outside of that. Where
-    there are too few runs to tell, it has not.
+    The noise is the range of the last runs on the same kind of machine, from the lowest end of
+    their intervals to the highest. A figure has moved if its own interval is outside that range and
+    there are enough runs.
     """
     alike = [each.figures for each in history if each.machine == run.machine][-EARLIER:]
     moves = []
@@ -116,7 +116,7 @@ def find_moves(run: Run, history: Sequence[Run]) -> list[Move]:
 
 
 def find_commit(root: Path) -> str:
-    """The short commit of a checkout, with a `+` where there are changes; "" without git."""
+    """Return the short commit of a checkout, with a `+` if it has changes; "" without git."""
     command = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)

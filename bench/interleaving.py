@@ -14,13 +14,12 @@ def interleave(
     settle: Callable[[], object] | None = None,
     budget_s: float = float("inf"),
 ) -> dict[str, Samples]:
-    """Call each variant once a round; each returns the seconds that are to be kept.
+    """Call each variant once per round; each returns its measured seconds.
 
     The order is shuffled each round, so that no variant always follows the same other one, and
-    `settle` is called before each call: what the one before left to be done is not taken for the
-    cost of the next. A variant that has taken `budget_s` in all is left out of the rounds that
-    remain; its values are still those of the first rounds. The results of `warm_up` rounds are
-    thrown away.
+    `settle` is called before each call, so that work left by one is not charged to the next. A
+    variant that has taken `budget_s` in total is skipped in the remaining rounds; its earlier
+    values count. The results of `warm_up` rounds are discarded.
     """
     order = random.Random(1)  # noqa: S311 - the same order in each run
     names = list(variants)

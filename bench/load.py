@@ -1,7 +1,7 @@
-"""A crowd of clients, as a process of its own: ``python -m bench.load KIND ...``.
+"""A crowd of clients, as a separate process: ``python -m bench.load KIND ...``.
 
-It says ``ready`` on stdout once the daemon has seen each client, goes on until its stdin ends, and
-then prints the `Counts` of what its clients were answered, as JSON.
+It prints ``ready`` once the daemon has seen each client, continues until its stdin ends, and then
+prints the `Counts` of its clients' answers as JSON.
 """
 
 import argparse
@@ -16,28 +16,28 @@ import trio
 from e2e.world.lines import make_request
 
 Kind = Literal["idle", "commands", "refusals", "line"]
-"""What the clients do: connect and say nothing; send requests without a pause, which run or are
+"""What the clients do: connect and send nothing; send requests without pause that run, or that are
 refused; send a line that is too long.
 """
 
 _CHUNK = 65536
 
 _AGAIN_S = 1.0
-"""A client that was turned away, or says nothing, comes back after this, so that it is no flood."""
+"""A rejected or silent client reconnects after this, so that it is no flood."""
 
 
 _QUEUE_S = 0.01
-"""Whoever finds the queue of connections full tries again after this."""
+"""A client that finds the listen queue full retries after this."""
 
 
 _PATIENCE_S = 5.0
-"""A daemon that has not come to the last connection by then does not come to it at all."""
+"""A daemon that has not accepted the last connection by then never will."""
 
 
 class Counts(msgspec.Struct):
-    """How connections ended, those that were open to the last not counted.
+    """How connections ended, not counting those open at the end.
 
-    `limited` were told that they are over a limit, `answered` something else, `silent` nothing.
+    `limited` got an error about a limit, `answered` another answer, `silent` none.
     """
 
     opened: int = 0
@@ -46,7 +46,7 @@ class Counts(msgspec.Struct):
     silent: int = 0
 
     def add(self, answer: bytes) -> None:
-        """Count the end of one connection by all that it was answered."""
+        """Count one ended connection by its whole answer."""
         if b'"layer":"limit"' in answer.replace(b" ", b""):
             self.limited += 1
         elif answer:
@@ -56,7 +56,7 @@ class Counts(msgspec.Struct):
 
 
 class Crowd:
-    """`count` clients of one kind at one socket. `message` is what each connection sends."""
+    """`count` clients of one kind at one socket. Each connection sends `message`."""
 
     def __init__(self, kind: Kind, path: str, *, count: int, message: bytes) -> None:
         self.counts = Counts()
@@ -67,7 +67,7 @@ class Crowd:
         self._left = self._count = count
 
     async def run(self) -> None:
-        """Keep all clients at it until cancelled."""
+        """Run all clients until cancelled."""
         async with trio.open_nursery() as nursery:
             for _ in range(self._count):
                 nursery.start_soon(self._run_client)
@@ -80,7 +80,7 @@ class Crowd:
             answer = await self._connect()
 
     async def _connect(self, *, is_first: bool = False) -> bytes:
-        """Open one connection, and return what came over it until its end; b"" without one."""
+        """Open one connection, and return all received until its end; b"" if it failed."""
         answer = b""
         try:
             async with await _open(self._path) as stream:
@@ -96,20 +96,20 @@ class Crowd:
                         while piece := await stream.receive_some(_CHUNK):
                             answer += piece
                 except trio.Cancelled:
-                    # What was said counts, also where its end has not been heard yet.
+                    # An answer counts even if the connection has not ended yet.
                     if answer:
                         self.counts.add(answer)
                     raise
                 self.counts.add(answer)
         except OSError:
-            # The daemon is gone, or has refused the connection.
+            # The daemon has gone or refused the connection.
             await trio.lowlevel.checkpoint()
         if is_first:
             self._note_try()
         return answer
 
     async def wait_served(self) -> None:
-        """Wait until the daemon has come to those that connected before, which it does in order."""
+        """Wait until the daemon has accepted all earlier connections, which it does in order."""
         with suppress(OSError, trio.BrokenResourceError), trio.move_on_after(_PATIENCE_S):
             async with await _open(self._path) as stream:
                 await stream.send_eof()
@@ -123,10 +123,10 @@ class Crowd:
 
 
 async def _open(path: str) -> trio.SocketStream:
-    """Connect, and wait for it where the queue of connections is full.
+    """Connect, retrying while the listen queue is full.
 
-    That is not to be waited for by the socket itself (connect(2), EAGAIN), which trio takes for
-    EINPROGRESS: it would go on with a socket that is not connected.
+    connect(2) then fails with EAGAIN, which trio treats as EINPROGRESS: it would continue with an
+    unconnected socket.
     """
     connection = socket.socket(socket.AF_UNIX)
     connection.setblocking(False)
@@ -165,7 +165,7 @@ async def _run(crowd: Crowd) -> None:
 
 
 def main() -> None:
-    """Make the load that the command line names."""
+    """Generate the load that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m bench.load")
     parser.add_argument("kind", choices=get_args(Kind))
     parser.add_argument("--socket", required=True)

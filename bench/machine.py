@@ -1,4 +1,4 @@
-"""Where the figures come from: the machine, and what else it was doing."""
+"""Describing the machine and its load."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reader needs to know to compare; `cpus` are those that this process may use."""
+    """The machine, for comparisons; `cpus` are those that this process may use."""
 
     kernel: str
     architecture: str
@@ -19,7 +19,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe_machine() -> Machine:
-    """Look at this machine."""
+    """Describe this machine."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return Machine(
         kernel=f"{platform.system()} {platform.release()}",
@@ -32,7 +32,7 @@ def describe_machine() -> Machine:
 
 
 def load_average() -> float:
-    """How many processes wanted to run, on the average of the last minute."""
+    """Return the load average of the last minute."""
     return os.getloadavg()[0]
 
 

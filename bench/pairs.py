@@ -1,4 +1,4 @@
-"""The daemons and shims that are measured, always one of each together."""
+"""The measured pairs of a daemon and a shim."""
 
 import os
 import shlex
@@ -12,7 +12,7 @@ from bench.errors import BenchError
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """A daemon and a shim by absolute path, and the name under which the tables have them."""
+    """A daemon and a shim by absolute path, and the pair's name in the tables."""
 
     name: str
     daemon: str
@@ -20,13 +20,13 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_own() -> Pair:
-    """Return what the packages of this checkout installed into this Python's environment."""
+    """Return the pair that this checkout's packages installed into this Python's environment."""
     programs = Path(sysconfig.get_path("scripts"))
     return make_pair("airlock", str(programs / "airlock-daemon"), str(programs / "airlock-shim"))
 
 
 def make_pair(name: str, daemon: str, shim: str) -> Pair:
-    """Return the pair of two paths; raises BenchError where one is no executable file."""
+    """Return the pair of two paths; raises BenchError if one is no executable file."""
     for path in (daemon, shim):
         if not (os.path.isfile(path) and os.access(path, os.X_OK)):
             raise BenchError(f"{path} is no executable file")

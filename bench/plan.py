@@ -1,4 +1,4 @@
-"""How much is measured."""
+"""The amount of measuring."""
 
 import msgspec
 
@@ -14,40 +14,40 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 1024 * MIB
     """Bytes of one transfer."""
     small_size: int = 16 * MIB
-    """Bytes of the transfer with which the growth of memory begins."""
+    """Bytes of the transfer that memory growth is measured from."""
     transfers: int = 9
     burst: int = 200
-    """Calls at once."""
+    """Concurrent calls."""
     bursts: int = 7
     idle: int = 1000
-    """Connections that say nothing."""
+    """Silent connections."""
     beyond: int = 1100
-    """Connections of one agent that are more than its limit allows (1,024 by default)."""
+    """Connections of one agent, more than its limit allows (1,024 by default)."""
     descriptors: int = 256
-    """RLIMIT_NOFILE of the daemon whose table is filled."""
+    """RLIMIT_NOFILE of the daemon whose descriptor table is filled."""
     width: int = 32
-    """Connections of an agent that floods."""
+    """Connections of a flooding agent."""
     line: int = 100_000_000
     """Bytes of the line that is too long."""
     blocks: int = 5
     pushes: int = 25
-    """Rounds of the short conversations with a remote."""
+    """Rounds of short conversations with a remote."""
     clones: int = 5
-    """Rounds of the long ones."""
+    """Rounds of long ones."""
     commits: int = 50_000
-    """Those of the repository that is cloned and pushed whole."""
+    """Commits of the repository that is cloned and pushed whole."""
     push_size: int = 64 * MIB
-    """Bytes of the push beside which others work."""
+    """Bytes of the push during which others work."""
     block_calls: int = 200
-    """Calls in one stretch with a load, or without: with `blocks` enough for a 99th percentile."""
+    """Calls per stretch with or without a load: with `blocks` enough for a 99th percentile."""
     watch_s: float = 2.0
-    """How long the daemon's CPU time is watched."""
+    """Seconds for which the daemon's CPU time is watched."""
     starts: int = 15
-    """Rounds of what starts a Python: the daemon, its version."""
+    """Rounds of rows that start Python: the daemon, its version."""
     budget_s: float = 120.0
-    """A variant that has taken this long in one loop is left out of its further rounds."""
+    """A variant that has taken this long in one loop is skipped in further rounds."""
     patience_s: float = 120.0
-    """How long one call may take before it counts as hanging."""
+    """Seconds after which a call counts as hanging."""
 
 
 FULL = Plan()
@@ -75,4 +75,4 @@ QUICK = Plan(
     starts=1,
     patience_s=30.0,
 )
-"""A smoke run: it shows that everything works, and its figures mean nothing."""
+"""A smoke run: it shows that everything works; its figures are meaningless."""

@@ -1,4 +1,4 @@
-"""Series of measured values, and what one of them says of another."""
+"""Series of measured values, and comparing them."""
 
 import math
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ import msgspec
 
 
 class Samples(msgspec.Struct, frozen=True):
-    """Values of one variant in the order in which they were taken; never empty."""
+    """Values of one variant in order of measurement; never empty."""
 
     values: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The middle value, or the mean of the two in the middle."""
+        """The middle value, or the mean of the middle two."""
         return median(self.values)
 
     def quantile(self, share: float) -> float:
@@ -32,7 +32,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle of `values`, which are not empty."""
+    """Return the median of `values`, which are not empty."""
     ordered = sorted(values)
     middle = len(ordered) // 2
     if len(ordered) % 2:
@@ -54,10 +54,10 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def added(direct: Samples, through: Samples) -> Estimate:
-    """What `through` takes beyond `direct`, as a multiple of the median of `direct`.
+    """Return the time of `through` beyond `direct`, as a multiple of the median of `direct`.
 
-    Both come from one interleaved loop: values of the same round are subtracted, so that a load
-    that comes and goes while the loop runs falls on both.
+    Both come from one interleaved loop: values of the same round are subtracted, so that a
+    temporary load affects both.
     """
     base = direct.median
     pairs = zip(direct.values, through.values, strict=False)
@@ -65,6 +65,6 @@ def added(direct: Samples, through: Samples) -> Estimate:
 
 
 def ratio(direct: Samples, through: Samples) -> Estimate:
-    """`through` divided by `direct`, round by round of one interleaved loop."""
+    """Return `through` divided by `direct`, round by round of one interleaved loop."""
     pairs = zip(direct.values, through.values, strict=False)
     return estimate([other / one for one, other in pairs])

@@ -1,1 +1,1 @@
-"""What the tests need around them: images, servers, accounts, daemons and containers."""
+"""The tests' environment: images, servers, accounts, daemons and containers."""

@@ -1,8 +1,8 @@
-"""The accounts that the daemon runs as: root, and an ordinary user made for the run.
+"""The accounts that the daemon runs as: root, and an ordinary user created for the run.
 
-OpenSSH finds `~/.ssh` through the password database and not through HOME, so the ordinary user is a
-real one whose home is a directory of the run. Root's real home is left alone: its HOME is another
-directory of the run, and git is told which configuration file ssh shall read.
+OpenSSH finds `~/.ssh` through the password database, not HOME, so the ordinary user is a real one
+whose home is a directory of the run. Root's real home is not touched: its HOME is another directory
+of the run, and git gets the path of ssh's configuration file.
 """
 
 import os
@@ -18,12 +18,12 @@ from .engine import WORKER
 USER = f"airlock-e2e-{WORKER}"
 
 BOX_USER = "nobody"
-"""Who is in the boxes of a daemon that is root."""
+"""The user in the boxes of a root daemon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Who the daemon runs as, with supplementary `groups`; `home` is a directory of the run."""
+    """The daemon's user, with supplementary `groups`; `home` is a directory of the run."""
 
     name: str
     uid: int
@@ -32,7 +32,7 @@ class Account:
     home: Path
 
     def environment(self, *, path: str) -> dict[str, str]:
-        """Return the environment of a login of this account, with `path` as PATH."""
+        """Return this account's login environment, with `path` as PATH."""
         return {
             "HOME": str(self.home),
             "USER": self.name,
@@ -42,21 +42,21 @@ class Account:
         }
 
     def own(self, path: Path) -> None:
-        """Give `path` and all below it to this account."""
+        """Change the owner of `path` and all below it to this account."""
         os.chown(path, self.uid, self.gid)
         for folder, directories, files in os.walk(path):
             for name in (*directories, *files):
                 os.lchown(os.path.join(folder, name), self.uid, self.gid)
 
     def make_directory(self, path: Path, *, mode: int = 0o755) -> Path:
-        """Make the directory `path`, which belongs to this account, and return it."""
+        """Make the directory `path`, owned by this account, and return it."""
         path.mkdir()
         path.chmod(mode)
         os.chown(path, self.uid, self.gid)
         return path
 
     def write(self, path: Path, text: str, *, mode: int = 0o644) -> Path:
-        """Write `text` to the file `path`, which belongs to this account, and return its path."""
+        """Write `text` to the file `path`, owned by this account, and return its path."""
         path.write_text(text)
         path.chmod(mode)
         os.chown(path, self.uid, self.gid)
@@ -64,7 +64,7 @@ class Account:
 
 
 def root(home: Path) -> Account:
-    """Return the account that runs the tests, with `home` for its HOME."""
+    """Return the account that runs the tests, with `home` as its HOME."""
     account = Account(name="root", uid=0, gid=0, groups=(), home=home)
     account.make_directory(home, mode=0o700)
     return account
@@ -72,9 +72,9 @@ def root(home: Path) -> Account:
 
 @contextmanager
 def ordinary(home: Path) -> Iterator[Account]:
-    """Make the user USER, a member of the group docker, for as long as the context lasts."""
+    """Create the user USER, a member of the group docker; remove it at the end."""
     _remove_user()
-    # The first ids are those of users that images have.
+    # Images have users with the first ids.
     ids = ("--key", "UID_MIN=1003", "--key", "GID_MIN=1003")
     home_options = ("--home-dir", str(home), "--no-create-home")
     run(("useradd", *ids, *home_options, "--groups", "docker", USER)).succeeded()
@@ -98,5 +98,5 @@ def _remove_user() -> None:
         pwd.getpwnam(USER)
     except KeyError:
         return
-    # By force: a daemon that an earlier, killed run left behind may still use the account.
+    # By force: a daemon left by an earlier, killed run may still use the account.
     run(("userdel", "--force", USER)).succeeded()

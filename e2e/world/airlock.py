@@ -1,4 +1,4 @@
-"""Airlock on the host: its files, its agents, and the daemon as a process of an account."""
+"""Airlock on the host: its files, its agents, and a daemon process run by an account."""
 
 import json
 from collections.abc import Mapping
@@ -14,23 +14,23 @@ from .project import TOOLS
 from .reach import command_line
 
 ANY_REF = 'refs = ["refs/heads/**", "refs/tags/**"]\n'
-"""A line of `[git]` in a profile, for what is about something else than refs."""
+"""A line of `[git]` in a profile, for tests that are not about refs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
-    """A registered agent: its name, its directory, and where its socket is on the host."""
+    """A registered agent: its name, its directory, and its socket on the host."""
 
     name: str
     directory: Path
     socket_directory: Path
-    """To be mounted at /run/airlock: what is mounted so survives a restart of the daemon."""
+    """To be mounted at /run/airlock; such a mount survives a restart of the daemon."""
     socket_file: Path
     """The socket's second name, to be mounted as a single file."""
 
 
 class Airlock:
-    """One installation below `folder`, which is made, for `account`.
+    """One installation for `account`, in the new directory `folder`.
 
     `executable` is airlock-daemon. The daemon runs from `start` to `stop` or `kill`.
     """
@@ -43,7 +43,7 @@ class Airlock:
         self.enable("git", "ssh")
 
     def enable(self, *commands: str, more: str = "") -> None:
-        """Write a configuration whose ceiling is these commands; `more` is text of it besides."""
+        """Write a configuration with these commands as ceiling, and `more` as further text."""
         if self.account.uid == 0 and "[sandbox]" not in more:
             more = f'{more}\n[sandbox]\nuser = "{BOX_USER}"\n'
         self._files.enable(commands, more=more)
@@ -57,10 +57,10 @@ class Airlock:
         modules: Mapping[str, str] | None = None,
         directory: Path | None = None,
     ) -> Agent:
-        """Register an agent with the text of its profile, and of modules of its own by command.
+        """Register an agent with the text of its profile, and of its own modules by command.
 
-        Its directory is made at `directory`, else beside those of the other agents. A daemon that
-        runs already learns of it when it is started again.
+        Its directory is created at `directory`, by default next to those of other agents. A running
+        daemon must be restarted to see it.
         """
         directory = self._files.add_agent(
             name, profile=profile, modules=modules, directory=directory
@@ -75,7 +75,7 @@ class Airlock:
         )
 
     def start(self) -> None:
-        """Start the daemon, which serves when this returns."""
+        """Start the daemon, and wait until it serves."""
         self._daemon = Daemon(
             self._files.argv(self._command),
             said=self._files.said,
@@ -84,12 +84,12 @@ class Airlock:
         )
 
     def stop(self) -> None:
-        """Ask the daemon to end and wait until it has; nothing happens where none runs."""
+        """Stop the daemon if it runs, and wait for its end."""
         if self._daemon is not None:
             self._daemon.stop()
 
     def kill(self) -> None:
-        """End the daemon so that it can do nothing about it."""
+        """Kill the daemon by SIGKILL."""
         if self._daemon is not None:
             self._daemon.kill()
 
@@ -99,7 +99,7 @@ class Airlock:
         return run(argv, cwd="/", env=self._environment())
 
     def audit(self) -> list[dict[str, Any]]:
-        """Return the records of the audit log, the oldest first."""
+        """Return the records of the audit log, oldest first."""
         return [json.loads(line) for line in self._files.log.read_text().splitlines()]
 
     def _environment(self) -> dict[str, str]:

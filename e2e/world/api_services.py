@@ -1,7 +1,7 @@
-"""Servers that stand for services: GitHub, models, npm, PyPI, a private index, and clouds.
+"""Stand-in servers for services: GitHub, models, npm, PyPI, a private index, and clouds.
 
-AWS is moto. All others are one server on an address of the loopback, at port 443. A daemon sees
-their names there in an /etc/hosts of its own; nobody else does.
+AWS is moto. All others are one server on a loopback address, at port 443. Only a daemon resolves
+their names to it, by its own /etc/hosts.
 """
 
 import base64
@@ -34,35 +34,35 @@ FILES = "files.pythonhosted.org"
 UPLOAD = "upload.pypi.org"
 INDEX = "index.airlock.test"
 DOWNLOADS = "downloads.airlock.test"
-"""Where the archives are that Terraform's registry names."""
+"""The host of the archives that Terraform's registry names."""
 OPEN = (REGISTRY, DOWNLOADS)
-"""These want no credential."""
+"""Hosts that require no credential."""
 NAMES = (GITHUB, ANTHROPIC, OPENAI, STORAGE, NPM, PYPI, FILES, UPLOAD, INDEX, *OPEN)
 WRITTEN = "acme-out"
-"""A bucket of Google's Cloud Storage."""
+"""A bucket of Google Cloud Storage."""
 USER = "reader"
 """The account of the private index."""
 ANSWER = "Hello Ada."
-"""What Anthropic's model says to a program that asks it as Claude Code does."""
+"""The answer of Anthropic's model to a program that asks as Claude Code does."""
 CLOUD = f"127.77.{WORKER}.2"
-"""Where AWS is."""
+"""The address of AWS."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Services:
-    """What the services know: the credentials that they want, and what they have to give."""
+    """The state of the services: the credentials that they require, and their content."""
 
     tokens: dict[str, str]
-    """The credential of each host that wants one."""
+    """The credential of each host that requires one."""
     registry: Registry
     wheels: dict[str, bytes] = field(default_factory=dict)
-    """The Python packages of both indexes, by the names of their files."""
+    """The Python packages of both indexes, by file name."""
     files: dict[str, object] = field(default_factory=dict)
-    """What the hosts in OPEN have, by host and path."""
+    """The content of the hosts in OPEN, by host and path."""
     objects: dict[str, bytes] = field(default_factory=dict)
-    """Those of WRITTEN, by their names in a URL."""
+    """The objects of WRITTEN, by their names in a URL."""
     heard: threading.Event = field(default_factory=threading.Event)
-    """Set by a question for the models: the client has had the last word of a stream."""
+    """Set by a request for the models: the client has received the last word of a stream."""
 
     def answer(self, asked: Asked) -> Answer:
         """Answer as the service of that host does."""
@@ -107,7 +107,7 @@ class Services:
         return 200, self._stream(ANSWER)
 
     def _say(self, text: str, *, is_held: bool) -> Iterator[str]:
-        """The words of a text; if it `is_held`, the next waits until the client has one."""
+        """Yield the words of a text; if it `is_held`, each after the client has got the last."""
         for word in text.split(" "):
             yield f"{word} "
             if is_held and not self.heard.wait(120):
@@ -141,7 +141,7 @@ class Services:
         return (200, self.objects[name]) if name in self.objects else (404, "No such object")
 
     def _stream(self, text: str, *, is_held: bool = False) -> Iterator[bytes]:
-        """The text as a message, a word an event."""
+        """Yield the text as a message, one event per word."""
         usage = {"input_tokens": 1, "output_tokens": 1}
         message = {"id": "m", "type": "message", "role": "assistant", "model": "claude"}
         yield _event("message_start", message={**message, "content": [], "usage": usage})
@@ -180,9 +180,9 @@ class Services:
 def running_services(
     folder: Path, services: Services, *, address: str = ADDRESS, cloud: str = CLOUD
 ) -> Iterator[WebServer]:
-    """Serve for as long as the context lasts. `folder` is empty.
+    """Serve for the length of the context. `folder` is empty.
 
-    The server's certificate is good for AWS at `cloud`, too.
+    The server's certificate is also valid for AWS at `cloud`.
     """
     names = [*(f"DNS:{name}" for name in (*NAMES, *aws_server.NAMES)), f"IP:{cloud}"]
     with running_web(folder, services.answer, names=names, address=address, port=443) as server:
@@ -190,7 +190,7 @@ def running_services(
 
 
 def write_hosts(file: Path, *, address: str = ADDRESS, cloud: str = CLOUD) -> Path:
-    """Write this host's /etc/hosts with the services in it, and return the file."""
+    """Write this host's /etc/hosts with the services added, and return the file."""
     lines = [f"{address} {name}\n" for name in NAMES]
     lines += [f"{cloud} {name}\n" for name in aws_server.NAMES]
     file.write_text(Path("/etc/hosts").read_text() + "".join(lines))
@@ -208,7 +208,7 @@ def _read_form(asked: Asked) -> Message:
 
 
 def _parts(asked: Asked) -> list[bytes]:
-    """The parts of a body that has several."""
+    """Return the parts of a multipart body."""
     found = (part.get_payload(decode=True) for part in _read_form(asked).walk())
     return [each for each in found if isinstance(each, bytes)]
 

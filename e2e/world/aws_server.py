@@ -1,6 +1,6 @@
-"""A server that speaks AWS's protocols and checks every signature: moto.
+"""A server for AWS's protocols that checks every signature: moto.
 
-Its first requests are taken unsigned. They make users, of whom each may do what his policy says.
+It accepts its first requests unsigned; they create users, each with a policy.
 """
 
 import importlib.util
@@ -20,11 +20,11 @@ BUCKET = "faithful"
 
 REGION = "eu-west-1"
 NAMES = tuple(f"{name}.{REGION}.amazonaws.com" for name in ("s3", f"{BUCKET}.s3", "sts"))
-"""Of AWS, those that `running_cloud` serves."""
+"""The AWS host names that `running_cloud` serves."""
 READER = "readonly"
-"""A profile of it that reads and assumes ROLE. The profile `default` may do anything."""
+"""A profile that may read and assume ROLE. The profile `default` may do anything."""
 ROLE = "arn:aws:iam::123456789012:role/deploy"
-"""May do all that concerns S3."""
+"""A role with all permissions on S3."""
 
 _LOCATION = (
     '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
@@ -35,7 +35,7 @@ _READING = ("s3:Get*", "s3:List*", "sts:GetCallerIdentity", "sts:AssumeRole")
 
 
 def why_not() -> str | None:
-    """Say why there can be no server here, or None."""
+    """Return why no server can run here, or None."""
     missing = [name for name in ("moto", "flask") if importlib.util.find_spec(name) is None]
     if missing:
         return f"{' and '.join(missing)} not installed in the environment of the tests"
@@ -44,11 +44,11 @@ def why_not() -> str | None:
 
 @contextmanager
 def running_cloud(folder: Path, authority: Path, *, address: str) -> Iterator[dict[str, str]]:
-    """Serve NAMES at port 443 of an address of the loopback interface, while the context lasts.
+    """Serve NAMES at port 443 of a loopback address, for the length of the context.
 
-    The certificate in the file `authority`, whose key is beside it, is for NAMES and `address`.
-    `folder` gets `config` and `credentials` as ~/.aws has them. Yields the secrets in them by their
-    profiles. The bucket BUCKET is there, and empty.
+    The certificate in the file `authority`, with its key, is for NAMES and `address`. `folder` gets
+    `config` and `credentials` as in ~/.aws. Yields their secrets by profile. The bucket BUCKET
+    exists and is empty.
     """
     key = str(authority.with_suffix(".key"))
     words = ["-H", address, "-p", "443", "-c", str(authority), "-k", key]
@@ -80,7 +80,7 @@ def running_cloud(folder: Path, authority: Path, *, address: str) -> Iterator[di
 def _make_user(
     address: str, name: str, actions: Sequence[str], trusts: ssl.SSLContext
 ) -> tuple[str, str]:
-    """Return the id and the secret of a key of a new user, who may do these."""
+    """Create a user who may do these actions; return the id and the secret of a key."""
     _ask(address, trusts, Action="CreateUser", UserName=name)
     answer = _ask(address, trusts, Action="CreateAccessKey", UserName=name)
     policy = {"PolicyName": "own", "PolicyDocument": json.dumps(_allow(actions))}
@@ -102,7 +102,7 @@ def _ask(address: str, trusts: ssl.SSLContext, **parameters: str) -> ET.Element:
 def _send(
     url: str, trusts: ssl.SSLContext, body: str, *, scope: str, method: str = "POST"
 ) -> bytes:
-    # What the request is about is read from the scope of its signature, which nobody checks yet.
+    # moto reads service and region from the scope of the signature, which it does not check yet.
     account = f"AWS4-HMAC-SHA256 Credential=x/20240101/{scope}/aws4_request, Signature=x"
     kind = "text/xml" if body.startswith("<") else "application/x-www-form-urlencoded"
     headers = {"Authorization": account, "Content-Type": kind}

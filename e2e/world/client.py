@@ -1,4 +1,4 @@
-"""One connection of a client that need not behave."""
+"""A connection of a client that may misbehave."""
 
 import array
 import base64
@@ -16,10 +16,10 @@ Message = dict[str, Any]
 
 
 class Client:
-    """A connection to an agent's socket. Who makes one must `close` it, which is a hang-up."""
+    """A connection to an agent's socket. The caller must `close` it, which hangs up."""
 
     def __init__(self, path: str | os.PathLike[str], *, small: bool = False) -> None:
-        """Connect; `small` asks for the smallest buffers that the kernel gives."""
+        """Connect; `small` requests the kernel's smallest buffers."""
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         if small:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
@@ -29,7 +29,7 @@ class Client:
         self._output = ""
         self._is_ended = False
         try:
-            # Without a timeout: a full backlog would else be an error (connect(2), EAGAIN).
+            # Without a timeout: otherwise a full backlog is an error (connect(2), EAGAIN).
             self.socket.connect(os.fspath(path))
         except BaseException:
             self.socket.close()
@@ -37,9 +37,9 @@ class Client:
         self.socket.settimeout(PATIENCE_S)
 
     def send(self, data: bytes, descriptors: Sequence[int] = ()) -> bool:
-        """Send all of `data`, descriptors with its first byte; False where the daemon closed.
+        """Send all of `data`, descriptors with its first byte; return False if the daemon closed.
 
-        Raises OSError, and sends nothing, for a descriptor that the kernel does not pass.
+        Raises OSError and sends nothing for a descriptor that the kernel does not pass.
         """
         try:
             if descriptors:
@@ -56,10 +56,7 @@ class Client:
         return True
 
     def push(self, data: bytes) -> int:
-        """Send what fits without waiting, and return how many bytes that were.
-
-        -1 where the daemon has closed.
-        """
+        """Send what fits without blocking; return the number of bytes, -1 if the daemon closed."""
         self.has_spoken = True
         self.socket.settimeout(0)
         try:
@@ -72,7 +69,7 @@ class Client:
             self.socket.settimeout(PATIENCE_S)
 
     def take(self, count: int = 65536) -> bytes:
-        """Receive at most `count` bytes; empty at the end. Waits until some are there."""
+        """Receive at most `count` bytes, waiting for some; empty at the end."""
         try:
             data = self.socket.recv(count)
         except ConnectionResetError:
@@ -83,7 +80,7 @@ class Client:
         return data
 
     def next_message(self) -> Message | None:
-        """Return the next message; None at the end. Waits for it."""
+        """Wait for the next message and return it; None at the end."""
         while (end := self._received.find(b"\n")) < 0:
             if self._is_ended:
                 return None
@@ -99,7 +96,7 @@ class Client:
         return message
 
     def await_message(self, wanted: Callable[[Message], bool]) -> Message:
-        """Return the first message that is `wanted`; raises BrokenError where none comes."""
+        """Return the first message that is `wanted`; raises BrokenError if none comes."""
         seen = []
         while (message := self.next_message()) is not None:
             if wanted(message):
@@ -108,7 +105,7 @@ class Client:
         raise BrokenError(f"the connection ended without what was awaited, after {seen[-3:]}")
 
     def await_output(self, text: str) -> None:
-        """Wait until `text` has come as output, on whatever stream, since the connection began."""
+        """Wait until the output so far, of any stream, contains `text`."""
 
         def is_there(message: Message) -> bool:
             self._output += _read_output(message)
@@ -128,11 +125,11 @@ class Client:
         return params
 
     def await_response(self) -> Message:
-        """Return the response, the last message; raises BrokenError where there is none."""
+        """Return the response, the last message; raises BrokenError if there is none."""
         return self.await_message(lambda message: "result" in message or "error" in message)
 
     def await_error(self, code: int) -> Message:
-        """Return the error that the daemon answers with; raises BrokenError for anything else."""
+        """Return the daemon's error response; raises BrokenError for anything else."""
         response = self.await_response()
         error = response.get("error")
         if not isinstance(error, dict) or error.get("code") != code:
@@ -148,17 +145,17 @@ class Client:
         return result
 
     def await_end(self) -> None:
-        """Wait until the daemon closes, whatever it says before."""
+        """Wait until the daemon closes, ignoring what it sends before."""
         while self.next_message() is not None:
             pass
 
     def half_close(self) -> None:
-        """Say that nothing more will be sent."""
+        """Close the sending half."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
     def has_news(self) -> bool:
-        """Say whether the daemon has sent something, or closed, that was not taken yet."""
+        """Return whether there is unread data, or an unread end."""
         return bool(select.select([self.socket], [], [], 0)[0])
 
     def close(self) -> None:
@@ -166,7 +163,7 @@ class Client:
         self.socket.close()
 
     def __enter__(self) -> Self:
-        """Return the connection, which is closed at the end of the block."""
+        """Return the connection; the block's end closes it."""
         return self
 
     def __exit__(self, *_: object) -> None:

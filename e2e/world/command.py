@@ -1,4 +1,4 @@
-"""Run a program to its end and keep all that it said."""
+"""Running a program to its end and capturing its output."""
 
 import os
 import subprocess
@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 LONGEST_S = 120.0
-"""No single program of these tests may take longer, in seconds."""
+"""Maximum seconds for a single program of these tests."""
 
 
 class CommandFailed(AssertionError):
-    """A program that a test relies on ended with another status than 0."""
+    """A program that a test relies on ended with a status other than 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """How a program ended: its argument vector, exit status, and both streams as bytes."""
+    """A program's argv, exit status, and both streams as bytes."""
 
     argv: tuple[str, ...]
     exit_code: int
@@ -24,23 +24,23 @@ class Completed:
 
     @property
     def stdout(self) -> str:
-        """Standard output as text, without white space at its ends."""
+        """Standard output as text, stripped."""
         return self.out.decode(errors="replace").strip()
 
     @property
     def stderr(self) -> str:
-        """Standard error as text, without white space at its ends."""
+        """Standard error as text, stripped."""
         return self.err.decode(errors="replace").strip()
 
     def __str__(self) -> str:
-        """Return everything that helps to see why a program failed."""
+        """Return everything that helps to explain a failure."""
         return (
             f"{' '.join(self.argv)}\n  ended with {self.exit_code}"
             f"\n  stdout: {self.stdout}\n  stderr: {self.stderr}"
         )
 
     def succeeded(self) -> "Completed":
-        """Return itself, or raise CommandFailed with everything that was said."""
+        """Return itself, or raise CommandFailed with the whole output."""
         if self.exit_code != 0:
             raise CommandFailed(str(self))
         return self
@@ -58,8 +58,8 @@ def run(
 ) -> Completed:
     """Run `argv` and wait for it.
 
-    `env` replaces the whole environment. `uid` and `gid` are those that the program runs with.
-    Raises subprocess.TimeoutExpired after `longest_s`.
+    `env` replaces the whole environment. The program runs as `uid` and `gid`. Raises
+    subprocess.TimeoutExpired after `longest_s` seconds.
     """
     done = subprocess.run(
         list(argv),

@@ -1,4 +1,4 @@
-"""Arrangements of docker/, brought up by `docker compose` as a person would."""
+"""Compose projects of docker/, started by `docker compose` as by a user."""
 
 import json
 import os
@@ -12,10 +12,10 @@ from .engine import docker
 
 
 class Composition:
-    """Compose files under a project name of their own; as a context manager it is gone at last.
+    """Compose files under their own project name; a context manager that removes all at the end.
 
-    Each is merged over the one before. `settings` are the variables that they read. `override` is
-    merged over all, and is written to `folder`: what it says is all that differs from the files.
+    Each file is merged over the previous one, and `override`, written to `folder`, over all: it is
+    the only difference from the files. `settings` are the variables that they read.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class Composition:
         self._environment = {**os.environ, **settings}
 
     def build(self) -> None:
-        """Build the images of its own, without a network."""
+        """Build the project's images, without a network."""
         self.compose("build", "--quiet").succeeded()
 
     def up(self) -> None:
-        """Start everything, and return when all of it is healthy or has ended well.
+        """Start everything, and wait until every container is healthy or has succeeded.
 
         Raises CommandFailed with the states and logs of all containers.
         """
@@ -54,7 +54,7 @@ class Composition:
         return run((*self._command, *arguments), env=self._environment)
 
     def client(self, service: str) -> Container:
-        """Return the container of a service that runs."""
+        """Return the container of a running service."""
         listed = self.compose("ps", "--quiet", "--no-trunc", service).succeeded()
         return Container(id=listed.stdout)
 
@@ -63,7 +63,7 @@ class Composition:
         return f"{self.name}_{name}"
 
     def __enter__(self) -> Self:
-        """Remove what a run that was killed left behind, and build."""
+        """Remove what a killed run left behind, and build."""
         self._remove()
         self.build()
         return self

@@ -1,4 +1,4 @@
-"""Containers: how one is made, kept and removed, and what is run in it."""
+"""Containers: creating, running and removing them, and running commands in them."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,17 +14,17 @@ from .running import Running
 from .terminal import Terminal
 
 LINKS = ("aws", "docker", "gh", "git", "kubectl", "linger", "npm", "ssh", "terraform")
-"""Commands under which the shim stands in every container."""
+"""The names of the shim in every container."""
 SOCKET = "/run/airlock/airlock.sock"
-"""Where the agent's socket is in a container that has its directory mounted."""
+"""The agent's socket in a container with its directory mounted."""
 
 FOR_EVER = ("sleep", "infinity")
-"""The command of a container in which others are run. Its image has to have `sleep`."""
+"""The command of a container in which others are run. Its image must have `sleep`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """A container that runs; `id` is its full id."""
+    """A running container; `id` is its full id."""
 
     id: str
 
@@ -42,7 +42,7 @@ class Container:
         return docker(*words, stdin=stdin, longest_s=longest_s)
 
     def start(self, *argv: str, cwd: str = "/workspace") -> Running:
-        """Start a command in the container, to be listened to while it runs."""
+        """Start a command in the container, and read its output while it runs."""
         return Running(("docker", *self._exec(argv, cwd=cwd, user="", env={})))
 
     def sit_at(self, *argv: str, rows: int, cols: int, cwd: str = "/workspace") -> Terminal:
@@ -51,11 +51,11 @@ class Container:
         return Terminal(("docker", words[0], "--tty", *words[1:]), rows=rows, cols=cols)
 
     def ask(self, command: str, *args: str, **params: Any) -> dict[str, Any]:
-        """Send one request of our own making to the agent's socket and return the response.
+        """Send one raw request to the agent's socket and return the response, without output.
 
-        The image has to have socat. Output that comes before the response is left out.
+        The image must have socat.
         """
-        # socat waits so many seconds for the answer after the request has ended.
+        # -t: the seconds that socat waits for the answer after the end of the request.
         relay = ("socat", "-t", "30", "-", f"UNIX-CONNECT:{SOCKET}")
         answer = self.run(*relay, cwd="/", stdin=make_request(command, *args, **params))
         response: dict[str, Any] = json.loads(answer.succeeded().out.splitlines()[-1])
@@ -66,16 +66,16 @@ class Container:
         return docker("export", self.id).succeeded().out
 
     def find_port(self, port: int) -> int:
-        """Return the port of this host's loopback address at which one of its own is published."""
+        """Return the port of this host's loopback address that publishes the container's `port`."""
         return int(docker("port", self.id, str(port)).succeeded().stdout.rpartition(":")[2])
 
     def wait_until_it_says(self, text: str) -> None:
-        """Wait until a line with `text` has come from the container's own command."""
+        """Wait until the container's own command has printed a line with `text`."""
         with Running(("docker", "logs", "--follow", self.id)) as log:
             log.wait_for(text)
 
     def wait_for_health(self, state: str) -> None:
-        """Wait until the engine's own check has found the container to be in `state`."""
+        """Wait until the engine's health check reports `state`."""
         events = ("docker", "events", "--since=0", f"--filter=container={self.id}")
         with Running((*events, "--format={{.Action}}")) as heard:
             heard.wait_for(f"health_status: {state}")
@@ -92,10 +92,10 @@ class Container:
 
 @contextmanager
 def started(image: str, *options: str, command: Sequence[str] = ()) -> Iterator[Container]:
-    """Keep a container of `image` for as long as the context lasts.
+    """Run a container of `image` for the length of the context.
 
     `options` go to `docker run`; without a `command` the image's own runs. The container may be
-    removed before that.
+    removed earlier.
     """
     words = ("run", "--detach", f"--label={LABEL}", *options, image, *command)
     container = Container(id=docker(*words).succeeded().stdout)
@@ -107,7 +107,7 @@ def started(image: str, *options: str, command: Sequence[str] = ()) -> Iterator[
 
 @contextmanager
 def serving(image: str, *ports: int, says: str) -> Iterator[Container]:
-    """Keep a container whose `ports` are published on 127.0.0.1; it has said `says`."""
+    """Run a container with `ports` published on 127.0.0.1, once it has printed `says`."""
     with started(image, *(f"--publish=127.0.0.1::{port}" for port in ports)) as container:
         container.wait_until_it_says(says)
         yield container
@@ -115,10 +115,10 @@ def serving(image: str, *ports: int, says: str) -> Iterator[Container]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """How a container of an agent is made.
+    """The settings of an agent's container.
 
     `mounts` maps a path in the container to a host path and "ro" or "rw". `user` and `options` are
-    what `docker run` takes.
+    for `docker run`.
     """
 
     image: str
@@ -127,18 +127,18 @@ class Setup:
     options: Sequence[str] = ()
 
     def run(self, *argv: str, cwd: str = "/workspace") -> Completed:
-        """Run a container for this one command, from its start to its end."""
+        """Run a container for this one command, to its end."""
         words = ("run", "--rm", f"--label={LABEL}", *self.words(), f"--workdir={cwd}")
         return docker(*words, self.image, *argv)
 
     @contextmanager
     def running(self) -> Iterator[Container]:
-        """Keep a container for as long as the context lasts. Its image has to have `sleep`."""
+        """Run a container for the length of the context. Its image must have `sleep`."""
         with started(self.image, *self.words(), command=FOR_EVER) as container:
             yield container
 
     def words(self) -> list[str]:
-        """Return the options of `docker run` for all of it."""
+        """Return the options of `docker run` for these settings."""
         mounts = (
             f"--mount=type=bind,source={source},target={target}{',readonly' * (mode == 'ro')}"
             for target, (source, mode) in self.mounts.items()
@@ -147,5 +147,5 @@ class Setup:
 
 
 def shim_links(shim: Path) -> dict[str, tuple[Path, str]]:
-    """Return the mounts that put the shim on PATH, in front of an image's own tools."""
+    """Return the mounts that put the shim on PATH, before an image's own tools."""
     return {f"/usr/local/bin/{name}": (shim, "ro") for name in LINKS}

@@ -1,4 +1,4 @@
-"""A daemon as a process of its own: started, waited for until it serves, and ended."""
+"""A daemon process: starting it, waiting until it serves, and stopping it."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ _TICK_S = 0.001
 
 
 class Daemon:
-    """A daemon that serves once this is made. As a context manager it ends at last."""
+    """A serving daemon; as a context manager it stops the daemon at the end."""
 
     def __init__(
         self,
@@ -28,11 +28,11 @@ class Daemon:
         descriptors: int = 0,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """Start `argv`; return when all `sockets` take connections and `says` was said.
+        """Start `argv`; wait until all `sockets` accept connections and it has printed `says`.
 
-        What it writes goes to the file `said`. Without an `environment` it has ours.
-        `descriptors` is its RLIMIT_NOFILE, 0 for ours. Raises BrokenError where it ends or does not
-        serve within `patience_s` seconds, which it also has to end in.
+        Its output goes to the file `said`. Without an `environment` it inherits ours. `descriptors`
+        is its RLIMIT_NOFILE, 0 for ours. Raises BrokenError if it ends or does not serve within
+        `patience_s` seconds, which is also the limit for stopping.
         """
         if descriptors:
             argv = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *argv]
@@ -46,7 +46,7 @@ class Daemon:
                 stderr=output,
                 cwd="/",
                 env=environment,
-                # Ctrl-C at the terminal is for us, who then end the daemon in order.
+                # Ctrl-C at the terminal goes to us; we then stop the daemon gracefully.
                 start_new_session=True,
             )
         self.pid = self._process.pid
@@ -57,17 +57,17 @@ class Daemon:
             raise
 
     def is_running(self) -> bool:
-        """Say whether the process is still there."""
+        """Return whether the process still runs."""
         return self._process.poll() is None
 
     def read_words(self) -> str:
-        """Return the end of what the daemon itself wrote."""
+        """Return the end of the daemon's output."""
         return self._said.read_text(errors="replace")[-4000:]
 
     def stop(self) -> int:
-        """End it by SIGTERM and return its exit status.
+        """Stop it by SIGTERM and return its exit status.
 
-        Raises BrokenError where it does not heed that, and kills it.
+        If it does not end, kills it and raises BrokenError.
         """
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -77,24 +77,24 @@ class Daemon:
             raise BrokenError(self._tell("did not end on SIGTERM")) from None
 
     def kill(self) -> None:
-        """End it so that it can do nothing about it."""
+        """Kill it by SIGKILL."""
         self._process.kill()
         self._process.wait()
 
     def __enter__(self) -> Self:
-        """Return the daemon, which serves already."""
+        """Return the serving daemon."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it in order, if it still runs."""
+        """Stop it gracefully if it still runs."""
         self.stop()
 
     def _wait_until_up(self, sockets: Callable[[], Iterable[Path]], says: str) -> None:
-        # A daemon is known to be up by those who connect, so that is what is tried.
+        # A daemon is up when clients can connect, so try that.
         until = time.monotonic() + self._patience_s
         up: set[Path] = set()
         while True:
-            # Where a daemon puts them is seen once they are there.
+            # A daemon's choice of paths is known once they exist.
             found = set(sockets())
             up |= {path for path in found - up if accepts(path)}
             if found <= up and says in self.read_words():
@@ -112,6 +112,6 @@ class Daemon:
 
 
 def accepts(path: str | os.PathLike[str]) -> bool:
-    """Whether somebody takes connections at a socket's path."""
+    """Whether a process accepts connections at a socket's path."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         return probe.connect_ex(os.fspath(path)) == 0

@@ -1,4 +1,4 @@
-"""The command line of Development Containers, as its makers released it."""
+"""The released command line of Development Containers."""
 
 import base64
 import hashlib
@@ -16,10 +16,10 @@ _INTEGRITY = (
 
 
 def install_devcontainers(folder: Path) -> str:
-    """Unpack it into a new folder; return the line of a shell that calls it by node.
+    """Unpack it into a new folder; return the shell command that runs it by node.
 
-    It keeps files in a directory that is named after the user, not the uid, so not in /tmp: a
-    user of an earlier run may have left one there.
+    It keeps files in a directory named after the user, not the uid. That must not be in /tmp, where
+    an earlier run's user may have left one.
     """
     lacking = next((each for each in ("npm", "node") if shutil.which(each) is None), None)
     need(None if lacking is None else f"there is no {lacking}")

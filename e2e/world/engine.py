@@ -1,4 +1,4 @@
-"""The container engine: whether one answers that shares this machine's files and processes."""
+"""Finding a container engine that shares this machine's files and processes."""
 
 import fcntl
 import json
@@ -13,11 +13,11 @@ from .command import LONGEST_S, Completed, run
 
 _GOING = "is already in progress"
 LABEL = "airlock.e2e"
-"""Every container of these tests carries this label."""
+"""The label of every container of these tests."""
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-"""The number of this process among those of one pytest, from 0: what is on the machine once for
-each of them (accounts, addresses) has it in its name.
+"""The number of this pytest worker, from 0: part of the names of per-worker resources on the
+machine (accounts, addresses).
 """
 
 _LOCKS = "/run/lock/airlock-e2e"
@@ -26,24 +26,24 @@ _PATIENCE_S = 20
 
 @dataclass(frozen=True)
 class Engine:
-    """A Docker engine that answers on this machine."""
+    """A working Docker engine on this machine."""
 
     cli: str
     """Absolute path of the ``docker`` program."""
     host: str
-    """Its endpoint, ``unix://PATH``, good as ``DOCKER_HOST``."""
+    """Its endpoint, ``unix://PATH``, valid as ``DOCKER_HOST``."""
 
     def variables(self) -> dict[str, str]:
-        """Return the environment for the CLI: this endpoint, whatever the current context."""
+        """Return the environment for the CLI, which selects this endpoint over any context."""
         variables = {name: value for name, value in os.environ.items() if name != "DOCKER_CONTEXT"}
         return variables | {"DOCKER_HOST": self.host}
 
 
 def find_engine() -> Engine | str:
-    """Return the engine that the docker CLI talks to, or in words why there is none to use.
+    """Return the docker CLI's engine, or a text why it cannot be used.
 
-    Only one that runs rootful on this very kernel will do: a client in a virtual machine or a
-    user namespace is not the process that the daemon sees on its socket.
+    It must run rootful on this kernel: a client in a virtual machine or a user namespace is not the
+    process that the daemon sees on its socket.
     """
     cli = shutil.which("docker")
     if cli is None:
@@ -70,7 +70,7 @@ def find_engine() -> Engine | str:
 
 
 def why_not() -> str | None:
-    """Say why there is no engine to test with, or None if one answers."""
+    """Return why there is no engine to test with, or None."""
     found = find_engine()
     return found if isinstance(found, str) else None
 
@@ -82,9 +82,9 @@ def docker(*arguments: str, stdin: bytes = b"", longest_s: float = LONGEST_S) ->
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Take the engine for this run, and remove what an earlier, killed run left there.
+    """Lock the engine for this run, and remove what an earlier, killed run left there.
 
-    The workers of a run share it: the process that starts them has taken it.
+    The workers of a run share it: the process that starts them holds the lock.
     """
     if "PYTEST_XDIST_WORKER" in os.environ:
         yield
@@ -97,15 +97,15 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Make images while no other worker of the run does, who would make the same."""
+    """Keep other workers of the run, which need the same images, from building meanwhile."""
     with _locked(f"{_LOCKS}-images"):
         yield
 
 
 def remove(containers: Sequence[str]) -> None:
-    """End and remove `containers`, given by name or id, with their anonymous volumes.
+    """Stop and remove `containers`, given by name or id, with their anonymous volumes.
 
-    One that is gone already is none too many, nor one that the engine is about to remove by itself.
+    Containers that are gone, or that the engine is removing, are ignored.
     """
     if containers:
         done = docker("rm", "--force", "--volumes", *containers)

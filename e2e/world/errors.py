@@ -1,16 +1,16 @@
-"""What can come to light or go wrong in these tests, and how long they wait before it has."""
+"""Errors of these tests, and their timeout."""
 
 PATIENCE_S = 60.0
-"""Whatever is waited for has to come about within so many seconds."""
+"""Maximum seconds to wait for anything."""
 
 
 class BrokenError(AssertionError):
-    """A daemon did what it must not do, or did not do what it must. The text says what."""
+    """A daemon misbehaved; the text says how."""
 
 
 class NothingHappened(AssertionError):
-    """What a test waited for did not come about."""
+    """What a test waited for did not happen."""
 
 
 class NotHereError(Exception):
-    """What an attack or a look needs is lacking here: it was not tried. The text says what."""
+    """A requirement of an attack or a measurement, which the text names, is missing here."""

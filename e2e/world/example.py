@@ -1,4 +1,4 @@
-"""The arrangements that docker/ has compose files for, as these tests bring them up."""
+"""The compose projects of docker/, as these tests start them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ def describe_example(
 ) -> Composition:
     """Describe docker/compose.yaml, with git in the agent's image.
 
-    With `on_workspace` that of docker/workspace is merged over it, for busybox with the shim.
+    With `on_workspace` docker/workspace's is merged over it, for busybox with the shim.
     """
     override = _override("prepare", "git-server", "airlock", "agent", agents=["agent"])
     for service in ("prepare", "git-server"):
@@ -68,7 +68,7 @@ def _settings(product: Product, images: Images) -> dict[str, str]:
 
 
 def _override(*services: str, agents: Sequence[str]) -> dict[str, dict[str, dict[str, object]]]:
-    """Return what tells the containers from a person's, and lets no build reach for a network."""
+    """Return the override that labels the containers as ours, and builds without a network."""
     described: dict[str, dict[str, object]] = {
         name: {"labels": {LABEL: "compose"}} for name in services
     }

@@ -1,4 +1,4 @@
-"""What is under test: the programs that a person would install."""
+"""The programs under test, as a user would install them."""
 
 import shutil
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Executables:
 
     @classmethod
     def find(cls, *, daemon: str | None, shim: str | None) -> "Executables":
-        """Return what these name, or what PATH has; raises FileNotFoundError, which says how."""
+        """Return the named programs, or those on PATH; raises FileNotFoundError with a remedy."""
         return cls(
             daemon=_find(daemon or "airlock-daemon", "--daemon"),
             shim=_find(shim or "airlock-shim", "--shim"),

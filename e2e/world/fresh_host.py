@@ -1,4 +1,4 @@
-"""A machine on which nothing of Airlock's is installed yet: a container, and a person on it."""
+"""A machine without Airlock: a container, and a user on it."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from .project import TOOLS
 from .wheels import CHECKOUT, PACKAGES, build_wheel, download_wheels
 
 INSTALL = "/checkout/install.sh"
-"""The program under test, on the machine."""
+"""The installer under test, on the machine."""
 WHEELS = "/wheels"
 """All wheels, on the machine."""
 HOMES = {"root": "/root", "dev": "/home/dev"}
@@ -26,7 +26,7 @@ HOMES = {"root": "/root", "dev": "/home/dev"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreshHosts:
-    """The image of such a machine, and the folder of all wheels that it has at WHEELS."""
+    """The image of such a machine, and the folder of all wheels, mounted at WHEELS."""
 
     image: str
     wheels: Path
@@ -34,7 +34,7 @@ class FreshHosts:
     @classmethod
     @one_at_a_time()
     def make(cls, folder: Path) -> "FreshHosts":
-        """Make both; what is not in the image goes below `folder`."""
+        """Make both; the wheels go below `folder`."""
         base = make_base()
         python = read_python(base)
         wheels = folder / "all-wheels"
@@ -53,7 +53,7 @@ class FreshHosts:
 
     @contextmanager
     def running(self, *options: str, network: str = "none") -> Iterator["FreshHost"]:
-        """Keep a machine without a network for as long as the context lasts."""
+        """Run a machine, by default without a network, for the length of the context."""
         words = ("--init", f"--network={network}", *self.mounts, *options)
         with started(self.image, *words) as container:
             yield FreshHost(container=container)
@@ -61,7 +61,7 @@ class FreshHosts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreshHost:
-    """The machine while it runs."""
+    """The running machine."""
 
     container: Container
 
@@ -73,13 +73,13 @@ class FreshHost:
         env: Mapping[str, str] | None = None,
         path: str = "",
     ) -> Completed:
-        """Run a command at home; `has` names what can install: "uv", "pipx", or both.
+        """Run a command at home; `has` names the available installers: "uv", "pipx", or both.
 
-        `path` is what stands before all else on PATH.
+        `path` is prepended to PATH.
         """
         directories = [*filter(None, [path]), *(f"/opt/{name}" for name in has.split())]
         variables = {"PATH": ":".join([*directories, TOOLS]), "SHELL": "/bin/bash"}
-        # Compiling all that pip installs takes longer than the rest.
+        # Compiling what pip installs would take longer than all else.
         variables |= {"HOME": HOMES[user], "PIP_COMPILE": "0", **(env or {})}
         return self.container.run(*argv, cwd=HOMES[user], user=user, env=variables)
 
@@ -91,17 +91,17 @@ class FreshHost:
         shell: str = "sh",
         env: Mapping[str, str] | None = None,
     ) -> Completed:
-        """Run the installer in a shell, of which a word may be its applet."""
+        """Run the installer in a shell, which may be an applet such as that of busybox."""
         return self.run(*shell.split(), INSTALL, *options, user=user, has=has, env=env)
 
     def write(self, path: str, text: str, *, user: str = "dev") -> None:
-        """Write an executable file of the user's, and the directories to it."""
+        """Write an executable file owned by the user, and its directories."""
         script = 'mkdir -p "$(dirname "$1")" && cat > "$1" && chmod 755 "$1"'
         words = ("sh", "-c", script, "sh", path)
         self.container.run(*words, cwd="/", user=user, stdin=text.encode()).succeeded()
 
     def list_home(self, *, user: str = "dev") -> list[str]:
-        """Return the paths of all that is in the home, but for caches."""
+        """Return all paths in the home, except caches."""
         find = ("find", HOMES[user], "-mindepth", "1", "-not", "-path", "*/.cache*")
         found = self.run(*find, user=user).succeeded().stdout.splitlines()
         return sorted(path.removeprefix(f"{HOMES[user]}/") for path in found)
@@ -118,7 +118,7 @@ def _build(base: str, *, python: str) -> str:
 
 
 def _put_uv(folder: Path, *, python: str) -> None:
-    """Put the program `uv` into a folder, which its wheel holds."""
+    """Put the program `uv`, taken from its wheel, into a folder."""
     wheels = folder / "uv-wheel"
     wheels.mkdir()
     download_wheels(wheels, python=python, group="lock")
@@ -128,6 +128,6 @@ def _put_uv(folder: Path, *, python: str) -> None:
         program = folder / "uv"
         program.write_bytes(archive.read(entry))
     program.chmod(0o755)
-    # Any time will do, as long as it stays the same: the engine then finds that nothing changed.
+    # Any constant time: the engine then finds that nothing changed.
     os.utime(program, (0, 0))
     shutil.rmtree(wheels)

@@ -1,4 +1,4 @@
-"""A server with a real sshd, and git repositories by ssh and by https.
+"""A server of git repositories over ssh (a real sshd) and https.
 
 It runs in a container and is published on this host's loopback address.
 """
@@ -15,7 +15,7 @@ from .keys import KeyPair
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """A bare repository of the server. `path` is where it lies there."""
+    """A bare repository of the server, at `path` there."""
 
     server: "GitServer"
     path: str
@@ -36,17 +36,17 @@ class Repository:
         return f"ssh://git@{self.server.address}{self.path}"
 
     def commit(self, branch: str) -> str | None:
-        """Return the commit id at the tip of `branch`, or None where there is no such branch."""
+        """Return the commit id at the tip of `branch`, or None without that branch."""
         ref = f"refs/heads/{branch}"
         shown = self._git("rev-parse", "--verify", "--quiet", ref)
         return shown.stdout or None
 
     def keys_used(self) -> list[str]:
-        """Return the public keys that let the pushes so far in, the oldest first."""
+        """Return the public keys that authenticated the pushes so far, oldest first."""
         return [" ".join(words[1:3]) for words in self._noted() if words[:1] == ["publickey"]]
 
     def passwords_used(self) -> list[str]:
-        """Return whose passwords let the pushes so far in, the oldest first."""
+        """Return the users whose passwords authenticated the pushes so far, oldest first."""
         return [words[1] for words in self._noted() if words[:1] == ["password"]]
 
     def _noted(self) -> list[list[str]]:
@@ -54,11 +54,11 @@ class Repository:
         return [line.split() for line in noted.stdout.splitlines()]
 
     def hold_pushes(self) -> None:
-        """Let every push from now on wait until it is let go."""
+        """Block every push from now on until `let_go`."""
         self.server.run("mkfifo", "--mode=666", f"{self.path}/gate").succeeded()
 
     def let_go(self) -> None:
-        """Let the push that waits go on."""
+        """Let the blocked push continue."""
         self.server.run("sh", "-c", f"echo go >{self.path}/gate").succeeded()
 
     def _git(self, *arguments: str) -> Completed:
@@ -69,10 +69,9 @@ class Repository:
 class GitServer:
     """The running server.
 
-    `port` is sshd's on 127.0.0.1, `web` the address of the https server there, `address` is the
-    container's own. `host_key` is the public half of its key and `authority` the certificate of
-    who signed the https server's, as the container's own files have them: they were not learnt
-    over the network.
+    `port` is sshd's on 127.0.0.1, `web` the address of the https server there, `address` the
+    container's own. `host_key` is its public host key and `authority` the CA certificate of the
+    https server, both read from the container's files, not learnt over the network.
     """
 
     container: str
@@ -84,7 +83,7 @@ class GitServer:
 
     @classmethod
     def describe(cls, container: Container) -> "GitServer":
-        """Describe the server in `container`, which has been started."""
+        """Describe the server in the running `container`."""
         name = container.id
         address = docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", name).succeeded()
         key = docker("exec", name, "cat", "/etc/ssh/ssh_host_ed25519_key.pub").succeeded()
@@ -107,13 +106,13 @@ class GitServer:
         return f"[127.0.0.1]:{self.port} {self.host_key}\n"
 
     def authorize(self, key: KeyPair) -> None:
-        """Let the owner of `key` push by ssh to every repository, and log in as `guest`."""
+        """Permit `key` to push by ssh to every repository, and to log in as `guest`."""
         line = f"{key.public}\n".encode()
         append = "cat >>/etc/ssh/authorized_keys"
         self.run("sh", "-c", append, stdin=line).succeeded()
 
     def admit(self, user: str, password: str) -> None:
-        """Let `user` push by https with the password, to every repository."""
+        """Permit `user` to push by https with the password to every repository."""
         line = f"{user}:{password}\n".encode()
         self.run("sh", "-c", "cat >>/etc/https/users", stdin=line).succeeded()
 
@@ -128,6 +127,6 @@ class GitServer:
 
 @contextmanager
 def running_git_server(image: str) -> Iterator[GitServer]:
-    """Serve for as long as the context lasts."""
+    """Serve for the length of the context."""
     with serving(image, 22, 443, says="Server listening on 0.0.0.0 port 22") as container:
         yield GitServer.describe(container)

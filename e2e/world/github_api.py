@@ -1,4 +1,4 @@
-"""As much of GitHub's API as gh needs for pull requests and a run of the repository acme/app."""
+"""The part of GitHub's API that gh needs for pull requests and a run of the repository acme/app."""
 
 import itertools
 import json
@@ -11,7 +11,7 @@ from .web_server import Answer, Asked, WebServer, running_web
 
 TITLE = "Mend the door"
 HEAD = "agent/door"
-"""Title and branch of the pull request 7, which is there already."""
+"""Title and branch of the existing pull request 7."""
 _RUN = "/repos/acme/app/actions/runs/5"
 _WORKFLOW = "/repos/acme/app/actions/workflows/"
 _CHECK = "/repos/acme/app/check-runs/"
@@ -24,13 +24,13 @@ _asked_run = itertools.count()
 
 @contextmanager
 def running_github(folder: Path, *, token: str) -> Iterator[WebServer]:
-    """Serve as a GitHub Enterprise Server, whoever has the token. `folder` is empty."""
+    """Serve as a GitHub Enterprise Server for clients with the token. `folder` is empty."""
     with running_web(folder, lambda asked: answer_github(asked, token=token)) as server:
         yield server
 
 
 def answer_github(asked: Asked, *, token: str) -> Answer:
-    """Answer as api.github.com or as a GitHub Enterprise Server does, whoever has the token."""
+    """Answer clients with the token as api.github.com or a GitHub Enterprise Server does."""
     if asked.account not in (f"token {token}", f"Bearer {token}"):
         return 401, {"message": "Bad credentials"}
     if asked.path in ("/graphql", "/api/graphql"):
@@ -47,7 +47,7 @@ def _answer_query(query: str, variables: Mapping[str, Any]) -> object:
     if "createPullRequest(" in query:
         return {"data": {"createPullRequest": {"pullRequest": _pull_request(8, "")}}}
     if "__type(" in query:
-        # gh asks what this server knows: nothing that it has to.
+        # gh asks for optional features, of which this server has none.
         return {"data": {}}
     repository: dict[str, object] = {
         "id": "R_1",
@@ -68,7 +68,7 @@ def _answer_query(query: str, variables: Mapping[str, Any]) -> object:
 
 
 def _answer_run(asked: Asked) -> object:
-    """Of the run 5: each question for it finds it in progress and then done, in turn."""
+    """Answer about run 5, alternating between in progress and done."""
     if asked.path == f"{_RUN}/jobs":
         return {"total_count": 1, "jobs": [{"id": 6, "name": "build", "steps": [], **_STATE[1]}]}
     if asked.path != _RUN:

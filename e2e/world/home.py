@@ -1,4 +1,4 @@
-"""What a person who uses git has at home: a name, keys, and the hosts that they know."""
+"""The home of a git user: a name, keys, and known hosts."""
 
 from .account import Account
 from .keys import KeyPair
@@ -8,10 +8,7 @@ MAIL = "ada@example.org"
 
 
 def furnish(account: Account, *, known_hosts: str) -> KeyPair:
-    """Put git's settings and an SSH key into the account's home; return the key.
-
-    `known_hosts` is the text of that file.
-    """
+    """Write git's settings, an SSH key and the text `known_hosts` to the home; return the key."""
     ssh = account.make_directory(account.home / ".ssh", mode=0o700)
     account.write(ssh / "known_hosts", known_hosts)
     if account.uid == 0:
@@ -23,15 +20,15 @@ def furnish(account: Account, *, known_hosts: str) -> KeyPair:
 
 
 def ssh_command(account: Account) -> dict[str, str]:
-    """Return the variable by which git's ssh finds that home, where it would look elsewhere.
+    """Return the variable that points git's ssh to that home, if it would use another.
 
-    Root's real home is not the tests' to write to.
+    The tests must not write to root's real home.
     """
     return {"GIT_SSH_COMMAND": "ssh -F ~/.ssh/config"} if account.uid == 0 else {}
 
 
 def add_key(account: Account, name: str) -> KeyPair:
-    """Make another key, `~/.ssh/NAME`."""
+    """Create another key, `~/.ssh/NAME`."""
     key = KeyPair.make(account.home / ".ssh" / name)
     account.own(account.home / ".ssh")
     return key

@@ -1,4 +1,4 @@
-"""The folder that the delivered images are built from, made from the checkout."""
+"""The build context of the delivered images, made from the checkout."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from .wheels import CHECKOUT, PACKAGES, build_wheel, download_wheels
 
 
 def make_context(folder: Path, *, python: str) -> Path:
-    """Make the context below `folder` for images with Python `python`, as 3.13; return it."""
+    """Make the context below `folder` for images with Python `python`, such as 3.13; return it."""
     context = folder / "image-context"
     wheels = context / "wheels"
     wheels.mkdir(parents=True)
@@ -21,7 +21,7 @@ def make_context(folder: Path, *, python: str) -> Path:
                 shutil.copyfile(binary, context / binary.name)
         else:
             shutil.copyfile(wheel, wheels / wheel.name)
-    # Any time will do, as long as it stays the same: the engine then finds that nothing changed.
+    # Any constant time: the engine then finds that nothing changed.
     for path in (*context.rglob("*"), context):
         os.utime(path, (0, 0))
     return context

@@ -1,6 +1,6 @@
-"""The images, made on this machine from nothing that a registry holds.
+"""The images, built on this machine without a registry.
 
-An image is labelled with a hash of its recipe and made again only when that hash changes.
+An image is labelled with a hash of its recipe and rebuilt only when that hash changes.
 """
 
 import gzip
@@ -54,30 +54,30 @@ APT_SETTINGS = (
     "Acquire::Check-Valid-Until",
     "Acquire::Check-Date",
 )
-"""How this machine reaches its mirror, which the bootstrap must do in the same way."""
+"""This machine's settings for reaching its mirror, which the bootstrap must use too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Images:
-    """Names of the images; each is there when this object is."""
+    """Names of the images, which exist when this object does."""
 
     busybox: str
-    """busybox alone, statically linked: a shell and no libc."""
+    """Only busybox, statically linked: a shell and no libc."""
     shim: str
     """`FROM scratch` with the shim and its links, made by the shim itself. Nothing else."""
     debian: str
-    """Debian with git, ssh and socat of its own."""
+    """Debian with its own git, ssh and socat."""
     git_alone: str
-    """`FROM scratch` with Debian's git, what it links to, and the shim as its way to remotes."""
+    """`FROM scratch` with Debian's git, its libraries, and the shim to reach remotes."""
     git_server: str
-    """Debian with an sshd for the users `git` and `guest`, and the repositories over https."""
+    """Debian with an sshd for the users `git` and `guest`, and an https server of repositories."""
     registry: str
     """Debian with a registry of images."""
 
     @classmethod
     @one_at_a_time()
     def make(cls, *, shim: Path) -> "Images":
-        """Make what is missing or out of date. `shim` is the native executable."""
+        """Build what is missing or out of date. `shim` is the native executable."""
         debian = _debian()
         images = cls(
             busybox=_busybox(),
@@ -87,14 +87,14 @@ class Images:
             git_server=make_git_server(debian),
             registry=_built("registry", base=debian),
         )
-        # What was made anew has taken the name of the one before, which nobody needs any more.
+        # A rebuilt image took the name of the previous one, which is unused now.
         docker("image", "prune", "--force", f"--filter=label={RECIPE_LABEL}").succeeded()
         return images
 
 
 @contextmanager
 def temporary_image(name: str, recipe: str, *options: str) -> Iterator[str]:
-    """Have an image of a Dockerfile without files of its own; `options` are `docker build`'s."""
+    """Build an image of a Dockerfile without files; `options` go to `docker build`."""
     tag = f"airlock-e2e/{name}"
     words = ("build", "--quiet", "--network=none", *options, f"--tag={tag}")
     docker(*words, "-", stdin=recipe.encode()).succeeded()
@@ -105,7 +105,7 @@ def temporary_image(name: str, recipe: str, *options: str) -> Iterator[str]:
 
 
 def _current(name: str, recipe: str) -> bool:
-    """Whether image `name` is there and was made by this very recipe."""
+    """Whether image `name` exists and was built by this recipe."""
     label = f'{{{{index .Config.Labels "{RECIPE_LABEL}"}}}}'
     there = docker("image", "inspect", "--format", label, name)
     return there.exit_code == 0 and there.stdout == recipe
@@ -132,7 +132,7 @@ def _busybox() -> str:
 
 
 def _busybox_archive(program: bytes, applets: Iterable[str]) -> bytes:
-    """Return a tar archive with the program, a link for each applet, and a /tmp for everyone."""
+    """Return a tar archive with the program, a link for each applet, and a /tmp."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
         for folder, mode in (("bin", 0o755), ("tmp", 0o1777), ("root", 0o700)):
@@ -156,7 +156,7 @@ def _import(name: str, recipe: str, archive: bytes) -> None:
 
 
 def load_layers(name: str, layers: Sequence[bytes]) -> str:
-    """Make image `name` of the layers of another one, gzipped tar archives; return it."""
+    """Make image `name` from another one's layers, gzipped tar archives; return it."""
     recipe = _digest(layers)
     if not _current(name, recipe):
         hashes = [hashlib.sha256(gzip.decompress(each)).hexdigest() for each in layers]
@@ -185,7 +185,7 @@ def _debian() -> str:
 
 @one_at_a_time()
 def make_workstation() -> str:
-    """Make the image of a Debian with tools that people work with every day; return it."""
+    """Make the image of a Debian with everyday tools; return it."""
     return bootstrap_debian("airlock-e2e/debian-workstation", packages=WORKSTATION_PACKAGES)
 
 
@@ -197,8 +197,8 @@ def make_api_tools() -> str:
 
 @one_at_a_time()
 def make_languages() -> str:
-    """Make the image of a Debian with languages and programs of them for APIs; return it."""
-    # Java's packages link to their manuals, which stay away.
+    """Make the image of a Debian with languages and their API clients; return it."""
+    # Java's packages link to manuals, which are not installed.
     manuals = '--essential-hook=mkdir -p "$1/usr/share/man/man1"'
     name = "airlock-e2e/debian-languages"
     base = bootstrap_debian(name, packages=LANGUAGE_PACKAGES, options=(manuals,))
@@ -220,10 +220,9 @@ def bootstrap_debian(
 ) -> str:
     """Make image `name`, a small Debian with `packages`; return it.
 
-    `options` are mmdebstrap's, beside those of every image.
-    `release` is the code name of what it is made from, by default that of this machine. It is made
-    again only when what goes into it has changed. Raises CommandFailed, also where this machine's
-    mirror has no such release.
+    `options` are further ones of mmdebstrap. `release` is a code name, by default this machine's.
+    The image is rebuilt only when its input has changed. Raises CommandFailed, also if this
+    machine's mirror has no such release.
     """
     recipe = _digest(
         part.encode() for part in (*DEBIAN_OPTIONS, *packages, *filter(None, (release,)), *options)
@@ -243,7 +242,7 @@ def bootstrap_debian(
             archive,
             f"deb {mirror} {release} main",
         ]
-        # Five minutes: a slow mirror is no fault of what is tested.
+        # Five minutes: a slow mirror is no failure of the tests.
         run(argv, env={**os.environ, "TMPDIR": folder}, longest_s=300).succeeded()
         change = f"LABEL {RECIPE_LABEL}={recipe}"
         docker("import", "--change", change, archive, name).succeeded()
@@ -251,7 +250,7 @@ def bootstrap_debian(
 
 
 def _scratch() -> str | None:
-    """Return a directory in memory that holds a Debian twice, or None where there is none.
+    """Return a directory in memory with room for two Debians, or None.
 
     It halves the time. A container's own has 64 MB, the unpacked system some 200.
     """
@@ -263,7 +262,7 @@ def _scratch() -> str | None:
 
 
 def _release() -> str:
-    """Return this machine's Debian release by its code name, which is the image's too."""
+    """Return the code name of this machine's Debian release, used for the image too."""
     for line in Path("/etc/os-release").read_text().splitlines():
         key, _, value = line.partition("=")
         if key == "VERSION_CODENAME":
@@ -272,7 +271,7 @@ def _release() -> str:
 
 
 def _mirror() -> str:
-    """Return the address from which this machine's own apt fetches the release."""
+    """Return the mirror of the release that this machine's apt uses."""
     release = _release()
     form = "$(RELEASE) $(REPO_URI)"
     targets = run(("apt-get", "indextargets", "--format", form, "Created-By: Packages"))
@@ -292,12 +291,11 @@ def _apt_options() -> list[str]:
 def _built(
     folder: str, *, base: str = "", extra: dict[str, Path] | None = None, name: str = ""
 ) -> str:
-    """Build the Dockerfile in `images/folder`, with `extra` files beside those of the folder.
+    """Build the Dockerfile in `images/folder`, with `extra` files besides those of the folder.
 
-    The image is called after the folder, or `name`.
+    The image is named after the folder, or `name`.
 
-    `base` is the image that it starts from (build argument BASE); when that was made anew, so is
-    this one.
+    `base` is its base image (build argument BASE); when that was rebuilt, so is this one.
     """
     name = name or f"airlock-e2e/{folder}"
     files = {path.name: path for path in sorted((RECIPES / folder).iterdir())} | (extra or {})

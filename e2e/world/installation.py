@@ -1,4 +1,4 @@
-"""Airlock's files on disk: what a person writes, and where a daemon puts sockets and log."""
+"""Airlock's files on disk: a person's configuration, and a daemon's sockets and log."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,10 +6,10 @@ from pathlib import Path
 
 
 class Installation:
-    """The files of one daemon below `folder`, whose path has to be short enough for sockets.
+    """The files of one daemon below `folder`, whose path must be short enough for sockets.
 
-    `config`, `sockets` and `registration` are what the daemon's options name, `log` is its audit
-    log, and `said` is for what it writes itself. All of it is made, and must not be there yet.
+    `config`, `sockets` and `registration` are the daemon's options, `log` is its audit log, `said`
+    the file for its output. Creates all of them; they must not exist yet.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -26,7 +26,7 @@ class Installation:
         self._register()
 
     def enable(self, commands: Iterable[str], *, more: str = "") -> None:
-        """Write a configuration whose ceiling is `commands`; `more` follows the path of the log."""
+        """Write a configuration with the ceiling `commands`; `more` follows the log's path."""
         (self.config / "config.toml").write_text(
             f"[commands]\nenable = {json.dumps([*commands])}\n\n"
             f"[log]\npath = {quote(self.log)}\n{more}"
@@ -40,10 +40,10 @@ class Installation:
         modules: Mapping[str, str] | None = None,
         directory: Path | None = None,
     ) -> Path:
-        """Register an agent, or write it anew, and return its directory.
+        """Register an agent, or rewrite it, and return its directory.
 
-        `profile` is the text of its profile, `modules` are those of modules of its own by command.
-        A daemon that runs already learns of it when it reloads or is started again.
+        `profile` is the text of its profile, `modules` those of its own modules by command. A
+        running daemon must reload or restart to see it.
         """
         directory = directory or self.folder / "agents" / name
         (directory / "commands").mkdir(parents=True, exist_ok=True)
@@ -55,12 +55,12 @@ class Installation:
         return directory
 
     def remove_agent(self, name: str) -> None:
-        """Take an agent out of the registration; its directory stays."""
+        """Remove an agent from the registration, but keep its directory."""
         del self._agents[name]
         self._register()
 
     def socket(self, agent: str) -> Path:
-        """Return the path of an agent's socket; earlier daemons have it beside its directory."""
+        """Return the path of an agent's socket; earlier daemons put it next to its directory."""
         own, beside = self.sockets / agent / "airlock.sock", self.sockets / f"{agent}.sock"
         return beside if beside.exists() and not own.exists() else own
 
@@ -69,7 +69,7 @@ class Installation:
         return [self.socket(agent) for agent in self._agents]
 
     def argv(self, daemon: Sequence[str | Path], command: str = "start") -> list[str]:
-        """Return the argument vector by which `daemon` carries out a command on these files."""
+        """Return the argv that runs a command of `daemon` on these files."""
         options = ["--config", self.config, "--sockets", self.sockets]
         options += ["--agents", self.registration]
         return [str(word) for word in (*daemon, *options, command)]

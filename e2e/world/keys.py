@@ -1,4 +1,4 @@
-"""SSH key pairs, and the search for pieces of one in what a container can see."""
+"""SSH key pairs, and searching data for pieces of one."""
 
 import base64
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 from .command import run
 
 RUN = 20
-"""So many bytes of a key in a row count as a leak."""
+"""This many consecutive bytes of a key count as a leak."""
 _STEP = RUN // 2
-"""A run of RUN bytes holds a whole piece of this length that starts at a multiple of it."""
+"""A run of RUN bytes contains a whole piece of this length at a multiple of it."""
 _EDGE = 3
-"""So many bytes of a key beside what all keys have are no leak."""
+"""This many bytes of a key next to bytes common to all keys are no leak."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class KeyPair:
 
     @classmethod
     def make(cls, path: Path) -> "KeyPair":
-        """Make a pair in `path` and `path`.pub, which belong to the account that runs the tests."""
+        """Create a pair in `path` and `path`.pub, owned by the account that runs the tests."""
         command = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path))
         run(command).succeeded()
         public = Path(f"{path}.pub").read_text().split()
@@ -35,7 +35,7 @@ class KeyPair:
         return cls(path=path, private=path.read_bytes(), public=" ".join(public[:2]))
 
     def forms(self) -> tuple[bytes, ...]:
-        """Return what a leak may look like: the file, its base64 in one line, its bytes."""
+        """Return the forms of a leak: the file, its base64 in one line, its decoded bytes."""
         lines = self.private.splitlines()
         payload = b"".join(line for line in lines if line and not line.startswith(b"-----"))
         return self.private, payload, base64.b64decode(payload)
@@ -44,9 +44,9 @@ class KeyPair:
 def find_runs(key: KeyPair, *, unlike: KeyPair, data: bytes) -> list[bytes]:
     """Return the runs of RUN bytes of `key` that `data` contains.
 
-    What `unlike`, any other key, has as well is format and no secret: it is not looked for, and no
-    more is a run that has but three characters of the key at an edge of it, since one such
-    character is alike in every fourth key.
+    Bytes that `unlike`, any other key, has too are format and no secret, so they are not searched
+    for. Nor is a run with only three characters of the key at an edge of them, since one such
+    character is equal in every fourth key.
     """
     common = unlike.forms()
     found = []

@@ -1,7 +1,7 @@
-"""As much of a Kubernetes API server as kubectl needs to look at an application.
+"""The part of a Kubernetes API server that kubectl needs to inspect an application.
 
 Namespace `default` has the pod POD and the deployment `web`; config maps can be written. A command
-in the pod writes its words in capitals. All of it is for the token alone, or for the client CLIENT.
+in the pod prints its arguments in capitals. Only the token and the client CLIENT have access.
 """
 
 import base64
@@ -22,10 +22,10 @@ from .web_server import Answer, Asked, Upgraded, WebServer, running_web
 POD = "web-5d9c7"
 LOGGED = "GET / 200\n"
 CLIENT = "looker"
-"""Whose certificate counts as the token does."""
+"""The client whose certificate is accepted like the token."""
 
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-"""Of channels, by WebSocket and by SPDY."""
+"""Channel protocols over WebSocket and SPDY."""
 _SYN_STREAM, _SYN_REPLY, _FIN = 0x80030001, 0x80030002, 1 << 24
 _DONE = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Success"})
 _CORE = {"pods": "Pod", "services": "Service", "events": "Event", "secrets": "Secret"}
@@ -38,9 +38,9 @@ _MADE = "2026-01-01T00:00:00Z"
 def running_kubernetes(
     folder: Path, *, token: str, clients: Path | None = None, read: threading.Event | None = None
 ) -> Iterator[WebServer]:
-    """Serve for as long as the context lasts, whoever has the token. `folder` is empty.
+    """Serve clients with the token for the length of the context. `folder` is empty.
 
-    `clients` is the authority of CLIENT. A log that is followed goes on when `read` is set.
+    `clients` is the CA of CLIENT. A followed log continues when `read` is set.
     """
 
     def answer(asked: Asked) -> Answer:
@@ -62,7 +62,7 @@ def running_kubernetes(
 
 
 def describe_cluster(server: WebServer, user: object) -> str:
-    """Return a kubeconfig whose one context has the cluster and `user`."""
+    """Return a kubeconfig with one context of the cluster and `user`."""
     ca = base64.b64encode(server.authority.read_bytes()).decode()
     cluster = {"server": f"https://{server.place}", "certificate-authority-data": ca}
     config = {
@@ -83,7 +83,7 @@ def _follow(read: threading.Event) -> Iterator[bytes]:
 
 
 def _execute(asked: Asked) -> Upgraded:
-    """Run a command as a WebSocket has it: a channel in the first byte of each message."""
+    """Run a command over WebSocket: the first byte of each message is the channel."""
     key = asked.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
     def talk(_: BufferedIOBase, heard: BufferedIOBase) -> None:
@@ -100,12 +100,12 @@ def _execute(asked: Asked) -> Upgraded:
 
 
 def _execute_by_spdy(asked: Asked) -> Upgraded:
-    """Run a command as SPDY/3.1 has it, which older clients speak: a stream for each channel."""
+    """Run a command over SPDY/3.1, used by older clients: one stream per channel."""
 
     def talk(said: BufferedIOBase, heard: BufferedIOBase) -> None:
         packed = zlib.compressobj()
         streams: list[int] = []
-        # Of errors, stdout and stderr, in this order. The headers of a stream are not looked at.
+        # Errors, stdout and stderr, in this order. The headers of a stream are ignored.
         while len(streams) < 3:
             kind, size = struct.unpack("!II", said.read(8))
             content = said.read(size & 0xFFFFFF)

@@ -1,4 +1,4 @@
-"""A server of large files (Git LFS) that checks whom it serves."""
+"""A Git LFS server that authenticates its clients."""
 
 import hashlib
 import json
@@ -14,10 +14,10 @@ from .web_server import Answer, Asked, WebServer, running_web
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LfsServer:
-    """A server while it runs; `objects` are those that it has, by their ids.
+    """A running server with `objects` by id.
 
-    The API is for `account` (an Authorization) and for `token`. It names `signature` in the URLs of
-    downloads and `ticket` for uploads; whoever has them gets an object, or may put one.
+    The API accepts `account` (an Authorization) and `token`. It puts `signature` into the URLs of
+    downloads and `ticket` into uploads; whoever has them may get or put an object.
     """
 
     account: str
@@ -34,7 +34,7 @@ class LfsServer:
         return f"https://{self.web[0].place}/store"
 
     def say_login(self) -> str:
-        """What git-lfs-authenticate says of it."""
+        """The output of git-lfs-authenticate."""
         header = {"Authorization": f"RemoteAuth {self.token}"}
         return json.dumps({"href": self.url, "header": header, "expires_in": 600})
 
@@ -78,7 +78,7 @@ class LfsServer:
 
 @contextmanager
 def running_lfs(folder: Path, *, account: str) -> Iterator[LfsServer]:
-    """Serve for as long as the context lasts; `folder` gets key and certificate."""
+    """Serve for the length of the context; `folder` gets key and certificate."""
     server = LfsServer(account=account)
     with running_web(folder, server.answer) as web:
         server.web.append(web)

@@ -1,4 +1,4 @@
-"""What a client says, as lines; also what no client should say."""
+"""A client's messages as lines, valid or not."""
 
 import itertools
 import json
@@ -8,7 +8,7 @@ FEATURES = ("base64", "stdin", "signals", "tty", "exit-signal", "env", "fds")
 """The features of the protocol."""
 
 TERMINAL = {"stdin": True, "stdout": True, "stderr": True, "rows": 24, "cols": 80, "term": "xterm"}
-"""A terminal that a client may say that it has."""
+"""A terminal that a client may report."""
 
 _numbers = itertools.count(1)
 
@@ -16,7 +16,7 @@ _numbers = itertools.count(1)
 def make_request(
     command: str, *args: str, method: str = "exec", request_id: Any = None, **params: Any
 ) -> bytes:
-    """Return a request, with an id of its own if none is given; `params` are more of its params."""
+    """Return a request, by default with a unique id; `params` are further params."""
     message = {
         "jsonrpc": "2.0",
         "id": f"r{next(_numbers)}" if request_id is None else request_id,
@@ -27,13 +27,13 @@ def make_request(
 
 
 def make_script(script: str, *features: str, **params: Any) -> bytes:
-    """Return the request to run a shell script; with `features`, they are asked for."""
+    """Return the request to run a shell script with these `features`, if any."""
     if features:
         params["features"] = list(features)
     return make_request("sh", "-c", script, **params)
 
 
 def make_message(method: str, **params: Any) -> bytes:
-    """Return a notification, such as a client sends while its command runs."""
+    """Return a notification, as a client sends while its command runs."""
     message = {"jsonrpc": "2.0", "method": method, "params": params}
     return json.dumps(message).encode() + b"\n"

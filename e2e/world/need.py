@@ -1,7 +1,7 @@
-"""What a test needs of this machine: without it the test is skipped, or fails where it must not be.
+"""Requirements of tests on this machine: without them a test is skipped.
 
-REQUIRE_TOOLS=1 in the environment is for a machine that has everything, so that nothing is left
-out there without a word.
+REQUIRE_TOOLS=1 in the environment makes it fail instead, so that a machine that has everything
+never skips silently.
 """
 
 import os
@@ -10,7 +10,7 @@ import pytest
 
 
 def need(reason: str | None) -> None:
-    """Skip the test for this reason, if it is one; with REQUIRE_TOOLS=1 it fails instead."""
+    """Skip the test unless `reason` is None; with REQUIRE_TOOLS=1 fail it instead."""
     if reason and os.environ.get("REQUIRE_TOOLS") == "1":
         pytest.fail(f"REQUIRE_TOOLS=1, but {reason}")
     if reason:

@@ -1,4 +1,4 @@
-"""A registry for npm that lets nobody look or publish without the token."""
+"""An npm registry that requires a token to read and to publish."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from .web_server import Answer, Asked, WebServer, running_web
 
 @dataclass(slots=True, kw_only=True)
 class Registry:
-    """What has been published: the document of each package by its name, and the archives."""
+    """The published packages: each one's document by name, and the archives."""
 
     token: str
     documents: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Registry:
         for file, attached in document.pop("_attachments").items():
             self.archives[f"{name}/-/{file}"] = base64.b64decode(attached["data"])
         for version in document["versions"].values():
-            # What the client suggests is without TLS.
+            # The client suggests a URL without TLS.
             file = version["dist"]["tarball"].rpartition("/")[2]
             version["dist"]["tarball"] = f"https://{at}/{name}/-/{file}"
         there = self.documents.setdefault(name, document)
@@ -47,7 +47,7 @@ class Registry:
         return 201, {"ok": True}
 
     def add(self, version: dict[str, Any], archive: bytes, *, at: str) -> None:
-        """Publish a version, which is what its package.json says; `at` is the HOST:PORT."""
+        """Publish a version, the content of its package.json; `at` is the HOST:PORT."""
         name, number = version["name"], version["version"]
         self.archives[f"{name}/-/{name}-{number}.tgz"] = archive
         tarball = f"https://{at}/{name}/-/{name}-{number}.tgz"
@@ -60,6 +60,6 @@ class Registry:
 
 @contextmanager
 def running_registry(folder: Path, registry: Registry) -> Iterator[WebServer]:
-    """Serve for as long as the context lasts. `folder` is empty."""
+    """Serve for the length of the context. `folder` is empty."""
     with running_web(folder, registry.answer) as server:
         yield server

@@ -1,4 +1,4 @@
-"""Other releases of OpenSSH: the oldest and the newest that Debian's mirror has."""
+"""Other releases of OpenSSH: the oldest and the newest on Debian's mirror."""
 
 import io
 import tarfile
@@ -14,14 +14,14 @@ RELEASES: Mapping[str, tuple[str, ...]] = {
     "oldest": ("bullseye", "bookworm"),
     "newest": ("sid", "testing"),
 }
-"""Debian's releases by what is wanted of them: the first of them that can be had."""
+"""Debian releases by purpose; the first one available is used."""
 
 _PACKAGES = (
     *("ca-certificates", "git", "gitolite3", "lighttpd", "lighttpd-mod-openssl"),
     *("openssh-client", "openssh-server"),
 )
 _CLIENTS = ("ssh", "ssh-keygen")
-# What they are linked to, and what they load to find out who runs them.
+# Their libraries, and the NSS module that they load to look up users.
 _LIST = (
     "ldd {programs} | grep -o '/[^ )]*' | grep -v : | sort -u; ls /lib/*/libnss_files.so.2; "
     "for each in {programs}; do echo $each; done"
@@ -37,7 +37,7 @@ class OpenSsh:
 
     @classmethod
     def make(cls, which: str) -> "OpenSsh":
-        """That of RELEASES[`which`]. Raises CommandFailed where it cannot be had."""
+        """Return that of RELEASES[`which`]. Raises CommandFailed if none is available."""
         *older, last = RELEASES[which]
         for release in older:
             try:
@@ -48,17 +48,17 @@ class OpenSsh:
 
     @property
     def version(self) -> str:
-        """What its ssh says of itself, and its git."""
+        """The versions reported by its ssh and its git."""
         told = docker("run", "--rm", self.image, "sh", "-c", "ssh -V 2>&1; git --version")
         return ", ".join(told.succeeded().stdout.splitlines())
 
     def serve(self, folder: Path) -> list[str]:
-        """The words that start its sshd, which sees `folder` and this host's addresses."""
+        """The command that starts its sshd, with `folder` and this host's network."""
         options = (f"--volume={folder}:{folder}", "--network=host", "--tmpfs=/run/sshd:mode=755")
         return ["docker", "run", "--rm", f"--label={LABEL}", *options, self.image, "/usr/sbin/sshd"]
 
     def unpack_client(self, folder: Path) -> Path:
-        """Put its ssh into `folder`, to be run by this host; returns what PATH begins with."""
+        """Put its ssh into `folder`, to run on this host; return the directory for PATH."""
         programs = " ".join(f"/usr/bin/{name}" for name in _CLIENTS)
         script = f"tar -chf - $({_LIST.format(programs=programs)})"
         packed = docker("run", "--rm", self.image, "sh", "-c", script).succeeded().out

@@ -1,6 +1,6 @@
-"""A container with this host's own tools in it, and no Airlock: what it lacks is a credential.
+"""A container with this host's own tools, but without Airlock and without a credential.
 
-It stands in the host's network, so that every server is where it is for the host.
+It uses the host's network, so that every server has the same address as for the host.
 """
 
 import sys
@@ -12,13 +12,13 @@ from .project import TOOLS
 from .scene import Scene
 
 ENGINE = "/var/run/docker.sock"
-"""Where the engine listens, for everyone on this host who may talk to it."""
+"""The engine's socket on this host."""
 
 
 def own_tools(scene: Scene, *, home: Iterable[str]) -> Setup:
-    """Describe a container with the scene's workspace and the tools of the system.
+    """Describe a container with the scene's workspace and the system's tools.
 
-    Its root has the files `home`, which are named from the account's home.
+    Its root user has the files `home`, relative to the account's home.
     """
     places = {Path("/usr"), Path(sys.prefix), Path(sys.base_prefix)}
     mounts = {
@@ -34,9 +34,9 @@ def own_tools(scene: Scene, *, home: Iterable[str]) -> Setup:
 ENVIRONMENT = {
     "PATH": TOOLS,
     "GIT_TERMINAL_PROMPT": "0",
-    # The workspace belongs to the account, and the container's root is another.
+    # The workspace is owned by the account, not by the container's root.
     "GIT_CONFIG_COUNT": "1",
     "GIT_CONFIG_KEY_0": "safe.directory",
     "GIT_CONFIG_VALUE_0": "*",
 }
-"""That in which such a container's tools find each other and ask nobody."""
+"""The environment in which such a container's tools find each other and never prompt."""

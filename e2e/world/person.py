@@ -1,4 +1,4 @@
-"""Somebody with a key, who may use Docker, and types what the documentation says."""
+"""A user with a key and access to Docker, who types what the documentation says."""
 
 import shlex
 import shutil
@@ -16,38 +16,38 @@ from .reach import command_line
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A person whose account it is; the programs of Airlock are on PATH."""
+    """A user with an account; Airlock's programs are on PATH."""
 
     account: Account
     executables: Executables
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the variables of the person's login."""
+        """Return the user's login environment."""
         return self.account.environment(path=f"{self.executables.daemon.parent}:{TOOLS}")
 
     def shell(self, line: str) -> tuple[str, ...]:
-        """Return the argument vector of the person's shell with one line."""
+        """Return the argv of the user's shell with one line."""
         words = command_line(Path("/bin/sh"), self.account, alongside=[self.executables.daemon])
         return (*words, "-c", line)
 
     def try_line(self, line: str, *, cwd: Path, stdin: bytes = b"") -> Completed:
-        """Run a line, which may fail."""
+        """Run a line that may fail."""
         return run(self.shell(line), cwd=str(cwd), env=self.environment, stdin=stdin)
 
     def run(self, line: str, *, cwd: Path) -> str:
-        """Return what a line prints; it must succeed."""
+        """Return the output of a line, which must succeed."""
         return self.try_line(line, cwd=cwd).succeeded().stdout
 
     def run_at_terminal(self, line: str, *, cwd: Path) -> str:
-        """The same with a terminal, as somebody has it who types the line."""
+        """The same on a terminal, as if the line was typed."""
         words = ("script", "--quiet", "--return", "--command", line, "/dev/null")
         return self.run(shlex.join(words), cwd=cwd)
 
 
 @contextmanager
 def newcomer(account: Account, executables: Executables) -> Iterator[Person]:
-    """Keep a person who has nothing of Airlock's at home yet, and leaves nothing there."""
+    """Provide a user whose home has no Airlock files; remove what was created there."""
     before = _list_made(account.home)
     try:
         yield Person(account=account, executables=executables)
@@ -60,7 +60,7 @@ def newcomer(account: Account, executables: Executables) -> Iterator[Person]:
 
 
 def _list_made(home: Path) -> set[Path]:
-    """What is in a home, and in the directories there that programs share."""
+    """The entries of a home, and of the directories there that programs share."""
     shared = (
         home,
         *(home / each for each in (".config", ".local", ".local/share", ".local/state")),
@@ -69,7 +69,7 @@ def _list_made(home: Path) -> set[Path]:
 
 
 def find_block(text: str, start: str) -> str:
-    """Return the lines of an indented command, the first of which begins with `start`."""
+    """Return the lines of the indented command that begins with `start`."""
     lines = text.splitlines()
     first = next(n for n, line in enumerate(lines) if line.strip().startswith(start))
     last = next(n for n, line in enumerate(lines[first:], first) if not line.endswith("\\"))
@@ -77,6 +77,6 @@ def find_block(text: str, start: str) -> str:
 
 
 def find_lines(text: str) -> str:
-    """Return the lines to copy that `agent add --print` has printed: the first indented ones."""
+    """Return the lines to copy from the output of `agent add --print`: the first indented ones."""
     below = text.partition(":\n\n")[2].partition("\n\n")[0]
     return "\n".join(line.removeprefix("    ") for line in below.splitlines())

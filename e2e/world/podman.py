@@ -1,4 +1,4 @@
-"""Podman as a person runs it: rootless, as an account that exists for the run only."""
+"""Rootless Podman, run by an account that exists only for the run."""
 
 import os
 import pwd
@@ -17,8 +17,8 @@ USER = f"airlock-e2e-podman-{WORKER}"
 _NEEDED = ("podman", "crun", "newuidmap", "fuse-overlayfs")
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
-# Its own view of cgroups, of version 2 alone and with a part that is the account's, as a login
-# under systemd has it: this host may have another one.
+# Its own cgroup namespace, version 2 only and with a subtree delegated to the account, as for a
+# systemd login: this host may be set up differently.
 _ENTER = f"""
 set -eu
 mount --make-rshared /
@@ -36,7 +36,7 @@ exec setpriv --reuid={USER} --regid={USER} --init-groups -- "$@"
 
 
 def why_not() -> str | None:
-    """Say what is missing for it, or None."""
+    """Return what is missing for it, or None."""
     missing = [name for name in _NEEDED if shutil.which(name) is None]
     return f"{' and '.join(missing)} is not installed" if missing else None
 
@@ -57,7 +57,7 @@ class Podman:
         return self.run("podman", *arguments)
 
     def load(self, image: str) -> str:
-        """Give it an image of Docker's; return its name there."""
+        """Copy an image from Docker; return its name in Podman."""
         with tempfile.TemporaryDirectory(prefix="airlock-e2e-") as folder:
             os.chmod(folder, 0o755)
             archive = os.path.join(folder, "image.tar")
@@ -68,7 +68,7 @@ class Podman:
 
     @contextmanager
     def started(self, image: str, *options: str) -> Iterator[str]:
-        """Keep a container of `image` for as long as the context lasts; return its id."""
+        """Run a container of `image` for the length of the context; yields its id."""
         words = ("run", "--detach", "--network=none", f"--label={LABEL}", *options, image)
         made = self.podman(*words).succeeded().stdout.splitlines()[-1]
         try:
@@ -79,7 +79,7 @@ class Podman:
 
 @contextmanager
 def rootless(folder: Path) -> Iterator[Podman]:
-    """Make the account, with a home below `folder`; all of it is gone at the end."""
+    """Create the account, with a home below `folder`; remove everything at the end."""
     _remove()
     home = folder / "podman-home"
     run(("useradd", "--home-dir", str(home), "--no-create-home", USER)).succeeded()

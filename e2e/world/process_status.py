@@ -1,6 +1,6 @@
-"""What the kernel says of running processes (proc(5)).
+"""The kernel's information about running processes (proc(5)).
 
-A daemon keeps itself to itself: some of this only root is told, and others get NotHereError.
+A daemon is not dumpable, so some of it needs root; other users get NotHereError.
 """
 
 import os
@@ -14,37 +14,37 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def peak_memory(pid: int) -> int:
-    """The most bytes that were resident at once (VmHWM); 0 for a process that has ended."""
+    """Return the peak of resident bytes (VmHWM); 0 for an ended process."""
     return _read_size(pid, "status", "VmHWM:")
 
 
 def forget_peak(pid: int) -> None:
-    """Let the peak begin anew at what is resident now (proc_pid_clear_refs(5))."""
+    """Reset the peak to the current resident bytes (proc_pid_clear_refs(5))."""
     with _looking_into(pid):
         Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def resident_memory(pid: int) -> int:
-    """The bytes that are resident now, each page counted whole (VmRSS)."""
+    """Return the resident bytes, counting each page fully (VmRSS)."""
     return _read_size(pid, "status", "VmRSS:")
 
 
 def shared_memory(pid: int) -> int:
-    """The bytes that are resident now, a page of n processes counted as 1/n of it (Pss)."""
+    """Return the resident bytes, counting a page of n processes as 1/n (Pss)."""
     return _read_size(pid, "smaps_rollup", "Pss:")
 
 
 def cpu_seconds(pid: int) -> float:
-    """The CPU time that the process has used, its threads included and its children not."""
+    """Return the CPU time of the process, including its threads but not its children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def list_descendants(pid: int) -> list[tuple[int, str]]:
-    """Return number and program's name of each process below one that stays."""
+    """Return pid and program name of each descendant of a process that does not end."""
     found = []
     for path in Path("/proc").glob(f"{pid}/task/*/children"):
-        # What ends meanwhile has none.
+        # A process that ends meanwhile has none.
         with suppress(FileNotFoundError, ProcessLookupError):
             for child in map(int, path.read_text().split()):
                 found.append((child, Path(f"/proc/{child}/comm").read_text().strip()))
@@ -53,7 +53,7 @@ def list_descendants(pid: int) -> list[tuple[int, str]]:
 
 
 def list_descriptors(pid: int) -> list[str]:
-    """Return where the open descriptors of a process lead, in order of their numbers."""
+    """Return the link targets of a process's open descriptors, in numeric order."""
     folder = f"/proc/{pid}/fd"
     links = []
     with _looking_into(pid):
@@ -64,7 +64,7 @@ def list_descriptors(pid: int) -> list[str]:
 
 
 def list_processes_with(text: str) -> list[str]:
-    """Return the command lines, their words with spaces between, that contain `text`."""
+    """Return the command lines, joined by spaces, that contain `text`."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The images that Airlock is delivered as, built by the Dockerfiles in docker/."""
+"""Airlock's delivered images, built from the Dockerfiles in docker/."""
 
 import os
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .wheels import CHECKOUT
 RECIPES = CHECKOUT / "docker"
 
 BASE_PACKAGES = ("bubblewrap", "ca-certificates", "git", "openssh-client", "python3-venv")
-"""What the daemon's image needs of its base, so that its build needs no network."""
+"""The packages that the daemon's image needs in its base, so that its build needs no network."""
 
 ALIVE = ("airlock-daemon", "doctor", "--alive", "--sockets", "/run/airlock/sockets")
 """The health check of the daemon's image."""
@@ -24,12 +24,12 @@ HARDENED = (
     "--security-opt=no-new-privileges",
     "--network=none",
 )
-"""Options of `docker run` that leave a container as little as the docs promise to need."""
+"""Options of `docker run` that restrict a container to what the docs say it needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """Names of the delivered images, which are there, and the context that they are built from."""
+    """Names of the delivered images, which exist, and their build context."""
 
     context: Path
     daemon: str
@@ -55,7 +55,7 @@ class Product:
 def build(recipe: str, context: Path, *options: str, name: str = "", network: str = "none") -> str:
     """Build `docker/RECIPE` and return the image's name.
 
-    That is made from the recipe's unless `name` says it. `options` go to `docker build`.
+    `name` is derived from the recipe's by default. `options` go to `docker build`.
     """
     tag = f"airlock-e2e/product-{name or Path(recipe).suffix.removeprefix('.')}"
     words = (f"--file={RECIPES / recipe}", f"--network={network}", f"--tag={tag}", *options)
@@ -64,7 +64,7 @@ def build(recipe: str, context: Path, *options: str, name: str = "", network: st
 
 
 def make_base() -> str:
-    """Make the image that the daemon's starts from, and return its name."""
+    """Make the base of the daemon's image, and return its name."""
     return bootstrap_debian("airlock-e2e/python", packages=BASE_PACKAGES)
 
 
@@ -75,7 +75,7 @@ def read_python(image: str) -> str:
 
 
 def write_agent(folder: Path, profile: str) -> tuple[str, str]:
-    """Write an agent, `my-agent`, below `folder`; return the mounts that show it to the daemon."""
+    """Write an agent, `my-agent`, below `folder`; return its mounts for the daemon."""
     directory = folder / "agents" / "my-agent"
     directory.mkdir(parents=True)
     (directory / "airlock.toml").write_text(profile)

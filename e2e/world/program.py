@@ -1,4 +1,4 @@
-"""A program that runs while somebody reads what it says."""
+"""A running program whose output is read."""
 
 import errno
 import os
@@ -12,12 +12,12 @@ from .errors import PATIENCE_S, NothingHappened
 
 
 class Program:
-    """A program whose output comes by one descriptor. As a context manager it ends at last."""
+    """A program with one descriptor for its output; a context manager that ends it."""
 
     def __init__(self, argv: Sequence[str], *, stdin: int, output: int, end: int) -> None:
-        """Start `argv`, which writes both its streams to `end`, the other side of `output`.
+        """Start `argv` with both streams to `end`, the other side of `output`.
 
-        Both are taken over: `end` is closed now, and `output` when the program has ended.
+        It owns both: `end` is closed now, and `output` when the program has ended.
         """
         try:
             self._process = subprocess.Popen(argv, stdin=stdin, stdout=end, stderr=end)
@@ -31,25 +31,25 @@ class Program:
 
     @property
     def heard(self) -> str:
-        """Return what the program said, as far as it was waited for."""
+        """Return the program's output read so far."""
         return self._heard.decode(errors="replace")
 
     def wait(self) -> int:
-        """Wait for the end and return the exit status; `heard` is complete then."""
+        """Wait for the end and return the exit status; `heard` is then complete."""
         until = time.monotonic() + PATIENCE_S
         while self._listen(until):
             pass
         return self._process.wait(timeout=PATIENCE_S)
 
     def _listen(self, until: float) -> bool:
-        """Take what comes next, at most until then (monotonic clock); False at the end."""
+        """Read the next output, waiting at most until then (monotonic clock); False at the end."""
         while not self._has_more(max(0.0, until - time.monotonic())):
             if time.monotonic() >= until:
                 raise NothingHappened(f"silence for {PATIENCE_S} s after:\n{self.heard}")
         try:
             data = os.read(self._output, 65536)
         except OSError as error:
-            # A terminal says so when nobody has its other end open any more.
+            # A terminal raises it once its other end is closed.
             if error.errno != errno.EIO:
                 raise
             return False
@@ -57,7 +57,7 @@ class Program:
         return bool(data)
 
     def _has_more(self, seconds: float) -> bool:
-        """Whether there is output, or its end, after so many seconds at most."""
+        """Whether there is output, or its end, within so many seconds."""
         poll = select.poll()
         poll.register(self._output, select.POLLIN)
         return bool(poll.poll(seconds * 1000))

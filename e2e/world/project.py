@@ -1,4 +1,4 @@
-"""A project of the account: a working tree with a remote at the git server."""
+"""The account's project: a working tree with a remote at the git server."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from .git_server import Repository
 from .home import ssh_command
 
 TOOLS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""PATH on the host, of the account and of the daemon: what Debian gives everyone."""
+"""PATH of the account and of the daemon on the host: Debian's default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +22,10 @@ class Project:
 
     @classmethod
     def make(cls, account: Account, path: Path, repository: Repository) -> "Project":
-        """Make the working tree with a first commit, which is not pushed yet."""
+        """Create the working tree with a first, unpushed commit."""
         account.make_directory(path)
         project = cls(account=account, path=path, repository=repository)
-        # Whoever is in the boxes of a daemon that is root writes there too.
+        # The user in the boxes of a root daemon writes there too.
         is_shared = account.uid == 0
         if is_shared:
             path.chmod(0o777)
@@ -35,7 +35,7 @@ class Project:
         return project
 
     def git(self, *arguments: str) -> Completed:
-        """Run git on the host, as the person who owns the project."""
+        """Run git on the host, as the project's owner."""
         account = self.account
         return run(
             ("git", *arguments),
@@ -46,7 +46,7 @@ class Project:
         )
 
     def commit(self, message: str) -> str:
-        """Commit a new line of a file and return the commit id."""
+        """Commit a new line in a file and return the commit id."""
         file = self.path / "notes.txt"
         with file.open("a") as stream:
             stream.write(f"{message}\n")

@@ -1,8 +1,8 @@
-"""Run a program as an account, also where the program lies in a directory closed to that account.
+"""Running a program as an account, even if it is in a directory closed to that account.
 
-A checkout or an interpreter below root's home is invisible to an ordinary user. Such a program runs
-in a mount namespace of its own, in which the closed directory is replaced by an open one that holds
-the few directories that the program needs, and nothing else of it.
+An ordinary user cannot access a checkout or an interpreter below root's home. Such a program runs
+in its own mount namespace, where an open directory with only the few directories that the program
+needs replaces the closed one.
 """
 
 import ctypes
@@ -34,12 +34,12 @@ for path in {sys.prefix, sys.base_prefix, os.path.realpath(sys.executable), *sys
 def command_line(
     executable: Path, account: Account, *, alongside: Sequence[Path] = ()
 ) -> list[str]:
-    """Return the argument vector that runs `executable` as `account`; its arguments may follow.
+    """Return the argv that runs `executable` as `account`; its arguments may follow.
 
-    It can run the programs `alongside`, wherever they lie.
+    It can run the programs `alongside` too, wherever they are.
 
-    Every program in it executes the next one, so that the process keeps its id. It ends with the
-    process that started it: a run that is killed leaves no daemon behind.
+    Each program in it executes the next, so the pid stays the same. It ends with its parent: a
+    killed run leaves no daemon behind.
     """
     program = [*become(account), str(executable)]
     closed, needed = _closed(
@@ -52,7 +52,7 @@ def command_line(
 
 
 def become(account: Account) -> list[str]:
-    """Return the words before a command that run it as `account`, where that can reach it."""
+    """Return the prefix that runs a command as `account`, which must be able to access it."""
     words = ["setpriv", "--pdeathsig=KILL"]
     if account.uid != 0:
         words += [f"--reuid={account.uid}", f"--regid={account.gid}"]
@@ -61,9 +61,9 @@ def become(account: Account) -> list[str]:
 
 
 def run_apart(act: Callable[[], Result], executable: Path) -> Result:
-    """Do something in a process with a mount namespace in which every account can run `executable`.
+    """Call `act` in a process in whose mount namespace every account can run `executable`.
 
-    Returns what `act` does, which has to be fit for pickle. Raises BrokenError where it fails.
+    Returns its result, which must be picklable. Raises BrokenError if it fails.
     """
     reading, writing = os.pipe()
     pid = os.fork()
@@ -96,7 +96,7 @@ def run_apart(act: Callable[[], Result], executable: Path) -> Result:
 
 
 def _needs(executable: Path) -> set[Path]:
-    """Return what a Python program reads to run: its own directory, and its interpreter's."""
+    """Return the directories that a Python program needs: its own, and its interpreter's."""
     real = executable.resolve()
     needs = {executable.parent, real.parent}
     with real.open("rb") as program:
@@ -109,14 +109,14 @@ def _needs(executable: Path) -> set[Path]:
 
 
 def _closed(needs: Iterable[Path]) -> tuple[list[Path], list[Path]]:
-    """Return the outermost directories closed to others, and what is needed below them."""
+    """Return the outermost directories closed to others, and the needed paths below them."""
     closed: set[Path] = set()
     needed: list[Path] = []
     for path in needs:
         for above in reversed(path.parents):
             if not above.stat().st_mode & 0o001:
                 closed.add(above)
-                # A path below another needed one comes along with that.
+                # A path below another needed one is included in that.
                 if not any(path.is_relative_to(other) for other in needed):
                     needed.append(path)
                 break
@@ -124,7 +124,7 @@ def _closed(needs: Iterable[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def _script(closed: Iterable[Path], needed: Iterable[Path], then: str = 'exec "$@"') -> str:
-    """Return the shell script that opens the way and then, as a rule, executes its arguments."""
+    """Return the shell script that sets up the mounts and by default executes its arguments."""
     numbered = [(f"/mnt/{number}", shlex.quote(str(path))) for number, path in enumerate(needed)]
     is_file = {shlex.quote(str(path)) for path in needed if os.path.isfile(path)}
     lines = ["mount -t tmpfs tmpfs /mnt"]

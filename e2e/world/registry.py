@@ -1,4 +1,4 @@
-"""A registry of images that asks for a password, in a container, published on this host."""
+"""An image registry with a password, in a container, published on this host."""
 
 import base64
 import json
@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from .container import serving
 from .engine import docker
 
-# The registry takes bcrypt alone, which the C library of the image computes.
+# The registry accepts only bcrypt, which the image's C library computes.
 _ADMIT = 'perl -e \'print "$ARGV[0]:", crypt($ARGV[1], "\\$2b\\$05\\$" . "a" x 22), "\\n"\' "$@"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """The running registry at `address`, HOST:PORT; `user` and `password` let one in."""
+    """The running registry at `address`, HOST:PORT, with `user` and `password`."""
 
     address: str
     user: str
     password: str
 
     def configuration(self) -> str:
-        """Return the text of docker's config.json for somebody who has logged in."""
+        """Return the text of docker's config.json after a login."""
         auth = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         return json.dumps({"auths": {self.address: {"auth": auth}}})
 
@@ -46,9 +46,9 @@ class Registry:
 
 @contextmanager
 def running_registry(image: str, *, user: str, password: str) -> Iterator[Registry]:
-    """Serve for as long as the context lasts.
+    """Serve for the length of the context.
 
-    Afterwards the names that images got for it are removed; the images stay.
+    Afterwards the names that images got for it are removed; the images remain.
     """
     with serving(image, 5000, says="listening on") as container:
         script = f"{_ADMIT} >/etc/registry/users"
@@ -62,7 +62,7 @@ def running_registry(image: str, *, user: str, password: str) -> Iterator[Regist
 
 
 def _remove_names(address: str, form: str) -> None:
-    """Remove the names of one form; an image whose tag was given away has its digest's alone."""
+    """Remove names of one form; an image that lost its tag has only a digest."""
     options = ("--digests", "--format", form, "--filter", f"reference={address}/*")
     listed = docker("images", *options).succeeded().stdout.split()
     if names := [name for name in listed if not name.endswith("<none>")]:

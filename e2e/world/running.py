@@ -1,4 +1,4 @@
-"""Programs that are listened to while they run, and processes whose end is waited for."""
+"""Programs whose output is read while they run, and waiting for the end of processes."""
 
 import os
 import select
@@ -13,16 +13,16 @@ from .program import Program
 
 
 class Running(Program):
-    """A program whose two streams come by one pipe."""
+    """A program with one pipe for both streams."""
 
     def __init__(self, argv: Sequence[str]) -> None:
         output, end = os.pipe()
         super().__init__(argv, stdin=subprocess.DEVNULL, output=output, end=end)
 
     def wait_for(self, text: str, *, times: int = 1) -> list[str]:
-        """Wait until the program has said so many whole lines with `text`, and return them.
+        """Wait until the program has printed `times` whole lines with `text`, and return them.
 
-        Raises NothingHappened where it ends before or does not say them in PATIENCE_S.
+        Raises NothingHappened if it ends before, and after PATIENCE_S.
         """
         until = time.monotonic() + PATIENCE_S
         while True:
@@ -35,10 +35,10 @@ class Running(Program):
 
 
 class Witness:
-    """Watches processes of this host by descriptor, so that a reused process id fools nobody."""
+    """Watches processes of this host by pidfd, so that a reused pid is not mistaken."""
 
     def __init__(self, processes: Iterable[int]) -> None:
-        """Take the ids of processes that are alive now."""
+        """Watch these processes, which must be alive."""
         self._stack = ExitStack()
         self._alive: dict[int, int] = {}
         for process in processes:
@@ -47,7 +47,7 @@ class Witness:
             self._alive[descriptor] = process
 
     def wait_for_end(self) -> None:
-        """Wait until all have ended; raises NothingHappened with those that live on."""
+        """Wait until all have ended; raises NothingHappened with those still alive."""
         until = time.monotonic() + PATIENCE_S
         with self._stack:
             while self._alive:
@@ -62,9 +62,9 @@ class Witness:
 
 
 def find_process(process: int, namespace: str) -> int:
-    """Return the id on this host of a process that a pid namespace, `pid:[4026531836]`, numbers so.
+    """Return the pid on this host of a process by its pid in a namespace, `pid:[4026531836]`.
 
-    Raises NothingHappened where there is none.
+    Raises NothingHappened if there is none.
     """
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""A scene: Airlock runs on the host, an agent is registered, a project waits to be pushed."""
+"""A scene: Airlock runs on the host with a registered agent and a project to push."""
 
 import functools
 import itertools
@@ -20,15 +20,15 @@ from .project import Project
 
 AGENT = "my-agent"
 COMMANDS = ("docker", "git", "ssh")
-"""What a workshop's agent may use."""
+"""The commands of a workshop's agent."""
 
 GIT_SSH = "/usr/local/bin/git-ssh"
-"""Where the shim is as the ssh of a container's own git."""
+"""The path of the shim as ssh of a container's own git."""
 
 UNMAPPED = "commands = []\n"
-"""A profile that grants the whole ceiling; the workspace is what the container itself mounts."""
+"""A profile that grants the whole ceiling; the workspace is the container's own mount."""
 MAPPED = UNMAPPED + "\n[workspace]\nmounts = { '/workspace' = {project} }\n"
-"""The same, but with the project mapped to /workspace by the profile itself."""
+"""The same, but the profile maps the project to /workspace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +55,16 @@ class Scene:
         return Setup(image=image, mounts=mounts, user=user, options=options)
 
     def own_git(self, image: str, *, user: str = "0") -> Setup:
-        """Describe a container whose own git, Debian's or alone, works at /workspace.
+        """Describe a container whose own git, Debian's or alone, works in /workspace.
 
-        Its remotes are reached by the shim, as `airlock-daemon run` has it.
+        It reaches remotes through the shim, as `airlock-daemon run` sets it up.
         """
         mounts = {
             "/run/airlock": (self.agent.socket_directory, "ro"),
             "/workspace": (self.project.path, "rw"),
         }
         variables = {
-            # The workspace may belong to another user than the container's.
+            # The workspace may be owned by a user other than the container's.
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": "safe.directory",
             "GIT_CONFIG_VALUE_0": "*",
@@ -80,9 +80,9 @@ class Scene:
 
 
 class Stage:
-    """Makes scenes for one account, each with a daemon of its own, below `ground`.
+    """Makes scenes for one account, each with its own daemon, below `ground`.
 
-    `clear` ends the daemons of a test's own scenes, `close` every daemon that was started here.
+    `clear` stops the daemons of a test's own scenes, `close` every daemon started here.
     """
 
     def __init__(
@@ -106,27 +106,27 @@ class Stage:
 
     @functools.cached_property
     def shared(self) -> Scene:
-        """A scene whose profile maps the workspace, for tests that change nothing about it."""
+        """A scene whose profile maps the workspace, for tests that do not change it."""
         scene = self.scene()
         self._running.remove(scene.airlock)
         return scene
 
     @functools.cached_property
     def workshop(self) -> Scene:
-        """A scene whose agent may use all COMMANDS, for tests that change nothing about it."""
+        """A scene whose agent may use all COMMANDS, for tests that do not change it."""
         scene = self.open_workshop()
         self._running.remove(scene.airlock)
         return scene
 
     @functools.cached_property
     def remotes(self) -> Scene:
-        """A scene whose agent may push to the server, for tests that change nothing about it."""
+        """A scene whose agent may push to the server, for tests that do not change it."""
         scene = self.open_remotes()
         self._running.remove(scene.airlock)
         return scene
 
     def open_remotes(self, *, environment: Mapping[str, str] | None = None) -> Scene:
-        """Make a scene whose agent has git-remote alone, over ssh and https to the server.
+        """Make a scene whose agent has only git-remote, over ssh and https to the server.
 
         Its profile sets `environment`.
         """
@@ -149,10 +149,10 @@ class Stage:
         )
 
     def modules(self) -> dict[str, str]:
-        """Return the overrides that the account needs.
+        """Return the module overrides that the account needs.
 
-        ssh looks for its files in root's real home, so root's is told of the others: by the
-        built-in module with one option put in front.
+        ssh uses root's real home, so for root the built-in module gets an option with the paths of
+        the run's files.
         """
         if self.account.uid != 0:
             return {}
@@ -169,11 +169,11 @@ class Stage:
         environment: Mapping[str, str] | None = None,
         start: bool = True,
     ) -> Scene:
-        """Make a scene with an agent AGENT and, unless told otherwise, start its daemon.
+        """Make a scene with an agent AGENT and, by default, start its daemon.
 
-        `profile` is the agent's, MAPPED without one; in it `{project}` stands for the project's
-        path as a TOML string, and it sets `environment` and lets ssh and git reach the server. The
-        ceiling is `commands` and `modules`, the agent's own by command.
+        `profile` is the agent's, by default MAPPED; in it `{project}` expands to the project's path
+        as a TOML string, and `environment` and the grants of ssh and git for the server are added.
+        The ceiling is `commands` and the agent's own `modules` by command.
         """
         label = f"{self.account.name}-{next(self._number)}"
         airlock = Airlock(
@@ -208,12 +208,12 @@ class Stage:
         )
 
     def clear(self) -> None:
-        """End the daemons of all scenes but the shared one."""
+        """Stop the daemons of all scenes but the shared ones."""
         while self._running:
             self._running.pop().stop()
 
     def close(self) -> None:
-        """End the daemons of all scenes."""
+        """Stop the daemons of all scenes."""
         self.clear()
         for name in ("shared", "remotes", "workshop"):
             if name in self.__dict__:

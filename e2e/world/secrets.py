@@ -1,4 +1,4 @@
-"""What must not be found in a container, and the search for pieces of it."""
+"""Secrets that must not reach a container, and searching data for pieces of them."""
 
 import base64
 import io
@@ -13,13 +13,13 @@ from typing import Protocol
 from .keys import KeyPair, find_runs
 
 RUN = 16
-"""So many characters of a password in a row count as a leak."""
+"""This many consecutive characters of a password count as a leak."""
 _STEP = RUN // 2
-"""A run of RUN characters holds a whole piece of this length that starts at a multiple of it."""
+"""A run of RUN characters contains a whole piece of this length at a multiple of it."""
 
 
 class Secret(Protocol):
-    """Something that lets its owner in somewhere."""
+    """A credential."""
 
     def find(self, data: bytes) -> list[bytes]:
         """Return the pieces of it that `data` contains."""
@@ -27,15 +27,15 @@ class Secret(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """A word that lets its owner in."""
+    """A password or token."""
 
     value: str
 
     def forms(self) -> Iterator[bytes]:
-        """Yield what a leak may look like: plain, URL-encoded, hexadecimal, in base64.
+        """Yield the forms of a leak: plain, URL-encoded, hexadecimal, and base64.
 
-        What base64 makes of it depends on how many bytes stand before it; all three ways are here,
-        without the characters at the ends that it shares with its neighbours.
+        The base64 depends on the number of bytes before; all three alignments are yielded, without
+        the characters at the ends that depend on adjacent bytes.
         """
         plain = self.value.encode()
         yield plain
@@ -46,7 +46,7 @@ class Password:
             yield encoded[4:-8]
 
     def find(self, data: bytes) -> list[bytes]:
-        """Return the runs of RUN characters of any form of it that `data` contains."""
+        """Return the runs of RUN characters of any form that `data` contains."""
         found = set()
         for form in self.forms():
             for start in range(0, len(form) - _STEP + 1, _STEP):
@@ -58,7 +58,7 @@ class Password:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateKey:
-    """An SSH key. What `unlike`, any other key, has as well is format and no secret."""
+    """An SSH key. Bytes that `unlike`, any other key, has too are format and no secret."""
 
     key: KeyPair
     unlike: KeyPair
@@ -69,7 +69,7 @@ class PrivateKey:
 
 
 def read_tree(folder: Path) -> bytes:
-    """Return the names and contents of all files below `folder`, and what zip archives hold."""
+    """Return names and contents of all files below `folder`, and contents of zip archives."""
     parts = []
     for above, _, names in os.walk(folder):
         for name in names:

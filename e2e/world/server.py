@@ -1,4 +1,4 @@
-"""A server as a process of its own, on a port of the loopback interface."""
+"""A server process on a port of the loopback interface."""
 
 import random
 import socket
@@ -14,10 +14,10 @@ _TICK_S = 0.01
 
 
 def choose_port() -> int:
-    """Return a port of 127.0.0.1 at which nobody listens.
+    """Return a free port of 127.0.0.1.
 
-    It is none of those that systems give out by themselves (`ip_local_port_range` of ip(7)): such a
-    one could be the end of anybody's connection by the time that a server is to listen there.
+    It is not an ephemeral port (`ip_local_port_range` of ip(7)): some connection could have taken
+    that by the time the server listens.
     """
     while True:
         port = random.randrange(16384, 32768)  # noqa: S311 - it is no secret
@@ -35,10 +35,10 @@ def running_server(
     environment: Mapping[str, str],
     address: str = "127.0.0.1",
 ) -> Iterator[None]:
-    """Run `argv` for as long as the context lasts; it listens on `port` of `address`.
+    """Run `argv`, which listens on `port` of `address`, for the length of the context.
 
-    What it writes goes to the file `said`. Raises NothingHappened with that where it does not
-    listen within PATIENCE_S.
+    Its output goes to the file `said`. Raises NothingHappened with that if it does not listen
+    within PATIENCE_S.
     """
     with said.open("wb") as output:
         process = subprocess.Popen(

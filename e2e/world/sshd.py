@@ -1,7 +1,7 @@
 """An sshd on the loopback interface, run by the account that runs the suite.
 
-Its sessions run that account's shell with a home and a PATH of the run's own. Otherwise the shell
-would read the account's start-up files, and whatever these print would be part of a comparison.
+Its sessions run that account's shell with the run's own home and PATH. Otherwise the shell would
+read the account's start-up files, whose output would be part of a comparison.
 """
 
 import os
@@ -32,10 +32,10 @@ SetEnv HOME={folder}/home PATH=/usr/local/bin:/usr/bin:/bin
 MaxStartups 100
 """
 
-# Which servers before OpenSSH 9.8 do not know.
+# Unknown to servers before OpenSSH 9.8.
 _NEWER = "PerSourcePenalties no\n"
 
-# The first value that is found counts: what is said of one host has to stand first.
+# The first value found wins: settings of a single host must come first.
 _CLIENT = """\
 Host unknown
     HostKeyAlias nobody-knows-it
@@ -61,23 +61,23 @@ Host *
 
 
 def why_not() -> str | None:
-    """Say why there can be no server here, or None."""
+    """Return why no server can run here, or None."""
     if shutil.which("sshd", path="/usr/sbin:/usr/bin") is None:
         return "there is no sshd (Debian: openssh-server)"
     return None
 
 
 def configuration(folder: Path) -> Path:
-    """Return where the client's configuration is once a server ran in `folder`."""
+    """Return the path of the client's configuration for a server in `folder`."""
     return folder / "ssh-config"
 
 
 @contextmanager
 def running_sshd(folder: Path, *, more: str = "", program: Sequence[str] = ()) -> Iterator[int]:
-    """Serve for as long as the context lasts; everything it needs is made in `folder`.
+    """Serve for the length of the context, with all files in `folder`; yields the port.
 
-    `more` is added to the server's configuration. `program` are the words that start the server,
-    by default this host's own. Yields its port.
+    `more` is added to the server's configuration. `program` is the server's command, by default
+    this host's.
     """
     for name in ("host-key", "client-key", "stranger-key"):
         subprocess.run(

@@ -1,4 +1,4 @@
-"""A machine with systemd: a container whose first process that is, and a person who works on it."""
+"""A machine with systemd: a container with systemd as pid 1, and a user on it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +15,9 @@ PACKAGES = (
     *("systemd", "systemd-sysv"),
 )
 USER = 1000
-"""The person's uid; the account is called `dev`."""
+"""The user's uid; the account is called `dev`."""
 SOCKETS = "/sockets"
-"""A directory of the test's host, so that other containers can be given what is in it."""
+"""A directory shared with the test's host, so that other containers can mount its content."""
 
 _OPTIONS = (
     *("--privileged", "--tmpfs=/run", "--tmpfs=/run/lock", "--tmpfs=/tmp"),
@@ -28,7 +28,7 @@ _STOPPED_S = 5
 
 @one_at_a_time()
 def build_systemd_image(*, daemon: str) -> str:
-    """Build the machine's image, with what is installed in the image `daemon`; return its name."""
+    """Build the machine's image, with the software of the image `daemon`; return its name."""
     name = "airlock-e2e/systemd"
     base = bootstrap_debian("airlock-e2e/systemd-base", packages=PACKAGES)
     words = (f"--build-arg=BASE={base}", f"--build-arg=DAEMON={daemon}", f"--tag={name}")
@@ -38,17 +38,17 @@ def build_systemd_image(*, daemon: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemdHost:
-    """The machine while it runs. `sockets` is its directory SOCKETS on the test's host."""
+    """The running machine. `sockets` is its directory SOCKETS on the test's host."""
 
     container: Container
     sockets: Path
 
     def run(self, *argv: str) -> Completed:
-        """Run a command as the person."""
+        """Run a command as the user."""
         return self.container.run(*argv, cwd="/home/dev", user="dev")
 
     def write(self, path: str, text: str) -> None:
-        """Write a file of the person's, `path` beginning at the home, and the directories to it."""
+        """Write a file of the user, `path` relative to the home, and its directories."""
         script = 'mkdir -p "$(dirname "$1")" && cat > "$1"'
         words = ("sh", "-c", script, "sh", path)
         self.container.run(*words, cwd="/home/dev", user="dev", stdin=text.encode()).succeeded()
@@ -58,34 +58,34 @@ class SystemdHost:
         return self.run("cat", path).succeeded().out.decode()
 
     def ask_systemd(self, *words: str) -> Completed:
-        """Run `systemctl --user`, as the person."""
+        """Run `systemctl --user` as the user."""
         return self.run("env", f"XDG_RUNTIME_DIR=/run/user/{USER}", "systemctl", "--user", *words)
 
     def show(self, name: str) -> str:
-        """Return a property of the service, as `systemctl show` has it."""
+        """Return a property of the service from `systemctl show`."""
         return self.ask_systemd("show", "--value", f"--property={name}", "airlock").stdout
 
     def log_in(self) -> None:
-        """Have the person's own systemd run, as it does from a login to the logout."""
+        """Start the user's systemd, as a login does."""
         self.do_as_root("systemctl", "start", f"user@{USER}")
 
     def do_as_root(self, *argv: str) -> None:
-        """Run a command that must succeed as root."""
+        """Run a command as root; it must succeed."""
         self.container.run(*argv, cwd="/", user="root").succeeded()
 
     def reboot(self) -> None:
-        """Restart the machine; return when it has booted."""
+        """Restart the machine, and wait until it has booted."""
         docker("restart", f"--time={_STOPPED_S}", self.container.id).succeeded()
         self.wait_until_booted()
 
     def wait_until_booted(self) -> None:
-        """Wait until all that starts at boot is started."""
+        """Wait until boot is complete."""
         self._wait_for_socket("/run/systemd/private")
-        # Its exit status says whether all units are well, and those of a container never all are.
+        # Its exit status reports failed units, which a container always has.
         self.container.run("systemctl", "is-system-running", "--wait", cwd="/")
 
     def wait_until_lingering(self) -> None:
-        """Wait until the person's own systemd has started all that it starts by itself."""
+        """Wait until the user's systemd has started all its units."""
         self._wait_for_socket(f"/run/user/{USER}/systemd/private")
         self.ask_systemd("is-system-running", "--wait")
 
@@ -95,7 +95,7 @@ class SystemdHost:
 
 @contextmanager
 def booted(image: str, sockets: Path, *options: str) -> Iterator[SystemdHost]:
-    """Keep a machine for as long as the context lasts. `sockets` is an empty directory.
+    """Run a machine for the length of the context. `sockets` is an empty directory.
 
     `options` go to `docker run`.
     """

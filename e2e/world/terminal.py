@@ -1,4 +1,4 @@
-"""A terminal at which somebody sits: the other end of a pseudo-terminal, with a program on it."""
+"""A user's terminal: the master of a pseudo-terminal with a program on it."""
 
 import os
 import pty
@@ -11,9 +11,9 @@ from .errors import PATIENCE_S, NothingHappened
 from .program import Program
 
 NUDGE_S = 0.2
-"""After so long a silence the program is reminded of a new size of its terminal.
+"""After this much silence the new size of the terminal is signalled again.
 
-docker's client does not notice one as long as it is busy telling the engine of the first.
+docker's client misses a resize while it is still sending the first size to the engine.
 """
 
 
@@ -23,24 +23,24 @@ class Terminal(Program):
     def __init__(self, argv: Sequence[str], *, rows: int = 24, cols: int = 80) -> None:
         master, slave = pty.openpty()
         termios.tcsetwinsize(slave, (rows, cols))
-        # Its controlling terminal: else nobody would tell it of a new size.
+        # Make it the controlling terminal: otherwise a new size sends no signal.
         super().__init__(["setsid", "--ctty", *argv], stdin=slave, output=master, end=slave)
         self._is_resized = False
 
     def enter(self, text: str) -> None:
-        """Type `text`. A line ends with a carriage return, as the key of that name sends it."""
+        """Type `text`. A line ends with a carriage return, as the Enter key sends."""
         os.write(self._output, text.encode())
 
     def resize(self, rows: int, cols: int) -> None:
-        """Change the size, of which the kernel tells the session."""
+        """Change the size, which the kernel signals to the session."""
         termios.tcsetwinsize(self._output, (rows, cols))
         self._is_resized = True
 
     def wait_for(self, text: str) -> str:
-        """Wait until `text` is shown and return what was shown up to its end.
+        """Wait until `text` is shown and return the output up to its end.
 
-        What is returned is not looked at again, and no longer in `heard`. Raises NothingHappened
-        after PATIENCE_S, and where the program ends before.
+        The returned output is consumed and no longer in `heard`. Raises NothingHappened after
+        PATIENCE_S, and if the program ends before.
         """
         expected = text.encode()
         until = time.monotonic() + PATIENCE_S

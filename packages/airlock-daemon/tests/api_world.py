@@ -1,4 +1,4 @@
-"""A world whose agent has an API, the API's server, and clients of the agent's `https.sock`."""
+"""A world whose agent is granted an API, the API's server, and clients of `https.sock`."""
 
 import json
 import select
@@ -20,11 +20,11 @@ from worlds import World
 
 TOKEN = "canary-Zx81TtQ4bWmCanary0Secret0Token0"
 PLACEHOLDER = "API_TOKEN"
-"""The variable in which containers have the placeholder."""
+"""The variable with the placeholder in containers."""
 
 
 class ApiServer(ThreadingHTTPServer):
-    """An API on 127.0.0.1 that wants TOKEN, and notes each request and its Authorization."""
+    """An API on 127.0.0.1 that requires TOKEN, and records each request's Authorization."""
 
     daemon_threads = True
 
@@ -32,19 +32,19 @@ class ApiServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.port = self.server_address[1]
         self.requests: list[tuple[str, str | None]] = []
-        # `GET /held` sends the first half of its answer, and the other when this is set. After an
-        # upgrade it says something, and waits for an answer.
+        # `GET /held` sends half of its answer, and the rest once this is set. After an upgrade it
+        # sends something, and waits for an answer.
         self.release = threading.Event()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(authority)
 
     def finish_request(self, request: object, client_address: object) -> None:
-        """Serve one connection, in the thread that belongs to it."""
+        """Serve one connection, in its own thread."""
         with self._context.wrap_socket(request, server_side=True) as secured:  # type: ignore[arg-type]
             super().finish_request(secured, client_address)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of clients that hang up."""
+        """Ignore clients that hang up."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -70,11 +70,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"half ")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Say nothing."""
+        """Log nothing."""
 
 
 class ApiWorld:
-    """`world`, with the API `test` for its agent, whose server is `server`."""
+    """`world` with the API `test`, served by `server`, granted to its agent."""
 
     def __init__(self, world: World, server: ApiServer, authority: Path) -> None:
         self.world = world
@@ -94,9 +94,9 @@ class ApiWorld:
         port: int | None = None,
         upgrade: tuple[str, ...] = (),
     ) -> None:
-        """Write the profile, with these rules for the API, whose credential is in a file.
+        """Write the profile, with these rules for the API.
 
-        Unless `source` says where else it is. `port` is that of the server, if not another.
+        The credential is in a file unless `source` says otherwise. `port` defaults to the server's.
         """
         source = source or f'file = "{self._token}"'
         text = f"""[workspace]
@@ -114,17 +114,17 @@ env = {{ {PLACEHOLDER} = "{{placeholder}}" }}
         self.world.write_profile(text)
 
     def move(self, *, token: str) -> None:
-        """Say that the API is at another port, with another credential."""
+        """Move the API to another port, with another credential."""
         self._token.write_text(f"{token}\n")
         self.grant("GET /who", port=self.server.port % 65535 + 1)
 
     def lose_token(self) -> None:
-        """Remove the file that the credential is in."""
+        """Remove the credential's file."""
         self._token.unlink()
 
     @contextmanager
     def daemon(self, *program: str) -> Iterator[Daemon]:
-        """A daemon that has published what containers need; `program` as that of Daemon."""
+        """A daemon that has published the containers' files; `program` as for Daemon."""
         with Daemon(self.world, program=program) as daemon:
             wait_until_published(self.published, daemon)
             yield daemon
@@ -141,18 +141,18 @@ env = {{ {PLACEHOLDER} = "{{placeholder}}" }}
         return Client(self)
 
     def placeholder(self) -> str:
-        """What the agent's container has in place of TOKEN."""
+        """The placeholder of TOKEN in the agent's container."""
         lines = (self.published / "client.env").read_text().splitlines()
         return dict(line.split("=", 1) for line in lines)[PLACEHOLDER]
 
 
 class Client:
-    """A connection to the API by CONNECT and TLS, which believes the agent's CA."""
+    """A connection to the API by CONNECT and TLS, which trusts the agent's CA."""
 
     def __init__(self, apis: ApiWorld, *, port: int = 0, authority: Path | None = None) -> None:
-        """Raises Refused where CONNECT is.
+        """Connect; raises Refused if CONNECT is refused.
 
-        With a `port` it speaks to that one of the host, and believes `authority`.
+        With a `port` it connects to that port of the host, and trusts `authority`.
         """
         self._apis = apis
         self._authority = f"localhost:{port or apis.server.port}"
@@ -183,7 +183,7 @@ class Client:
         return read_answer(self.socket)
 
     def read_some(self, text: bytes) -> None:
-        """Read until `text` has come."""
+        """Read until `text` was received."""
         data = b""
         while text not in data:
             piece = self.socket.recv(4096)
@@ -192,9 +192,9 @@ class Client:
 
     @property
     def is_closed(self) -> bool:
-        """Wait for the other end to close; whether it did in time.
+        """Wait for the other end to close; return whether it did in time.
 
-        Nothing is read: in some Pythons an SSLSocket that fails has others of its thread fail.
+        It reads nothing: in some Pythons a failing SSLSocket makes others of its thread fail.
         """
         poll = select.poll()
         poll.register(self.socket.fileno(), select.POLLRDHUP)
@@ -227,16 +227,16 @@ def read_answer(connection: socket.socket, method: str = "GET") -> tuple[int, st
 
 @contextmanager
 def api_world(world: World) -> Iterator[ApiWorld]:
-    """`world` with an API whose server runs."""
+    """`world` with an API and its running server."""
     authority = make_authority(world.root)
     with ApiServer(authority) as server, in_thread(server):
         yield ApiWorld(world, server, authority)
 
 
 def wait_until_published(folder: Path, daemon: Daemon) -> None:
-    """Return when a worker of the daemon has published the files of the agent's CA."""
+    """Wait until a worker of the daemon has published the files of the agent's CA."""
     while not (folder / "truststore.p12").exists():
-        # Its end is waited for in between, which leaves the processor to it.
+        # Waiting for its end in between yields the processor to it.
         with suppress(subprocess.TimeoutExpired):
             daemon.process.wait(0.01)
         assert daemon.process.returncode is None, daemon.messages()

@@ -1,4 +1,4 @@
-"""Worlds whose command `box` runs in a closed box, and what is asked of such a daemon."""
+"""Worlds whose command `box` runs in a closed box, and checks of their daemon."""
 
 import os
 import pwd
@@ -29,7 +29,7 @@ needs_landlock = pytest.mark.skipif(
 
 
 def lack(what: str) -> NoReturn:
-    """Skip the test, since this host lacks `what`; with REQUIRE_TOOLS=1 it fails instead."""
+    """Skip the test, since this host lacks `what`; fail it with REQUIRE_TOOLS=1."""
     if _IS_REQUIRED:
         pytest.fail(f"REQUIRE_TOOLS=1, but this host lacks {what}")
     pytest.skip(f"needs {what}")
@@ -37,7 +37,7 @@ def lack(what: str) -> NoReturn:
 
 @contextmanager
 def boxed_world(more: str = "") -> Iterator[World]:
-    """An `open_world` with these boxes; `more` are further lines of `[sandbox]` of the module."""
+    """An `open_world` with these boxes; `more` has further lines of the module's `[sandbox]`."""
     with open_world() as world:
         write_boxes(world)
         world.write_module("sh", "/bin/sh", CLOSED + more)
@@ -56,9 +56,9 @@ def mapped_world() -> Iterator[World]:
 
 @contextmanager
 def open_world() -> Iterator[World]:
-    """A world that others can enter too.
+    """A world that other users can enter too.
 
-    The daemon's user and that of its boxes are the same one, unless it is root.
+    The boxes run as the daemon's user, unless that is root.
     """
     with tempfile.TemporaryDirectory(prefix="box-") as folder:
         root = Path(os.path.realpath(folder))
@@ -72,18 +72,18 @@ CLOSED = '[deny]\nargs = []\n[sandbox]\nbox = "closed"\n'
 
 
 def write_boxes(world: World, mode: str = "auto", more: str = "") -> None:
-    """Write config.toml with the boxes of this user, or of `BOX_USER` where this is root."""
+    """Write config.toml with boxes of this user, or of `BOX_USER` for root."""
     user = BOX_USER if os.geteuid() == 0 else ""
     world.write_config(f'[sandbox]\nmode = "{mode}"\nuser = "{user}"\n{more}')
 
 
 def box_uid() -> int:
-    """The user of a process in a box."""
+    """The uid of processes in a box."""
     return box_identity().user
 
 
 def box_identity() -> Identity:
-    """Who is in the boxes of a daemon of this user."""
+    """The identity of the boxes of a daemon of this user."""
     if os.geteuid() != 0:
         return Identity(os.geteuid(), os.getegid())
     found = pwd.getpwnam(BOX_USER)
@@ -91,7 +91,7 @@ def box_identity() -> Identity:
 
 
 def check_a_command(world: World, *, box: str) -> None:
-    """Run one in the workspace, where its files stay, and in a box that its record names so."""
+    """Check that a command runs in the workspace, whose files persist, and in the recorded box."""
     with Daemon(world) as daemon:
         answer = daemon.shell("pwd; id -u; echo kept > file; echo err >&2; exit 3")
         record = daemon.records()[-1]

@@ -1,4 +1,4 @@
-"""`airlock-daemon` as a process of its own, which ends."""
+"""Running `airlock-daemon` commands to their end."""
 
 import os
 import pty
@@ -19,7 +19,7 @@ def airlock_daemon(
 ) -> Done:
     """Run `airlock-daemon` with these arguments, and check its exit status; `says` is its stdin.
 
-    `before` are the words that run the package, where that is not `python -m airlock_daemon`.
+    `before` is the command that runs the package, by default `python -m airlock_daemon`.
     """
     says = says.encode() if isinstance(says, str) else says
     with ExitStack() as stack:
@@ -43,16 +43,13 @@ def airlock_daemon(
 
 
 def run(world: World, *args: str, status: int = 0) -> Done:
-    """The same on a world's configuration and agents."""
+    """Run it with a world's configuration and agents."""
     options = ("--config", str(world.config), "--agents", str(world.agents_file))
     return airlock_daemon(*options, *args, status=status)
 
 
 def answer(keys: str, *args: str, question: bytes = b"[y/N] ") -> tuple[int, str]:
-    """Run it on a terminal, where a person types `keys` at the question.
-
-    Returns its status, and what was shown.
-    """
+    """Run it on a terminal, and type `keys` at the question; return its status and output."""
     terminal, theirs = pty.openpty()
     process = prepared.Process(args, stdin=theirs, terminal=True)
     os.close(theirs)
@@ -64,11 +61,11 @@ def answer(keys: str, *args: str, question: bytes = b"[y/N] ") -> tuple[int, str
                 os.write(terminal, keys.encode())
                 keys = ""
     except OSError:
-        pass  # how a terminal says that nobody has it open any more
+        pass  # the terminal is closed at its other end
     os.close(terminal)
     return process.wait(60), shown.decode()
 
 
 def reload(world: World, *args: str, status: int = 0) -> Done:
-    """Have the daemon reload by the command, which waits for it."""
+    """Reload the daemon by the command, which waits for it."""
     return airlock_daemon("--config", str(world.config), "reload", *args, status=status)

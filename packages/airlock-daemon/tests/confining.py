@@ -1,4 +1,4 @@
-"""The filter and the limits of a box: as the launcher's sources make them."""
+"""A box's seccomp filter and limits, as built by the launcher's sources."""
 
 import atexit
 import fcntl
@@ -33,7 +33,7 @@ ALLOW = 0x7FFF0000
 KILL = 0x80000000
 ERRNO = 0x00050000
 
-# As many numbers as the kernel's tables will have for years; those of x32 have this bit.
+# More system call numbers than the kernel will have for years; those of x32 have this bit.
 NUMBERS = range(512)
 X32 = 0x40000000
 
@@ -51,9 +51,9 @@ _TESTS: Mapping[int, Callable[[int, int], bool]] = {
 
 @functools.cache
 def build_confined(processor: str = platform.machine()) -> str:
-    """The path of a static program that has both (native/confined.zig), which everybody may run.
+    """The path of a static program with both (native/confined.zig), which every user may run.
 
-    It is compiled anew only where something has changed, and by one process at a time.
+    It is compiled only if its sources changed, and by one process at a time.
     """
     cache = PACKAGE / ".zig-cache"
     command = [sys.executable, "-m", "ziglang", "build-exe", "native/confined.zig"]
@@ -78,31 +78,31 @@ def build_confined(processor: str = platform.machine()) -> str:
 
 @dataclass(frozen=True)
 class Call:
-    """What the kernel shows a filter (struct seccomp_data of linux/seccomp.h)."""
+    """A filter's input (struct seccomp_data of linux/seccomp.h)."""
 
     number: int
     machine: int
     arguments: tuple[int, ...] = ()
 
     def encode(self) -> bytes:
-        """The fields as they lie in memory; arguments that are not given are 0."""
+        """The fields as in memory; missing arguments are 0."""
         padded = (*self.arguments, *(0,) * 6)[:6]
         return struct.pack("<IIQ6Q", self.number, self.machine, 0, *padded)
 
 
 class Program:
-    """A filter in the kernel's form, carried out by the rules of linux/filter.h."""
+    """A filter in the kernel's format, interpreted as linux/filter.h specifies."""
 
     def __init__(self, code: bytes) -> None:
-        """Take the instructions, 8 bytes each."""
+        """Decode the instructions, 8 bytes each."""
         self.instructions = list(struct.iter_unpack("<HBBI", code))
 
     def answer(self, call: Call) -> int:
-        """What it says of the call. A jump out of the program or an unknown instruction fails."""
+        """Its verdict on the call. Fails for a jump out of bounds or an unknown instruction."""
         return self.follow(call)[0]
 
     def follow(self, call: Call) -> tuple[int, bool]:
-        """The answer, and whether an argument was looked at on the way to it."""
+        """The verdict, and whether the filter read an argument to reach it."""
         data = call.encode()
         at = accumulator = 0
         looked = False
@@ -131,7 +131,7 @@ def load_program(processor: str, sockets: str) -> Program:
 
 @functools.cache
 def read_numbers(processor: str) -> Mapping[str, int]:
-    """The number of each call by its name, from the kernel's headers that the compiler brings."""
+    """The number of each call by name, from the kernel headers of the compiler."""
     folder = {"x86_64": "x86-linux-any", "aarch64": "aarch64-linux-any"}[processor]
     compiler = importlib.util.find_spec("ziglang")
     assert compiler is not None
@@ -143,14 +143,14 @@ def read_numbers(processor: str) -> Mapping[str, int]:
 
 
 def make_calls(processor: str, name: str, *arguments: int) -> Iterator[Call]:
-    """The call with these arguments, and with others in the high halves, which the kernel drops."""
+    """The call with these arguments, and with other high halves, which the kernel drops."""
     number, machine = read_numbers(processor)[name], MACHINES[processor]
     for high in (0, 1 << 32, 0xFFFFFFFF << 32):
         yield Call(number, machine, tuple(high | each & 0xFFFFFFFF for each in arguments))
 
 
 def vary(call: Call, values: Sequence[int]) -> Iterator[Call]:
-    """The call with every choice of the values for its first three arguments."""
+    """The call with every combination of the values as its first three arguments."""
     for arguments in itertools.product(values, repeat=3):
         yield Call(call.number, call.machine, arguments)
 
@@ -158,7 +158,7 @@ def vary(call: Call, values: Sequence[int]) -> Iterator[Call]:
 def run_filtered(
     sockets: str, command: Sequence[str], *, directory: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program by its path under the filter, to its end; what it said is text."""
+    """Run a program by its path under the filter, to its end; its output is text."""
     words = [build_confined(), "run", sockets, *command]
     return subprocess.run(words, capture_output=True, text=True, check=False, cwd=directory)
 
@@ -170,6 +170,6 @@ def limit(
     file_size: int = UNLIMITED,
     open_files: int = UNLIMITED,
 ) -> list[str]:
-    """The words before a program by its path that run it with these limits."""
+    """The command prefix that runs a program by its path with these limits."""
     numbers = (processes, data, file_size, open_files)
     return [build_confined(), "limit", *map(str, numbers)]

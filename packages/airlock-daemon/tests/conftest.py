@@ -1,4 +1,4 @@
-"""Fixtures: configurations on disk, and a daemon that really runs."""
+"""Fixtures: configurations on disk, and a real daemon."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +15,7 @@ from worlds import World
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Time the tests and not the fixtures where the first test has the compiler to wait for."""
+    """Exclude fixtures from the timeout where the first test waits for the compiler."""
     for item in items:
         if "confined" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(60, func_only=True))
@@ -23,17 +23,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def confined() -> None:
-    """The program that runs others under a box's filter and limits, built from the sources: a whole
-    minute's work on a busy machine.
+    """The program that runs others under a box's filter and limits, built from the sources.
+
+    That takes a minute on a busy machine.
     """
     build_confined()
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A configuration with one agent `my`; this process stands in its workspace.
+    """A configuration with one agent `my`; its workspace is the working directory.
 
-    PATH is the system's alone: whose directories the tests' own one has, nobody knows.
+    PATH is the system's only: directories in the tests' own PATH may belong to anyone.
     """
     world = World(tmp_path)
     monkeypatch.chdir(world.workspace)
@@ -43,20 +44,20 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 def daemon(world: World) -> Iterator[Daemon]:
-    """A daemon on the world as it is."""
+    """A daemon with the world's configuration."""
     with Daemon(world) as running:
         yield running
 
 
 @pytest.fixture
 def inside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in the workspace of such a world, as its profile wants of a client on the host."""
+    """Change to the world's workspace, as its profile requires of a client on the host."""
     monkeypatch.chdir(world.workspace)
 
 
 @pytest.fixture
 async def runner(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runner]:
-    """Boxes that are made ahead. Whatever others mount on this host meanwhile does not end them."""
+    """A runner with prewarmed boxes, which mounts by other processes do not end."""
     monkeypatch.setattr(MountWatch, "has_changed", lambda _: False)
     monkeypatch.setattr(prewarmed, "SOON_S", 0.0)
     async with open_runner() as runner:

@@ -1,6 +1,6 @@
-"""Containers with mounts inside of their workspace, and what runs commands in boxes for them.
+"""Containers with mounts inside their workspace, and running commands in boxes for them.
 
-The rows of the container are made up, after those of this host; `e2e` has them of real containers.
+The container's mount table is made up, after this host's; `e2e` tests real containers.
 """
 
 import os
@@ -35,12 +35,12 @@ from worlds import World
 NOTHING = Reserved(())
 BUBBLEWRAP = "/usr/bin/bwrap"
 SECRET = "canary-71c3"
-"""What the workspace has and no box shows."""
+"""Content of the workspace that no box may show."""
 
 
 @contextmanager
 def new_host(world: World) -> Iterator["Host"]:
-    """A host whose directories everybody may enter, with the agent of the profile in `world`."""
+    """A host with directories open to every user, and the agent of `world`'s profile."""
     (generation,) = world.load().generations.values()
     with tempfile.TemporaryDirectory(prefix="box-") as folder:
         root = Path(os.path.realpath(folder))
@@ -60,7 +60,7 @@ class Host:
         self.mount(self.workspace, "/workspace")
 
     def make(self, path: str, content: str | None = None) -> Path:
-        """Make a directory below the root, with a file in it if it has content."""
+        """Make a directory below the root, with a file in it if there is content."""
         folder = self.root / path
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o777)
@@ -69,7 +69,7 @@ class Host:
         return folder
 
     def mount(self, source: Path, target: str, *, read_only: bool = False) -> None:
-        """Have the container mount a path of the host."""
+        """Add a bind mount of a host path to the container."""
         row = find_mount(parse_mountinfo(Path("/proc/self/mountinfo").read_text()), str(source))
         assert row is not None
         below = os.path.relpath(source, row.point)
@@ -85,19 +85,19 @@ class Host:
         root: str = "/",
         read_only: bool = False,
     ) -> None:
-        """Have the container mount something that the host has not."""
+        """Add a mount of something that the host does not have to the container."""
         number = 10_000_000 + len(self.rows)
         self.rows.append(MountRow(number, device, root, target, read_only, kind))
 
     def run(self, script: str, *, claimed: str = "/workspace") -> str:
-        """What a script says in a box of the container; raises AirlockError where there is none."""
+        """The output of a script in a box of the container; raises AirlockError without a box."""
 
         async def run() -> str | AirlockError:
             async with open_runner() as runner:
                 try:
                     return await self.run_by(runner, script, claimed=claimed)
                 except AirlockError as error:
-                    # Raised in here it would come in a group of one.
+                    # Raised here, it would be wrapped in an exception group.
                     return error
 
         said = trio.run(run)
@@ -106,7 +106,7 @@ class Host:
         return said
 
     async def run_by(self, runner: "Runner", script: str, *, claimed: str = "/workspace") -> str:
-        """The same, with what this runner has waiting."""
+        """The same, with this runner's prewarmed boxes."""
         with tempfile.TemporaryFile("w+") as output, self.enter(claimed) as workspace:
             await runner.run(workspace, script, output.fileno())
             output.seek(0)
@@ -114,7 +114,7 @@ class Host:
 
     @contextmanager
     def enter(self, claimed: str = "/workspace") -> Iterator[Workspace]:
-        """A directory of the container, as it is now."""
+        """The workspace at a directory of the container, in its current state."""
         mounts = Mounts(self._agent, rows=self.rows, is_proven=True)
         mounts.host_rows = (*mounts.host_rows, *self.only_of_the_host)
         source = mounts.find(claimed).source
@@ -133,7 +133,7 @@ class Host:
 
 
 class Runner:
-    """Runs commands in boxes of a launcher of its own; one may wait in `pool`."""
+    """Runs commands in boxes of its own launcher; one may be prewarmed in `pool`."""
 
     def __init__(self, launcher: Launcher, null: int, boxes: Boxes) -> None:
         self.launcher = launcher
@@ -143,7 +143,7 @@ class Runner:
         self.pool = self.open_pool()
 
     def open_pool(self) -> BoxPool:
-        """A pool of another agent."""
+        """A pool for another agent."""
         pool = BoxPool(self.boxes)
         pool.adopt(NOTHING)
         return pool
@@ -157,7 +157,7 @@ class Runner:
         pool: BoxPool | None = None,
         box: Box | None = None,
     ) -> None:
-        """Run a script to its end, in a closed box or in `box`; raises AirlockError without."""
+        """Run a script to its end, in a closed box or in `box`; raises AirlockError on failure."""
         launch = await start_boxed(
             self.say(workspace, script),
             (self.null, output, output),
@@ -168,9 +168,9 @@ class Runner:
         await finish(launch)
 
     async def refill(self, *, pool: BoxPool | None = None) -> None:
-        """Wait until the boxes are ordered that are to wait after a command.
+        """Wait until new boxes are ordered after a command.
 
-        A mount that another process makes on this host takes away those that are not complete.
+        A mount by another process on this host discards incomplete ones.
         """
         chosen = self.pool if pool is None else pool
         for _ in range(10):
@@ -181,11 +181,11 @@ class Runner:
                 return
 
     async def make(self, box: Box) -> BoxedLaunch:
-        """A box that nobody has told anything yet."""
+        """A new box without a command."""
         return await self.builder().make(box)
 
     def builder(self) -> BoxBuilder:
-        """By what boxes are made here."""
+        """The builder of boxes."""
         return BoxBuilder(
             bubblewrap=BUBBLEWRAP,
             launcher=self.launcher,
@@ -203,14 +203,14 @@ class Runner:
 
 
 def plan(workspace: Workspace) -> Box:
-    """The closed box of a program of the system's."""
+    """The closed box of a system program."""
     box = plan_box(places=(), read={}, identity=box_identity(), limits=Limits())
     box = replace(box, watched=find_watched(box, ()))
     return put_workspaces(box, workspace, identity=box_identity(), reserved=NOTHING)
 
 
 async def finish(launch: BoxedLaunch) -> None:
-    """Wait for the end of a command, and raise AirlockError where it did not start."""
+    """Wait for the end of a command; raises AirlockError if it did not start."""
     report: Ended | AirlockError | None = None
     while (report := launch.read_report()) is None:
         await trio.lowlevel.wait_readable(launch.control)
@@ -223,7 +223,7 @@ async def finish(launch: BoxedLaunch) -> None:
 
 @asynccontextmanager
 async def open_runner() -> AsyncIterator[Runner]:
-    """A runner whose boxes are made ahead, for as long as the block."""
+    """A runner with prewarmed boxes, for the length of the block."""
     launcher = Launcher(launcher_path(), nofile=256)
     null = os.open(os.devnull, os.O_RDWR)
     boxes = Boxes(launcher, null)
@@ -240,7 +240,7 @@ async def open_runner() -> AsyncIterator[Runner]:
 
 @contextmanager
 def stopped() -> Iterator[None]:
-    """No launcher starts anything meanwhile."""
+    """Stop all launchers for the length of the block."""
     launchers = [pid for pid in descend(os.getpid()) if name_of(pid) == "airlock-launch"]
     for pid in launchers:
         os.kill(pid, signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""The processes below another, as the kernel tells."""
+"""The descendants of a process, from /proc."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,14 +11,14 @@ def parent_of(pid: int) -> int:
 
 
 def name_of(pid: int) -> str:
-    """The name of its program."""
+    """The program name of a process."""
     return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def descend(pid: int) -> Sequence[int]:
     """All descendants of a process."""
     found = []
-    # One that ends meanwhile has none.
+    # A process that ends meanwhile has none.
     with suppress(FileNotFoundError, ProcessLookupError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             for child in map(int, (task / "children").read_text().split()):

@@ -1,4 +1,4 @@
-"""Surroundings of a world on disk, and one check of them."""
+"""Running single `doctor` checks on a world."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from worlds import World
 
 
 def around(world: World, root: Path | None = None, **environment: str) -> Surroundings:
-    """What `doctor` starts from, for a caller with these variables and the PATH of the tests."""
+    """The input of `doctor` for a caller with these variables and the tests' PATH."""
     try:
         setup = world.load()
     except SetupError:
@@ -27,7 +27,7 @@ def around(world: World, root: Path | None = None, **environment: str) -> Surrou
 
 
 def find(name: str, surroundings: Surroundings) -> list[Finding]:
-    """What the check of this name finds."""
+    """The findings of the check of this name."""
     (check,) = (check for check in CHECKS if check.name == name)
     found = list(check.run(surroundings))
     for each in found:
@@ -38,7 +38,7 @@ def find(name: str, surroundings: Surroundings) -> list[Finding]:
 
 
 def write_program(folder: Path, name: str, text: str) -> None:
-    """Write a program for sh."""
+    """Write an sh script as a program."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{text}\n")
     (folder / name).chmod(0o755)

@@ -1,4 +1,4 @@
-"""A cgroup for a daemon to divide, and the ways in which a box can be made."""
+"""A delegated cgroup for a daemon, and the modes in which a box can be made."""
 
 import os
 import uuid
@@ -15,12 +15,12 @@ MAKERS = [
     pytest.param("require-bubblewrap", marks=needs_bubblewrap),
     pytest.param("landlock", marks=needs_landlock),
 ]
-"""Values of `[sandbox] mode`, each where it works."""
+"""Values of `[sandbox] mode`, each run only where it works."""
 
 
 @contextmanager
 def handed_over() -> Iterator[Path]:
-    """A cgroup that is marked as systemd marks what it hands over; skips where there is none."""
+    """A cgroup marked as delegated, as systemd does; skips the test if there can be none."""
     own = find_group(os.getpid())
     if own is None:
         lack("cgroups of version 2")

@@ -1,4 +1,4 @@
-"""Hooks that tests write, and what a refusal by one looks like."""
+"""Hooks written by tests, and refusals by them."""
 
 import sys
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Hook = Callable[[str], Path]
 
 
 def refusal(daemon: Daemon, *args: str) -> Message:
-    """The error of a request that a hook must not let through."""
+    """The error of a request that a hook must refuse."""
     mark = daemon.world.workspace / "ran"
     error = daemon.ask("sh", "-c", f"touch {mark}", *args).error
     assert not mark.exists()
@@ -47,7 +47,7 @@ def make_world(root: Path) -> World:
 
 @pytest.fixture(scope="module")
 def one_world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """One world for all tests of a file, in which each writes the hook that it needs."""
+    """One world for all tests of a file; each writes its own hook."""
     return make_world(tmp_path_factory.mktemp("pre"))
 
 

@@ -1,4 +1,4 @@
-"""The launcher as a real process, spoken to as the daemon does."""
+"""The launcher as a real process, used as the daemon does."""
 
 import contextlib
 import fcntl
@@ -19,21 +19,21 @@ from airlock_daemon.boundary.command.launcher import find_launcher
 
 PACKAGE = Path(__file__).parents[1]
 
-# Only there so that a broken launcher fails a test instead of hanging it.
+# So that a broken launcher fails a test instead of hanging it.
 PATIENCE_S = 60
 
-# As user or group of an order: that of the launcher.
+# As uid or gid of an order: the launcher's own.
 SAME = 0xFFFFFFFF
 
-# The longest message that the service takes.
+# The longest message that the service accepts.
 MESSAGE = 65536
 
 
 @functools.cache
 def launcher_path() -> str:
-    """Where the launcher is; built from the sources first if the build tools are installed."""
+    """The launcher's path; builds it first if the build tools are installed."""
     if can_build():
-        # hatchling makes a folder for the wheel, though the hook alone makes none.
+        # hatchling creates a folder for the wheel, although the hook alone makes no wheel.
         nothing = ["--hooks-only", "--directory", ".zig-cache/dist"]
         run_hatchling("--target", "wheel", *nothing, folder=PACKAGE)
     return find_launcher()
@@ -45,7 +45,7 @@ def can_build() -> bool:
 
 
 def run_hatchling(*arguments: str, folder: Path, target: str = "") -> None:
-    """Build the package in `folder`, for a platform as in AIRLOCK_TARGET; "" is this machine."""
+    """Build the package in `folder` for a platform (AIRLOCK_TARGET); "" is this machine."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", *arguments],
         cwd=folder,
@@ -66,8 +66,8 @@ class Service:
     ) -> None:
         """Start it.
 
-        `launcher` is the command line of another launcher than this package's own, `closed`
-        standard descriptors that it finds closed, `blocked` signals that it finds blocked.
+        `launcher` is the command line of a launcher other than this package's, `closed` are
+        standard descriptors and `blocked` signals that are closed or blocked at its start.
         """
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(PATIENCE_S)
@@ -82,11 +82,11 @@ class Service:
         theirs.close()
 
     def __enter__(self) -> Self:
-        """The service runs already."""
+        """Return the running service."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Commands that run are not touched."""
+        """Close the service; running commands continue."""
         self.close()
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class Service:
             os.waitpid(self.pid, 0)
 
     def order(self, header: bytes, strings: bytes, descriptors: Sequence[int]) -> None:
-        """Send an order; strings that are too long for a message go in a file."""
+        """Send an order; strings too long for a message go in a file."""
         if len(header) + len(strings) <= MESSAGE:
             self.send(header + strings, descriptors)
             return
@@ -105,11 +105,11 @@ class Service:
         os.close(file)
 
     def send(self, message: bytes, descriptors: Sequence[int]) -> None:
-        """Send one message with descriptors, whatever they are."""
+        """Send one message with any descriptors."""
         socket.send_fds(self.socket, [message], descriptors)
 
     def wait(self) -> int:
-        """Wait for the service's end; its exit status, negative for a signal."""
+        """Wait for the service's end; return its exit status, negative for a signal."""
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
@@ -130,7 +130,7 @@ def encode_order(
 
 
 def make_file(content: bytes, *, sealed: bool = True) -> int:
-    """The descriptor of a memfd with the content."""
+    """Return the descriptor of a memfd with the content."""
     file = os.memfd_create("strings", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with open(file, "wb", closefd=False) as writer:
         writer.write(content)
@@ -141,7 +141,7 @@ def make_file(content: bytes, *, sealed: bool = True) -> int:
 
 
 class Launch:
-    """One command with pipes at its stdin and stdout; all of it is killed when the block ends."""
+    """One command with pipes as stdin and stdout; the block's end kills all its processes."""
 
     def __init__(
         self,
@@ -155,10 +155,10 @@ class Launch:
         service: Service | None = None,
         launcher: Sequence[str] = (),
     ) -> None:
-        """Start `program` by its absolute path; its ARGV0 is the same.
+        """Start `program` by its absolute path, which is also its argv[0].
 
-        `standard` are other descriptors than pipes, `terminal` says which of them are a terminal.
-        Without a `service` the command has one of its own, of the command line `launcher`.
+        `standard` are descriptors to use instead of pipes, `terminal` says which are a terminal.
+        Without a `service` the command gets its own, with the command line `launcher`.
         """
         self.is_ready = self.left_nothing = False
         self._owns_service = service is None
@@ -183,11 +183,11 @@ class Launch:
             os.close(descriptor)
 
     def __enter__(self) -> Self:
-        """The command was ordered already."""
+        """Return the launch, which was ordered already."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Kill what is left of the command, and end the service if it is this command's own."""
+        """Kill the command's remaining processes, and end its own service."""
         with contextlib.suppress(OSError):
             self.order("E", signal.SIGKILL)
         with contextlib.suppress(OSError):
@@ -203,10 +203,10 @@ class Launch:
         self.control.send(letter.encode() + bytes([number]))
 
     def read_report(self) -> tuple[str, int] | None:
-        """The supervisor's next message; None once nothing is left of the command.
+        """The supervisor's next message; None once all the command's processes have ended.
 
-        `X` is the tool's end. `left_nothing` then says whether it was its last process, and
-        `is_ready` whether the supervisor waits for another order.
+        `X` is the tool's end. It sets `left_nothing`, whether that was the last process, and
+        `is_ready`, whether the supervisor waits for another order.
         """
         message = b"" if self.is_ready else self.control.recv(64)
         if not message:
@@ -217,11 +217,11 @@ class Launch:
         return "X" if self.left_nothing else kind.decode(), value
 
     def read_reports(self) -> list[tuple[str, int]]:
-        """All messages until nothing is left of the command."""
+        """All messages until all the command's processes have ended."""
         return list(iter(self.read_report, None))
 
     def read_output(self) -> bytes:
-        """The tool's stdout until nobody holds it open any more."""
+        """The tool's stdout, to its end."""
         return b"".join(iter(lambda: os.read(self.stdout, 65536), b""))
 
     def read_line(self) -> bytes:
@@ -234,7 +234,7 @@ class Launch:
 
 
 def shell(script: str, *arguments: str | bytes) -> tuple[str | bytes, ...]:
-    """The arguments after the program for a shell that runs `script`."""
+    """The arguments of a shell that runs `script`."""
     return ("-c", script, "sh", *arguments)
 
 
@@ -248,8 +248,8 @@ def wait_ended(pidfd: int) -> None:
     assert select.select([pidfd], [], [], PATIENCE_S)[0], "the process still runs"
 
 
-# A child in a session of its own, and one whose parent and grandparent are gone. Each says who it
-# is when it is there to stay.
+# A child in its own session, and one whose parent and grandparent are gone. Each prints its pid
+# once it will not change any more.
 STRAYS = """
     setsid sh -c 'echo $$; exec sleep 1000' &
     setsid sh -c "(setsid sh -c 'echo \\$\\$; exec sleep 1000' &)"
@@ -257,5 +257,5 @@ STRAYS = """
 
 
 def open_strays(launch: Launch) -> list[int]:
-    """The pidfds of the two strays, once both are there."""
+    """The pidfds of the two strays, once both have started."""
     return [os.pidfd_open(int(launch.read_line())) for _ in range(2)]

@@ -1,7 +1,7 @@
-"""The names of the standard library that Linux has and macOS has not.
+"""Names of the standard library that exist on Linux but not on macOS.
 
-They are read from the stubs that mypy brings (typeshed), which say of each name on which platforms
-it is there, and are held against each platform's Python by their own tests.
+They are read from mypy's stubs (typeshed), which declare the platforms of each name, and are
+themselves tested with each platform's Python.
 """
 
 import ast
@@ -29,7 +29,7 @@ sys.platform = "darwin"
 
 
 def find_linux_names() -> dict[str, list[str]]:
-    """The names by module, as far as a module says anything of platforms."""
+    """The names by module, for modules with platform conditions."""
     found = {}
     for path in sorted(_STUBS.rglob("*.pyi")):
         text = path.read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def find_linux_names() -> dict[str, list[str]]:
 
 
 def remove_linux_names() -> str:
-    """Python code that takes these names away, and calls the system another one."""
+    """Python code that removes these names, and changes the system's name."""
     return REMOVE.format(missing=find_linux_names())
 
 
@@ -65,7 +65,7 @@ def _read_names(body: Iterable[ast.stmt], platform: str) -> Iterator[str]:
 
 
 def _is_true(test: ast.expr, platform: str) -> bool:
-    """Whether a condition of a stub holds: they ask for `sys.platform` and `sys.version_info`."""
+    """Evaluate a condition of a stub on `sys.platform` or `sys.version_info`."""
     asked = SimpleNamespace(platform=platform, version_info=sys.version_info)
     code = compile(ast.Expression(test), "a stub", "eval")
     return bool(eval(code, {"__builtins__": {}, "sys": asked}))  # noqa: S307 - of mypy's own files

@@ -1,4 +1,4 @@
-"""Logs that the real log code has written, and what their readers say of them."""
+"""Logs written by the real log code, and what their readers report."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ FULL = ["x" * 400] * 9
 
 @contextmanager
 def writing(path: Path, *, max_files: int = 3) -> Iterator[AuditLog]:
-    """A log of 1 MB a file, as a daemon has it."""
+    """A daemon's log with 1 MB per file."""
     log = AuditLog(LogConfig(path=str(path), max_size_mb=1, max_files=max_files))
     try:
         yield log
@@ -28,14 +28,14 @@ def writing(path: Path, *, max_files: int = 3) -> Iterator[AuditLog]:
 
 
 def write(path: Path, *records: dict[str, Any], max_files: int = 3) -> None:
-    """Append records to a log, as one daemon that then ends."""
+    """Append records to a log, as one daemon until its end."""
     with writing(path, max_files=max_files) as log:
         for record in records:
             log.write(Record(**{"event": "exec", "profile": "my", **record}))
 
 
 def verify(path: Path, *, max_files: int = 3, heads: Sequence[Head] = ()) -> chain.Verified:
-    """What the chain of a log shows."""
+    """The result of verifying a log's hash chain."""
     with open_log(str(path)) as files:
         return chain.verify(files, max_files=max_files, heads=heads)
 

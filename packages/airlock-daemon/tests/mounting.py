@@ -1,4 +1,4 @@
-"""What a test has mounted: a container as the kernel shows one, and small disks."""
+"""Mounts for tests: a process with a container's mount namespace, and small disks."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 @contextmanager
 def container(*words: str) -> Iterator[None]:
-    """A process with these mounts (bwrap(1)) beside the system's, which asks for nothing."""
+    """An idle process with these mounts (bwrap(1)) besides the system's."""
     own = ["bwrap", "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin"]
     own += ["--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc"]
     command = [*own, *words, "/bin/sh", "-c", "echo up; exec cat"]
@@ -25,7 +25,7 @@ def container(*words: str) -> Iterator[None]:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
-    """A file system of 128 KiB of its own at `folder`."""
+    """A separate file system of 128 KiB at `folder`."""
     if os.geteuid() != 0:
         pytest.skip("mounting a tmpfs takes root")
     mount = ["mount", "-t", "tmpfs", "-o", "size=128k,mode=0700", "none", str(folder)]
@@ -40,7 +40,7 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def full(folder: Path) -> Iterator[None]:
-    """Nothing is left in this block of the file system that is at `folder`."""
+    """Fill the file system at `folder` for the length of the block."""
     path = folder / "ballast"
     with path.open("wb", buffering=0) as ballast, suppress(OSError):
         while True:

@@ -1,4 +1,4 @@
-"""A process that puts up a daemon's status, and is none."""
+"""A process that posts a daemon's status without being one."""
 
 import subprocess
 import sys
@@ -31,10 +31,10 @@ def posted(
     named: str = "",
     umask: int = -1,
 ) -> Iterator[subprocess.Popen[str]]:
-    """The status of another process, for as long as the block lasts; it is a child of ours.
+    """Post the status of a child process for the length of the block.
 
-    `before` are the words that run it in some other way. With `named`, which is what its script is
-    called then, it has a handler for SIGHUP, by which it ends with 3.
+    `before` is a command prefix to run it. With `named`, the name of its script, it handles SIGHUP
+    by exiting with status 3.
     """
     text = status if isinstance(status, str) else msgspec.json.encode(status).decode()
     script = directory.parent / (named or "post.py")

@@ -1,9 +1,8 @@
-"""`airlock-daemon` forked from a process that has imported it, so that a start takes no imports.
+"""`airlock-daemon` forked from a process that has imported it, to save the imports of each start.
 
-What is forked is a process like one that was executed: with arguments, environment, directory,
-standard streams and signals as asked, no other descriptor, and the interpreter's own end. It
-differs in what it has of the process that it was forked from: `/proc/PID/cmdline`, which is one of
-a daemon, `environ`, and the parent.
+The forked process is like an executed one: with the requested arguments, environment, directory,
+standard streams and signals, no other descriptors, and the interpreter's normal exit. It inherits
+`/proc/PID/cmdline` (a daemon's), `environ` and the parent from the process that forks.
 """
 
 import atexit
@@ -25,11 +24,11 @@ from pathlib import Path
 from typing import IO
 
 _AT_START = ("PYTHON", "LC_", "LANG")
-"""How variables begin that Python reads when it starts."""
+"""Prefixes of variables that Python reads at its start."""
 
 
 class Process:
-    """An `airlock-daemon`, with what tests use of subprocess.Popen."""
+    """An `airlock-daemon` with the methods of subprocess.Popen that tests use."""
 
     def __init__(
         self,
@@ -42,7 +41,7 @@ class Process:
         stderr: int = 2,
         terminal: bool = False,
     ) -> None:
-        """Start it on three descriptors of ours; with `terminal`, stdin is its terminal."""
+        """Start it with three of our descriptors; with `terminal`, stdin is its terminal."""
         self.args = args
         self.returncode: int | None = None
         self._wire, theirs = socket.socketpair()
@@ -74,14 +73,14 @@ class Process:
         return self.returncode
 
     def poll(self) -> int | None:
-        """The status if it has ended."""
+        """The exit status if it has ended, else None."""
         try:
             return self.wait(0)
         except subprocess.TimeoutExpired:
             return None
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, if it still runs."""
+        """Send a signal if it still runs."""
         if self.poll() is None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, number)
@@ -97,7 +96,7 @@ class Process:
 
 
 def can_fork(environment: Mapping[str, str]) -> bool:
-    """Whether a process with these variables may be forked: Python would start no other way."""
+    """Whether a process with these variables may be forked: Python's own variables are the same."""
     return _of_python(environment) == _parent().of_python
 
 
@@ -118,7 +117,7 @@ class _Parent:
         self._control, theirs = socket.socketpair()
         self.of_python = _of_python(os.environ)
         with theirs, open(__file__, "rb") as program:
-            # What is on stdin has no name, so that the next word is what a daemon is known by.
+            # A program on stdin has no name, so the next argument makes it look like a daemon.
             self._process = subprocess.Popen(
                 [sys.executable, "-", "airlock_daemon", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -140,7 +139,7 @@ _made: list[tuple[int, _Parent]] = []
 
 
 def _parent() -> _Parent:
-    """The one of this process, made when it is needed first."""
+    """The forking process of this one, started on first use."""
     with _lock:
         if not _made or _made[0][0] != os.getpid():
             _made[:] = [(os.getpid(), _Parent())]
@@ -148,20 +147,20 @@ def _parent() -> _Parent:
 
 
 def _import_all() -> None:
-    """Import what `airlock-daemon` may import, but the process of the HTTPS broker."""
+    """Import all that `airlock-daemon` may import, except the HTTPS broker's process."""
     import airlock_daemon  # noqa: PLC0415 - in the process that forks alone
 
     for module in pkgutil.walk_packages(airlock_daemon.__path__, "airlock_daemon."):
         words = module.name.split(".")
         if words[-1] != "__main__" and "https" not in words and "darwin" not in words:
             importlib.import_module(module.name)
-    # What Typer leaves to the first command.
+    # Typer imports it at the first command.
     with suppress(ImportError):
         importlib.import_module("typer._adapters")
 
 
 def _serve(control: socket.socket) -> None:
-    """Fork for each request; returns in what was forked, and exits when nobody can ask any more."""
+    """Fork for each request; returns in the child, and exits when the control socket closes."""
     poll = select.poll()
     poll.register(control, select.POLLIN)
     children: dict[int, tuple[int, int]] = {}
@@ -195,12 +194,12 @@ def _serve(control: socket.socket) -> None:
 
 
 def _become(stdin: int, stdout: int, stderr: int, wire: int) -> None:
-    """Be the process that was asked for, up to what it runs."""
+    """Set up the requested process, up to running its program."""
     with open(wire, "rb", buffering=0) as file:
         line = b""
         while not line.endswith(b"\n"):
             if not (piece := file.readline()):
-                os._exit(1)  # who wanted it has gone
+                os._exit(1)  # the requester has gone
             line += piece
         asked = json.loads(line)
         if asked["terminal"]:

@@ -1,4 +1,4 @@
-"""A daemon that really runs, as a process of its own, and clients that speak raw JSON to it."""
+"""A real daemon process, and clients that send it raw JSON."""
 
 import json
 import os
@@ -20,7 +20,7 @@ Message = dict[str, Any]
 
 
 def connect_to(path: str | Path) -> socket.socket:
-    """A new connection to a socket, on which nothing is waited for longer than half a minute."""
+    """A new connection to a socket, with a timeout of half a minute."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(30)
     try:
@@ -44,8 +44,8 @@ class Daemon:
     ) -> None:
         """Start it: forked from a process that has imported it, or executed.
 
-        `program` are Python's options for what runs it in place of `-m airlock_daemon`, and
-        `before` are words of what executes it.
+        `program` are Python's options in place of `-m airlock_daemon`, `before` is a command prefix
+        that executes it.
         """
         self.world = world
         self.stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
@@ -67,7 +67,7 @@ class Daemon:
             raise
 
     def _wait_until_up(self) -> None:
-        # Its end is waited for in between, which leaves the processor to it.
+        # Waiting for its end in between yields the processor to it.
         while True:
             try:
                 self.connect().close()
@@ -95,8 +95,8 @@ class Daemon:
         return self.ask("sh", "-c", script, **more)
 
     def messages(self) -> str:
-        """What the daemon has said on stderr."""
-        # Opened anew: the daemon writes at the position of the file that it has from here.
+        """The daemon's stderr so far."""
+        # Opened anew: the daemon shares the file position of our own descriptor.
         return Path(f"/proc/self/fd/{self.stderr.fileno()}").read_text()
 
     def records(self, event: str = "exec") -> list[Message]:
@@ -106,7 +106,7 @@ class Daemon:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """The daemon stands still in this block (SIGSTOP)."""
+        """Stop the daemon by SIGSTOP for the length of the block."""
         self.process.send_signal(signal.SIGSTOP)
         status = Path(f"/proc/{self.process.pid}/status")
         while "State:\tT" not in status.read_text():
@@ -117,12 +117,12 @@ class Daemon:
             self.process.send_signal(signal.SIGCONT)
 
     def stop(self) -> int:
-        """Stop in order, and return the exit status."""
+        """Stop it gracefully, and return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
     def kill(self) -> None:
-        """End it by SIGKILL, and return when it is gone."""
+        """Kill it by SIGKILL, and wait for its end."""
         self.process.kill()
         self.process.wait()
 
@@ -135,7 +135,7 @@ class Daemon:
 
 
 class Answer:
-    """Everything that a daemon said to one request."""
+    """All messages that a daemon sent for one request."""
 
     def __init__(self, messages: list[Message]) -> None:
         self.messages = messages
@@ -169,7 +169,7 @@ def request(command: str, *args: str, method: str = "exec", **more: Any) -> byte
 
 
 def read_answer(connection: socket.socket) -> Answer:
-    """Read lines until the daemon closes, which is a reset where it left something unread."""
+    """Read lines until the daemon closes, with a reset if it left something unread."""
     data = b""
     with suppress(ConnectionResetError):
         while chunk := connection.recv(65536):
@@ -178,7 +178,7 @@ def read_answer(connection: socket.socket) -> Answer:
 
 
 def read_until(connection: socket.socket, text: str) -> str:
-    """Read output until `text` has come; returns all output so far."""
+    """Read output until it contains `text`; return all output so far."""
     data = b""
     while True:
         chunk = connection.recv(65536)
@@ -192,7 +192,7 @@ def read_until(connection: socket.socket, text: str) -> str:
 
 @contextmanager
 def watching(pid: int) -> Iterator[Callable[[], bool]]:
-    """Watch a process that is no child; the value waits for its end, at most 20 s, and says so."""
+    """Watch a process that is no child; yields a function that waits up to 20 s for its end."""
     descriptor = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)

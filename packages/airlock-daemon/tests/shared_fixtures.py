@@ -1,4 +1,4 @@
-"""Fixtures of several files, each of which gives them a name: `world = shared_fixtures.mapped`."""
+"""Fixtures for several files, each of which names them: `world = shared_fixtures.mapped`."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from worlds import World
 
 @pytest.fixture
 def boxed(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A world whose commands have boxes; this process stands in its workspace."""
+    """A world whose commands have boxes; its workspace is the working directory."""
     with boxed_world() as world:
         monkeypatch.chdir(world.workspace)
         yield world
@@ -26,6 +26,6 @@ def mapped() -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def one_daemon(world: World) -> Iterator[Daemon]:
-    """One daemon for all tests of a file, on the world that they share."""
+    """One daemon for all tests of a file, with their shared world."""
     with Daemon(world) as running:
         yield running

@@ -1,11 +1,11 @@
-"""A descriptor whose close(2) waits; the text is also a part of programs that run in a box."""
+"""A descriptor whose close(2) blocks; this file is also included in programs run in a box."""
 
 import socket
 import struct
 
 
 def slow_to_close() -> tuple[socket.socket, socket.socket]:
-    """Both ends of a TCP connection, of which the first waits two minutes when it is closed."""
+    """Both ends of a TCP connection; closing the first blocks for two minutes."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         one = socket.create_connection(listening.getsockname())

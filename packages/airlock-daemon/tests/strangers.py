@@ -1,4 +1,4 @@
-"""Processes of the host that Airlock did not start."""
+"""Host processes that Airlock did not start."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def start_stranger(directory: Path) -> int:
-    """Start a process that is no descendant of this one, and return its pid."""
+    """Start a process that is not our descendant, and return its pid."""
     code = (
         "import os, sys\n"
         "if os.fork(): sys.exit()\n"

@@ -14,7 +14,7 @@ ALL = ("base64", "stdin", "signals", "tty", "exit-signal", "env", "fds")
 
 
 class Talk:
-    """One request with features on a connection of its own, which the block closes."""
+    """One request with features, on its own connection, which the block closes."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Talk:
         return message
 
     def start(self) -> Message:
-        """The params of the start message, which must be next."""
+        """The params of `start`, which must be the next message."""
         message = self.next()
         assert message is not None
         assert message.get("method") == "start", message
@@ -76,19 +76,19 @@ class Talk:
         return params
 
     def until(self, text: bytes, stream: str = "stdout") -> None:
-        """Read until a stream has brought the text."""
+        """Read until a stream contains the text."""
         while text not in self.output[stream]:
             assert self.next() is not None, self.output
 
     def finish(self) -> Message:
-        """Read everything that comes; returns the response."""
+        """Read to the end; return the response."""
         while self.next() is not None:
             pass
         return self.answer
 
     @property
     def result(self) -> Message:
-        """The result of the response, after everything was read."""
+        """Read to the end; return the result."""
         answer = self.finish()
         assert "result" in answer, answer
         result = answer["result"]
@@ -97,7 +97,7 @@ class Talk:
 
     @property
     def error(self) -> Message:
-        """The error of the response, after everything was read."""
+        """Read to the end; return the error."""
         answer = self.finish()
         assert "error" in answer, answer
         error = answer["error"]
@@ -112,7 +112,7 @@ class Talk:
 
 
 class Pipes:
-    """Three pipes: the client's ends and those to pass."""
+    """Three pipes: the client's ends and the ends to pass."""
 
     def __init__(self) -> None:
         self.passed: list[int] = []
@@ -123,12 +123,12 @@ class Pipes:
             self._own.append(reading if is_output else writing)
 
     def let_go(self) -> None:
-        """Close the ends that were passed, so that only the tool has them."""
+        """Close the passed ends, so that only the tool has them."""
         while self.passed:
             os.close(self.passed.pop())
 
     def write(self, data: bytes) -> None:
-        """Fill stdin."""
+        """Write to stdin."""
         os.write(self._own[0], data)
 
     def end_input(self) -> None:
@@ -137,11 +137,11 @@ class Pipes:
         self._own[0] = -1
 
     def read_some(self, number: int = 1) -> bytes:
-        """What comes first of an output, a byte at least unless it has ended."""
+        """The next bytes of an output, empty only at its end."""
         return os.read(self._own[number], 65536)
 
     def read(self, number: int = 1) -> bytes:
-        """Everything of an output, to its end."""
+        """An output to its end."""
         data = b""
         while piece := os.read(self._own[number], 65536):
             data += piece

@@ -1,7 +1,7 @@
-"""``unguarded.py GUARDS NAMESPACE ...``: `airlock-daemon` with guards of workspaces off.
+"""``unguarded.py GUARDS NAMESPACE ...``: `airlock-daemon` with workspace guards switched off.
 
-GUARDS are names of OFF, with commas between. With "pid" as NAMESPACE it runs in a pid namespace of
-its own, from which it cannot see its clients, as a daemon in a container cannot.
+GUARDS are comma-separated names of OFF. With "pid" as NAMESPACE it runs in its own pid namespace
+and, like a daemon in a container, cannot see its clients.
 """
 
 import os
@@ -18,13 +18,13 @@ from airlock_modules import Fault
 
 
 def _put(where: object, name: str, value: object) -> None:
-    """Replace what is called so; raises AttributeError where there is no such."""
+    """Replace an attribute; raises AttributeError if it does not exist."""
     getattr(where, name)
     setattr(where, name, value)
 
 
 def links() -> None:
-    """Links on the way to a workspace are followed."""
+    """Follow links in the path of a workspace."""
 
     def follow(path: str, flags: int, *, at_once: bool = False) -> int:
         return os.open(path, flags)
@@ -34,7 +34,7 @@ def links() -> None:
 
 
 def nesting() -> None:
-    """One workspace may lie inside another."""
+    """Permit nested workspaces."""
 
     def find_none(_: object, __: object) -> Iterator[Fault]:
         return iter(())
@@ -43,7 +43,7 @@ def nesting() -> None:
 
 
 def notes() -> None:
-    """Any directory is the one that was noted."""
+    """Take any directory for the recorded one."""
 
     def renew(_: Noted | None, found: Identity, *, boot: str) -> Noted:
         return note(found, boot=boot)
@@ -54,7 +54,7 @@ def notes() -> None:
 
 
 def homes() -> None:
-    """A workspace may lie in the home of a container."""
+    """Permit a workspace in the home of a container."""
     judge = reserved.Reserved.conflict
 
     def exempt(self: reserved.Reserved, path: str, *, may_be_home: bool = True) -> str | None:
@@ -69,7 +69,7 @@ OFF: dict[str, Callable[[], None]] = {each.__name__: each for each in _ALL}
 
 
 def options(*guards: str, namespace: str = "") -> tuple[str, ...]:
-    """What Python is told to run `airlock-daemon` so."""
+    """Python's arguments to run `airlock-daemon` so."""
     return (str(Path(__file__)), ",".join(guards) or "-", namespace or "-")
 
 

@@ -1,4 +1,4 @@
-"""A configuration on disk for a test, written in one line and read by the real loader."""
+"""A configuration on disk for tests, read by the real loader."""
 
 import os
 import shutil
@@ -10,17 +10,17 @@ from airlock_daemon.setup.paths import Locations, locate
 CONFIG = '[commands]\nenable = ["sh", "git"]\n{boxes}[log]\npath = "{log}"\n'
 
 ANY_REF = 'refs = ["refs/heads/**", "refs/tags/**"]\n'
-"""A line of `[git]`, for what is about something else than refs."""
+"""A line of `[git]`, for tests that are not about refs."""
 
 UNSAID = "[sandbox]\n"
-"""At the end of a module's text: it says nothing of a box."""
+"""At the end of a module's text: write no `[sandbox]`."""
 
 BOX_USER = "nobody"
-"""Who is in the boxes of a daemon that is root, which no box may be."""
+"""The user in the boxes of a root daemon; no box may run as root."""
 
 
 class World:
-    """Directories for the configuration, one agent `my`, and a workspace outside of both."""
+    """Directories for the configuration, one agent `my`, and a separate workspace."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -39,7 +39,7 @@ class World:
     def write_config(self, more: str = "") -> None:
         """Write config.toml: sh and git enabled, the log inside this world, then `more`.
 
-        Where that says nothing of boxes, those of a daemon that is root are `BOX_USER`'s.
+        Unless `more` configures boxes, those of a root daemon run as `BOX_USER`.
         """
         is_root = os.geteuid() == 0 and "[sandbox]" not in more
         boxes = f'[sandbox]\nuser = "{BOX_USER}"\n' if is_root else ""
@@ -52,9 +52,9 @@ class World:
         (self.agent / "airlock.toml").write_text(f"commands = {commands}\n{more}")
 
     def write_module(self, name: str, program: str, more: str = "[deny]\nargs = []\n") -> None:
-        """Write an override for `name`, without a box where `more` has no `[sandbox]`.
+        """Write an override for `name`, with box "none" unless `more` has a `[sandbox]`.
 
-        With `UNSAID` at its end the file says nothing of one.
+        With `UNSAID` at its end the file has no `[sandbox]`.
         """
         _write_module(self.agent / "commands" / f"{name}.toml", program, more)
 
@@ -65,7 +65,7 @@ class World:
         _write_module(self.config / "modules" / f"{name}.toml", program, more)
 
     def write_hook(self, name: str, text: str, *, mode: int = 0o755) -> Path:
-        """Put a hook of the agent in its place, whole; a text without `#!` is one for sh."""
+        """Write a hook of the agent atomically; a text without `#!` is an sh script."""
         path = self.agent / "hooks" / name
         path.parent.mkdir(exist_ok=True)
         new = path.with_name("new")
@@ -75,9 +75,9 @@ class World:
         return path
 
     def add_agent(self, name: str) -> Path:
-        """Register another agent, with a copy of what `my` has; returns its directory.
+        """Register another agent, a copy of `my`; return its directory.
 
-        It stands before `my`, whose socket is there last: that is the one which is waited for.
+        It is listed before `my`, whose socket is then created last, and is the one waited for.
         """
         directory = self.agent.with_name(name)
         shutil.copytree(self.agent, directory)
@@ -87,7 +87,7 @@ class World:
 
     @property
     def locations(self) -> Locations:
-        """Where the files of this world are."""
+        """The paths of this world's files."""
         return locate(config=str(self.config), agents=str(self.agents_file))
 
     @property
@@ -100,7 +100,7 @@ class World:
         return load_setup(self.locations)
 
     def load_again(self, before: Setup) -> Setup:
-        """Read everything as a reload does, after what was read `before`."""
+        """Read everything as a reload does, given the previous setup."""
         return load_setup(self.locations, noted=before.noted)
 
 

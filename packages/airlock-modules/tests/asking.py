@@ -1,4 +1,4 @@
-"""What the built-in modules decide."""
+"""Decisions of the built-in modules."""
 
 from airlock_modules import Decision, Grant, builtin_names, evaluate, load_builtin
 
@@ -9,5 +9,5 @@ GRANT = Grant(
 
 
 def ask(command: str, *args: str) -> Decision:
-    """Return what the built-in module of the command decides."""
+    """Return the decision of the command's built-in module."""
     return evaluate(GRANT, command, args)

@@ -1,4 +1,4 @@
-"""Requests to AWS as botocore makes them: the oracle for operations, hosts and signatures."""
+"""Requests to AWS made by botocore: the oracle for operations, hosts and signatures."""
 
 import importlib.util
 import warnings
@@ -11,11 +11,11 @@ SECRET = "S" * 40
 
 
 class _Captured(Exception):
-    """The request that would have been sent."""
+    """Carries the request instead of sending it."""
 
 
 def why_not() -> str | None:
-    """Say why there is no botocore to ask, or None."""
+    """Return why botocore is not available, or None."""
     found = importlib.util.find_spec("botocore")
     return None if found else "botocore is not installed in the environment of the tests"
 
@@ -33,9 +33,9 @@ def session() -> Any:
 def client(
     service: str, region: str = "eu-west-1", *, style: str = "auto", signature: str | None = None
 ) -> Any:
-    """Return a client of botocore that sends nothing; see `request`.
+    """Return a botocore client that sends nothing; see `request`.
 
-    `style` is S3's of addressing, `signature` a version of signatures.
+    `style` is S3's addressing style, `signature` a signature version.
     """
     from botocore.config import Config  # noqa: PLC0415 - as above
 
@@ -51,7 +51,7 @@ def client(
 
 
 def head_of(prepared: Any) -> tuple[bytes, str]:
-    """The head of a prepared request as it is sent, and the host that it goes to."""
+    """Return a prepared request's head as sent, and its host."""
     from urllib.parse import urlsplit  # noqa: PLC0415
 
     url = urlsplit(prepared.url)
@@ -74,7 +74,7 @@ def body_of(prepared: Any) -> bytes:
 
 
 def request(made: Any, operation: str, parameters: Mapping[str, Any]) -> Any:
-    """The request that a client signs for an operation, as botocore prepared it."""
+    """Return the request that a client prepares and signs for an operation."""
 
     def capture(request: Any, **_: Any) -> None:
         raise _Captured(request)
@@ -90,7 +90,7 @@ def request(made: Any, operation: str, parameters: Mapping[str, Any]) -> Any:
 
 
 def least(shape: Any, depth: int = 0) -> Any:
-    """The least parameters that an operation takes."""
+    """Return the minimal parameters of an operation."""
     kind = shape.type_name
     if kind == "structure":
         members = shape.members
@@ -117,7 +117,7 @@ def least(shape: Any, depth: int = 0) -> Any:
 
 
 def operations(made: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each operation of a client with its least parameters."""
+    """Yield each operation of a client with its minimal parameters."""
     for name in made.meta.service_model.operation_names:
         shape = made.meta.service_model.operation_model(name).input_shape
         yield name, least(shape) if shape is not None else {}

@@ -1,4 +1,4 @@
-"""The policy vectors of the conformance suite: requests, and what a tool's module must decide."""
+"""Policy vectors of the conformance suite: requests, and the required decisions of modules."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ _FOLDER = Path(__file__).parents[3] / "conformance" / "vectors"
 class Vector(Struct, frozen=True):
     """One request, and whether it must be "allowed" or "denied".
 
-    `is_harmless` says that it is allowed because of where the tool runs.
+    `is_harmless` means that it is allowed because of where the tool runs.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Reading a command line by an option table, and what was found in it, in few words."""
+"""Parsing a command line with an option table, and summarising the result."""
 
 from airlock_modules import OptionTable, Parsed, parse
 from tool_table import TABLE

@@ -1,4 +1,4 @@
-"""git, run with nobody's settings."""
+"""git, run without user settings."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not i
 
 
 def run_git(directory: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run git in a directory, which is its home too; return what it printed."""
+    """Run git in a directory, which is also its home; return the completed process."""
     names = ("AUTHOR_NAME", "AUTHOR_EMAIL", "COMMITTER_NAME", "COMMITTER_EMAIL")
     return subprocess.run(
         ["git", *args],

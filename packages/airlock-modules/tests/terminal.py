@@ -1,4 +1,4 @@
-"""Running a tool on a terminal of its own, as a person would sit before it."""
+"""Running a tool on a pseudo-terminal, as for a person."""
 
 import os
 import pty
@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 PATIENCE_S = 60.0
-"""After this long a tool counts as hanging. None of those that are run takes a tenth of it."""
+"""After this many seconds a tool counts as hanging. None takes a tenth of it."""
 
 PROGRAMS = (
     *("less", "more", "most", "pager", "sensible-pager"),
@@ -21,7 +21,7 @@ PROGRAMS = (
 
 
 class Ended(Struct, frozen=True):
-    """What a tool wrote to its terminal, and its exit status."""
+    """A tool's terminal output, and its exit status."""
 
     text: str
     status: int
@@ -32,7 +32,7 @@ def run_on_terminal(
 ) -> Ended:
     """Run a tool whose standard streams and controlling terminal are a new pseudo-terminal.
 
-    `typed` waits in the terminal from the start. A tool that hangs is killed, and fails the test.
+    `typed` is input present from the start. A hanging tool is killed, and fails the test.
     """
     pid, terminal = pty.fork()
     if pid == 0:
@@ -56,9 +56,9 @@ def run_on_terminal(
 
 
 def _read(terminal: int, wait_s: float) -> bytes:
-    """Read what is written next; nothing once no process has the terminal, or after the wait."""
+    """Read the next output; empty once no process has the terminal open, or after the wait."""
     readable, _, _ = select.select([terminal], [], [], max(0.0, wait_s))
     try:
         return os.read(terminal, 65536) if readable else b""
-    except OSError:  # EIO: Linux says so when the last process has closed its side
+    except OSError:  # EIO on Linux: the last process has closed its end
         return b""

@@ -1,4 +1,4 @@
-"""The option table of a tool that does not exist, to read arguments by."""
+"""The option table of an imaginary tool."""
 
 from pathlib import Path
 

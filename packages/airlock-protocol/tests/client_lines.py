@@ -23,11 +23,11 @@ TTY: Final[dict[str, Any]] = {
 
 
 def with_params(**params: Any) -> str:
-    """A good request, but for these members of its params."""
+    """A valid request, except for these members of its params."""
     return json.dumps(GOOD | {"params": {"command": "git", "args": []} | params})
 
 
 def decode(line: str | bytes) -> Accepted | Refused:
-    """Decode a line, of which a string may have any surrogates."""
+    """Decode a line; a string may have any surrogates."""
     data = line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
     return decode_request(data, limits=LIMITS)

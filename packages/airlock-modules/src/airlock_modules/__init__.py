@@ -1,14 +1,12 @@
-"""Command modules of Airlock, and the one evaluator that decides by them.
+"""Airlock's command modules, and the one evaluator that applies them.
 
-This package knows how a module file is written, how arguments are read, what a rule matches, and
-in which order a request is judged. It does no I/O but reading the modules that it ships, and knows
-nothing of the daemon or of the wire.
+This package defines the module file format, parses arguments, matches rules and judges requests.
+Its only I/O is reading the modules that it ships; it knows nothing of the daemon or the protocol.
 
-Its rooms, each of which uses those below it: `files` reads the TOML that people write, `rules` has
-what a module refuses and allows, `reading` says how the arguments of a tool are read. `remotes` is
-about what git's transports and ssh ask for, where they lead, and which refs a push moves; `apis`
-about requests to APIs. That and `files.api_profile` are imported by name: this package loads
-neither.
+Subpackages, each using only those after it: `files` reads TOML, `rules` holds what a module denies
+and allows, `reading` parses a tool's arguments. `remotes` covers git transports and ssh: their
+requests, destinations and pushed refs. `apis` covers requests to APIs; import it and
+`files.api_profile` by name, since this package loads neither.
 """
 
 from importlib import import_module
@@ -167,8 +165,8 @@ __all__ = [
     "widen_network",
 ]
 
-# What the grammar of tools and sessions of ssh need, by the module that has it: loaded when it is
-# asked for, as most daemons judge no arguments of either.
+# Names for option-table parsing and ssh sessions, with their modules. Loaded on first use, since
+# most daemons need neither.
 _LOADED_LATER = {
     "load_options": "airlock_modules.files.option_files",
     "parse_options": "airlock_modules.files.option_files",

@@ -1,10 +1,10 @@
 """The one evaluator: may this agent run this command with these arguments?
 
-It asks in the order ceiling, module, profile, box, rules, and the first refusal ends it. Running a
-command, checking one and explaining one all come here, so that they cannot differ. Nothing is
-looked at but the grant and the request, and the work grows linearly with the arguments.
+It checks ceiling, module, profile, box and rules, in this order, and stops at the first refusal.
+Running, testing and explaining a command all call it, so they cannot differ. The result depends
+only on the grant and the request; the work is linear in the arguments.
 
-A `Decision` says how the arguments were read; the last part of this file shows that to a person.
+A `Decision` carries the parsed arguments; `describe_reading` and `dump_reading` present them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ from airlock_wire.text import quote
 
 
 class Grant(Struct, frozen=True, kw_only=True):
-    """What one agent may be given.
+    """The commands granted to one agent.
 
-    `ceiling` is `[commands] enable` of the host, `commands` that of the agent's profile (empty
-    means everything within the ceiling). `modules` has the active module of each command, narrowed
-    by what the profile refuses besides.
+    `ceiling` is the host's `[commands] enable`, `commands` the profile's list (empty means
+    everything within the ceiling). `modules` maps each command to its active module, narrowed by
+    the profile's own deny rules.
     """
 
     ceiling: tuple[str, ...]
@@ -33,12 +33,12 @@ class Grant(Struct, frozen=True, kw_only=True):
     modules: Mapping[str, Module]
 
     def grants(self, command: str) -> bool:
-        """Whether the host enables a command, and the profile grants it."""
+        """Whether the host enables a command and the profile grants it."""
         return command in self.ceiling and (not self.commands or command in self.commands)
 
 
 class Step(Struct, frozen=True):
-    """One layer that was consulted, what it said, and why; for a person who asks."""
+    """One layer's verdict and the reason for it, for people on the host."""
 
     layer: str
     verdict: str
@@ -48,11 +48,10 @@ class Step(Struct, frozen=True):
 class Decision(Struct, frozen=True, kw_only=True):
     """The answer to one request.
 
-    `message` and `hint` are for the client: they quote what it sent (see `quote`), name no path of
-    the host, and suggest no other spelling. `rule` is the text of the rule that decided, `reason`
-    why the module has it, if it says so; a message ends with it. `steps` are for a person on the
-    host. `reading` is how the arguments were read, None where no module was
-    asked.
+    `message` and `hint` go to the client: they quote its input (see `quote`), name no host path,
+    and suggest no other spelling. `rule` is the text of the deciding rule, `reason` the module's
+    reason for it, if any; the message ends with it. `steps` are for people on the host. `reading`
+    has the parsed arguments, None if the rules were not reached.
     """
 
     allowed: bool
@@ -67,18 +66,18 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     @property
     def paths(self) -> tuple[PathUse, ...]:
-        """The paths that an allowed request names; whether they may be reached is not decided."""
+        """The paths that an allowed request names; access to them is checked elsewhere."""
         return self.reading.paths if self.allowed and isinstance(self.reading, Parsed) else ()
 
 
 _MOST_SHOWN = 10
-"""How many arguments of another program's command line are written out."""
+"""How many arguments of a nested program's command line to show."""
 
 
 def describe_reading(reading: PlainReading | Parsed) -> tuple[str, ...]:
-    """Return a line for each thing that was read, in order: what it is, then its text.
+    """Return one line per parsed item, in order: its kind, then its text.
 
-    Text of the client is quoted. Arguments are counted from 1.
+    Client text is quoted. Arguments are counted from 1.
     """
     if isinstance(reading, Parsed):
         return tuple(_describe_parsed(reading))
@@ -89,9 +88,9 @@ def describe_reading(reading: PlainReading | Parsed) -> tuple[str, ...]:
 
 
 def dump_reading(reading: PlainReading | Parsed) -> object:
-    """Return the reading as data of strings, numbers, booleans, lists and dicts.
+    """Return the reading as strings, numbers, booleans, lists and dicts.
 
-    Strings are as the client sent them: bytes that were not UTF-8 are surrogates in them.
+    Strings are as the client sent them: bytes that were not UTF-8 appear as surrogates.
     """
     if not isinstance(reading, Parsed):
         return [to_builtins(argument) for argument in reading.arguments]
@@ -168,19 +167,19 @@ def _dump_flag(flag: Flag) -> dict[str, object]:
     }
 
 
-# A running daemon knows of a change to a file once it has read it.
+# A running daemon applies a changed file only after a reload.
 _THEN = ", and run: airlock reload"
 
-# The directory of modules that hold for all agents; those of one alone are in its commands/.
+# The directory of modules shared by all agents; an agent's own are in its commands/.
 _SHARED = "modules"
 
 
 def evaluate(
     grant: Grant, command: str, args: Sequence[str], *, is_explained: bool = True
 ) -> Decision:
-    """Decide about one request. Any strings will do, surrogates included; nothing is raised.
+    """Judge one request. Accepts any strings, surrogates included; raises nothing.
 
-    What is not to be explained (`is_explained`) lacks the steps that were passed.
+    Without `is_explained` the steps for the ceiling, module and profile that passed are omitted.
     """
     if command not in grant.ceiling:
         return _refuse_unknown(command if is_name(command) else quote(command), command)
@@ -296,7 +295,7 @@ def _advise(name: str, module: Module, layer: str) -> str:
     if layer == "profile":
         return f"a person on the host can change [deny] {name} in this agent's airlock.toml{_THEN}"
     if module.builtin and module.broker is not None:
-        # Which refuses it as well, whatever other rules allow.
+        # The broker refuses it too, even if other rules allow it.
         return (
             "leave it out; what a host needs beside that, a person on the host can write for it "
             "into ~/.ssh/config there"

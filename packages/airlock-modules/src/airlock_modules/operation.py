@@ -1,7 +1,6 @@
-"""An operation: what a broker is asked to do, or what runs in a box, as one value with one line.
+"""An operation: what a broker is asked to do or a box runs, as a value with a one-line form.
 
-The line is the same wherever a person meets the operation: in the audit log, in `log tail` and in
-`airlock test`. For example:
+The audit log, `log tail` and `airlock test` all show the same line. For example:
 
     git push github.com/acme/app refs/heads/agent/x 1111111..2222222
     gh POST /repos/acme/app/pulls
@@ -17,35 +16,35 @@ import msgspec
 from airlock_wire.text import quote
 
 WORD = 100
-"""Characters of a word that a line shows."""
+"""Maximum characters shown per word."""
 LINE = 400
-"""Characters of a line."""
+"""Maximum characters per line."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./~^-]+")
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """What is asked for, as words: first the service, then its verb and what the verb is about.
+    """A requested operation as words: the service, its verb, then the verb's objects.
 
-    The words are as the client sent them, or as they were read from that. Two operations are the
-    same where their words are.
+    The words are as the client sent them, or derived from that. Operations with equal words are
+    equal.
     """
 
     words: tuple[str, ...]
 
     @property
     def line(self) -> str:
-        """The operation on one line, for people: printable, and of a bounded length."""
+        """The operation on one printable line of bounded length."""
         return join_words([spell_word(word) for word in self.words])
 
 
 def spell_word(word: str) -> str:
-    """A word as it stands in a line: quoted unless it is plain, cut where it is long."""
+    """Return a word for display: quoted unless plain, truncated to `WORD` characters."""
     return word if len(word) <= WORD and _PLAIN.fullmatch(word) else quote(word, limit=WORD)
 
 
 def join_words(spelled: Sequence[str]) -> str:
-    """Words of `spell_word` as a line; those that it has no room for are counted at its end."""
+    """Join words of `spell_word`; the line ends with the number of words that did not fit."""
     left = LINE
     for number, word in enumerate(spelled):
         left -= len(word) + 1

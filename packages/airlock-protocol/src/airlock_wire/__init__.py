@@ -1,7 +1,7 @@
-"""The wire protocol of Airlock: messages, framing and sessions, without I/O.
+"""Airlock's wire protocol: messages, framing and sessions, without I/O.
 
-A daemon drives a `ServerSession`, a client a `ClientSession`. PROTOCOL.md, beside the packages,
-describes what they speak.
+A daemon drives a `ServerSession`, a client a `ClientSession`. PROTOCOL.md, at the top of the
+repository, specifies the protocol.
 """
 
 from typing import TYPE_CHECKING
@@ -76,7 +76,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # A daemon never needs it.
+    # Loaded on first use: a daemon never needs it.
     if name != "ClientSession":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from airlock_wire.client import ClientSession  # noqa: PLC0415

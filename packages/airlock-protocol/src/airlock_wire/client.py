@@ -1,12 +1,12 @@
 """The client's side of one connection, as a state machine without I/O.
 
-The rules that it keeps: one request, sent first; then any number of output notifications, then
-one response, after which the session is over. The id of the response is not compared: there is
-one response a connection, and released daemons answer with 0 where they could not read an id.
+Its rules: one request, sent first; then any number of output notifications, then one response,
+which ends the session. The response's id is not compared: there is one response per connection, and
+released daemons answer with 0 if they could not read the id.
 
-Where the request asks for features, a `start` that comes before all else says which are in use;
-without it the session is one of the base. Only then can stdin, signals and sizes be sent, and of
-stdin no more than the daemon's credit.
+If the request asks for features, an initial `start` lists those in use; without it the session uses
+the base protocol. Only features in use permit sending stdin, signals and sizes, and stdin only up
+to the daemon's credit.
 """
 
 from airlock_wire.decoding import Refused, decode_request
@@ -33,10 +33,10 @@ _STDIN = PieceEncoder(b'{"jsonrpc":"2.0","method":"stdin","params":{')
 
 
 class ClientSession:
-    """One connection, seen from the client.
+    """The client's side of one connection; see the module for its rules.
 
-    `message_bytes` bounds one message of the daemon, without its newline; released daemons may send
-    all output in one message. See the module for the rules.
+    `message_bytes` limits one message of the daemon, without its newline; released daemons may send
+    all output in one message.
     """
 
     def __init__(self, *, message_bytes: int = 67_108_864) -> None:
@@ -52,18 +52,18 @@ class ClientSession:
 
     @property
     def credit(self) -> int:
-        """How many bytes of stdin may be sent now."""
+        """The number of bytes of stdin that may be sent now."""
         return self._credit
 
     def send_request(self, request: Request) -> bytes:
-        """The bytes of the one request.
+        """Return the bytes of the request.
 
-        Raises LocalProtocolError for a second one, and for one that no daemon could take.
+        Raises LocalProtocolError for a second request, and for one that no daemon could accept.
         """
         if self._is_sent:
             raise LocalProtocolError("a connection carries one request, and it has been sent")
         line = request.encode()
-        # Our own reader is the judge of what can be sent; how much is for the daemon to say.
+        # Validate by our own decoder, but without limits: those are the daemon's.
         unlimited = Limits(request_bytes=len(line), arguments=len(request.args))
         decoded = decode_request(line, limits=unlimited)
         if isinstance(decoded, Refused):
@@ -74,9 +74,9 @@ class ClientSession:
         return line
 
     def send_stdin(self, data: Piece) -> Line:
-        """The bytes that pass on a piece of stdin; empty for an empty piece.
+        """Return the bytes to send a piece of stdin; empty for an empty piece.
 
-        Raises LocalProtocolError for more bytes than `credit`, after the end of stdin, and where
+        Raises LocalProtocolError for more bytes than `credit`, after the end of stdin, and if
         `stdin` is not in use.
         """
         self._require_stdin()
@@ -87,42 +87,42 @@ class ClientSession:
         return _STDIN.encode_bytes(data)
 
     def send_stdin_eof(self) -> bytes:
-        """The bytes that end stdin. Raises LocalProtocolError as `send_stdin` does."""
+        """Return the bytes to end stdin. Raises LocalProtocolError as `send_stdin` does."""
         self._require_stdin()
         self._is_stdin_over = True
         params = StdinParams(eof=True)
         return encode_message(StdinMessage(jsonrpc="2.0", method="stdin", params=params))
 
     def send_signal(self, name: SignalName) -> bytes:
-        """The bytes that pass on a signal.
+        """Return the bytes to send a signal.
 
-        Raises LocalProtocolError where `signals` is not in use.
+        Raises LocalProtocolError if `signals` is not in use.
         """
         self._require("signals")
         params = SignalParams(name=name)
         return encode_message(SignalMessage(jsonrpc="2.0", method="signal", params=params))
 
     def send_resize(self, rows: int, cols: int) -> bytes:
-        """The bytes that tell the terminal's new size, 0 to 65535 each (0: not known).
+        """Return the bytes to send the terminal's new size, 0 to 65535 each (0: unknown).
 
-        Raises LocalProtocolError where `tty` is not in use.
+        Raises LocalProtocolError if `tty` is not in use.
         """
         self._require("tty")
         params = ResizeParams(rows=rows, cols=cols)
         return encode_message(ResizeMessage(jsonrpc="2.0", method="resize", params=params))
 
     def receive_data(self, data: bytes | bytearray) -> None:
-        """Take bytes that the daemon sent; empty means that it closed the connection."""
+        """Add bytes from the daemon; empty means that it closed the connection."""
         if not data:
             self._is_closed = True
         elif not self._is_answered and self._fault is None:
             self._reader.receive(data)
 
     def next_event(self) -> Reply | NeedData:
-        """What the bytes so far mean: the start, output and credit, then the response.
+        """Return the next event: the start, output and credit, then the response.
 
-        Raises RemoteProtocolError, each time anew, where the daemon broke the protocol or closed
-        before its response; LocalProtocolError where the response has been returned already.
+        Raises RemoteProtocolError, on every call, if the daemon broke the protocol or closed before
+        its response; LocalProtocolError after the response.
         """
         if self._is_answered:
             raise LocalProtocolError("the response has been read, and nothing follows it")

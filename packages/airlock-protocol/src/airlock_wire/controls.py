@@ -1,4 +1,4 @@
-"""A line of the client while its command runs, decoded: stdin, a signal, another size."""
+"""Decoding a client's line while its command runs: stdin, a signal, a new size."""
 
 import binascii
 from typing import Final, Literal, get_args
@@ -29,7 +29,7 @@ _FEATURES: Final = {"stdin": "stdin", "signal": "signals", "resize": "tty"}
 
 
 class Stdin(Struct, frozen=True, kw_only=True):
-    """The next bytes of stdin, which may be none, and whether nothing follows them."""
+    """The next bytes of stdin, maybe none, and whether they are the last."""
 
     data: bytes
     is_last: bool
@@ -64,16 +64,16 @@ _decode_stdin: Final = msgspec.json.Decoder(_StdinMessage).decode
 
 
 def decode_control(line: bytes, *, features: frozenset[str]) -> Control | None:
-    """The message in `line`, given without its newline; None for one that is to be ignored.
+    """Return the message in `line`, without its newline; None for one to ignore.
 
-    Those are messages that the protocol does not know, and of features that are not in `features`.
-    Raises Fault where the line is no message.
+    Unknown messages and those of features not in `features` are ignored. Raises Fault if the line
+    is no message.
     """
     require_utf8(line, _SUBJECT)
     try:
         if "stdin" in features:
             try:
-                # Its data is long: to skip it first would take as long again as to decode it.
+                # Decode stdin directly: skipping over its long data first would double the time.
                 return _read_stdin(_decode_stdin(line).params)
             except ValueError:
                 pass

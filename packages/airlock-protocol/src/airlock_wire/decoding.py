@@ -1,9 +1,9 @@
-"""A line of a client, decoded into a request, or into the first thing that is wrong with it.
+"""Decoding a client's line into a request, or into its first fault.
 
-Nearly every line is a request without fault whose texts are plain strings, and is decoded in one
-go. In any other one the two outer objects are opened, and each of their members is read by itself.
-What is wrong is looked for in the order of PROTOCOL.md, B-29: the line as a whole, its id, what it
-asks for, then the members of `params`.
+Nearly every line is a valid request whose texts are plain strings, and is decoded in one step. For
+any other, the two outer objects are opened and each member is decoded separately. Faults are
+checked in the order of PROTOCOL.md, B-29: the line, its id, its method, then the members of
+`params`.
 """
 
 from typing import Final, Literal
@@ -27,14 +27,14 @@ _METHODS: Final[dict[str, Method]] = {"exec": "exec", "check": "check"}
 
 
 class Accepted(Struct, frozen=True):
-    """A request, and its id as the bytes that were sent."""
+    """A request, and its id as the bytes sent."""
 
     request: Request
     id: bytes
 
 
 class Refused(Struct, frozen=True):
-    """Why a line is no request that can be served, and its id as far as one could be read."""
+    """Why a line was refused, and its id, or `NO_ID` if it could not be read."""
 
     error: ErrorObject
     id: bytes
@@ -91,7 +91,7 @@ _decode_id: Final = msgspec.json.Decoder[str | int | float](str | int | float).d
 
 
 def decode_request(line: bytes, *, limits: Limits) -> Accepted | Refused:
-    """Decode one line, given without its newline. Never raises, whatever the bytes."""
+    """Decode one line, without its newline. Never raises, whatever the bytes."""
     raw = NO_ID
     try:
         require_utf8(line, _SUBJECT)
@@ -101,7 +101,7 @@ def decode_request(line: bytes, *, limits: Limits) -> Accepted | Refused:
         try:
             message: _Opened | Message = _decode_opened(line)
         except ValueError:
-            # Faulty, or its params occur more than once and are not always an object.
+            # Faulty, or with duplicate params that are not all objects.
             message = open_line(line, _SUBJECT)
         request_id = decode_id(message.id)
         raw = bytes(message.id)
@@ -113,9 +113,9 @@ def decode_request(line: bytes, *, limits: Limits) -> Accepted | Refused:
 
 
 def _read_plain(line: bytes, most: int) -> Accepted | None:
-    """The request of a line of UTF-8 that is as nearly all are; None to look closer."""
+    """Return the request of an ordinary line of UTF-8; None to decode it by members."""
     if b"\\u0000" in line:
-        # Only so can a text of JSON have a NUL.
+        # Only this escape can put a NUL into a JSON string.
         return None
     try:
         plain = _decode_plain(line)
@@ -148,9 +148,9 @@ def _read_plain(line: bytes, most: int) -> Accepted | None:
 
 
 def decode_id(raw: Raw) -> str | int | float:
-    """The value of an id: a string, an integer of up to 4300 digits or a finite double.
+    """Return an id: a string, an integer of up to 4300 digits or a finite double.
 
-    Raises Fault where it is anything else.
+    Raises Fault for anything else.
     """
     try:
         value: str | int | float = _decode_id(raw)

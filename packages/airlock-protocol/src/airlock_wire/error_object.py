@@ -1,6 +1,6 @@
-"""The `error` member of a response, with one constructor for each row of the table of errors.
+"""The `error` member of a response, with one constructor for each kind of error.
 
-Codes are those of JSON-RPC 2.0, section 5.1. They are few, so `data.kind` says which case it is.
+Codes are those of JSON-RPC 2.0, section 5.1. Kinds share codes; `data.kind` tells them apart.
 """
 
 from typing import Annotated, Final, Literal, Self, get_args
@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from airlock_wire.text import quote, replace_surrogates
 
 Layer = Literal["profile", "module", "hook", "workspace", "sandbox", "broker", "limit"]
-"""What can refuse a request; a denial names it."""
+"""The layers that can refuse a request; a denial names one."""
 
 _CODES: Final = [-32700, -32600, -32601, -32602, -32603]
 _KINDS: Final = [
@@ -27,8 +27,8 @@ _KINDS: Final = [
 class ErrorData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The error for programs. Members that have no value are left out.
 
-    The types are wider than what this package sends: a client must be able to read the kinds and
-    layers of later daemons.
+    The types are wider than what this package sends: a client must accept the kinds and layers of
+    later daemons.
     """
 
     kind: Annotated[str, Meta(description="Which case it is.", extra_json_schema={"enum": _KINDS})]
@@ -60,19 +60,19 @@ class ErrorObject(Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def parse_error(cls, message: str, *, hint: str | None = None) -> Self:
-        """What came is no JSON text, not UTF-8, or longer than the limit."""
+        """The input is not JSON, not UTF-8, or longer than the limit."""
         return cls._of(-32700, message, ErrorData(kind="parse-error", hint=hint))
 
     @classmethod
     def invalid_request(cls, message: str, *, hint: str | None = None) -> Self:
-        """What came is JSON and no request."""
+        """The input is JSON but no request."""
         return cls._of(-32600, message, ErrorData(kind="invalid-request", hint=hint))
 
     @classmethod
     def denied(
         cls, message: str, *, layer: Layer, rule: str | None = None, hint: str | None = None
     ) -> Self:
-        """Policy refuses. `message` must not invite the client to try another spelling."""
+        """Policy refuses the request. `message` must not suggest another spelling."""
         return cls._of(-32600, message, ErrorData(kind="denied", layer=layer, rule=rule, hint=hint))
 
     @classmethod
@@ -83,13 +83,13 @@ class ErrorObject(Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def unknown_method(cls, method: str) -> Self:
-        """The request is sound, but its method is neither `exec` nor `check`."""
+        """The request is valid, but its method is neither `exec` nor `check`."""
         data = ErrorData(kind="unknown-method", hint='the methods are "exec" and "check"')
         return cls._of(-32601, f"unknown method: {_show(method)}", data)
 
     @classmethod
     def invalid_params(cls, message: str, *, path: str, hint: str | None = None) -> Self:
-        """`path` names a member that is missing or of the wrong type, such as `params.args[3]`."""
+        """The member at `path`, such as `params.args[3]`, is missing or of the wrong type."""
         return cls._of(-32602, message, ErrorData(kind="invalid-params", path=path, hint=hint))
 
     @classmethod
@@ -99,7 +99,7 @@ class ErrorObject(Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def _of(cls, code: int, message: str, data: ErrorData) -> Self:
-        """Build an error that JSON can carry whatever bytes of an argument its texts quote."""
+        """Build the error, replacing surrogates in its texts, which JSON cannot represent."""
         return cls(
             code,
             replace_surrogates(message),
@@ -114,6 +114,6 @@ class ErrorObject(Struct, frozen=True, omit_defaults=True):
 
 
 def _show(name: str) -> str:
-    """A name as it is, or in quotes where there is anything in it to escape."""
+    """Return a name, quoted if anything in it needs escaping."""
     quoted = quote(name)
     return name if quoted == f'"{name}"' else quoted

@@ -1,16 +1,16 @@
-"""Errors of the package. Their type says whose fault it was."""
+"""Errors of the package. The type says whose fault it was."""
 
 from airlock_wire.error_object import ErrorObject
 
 
 class ProtocolError(Exception):
-    """Base of what this package raises."""
+    """Base of this package's errors."""
 
 
 class RemoteProtocolError(ProtocolError):
     """The peer broke the protocol. Nothing more can be read from it.
 
-    `error` says how; a server sends it (`ServerSession.send_error`) and closes.
+    A server sends `error` (`ServerSession.send_error`) and closes.
     """
 
     def __init__(self, error: ErrorObject) -> None:
@@ -19,4 +19,4 @@ class RemoteProtocolError(ProtocolError):
 
 
 class LocalProtocolError(ProtocolError):
-    """Our own side asked a session for what the protocol does not allow at this point."""
+    """Our own side called a session for something that the protocol forbids at this point."""

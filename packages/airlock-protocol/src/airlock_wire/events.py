@@ -1,4 +1,4 @@
-"""What `next_event` of a session returns."""
+"""The events that a session's `next_event` returns."""
 
 from enum import Enum
 from typing import Final, Literal
@@ -17,7 +17,7 @@ class NeedData(Enum):
 
 
 NEED_DATA: Final = NeedData.NEED_DATA
-"""Nothing can be said before more bytes come: read, and call `receive_data`."""
+"""More bytes are needed: read, and call `receive_data`."""
 
 
 class HalfClosed(Struct, frozen=True):
@@ -31,7 +31,7 @@ class StdinData(Struct, frozen=True, kw_only=True):
 
 
 class StdinEnd(Struct, frozen=True):
-    """The command's stdin ends here."""
+    """The end of the command's stdin."""
 
 
 class Signal(Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class Signal(Struct, frozen=True, kw_only=True):
 
 
 class Resize(Struct, frozen=True, kw_only=True):
-    """The client's terminal has another size: 0 to 65535 each, 0 where it is not known."""
+    """The new size of the client's terminal: 0 to 65535 each, 0 if unknown."""
 
     rows: int
     cols: int
@@ -50,7 +50,7 @@ class Resize(Struct, frozen=True, kw_only=True):
 class Start(Struct, frozen=True, kw_only=True):
     """The command is being run, with these features in use.
 
-    `stdin_credit` is how many bytes of stdin may be sent, 0 without the feature `stdin`.
+    `stdin_credit` is the number of bytes of stdin that may be sent, 0 without `stdin`.
     """
 
     features: tuple[str, ...]
@@ -58,7 +58,7 @@ class Start(Struct, frozen=True, kw_only=True):
 
 
 class Credit(Struct, frozen=True, kw_only=True):
-    """So many more bytes of stdin may be sent, at least one."""
+    """`bytes` more of stdin may be sent, at least one."""
 
     bytes: int
 
@@ -66,8 +66,8 @@ class Credit(Struct, frozen=True, kw_only=True):
 class Output(Struct, frozen=True, kw_only=True):
     """A piece of the command's output.
 
-    With the feature `base64` it is what the command wrote, byte for byte; else UTF-8, with U+FFFD
-    for what was not.
+    With the feature `base64` `data` is exactly what the command wrote; else it is UTF-8, with
+    U+FFFD for invalid bytes.
     """
 
     stream: Stream
@@ -75,10 +75,10 @@ class Output(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """The command has ended; `exit_code` is 128+n where signal n ended it.
+    """The command has ended; `exit_code` is 128+n if signal n ended it.
 
-    `signal` is that signal's name (feature `exit-signal`), and `stdin_bytes` how many bytes of its
-    stdin were taken (feature `stdin`); None where the daemon did not say.
+    `signal` is that signal's name (feature `exit-signal`), `stdin_bytes` the number of bytes of its
+    stdin consumed (feature `stdin`); None if the daemon did not send it.
     """
 
     exit_code: int
@@ -87,13 +87,13 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """The command would be allowed, as far as the steps go that were consulted."""
+    """The command would be allowed by all steps but those `not_consulted`."""
 
     decision: Literal["allowed"] = "allowed"
     not_consulted: tuple[str, ...] = ()
 
 
 class ErrorResponse(Struct, frozen=True, kw_only=True):
-    """The request was refused, or failed. `error.data` is None where the daemon sent none."""
+    """The request was refused, or failed. `error.data` is None if the daemon sent none."""
 
     error: ErrorObject

@@ -1,4 +1,4 @@
-"""The features of the protocol, which a client asks for and a daemon starts (PROTOCOL.md)."""
+"""The protocol's features, requested by a client and enabled by `start` (PROTOCOL.md)."""
 
 from collections.abc import Collection
 from typing import Final, Literal
@@ -12,16 +12,16 @@ FEATURES: Final[tuple[str, ...]] = (
     "env",
     "fds",
 )
-"""All there are in this version, in the order in which `start` lists them."""
+"""All features of this version, in the order of `start`."""
 
 SignalName = Literal["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH"]
 
-# With the client's own descriptors in the tool's hands the daemon sees none of its streams.
+# If the tool has the client's own descriptors, the daemon sees none of its streams.
 _NOT_WITH_FDS: Final = frozenset({"base64", "stdin", "tty"})
 
 
 def find_conflict(features: Collection[str], *, stdin_credit: int) -> str | None:
-    """Why no daemon can start with these features and this credit; None where it can."""
+    """Return why these features and this credit are inconsistent, or None."""
     if "fds" in features and not _NOT_WITH_FDS.isdisjoint(features):
         return f"fds excludes {', '.join(sorted(_NOT_WITH_FDS.intersection(features)))}"
     if "stdin" in features and stdin_credit < 1:

@@ -1,16 +1,16 @@
-"""Lines out of bytes (newline-delimited JSON), with a bound on what one line may hold."""
+"""Splitting bytes into lines (newline-delimited JSON) of bounded length."""
 
 
 class LineTooLong(Exception):
-    """The line that is being read is longer than the limit."""
+    """The current line exceeds the limit."""
 
 
 class LineReader:
-    """Cuts a stream of bytes into lines.
+    """Splits a stream of bytes into lines.
 
-    Each byte is searched once, however small the pieces are in which it comes. A line of more
-    than `limit` bytes (its newline not counted) is an error as soon as that is known, also before
-    a newline comes; from then on bytes are dropped, so that a peer that goes on costs no memory.
+    Each byte is searched once, however small the chunks. A line of more than `limit` bytes (without
+    its newline) is an error as soon as the limit is exceeded, even before its newline; later bytes
+    are dropped, so a peer that continues costs no memory.
     """
 
     def __init__(self, limit: int) -> None:
@@ -21,16 +21,16 @@ class LineReader:
 
     @property
     def has_line(self) -> bool:
-        """Whether a whole line waits to be taken."""
+        """Whether a complete line is available."""
         return self._end >= 0
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits, not even the beginning of a line."""
+        """Whether the buffer is empty, without even a partial line."""
         return not self._buffer and not self._is_too_long
 
     def receive(self, data: bytes | bytearray) -> None:
-        """Take what came next on the stream."""
+        """Add the next bytes of the stream."""
         if self._is_too_long:
             return
         seen = len(self._buffer)
@@ -39,9 +39,9 @@ class LineReader:
             self._search(seen)
 
     def next_line(self) -> bytes | None:
-        """Take the next line, without its newline; None where no whole line is there yet.
+        """Return the next line, without its newline; None while it is incomplete.
 
-        Raises LineTooLong, and does so again whenever it is called afterwards.
+        Raises LineTooLong, and again on every later call.
         """
         if self._is_too_long:
             raise LineTooLong
@@ -53,7 +53,7 @@ class LineReader:
         return line
 
     def discard(self) -> None:
-        """Forget what waits."""
+        """Drop all buffered bytes."""
         self._buffer = bytearray()
         self._end = -1
 

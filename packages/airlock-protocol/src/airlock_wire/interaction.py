@@ -1,8 +1,7 @@
-"""What a client says while its command runs, seen from the daemon.
+"""The client's messages while its command runs, on the daemon's side.
 
-It is there once a `start` has listed features. Lines are read in their order and each is judged
-when its turn comes, so that how they were cut makes no difference. Credit is counted here: bytes
-of stdin that were granted and have not come yet.
+It exists once a `start` has listed features. Lines are decoded one at a time, in order, so chunking
+makes no difference. It counts credit: bytes of stdin granted but not yet received.
 """
 
 from airlock_wire.controls import Stdin, decode_control
@@ -23,11 +22,11 @@ Event = StdinData | StdinEnd | Signal | Resize | HalfClosed
 
 
 class Interaction:
-    """The client's messages after `start`; `line_bytes` bounds one of them."""
+    """The client's messages after `start`; `line_bytes` limits each."""
 
     def __init__(self, *, features: frozenset[str], credit: int, line_bytes: int) -> None:
         self.credit = credit
-        # Without `stdin` from its end on: what comes of it afterwards is ignored.
+        # `stdin` is removed at its end: later stdin messages are ignored.
         self._features = features
         self._line_bytes = line_bytes
         self._reader = LineReader(line_bytes)
@@ -36,16 +35,16 @@ class Interaction:
         self._has_said_so = False
 
     def receive(self, data: bytes | bytearray) -> None:
-        """Take what came next; empty means that nothing more comes."""
+        """Add the next bytes; empty means the end of the stream."""
         if data:
             self._reader.receive(data)
         else:
             self._is_closed = True
 
     def next_event(self) -> Event | NeedData:
-        """The client's next message, HalfClosed once after the last one, or NEED_DATA.
+        """Return the client's next message, HalfClosed once after the last one, or NEED_DATA.
 
-        Raises Fault where the client broke the protocol.
+        Raises Fault if the client broke the protocol.
         """
         if self._end_follows:
             self._end_follows = False

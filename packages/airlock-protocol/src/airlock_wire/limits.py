@@ -1,19 +1,19 @@
-"""What a daemon accepts of one request."""
+"""The limits of a request."""
 
 from typing import Final
 
 from msgspec import Struct
 
 MOST_NAMES: Final = 10_000
-"""How many features a request may name, and how many variables; few clients have a hundred."""
+"""Maximum number of features and of variables in a request; few clients have a hundred."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Bounds of one request.
+    """Limits of one request.
 
-    `request_bytes` counts the bytes of the request line without its newline; `arguments` counts
-    the items of `params.args`. The defaults are those of `[limits]` in the daemon's config.toml.
-    Features, and variables, may always be `MOST_NAMES`.
+    `request_bytes` counts the request line without its newline; `arguments` counts the items of
+    `params.args`. The defaults are those of `[limits]` in the daemon's config.toml. The limit of
+    features and of variables is always `MOST_NAMES`.
     """
 
     request_bytes: int = 4_194_304

@@ -1,7 +1,7 @@
-"""A line of a client, opened: what every message has, not looked into further.
+"""Opening a client's line: the members common to all messages, not yet decoded.
 
-A member that the protocol does not know must be JSON, and is otherwise skipped. `subject` is what a
-fault calls the line: "the request".
+Unknown members must be valid JSON and are skipped. `subject` names the line in faults, such as "the
+request".
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ _VERSION: Final = Raw(b'"2.0"')
 
 
 class Message(Struct, frozen=True):
-    """A JSON object, with the members that a message may have."""
+    """A JSON object with the members of a message."""
 
     jsonrpc: Raw = ABSENT
     id: Raw = ABSENT
@@ -28,7 +28,7 @@ _decode_message: Final = msgspec.json.Decoder(Message).decode
 
 
 def require_utf8(line: bytes, subject: str) -> None:
-    """Raise Fault where a line is not UTF-8: what msgspec skips, it does not look at."""
+    """Raise Fault if a line is not UTF-8: msgspec does not validate what it skips."""
     try:
         if not line.isascii():
             str(line, "utf-8")
@@ -39,9 +39,9 @@ def require_utf8(line: bytes, subject: str) -> None:
 
 
 def open_line(line: bytes, subject: str) -> Message:
-    """Open a line of UTF-8, given without its newline.
+    """Open a line of UTF-8, without its newline.
 
-    Raises Fault where it is no JSON object, and RecursionError where it is nested too deep.
+    Raises Fault if it is no JSON object, and RecursionError if it is nested too deep.
     """
     try:
         whole = bytes(msgspec.json.decode(line, type=Raw))
@@ -60,7 +60,7 @@ def open_line(line: bytes, subject: str) -> Message:
 
 
 def read_method(jsonrpc: Raw, method: Raw, subject: str) -> str:
-    """The method of a message of JSON-RPC 2.0. Raises Fault where it is none."""
+    """Return the method of a JSON-RPC 2.0 message. Raises Fault if it is no such message."""
     if jsonrpc != _VERSION and string_of(jsonrpc) != "2.0":
         raise Fault(ErrorObject.invalid_request(f'{subject} must have "jsonrpc":"2.0"'))
     name = string_of(method)

@@ -1,7 +1,7 @@
-"""Members of a message, each decoded by its own type, so that a refusal can name the faulty one.
+"""Decoding the members of a message one by one, so that a refusal can name the faulty one.
 
-An object is opened as a struct of `Raw`: JSON that has not been looked into. A path such as
-`params.tty.rows` says where a member is. What reads one raises Fault where it is missing or wrong.
+An object is opened as a struct of `Raw`, JSON not yet decoded. A path such as `params.tty.rows`
+locates a member. The `read` functions raise Fault if it is missing or wrong.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from airlock_wire.terminal import MAX_SIZE, Rows
 T = TypeVar("T")
 
 ABSENT: Final = Raw(b"")
-"""In place of a member that is not there."""
+"""Stands for a missing member."""
 
 NULL: Final = Raw(b"null")
-"""In place of one that is not there, where that means the same as null."""
+"""Stands for a missing member that means the same as null."""
 
 decode_string: Final = msgspec.json.Decoder(str).decode
 _decode_boolean: Final = msgspec.json.Decoder(bool).decode
@@ -27,7 +27,7 @@ _decode_size: Final = msgspec.json.Decoder[int](Rows).decode
 
 
 class Fault(Exception):
-    """What is wrong with a message, as the error that says so."""
+    """A fault of a message, with the error to send."""
 
     def __init__(self, error: ErrorObject) -> None:
         super().__init__(error.message)
@@ -35,17 +35,17 @@ class Fault(Exception):
 
 
 def wrong(path: str, problem: str) -> Fault:
-    """The fault of one member."""
+    """Return the fault of one member."""
     return Fault(ErrorObject.invalid_params(f"{path} {problem}", path=path))
 
 
 def unlike(raw: Raw, path: str, expected: str) -> Fault:
-    """The fault of a member that is missing, or is not `expected`, such as "a string"."""
+    """Return the fault of a member that is missing or not `expected`, such as "a string"."""
     return wrong(path, "is missing" if raw is ABSENT else f"must be {expected}")
 
 
 def string_of(raw: Raw) -> str | None:
-    """The string that a member holds; None where it holds something else, or is not there."""
+    """Return a member's string; None if it is missing or not a string."""
     try:
         return decode_string(raw)
     except ValueError:
@@ -53,7 +53,7 @@ def string_of(raw: Raw) -> str | None:
 
 
 def read(raw: Raw, path: str, decode: Callable[[Raw], T], expected: str) -> T:
-    """A member that `decode` takes; it raises ValueError for what is not `expected`."""
+    """Return a decoded member; `decode` raises ValueError if it is not `expected`."""
     try:
         return decode(raw)
     except ValueError:
@@ -61,15 +61,15 @@ def read(raw: Raw, path: str, decode: Callable[[Raw], T], expected: str) -> T:
 
 
 def read_string(raw: Raw, path: str) -> str:
-    """A string."""
+    """Return a string."""
     return read(raw, path, decode_string, "a string")
 
 
 def read_boolean(raw: Raw, path: str) -> bool:
-    """True or false."""
+    """Return a boolean."""
     return read(raw, path, _decode_boolean, "true or false")
 
 
 def read_size(raw: Raw, path: str) -> int:
-    """The rows or columns of a terminal."""
+    """Return the rows or columns of a terminal."""
     return read(raw, path, _decode_size, f"an integer from 0 to {MAX_SIZE}")

@@ -1,9 +1,7 @@
-"""The request and the responses as they lie on the wire: one type for each kind of message.
+"""Wire types of the request and the responses, one for each kind of message.
 
-The schemas are made from these types and those of `notifications`.
-
-Members that a type does not name are ignored by both sides. The order of members is the order in
-which they are sent.
+The JSON schemas are generated from these types and those of `notifications`; the first line of each
+docstring is a description there. Both sides ignore unknown members. Members are sent in this order.
 """
 
 from typing import Annotated, Final, Literal
@@ -16,12 +14,12 @@ from airlock_wire.notifications import Version
 from airlock_wire.terminal import Terminal
 
 PROTOCOL_VERSION: Final = "0.5"
-"""The version of the protocol, which is not that of this distribution."""
+"""The version of the protocol, not of this distribution."""
 
 Method = Literal["exec", "check"]
 
-# An id is kept as the bytes that were sent: 1, 1.0 and 1e0 are one number, but three ids to a
-# client that compares text.
+# An id is kept as the bytes sent: 1, 1.0 and 1e0 are one number, but three ids to a client that
+# compares text.
 Id = Annotated[
     Raw,
     Meta(
@@ -133,5 +131,5 @@ class ErrorMessage(Struct, frozen=True, kw_only=True):
 
 
 def encode_message(message: Struct) -> bytes:
-    """The line of `message`, with its newline."""
+    """Return `message` as a line with its newline."""
     return msgspec.json.encode(message) + b"\n"

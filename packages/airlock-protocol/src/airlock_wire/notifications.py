@@ -1,4 +1,4 @@
-"""The notifications of both sides as they lie on the wire, in the manner of `messages`."""
+"""Wire types of the notifications of both sides; see `messages`."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""The command's output as messages: its text alone, or byte for byte."""
+"""Encoding a command's output as messages, as text or byte for byte."""
 
 import codecs
 from typing import Final
@@ -15,27 +15,27 @@ _ENCODERS: Final[dict[Stream, PieceEncoder]] = {
 
 
 def encode_bytes(stream: Stream, data: Piece) -> Line:
-    """The notification for exactly these bytes (feature `base64`)."""
+    """Return the notification for exactly these bytes (feature `base64`)."""
     return _ENCODERS[stream].encode_bytes(data)
 
 
 class TextEncoder:
-    """Makes notifications of the text of bytes: what is not UTF-8 becomes U+FFFD.
+    """Encodes bytes as notifications of text; invalid UTF-8 becomes U+FFFD.
 
-    The text of all notifications of a stream together is what decoding all its bytes at once would
-    give, however they were cut: a character stays whole, its first bytes wait for the rest.
+    The concatenated text of a stream is the same as decoding all its bytes at once, however they
+    were split: the first bytes of a character wait for the rest.
     """
 
     def __init__(self) -> None:
-        # Of streams whose last piece was not all UTF-8; the others need none.
+        # Only streams whose last piece was not complete UTF-8 have one.
         self._decoders: dict[Stream, codecs.IncrementalDecoder] = {}
 
     def encode(self, stream: Stream, data: Piece) -> Line:
-        """The notification for `data`; empty where all of it begins a character yet to come."""
+        """Return the notification for `data`; empty if it is only part of a character."""
         return _ENCODERS[stream].encode_text(self._decode(stream, data))
 
     def flush(self) -> bytes:
-        """The notifications for characters that were begun and never ended."""
+        """Return the notifications for incomplete characters at the end."""
         return b"".join(
             encoder.encode_text(self._decoders.pop(stream).decode(b"", final=True))
             for stream, encoder in _ENCODERS.items()

@@ -1,8 +1,7 @@
-"""A piece of a stream as one message, in the two forms of the protocol: text, and base64.
+"""Encoding a piece of a stream as one message, in the protocol's two forms: text and base64.
 
-A piece may be 64 KiB to 1 MiB, and most of a stream's time goes here. So the beginning and the end
-of a message, which never change, are put around the piece as bytes, and the piece is encoded
-straight into the buffer that is returned.
+A piece may have 64 KiB to 1 MiB, and most of a stream's time is spent here. So the constant prefix
+and suffix of a message are bytes, and the piece is encoded directly into the returned buffer.
 """
 
 from typing import Final
@@ -10,19 +9,19 @@ from typing import Final
 import msgspec
 
 Piece = bytes | bytearray | memoryview
-"""Bytes of a stream; a memoryview must be contiguous, with items of one byte."""
+"""Bytes of a stream; a memoryview must be contiguous, with one-byte items."""
 
 Line = bytes | bytearray
-"""A message with its newline, which is the caller's alone; empty where nothing is to be sent."""
+"""A message with its newline, owned by the caller; empty if there is nothing to send."""
 
 _ENCODER: Final = msgspec.json.Encoder()
 _END: Final = b"}}\n"
 
 
 class PieceEncoder:
-    """Makes messages of the pieces of one stream.
+    """Encodes pieces of one stream as messages.
 
-    `beginning` is what comes before the members `encoding` and `data`, with its comma.
+    `beginning` is the message up to the members `encoding` and `data`, including the comma.
     """
 
     def __init__(self, beginning: bytes) -> None:
@@ -30,13 +29,13 @@ class PieceEncoder:
         self._base64 = beginning + b'"encoding":"base64","data":'
 
     def encode_text(self, text: str) -> Line:
-        """The message for `text`, which holds no surrogate; empty for no text."""
+        """Return the message for `text`, which has no surrogates; empty for no text."""
         return _encode(self._text, text) if text else b""
 
     def encode_bytes(self, data: Piece) -> Line:
-        """The message for exactly these bytes; base64 where they are not UTF-8, or hardly text.
+        """Return the message for exactly these bytes, in base64 if not UTF-8 or if NUL occurs.
 
-        A zero byte is UTF-8 and takes six characters in JSON. Whole files of them are common.
+        A NUL takes six characters in JSON, and whole files of them are common.
         """
         if b"\0" in data:
             return _encode(self._base64, data)
@@ -47,8 +46,8 @@ class PieceEncoder:
 
 
 def _encode(head: bytes, data: str | Piece) -> bytearray:
-    # A bytearray grows in place, where joining bytes would allocate and copy the piece once more:
-    # for 256 KiB that is the better part of the time.
+    # A bytearray grows in place; joining bytes would allocate and copy the piece again, which takes
+    # most of the time for 256 KiB.
     line = bytearray(head)
     _ENCODER.encode_into(data, line, len(head))
     line += _END

@@ -1,9 +1,8 @@
-"""A line of a daemon, decoded into an event.
+"""Decoding a daemon's line into an event.
 
-It is read tolerantly, because released daemons send no `data` with an error and answer with id 0
-where they could not read one, and later daemons may send members and notifications that are not
-known yet. What belongs to a feature counts only where that feature is in use, and is else such a
-thing that is not known.
+Decoding is tolerant: released daemons send no `data` with an error and answer with id 0 if they
+could not read the id; later daemons may send unknown members and notifications. Those of a feature
+that is not in use count as unknown.
 """
 
 import binascii
@@ -52,9 +51,9 @@ _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 
 class ReplyReader:
-    """Decodes the lines of one daemon, in their order.
+    """Decodes the lines of one daemon, in order.
 
-    `asked` are the features that the client asked for, None for none at all.
+    `asked` has the features that the client requested, None for the base protocol.
     """
 
     def __init__(self, *, asked: Collection[str] | None = None) -> None:
@@ -63,9 +62,9 @@ class ReplyReader:
         self._may_start = asked is not None
 
     def decode(self, line: bytes) -> Reply | None:
-        """The event of one line, or None for a notification that is not known.
+        """Return the event of one line, or None for an unknown notification.
 
-        Raises RemoteProtocolError where the line is no message of the protocol.
+        Raises RemoteProtocolError if the line is no message of the protocol.
         """
         may_start, self._may_start = self._may_start, False
         try:
@@ -144,6 +143,6 @@ def _decode_error(raw: Raw) -> ErrorObject:
     try:
         data = msgspec.json.decode(error.data, type=ErrorData)
     except ValueError:
-        # The code and the message are enough; what else a daemon puts there is its own affair.
+        # The code and the message suffice; ignore unknown data.
         data = None
     return ErrorObject(error.code, error.message, data)

@@ -1,4 +1,4 @@
-"""The request, as everyone after the parser sees it."""
+"""The decoded request."""
 
 from collections.abc import Mapping
 
@@ -18,14 +18,15 @@ from airlock_wire.text import encode_base64
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """A request to run a command, or to decide about one.
+    """A request to run a command, or to judge one.
 
     `args`, `cwd` and the values of `env` are in the form of `os.fsdecode`: bytes that are not UTF-8
-    are lone surrogates. No text of a request that was received holds a NUL, and no name in its
-    `env` is empty or holds `=`. `cwd` and `container_id` are what the client says, and proof of
-    nothing; `terminal` and `env` mean nothing but with the features `tty` and `env`.
+    are lone surrogates. In a received request no text has a NUL, and no name in `env` is empty or
+    has `=`. `cwd` and `container_id` are the client's unverified claims; `terminal` and `env` have
+    a meaning only with the features `tty` and `env`.
 
-    `features` is None for a client of the base; one that asks for none (`()`) awaits a `start`.
+    `features` is None for the base protocol; with `()` the client requests none but awaits a
+    `start`.
     """
 
     id: str | int | float
@@ -39,9 +40,9 @@ class Request(Struct, frozen=True, kw_only=True):
     env: Mapping[str, str] = {}
 
     def encode(self) -> bytes:
-        """The request as one line with its newline.
+        """Return the request as one line with its newline.
 
-        Raises LocalProtocolError where a text cannot be written.
+        Raises LocalProtocolError if a text cannot be encoded.
         """
         try:
             params = RequestParams(

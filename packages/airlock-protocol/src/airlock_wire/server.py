@@ -1,16 +1,16 @@
 """The daemon's side of one connection, as a state machine without I/O.
 
-The rules that it keeps: one request a connection; output only while an `exec` request is open;
-one response, of the kind that the method asks for; an error response at any time before that.
-Where the request has a list of features, one `start` comes before output and result, and only what
-it lists is used. What a client sends after its request is dropped unread, until a `start` that
-lists any feature: from there on its messages are events, up to the response. When the client has
-broken the protocol nothing more is read from it, and an error can still be sent.
+Its rules: one request per connection; output only while an `exec` request is open; one response, of
+the kind for the method; an error response at any time before that. If the request has a list of
+features, one `start` precedes output and result, and only the features that it lists are used.
+Bytes after the request are dropped, until a `start` that lists any feature: from then on the
+client's messages are events, up to the response. After the client has broken the protocol nothing
+more is read from it, but an error can still be sent.
 
-Theory of operation: feed what was received to `receive_data`, ask `next_event` what it means until
-it is NEED_DATA or HalfClosed, and write the bytes that the `send_` methods return, in their order.
-Nothing is kept but what was received and not asked for yet, and at most three bytes of a character
-for each stream of output.
+Theory of operation: pass received bytes to `receive_data`, call `next_event` until it returns
+NEED_DATA or HalfClosed, and write the bytes that the `send_` methods return, in order. The session
+buffers only received bytes not yet returned as events, and at most three bytes of a character for
+each output stream.
 """
 
 from collections.abc import Collection
@@ -45,7 +45,7 @@ _HALF_CLOSED: Final = HalfClosed()
 
 
 class ServerSession:
-    """One connection, seen from the daemon. See the module for its rules."""
+    """The daemon's side of one connection; see the module for its rules."""
 
     def __init__(self, *, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
@@ -61,16 +61,16 @@ class ServerSession:
 
     @property
     def request_id(self) -> str | int | float | None:
-        """The request's id, also where the request was refused; None while it is not known."""
+        """The request's id, even if the request was refused; None while it is unknown."""
         return None if self._id == NO_ID else decode_id(Raw(self._id))
 
     @property
     def credit(self) -> int:
-        """How many bytes of stdin the client may still send; 0 where `stdin` is not in use."""
+        """The bytes of stdin that the client may still send; 0 if `stdin` is not in use."""
         return 0 if self._interaction is None else self._interaction.credit
 
     def receive_data(self, data: bytes | bytearray) -> None:
-        """Take bytes that the client sent; empty means that it sends nothing more.
+        """Add bytes from the client; empty means that it closed its sending half.
 
         Raises LocalProtocolError for bytes after that.
         """
@@ -85,13 +85,12 @@ class ServerSession:
             self._reader.receive(data)
 
     def next_event(self) -> Request | Event | NeedData:
-        """What the bytes so far mean.
+        """Return the next event.
 
-        The request comes once. Afterwards it is NEED_DATA until the client has closed its sending
-        half, and HalfClosed from then on; so too where it closed without a word. After a `start`
-        with features each message of the client comes once, in its order, and HalfClosed once
-        after the last. Raises RemoteProtocolError, each time anew, where the client has broken the
-        protocol.
+        The request is returned once. Then, or if the client sends nothing, NEED_DATA is returned
+        until the client closes its sending half, and HalfClosed from then on. After a `start` with
+        features each message of the client is returned once, in order, and HalfClosed once after
+        the last. Raises RemoteProtocolError, on every call, if the client has broken the protocol.
         """
         if self._fault is not None:
             raise RemoteProtocolError(self._fault)
@@ -109,11 +108,11 @@ class ServerSession:
         return _HALF_CLOSED if self._is_half_closed else NEED_DATA
 
     def send_start(self, features: Collection[str], *, stdin_credit: int = 0) -> bytes:
-        """The message that the command is being run, with these features in use.
+        """Return the message that the command is being run, with these features in use.
 
-        With `stdin` among them `stdin_credit` is how many bytes of it the client may send at first.
-        Raises LocalProtocolError where no `exec` with a list of features awaits it, and for
-        features that the client did not ask for or that cannot be in use (together).
+        `stdin_credit` is the initial number of bytes of stdin that the client may send, if `stdin`
+        is in use. Raises LocalProtocolError if no `exec` with a list of features awaits it, and for
+        features that the client did not request or that exclude each other.
         """
         request = self._require("exec")
         if self._features is not None:
@@ -130,9 +129,9 @@ class ServerSession:
         return line
 
     def send_credit(self, count: int) -> bytes:
-        """The message that so many more bytes of stdin, at least one, are welcome.
+        """Return the message that grants `count` more bytes of stdin, at least one.
 
-        Raises LocalProtocolError where `stdin` is not in use.
+        Raises LocalProtocolError if `stdin` is not in use.
         """
         self._require_running()
         if self._interaction is None or not self._uses("stdin"):
@@ -144,12 +143,12 @@ class ServerSession:
         return encode_message(CreditMessage(jsonrpc="2.0", method="credit", params=params))
 
     def send_output(self, stream: Stream, data: Piece) -> Line:
-        """The bytes that pass on output of the command, exactly where `base64` is in use.
+        """Return the message for output of the command, byte for byte if `base64` is in use.
 
-        Else bytes that are not UTF-8 become U+FFFD, and nothing is to be sent where `data` only
-        begins a character, whose rest must come first. Raises LocalProtocolError where no command
-        can be running, before the start that the client awaits, and for stdout where `fds` is in
-        use: there only a daemon that has the command's stderr itself, as for a broker, sends that.
+        Else invalid UTF-8 becomes U+FFFD, and the result is empty if `data` is only part of a
+        character, which is sent with its rest. Raises LocalProtocolError if no command can be
+        running, before the start that the client awaits, and for stdout if `fds` is in use: then
+        a daemon sends only stderr, and only if it has that itself, as for a broker.
         """
         self._require_running()
         if stream == "stdout" and self._uses("fds"):
@@ -163,11 +162,11 @@ class ServerSession:
     def send_result(
         self, exit_code: int, *, signal: str | None = None, stdin_bytes: int | None = None
     ) -> bytes:
-        """The response to `exec`: the command ended with this status (128+n for signal n).
+        """Return the response to `exec`: the command's exit status (128+n for signal n).
 
-        `signal` is the name of signal n and `stdin_bytes` how much of stdin was taken; each is
-        left out where the feature that has it is not in use. Raises LocalProtocolError where no
-        `exec` request is open, and before the start that the client awaits.
+        `signal` is the name of signal n, `stdin_bytes` the number of bytes of stdin consumed; each
+        is omitted unless its feature is in use. Raises LocalProtocolError if no `exec` request is
+        open, and before the start that the client awaits.
         """
         self._require_running()
         result = ExitResult(
@@ -178,18 +177,18 @@ class ServerSession:
         return self._answer(ResultMessage(jsonrpc="2.0", id=Raw(self._id), result=result))
 
     def send_decision(self, *, not_consulted: tuple[str, ...] = ()) -> bytes:
-        """The response to `check`: allowed, as far as the steps go that were consulted.
+        """Return the response to `check`: allowed by all steps but those `not_consulted`.
 
-        Raises LocalProtocolError where no `check` request is open.
+        Raises LocalProtocolError if no `check` request is open.
         """
         self._require("check")
         result = DecisionResult(decision="allowed", not_consulted=not_consulted)
         return self._answer(DecisionMessage(jsonrpc="2.0", id=Raw(self._id), result=result))
 
     def send_error(self, error: ErrorObject) -> bytes:
-        """The response that refuses, at any time before another one.
+        """Return the error response, at any time before another response.
 
-        Its id is null where none could be read. Raises LocalProtocolError after a response.
+        Its id is null if none could be read. Raises LocalProtocolError after a response.
         """
         if self._is_answered:
             raise LocalProtocolError("the request has been answered already")

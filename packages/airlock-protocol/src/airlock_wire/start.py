@@ -1,4 +1,4 @@
-"""The `start` of a command: which features may be in use, given what the client asked for."""
+"""The `start` message: validating the features in use against the request."""
 
 from msgspec import UNSET
 
@@ -10,10 +10,10 @@ from airlock_wire.request import Request
 
 
 def encode_start(request: Request, *, features: frozenset[str], stdin_credit: int) -> bytes:
-    """The `start` that answers `request`.
+    """Return the `start` that answers `request`.
 
-    Raises LocalProtocolError for features that the client did not ask for, that this version does
-    not have, or that cannot be in use for this request or together.
+    Raises LocalProtocolError for features that the client did not request, that this version lacks,
+    or that this request or the other features exclude.
     """
     if request.features is None:
         raise LocalProtocolError("the client asked for no features, so there is no start")

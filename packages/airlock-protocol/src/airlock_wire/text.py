@@ -1,8 +1,8 @@
-"""Text that may not be UTF-8, and text that a person will read.
+"""Text that may not be UTF-8, and quoting text for people.
 
-Arguments and paths of POSIX are bytes. Inside, they are `str` in the form of `os.fsdecode` on a
-UTF-8 system: each byte that is not UTF-8 is one lone surrogate (PEP 383, `surrogateescape`). JSON
-has no such characters, so on the wire such text is `{"base64": "..."}`.
+POSIX arguments and paths are bytes. Internally they are `str` in the form of `os.fsdecode` on a
+UTF-8 system: each invalid byte is a lone surrogate (PEP 383, `surrogateescape`). JSON cannot
+represent those, so on the wire such text is `{"base64": "..."}`.
 """
 
 import base64
@@ -10,11 +10,11 @@ import binascii
 import unicodedata
 from typing import Final
 
-# By Unicode category: controls, formats (bidirectional and zero-width ones among them),
-# surrogates, private use, unassigned, and line and paragraph separators.
+# Unicode categories: controls, formats (including bidirectional and zero-width ones), surrogates,
+# private use, unassigned, and line and paragraph separators.
 _ESCAPED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Invisible, though Unicode calls them letters, marks or symbols: the Hangul fillers, the combining
-# grapheme joiner, the Khmer inherent vowels, the braille blank, and the variation selectors.
+# Invisible letters, marks and symbols: the Hangul fillers, the combining grapheme joiner, the Khmer
+# inherent vowels, the braille blank, and the variation selectors.
 _ESCAPED_CHARACTERS: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
 ) | frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
@@ -22,18 +22,18 @@ _SHORT_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\"
 
 
 def encode_text(text: str) -> str | dict[str, str]:
-    """The form of `text` that JSON can carry: itself, or `{"base64": ...}` of its bytes.
+    """Return `text` in a form for JSON: itself, or `{"base64": ...}` of its bytes.
 
-    Raises UnicodeEncodeError for surrogates that `os.fsdecode` never makes.
+    Raises UnicodeEncodeError for surrogates that `os.fsdecode` never produces.
     """
     encoded = encode_base64(text)
     return text if encoded is None else {"base64": encoded}
 
 
 def encode_base64(text: str) -> str | None:
-    """The base64 (RFC 4648, section 4) of text that is not UTF-8, else None.
+    """Return the base64 (RFC 4648, section 4) of text that is not UTF-8, else None.
 
-    Raises UnicodeEncodeError for surrogates that `os.fsdecode` never makes.
+    Raises UnicodeEncodeError for surrogates that `os.fsdecode` never produces.
     """
     if is_utf8(text):
         return None
@@ -41,12 +41,12 @@ def encode_base64(text: str) -> str | None:
 
 
 def decode_base64(encoded: str) -> str:
-    """The text, in `os.fsdecode` form, whose bytes `encoded` holds.
+    """Return the decoded bytes as text in the form of `os.fsdecode`.
 
     Raises ValueError for anything but padded base64 of the standard alphabet.
     """
     try:
-        # Strict, so that two different spellings are not taken for one argument.
+        # Strict, so that an argument has only one encoding.
         data = binascii.a2b_base64(encoded.encode("ascii"), strict_mode=True)
     except ValueError as error:
         raise ValueError(f"not base64: {error}") from None
@@ -54,7 +54,7 @@ def decode_base64(encoded: str) -> str:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether `text` can be written as UTF-8, that is, holds no lone surrogate."""
+    """Whether `text` can be encoded as UTF-8, that is, has no lone surrogate."""
     if text.isascii():
         return True
     try:
@@ -65,20 +65,19 @@ def is_utf8(text: str) -> bool:
 
 
 def replace_surrogates(text: str) -> str:
-    """`text` with U+FFFD for what is not UTF-8, for messages that a person reads."""
+    """Return `text` with U+FFFD in place of surrogates, for messages to people."""
     if is_utf8(text):
         return text
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def quote(text: str, *, limit: int | None = 200) -> str:
-    r"""Return `text` in double quotes, with everything escaped that could mislead a reader.
+    r"""Return `text` in double quotes, escaping everything that could mislead a reader.
 
-    A client's text ends up in messages, terminals and logs, where escape sequences could rewrite
-    what is shown, bidirectional controls reorder it, and invisible characters hide a difference.
+    A client's text appears in messages, terminals and logs, where escape sequences could rewrite
+    the display, bidirectional controls reorder it, and invisible characters hide a difference.
     Bytes that were not UTF-8 become `\xNN`, other escaped characters `\u{N}` in hexadecimal. Text
-    of more than `limit` characters is cut, and the whole length said; None means that it is never
-    cut.
+    of more than `limit` characters is truncated and its length appended; None means no limit.
     """
     shown = text if limit is None else text[:limit]
     if shown.isascii() and shown.isprintable() and '"' not in shown and "\\" not in shown:

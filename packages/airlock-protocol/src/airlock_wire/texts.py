@@ -1,7 +1,7 @@
-"""Texts of a request: strings without NUL, or `{"base64": ...}` of bytes that are not UTF-8.
+"""Decoding texts of a request: strings without NUL, or `{"base64": ...}` for non-UTF-8 bytes.
 
-What is read is in the form of `os.fsdecode`. Many of them are decoded in one go where all are such
-strings, as nearly always, and else one by one.
+Results are in the form of `os.fsdecode`. A list is decoded in one step if all items are plain
+strings, as nearly always, else one by one.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 def read_c_string(raw: Raw, path: str) -> str:
-    """A string without NUL."""
+    """Return a string without NUL."""
     try:
         text = decode_string(raw)
     except ValueError:
@@ -46,7 +46,7 @@ def read_c_string(raw: Raw, path: str) -> str:
 
 
 def read_text(raw: Raw, path: str) -> str:
-    """A string without NUL, or `{"base64": ...}` of one."""
+    """Return a string without NUL, also from `{"base64": ...}`."""
     try:
         value = _decode_text(raw)
     except ValueError:
@@ -60,7 +60,7 @@ def read_text(raw: Raw, path: str) -> str:
 def read_list(
     raw: Raw, path: str, read_one: Callable[[Raw, str], str], most: int
 ) -> tuple[str, ...]:
-    """A list of no more than `most` texts, each of which `read_one` reads."""
+    """Return a list of at most `most` texts, each decoded by `read_one`."""
     try:
         texts = _decode_strings(raw)
         if len(texts) > most:
@@ -76,7 +76,7 @@ def read_list(
 
 
 def read_variables(raw: Raw, path: str, most: int) -> dict[str, str]:
-    """An object of no more than `most` texts, under names that a variable may have."""
+    """Return an object of at most `most` texts, with valid variable names."""
     try:
         variables = _decode_variables(raw)
         if len(variables) > most:

@@ -1,7 +1,7 @@
-"""Where the shim's binaries are, and links to them.
+"""Locating the shim's binaries, and linking to them.
 
-The shim itself is a native program: after `pip install airlock-shim` it is on PATH as
-`airlock-shim`. This package is for programs that put it into containers.
+The shim itself is a native program: `pip install airlock-shim` puts it on PATH as `airlock-shim`.
+This package is for programs that put it into containers.
 """
 
 from airlock_shim._version import __version__

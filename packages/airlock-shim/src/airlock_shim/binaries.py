@@ -1,4 +1,4 @@
-"""The binaries that the package carries: one static Linux program for each processor."""
+"""The binaries in this package: one static Linux program for each processor."""
 
 import platform
 import sys
@@ -7,16 +7,16 @@ from pathlib import Path
 from airlock_shim.errors import BinaryError
 
 ARCHITECTURES = ("x86_64", "aarch64")
-"""The processors that there is a shim for, as uname(2) names them."""
+"""The processors with a shim, as uname(2) names them."""
 
 _OTHER_NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 def binary_for(arch: str) -> Path:
-    """The shim for containers on the processor `arch`.
+    """Return the path of the shim for containers on the processor `arch`.
 
-    `arch` is one of `ARCHITECTURES`, or the name that container engines and macOS have for it
-    (`amd64`, `arm64`). Every installation has all of them, on any host. Raises `BinaryError`.
+    `arch` is one of `ARCHITECTURES`, or the name used by container engines and macOS (`amd64`,
+    `arm64`). Every installation has all of them, on any host. Raises `BinaryError`.
     """
     name = _OTHER_NAMES.get(arch, arch)
     if name not in ARCHITECTURES:
@@ -32,7 +32,7 @@ def binary_for(arch: str) -> Path:
 
 
 def binary_path() -> Path:
-    """The shim that runs on this machine. Raises `BinaryError` where none does."""
+    """Return the path of the shim for this machine. Raises `BinaryError` if there is none."""
     if sys.platform != "linux":
         raise BinaryError(
             f"the shim runs on Linux and not on {sys.platform}; "

@@ -1,21 +1,22 @@
-"""What can go wrong in this package."""
+"""Errors of this package."""
 
 
 class ShimError(Exception):
-    """The base of this package's errors; its text says what was wrong and what to do."""
+    """Base of this package's errors; the text says what is wrong and what to do."""
 
 
 class BinaryError(ShimError):
-    """There is no shim for that machine."""
+    """There is no shim for the machine, or it was not built."""
 
 
 class LinkError(ShimError):
-    """Some links could not be made.
+    """Some links could not be created.
 
-    `problems` has a text for each, cause and remedy; the other links that were asked for are there.
+    `problems` has a text for each problem, with cause and remedy. After an invalid name or an
+    unusable directory no link was created; otherwise all links without a problem were.
     """
 
     def __init__(self, problems: tuple[str, ...]) -> None:
-        """Keep the problems, of which there is at least one."""
+        """Create the error from at least one problem."""
         super().__init__("\n".join(problems))
         self.problems = problems

@@ -1,4 +1,4 @@
-"""Links that let the shim stand under the names of tools."""
+"""Symbolic links by which tools' names run the shim."""
 
 import os
 import re
@@ -15,10 +15,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 def install(directory: str | os.PathLike[str], names: Iterable[str]) -> tuple[Path, ...]:
     """Make `directory`/NAME a symbolic link to this machine's shim for each of `names`.
 
-    The directory is made where it is missing. A link to the shim that is there already stays;
-    anything else of that name stays too and is a problem. All problems are found before
-    `LinkError` tells them. Answers the links, in the order of the names. Raises `BinaryError`
-    where no shim runs on this machine.
+    Creates a missing directory. An existing link to the shim is kept; any other existing file is
+    kept too, and is a problem. Returns the links in the order of `names`. Raises `LinkError` with
+    all problems, and `BinaryError` if there is no shim for this machine.
     """
     target = binary_path().resolve()
     wanted = tuple(names)
@@ -39,7 +38,7 @@ def install(directory: str | os.PathLike[str], names: Iterable[str]) -> tuple[Pa
 
 
 def _is_installable(name: str) -> bool:
-    # Called by a name that begins with its own, the shim explains itself.
+    # By a name that begins with its own the shim acts as itself, not as a tool.
     return _NAME.fullmatch(name) is not None and not name.startswith("airlock-shim")
 
 

@@ -1,7 +1,7 @@
-"""APIs that an agent uses without a credential of its own: what is granted, and how it is read.
+"""APIs that an agent uses without seeing a credential: parsing, judging and rewriting requests.
 
-A request is read (`read_head`, `read_graphql`), its credential looked at (`uses_placeholder`), its
-operation judged (`Api.judge`), and its placeholder exchanged (`exchange`). Nothing here does I/O.
+A request is parsed (`read_head`, `read_graphql`), its credential checked (`uses_placeholder`), its
+operation judged (`Api.judge`), and its placeholder replaced (`exchange`). Nothing here does I/O.
 """
 
 from airlock_modules.apis.api import Api, ApiCall, Client, Credential, Source

@@ -1,6 +1,6 @@
-"""An API that an agent may use: its hosts, its credential, and the operations that are granted.
+"""An API that an agent may use: its hosts, its credential, and the granted operations.
 
-All of it is plain values, so that it crosses to the process that speaks to the API.
+All are plain values, so that they can be sent to the process that talks to the API.
 """
 
 import hashlib
@@ -26,34 +26,34 @@ from airlock_wire.text import quote
 
 _NARROW_SCOPES = ("read:", "user:email")
 _THEN = ", and run: airlock reload"
-# Of GitHub's schema: what tells nothing of any repository.
+# Fields of GitHub's schema that reveal nothing about any repository.
 _HARMLESS = frozenset({"__typename", "__schema", "__type", "rateLimit"})
-# Of an account, what leads to none of its repositories.
+# Fields of an account that lead to none of its repositories.
 _OF_ACCOUNT = frozenset(
     {"__typename", "login", "id", "databaseId", "name", "email", "url", "avatarUrl"}
 )
-# What an id names cannot be told from the id; the token's own scope bounds these.
+# An id does not show what it names; only the token's own scope limits these.
 _BY_ID = frozenset({"node", "nodes"})
-# In a search, what names another scope, or combines scopes in another way than by "and".
+# In a search, qualifiers of another scope, and operators other than "and".
 _WIDENING = re.compile(
     r"(?:^|[^a-z])(?:repo|org|user|owner|enterprise):|(?:^| )(?:or|not)(?: |$)|[()]"
 )
 _UNCLEAR_QUOTE = re.compile(r"[\\|\u00ab\u00bb\u2018-\u201f\u2039\u203a\uff02]")
-# What frameworks take a POST for, whose form has `_method`.
+# The methods that frameworks substitute for a POST whose form has `_method`.
 _BY_FORMS = ("PUT", "PATCH", "DELETE")
 _OWNERS = frozenset({"organization", "user", "repositoryOwner"})
-# GitHub takes 256 characters without operators; the daemon's one thread judges them.
+# GitHub accepts 256 characters without operators; the daemon judges them in its only thread.
 _LONGEST_SEARCH = 2048
 
 
 class Source(Struct, frozen=True, kw_only=True):
     """Where the daemon gets a credential.
 
-    `words` are the arguments of a "command"; the path of a "file", from the home on with `~/`; the
-    name of a variable of the daemon ("env"); or the name under which `airlock login` has
-    "stored" it. What a command prints or a file has is taken "raw", without the newline at its
-    end, or read as what `aws configure export-credentials --format process` prints ("aws"), as an
-    ExecCredential of Kubernetes ("exec-credential"), or as a kubeconfig in JSON ("kubeconfig").
+    `words` are the argv of a "command"; the path of a "file", which may begin with `~/`; the name
+    of a variable of the daemon ("env"); or the name under which `airlock login` "stored" it. The
+    output or content is used "raw", without its final newline, or parsed as the output of
+    `aws configure export-credentials --format process` ("aws"), a Kubernetes ExecCredential
+    ("exec-credential"), or a kubeconfig in JSON ("kubeconfig").
     """
 
     kind: Literal["command", "file", "env", "stored"]
@@ -62,13 +62,12 @@ class Source(Struct, frozen=True, kw_only=True):
 
 
 class Credential(Struct, frozen=True, kw_only=True):
-    """How a credential is sent, and what stands for it with the agent.
+    """How a credential is sent, and the form of the agent's placeholder for it.
 
-    A "header" has it in `headers` (names in lower case; in authorization after Bearer or token), a
-    "basic" one as the password of Basic authorization, of `user` where that is not empty; an "aws"
-    one signs; a "client-certificate" is presented in TLS with every request, which has no
-    credential then. `query` names parameters that may have it too. `placeholder` is the form of
-    what the agent is given.
+    "header" sends it in `headers` (names in lower case; in authorization after Bearer or token);
+    "basic" as the password of Basic authorization, for `user` if not empty; "aws" signs requests;
+    "client-certificate" presents it in TLS, and the requests have no credential. `query` names
+    parameters that may have it too. `placeholder` is the form of the agent's placeholder.
     """
 
     kind: Literal["header", "basic", "aws", "client-certificate"]
@@ -80,13 +79,12 @@ class Credential(Struct, frozen=True, kw_only=True):
 
 
 class Client(Struct, frozen=True, kw_only=True):
-    """What a tool is given to use an API: variables, and files by their path.
+    """What a tool gets to use an API: variables, and files by path.
 
-    In their text `{placeholder}` stands for the placeholder, of AWS's `{id}` and `{secret}` for the
-    parts before and behind its slash; `{ca}` for the path of the agent's CA,
-    and `{bundle}` for that of a file which has the system's CAs besides. For a cluster of
-    Kubernetes `{server}` is its URL and `{namespace}` the namespace of those who name none.
-    A path in /run/airlock is published there by the daemon.
+    In their text `{placeholder}` expands to the placeholder, `{id}` and `{secret}` to the parts of
+    AWS's before and after its slash, `{ca}` to the path of the agent's CA, `{bundle}` to that of a
+    file with the system's CAs too. For a Kubernetes cluster `{server}` is its URL and `{namespace}`
+    the default namespace. The daemon publishes files whose path is in /run/airlock.
     """
 
     env: Mapping[str, str] = {}
@@ -94,11 +92,11 @@ class Client(Struct, frozen=True, kw_only=True):
 
     @property
     def has_placeholder(self) -> bool:
-        """Whether a tool is given a placeholder, so that it needs the credential."""
+        """Whether a tool gets a placeholder, so that it needs the credential."""
         return any("{placeholder}" in text for text in (*self.env.values(), *self.files.values()))
 
     def fill(self, *, placeholder: str, ca: str, bundle: str) -> "Client":
-        """The same with what these stand for."""
+        """Return the client settings with these expanded."""
 
         identifier, _, secret = placeholder.partition("/")
 
@@ -114,9 +112,9 @@ class Client(Struct, frozen=True, kw_only=True):
 
 
 class ApiCall(Struct, frozen=True, kw_only=True):
-    """One operation of an API. `path` is that of a Head; `graphql` what its body asks for.
+    """One operation of an API. `path` is that of a Head; `graphql` has the fields in its body.
 
-    `query_names` are the decoded names of its parameters. With `has_form` its body may be a form.
+    `query_names` are its decoded parameter names. With `has_form` its body may be a form.
     """
 
     method: str
@@ -129,20 +127,20 @@ class ApiCall(Struct, frozen=True, kw_only=True):
 
 
 class Api(Struct, frozen=True, kw_only=True):
-    """One `[[api]]`, as an agent has it.
+    """One `[[api]]` as granted to an agent.
 
-    `name` is unique for an agent, `module` that of the table in its profile. `hosts` are names, or
-    `*.` and `**.` before one; `ca` has certificates for hosts that the system's do not verify, as
-    the path of a file or in PEM. `allow`, `deny`, `secret`, `upgrade` and `forms` are
-    operations, `METHOD[,METHOD] /path`: those of `secret` answer with a credential, and no wildcard
-    grants them; at those of `forms` a form names no other method. `mutations` are the GraphQL ones
-    that are granted at `graphql_path`, None where the API has no GraphQL; `repositories`
-    (`owner/name`) bound its queries. With `wide` a token may reach more than these. `loose_paths`
-    lets a path have empty segments and `;`. `options` are further rules, which a profile grants by
-    the option's name. `parameters` are the names of those that a query may have, None for any but
-    such as carry credentials; `metadata` those that the metadata of an upload to Google may have.
-    `headers` are names in lower case, or the beginning of names before `*`: what passes beside
-    HTTP's own. Of AWS it is `aws` that decides, and no rule.
+    `name` is unique for an agent, `module` names the table in its profile. `hosts` are names, with
+    `*.` or `**.` before them for subdomains; `ca` has certificates for hosts that the system's do
+    not verify, as the path of a file or in PEM. `allow`, `deny`, `secret`, `upgrade` and `forms`
+    are operations, `METHOD[,METHOD] /path`: those of `secret` answer with a credential, and no
+    wildcard grants them; those of `forms` ignore a method named in a form. `mutations` are the
+    GraphQL mutations granted at `graphql_path`, None if the API has no GraphQL; `repositories`
+    (`owner/name`) limit its queries. With `wide` a token may reach more than these. `loose_paths`
+    permits empty segments and `;` in a path. `options` are further rules, which a profile enables
+    by name. `parameters` are the permitted query parameters, None for any that carry no credential;
+    `metadata` the permitted members of the metadata of an upload to Google. `headers` are names in
+    lower case, or prefixes before `*`, that pass besides HTTP's own. AWS is judged by `aws`, not by
+    rules.
     """
 
     name: str
@@ -168,52 +166,52 @@ class Api(Struct, frozen=True, kw_only=True):
     aws: Grant | None = None
 
     def serves(self, host: str, port: int) -> bool:
-        """Whether it is this API that is at a host, in whatever case and with a dot at its end."""
+        """Whether this API is at a host, ignoring case and a trailing dot."""
         name = host.lower().removesuffix(".")
         return port in self.ports and any(matches_host(each, name) for each in self.hosts)
 
     def without_rules(self) -> "Api":
-        """The same for whoever reads and forwards requests, and leaves judging to another."""
+        """Return the API without its rules, for the process that forwards but does not judge."""
         bare = replace(self, allow=(), deny=(), secret=(), upgrade=(), forms=(), options={})
         return replace(bare, parameters=None)
 
     @property
     def fingerprint(self) -> str:
-        """The same for two of which nothing but rules differs: hosts, ports, CA and credential."""
+        """A hash of everything but the rules, such as hosts, ports, CA and credential."""
         return hashlib.sha256(msgspec.json.encode(self.without_rules())).hexdigest()
 
     @property
     def ca_file(self) -> str | None:
-        """The path of a file with certificates, None where `ca` is not one."""
+        """The path of the certificate file, None if `ca` is not a path."""
         return None if self.ca is None or self.ca.startswith("-----") else self.ca
 
     @property
     def has_uploads(self) -> bool:
-        """Whether what names an upload is sealed: a credential would go to whoever began it."""
+        """Whether upload ids are sealed, since content sent to one goes to whoever began it."""
         return self.credential is not None and self.aws is None
 
     @property
     def is_cluster(self) -> bool:
-        """Whether it is a cluster of Kubernetes, which the human's kubeconfig describes."""
+        """Whether it is a Kubernetes cluster from the human's kubeconfig."""
         return self.credential is not None and self.credential.source.format == "kubeconfig"
 
     @property
     def is_bounded(self) -> bool:
-        """Whether a token may reach no more than the repositories."""
+        """Whether a token must reach no more than the repositories."""
         return self.repositories is not None and not self.wide
 
     @property
     def probe_path(self) -> str:
-        """What can be asked for to learn the scopes of a token: it changes nothing and is free.
+        """The path of a harmless, unmetered request that reveals a token's scopes.
 
         GitHub Enterprise has its API below /api.
         """
         return "/api/v3/rate_limit" if self.graphql_path == "/api/graphql" else "/rate_limit"
 
     def is_too_wide(self, scopes: str | None) -> bool:
-        """Whether a token with these scopes reaches more than the repositories may allow.
+        """Whether a token with these scopes may reach more than the repositories.
 
-        They are the header X-OAuth-Scopes of an answer of GitHub's; a fine-grained token has none.
+        `scopes` is GitHub's response header X-OAuth-Scopes, which a fine-grained token lacks.
         """
         if not self.is_bounded or scopes is None:
             return False
@@ -221,11 +219,11 @@ class Api(Struct, frozen=True, kw_only=True):
         return any(each and not each.startswith(_NARROW_SCOPES) for each in named)
 
     def is_graphql(self, method: str, path: str) -> bool:
-        """Whether the body of a request has GraphQL, and is to be read before it is judged."""
+        """Whether a request's body is GraphQL, and must be read to judge it."""
         return self.mutations is not None and method == "POST" and path == self.graphql_path
 
     def judge(self, asked: ApiCall) -> Verdict:
-        """Decide about one operation: nothing but what a rule allows is granted."""
+        """Judge one operation; anything that no rule allows is refused."""
         if self.aws is not None and asked.aws is not None:
             return self.aws.judge(asked.aws)
         method, path = asked.method, asked.path
@@ -251,7 +249,7 @@ class Api(Struct, frozen=True, kw_only=True):
         return Verdict(None, granting[0])
 
     def _judge_form(self, asked: ApiCall, shown: str) -> Verdict | None:
-        """The refusal of a form that may name a method which is not granted, as `_method` does."""
+        """Refuse a form that may override the method (`_method`) with one that is not granted."""
         method, path = asked.method, asked.path
         if not asked.has_form or any(matches_rule(rule, method, path) for rule in self.forms):
             return None
@@ -264,9 +262,9 @@ class Api(Struct, frozen=True, kw_only=True):
         return Verdict(f"{shown} is refused: {why}", "forms", hint)
 
     def _judge_upgrade_and_query(self, asked: ApiCall, shown: str) -> Verdict | None:
-        """The refusal of an upgrade or a parameter that is not granted, None where there is none.
+        """Return the refusal of an upgrade or parameter that is not granted, or None.
 
-        `shown` is the operation, as a message has it.
+        `shown` is the operation for the message.
         """
         upgrading = (matches_rule(rule, asked.method, asked.path) for rule in self.upgrade)
         if asked.upgrade is not None and not any(upgrading):
@@ -307,7 +305,7 @@ class Api(Struct, frozen=True, kw_only=True):
         return Verdict(None, rule)
 
     def _may_query(self, field: GraphQlField) -> bool:
-        """Whether a query begins at a granted repository, its owner, or something by its id."""
+        """Whether a query starts at a granted repository, its owner, or a node id."""
         if self.repositories is None or field.name in _HARMLESS or field.name in _BY_ID:
             return True
         said = field.arguments
@@ -322,11 +320,11 @@ class Api(Struct, frozen=True, kw_only=True):
         return field.name == "search" and self._may_search(said.get("query", ""))
 
     def _may_search(self, query: str) -> bool:
-        """Whether a search names granted repositories, and nothing that would widen it."""
+        """Whether a search is limited to granted repositories."""
         if len(query) > _LONGEST_SEARCH or query.count('"') % 2 or _UNCLEAR_QUOTE.search(query):
             return False
         others = query.lower()
-        # What is quoted is searched for, and grants nothing as a qualifier.
+        # A quoted text is searched for and is no qualifier.
         words = re.sub('"[^"]*"', '""', others).split()
         named = [word for word in words if word.startswith("repo:")]
         for word in named:

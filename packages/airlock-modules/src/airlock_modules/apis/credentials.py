@@ -1,12 +1,12 @@
-"""The agent's placeholder in a request, and the credential that takes its place.
+"""Replacing the agent's placeholder in a request with the credential.
 
-Nothing but the placeholder passes where credentials travel. What looks like another credential is
-refused, so that a tool says why it fails; a header that nobody listed is dropped, whatever it has.
-Bodies are not searched: a module grants no operation that logs in by one.
+Where credentials are sent only the placeholder passes. Anything that looks like another credential
+is refused, so that the tool reports why; an unlisted header is dropped. Bodies are not searched: a
+module grants no operation that logs in by one.
 
-A service may read a credential from a header of any name. With a key of its own an agent could send
-what it knows to an account of its own, at a host that is allowed. So a header passes by its name:
-those of HTTP, and those that its module lists. Most of the others are for statistics.
+A service may accept a credential in a header of any name. With a key of its own an agent could send
+data to its own account at an allowed host. So headers pass by name: those of HTTP, and those that
+the module lists. Most others are for statistics.
 """
 
 import base64
@@ -27,13 +27,13 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 _FORM = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}|[a-z0-9][a-z0-9-]{2,62}\*")
 
-# Whoever sends a request writes these himself.
+# Set by the sender of each hop.
 _FRAMING = {
     *("connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te"),
     *("transfer-encoding", "upgrade"),
 }
-# Of HTTP (RFC 9110, 9111, 9218, 7240), of browsers that tools are like, of WebSocket and SPDY; and
-# what tells requests apart.
+# Headers of HTTP (RFC 9110, 9111, 9218, 7240), of browsers, which some tools imitate, of WebSocket
+# and SPDY, and request ids.
 _STANDARD = frozenset(_FRAMING) | {
     *("accept", "accept-charset", "accept-encoding", "accept-language", "user-agent", "date"),
     *("cache-control", "pragma", "prefer", "priority", "range", "expires", "last-event-id"),
@@ -46,10 +46,10 @@ _STANDARD = frozenset(_FRAMING) | {
     *("idempotency-key", "x-idempotency-key", "x-request-id", "x-correlation-id", "traceparent"),
     *("tracestate", "baggage"),
 }
-# These cut an answer into parts, in each of which a credential that a service repeats is not found.
+# These split an answer, which could split a credential that a service echoes and so hide it.
 _OF_PARTS = frozenset({"range", "if-range"})
-# What is spoken after an upgrade is named in these. Some services take a credential for such a
-# name, so that only known ones pass.
+# These name the protocol after an upgrade. Some services accept a credential there, so only known
+# names pass.
 _PROTOCOLS = frozenset({"sec-websocket-protocol", "x-stream-protocol-version"})
 _KNOWN_PROTOCOL = re.compile(
     r"(?:v[1-9]\.)?(?:base64\.)?channel\.k8s\.io|SPDY/3\.1\+portforward\.k8s\.io"
@@ -58,7 +58,7 @@ _KNOWN_PROTOCOL = re.compile(
 
 
 def find_header_problem(pattern: str) -> str | None:
-    """Tell why `pattern` is no name of a header, or beginning of names before `*`."""
+    """Return why `pattern` is no header name, nor a prefix before `*`; None if it is valid."""
     if _FORM.fullmatch(pattern):
         return None
     return "is no name of a header in small letters, or three or more letters of one before *"
@@ -66,9 +66,9 @@ def find_header_problem(pattern: str) -> str | None:
 
 @functools.lru_cache(maxsize=4096)
 def is_sent_on(name: str, listed: tuple[str, ...]) -> bool:
-    """Whether a header passes, by its name in lower case; `listed` are those of the API.
+    """Whether a header passes, by its name in lower case; `listed` are the API's.
 
-    A `*` stands for no `_`: some servers read that as another name.
+    A `*` does not match `_`: some servers read a `_` as `-`.
     """
     if name in _STANDARD or name in listed:
         return True
@@ -79,10 +79,10 @@ def is_sent_on(name: str, listed: tuple[str, ...]) -> bool:
 def select_headers(
     headers: Headers, listed: tuple[str, ...], *, may_ask_for_parts: bool = True
 ) -> tuple[Headers, tuple[str, ...]]:
-    """Those that pass, in order, and the names of the others; `listed` as that of `is_sent_on`.
+    """Return the headers that pass, in order, and the names of the others; see `is_sent_on`.
 
-    Without `may_ask_for_parts` a service answers as a whole, as any may (RFC 9110, 14.2), unless
-    Range is listed.
+    Without `may_ask_for_parts` unlisted Range and If-Range are dropped, so the service sends a
+    whole answer, as any may (RFC 9110, 14.2).
     """
     sent = tuple(
         each
@@ -97,7 +97,7 @@ def select_headers(
 
 
 def check_protocol(name: str, value: str) -> None:
-    """Raise ForeignCredential where a header names a protocol that may be a credential."""
+    """Raise ForeignCredential if a header names a protocol that may be a credential."""
     if name in _PROTOCOLS:
         for each in value.split(","):
             if not _KNOWN_PROTOCOL.fullmatch(each.strip()):
@@ -108,7 +108,7 @@ _CARRIER = re.compile(
     r"(?:^|-)(?:authorization|authentication|cookie2?|tokens?|jwt|apikey|secret|signature|password"
     r"|passwd|credentials?|(?:api|access|auth|app|functions|subscription)-key)(?:$|-)|-auth$"
 )
-# Of parameters, reduced to letters and digits: whole names, and ends of names.
+# Parameter names, reduced to letters and digits: whole names, and suffixes.
 _QUERY_CARRIERS = frozenset(
     {
         *("token", "key", "jobtoken", "idtoken", "refreshtoken", "bearer", "authorization", "auth"),
@@ -130,9 +130,9 @@ _CAPITALS = string.ascii_uppercase + "234567"
 
 
 class Exchanged(Struct, frozen=True):
-    """What of a head is sent on: its headers in order, and its query.
+    """The forwarded part of a head: its headers in order, and its query.
 
-    `dropped` are the names of headers that are not; `has_secret` tells whether it has the secret.
+    `dropped` has the names of dropped headers; `has_secret` means that the placeholder was there.
     """
 
     headers: Headers
@@ -142,18 +142,18 @@ class Exchanged(Struct, frozen=True):
 
 
 def uses_placeholder(head: Head, api: Api, placeholder: str) -> bool:
-    """Whether the request needs the credential: it has the placeholder, or wants a certificate.
+    """Whether the request needs the credential: it has the placeholder, or uses a certificate.
 
-    Raises ForeignCredential for any other, and for one where none belongs.
+    Raises ForeignCredential for any other credential, and for one in a wrong place.
     """
     is_in_tls = api.credential is not None and api.credential.kind == "client-certificate"
     return exchange(head, api, placeholder, "").has_secret or is_in_tls
 
 
 def exchange(head: Head, api: Api, placeholder: str, secret: str) -> Exchanged:
-    """Put `secret` in the place of `placeholder`, in the headers and query of the API's credential.
+    """Replace `placeholder` by `secret` in the headers and query that carry the API's credential.
 
-    A request without a credential stays one, and an empty `secret` makes it one. Raises
+    A request without a credential stays without; an empty `secret` removes it. Raises
     ForeignCredential as `uses_placeholder`.
     """
     credential = api.credential
@@ -188,7 +188,7 @@ def exchange(head: Head, api: Api, placeholder: str, secret: str) -> Exchanged:
 
 
 def present(credential: Credential, secret: str) -> tuple[str, str]:
-    """The header, name and value, by which a request of Airlock's own has the credential."""
+    """Return the header, name and value, with the credential for one of Airlock's own requests."""
     name = credential.headers[0]
     if name not in _WITH_SCHEME:
         return name, secret
@@ -198,10 +198,10 @@ def present(credential: Credential, secret: str) -> tuple[str, str]:
 
 
 def make_placeholder(form: str, key: bytes, name: str) -> str:
-    """Make the placeholder of the API `name` for the agent whose key this is: always the same.
+    """Derive the placeholder of the API `name` from an agent's `key`; deterministic.
 
-    In `form` `{36}` stands for as many letters and digits; after a beginning in capitals, as in
-    `AKIA{16}`, for capitals and the digits 2 to 7.
+    In `form` `{36}` expands to as many letters and digits; if the text before it is in capitals, as
+    in `AKIA{16}`, to capitals and the digits 2 to 7.
     """
     letters = _CAPITALS if form.partition("{")[0].isupper() else _LETTERS
     number = 0
@@ -212,7 +212,7 @@ def make_placeholder(form: str, key: bytes, name: str) -> str:
         while len(made) < int(found[1]):
             block = hmac.digest(key, f"{name}\0{form}\0{number}".encode(), "sha256")
             number += 1
-            # What would favour the first letters is left out.
+            # Skip bytes that would favour the first letters.
             made += "".join(
                 letters[byte % len(letters)] for byte in block if byte < 256 - 256 % len(letters)
             )
@@ -222,7 +222,7 @@ def make_placeholder(form: str, key: bytes, name: str) -> str:
 
 
 def find_form_problem(form: str) -> str | None:
-    """Tell why `form` is no form of a placeholder; None where it is one."""
+    """Return why `form` is no form of a placeholder; None if it is valid."""
     if sum(int(found[1]) for found in _LENGTH.finditer(form)) < 16:
         return "has less than 16 characters to fill, so that it could be guessed"
     rest = _LENGTH.sub("", form)
@@ -264,14 +264,14 @@ def _write_basic(user: str, password: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _is_carrier(name: str) -> bool:
-    # Some servers take one for the other.
+    # Some servers treat _ and - as the same.
     return _CARRIER.search(name.replace("_", "-")) is not None
 
 
 def _exchange_query(
     query: str, places: frozenset[str], placeholder: str, secret: str
 ) -> tuple[str, bool]:
-    """The query with the secret, and whether it has it."""
+    """Return the query with the secret, and whether it had the placeholder."""
     if not query:
         return query, False
     decoded = read_query(query)

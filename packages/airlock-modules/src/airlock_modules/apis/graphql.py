@@ -1,7 +1,7 @@
-"""Which fields a GraphQL request asks for: enough to tell queries from mutations, and to name them.
+"""Parsing the requested fields of GraphQL: enough to judge queries and mutations by name.
 
-All operations of a document count, whichever of them is executed. What the tokens do not explain is
-refused (GraphQL specification, October 2021, section 2).
+All operations of a document count, whichever is executed. Anything that does not parse is refused
+(GraphQL specification, October 2021, section 2).
 """
 
 import json
@@ -14,10 +14,10 @@ from msgspec import Struct
 from airlock_modules.apis.head import BadHead, Head
 
 LONGEST_BODY = 1024 * 1024
-"""Bytes of a GraphQL request that are read to be judged; a longer one is refused."""
+"""Maximum bytes of a GraphQL request; a longer one is refused."""
 _TOKEN = re.compile(
-    # A bare CR ends a comment for some parsers and not for others, and so did U+2028 once: then
-    # what is a comment to one is a field to the other.
+    # Parsers differ in whether a bare CR, or formerly U+2028, ends a comment: one parser's comment
+    # would be another's field.
     r"(?P<blank>(?:[ \t\n,\ufeff]|\r\n)+|\#[^\x00-\x08\n-\x1f\x7f\x85\u2028\u2029]*)"
     r'|(?P<block>""")'
     r'|(?P<text>"(?:[^"\\\n\r]|\\.)*")'
@@ -34,7 +34,7 @@ _KEYS = frozenset({"query", "variables", "operationName", "extensions"})
 class GraphQlField(Struct, frozen=True):
     """One top-level field of an operation.
 
-    `arguments` are those whose value is a string, written or by a variable; `fields` the names
+    `arguments` are those with a string value, literal or from a variable; `fields` the names
     directly below it, "..." for a fragment.
     """
 
@@ -45,10 +45,10 @@ class GraphQlField(Struct, frozen=True):
 
 
 def read_graphql(head: Head, body: bytes) -> tuple[GraphQlField, ...]:
-    """The top-level fields of all operations of a request. Raises BadHead for unclear ones."""
+    """Return the top-level fields of all operations. Raises BadHead for ambiguous requests."""
     if head.query or head.get("content-encoding"):
         raise BadHead("a GraphQL request with a query in its URL, or a compressed one")
-    # Read as a form, the same bytes would be another request.
+    # Parsed as a form, the same bytes would be another request.
     if not _JSON.fullmatch(head.get("content-type") or ""):
         raise BadHead("a GraphQL request whose content-type is not application/json")
     if len(body) > LONGEST_BODY:
@@ -67,7 +67,7 @@ def read_graphql(head: Head, body: bytes) -> tuple[GraphQlField, ...]:
 
 
 class _Document:
-    """The tokens of a document. A string begins with a quote, a number is 0."""
+    """A document as tokens. A string begins with a quote; every number is 0."""
 
     def __init__(self, text: str, variables: Mapping[str, str]) -> None:
         self._variables = variables
@@ -80,7 +80,7 @@ class _Document:
             if found.lastgroup in ("text", "name", "mark"):
                 self._tokens.append(found[0])
             elif found.lastgroup == "block":
-                # Parsers differ in where `\\\\"""` ends one, and what is behind it would be hidden.
+                # Parsers differ in where `\\\\"""` ends one, which could hide what follows.
                 raise BadHead("a block string in a GraphQL document")
             elif found.lastgroup != "blank":
                 self._tokens.append("0")
@@ -88,7 +88,7 @@ class _Document:
         self._ends = self._find_ends()
 
     def _find_ends(self) -> dict[int, int]:
-        """Where the bracket at each index is closed."""
+        """Map the index of each opening bracket to that of its closing one."""
         ends, opened = {}, []
         for at, token in enumerate(self._tokens):
             if token in _CLOSING:
@@ -127,7 +127,7 @@ class _Document:
             yield GraphQlField(_KINDS[kind], name, values, fields)
 
     def _select(self, start: int) -> Iterator[tuple[str, int | None, int | None]]:
-        """Name, arguments and selection (indices, or None) of each field of the one at `start`."""
+        """Yield name, arguments and selection (indices or None) of each field of a selection."""
         at, end = start + 1, self._ends[start]
         while at < end:
             name, arguments, below = self._at(at), None, None
@@ -200,7 +200,7 @@ def _unclear() -> BadHead:
 
 
 def refuse_twins(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """An object of JSON; raises ValueError where a name is there twice."""
+    """Build a JSON object; raises ValueError for a duplicate name."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError

@@ -1,8 +1,8 @@
-"""The head of a request, read strictly: it has one reading, or it is refused.
+"""Strict parsing of a request's head: an ambiguous one is refused.
 
-Servers differ in how they read a bare LF, a folded line, `..` in an escape, or a length beside
-chunks. Each difference would let a request be judged as one operation and carried out as another.
-So what is ambiguous is refused, and what goes on is written anew from the result (RFC 9112, 3986).
+Servers differ in how they parse a bare LF, a folded line, an escaped `..`, or Content-Length with
+chunks. Each difference would let a request be judged as one operation and executed as another. So
+ambiguity is refused, and the forwarded head is serialised from the result (RFC 9112, 3986).
 """
 
 import re
@@ -15,15 +15,15 @@ from airlock_wire.text import quote
 
 
 class BadHead(Exception):
-    """A request has no single reading. `str(error)` says why, for the person who sent it."""
+    """An ambiguous or invalid request. `str(error)` tells its sender why."""
 
 
 class ForeignCredential(Exception):
-    """A request has a credential that is not the agent's placeholder, or one in a wrong place."""
+    """A request with a credential other than the agent's placeholder, or in a wrong place."""
 
 
 LONGEST_HEAD = 64 * 1024
-"""Bytes of a head, with the empty line that ends it."""
+"""Maximum bytes of a head, including the final empty line."""
 _MOST_HEADERS = 100
 _LONGEST_TARGET = 16 * 1024
 _LINE = re.compile(rb"([A-Z]{1,20}) ([!-~]+) HTTP/1\.([01])")
@@ -50,7 +50,7 @@ _REPEATABLE |= {
     b"x-stream-protocol-version",
 }
 _UNSPOKEN = frozenset({"TRACE", "TRACK", "CONNECT"})
-# With these some servers see another method, path, host or person than the ones that are judged.
+# With these some servers use another method, path, host or user than the judged one.
 _ANOTHER = frozenset(
     {
         *(
@@ -72,7 +72,7 @@ _ANOTHER = frozenset(
     }
 )
 _ANOTHER_PREFIXES = ("x-forwarded-", "impersonate-", "x-remote-", "x-goog-iap-")
-# The same of parameters: whole names, and names that are reduced as `reduce_name` does.
+# Parameters with the same effect: whole names, and names reduced by `reduce_name`.
 _OVERRIDES = frozenset({"_method", "$method", "$req", "$ct"})
 _REDUCED_OVERRIDES = frozenset(
     {
@@ -85,10 +85,10 @@ _CONNECTION = frozenset({"keep-alive", "close", "upgrade", "te"})
 
 
 class Head(Struct, frozen=True):
-    """A request without its body, in the form that is judged and sent.
+    """A request without its body, as judged and sent.
 
-    `path` is in normal form: escapes are in capitals, and only characters that need one have one.
-    `query` is without its `?`. `headers` are in order, their names in lower case.
+    `path` is normalised: escapes are in upper case, and only where needed. `query` excludes its
+    `?`. `headers` are in order, with names in lower case.
     """
 
     method: str
@@ -97,13 +97,13 @@ class Head(Struct, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...]
 
     def get(self, name: str) -> str | None:
-        """The value of the first header of this name (lower case), None where there is none."""
+        """Return the value of the first header of this name (in lower case), or None."""
         wanted = name.encode()
         return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
 
     @property
     def has_form(self) -> bool:
-        """Whether it is a POST whose body a server may read as a form, as without a type too."""
+        """Whether it is a POST that a server may parse as a form, as it may without a type."""
         has_body = self.get("transfer-encoding") or self.get("content-length") not in (None, "0")
         kind = self.get("content-type") or "form"
         return self.method == "POST" and bool(has_body) and _FORM.search(kind) is not None
@@ -115,7 +115,7 @@ class Head(Struct, frozen=True):
 
 
 def head_end(buffer: bytes | bytearray) -> int | None:
-    """Where the first head in `buffer` ends, after its empty line; None while it is incomplete.
+    """Return the end of the first head in `buffer`, after its empty line; None if incomplete.
 
     Raises BadHead as soon as it is too long.
     """
@@ -128,10 +128,10 @@ def head_end(buffer: bytes | bytearray) -> int | None:
 
 
 def read_head(raw: bytes, authority: str, *, loose_paths: bool = False) -> Head:
-    """Read `raw`, a head with its empty line, of a connection to `authority`.
+    """Parse `raw`, a head with its empty line, of a connection to `authority`.
 
-    That is the host in lower case, with `:PORT` unless it is 443. With `loose_paths` a path may
-    have empty segments and `;`, as keys of S3 do. Raises BadHead where there is no single reading.
+    `authority` is the host in lower case, with `:PORT` unless it is 443. With `loose_paths` a path
+    may have empty segments and `;`, as keys of S3 do. Raises BadHead for an ambiguous head.
     """
     first, *lines = raw.removesuffix(b"\r\n\r\n").split(b"\r\n")
     line = _LINE.fullmatch(first)
@@ -155,8 +155,8 @@ def read_head(raw: bytes, authority: str, *, loose_paths: bool = False) -> Head:
 
 
 def read_query(query: str) -> list[tuple[str, str]]:
-    """The parameters of a query, decoded; those without a value have an empty one."""
-    # `;` separated parameters once, and some servers still read it so.
+    """Return the decoded parameters of a query; a missing value is empty."""
+    # Some servers still accept `;` as a separator.
     pairs = (each.partition("=") for each in re.split("[&;]", query) if each)
     return [
         (urllib.parse.unquote_plus(name), urllib.parse.unquote_plus(value))
@@ -165,9 +165,9 @@ def read_query(query: str) -> list[tuple[str, str]]:
 
 
 def reduce_name(name: str) -> str:
-    """The letters and digits of a parameter's name, in lower case.
+    """Return the letters and digits of a parameter's name, in lower case.
 
-    Servers read `access.token`, `access-token[]` and `$access_token` as the same.
+    Servers treat `access.token`, `access-token[]` and `$access_token` as the same.
     """
     plain = unicodedata.normalize("NFKC", name).lower()
     return "".join(each for each in plain if each.isalnum())
@@ -180,7 +180,7 @@ def _read_headers(lines: list[bytes]) -> tuple[tuple[bytes, bytes], ...]:
     headers = []
     for line in lines:
         name, colon, value = line.partition(b":")
-        # A folded line begins with a blank, which no name has.
+        # A folded line begins with a blank, which is invalid in a name.
         if not colon or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise BadHead("a header line is folded, has a bare CR or LF, or an unusual name")
         name, value = name.lower(), value.strip(b" \t")
@@ -193,7 +193,7 @@ def _read_headers(lines: list[bytes]) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def _check_name(name: str) -> None:
-    # Some servers take `_` for `-`; but for these, a name that has one is dropped unless listed.
+    # Some servers treat `_` as `-`. Other names with `_` are dropped unless listed.
     name = name.replace("_", "-")
     if name in _ANOTHER or name.startswith(_ANOTHER_PREFIXES):
         raise BadHead(f"the header {name} can make it another request than the one that is judged")
@@ -211,7 +211,7 @@ def _check_framing(values: dict[bytes, bytes]) -> None:
         raise BadHead("an expectation other than 100-continue")
     named = values.get(b"connection", b"").decode("latin-1").lower().split(",")
     if not {each.strip() for each in named if each.strip()} <= _CONNECTION:
-        # It names headers that the next server is to remove.
+        # It names headers that the next hop must remove.
         raise BadHead(
             "the Connection header names something other than keep-alive, close and upgrade"
         )
@@ -228,7 +228,7 @@ def _read_target(target: str, *, loose_paths: bool) -> tuple[str, str]:
         decoded = urllib.parse.unquote(path, errors="strict")
     except UnicodeDecodeError:
         raise BadHead("an escape in the path that is no UTF-8") from None
-    # Full-width dots and slashes become plain ones on some servers.
+    # Some servers convert full-width dots and slashes to plain ones.
     plain = unicodedata.normalize("NFKC", decoded).replace("\u2215", "/").replace("\u2044", "/")
     if _CONTROL.search(decoded) or "\\" in plain:
         raise BadHead("a control character or backslash in the path")
@@ -245,7 +245,7 @@ def _read_target(target: str, *, loose_paths: bool) -> tuple[str, str]:
 
 
 def _check_segments(path: str, decoded: str) -> None:
-    """Refuse what only the keys of a store of objects have. Raises BadHead."""
+    """Raise BadHead for segments that only keys of an object store may have."""
     if _ESCAPED_ESCAPE.search(path):
         raise BadHead("an escape in the path that is escaped again")
     if ";" in decoded:

@@ -1,10 +1,9 @@
 """Patterns of hosts and of operations.
 
-Hosts are compared label by label: `*.example.com` has one label before, `**.example.com` one or
-more, and neither is `example.com` itself. In a path `*` matches within one segment and crosses
-neither `/` nor `%`, `**` crosses both, and `/x/**` also matches `/x`. Nothing matches a control
-character. A path has one `**` besides the one that may end it, and one `*` between two of
-`/` and `%`, so that matching takes linear time.
+Hosts are compared by label: `*.example.com` has one label before, `**.example.com` one or more, and
+neither matches `example.com` itself. In a path `*` crosses neither `/` nor `%`, `**` crosses both,
+and `/x/**` also matches `/x`. No wildcard matches a control character. To make matching linear, a
+path has at most one `**` besides a final one, and one `*` between two of `/` and `%`.
 """
 
 import functools
@@ -24,10 +23,10 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
 class Verdict(Struct, frozen=True):
-    """What is decided about an operation.
+    """The decision about an operation.
 
-    `refusal` says why it is refused, None where it is allowed; `rule` is the one that decided, and
-    `hint` what can be done about a refusal.
+    `refusal` says why it is refused, None if it is allowed; `rule` is the deciding rule, `hint` the
+    remedy for a refusal.
     """
 
     refusal: str | None
@@ -36,7 +35,7 @@ class Verdict(Struct, frozen=True):
 
 
 def find_rule_problem(rule: str) -> str | None:
-    """Tell why `rule` is no `METHOD[,METHOD] /path`; None where it is one."""
+    """Return why `rule` is no `METHOD[,METHOD] /path`; None if it is valid."""
     methods, _, path = rule.partition(" ")
     segments = path.split("/")[1:]
     begins, is_path = _METHODS.fullmatch(methods), _PATH.fullmatch(path)
@@ -58,7 +57,7 @@ def is_host_pattern(text: str) -> bool:
     labels = name.split(".")
     if wild not in ("", "*") or len(name) > 253 or not all(map(_LABEL.fullmatch, labels)):
         return False
-    # Resolvers read what ends in a number as an address, in whatever notation.
+    # Resolvers parse a name whose last label is a number as an address, in any notation.
     is_address = labels[-1].isdigit() or labels[-1].startswith("0x")
     if name != text:
         return len(labels) > 1 and not is_address
@@ -69,7 +68,7 @@ def is_host_pattern(text: str) -> bool:
 
 
 def matches_host(pattern: str, host: str) -> bool:
-    """Whether `host`, in lower case and without a trailing dot, is one of `pattern`."""
+    """Whether `host`, in lower case and without a trailing dot, matches `pattern`."""
     wild, _, name = pattern.rpartition("*.")
     if name == pattern:
         return host == pattern
@@ -81,7 +80,7 @@ def matches_host(pattern: str, host: str) -> bool:
 
 
 def share_hosts(one: str, other: str) -> bool:
-    """Whether a host may be one of both patterns."""
+    """Whether some host matches both patterns."""
     (wild, _, name), (others, _, tail) = (each.rpartition("*.") for each in (one, other))
     if name == one:
         return matches_host(other, one)
@@ -89,14 +88,14 @@ def share_hosts(one: str, other: str) -> bool:
         return matches_host(one, other)
     if not wild and not others:
         return name == tail
-    # What has any number of labels in front has all that the longer name has.
+    # A `**.` pattern covers every pattern of a longer name below it.
     longer = f".{name}".endswith(f".{tail}") and bool(others)
     return longer or (f".{tail}".endswith(f".{name}") and bool(wild))
 
 
 def matches_rule(rule: str, method: str, path: str) -> bool:
-    """Whether `rule` names this operation. What names GET also names HEAD, which is the same."""
-    # Of the thousands that a grant of many repositories has, few are compiled.
+    """Whether `rule` matches this operation. GET also matches HEAD, which is equivalent."""
+    # A grant of many repositories has thousands of rules; this check avoids compiling most.
     begin = rule.partition(" ")[2].partition("*")[0].removesuffix("/")
     if not path.startswith(begin):
         return False
@@ -105,7 +104,7 @@ def matches_rule(rule: str, method: str, path: str) -> bool:
 
 
 def may_match_rule(rule: str, method: str, path: str) -> bool:
-    """Whether some server could take this operation for one that `rule` names.
+    """Whether some server could interpret this operation as one that `rule` matches.
 
     Servers differ in whether they ignore case, decode `%2F`, merge slashes, and drop the last one.
     """
@@ -114,7 +113,7 @@ def may_match_rule(rule: str, method: str, path: str) -> bool:
 
 
 def is_literal(rule: str) -> bool:
-    """Whether `rule` names operations without a wildcard."""
+    """Whether `rule` has no wildcard."""
     return "*" not in rule
 
 
@@ -124,7 +123,7 @@ def _names_method(methods: frozenset[str] | None, method: str) -> bool:
 
 @functools.lru_cache(4096)
 def _compile(rule: str, *, wide: bool = False) -> tuple[frozenset[str] | None, "re.Pattern[str]"]:
-    """The methods, None for all, and the expression of the path; a wide one ignores case and %."""
+    """Return the methods, None for all, and the path's expression; `wide` ignores case and %."""
     methods, _, path = rule.partition(" ")
     if wide:
         path = path.lower()
@@ -137,8 +136,8 @@ def _compile(rule: str, *, wide: bool = False) -> tuple[frozenset[str] | None, "
         at = found.end()
         text = "/" if following is None else path[at : following.start()]
         if wide and following is not None and found[0] == following[0] == "*" and "/" not in text:
-            # Two in a segment: the first place of what is between them leaves the most to the
-            # second one, so that no other is tried, which would take quadratic time.
+            # Two stars in a segment: the leftmost match of the text between them leaves the most
+            # to the second. Trying others would take quadratic time.
             parts[-1] = f"(?>{parts[-1]}?{re.escape(text)})"
             at = following.start()
     parts.append(re.escape(path[at:]))
@@ -148,8 +147,8 @@ def _compile(rule: str, *, wide: bool = False) -> tuple[frozenset[str] | None, "
 
 def _spell(path: str) -> set[str]:
     lower = path.lower()
-    # Full-width letters are plain ones on some servers, and a dot or blank at the end of a name is
-    # none on others.
+    # Some servers convert full-width letters to plain ones; others drop a dot or blank at the end
+    # of a segment.
     decoded = unicodedata.normalize("NFKC", urllib.parse.unquote(lower)).lower()
     decoded = re.sub(r"[. ]+(?=/|$)", "", decoded)
     spelled = {lower, decoded, re.sub("/+", "/", lower), re.sub("/+", "/", decoded)}

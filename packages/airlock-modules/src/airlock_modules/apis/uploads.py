@@ -1,8 +1,8 @@
-"""Uploads to Google: what their metadata may say, and which agent goes on with one.
+"""Uploads to Google: checking their metadata, and binding resumable uploads to an agent.
 
 The body of `uploadType=multipart` or `resumable` begins with JSON about the object, such as an
-`acl` that publishes it. What a resumable one answers is a URL with an `upload_id`: whoever has it
-sends the object, wherever it was begun. So an agent is given a sealed one, and no other passes.
+`acl` that publishes it. A resumable upload is answered with a URL with an `upload_id`: whoever has
+it can send the object, wherever it was begun. So an agent gets a sealed id, and no other passes.
 """
 
 import hmac
@@ -20,7 +20,7 @@ from airlock_wire.text import quote
 Headers = list[tuple[bytes, bytes]]
 
 LONGEST_METADATA = 64 * 1024
-"""Bytes of an upload among which its metadata must end."""
+"""Bytes of an upload within which its metadata must end."""
 _PREFIXES = ("/upload/", "/resumable/")
 # Parameters that name an upload, reduced to letters and digits.
 _UPLOADS = frozenset({"uploadid"})
@@ -28,7 +28,7 @@ _JSON = re.compile(r"application/json(?:[ \t]*;[ \t]*charset=\"?utf-8\"?)?", re.
 _RELATED = re.compile(
     r"multipart/related[ \t]*;[ \t]*boundary=(\"?)([0-9A-Za-z'()+_,./:=?-]{1,70})\1", re.IGNORECASE
 )
-# Of the part with metadata; the ends of lines are those of its first line throughout.
+# Headers of the metadata part. All line ends must be the same as the first.
 _HEADER = re.compile(
     r"(content-type|mime-version|content-transfer-encoding(?=:[ \t]*(?:binary|[78]bit)$))"
     r":[ \t]*([0-9A-Za-z/.;=\" _-]{1,100})",
@@ -38,12 +38,12 @@ _ENDS = (b"\r\n", b"\n")
 
 
 def names_upload(name: str) -> bool:
-    """Whether a parameter of a query names an upload that somebody has begun."""
+    """Whether a query parameter carries an upload id."""
     return reduce_name(name) in _UPLOADS
 
 
 def has_metadata(head: Head) -> bool:
-    """Whether the body of a request begins with metadata. Raises BadHead where that is unclear."""
+    """Whether a request's body begins with metadata. Raises BadHead if that is ambiguous."""
     if head.method not in ("POST", "PUT", "PATCH") or not head.path.startswith(_PREFIXES):
         return False
     query = read_query(head.query)
@@ -58,9 +58,9 @@ def has_metadata(head: Head) -> bool:
 
 
 def check_metadata(head: Head, pieces: Iterable[bytes], names: Iterable[str]) -> None:
-    """Make sure that the metadata of an upload, whose body comes in pieces, has none but `names`.
+    """Raise BadHead unless the metadata of an upload has only the members `names`.
 
-    Raises BadHead.
+    `pieces` are the chunks of its body.
     """
     if head.get("content-encoding"):
         raise BadHead("the metadata of an upload is compressed")
@@ -94,7 +94,7 @@ def check_metadata(head: Head, pieces: Iterable[bytes], names: Iterable[str]) ->
 
 
 def _read_part(pieces: Iterable[bytes], boundary: bytes) -> bytes:
-    """The first of two parts of a body, without its headers. Raises BadHead."""
+    """Return the content of the first of two parts of a body. Raises BadHead."""
     damaged = BadHead("an upload is no two parts that can be read in one way only")
     begin, tail, count = b"", b"", 0
     for piece in pieces:
@@ -103,7 +103,7 @@ def _read_part(pieces: Iterable[bytes], boundary: bytes) -> bytes:
         count += seen.count(boundary)
         tail = seen[1 - len(boundary) :]
     end = next((each for each in _ENDS if begin.startswith(boundary + each)), None)
-    # Before either part and behind the second: a server may take one of more for the first.
+    # One before each part and one at the end. With more, servers may differ in the first part.
     if end is None or count != 3:
         raise damaged
     part, found, _ = begin[len(boundary + end) :].partition(end + boundary + end)
@@ -118,19 +118,19 @@ def _read_part(pieces: Iterable[bytes], boundary: bytes) -> bytes:
 
 
 class Seal(Struct, frozen=True):
-    """Seals the names of uploads that one agent begins at one API, with a `key` of theirs."""
+    """Seals the upload ids of one agent at one API with their `key`."""
 
     key: bytes
 
     def open(self, head: Head, authority: str) -> Head:
-        """The head as the service is to get it. Raises ForeignCredential for another's upload."""
+        """Return the head with unsealed ids. Raises ForeignCredential for a foreign upload."""
         if not any(names_upload(name) for name, _ in read_query(head.query)):
             return head
         pairs = [self._open(pair, authority, head.path) for pair in head.query.split("&")]
         return Head(head.method, head.path, "&".join(pairs), head.headers)
 
     def close(self, headers: Iterable[tuple[bytes, bytes]], authority: str) -> Headers:
-        """The headers of an answer as the agent is to get them."""
+        """Return an answer's headers with sealed ids in Location."""
         return [
             (name, self._close(value, authority) if name == b"location" else value)
             for name, value in headers

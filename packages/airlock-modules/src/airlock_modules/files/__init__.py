@@ -1,1 +1,1 @@
-"""The TOML that people write: module files, option tables, and those that ship with the package."""
+"""TOML files written by people: modules, option tables, and the built-in ones of this package."""

@@ -1,4 +1,4 @@
-"""What a profile says of APIs: `[NAME]` for those of the module NAME, `[api.NAME]` for its own."""
+"""APIs in a profile: `[NAME]` configures those of the module NAME, `[api.NAME]` adds its own."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,15 +22,15 @@ from airlock_modules.files.toml_reader import TableReader, is_name
 from airlock_wire.text import quote
 
 REPOSITORIES = "repositories"
-"""The key whose texts also bound queries of GraphQL."""
+"""The key whose texts also restrict GraphQL queries."""
 NAMESPACES = "namespaces"
 KUBECONFIG = "--kubeconfig="
 CONTEXTS_NAMESPACE = "$namespace"
-"""What stands at the key NAMESPACES, where a profile has none, for the namespace of the context."""
+"""The default of the key NAMESPACES: the namespace of the kubeconfig context."""
 
 
 class Granted(Struct, frozen=True):
-    """APIs as an agent has them, and what its tools are given for them."""
+    """APIs granted to an agent, and what its tools get to use them."""
 
     apis: tuple[Api, ...]
     client: Client
@@ -44,10 +44,10 @@ def grant_apis(
     repositories: Sequence[str] = (),
     environment: Mapping[str, str] = {},
 ) -> Granted:
-    """The APIs of a module, widened and narrowed by `table`; a profile without one has it empty.
+    """Return a module's APIs, widened and narrowed by `table`, empty for a profile without one.
 
-    `repositories` are those of a profile that names none, `environment` is what it sets. `allow`
-    counts for the first of the APIs, `deny`, `forms`, `headers` and `parameters` for all.
+    `repositories` is the default if the table names none, `environment` the profile's variables.
+    `allow` applies to the first API only, `deny`, `forms`, `headers` and `parameters` to all.
     `table` records faults.
     """
     if apis and apis[0].aws is not None:
@@ -109,7 +109,7 @@ def grant_apis(
 def _grant_aws(
     api: Api, clients: Mapping[str, Client], table: TableReader, environment: Mapping[str, str]
 ) -> Granted:
-    """AWS as a profile with a table for it has it; without one it is not there."""
+    """Return AWS as the profile's table grants it; an empty table grants nothing."""
     if not table.names():
         return Granted((), Client())
     source = None
@@ -120,7 +120,7 @@ def _grant_aws(
 
 
 def _read_cluster(table: TableReader) -> tuple[str, ...]:
-    """Options of kubectl, by which it finds the cluster that a profile means."""
+    """Return kubectl's options that select the profile's cluster."""
     table.refuse("credential", "is that of the kubeconfig", "write context or kubeconfig")
     context, path = table.string("context"), table.string("kubeconfig")
     if path is not None and not path.startswith(("/", "~/")):
@@ -131,7 +131,7 @@ def _read_cluster(table: TableReader) -> tuple[str, ...]:
 
 
 def read_own_apis(profile: TableReader) -> tuple[Granted, ...]:
-    """Read every `[api.NAME]` of a profile. Faults are recorded by `profile`."""
+    """Read every `[api.NAME]` of a profile, which records faults."""
     granted = []
     outer = profile.table("api")
     for name in outer.names():
@@ -180,7 +180,7 @@ def _read_texts(table: TableReader, key: str) -> tuple[str, ...]:
 def _fill(
     table: TableReader, rules: Sequence[str], texts: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    """The rules with each text in the place of its key; a rule without texts grants nothing."""
+    """Expand each key in the rules to its texts; a rule whose key has none is dropped."""
     filled = []
     for rule in rules:
         found = KEY.search(rule)
@@ -195,12 +195,12 @@ def _fill(
 
 
 def _add(module: tuple[str, ...] | None, profile: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """The parameters of both, None where neither lists any."""
+    """Return the parameters of both, None if neither lists any."""
     return profile if module is None else (*module, *(profile or ()))
 
 
 def _join_clients(clients: Mapping[str, Client], on: set[str], table: TableReader) -> Client:
-    """What is given always and for the options that are on; `env` and `files` replace it whole."""
+    """Merge the clients for "" and the enabled options; the table's `env` and `files` override."""
     given = [clients[key] for key in ("", *sorted(on)) if key in clients]
     own = read_client(table)
     env = (

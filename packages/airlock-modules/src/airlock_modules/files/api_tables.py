@@ -1,8 +1,8 @@
-"""`[[api]]` and `[client]` of a module, `[api.NAME]` of a profile: APIs, and what tools are given.
+"""Reading APIs and client settings: a module's `[[api]]` and `[client]`, a profile's `[api.NAME]`.
 
-In the rules of a module `{KEY}` stands for each of the texts that a profile has at this key of the
-table `[MODULE]`, and `{KEY!}` for the same with `/` escaped. `options` of an API are rules that a
-profile grants by a key of its own, and `[client.KEY]` is what a tool is given then.
+In a module's rules `{KEY}` expands to each text at that key of the profile's table `[MODULE]`, and
+`{KEY!}` to the same with `/` escaped. `options` of an API are rules that a profile enables by a key
+each, and `[client.KEY]` is what tools get then.
 """
 
 import re
@@ -19,14 +19,14 @@ from airlock_modules.files.toml_reader import TableReader, is_name
 from airlock_wire.text import quote
 
 Form = Literal["raw", "aws", "exec-credential", "kubeconfig"]
-"""What a source gives."""
+"""The format of a source's output."""
 
 _KINDS: Mapping[str, Literal["header", "basic", "client-certificate"]] = {
     "header": "header",
     "basic": "basic",
     "client-certificate": "client-certificate",
 }
-# What may give each kind; the first is meant where a file says nothing.
+# The formats allowed for each kind of credential; the first is the default.
 _FORMS: Mapping[str, tuple[Form, ...]] = {
     "header": ("raw", "exec-credential", "kubeconfig"),
     "client-certificate": ("raw", "exec-credential"),
@@ -43,24 +43,24 @@ _NAME_OF_PARAMETER = re.compile(r"[A-Za-z0-9_.$\[\]-]{1,64}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MUTATION = re.compile(r"mutation ([_A-Za-z][_0-9A-Za-z]*)")
 KEY = re.compile(r"\{([a-z][a-z_]*)(!?)\}")
-"""What stands in a rule for the texts of a profile."""
+"""A key in a rule, which expands to texts of the profile."""
 _RULES = ("allow", "deny", "secret", "upgrade", "forms")
 
 
 class Rules(Struct, frozen=True):
-    """An array of a file: rules of operations, and names of mutations."""
+    """Rules for operations, and names of GraphQL mutations."""
 
     operations: tuple[str, ...] = ()
     mutations: tuple[str, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """All of them as they are written, operations first."""
+        """All rules as written, operations first."""
         return (*self.operations, *(f"mutation {name}" for name in self.mutations))
 
 
 def read_apis(reader: TableReader, *, module: str) -> tuple[Api, ...]:
-    """Read every `[[api]]` of the module file. Faults are recorded by `reader`."""
+    """Read every `[[api]]` of the module file; `reader` records faults."""
     apis = []
     for number, table in enumerate(reader.entries("api"), start=1):
         if isinstance(table, str):
@@ -72,7 +72,7 @@ def read_apis(reader: TableReader, *, module: str) -> tuple[Api, ...]:
 
 
 def read_api(table: TableReader, *, name: str, module: str) -> Api:
-    """Read the table of one API. Faults are recorded by `table`."""
+    """Read the table of one API, which records faults."""
     given = table.table("credential")
     if given.string("as") == "aws":
         source = read_source(given, forms=("aws",))
@@ -123,7 +123,7 @@ def read_api(table: TableReader, *, name: str, module: str) -> Api:
 
 
 def read_headers(table: TableReader) -> tuple[str, ...]:
-    """Read `headers`, which pass beside HTTP's own. Faults are recorded by `table`."""
+    """Read `headers`: names that pass besides HTTP's own. `table` records faults."""
     headers = tuple(name.lower() for name in table.strings("headers"))
     for name in headers:
         problem = find_header_problem(name)
@@ -134,7 +134,7 @@ def read_headers(table: TableReader) -> tuple[str, ...]:
 
 
 def read_parameters(table: TableReader, key: str = "parameters") -> tuple[str, ...] | None:
-    """Read names at a key, None where there is no such key. Faults are recorded by `table`."""
+    """Read the names at a key, None without it. `table` records faults."""
     if not table.has(key):
         return None
     names = table.strings(key)
@@ -146,7 +146,7 @@ def read_parameters(table: TableReader, key: str = "parameters") -> tuple[str, .
 
 
 def read_clients(reader: TableReader) -> dict[str, Client]:
-    """Read `[client]`, which counts always and has the key "", and each `[client.KEY]`."""
+    """Read `[client]`, which always applies and has the key "", and each `[client.KEY]`."""
     table = reader.table("client")
     clients = {"": read_client(table)}
     for key in table.names():
@@ -156,7 +156,7 @@ def read_clients(reader: TableReader) -> dict[str, Client]:
 
 
 def read_client(table: TableReader) -> Client:
-    """Read `env` and `files` of a table. Faults are recorded by it."""
+    """Read `env` and `files` of a table, which records faults."""
     env, files = table.string_map("env"), table.string_map("files")
     for name in env:
         if not _VARIABLE.fullmatch(name):
@@ -171,9 +171,9 @@ def read_client(table: TableReader) -> Client:
 
 
 def read_source(table: TableReader, *, forms: Sequence[Form] = ("raw",)) -> Source | None:
-    """Read where a credential comes from: one of four keys. Faults are recorded by `table`.
+    """Read the source of a credential from one of four keys. `table` records faults.
 
-    `forms` are those that the kind of credential has, the usual one first.
+    `forms` are the formats allowed for the kind of credential, the default first.
     """
     named = [key for key in _SOURCES if table.has(key)]
     given = table.string("format", default=forms[0])
@@ -201,9 +201,9 @@ def read_source(table: TableReader, *, forms: Sequence[Form] = ("raw",)) -> Sour
 
 
 def read_rules(table: TableReader, key: str, *, has_graphql: bool) -> Rules:
-    """Read an array of rules, of which `mutation NAME` is one where there is GraphQL.
+    """Read an array of rules, including `mutation NAME` if the API has GraphQL.
 
-    Faults are recorded by `table`.
+    `table` records faults.
     """
     operations, mutations = [], []
     for rule in table.strings(key):
@@ -216,7 +216,7 @@ def read_rules(table: TableReader, key: str, *, has_graphql: bool) -> Rules:
 
 
 def check_rule(table: TableReader, key: str, rule: str) -> bool:
-    """Record a fault of a rule that is none, and tell whether it is one."""
+    """Return whether a rule is valid; record a fault if not."""
     problem = find_rule_problem(KEY.sub("x", rule))
     if problem is not None:
         remedy = 'write it like "GET,POST /repos/acme/*/pulls/**"'
@@ -225,12 +225,12 @@ def check_rule(table: TableReader, key: str, rule: str) -> bool:
 
 
 def find_keys(rules: Iterable[str]) -> set[str]:
-    """The keys of a profile that these rules have texts of."""
+    """Return the profile keys that these rules use."""
     return {found[1] for rule in rules for found in KEY.finditer(rule)}
 
 
 def _read_certificate(table: TableReader, source: Source | None) -> Credential | None:
-    """The credential that is presented in TLS, where a tool sends nothing in its place."""
+    """Return a TLS client certificate as credential, for which tools send no placeholder."""
     for key in ("headers", "query", "placeholder", "user"):
         table.refuse(key, "has no meaning for a certificate, which TLS has", "remove it")
     if source is not None and source.kind == "stored":

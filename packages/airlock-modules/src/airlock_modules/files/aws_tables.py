@@ -1,7 +1,7 @@
-"""`[[api]]` of AWS in a module, and `[aws]` of a profile.
+"""AWS tables: `[[api]]` of a module, and `[aws]` of a profile.
 
-A module says how keys are got and which actions a bare grant has. A profile names the human's
-profile of `~/.aws`, regions and buckets: without these there is nothing that could be used.
+The module defines the source of keys and the default actions. The profile names the human's
+profile of `~/.aws`, regions and buckets; without these nothing is usable.
 """
 
 import re
@@ -18,12 +18,12 @@ from airlock_modules.files.toml_reader import TableReader
 from airlock_wire.text import quote
 
 PLACEHOLDER = "AKIA{16}/{40}"
-"""The form of what a tool is given: an id, and a secret behind the slash."""
+"""The form of a tool's placeholder: an id, a slash and a secret."""
 _REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]{2,10}){1,3}-[0-9]{1,2}")
 _BUCKET = re.compile(r"[a-z0-9*][a-z0-9.*-]{0,61}[a-z0-9*]")
 _ROLE = re.compile(r"arn:aws(?:-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}")
 _NAME = re.compile(r"[A-Za-z0-9_.@/+-][A-Za-z0-9_.@/+ -]{0,127}")
-# What SDKs send, and where operations have parameters (locations "header" of botocore's models).
+# Headers that SDKs send, and those with operation parameters (location "header" in botocore).
 _HEADERS = (
     *("x-amz-*", "x-amzn-*", "amz-sdk-*", "smithy-protocol", "mcp-*"),
     *("allow-revert", "application-id", "client-token", "configuration-profile-id", "description"),
@@ -31,7 +31,7 @@ _HEADERS = (
     *("match-for-version-type", "response-content-type", "uniqueids", "versionlabel"),
     *("useclientcertificateocspendpoint", "version-label"),
 )
-# By the beginning of a region: the domains of its partition, and the region of what has none.
+# By prefix of the region: the partition's domains, and the region of its global services.
 _PARTITIONS = {
     "cn-": ("amazonaws.com.cn", "api.amazonwebservices.com.cn", "cn-northwest-1"),
     "eusc-": ("amazonaws.eu", "api.amazonwebservices.eu", "eusc-de-east-1"),
@@ -41,7 +41,7 @@ _PARTITIONS = {
 
 
 def read_aws_api(table: TableReader, *, name: str, module: str, source: Source | None) -> Api:
-    """Read an `[[api]]` whose credential is of kind aws, and got from `source`."""
+    """Read an `[[api]]` whose credential is of kind aws and comes from `source`."""
     table.refuse("hosts", "is not asked for: AWS's own tables say which hosts it has", "remove it")
     allow, deny = _read_actions(table, "allow"), _read_actions(table, "deny")
     credential = None
@@ -61,10 +61,10 @@ def read_aws_api(table: TableReader, *, name: str, module: str, source: Source |
 def grant_aws(
     api: Api, table: TableReader, environment: Mapping[str, str], *, source: Source | None
 ) -> Api:
-    """The API as an agent has it by `[aws]` of its profile. Faults are recorded by `table`.
+    """Return the API as `[aws]` of a profile grants it. `table` records faults.
 
-    `environment` is that of the profile: `AWS_PROFILE` and `AWS_REGION` mean the same there.
-    `source` takes the place of the module's.
+    `environment` has the profile's variables: its `AWS_PROFILE` and `AWS_REGION` apply too.
+    `source`, if not None, replaces the module's.
     """
     base = api.aws or Grant()
     profile = table.string("profile") or environment.get("AWS_PROFILE")
@@ -106,7 +106,7 @@ def grant_aws(
 
 
 def fill_client(client: Client, api: Api) -> Client:
-    """What a tool is given, with the region and the endpoint of the grant."""
+    """Return the client settings with the region and endpoint of the grant."""
     grant, env = api.aws, dict(client.env)
     if grant is not None and grant.regions:
         for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
@@ -118,7 +118,7 @@ def fill_client(client: Client, api: Api) -> Client:
 
 
 def list_hosts(grant: Grant) -> tuple[str, ...]:
-    """The patterns of the hosts that a grant may be about; which one a call may go to is judged."""
+    """Return patterns of all hosts a grant may cover; each call's host is judged separately."""
     if grant.endpoint is not None:
         is_address = re.fullmatch(r"[0-9.]+", grant.endpoint)
         return (grant.endpoint,) if is_address else (grant.endpoint, f"*.{grant.endpoint}")
@@ -165,7 +165,7 @@ def _read_all(
 
 
 def _read_private(table: TableReader) -> tuple[str, ...]:
-    """Hosts of AWS that are written in full, since their addresses are private: VPC endpoints."""
+    """Read AWS hosts written in full because their addresses are private (VPC endpoints)."""
     hosts = tuple(host.lower() for host in table.strings("hosts"))
     for host in hosts:
         if not is_host_pattern(host) or "*" in host:
@@ -175,7 +175,7 @@ def _read_private(table: TableReader) -> tuple[str, ...]:
 
 
 def _read_endpoint(table: TableReader) -> tuple[str | None, int | None]:
-    """Host and port of `endpoint`, None where it is AWS's."""
+    """Read host and port of `endpoint`, both None for AWS's own."""
     text = table.string("endpoint")
     if text is None:
         return None, None

@@ -31,14 +31,14 @@ def builtin_security(name: str) -> str:
 
 
 def _folder() -> "Traversable":
-    # Loading it is a good part of the package's import time, and many processes never need it.
+    # Importing it is a large part of the package's import time, and many processes never need it.
     from importlib.resources import files  # noqa: PLC0415
 
     return files("airlock_modules").joinpath("builtin")
 
 
 def _read(name: str, file: str) -> str:
-    # The name may come from a command line; only a listed one ever becomes part of a path.
+    # The name may come from a command line; only a listed one becomes part of a path.
     if name not in builtin_names():
         raise KeyError(name)
     path = _folder().joinpath(name, file)

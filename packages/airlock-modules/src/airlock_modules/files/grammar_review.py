@@ -1,4 +1,4 @@
-"""What in rules that are read with an option table can never match, as that knows no such thing."""
+"""Finding rules that can never match, because their option table lacks what they name."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from airlock_wire.text import quote
 
 
 def find_unknown(source: str, rules: GrammarRules) -> Iterator[Fault]:
-    """Tell of rules, flags and subcommands of a module that its option table does not know."""
+    """Yield faults for rules, flags and subcommands that the option table does not have."""
     for key, listed in (
         (f"{rules.mode}.args", rules.rules.rules),
         ("allow.except", rules.exceptions.rules),
@@ -32,7 +32,7 @@ def find_unknown(source: str, rules: GrammarRules) -> Iterator[Fault]:
 def find_unmatchable(
     source: str, key: str, rule: GrammarRule, rules: GrammarRules
 ) -> Iterator[Fault]:
-    """Tell that a rule can never match, as the option table knows no such flag or command."""
+    """Yield faults for parts of a rule whose flag or subcommand the option table does not have."""
     table = rules.table
     for part in rule.parts:
         known = True

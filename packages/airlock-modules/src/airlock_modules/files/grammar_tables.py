@@ -1,4 +1,4 @@
-"""The same with a `[syntax]`: rules that are read with the grammar of the tool."""
+"""Reading the rules of a module with a `[syntax]`, which use the tool's grammar."""
 
 from msgspec.structs import replace
 
@@ -25,7 +25,7 @@ _KEY_SEPARATOR = ", "
 
 
 def read_grammar_rules(reader: TableReader, *, tool: str) -> GrammarRules:
-    """As `rule_tables.read_rules`, of a file with a `[syntax]`."""
+    """As `rule_tables.read_rules`, for a file with a `[syntax]`."""
     table = read_syntax(reader.table("syntax"), tool=tool)
 
     def parse(text: str, reason: str | None) -> Rule[Facts]:
@@ -94,7 +94,7 @@ def _read_permitted(allow: TableReader, table: OptionTable) -> AllowList:
             else:
                 patterns.append((pattern, permission))
     if too_deep:
-        # One fault: a copy of a module whose table counted more words has dozens.
+        # Record one fault: a module copied from one with a deeper table has dozens of such keys.
         more = f" and {len(too_deep) - 1} more have" if len(too_deep) > 1 else " has"
         problem = f"{quote(too_deep[0])}{more} more words than the option table says, {table.depth}"
         allow.fault("commands", problem, "list them by their beginnings, or write rules in args")

@@ -1,16 +1,15 @@
 """The module file: how one command is proxied, and what is refused.
 
-Of the format that Airlock describes, this release reads `[command] bin, broker`, `[syntax]`,
-exactly one of `[deny]` and `[allow]`, `[[examples]]`, `[env] inherit, forward, strip, set`,
-`[args] prepend, append`, `[exec] concurrent, workspace, timeout_s`, of `[sandbox]` what
-`sandbox_table` has, and `[[api]]` and `[client]` as `api_tables` says. A file with an `[[api]]` may
-have no command: then it has none of the tables that are about one. A command with an `[[api]]` runs
-in a closed box, and needs neither `[sandbox]` nor rules: without these every argument passes, since
-the requests to the API are judged. The rest is refused by name: a table that was read and ignored
-would promise a protection that is not there.
+This release reads `[command] bin, broker`, `[syntax]`, exactly one of `[deny]` and `[allow]`,
+`[[examples]]`, `[env] inherit, forward, strip, set`, `[args] prepend, append`,
+`[exec] concurrent, workspace, timeout_s`, `[sandbox]` (see `sandbox_table`), and `[[api]]` and
+`[client]` (see `api_tables`). A file with an `[[api]]` may have no command and then no table about
+one. A command with an `[[api]]` runs in a closed box, and needs neither `[sandbox]` nor rules:
+without rules every argument passes, since its API requests are judged. Other tables of the format
+are refused by name: one that was silently ignored would promise a protection that is missing.
 
-An example has `args` and what the rules must `expect` of them, "allowed" or "denied". A file whose
-rules decide one otherwise is faulty.
+An example has `args` and the decision to `expect`, "allowed" or "denied". A file whose rules decide
+otherwise is faulty.
 """
 
 import re
@@ -36,7 +35,7 @@ _FORWARD_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
 Broker = Literal["git", "ssh"]
 Workspace = Literal["required", "optional", "none"]
 
-# What a broker runs on the host.
+# The programs that brokers run on the host.
 _PROGRAMS = {"git": "ssh", "ssh": "ssh"}
 _BROKERS: Mapping[str, Broker] = {"git": "git", "ssh": "ssh"}
 _WORKSPACES: Mapping[str, Workspace] = {each: each for each in get_args(Workspace)}
@@ -62,19 +61,16 @@ _NOT_BUILT = {
 class Module(Struct, frozen=True, kw_only=True):
     """How one command is proxied, and which APIs are granted with it.
 
-    `bin` is a name on the daemon's PATH or an absolute path. A `broker` is what the daemon does
-    itself for this command, with `bin` where it needs a program. `inherit`, `forward`, `strip` and
-    `set` are about the tool's environment; an entry of `forward` is a name, or a beginning and `*`.
-    `prepend` and `append` are put around the client's arguments, `prepend` of a broker behind its
-    own. With
-    `concurrent` false one invocation runs at a time. A `workspace` that is required must be mapped;
-    one that is optional is an empty directory where it is not; with "none" it is one always, and
-    the tool sees nothing that the client wrote. `timeout_s` is in seconds, 0 for none. Without a
-    `sandbox` the file says nothing of a box.
-    `apis` are as they are written, and `clients` has what a tool is given for them: always at "",
-    and for an option of theirs at its name. A module of APIs alone has no command.
-    `source` names the file, `builtin` says that it ships
-    with this package.
+    `bin` is a name on the daemon's PATH or an absolute path. With a `broker` the daemon serves the
+    command itself, running `bin` if it needs a program. `inherit`, `forward`, `strip` and `set`
+    define the tool's environment; an entry of `forward` is a name, or a prefix and `*`. `prepend`
+    and `append` surround the client's arguments; a broker's `prepend` follows the broker's own
+    arguments. With `concurrent` false one invocation runs at a time. A required `workspace` must be
+    mapped; an optional one is an empty directory if it is not; with "none" it is always empty, and
+    the tool sees nothing that the client wrote. `timeout_s` is in seconds, 0 for none. `sandbox` is
+    None if the file names no box. `apis` are as written. `clients` has what tools get to use them:
+    "" for always, or the name of an option. A module of APIs alone has no command. `source` names
+    the file, `builtin` means that it ships with this package.
     """
 
     name: str
@@ -98,24 +94,24 @@ class Module(Struct, frozen=True, kw_only=True):
 
     @property
     def has_command(self) -> bool:
-        """Whether it describes a command, and not APIs alone."""
+        """Whether the module has a command, not only APIs."""
         return bool(self.bin)
 
     @property
     def has_engine(self) -> bool:
-        """Whether the box of its command leads to the human's docker engine."""
+        """Whether the command's box can reach the human's docker engine."""
         return self.sandbox is not None and self.sandbox.has_engine
 
     @property
     def uses_apis(self) -> bool:
-        """Whether its command reaches APIs by the HTTPS broker, from a box that holds nothing."""
+        """Whether the command reaches APIs through the HTTPS broker, from a closed box."""
         return bool(self.apis) and self.has_command
 
     @property
     def lacks_box(self) -> bool:
-        """Whether nothing says which box its command runs in, so that it is refused.
+        """Whether the command has no box, so that it is refused.
 
-        The box of a built-in module, which an override of it keeps, is given before this is asked.
+        An override inherits the box of its built-in module before this is checked.
         """
         return self.has_command and self.broker is None and self.sandbox is None
 
@@ -184,7 +180,7 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
     for key, remedy in _NOT_BUILT.items():
         reader.not_built(key, remedy)
     reader.finish()
-    if not faults:  # rules that were read wrongly would decide examples wrongly
+    if not faults:  # faulty rules would judge the examples wrongly
         faults += _check_examples(examples, rules, source)
     if faults:
         raise ModuleError(faults)
@@ -192,27 +188,27 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
 
 
 def narrow_module(module: Module, reader: TableReader, key: str) -> Module:
-    """Return the module with more refusals: those of the array `key` of a profile.
+    """Return the module narrowed by the rules in the array `key` of a profile.
 
-    They are written as in `[deny] args` of a module, for which it does not matter whether this one
-    denies or allows. Faults are recorded by `reader`.
+    They are written as in `[deny] args`, whether the module denies or allows. `reader` records
+    faults.
     """
     return replace(module, rules=narrow_rules(module.rules, reader, key))
 
 
 def load_builtin(name: str) -> Module:
-    """Return a module that ships with this package. Raises `KeyError` where there is none."""
+    """Return a built-in module. Raises `KeyError` if there is none."""
     return parse_module(
         builtin_text(name), name=name, source=f"built-in module {name}", builtin=True
     )
 
 
 def _read_apis(reader: TableReader, name: str) -> "tuple[tuple[Api, ...], Mapping[str, Client]]":
-    """The APIs of a module, and what tools are given for them and for their options."""
+    """Read a module's APIs, and what tools get for them and their options."""
     if not reader.has("api"):
         reader.refuse("client", "is about APIs, and there is none", "add [[api]], or remove it")
         return (), {}
-    # Most modules have none, and then nothing of it is loaded.
+    # Most modules have none and then load none of this.
     from airlock_modules.files.api_tables import (  # noqa: PLC0415
         find_keys,
         read_apis,
@@ -255,9 +251,9 @@ def _check_examples(
 
 
 def _read_program(command: TableReader) -> tuple[Broker | None, str]:
-    """The broker, if there is one, and the program that it or the command runs.
+    """Return the broker, if any, and the program that it or the command runs.
 
-    ssh has its broker in a module of any name, unless the module says that it wants none.
+    A module of any name that runs ssh gets the ssh broker, unless it declines one.
     """
     named = command.choice("broker", (*_BROKERS, "none"), default="")
     broker = _BROKERS.get(named)
@@ -272,7 +268,7 @@ def _read_program(command: TableReader) -> tuple[Broker | None, str]:
 def _read_bin(command: TableReader) -> str:
     program = command.string("bin", required=True)
     if program in (".", "..") or ("/" in program and not program.startswith("/")):
-        # A relative path would be looked up in the workspace, which the client writes.
+        # A relative path would resolve in the workspace, which the client writes.
         command.fault("bin", "is a relative path", "write a name on PATH or an absolute path")
     return program
 

@@ -1,22 +1,21 @@
-"""Reading the file of an option table, and finding those that ship with the package.
+"""Reading option tables: `options.toml`, the built-in ones, and a module's `[syntax]`.
 
-An `options.toml` has, beside `tool`, `version` and `source`:
+An `options.toml` has, besides `tool`, `version` and `source`:
 
 - `style`, `abbreviations`, `interspersed`, which a command may override;
-- `subcommands`: how many leading words can name the subcommand; 0: there is none;
-- `global`: flags before the subcommand; `everywhere`: flags before and behind it;
+- `subcommands`: how many leading words can name the subcommand; 0 for none;
+- `global`: flags before the subcommand; `everywhere`: flags before and after it;
 - `[commands.NAME]` or `[commands."NAME NESTED"]` with `flags`, `stops = "first-word"`, and `words`,
-  which says what its words are: `"values"`, `"paths"`, or `"none"`, as a command with nested ones
-  has it unless it says otherwise; `[commands.""]` is for no subcommand; `also` lists other names
-  of the same command; `forms` lists the forms (`reading.grammar`) that its words must have,
-  each its own, the last one for those behind it as well;
-- `open`: subcommands, and flags behind a subcommand, are accepted though they are not listed;
+  the type of its operands: `"values"`, `"paths"`, or `"none"`, the default of a command with nested
+  ones; `[commands.""]` is for no subcommand; `also` lists aliases of the command; `forms` lists
+  the form (`reading.grammar`) of each operand, the last also for all later ones;
+- `open`: unlisted subcommands, and unlisted flags after a subcommand, are accepted;
 - `remote_command`, for which see `OptionTable`.
 
 The `[syntax]` of a module names the table of a built-in module, `options = "git"`, or describes a
-small one: `style`, `subcommands`, `abbreviations` and `interspersed`, as in the file of a table;
-`flags` in its notation, or only the names of those that take a value, `value_flags`, and a path,
-`path_flags`; and `path_words`, the subcommands whose words are paths.
+small one: `style`, `subcommands`, `abbreviations` and `interspersed` as above; `flags` in the same
+notation, or only the names of those that take a value, `value_flags`, and a path, `path_flags`;
+and `path_words`, the subcommands whose operands are paths.
 """
 
 import functools
@@ -44,20 +43,17 @@ from airlock_modules.reading.option_table import (
 from airlock_wire.text import quote
 
 MAX_DEPTH = 4
-"""How many words may name a subcommand."""
+"""Maximum number of words in a subcommand."""
 
 
 @functools.cache
 def load_options(name: str) -> OptionTable:
-    """Return the option table of a built-in module. Raises `KeyError` where it has none."""
+    """Return the option table of a built-in module. Raises `KeyError` if it has none."""
     return parse_options(builtin_options(name), f"option table {name}")
 
 
 def parse_options(text: str, source: str) -> OptionTable:
-    """Read the text of an option table; `source` is what faults call it.
-
-    Raises `ModuleError` with all its faults.
-    """
+    """Parse an option table; faults call it `source`. Raises `ModuleError` with all faults."""
     faults: list[Fault] = []
     reader = TableReader.parse(text, source=source, faults=faults)
     if reader is None:
@@ -78,7 +74,7 @@ def read_style(reader: TableReader, *, default: Style) -> Style:
 def read_flags(
     reader: TableReader, key: str, *, style: Style, origin: Origin
 ) -> tuple[FlagSpec, ...]:
-    """Return the flags that are described under a key, and find the faults of the descriptions."""
+    """Return the flags described under a key; `reader` records faults."""
     specs: list[FlagSpec] = []
     names: set[str] = set()
     for number, text in enumerate(reader.strings(key), start=1):
@@ -114,7 +110,7 @@ def _read_table(reader: TableReader) -> OptionTable:
     for key in commands:
         _check_key(reader.table("commands"), key, depth=depth)
     commands = _add_groups(commands, root=root, everywhere=everywhere)
-    reader.string("source", required=True)  # of the data, for people who read the file
+    reader.string("source", required=True)  # where the data came from, for people
     if depth and not commands and not is_open:
         reader.fault("commands", "lists none", "list them, or write open = true")
     return OptionTable(
@@ -160,7 +156,7 @@ def _read_command(
         abbreviations=table.boolean("abbreviations", default=root.abbreviations),
         interspersed=table.boolean("interspersed", default=root.interspersed),
         stops=table.choice("stops", ("first-word", "never"), default="never") == "first-word",
-        # Whether nothing was said is decided in _mark_nested, which knows the other commands.
+        # _mark_nested resolves an absent `words`, since it knows the other commands.
         takes_words=words != "none",
         nested=words == "",
         path_words=words == "paths",
@@ -192,7 +188,7 @@ def _mark_nested(commands: dict[str, Scope]) -> dict[str, Scope]:
             scope,
             nested=nested,
             takes_words=scope.takes_words and not (nested and scope.nested),
-            # A flag that is not listed could have the rest of the subcommand for its value.
+            # An unlisted flag could take the rest of the subcommand as its value.
             is_open=scope.is_open and not nested,
         )
 
@@ -202,7 +198,7 @@ def _mark_nested(commands: dict[str, Scope]) -> dict[str, Scope]:
 def _add_groups(
     commands: dict[str, Scope], *, root: Scope, everywhere: Sequence[FlagSpec]
 ) -> dict[str, Scope]:
-    """Add the scopes behind words that subcommands begin with and that are none themselves."""
+    """Add scopes for prefixes of subcommands that are not subcommands themselves."""
     groups: dict[str, Scope] = {}
     flags = FlagSet.of((), shared=everywhere)
     for scope in commands.values():
@@ -226,10 +222,10 @@ def _check_key(commands: TableReader, key: str, *, depth: int) -> None:
 
 
 def read_syntax(syntax: TableReader, *, tool: str) -> OptionTable:
-    """Return the option table; a faulty one is empty.
+    """Return the option table of `[syntax]`, empty if it is faulty.
 
-    A table that is described with `flags` is complete, and another flag is unknown to it. Without,
-    other flags are known and take a value only where one is joined to them.
+    With `flags` the table is complete and any other flag unknown. Without, unlisted flags are
+    accepted and have a value only if it is joined.
     """
     name = syntax.string("options")
     if name is None:

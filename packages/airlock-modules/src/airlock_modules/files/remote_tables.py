@@ -1,4 +1,4 @@
-"""`[git]` and `[ssh]` of a profile: where an agent may fetch, push and log in, and which refs."""
+"""Reading `[git]` and `[ssh]` of a profile: granted repositories, refs and logins."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -28,12 +28,12 @@ T = TypeVar("T")
 
 
 def names_git_grant(table: TableReader) -> bool:
-    """Whether the table says anything of remotes."""
+    """Whether the table has any key about remotes."""
     return any(table.has(key) for key in _KEYS)
 
 
 def read_git_grant(table: TableReader) -> GitGrant:
-    """Read what `[git]` says of remotes; faults are recorded by `table`."""
+    """Read the remote keys of `[git]`; `table` records faults."""
     return GitGrant(
         push=_read_places(table, "push"),
         fetch=_read_places(table, "fetch"),
@@ -89,7 +89,7 @@ _HOST_REMEDY = "write it like build.example.com, deploy@*.example.com or 127.0.0
 
 
 def read_ssh_grant(table: TableReader) -> SshGrant:
-    """Read `[ssh]`; faults are recorded by `table`."""
+    """Read `[ssh]`; `table` records faults."""
     lines = (_read_line(table, text) for text in table.strings("hosts"))
     hosts = tuple(line for line in lines if line is not None)
     return SshGrant(hosts=hosts, is_pinned=table.has("hosts"))

@@ -1,8 +1,8 @@
-"""Variables of the client that reach a tool, and what in a module a person should look at.
+"""Selecting the client's variables for a tool, and warnings about a module.
 
-An entry of `[env] forward` is a name, or a beginning followed by `*`. The client that sends the
-variables may be hostile, so a module should list only such as steer nothing; `find_steering` tells
-those that do. `review_module` tells of these, of vain rules, and of secrets in a box.
+An entry of `[env] forward` is a name, or a prefix followed by `*`. The client may be hostile, so a
+module should forward only variables that steer nothing; `find_steering` finds those that do.
+`review_module` warns of these, of ineffective rules, and of secrets in a box.
 """
 
 import re
@@ -20,20 +20,20 @@ _LOCALE = re.compile(r"[A-Za-z0-9_.@:+-]*")
 _ZONE = re.compile(r"(?![/:])(?!.*\.\.)[A-Za-z0-9_.,:/<>+-]*")
 
 _STEERING = (
-    # The loader, the C library, and where they find parts of themselves.
+    # The loader and the C library, and where they look for their files.
     *("LD_*", "DYLD_*", "GCONV_PATH", "GETCONF_DIR", "GLIBC_TUNABLES", "HOSTALIASES"),
     *("LOCALDOMAIN", "LOCPATH", "MALLOC_*", "NLSPATH", "RESOLV_*", "RES_OPTIONS", "TZDIR"),
     *("TERMCAP", "TERMINFO*", "TERMPATH"),
     # Shells, and where programs look for files and for each other.
     *("BASHOPTS", "BASH_*", "CDPATH", "ENV", "HOME", "IFS", "LOGNAME", "PATH", "PROMPT_COMMAND"),
     *("PS4", "SHELL", "SHELLOPTS", "TEMP", "TMP", "TMPDIR", "USER", "XDG_*", "ZDOTDIR"),
-    # Programs that a tool starts, and what those read.
+    # Programs that a tool starts, and their input.
     *("BROWSER", "DBUS_*", "DISPLAY", "EDITOR", "GNUPGHOME", "GPG_*", "LESS*", "LV", "MAN*"),
     *("PAGER", "PINENTRY_*", "SSH_*", "VISUAL", "WAYLAND_*"),
     # Interpreters.
     *("CLASSPATH", "GEM_*", "JAVA_*", "JDK_*", "_JAVA_OPTIONS", "LUA_*", "NODE_*", "NPM_*"),
     *("PERL*", "PHP*", "PYTHON*", "RUBY*"),
-    # Whom a tool talks to, and whom it believes.
+    # Peers, proxies and trusted certificates.
     *("ALL_PROXY", "CURL_*", "FTP_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),
     *("all_proxy", "ftp_proxy", "http_proxy", "https_proxy", "no_proxy"),
     *("OPENSSL_*", "REQUESTS_CA_BUNDLE", "SSLKEYLOGFILE", "SSL_*"),
@@ -54,15 +54,15 @@ _STEERING = (
     *("DOCKER_CERT_PATH", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST", "DOCKER_TLS*"),
     *("TF_CLI_*", "TF_DATA_DIR", "TF_LOG*", "TF_PLUGIN_*", "TF_REATTACH_*", "TF_TOKEN_*"),
 )
-"""Names, and beginnings of names, of variables that choose programs, files, accounts or peers."""
+"""Names and prefixes of variables that choose programs, files, accounts or peers."""
 _STEERING_ENDS = ("_ASKPASS", "_COMMAND", "_EDITOR", "_PAGER", "_PRELOAD", "_PROXY", "_proxy")
 
 
 def select_forwarded(variables: Mapping[str, str], entries: Iterable[str]) -> dict[str, str]:
-    """Return those of a client's variables that the entries of a module's `forward` name.
+    """Return the client's variables that match a module's `forward` entries.
 
-    The locale and the time zone may be given by the path of a file, which the C library then
-    loads. A value of `LANG`, `LANGUAGE`, `LC_*` or `TZ` that can be such a path is left out.
+    A locale or time zone may be the path of a file, which the C library then loads. A value of
+    `LANG`, `LANGUAGE`, `LC_*` or `TZ` that can be such a path is omitted.
     """
     if not variables or not entries:
         return {}
@@ -78,10 +78,10 @@ def select_forwarded(variables: Mapping[str, str], entries: Iterable[str]) -> di
 def find_steering(
     entries: Iterable[str], *, overruled: Iterable[str] = ()
 ) -> Iterator[tuple[str, str]]:
-    """Find entries that let in what chooses programs, files, accounts or peers.
+    """Find entries that forward variables which choose programs, files, accounts or peers.
 
-    Yields each such entry with a name, or a beginning with `*`, of what it lets in. `overruled` are
-    names that do not get in whatever the entries say.
+    Yields each such entry with the name, or prefix with `*`, of one that it forwards. `overruled`
+    are names that are never forwarded.
     """
     harmless = frozenset(overruled)
     steering = [name for name in _STEERING if name not in harmless]
@@ -102,7 +102,7 @@ def _is_plain(name: str, value: str) -> bool:
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Tell whether a name can match both, each of which is a name or a beginning with `*`."""
+    """Return whether some name matches both; each is a name, or a prefix with `*`."""
     open_one, open_other = one.endswith("*"), other.endswith("*")
     one, other = one.removesuffix("*"), other.removesuffix("*")
     return (
@@ -119,14 +119,14 @@ _SECRET = re.compile(
 
 
 def review_module(module: Module) -> Iterator[Fault]:
-    """Find what has no effect, and what should not reach a tool: variables, credentials in a box.
+    """Find rules without effect, steering variables, and credentials that a box exposes.
 
-    That are rules that can never match, rules that others make needless, and flags and subcommands
-    that the option table, which is of one version of the tool, does not have.
+    Rules without effect can never match, are implied by others, or name flags and subcommands that
+    the option table, made for one version of the tool, does not have.
     """
     yield from _review_rules(module)
     is_closed = module.sandbox is not None and module.sandbox.box == "closed"
-    # In a box that holds nothing there is nothing to steer to that the client does not have.
+    # In a closed box variables cannot steer a tool to anything that the client does not have.
     forward = () if is_closed and not module.has_engine else module.forward
     for entry, name in find_steering(forward, overruled=(*module.strip, *module.set)):
         lets_in = "" if name == entry else f" lets in {name}, which"
@@ -143,15 +143,12 @@ def review_module(module: Module) -> Iterator[Fault]:
 
 
 def find_secret_names(variables: Mapping[str, str]) -> Iterator[str]:
-    """The names of those variables that are called as secrets are, and have a value."""
+    """Return the names of nonempty variables whose name suggests a secret."""
     return (name for name, value in variables.items() if value and _SECRET.search(name))
 
 
 def review_narrowing(module: Module, *, source: str, key: str) -> Iterator[Fault]:
-    """Find, in the rules by which a profile narrows the module, those that have no effect.
-
-    They stand at `key` of the file `source`.
-    """
+    """Find the profile's narrowing rules that have no effect, at `key` of the file `source`."""
     rules = module.rules
     yield from _find_shadowed(source, key, rules.narrowing.rules)
     if not isinstance(rules, PlainRules):
@@ -187,7 +184,7 @@ def _find_shadowed(source: str, key: str, rules: Sequence[Rule[Any]]) -> Iterato
 
 
 def _implies(parts: frozenset[str], wider: frozenset[str]) -> bool:
-    """Tell whether whatever has all of `parts` also has all of `wider`, which is another set."""
+    """Return whether a match of all `parts` implies one of all of `wider`, a different set."""
     if parts == wider:
         return False
     flags = {part.partition("=")[0].removesuffix("!") for part in parts if part.startswith("-")}

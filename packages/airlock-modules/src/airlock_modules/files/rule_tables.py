@@ -1,16 +1,15 @@
-"""The `[deny]` or `[allow]` of a module: which requests it refuses, and why.
+"""Reading `[deny]` or `[allow]` of a module: the requests that it refuses, and why.
 
-`[deny] args` lists rules for what to block, `[allow] args` for what alone to permit, and `[allow]
-reason` says why nothing else is. A rule is its text, or a table with the text and its reason, or
-with several that are there for one reason:
+`[deny] args` lists rules that refuse, `[allow] args` the only rules that permit, and `[allow]
+reason` says why everything else is refused. A rule is a text, or a table with one or several texts
+and their common reason:
 
     args = ["credential", { rule = "push & --force", reason = "it overwrites the work of others" }]
 
-With a `[syntax]` the rules are read with the grammar of the tool, and there is a second form of
-allowing: `[allow.commands]`, which lists the flags that subcommands may have (`"push, remote add"`
-is a key for two), beside
-`[allow] flags` for the flags that any of them may have, `[allow] except` with rules for what is
-blocked though it is listed, and `[allow] unlisted`, which says why some things are not listed.
+With a `[syntax]` rules use the tool's grammar, and `[allow]` has a second form: `[allow.commands]`
+lists the flags of each subcommand (`"push, remote add"` is a key for two), `[allow] flags` those of
+every subcommand, `[allow] except` rules that refuse even what is listed, and `[allow] unlisted` the
+reasons why some things are not listed.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,9 +31,9 @@ _Made = TypeVar("_Made")
 def read_rules(
     reader: TableReader, *, tool: str, is_optional: bool = False
 ) -> "PlainRules | GrammarRules":
-    """Read the rules of a module file, with the grammar of its tool if it has a `[syntax]`.
+    """Read the rules of a module file, with the tool's grammar if it has a `[syntax]`.
 
-    Where they are optional, a file without rules refuses nothing.
+    If they are optional, a file without rules refuses nothing.
     """
     has_deny, has_allow = reader.has("deny"), reader.has("allow")
     if has_deny and has_allow:
@@ -60,9 +59,9 @@ def read_rules(
 def narrow_rules(
     rules: "PlainRules | GrammarRules", reader: TableReader, key: str
 ) -> "PlainRules | GrammarRules":
-    """Return the rules with further ones that refuse: those of the array `key`.
+    """Return the rules with further refusing ones from the array `key`.
 
-    They are written as in `[deny] args`, read as the module's own are, and asked last.
+    They are written as in `[deny] args`, parsed like the module's own, and checked last.
     """
     if isinstance(rules, PlainRules):
         return replace(rules, narrowing=RuleList(read_list(reader, key, parse_plain_rule)))
@@ -78,7 +77,7 @@ def read_list(
     *,
     required: bool = False,
 ) -> tuple[Rule[Read], ...]:
-    """The rules of the array `key`."""
+    """Return the rules of the array `key`."""
     return tuple(read_each(table, key, parse, names=("rule", "rules"), required=required))
 
 
@@ -90,7 +89,7 @@ def read_each(
     names: tuple[str, str],
     required: bool = False,
 ) -> Iterator[_Made]:
-    """Yield what each text of an array says. A table has one or several texts, and their reason."""
+    """Yield the parsed texts of an array. A table has one or several texts and their reason."""
     for number, entry in enumerate(table.entries(key, required=required), start=1):
         texts: tuple[str, ...] = ()
         reason = None
@@ -111,7 +110,7 @@ def read_each(
 
 
 def read_reason(table: TableReader, *, required: bool = False) -> str | None:
-    """The `reason` of a table, one line of text."""
+    """Return the `reason` of a table, one line of text."""
     reason = table.string("reason", required=True) if required else table.string("reason")
     if reason is not None and not reason.isprintable():
         table.fault("reason", "is more than one line of text", "write one line")

@@ -1,4 +1,4 @@
-"""`[sandbox]` of a module: the box that its command runs in on the host, and what it reaches."""
+"""Reading `[sandbox]` of a module: its command's box on the host, and what the box can reach."""
 
 import ipaddress
 import os
@@ -24,25 +24,25 @@ _SECRET = (
 
 
 def is_plain(path: str) -> bool:
-    """Whether it is absolute, or from a home on with `~/`, in its normal form, and no root."""
+    """Whether a path is absolute or begins with `~/`, is normalised, and is not `/`."""
     plain = path.removeprefix("~")
     return plain.startswith("/") and os.path.normpath(plain) == plain and plain != "/"
 
 
 def is_within(path: str, directory: str) -> bool:
-    """Whether `path` is `directory` or below it, as it is written."""
+    """Whether `path` is `directory` or below it, compared as text."""
     return f"{path}/".startswith(f"{directory}/")
 
 
 def is_own(path: str) -> bool:
-    """Whether a box has something of its own in the place of `path` or in it."""
+    """Whether a box has its own files at or below `path`, or `path` is in a kernel file system."""
     return any(is_within(place, path) for place in _OWN) or any(
         is_within(path, place) for place in _KERNELS
     )
 
 
 def is_secret(path: str) -> bool:
-    """Whether `path` of the host is, holds or lies in a place where tools keep credentials."""
+    """Whether the host path `path` is, contains or is below a credential store of a tool."""
     return any(is_within(path, place) or is_within(place, path) for place in _SECRET)
 
 
@@ -71,16 +71,16 @@ PRESETS: Mapping[str, tuple[str, ...]] = {
         *("*.gallerycdn.vsassets.io:443", "*.vscode-unpkg.net:443", "main.vscode-cdn.net:443"),
     ),
 }
-"""What an agent's containers may reach by one word of `[network] allow`."""
+"""Named groups of destinations for `[network] allow`, which limits an agent's containers."""
 
 
 def read_network(
     table: TableReader, key: str = "network", *, leaving_out: Container[str] = ()
 ) -> tuple[str, ...]:
-    """Read the array `key`: `HOST:PORT` each, as one writes them, once each and in lower case.
+    """Read the array `key` of `HOST:PORT`; return them in lower case, without duplicates.
 
-    HOST is a name, `*.` and a name of two labels or more for all that is below it, an IPv4 address,
-    or an IPv6 address in brackets; an address is in its usual form. Faults are recorded by `table`.
+    HOST is a name, `*.` and a name of at least two labels for everything below it, an IPv4 address,
+    or a bracketed IPv6 address, each in canonical form. `table` records faults.
     """
     found: dict[str, None] = {}
     for entry in table.strings(key):
@@ -98,7 +98,7 @@ def read_network(
 
 
 def read_presets(table: TableReader, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Read the array `key` as `read_network` does, and the names of PRESETS in it.
+    """Read the array `key` of destinations, as `read_network` does, and names of PRESETS.
 
     Returns the destinations and the names.
     """
@@ -112,7 +112,7 @@ def read_presets(table: TableReader, key: str) -> tuple[tuple[str, ...], tuple[s
 
 def _normalise(entry: str) -> str | None:
     parts = _ENTRY.fullmatch(entry)
-    # All digits of a port, and none in front of it that another reading may take for octal.
+    # A port with a leading zero might be parsed as octal elsewhere.
     if parts is None or parts[3].startswith("0") or int(parts[3]) > _HIGHEST_PORT:
         return None
     if parts[1] is not None:
@@ -133,7 +133,7 @@ def _is_host(host: str) -> bool:
         return False
     if name != host and len(labels) == 1:
         return False
-    # Resolvers read what ends in a number as an address, in whatever notation.
+    # Resolvers parse a name whose last label is a number as an address, in any notation.
     last = labels[-1]
     if not (last.isdigit() or last.startswith("0x")):
         return True
@@ -151,24 +151,23 @@ _NOT_AT_HOME = {
     "links": 'remove it: links are followed there; or write box = "closed"',
 }
 ENGINE_BROKER = "docker"
-"""The one that leads to the human's docker engine, which is a credential as such."""
+"""The broker to the human's docker engine; access to the engine is itself a credential."""
 Sockets = Literal["none", "unix", "inet", "inet and unix"]
 BROKERS = ("git", ENGINE_BROKER)
-"""Those that a box can ask."""
+"""The brokers available to a box."""
 
 
 class Sandbox(Struct, frozen=True, kw_only=True):
-    """What a module says of its box.
+    """The box of a module's command.
 
     "closed" has the workspace, the system's programs, and nothing else of the host; "home" also has
     the human's home, the host's /etc and its network, and protects no credential; "none" is no box
-    at all. `sockets` are those that the tool of a closed box may make: it has no network but its
-    own loopback, and by TCP the destinations of `network`, `HOST:PORT` each. `read` are paths of
-    the host that it sees beside these, read-only: absolute, or from the home on with `~/`.
-    `brokers` do what leaves a closed box: "git" speaks to its remotes, and
-    "docker" leads to the human's engine, by unix sockets. Without `links` no symbolic link in the
-    workspace is followed there. A box that `keeps_home` has what its tool has written to the home
-    before, for the same agent; others have an empty one.
+    at all. `sockets` are the kinds that a tool in a closed box may create: its network is its own
+    loopback and, by TCP, the destinations `HOST:PORT` of `network`. `read` are further host paths
+    that it sees read-only: absolute, or beginning with `~/`. `brokers` act outside a closed box for
+    it: "git" talks to git remotes, "docker" gives access to the human's engine by unix sockets.
+    Without `links` symbolic links in the workspace are not followed. With `keeps_home` the home
+    persists between runs of the same agent; otherwise it starts empty.
     """
 
     box: Literal["closed", "home", "none"]
@@ -181,15 +180,15 @@ class Sandbox(Struct, frozen=True, kw_only=True):
 
     @property
     def has_engine(self) -> bool:
-        """Whether it leads to the human's docker engine."""
+        """Whether the box can reach the human's docker engine."""
         return ENGINE_BROKER in self.brokers
 
 
 def read_sandbox(reader: TableReader, *, is_broker: bool, has_apis: bool = False) -> Sandbox | None:
-    """Read the table of a module file, None where there is none. Faults are recorded by `reader`.
+    """Read `[sandbox]` of a module file, None if it is absent. `reader` records faults.
 
-    The box of a command that `has_apis` is closed, and has the sockets to reach them, also where
-    there is no table. What the format has beyond this release is refused by name.
+    A command that `has_apis` gets a closed box with the sockets to reach them, even without the
+    table. Keys of the format that this release does not support are refused by name.
     """
     if is_broker:
         reader.refuse("sandbox", "has no meaning for a broker", "remove it")
@@ -233,9 +232,9 @@ def read_sandbox(reader: TableReader, *, is_broker: bool, has_apis: bool = False
 
 
 def widen_network(sandbox: Sandbox, reader: TableReader, key: str) -> Sandbox:
-    """The closed box with the destinations of the array `key` besides, and the sockets for them.
+    """Return the closed box with the destinations of the array `key` and the sockets for them.
 
-    Faults are recorded by `reader`.
+    `reader` records faults.
     """
     network = read_network(reader, key)
     if not network:
@@ -248,7 +247,7 @@ def widen_network(sandbox: Sandbox, reader: TableReader, key: str) -> Sandbox:
 
 
 def _join(*, unix: bool, inet: bool) -> Sockets:
-    """The kinds of sockets of a box."""
+    """Return the kinds of sockets for a box."""
     if unix:
         return "inet and unix" if inet else "unix"
     return "inet" if inet else "none"
@@ -298,7 +297,7 @@ def _read_paths(table: TableReader) -> tuple[str, ...]:
 
 
 def find_secret_places(sandbox: Sandbox | None) -> Iterator[str]:
-    """Which of the paths that a box shows are, hold or lie in places of credentials."""
+    """Yield the `read` paths of a box that are, contain or are below a credential store."""
     for path in sandbox.read if sandbox is not None else ():
         if is_secret(path):
             yield path

@@ -1,11 +1,11 @@
-"""Reading a TOML file key by key, and collecting everything that is wrong in it.
+"""Reading a TOML file key by key, and collecting all its faults.
 
-A person who mends a file wants all its faults at once, each with the file, the key and a remedy. So
-a reader never raises: a faulty key yields its default and leaves a `Fault` in the list that was
-given to `TableReader.parse`. The caller decides in the end, by that list being empty or not.
+A person who fixes a file wants all faults at once, each with the file, the key and a remedy. So a
+reader never raises: a faulty key yields its default and appends a `Fault` to the list given to
+`TableReader.parse`. At the end the caller checks whether that list is empty.
 
-The reader remembers which keys it was asked for. `finish` then refuses every other key and names
-the nearest that is known, so that a mistyped `stripp` never passes for an empty `strip`.
+The reader records which keys were read. `finish` refuses every other key and suggests the nearest
+known one, so that a mistyped `stripp` is never taken for an empty `strip`.
 """
 
 import difflib
@@ -23,24 +23,24 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def is_name(text: str) -> bool:
-    """Tell whether `text` can name a command or an agent.
+    """Return whether `text` is a valid name of a command or an agent.
 
-    That is 1 to 64 of the characters `A-Z a-z 0-9 . _ -`, the first a letter or digit, so that a
-    name is never a path, an option or a hidden file.
+    A name has 1 to 64 characters of `A-Z a-z 0-9 . _ -` and begins with a letter or digit, so it is
+    never a path, an option or a hidden file.
     """
     return _NAME.fullmatch(text) is not None
 
 
-# A dotted key as TOML writes it: bare parts, or parts in double quotes.
+# The first part of a dotted TOML key: bare, or in double quotes.
 _FIRST_PART = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^."]+)')
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Fault(Struct, frozen=True):
-    """One fault of one file.
+    """One fault in a file.
 
-    `source` is the path or name of the file, `key` the dotted TOML key ("" means the whole file),
-    `problem` what is wrong there, `remedy` what to do about it.
+    `source` is the path or name of the file, `key` the dotted TOML key ("" for the whole file),
+    `problem` what is wrong, `remedy` how to fix it.
     """
 
     source: str
@@ -60,16 +60,16 @@ class Fault(Struct, frozen=True):
 
 
 class ModuleError(Exception):
-    """A module file or an option table cannot be used. `faults` has all that is wrong in it."""
+    """An unusable module file or option table. `faults` has everything wrong in it."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        """Make the error of these faults; its text is one line for each."""
+        """Create the error; its text has one line per fault."""
         self.faults: tuple[Fault, ...] = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 
 def join_key(parts: tuple[str, ...]) -> str:
-    """Return the dotted form of a key, its parts quoted where TOML asks for it."""
+    """Return the dotted form of a key, with parts quoted where TOML requires it."""
     return ".".join(_quote_part(part) for part in parts)
 
 
@@ -96,9 +96,8 @@ _KINDS: Mapping[type, str] = {
 class TableReader:
     """One table of a TOML file, read by key.
 
-    The methods that are named after a type return the value of that type, or the default where the
-    key is absent or faulty. Readers of inner tables share the list of faults and are finished with
-    the outermost one.
+    Methods named after a type return a value of that type, or the default if the key is absent or
+    faulty. Readers of inner tables share the list of faults and finish with the outermost one.
     """
 
     def __init__(
@@ -109,7 +108,7 @@ class TableReader:
         faults: list[Fault],
         path: tuple[str, ...] = (),
     ) -> None:
-        """Read `data`, which stands at the key `path` of the file `source`."""
+        """Read `data`, the value of the key `path` in the file `source`."""
         self._data = data
         self._source = source
         self._faults = faults
@@ -121,13 +120,13 @@ class TableReader:
 
     @classmethod
     def parse(cls, text: str, *, source: str, faults: list[Fault]) -> Self | None:
-        """Return a reader of the whole file, or None and a fault with line and column.
+        """Return a reader of the whole file, or None after a fault with line and column.
 
-        `source` is the name of the file as faults should show it.
+        `source` is the file name shown in faults.
         """
         try:
             data = tomllib.loads(text)
-        except ValueError as error:  # also of an integer with thousands of digits
+        except ValueError as error:  # also raised for an integer with thousands of digits
             problem = f"not valid TOML: {error}".replace("end of document", _end_of(text))
             faults.append(Fault(source, "", problem, "mend that line"))
             return None
@@ -137,19 +136,19 @@ class TableReader:
         return cls(data, source=source, faults=faults)
 
     def has(self, key: str) -> bool:
-        """Tell whether the table has this key, of whatever type."""
+        """Return whether the table has this key, of any type."""
         return key in self._data
 
     def has_array(self, key: str) -> bool:
-        """Tell whether what stands at this key is an array."""
+        """Return whether the value of this key is an array."""
         return isinstance(self._data.get(key), list)
 
     def names(self) -> tuple[str, ...]:
-        """Return the keys that the table has, known or not."""
+        """Return the keys of the table, known or not."""
         return tuple(self._data)
 
     def fault(self, key: str, problem: str, remedy: str) -> None:
-        """Record a fault of this key; the key "" means the table itself."""
+        """Record a fault of this key; "" is the table itself."""
         path = (*self._path, key) if key else self._path
         self._faults.append(Fault(self._source, join_key(path), problem, remedy))
 
@@ -158,7 +157,7 @@ class TableReader:
         self.refuse(key, "is not supported by this release", remedy)
 
     def refuse(self, key: str, problem: str, remedy: str) -> None:
-        """Refuse a key or table, if it is there, as one that does not belong into this file."""
+        """Record a fault if this key or table is present: it does not belong in this file."""
         self._refused.add(key)
         if self.has(key):
             what = "this table" if isinstance(self._data[key], dict) else "this key"
@@ -173,7 +172,7 @@ class TableReader:
     def string(
         self, key: str, *, default: str | None = None, required: bool = False, nonempty: bool = True
     ) -> str | None:
-        """Return a string without NUL; a required one that is absent or faulty yields ""."""
+        """Return a string without NUL; "" if it is required but absent or faulty."""
         fallback = "" if required else default
         value = self._take(key, str, required=required)
         if not isinstance(value, str):
@@ -186,7 +185,7 @@ class TableReader:
     def strings(
         self, key: str, *, default: Sequence[str] = (), required: bool = False
     ) -> tuple[str, ...]:
-        """Return an array of strings without NUL. One faulty item makes the whole array faulty."""
+        """Return an array of strings without NUL; one faulty item makes the array faulty."""
         items = self._take(key, list, required=required)
         if not isinstance(items, list):
             return tuple(default)
@@ -194,7 +193,7 @@ class TableReader:
         return tuple(items) if all(good) else tuple(default)
 
     def entries(self, key: str, *, required: bool = False) -> "tuple[str | TableReader, ...]":
-        """Return an array of strings without NUL and of tables, without its faulty items."""
+        """Return an array of tables and strings without NUL, omitting faulty items."""
         items = self._take(key, list, required=required)
         found: list[str | TableReader] = []
         for number, item in enumerate(items if isinstance(items, list) else (), start=1):
@@ -217,7 +216,7 @@ class TableReader:
     def integer(
         self, key: str, *, default: int, minimum: int | None = None, maximum: int | None = None
     ) -> int:
-        """Return an integer from `minimum` to `maximum`, both included."""
+        """Return an integer from `minimum` to `maximum`, inclusive."""
         value = self._take(key, int)
         if not isinstance(value, int) or not self._is_in_range(key, value, minimum, maximum):
             return default
@@ -226,7 +225,7 @@ class TableReader:
     def integers(
         self, key: str, *, default: Sequence[int], minimum: int, maximum: int
     ) -> tuple[int, ...]:
-        """Return an array of integers from `minimum` to `maximum`, both included."""
+        """Return an array of integers from `minimum` to `maximum`, inclusive."""
         items = self._take(key, list)
         if not isinstance(items, list):
             return tuple(default)
@@ -247,7 +246,7 @@ class TableReader:
         minimum: float | None = None,
         maximum: float | None = None,
     ) -> float:
-        """Return an integer or a finite float as a float, from `minimum` to `maximum` included."""
+        """Return an integer or finite float as a float, from `minimum` to `maximum`, inclusive."""
         value = self._take(key, float)
         if not isinstance(value, int | float):
             return default
@@ -257,7 +256,7 @@ class TableReader:
         return float(value) if self._is_in_range(key, value, minimum, maximum) else default
 
     def string_map(self, key: str) -> dict[str, str]:
-        """Return a table of strings without NUL, in the file's order and without faulty members."""
+        """Return a table of strings without NUL, in file order, omitting faulty members."""
         table = self._take(key, dict)
         if not isinstance(table, dict):
             return {}
@@ -267,7 +266,7 @@ class TableReader:
         return {name: value for name, value in table.items() if inner._is_string(name, value)}
 
     def choice(self, key: str, options: Sequence[str], *, default: str) -> str:
-        """Return one of the strings `options`."""
+        """Return a string that is one of `options`."""
         value = self.string(key)
         if value is None or value in options:
             return default if value is None else value
@@ -276,7 +275,7 @@ class TableReader:
         return default
 
     def table(self, key: str, *, required: bool = False) -> "TableReader":
-        """Return a reader of an inner table, an empty one where it is absent or faulty."""
+        """Return a reader of an inner table, empty if it is absent or faulty."""
         if key not in self._inner:
             data = self._take(key, dict, required=required)
             self._inner[key] = TableReader(
@@ -288,14 +287,11 @@ class TableReader:
         return self._inner[key]
 
     def tables(self) -> "dict[str, TableReader]":
-        """Return a reader of every member, for a table whose keys are names that a person chose."""
+        """Return a reader of every member, for a table whose keys are user-chosen names."""
         return {key: self.table(key) for key in self._data}
 
     def finish(self) -> None:
-        """Record a fault for every key that was not asked for, here and in the inner tables.
-
-        Finishing a reader again does nothing.
-        """
+        """Record a fault for every key that was not read, here and in inner tables. Idempotent."""
         if self._finished:
             return
         self._finished = True
@@ -314,7 +310,7 @@ class TableReader:
                 self.fault(key, "is missing", f"add it; it must be {_KINDS[kind]}")
             return None
         value = self._data[key]
-        # A boolean is an int to Python but not to TOML; an integer will do where a number is asked.
+        # A boolean is an int to Python but not to TOML; an integer is valid as a float.
         if type(value) is kind or (kind is float and type(value) is int):
             return value
         self.fault(key, f"must be {_KINDS[kind]}, not {_kind_of(value)}", "correct its value")
@@ -351,7 +347,7 @@ class TableReader:
 
 
 def _end_of(text: str) -> str:
-    """Return where the text ends, in tomllib's own words."""
+    """Return the position of the text's end, in tomllib's wording."""
     before, _, last = text.rpartition("\n")
     line = before.count("\n") + 2 if len(last) < len(text) else 1
     return f"line {line}, column {len(last) + 1}"

@@ -1,1 +1,1 @@
-"""How the arguments of a tool are read: by an option table, or by their form alone."""
+"""Parsing a tool's arguments, with an option table or by their form alone."""

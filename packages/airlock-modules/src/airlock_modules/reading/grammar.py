@@ -1,12 +1,12 @@
-"""Reading an argument vector as the tool itself would, by its option table.
+"""Parsing an argument vector as the tool itself would, with its option table.
 
-One pass from left to right, each argument looked at once. Where tools or their versions differ the
-reading keeps what each could see; where that would change how the following arguments are read, the
-argument counts as unknown, so that readings never multiply.
+One pass from left to right, each argument visited once. Where tools or versions differ, the result
+keeps every interpretation. Where the difference would change how later arguments are parsed, the
+argument counts as unknown, so interpretations never multiply.
 
-A table may prescribe a form for a word or for the value of a flag. That is for tools that make
-something else of a name: docker's client joins ids into the path of a request, where `../swarm`
-leads elsewhere. Each form says what a text may be, and everything else is refused in any spelling.
+A table may prescribe a form for a word or a flag's value, for tools that turn a name into something
+else: docker's client joins ids into a request path, where `../swarm` leads elsewhere. Any text that
+does not match the form is refused.
 """
 
 import posixpath
@@ -19,7 +19,7 @@ from airlock_modules.reading.option_table import NUMBER, FlagSpec, FormName, Kin
 from airlock_modules.reading.parsed import Flag, Malformed, Parsed, PathUse, Piece
 
 LONGEST = 4096
-"""The characters of the longest text that has a form (PATH_MAX)."""
+"""Maximum characters of a text that can match a form (PATH_MAX)."""
 
 _ID = r"[A-Za-z0-9][A-Za-z0-9_.-]*+"
 # https://pkg.go.dev/github.com/distribution/reference: name, tag and digest.
@@ -33,13 +33,13 @@ _IMAGE = (
 )
 _SETTING = r"(?:alias|ip6?|link-local-ip|mac-address)=[A-Za-z0-9_.:-]+"
 _NETWORK = rf"{_ID}|(?:(?:name={_ID}|{_SETTING})(?:,|\Z))+(?<!,)"
-# A path of the client's, or of a container: docker takes for the first what begins with / or a dot
-# and what has no colon.
+# A client path or CONTAINER:PATH. docker takes text that begins with / or a dot, or has no colon,
+# for a client path.
 _COPY = rf"[/.].*+|[^:]*+|{_ID}:.*+"
 
 
 class Form(Struct, frozen=True):
-    """What a text may be, and how a message calls it."""
+    """The texts that are valid for a form, and its description in messages."""
 
     expression: re.Pattern[str]
     description: str
@@ -67,10 +67,10 @@ FORMS: dict[FormName, Form] = {
 def find_malformed(
     forms: Sequence[FormName], *, words: Sequence[Piece], flags: Sequence[Flag]
 ) -> tuple[Malformed, ...]:
-    """Return the words and values that do not have the form that they must have.
+    """Return the words and values that do not match their prescribed form.
 
-    `forms` are those of the words, one each; the last is for all words behind it as well. A flag
-    that may be several has the forms of each of them.
+    `forms` has one form per word; the last also applies to all later words. The values of an
+    ambiguous flag must match the forms of every candidate.
     """
     found = []
     for number, word in enumerate(words if forms else ()):
@@ -88,7 +88,7 @@ def find_malformed(
 
 
 LONGEST_PATH = 4096
-"""PATH_MAX of limits.h: no system call takes a longer path."""
+"""PATH_MAX of limits.h: no system call accepts a longer path."""
 
 
 def find_paths(
@@ -99,12 +99,11 @@ def find_paths(
     command: tuple[str, ...],
     path_words: bool,
 ) -> tuple[PathUse, ...]:
-    """Return the paths among the values of flags and among words, in no order that matters.
+    """Return the paths among flag values and words, in no significant order.
 
-    The tool enters the directories of its `CHDIR` flags one after the other, and every other path
-    starts in the last of them. A flag of which it is not said whether it enters or opens counts as
-    both. Directories that are longer together than `LONGEST_PATH` are not joined any further, so
-    that what is returned can be refused for its length.
+    The tool enters the directories of its `CHDIR` flags in turn; every other path is relative to
+    the last one. An `EITHER` flag counts as entering and opening its path. Joining stops once the
+    directory exceeds `LONGEST_PATH`, so the caller can refuse it for its length.
     """
     with_paths = [flag for flag in flags if flag.takes_path]
     found, base = _enter(flag for flag in with_paths if _has_kind(flag, "CHDIR", "EITHER"))
@@ -119,7 +118,7 @@ def find_paths(
 
 
 def _use(piece: Piece, *, by: str, base: str = "") -> PathUse:
-    """Return the path that the value of a flag is."""
+    """Return a flag's value as a path."""
     return PathUse(piece.text, piece.argument, piece.offset, by, base)
 
 
@@ -128,12 +127,12 @@ def _has_kind(flag: Flag, *kinds: Kind) -> bool:
 
 
 def _enter(flags: Iterable[Flag]) -> tuple[list[PathUse], str]:
-    """Follow the flags that enter directories; return the paths to check, and where they end."""
+    """Follow the flags that enter directories; return the paths to check and the last one."""
     found: list[PathUse] = []
     base = ""
     joined: PathUse | None = None
     for flag in flags:
-        if len(flag.values) > 1:  # only one of them is meant
+        if len(flag.values) > 1:  # alternatives, of which the tool uses one
             found += [_use(value, by=flag.name) for value in flag.values]
         for value in flag.values:
             if value.text.startswith("/"):
@@ -158,15 +157,15 @@ def _has_path_words(table: OptionTable, command: tuple[str, ...]) -> bool:
 
 
 MOST_LETTERS = 1024
-"""How many flags may stand behind another one's dash, in all arguments together."""
+"""How many flags may follow another in a cluster, over all arguments."""
 _MOST_UNSURE = 16
-"""How many letters of one cluster may leave open whether the rest is their value."""
+"""How many letters of one cluster may be `unsure` about taking a value."""
 
 
 def parse(table: OptionTable, args: Sequence[str]) -> Parsed:
-    """Read the arguments of a command, its own name not among them.
+    """Parse a command's arguments, without argv[0].
 
-    Any strings will do. Nothing is raised, and the work grows linearly with the arguments.
+    Accepts any strings, raises nothing, and takes linear time.
     """
     reader = _ArgumentReader(table, args)
     reader.read()
@@ -192,7 +191,7 @@ def parse(table: OptionTable, args: Sequence[str]) -> Parsed:
 
 
 class _ArgumentReader:
-    """The state of one pass: what was found, and how the next argument is to be read."""
+    """The state of one parsing pass."""
 
     def __init__(self, table: OptionTable, args: Sequence[str]) -> None:
         self.table = table
@@ -232,14 +231,14 @@ class _ArgumentReader:
 
     def _end_flags(self, at: int) -> None:
         if self.table.depth and not self.command:
-            # Tools differ in whether a subcommand may still follow.
+            # Tools differ in whether a subcommand may follow.
             self.unknown.append(Piece("--", at))
         self._flags_ended = True
         if self.table.remote_command and self.words:
             self._leave(self._next)
 
     def _leave(self, at: int) -> None:
-        """Stop reading: the arguments from there on belong to another program."""
+        """Stop parsing: the arguments from `at` on belong to another program."""
         self.rest = self.args[at:]
         self._next = len(self.args)
 
@@ -257,11 +256,11 @@ class _ArgumentReader:
             self._flags_ended = True
 
     def _read_subcommand(self, text: str, at: int) -> bool:
-        """Take a word for one of the subcommand's, if it is; tell whether it was taken."""
+        """Consume a word if it belongs to the subcommand; return whether it was consumed."""
         table = self.table
         scope = table.commands.get(" ".join((*self.command, text)))
         if self._flags_ended and self.command and (scope or table.elsewhere):
-            # Behind -- it may name a subcommand or be a word of the one before.
+            # After -- it may name a nested subcommand or be an operand of the current one.
             self.unknown.append(Piece(text, at))
             scope = None
         elif scope is None and table.elsewhere is None:
@@ -297,7 +296,7 @@ class _ArgumentReader:
         self._read_named(name, value if equals else None, at)
 
     def _read_named(self, name: str, joined: str | None, at: int) -> None:
-        """Read a flag that is an argument of its own, perhaps with a value joined by `=`."""
+        """Parse a flag in an argument of its own, with or without a value joined by `=`."""
         specs = self.scope.flags.find(name, abbreviations=self.scope.abbreviations)
         if self.scope.is_open and name not in self.scope.flags.exact:
             specs += (FlagSpec(names=(name,), takes="unsure"),)
@@ -310,13 +309,13 @@ class _ArgumentReader:
         elif self._may_leave_open():
             self._add(name, at, specs, self._peek(), sure=False)
         else:
-            # Whether the next word is a value depends on which of the flags is meant.
+            # Whether the next word is its value depends on which flag is meant.
             self.unknown.append(Piece(name, at))
 
     def _may_leave_open(self) -> bool:
-        """Whether the next argument can be a value and be read by itself, so that rules see both.
+        """Whether the next argument can be shown to rules both as a value and by itself.
 
-        Not where it may name the subcommand, or end the flags.
+        False if it may name the subcommand or end the flags.
         """
         ends = self._next < len(self.args) and self.args[self._next] == "--"
         return self.scope.is_open and self._is_complete and not ends
@@ -334,7 +333,7 @@ class _ArgumentReader:
         self._read_cluster(text, at)
 
     def _read_cluster(self, text: str, at: int) -> None:
-        """Read letters behind one dash; each once, however often it is repeated."""
+        """Parse a cluster of letters; a repeated letter without a value is added once."""
         seen: set[str] = set()
         unsure = 0
         exact = self.scope.flags.exact
@@ -347,7 +346,7 @@ class _ArgumentReader:
                     return
             letter = text[index]
             if letter == "-" and index > 1 and self.scope.is_open:
-                # No flag of any tool: the rest is the value of a letter that is not described.
+                # No tool has the flag --: the rest is the value of an unlisted letter.
                 return
             name = f"-{letter}"
             spec = exact.get(name)
@@ -381,7 +380,7 @@ class _ArgumentReader:
             self._add(name, at, (spec,), *self._take_values((spec,)))
 
     def _take_values(self, specs: tuple[FlagSpec, ...]) -> tuple[tuple[Piece, ...], bool]:
-        """Return the following words that are values of a flag, and whether that is sure."""
+        """Return the following words that are the flag's values, and whether that is certain."""
         start = self._next
         match specs[0].takes:
             case "value" if start < len(self.args):
@@ -403,7 +402,7 @@ class _ArgumentReader:
         return (Piece(self.args[at], at),)
 
     def _end_of(self, at: int, *values: str) -> tuple[Piece, ...]:
-        """Return values that stand at the end of an argument, each with its offset there."""
+        """Return values at the end of an argument, each with its offset in it."""
         length = len(self.args[at])
         return tuple(Piece(value, at, length - len(value)) for value in values)
 
@@ -422,10 +421,10 @@ class _ArgumentReader:
 
 
 def _split_glued(glued: str) -> tuple[str, ...]:
-    """Return what a value glued to a letter may be: some tools drop an `=` in between."""
+    """Return the possible values glued to a letter: some tools drop an `=` in between."""
     return (glued, glued[1:]) if glued.startswith("=") else (glued,)
 
 
 def _consumes(spec: FlagSpec) -> str:
-    """Say what of the following words a flag takes; `unsure` flags take none for certain."""
+    """Return how a flag consumes the following words."""
     return spec.takes if spec.takes in ("value", "several", "unsure") else "nothing"

@@ -1,8 +1,8 @@
-"""The option table of a tool: its subcommands, their flags, and how its arguments are written.
+"""The option table of a tool: its subcommands, their flags, and its argument syntax.
 
-The tables of the built-in modules are data beside them, taken from one version of the tool. A
-module of one's own names such a table or describes a small one in its `[syntax]`. A flag is
-described by its names, then what it takes, as the usage line of a manual has it:
+Tables of built-in modules are data files made from one version of the tool. A custom module names
+one of them or describes a small one in `[syntax]`. A flag is described by its names, then its
+value, as in a manual's usage line:
 
 | text | the flag |
 |---|---|
@@ -10,13 +10,13 @@ described by its names, then what it takes, as the usage line of a manual has it
 | `--repo VALUE` | takes a value: `--repo v`, `--repo=v`, glued to a short name `-xv` |
 | `--filters VALUE...` | takes every following word up to the next flag |
 | `--color[=WHEN]` | may have a value, joined only: `--color=v`, for a short name `-cv` |
-| `--rm[=BOOL]` | takes nothing, though `--rm=true` is accepted |
+| `--rm[=BOOL]` | takes nothing, but `--rm=true` is accepted |
 | `--[no-]verify` | stands for two flags, `--verify` and `--no-verify` |
 | `-<number>` | is a dash with digits: `-3` |
 
-The word for the value matters where it is `PATH` (the tool opens it), `CHDIR` (the tool enters it
-before it opens any other) or the name of a form (`FormName`; see `grammar`), which the value must
-have; every other word in capitals says the same as `VALUE`.
+The placeholder is significant if it is `PATH` (the tool opens it), `CHDIR` (the tool enters it
+before it opens any other path) or a form (`FormName`; see `grammar`) that the value must match;
+any other word in capitals is the same as `VALUE`.
 """
 
 import re
@@ -32,18 +32,18 @@ from airlock_wire.text import quote
 
 
 class RuleError(ValueError):
-    """A rule of a module, or a pattern in one, cannot be read; the text says why."""
+    """An invalid rule or pattern; the text says why."""
 
 
 class NotationError(ValueError):
-    """The description of a flag in an option table cannot be read; the text says why."""
+    """An invalid flag description in an option table; the text says why."""
 
 
 Style = Literal["gnu", "go", "getopt"]
-"""How a tool reads flags.
+"""How a tool parses flags.
 
-`gnu`: `--name`, letters that may be clustered behind one dash; `go`: `-name` equals `--name`, no
-clusters; `getopt`: letters only, clustered.
+`gnu`: `--name`, and letters that may be clustered; `go`: `-name` equals `--name`, no clusters;
+`getopt`: letters only, clustered.
 """
 STYLES: tuple[Style, ...] = ("gnu", "go", "getopt")
 NUMBER = "-<number>"
@@ -63,13 +63,12 @@ _KINDS: dict[str, Kind] = {"PATH": "PATH", "CHDIR": "CHDIR"}
 
 
 class FlagSpec(Struct, frozen=True, kw_only=True):
-    """One flag of a tool: all its names, and what it takes.
+    """One flag of a tool: all its names, and the values it takes.
 
-    `takes` is `unsure` where it is not said whether the next word is its value. `kind` says what
-    the value is; `EITHER` is a path that the tool may enter or open. `negates` has the names of the
-    flag that this one switches off. `origin` says where the tool accepts it: before the subcommand,
-    everywhere, or behind the subcommand that its table belongs to. `form` is the form that a value
-    must have, None for any.
+    `takes` is `unsure` if it is not known whether the next word is its value. `kind` is the type of
+    the value; `EITHER` is a path that the tool may enter or open. `negates` names the flag that
+    this one switches off. `origin` is where the tool accepts it: before the subcommand, everywhere,
+    or after the subcommand that lists it. `form` is what a value must match, None for any.
     """
 
     names: tuple[str, ...]
@@ -81,16 +80,16 @@ class FlagSpec(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The name to show: the first long one, or else the first."""
+        """The display name: the first longer than two characters, else the first."""
         return next((name for name in self.names if len(name) > 2), self.names[0])
 
 
-# The subcommands of a tool share most of their flags: git's table has 4,400, of 1,100 kinds.
+# Subcommands share most of their flags: git's table has 4,400, of which 1,100 are distinct.
 @lru_cache(maxsize=4096)
 def parse_flag(text: str, *, style: Style, origin: Origin = "command") -> tuple[FlagSpec, ...]:
-    """Read the description of a flag, which is two flags where it has `[no-]`.
+    """Parse a flag description; one with `[no-]` yields two flags.
 
-    Raises `NotationError` with what is wrong in it.
+    Raises `NotationError` if it is invalid.
     """
     names, takes, word = _split(text)
     kind = _KINDS.get(word, "VALUE")
@@ -115,7 +114,7 @@ def parse_flag(text: str, *, style: Style, origin: Origin = "command") -> tuple[
 
 
 def normalise(name: str, style: Style) -> str:
-    """Return the one form of a flag's name in which tables, rules and arguments are compared."""
+    """Return the canonical name by which tables, rules and arguments compare a flag."""
     return name[1:] if style == "go" and name.startswith("--") else name
 
 
@@ -148,8 +147,8 @@ def _check_name(name: str, style: Style) -> None:
 class FlagSet(Struct, frozen=True, kw_only=True):
     """Flags by name.
 
-    `longs` has the names of two dashes, sorted, which is where a name that was cut short is looked
-    up. `own` are the flags that were described for this scope and no other.
+    `longs` has the names with two dashes, sorted, to look up abbreviations. `own` are the flags
+    described for this scope only.
     """
 
     exact: dict[str, FlagSpec]
@@ -160,7 +159,7 @@ class FlagSet(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, own: Iterable[FlagSpec], *, shared: Iterable[FlagSpec] = ()) -> Self:
-        """Make a set of `own` flags and `shared` ones; a name that both have means the own flag."""
+        """Make a set of `own` and `shared` flags; `own` wins where both have a name."""
         mine = tuple(own)
         exact = {name: spec for spec in (*shared, *mine) for name in spec.names}
         return cls(
@@ -174,7 +173,7 @@ class FlagSet(Struct, frozen=True, kw_only=True):
         )
 
     def find(self, name: str, *, abbreviations: bool) -> tuple[FlagSpec, ...]:
-        """Return what a name may mean: nothing, one flag, or all that it is a beginning of."""
+        """Return the flags that a name may mean: none, one, or all that it abbreviates."""
         spec = self.exact.get(name)
         if spec is not None:
             return (spec,)
@@ -191,14 +190,14 @@ class FlagSet(Struct, frozen=True, kw_only=True):
 
 
 class Scope(Struct, frozen=True, kw_only=True):
-    """How the arguments before a subcommand are read, or those behind one.
+    """How the arguments before a subcommand, or after one, are parsed.
 
-    `key` has the words of the subcommand, () before it. With `interspersed` false the first word
-    that is no flag ends the flags. `stops` says that everything behind the first such word belongs
-    to another program, as behind docker's image. `nested` says that longer subcommands begin with
-    this one; then another word is its own only if `takes_words`. `path_words` says that its words
-    are paths, `is_open` that flags which are not listed are taken for known. `forms` are those that
-    its words must have, one each, the last for all behind it; none where any text will do.
+    `key` has the words of the subcommand, () before it. With `interspersed` false the first operand
+    ends the flags. With `stops` everything after the first operand belongs to another program, as
+    after docker's image. `nested` means that longer subcommands begin with this one; it then has
+    operands of its own only if `takes_words`. `path_words` means that its operands are paths,
+    `is_open` that unlisted flags are accepted. `forms` has the form of each operand, the last also
+    for all later ones; empty if any text is valid.
     """
 
     key: tuple[str, ...]
@@ -215,14 +214,14 @@ class Scope(Struct, frozen=True, kw_only=True):
 
 
 class OptionTable(Struct, frozen=True, kw_only=True):
-    """What is known of a tool's arguments.
+    """The argument syntax of a tool.
 
-    `version` is that of the tool. `depth` is how many leading words may name the subcommand, `root`
-    the scope before it. `commands` has the scopes behind the listed subcommands, by their words
-    joined by spaces, and `elsewhere` is the scope behind one that is not listed, None where such a
-    one is unknown. With `remote_command` the first word is a host, behind which flags may follow
-    and then the command line of another program. `path_commands` has the subcommands whose words
-    are paths, listed or not. `styles` are those of its scopes.
+    `version` is the tool's. `depth` is how many leading words may name the subcommand, `root` the
+    scope before it. `commands` maps the words of each listed subcommand, joined by spaces, to its
+    scope; `elsewhere` is the scope of unlisted subcommands, None if they are unknown. With
+    `remote_command` the first word is a host, followed by flags and then another program's command
+    line. `path_commands` are the subcommands, listed or not, whose operands are paths. `styles` are
+    the styles of its scopes.
     """
 
     tool: str
@@ -236,7 +235,7 @@ class OptionTable(Struct, frozen=True, kw_only=True):
     styles: tuple[Style, ...] = ()
 
     def __post_init__(self) -> None:
-        """Find the styles of the scopes, whatever is passed for them."""
+        """Compute `styles` from the scopes, ignoring any value passed."""
         found = dict.fromkeys(scope.style for scope in self.scopes())
         force_setattr(self, "styles", tuple(found))
 
@@ -246,11 +245,11 @@ class OptionTable(Struct, frozen=True, kw_only=True):
         return self.depth > 0 and self.elsewhere is None
 
     def spell(self, flag: str) -> tuple[str, ...]:
-        """Return the names by which a flag that a person wrote is found in the scopes."""
+        """Return a flag's canonical name in each style of the scopes."""
         return tuple(dict.fromkeys(normalise(flag, style) for style in self.styles))
 
     def scopes(self) -> Iterable[Scope]:
-        """Return every scope that flags are described for."""
+        """Return every scope of the table."""
         yield self.root
         yield from self.commands.values()
         if self.elsewhere is not None:
@@ -258,10 +257,10 @@ class OptionTable(Struct, frozen=True, kw_only=True):
 
 
 def add_unsure_flags(table: OptionTable, names: Iterable[str]) -> OptionTable:
-    """Return the table with flags that rules name though no description has them.
+    """Return the table with the undescribed flags that rules name.
 
-    Only scopes that take unlisted flags for known ones get them: there a rule must see through
-    every spelling of a flag, and it is not said whether the flag takes a value.
+    They are added as `unsure` to open scopes only, so that a rule sees a flag in every spelling
+    although it is not known whether the flag takes a value.
     """
     if not any(scope.is_open for scope in table.scopes()):
         return table
@@ -277,7 +276,7 @@ def add_unsure_flags(table: OptionTable, names: Iterable[str]) -> OptionTable:
             return scope
         known = scope.flags
         if id(known) not in extended:
-            # Thousands of scopes may share one set of flags, and go on sharing it.
+            # Thousands of scopes may share one set of flags; keep it shared.
             new = [spec for spec in specs if spec.names[0] not in known.exact]
             shared = [spec for spec in known.exact.values() if spec not in known.own]
             extended[id(known)] = FlagSet.of((*known.own, *new), shared=shared)

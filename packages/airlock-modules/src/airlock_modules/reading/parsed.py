@@ -1,15 +1,15 @@
-"""How the arguments of a request were read: by an option table, or by their form alone.
+"""Parsed arguments of a request, from an option table or from their form alone.
 
-Without a table it is not known which flags of a tool take a value, so this reading goes by form:
+Without a table the flags that take a value are unknown, so arguments are parsed by form:
 
 - `--name=v` is the flag `--name` with the value `v`, cut at the first `=`; `--name` has no value.
 - `-xREST` is the flag `-x` with the value `REST`; `-x` has no value.
 - `-`, the empty string and everything else is positional.
-- From the first `--` on, that word included, everything is positional and nothing is a flag.
-- A word that directly follows a flag without a value may be its value, and is not positional.
+- From the first `--` on, inclusive, everything is positional.
+- A word directly after a flag without a value may be its value, and is not positional.
 
-What it misses (clusters such as `-vo X`, abbreviations, words after flags that take no value) can
-be seen only with an option table of the tool.
+Clusters such as `-vo X`, abbreviations, and words after flags that take no value are recognised
+only with an option table.
 """
 
 import posixpath
@@ -22,10 +22,10 @@ from airlock_modules.reading.option_table import FlagSpec
 
 
 class Piece(Struct, frozen=True):
-    """Some text of an argument vector, and where it stands.
+    """A text within argv, and its position.
 
-    `argument` is the number of its argument, from 0, and `offset` the number of the character in
-    that argument with which it begins. A value and a word run to the end of their argument.
+    `argument` is the index of its argument, from 0, `offset` that of its first character. A value
+    or word runs to the end of its argument.
     """
 
     text: str
@@ -34,13 +34,13 @@ class Piece(Struct, frozen=True):
 
 
 class Flag(Struct, frozen=True, kw_only=True):
-    """A flag that was given.
+    """A flag given by the client.
 
-    `text` is its name as written, `argument` the number of its argument, from 0, and `specs` what
-    it may be: more than one where it is the beginning of several names. `values` has its value; it
-    is empty where there is none, and has more than one where the flag takes several or where tools
-    differ (`-x=v` is `=v` to some and `v` to others). They are not `sure` where the next word may
-    be the flag's value and may be a word of its own. `command` is the subcommand it was given to.
+    `text` is its name as written, `argument` the index of its argument, from 0, `specs` its
+    candidates: more than one if it abbreviates several names. `values` is empty without a value,
+    and has several if the flag takes several or tools differ (`-x=v` is `=v` to some, `v` to
+    others). `sure` is false if the next word may be its value or a word of its own. `command` is
+    the subcommand it was given to.
     """
 
     text: str
@@ -52,19 +52,19 @@ class Flag(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The name to call it by in a message or as a rule."""
+        """The name to use in a message or as a rule."""
         return self.specs[0].name if len(self.specs) == 1 else self.text
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name of everything that it may be."""
+        """All names of all its candidates."""
         if len(self.specs) == 1:
             return self.specs[0].names
         return tuple(name for spec in self.specs for name in spec.names)
 
     @property
     def value(self) -> str | None:
-        """The first of its values, None where it has none."""
+        """Its first value, or None."""
         return self.values[0].text if self.values else None
 
     @property
@@ -74,12 +74,12 @@ class Flag(Struct, frozen=True, kw_only=True):
 
 
 class PathUse(Struct, frozen=True):
-    """A path that the tool would use: its text, and the number of the argument that names it.
+    """A path that the tool would use: its text, and the index of the argument that names it.
 
-    The path runs from the character `offset` of that argument to its end. `offset` is None where
-    the path stands in no argument as a whole, because the tool enters several directories one after
-    the other. `by` is the name of the flag whose value it is, "" for a word. `base` is the
-    directory that the tool enters first, from that of the run; "" is that of the run itself.
+    The path runs from character `offset` of that argument to its end. `offset` is None if no single
+    argument holds the whole path, because the tool enters several directories in turn. `by` is the
+    flag whose value it is, "" for a word. `base` is the directory that the tool enters first,
+    relative to the working directory; "" is the working directory itself.
     """
 
     text: str
@@ -90,12 +90,12 @@ class PathUse(Struct, frozen=True):
 
     @property
     def path(self) -> str:
-        """Where it leads from the directory of the run; not normalised."""
+        """The path relative to the working directory; not normalised."""
         return posixpath.join(self.base, self.text) if self.base else self.text
 
 
 class Malformed(Struct, frozen=True):
-    """A word, or a value of the flag `by`, that is not what it must be: `expected`."""
+    """A word, or a value of the flag `by`, that is not an `expected` text."""
 
     piece: Piece
     expected: str
@@ -103,15 +103,14 @@ class Malformed(Struct, frozen=True):
 
 
 class Parsed(Struct, frozen=True, kw_only=True):
-    """All arguments of a request, as the tool would take them.
+    """All arguments of a request, as the tool would parse them.
 
-    `command` has the words of the subcommand, `globals` the flags before it and `flags` those
-    behind it. `words` are the other words that the tool takes, `rest` is what belongs to another
-    program (a container, a remote shell). `unknown` are arguments that the table cannot explain.
-    `knows_command` is false where the subcommand is not in the table; then nothing behind it was
-    read and all of it is in `rest`. `excess` is an argument at which reading was given up, because
-    more flags stand behind the dashes of others than are read. `malformed` are words and values
-    that do not have the form which the table prescribes.
+    `command` has the words of the subcommand, `globals` the flags before it, `flags` those after
+    it. `words` are the operands, `rest` the arguments of another program (a container, a remote
+    shell). `unknown` are arguments that the table cannot explain. `knows_command` is false if the
+    subcommand is not in the table; everything after it is then unparsed in `rest`. `excess` is the
+    argument at which parsing stopped, for too many flags in clusters. `malformed` are words and
+    values that do not match the form of the table.
     """
 
     command: tuple[str, ...] = ()
@@ -130,7 +129,7 @@ Role = Literal["flag", "positional", "maybe-value"]
 
 
 class PlainArgument(Struct, frozen=True):
-    """One argument: its `raw` text, the `flag` and `value` that it may be, and its `role`.
+    """One argument: its `raw` text, the `flag` and `value` parsed from it, and its `role`.
 
     A flag without a value has the value None; one with an empty value has "".
     """
@@ -142,10 +141,10 @@ class PlainArgument(Struct, frozen=True):
 
 
 class PlainReading(Struct, frozen=True):
-    """All arguments of a request, and what a rule looks up among them.
+    """All arguments of a request, indexed for rules.
 
-    `raw` has the text of every argument, `positionals` that of those which are positional, `flags`
-    for each flag the numbers, from 0, of the arguments that are this flag.
+    `raw` has the text of every argument, `positionals` the text of the positional ones, `flags`
+    maps each flag to the indices, from 0, of its arguments.
     """
 
     arguments: tuple[PlainArgument, ...]
@@ -155,12 +154,12 @@ class PlainReading(Struct, frozen=True):
 
     @property
     def keys(self) -> frozenset[str]:
-        """The texts and flags by which rules are found that may match."""
+        """The texts and flags that select the rules that may match."""
         return self.raw.union(self.flags)
 
 
 def read_plain(args: Sequence[str]) -> PlainReading:
-    """Read the arguments of a command, its own name not among them. Any strings will do."""
+    """Parse a command's arguments, without argv[0], by form. Accepts any strings."""
     arguments = tuple(_read(args))
     flags: dict[str, list[int]] = {}
     for number, argument in enumerate(arguments):

@@ -1,1 +1,1 @@
-"""What git's transports ask of a remote, as pure data: where, which refs, and what is granted."""
+"""Requests of git and ssh to remotes, as pure data: destinations, refs and grants."""

@@ -1,6 +1,6 @@
-"""Where a transport or a session of ssh leads: one form for each place, however it was written.
+"""The destination of a git transport or an ssh session, in one canonical form.
 
-git names a remote by a URL (git-clone(1), GIT URLS), which a transport gets as words of its own.
+git names a remote by a URL (git-clone(1), GIT URLS), which a transport gets as arguments.
 """
 
 import ipaddress
@@ -15,13 +15,13 @@ from airlock_wire.text import quote
 
 
 class RemoteError(ValueError):
-    """Words or bytes of a client that are no transport's, or that are not passed on.
+    """Arguments or bytes from a client or server that are invalid or not forwarded.
 
-    The text names what is wrong in one line, quoted, and `rule` is the word for it in records.
+    The text says what is wrong in one line, with quoted input; `rule` is its name in records.
     """
 
     def __init__(self, problem: str, *, rule: str) -> None:
-        """Say what is wrong, and by which rule."""
+        """Create the error for `problem`."""
         super().__init__(problem)
         self.rule = rule
         self.problem = problem
@@ -34,17 +34,17 @@ DEFAULT_PORTS = {"ssh": 22, "https": 443, "http": 80}
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
-# Also what a shell that knows no single quotes (cmd.exe) would read as more than a word, and the
-# star: a refusal proposes what was asked for as a line of the grant, where it is a pattern.
+# Includes what a shell without single quotes (cmd.exe) would interpret, and the star: a refusal
+# suggests the path as a line of the grant, where a star is a wildcard.
 _REFUSED_IN_PATHS = re.compile(r"[\x00-\x1f\x7f%\\'\"!?#&|<>^;`$*]")
 _LONGEST_PATH = 4096
 _HIGHEST_PORT = 65535
 
 
 class Destination(Struct, frozen=True, kw_only=True):
-    """One repository. `port` is None for that of the scheme; `path` is what is sent.
+    """One repository. `port` is None for the scheme's default; `path` is what is sent.
 
-    `host` has lower case letters only, and brackets around an IPv6 address.
+    `host` is in lower case, an IPv6 address in brackets.
     """
 
     scheme: Scheme
@@ -54,39 +54,39 @@ class Destination(Struct, frozen=True, kw_only=True):
     path: str
 
     def __str__(self) -> str:
-        """As a person writes it in a grant: `git@github.com/acme/app`."""
+        """The form used in a grant: `git@github.com/acme/app`."""
         user = "" if self.user is None else f"{self.user}@"
         port = "" if self.port is None else f":{self.port}"
         return f"{user}{self.host}{port}/{self.name}"
 
     @property
     def line(self) -> str:
-        """The line of a grant that names this place and no other: with a scheme but for ssh."""
+        """The grant line that names exactly this repository, with a scheme unless it is ssh."""
         return str(self) if self.scheme == "ssh" else f"{self.scheme}://{self}"
 
     @property
     def port_number(self) -> int:
-        """The port that is connected with."""
+        """The port to connect to."""
         return DEFAULT_PORTS[self.scheme] if self.port is None else self.port
 
     @property
     def name(self) -> str:
-        """The path as grants know it: without a slash at its ends, and without `.git`.
+        """The path as grants match it: without leading and trailing slashes and without `.git`.
 
-        The `.git` inside of a working tree is that tree's repository, and no other one beside it.
+        The `.git` in a working tree is the repository of that tree.
         """
         return self.path.strip("/").removesuffix("/.git").removesuffix(".git")
 
 
 def read_user(text: str) -> str:
-    """Return the name of a user. Raises RemoteError for one that ssh or a shell could read."""
+    """Return a user name. Raises RemoteError for one that ssh or a shell could interpret."""
     if not _WORD.fullmatch(text):
         raise RemoteError(f"{quote(text, limit=80)} cannot name a user of a remote", rule="user")
     return text
 
 
 def read_host(text: str) -> str:
-    """Return the name of a host in lower case, or a bracketed IPv6 address. Raises RemoteError."""
+    """Return a host name in lower case, or a bracketed IPv6 address. Raises RemoteError."""
     if _WORD.fullmatch(text):
         return text.lower()
     address = text[1:-1] if text.startswith("[") and text.endswith("]") else text
@@ -97,7 +97,7 @@ def read_host(text: str) -> str:
 
 
 def read_port(text: str, scheme: Scheme) -> int | None:
-    """Return a port, None for that of the scheme. Raises RemoteError."""
+    """Return a port, None for the scheme's default. Raises RemoteError."""
     if not _PORT.fullmatch(text) or int(text) > _HIGHEST_PORT:
         raise RemoteError(f"{quote(text, limit=80)} is no port", rule="port")
     port = int(text)
@@ -107,8 +107,8 @@ def read_port(text: str, scheme: Scheme) -> int | None:
 def read_path(text: str) -> str:
     """Return the path of a repository as it is sent. Raises RemoteError.
 
-    What two servers could understand in two ways is refused: `..`, empty and `.` parts, quotes,
-    `%`, and a leading `~` or `-`. So is `.git` alone, the repository of the account's home.
+    Refused is what servers could interpret differently: `..`, empty and `.` parts, quotes, `%`, and
+    a leading `~` or `-`; and `.git` alone, the repository of the account's home.
     """
     shown = quote(text, limit=80)
     if _REFUSED_IN_PATHS.search(text) or not text.isprintable():
@@ -127,9 +127,9 @@ _URI = re.compile(r"ssh://(?P<login>[^/:\[\]]+|[^/\[\]]*\[[^/\]]*\])(?::(?P<port
 
 
 class Login(Struct, frozen=True, kw_only=True):
-    """One account of one host. A `user` or `port` of None is what ssh's configuration says.
+    """One account on one host. A `user` or `port` of None is left to ssh's configuration.
 
-    `host` has lower case letters only, and brackets around an IPv6 address.
+    `host` is in lower case, an IPv6 address in brackets.
     """
 
     user: str | None
@@ -137,16 +137,16 @@ class Login(Struct, frozen=True, kw_only=True):
     port: int | None
 
     def __str__(self) -> str:
-        """As a person writes it in a grant: `deploy@build.example.com:2222`."""
+        """The form used in a grant: `deploy@build.example.com:2222`."""
         user = "" if self.user is None else f"{self.user}@"
         port = "" if self.port is None else f":{self.port}"
         return f"{user}{self.host}{port}"
 
 
 def read_login(text: str) -> Login:
-    """Read the destination of ssh: `[user@]host` or `ssh://[user@]host[:port]`.
+    """Parse an ssh destination: `[user@]host` or `ssh://[user@]host[:port]`.
 
-    Raises RemoteError for what ssh would expand, or another program could read as more than names.
+    Raises RemoteError for what ssh would expand, or another program could interpret.
     """
     port = None
     if text.startswith("ssh://"):
@@ -166,7 +166,7 @@ _SHORT = re.compile(r"(?P<login>(?:[^@/:]*@)?(?:\[[^\]]*\]|[^:/\[\]]+)):(?P<path
 
 
 def name_transport(url: str, service: str) -> tuple[str, ...]:
-    """The words of git-remote for `url` and `service`; none for what is no such URL."""
+    """Return git-remote's arguments for `url` and `service`, () if it is no such URL."""
     found = _URL.fullmatch(url)
     if found is not None and found["scheme"] in ("https", "http"):
         return (found["scheme"], "origin", url)
@@ -198,12 +198,10 @@ _NAME_AND_URL = 2
 
 
 def read_url_words(scheme: str, words: Sequence[str]) -> Destination:
-    """Read what git gives `git-remote-https` or `git-remote-http`: `scheme` is https or http.
+    """Parse the arguments of `git-remote-https` or `git-remote-http`; `scheme` is https or http.
 
-    Raises RemoteError.
-
-    The name of the remote says nothing that counts. That of a user in the URL is looked at and left
-    out: which of the human's accounts is used is not the client's to choose.
+    Ignores the remote's name. Checks and drops a user in the URL: the client must not choose which
+    of the human's accounts is used. Raises RemoteError.
     """
     if len(words) != _NAME_AND_URL:
         raise RemoteError("git gives the helper of a URL a name and the URL", rule="words")

@@ -1,4 +1,4 @@
-"""git's protocols: frames, what a server says first, a client's requests, and a remote helper's.
+"""git's protocols: packets, advertisements, fetch requests, and remote helper commands.
 
 (gitprotocol-common(5), gitprotocol-http(5), gitprotocol-v2(5), gitremote-helpers(7))
 """
@@ -11,7 +11,7 @@ from airlock_modules.remotes.ssh_words import SERVICES, Service
 from airlock_wire.text import quote
 
 FLUSH = b"0000"
-# Bytes of a packet, its length included.
+# Bytes of a packet, including its length field.
 MOST = 65520
 
 _LENGTH = 4
@@ -19,16 +19,16 @@ _DIGITS = frozenset(b"0123456789abcdef")
 
 
 class PacketReader:
-    """Takes bytes as they come, and gives the payload of one packet after the other.
+    """An incremental reader of packets.
 
-    Only what every packet of a list of refs may be is taken: a flush, or a length in four lower
-    case hexadecimal digits and at least one byte. `size` counts the bytes of the packets given.
+    It accepts only what may occur in a list of refs: a flush, or a length in four lower case
+    hexadecimal digits and at least one byte. `size` counts the bytes of the packets returned.
     """
 
     def __init__(self, *, most: int, what: str = "a list of refs") -> None:
-        """Hold at most `most` bytes; beyond them `take` raises RemoteError.
+        """Accept at most `most` bytes; beyond them `take` raises RemoteError.
 
-        `what` is what they are of, for the text of errors.
+        `what` names the data in errors.
         """
         self._most = most
         self._what = what
@@ -37,17 +37,17 @@ class PacketReader:
 
     @property
     def held(self) -> bytes:
-        """Everything that was fed, packets that were given too."""
+        """All bytes fed, including packets already returned."""
         return bytes(self._held)
 
     def feed(self, data: bytes) -> None:
-        """Take what comes next."""
+        """Add the next bytes."""
         self._held += data
 
     def take(self) -> bytes | None:
-        """The payload of the next packet, b"" for a flush, None where it is not whole yet.
+        """Return the next packet's payload, b"" for a flush, None while it is incomplete.
 
-        Raises RemoteError for what is no such packet.
+        Raises RemoteError for an invalid packet.
         """
         if self.size > self._most:
             raise RemoteError(f"{self._what} has more than {self._most} bytes", rule="size")
@@ -71,26 +71,26 @@ class PacketReader:
 
 
 def frame(payload: bytes) -> bytes:
-    """One packet. `payload` has at most 65516 bytes, and one at least."""
+    """Return a packet. `payload` has 1 to 65516 bytes."""
     return b"%04x" % (len(payload) + _LENGTH) + payload
 
 
-# Bytes: a packet that says which service it is, a flush, and the first packet of the rest.
+# Bytes of the service packet, a flush, and the first packet of the advertisement.
 _MOST_ADVERTISED = 1 << 18
 _VERSION_2 = b"version 2"
 _ERROR = b"ERR "
 
 
 class AdvertisementReader:
-    """Takes an advertisement as it comes, and gives what a server says first on a connection.
+    """An incremental reader that turns HTTP's advertisement into that of a plain connection.
 
-    That is the same without what HTTP alone has in front. Of a fetch it must be in version 2 of
-    git's protocol: in the others a client goes on from what it said before, and each request over
-    HTTP stands for itself. `is_error` tells whether it is an error in the server's words.
+    It removes the service packet, which only HTTP has. A fetch must use version 2 of git's
+    protocol: in the others a client continues from its previous message, but HTTP requests are
+    independent. `is_error` says whether the server sent an error.
     """
 
     def __init__(self, service: Service) -> None:
-        """`service` is what the server was asked for."""
+        """`service` is the requested service."""
         self._service = service
         self._packets = PacketReader(most=_MOST_ADVERTISED, what="the answer of the server")
         self._start = 0
@@ -98,7 +98,7 @@ class AdvertisementReader:
         self._expected: Literal["anything", "flush", "first", "nothing"] = "anything"
 
     def feed(self, data: bytes) -> bytes:
-        """Return what to pass on of the next bytes, b"" for nothing yet. Raises RemoteError."""
+        """Add the next bytes; return what to forward, b"" for nothing yet. Raises RemoteError."""
         if self._expected == "nothing":
             return data
         self._packets.feed(data)
@@ -118,7 +118,7 @@ class AdvertisementReader:
         return b""
 
     def end(self) -> None:
-        """Raise RemoteError where the answer ended before it said anything."""
+        """Raise RemoteError if the answer ended before its first packet."""
         if self._expected != "nothing":
             raise RemoteError("the answer of the server was cut off", rule="answer")
 
@@ -143,26 +143,26 @@ _COMMANDS = frozenset((b"command=ls-refs", b"command=fetch", b"command=bundle-ur
 
 
 class FetchRequestReader:
-    """Cuts what a client writes into requests, as it comes, and holds no more than one packet.
+    """An incremental reader that splits a client's stream into requests.
 
-    A request begins with a command that only reads, and ends with a flush. A flush alone says that
-    there is no other one.
+    It buffers at most one incomplete packet. A request begins with a read-only command and ends
+    with a flush. A flush alone ends the last request.
     """
 
     def __init__(self) -> None:
-        """Begin before the first byte."""
+        """Start with an empty buffer."""
         self._held = b""
         self._is_begun = False
         self.is_over = False
 
     def feed(self, data: bytes) -> None:
-        """Take what comes next."""
+        """Add the next bytes."""
         self._held += data
 
     def take(self) -> tuple[bytes, bool]:
-        """The whole packets of one request that have come, and whether it ends with them.
+        """Return the complete packets of one request, and whether the request ends with them.
 
-        Raises RemoteError for what is no such request. `is_over` says that the last one has ended.
+        Sets `is_over` after the last request. Raises RemoteError for an invalid request.
         """
         end, is_whole = 0, False
         while not is_whole:
@@ -180,7 +180,7 @@ class FetchRequestReader:
         return taken, is_whole
 
     def end(self) -> None:
-        """Say that nothing more comes. Raises RemoteError in the middle of a request."""
+        """Signal the end of the stream. Raises RemoteError in the middle of a request."""
         if self._is_begun or self._held:
             raise RemoteError("a request of a fetch was cut off", rule="fetch")
 
@@ -206,16 +206,16 @@ class FetchRequestReader:
 HelperCommand = Literal["capabilities", "option", "end"] | Service
 
 _NAME = re.compile("git-[a-z-]{1,40}")
-# Bytes of a line: more than any option that git has.
+# Bytes of a line: longer than any option of git.
 _LONGEST = 4096
-# Commands: each is answered, and git says some ten of them.
+# Commands: each is answered, and git sends about ten.
 _MOST_COMMANDS = 200
 
 
 def answer_helper(command: HelperCommand) -> bytes:
-    """What a helper says: that it can connect, that it has no options, and that it is connected.
+    """Return the helper's answer: the capability `connect`, `unsupported` options, or connected.
 
-    After the last the streams are those of the service.
+    After `connect` is answered the streams belong to the service.
     """
     return {"capabilities": b"connect\n\n", "option": b"unsupported\n", "end": b""}.get(
         command, b"\n"
@@ -223,24 +223,24 @@ def answer_helper(command: HelperCommand) -> bytes:
 
 
 class HelperReader:
-    """Takes bytes as they come, and gives one command after the other.
+    """An incremental reader of commands to a remote helper.
 
-    Not to be asked any further after a service or an error. `rest` is what was not read.
+    Do not call `take` after a service or an error. `rest` has the unread bytes.
     """
 
     def __init__(self) -> None:
-        """Begin before the first byte."""
+        """Start with an empty buffer."""
         self.rest = b""
         self._count = 0
 
     def feed(self, data: bytes) -> None:
-        """Take what comes next."""
+        """Add the next bytes."""
         self.rest += data
 
     def take(self) -> HelperCommand | None:
-        """The next command, None where its line is not whole.
+        """Return the next command, None while its line is incomplete.
 
-        Raises RemoteError for any other, and for more than git has to say.
+        Raises RemoteError for an unknown command, a long line or too many commands.
         """
         line, newline, rest = self.rest.partition(b"\n")
         if len(line) > _LONGEST:

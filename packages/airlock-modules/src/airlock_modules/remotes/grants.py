@@ -1,14 +1,14 @@
-"""Where an agent may fetch, push and log in, and which refs it may move: `[git]` and `[ssh]`.
+"""The grants `[git]` and `[ssh]`: where an agent may fetch, push and log in, and which refs.
 
-In a pattern for paths, refs and push options `*` crosses neither `/` nor `%`, `**` crosses `/`.
-No star matches a control character; in a push option none matches `;` either, which begins another
-option for some servers. What `protect` guards is matched more widely.
+In a pattern for paths, refs and push options `*` crosses neither `/` nor `%`, `**` crosses `/`. No
+star matches a control character or, in a push option, `;`, which begins another option on some
+servers. `protect` matches more widely.
 
-A person writes them, but what they are matched against comes from a client, so that nothing here
-may backtrack without bound. A `**` is whole parts up to a `/`, and a `*`. The leftmost match of
-what stands between two stars is always good enough: what another one would leave out is in one
-part, which the next star takes. So each is an atomic group of `re`, and so is all up to the next
-`**`. Work is at most the length of the pattern times that of the text.
+Patterns come from a person, but the texts come from a client, so matching must not backtrack
+without bound. A `**` matches whole segments up to a `/`, then as `*`. The leftmost match of the
+text between two stars always suffices: whatever a later match would skip is in one segment, which
+the next star matches. So each is an atomic group of `re`, and so is everything up to the next `**`.
+The work is at most the length of the pattern times that of the text.
 """
 
 import re
@@ -29,53 +29,53 @@ from airlock_modules.remotes.destination import (
 )
 from airlock_wire.text import quote
 
-# The control characters of ASCII and Latin 1, and the separators of lines and paragraphs.
+# ASCII and Latin 1 controls, and the line and paragraph separators.
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _PLAIN = re.compile(rf"[^{_CONTROLS} ?\[\]{{}}\\]+")
 _STARS = re.compile(r"(\*+)")
-# In a ref, `%` begins options of some servers (refs/for/main%submit).
+# In a ref, `%` begins options on some servers (refs/for/main%submit).
 _NOT_CROSSED = f"[^/%{_CONTROLS}]"
 _NOT_CROSSED_IN_AN_OPTION = f"[^/%;{_CONTROLS}]"
 _NOT_CROSSED_WHERE_PROTECTED = "[^/]"
-# What file systems that fold names leave out, of that which can be printed: the code points of the
-# property Default_Ignorable_Code_Point (Unicode, UAX #44).
+# Printable characters that name-folding file systems ignore: code points with the property
+# Default_Ignorable_Code_Point (Unicode, UAX #44).
 _IGNORED = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 
 
 def is_pattern(text: str) -> bool:
-    """Whether `text` has no blanks, no backslash, no three stars in a row, and none of ? [ ] { }.
+    """Whether `text` has no blank, backslash, `***`, or any of ? [ ] { }.
 
-    Those mean something in other patterns, and nothing in these.
+    Those are special in other pattern languages, but not here.
     """
     return bool(_PLAIN.fullmatch(text)) and "***" not in text
 
 
 def compile_pattern(text: str) -> "re.Pattern[str]":
-    """The regular expression, to be matched with `fullmatch`, of a text that `is_pattern`."""
+    """Return the regular expression, for `fullmatch`, of a text that `is_pattern`."""
     return re.compile(_translate(_STARS.split(text), _NOT_CROSSED))
 
 
 def compile_option(text: str) -> "re.Pattern[str]":
-    """As `compile_pattern`, for an option of a push: no star matches `;`."""
+    """As `compile_pattern`, for a push option: no star matches `;`."""
     return re.compile(_translate(_STARS.split(text), _NOT_CROSSED_IN_AN_OPTION))
 
 
 def compile_protection(text: str) -> "re.Pattern[str]":
-    """As `compile_pattern`, for each that `fold` makes of a name; stars cross `%` too."""
+    """As `compile_pattern`, to match any form that `fold` returns; stars also cross `%`."""
     pieces = _STARS.split(text)
-    # A character that is folded to a star is none.
+    # A character that folds to a star is not a wildcard.
     forms = zip(*(_fold_twice(piece) for piece in pieces), strict=True)
     ways = (_translate(form, _NOT_CROSSED_WHERE_PROTECTED) for form in forms)
     return re.compile("|".join(dict.fromkeys(ways)))
 
 
 def fold(text: str) -> tuple[str, ...]:
-    """What all names have in common that a file system may take for one.
+    """Return canonical forms, equal for names that a file system may treat as the same.
 
-    It may fold case and composition (APFS, ext4), or width and ligatures beside (ZFS), and leave
-    out what nobody sees.
+    It may fold case and composition (APFS, ext4), also width and ligatures (ZFS), and ignore
+    invisible characters.
     """
     return tuple(dict.fromkeys(_fold_twice(text)))
 
@@ -92,9 +92,9 @@ def _fold(text: str) -> str:
 
 
 def _translate(pieces: list[str] | tuple[str, ...], any_of: str) -> str:
-    """The regular expression of texts with stars between them, which stand for `any_of`."""
+    """Return the regular expression of texts separated by stars, which match `any_of`."""
     first, *rest = pieces
-    # Of each ** a list: what stands behind it up to the next one.
+    # One list per **: the expressions after it, up to the next one.
     head, *others = _group(rest, any_of)
     expression = re.escape(first) + "".join(head)
     for number, other in enumerate(others, start=1):
@@ -109,7 +109,7 @@ def _group(rest: list[str], any_of: str) -> list[list[str]]:
         stars, text = rest[at : at + 2]
         if stars == "**":
             groups.append([])
-        # The last text stands at the end.
+        # The last text must match at the end.
         is_last = at + 2 == len(rest)
         found = f"{any_of}*{re.escape(text)}" if is_last else f"(?>{any_of}*?{re.escape(text)})"
         groups[-1].append(found)
@@ -117,9 +117,9 @@ def _group(rest: list[str], any_of: str) -> list[list[str]]:
 
 
 def compile_host(text: str) -> "re.Pattern[str]":
-    """The regular expression, for `fullmatch`, of a host's name or address, or of one with stars.
+    """Return the regular expression, for `fullmatch`, of a host name, address or pattern.
 
-    Raises RemoteError for what cannot name a host.
+    Raises RemoteError for an invalid host.
     """
     if "*" not in text:
         return compile_pattern(read_host(text))
@@ -128,7 +128,7 @@ def compile_host(text: str) -> "re.Pattern[str]":
 
 
 DEFAULT_REFS = ("refs/heads/agent/**",)
-"""What a push may move where a profile has no `[git] refs`."""
+"""The refs that a push may update if a profile has no `[git] refs`."""
 
 _SCHEMES: dict[str | None, Scheme] = {"ssh": "ssh", "https": "https", "http": "http"}
 _EITHER: tuple[Scheme, ...] = ("ssh", "https")
@@ -139,10 +139,10 @@ _DESTINATION = re.compile(
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """Repositories that a line of a grant names: `[scheme://][user@]host[:port]/path`.
+    """Repositories named by a grant line: `[scheme://][user@]host[:port]/path`.
 
-    `text` is the line. A scheme of None is ssh or https, a user of None any. `is_literal` says that
-    the host stands there by its name, so that its addresses may be private ones.
+    `text` is the line. A scheme of None is ssh or https, a user of None any. `is_literal` means
+    that the host has no wildcard, so that its addresses may be private.
     """
 
     text: str
@@ -154,7 +154,7 @@ class Place(Struct, frozen=True, kw_only=True):
     is_literal: bool
 
     def covers(self, destination: Destination) -> bool:
-        """Whether `destination` is one of them."""
+        """Whether the line grants `destination`."""
         return (
             destination.scheme in ((self.scheme,) if self.scheme else _EITHER)
             and self.user in (None, destination.user)
@@ -164,9 +164,9 @@ class Place(Struct, frozen=True, kw_only=True):
         )
 
     def may_be_at(self, login: Login) -> bool:
-        """Whether an ssh that comes as `login` may find one of them there.
+        """Whether a granted repository may be reachable by ssh as `login`.
 
-        What the login leaves open, ssh's own configuration says.
+        A user or port of None is left to ssh's configuration and matches any.
         """
         return (
             self.scheme in (None, "ssh")
@@ -177,35 +177,35 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 class RefPattern(Struct, frozen=True):
-    """A pattern of `refs`: its text as the profile has it, and the expression to match."""
+    """A pattern of `refs`: its text in the profile, and its expression."""
 
     text: str
     expression: "re.Pattern[str]"
 
     @classmethod
     def of(cls, text: str) -> "RefPattern":
-        """Compile a text that is a pattern (`patterns.is_pattern`)."""
+        """Compile a text that `is_pattern`."""
         return cls(text, compile_pattern(text))
 
 
 def covers_ref(patterns: Iterable[str], ref: str) -> bool:
-    """Whether one of the texts of `refs` matches a ref; a text that is no pattern matches none."""
+    """Whether one of the texts of `refs` matches a ref; an invalid pattern matches none."""
     return any(
         is_pattern(text) and compile_pattern(text).fullmatch(ref) is not None for text in patterns
     )
 
 
 def default_refs() -> tuple[RefPattern, ...]:
-    """DEFAULT_REFS as patterns."""
+    """Return DEFAULT_REFS as patterns."""
     return tuple(map(RefPattern.of, DEFAULT_REFS))
 
 
 class GitGrant(Struct, frozen=True, kw_only=True):
-    """`[git]` of one agent. Without `is_pinned` it names no places, and others are to be asked.
+    """`[git]` of one agent. Without `is_pinned` it names none, and any repository may be requested.
 
-    `refs` is what a push may create or move; `names_refs` says that the profile has them, and that
-    they are not DEFAULT_REFS. A ref is never moved of whose name `protect` matches one of the
-    folded forms (`patterns.fold`).
+    `refs` are the refs that a push may create or update; `names_refs` means that the profile lists
+    them instead of DEFAULT_REFS. A ref is never updated if `protect` matches a folded form of its
+    name (`fold`).
     """
 
     push: tuple[Place, ...] = ()
@@ -219,7 +219,7 @@ class GitGrant(Struct, frozen=True, kw_only=True):
 
 
 def read_place(text: str) -> Place:
-    """Read one line of `push` or `fetch`. Raises RemoteError."""
+    """Parse one line of `push` or `fetch`. Raises RemoteError."""
     found = _DESTINATION.fullmatch(text)
     if found is None:
         raise RemoteError(
@@ -241,13 +241,13 @@ def read_place(text: str) -> Place:
 
 
 def find_place(places: Sequence[Place], destination: Destination) -> Place | None:
-    """The line that grants `destination`, one that names its host by preference."""
+    """Return the line that grants `destination`, preferably one that names its host, or None."""
     found = [place for place in places if place.covers(destination)]
     return next((place for place in found if place.is_literal), next(iter(found), None))
 
 
 def _scheme_of(port: str | None) -> Scheme | None:
-    """The scheme whose own port a line names that names no scheme."""
+    """Return the scheme whose default port `port` is, or None."""
     return next((scheme for scheme in _EITHER if port == str(DEFAULT_PORTS[scheme])), None)
 
 
@@ -257,12 +257,11 @@ _LINE = re.compile(
 
 
 class HostLine(Struct, frozen=True, kw_only=True):
-    """Accounts that a line of a grant names: `[user@]host[:port]`.
+    """Accounts named by a grant line: `[user@]host[:port]`.
 
-    A user of None is any; a port of None is the one that ssh's configuration has for the host.
-    `name` is how the line writes the host where it stands there by its name (an alias of ssh's
-    configuration has an upper and a lower case), so that its addresses may be private ones; None
-    for a pattern.
+    A user of None is any; a port of None is left to ssh's configuration. `name` is the host as
+    written (aliases in ssh's configuration are case-sensitive), whose addresses may be private;
+    None for a pattern.
     """
 
     text: str
@@ -272,7 +271,7 @@ class HostLine(Struct, frozen=True, kw_only=True):
     name: str | None
 
     def covers(self, login: Login) -> bool:
-        """Whether `login` is one of them."""
+        """Whether the line grants `login`."""
         return (
             self.user in (None, login.user)
             and self.port == login.port
@@ -281,14 +280,14 @@ class HostLine(Struct, frozen=True, kw_only=True):
 
 
 class SshGrant(Struct, frozen=True, kw_only=True):
-    """`[ssh]` of one agent. Without `is_pinned` it names no hosts, and others are to be asked."""
+    """`[ssh]` of one agent. Without `is_pinned` it names no hosts, and any may be requested."""
 
     hosts: tuple[HostLine, ...] = ()
     is_pinned: bool = False
 
 
 def read_host_line(text: str) -> HostLine:
-    """Read one line of `hosts`. Raises RemoteError."""
+    """Parse one line of `hosts`. Raises RemoteError."""
     found = _LINE.fullmatch(text)
     if found is None:
         raise RemoteError(
@@ -306,6 +305,6 @@ def read_host_line(text: str) -> HostLine:
 
 
 def find_host(lines: Sequence[HostLine], login: Login) -> HostLine | None:
-    """The line that grants `login`, one that names its host by preference."""
+    """Return the line that grants `login`, preferably one that names its host, or None."""
     found = [line for line in lines if line.covers(login)]
     return next((line for line in found if line.name is not None), next(iter(found), None))

@@ -1,8 +1,8 @@
-"""What is said about large files of Git LFS: by its transfer agent, and by its servers.
+"""Messages of Git LFS: from its transfer agent, and from LFS servers.
 
-The agent is the shim, which git-lfs starts in the container. It asks for one object after the other
-and is told nothing of the server: neither its URLs nor what is sent to them. Answers of servers are
-those of the batch API and of `git-lfs-authenticate` (docs/api of git-lfs).
+The agent is the shim, which git-lfs starts in the container. It requests one object at a time and
+learns nothing of the server: neither its URLs nor the requests to them. Servers answer by the batch
+API and by `git-lfs-authenticate` (docs/api of git-lfs).
 """
 
 import re
@@ -28,7 +28,7 @@ from airlock_wire.text import quote
 Operation = Literal["download", "upload"]
 
 BASIC = "basic"
-"""The way of transfer that each server and client knows: one request for each object."""
+"""The transfer adapter that every server and client supports: one request per object."""
 
 _SERVICES: Mapping[str, tuple[Operation, Service]] = {
     "download": ("download", "git-upload-pack"),
@@ -44,9 +44,9 @@ _HREF = re.compile(
     r"(?P<target>[/?][\x21\x22\x24-\x7e]*)?"
 )
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-# Blanks at its ends are not part of a value (RFC 9110, 5.5), and no client of HTTP sends them.
+# Leading and trailing blanks are not part of a value (RFC 9110, 5.5); no HTTP client sends them.
 _VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
-# How a request is framed and where it goes is not the server's to say.
+# A server must not choose a request's framing or destination.
 _OWN_HEADERS = frozenset(
     {
         *("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive"),
@@ -57,10 +57,10 @@ _OWN_HEADERS = frozenset(
 
 
 class LfsRequest(Struct, frozen=True, kw_only=True):
-    """What an agent wants of a remote: to download or to upload objects.
+    """An agent's request to download or upload objects.
 
-    `asked` is the fetch or push that this is a part of, and `words` are those of its transport.
-    `api_path` is where the API of an https remote is, as its path is sent.
+    `asked` is the fetch or push that it belongs to, `words` the arguments of its transport.
+    `api_path` is the path of the LFS API on an https remote, as sent.
     """
 
     operation: Operation
@@ -78,7 +78,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 
 class Href(Struct, frozen=True, kw_only=True):
-    """A URL of a server. `target` is path and query, as they are sent."""
+    """A URL from a server. `target` is path and query, as sent."""
 
     scheme: Scheme
     host: str
@@ -86,17 +86,17 @@ class Href(Struct, frozen=True, kw_only=True):
     target: str
 
     def __str__(self) -> str:
-        """As the server wrote it."""
+        """The URL as text."""
         return f"{self.scheme}://{self.authority}{self.target}"
 
     @property
     def authority(self) -> str:
-        """Host and port, as a request names them."""
+        """Host and port, as in a request's Host header."""
         return self.host if self.port is None else f"{self.host}:{self.port}"
 
     @property
     def destination(self) -> Destination | None:
-        """The place of it without the query; None for a path that no line of a grant can name."""
+        """Its destination without the query; None for a path that no grant can name."""
         try:
             path = read_path(self.target.partition("?")[0])
         except RemoteError:
@@ -105,16 +105,16 @@ class Href(Struct, frozen=True, kw_only=True):
 
 
 class Action(Struct, frozen=True, kw_only=True):
-    """One request that a server has named: where to, and with which headers."""
+    """A request that a server told the client to send: URL and headers."""
 
     href: Href
     headers: tuple[tuple[str, str], ...] = ()
 
 
 class Offer(Struct, frozen=True, kw_only=True):
-    """What a server offers for one object: `transfer` is None where it wants no upload of it.
+    """A server's offer for one object: `transfer` is None if it already has the upload.
 
-    `verify` is to be asked after an upload.
+    `verify` is to be requested after an upload.
     """
 
     transfer: Action | None = None
@@ -122,7 +122,7 @@ class Offer(Struct, frozen=True, kw_only=True):
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
-    """What a server says of an object that it does not serve: whole, in its own words."""
+    """A server's error for one object, with its unabridged message."""
 
     code: int
     said: str
@@ -159,9 +159,9 @@ class _Message(Struct):
 
 
 def read_lfs_words(words: Sequence[str]) -> LfsRequest:
-    """Read what the agent gives git-remote: `download|upload remote|server URL`.
+    """Parse the agent's arguments to git-remote: `download|upload remote|server URL`.
 
-    The URL is that of a git remote, or what `lfs.url` names as the server. Raises RemoteError.
+    The URL is that of a git remote, or the server of `lfs.url`. Raises RemoteError.
     """
     operation, kind, url = (*words, "", "", "")[:3]
     if len(words) != 3 or operation not in _SERVICES or kind not in _KINDS:
@@ -194,7 +194,7 @@ def read_lfs_words(words: Sequence[str]) -> LfsRequest:
 
 
 def read_wanted(line: bytes) -> Wanted:
-    """Read a line of the agent's, without its end. Raises RemoteError."""
+    """Parse a line from the agent, without its newline. Raises RemoteError."""
     found = _WANTED.fullmatch(line.decode("ascii", "replace"))
     if found is None:
         raise RemoteError("the agent of Git LFS asks for no object", rule="lfs")
@@ -203,7 +203,7 @@ def read_wanted(line: bytes) -> Wanted:
 
 
 def compose_batch(wanted: Wanted) -> bytes:
-    """What the batch API is asked for one object."""
+    """Return the batch API request for one object."""
     return msgspec.json.encode(
         {
             "operation": wanted.operation,
@@ -215,12 +215,12 @@ def compose_batch(wanted: Wanted) -> bytes:
 
 
 def compose_verification(wanted: Wanted) -> bytes:
-    """What is sent to `verify` after an upload."""
+    """Return the body to send to `verify` after an upload."""
     return msgspec.json.encode({"oid": wanted.oid, "size": wanted.size})
 
 
 def read_batch(data: bytes, wanted: Wanted) -> Offer | Refusal:
-    """Read the answer of the batch API. Raises RemoteError, without the server's words."""
+    """Parse the batch API's answer. Raises RemoteError, which does not quote the server."""
     batch = _decode(data, _Batch)
     if batch.transfer not in (None, BASIC):
         raise _unfit("it names a way of transfer that was not offered")
@@ -242,7 +242,7 @@ def read_batch(data: bytes, wanted: Wanted) -> Offer | Refusal:
 
 
 def read_login(data: bytes) -> Action:
-    """Read the answer of `git-lfs-authenticate`: where the API is. Raises RemoteError."""
+    """Parse the answer of `git-lfs-authenticate`: the API's URL and headers. Raises RemoteError."""
     login = _decode(data, _Login)
     if not login.href:
         raise _unfit("it does not say where its large files are")
@@ -250,7 +250,7 @@ def read_login(data: bytes) -> Action:
 
 
 def read_message(data: bytes) -> str:
-    """All that a server says of an error, "" where it says nothing that is meant to be read."""
+    """Return the full message of a server's error, "" if it has none."""
     try:
         return msgspec.json.decode(data, type=_Message).message
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -258,7 +258,7 @@ def read_message(data: bytes) -> str:
 
 
 def read_href(text: str) -> Href:
-    """Read a URL that a server names. Raises RemoteError, without quoting what may be secret."""
+    """Parse a URL from a server. Raises RemoteError, which does not quote it: it may be secret."""
     found = _HREF.fullmatch(text)
     if found is None:
         raise _unfit("it names what is no URL of https")

@@ -1,8 +1,8 @@
-"""What a push asks for, whether it may, and the answer to one that was not sent.
+"""Parsing a push, judging it, and answering a refused one.
 
-A client sends a list of refs, as git-receive-pack reads it (gitprotocol-pack(5)), then options if
-it agreed on them, then the pack. What a push does stands in the list and nowhere else: however it
-was spelled in a command or configured, these refs get these values.
+A client sends a list of ref updates, as git-receive-pack reads it (gitprotocol-pack(5)), then
+options if it agreed on them, then the pack. The list alone determines the effect of a push,
+whatever the command line or configuration was.
 """
 
 import re
@@ -16,7 +16,7 @@ from airlock_modules.remotes.git_protocol import FLUSH, PacketReader, frame
 from airlock_modules.remotes.grants import GitGrant, fold
 from airlock_wire.text import quote
 
-# Bytes: a mirror of some ten thousand refs.
+# Bytes: enough for a mirror of some ten thousand refs.
 MOST_BYTES = 2 << 20
 _MOST_UPDATES = 20_000
 _MOST_OPTIONS = 1000
@@ -25,8 +25,8 @@ _ID = rb"(?:[0-9a-f]{40}|[0-9a-f]{64})"
 _UPDATE = re.compile(rb"(%s) (%s) ([^\x00-\x20\x7f]+)" % (_ID, _ID))
 _SHALLOW = re.compile(rb"shallow %s" % _ID)
 _CAPABILITY = re.compile(r"[!-~]+")
-# What a server may be asked for; one that is not known could change what the list means. Those of
-# the first line have no value: git-receive-pack takes `push-options=x` for `push-options`.
+# Permitted capabilities; an unknown one could change the meaning of the list. Those of the first
+# line have no value: git-receive-pack takes `push-options=x` for `push-options`.
 _CAPABILITIES = frozenset(
     (
         "report-status",
@@ -43,7 +43,7 @@ _VALUED = frozenset(("agent", "object-format", "session-id"))
 
 
 class Update(Struct, frozen=True):
-    """One ref and the ids, in hexadecimal, that it is to have had (`old`) and to get (`new`)."""
+    """One ref with its expected `old` and its `new` object id, in hexadecimal."""
 
     old: str
     new: str
@@ -51,34 +51,34 @@ class Update(Struct, frozen=True):
 
     @property
     def is_deletion(self) -> bool:
-        """Whether the ref is to be removed."""
+        """Whether the update deletes the ref."""
         return not self.new.strip("0")
 
 
 class PushList(Struct, frozen=True, kw_only=True):
-    """What one push asks for. `capabilities` have their value after `=`, as they were sent."""
+    """A push request. `capabilities` include their value after `=`, as sent."""
 
     updates: tuple[Update, ...] = ()
     capabilities: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
     def split(self, count: int) -> "Iterator[PushList]":
-        """Lists of at most `count` updates; the first has the options."""
+        """Yield lists of at most `count` updates; the first has the options."""
         for at in range(0, len(self.updates), count):
             options = self.options if at == 0 else ()
             yield replace(self, updates=self.updates[at : at + count], options=options)
 
     @property
     def brings_pack(self) -> bool:
-        """Whether a pack follows: with deletions alone none does."""
+        """Whether a pack follows; none follows a push of deletions only."""
         return any(not update.is_deletion for update in self.updates)
 
 
 class PushReader:
-    """Reads a list as it comes. Not to be fed any further once it is whole or has raised."""
+    """An incremental reader of the list. Do not feed it after it is complete or has raised."""
 
     def __init__(self) -> None:
-        """Begin before the first byte."""
+        """Start with an empty buffer."""
         self._packets = PacketReader(most=MOST_BYTES)
         self._updates: list[Update] = []
         self._capabilities: tuple[str, ...] = ()
@@ -86,13 +86,13 @@ class PushReader:
 
     @property
     def held(self) -> bytes:
-        """All that was fed: the list, and whatever came with its last bytes."""
+        """All bytes fed: the list, and what followed it in the last chunk."""
         return self._packets.held
 
     def feed(self, data: bytes) -> PushList | None:
-        """Take what comes next; returns the list once it is whole.
+        """Add the next bytes; return the list once it is complete.
 
-        Raises RemoteError for anything that git-receive-pack could read otherwise than this does.
+        Raises RemoteError for anything that git-receive-pack could parse differently.
         """
         self._packets.feed(data)
         while (packet := self._packets.take()) is not None:
@@ -124,7 +124,7 @@ class PushReader:
             return
         line, has_capabilities, words = packet.partition(b"\0")
         if has_capabilities:
-            # git-receive-pack takes those of every line, this reads those of the first alone.
+            # git-receive-pack reads them on every line, this reader only on the first.
             if self._updates:
                 raise RemoteError("a list of refs names capabilities twice", rule="push-list")
             self._capabilities = _read_capabilities(words)
@@ -167,19 +167,19 @@ def _decode(data: bytes, what: str) -> str:
         raise RemoteError(f"{what} is not UTF-8: {shown}", rule="push-list") from None
 
 
-# git-check-ref-format(1), and parts that end with a dot, which Windows leaves out: what a server
-# may take for another ref than it is.
+# git-check-ref-format(1), and segments that end with a dot, which Windows drops: a server may take
+# these for another ref.
 _MISSHAPEN = re.compile(r"\.\.|//|/\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|\.lock(?:/|$)|\./|[/.]$")
-# More than any server takes.
+# More than any server accepts.
 _LONGEST_REF = 512
-# So many patterns are named in a refusal.
+# Maximum number of patterns listed in a refusal.
 _MOST_NAMED = 3
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
-    """Why a push is not sent. `ref` is None where it is not one ref's fault; `rule` is for records.
+    """Why a push is not sent. `ref` is None unless one ref is the reason; `rule` is for records.
 
-    The text of `problem` is one line, for the person who pushed.
+    `problem` is one line, for the user who pushed.
     """
 
     ref: str | None
@@ -188,7 +188,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
 
 
 def judge_push(grant: GitGrant, push: PushList) -> tuple[Refusal, ...]:
-    """Say what is refused; nothing of a push is sent unless nothing is."""
+    """Return all refusals; a push is sent only if there are none."""
     refusals = []
     for option in push.options:
         if not any(pattern.fullmatch(option) for pattern in grant.push_options):
@@ -215,29 +215,29 @@ def _judge_update(grant: GitGrant, update: Update) -> Refusal | None:
 
 
 def _name_allowed(grant: GitGrant) -> str:
-    """The patterns of `refs`, as a refusal names them."""
+    """Return the patterns of `refs` as listed in a refusal."""
     named = [pattern.text for pattern in grant.refs[:_MOST_NAMED]]
     shown = [text if text.isprintable() else quote(text) for text in named]
     more = ["..."] if len(grant.refs) > _MOST_NAMED else []
     return ", ".join((*shown, *more)) or "no ref"
 
 
-# Bytes of a report in one packet of a band.
+# Bytes of a report per side-band packet.
 _BAND = 65_500
 _REPORTS = ("report-status", "report-status-v2")
-# Bytes of one line, of which most is the name of a ref.
+# Bytes of one line, most of it the ref's name.
 _LONGEST_LINE = 4000
 _DATA = b"\1"
 
 
 def compose_report(push: PushList, refusals: Sequence[Refusal]) -> bytes:
-    """What a server would say had it refused: plain git prints it as the server's own words.
+    """Return the report of a refusing server, which git prints like the server's own.
 
-    Empty where the client has not agreed on a report, and cannot be told this way.
+    It is empty if the client did not request a report.
     """
     if not set(_REPORTS) & set(push.capabilities):
         return b""
-    # Twenty thousand refs may be refused: to look for each among all would hold up everybody.
+    # Up to 20,000 refs may be refused: a linear search for each would block the daemon.
     reasons = {refusal.ref: refusal.problem for refusal in reversed(refusals)}
     others = reasons.get(None, "not sent, since another ref of this push is refused")
     report = frame(b"unpack ok\n") + b"".join(

@@ -1,11 +1,11 @@
-"""The words of ssh's command line, as ssh reads them, and what is passed on of them.
+"""Parsing ssh's command line as ssh does, and selecting the options to forward.
 
-Options stand before the destination and directly behind it, in clusters, with their value joined or
-as the next word. The first of several values counts, as it does for ssh, but for -4 and -6 and for
--t and -T, of which the last counts.
+Options come before the destination and directly after it, in clusters, with their value joined or
+as the next argument. As in ssh the first value wins, except for -4 and -6 and for -t and -T, where
+the last one wins.
 
-Of the options by name (`-o NAME=VALUE`) those pass that name no file, run no program, open no way
-through the connection and do not weaken the check of the host's key.
+Of the named options (`-o NAME=VALUE`) only those pass that name no file, run no program, forward
+nothing through the connection and do not weaken the host key check.
 """
 
 import re
@@ -18,17 +18,17 @@ from msgspec import Struct
 from airlock_modules.remotes.destination import Login, RemoteError, read_login, read_port, read_user
 from airlock_wire.text import quote
 
-# What ssh takes for one option: blanks around the name, and one = or blanks before the value.
+# ssh's syntax of an option: blanks around the name, and one = or blanks before the value.
 _OPTION = re.compile(r"[ \t]*([A-Za-z0-9]+)(?:[ \t]*=[ \t]*|[ \t]+)(.*)", re.DOTALL)
 
-# ssh takes these quotes off. What blanks, a # or other quotes within them mean is left to it.
+# ssh removes these quotes. A value with blanks, # or other quotes inside stays quoted.
 _QUOTED = re.compile(r"\"([^\s\"'\\#]+)\"")
 
 _YES, _NO, _EITHER, _NUMBER = "yes", "no", "yes|no", "[0-9]{1,9}"
-# Ciphers and their like: names, joined by commas, with + - ^ in front and stars in them.
+# Algorithms such as ciphers: names, joined by commas, with wildcards and a leading + - or ^.
 _ALGORITHMS = "[+^-]?[A-Za-z0-9*][A-Za-z0-9@.,*_-]*"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
-# Names of methods, which hold no dots.
+# Names of methods, without dots.
 _METHODS = "[a-z,-]+"
 
 _PASSED: Mapping[str, str] = {
@@ -43,7 +43,7 @@ _PASSED: Mapping[str, str] = {
     "GSSAPIAuthentication": _NO,
     "HostKeyAlgorithms": _ALGORITHMS,
     "IPQoS": "[A-Za-z0-9]+( [A-Za-z0-9]+)?",
-    # "no" would offer keys that the host's configuration keeps from this destination.
+    # "no" would offer keys that the host's configuration withholds from this destination.
     "IdentitiesOnly": _YES,
     "IdentityAgent": "none",
     "KbdInteractiveAuthentication": _EITHER,
@@ -58,20 +58,20 @@ _PASSED: Mapping[str, str] = {
     "RekeyLimit": "[0-9]+[KMG]?( [0-9]+[smhdw]?)?",
     "ServerAliveCountMax": _NUMBER,
     "ServerAliveInterval": "[0-9]{1,9}[smhd]?",
-    # Values that ssh would replace ($, %) or take apart (quotes, blanks) are none.
+    # Excludes values that ssh would expand ($, %) or split (quotes, blanks).
     "SetEnv": rf"{_VARIABLE}=[A-Za-z0-9_.,:/@+=-]*",
     "TCPKeepAlive": _EITHER,
     "VerifyHostKeyDNS": _NO,
     "VisualHostKey": _EITHER,
 }
-"""What is passed on, in the manual's spelling, with the values that it may have."""
+"""The forwarded options, in the manual's spelling, with their permitted values."""
 
 _HELD: Mapping[str, str] = {
     "AddKeysToAgent": _NO,
     "BatchMode": _EITHER,
     "CheckHostIP": _EITHER,
     "ClearAllForwardings": _YES,
-    # Without a shared connection a client does the same, but for the time it takes.
+    # Without connection sharing a client works the same, only slower.
     "ControlMaster": ".*",
     "ControlPath": ".*",
     "ControlPersist": ".*",
@@ -87,7 +87,7 @@ _HELD: Mapping[str, str] = {
     "Tunnel": _NO,
     "UpdateHostKeys": _NO,
 }
-"""What the daemon says itself: these values agree with that, or are ignored."""
+"""Options that the daemon sets itself: these values agree with it, or are ignored."""
 
 _SESSION: Mapping[str, str] = {
     "AddressFamily": "any|inet|inet6",
@@ -98,7 +98,7 @@ _SESSION: Mapping[str, str] = {
     "StdinNull": _EITHER,
     "User": ".*",
 }
-"""What a flag of ssh says as well, or what is looked at more closely elsewhere."""
+"""Options equivalent to a flag, or checked more closely elsewhere."""
 
 _KNOWN = {
     name.lower(): (name, re.compile(values, re.IGNORECASE | re.ASCII))
@@ -108,7 +108,7 @@ _KNOWN = {
 
 
 def read_option(text: str) -> tuple[str, str]:
-    """Read what stands behind `-o`: the name in the manual's spelling, and a value it may have.
+    """Parse the value of `-o`: the name in the manual's spelling, and a permitted value.
 
     Raises RemoteError.
     """
@@ -127,13 +127,13 @@ def read_option(text: str) -> tuple[str, str]:
 
 
 def is_passed(name: str) -> bool:
-    """Whether an option that `read_option` knows is given to ssh as it is."""
+    """Whether an option from `read_option` is given to ssh unchanged."""
     return name in _PASSED
 
 
 Terminal = Literal["no", "auto", "yes", "force"]
 
-# In bytes of the remote command, whatever a client says; a command line has room for 128 KiB.
+# Maximum bytes of the remote command; an argument may have 128 KiB.
 _LONGEST_COMMAND = 100_000
 _QUERY = re.compile("[A-Za-z0-9][A-Za-z0-9-]*")
 
@@ -153,7 +153,7 @@ _REFUSED: Mapping[str, str] = {
     "e": "it would bring back escapes, whose menu opens tunnels and command lines",
 }
 _VALUED = frozenset("BbcDEeFIiJLlmOoPpQRSWw")
-# Options with a value, as the option by name that says the same.
+# Flags with a value, and the named option equivalent to each.
 _NAMED = {
     "B": "BindInterface",
     "b": "BindAddress",
@@ -164,16 +164,16 @@ _NAMED = {
 }
 _FAMILIES: Mapping[str, Literal[4, 6]] = {"inet": 4, "inet6": 6}
 _TERMINALS: Mapping[str, Terminal] = {"no": "no", "yes": "yes", "force": "force"}
-# What they switch off is off.
+# Flags that switch off what is off already.
 _OFF = frozenset("akx2")
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """One session that a client asks for.
+    """One session requested by a client.
 
-    `command` is what the remote's shell gets, None for a login; with `is_subsystem` it is the name
-    of one (sftp). `options` are pairs of a name and a value for ssh, each name once. `sends` are
-    names of variables for the remote. `family` is 4 or 6 where only such addresses are wanted.
+    `command` goes to the remote shell, None for a login; with `is_subsystem` it names a subsystem
+    (sftp). `options` are pairs of name and value for ssh, each name once. `sends` are names of
+    variables for the remote. `family` is 4 or 6 to restrict addresses to IPv4 or IPv6.
     """
 
     login: Login
@@ -189,15 +189,15 @@ class Session(Struct, frozen=True, kw_only=True):
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """A question about ssh itself: its version (-V), what it supports (-Q), or its usage (())."""
+    """A query about ssh itself: its version (-V), its features (-Q), or its usage (())."""
 
     words: tuple[str, ...]
 
 
 def read_session_words(words: Sequence[str]) -> Session | Query:
-    """Read the arguments of ssh. Raises RemoteError for what is not passed on.
+    """Parse ssh's arguments. Raises RemoteError for those that are not forwarded.
 
-    Whatever is returned names no file, and runs nothing on the machine where ssh runs.
+    The result names no file, and runs nothing on the machine where ssh runs.
     """
     reader = _Reader(words)
     reader.read_options()
@@ -209,7 +209,7 @@ def read_session_words(words: Sequence[str]) -> Session | Query:
 
 
 class _Reader:
-    """Takes one word after the other."""
+    """The state of parsing ssh's arguments."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self.rest = deque(words)
@@ -223,9 +223,9 @@ class _Reader:
         self._flags: set[str] = set()
 
     def read_options(self) -> None:
-        """Take options, until a word that is none, or behind `--`."""
+        """Consume options up to the first operand, or through `--`."""
         while self.query is None and self.rest and self.rest[0].startswith("-"):
-            # A dash alone is no option for getopt(3).
+            # A lone dash is an operand to getopt(3).
             if self.rest[0] == "-":
                 return
             word = self.rest.popleft()
@@ -235,7 +235,7 @@ class _Reader:
             self._read_cluster(word[1:])
 
     def read_destination(self) -> None:
-        """Take the destination. An option before it counts before what it says itself."""
+        """Consume the destination. An earlier option takes precedence over its user and port."""
         login = read_login(self.rest.popleft())
         self._host = login.host
         if login.user is not None:
@@ -296,7 +296,7 @@ class _Reader:
         self._values.setdefault(name, value)
 
     def conclude(self) -> Session | Query:
-        """What was read. Without a destination ssh tells its usage."""
+        """Return the result. Without a destination ssh prints its usage."""
         if self.query is not None or self._host is None:
             return self.query or Query(words=())
         return self._make_session(self._host)

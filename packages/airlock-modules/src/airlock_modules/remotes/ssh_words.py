@@ -1,7 +1,7 @@
-"""The words that git gives its ssh: options, a destination, and one command for the remote.
+"""The arguments that git gives ssh: options, a destination, and one remote command.
 
-Other programs that fetch and push (libgit2, dulwich, go-git) call ssh with words of their own,
-which are turned into those of git.
+Other programs that fetch and push (libgit2, dulwich, go-git) call ssh with other arguments, which
+are converted to git's.
 """
 
 import re
@@ -30,22 +30,22 @@ SERVICES: dict[str, Service] = {
     "git-receive-pack": "git-receive-pack",
 }
 _DESTINATION = 2
-# Also what servers of git take for the same. The path is a word of one shell, and nothing in it
-# means something to that.
+# Includes equivalent forms that git servers accept. The path is one shell word without special
+# characters.
 _TRANSPORT = re.compile(
     r"git[ -](?P<service>(?:upload|receive)-pack) "
     r"(?:'(?P<quoted>[^']+)'|(?P<plain>[A-Za-z0-9._/+~@:-]+))"
 )
-# What a shell takes off a word.
+# Quoting that a shell removes.
 _QUOTING = re.compile(r"['\"\\]")
 _SERVICE = re.compile(r"git[ -]+(?:(?:upload|receive)-pack|upload-archive|shell\b)", re.IGNORECASE)
 
 
 class RemoteRequest(Struct, frozen=True, kw_only=True):
-    """One conversation that a client asks for.
+    """One fetch or push requested by a client.
 
-    `family` is 4 or 6 where it wants addresses of that kind only. `sends_protocol` says that the
-    remote is to be told which version of git's protocol the client speaks.
+    `family` is 4 or 6 to restrict addresses to IPv4 or IPv6. With `sends_protocol` the remote is
+    told the client's version of git's protocol.
     """
 
     destination: Destination
@@ -55,14 +55,14 @@ class RemoteRequest(Struct, frozen=True, kw_only=True):
 
     @property
     def is_push(self) -> bool:
-        """Whether the client may send a list of refs and a pack."""
+        """Whether the client may send ref updates and a pack."""
         return self.service == "git-receive-pack"
 
 
 def find_transport(words: Sequence[str]) -> tuple[str, ...] | None:
-    """The words of git for what `words` of ssh ask for; None where that is no fetch or push of git.
+    """Convert ssh arguments to those of git; None if they are no fetch or push.
 
-    Options of ssh that say how it connects are left out: which those are is the broker's to say.
+    ssh's connection options are dropped: the broker sets them.
     """
     try:
         asked = read_session_words(words)
@@ -84,12 +84,12 @@ def find_transport(words: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def names_transport(command: str) -> bool:
-    """Whether the command of a session may be one of git's for a remote, in some spelling."""
+    """Whether a session's command may be a remote git command, in any spelling."""
     return _SERVICE.search(_QUOTING.sub("", command)) is not None
 
 
 def read_ssh_words(words: Sequence[str]) -> RemoteRequest:
-    """Read what git gives its ssh (GIT_SSH_VARIANT=ssh). Raises RemoteError for anything else."""
+    """Parse git's arguments to ssh (GIT_SSH_VARIANT=ssh). Raises RemoteError for any others."""
     port: str | None = None
     family: Literal[4, 6] | None = None
     sends_protocol = False
@@ -127,7 +127,7 @@ def read_ssh_words(words: Sequence[str]) -> RemoteRequest:
 
 def _read_command(text: str) -> tuple[Service, str]:
     if text.startswith("git-lfs-"):
-        # git-lfs-authenticate answers with a token, and git-lfs-transfer is its successor.
+        # git-lfs-authenticate returns a token; git-lfs-transfer is its successor.
         raise RemoteError(
             "large files of Git LFS pass by its transfer agent alone, which airlock-shim "
             "--install-git sets up in an image; GIT_LFS_SKIP_SMUDGE=1 leaves them out",

@@ -1,1 +1,1 @@
-"""What a module refuses and allows, and what that says about arguments that were read."""
+"""The rules of a module, and judging parsed arguments by them."""

@@ -1,20 +1,19 @@
-"""Rules that are read with the grammar of the tool: they see what the tool would see.
+"""Rules matched with the tool's own argument grammar.
 
-A part is
+A part of a rule is
 
 - a flag, `--exec`, or a flag with a pattern for its value, `--network=host`; with `!=` it matches a
-  value that the pattern does not describe. It matches whatever spelling the tool takes for that
-  flag. Its name may have wildcards too: `--*=file://*`.
-- a subcommand, `push` or `remote add`, where the tool has subcommands; words beyond those that the
-  option table counts are compared with the words that follow;
-- a pattern for another word: `+*`. Where the tool has no subcommands every word is such a pattern.
+  value that the pattern does not match. It matches every spelling of the flag that the tool
+  accepts. Its name may have wildcards too: `--*=file://*`.
+- a subcommand, `push` or `remote add`, if the tool has subcommands; words beyond the depth of the
+  option table are compared with the operands;
+- a pattern for an operand: `+*`. If the tool has no subcommands every word is such a pattern.
 
-A module may also permit by name: subcommands, and for each the flags that it may have. Nothing that
-is not listed is permitted. A flag is listed by any of its names, or by a name with a pattern,
-`--push-option=ci.*`, which every value must then match. Listing a flag permits its negation,
-`--no-NAME`, too. `*` lists all flags that are the subcommand's own. An exclusion gives the reason
-why a subcommand or a flag is not listed (`credential`, `* delete-*`, `config --list`); it decides
-nothing.
+A module may also list what it permits: subcommands, and the flags of each. Anything unlisted is
+refused. A flag is listed by any of its names, or by a name with a pattern, `--push-option=ci.*`,
+which every value must match. Listing a flag also permits its negation, `--no-NAME`. `*` lists all
+of the subcommand's own flags. An exclusion gives the reason why a subcommand or flag is not listed
+(`credential`, `* delete-*`, `config --list`); it does not affect the decision.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,14 +29,14 @@ _WILDCARDS = frozenset("*?[{\\")
 
 
 class Facts(Struct, frozen=True):
-    """What rules ask about a reading: its flags by each of their names, and its command's words."""
+    """Parsed arguments with their flags indexed by each of their names."""
 
     parsed: Parsed
     flags: dict[str, list[Flag]]
 
     @classmethod
     def of(cls, parsed: Parsed) -> "Facts":
-        """Gather the facts of a reading."""
+        """Index parsed arguments."""
         flags: dict[str, list[Flag]] = {}
         for flag in (*parsed.globals, *parsed.flags):
             for name in flag.names:
@@ -56,7 +55,7 @@ GrammarRule = Rule[Facts]
 class FlagPart(Struct, frozen=True):
     """A flag by its `names`, or by a `pattern` of names, with or without a pattern of values.
 
-    With `negated` a value matches that the pattern does not describe.
+    With `negated` a value matches if the pattern does not.
     """
 
     text: str
@@ -67,11 +66,11 @@ class FlagPart(Struct, frozen=True):
 
     @property
     def anchors(self) -> tuple[str, ...]:
-        """The names of the flag, unless they are a pattern."""
+        """The names of the flag, () for a pattern."""
         return () if self.pattern else self.names
 
     def find(self, reading: Facts, *, certain: bool) -> tuple[str, ...] | None:
-        """Return the flag as it was written, and the value that matches, or None."""
+        """Return the flag as written and the matching value, or None."""
         for flag in self._find_named(reading):
             texts = self._match(flag, certain=certain)
             if texts is not None:
@@ -79,12 +78,12 @@ class FlagPart(Struct, frozen=True):
         return None
 
     def _match(self, flag: Flag, *, certain: bool) -> tuple[str, ...] | None:
-        """Compare a flag of the right name; return its text and the value that matches, or None."""
+        """Compare a flag of the right name; return its text and the matching value, or None."""
         if certain and len(flag.specs) > 1:
             return None
         if self.value is None:
             return (flag.text,)
-        # An allowing rule covers no control character that it does not spell out.
+        # The wildcards of an allowing rule match no control character.
         matches = [
             value.text
             for value in flag.values
@@ -96,7 +95,7 @@ class FlagPart(Struct, frozen=True):
         return (flag.text, matches[0])
 
     def describes(self, flag: Flag) -> bool:
-        """Tell whether a flag may be the one that is named, with a value that matches."""
+        """Return whether a flag may be the named one, with a matching value."""
         return self._names(flag) and self._match(flag, certain=False) is not None
 
     def _names(self, flag: Flag) -> bool:
@@ -115,7 +114,7 @@ class FlagPart(Struct, frozen=True):
 
 
 class CommandPart(Struct, frozen=True):
-    """A word of the subcommand, or several that it begins with."""
+    """A word of the subcommand, or its first several words."""
 
     text: str
     words: tuple[str, ...]
@@ -136,9 +135,9 @@ class CommandPart(Struct, frozen=True):
 
 
 def _follow(expected: tuple[str, ...], parsed: Parsed, *, certain: bool) -> bool:
-    """Tell whether these words come first behind the subcommand, flags and their values aside.
+    """Return whether these words directly follow the subcommand, ignoring flags and their values.
 
-    A word that may be the value of a flag before it is passed over, unless that is to be certain.
+    A word that may be a flag's value is skipped, unless `certain`.
     """
     values = {value.argument for flag in parsed.flags if not flag.sure for value in flag.values}
     wanted = list(reversed(expected))
@@ -151,18 +150,18 @@ def _follow(expected: tuple[str, ...], parsed: Parsed, *, certain: bool) -> bool
 
 
 class WordPart(Struct, frozen=True):
-    """A pattern for a word that is neither a flag nor of the subcommand."""
+    """A pattern for an operand."""
 
     text: str
     pattern: Glob
 
     @property
     def anchors(self) -> tuple[str, ...]:
-        """Nothing that could be looked up."""
+        """Always (): a pattern has no key."""
         return ()
 
     def find(self, reading: Facts, *, certain: bool) -> tuple[str, ...] | None:
-        """Return the first word that matches, or None."""
+        """Return the first matching operand, or None."""
         describes = self.pattern.permits if certain else self.pattern.matches
         for word in reading.parsed.words:
             if describes(word.text):
@@ -171,7 +170,7 @@ class WordPart(Struct, frozen=True):
 
 
 def parse_grammar_rule(text: str, table: OptionTable, reason: str | None = None) -> GrammarRule:
-    """Read the text of one rule. Raises `RuleError` for an empty part or an invalid pattern."""
+    """Parse one rule. Raises `RuleError` for an empty part or an invalid pattern."""
 
     def parse_part(text: str) -> Part[Facts]:
         if text.startswith("-"):
@@ -184,7 +183,7 @@ def parse_grammar_rule(text: str, table: OptionTable, reason: str | None = None)
 
 
 def parse_flag_part(text: str, table: OptionTable) -> FlagPart:
-    """Read a part that begins with a dash. Raises `RuleError` where it names no flag."""
+    """Parse a part that begins with a dash. Raises `RuleError` if it names no flag."""
     name, equals, pattern = text.partition("=")
     negated = bool(equals) and name.endswith("!")
     name = name.removesuffix("!") if negated else name
@@ -202,7 +201,7 @@ def parse_flag_part(text: str, table: OptionTable) -> FlagPart:
 
 
 def named_flags(rules: Iterable[GrammarRule]) -> tuple[str, ...]:
-    """Return the names of all flags that rules name without wildcards, as they are written."""
+    """Return the canonical names of all flags that rules name without wildcards."""
     return tuple(
         name
         for rule in rules
@@ -213,14 +212,14 @@ def named_flags(rules: Iterable[GrammarRule]) -> tuple[str, ...]:
 
 
 class Exclusion(Struct, frozen=True):
-    """What is not listed, by the words of its subcommand and by its flag, and the reason."""
+    """The reason why a subcommand, or a flag of one, is not listed."""
 
     words: tuple[Glob, ...]
     flag: FlagPart | None
     reason: str
 
     def covers(self, command: Sequence[str], flag: Flag | None) -> bool:
-        """Tell whether this is about a subcommand, or about a flag that was given to it."""
+        """Return whether this applies to a subcommand or, with `flag`, to a flag given to it."""
         if len(self.words) > len(command) or (self.flag is None) != (flag is None):
             return False
         if self.flag is not None and flag is not None and not self.flag.describes(flag):
@@ -229,7 +228,7 @@ class Exclusion(Struct, frozen=True):
 
 
 def parse_exclusion(text: str, table: OptionTable, reason: str) -> Exclusion:
-    """Read one entry. Raises `RuleError` for no text, an invalid pattern, and what is no flag."""
+    """Parse one entry. Raises `RuleError` for no text, an invalid pattern or an invalid flag."""
     if not text:
         raise RuleError("an entry must have text")
     words: list[Glob] = []
@@ -244,7 +243,7 @@ EVERYTHING = "*"
 
 
 class Permission(Struct, frozen=True):
-    """The flags that are permitted for one subcommand: by name, or by name and value."""
+    """The flags permitted for one subcommand: by name, or by name and value."""
 
     entries: tuple[str, ...] = ()
     everything: bool = False
@@ -252,7 +251,7 @@ class Permission(Struct, frozen=True):
     patterns: dict[str, tuple[Glob, ...]] = {}
 
     def permits(self, spec: FlagSpec, flag: Flag) -> bool:
-        """Tell whether the flag is listed, if it is what `spec` describes."""
+        """Return whether the flag is listed, interpreted as `spec`."""
         if any(name in self.names for name in (*spec.names, *spec.negates)):
             return True
         if not self.patterns:
@@ -268,9 +267,9 @@ class Permission(Struct, frozen=True):
 
 
 class AllowList(Struct, frozen=True, kw_only=True):
-    """The flags that any subcommand may have before it or as shared ones, and each subcommand's.
+    """The flags permitted for any subcommand, and those of each subcommand.
 
-    `commands` has those that were written out, `patterns` those with wildcards, by word.
+    `commands` has the subcommands without wildcards, `patterns` those with wildcards, by word.
     """
 
     flags: Permission
@@ -278,9 +277,9 @@ class AllowList(Struct, frozen=True, kw_only=True):
     patterns: tuple[tuple[tuple[Glob, ...], Permission], ...] = ()
 
     def find_command(self, command: tuple[str, ...]) -> Permission | None:
-        """Return what is permitted for a subcommand, or None where it is not listed.
+        """Return the permission of a subcommand, or None if it is not listed.
 
-        The subcommand as written goes before patterns, and these before each other as they stand.
+        An exact entry precedes patterns, which are tried in order.
         """
         permission = self.commands.get(" ".join(command))
         if permission is not None:
@@ -293,7 +292,7 @@ class AllowList(Struct, frozen=True, kw_only=True):
         return None
 
     def find_refused(self, table: OptionTable, parsed: Parsed) -> Flag | None:
-        """Return the first flag of a reading that is not permitted in all that it may mean."""
+        """Return the first flag of which not every possible meaning is permitted, or None."""
         home = self.find_command(parsed.command) or Permission()
         is_bare = not parsed.command
         for flag in (*parsed.globals, *parsed.flags):
@@ -311,7 +310,7 @@ class AllowList(Struct, frozen=True, kw_only=True):
 
 
 def parse_permission(entries: Sequence[str], table: OptionTable) -> Permission:
-    """Read a list of flags. Raises `RuleError` for an entry that is none or has a bad pattern."""
+    """Parse a list of flags. Raises `RuleError` for an invalid flag or pattern."""
     names: set[str] = set()
     patterns: dict[str, tuple[Glob, ...]] = {}
     for entry in entries:
@@ -329,7 +328,7 @@ def parse_permission(entries: Sequence[str], table: OptionTable) -> Permission:
 
 
 def parse_command_pattern(key: str) -> tuple[Glob, ...] | None:
-    """Return a pattern for each word of a listed subcommand, or None where it has no wildcards.
+    """Return a pattern for each word of a listed subcommand, or None if it has no wildcards.
 
     Raises `RuleError` for an invalid pattern.
     """

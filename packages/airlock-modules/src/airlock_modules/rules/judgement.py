@@ -1,4 +1,4 @@
-"""What the rules of a module say of a request, and which of them git-remote cannot see."""
+"""Judging a request by a module's rules, and finding rules that git-remote can never match."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -17,10 +17,10 @@ Mode = Literal["deny", "allow"]
 
 
 class PlainRules(Struct, frozen=True, kw_only=True):
-    """The rules of a module without an option table, whose arguments are read by their form.
+    """The rules of a module without an option table, whose arguments are parsed by form.
 
-    Mode `deny` blocks what `rules` match, `allow` blocks everything else, for `reason`. Of what
-    is left `narrowing`, the rules of an agent's profile, blocks what they match.
+    Mode `deny` refuses what `rules` match; mode `allow` refuses everything else, for `reason`.
+    `narrowing`, the rules of an agent's profile, then refuses what it matches.
     """
 
     mode: Mode
@@ -30,12 +30,12 @@ class PlainRules(Struct, frozen=True, kw_only=True):
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """What was found: how the arguments were read, and whether they are allowed.
+    """Whether the arguments are allowed, and why.
 
-    `rule` is the rule that decided, if one did, and `reason` why the module has it. `problem`
-    continues a sentence that begins with the command's name, and ends with the reason. `detail`
-    says what in the module decided, for a person on the host. `is_narrowing` says that the rule is
-    one of the profile.
+    `reading` has the parsed arguments, `rule` the deciding rule, if any, and `reason` the module's
+    reason for it. `problem` continues a sentence that begins with the command's name, and ends with
+    the reason. `detail` explains the decision to people on the host. `is_narrowing` means that the
+    rule is the profile's.
     """
 
     reading: PlainReading | Parsed
@@ -48,7 +48,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 def judge(rules: "PlainRules | GrammarRules", args: Sequence[str]) -> Verdict:
-    """Read the arguments of a request and decide about them. Nothing is raised."""
+    """Parse and judge the arguments of a request. Raises nothing."""
     if isinstance(rules, PlainRules):
         reading = read_plain(args)
         verdict = _judge_plain(rules, reading)
@@ -59,7 +59,7 @@ def judge(rules: "PlainRules | GrammarRules", args: Sequence[str]) -> Verdict:
 
 
 def narrow(verdict: Verdict, narrowing: RuleList[Read], asked: Read) -> Verdict:
-    """Refuse what the module allows and the profile does not."""
+    """Apply the profile's rules to a request that the module allows."""
     found = narrowing.find(asked)
     if found is None:
         return verdict
@@ -83,21 +83,21 @@ def refuse_matched(
     *,
     owner: str = "its module",
 ) -> Verdict:
-    """The refusal by a rule, for what it has matched."""
+    """Return the refusal by a rule for the `texts` that it matched."""
     shown = f"with {', '.join(map(quote, texts))}"
     why = f"{owner} has the rule {quote(rule.text)}"
     return refuse(reading, shown, rule=rule.text, reason=rule.reason, why=why)
 
 
 def refuse_unmatched(reading: PlainReading | Parsed, shown: str, reason: str | None) -> Verdict:
-    """The refusal of what no rule allows."""
+    """Return the refusal of a request that no rule allows."""
     return refuse(reading, shown, rule=None, reason=reason, why="no rule of its module allows it")
 
 
 def refuse(
     reading: PlainReading | Parsed, shown: str, *, rule: str | None, reason: str | None, why: str
 ) -> Verdict:
-    """The refusal of what is `shown`, for the `reason` of the module, else for `why`."""
+    """Return the refusal of `shown`, with the module's `reason`, else `why`."""
     return Verdict(
         reading=reading,
         allowed=False,
@@ -109,7 +109,7 @@ def refuse(
 
 
 def allow(reading: PlainReading | Parsed, rule: Rule[Read], texts: tuple[str, ...]) -> Verdict:
-    """What a rule allows, for what it has matched."""
+    """Return the permission by a rule for the `texts` that it matched."""
     detail = f"allow {quote(rule.text)} matches {', '.join(map(quote, texts))}"
     return Verdict(reading=reading, allowed=True, rule=rule.text, reason=rule.reason, detail=detail)
 
@@ -126,9 +126,9 @@ _ASKED = (("fetch", _URL), ("push", _URL, _REF), ("push", "--delete", _URL, _REF
 
 
 def list_unseen(rules: "PlainRules | GrammarRules") -> tuple[str, ...]:
-    """Return those of the rules that refuse which match nothing that a remote can be asked for.
+    """Return the refusing rules of module and profile that no git-remote request can match.
 
-    They are the module's and the profile's; a list of what alone is allowed is left out.
+    Rules of mode `allow` are not considered.
     """
     if isinstance(rules, PlainRules):
         readings = [read_plain(args) for args in _ASKED]
@@ -143,7 +143,7 @@ def list_unseen(rules: "PlainRules | GrammarRules") -> tuple[str, ...]:
 
 
 def _list(rules: Iterable[Rule[Read]], asked: Iterable[Read], *open_parts: type) -> Iterable[str]:
-    """Those that match none of the requests, for whatever parts of `open_parts` say."""
+    """Yield the rules that match none of the requests; parts of types `open_parts` always match."""
     readings = tuple(asked)
     for rule in rules:
         if not any(
@@ -153,7 +153,7 @@ def _list(rules: Iterable[Rule[Read]], asked: Iterable[Read], *open_parts: type)
 
 
 def _may_match(part: Part[Read], asked: Read, open_parts: tuple[type, ...]) -> bool:
-    """Whether a part matches a request like this one, for some place and ref."""
+    """Whether a part matches a request like this one for some URL and ref."""
     if isinstance(part, open_parts):
         return True
     if isinstance(part, TextPart) and ("://" in part.text or part.text.startswith("refs/")):

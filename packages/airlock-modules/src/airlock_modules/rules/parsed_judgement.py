@@ -1,4 +1,4 @@
-"""The same of arguments that are read with the grammar of their tool."""
+"""Judging arguments that are parsed with an option table."""
 
 from collections.abc import Sequence
 
@@ -21,24 +21,23 @@ from airlock_modules.rules.rule import RuleList
 from airlock_wire.text import quote
 
 UNKNOWN_COMMAND = "command"
-"""What stands for a rule where the subcommand is unknown or not listed."""
+"""The `rule` of a refusal whose subcommand is unknown or not listed."""
 UNKNOWN_FLAG = "unknown-flag"
-"""What stands for a rule where the option table does not know a flag."""
+"""The `rule` of a refusal whose flag is not in the option table."""
 MALFORMED = "form"
-"""What stands for a rule where a word or value has not the form that the table prescribes."""
+"""The `rule` of a refusal whose word or value does not match the form of the table."""
 TOO_MANY_FLAGS = "too-many-flags"
-"""What stands for a rule where the arguments were not read to their end."""
+"""The `rule` of a refusal whose arguments were not parsed to their end."""
 
 
 class GrammarRules(Struct, frozen=True, kw_only=True):
-    """The rules of a module whose arguments are read with the grammar of its tool, by `table`.
+    """The rules of a module whose arguments are parsed with the option table `table`.
 
-    Mode `deny` blocks what `rules` match. Mode `allow` blocks what `permitted` does not list or,
-    where there is no such list, what no rule of `rules` matches. In both, arguments that the option
-    table cannot explain, or that have another form than it prescribes, are refused, and so is what
-    `exceptions` match. What is refused because it
-    is not listed is refused for the reason of the first of `exclusions` that is about it, else for
-    `reason`. Of what is left `narrowing`, the rules of an agent's profile, blocks what they match.
+    Mode `deny` refuses what `rules` match. Mode `allow` refuses what `exceptions` match, and what
+    `permitted` does not list or, without that list, what no rule of `rules` matches. Both refuse
+    arguments that the table cannot explain or that do not match its forms. The reason for refusing
+    something unlisted is that of the first of `exclusions` that covers it, else `reason`.
+    `narrowing`, the rules of an agent's profile, then refuses what it matches.
     """
 
     mode: Mode
@@ -52,7 +51,7 @@ class GrammarRules(Struct, frozen=True, kw_only=True):
 
 
 def judge_parsed(rules: GrammarRules, args: Sequence[str]) -> Verdict:
-    """As `judgement.judge`."""
+    """Judge arguments as `judgement.judge` does."""
     parsed = parse(rules.table, args)
     if parsed.excess is not None:
         return _refuse_excess(parsed, parsed.excess)
@@ -64,7 +63,7 @@ def judge_parsed(rules: GrammarRules, args: Sequence[str]) -> Verdict:
 
 
 def read_facts(rules: GrammarRules, args: Sequence[str]) -> Facts:
-    """What rules ask about these arguments."""
+    """Parse and index these arguments."""
     return Facts.of(parse(rules.table, args))
 
 
@@ -109,7 +108,7 @@ def _judge_permitted(rules: GrammarRules, permitted: AllowList, parsed: Parsed) 
 
 def _refuse_command(rules: GrammarRules, parsed: Parsed) -> Verdict:
     command = parsed.command
-    if not parsed.knows_command:  # what is behind an unknown word may be of the subcommand too
+    if not parsed.knows_command:  # words after an unknown one may belong to the subcommand too
         command += parsed.rest[: rules.table.depth - len(command)]
     return refuse(
         parsed,

@@ -1,20 +1,19 @@
-"""Rules: their text, the patterns in it, and finding the first rule of which all parts match.
+"""Rules: their syntax, glob patterns, and finding the first rule whose parts all match.
 
-In a glob pattern `*` stands for any run of characters, `/` among them, `?` for one, `[a-z]` for one
-of a set, `[!a-z]` or `[^a-z]` for one outside it, `{a,b}` for either (each may be a pattern with
-braces of its own). A backslash takes its meaning from the character after it. Where a pattern
-permits something, a text with a control character matches only the pattern that spells it out. In
-modules with a `[syntax]` a pattern that begins with `(#i)` ignores the case of a to z in it.
+In a glob `*` matches any run of characters, including `/`, `?` one, `[a-z]` one of a set, `[!a-z]`
+or `[^a-z]` one outside it, `{a,b}` either pattern (braces nest). A backslash makes the next
+character literal. In a pattern that permits, wildcards match no text with a control character. In
+modules with a `[syntax]` a pattern that begins with `(#i)` ignores the case of a to z.
 
-A person writes the patterns, but what they are matched against comes from a client that may be
-hostile and have megabytes to send. So nothing here may backtrack without bound: braces are written
-out when the pattern is read, and what remains has only `*` to choose about. The pieces between
-stars have a fixed length, and the leftmost match of each is always good enough, which an atomic
-group of `re` says. Work is at most the length of the pattern, written out, times that of the text.
+Patterns come from a person, but the texts come from a client that may be hostile and send
+megabytes, so matching must not backtrack without bound. Braces are expanded when the pattern is
+parsed, which leaves only `*` to choose. The pieces between stars have a fixed length and the
+leftmost match of each always suffices, so each is an atomic group of `re`. The work is at most the
+length of the expanded pattern times that of the text.
 
-What a part is differs with the way in which the arguments were read: with the grammar of the tool
-(`grammar_rules`), or by their form alone, as v0.4 reads them. A part is then a word (`credential`,
-`--exec`), or a flag with a pattern for its value (`--network=host`, `-v=/*:*`).
+Parts differ with how the arguments were parsed: with an option table (`grammar_rules`), or by form,
+as in v0.4. By form, a part is a word (`credential`, `--exec`), or a flag with a pattern for its
+value (`--network=host`, `-v=/*:*`).
 """
 
 import re
@@ -29,39 +28,39 @@ from airlock_modules.reading.parsed import PlainReading
 from airlock_wire.text import quote
 
 IGNORE_CASE = "(#i)"
-"""What a pattern begins with that ignores case, as in zsh."""
+"""Prefix of a pattern that ignores case, as in zsh."""
 MAX_ALTERNATIVES = 256
-"""How many patterns the braces of one glob may be written out to."""
+"""Maximum number of patterns that one glob's braces may expand to."""
 MAX_DEPTH = 8
-"""How many braces may be open inside each other."""
-# Of ASCII and Latin 1, and the separators of lines and paragraphs.
+"""Maximum nesting depth of braces."""
+# ASCII and Latin 1 controls, and the line and paragraph separators.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Glob(Struct, frozen=True):
-    """A pattern that was read. `literal` is the one text that it matches, if it has no wildcard."""
+    """A parsed pattern. `literal` is the only text that it matches, None if it has wildcards."""
 
     text: str
     expression: re.Pattern[str]
     literal: str | None
 
     def matches(self, text: str) -> bool:
-        """Tell whether the pattern describes the whole of `text`."""
+        """Return whether the pattern matches the whole of `text`."""
         if self.literal is not None:
             return text == self.literal
         return self.expression.fullmatch(text) is not None
 
     def permits(self, text: str) -> bool:
-        """As `matches`, for a pattern that allows: no wildcard stands for a control character."""
+        """As `matches`, for a pattern that permits: no wildcard matches a control character."""
         return self.matches(text) and self.spells_out(text)
 
     def spells_out(self, text: str) -> bool:
-        """Whether `text` has no control character, or is the one text of this pattern."""
+        """Whether `text` has no control character, or is this pattern's `literal`."""
         return text == self.literal or not _CONTROL.search(text)
 
 
 class _Token(Struct, frozen=True):
-    """One element of a pattern; `character` is what it stands for where that is only one thing."""
+    """One element of a pattern; `character` is the only character it matches, if there is one."""
 
     expression: str
     character: str | None = None
@@ -72,7 +71,7 @@ _Tokens = tuple[_Token, ...]
 
 
 def parse_pattern(text: str) -> Glob:
-    """Read a pattern that may begin with `IGNORE_CASE`. Raises `RuleError` as `parse_glob` does."""
+    """Parse a glob that may begin with `IGNORE_CASE`. Raises `RuleError` as `parse_glob` does."""
     glob = parse_glob(text.removeprefix(IGNORE_CASE))
     if not text.startswith(IGNORE_CASE):
         return glob
@@ -81,11 +80,10 @@ def parse_pattern(text: str) -> Glob:
 
 
 def parse_glob(text: str) -> Glob:
-    """Read a pattern in which every letter stands for itself alone.
+    """Parse a case-sensitive glob.
 
-    Raises `RuleError`, which shows it, for a set or brace that is not closed, a range that runs
-    backwards, a backslash at the end, or braces past `MAX_ALTERNATIVES` or `MAX_DEPTH`. A `}` that
-    closes nothing stands for itself.
+    Raises `RuleError`, which quotes it, for an unclosed set or brace, a backwards range, a final
+    backslash, or braces past `MAX_ALTERNATIVES` or `MAX_DEPTH`. An unmatched `}` is literal.
     """
     try:
         alternatives, _ = _parse_sequence(text, 0, depth=0)
@@ -99,7 +97,7 @@ def parse_glob(text: str) -> Glob:
 
 
 def _parse_sequence(text: str, start: int, *, depth: int) -> tuple[list[_Tokens], int]:
-    """Read until the end, or inside braces until the next `,` or `}` of theirs."""
+    """Parse up to the end or, inside braces, up to their next `,` or `}`."""
     done: list[_Tokens] = [()]
     at = start
     while at < len(text):
@@ -152,7 +150,7 @@ def _parse_set(text: str, start: int) -> tuple[_Token, int]:
     at += negated
     first = at
     ranges = ""
-    # A ] directly after the opening stands for itself, as in every shell.
+    # A ] directly after the opening is literal, as in every shell.
     while at < len(text) and (text[at] != "]" or at == first):
         low, at = _parse_set_member(text, at)
         high = low
@@ -172,7 +170,7 @@ def _parse_set_member(text: str, at: int) -> tuple[str, int]:
 
 
 def _translate(tokens: _Tokens) -> str:
-    """Return the regular expression of tokens without braces."""
+    """Return the regular expression of a brace-free token sequence."""
     pieces = [""]
     for token in tokens:
         if token is _STAR:
@@ -187,15 +185,15 @@ def _translate(tokens: _Tokens) -> str:
 
 
 SEPARATOR = " & "
-"""What joins the parts of a rule, all of which must be there, in any order."""
+"""Joins the parts of a rule, all of which must match, in any order."""
 
 
 class Reading(Protocol):
-    """What rules are compared with."""
+    """Parsed arguments, as rules need them."""
 
     @property
     def keys(self) -> frozenset[str]:
-        """The names and words that are there, by which the rules to look at are found."""
+        """The names and words that select the rules to try."""
 
 
 Read = TypeVar("Read", bound=Reading)
@@ -207,23 +205,23 @@ class Part(Protocol[Read_contra]):
 
     @property
     def text(self) -> str:
-        """The part as it is written."""
+        """The part as written."""
 
     @property
     def anchors(self) -> tuple[str, ...]:
-        """The keys of which one must be there for this part to match; () where none can be told."""
+        """Keys of which this part needs at least one to match; () if it has no such keys."""
 
     def find(self, reading: Read_contra, *, certain: bool) -> tuple[str, ...] | None:
-        """Return the texts of the arguments that match, or None.
+        """Return the texts of the matching arguments, or None.
 
-        It is enough that the tool could read them so, unless `certain` asks that it must.
+        A possible interpretation suffices, unless `certain`.
         """
 
 
 class Rule(Struct, Generic[Read], frozen=True):
-    """One rule: its text as written in the module, its parts, and why it is there, if that is said.
+    """One rule: its text as written in the module, its parts, and its reason, if given.
 
-    `reason` is one line, the end of a sentence that begins "... is refused: ".
+    `reason` is one line that completes "... is refused: ".
     """
 
     text: str
@@ -231,7 +229,7 @@ class Rule(Struct, Generic[Read], frozen=True):
     reason: str | None = None
 
     def find(self, reading: Read, *, certain: bool = False) -> tuple[str, ...] | None:
-        """Return the texts of the arguments that match, or None where the rule does not."""
+        """Return the texts of the matching arguments, or None if the rule does not match."""
         found: tuple[str, ...] = ()
         for part in self.parts:
             texts = part.find(reading, certain=certain)
@@ -242,9 +240,9 @@ class Rule(Struct, Generic[Read], frozen=True):
 
 
 class RuleList(Struct, Generic[Read], frozen=True):
-    """Rules, and by what must be there which of them to look at.
+    """Rules, with an index of those to try for given arguments.
 
-    `index` and `always` are made from `rules`, whatever is passed for them.
+    `index` and `always` are computed from `rules`; values passed for them are ignored.
     """
 
     rules: tuple[Rule[Read], ...] = ()
@@ -252,7 +250,7 @@ class RuleList(Struct, Generic[Read], frozen=True):
     always: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Make the index. An index that did not fit its rules would let things pass."""
+        """Build the index. One that did not fit its rules would let requests pass."""
         index: dict[str, list[int]] = {}
         always = []
         for number, rule in enumerate(self.rules):
@@ -267,7 +265,7 @@ class RuleList(Struct, Generic[Read], frozen=True):
     def find(
         self, reading: Read, *, certain: bool = False
     ) -> tuple[Rule[Read], tuple[str, ...]] | None:
-        """Return the first rule that matches and the texts of its arguments, or None."""
+        """Return the first matching rule and the texts that it matched, or None."""
         if not self.rules:
             return None
         numbers = set(self.always)
@@ -282,7 +280,7 @@ class RuleList(Struct, Generic[Read], frozen=True):
 
 
 def parse_parts(text: str, parse_part: Callable[[str], Part[Read]]) -> tuple[Part[Read], ...]:
-    """Read the parts of a rule. Raises `RuleError` for one without text, or that is none."""
+    """Parse the parts of a rule. Raises `RuleError` for an empty or invalid part."""
     parts = text.split(SEPARATOR)
     if not all(parts):
         raise RuleError("a rule, and each part of one, must have text")
@@ -293,7 +291,7 @@ PlainRule = Rule[PlainReading]
 
 
 class TextPart(Struct, frozen=True):
-    """A part that names a subcommand, another positional, or a flag whatever its value."""
+    """A part that names a subcommand, another positional, or a flag with any value."""
 
     text: str
 
@@ -303,10 +301,10 @@ class TextPart(Struct, frozen=True):
         return (self.text,)
 
     def find(self, reading: PlainReading, *, certain: bool) -> tuple[str, ...] | None:
-        """Return the argument that matches, or None.
+        """Return the matching argument, or None.
 
-        A text that starts with `-` matches the same argument anywhere, after `--` too, or the same
-        flag. Another one matches a positional with the same text.
+        A text that starts with `-` matches an equal argument anywhere, even after `--`, or that
+        flag. Any other text matches an equal positional.
         """
         del certain
         if not self.text.startswith("-"):
@@ -326,7 +324,7 @@ class ValuePart(Struct, frozen=True):
 
     @property
     def anchors(self) -> tuple[str, ...]:
-        """The flag and, where only one value matches, the argument that joins them."""
+        """The flag and, if the pattern is literal, the argument `flag=value`."""
         return (self.flag,) if self.pattern.literal is None else (self.flag, self._joined)
 
     @property
@@ -334,10 +332,10 @@ class ValuePart(Struct, frozen=True):
         return f"{self.flag}={self.pattern.literal}"
 
     def find(self, reading: PlainReading, *, certain: bool) -> tuple[str, ...] | None:
-        """Return the arguments that match, or None.
+        """Return the matching arguments, or None.
 
         The value may be joined to the flag or be the next argument. A pattern without wildcards
-        also matches the exact text `flag=pattern` anywhere, after `--` too.
+        also matches the exact text `flag=pattern` anywhere, even after `--`.
         """
         describes = self.pattern.permits if certain else self.pattern.matches
         for number in reading.flags.get(self.flag, ()):
@@ -353,7 +351,7 @@ class ValuePart(Struct, frozen=True):
 
 
 def parse_plain_rule(text: str, reason: str | None = None) -> PlainRule:
-    """Read the text of one rule. Raises `RuleError` for an empty part or an invalid pattern."""
+    """Parse one rule. Raises `RuleError` for an empty part or an invalid pattern."""
     return Rule(text, parse_parts(text, _parse_part), reason)
 
 

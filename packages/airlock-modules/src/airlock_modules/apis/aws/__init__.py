@@ -1,6 +1,6 @@
-"""AWS: a placeholder's signature is verified, the operation found and judged, and all signed anew.
+"""AWS: verify the placeholder's signature, identify and judge the operation, sign the request anew.
 
-What is imported here judges; `operations`, `signature` and `calls` are for the process that reads
+This module imports what judges; `operations` and `signature` are for the process that parses
 requests, since the table of operations is large.
 """
 

@@ -1,7 +1,7 @@
-"""What of AWS an agent may do, and one call that is judged by it.
+"""The AWS grant of an agent, and judging calls by it.
 
-A call is judged by all that changes what it does: its operation, region, bucket and role, and the
-headers of S3 for which IAM has actions of their own (an ACL, tags, a lock).
+A call is judged by everything that changes its effect: its operation, region, bucket and role, and
+the S3 headers for which IAM has separate actions (an ACL, tags, a lock).
 """
 
 import functools
@@ -14,7 +14,7 @@ from airlock_wire.text import quote
 
 _THEN = ", and run: airlock reload"
 _IN = "in this agent's airlock.toml"
-# Operations for which IAM has the action of another one, on the same object.
+# Operations that IAM authorises by another one's action on the same object.
 _IMPLIED = {
     "s3:HeadObject": "s3:GetObject",
     "s3:CreateMultipartUpload": "s3:PutObject",
@@ -23,7 +23,7 @@ _IMPLIED = {
     "s3:AbortMultipartUpload": "s3:PutObject",
     "s3:UploadPartCopy": "s3:CopyObject",
 }
-# Operations that do what others do, by another name: whoever denies one of those means these too.
+# Operations with the effect of others: denying one of the others denies these too.
 _DENIED_WITH = {
     "s3:CopyObject": ("s3:PutObject",),
     "s3:DeleteObjects": ("s3:DeleteObject", "s3:DeleteObjectVersion"),
@@ -32,7 +32,7 @@ _DENIED_WITH = {
     "s3:SelectObjectContent": ("s3:GetObject",),
     "s3:UploadPartCopy": ("s3:PutObject",),
 }
-# Of these the broker would hand real keys to the container: it exchanges those of AssumeRole alone.
+# These would give the container real keys: the broker replaces only those of AssumeRole.
 _HANDS_OUT_KEYS = frozenset(
     {
         *("sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity", "sts:AssumeRoot"),
@@ -43,7 +43,7 @@ _PATTERN = re.compile(r"[a-z0-9*-]{1,60}:[A-Za-z0-9*]{1,100}")
 
 
 class Operation(Struct, frozen=True):
-    """`service` is IAM's prefix of actions; `name` the operation of the API, as `GetObject`."""
+    """An operation: `service` is IAM's action prefix, `name` the API's, such as `GetObject`."""
 
     service: str
     name: str
@@ -52,14 +52,14 @@ class Operation(Struct, frozen=True):
 
     @property
     def action(self) -> str:
-        """As it is written in a policy: `s3:GetObject`."""
+        """The name in a policy: `s3:GetObject`."""
         return f"{self.service}:{self.name}"
 
 
 class Keys(Struct, frozen=True):
-    """An access key: its id, its secret, and the token of a session that has an end.
+    """An access key: its id, its secret, and the token of a temporary session.
 
-    `account` is the number of the account, "" where that is not known.
+    `account` is the account number, "" if unknown.
     """
 
     id: str
@@ -68,15 +68,15 @@ class Keys(Struct, frozen=True):
     account: str = ""
 
     def __repr__(self) -> str:
-        """Without the secret, which no message may show."""
+        """Return the id only: no message may show the secret."""
         return f"Keys({self.id!r})"
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """One request. `operations` are all that it may be; `also` are actions that its headers need.
+    """One request. `operations` are its candidates; `also` are actions that its headers need.
 
-    `bucket` is set for what S3 does with a bucket or object, `source` for the BUCKET/KEY of a copy,
-    `role` for the one to be assumed, `session` for the one that signed.
+    `bucket` is set for S3 operations on a bucket or object, `source` is the BUCKET/KEY of a copy,
+    `role` the role to assume, `session` the role whose session signed.
     """
 
     operations: tuple[Operation, ...]
@@ -91,7 +91,7 @@ class Call(Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The operation as it stands in records, after the name of the API."""
+        """The operation's words in records, after the name of the API."""
         where = (
             ()
             if self.bucket is None
@@ -102,10 +102,10 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 class Grant(Struct, frozen=True, kw_only=True):
-    """What of AWS an agent may do: `[aws]` of its profile with what the module grants.
+    """What an agent may do in AWS: `[aws]` of its profile and the module's grants.
 
-    `allow` and `deny` are `service:Operation`, with `*` for any letters. `account` is the number of
-    the human's account, and `endpoint` the host of a service that speaks as S3 does.
+    `allow` and `deny` are `service:Operation`, with `*` for any letters. `account` is the human's
+    account number, `endpoint` the host of an S3-compatible service.
     """
 
     profile: str | None = None
@@ -119,7 +119,7 @@ class Grant(Struct, frozen=True, kw_only=True):
     account: str | None = None
 
     def judge(self, call: Call) -> Verdict:
-        """Decide about one call: nothing but what a rule allows is granted."""
+        """Judge one call; anything that no rule allows is refused."""
         shown = f"aws {' '.join(call.words)}"
         shown = quote(shown, limit=300)[1:-1]
         refused = self._find_refusal(call)
@@ -129,7 +129,7 @@ class Grant(Struct, frozen=True, kw_only=True):
         return Verdict(f"{shown} is refused: {reason}", rule, hint)
 
     def _find_refusal(self, call: Call) -> tuple[str, str, str] | None:
-        """Why a call is refused, the rule, and what can be done."""
+        """Return why a call is refused, the rule, and a remedy; None if it is allowed."""
         if self.profile is None:
             hint = _advise("profile", "the name of a profile")
             return "no profile of ~/.aws/config is named for this agent", "profile", hint
@@ -182,9 +182,9 @@ class Grant(Struct, frozen=True, kw_only=True):
         return None
 
     def find_owner(self, call: Call, account: str) -> str | None:
-        """The account that must own the bucket of a call, where a pattern matched its name.
+        """Return the account that must own a call's bucket if only a pattern matches its name.
 
-        A name that is written in full is the operator's own word. `account` is the credential's.
+        A bucket that the operator named in full is trusted. `account` is the credential's.
         """
         owner = self.account or account
         if call.bucket is None or call.bucket in self.buckets or not owner:
@@ -193,7 +193,7 @@ class Grant(Struct, frozen=True, kw_only=True):
 
 
 def find_action_problem(pattern: str) -> str | None:
-    """Tell why `pattern` is no `service:Operation`; None where it is one."""
+    """Return why `pattern` is no `service:Operation`; None if it is valid."""
     if not _PATTERN.fullmatch(pattern):
         return 'is not SERVICE:OPERATION, as in "s3:GetObject" or "ec2:Describe*"'
     return None
@@ -214,6 +214,6 @@ def _matches_bucket(pattern: str, bucket: str) -> bool:
 
 
 def _advise(key: str, value: str | None = None) -> str:
-    """The line of the profile to write: `value` is added to a list, or is what `key` is set to."""
+    """Return advice to add `value` to `key` of the profile, or to change `key`."""
     where = f"[aws] {key} {_IN}{_THEN}"
     return f"a person on the host can {'change' if value is None else f'add {value} to'} {where}"

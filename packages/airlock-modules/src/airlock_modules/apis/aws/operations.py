@@ -1,9 +1,8 @@
-"""Which operations of AWS a request may be: by a table of its services, made of botocore's models.
+"""Identifying the AWS operations that a request may be, by a table made from botocore's models.
 
-The table (`operations.json.zlib`, written by `tasks/aws_operations.py`) has for each name that
-signatures are made for the services behind it: their protocols, the hosts that their endpoint
-rules give, and how each operation is told from its head. Where models leave two possible, both are
-the answer, and both must be granted.
+The table (`operations.json.zlib`, written by `tasks/aws_operations.py`) maps each signing name to
+its services: their protocols, the hosts of their endpoint rules, and how a head identifies each
+operation. If two operations are possible both are returned, and both must be granted.
 """
 
 import json
@@ -23,23 +22,23 @@ from airlock_modules.apis.head import BadHead, Head
 from airlock_wire.text import quote
 
 LONGEST_FORM = 1024 * 1024
-"""Bytes of a form that is read to be judged; a longer one is refused."""
+"""Maximum bytes of a form; a longer one is refused."""
 _MOST_FIELDS = 20_000
-# Parameters of a form that decide.
+# Parameters of a form that are judged.
 _JUDGED = ("Action", "Version", "RoleArn")
 _JSON_KINDS = ("application/x-amz-json-1.0", "application/x-amz-json-1.1")
-# In another charset the same bytes would be another form.
+# In another charset the same bytes would be a different form.
 _FORM_KIND = re.compile(
     r"application/x-www-form-urlencoded(?:[ \t]*;[ \t]*charset=\"?utf-8\"?)?", re.IGNORECASE
 )
-# With these a form is signed by itself, in an older way.
+# A form with these is signed in itself, by an older signature version.
 _SIGNING = frozenset(
     {"AWSAccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "SecurityToken"}
 )
-# IAM's word where signatures are made for another.
+# IAM's prefix, if it differs from the signing name.
 _ACTION_PREFIXES = {"monitoring": "cloudwatch"}
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\.")
-# Headers of any request; the ones of an operation stand in the table.
+# Headers of any request; those of an operation are in the table.
 _ANY_HEADER = re.compile(
     r"x-amz-(date|security-token|content-sha256|user-agent|trailer|decoded-content-length|meta-.+"
     r"|sdk-checksum-algorithm|checksum-.+|te)"
@@ -47,7 +46,7 @@ _ANY_HEADER = re.compile(
 
 
 class Host(Struct, frozen=True):
-    """What a host stands for, with the region that the signature names."""
+    """The service at a host, with the region that the signature names."""
 
     signing: str
     region: str
@@ -75,7 +74,7 @@ class _Partition(Struct, frozen=True, array_like=True):
 
 
 class _Rest(Struct, frozen=True):
-    """How an operation of a REST protocol is told from others."""
+    """How to identify an operation of a REST protocol."""
 
     name: str
     method: str
@@ -87,10 +86,10 @@ class _Rest(Struct, frozen=True):
 
 
 class Table:
-    """The operations of all services. It is 10 MB large: load it where requests are read."""
+    """The operations of all services. It takes 10 MB: load it only where requests are parsed."""
 
     def __init__(self, data: bytes) -> None:
-        """Read what `operations.json.zlib` has."""
+        """Decode the content of `operations.json.zlib`."""
         plain = json.loads(zlib.decompress(data))
         self._services = plain["services"]
         self._partitions = msgspec.convert(plain["partitions"], tuple[_Partition, ...])
@@ -99,7 +98,7 @@ class Table:
         self._prefixes: dict[str, set[str]] = {}
 
     def find_host(self, signing: str, host: str, region: str) -> tuple[Host, ...]:
-        """What `host` is to a request that is signed for this service and region; () is nothing."""
+        """Return the services at `host` for this signing name and region, () if none."""
         partition = self._find_partition(region)
         if partition is None:
             return ()
@@ -116,7 +115,7 @@ class Table:
                 is_regional = "R" in template or ("G" not in template and region in host.split("."))
                 if not is_regional and region != partition.global_region:
                     continue
-                # The oldest region of S3 has no name of its own.
+                # S3's first region has no name in its host.
                 is_first = service.name == "s3" and region == "us-east-1"
                 is_global = not is_regional and not is_first
                 found.append(Host(signing, region, is_global, before, service.name))
@@ -135,14 +134,14 @@ class Table:
         return self._read[signing]
 
     def _find_prefixes(self, service: _Service) -> set[str]:
-        """What the operations of a service may have before its hosts."""
+        """Return the host prefixes of a service's operations."""
         if service.name not in self._prefixes:
             prefixes = (f"{text}|||".split("|")[2] for text in service.operations.values())
             self._prefixes[service.name] = {"", *prefixes}
         return self._prefixes[service.name]
 
     def needs_body(self, signing: str, head: Head) -> bool:
-        """Whether the operation stands in the body: in a form of the protocol `query`."""
+        """Whether the operation is named in the body, a form of the protocol `query` or `ec2`."""
         if head.method != "POST" or head.get("x-amz-target") or head.get("smithy-protocol"):
             return False
         services = self._find_services(signing)
@@ -151,10 +150,10 @@ class Table:
     def find(
         self, places: Sequence[Host], head: Head, path: str, form: Mapping[str, str]
     ) -> tuple[Operation, ...]:
-        """The operations that a request may be; () is none. Raises BadHead where that is unclear.
+        """Return the operations that a request may be, () if none. Raises BadHead if ambiguous.
 
-        `path` is the head's, with the bucket of a host before it. `form` has the parameters of the
-        query and of the body, where that is read.
+        `path` is the head's, preceded by the bucket if the host names it. `form` has the parameters
+        of the query and of the body, if that was read.
         """
         found = []
         for place in places:
@@ -168,7 +167,7 @@ class Table:
         return tuple(dict.fromkeys(found))
 
     def find_action(self, action: str) -> tuple[Operation, bool] | None:
-        """The operation that a policy calls `action`, and whether its service has no regions."""
+        """Return a policy's `action` as operation, and whether its service has no regions."""
         prefix, _, name = action.partition(":")
         others = {word: signing for signing, word in _ACTION_PREFIXES.items()}
         signing = "s3" if prefix == "s3control" else others.get(prefix, prefix)
@@ -183,7 +182,7 @@ class Table:
         self, service: _Service, protocol: str, head: Head, path: str, form: Mapping[str, str]
     ) -> set[str]:
         target, cbor = head.get("x-amz-target"), head.get("smithy-protocol")
-        # A service that speaks several protocols may go by this alone.
+        # A service with several protocols may use only this to choose one.
         full = head.get("content-type") or ""
         kind = full.partition(";")[0].strip().lower()
         if protocol == "json":
@@ -206,7 +205,7 @@ class Table:
         return self._match_rest(service, head, path)
 
     def _match_rest(self, service: _Service, head: Head, path: str) -> set[str]:
-        """The operations of the most specific pattern: most required parameters, longest path."""
+        """Return the most specific matches: most required parameters, then the longest path."""
         if service.name not in self._rest:
             entries = service.operations.items()
             self._rest[service.name] = tuple(_compile(name, text) for name, text in entries)
@@ -230,7 +229,7 @@ class Table:
         most = max(rank for rank, _ in best)
         chosen = {each.name: each for rank, each in best if rank == most}
         if service.name == "s3":
-            # Of two names of one operation the newer; directory buckets are another service.
+            # Drop the older of two names of an operation; directory buckets are another service.
             for name in [*chosen]:
                 if f"{name}Configuration" in chosen or name == "ListDirectoryBuckets":
                     del chosen[name]
@@ -241,13 +240,13 @@ class Table:
 
 @cache
 def load_table() -> Table:
-    """The table of this package, loaded once."""
+    """Return this package's table, loaded once."""
     file = resources.files("airlock_modules.apis.aws").joinpath("operations.json.zlib")
     return Table(file.read_bytes())
 
 
 def split_query(query: str) -> Iterator[tuple[str, str]]:
-    """The parameters of a query, decoded as a signature's are: `+` is itself."""
+    """Yield the parameters of a query, decoded as for signatures: `+` is literal."""
     for each in query.split("&"):
         if each:
             name, _, value = each.partition("=")
@@ -255,9 +254,10 @@ def split_query(query: str) -> Iterator[tuple[str, str]]:
 
 
 def read_form(query: str, body: bytes | None) -> dict[str, str]:
-    """The parameters of the protocol `query`, in its URL and its body; {} if none is Action.
+    """Return the parameters of the protocol `query` from URL and body; {} without an Action.
 
-    Raises BadHead where a parameter is there twice, or is no text.
+    Raises BadHead for a duplicate, undecodable or unusually spelled parameter, and for a form with
+    its own signature.
     """
     try:
         text = "" if body is None else body.decode("ascii")
@@ -299,14 +299,14 @@ def _match_prefix(template: str, before: str) -> bool:
 
 
 def _match_host(template: str, host: str, region: str, partition: _Partition) -> str | None:
-    """What stands before the host of the template, None where it is another host."""
+    """Return the prefix before the template's host, None if the host does not match."""
     values = {
         "R": region,
         "D": partition.suffix,
         "U": partition.dual_stack,
         "G": partition.global_region,
     }
-    # Of a host that the rules give capitals stand for what varies.
+    # In a template capitals are the variables.
     if "A" not in template:
         text = re.sub("[RDUG]", lambda match: values[match[0]], template)
         return host.removesuffix(text) if host.endswith(text) else None
@@ -337,7 +337,7 @@ def _compile(name: str, text: str) -> _Rest:
 
 
 def _check_s3(operation: _Rest, head: Head, query: AbstractSet[str]) -> None:
-    """S3 tells operations apart by parameters and headers: those of another one are refused."""
+    """Raise BadHead for parameters or headers of another operation, by which S3 would choose."""
     known = {each.removeprefix("?") for each in operation.allowed if each.startswith("?")}
     for name in query - known - operation.query.keys() - {"x-id"}:
         raise BadHead(f"s3:{operation.name} has no parameter {quote(name, limit=80)}")

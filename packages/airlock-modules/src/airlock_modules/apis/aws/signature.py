@@ -1,10 +1,10 @@
-"""Signature Version 4: verify what a tool signed with its placeholder, sign with the real keys.
+"""Signature Version 4: verify a tool's signature by its placeholder, sign with the real keys.
 
-What decides must be signed: the host, every `x-amz-` header, the whole query. Bodies are bound by
-their hash, which the service compares, or are declared unsigned, which S3 takes over TLS.
+Everything that is judged must be signed: the host, every `x-amz-` header, the whole query. Bodies
+are bound by their hash, which the service checks, or declared unsigned, which S3 accepts over TLS.
 (Signature Version 4 signing process, in the AWS General Reference.)
 
-The last part reads a request, its signature verified, as one call.
+`read_call` turns a verified request into a call.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ _REPLACED = frozenset({b"authorization", b"date", b"x-amz-date", b"x-amz-securit
 
 
 class Signature(Struct, frozen=True):
-    """What a request says of its signature. `token` is "" without a session."""
+    """The fields of a request's signature. `token` is "" without a session."""
 
     key: str
     day: str
@@ -57,24 +57,24 @@ class Signature(Struct, frozen=True):
 
     @property
     def is_presigned(self) -> bool:
-        """Whether it stands in the URL."""
+        """Whether the signature is in the URL."""
         return self.expires_s is not None
 
     @property
     def scope(self) -> str:
-        """The credential scope: day, region, service, and the fixed end."""
+        """The credential scope: day, region, service, and the fixed suffix."""
         return f"{self.day}/{self.region}/{self.service}/aws4_request"
 
 
 class Signed(Struct, frozen=True):
-    """What is sent on: the query, and all headers in lower case."""
+    """The signed request to forward: its query, and all headers in lower case."""
 
     query: str
     headers: tuple[tuple[bytes, bytes], ...]
 
 
 def read_signature(head: Head) -> Signature:
-    """The signature of a request. Raises BadHead for none, for two, and for one of another kind."""
+    """Parse a request's signature. Raises BadHead for none, two, or another kind."""
     query = [*split_query(head.query)]
     named = {name for name, _ in query if name.lower().startswith("x-amz-")}
     authorization = head.get("authorization")
@@ -123,9 +123,9 @@ def _explain(text: str) -> str:
 
 
 def find_payload(signature: Signature) -> str | None:
-    """The word or hash that binds the body; None where the body must be read for its hash.
+    """Return the hash of the body or the word for unsigned; None if the body must be hashed.
 
-    Raises BadHead for what is not supported.
+    Raises BadHead for an unsupported kind.
     """
     payload = signature.payload
     if payload is None:
@@ -140,10 +140,10 @@ def find_payload(signature: Signature) -> str | None:
 
 
 def verify(head: Head, signature: Signature, keys: Keys, payload: str, *, now: float) -> None:
-    """Make sure that the holder of `keys` signed this head, and `payload`, which is now valid.
+    """Verify that `keys` signed this head and `payload`, and that the signature is valid at `now`.
 
-    Raises ForeignCredential for another key, BadHead for a signature that is wrong or covers too
-    little.
+    Raises ForeignCredential for another key, BadHead for a signature that is wrong, expired or
+    covers too little.
     """
     if not hmac.compare_digest(signature.key.encode(), keys.id.encode()):
         raise ForeignCredential("its access key is not the placeholder of this agent")
@@ -183,13 +183,13 @@ def _check_date(signature: Signature, now: float) -> None:
 
 
 def unwrap(head: Head) -> Head:
-    """The request without what signs it in its URL."""
+    """Return the request without the signature parameters of its URL."""
     pairs = [(name, value) for name, value in split_query(head.query) if name not in _PRESIGNED]
     return Head(head.method, head.path, _join(pairs), head.headers)
 
 
 def sign(head: Head, signature: Signature, keys: Keys, payload: str, *, now: float) -> Signed:
-    """Sign an unwrapped head in headers, for the region and service of `signature`."""
+    """Sign an unwrapped head by headers, for the region and service of `signature`."""
     date = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     headers = [(name, value) for name, value in head.headers if name not in _REPLACED]
     headers.append((b"x-amz-date", date.encode()))
@@ -228,7 +228,7 @@ def _canonical(
     payload: str,
     service: str,
 ) -> str:
-    # S3 takes a path as it is escaped once, all others escape it again.
+    # S3 signs the path escaped once; all others escape it again.
     path = urllib.parse.unquote(head.path) if service == "s3" else head.path
     pairs = sorted((_escape(name), _escape(value)) for name, value in query)
     values: dict[str, list[str]] = {}
@@ -260,10 +260,10 @@ def read_call(
     *,
     endpoint: str | None = None,
 ) -> Call:
-    """What an unwrapped head asks for. Raises BadHead for what is not known here.
+    """Return the call of an unwrapped head. Raises BadHead for an unknown service or operation.
 
-    `form` has its parameters where it speaks the protocol `query`; `host` is its connection's, and
-    has no port. `endpoint` is the host of another S3.
+    `form` has its parameters in the protocol `query`; `host` is the connection's, without a port.
+    `endpoint` is the host of an S3-compatible service.
     """
     places = table.find_host(signature.service, host, signature.region)
     if endpoint is not None and (host == endpoint or host.endswith(f".{endpoint}")):
@@ -293,7 +293,7 @@ def read_call(
 
 
 def _add_bucket(call: Call, head: Head, path: str) -> Call:
-    # Before escapes are decoded: with an escaped slash a bucket would be an object.
+    # Split before decoding escapes: an escaped slash would turn a bucket into an object.
     bucket, _, key = path[1:].partition("/")
     key = urllib.parse.unquote(key)
     if bucket and not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", bucket):
@@ -332,7 +332,7 @@ def _add_bucket(call: Call, head: Head, path: str) -> Call:
 
 
 def _read_source(text: str) -> str:
-    """The BUCKET/KEY of a copy. Raises BadHead for an access point or what cannot be read."""
+    """Parse the BUCKET/KEY of a copy. Raises BadHead for an access point or invalid text."""
     source = urllib.parse.unquote(text.partition("?")[0]).removeprefix("/")
     bucket, slash, key = source.partition("/")
     if not slash or not key or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
