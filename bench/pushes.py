@@ -1,4 +1,4 @@
-"""Pushes of one agent, and calls of another that are timed beside them."""
+"""Pushes of one agent, and timed calls of another during them."""
 
 import contextlib
 import shutil
@@ -21,11 +21,11 @@ from bench.transports import Transport
 
 
 class Pushed:
-    """One pair's daemon, the two gits that push, and what was measured beside them.
+    """One pair's daemon, the two gits that push, and the measurements.
 
-    `calls` and `pushes` are seconds: by the git that pushed meanwhile, "plain" or "through", and of
-    calls "alone". `grown` is by how many bytes the daemon grew while it passed on a push, and
-    `rests` is what it had before the last one.
+    `calls` and `pushes` are seconds, by the git that pushed meanwhile, "plain" or "through", and
+    "alone" for calls without a push. `grown` are the bytes by which the daemon grew while it
+    relayed a push, `rests` the bytes that it had before the last one.
     """
 
     def __init__(self, pid: int, call: Call, plain: Side, through: Side) -> None:
@@ -37,11 +37,11 @@ class Pushed:
         self.grown = self.rests = 0
 
     def warm_up(self, caller: Caller, pushes: "Pushes") -> None:
-        """Push something small: what the first push takes for good is no growth."""
+        """Push something small, so that permanent allocations of a first push are not counted."""
         pushes.push(self._sides["through"], caller, self._call, pushes.small)
 
     def take_block(self, caller: Caller, pushes: "Pushes", *, alone: int) -> None:
-        """Time so many calls alone, and then those beside one push of each git."""
+        """Time `alone` calls without a push, and then calls during one push of each git."""
         self.calls["alone"] += [caller.time(self._call) for _ in range(alone)]
         for name, side in self._sides.items():
             before = resident_memory(self._pid)
@@ -58,7 +58,7 @@ class Pushed:
 def deploy_for_pushes(
     run: BenchRun, pair: Pair, transport: Transport, folder: Path
 ) -> Iterator[Pushed]:
-    """Start a pair's daemon in the new `folder`; raises BrokenError where it does not serve."""
+    """Start a pair's daemon in the new `folder`; raises BrokenError if it does not serve."""
     folder.mkdir()
     places = Places(folder / "daemon", work=run.work, shim=pair.shim)
     places.write(Form(passes=None, mounts=True))
@@ -77,10 +77,10 @@ def deploy_for_pushes(
 
 
 class Pushes:
-    """Pushes of a repository in `folder` to new remotes. Raises BenchError where one fails.
+    """Pushes of a repository in `folder` to new remotes. Raises BenchError if one fails.
 
-    `large` is a commit of `noise` alone and `small` an empty one. The gits have the processors
-    `on`, None for all.
+    `large` is a commit of `noise` only, `small` an empty one. The gits run on the processors `on`,
+    None for all.
     """
 
     def __init__(
@@ -98,12 +98,12 @@ class Pushes:
     def push(
         self, side: Side, caller: Caller, call: Call, commit: str
     ) -> tuple[float, list[float]]:
-        """Push, and time calls one after the other until that has ended: its seconds, and theirs.
+        """Push, and time calls until the push has ended; return its seconds and theirs.
 
-        The former end with the call that was under way.
+        The push's time includes the rest of the last call.
         """
         if self._remote.exists():
-            # git would find everything there, and push nothing.
+            # Otherwise git would find everything there and push nothing.
             shutil.rmtree(self._remote)
         Repository(self._remote).git("config", "receive.unpackLimit", "1")
         words = ("push", "--quiet", side.url(self._remote), f"{commit}:refs/heads/pushed")

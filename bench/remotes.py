@@ -1,4 +1,4 @@
-"""Remotes, and the two gits that reach them: a plain one with the credential, and a container's."""
+"""Remotes, and two gits to reach them: a plain one with the credential, and a container's."""
 
 import shutil
 import subprocess
@@ -16,14 +16,14 @@ _DATE = "1700000000 +0000"
 
 
 class Repository:
-    """A bare repository with something in it, which remotes begin as copies of."""
+    """A bare repository whose copies are the remotes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         _git("init", "--quiet", "--bare", "--initial-branch=main", str(path))
 
     def grow(self, commits: int) -> None:
-        """Give `main` that many commits, each with a change to one of some files."""
+        """Add so many commits to `main`, each changing one of some files."""
         lines = []
         for number in range(1, commits + 1):
             said = f"commit {number}\n"
@@ -37,25 +37,25 @@ class Repository:
         self.git("fast-import", "--quiet", said="".join(lines).encode())
 
     def commit_file(self, file: Path) -> str:
-        """A commit of that file alone, which is not compressed; returns its id."""
+        """Commit only that file, uncompressed; return the commit's id."""
         plain = ("-c", "core.compression=0", "-c", "core.bigFileThreshold=1m")
         blob = self.git(*plain, "hash-object", "-w", str(file))
         return self._commit(blob, str(file))
 
     def commit_on(self, before: str, text: str) -> str:
-        """A commit of a file with `text` alone on top of another one; returns its id."""
+        """Commit only a file with `text` on top of another commit; return the commit's id."""
         blob = self.git("hash-object", "-w", "--stdin", said=text.encode())
         return self._commit(blob, text, "-p", before)
 
     def copy(self, path: Path) -> None:
-        """Make a repository with the same commits, which takes packs as they come."""
+        """Make a repository with the same commits, which stores received packs unchanged."""
         if path.exists():
             shutil.rmtree(path)
         _git("clone", "--quiet", "--bare", str(self.path), str(path))
         _git("--git-dir", str(path), "config", "receive.unpackLimit", "1")
 
     def git(self, *words: str, said: bytes = b"") -> str:
-        """What git says in it. Raises BenchError."""
+        """Run git in it and return the output. Raises BenchError."""
         return _git("--git-dir", str(self.path), *words, said=said)
 
     def _commit(self, blob: str, title: str, *parents: str) -> str:
@@ -64,7 +64,7 @@ class Repository:
 
 
 class Side:
-    """One git: `call` makes commands of it, which see no configuration but their own."""
+    """One git: `call` makes commands that see only its own configuration."""
 
     def __init__(self, transport: Transport, home: Path, more: Mapping[str, str]) -> None:
         home.mkdir()
@@ -72,12 +72,12 @@ class Side:
         self._environment = base_environment(home) | dict(more)
 
     def call(self, at: Repository, *words: str) -> Call:
-        """A git in that repository."""
+        """A git command in that repository."""
         argv = ("git", "--git-dir", str(at.path), *words)
         return Call(find_program("git"), argv, self._environment)
 
     def url(self, remote: Path) -> str:
-        """How it names a remote."""
+        """The remote's URL for this git."""
         return f"{self._url}{remote}"
 
 

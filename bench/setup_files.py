@@ -1,6 +1,6 @@
-"""The configuration that every daemon under measurement gets, written to disk.
+"""Writing the configuration of every measured daemon.
 
-Two agents with the same rights: `bench`, which is timed, and `crowd`, which makes the load.
+Two agents with the same rights: `bench`, which is timed, and `crowd`, which generates the load.
 """
 
 import json
@@ -23,7 +23,7 @@ bin = "{program}"
 args = ["--refused"]
 """
 
-# Of our own daemon the path without one is timed, and of released ones there is no other.
+# Our own daemon is timed without a box; released ones have none.
 _UNBOXED = '\n[sandbox]\nbox = "none"\n'
 
 PROGRAMS = ("true", "cat", "readlink")
@@ -33,7 +33,7 @@ its rules alone where the path without a box is timed."""
 _GIT = _UNBOXED + '\n[syntax]\noptions = "git"\n'
 
 _SOCKETS, _READ = ("none", "inet", "unix"), ("", "/usr/share")
-# More than boxes wait for an agent.
+# More kinds than an agent has prewarmed boxes.
 _KINDS = {
     f"boxed-{sockets}{read.replace('/', '-')}": (sockets, read)
     for sockets in _SOCKETS
@@ -41,8 +41,8 @@ _KINDS = {
 }
 
 BOXED, COLD = "boxed", tuple(_KINDS)
-"""`true` in a box that may be made ahead; and by turns in boxes none of which is as the others, so
-that none that waits fits."""
+"""`true` in a box that may be prewarmed; and in boxes of different kinds in turn, so that no
+prewarmed one fits."""
 
 _BOX = '[sandbox]\nbox = "closed"\nsockets = "{sockets}"\nread = {read}\n'
 
@@ -50,10 +50,10 @@ BOX_USER = "nobody"
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
-    """Which settings beyond the oldest format of the files a daemon is offered.
+    """The settings in a daemon's files beyond their oldest format.
 
-    `passes` is what `[daemon] pass_descriptors` says, None to leave it out; `mounts` whether the
-    workspace is mapped; `boxes` whether there are commands in boxes too.
+    `passes` is `[daemon] pass_descriptors`, None to omit it; `mounts` whether the workspace is
+    mapped; `boxes` whether there are commands in boxes too.
     """
 
     passes: bool | None
@@ -62,10 +62,10 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Places(Installation):
-    """The files of one daemon below the new directory `folder`, and what a caller needs of them.
+    """The files of one daemon below the new directory `folder`.
 
-    Commands run in `work`. `links` has links to the `shim` with the names of the tools, `home` is
-    the daemon's HOME.
+    Commands run in `work`. `links` has links to the `shim` with the tools' names, `home` is the
+    daemon's HOME.
     """
 
     def __init__(self, folder: Path, *, work: Path, shim: str) -> None:
@@ -80,7 +80,7 @@ class Places(Installation):
             (self.links / name).symlink_to(shim)
 
     def write(self, form: Form) -> None:
-        """Write the files of a daemon, over those of an earlier form."""
+        """Write a daemon's files, replacing those of an earlier form."""
         names = [*PROGRAMS, *(["git"] if shutil.which("git") else [])]
         more = ""
         if form.passes is not None:
@@ -94,7 +94,7 @@ class Places(Installation):
         if form.boxes:
             modules |= _box_modules()
             names += [BOXED, *COLD]
-            # No box is root's, and its user has to get to the workspace.
+            # No box runs as root, and its user must be able to reach the workspace.
             more += f'\n[sandbox]\nuser = "{BOX_USER}"\n' if os.geteuid() == 0 else ""
         self.enable(names, more=more)
         profile = f"commands = {json.dumps(names)}\n"
@@ -114,7 +114,7 @@ def _box_modules() -> dict[str, str]:
 
 
 def find_program(name: str) -> str:
-    """Return the absolute path of a tool; raises BenchError where it is not installed."""
+    """Return the absolute path of a tool; raises BenchError if it is not installed."""
     path = shutil.which(name)
     if path is None:
         raise BenchError(f"{name} is not on PATH, and the measurement runs it")

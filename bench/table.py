@@ -14,9 +14,9 @@ END = "<!-- The run writes what is between these two lines: end -->"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that one run measured. `load` is the load average before and after.
+    """The results of one run. `load` is the load average before and after.
 
-    `failures` says which rows came to a sudden end, and why, a line each.
+    `failures` has one line per family that was aborted, with the reason.
     """
 
     date: str
@@ -29,7 +29,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_table(report: Report) -> str:
-    """Return the report in Markdown: the machine, figures against goals, what is behind them."""
+    """Return the report in Markdown: the machine, figures against goals, and their origins."""
     figures = [figure for figure in report.figures if figure.pair]
     noise = [figure for figure in report.figures if not figure.pair]
     parts = [[_write_circumstances(report)]]
@@ -46,9 +46,9 @@ def write_table(report: Report) -> str:
 
 
 def save_table(text: str, path: Path) -> None:
-    """Write a table to a file; where the file has the two marks, only what is between them.
+    """Write a table to a file, or between its two marks if it has them.
 
-    Raises BenchError where there is one mark without the other.
+    Raises BenchError if there is only one mark.
     """
     old = path.read_text() if path.exists() else ""
     if BEGIN not in old and END not in old:
@@ -103,12 +103,12 @@ def _write_circumstances(report: Report) -> str:
 
 
 def open_table(*names: str) -> list[str]:
-    """The first two lines of a table in Markdown."""
+    """Return the first two lines of a Markdown table."""
     return [join_cells(*names), join_cells(*("---" for _ in names))]
 
 
 def join_cells(*cells: str) -> str:
-    """A line of a table in Markdown."""
+    """Return a line of a Markdown table."""
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
@@ -129,12 +129,12 @@ def _write_cell(figure: Figure | None) -> str:
 
 
 def with_unit(value: float, unit: Unit) -> str:
-    """A value as people read it, with its unit."""
+    """Return a value with its unit, for people."""
     return f"{_round(value)} {unit}"
 
 
 def _round(value: float) -> str:
-    """Three digits that count, without an exponent."""
+    """Return three significant digits, without an exponent."""
     if value == 0:
         return "0"
     magnitude = abs(value)

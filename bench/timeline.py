@@ -1,7 +1,6 @@
 """Where one `true` spends its time: system calls of all processes in order, Python functions.
 
-Both slow down what they look at: they show the order of things and their shares, not times that a
-user sees.
+Tracing slows the program: the output shows the order of events and their shares, not real times.
 """
 
 import marshal
@@ -19,7 +18,7 @@ from bench.deployment import Deployment
 from bench.errors import BenchError
 
 _LINE = re.compile(r"(\d+) +(\d+\.\d+) (.*)")
-"""What ``strace -f -ttt -o FILE`` writes: pid, seconds since 1970, the call."""
+"""A line of ``strace -f -ttt -o FILE``: pid, seconds since 1970, the call."""
 
 _PROGRAM = re.compile(r'execve\("(?:[^"]*/)?([^"]*)"')
 
@@ -33,13 +32,13 @@ _Function = tuple[str, int, str]
 """File, line and name."""
 
 _Row = tuple[int, int, float, float, object]
-"""What cProfile writes for a function: primitive calls, calls, own and total seconds, callers."""
+"""cProfile's entry of a function: primitive calls, calls, own and total seconds, callers."""
 
 _NOTHING: _Row = (0, 0, 0.0, 0.0, None)
 
 
 class Event(msgspec.Struct, frozen=True, order=True):
-    """One system call: when it began, in which process, and how strace writes it."""
+    """One system call: its start, its process, and strace's text."""
 
     at: float
     pid: int
@@ -47,12 +46,12 @@ class Event(msgspec.Struct, frozen=True, order=True):
 
 
 def write_profile(run: BenchRun) -> str:
-    """Return the timeline of one call, and the functions of the daemon that take most of it."""
+    """Return the timeline of one call, and the daemon's functions that take most of it."""
     return f"{_write_timeline(run)}\n{_write_functions(run)}"
 
 
 def read_events(text: str) -> Iterator[Event]:
-    """Read what strace wrote; lines that are no system call, such as signals, are left out."""
+    """Parse strace's output; lines that are no system call, such as signals, are skipped."""
     for line in text.splitlines():
         match = _LINE.match(line)
         if match and not match[3].startswith(("+++", "---", "<...")):
@@ -65,7 +64,7 @@ def _write_timeline(run: BenchRun) -> str:
         return "strace is not installed: no timeline of system calls.\n"
     tracing = (strace, "-f", "-ttt", "-s", "48", "-o")
     ours, theirs = run.data / "daemon.strace", run.data / "shim.strace"
-    # -D: the tracer is nobody's parent, so that the daemon stays our own child.
+    # -D: the tracer runs detached, so the daemon stays our own child.
     prefix = (*tracing, str(ours), "-D")
     with run.deploy(run.pairs[0], "descriptors", prefix=prefix) as deployment:
         _call_repeatedly(run, deployment, 5)
@@ -106,7 +105,7 @@ def _lay_out(events: list[Event], daemon: int) -> str:
 def _write_functions(run: BenchRun) -> str:
     calls = run.plan.calls
     none, whole = _profile(run, 0), _profile(run, calls)
-    # What the start and the end of the daemon cost is in both.
+    # Both include the daemon's start and end.
     spent = {}
     for function, (_, count, seconds, *_) in whole.items():
         before = none.get(function, _NOTHING)

@@ -1,4 +1,4 @@
-"""Reading everything that a command writes, as fast as it comes."""
+"""Reading a command's output as fast as possible."""
 
 import hashlib
 import os
@@ -16,14 +16,14 @@ from bench.errors import CallFailed
 _BUFFER = 1 << 20
 
 _LOOKS = 32
-"""How often in a transfer the memory of the process is looked at."""
+"""How often the process's memory is sampled per transfer."""
 
 _Look = Callable[[int, memoryview], None]
-"""Is told the pid and each piece that came."""
+"""Called with the pid and each piece received."""
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came: seconds until the command was reaped, bytes, the most memory of its process."""
+    """A transfer's seconds until the command was reaped, bytes, and peak memory of its process."""
 
     seconds: float
     size: int
@@ -31,10 +31,10 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def receive(call: Call, *, expected: int, patience_s: float) -> Transfer:
-    """Run a call and read its stdout, a pipe of the usual size, to the end.
+    """Run a call and read its stdout, a pipe of the default size, to the end.
 
-    `expected` is how many bytes will come, more or less: the memory of the process is looked at
-    all along. Raises CallFailed for a status other than 0.
+    `expected` is the approximate number of bytes, to spread the memory samples evenly. Raises
+    CallFailed for a status other than 0.
     """
     size = peak = looked = 0
 
@@ -50,7 +50,7 @@ def receive(call: Call, *, expected: int, patience_s: float) -> Transfer:
 
 
 def digest(call: Call, *, patience_s: float) -> str:
-    """Run a call and return the SHA-256 of what it writes to stdout, in hexadecimal."""
+    """Run a call and return the SHA-256 of its stdout, in hexadecimal."""
     seen: Any = hashlib.sha256()
     _run(call, lambda _, piece: seen.update(piece), patience_s=patience_s)
     return str(seen.hexdigest())

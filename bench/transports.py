@@ -1,4 +1,4 @@
-"""The servers of the remotes, one of each transport, and what a git needs to get there."""
+"""The servers of the remotes, one per transport, and a git's settings to reach them."""
 
 import contextlib
 import json
@@ -22,10 +22,10 @@ _USER = "bench"
 class Transport(msgspec.Struct, frozen=True, kw_only=True):
     """One way to reach the repositories of this machine's server.
 
-    `url` is what stands in front of a repository's path. `plain` are the variables of a git with
-    the credential, `through` says those of a git whose conversations go by the shim at a path; what
-    else that git needs is made beside the shim. `profile` grants everything there to an agent.
-    `adds` is what the broker may add to a short conversation: a time, or a multiple of plain git's.
+    `url` is the prefix of a repository's path. `plain` are the variables of a git with the
+    credential; `through` returns those of a git that goes through the shim at a path, and creates
+    that git's files next to the shim. `profile` grants everything there to an agent. `adds` is
+    what the broker may add to a short conversation: a time, or a multiple of plain git's.
     """
 
     name: str
@@ -81,16 +81,16 @@ def _serve_https(folder: Path) -> Iterator[Transport]:
 
 @contextlib.contextmanager
 def _running_https(folder: Path, password: str) -> Iterator[str]:
-    """Serve all of this machine's repositories by a process of its own; yields the address."""
+    """Serve all of this machine's repositories in a separate process; yields the address."""
     with subprocess.Popen(
         [sys.executable, str(_HTTPS_SERVER), str(folder), "/", _USER, password],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # Ctrl-C is for us, who then end it.
+        # Ctrl-C goes to us; we then end it.
         start_new_session=True,
     ) as process:
-        # Leaving closes its stdin, at whose end it ends.
+        # Leaving the block closes its stdin, which ends it.
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         if not address:
@@ -99,7 +99,7 @@ def _running_https(folder: Path, password: str) -> Iterator[str]:
 
 
 def _replace_helper(shim: Path) -> Path:
-    """Make a copy of git's exec path in which the shim is the helper of URLs; returns it."""
+    """Copy git's exec path with the shim as remote helper for URLs; return the copy."""
     asked = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True)
     folder = shim.with_name("exec-path")
     folder.mkdir()
@@ -115,4 +115,4 @@ SERVERS: Mapping[str, Serve] = {
     "ssh": _serve_ssh,
     "https": _serve_https,
 }
-"""What serves, by the name of the transport; each has a new directory to itself."""
+"""The servers by name of the transport; each gets its own new directory."""

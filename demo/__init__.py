@@ -1,6 +1,6 @@
 """The demonstration of ``./dev demo``: a push through Airlock, from nothing, in one minute.
 
-It uses Airlock as a person would, through its two programs and its files, and imports none of
-its packages: the standard library, and of ``e2e.world`` what starts a daemon and finds an engine.
-``story.py`` is what it shows.
+It uses Airlock as a user would, through its two programs and its files, and imports none of its
+packages: only the standard library, and the parts of ``e2e.world`` that start a daemon and find an
+engine. ``story.py`` has the steps.
 """

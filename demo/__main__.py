@@ -29,7 +29,7 @@ _USER = "alice"
 def main(words: Sequence[str]) -> int:
     """Run the demo and return its exit status.
 
-    0 only if all that it shows was so, 1 if not, 2 for wrong usage, 128+n after signal n.
+    0 if every step succeeded, 1 if not, 2 for wrong usage, 128+n after signal n.
     """
     options = _parse(words)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -130,7 +130,7 @@ def _find_program(name: str) -> Path:
 
 
 def _end_in_order(number: int, _frame: FrameType | None) -> NoReturn:
-    # The exception unwinds everything that was started; a second signal must not cut that short.
+    # The exception stops everything that was started; a second signal must not interrupt that.
     for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(other, signal.SIG_IGN)
     print("\nEnding what was started.", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The client's side: somebody who has the workspace, git and the shim, and no credential."""
+"""The client's side: the workspace, git and the shim, but no credential."""
 
 import os
 import subprocess
@@ -11,19 +11,19 @@ from demo.errors import DemoError
 from demo.places import Places, build_variables
 
 HELPERS = ("git-remote-http", "git-remote-https")
-"""git's own programs for such remotes (gitremote-helpers(7)), in whose place the shim stands."""
+"""git's remote helpers (gitremote-helpers(7)) that the shim replaces."""
 SHIM = "airlock/git"
-"""Where, below git's own programs, the shim has git's own name."""
+"""The path, below git's own programs, of the shim under git's name."""
 _COMMAND_S = 120
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command of the client came to."""
+    """The result of a client's command."""
 
     status: int
     output: str
-    """Its stdout and stderr, as a terminal would show them."""
+    """Its stdout and stderr, interleaved as on a terminal."""
 
 
 class Client(Protocol):
@@ -33,17 +33,17 @@ class Client(Protocol):
         """Run the client's own git in the workspace and wait for it."""
 
     def host_git(self, *words: str) -> Answer:
-        """Run the shim in git's place, which asks for git of the host, and wait for it."""
+        """Run the shim as git, which requests the host's git, and wait for it."""
 
 
 @dataclass(frozen=True)
 class ProcessClient:
-    """A process with a HOME of its own, whose git finds the shim as its way to remotes."""
+    """A process with its own HOME, whose git reaches remotes through the shim."""
 
     places: Places
 
     def git(self, *words: str) -> Answer:
-        """Run this machine's git with programs of the client's own."""
+        """Run this machine's git with the client's own helper programs."""
         return self._run("git", *words)
 
     def host_git(self, *words: str) -> Answer:
@@ -58,9 +58,9 @@ class ProcessClient:
 
 
 def install_shim(places: Places, *, program: Path) -> None:
-    """Give the client the programs of this machine's git, and the shim in the place of HELPERS.
+    """Give the client the programs of this machine's git, with the shim in place of HELPERS.
 
-    In an image ``airlock-shim --install-git`` does that, to git's own directory.
+    In an image ``airlock-shim --install-git`` does that in git's own directory.
     """
     for path in find_programs().iterdir():
         if path.name not in HELPERS:
@@ -71,7 +71,7 @@ def install_shim(places: Places, *, program: Path) -> None:
 
 
 def find_programs() -> Path:
-    """Return the directory of this machine's git with its programs; raises DemoError."""
+    """Return the exec path of this machine's git; raises DemoError."""
     answer = run_command(["git", "--exec-path"], dict(os.environ), cwd=Path("/"))
     if answer.status:
         raise DemoError(f"git --exec-path failed: {answer.output.strip()}")

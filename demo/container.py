@@ -1,4 +1,4 @@
-"""A client in a container that holds git, the shim, and nothing else."""
+"""A client in a container with git, the shim, and nothing else."""
 
 import io
 import os
@@ -19,14 +19,14 @@ from demo.errors import DemoError
 from demo.places import Places
 
 WORKSPACE = "/workspace"
-"""Where the container sees the workspace."""
+"""The workspace's path in the container."""
 
 _LABEL = "airlock.demo"
 
 
 @dataclass(frozen=True)
 class ContainerClient:
-    """Runs each command in a container of its own: no network, no shell, no credential."""
+    """Runs each command in its own container: no network, no shell, no credential."""
 
     engine: Engine
     image: str
@@ -38,7 +38,7 @@ class ContainerClient:
         return self._run("git", *words)
 
     def host_git(self, *words: str) -> Answer:
-        """Run the shim as that."""
+        """Run the shim as the container's first process."""
         return self._run(str(find_programs() / SHIM), *words)
 
     def _run(self, *first: str) -> Answer:
@@ -46,7 +46,7 @@ class ContainerClient:
             *(self.engine.cli, "run", "--rm", "--pull", "never"),
             *("--label", self.label, "--network", "none", "--cap-drop", "ALL"),
             *("--user", f"{os.getuid()}:{os.getgid()}"),
-            # A socket and files of another label are what SELinux keeps a container from.
+            # SELinux denies a container access to sockets and files of another label.
             *("--security-opt", "label=disable"),
             *("--volume", f"{self.places.workspace}:{WORKSPACE}", "--workdir", WORKSPACE),
             *("--volume", f"{self.places.socket.parent}:/run/airlock:ro"),
@@ -112,7 +112,7 @@ def _find_git() -> Path:
 
 
 def _find_libraries(program: Path) -> list[Path]:
-    """Return what a program is linked to, by ldd(1); of a static one that is nothing."""
+    """Return a program's libraries, by ldd(1); none for a static one."""
     done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
     return [Path(path) for path in re.findall(r"(?:^\s*|=> )(/\S+) \(", done.stdout, re.MULTILINE)]
 

@@ -2,8 +2,8 @@
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the text says what was wrong and what to do."""
+    """The demo cannot continue; the text says what is wrong and what to do."""
 
 
 class NotSoError(DemoError):
-    """Something that the demo is there to show was not so."""
+    """Something that the demo shows was not so."""

@@ -1,4 +1,4 @@
-"""A throw-away git server that demands a user name and a password.
+"""A throw-away git server that requires a user name and a password.
 
 HTTP with basic authentication in front of ``git http-backend``, git's own server side
 (git-http-backend(1)), on 127.0.0.1. For demonstrations and tests: it reads a whole request into
@@ -42,7 +42,7 @@ class GitServer:
     visits: list[Visit] = field(default_factory=list)
 
     def read_branch(self, name: str) -> str | None:
-        """Return the commit id of a branch as the repository has it, None without the branch."""
+        """Return the commit id of a branch in the repository, None without the branch."""
         command = [
             "git",
             "--git-dir",
@@ -60,9 +60,9 @@ class GitServer:
 
 @contextmanager
 def serve_git(folder: Path, *, user: str, password: str) -> Iterator[GitServer]:
-    """Serve a new bare repository made in ``folder`` until the block ends.
+    """Serve a new bare repository in ``folder`` until the block ends.
 
-    Raises DemoError where this git has no ``http-backend``.
+    Raises DemoError if this git has no ``http-backend``.
     """
     _find_backend()
     repository = folder / "project.git"
@@ -87,13 +87,13 @@ def serve_git(folder: Path, *, user: str, password: str) -> Iterator[GitServer]:
 
 
 class _GitHandler(BaseHTTPRequestHandler):
-    """Lets ``git http-backend`` answer, as CGI (RFC 3875), those that know the password."""
+    """Answers clients with the password by ``git http-backend`` as CGI (RFC 3875)."""
 
     root: Path
     credential: bytes
     seen: list[Visit]
     name: str
-    # A client that sends less than it announced must not hold a thread for ever.
+    # A client that sends less than announced must not block a thread forever.
     timeout = _BACKEND_S
 
     def do_GET(self) -> None:
@@ -106,7 +106,7 @@ class _GitHandler(BaseHTTPRequestHandler):
             self._answer(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
 
     def _read_chunks(self) -> Iterator[bytes]:
-        """Read a body whose length is not known beforehand (RFC 9112, section 7.1)."""
+        """Read a chunked body (RFC 9112, section 7.1)."""
         while size := int(self.rfile.readline().partition(b";")[0], 16):
             yield self.rfile.read(size)
             self.rfile.readline()
@@ -146,7 +146,7 @@ class _GitHandler(BaseHTTPRequestHandler):
             "CONTENT_LENGTH": str(len(body)),
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
             "REMOTE_ADDR": "127.0.0.1",
-            "REMOTE_USER": self.name,  # a user name is what makes http-backend accept a push
+            "REMOTE_USER": self.name,  # http-backend accepts a push only with a user name
         }
 
     def _reply(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
@@ -159,7 +159,7 @@ class _GitHandler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Say nothing: the demo keeps the visits instead."""
+        """Log nothing: the demo records the visits instead."""
 
 
 def _find_backend() -> None:
@@ -174,7 +174,7 @@ def _find_backend() -> None:
 
 
 def _bare_variables() -> dict[str, str]:
-    # None of the person's own configuration: a hook or rewrite in it would act on the server.
+    # No user configuration: a hook or rewrite in it would affect the server.
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "GIT_CONFIG_NOSYSTEM": "1",

@@ -19,7 +19,7 @@ from demo.places import AGENT, Places, build_variables
 
 
 def keep_credential(places: Places, *, url: str, user: str, password: str) -> None:
-    """Give the host what the client has not: the password, in git-credential-store(1)'s file."""
+    """Write the password, which the client lacks, to the host's git-credential-store(1) file."""
     server = urlsplit(url)
     places.credential.touch(mode=0o600)
     places.credential.write_text(f"{server.scheme}://{user}:{password}@{server.netloc}\n")
@@ -27,15 +27,15 @@ def keep_credential(places: Places, *, url: str, user: str, password: str) -> No
 
 
 def write_configuration(places: Places, *, url: str, container: bool) -> None:
-    """Write what Airlock needs: what may run at all, the agent's profile, its registration.
+    """Write Airlock's files: the ceiling, the agent's profile, and its registration.
 
-    The client may push to the repository at ``url``, and there to branches below ``agent/``, as it
-    is where a profile names none; git of the host it may run too, which has no password.
+    The client may push to the repository at ``url``, to branches below ``agent/``, the default of a
+    profile; it may also run the host's git, which has no password.
     """
-    # No box runs as root; of another user's files it can change those that all may change.
+    # No box runs as root; its user can change only world-writable files of others.
     user = f"\n[sandbox]\nuser = {quote(BOX_USER)}\n" if os.geteuid() == 0 else ""
     places.airlock.enable(["git-remote", "git"], more=user)
-    # Of a container the engine tells what is mounted; a process has to be told of.
+    # The engine reports a container's mounts; a process's must be configured.
     here = quote(places.workspace)
     mounts = "" if container else f"\n[workspace]\nmounts = {{ {here} = {here} }}\n"
     places.airlock.add_agent(
@@ -48,7 +48,7 @@ def write_configuration(places: Places, *, url: str, container: bool) -> None:
 def run_daemon(places: Places, *, program: Path, extra: Mapping[str, str]) -> Iterator[None]:
     """Run ``airlock-daemon start`` on the files of ``places`` until the block ends.
 
-    Raises DemoError with the daemon's own words when it does not get up.
+    Raises DemoError with the daemon's output if it does not start.
     """
     try:
         with Daemon(
@@ -63,14 +63,14 @@ def run_daemon(places: Places, *, program: Path, extra: Mapping[str, str]) -> It
 
 
 def show_audit(places: Places, *, program: Path) -> str:
-    """Return what ``airlock-daemon log tail`` tells of the client's requests."""
+    """Return the output of ``airlock-daemon log tail`` about the client's requests."""
     argv = [*places.airlock.argv([program], "log"), "tail", "--command", "git-remote"]
     environment = build_variables(places.host_home)
     return subprocess.run(argv, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def read_audit(places: Places) -> list[dict[str, Any]]:
-    """Return the audit log's ``broker`` records, one for each push of the client, in order."""
+    """Return the audit log's ``broker`` records, one per push of the client, in order."""
     if not places.airlock.log.is_file():
         return []
     records = [json.loads(line) for line in places.airlock.log.read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""Where everything of one run of the demo stands: a temporary directory with two sides."""
+"""The paths of one run of the demo: a temporary directory with two sides."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 from e2e.world.installation import Installation
 
 AGENT = "demo"
-"""The name under which the client is registered."""
+"""The client's registered name."""
 
 
 class Places:
@@ -32,19 +32,19 @@ class Places:
 
     @property
     def credential(self) -> Path:
-        """The file with the password, git-credential-store(1)'s."""
+        """The file of git-credential-store(1) with the password."""
         return self.host_home / ".git-credentials"
 
     @property
     def socket(self) -> Path:
-        """The client's socket; its directory is what a container mounts."""
+        """The client's socket; a container mounts its directory."""
         return self.airlock.socket(AGENT)
 
 
 def build_variables(home: Path) -> dict[str, str]:
-    """Return an environment with its own HOME and nothing of the person who runs the demo but PATH.
+    """Return an environment with its own HOME and, of the user's own, only PATH.
 
-    No ssh-agent, no proxy (the server is on 127.0.0.1), no settings of git's.
+    No ssh-agent, no proxy (the server is on 127.0.0.1), no git settings.
     """
     return {
         "HOME": str(home),

@@ -1,4 +1,4 @@
-"""What the person at the terminal sees."""
+"""The demo's output on the terminal."""
 
 import os
 import textwrap
@@ -22,20 +22,20 @@ class Screen:
         self._write(self._paint(_BOLD, text))
 
     def step(self, text: str) -> None:
-        """Begin the next, numbered, step."""
+        """Begin the next numbered step."""
         self._number += 1
         self._write("")
         self._write(self._paint(_BOLD, f"{self._number}. {text}"))
 
     def say(self, text: str) -> None:
-        """Explain, in as many lines as it takes."""
+        """Print an explanation, wrapped as needed."""
         self._write(textwrap.fill(text, _WIDTH, initial_indent="   ", subsequent_indent="   "))
 
     def command(self, words: str, output: str) -> None:
-        """Show a command of the client and everything that it printed."""
+        """Show a client's command and all its output."""
         self._write(f"   $ {words}")
         for line in output.splitlines():
-            # What a program printed could drive the terminal: only its printable text is shown.
+            # A program's output could control the terminal: only printable text is shown.
             shown = "".join(char if char.isprintable() else "?" for char in line.expandtabs())
             self._write(self._paint(_DIM, f"   | {shown}".rstrip()))
 
@@ -44,15 +44,15 @@ class Screen:
         self._write(f"   {text}")
 
     def passed(self, text: str) -> None:
-        """Say that what the step is about was so."""
+        """Report that the step succeeded."""
         self._write(self._paint(_GREEN, f"   ok: {text}"))
 
     def failed(self, text: str) -> None:
-        """Say that it was not."""
+        """Report that it failed."""
         self._write(self._paint(_RED, f"   not so: {text}"))
 
     def close(self, text: str, *, good: bool) -> None:
-        """Say how the demo ended."""
+        """Report how the demo ended."""
         self._write("")
         self._write(self._paint(_GREEN if good else _RED, text))
 

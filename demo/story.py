@@ -1,4 +1,4 @@
-"""What the demo shows, step by step, and how it is sure of each."""
+"""The demo's steps, and the check of each."""
 
 import base64
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from demo.trap import set_trap
 
 @dataclass(frozen=True)
 class Story:
-    """One run; each step raises NotSoError when what it is about was not so."""
+    """One run; each step raises NotSoError if its claim was not so."""
 
     screen: Screen
     places: Places
@@ -27,10 +27,10 @@ class Story:
     program: Path
     """airlock-daemon, as the host runs it."""
     heard: list[str] = field(default_factory=list)
-    """Everything that the client's commands printed."""
+    """All output of the client's commands."""
 
     def tell(self) -> None:
-        """Go through all steps, stopping at the first that fails."""
+        """Run all steps, stopping at the first failure."""
         self._push_directly()
         self._push_through_airlock()
         self._push_elsewhere()

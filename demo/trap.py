@@ -1,4 +1,4 @@
-"""A hook in the client's repository that wants the host's password, and what it got."""
+"""A hook in the client's repository that tries to read the host's password, and its loot."""
 
 import os
 import shlex
@@ -18,20 +18,20 @@ wanted={wanted}
 
 @dataclass(frozen=True)
 class Trap:
-    """The hook and its loot, the file ``got`` in the workspace, where the client reads it."""
+    """The hook and its loot, the file ``got`` in the workspace, which the client can read."""
 
     places: Places
     hook: Path
 
     def spring_on_host(self) -> str:
-        """Run the hook as an unconfined git of the host would; return what it got."""
+        """Run the hook as an unconfined host git would; return its loot."""
         home = build_variables(self.places.host_home)
         answer = run_command([str(self.hook)], home, cwd=self.places.workspace)
         self._loot.unlink()
         return answer.output
 
     def read_loot(self) -> str | None:
-        """Return what the hook left for the client, None if it did not run."""
+        """Return the hook's loot, None if it did not run."""
         return self._loot.read_text() if self._loot.exists() else None
 
     @property
@@ -51,7 +51,7 @@ def set_trap(places: Places) -> Trap:
 
 
 def _open_workspace(places: Places) -> None:
-    """Let the user as whom the box runs (`[sandbox] user`) in, and change what is there."""
+    """Give the boxes' user (`[sandbox] user`) access to the workspace."""
     for folder in (places.workspace.parent, places.root):
         folder.chmod(0o711)
     for path in (places.workspace, *places.workspace.rglob("*")):

@@ -1,5 +1,5 @@
-"""What ``./dev`` does, one file a command.
+"""The commands of ``./dev``, one file each.
 
-Runs on the Python that ``./dev`` found, before anything is installed: standard library only.
-Everything it makes is kept below ``.hatch/`` in the checkout.
+They run on the Python that ``./dev`` found, before anything is installed: standard library only.
+Everything they make is below ``.hatch/`` in the checkout.
 """

@@ -20,7 +20,7 @@ from tasks.trusted import run_trusted
 
 
 class Command(NamedTuple):
-    """A word after ``./dev``: what it does for the help, and the function that gets the rest."""
+    """A command of ``./dev``: its help text, and the function that gets the arguments."""
 
     help: str
     run: Callable[[Sequence[str]], int]

@@ -1,9 +1,9 @@
-"""Builds the table of AWS's operations that airlock-modules ships, from botocore's models.
+"""Builds the table of AWS operations in airlock-modules, from botocore's models.
 
-`python -m tasks.aws_operations` writes it anew. The models are those of the botocore that
-`tasks/lock/development.txt` locks, so that the same lock gives the same table; a test fails where
-it was forgotten.
-`airlock_modules.apis.aws.operations` says what stands in the table.
+`python -m tasks.aws_operations` rewrites it. The models are those of the botocore locked by
+`tasks/lock/development.txt`, so that the same lock gives the same table; a test fails if the table
+is out of date.
+`airlock_modules.apis.aws.operations` describes the table.
 """
 
 import json
@@ -19,7 +19,7 @@ TABLE = (
     / "packages/airlock-modules/src/airlock_modules/apis/aws/operations.json.zlib"
 )
 
-# How the name of a member ends that holds a secret, or a link that needs no login.
+# Suffixes of the names of members with a secret, or with a link that needs no login.
 _SECRET = re.compile(
     r"(secret|password|passphrase|credentials?|private_?key|secret(access)?key|secretstring"
     r"|(session|security|access|refresh|id|auth|authorization|bearer|task|secret|login)_?token"
@@ -28,15 +28,15 @@ _SECRET = re.compile(
     r"|onetimepassword|keymaterial)$",
     re.IGNORECASE,
 )
-# Members that are called like a secret and hold none: names and statuses of one, masked values,
-# what only callers send, and the place where a list goes on.
+# Members named like a secret without being one: names and statuses of secrets, masked values,
+# members that only callers send, and pagination tokens.
 _HARMLESS = {
     "ClientSecret", "Credentials", "FsxAdminPassword", "MasterUserPassword", "MasterUserSecret",
     "ServiceSpecificCredentials", "SourceIp", "VpcSourceIp", "authorizerCredentials", "credential",
     "credentials", "registryCredential", "repositoryCredentials", "secret", "secretsManagerSecret",
     "taskCredentials",
 }  # fmt: skip
-# Services whose models mark names, addresses, texts and data as sensitive, and no credentials.
+# Services whose models mark names, addresses, texts and data as sensitive, but no credentials.
 _PERSONAL = {
     "backup", "bedrock", "bedrock-runtime", "budgets", "comprehend", "guardduty", "identitystore",
     "organizations", "redshift-serverless", "resource-explorer-2", "s3", "sagemaker", "sns",
@@ -52,9 +52,9 @@ _ACCEPTED = {
     "ssm": "DescribeInstance.*|.*MaintenanceWindow(s|Targets)?|GetPatchBaseline|ListNodes",
     "fsx": ".*",
 }
-# Marked as sensitive although nobody is harmed by it: an encryption key of the caller's own.
+# Marked as sensitive, but harmless: the caller's own encryption key.
 _CALLERS_OWN = re.compile(r"SSE|KMS")
-# Operations whose answers hold a secret, a link or a setting that their models do not call so.
+# Operations whose answers have a secret, a link or a setting that their models do not mark.
 _ALSO_SECRET: dict[str, str] = {
     "amplify": "GetArtifactUrl",
     "amplifybackend": "CreateToken|GetToken",
@@ -76,7 +76,7 @@ _ALSO_SECRET: dict[str, str] = {
     "ssm": "DescribeAutomationExecutions|GetAutomationExecution|GetDocument",
     "wafv2": "GetDecryptedAPIKey|(Get|Generate)MobileSdkRelease(Url)?|(Create|List)APIKeys?",
 }
-# What SDKs of some years ago speak, and services still understand.
+# Protocols of older SDKs that services still support.
 _FORMER_PROTOCOLS = {"sqs": ["query"]}
 
 
@@ -89,7 +89,7 @@ def main() -> int:
 
 
 def build() -> bytes:
-    """Return the table as it is shipped."""
+    """Return the table in its shipped form."""
     return zlib.compress(json.dumps(read_models(), separators=(",", ":")).encode(), 9)
 
 
@@ -108,7 +108,7 @@ def read_models() -> dict[str, Any]:
         protocols = [*(meta.get("protocols") or [meta["protocol"]])]
         protocols += _FORMER_PROTOCOLS.get(service, [])
         hosts = sorted(_hosts(rules))
-        if service == "s3":  # access points and directory buckets are other conversations
+        if service == "s3":  # access points and directory buckets are not supported
             hosts = [each for each in hosts if each.startswith(("s3.", "s3-fips."))]
         entry = [
             service,
@@ -153,7 +153,7 @@ _NAMES = {
 
 
 def _hosts(rules: Any) -> Iterator[str]:
-    """Yield the hosts that the rules give, in short: upper-case letters stand for what varies."""
+    """Yield the hosts of the rules as templates, in which capitals are variables."""
     found = set()
     for url in _urls(rules):
         host = url.removeprefix("https://").removesuffix("/{uri_encoded_bucket}")
@@ -178,7 +178,7 @@ def _urls(node: Any) -> Iterator[str]:
 def _operation(
     service: str, name: str, operation: Mapping[str, Any], model: Mapping[str, Any]
 ) -> str:
-    """Return `[!]METHOD URI HEADERS PREFIX[ QUERY]`, short where nothing differs from `POST /`."""
+    """Return `[!]METHOD URI|HEADERS|PREFIX|ALLOWED`, without empty ends; `POST /` becomes ""."""
     shapes = model["shapes"]
     http = operation.get("http", {})
     uri = http.get("requestUri", "/")
@@ -204,7 +204,7 @@ def _operation(
 def answers_with_secret(
     service: str, name: str, operation: Mapping[str, Any], shapes: Mapping[str, Any]
 ) -> bool:
-    """Say whether the answer may hold a secret: by the model's mark, by names, or by our list."""
+    """Return whether the answer may have a secret: by the model's mark, names, or our list."""
     if re.fullmatch(_ALSO_SECRET.get(service, ""), name):
         return True
     has_marks = service not in _PERSONAL and not re.fullmatch(_ACCEPTED.get(service, ""), name)

@@ -1,4 +1,4 @@
-"""Blocks of code in README.md and in the pages of docs/."""
+"""Code blocks in README.md and in the pages of docs/."""
 
 import re
 import textwrap
@@ -18,7 +18,7 @@ _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block: the word behind its fence, the number of its first line, its text without indent."""
+    """A block: the word after its fence, the number of its first line, its dedented text."""
 
     page: str
     language: str
@@ -26,7 +26,7 @@ class Block:
     text: str
 
     def __str__(self) -> str:
-        """Return where it is, and how it begins."""
+        """Return its position and its beginning."""
         return f"{self.page}:{self.line}: {self.text.partition(chr(10))[0]}"
 
 
@@ -40,6 +40,6 @@ def list_blocks(page: str) -> list[Block]:
 
 
 def list_inline(page: str) -> list[str]:
-    """Return the code that stands in the sentences and tables of one of PAGES, on one line each."""
+    """Return the inline code of one of PAGES, each on one line."""
     text = _BLOCK.sub("", (ROOT / page).read_text("utf-8"))
     return [" ".join(code.split()) for code in _INLINE.findall(text)]

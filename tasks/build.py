@@ -1,4 +1,4 @@
-"""``./dev build``: distributions, binaries and images in ``dist/``, the same bytes each time."""
+"""``./dev build``: reproducible distributions, binaries and images in ``dist/``."""
 
 import argparse
 import os
@@ -29,12 +29,12 @@ _IN_IMAGES = ("airlock_wire-", "airlock_modules-", "airlock_daemon-")
 _INSTALL_TESTS = "tasks/dist_tests"
 _INSTALLER = "install.sh"
 _BESIDE = {"airlock-shim": "airlock-shim-linux-*", "airlock-daemon": _INSTALLER}
-"""What a package's release has besides its distributions: a pattern of names in ``dist/``."""
+"""A package's release files besides its distributions: a pattern of names in ``dist/``."""
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What one build makes, and from what."""
+    """The inputs and outputs of one build."""
 
     environment: Environment
     epoch: int
@@ -43,7 +43,7 @@ class _Plan:
 
 
 def run_build(arguments: Sequence[str]) -> int:
-    """Build, check what was asked for, and return the exit status; ``dist/`` is made anew."""
+    """Build, run the requested checks, and return the exit status; replaces ``dist/``."""
     options = _read_options(arguments)
     release = find_release(options.tag) if options.tag else None
     if release is not None and not options.repository:
@@ -109,7 +109,7 @@ def _read_options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _find_base(environment: Environment, wanted: str) -> str:
-    """Return the image that ``wanted`` means, made if need be; "" leaves it to the Dockerfile."""
+    """Return the image for ``wanted``, built if needed; "" leaves it to the Dockerfile."""
     if wanted != "local":
         return wanted
     command = [str(environment.python), "-m", "tasks.release.local_base"]
@@ -121,7 +121,7 @@ def _find_base(environment: Environment, wanted: str) -> str:
 
 
 def _build(plan: _Plan, sources: Path, scratch: Path, destination: Path) -> None:
-    """Build everything below ``scratch`` and then put it at ``destination``, all or nothing."""
+    """Build everything below ``scratch`` and then move it to ``destination``, all or nothing."""
     made = scratch / "dist"
     _say("distributions")
     build_distributions(
@@ -159,7 +159,7 @@ def _build_images(plan: _Plan, made: Path) -> Iterator[Path]:
 
 
 def _rebuild(plan: _Plan, sources: Path) -> Outcome:
-    """Build again where the folder, the time zone and the umask are others, and compare."""
+    """Build again with another folder, time zone and umask, and compare."""
     _say("again, in another folder")
     with tempfile.TemporaryDirectory(prefix="airlock-") as folder, _other_surroundings():
         scratch = Path(folder, "one", "more")
@@ -202,7 +202,7 @@ def _install(plan: _Plan) -> Outcome:
 
 
 def _gather_release(package: Package) -> None:
-    """Put what a release of ``package`` publishes into ``dist/release/``.
+    """Put the files that a release of ``package`` publishes into ``dist/release/``.
 
     ``pypi/`` is for the index; ``assets/`` with its checksums and ``notes.md`` for the release.
     """

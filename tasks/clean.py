@@ -1,4 +1,4 @@
-"""``./dev clean``: removes what the other commands made."""
+"""``./dev clean``: removes what the other commands created."""
 
 import shutil
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _FOLDERS = ("bench", "conformance", "demo", "e2e", "fuzz", "tasks")
 
 
 def clean(arguments: Sequence[str]) -> int:
-    """Remove ``.hatch/``, caches and what was built, by name; print each folder that went."""
+    """Remove ``.hatch/``, caches and build results, by name; print each removed folder."""
     if arguments:
         raise TaskError("clean takes no arguments")
     with hold_lock():

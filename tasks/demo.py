@@ -11,7 +11,7 @@ from tasks.places import ROOT
 
 
 def run_demo(arguments: Sequence[str]) -> NoReturn:
-    """Become the demo (``demo/__main__.py``): signals and the exit status are then its own."""
+    """Execute the demo (``demo/__main__.py``) in this process, so it gets the signals."""
     if shutil.which("git") is None:
         raise TaskError("git is needed and is not on PATH; on Debian and Ubuntu: apt install git")
     environment = prepare_environment("demo")

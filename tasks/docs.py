@@ -11,8 +11,8 @@ from tasks.places import HATCH, ROOT
 def build_docs(arguments: Sequence[str]) -> int:
     """Build the site in .hatch/site and return mkdocs' exit status.
 
-    Each warning is a failure: of a link that leads nowhere, and of a page that is in no menu. With
-    ``--pictures`` those of docs/pictures are made anew instead, from what the programs print.
+    Each warning is a failure, such as a broken link or a page in no menu. With ``--pictures`` it
+    instead regenerates docs/pictures from the programs' output.
     """
     if [*arguments] == ["--pictures"]:
         default = prepare_environment("default")
@@ -23,7 +23,7 @@ def build_docs(arguments: Sequence[str]) -> int:
     site = HATCH / "site"
     command: list[str | Path] = [environment.find("mkdocs"), "build", "--strict", "--quiet"]
     command += ["--site-dir", site, "--config-file", ROOT / "mkdocs.yml"]
-    # It advertises other programs otherwise.
+    # Otherwise it advertises other programs.
     extra = {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
     status = environment.run(command, extra=extra)
     if status == 0:

@@ -1,6 +1,6 @@
-"""The reference of the files: each key that their readers ask for, its kind, default and bounds.
+"""The reference of the files: each key that their readers read, its kind, default and bounds.
 
-It is written down while they read empty files, so that it has what is read and nothing else.
+It is recorded while they read minimal files, so that it has exactly the keys that are read.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ _KINDS = {
     "choice": "string",
 }
 _SOURCE = "/dev/null"
-"""What the files are called, by which they are told from what else is read meanwhile."""
+"""The files' name, which distinguishes them from other files read meanwhile."""
 _INTRODUCTION = """\
 # Files
 
@@ -57,7 +57,7 @@ _HELD = "credentials = {files = {'~/FILE' = '~/FILE'}, env = {NAME = 'NAME'}}"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as its reader asks for it."""
+    """A key as read by its reader."""
 
     table: str
     name: str
@@ -85,7 +85,7 @@ def _read_config() -> None:
 
 
 def _read_profile() -> None:
-    # What is asked for only where it is there.
+    # Keys that are read only if they are present.
     text = "commands = []\n[git]\nprotocols = ['ssh']\nrefs = ['refs/heads/*']\n"
     text += "[gh]\ncredential = {stored = 'gh'}\n[aws]\ncredential = {stored = 'aws'}\n"
     text += f"[api.NAME]\n{_API}\ngraphql = {{mutations = []}}\n"
@@ -108,14 +108,14 @@ def _read_module() -> None:
 
 @contextmanager
 def _recording(source: str) -> Iterator[dict[tuple[str, ...], Key]]:
-    """Have each key that is asked for of a file in the block written down, in that order."""
+    """Record each key that is read from a file in the block, in order."""
     keys: dict[tuple[str, ...], Key] = {}
     depth = 0
 
     def record(kind: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def ask(reader: TableReader, key: str, *values: Any, **options: Any) -> Any:
             nonlocal depth
-            # One that asks another of them stands for both.
+            # A method that calls another one records only itself.
             if not depth and reader._source == source:  # noqa: SLF001 - nobody else asks
                 table = reader._path  # noqa: SLF001
                 keys.setdefault((*table, key), _describe(table, key, kind, values, options))

@@ -1,8 +1,7 @@
-"""Pages of the documentation site that do not stand in docs/, and links between all of them.
+"""Pages of the documentation site that are not in docs/, and links between all pages.
 
-A file of the repository is a page by the name that PAGES gives it; the command line's page is what
-the programs print, and that of the files what they read. mkdocs calls the functions whose names
-begin with `on_`.
+Files of the repository become pages named by PAGES. The command line's page is generated from the
+programs' help, that of the files from the keys that they read. mkdocs calls the `on_` functions.
 """
 
 import os
@@ -37,9 +36,9 @@ PAGES = {
     "packages/airlock-shim/README.md": "reference/shim.md",
     **{f"{_MODULES}/{tool}/SECURITY.md": f"security/{tool}.md" for tool in _TOOLS},
 }
-"""Files of the repository, and where they are on the site."""
+"""Files of the repository, and their paths on the site."""
 
-# Whoever follows one of these in the repository comes to a file that is a page here.
+# Links to these folders lead to a README.md in the repository, which is a page here.
 _FOLDERS = {posixpath.dirname(path): path for path in PAGES if path.endswith("README.md")}
 _LINK = re.compile(r"\[([^\]\[]+)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^ *(```|~~~)")
@@ -49,7 +48,7 @@ _COMMAND = re.compile(r"^  ([a-z]+) ", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that stand elsewhere, and those that are made."""
+    """Add the pages from outside docs/, and the generated ones."""
     for path, uri in PAGES.items():
         files.append(File.generated(config, uri, content=(ROOT / path).read_text("utf-8")))
     files.append(File.generated(config, "reference/cli.md", content=_write_cli_page()))
@@ -58,7 +57,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Point the links of a page at pages; what leads to a file that is none becomes its text."""
+    """Rewrite a page's links to pages; a link to a file that is no page becomes its text."""
     uri = page.file.src_uri
     known = {uri: path for path, uri in PAGES.items()}
     here = posixpath.dirname(known.get(uri, f"docs/{uri}"))
@@ -68,7 +67,7 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     for line in markdown.split("\n"):
         is_code ^= bool(_FENCE.match(line))
         if is_nested and not is_code:
-            # GitHub's lists are indented by 2, and those of Python's Markdown by 4.
+            # GitHub indents nested lists by 2, Python's Markdown by 4.
             line = _INDENT.sub(lambda found: 2 * found[0], line)  # noqa: PLW2901
         lines.append(line if is_code else _LINK.sub(lambda found: _lead(found, here, uri), line))
     return "\n".join(lines)
@@ -88,7 +87,7 @@ def _lead(found: "re.Match[str]", here: str, uri: str) -> str:
     elif (ROOT / path).exists():
         return text
     else:
-        # mkdocs says so, and fails.
+        # mkdocs reports it and fails.
         return found[0]
     return f"[{text}]({posixpath.relpath(leads_to, posixpath.dirname(uri) or '.')}{mark}{anchor})"
 

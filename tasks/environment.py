@@ -1,4 +1,4 @@
-"""The Hatch environments of the workspace, made when they are missing or out of date."""
+"""The workspace's Hatch environments, created when missing or out of date."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ class Environment:
         return self.folder / "bin" / "python"
 
     def find(self, program: str) -> Path:
-        """Return a program that a package installed; raises TaskError where there is none."""
+        """Return a program that a package installed; raises TaskError if there is none."""
         path = self.folder / "bin" / program
         if not path.exists():
             raise TaskError(
@@ -58,7 +58,7 @@ class Environment:
     ) -> int:
         """Run a command at the top of the checkout and return its exit status.
 
-        What it says goes to `output`, else to where our own words go.
+        Its output goes to `output`, by default to our own.
         """
         return subprocess.run(
             command,
@@ -71,17 +71,17 @@ class Environment:
 
 
 def prepare_environment(name: str) -> Environment:
-    """Return the environment, made or brought up to date as needed.
+    """Return the environment, created or updated as needed.
 
-    It is made anew when its description, what is locked for it, a package's metadata, the Python or
-    the place of the checkout has changed, and only the packages are installed again when native
-    sources have: an editable install follows changes of Python files by itself, but holds built
-    programs. Raises TaskError when that fails.
+    It is recreated when its description, its lock, a package's metadata, the Python or the
+    checkout's path has changed. Only the packages are reinstalled when native sources have: an
+    editable install follows changes of Python files, but contains built programs. Raises TaskError
+    if that fails.
     """
     environment = Environment(name, HATCH / name)
     stamp = environment.folder / "stamp"
-    # The built programs that are package data stand in the source tree, which all
-    # environments share: the last one to build them may have seen other sources.
+    # The built programs that are package data are in the source tree, which all
+    # environments share: the last one to build them may have had other sources.
     shared = HATCH / "native-stamp"
     with hold_lock():
         description, native = _digest_description(name), _digest_native()
@@ -101,7 +101,7 @@ def prepare_environment(name: str) -> Environment:
 
 
 def _install_locked(environment: Environment) -> dict[str, str]:
-    """Return the variables that let pip install, and build with, nothing but what is locked."""
+    """Return the variables that restrict pip's installs and builds to what is locked."""
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": fetch_wheels(environment.name).as_uri()}
 
 

@@ -2,4 +2,4 @@
 
 
 class TaskError(Exception):
-    """A command cannot go on; the text says what was wrong and what to do."""
+    """A command cannot continue; the text says what is wrong and what to do."""

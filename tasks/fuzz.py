@@ -1,4 +1,4 @@
-"""``./dev fuzz``: searches for what breaks a promise of parsers, evaluator, protocol or daemon."""
+"""``./dev fuzz``: searches for inputs that violate an invariant of parsers, evaluator or daemon."""
 
 import platform
 import shutil
@@ -16,20 +16,18 @@ from tasks.places import HATCH
 from tasks.report import Outcome, print_summary
 
 _FIXED = ("--runs=15000", "--seconds=0", "--seed=1")
-"""The search without arguments: the same each time, so that what it finds is the change's."""
+"""The default search: deterministic, so that a finding is due to a change."""
 
 _TOO_NEW = (3, 15)
-"""The first Python that atheris has no wheels for; pyproject.toml says so too."""
+"""The first Python without atheris wheels; pyproject.toml has it too."""
 
 
 def run_fuzz(arguments: Sequence[str]) -> int:
     """Search each target and return the exit status, 0 or 1.
 
-    With a number of seconds, new ground for a share of them each, building on what was learnt
-    before, and then hostile clients against a daemon; without, a fixed number of inputs that are
-    the same each time.
-
-    Raises TaskError where atheris cannot be installed: from source it needs a whole LLVM.
+    With a number of seconds, each target gets a share of them and extends its saved corpus; then
+    hostile clients attack a daemon. Without, each gets a fixed number of deterministic inputs.
+    Raises TaskError if atheris cannot be installed: from source it needs a whole LLVM.
     """
     seconds = _read_seconds(arguments)
     reason = _find_obstacle()

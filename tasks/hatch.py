@@ -1,4 +1,4 @@
-"""Hatch and other tools, installed into the checkout and kept from writing anywhere else."""
+"""Hatch and other tools, installed into the checkout and confined to it."""
 
 import fcntl
 import os
@@ -27,7 +27,7 @@ _NOT_OURS = (
 
 @contextmanager
 def hold_lock() -> Iterator[None]:
-    """Let one ``./dev`` at a time change ``.hatch/``; a second one waits."""
+    """Lock ``.hatch/``, so that one ``./dev`` at a time changes it; a second one waits."""
     HATCH.mkdir(exist_ok=True)
     with (HATCH / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -37,8 +37,8 @@ def hold_lock() -> Iterator[None]:
 def build_variables() -> dict[str, str]:
     """Return our environment, with the caches and data of Hatch and its tools in ``.hatch/``.
 
-    Python may keep what it has compiled, also where the person wants none of it: a daemon takes
-    twice the time to start otherwise, and tests start thousands.
+    Python may write bytecode even if the user disabled it: otherwise a daemon takes twice the time
+    to start, and tests start thousands.
     """
     variables = dict(os.environ)
     for name in _NOT_OURS:
@@ -47,7 +47,7 @@ def build_variables() -> dict[str, str]:
         "HATCH_CONFIG": str(_CONFIG),
         "HATCH_DATA_DIR": str(HATCH / "data"),
         "HATCH_CACHE_DIR": str(HATCH / "cache" / "hatch"),
-        # The interpreter that ./dev chose, not another one that Hatch finds or downloads.
+        # The interpreter chosen by ./dev, not one that Hatch finds or downloads.
         "HATCH_PYTHON": sys.executable,
         "PIP_CACHE_DIR": str(HATCH / "cache" / "pip"),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
@@ -59,25 +59,25 @@ def build_variables() -> dict[str, str]:
 def run_hatch(*arguments: str, extra: Mapping[str, str]) -> None:
     """Run Hatch in the checkout, with ``extra`` environment variables.
 
-    It is installed first where it is missing. Call it with the lock on ``.hatch/`` held. Raises
-    TaskError when it, or its installation, fails.
+    Installs it first if it is missing. The caller must hold the lock on ``.hatch/``. Raises
+    TaskError if it, or its installation, fails.
     """
     hatch = install_tool("hatch") / "bin" / "hatch"
-    _CONFIG.touch()  # Hatch wants the file that HATCH_CONFIG names to exist.
+    _CONFIG.touch()  # Hatch requires the file named by HATCH_CONFIG to exist.
     run_tool([hatch, *arguments], extra)
 
 
 def install_tool(group: str, *, as_locked: bool = True) -> Path:
-    """Return a virtual environment that has a dependency group of the workspace and nothing else.
+    """Return a virtual environment with a dependency group of the workspace and nothing else.
 
-    It is made where it is missing; unless ``as_locked``, with the newest versions that the group
-    allows. Call it with the lock on ``.hatch/`` held. Raises TaskError when that fails.
+    Creates it if it is missing; unless ``as_locked``, with the newest versions that the group
+    allows. The caller must hold the lock on ``.hatch/``. Raises TaskError if that fails.
     """
     folder = HATCH / "tools" / group
     declared = list_declared(group)
     locked = ("--require-hashes", f"--requirement={write_locked(group)}") if as_locked else ()
-    # A virtual environment holds absolute paths: one that was moved or copied with its
-    # checkout, or whose Python has gone, is made anew. The stamp is written last.
+    # A virtual environment contains absolute paths: one that was moved or copied with its
+    # checkout, or whose Python has gone, is recreated. The stamp is written last.
     stamp = folder / "stamp"
     wanted = "\n".join([str(ROOT), sys.version, read_locked(group) if as_locked else ""])
     if as_locked and stamp.is_file() and stamp.read_text() == wanted:
@@ -90,7 +90,7 @@ def install_tool(group: str, *, as_locked: bool = True) -> Path:
 
 
 def run_tool(command: Sequence[str | Path], extra: Mapping[str, str] | None = None) -> None:
-    """Run a command of a tool that talks to the package index; raises TaskError when it fails."""
+    """Run a command of a tool that uses the package index; raises TaskError if it fails."""
     variables = build_variables() | dict(extra or {})
     if subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode:
         words = " ".join(map(str, command)).replace(f"{ROOT}/", "")

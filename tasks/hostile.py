@@ -8,19 +8,19 @@ from tasks.report import Outcome
 
 
 def run_hostile(arguments: Sequence[str]) -> int:
-    """Do what the arguments say, and return the exit status (``e2e/hostile/README.md``)."""
+    """Attack the daemon as the arguments say; return the exit status (``e2e/hostile``)."""
     environment = prepare_environment("default")
     return environment.run([environment.python, "-m", "e2e.hostile", *arguments])
 
 
 def run_canary(arguments: Sequence[str]) -> int:
-    """Attack brokers and boxes as the arguments say, and return the status (``e2e/canary``)."""
+    """Attack brokers and boxes as the arguments say; return the exit status (``e2e/canary``)."""
     environment = prepare_environment("default")
     return environment.run([environment.python, "-m", "e2e.canary", *arguments])
 
 
 def attack_and_soak() -> list[Outcome]:
-    """Carry out each attack once, and then 100,000 requests, good and hostile ones."""
+    """Run each attack once, and then 100,000 requests, valid and hostile ones."""
     outcomes = []
     for what in ("attacks", "soak"):
         print(f"\n==> hostile clients: {what}", flush=True)

@@ -1,4 +1,4 @@
-"""``./dev lint``: every check that reads the sources and runs none of them."""
+"""``./dev lint``: all static checks."""
 
 import argparse
 import shutil
@@ -27,9 +27,9 @@ _OWN_CHECKS: dict[str, Callable[[], Iterable[str]]] = {
 
 
 def lint(arguments: Sequence[str]) -> int:
-    """Run all checks, also after one has failed, and return the exit status, 0 or 1.
+    """Run all checks, even after a failure, and return the exit status, 0 or 1.
 
-    With ``--quick`` those that take seconds together: all but the types and the shell scripts.
+    With ``--quick`` only those that take seconds in total: all but types and shell scripts.
     """
     parser = argparse.ArgumentParser(prog="./dev lint", description="Check the sources.")
     parser.add_argument("--quick", action="store_true", help="only what takes no more than seconds")
@@ -56,7 +56,7 @@ def _list_quick_checks(environment: Environment) -> Iterator[tuple[str, list[str
 
 def _list_type_checks(environment: Environment) -> Iterator[tuple[str, list[str]]]:
     python = str(environment.python)
-    # One run for each part: test modules of two packages may share a name.
+    # One run per part: test modules of two packages may share a name.
     for member in list_members():
         folders = [member / name for name in ("src", "tests", "documents", "hatch_build.py")]
         # The build hook of one package may be a link to that of another.
@@ -71,7 +71,7 @@ def _type_check(python: str, paths: Sequence[Path]) -> list[str]:
 
 
 def _check_scripts(environment: Environment, name: str, package: str, *shells: str) -> Outcome:
-    """Check the scripts for these shells with a program that Debian has in ``package``."""
+    """Check the scripts for these shells with a program from Debian's ``package``."""
     program = shutil.which(name)
     if program is None:
         remedy = f"not installed; on Debian and Ubuntu: apt install {package}"
@@ -90,7 +90,7 @@ def _list_scripts(shells: Sequence[str]) -> list[str]:
 
 
 def _find_shell(path: Path) -> str:
-    """Return the shell that the first line of a file names, "" for none."""
+    """Return the shell named in a file's first line, "" for none."""
     if not path.is_file():  # deleted, but the index still lists it
         return ""
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""``./dev lowest``: the packages' own tests with the lowest dependencies that they declare."""
+"""``./dev lowest``: the packages' unit tests with their lowest declared dependencies."""
 
 from collections.abc import Sequence
 
@@ -14,15 +14,14 @@ LEFT_OUT = (
     "packages/airlock-daemon/tests/boundary/command",
     "packages/airlock-daemon/tests/boundary/box",
 )
-"""What holds modules against the tools that are installed, reads our own sources, or tries the
-launcher and the boxes that it makes: it takes longest, and has no more to do with the packages'
-dependencies than the tests beside it."""
+"""Tests that compare modules with installed tools, read our own sources, or test the launcher and
+its boxes: they take longest, and depend no more on the packages' dependencies than others."""
 
 
 def run_lowest(arguments: Sequence[str]) -> int:
     """Run the unit tests of each package that depends on others, and return pytest's exit status.
 
-    LEFT_OUT is left out; further arguments go to pytest.
+    Skips LEFT_OUT; further arguments go to pytest.
     """
     folders = [
         str(package.folder.relative_to(ROOT))

@@ -1,4 +1,4 @@
-"""Parts of a test run: each is one pytest, with a report of its own."""
+"""Parts of a test run: each is one pytest with its own report."""
 
 import os
 import shutil
@@ -16,41 +16,41 @@ from tasks.places import HATCH, REPORTS, ROOT
 from tasks.report import Counts, Outcome, read_counts
 
 SLOWEST = ("--durations=15", "--durations-min=0.5")
-"""Arguments of pytest that have it tell the slowest tests."""
+"""Arguments of pytest to report the slowest tests."""
 
 SHORT = ("-o", "faulthandler_timeout=300")
-"""Arguments for tests of a minute at most: where one hangs and does not even heed the signal that
-ends it, the whole run ends after five minutes, with the stacks."""
+"""Arguments for tests of a minute at most: if one hangs and ignores even its timeout's signal, the
+whole run ends after five minutes, with the stacks."""
 
 _PROCESSORS = os.cpu_count() or 1
 
 BESIDE = (f"--numprocesses={max(2, _PROCESSORS * 3 // 2)}", "--dist=loadfile")
-"""Arguments for tests that do not disturb each other: each worker has a file at a time. There are
-more than processors, since a test often waits for what it has started."""
+"""Arguments for independent tests: each worker runs a file at a time. There are more workers than
+processors, since tests often wait for their processes."""
 
 SHARING = (f"--numprocesses={max(2, _PROCESSORS)}", "--dist=loadfile")
-"""The same for two parts that run at the same time."""
+"""The same for two concurrent parts."""
 
 _AGAIN = ("--last-failed", "--last-failed-no-failures=none", "--numprocesses=0")
 _TESTS_FAILED = 1
-"""The status of a pytest that ran to its end."""
+"""The status of a pytest run that completed with failures."""
 
 _MOST_AGAIN = 5
-"""Where more tests fail, something is broken, and running them again would only hide it."""
+"""If more tests fail something is broken, and repeating them would only hide it."""
 
 ANSWERED = ROOT / "e2e/canary/answered.toml"
-"""Names the tests of attacks that once worked."""
+"""Lists the tests of attacks that once worked."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one pytest runs, by its arguments."""
+    """One pytest run and its arguments."""
 
     name: str
-    """Also of its report, NAME.xml."""
+    """Also names its report, NAME.xml."""
     words: tuple[str, ...]
     is_repeated: bool = True
-    """Whether a test that fails is run once more. Never where one failure is a leak."""
+    """Whether failed tests are repeated once. Never if one failure is a leak."""
 
 
 def run_part(
@@ -60,11 +60,11 @@ def run_part(
     extra: Mapping[str, str] | None = None,
     output: IO[str] | None = None,
 ) -> Outcome:
-    """Run a part; `extra` are variables of its environment, and what it says goes to `output`.
+    """Run a part; `extra` are variables of its environment, its output goes to `output`.
 
-    A few tests that fail are run once more when all others have ended, one after the other. Where
-    all of them pass then, the part has passed, and its outcome names them. That is so for none of
-    an attack that once worked: it may be a race, which is lost at times.
+    A few failed tests are repeated once after all others, one at a time. If all of them then pass,
+    the part has passed, and its outcome names them. Tests of attacks that once worked are not
+    repeated: an attack may be a race that only sometimes succeeds.
     """
     started = monotonic()
     shutil.rmtree(_find_cache(part), ignore_errors=True)
@@ -117,13 +117,13 @@ def _run(
     extra: Mapping[str, str] | None,
     output: IO[str] | None,
 ) -> tuple[int, Counts | None]:
-    """Run the tests of a part that `words` select; `name` is what is printed, and the report's."""
+    """Run the tests of a part that `words` select; `name` is for output and the report."""
     print(f"\n==> {name}", file=output, flush=True)
     report = REPORTS / f"{name}.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
     own = ["-o", f"cache_dir={_find_cache(part)}", f"--junit-xml={report}"]
-    # Where a test makes its sockets, whose paths have 107 bytes at most.
+    # A short path for the tests' sockets, whose paths have at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="al-", ignore_cleanup_errors=True) as folder:
         own.append(f"--basetemp={folder}/t")
         arguments = [*part.words, *words, *own]
@@ -132,7 +132,7 @@ def _run(
 
 
 def _list_attacks() -> set[str]:
-    """The tests and files that try an attack which once worked, as a report names them."""
+    """Return the tests and files of attacks that once worked, as named in a report."""
     rows = tomllib.loads(ANSWERED.read_text(encoding="utf-8"))["attack"]
     trials = [trial.partition("::") for row in rows for trial in row["tried_by"]]
     return {
@@ -143,10 +143,10 @@ def _list_attacks() -> set[str]:
 
 
 def _name_places(test: str) -> tuple[str, str]:
-    """The file of a test in a report, and the test without its parameters."""
+    """Return the file of a test in a report, and the test without its parameters."""
     return test.partition("::")[0], test.partition("[")[0]
 
 
 def _find_cache(part: Part) -> Path:
-    """Return where pytest keeps which tests of a part have failed."""
+    """Return pytest's cache directory with a part's failed tests."""
     return HATCH / "pytest" / part.name

@@ -1,4 +1,4 @@
-"""Where things stand in the checkout."""
+"""Paths in the checkout."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ REPORTS = HATCH / "reports"
 """Machine-readable results of the last ``./dev test``."""
 
 PICTURES = ROOT / "docs" / "pictures"
-"""What programs print, as pictures for the documentation."""
+"""Programs' output as pictures for the documentation."""
 
 
 def list_members() -> tuple[Path, ...]:

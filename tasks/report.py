@@ -1,4 +1,4 @@
-"""What a run of several parts came to: read from pytest's reports, shown as one summary."""
+"""The results of a run of several parts: read from pytest's reports, shown as one summary."""
 
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -10,15 +10,15 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one part of a run ended."""
+    """The result of one part of a run."""
 
     name: str
     verdict: Literal["passed", "failed", "skipped"]
     detail: str = ""
     skips: tuple[str, ...] = ()
-    """The reason of each test that was skipped, one entry a test."""
+    """The reason of each skipped test, one entry per test."""
     flaky: tuple[str, ...] = ()
-    """Each test that failed and then passed when it was run again, with its failure."""
+    """Each test that failed and passed when repeated, with its failure."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Counts:
     skips: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return the numbers as words; those that are zero are left out, except the passed ones."""
+        """Return the numbers as words; zeros are omitted, except for passed tests."""
         parts = [f"{len(self.passed)} passed"]
         if self.failures:
             parts.append(f"{len(self.failures)} failed")
@@ -41,7 +41,7 @@ class Counts:
 
 
 def read_counts(report: Path) -> Counts | None:
-    """Return what a JUnit report counts, None where pytest did not get as far as writing one."""
+    """Return the counts of a JUnit report, None if pytest did not write one."""
     try:
         cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - our own pytest wrote it
     except (OSError, ET.ParseError):
@@ -65,7 +65,7 @@ def read_counts(report: Path) -> Counts | None:
 
 
 def print_summary(title: str, outcomes: Sequence[Outcome]) -> int:
-    """Print a line a part and the reasons of what was skipped; return the exit status, 0 or 1."""
+    """Print a line per part and the reasons of skips; return the exit status, 0 or 1."""
     width = max(len(outcome.name) for outcome in outcomes)
     print(f"\n{title}")
     for outcome in outcomes:

@@ -1,7 +1,7 @@
-"""What tests stand a cloud, Terraform's program and a cluster with.
+"""Packages with which tests simulate a cloud, Terraform's program and a cluster.
 
-Not among the packages of the default environment: the wheel of Terraform has 64 MB and exists for
-x86-64 with a glibc from 2.35 only, and where it cannot be had everything else shall run.
+They are not in the default environment: Terraform's wheel has 64 MB and exists only for x86-64 with
+glibc 2.35 or later, and without it everything else must run.
 """
 
 import os
@@ -15,7 +15,7 @@ from tasks.report import Outcome
 def equip(environment: Environment) -> Outcome:
     """Install them into `environment` unless they are there.
 
-    Without them tests are skipped; with REQUIRE_TOOLS=1 the outcome is then a failure.
+    Without them tests are skipped; with REQUIRE_TOOLS=1 the outcome is a failure instead.
     """
     stamp = environment.folder / "stand-ins"
     locked = write_locked("stand-ins")

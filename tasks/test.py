@@ -1,4 +1,4 @@
-"""``./dev test`` and ``./dev e2e``: all tests, part by part, and the end-to-end tests alone."""
+"""``./dev test`` and ``./dev e2e``: all tests in parts, and only the end-to-end tests."""
 
 import os
 import shutil
@@ -18,27 +18,27 @@ from tasks.stand_ins import equip
 
 _UNIT_FOLDERS = ("packages", "bench/tests", "demo/tests", "tasks/tests", "conformance/tests")
 
-# Tests that make boxes, run the whole conformance suite or measure: half of the time of all units.
+# Tests that make boxes, run the whole conformance suite or measure: half of all unit tests' time.
 _LONG = ("packages/airlock-daemon/tests/boundary/box", "conformance/tests", "bench/tests")
 
-# With its own settings, as somebody else would run it; they leave out the tests of the suite, and
-# know nothing of what ends a test that hangs.
+# With its own settings, as external users run it. These exclude the suite's own tests and have no
+# timeout, so one is given here.
 _CONFORMANCE = ("conformance", "-c", "conformance/pytest.ini", "--timeout=60")
 
-# Folders whose tests are told what is under test.
+# Folders whose tests get the paths of the programs under test.
 _NEED_PROGRAMS = ("conformance", "./conformance", "e2e", "./e2e")
 
 _ALL = "--all"
 
 
 def run_tests(arguments: Sequence[str]) -> int:
-    """Run the tests and say at the end what ran, what did not and why; return the exit status.
+    """Run the tests, print what ran, what did not and why; return the exit status.
 
     Without arguments most unit tests run, conformance and the demo; with ``--all`` everything but
-    tests that are marked ``nightly``. The end-to-end tests need a container engine, and
-    REQUIRE_DOCKER=1 in the environment makes its absence a failure, as REQUIRE_TOOLS=1 does for
-    that of a tool. With other arguments pytest alone runs with them, on the unit tests unless they
-    name a path; its exit status is returned.
+    tests marked ``nightly``. The end-to-end tests need a container engine; REQUIRE_DOCKER=1 in the
+    environment makes its absence a failure, as REQUIRE_TOOLS=1 does for a tool's. With other
+    arguments only pytest runs with them, on the unit tests unless they name a path, and its exit
+    status is returned.
     """
     environment = prepare_environment("default")
     if arguments and [*arguments] != [_ALL]:
@@ -46,8 +46,8 @@ def run_tests(arguments: Sequence[str]) -> int:
     programs = _find_programs(environment)
     outcomes = [equip(environment)]
     conformance = Part("conformance", (*_CONFORMANCE, *programs))
-    # What floods the machine or watches times has it for itself. A leak stays one where it does
-    # not come again.
+    # Tests that flood the machine or measure time run alone. A leak counts even if it does not
+    # happen again.
     alone = [
         Part("hostile", ("e2e/hostile",), is_repeated=False),
         Part("canary", ("e2e/canary", *BESIDE), is_repeated=False),
@@ -70,9 +70,9 @@ def run_tests(arguments: Sequence[str]) -> int:
 
 
 def _run_beside_journeys(environment: Environment, parts: Sequence[Part]) -> list[Outcome]:
-    """Run parts while the end-to-end tests run, which wait for containers much of their time.
+    """Run parts during the end-to-end tests, which often wait for containers.
 
-    What those say is printed when both have ended.
+    The output of those is printed when both have ended.
     """
     required = os.environ.get("REQUIRE_DOCKER") == "1"
     with TemporaryFile("w+", errors="replace") as said, ThreadPoolExecutor() as pool:
@@ -88,7 +88,7 @@ def _run_beside_journeys(environment: Environment, parts: Sequence[Part]) -> lis
 
 
 def run_end_to_end(arguments: Sequence[str]) -> int:
-    """Run the end-to-end tests alone with pytest's arguments; without an engine, fail."""
+    """Run only the end-to-end tests with pytest's arguments; fail without an engine."""
     environment = prepare_environment("default")
     outcomes = [equip(environment), _run_end_to_end(environment, arguments, required=True)]
     return print_summary("./dev e2e", outcomes)

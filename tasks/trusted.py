@@ -57,13 +57,13 @@ print(*(m.__file__ for n, m in sys.modules.items() if n.startswith("airlock_")),
 
 
 def run_trusted(arguments: Sequence[str]) -> int:
-    """Count as the arguments say; the exit status is 1 above a budget."""
+    """Count as the arguments say; return the exit status, 1 above a budget."""
     environment = prepare_environment("default")
     return environment.run([environment.python, "-m", "tasks.trusted", *arguments])
 
 
 def name_floor(path: str) -> str:
-    """The floor of a file of the daemon, or the name of another package, by the file's path."""
+    """Return the floor of a daemon's file, or the name of another package, by its path."""
     package, _, rest = path.rpartition("/src/")[2].partition("/")
     if package != "airlock_daemon":
         return package
@@ -72,7 +72,7 @@ def name_floor(path: str) -> str:
 
 
 def count_lines(files: Iterable[str]) -> Counter[str]:
-    """The lines of the files by floor, and of the native launcher."""
+    """Return the lines of the files by floor, and of the native launcher."""
     lines = Counter[str]()
     for path in files:
         lines[name_floor(path)] += len(Path(path).read_text().splitlines())
@@ -82,18 +82,18 @@ def count_lines(files: Iterable[str]) -> Counter[str]:
 
 
 def read_budgets() -> Mapping[str, int]:
-    """The most lines by grant, as pyproject.toml has them."""
+    """Return the maximum lines by grant, from pyproject.toml."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     budgets: dict[str, int] = settings["tool"]["airlock"]["trusted"]
     return budgets
 
 
 def find_loaded(grants: Sequence[str]) -> set[str]:
-    """The files of Airlock that serve a push, and a request for each other grant.
+    """Return the files of Airlock that serve a push, and a request for each other grant.
 
-    Raises TaskError where the daemon does not do what is granted.
+    Raises TaskError if the daemon does not do what is granted.
     """
-    # What the demo and the attacks stand on is not needed for other tasks.
+    # Other tasks do not need the demo and the attacks.
     from demo.client import ProcessClient, install_shim, run_command  # noqa: PLC0415
     from demo.git_server import serve_git  # noqa: PLC0415
     from demo.host import keep_credential, run_daemon  # noqa: PLC0415
@@ -138,7 +138,7 @@ def find_loaded(grants: Sequence[str]) -> set[str]:
             environment = build_variables(places.client_home) | {
                 "AIRLOCK_SOCKET": str(places.socket)
             }
-            # What these end with is the matter of a server, or of an engine.
+            # Their exit status depends on a server or an engine, so it is ignored.
             for words in (["ssh", "localhost", "true"], ["docker", "version"]):
                 if words[0] in grants:
                     link = places.client_programs / words[0]
@@ -172,7 +172,7 @@ def _wait_for(path: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the lines by floor, and by file where that is asked for; returns the exit status."""
+    """Print the lines by floor, and by file if requested; return the exit status."""
     parser = argparse.ArgumentParser(prog="./dev trusted", description=__doc__)
     choices = (*GRANTS, "all")
     parser.add_argument("--grant", choices=choices, default="git", help="beside git (default: git)")

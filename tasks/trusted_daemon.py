@@ -1,4 +1,4 @@
-"""A daemon that notes which files of Airlock's packages it has loaded, when it ends.
+"""A daemon that writes at its end which files of Airlock's packages it has loaded.
 
 `python tasks/trusted_daemon.py NOTE ARGUMENTS`: `airlock-daemon ARGUMENTS`; the paths go to NOTE.
 """
@@ -11,7 +11,7 @@ from airlock_daemon.admin.cli import main
 
 
 def note_loaded(note: Path) -> None:
-    """Write the paths of all loaded modules of the packages, one a line."""
+    """Write the paths of all loaded modules of the packages, one per line."""
     loaded = {
         module.__file__
         for name, module in sys.modules.items()

@@ -1,4 +1,4 @@
-"""What the workflows of a repository are held against, without asking anybody on the network."""
+"""Offline checks of a repository's workflows."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,14 +9,14 @@ _SCHEMAS = {
     "vendor.github-workflows": ("workflows/*.yml", "workflows/*.yaml"),
     "vendor.dependabot": ("dependabot.yml",),
 }
-"""Names that check-jsonschema has for schemas that it brings with it, and what they describe."""
+"""Names of schemas bundled with check-jsonschema, and the files that they describe."""
 
 
 def list_workflow_checks(environment: Environment, folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield a name and a command for each check of ``folder``, a repository's ``.github``.
 
-    The schemas say whether it can run at all; zizmor, whether it would hand its rights to others:
-    unpinned actions, text from outside in scripts, credentials that stay behind, wide permissions.
+    The schemas check whether it can run at all; zizmor, whether it would give its rights to others:
+    unpinned actions, external text in scripts, persisted credentials, wide permissions.
     """
     for schema, patterns in _SCHEMAS.items():
         files = sorted(str(path) for pattern in patterns for path in folder.glob(pattern))

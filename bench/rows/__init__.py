@@ -1,1 +1,1 @@
-"""The rows of the table, one file a family: each has a function that yields its figures."""
+"""The rows of the table, one file per family, each with a function that yields its figures."""

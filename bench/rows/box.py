@@ -1,4 +1,4 @@
-"""What a command takes in its box: one that was made ahead, and one that it has to wait for."""
+"""The cost of a command in its box: a prewarmed one, and one that it must wait for."""
 
 import itertools
 import os
@@ -19,16 +19,16 @@ from bench.setup_files import BOXED, COLD
 
 _GOAL = at_most(1.8)
 
-# Several times what a box takes to make: so far apart an agent's commands are at least.
+# Several times the time to make a box: the minimum interval between an agent's commands.
 _PAUSE_S = 0.05
 
 _UNBOXED, _AHEAD, _COLD = "not in a box", "in a box made ahead", "in a box made for it"
 
 
 def measure_box(run: BenchRun) -> Iterator[Figure]:
-    """Yield what `true` adds to its direct time in a box, and what a burst and a wait there cost.
+    """Yield what `true` adds to its direct time in a box, and the cost of a burst and a wait there.
 
-    Of our own pair alone, since others make no boxes.
+    Only for our own pair, since others make no boxes.
     """
     own = run.pairs[0]
     with (
@@ -90,11 +90,11 @@ def _compare(
 
 
 def _measure_memory(deployment: Deployment) -> Iterator[Figure]:
-    """Of the processes; what the kernel has for their namespaces is in no process."""
+    """Of the processes only: the kernel's memory for their namespaces belongs to none."""
     time.sleep(_PAUSE_S)
     below = list_descendants(deployment.pid)
     boxes = sum(name == "bwrap" for _, name in below)
-    # All of them keep it to themselves, but for root.
+    # None is dumpable, so only root can read it.
     if not boxes or os.geteuid() != 0:
         return
     yield Figure(

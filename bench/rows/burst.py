@@ -17,9 +17,9 @@ _TOTAL, _WORST = at_most(2.2), at_most(2.5)
 
 
 def measure_burst(run: BenchRun) -> Iterator[Figure]:
-    """Yield what a burst of `true` takes in all and at its 99th percentile, over a direct one.
+    """Yield a burst of `true` in total and at its 99th percentile, relative to a direct one.
 
-    Once more with half of the calls for a second daemon: what a process for each agent would gain.
+    Once more with half of the calls to a second daemon: the gain from one process per agent.
     """
     plan, own = run.plan, run.pairs[0]
     taken: dict[str, list[Burst]] = {}

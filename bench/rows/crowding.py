@@ -1,4 +1,4 @@
-"""What other agents notice of one agent that takes all it can get."""
+"""The effect on other agents of one that takes all it can."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -23,10 +23,10 @@ _AT_NOTHING = "daemon with nothing to do: CPU time"
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of crowd: how the table calls it, and how many clients do what.
+    """One kind of crowd: its name in the table, and what how many clients do.
 
-    `descriptors` is the daemon's RLIMIT_NOFILE, 0 for ours. With `is_still` the daemon has nothing
-    to do in it, and its CPU time is watched.
+    `descriptors` is the daemon's RLIMIT_NOFILE, 0 for ours. With `is_still` the daemon should be
+    idle, and its CPU time is measured.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_crowding(run: BenchRun) -> Iterator[Figure]:
-    """Yield the 99th percentile of one agent's `true` under the load of another, over that alone.
+    """Yield the 99th percentile of one agent's `true` under another's load, relative to no load.
 
-    With it: whether the daemon spins meanwhile, and whether clients over a limit are told. A pair
-    that does not survive one of these is measured in the others all the same.
+    Also: whether the daemon spins meanwhile, and whether clients over a limit get an error. A pair
+    that fails under one load is still measured under the others.
     """
     for pair in run.pairs:
         yield from _take(_watch_alone(run, pair), _AT_NOTHING, pair, "% of a core")
@@ -51,7 +51,7 @@ def measure_crowding(run: BenchRun) -> Iterator[Figure]:
 
 
 def _take(figures: Iterator[Figure], what: str, pair: Pair, unit: Unit) -> Iterable[Figure]:
-    """Return the figures of one condition, or the one that says why there are none."""
+    """Return the figures of one condition, or one figure with the reason of a failure."""
     try:
         return list(figures)
     except BenchError as error:
@@ -128,7 +128,7 @@ def _measure_deployed(run: BenchRun, load: Load, deployment: Deployment) -> Iter
 
 
 class _Stretch:
-    """Calls of `true` taken in one condition, through Airlock and directly in turn."""
+    """Calls of `true` in one condition, alternating between Airlock and direct."""
 
     def __init__(self) -> None:
         self.through: list[float] = []
@@ -213,7 +213,7 @@ def _count_answers(run: BenchRun, pair: Pair) -> Iterator[Figure]:
         run.deploy(pair, "descriptors") as deployment,
         crowding(deployment, "idle", count=plan.beyond, patience_s=plan.patience_s) as counts,
     ):
-        # Those that were refused come back meanwhile: any of them may be told nothing.
+        # Refused clients reconnect meanwhile: any of them might get no answer.
         time.sleep(plan.watch_s)
     refused = counts.limited + counts.silent
     told = 100 * counts.limited / refused if refused else 0

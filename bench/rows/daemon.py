@@ -1,4 +1,4 @@
-"""What a daemon takes by itself: to start, to say its version, to sit there."""
+"""The cost of a daemon itself: start, `version`, and idle memory."""
 
 import shutil
 import sys
@@ -36,7 +36,7 @@ def measure_daemon(run: BenchRun) -> Iterator[Figure]:
 
 def _measure_memory(deployment: Deployment) -> Iterator[Figure]:
     behind: dict[str, float] = {}
-    # A daemon keeps it to itself, but for root.
+    # The daemon is not dumpable, so only root can read it.
     with suppress(NotHereError):
         behind["shared pages in proportion (PSS) MB"] = shared_memory(deployment.pid) / 1e6
     yield Figure(
@@ -51,7 +51,7 @@ def _measure_memory(deployment: Deployment) -> Iterator[Figure]:
 
 
 def _measure_start(run: BenchRun, pair: Pair) -> Figure:
-    # One deployment writes the files in the form that this daemon takes; after it they are reused.
+    # One deployment writes the files in the form that this daemon accepts; then they are reused.
     with run.deploy(pair, "descriptors") as deployment:
         pass
     taken = [_time_start(deployment, run) for _ in range(run.plan.starts)]

@@ -1,6 +1,6 @@
-"""How long the evaluator takes: typical requests, and how the time grows with the arguments.
+"""The evaluator's time for typical requests, and its growth with the arguments.
 
-It is called in this process; there is no direct run to compare with.
+It runs in this process; there is no direct run to compare with.
 """
 
 import time
@@ -32,7 +32,7 @@ _GIT, _GROWTH = at_most(100), at_most(1.5)
 
 
 def measure_evaluator(run: BenchRun) -> Iterator[Figure]:
-    """Yield the time of one decision in microseconds, and how it grows as a ratio."""
+    """Yield the time of one decision in microseconds, and its growth as a ratio."""
     rounds = _QUICK_ROUNDS if run.plan.is_quick else _ROUNDS
     modules = {name: load_builtin(name) for name in builtin_names()}
     grant = Grant(ceiling=tuple(modules), commands=(), modules=modules)
@@ -61,13 +61,13 @@ def measure_evaluator(run: BenchRun) -> Iterator[Figure]:
 
 
 def _time_each(grant: Grant, count: int) -> float:
-    """Microseconds for one of `count` arguments."""
+    """Return the microseconds per argument for `count` arguments."""
     args = ("add", "--", *(f"src/file-{number}.py" for number in range(count)))
     return _time(grant, "git", args, calls=_MANY // count) / count
 
 
 def _time(grant: Grant, command: str, args: Sequence[str], *, calls: int) -> float:
-    """Microseconds of one decision, on the average of `calls`."""
+    """Return the microseconds of one decision, averaged over `calls`."""
     started = time.perf_counter()
     for _ in range(calls):
         evaluate(grant, command, args)

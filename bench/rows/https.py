@@ -42,16 +42,16 @@ env = {{ {placeholder} = "{{placeholder}}" }}
 
 
 def measure_https(run: BenchRun) -> Iterator[Figure]:
-    """Yield what small requests, large bodies and many streams cost, beside direct connections.
+    """Yield the cost of small requests, large bodies and many streams over direct connections.
 
-    Of our own pair alone. A spliced connection is one to a name of [network]: nothing of it is read
-    on the way.
+    Only for our own pair. A spliced connection goes to a host of [network]: the broker does not
+    read it.
     """
     folder = run.data / "https"
     folder.mkdir()
     certificate = make_certificate(folder)
     with contextlib.ExitStack() as stack:
-        # The small requests beside a load have a server of their own.
+        # The small requests during a load have their own server.
         ports = [stack.enter_context(serving(certificate)) for _ in range(3)]
         try:
             ways, pid = stack.enter_context(_serve(run, folder, certificate, ports))
@@ -105,7 +105,7 @@ def _serve(
 
 
 def _wait_for(last: Path, variables: Path, run: BenchRun) -> dict[str, str]:
-    """The variables of tools, as soon as the daemon has published them."""
+    """Wait until the daemon has published the tools' variables, and return them."""
     until = time.monotonic() + run.plan.patience_s
     while not last.exists():
         if time.monotonic() > until:
@@ -183,7 +183,7 @@ def _measure_large(run: BenchRun, ways: Mapping[str, Way]) -> Iterator[Figure]:
 def _measure_beside(
     run: BenchRun, ways: Mapping[str, Way], other: int, daemon: int, folder: Path
 ) -> Iterator[Figure]:
-    """A small request while other clients of the agent download, and the worker's memory then."""
+    """Yield a small request's cost while other clients download, and the worker's memory then."""
     way = ways[_BROKER]
     quiet = Way(port=other, broker=way.broker, authorities=way.authorities, token=way.token)
     direct = Way(port=other, broker=None, authorities=ways[_DIRECT].authorities, token=_TOKEN)
@@ -219,7 +219,7 @@ def _measure_beside(
 
 
 def _measure_memory(run: BenchRun, daemon: int, when: str, goal: Goal | None) -> Iterator[Figure]:
-    # A worker keeps itself to itself, but for root.
+    # A worker is not dumpable, so only root can read it.
     if os.geteuid() == 0:
         yield Figure(
             what=f"the worker's memory (PSS) {when}",
@@ -232,7 +232,7 @@ def _measure_memory(run: BenchRun, daemon: int, when: str, goal: Goal | None) ->
 
 
 def _find_worker(daemon: int) -> int:
-    """The process that the agent's connections are passed to: a child of the one that forks."""
+    """Return the process that gets the agent's connections: a child of the forking one."""
     for pid, _ in list_descendants(daemon):
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
         children = list_descendants(pid)

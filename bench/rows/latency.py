@@ -1,4 +1,4 @@
-"""What a short command takes, through shim and daemon and directly."""
+"""The time of a short command, through shim and daemon and directly."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +76,7 @@ def _measure_command(
 
 
 def _measure_work(run: BenchRun, caller: Caller, deployment: Deployment, way: Way) -> Figure:
-    """The daemon's own share: what no second processor can do meanwhile for another call."""
+    """The daemon's own CPU time, which another processor cannot spend on another call."""
     call = deployment.call("true")
     before = cpu_seconds(deployment.pid)
     for _ in range(run.plan.calls):

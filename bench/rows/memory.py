@@ -1,4 +1,4 @@
-"""How much memory daemon and shim take for a large output, beyond that for a small one."""
+"""The memory of daemon and shim for a large output, beyond that for a small one."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _GOAL = at_most(8)
 
 
 def measure_memory(run: BenchRun) -> Iterator[Figure]:
-    """Yield by how much the peak memory grows with the output, the larger of the two processes."""
+    """Yield the growth of peak memory with the output, for the larger of the two processes."""
     for pair in run.pairs:
         for kind in _KINDS:
             with run.deploy(pair, "streamed") as deployment, contextlib.chdir(run.work):
@@ -52,7 +52,7 @@ def _measure_growth(run: BenchRun, kind: Kind, deployment: Deployment) -> Figure
 
 
 def _receive(run: BenchRun, kind: Kind, size: int, deployment: Deployment) -> tuple[int, int]:
-    """Transfer that much, and return the peaks of shim and daemon by then."""
+    """Transfer `size` bytes, and return the peaks of shim and daemon."""
     call = deployment.call("cat", *write_content(run.data, kind, size))
     done = receive(call, expected=size, patience_s=run.plan.patience_s)
     return done.peak, peak_memory(deployment.pid)

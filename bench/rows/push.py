@@ -1,4 +1,4 @@
-"""What one agent's large push does to the daemon, and to what another agent waits for."""
+"""The effect of one agent's large push on the daemon, and on another agent's latency."""
 
 import contextlib
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ _PIECE = 16 * MIB
 def measure_push(run: BenchRun) -> Iterator[Figure]:
     """Yield by how much a push of `plan.push_size` bytes grows the daemon, and others' p99.
 
-    That is compared with theirs alone, and with theirs beside the same push by plain git, of which
-    the daemon knows nothing: the rest is what the push itself takes of the machine. Then once more
-    with a git and a server that are bound to one processor: what others wait for there is Airlock's
-    own. The pairs take turns.
+    The p99 is compared with that without a push, and with that during the same push by plain git,
+    which bypasses the daemon and shows the load of the push itself. Then once more with git and
+    server bound to one processor, so that the remaining delay is Airlock's own. The pairs take
+    turns.
     """
     noise = run.data / "noise"
     _write_noise(noise, run.plan.push_size)
@@ -67,7 +67,7 @@ def _take_turns(run: BenchRun, pushes: Pushes, pushed: list[Pushed]) -> None:
         for each in pushed:
             each.warm_up(caller, pushes)
         for number in range(run.plan.blocks):
-            # Neither is always the first.
+            # Alternate which is first.
             for each in pushed[::-1] if number % 2 else pushed:
                 each.take_block(caller, pushes, alone=run.plan.block_calls // 2)
             if any(sum(each.pushes["through"]) > run.plan.budget_s / 4 for each in pushed):
@@ -75,7 +75,7 @@ def _take_turns(run: BenchRun, pushes: Pushes, pushed: list[Pushed]) -> None:
 
 
 class _Titles(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows of one transport; `memory` is empty where that was said before."""
+    """The rows of one transport; `memory` is empty if it was reported before."""
 
     memory: str
     alone: str
@@ -93,7 +93,7 @@ class _Titles(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def tell(self, pair: Pair, found: Pushed) -> Iterator[Figure]:
-        """The figures of a pair."""
+        """Yield the figures of a pair."""
         if self.memory:
             yield Figure(
                 what=self.memory,
@@ -129,7 +129,7 @@ class _Titles(msgspec.Struct, frozen=True, kw_only=True):
             )
 
     def fail(self, pair: Pair, fault: str) -> Iterator[Figure]:
-        """The figures of a pair that could not be measured."""
+        """Yield the figures of a pair that could not be measured."""
         if self.memory:
             yield fail(self.memory, pair.name, "MiB", fault, goal=_GROWTH)
         for what in (self.alone, self.plain):

@@ -1,4 +1,4 @@
-"""What conversations with a remote take over the broker of git, and with plain git and the key."""
+"""The time of conversations with a remote through the git broker, and by plain git."""
 
 import contextlib
 import shutil
@@ -25,13 +25,13 @@ _TITLES: Mapping[Unit, str] = {"ms": "git-remote adds", "times": "over plain git
 _FEW = 10
 
 Conversation = Callable[[Side, Caller], float]
-"""Carries out one, and returns its seconds."""
+"""Runs one and returns its seconds."""
 
 
 def measure_remote(run: BenchRun) -> Iterator[Figure]:
     """Yield what the broker adds to conversations over each transport, for each pair.
 
-    Short ones as the transport says, long ones as a multiple of plain git's.
+    Short ones in the transport's unit, long ones as a multiple of plain git's.
     """
     for name, serve in SERVERS.items():
         folder = run.data / f"remote-{name}"
@@ -75,7 +75,7 @@ def _measure_transport(run: BenchRun, transport: Transport, folder: Path) -> Ite
 
 
 class _Push:
-    """Pushes of one new commit each, on a branch of each side's own copy."""
+    """Pushes of one new commit each, to a branch of each side's own copy."""
 
     def __init__(self, repository: Repository, remotes: Path) -> None:
         self._repository = repository
@@ -125,7 +125,7 @@ def _interleave(
 def _serve(
     run: BenchRun, pair: Pair, root: Path, transport: Transport
 ) -> Iterator[Mapping[str, str]]:
-    """Start a daemon that grants the server; yields the variables of its client's git."""
+    """Start a daemon that grants the server; yields the variables of the client's git."""
     places = Places(root, work=run.work, shim=pair.shim)
     shim = places.links / "git-remote"
     shim.symlink_to(pair.shim)

@@ -1,4 +1,4 @@
-"""What a shim takes by itself: bytes on the disk, and time without a daemon."""
+"""The cost of a shim itself: bytes on disk, and time without a daemon."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _SIZE, _OWN = at_most(160), at_most(0.2)
 
 
 def measure_shim(run: BenchRun) -> Iterator[Figure]:
-    """Yield each shim's size, and the time of its `--version` beside that of `true`."""
+    """Yield each shim's size, and the time of its `--version` compared with `true`."""
     for pair in run.pairs:
         yield Figure(
             what="shim: size of the file",

@@ -1,4 +1,4 @@
-"""How fast a large output comes, as a share of how fast it comes directly."""
+"""The throughput of a large output, as a share of the direct one."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""What the host's tools take in closed boxes, where APIs are the broker's, and run directly."""
+"""The time of the host's tools in closed boxes with the HTTPS broker, and directly."""
 
 import contextlib
 import ctypes
@@ -59,12 +59,12 @@ hosts = {hosts}
 def measure_tools(run: BenchRun) -> Iterator[Figure]:
     """Yield what each of some tools adds to its direct time in a box.
 
-    Of our own pair alone, and only for root: the services are at port 443 of addresses of the
-    loopback, and their names are known to this measurement alone.
+    Only for our own pair, and only as root: the services are at port 443 of loopback addresses, and
+    their names resolve only in this measurement.
     """
     if os.geteuid() != 0:
         return
-    # A mount namespace belongs to a thread, and the processes that it starts.
+    # A mount namespace belongs to a thread and the processes that it starts.
     with ThreadPoolExecutor(1) as alone:
         yield from alone.submit(lambda: list(_measure(run))).result()
 
@@ -129,7 +129,7 @@ def _compare(
 
 
 def _hide_hosts(folder: Path) -> None:
-    """Have this thread, and what it starts, see the services by their names."""
+    """Make the services' names resolve for this thread and its children."""
     hosts = write_hosts(folder / "hosts", address=_ADDRESS, cloud=_CLOUD)
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS):
         raise BenchError(f"no mount namespace: {os.strerror(ctypes.get_errno())}")
@@ -139,7 +139,7 @@ def _hide_hosts(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _serve(run: BenchRun, folder: Path) -> Iterator[tuple[Places, dict[str, str]]]:
-    """Yield the files of a daemon that serves, and the variables of a person at home."""
+    """Yield the files of a serving daemon, and the variables of a user on the host."""
     token = f"gho_{secrets.token_hex(18)}"
     services = Services(tokens={GITHUB: token}, registry=Registry(token=""))
     cluster = folder / "cluster"
@@ -168,7 +168,7 @@ def _serve(run: BenchRun, folder: Path) -> Iterator[tuple[Places, dict[str, str]
         names = [name for name, *_ in _CALLS]
         for name in dict.fromkeys(names):
             (places.links / name).symlink_to(run.pairs[0].shim)
-        # No box is root's.
+        # No box runs as root.
         places.enable(dict.fromkeys(names), more=f'\n[sandbox]\nuser = "{BOX_USER}"\n')
         profile = _PROFILE.format(
             work=quote(places.work),
@@ -198,7 +198,7 @@ def _serve(run: BenchRun, folder: Path) -> Iterator[tuple[Places, dict[str, str]
 
 
 def _find_terraform(folder: Path) -> str:
-    """The beginning of a PATH with Terraform, "" where it is in TOOLS or cannot be had."""
+    """Return a PATH prefix with Terraform, "" if it is in TOOLS or not available."""
     if shutil.which("terraform", path=TOOLS):
         return ""
     programs = folder / "terraform" / "bin"

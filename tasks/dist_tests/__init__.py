@@ -1,1 +1,1 @@
-"""What ``./dev build --check`` asks of ``dist/``; not part of ``./dev test``, which builds none."""
+"""Tests of ``dist/`` by ``./dev build --check``; not part of ``./dev test``, which builds none."""

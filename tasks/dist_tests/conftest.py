@@ -31,7 +31,7 @@ def dist(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> None:
-    """A Docker engine, or a skipped test that says why there is none."""
+    """Require a Docker engine, or skip the test with the reason."""
     if request.config.getoption("--no-images"):
         pytest.skip("the images were left out of this build, and with them every container")
     _need(why_no_images())
@@ -46,7 +46,7 @@ def clean_image(request: pytest.FixtureRequest, engine: None) -> str:
 
 
 def _need(obstacle: str | None) -> None:
-    """Skip the test where there is an obstacle, or fail it where everything is required."""
+    """Skip the test if there is an obstacle, or fail it if everything is required."""
     if obstacle is None:
         return
     if os.environ.get("REQUIRE_DOCKER") == "1":

@@ -1,4 +1,4 @@
-"""Installing from ``dist/`` alone, and a daemon of what that gives."""
+"""Installing only from ``dist/``, and running the installed daemon."""
 
 import tempfile
 from collections.abc import Iterator, Sequence

@@ -1,1 +1,1 @@
-"""The lock: exact versions, and the hashes of their files, of everything that is installed here."""
+"""The lock: exact versions and file hashes of everything that is installed here."""

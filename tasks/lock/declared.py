@@ -1,4 +1,4 @@
-"""What the workspace and its packages declare that they need, in their ``pyproject.toml`` files."""
+"""The requirements that the workspace and its packages declare in ``pyproject.toml`` files."""
 
 import re
 import tomllib
@@ -8,10 +8,10 @@ from typing import Any
 from tasks.places import ROOT, list_members
 
 LOWEST = "lowest"
-"""The environment whose packages get the lowest versions that they declare to work with."""
+"""The environment whose packages get their lowest declared dependencies."""
 
 IMAGES = "images"
-"""Stands for what the packages in the images need to run."""
+"""Names the run-time requirements of the packages in the images."""
 
 _IN_IMAGES = ("airlock-wire", "airlock-modules", "airlock-daemon")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -20,8 +20,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def list_declared(name: str) -> tuple[str, ...]:
     """Return the requirements of an environment of Hatch, of a dependency group, or of IMAGES.
 
-    An environment's are its own, and what the packages in it need to run and to be built. The
-    packages themselves are left out.
+    An environment's include the run-time and build requirements of the packages in it, but not the
+    packages themselves.
     """
     settings = _read(ROOT)
     if name in settings["dependency-groups"]:
@@ -34,32 +34,32 @@ def list_declared(name: str) -> tuple[str, ...]:
 
 
 def list_run_time(names: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Return what packages, all unless ``names`` says which, need to run beside each other."""
+    """Return the run-time requirements of the packages ``names``, by default all, together."""
     packages = {_read(member)["project"]["name"]: member for member in list_members()}
     wanted = (list_requirements(packages[name]) for name in names or packages)
     return tuple(word for word in _sort(*wanted) if read_name(word) not in packages)
 
 
 def list_requirements(package: Path) -> tuple[str, ...]:
-    """Return what one package, named by its folder, needs to run, in the order that it says so."""
+    """Return the run-time requirements of the package in a folder, in declared order."""
     return tuple(_read(package)["project"].get("dependencies", ()))
 
 
 def list_everything() -> tuple[str, ...]:
-    """Return each requirement that is declared anywhere."""
+    """Return all declared requirements."""
     settings = _read(ROOT)
     names = (*settings["tool"]["hatch"]["envs"], *settings["dependency-groups"])
     return _sort(*(list_declared(name) for name in names))
 
 
 def read_oldest_python() -> str:
-    """Return the oldest release of Python that the workspace supports, such as ``3.11``."""
+    """Return the oldest supported release of Python, such as ``3.11``."""
     wanted: str = _read(ROOT)["project"]["requires-python"]
     return wanted.removeprefix(">=")
 
 
 def read_name(requirement: str) -> str:
-    """Return the name of the distribution that is required, as an index spells it."""
+    """Return the normalised name of the required distribution."""
     match = _NAME.match(requirement)
     if match is None:
         raise ValueError(f"{requirement!r} is no requirement")

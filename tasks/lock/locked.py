@@ -1,7 +1,7 @@
-"""The lock files, and what of them an environment, a group or the images get.
+"""The lock files, and their entries for an environment, a group or the images.
 
-They are requirements files for pip, as uv writes them: with the hash of each file that may be
-installed, and with a comment below each entry that says which others need it.
+They are requirements files for pip, written by uv: with the hash of each file that may be
+installed, and a comment below each entry with the distributions that need it.
 """
 
 import re
@@ -17,10 +17,10 @@ DEVELOPMENT_LOCK = Path(__file__).with_name("development.txt")
 """The newest versions, for everything."""
 
 LOWEST_LOCK = Path(__file__).with_name("lowest.txt")
-"""The lowest versions that the packages declare to work with, and what these need; for LOWEST."""
+"""The packages' lowest declared dependencies, and what these need; for LOWEST."""
 
 IMAGES_LOCK = Path(__file__).with_name("images.txt")
-"""Of DEVELOPMENT_LOCK what the images need, and nothing that only other programs make it need."""
+"""The part of DEVELOPMENT_LOCK that the images need, without entries due to other programs."""
 
 _ENTRY = re.compile(
     r"^(?P<pin>[a-z0-9].*(?:\n    --hash=.*)+)(?P<comment>(?:\n    #.*)*)", re.MULTILINE
@@ -30,24 +30,24 @@ _NEEDED_BY = re.compile(r"^    #(?: via| )? +([a-z0-9][a-z0-9-]*)$", re.MULTILIN
 
 @dataclass(frozen=True)
 class Entry:
-    """An exact version of one distribution, or one for each of several kinds of system."""
+    """An exact version of one distribution, or one per kind of system."""
 
     text: str
-    """As pip reads it, with its hashes."""
+    """The text for pip, with hashes."""
     needed_by: frozenset[str]
     """Names of distributions."""
 
 
 def list_locks(name: str) -> tuple[Path, ...]:
-    """Return the lock files for what ``name`` stands for; a later one replaces entries."""
+    """Return the lock files for ``name``; a later one replaces entries."""
     others = {LOWEST: (DEVELOPMENT_LOCK, LOWEST_LOCK), IMAGES: (IMAGES_LOCK,)}
     return others.get(name, (DEVELOPMENT_LOCK,))
 
 
 def read_locked(name: str) -> str:
-    """Return what an environment, a group or IMAGES gets, as a requirements file with hashes.
+    """Return the requirements file with hashes for an environment, a group or IMAGES.
 
-    Raises TaskError where the lock lacks something that is declared.
+    Raises TaskError if the lock lacks a declared requirement.
     """
     entries: dict[str, Entry] = {}
     for path in list_locks(name):
@@ -56,7 +56,7 @@ def read_locked(name: str) -> str:
 
 
 def write_locked(name: str) -> Path:
-    """Write what `read_locked` returns to a file for pip, and return its path."""
+    """Write the result of `read_locked` to a file for pip, and return its path."""
     path = HATCH / "locked" / f"{name}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(read_locked(name))
@@ -64,7 +64,7 @@ def write_locked(name: str) -> Path:
 
 
 def read_entries(text: str) -> dict[str, Entry]:
-    """Return the entries of a lock file by the names of their distributions."""
+    """Return the entries of a lock file by distribution name."""
     entries: dict[str, Entry] = {}
     for match in _ENTRY.finditer(text):
         name = read_name(match["pin"])
@@ -75,7 +75,7 @@ def read_entries(text: str) -> dict[str, Entry]:
 
 
 def select(entries: Mapping[str, Entry], requirements: Iterable[str]) -> str:
-    """Return the entries that ``requirements`` lead to, directly or through others."""
+    """Return the entries that ``requirements`` need, directly or transitively."""
     reached = {read_name(requirement) for requirement in requirements}
     missing = reached - entries.keys()
     if missing:

@@ -1,4 +1,4 @@
-"""``./dev lock``: makes the lock fit what is declared, and says where it does not."""
+"""``./dev lock``: updates the lock to the declared requirements, and finds mismatches."""
 
 import argparse
 import tempfile
@@ -27,7 +27,7 @@ _DECLARED = "# declared: "
 def run_lock(arguments: Sequence[str]) -> int:
     """Renew the lock files and return the exit status; needs the package index.
 
-    Versions that still fit what is declared are kept, unless the arguments say ``--upgrade``.
+    Versions that still satisfy the requirements are kept, unless ``--upgrade`` is given.
     """
     parser = argparse.ArgumentParser(
         prog="./dev lock", description="Make the lock in tasks/lock/ fit what is declared."
@@ -43,7 +43,7 @@ def run_lock(arguments: Sequence[str]) -> int:
 
 
 def find_misfits() -> Iterator[str]:
-    """Yield a line for each lock file that was made from something else than is declared now."""
+    """Yield a line for each lock file made from other requirements than those declared now."""
     for path, declared in _list_inputs().items():
         lines = path.read_text().splitlines() if path.exists() else []
         found = {line.removeprefix(_DECLARED) for line in lines if line.startswith(_DECLARED)}
@@ -68,7 +68,7 @@ def _renew(path: Path, declared: Sequence[str], *, uv: Path, upgrade: bool) -> N
     with tempfile.TemporaryDirectory() as folder:
         wanted, locked = Path(folder, "declared"), Path(folder, "locked")
         wanted.write_text("\n".join(declared))
-        if path.exists() and not upgrade:  # uv keeps the versions that it finds there
+        if path.exists() and not upgrade:  # uv keeps the versions in an existing file
             locked.write_text(path.read_text())
         run_tool([*command, f"--output-file={locked}", str(wanted)])
         text = locked.read_text().replace(f"-r {wanted}", "-r declared")

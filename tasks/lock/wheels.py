@@ -1,4 +1,4 @@
-"""Wheels of what is locked, downloaded and held against their hashes before anything uses them."""
+"""Downloading locked wheels, and checking their hashes before use."""
 
 import hashlib
 import shutil
@@ -14,10 +14,10 @@ _CACHE = HATCH / "cache" / "wheels"
 
 
 def fetch_wheels(environment: str) -> Path:
-    """Return a folder that has a wheel of everything an environment gets, and of no second version.
+    """Return a folder with exactly one wheel of everything an environment gets.
 
-    Call it with the lock on ``.hatch/`` held. What a lock file led to before it changed is removed.
-    Raises TaskError where a wheel cannot be had, or is not the one that was locked.
+    The caller must hold the lock on ``.hatch/``. Wheels of an earlier lock are removed. Raises
+    TaskError if a wheel is not available, or differs from the locked one.
     """
     folder = _CACHE / _digest(environment)
     current = {_CACHE / _digest(name) for name in (environment, "default", LOWEST)}

@@ -1,1 +1,1 @@
-"""Pictures in the documentation of what the programs print, made from what they do print."""
+"""The documentation's pictures of programs' output, made from real output."""

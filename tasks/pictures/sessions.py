@@ -1,4 +1,4 @@
-"""What is shown: real commands on a person's home that is made for them."""
+"""The sessions shown: real commands in a home created for them."""
 
 import os
 import shlex
@@ -17,7 +17,7 @@ from tasks.pictures.drawing import WIDTH
 from tasks.places import ROOT
 
 SHOWN_HOME = "/home/me"
-"""What the home is called in pictures."""
+"""The home's path in pictures."""
 
 _ASKED = (
     ("git", "status", "--short"),
@@ -50,12 +50,12 @@ class _Home:
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
             "COLUMNS": str(WIDTH),
-            # Not the service manager of whoever makes the pictures.
+            # Not the service manager of the user who makes the pictures.
             "XDG_RUNTIME_DIR": str(self.path / "none"),
         }
 
     def look_at(self, line: str, *, cwd: Path) -> str:
-        """Return what a line shows on a terminal, whatever its exit status."""
+        """Return a line's terminal output, ignoring its exit status."""
         variables = [f"{name}={value}" for name, value in self.variables.items()]
         script = f"cd {shlex.quote(str(cwd))} && {line}"
         words = ["env", "-i", *variables, "sh", "-c", script]
@@ -65,7 +65,7 @@ class _Home:
 
 
 def show_all() -> Mapping[str, tuple[str, str]]:
-    """Run all sessions; return for the name of each picture what was typed and what was shown."""
+    """Run all sessions; return the typed line and the output by name of the picture."""
     with tempfile.TemporaryDirectory(prefix="al-") as folder, _furnished(Path(folder)) as home:
         found = {"demo": ("./dev demo --no-docker", home.look_at(_DEMO, cwd=ROOT))}
         with _serving(home):
@@ -116,7 +116,7 @@ def _furnished(folder: Path) -> Iterator[_Home]:
 
 
 def _open_to_boxes(home: _Home) -> None:
-    """No box is root's: its user gets to the project and may write there."""
+    """Give the boxes' user write access to the project: no box runs as root."""
     for folder in (home.path.parent, home.path, home.project.parent):
         folder.chmod(0o711)
     run(("chmod", "-R", "a+rwX", str(home.project))).succeeded()

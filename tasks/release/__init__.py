@@ -1,1 +1,1 @@
-"""What ``./dev build`` makes: distributions, binaries and images, the same bytes each time."""
+"""The products of ``./dev build``: reproducible distributions, binaries and images."""

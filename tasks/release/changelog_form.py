@@ -1,4 +1,4 @@
-"""What every changelog has to be like, so that users and programs find their way in it."""
+"""The required form of changelogs, for users and programs."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ def find_faults() -> Iterator[str]:
 
 
 def judge(text: str, package: Package, releases: Sequence[Release]) -> Iterator[str]:
-    """Yield what is wrong with the changelog of a package that was released as ``releases`` say."""
+    """Yield the faults of the changelog of a package with these ``releases``."""
     first, *released = read_sections(text) or (Section("", ""),)
     if not text.startswith(f"# Changelog of {package.name}\n\n## {UNRELEASED}\n"):
         yield f"it has to begin with '# Changelog of {package.name}' and '## {UNRELEASED}'"
@@ -45,9 +45,9 @@ def judge(text: str, package: Package, releases: Sequence[Release]) -> Iterator[
 def _compare(
     released: Sequence[Section], version: str, releases: Sequence[Release]
 ) -> Iterator[str]:
-    """Yield where sections and the list of releases differ.
+    """Yield the differences between sections and the list of releases.
 
-    A release is listed by a later commit than its own: that of ``version`` may not be there yet.
+    A release is listed by a commit after its own: that of ``version`` may not be listed yet.
     """
     titles = {section.title for section in released}
     listed = {f"{release.version} - {release.date}" for release in releases}

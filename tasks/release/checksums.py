@@ -1,4 +1,4 @@
-"""Digests of what was built: written beside it, and compared between two builds."""
+"""Digests of built files: writing them, and comparing two builds."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ NAME = "SHA256SUMS"
 
 
 def write_checksums(folder: Path, paths: Iterable[Path]) -> None:
-    """Write NAME into ``folder``, as ``sha256sum --check`` reads it there, sorted by name."""
+    """Write NAME into ``folder``, in the format of ``sha256sum --check``, sorted by name."""
     lines = sorted((path.relative_to(folder).as_posix(), digest(path)) for path in paths)
     made = folder / NAME
     made.write_text("".join(f"{value}  {name}\n" for name, value in lines))
@@ -16,7 +16,7 @@ def write_checksums(folder: Path, paths: Iterable[Path]) -> None:
 
 
 def compare_folders(one: Path, other: Path) -> tuple[str, ...]:
-    """Return a line for each file that two builds do not have alike: content, or mode."""
+    """Return a line for each file whose content or mode differs between two builds."""
     first, second = _describe(one), _describe(other)
     lines = []
     for name in sorted(first.keys() | second.keys()):

@@ -10,8 +10,8 @@ from tasks.environment import Environment
 from tasks.errors import TaskError
 
 TARGETS = ("x86_64-linux", "aarch64-linux", "any")
-"""A wheel for each, of the packages with native programs. ``any`` has none of its own: it is for
-hosts that no binary runs on, which still need the shim's binaries for their containers."""
+"""The targets of wheels of packages with native programs. ``any`` has none of its own: it is for
+hosts that run no binary but need the shim's binaries for their containers."""
 
 _SHIM_BINARIES = "airlock_shim/_bin/"
 
@@ -21,8 +21,8 @@ def build_distributions(
 ) -> None:
     """Put a source distribution and the wheels of each package below ``sources`` into ``out``.
 
-    Wheels are built from the unpacked source distribution, which so proves to be complete. The
-    compiler keeps nothing outside of ``scratch``. Raises TaskError when a build fails.
+    Wheels are built from the unpacked source distribution, which proves that it is complete. The
+    compiler writes nothing outside ``scratch``. Raises TaskError if a build fails.
     """
     out.mkdir(parents=True, exist_ok=True)
     for description in sorted(sources.glob("packages/*/pyproject.toml")):
@@ -39,7 +39,7 @@ def build_distributions(
 
 
 def extract_binaries(distributions: Path, out: Path) -> tuple[Path, ...]:
-    """Put the shim's binaries, as its wheels hold them, into ``out`` and return them, sorted."""
+    """Extract the shim's binaries from its wheels into ``out`` and return them, sorted."""
     (wheel,) = distributions.glob("airlock_shim-*-none-any.whl")
     made = []
     with zipfile.ZipFile(wheel) as archive:
@@ -72,7 +72,7 @@ def _run_hatchling(
 
 
 def _unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a source distribution below ``folder`` and return the folder that it makes."""
+    """Unpack a source distribution below ``folder`` and return its folder."""
     with tarfile.open(archive) as content:
         content.extractall(folder, filter="data")
     return folder / archive.name.removesuffix(".tar.gz")

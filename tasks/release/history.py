@@ -1,4 +1,4 @@
-"""What the sources were at an earlier commit."""
+"""Reading the sources at an earlier commit."""
 
 import subprocess
 from pathlib import Path
@@ -8,13 +8,13 @@ from tasks.places import ROOT
 
 
 class HistoryMissingError(TaskError):
-    """The commit is not here: this is a shallow clone, or no clone at all."""
+    """The commit is missing: this is a shallow clone, or no clone."""
 
 
 def read_at(commit: str, path: str, root: Path = ROOT) -> str:
-    """Return the text that a file of the checkout had at a commit.
+    """Return the text of a file at a commit.
 
-    Raises HistoryMissingError without the commit, TaskError where it has no such file.
+    Raises HistoryMissingError without the commit, TaskError if it has no such file.
     """
     if _run_git(root, "cat-file", "-e", f"{commit}^{{commit}}").returncode:
         raise HistoryMissingError(f"commit {commit[:12]} is not in this clone (shallow, or none)")

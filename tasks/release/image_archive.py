@@ -1,8 +1,8 @@
-"""An image as a file: the same bytes for the same content, whichever engine built it.
+"""Writing an image as a file: the same bytes for the same content, built by any engine.
 
-What ``docker image save`` writes carries the time of each build in its layers and its
-configuration. Not every engine can leave that out (BuildKit's ``rewrite-timestamp`` needs an
-exporter that the engine's built-in builder lacks), so it is taken out here.
+The output of ``docker image save`` contains build times in its layers and its configuration. Not
+every engine can omit them (BuildKit's ``rewrite-timestamp`` needs an exporter that the engine's
+built-in builder lacks), so they are removed here.
 
 The result is an OCI image layout (https://github.com/opencontainers/image-spec, image-layout.md)
 with the ``manifest.json`` that ``docker image load`` of any version reads.
@@ -25,11 +25,11 @@ _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _INDEX = "application/vnd.oci.image.index.v1+json"
 
 _TIMES = ("mtime", "atime", "ctime")
-"""Extended headers of tar that say when; mtime has its place in the plain header too."""
+"""Extended tar headers with times; mtime is in the plain header too."""
 
 
 class _Blobs:
-    """Writes content under its digest."""
+    """Writes content by digest."""
 
     def __init__(self, archive: tarfile.TarFile, *, epoch: int) -> None:
         self._archive = archive
@@ -58,8 +58,8 @@ class _Blobs:
 def write_archive(saved: Path, out: Path, *, name: str, epoch: int) -> None:
     """Write the one image in ``saved``, a file of ``docker image save``, to ``out`` as ``name``.
 
-    Nothing in it is dated after ``epoch``, in seconds since 1970; what is older stays. ``name`` is
-    the repository and the tag, ``NAME:TAG``.
+    Times after ``epoch``, in seconds since 1970, become that; earlier ones stay. ``name`` is
+    ``REPOSITORY:TAG``.
     """
     with tarfile.open(saved) as source, tarfile.open(out, "w") as target:
         (entry,) = json.load(_open(source, "manifest.json"))
@@ -93,7 +93,7 @@ def _rewrite_layer(layer: IO[bytes], out: IO[bytes], *, epoch: int) -> None:
     ):
         for entry in source:
             entry.mtime = min(int(entry.mtime), epoch)
-            # What else is in there counts, such as the capabilities of a program.
+            # Keep the others, such as the capabilities of a program.
             entry.pax_headers = {
                 key: value for key, value in entry.pax_headers.items() if key not in _TIMES
             }
@@ -106,7 +106,7 @@ def _redate(config: Mapping[str, Any], *, epoch: int) -> dict[str, Any]:
     def clamp(described: Mapping[str, Any]) -> dict[str, Any]:
         if "created" not in described:
             return dict(described)
-        # Python 3.11 reads no more than six digits of a second's fraction.
+        # Python 3.11 parses at most six digits of a second's fraction.
         whole = datetime.fromisoformat(described["created"][:19]).replace(tzinfo=UTC)
         return {**described, "created": f"{min(whole, latest):%Y-%m-%dT%H:%M:%SZ}"}
 

@@ -1,4 +1,4 @@
-"""The container images, built by Docker from ``docker/`` and what was built before."""
+"""The container images, built by Docker from ``docker/`` and the built packages."""
 
 import os
 import platform
@@ -24,19 +24,19 @@ class Image:
     dockerfile: str
     """Relative to the checkout."""
     architecture: str
-    """As container engines name it: ``amd64`` or ``arm64``."""
+    """The container engines' name: ``amd64`` or ``arm64``."""
 
     @property
     def platform(self) -> str:
-        """What engines call the platform."""
+        """The engines' name of the platform."""
         return f"linux/{self.architecture}"
 
 
 def list_images() -> tuple[Image, ...]:
     """Return the images that can be built here.
 
-    Nothing runs in the build of the shim's image, so that it is built for every processor. The
-    daemon's installs packages, and is built for this machine's.
+    The build of the shim's image runs nothing, so it is built for every processor. The daemon's
+    installs packages, so it is built only for this machine's.
     """
     own = _ARCHITECTURES.get(platform.machine())
     shims = [Image("airlock-shim", "docker/Dockerfile.shim", arch) for arch in ("amd64", "arm64")]
@@ -45,7 +45,7 @@ def list_images() -> tuple[Image, ...]:
 
 
 def why_no_images() -> str | None:
-    """Say why no images can be built here, or None."""
+    """Return why no images can be built here, or None."""
     if shutil.which("docker") is None:
         return "there is no docker command on PATH"
     for words in (("version",), ("buildx", "version")):
@@ -59,7 +59,7 @@ def write_context(
 ) -> None:
     """Complete the images' build context: ``wheels/`` and the shim's binaries, dated ``epoch``.
 
-    An image takes modes and times over from there.
+    Images inherit modes and times from there.
     """
     (folder / "wheels").mkdir(parents=True, exist_ok=True)
     for path in wheels:
@@ -75,15 +75,15 @@ def write_context(
 def build_image(
     image: Image, context: Path, out: Path, *, version: str, epoch: int, base: str
 ) -> Path:
-    """Build ``image`` and return the archive in ``out`` that holds it, ready to load.
+    """Build ``image`` and return its archive in ``out``, ready to load.
 
-    ``base`` is the image that the daemon's starts from, "" for the one that its Dockerfile names.
-    Nothing of it stays in the engine. Raises TaskError when Docker fails.
+    ``base`` is the daemon's base image, "" for that of its Dockerfile. The image is removed from
+    the engine. Raises TaskError if Docker fails.
     """
     name = f"{image.name}:{version}"
     built = f"airlock-build/{image.name}:{image.architecture}-{os.getpid()}"
     words = ["buildx", "build", "--load", "--provenance=false", f"--platform={image.platform}"]
-    # The engine takes a layer of an earlier build for the same even if its files have other times.
+    # The engine's cache ignores file times: it would reuse a layer of an earlier build.
     words += ["--no-cache"]
     words += [f"--file={ROOT / image.dockerfile}", f"--tag={built}"]
     words += [f"--label=org.opencontainers.image.version={version}"]

@@ -1,7 +1,7 @@
-"""An image to start the daemon's from where no registry can be reached.
+"""A base for the daemon's image where no registry is reachable.
 
-It is the Debian that the end-to-end tests use, which ``mmdebstrap`` makes from the mirror that this
-machine's apt knows. Run as a module in the default environment, it prints the image's name.
+It is the end-to-end tests' Debian, made by ``mmdebstrap`` from this machine's apt mirror. Run as a
+module in the default environment, it prints the image's name.
 """
 
 from e2e.world.images import bootstrap_debian

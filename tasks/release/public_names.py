@@ -1,6 +1,6 @@
-"""Whether versions and lower bounds keep up with the names that packages offer each other.
+"""Checking versions and lower bounds against the public names that packages use of each other.
 
-Public is what ``__all__`` of a package lists.
+Public names are those in a package's ``__all__``.
 """
 
 import ast
@@ -21,9 +21,9 @@ _UPPER = re.compile(r"<([0-9.]+)")
 
 
 def find_breaks(root: Path = ROOT) -> Iterator[str]:
-    """Yield a line for each package that lost names since its last release, in the same minor one.
+    """Yield a line for each package that lost names since its last release of the same minor.
 
-    Raises HistoryMissingError where the release's commit is not in the clone.
+    Raises HistoryMissingError if the release's commit is not in the clone.
     """
     for package in list_packages(root):
         *_, last = list_releases(package.name)
@@ -36,14 +36,14 @@ def find_breaks(root: Path = ROOT) -> Iterator[str]:
 
 
 def find_loose_bounds(root: Path = ROOT) -> Iterator[str]:
-    """Yield a line for each lower bound on another package that lacked a name that is imported.
+    """Yield a line for each lower bound on a package whose release lacks an imported name.
 
-    Raises HistoryMissingError where the release's commit is not in the clone.
+    Raises HistoryMissingError if the release's commit is not in the clone.
     """
     for package, other in permutations(list_packages(root), 2):
         for requirement in list_requirements(package.folder):
             lowest = _find_lowest(other, requirement)
-            if lowest is None:  # of another package, or what the bound names is not released yet
+            if lowest is None:  # for another package, or the bound is not released yet
                 continue
             lacking = sorted(_list_imported(package, other) - _read_released(other, lowest, root))
             if lacking:
@@ -54,9 +54,9 @@ def find_loose_bounds(root: Path = ROOT) -> Iterator[str]:
 
 
 def find_open_bounds(root: Path = ROOT) -> Iterator[str]:
-    """Yield a line for each requirement of another package whose upper bound is not the right one.
+    """Yield a line for each requirement of another package with a wrong upper bound.
 
-    That is the minor version after this one, which may take away any name.
+    The right one is the next minor version, which may remove any name.
     """
     for package, other in permutations(list_packages(root), 2):
         for requirement in list_requirements(package.folder):

@@ -1,4 +1,4 @@
-"""The sources that a build starts from, apart from the checkout that they come from."""
+"""The sources of a build, copied from the checkout."""
 
 import os
 import shutil
@@ -10,9 +10,9 @@ from tasks.places import ROOT
 
 
 def read_epoch(root: Path = ROOT) -> int:
-    """Return the time that everything built is dated with, in seconds since 1970.
+    """Return the time for everything built, in seconds since 1970.
 
-    It is SOURCE_DATE_EPOCH where the environment has it, else when the last commit was made
+    It is SOURCE_DATE_EPOCH if the environment has it, else the time of the last commit
     (https://reproducible-builds.org/specs/source-date-epoch/). Raises TaskError without either.
     """
     given = os.environ.get("SOURCE_DATE_EPOCH", "")
@@ -26,9 +26,9 @@ def read_epoch(root: Path = ROOT) -> int:
 def copy_sources(destination: Path, root: Path = ROOT) -> None:
     """Copy ``packages/`` to ``destination``, without what was built or downloaded there.
 
-    What git tracks is copied and what it would track, as it stands, committed or not: a build
-    then never picks up what an earlier one left. Links stay links. Files get the modes that git
-    knows, 0644 and 0755, whatever the checkout's umask was. Raises TaskError outside of git.
+    It copies tracked and untracked but not ignored files, committed or not, so a build never
+    includes results of an earlier one. Links stay links. Files get git's modes, 0644 and 0755,
+    whatever the checkout's umask was. Raises TaskError outside git.
     """
     names = _ask_git(
         root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "packages"

@@ -1,4 +1,4 @@
-"""A release's tag: which package it is for, and whether the package agrees."""
+"""Checking a release's tag against its package."""
 
 import re
 import tomllib
@@ -15,10 +15,10 @@ _VERSION = re.compile(r'^__version__ = "([^"]+)"$', re.MULTILINE)
 
 @dataclass(frozen=True)
 class Package:
-    """A package of the workspace, and the version that its sources say it has."""
+    """A package of the workspace, with the version in its sources."""
 
     name: str
-    """Of the distribution, such as ``airlock-wire``."""
+    """The distribution's name, such as ``airlock-wire``."""
     version: str
     folder: Path
 
@@ -29,12 +29,12 @@ class Package:
 
     @property
     def sources(self) -> Path:
-        """The folder of what is imported."""
+        """The folder of the importable package."""
         return self.folder / "src" / self.name.replace("-", "_")
 
     @property
     def file_stem(self) -> str:
-        """What the names of its distributions begin with."""
+        """The prefix of its distributions' file names."""
         return f"{self.name.replace('-', '_')}-{self.version}"
 
 
@@ -48,8 +48,8 @@ def list_packages(root: Path = ROOT) -> tuple[Package, ...]:
 def find_release(tag: str, root: Path = ROOT) -> Package:
     """Return the package that ``tag`` releases.
 
-    Raises TaskError when it names none, another version than the sources have, or one that the
-    changelog does not tell of.
+    Raises TaskError if it names none, a version other than the sources', or one without a section
+    in the changelog.
     """
     packages = {package.name.removeprefix("airlock-"): package for package in list_packages(root)}
     match = _TAG.fullmatch(tag)
@@ -67,7 +67,7 @@ def find_release(tag: str, root: Path = ROOT) -> Package:
 
 
 def read_notes(package: Package) -> str:
-    """Return what the changelog says of the package's version; raises TaskError if nothing."""
+    """Return the changelog's notes on the package's version; raises TaskError without any."""
     for section in read_sections((package.folder / "CHANGELOG.md").read_text()):
         if section.version == package.version and section.notes:
             return f"{section.notes}\n"
@@ -78,12 +78,12 @@ def read_notes(package: Package) -> str:
 
 
 def order_version(version: str) -> tuple[int, ...]:
-    """Return the numbers of a version, which order as versions do."""
+    """Return the numbers of a version, as a sort key."""
     return tuple(map(int, version.split(".")))
 
 
 def read_version(source: str) -> str:
-    """Return the version that the text of a ``_version.py`` gives; raises TaskError if none."""
+    """Return the version in the text of a ``_version.py``; raises TaskError if there is none."""
     match = _VERSION.search(source)
     if match is None:
         raise TaskError('a _version.py has no line __version__ = "..."')

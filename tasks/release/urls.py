@@ -1,7 +1,7 @@
-"""``[project.urls]``: where the users of a package find its sources, its changes and help.
+"""``[project.urls]``: links to a package's sources, changes and help.
 
-No file of the checkout names the repository that it is published from, so that a copy of it sends
-nobody elsewhere: what builds a release says it.
+No file of the checkout names its repository, so that a fork does not link to another: the release
+build adds it.
 """
 
 import re
@@ -14,10 +14,10 @@ _REPOSITORY = re.compile(r"https://[A-Za-z0-9.-]+/[A-Za-z0-9._-]+/[A-Za-z0-9._-]
 
 
 def add_urls(sources: Path, repository: str) -> None:
-    """Complete the metadata of each package below ``sources``, which is a copy of the checkout.
+    """Add URLs to the metadata of each package below ``sources``, a copy of the checkout.
 
-    ``repository`` is such as ``https://HOST/OWNER/REPO``, and what is linked there is that of the
-    version's tag. Raises TaskError where it is nothing like that.
+    ``repository`` is like ``https://HOST/OWNER/REPO``; the links refer to the version's tag. Raises
+    TaskError if it is not such a URL.
     """
     if not _REPOSITORY.fullmatch(repository):
         raise TaskError(f"{repository!r} is not like https://HOST/OWNER/REPO")
@@ -28,7 +28,7 @@ def add_urls(sources: Path, repository: str) -> None:
 
 
 def list_urls(package: Package, repository: str) -> dict[str, str]:
-    """Return URLs by names that package indexes know."""
+    """Return URLs by labels that package indexes recognise."""
     tagged = f"{repository}/blob/{package.tag}"
     folder = f"packages/{package.folder.name}"
     return {

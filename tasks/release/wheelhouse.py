@@ -1,4 +1,4 @@
-"""What the daemon depends on, as wheels for every Python and processor that it supports."""
+"""The daemon's dependencies as wheels, for every supported Python and processor."""
 
 import hashlib
 import shutil
@@ -14,7 +14,7 @@ from tasks.places import HATCH
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PROCESSORS = ("x86_64", "aarch64")
 
-# The oldest C library among those of the Debian releases that are supported.
+# The oldest C library of the supported Debian releases.
 _TAGS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 
 _CACHE = HATCH / "cache" / "wheelhouse"
@@ -42,7 +42,7 @@ def fill_wheelhouse(folder: Path, *, environment: Environment) -> None:
 
 def _download(folder: Path, locked: Path, *, environment: Environment) -> None:
     command = [str(environment.python), "-m", "pip", "download", "--quiet", "--dest", str(folder)]
-    # What is not named there is not wanted, and an unknown hash is a failure.
+    # Nothing unlisted is downloaded, and an unknown hash is a failure.
     command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp"]
     command += [f"--requirement={locked}"]
     for python in PYTHONS:

@@ -1,4 +1,4 @@
-"""The build hook: what wheels and source distributions hold, and that the binaries in them run."""
+"""The build hook: the content of wheels and source distributions, and that their binaries run."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package somewhere else, with nothing in it that was built."""
+    """A copy of the package elsewhere, without build results."""
     copy = tmp_path_factory.mktemp("elsewhere") / "package"
     ignored = shutil.ignore_patterns(".zig-cache", "_native", "__pycache__", "dist", "tests")
     shutil.copytree(PACKAGE, copy, ignore=ignored, symlinks=True)
@@ -41,7 +41,7 @@ def build_wheel(folder: Path, *, target: str) -> Path:
 
 
 def extract_launcher(wheel: Path, destination: Path) -> Path:
-    """The launcher of a wheel, with the mode that an installer gives it."""
+    """Extract a wheel's launcher, with the mode that an installer sets."""
     with zipfile.ZipFile(wheel) as archive:
         information = archive.getinfo(BINARY)
         path = Path(archive.extract(information, destination))
@@ -50,7 +50,7 @@ def extract_launcher(wheel: Path, destination: Path) -> Path:
 
 
 def test_a_wheel_for_this_machine_holds_the_launcher(folder: Path, tmp_path: Path) -> None:
-    """It is executable, and byte for byte the one that was built in another folder."""
+    """It is executable, and byte for byte equal to one built in another folder."""
     wheel = build_wheel(folder, target="")
     arch = os.uname().machine
     assert wheel.name.endswith(f"-py3-none-manylinux_2_17_{arch}.musllinux_1_1_{arch}.whl")
@@ -62,7 +62,7 @@ def test_a_wheel_for_this_machine_holds_the_launcher(folder: Path, tmp_path: Pat
 def test_a_program_is_compiled_anew_only_where_something_changed(
     folder: Path, tmp_path: Path
 ) -> None:
-    """A wheel of the same sources has the same program as it lies there; of others a new one."""
+    """A wheel of unchanged sources has the existing program, one of changed sources a new one."""
     build_wheel(folder, target="")
     (binary,) = (folder / ".zig-cache/bin" / os.uname().machine).glob("airlock-launch")
     before = binary.stat()
@@ -76,14 +76,14 @@ def test_a_program_is_compiled_anew_only_where_something_changed(
             build_wheel(folder, target="")
     finally:
         source.write_text(text)
-    # The failure left nothing behind that could pass for the program of these sources.
+    # The failed build left nothing that could pass for the program of these sources.
     wheel = build_wheel(folder, target="")
     assert binary.stat().st_mtime_ns > before.st_mtime_ns
     assert extract_launcher(wheel, tmp_path).read_bytes() == Path(launcher_path()).read_bytes()
 
 
 def test_a_wheel_for_no_platform_holds_no_launcher(folder: Path) -> None:
-    """Where there is no launcher the daemon is a pure Python package."""
+    """Without a launcher the daemon is a pure Python package."""
     wheel = build_wheel(folder, target="any")
     assert wheel.name.endswith("-py3-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -124,7 +124,7 @@ def test_a_wheel_for_aarch64_runs_there(folder: Path, tmp_path: Path) -> None:
 def test_a_source_distribution_builds_where_the_hook_is_a_link(
     folder: Path, tmp_path: Path
 ) -> None:
-    """It holds the hook itself, and a wheel can be made from it."""
+    """It contains the hook itself, and a wheel can be built from it."""
     linked = tmp_path / "linked"
     shutil.copytree(folder, linked, ignore=shutil.ignore_patterns(".zig-cache", "_native", "dist"))
     (linked / "hatch_build.py").rename(tmp_path / "hatch_build.py")
@@ -142,7 +142,7 @@ def test_a_source_distribution_builds_where_the_hook_is_a_link(
 
 
 def test_the_launchers_unit_tests_pass() -> None:
-    """The tests beside the launcher's sources are run by Zig."""
+    """Zig runs the tests in the launcher's sources."""
     cache = str(PACKAGE / ".zig-cache")
     command = [sys.executable, "-m", "ziglang", "test", "native/main.zig"]
     command += ["--cache-dir", cache, "--global-cache-dir", cache]

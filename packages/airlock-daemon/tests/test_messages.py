@@ -1,4 +1,4 @@
-"""What mypy cannot ask of a message: that a remedy is one, and that logs and programs say theirs.
+"""Rules of messages that mypy cannot check: valid remedies, also in logs and programs.
 
 That each error has a remedy is in its type (`airlock_daemon.errors`, `airlock_modules.Fault`).
 """
@@ -16,10 +16,10 @@ NATIVE = Path(__file__).parents[1] / "native"
 
 REFUSALS = {"Denied", "UnknownCommand", "denied", "unknown_command"}
 CLIENTS = REFUSALS | {"Failed", "Unmapped", "failed"}
-"""What a client is told, which cannot know when the daemon reads an edited file."""
+"""Errors sent to clients, which cannot know when the daemon reads an edited file."""
 
 WHOLE = {"BinaryError", "LinkError", "error", "exception", "warning"}
-"""What is one text, in which the remedy stands behind a semicolon: in this order."""
+"""Messages of one text, in which the remedy follows a semicolon."""
 
 NOTHING_TO_DO = {
     "%s": "hands on the text of another message, which has one",
@@ -35,7 +35,7 @@ TAKES_EFFECT = re.compile("reload|restart|RELOAD|_THEN")
 
 
 def list_calls() -> Iterator[tuple[str, ast.Call]]:
-    """Each call in the packages, and the name of what is called."""
+    """Yield each call in the packages, with the name of the called function."""
     for package in PACKAGES:
         spec = importlib.util.find_spec(package)
         assert spec is not None
@@ -51,7 +51,7 @@ def find_calls(code: str) -> Iterator[tuple[str, ast.Call]]:
 
 
 def show(value: ast.expr) -> str:
-    """The text of an expression; what is only known when it runs is {}, a constant its name."""
+    """Return the text of an expression; run-time values become {}, constants their name."""
     match value:
         case ast.Constant(value=str(text)):
             return text
@@ -67,7 +67,7 @@ def show(value: ast.expr) -> str:
 
 
 def find_faults(name: str, call: ast.Call) -> Iterator[str]:
-    """What is wrong with the message that a call makes."""
+    """Yield the faults of a call's message."""
     hint = next((each.value for each in call.keywords if each.arg in ("hint", "remedy")), None)
     if hint is not None and name != "__init__":
         text = show(hint)
@@ -88,7 +88,7 @@ def find_faults(name: str, call: ast.Call) -> Iterator[str]:
 
 
 def test_messages_say_what_to_do() -> None:
-    """A remedy has words, sends nobody round a rule, and says when an edit takes effect."""
+    """A remedy has words, does not help to evade a rule, and says when an edit takes effect."""
     calls = list(list_calls())
     found = [
         f"{fault}: {ast.unparse(call)}" for name, call in calls for fault in find_faults(name, call)
@@ -99,7 +99,7 @@ def test_messages_say_what_to_do() -> None:
 
 
 def test_the_launcher_says_what_to_do() -> None:
-    """The native launcher has no types that ask for it."""
+    """The native launcher has no types that require it."""
     sources = "".join(path.read_text("utf-8") for path in NATIVE.glob("*.zig"))
     complaints = re.findall(r"complain\(&\.\{(.*?)\}\);", sources, re.DOTALL)
     assert complaints

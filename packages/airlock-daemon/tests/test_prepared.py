@@ -20,12 +20,12 @@ ALIKE = ("Umask", "Groups", "SigPnd", "SigBlk", "SigIgn", "SigCgt", "CapEff", "N
 
 
 def count_lasting_links(folder: Path) -> Counter[str]:
-    """What the descriptors are, but for those that are opened and closed meanwhile."""
+    """Count the descriptors' targets, except those opened and closed meanwhile."""
     return reduce(and_, (Counter(list_links(folder)) for _ in range(30)))
 
 
 def list_links(folder: Path) -> Iterator[str]:
-    """What the descriptors of a process are, without numbers."""
+    """Yield the targets of a process's descriptors, without numbers."""
     for each in folder.iterdir():
         with suppress(FileNotFoundError):
             yield re.sub(r"\d+", "N", os.readlink(each))
@@ -45,7 +45,7 @@ def test_a_daemon_is_the_same_process(world: World, monkeypatch: pytest.MonkeyPa
                 told.append(os.readlink(entry / "cwd"))
                 told += sorted(count_lasting_links(entry / "fd").elements())
             assert is_daemon(daemon.process.pid)
-            # Only now, since what a client passes is closed in a thread, in its own time.
+            # Last, since a thread closes a client's descriptors at some later time.
             assert daemon.shell("true").exit_code == 0
             assert daemon.stop() == 0
             seen.append((told, daemon.messages()))

@@ -9,7 +9,7 @@ from tool_table import TABLE
 
 
 def test_a_reading_is_told_line_by_line() -> None:
-    """What each argument was taken for, in the order of the arguments, then what was not read."""
+    """The interpretation of each argument, in order, then the unparsed ones."""
     line = "-C d push -fox --forc -S=k --exec y origin --nope --receipt r"
     assert describe_reading(parse(TABLE, line.split())) == (
         'subcommand "push"',
@@ -28,7 +28,7 @@ def test_a_reading_is_told_line_by_line() -> None:
 
 
 def test_what_belongs_to_somebody_else_is_told_as_such() -> None:
-    """The beginning of it is enough."""
+    """Only its beginning is shown."""
     parsed = parse(TABLE, ["run", "image", *["a"] * 12])
     assert describe_reading(parsed)[-1] == "not for this tool: " + '"a" ' * 10 + "..."
     assert describe_reading(parse(TABLE, ["lfs", "x"])) == (
@@ -69,7 +69,7 @@ def test_a_reading_is_told_as_data() -> None:
 
 
 def test_a_reading_without_a_table_is_told_too() -> None:
-    """Flags, words, and words that may be values, each with the number of its argument."""
+    """Flags, words, and possible values, each with the number of its argument."""
     reading = read_plain(["push", "-fx", "--force", "y", "--a=b"])
     assert describe_reading(reading) == (
         'word "push" in argument 1',
@@ -85,7 +85,7 @@ def test_a_reading_without_a_table_is_told_too() -> None:
 
 @given(st.lists(st.text(st.characters(), max_size=6), max_size=8))
 def test_any_reading_can_be_told(args: list[str]) -> None:
-    """Lines are printable, whatever the client sent; data can be written as JSON."""
+    """Lines are printable for any input; data can be encoded as JSON."""
     readings: list[PlainReading | Parsed] = [read_plain(args)]
     readings += [parse(TABLE, [command, *args]) for command in ("push", "add", "run")]
     for reading in readings:

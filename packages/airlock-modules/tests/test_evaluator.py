@@ -21,7 +21,7 @@ def grant(module: Module, *, commands: tuple[str, ...] = ()) -> Grant:
 
 
 def test_what_no_deny_rule_matches_is_allowed() -> None:
-    """A deny list lets everything else pass, and the steps say why."""
+    """A deny list allows everything else, and the steps say why."""
     decision = ask_module(make_module(deny=["bad"]), "good")
     assert (decision.allowed, decision.kind, decision.layer) == (True, "allowed", None)
     assert [(step.layer, step.verdict) for step in decision.steps] == [
@@ -45,7 +45,7 @@ def test_a_deny_rule_refuses_and_is_named() -> None:
 
 
 def test_the_hint_names_the_file_that_has_the_rule() -> None:
-    """One that is for all agents is not in the agent's directory."""
+    """A file for all agents is not in the agent's directory."""
     module = replace(make_module(deny=["x"]), source="/etc/airlock/modules/tool.toml")
     hint = ask_module(module, "x").hint
     assert hint is not None
@@ -61,7 +61,7 @@ def test_each_part_of_a_set_is_shown() -> None:
 
 
 def test_an_allow_list_refuses_what_no_rule_matches() -> None:
-    """With allow rules, silence means no; also for no arguments at all."""
+    """With allow rules the default is to refuse, even without arguments."""
     module = make_module(allow=["a & b", "c"])
     assert ask_module(module, "b", "a").rule == "a & b"
     assert ask_module(module, "c", "x").allowed
@@ -76,7 +76,7 @@ def test_an_allow_list_refuses_what_no_rule_matches() -> None:
 
 
 def test_a_decision_has_the_reading_that_it_was_made_by() -> None:
-    """Nobody needs to read the arguments again; paths are handed on with what is allowed alone."""
+    """The arguments need not be parsed again; only allowed requests have paths."""
     plain = ask_module(make_module(), "-x", "y").reading
     assert plain == read_plain(["-x", "y"])
     module = read_module('[syntax]\npath_words = [""]\n[deny]\nargs = ["-x"]')
@@ -88,13 +88,13 @@ def test_a_decision_has_the_reading_that_it_was_made_by() -> None:
 
 
 def test_an_empty_list_is_taken_at_its_word() -> None:
-    """Denying nothing allows all, allowing nothing denies all."""
+    """An empty deny list allows all, an empty allow list refuses all."""
     assert ask_module(make_module(deny=[]), "x").allowed
     assert not ask_module(make_module(allow=[]), "x").allowed
 
 
 def test_a_command_above_the_ceiling_is_unknown() -> None:
-    """The ceiling is asked first, whatever modules there are, and the hint names its key."""
+    """The ceiling is checked first, regardless of modules, and the hint names its key."""
     module = make_module()
     decision = evaluate(Grant(ceiling=(), modules={"tool": module}), "tool", [])
     assert (decision.allowed, decision.kind, decision.layer) == (False, "unknown-command", None)
@@ -105,7 +105,7 @@ def test_a_command_above_the_ceiling_is_unknown() -> None:
 
 
 def test_a_command_without_a_module_is_unknown() -> None:
-    """The module is asked for before the profile, so that the message says what is missing."""
+    """The module is checked before the profile, so that the message says what is missing."""
     decision = evaluate(grant(make_module(), commands=("tool",)), "bare", [])
     assert decision.kind == "unknown-command"
     assert decision.message.startswith("unknown command: bare ")
@@ -114,7 +114,7 @@ def test_a_command_without_a_module_is_unknown() -> None:
 
 
 def test_the_profile_refuses_what_it_does_not_list() -> None:
-    """A profile narrows the ceiling; the rules are not asked any more."""
+    """A profile narrows the ceiling; the rules are not checked."""
     decision = evaluate(grant(make_module(), commands=("other",)), "tool", ["x"])
     assert (decision.kind, decision.layer) == ("denied", "profile")
     assert decision.hint is not None
@@ -129,7 +129,7 @@ def test_a_profile_cannot_grant_above_the_ceiling() -> None:
 
 
 def test_a_module_that_names_no_box_is_refused_whatever_its_rules_allow() -> None:
-    """Nothing chooses one for it; the hint has both lines, and what the second gives away."""
+    """There is no default box; the hint has both lines, and what the second exposes."""
     for module in (read_module("[deny]\nargs = []"), read_module("[allow]\nargs = ['x']")):
         decision = evaluate(grant(module), "tool", ["x"])
         assert (decision.allowed, decision.kind, decision.layer, decision.rule) == (
@@ -152,14 +152,14 @@ def test_a_broker_needs_no_box() -> None:
 
 
 def test_the_profile_is_asked_before_the_box() -> None:
-    """Who is not granted a command learns nothing of its module."""
+    """An agent without the command learns nothing about its module."""
     asked = grant(read_module("[deny]\nargs = []"), commands=("other",))
     assert evaluate(asked, "tool", []).layer == "profile"
 
 
 @pytest.mark.parametrize("command", ["", "../tool", "tool\n", "to\u202eol", "\udcff", "x" * 9999])
 def test_names_that_mislead_are_refused_and_shown_quoted(command: str) -> None:
-    """Whatever is sent as a command, the message is one short printable line."""
+    """For any command the message is one short printable line."""
     decision = evaluate(grant(make_module()), command, [])
     assert decision.kind == "unknown-command"
     assert decision.message.startswith('unknown command: "')
@@ -191,7 +191,7 @@ def test_nothing_that_a_client_sends_raises(command: str, args: list[str]) -> No
 def test_work_grows_with_the_number_of_arguments_and_no_faster(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Twice the arguments are twice the comparisons, also where each one begins a new attempt."""
+    """Twice the arguments cause twice the comparisons, even if each begins a new attempt."""
     compared: list[str] = []
     matches = Glob.matches
 

@@ -28,5 +28,5 @@ def test_ordinary_names_pass(name: str) -> None:
     ],
 )
 def test_paths_options_and_hidden_characters_are_no_names(name: str) -> None:
-    """Nothing passes that could be read as a path, an option, or another name."""
+    """Paths, options and names that look like others are refused."""
     assert not is_name(name)

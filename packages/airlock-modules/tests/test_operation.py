@@ -1,4 +1,4 @@
-"""Tests of `airlock_modules.operation`: one line, whatever the words are."""
+"""Tests of `airlock_modules.operation`: one line for any words."""
 
 import shlex
 
@@ -24,13 +24,13 @@ from airlock_modules.operation import LINE, WORD, Operation
     ],
 )
 def test_a_word_that_is_not_plain_is_quoted(words: tuple[str, ...], line: str) -> None:
-    """So that two operations never have one line, and no line does anything to a terminal."""
+    """So that different operations never share a line, and no line controls a terminal."""
     assert Operation(words).line == line
 
 
 @given(st.lists(st.text(), max_size=50).map(tuple))
 def test_a_line_is_printable_and_short(words: tuple[str, ...]) -> None:
-    """What it has no room for is counted."""
+    """Words that do not fit are counted."""
     line = Operation(words).line
     assert line.isprintable()
     assert len(line) <= LINE + len("... (50 more)")
@@ -38,12 +38,12 @@ def test_a_line_is_printable_and_short(words: tuple[str, ...]) -> None:
 
 @given(st.lists(st.text(st.characters(max_codepoint=126), max_size=8), max_size=5).map(tuple))
 def test_the_words_can_be_told_apart(words: tuple[str, ...]) -> None:
-    """A word with a space is not two, and one with a quote does not end it."""
+    """A word with a space is not two words, and a quote in a word does not end it."""
     assert len(shlex.split(Operation(words).line.replace(r"\u{", "u"))) == len(words)
 
 
 def test_long_words_and_many_of_them_are_cut() -> None:
-    """With how much there is."""
+    """The line says how much was cut."""
     line = Operation(("run", "x" * 1000, *["word"] * 1000)).line
     assert f'"{"x" * WORD}"... (1000 characters)' in line
     assert line.endswith(" more)")

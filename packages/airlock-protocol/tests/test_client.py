@@ -27,7 +27,7 @@ RESULT = b'{"jsonrpc":"2.0","id":1,"result":{"exit_code":3}}\n'
 
 
 def test_a_server_session_understands_it() -> None:
-    """Request and answers travel whole between the two sessions."""
+    """Request and answers pass between the two sessions unchanged."""
     server, client = ServerSession(), ClientSession()
     server.receive_data(client.send_request(REQUEST))
     assert server.next_event() == REQUEST
@@ -53,7 +53,7 @@ def test_decisions_and_errors_travel_whole() -> None:
 
 @given(cuts=st.lists(st.integers(0, 300), max_size=8))
 def test_any_chunking_gives_the_same_events(cuts: list[int]) -> None:
-    """How the answer is cut makes no difference, and nothing after the response counts."""
+    """Chunking makes no difference, and data after the response is ignored."""
     stream = OUTPUT + b'{"method":"later","params":[]}\n' + OUTPUT + RESULT + b"garbage\n"
     client = ClientSession()
     events: list[object] = []
@@ -71,7 +71,7 @@ def test_any_chunking_gives_the_same_events(cuts: list[int]) -> None:
 
 @pytest.mark.parametrize("sent", [b"", OUTPUT, RESULT[:-1]])
 def test_an_end_before_the_response_is_an_error(sent: bytes) -> None:
-    """A lost connection is not taken for a command that ended well."""
+    """A lost connection is not mistaken for a successful command."""
     client = ClientSession()
     client.receive_data(sent or OUTPUT)
     while client.next_event() is not NEED_DATA:
@@ -112,7 +112,7 @@ def test_a_connection_carries_one_request() -> None:
     ],
 )
 def test_a_request_that_no_daemon_takes_is_not_sent(request_: Request) -> None:
-    """It fails where it was made, and a better one may follow."""
+    """It fails when encoded, and a valid one may follow."""
     client = ClientSession()
     with pytest.raises(LocalProtocolError):
         client.send_request(request_)
@@ -120,7 +120,7 @@ def test_a_request_that_no_daemon_takes_is_not_sent(request_: Request) -> None:
 
 
 def test_nothing_is_read_after_the_response() -> None:
-    """To ask for more is our own mistake."""
+    """Asking for more is our own mistake."""
     client = ClientSession()
     client.receive_data(RESULT)
     client.next_event()
@@ -131,7 +131,7 @@ def test_nothing_is_read_after_the_response() -> None:
 
 @given(pieces=st.lists(st.binary() | st.sampled_from([b"\n", OUTPUT, OUTPUT[:30], b"{}\n"])))
 def test_a_daemon_can_cause_no_other_error(pieces: list[bytes]) -> None:
-    """Whatever bytes come, next_event returns or raises RemoteProtocolError."""
+    """For any bytes next_event returns or raises RemoteProtocolError."""
     client = ClientSession()
     with suppress(RemoteProtocolError):
         for piece in pieces:

@@ -52,7 +52,7 @@ def connect(*features: str, credit: int = 0) -> tuple[ClientSession, ServerSessi
 
 
 def test_what_the_client_says_travels_whole() -> None:
-    """The daemon hears each message as it was meant."""
+    """The daemon receives each message unchanged."""
     client, server = connect("stdin", "signals", "tty", credit=100)
     for sent in (
         client.send_stdin(b"yes\n"),
@@ -73,7 +73,7 @@ def test_what_the_client_says_travels_whole() -> None:
 
 
 def test_what_the_daemon_says_travels_whole() -> None:
-    """So does output of any bytes, and how the command ended."""
+    """The client receives any output bytes and the command's end unchanged."""
     client, server = connect("base64", "stdin", "exit-signal", credit=1)
     client.receive_data(server.send_output("stdout", b"caf\xc3"))
     client.receive_data(server.send_output("stderr", "é".encode()))
@@ -89,7 +89,7 @@ def test_what_the_daemon_says_travels_whole() -> None:
 
 @given(pieces=st.lists(st.binary(max_size=9), max_size=9), credit=st.integers(1, 30))
 def test_stdin_is_exact_and_never_overdrawn(pieces: list[bytes], credit: int) -> None:
-    """Both sides count alike, and the daemon gets the bytes that were sent."""
+    """Both sides count equally, and the daemon receives exactly the bytes sent."""
     client, server = connect("stdin", credit=credit)
     written = read = b""
     for piece in pieces:
@@ -105,7 +105,7 @@ def test_stdin_is_exact_and_never_overdrawn(pieces: list[bytes], credit: int) ->
 
 
 def test_more_than_the_credit_is_our_own_mistake() -> None:
-    """The piece that was too long costs nothing, and a shorter one may follow."""
+    """A piece that is too long uses no credit, and a shorter one may follow."""
     client, _ = connect("stdin", credit=3)
     with pytest.raises(LocalProtocolError, match="4 bytes of stdin, but credit for 3"):
         client.send_stdin(b"four")
@@ -166,7 +166,7 @@ def test_what_is_not_in_use_is_not_sent() -> None:
     ],
 )
 def test_members_that_no_daemon_takes_are_not_sent(request_: Request) -> None:
-    """It fails where it was made."""
+    """It fails when encoded."""
     with pytest.raises(LocalProtocolError):
         ClientSession().send_request(request_)
 
@@ -185,7 +185,7 @@ SIGNALS = start(features=["signals"])
 
 
 def test_a_start_that_does_not_come_first_does_not_count() -> None:
-    """The session has gone on in the base by then."""
+    """By then the session uses the base protocol."""
     for first in (OUTPUT, b'{"method":"later"}\n'):
         client = ask()
         client.receive_data(first + SIGNALS)
@@ -203,7 +203,7 @@ def test_a_start_that_does_not_come_first_does_not_count() -> None:
     ],
 )
 def test_a_start_that_was_not_asked_for_does_not_count(request_: Request) -> None:
-    """It is a notification that is not known, whatever its members are."""
+    """It is an unknown notification, with any members."""
     for line in (SIGNALS, start(features=5)):
         client = ask(request_)
         client.receive_data(line)
@@ -211,7 +211,7 @@ def test_a_start_that_was_not_asked_for_does_not_count(request_: Request) -> Non
 
 
 def test_features_of_later_versions_are_not_known() -> None:
-    """A start may name them; they are left out of the event."""
+    """A start may list them; the event omits them."""
     client = ask()
     client.receive_data(start(features=["later", "signals"], more=1))
     assert client.next_event() == Start(features=("signals",))
@@ -232,7 +232,7 @@ def test_features_of_later_versions_are_not_known() -> None:
     ],
 )
 def test_a_start_that_cannot_be_is_an_error(features: tuple[str, ...], line: bytes) -> None:
-    """A daemon that uses what was not asked for is found out."""
+    """A daemon that uses unrequested features is detected."""
     client = ask(Request(id=1, method="exec", command="git", args=(), features=features))
     client.receive_data(line)
     with pytest.raises(RemoteProtocolError, match="no message"):
@@ -240,7 +240,7 @@ def test_a_start_that_cannot_be_is_an_error(features: tuple[str, ...], line: byt
 
 
 def test_members_of_features_not_in_use_are_not_known() -> None:
-    """In the base an `encoding` means nothing, and neither do a signal and a count."""
+    """In the base protocol `encoding`, `signal` and `stdin_bytes` mean nothing."""
     client = ask()
     client.receive_data(start(features=[]) + OUTPUT + b'{"method":"credit","params":{"bytes":0}}\n')
     client.receive_data(b'{"id":1,"result":{"exit_code":1,"signal":9,"stdin_bytes":"x"}}\n')
@@ -265,7 +265,7 @@ def test_members_of_features_not_in_use_are_not_known() -> None:
     ],
 )
 def test_members_of_features_in_use_must_be_sound(line: bytes) -> None:
-    """Both sides agreed on them, so nothing is guessed at."""
+    """Both sides agreed on them, so faults are not tolerated."""
     client, _ = connect("base64", "stdin", "exit-signal", credit=1)
     client.receive_data(line + b"\n")
     with pytest.raises(RemoteProtocolError, match="no message"):

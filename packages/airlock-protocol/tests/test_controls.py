@@ -1,4 +1,4 @@
-"""Lines of clients while their command runs."""
+"""Clients' lines while their command runs."""
 
 import json
 from contextlib import suppress
@@ -56,13 +56,13 @@ def outcome(line: bytes) -> Control | ErrorObject | None:
     ],
 )
 def test_stdin_is_read(params: object, stdin: Stdin) -> None:
-    """Text is its bytes in UTF-8, a NUL among them too."""
+    """Text stands for its UTF-8 bytes, including NUL."""
     assert decode(notify("stdin", params)) == stdin
 
 
 @pytest.mark.parametrize("name", SIGNALS)
 def test_signals_are_read(name: str) -> None:
-    """There are seven that a client may send."""
+    """A client may send seven signals."""
     signal = decode(notify("signal", {"name": name, "more": 1}))
     assert isinstance(signal, Signal)
     assert signal.name == name
@@ -70,7 +70,7 @@ def test_signals_are_read(name: str) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 50, 65535])
 def test_sizes_are_read(size: int) -> None:
-    """They are what the kernel can hold."""
+    """The range is the kernel's."""
     assert decode(notify("resize", {"rows": size, "cols": 7})) == Resize(rows=size, cols=7)
 
 
@@ -84,7 +84,7 @@ def test_sizes_are_read(size: int) -> None:
     ],
 )
 def test_what_is_not_known_is_ignored(message: object) -> None:
-    """A second request too is no more than that."""
+    """A second request is an unknown message too."""
     assert decode(message) is None
 
 
@@ -92,7 +92,7 @@ def test_what_is_not_known_is_ignored(message: object) -> None:
     ("method", "feature"), [("stdin", "stdin"), ("signal", "signals"), ("resize", "tty")]
 )
 def test_what_is_not_in_use_is_ignored(method: str, feature: str) -> None:
-    """Its members are not even looked at."""
+    """Its members are not validated."""
     assert decode(notify(method, {"bad": 1}), ALL - {feature}) is None
     assert refuse(notify(method, {"bad": 1})).code == -32602
 
@@ -130,7 +130,7 @@ def test_what_is_not_in_use_is_ignored(method: str, feature: str) -> None:
     ],
 )
 def test_a_faulty_member_is_named(message: object, path: str) -> None:
-    """The error says which, on one line, and lets nothing through to a terminal."""
+    """The error names it on one line, without control characters."""
     error = refuse(message)
     assert error.code == -32602
     assert error.data is not None
@@ -160,7 +160,7 @@ def test_a_faulty_member_is_named(message: object, path: str) -> None:
 )
 @pytest.mark.parametrize("features", [ALL, frozenset({"base64"})])
 def test_what_is_no_message_is_refused(line: bytes, code: int, features: frozenset[str]) -> None:
-    """Whatever is in use, a client that talks nonsense is told so."""
+    """A client that sends no valid message gets an error, whatever features are in use."""
     with pytest.raises(Fault) as caught:
         decode(line, features)
     assert caught.value.error.code == code

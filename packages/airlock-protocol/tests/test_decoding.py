@@ -1,4 +1,4 @@
-"""Lines of clients that are good requests, and lines of any kind."""
+"""Valid requests of clients, and arbitrary lines."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ def accept(line: str | bytes) -> Request:
 
 
 def test_a_whole_request_is_read() -> None:
-    """Every member arrives where it belongs."""
+    """Every member is decoded."""
     line = with_params(
         args=["push", ""],
         cwd="/w",
@@ -65,7 +65,7 @@ def test_a_terminal_need_not_say_its_kind(term: dict[str, None]) -> None:
 
 
 def test_the_last_of_two_variables_counts() -> None:
-    """So does it of two terminals."""
+    """So does the last of two terminals."""
     line = with_params(env={"A": "2"}, tty=TTY)
     line = line.replace('{"A"', '{"A": 1, "A"').replace('"tty"', '"tty": 5, "tty"')
     request = accept(line)
@@ -223,7 +223,7 @@ _TERMINAL = '"stdin": true, "stdout": true, "stderr": false, "rows": 1.0, "cols"
     ],
 )
 def test_a_request_in_one_go_is_that_of_its_members(number: str, params: str) -> None:
-    """Whatever is odd about it."""
+    """Both ways of decoding agree on unusual requests."""
     line = f'{{"jsonrpc": "2.0", "id": {number}, "method": "exec", "params": {params}}}'.encode()
     decoded = decode_request(line, limits=LIMITS)
     with patch.object(decoding, "_read_plain", return_value=None):
@@ -232,7 +232,7 @@ def test_a_request_in_one_go_is_that_of_its_members(number: str, params: str) ->
 
 @pytest.mark.parametrize("depth", range(300, 1000, 7))
 def test_nesting_near_what_can_be_parsed_is_answered(depth: int) -> None:
-    """No depth lies between what one stage can open and what the next one cannot."""
+    """No depth passes one stage of decoding but breaks the next."""
     deep = "[" * depth + "]" * depth
     for line in (
         json.dumps(GOOD)[:-1] + f', "deep": {deep}}}',

@@ -25,7 +25,7 @@ def test_each_kind_has_its_code(error: ErrorObject, code: int, kind: str) -> Non
 
 
 def test_members_without_value_are_left_out() -> None:
-    """A client sees only what was said."""
+    """A client sees only members with a value."""
     denied = ErrorObject.denied("no", layer="module", rule="push")
     assert msgspec.json.decode(msgspec.json.encode(denied)) == {
         "code": -32600,
@@ -36,19 +36,19 @@ def test_members_without_value_are_left_out() -> None:
 
 
 def test_an_unknown_command_is_named_first() -> None:
-    """Released clients print the message alone, and people look for the name in it."""
+    """Released clients print only the message, and people look for the name in it."""
     assert ErrorObject.unknown_command("kubectl").message == "unknown command: kubectl"
     assert ErrorObject.unknown_command("../say").message == "unknown command: ../say"
 
 
 @pytest.mark.parametrize("name", ["a\x1b[2J", "git\u200b", "\u3164", "a" * 201, 'a"b'])
 def test_a_name_that_could_mislead_is_quoted(name: str) -> None:
-    """What cannot be seen is written out, in quotes that say so."""
+    """Invisible characters are escaped, in quotes."""
     assert ErrorObject.unknown_command(name).message == f"unknown command: {quote(name)}"
     assert ErrorObject.unknown_method(name).message == f"unknown method: {quote(name)}"
 
 
 def test_texts_that_quote_bytes_can_be_sent() -> None:
-    """A message, rule or hint with an argument that is not UTF-8 is written all the same."""
+    """A message, rule or hint with an argument that is not UTF-8 can be encoded."""
     error = ErrorObject.denied("caf\udce9", layer="module", rule="\udcff", hint="\udcfe")
     assert b"caf\xef\xbf\xbd" in msgspec.json.encode(error)

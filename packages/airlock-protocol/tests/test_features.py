@@ -1,4 +1,4 @@
-"""The names of features, and which go together."""
+"""The names of features, and their valid combinations."""
 
 from itertools import combinations
 
@@ -15,13 +15,13 @@ def test_each_feature_works_alone(feature: str) -> None:
 
 
 def test_all_but_the_descriptors_work_together() -> None:
-    """So do the descriptors and those that say nothing of the streams."""
+    """So do the descriptors and the features unrelated to streams."""
     assert find_conflict(set(FEATURES) - {"fds"}, stdin_credit=1) is None
     assert find_conflict({"fds", "signals", "exit-signal", "env"}, stdin_credit=0) is None
 
 
 def test_descriptors_stand_in_for_streams() -> None:
-    """What is about streams cannot be in use together with them."""
+    """Features of streams cannot be used together with them."""
     for first, second in combinations(FEATURES, 2):
         conflict = find_conflict({first, second}, stdin_credit=int("stdin" in {first, second}))
         is_conflict = second == "fds" and first in {"base64", "stdin", "tty"}
@@ -32,5 +32,5 @@ def test_descriptors_stand_in_for_streams() -> None:
     ("features", "credit"), [({"stdin"}, 0), ({"stdin"}, -1), (set(), 1), ({"tty"}, 1)]
 )
 def test_credit_goes_with_stdin(features: set[str], credit: int) -> None:
-    """One without the other means nothing."""
+    """One without the other is an error."""
     assert "stdin" in (find_conflict(features, stdin_credit=credit) or "")

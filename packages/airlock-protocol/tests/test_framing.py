@@ -1,4 +1,4 @@
-"""Lines out of bytes."""
+"""Splitting bytes into lines."""
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ def read_all(reader: LineReader) -> list[bytes]:
 
 @given(pieces=st.lists(st.binary() | st.just(b"\n") | st.just(b"a\nb")))
 def test_any_chunking_gives_the_same_lines(pieces: list[bytes]) -> None:
-    """How the stream is cut makes no difference to the lines."""
+    """Chunking makes no difference to the lines."""
     stream = b"".join(pieces)
     reader = LineReader(1 << 20)
     lines = []
@@ -29,7 +29,7 @@ def test_any_chunking_gives_the_same_lines(pieces: list[bytes]) -> None:
 
 @given(pieces=st.lists(st.binary() | st.just(b"\n")))
 def test_lines_may_be_taken_late(pieces: list[bytes]) -> None:
-    """Taking the lines after everything has come gives the same lines."""
+    """Reading the lines after all bytes were received gives the same lines."""
     reader = LineReader(1 << 20)
     for piece in pieces:
         reader.receive(piece)
@@ -57,7 +57,7 @@ def test_a_longer_line_is_an_error_with_and_without_newline(pieces: list[bytes])
 
 
 def test_a_long_line_after_a_good_one_is_an_error() -> None:
-    """The limit holds for each line, also for one that came together with another."""
+    """The limit applies to each line, even one received together with another."""
     reader = LineReader(4)
     reader.receive(b"ab\nabcde")
     assert reader.next_line() == b"ab"
@@ -66,7 +66,7 @@ def test_a_long_line_after_a_good_one_is_an_error() -> None:
 
 
 def test_what_follows_a_long_line_is_not_kept() -> None:
-    """A peer that goes on after the limit costs no memory."""
+    """A peer that continues after the limit costs no memory."""
     reader = LineReader(4)
     reader.receive(b"abcde")
     for _ in range(64):

@@ -53,7 +53,7 @@ HEARD = [
 
 @given(cuts=st.lists(st.integers(0, 700), max_size=12))
 def test_any_chunking_gives_the_same_events(cuts: list[int]) -> None:
-    """Messages come in their order, once, and what is ignored leaves no trace."""
+    """Messages come once, in order, and ignored ones have no effect."""
     stream = b"".join(STREAM)
     places = sorted({min(cut, len(stream)) for cut in cuts} | {0, len(stream)})
     pieces = [stream[start:end] for start, end in pairwise(places)]
@@ -61,7 +61,7 @@ def test_any_chunking_gives_the_same_events(cuts: list[int]) -> None:
 
 
 def test_credit_is_counted_after_decoding() -> None:
-    """What has come counts against it, whatever its form, and can be granted again."""
+    """Received bytes use credit in either encoding, and can be granted again."""
     interaction = interact(credit=3)
     data = line("stdin", data="/w==", encoding="base64") + line("stdin", data="é")
     assert hear(interaction, data) == [StdinData(data=b"\xff"), StdinData(data="é".encode())]
@@ -113,7 +113,7 @@ def test_a_closed_half_waits_for_what_came_before() -> None:
 
 
 def test_a_line_that_is_cut_off_is_a_fault() -> None:
-    """Half a message is not taken, also where its JSON is whole."""
+    """A message without its newline is refused, even if its JSON is complete."""
     assert hear(interact(), INT + EOF[:-1], b"") == [SIGINT, -32700]
 
 

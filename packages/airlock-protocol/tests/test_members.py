@@ -43,7 +43,7 @@ def test_good_members_are_read(read: Read, json: bytes, value: object) -> None:
 )
 @pytest.mark.parametrize("json", [None, b"null", b"[]", b"{}", b"-1", b"65536", b"1.0", b"1e999"])
 def test_a_fault_names_the_whole_path(read: Read, expected: str, json: bytes | None) -> None:
-    """So does its error, for programs; what is not there is said to be missing."""
+    """So does its error, for programs; an absent member is reported as missing."""
     with pytest.raises(Fault) as caught:
         read(ABSENT if json is None else Raw(json), "params.x.y")
     error = caught.value.error

@@ -25,7 +25,7 @@ def read_text(lines: Line, stream: Stream) -> str:
 
 @given(pieces=PIECES)
 def test_any_chunking_gives_the_text_of_the_whole(pieces: list[bytes]) -> None:
-    """A character that is split stays whole, and U+FFFD stands where the whole would have it."""
+    """A split character stays whole, and U+FFFD appears as in decoding all bytes at once."""
     encoder = TextEncoder()
     sent = b"".join(encoder.encode("stdout", piece) for piece in pieces) + encoder.flush()
     assert read_text(sent, "stdout") == b"".join(pieces).decode("utf-8", "replace")
@@ -68,7 +68,7 @@ def test_a_notification_has_one_form() -> None:
 
 @given(pieces=PIECES)
 def test_bytes_are_exact_however_they_are_cut(pieces: list[bytes]) -> None:
-    """Each piece goes at once and whole, also where it is cut within a character."""
+    """Each piece is sent at once and whole, even if it ends within a character."""
     session = ClientSession()
     request = Request(id=1, method="exec", command="git", args=(), features=("base64",))
     session.send_request(request)

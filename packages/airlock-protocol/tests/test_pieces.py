@@ -23,7 +23,7 @@ def read(line: bytes | bytearray) -> bytes:
 
 @given(data=st.binary(min_size=1) | st.text(min_size=1).map(lambda text: text.encode("utf-8")))
 def test_bytes_survive(data: bytes) -> None:
-    """Whatever the bytes, the message is one line that holds exactly them."""
+    """For any bytes the message is one line that encodes exactly them."""
     line = ENCODER.encode_bytes(data)
     assert line.index(b"\n") == len(line) - 1
     assert read(line) == data

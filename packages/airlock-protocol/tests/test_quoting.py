@@ -1,4 +1,4 @@
-"""Text that is not ours, as it is shown to a person."""
+"""Quoting untrusted text for people."""
 
 import pytest
 from hypothesis import given
@@ -34,7 +34,7 @@ def test_what_could_mislead_is_escaped(text: str, quoted: str) -> None:
 
 
 def test_long_text_is_cut_and_its_length_said() -> None:
-    """A message stays short whatever a client sends."""
+    """A message stays short for any input of a client."""
     assert quote("x" * 1000) == '"' + "x" * 200 + '"... (1000 characters)'
     assert quote("abc", limit=2) == '"ab"... (3 characters)'
     assert quote("x" * 1000, limit=None) == '"' + "x" * 1000 + '"'
@@ -42,7 +42,7 @@ def test_long_text_is_cut_and_its_length_said() -> None:
 
 @given(st.text(alphabet=st.characters(exclude_categories=())))
 def test_quoted_text_can_be_printed_and_encoded(text: str) -> None:
-    """Whatever comes in, what goes out is one printable line of valid UTF-8."""
+    """For any input the output is one printable line of valid UTF-8."""
     quoted = quote(text)
     assert quoted.isprintable()
     assert quoted.encode()

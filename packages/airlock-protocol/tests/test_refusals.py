@@ -83,7 +83,7 @@ def test_what_is_no_json_is_a_parse_error(line: bytes) -> None:
     ],
 )
 def test_json_that_is_no_request_is_an_invalid_request(line: str, request_id: object) -> None:
-    """The id is echoed where there is one."""
+    """The id is echoed if there is one."""
     assert classify(line) == (-32600, "invalid-request", request_id)
 
 
@@ -169,7 +169,7 @@ def test_a_faulty_member_is_named(line: str, path: str) -> None:
 
 @pytest.mark.parametrize("argument", ["a", "\0", 5, {"base64": "YQ=="}])
 def test_too_many_arguments_are_denied_by_a_limit(argument: object) -> None:
-    """Whatever the arguments are, their number decides first."""
+    """The number of arguments is checked before the arguments."""
     assert isinstance(decode(with_params(args=["a"] * 5)), Accepted)
     error, request_id = refuse(with_params(args=[argument] * 6))
     assert (error.code, request_id) == (-32600, 1)

@@ -31,7 +31,7 @@ from airlock_wire.replies import ReplyReader
     ],
 )
 def test_errors_of_other_versions_are_read(line: bytes, event: ErrorObject) -> None:
-    """Code and message are enough; what is not understood beside them is left out."""
+    """Code and message suffice; data that cannot be decoded is omitted."""
     assert ReplyReader().decode(line) == ErrorResponse(error=event)
 
 

@@ -74,7 +74,7 @@ def test_a_list_of_no_features_is_sent() -> None:
 
 
 def test_terminal_and_variables_have_their_own_members() -> None:
-    """`term` is left out where there is none, and values that are not UTF-8 go in base64."""
+    """An absent `term` is omitted, and values that are not UTF-8 are sent in base64."""
     terminal = Terminal(stdin=False, stdout=True, stderr=False, rows=0, cols=65535)
     request = Request(
         id=1, method="exec", command="git", args=(), terminal=terminal, env={"é": "", "X": "\udcff"}

@@ -48,7 +48,7 @@ def test_the_schemas_are_those_of_the_types() -> None:
 
 
 def test_the_document_is_that_of_the_types() -> None:
-    """The section of PROTOCOL.md is as it would be made now, and its version is ours."""
+    """PROTOCOL.md's generated section is up to date, and its version is ours."""
     document = PROTOCOL.read_text()
     assert render_document(document) == document, COMMAND
     assert f"Version {PROTOCOL_VERSION}." in document

@@ -49,7 +49,7 @@ def test_a_request_comes_once() -> None:
 
 @given(cuts=st.lists(st.integers(0, 200), max_size=8), closes=st.booleans())
 def test_any_chunking_gives_the_same_events(cuts: list[int], closes: bool) -> None:
-    """How the request is cut makes no difference, nor does what comes after it."""
+    """Chunking makes no difference, nor do bytes after the request."""
     stream = EXEC.encode() + CHECK.encode() + b"\xff garbage"
     session = ServerSession()
     events: list[object] = []
@@ -76,7 +76,7 @@ def test_a_client_that_closes_without_a_word_is_no_error() -> None:
 
 @pytest.mark.parametrize("sent", [EXEC.encode()[:-1], b"{", b" "])
 def test_a_line_that_is_cut_off_is_a_parse_error(sent: bytes) -> None:
-    """Half a request is not run, also where its JSON is whole."""
+    """A request without its newline is refused, even if its JSON is complete."""
     session = ServerSession()
     session.receive_data(sent)
     assert session.next_event() is NEED_DATA
@@ -119,7 +119,7 @@ def test_a_request_over_the_limit_is_refused_before_its_newline() -> None:
 
 
 def test_bytes_that_are_not_read_are_not_kept() -> None:
-    """After a request or a refusal a client can send what it likes without filling memory."""
+    """After a request or a refusal a client can send anything without filling memory."""
     refused = ServerSession(limits=Limits(request_bytes=10))
     refused.receive_data(b"x" * 11)
     refusal(refused)
@@ -150,7 +150,7 @@ def test_a_refusal_is_said_again() -> None:
     ],
 )
 def test_the_id_of_a_refused_request_is_known(line: bytes, request_id: object) -> None:
-    """The id serves the answer and the log, also where the request could not be served."""
+    """The id is for the answer and the log, even if the request was refused."""
     session = ServerSession()
     session.receive_data(line + b"\n")
     error = refusal(session)
@@ -206,7 +206,7 @@ def test_an_error_may_come_after_output() -> None:
 
 
 def test_a_decision_names_what_was_not_consulted() -> None:
-    """The member is left out where every step was consulted."""
+    """The member is omitted if every step was consulted."""
     assert answers(open_session(CHECK).send_decision()) == [
         {"jsonrpc": "2.0", "id": "c", "result": {"decision": "allowed"}}
     ]
@@ -215,7 +215,7 @@ def test_a_decision_names_what_was_not_consulted() -> None:
 
 
 def test_an_error_may_come_before_any_request() -> None:
-    """A connection over a limit is told so although it has not asked yet."""
+    """A connection over a limit gets an error before its request."""
     session = ServerSession()
     sent = answers(session.send_error(ErrorObject.denied("too many", layer="limit")))
     assert sent[0]["id"] is None
@@ -260,7 +260,7 @@ def test_answers_fit_the_method() -> None:
 
 @given(pieces=st.lists(st.binary() | st.sampled_from([b"\n", EXEC.encode(), EXEC.encode()[:20]])))
 def test_a_client_can_cause_no_other_error(pieces: list[bytes]) -> None:
-    """Whatever bytes come, next_event returns or raises RemoteProtocolError, and can answer."""
+    """For any bytes next_event returns or raises RemoteProtocolError, and an error can be sent."""
     session = ServerSession(limits=Limits(request_bytes=200))
     try:
         for piece in pieces:

@@ -211,7 +211,7 @@ def test_a_fault_is_answered_for_the_request(said: bytes, code: int, path: str |
 
 
 def test_a_line_over_the_limit_of_a_request_is_a_fault() -> None:
-    """The same limit bounds what is kept of a message."""
+    """The same limit applies to buffered bytes of a message."""
     session = open_session(request_bytes=500)
     session.send_start({"signals"})
     session.receive_data(INT + b" " * 501)
@@ -222,7 +222,7 @@ def test_a_line_over_the_limit_of_a_request_is_a_fault() -> None:
 
 
 def test_nothing_is_read_after_the_response() -> None:
-    """A client that goes on talking is not listened to."""
+    """Later messages of the client are ignored."""
     session = start("signals")
     session.receive_data(INT)
     session.send_result(0)
@@ -274,7 +274,7 @@ def test_a_start_that_failed_may_be_sent_better() -> None:
 
 
 def test_credit_needs_stdin_and_a_count() -> None:
-    """Credit for what is not in use would be a message that the client does not know."""
+    """Credit without `stdin` in use would be an unknown message to the client."""
     with pytest.raises(LocalProtocolError, match="not in use"):
         start("base64").send_credit(1)
     with pytest.raises(LocalProtocolError, match="not in use"):
@@ -289,7 +289,7 @@ def test_credit_needs_stdin_and_a_count() -> None:
     pieces=st.lists(st.binary() | st.sampled_from([b"\n", INT, SIZE, DATA, INT[:20], b"{}\n"])),
 )
 def test_a_client_can_cause_no_other_error(features: set[str], pieces: list[bytes]) -> None:
-    """Whatever bytes come, next_event returns or raises RemoteProtocolError, and can answer."""
+    """For any bytes next_event returns or raises RemoteProtocolError, and an error can be sent."""
     session = start(*features)
     try:
         for piece in (*filter(None, pieces), b""):

@@ -22,7 +22,7 @@ def start(request: Request, *features: str, stdin_credit: int = 0) -> bytes:
 
 
 def test_it_lists_what_is_in_use_in_one_order() -> None:
-    """The order is the protocol's, whatever that of the request."""
+    """The order is the protocol's, not the request's."""
     request = ask(("later", *reversed(FEATURES)), TERMINAL)
     sent = start(request, "tty", "stdin", "base64", stdin_credit=5)
     assert sent == (

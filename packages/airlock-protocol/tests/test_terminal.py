@@ -23,7 +23,7 @@ def test_what_is_no_name_is_not(term: str) -> None:
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_one_stream_of_output_is_enough(stream: str) -> None:
-    """A pseudo-terminal makes sense where output goes to a terminal of the client."""
+    """A pseudo-terminal is useful only if output goes to a terminal of the client."""
     terminal = Terminal(stdin=True, stdout=False, stderr=False, rows=24, cols=80)
     assert not terminal.is_wanted
     assert msgspec.structs.replace(terminal, **{stream: True}).is_wanted

@@ -11,7 +11,7 @@ from airlock_wire.text import decode_base64, encode_text, is_utf8, replace_surro
 
 @given(data=st.binary())
 def test_bytes_survive_the_way_over_the_wire(data: bytes) -> None:
-    """Whatever bytes an argument has, the other side gets the same ones."""
+    """Any bytes of an argument reach the other side unchanged."""
     text = data.decode("utf-8", "surrogateescape")
     sent = json.loads(json.dumps(encode_text(text)))
     received = decode_base64(sent["base64"]) if isinstance(sent, dict) else sent
@@ -21,7 +21,7 @@ def test_bytes_survive_the_way_over_the_wire(data: bytes) -> None:
 
 @given(data=st.binary())
 def test_only_what_is_not_utf8_is_encoded(data: bytes) -> None:
-    """Text that JSON can carry stays as it is."""
+    """Text that JSON can represent is unchanged."""
     text = data.decode("utf-8", "surrogateescape")
     assert isinstance(encode_text(text), str) == is_utf8(text)
 

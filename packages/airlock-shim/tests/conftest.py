@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Time the tests and not the fixtures: the first test has the compiler to wait for."""
+    """Exclude fixtures from the timeout: the first test waits for the compiler."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.timeout(60, func_only=True))
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The binaries are there, built from the sources first if the build tools are installed."""
+    """The binaries, built from the sources first if the build tools are installed."""
     if importlib.util.find_spec("hatchling") and importlib.util.find_spec("ziglang"):
         build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--hooks-only"]
         subprocess.run(
@@ -47,7 +47,7 @@ def shim(built: None) -> Path:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder whose path is short enough for sockets, and that every user may enter."""
+    """A folder with a path short enough for sockets, which every user may enter."""
     with tempfile.TemporaryDirectory(prefix="airlock-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -55,21 +55,21 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def daemon(folder: Path, shim: Path) -> Iterator[FakeDaemon]:
-    """A daemon that listens, and starts shims that know of it."""
+    """A listening daemon that starts shims connected to it."""
     with FakeDaemon(folder, shim) as daemon:
         yield daemon
 
 
 @pytest.fixture
 def broker(folder: Path, shim: Path) -> Iterator[FakeBroker]:
-    """The daemon's HTTPS socket in a folder of its own, and commands that are started for it."""
+    """The daemon's HTTPS socket in its own folder, and commands started for it."""
     with FakeBroker(folder, shim) as broker:
         yield broker
 
 
 @pytest.fixture(scope="session")
 def unshare() -> list[str]:
-    """A command that executes another one with mounts of its own, which it may change."""
+    """A command that executes another one in its own mount namespace."""
     command = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "-m"]
     probe = [*command, "mount", "-t", "tmpfs", "none", "/run"]
     try:
@@ -81,7 +81,7 @@ def unshare() -> list[str]:
 
 @pytest.fixture(scope="session")
 def unprivileged() -> list[str]:
-    """A command that executes another one as a user with no rights of its own."""
+    """A command that executes another one as an unprivileged user."""
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     if shutil.which("setpriv") is None:

@@ -1,4 +1,4 @@
-"""An HTTPS socket like the daemon's, and commands that are started with `--exec`."""
+"""An HTTPS socket like the daemon's, and commands started with `--exec`."""
 
 import os
 import select
@@ -13,7 +13,7 @@ from fake_tools import PATIENCE_S
 
 
 class FakeBroker:
-    """Listens in a folder of its own, and starts commands for it."""
+    """Listens in its own folder, and starts commands for it."""
 
     def __init__(self, folder: Path, shim: Path, *, runner: Sequence[str] = ()) -> None:
         """Listen at `folder`/https.sock. `runner` is a command that executes the shim."""
@@ -27,7 +27,7 @@ class FakeBroker:
         self.listen()
 
     def __enter__(self) -> Self:
-        """It listens already."""
+        """Return the listening broker."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -39,7 +39,7 @@ class FakeBroker:
             each.close()
 
     def listen(self) -> None:
-        """Listen, with a socket made anew."""
+        """Listen at a new socket."""
         self.path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(os.fspath(self.path))
@@ -47,7 +47,7 @@ class FakeBroker:
         self._listener.settimeout(PATIENCE_S)
 
     def stop(self) -> None:
-        """Leave a socket that nobody listens at, as a daemon does that was killed."""
+        """Stop listening but leave the socket's file, like a killed daemon."""
         self._listener.close()
 
     def start(
@@ -75,7 +75,7 @@ class FakeBroker:
         return process
 
     def begin(self, **options: object) -> subprocess.Popen[bytes]:
-        """Start a command that says when it runs, and runs until its stdin ends."""
+        """Start a command, wait until it runs; it ends with its stdin."""
         process = self.start("sh", "-c", "echo runs; exec cat", **options)  # type: ignore[arg-type]
         assert process.stdout is not None
         assert process.stdout.readline() == b"runs\n", process.communicate()
@@ -88,7 +88,7 @@ class FakeBroker:
         return client
 
     def accept(self) -> socket.socket:
-        """Wait for a connection that the listener makes."""
+        """Wait for a connection from the listener."""
         connection, _ = self._listener.accept()
         connection.settimeout(PATIENCE_S)
         self._sockets.append(connection)
@@ -96,7 +96,7 @@ class FakeBroker:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody uses."""
+    """A free loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -104,7 +104,7 @@ def free_port() -> int:
 
 
 def listener_of(process: subprocess.Popen[bytes]) -> int:
-    """The process that listens for a command."""
+    """The pid of a command's listener."""
     (pid,) = (
         int(entry.name)
         for entry in Path("/proc").iterdir()
@@ -121,7 +121,7 @@ def _parent_of(entry: Path) -> int:
 
 
 def wait_for_end(pid: int) -> None:
-    """Wait until a process that is not the test's own has ended."""
+    """Wait for the end of a process that is no child of the test."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -133,7 +133,7 @@ def wait_for_end(pid: int) -> None:
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """What comes until the other end closes for writing."""
+    """Read until the other end closes its sending half."""
     received = b""
     while piece := connection.recv(1 << 16):
         received += piece
@@ -141,7 +141,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def wait_until_refused(port: int) -> None:
-    """Wait until nobody listens at the port."""
+    """Wait until connections to the port are refused."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         try:

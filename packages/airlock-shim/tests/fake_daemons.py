@@ -1,4 +1,4 @@
-"""The shim as a real process, and a daemon of the test's own that it talks to."""
+"""The shim as a real process, and a fake daemon that it talks to."""
 
 import fcntl
 import json
@@ -30,7 +30,7 @@ class Ended:
 
 
 def without_id(request: bytes) -> bytes:
-    """A request as it is outside of containers, where these tests may run or not."""
+    """A request without the container's id, so that the tests can run inside or outside one."""
     return re.sub(rb'(?<="container_id":)"[0-9a-f]{64}"', b"null", request)
 
 
@@ -38,15 +38,15 @@ class Conversation:
     """The daemon's end of one connection."""
 
     def __init__(self, connection: socket.socket) -> None:
-        """Take over the connection."""
+        """Take ownership of the connection."""
         self._socket = connection
         self._socket.settimeout(PATIENCE_S)
         self._unread = b""
         self.descriptors: list[int] = []
 
     def read_request(self, *, keep_descriptors: bool = False) -> bytes:
-        """The client's first line, without its newline. The descriptors with it are closed."""
-        # As many as fit are taken, so that one too many would show.
+        """The client's first line, without its newline. Closes its descriptors by default."""
+        # Room for more descriptors than expected, so that an extra one is noticed.
         first, self.descriptors, _, _ = socket.recv_fds(self._socket, 1, 8)
         assert first == b"{", "the shim closed the connection before its request"
         if not keep_descriptors:
@@ -67,20 +67,20 @@ class Conversation:
         return line
 
     def run_tool(self) -> Tool:
-        """A tool that has the descriptors, in this process."""
+        """A tool in this process, with the passed descriptors."""
         tool = Tool(*self.descriptors)
         self.descriptors = []
         return tool
 
     def read_bytes(self, count: int) -> bytes:
-        """At most `count` bytes of what the client sends; none when it has closed."""
+        """Read at most `count` bytes from the client; empty when it has closed."""
         try:
             return self._socket.recv(count)
         except ConnectionResetError:
             return b""
 
     def send(self, data: bytes) -> None:
-        """Send all of `data`; a client that has gone is none of the daemon's trouble."""
+        """Send all of `data`; ignore a client that has gone."""
         try:
             self._socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
@@ -95,19 +95,19 @@ class Conversation:
             os.sched_yield()
 
     def close(self) -> None:
-        """Close the connection, and the descriptors that nobody took."""
+        """Close the connection, and unclaimed descriptors."""
         self._socket.close()
         self.close_descriptors()
 
     def close_descriptors(self) -> None:
-        """Close those that nobody took."""
+        """Close unclaimed descriptors."""
         for descriptor in self.descriptors:
             os.close(descriptor)
         self.descriptors = []
 
 
 class FakeDaemon:
-    """A listening socket in a folder of its own, and shims that are started for it."""
+    """A listening socket in its own folder, and shims started for it."""
 
     def __init__(self, folder: Path, shim: Path, *, runner: Sequence[str] = ()) -> None:
         """Listen at `folder`/airlock.sock. `runner` is a command that executes the shim."""
@@ -123,7 +123,7 @@ class FakeDaemon:
         self._accepted: list[Conversation] = []
 
     def __enter__(self) -> Self:
-        """It listens already."""
+        """Return the listening daemon."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -139,7 +139,7 @@ class FakeDaemon:
                     pipe.close()
 
     def link(self, name: str) -> Path:
-        """A link to the shim that is called `name`."""
+        """A link `name` to the shim."""
         link = self.folder / "bin" / name
         link.parent.mkdir(exist_ok=True)
         if not link.is_symlink():
@@ -206,7 +206,7 @@ class FakeDaemon:
         return ended
 
     def request(self, *arguments: str | bytes, **start: Any) -> dict[str, Any]:
-        """What a shim that is started so asks for."""
+        """The request of a shim started with these arguments."""
         process = self.start(*arguments, **start)
         conversation = self.accept()
         request: dict[str, Any] = json.loads(conversation.read_request())

@@ -1,4 +1,4 @@
-"""The messages of a daemon, as it writes them."""
+"""A daemon's messages, as it sends them."""
 
 import base64
 import json
@@ -7,13 +7,13 @@ RESULT = b'{"jsonrpc":"2.0","id":1,"result":{"exit_code":0}}\n'
 
 
 def start_message(*features: str, credit: int | None = None) -> bytes:
-    """The notification of a daemon that will use these features."""
+    """The `start` notification with these features."""
     params = {"features": features} | ({} if credit is None else {"stdin_credit": credit})
     return encode({"jsonrpc": "2.0", "method": "start", "params": params})
 
 
 def output(data: str, stream: str = "stdout") -> bytes:
-    """An output notification as the daemon writes it."""
+    """An output notification as the daemon sends it."""
     params = {"stream": stream, "data": data}
     return encode({"jsonrpc": "2.0", "method": "output", "params": params})
 
@@ -31,7 +31,7 @@ def result(exit_code: int, **members: str | int) -> bytes:
 
 
 def error(code: int, message: str, **data: str) -> bytes:
-    """The response for a command that did not run; without `data` as released daemons write it."""
+    """The response for a command that did not run; without `data`, as by released daemons."""
     described = {"code": code, "message": message} | ({"data": data} if data else {})
     return encode({"jsonrpc": "2.0", "id": 1, "error": described})
 

@@ -1,4 +1,4 @@
-"""A terminal of the test's own, for shims to be started on."""
+"""A pseudo-terminal on which shims are started."""
 
 import fcntl
 import os
@@ -12,16 +12,16 @@ from fake_tools import PATIENCE_S
 
 
 class Terminal:
-    """A pseudo-terminal, whose other end the shim is started on."""
+    """A pseudo-terminal whose slave is the shim's terminal."""
 
     def __init__(self) -> None:
-        """Make one of 33 rows and 77 columns."""
+        """Open one with 33 rows and 77 columns."""
         self.keyboard, self.terminal = pty.openpty()
         self.resize(33, 77)
         self.modes = termios.tcgetattr(self.terminal)
 
     def __enter__(self) -> Self:
-        """It is open already."""
+        """Return the open terminal."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -30,7 +30,7 @@ class Terminal:
         os.close(self.terminal)
 
     def resize(self, rows: int, columns: int) -> None:
-        """Give the window another size."""
+        """Change the window size."""
         fcntl.ioctl(self.keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def type(self, keys: bytes) -> None:
@@ -38,7 +38,7 @@ class Terminal:
         os.write(self.keyboard, keys)
 
     def read_screen(self, count: int) -> bytes:
-        """The next `count` bytes that appear."""
+        """The next `count` bytes of output."""
         received = b""
         while len(received) < count:
             assert select.select([self.keyboard], [], [], PATIENCE_S)[0], "nothing appears"
@@ -47,15 +47,15 @@ class Terminal:
 
     @property
     def is_raw(self) -> bool:
-        """Whether keys come as they are typed."""
+        """Whether the terminal is in raw mode."""
         modes = termios.tcgetattr(self.terminal)
         return not modes[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
 
     @property
     def is_as_before(self) -> bool:
-        """Whether all modes are those that it was made with."""
+        """Whether all modes are the initial ones."""
         return termios.tcgetattr(self.terminal) == self.modes
 
     def streams(self) -> dict[str, Any]:
-        """How to start a process on it."""
+        """The arguments to start a process on it."""
         return dict.fromkeys(("stdin", "stdout", "stderr"), self.terminal)

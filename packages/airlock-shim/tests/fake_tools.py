@@ -1,23 +1,23 @@
-"""A tool of the test's own, with the descriptors that a daemon was given for it."""
+"""A fake tool, with the descriptors passed to the daemon."""
 
 import os
 import select
 from typing import Self
 
-# Only there so that a broken shim fails a test instead of hanging it.
+# So that a broken shim fails a test instead of hanging it.
 PATIENCE_S = 20
 
 
 class Tool:
-    """What a tool has that was given the shim's descriptors; leaving the context ends it."""
+    """A tool with the shim's descriptors; leaving the context ends it."""
 
     def __init__(self, *descriptors: int) -> None:
-        """Take over stdin, stdout and stderr."""
+        """Take ownership of stdin, stdout and stderr."""
         self.stdin, self.stdout, self.stderr = descriptors
         self._open = set(descriptors)
 
     def __enter__(self) -> Self:
-        """It runs already."""
+        """Return the running tool."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -26,7 +26,7 @@ class Tool:
             self.close(descriptor)
 
     def read(self, count: int) -> bytes:
-        """The next `count` bytes of stdin, or fewer where it ends."""
+        """The next `count` bytes of stdin, fewer at its end."""
         received = b""
         while len(received) < count:
             assert select.select([self.stdin], [], [], PATIENCE_S)[0], "stdin does not come"

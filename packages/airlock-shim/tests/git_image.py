@@ -1,4 +1,4 @@
-"""An image of a container with git and the shim, as `--install-git` finds it."""
+"""A container image with git and the shim, for `--install-git`."""
 
 import os
 import shutil
@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 GIT = shutil.which("git")
-"""This machine's, None where there is none."""
+"""This machine's git, None if there is none."""
 
 
 class Image:
-    """A shim in `folder`, and a system configuration and an exec path of git there."""
+    """A shim, a git system configuration and a git exec path in `folder`."""
 
     def __init__(self, folder: Path, shim: Path) -> None:
         self.folder = folder
@@ -22,7 +22,7 @@ class Image:
         shutil.copy(shim, self.shim)
 
     def lay_out(self) -> None:
-        """Give the exec path Debian's layout: one program, and links of other names to it."""
+        """Give the exec path Debian's layout: one program, and links to it."""
         self.exec_path.mkdir(parents=True)
         (self.exec_path / "git-remote-http").write_text("curl")
         (self.exec_path / "git-remote-http").chmod(0o755)
@@ -30,21 +30,21 @@ class Image:
             (self.exec_path / name).symlink_to("git-remote-http")
 
     def look(self) -> dict[str, object]:
-        """Every path of the image, with what is there."""
+        """All paths of the image, with their content."""
         paths = (path for path in self.folder.rglob("*") if path != self.configuration)
         return {str(path): _look_at(path) for path in sorted(paths)}
 
     def call(self, option: str, *before: str | Path) -> tuple[int, str, str]:
-        """Call the shim with `option`; `before` are words that come before it."""
+        """Run the shim with `option`; `before` are arguments before it."""
         ended = self.run(*before, self.shim, option)
         return ended.returncode, ended.stdout, ended.stderr
 
     def git(self, *words: str) -> str:
-        """What git says of its system configuration."""
+        """The output of git about its system configuration."""
         return self.run(GIT or "git", "config", "--system", *words).stdout
 
     def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run a program that finds this image's git and no other."""
+        """Run a program that finds only this image's git."""
         return subprocess.run(
             words, capture_output=True, check=False, text=True, env=self.variables
         )

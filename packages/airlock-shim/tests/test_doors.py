@@ -36,7 +36,7 @@ def namespaces() -> None:
 
 
 def test_there_is_none(shim: Path, folder: Path) -> None:
-    """A directory that docker made in the place of a socket is none."""
+    """A directory that docker created in place of a socket is no socket."""
     assert look(shim, folder, "mkdir /run/docker.sock", SSH_AUTH_SOCK="") == (0, "")
 
 

@@ -1,4 +1,4 @@
-"""Where the shim looks for the daemon, and what it says when there is none."""
+"""How the shim finds the daemon, and its messages when there is none."""
 
 import os
 import socket
@@ -33,7 +33,7 @@ def _fail(daemon: FakeDaemon, unshare: Sequence[str], prepare: str, folder: Path
 
 
 def _listen_nowhere(path: Path) -> None:
-    """Leave a socket at `path` that nobody listens to any more."""
+    """Leave a socket file at `path` without a listener."""
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(os.fspath(path))
 

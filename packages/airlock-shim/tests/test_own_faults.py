@@ -1,4 +1,4 @@
-"""What the shim says where it has a fault itself."""
+"""The shim's messages about its own faults."""
 
 import importlib.util
 import subprocess

@@ -1,4 +1,4 @@
-"""What the shim says of a message that is none of the protocol: which rule it breaks."""
+"""The shim's errors for invalid messages: they name the broken rule."""
 
 import re
 

@@ -35,7 +35,7 @@ def test_slow_socket_gets_everything(daemon: FakeDaemon) -> None:
 
 
 def test_tool_that_closes_a_relayed_stdin_loses_nothing(daemon: FakeDaemon) -> None:
-    """A socket on stdin whose bytes nobody takes does not end the shim."""
+    """A socket on stdin whose bytes are not read does not end the shim."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         with os.fdopen(os.dup(theirs.fileno()), "rb") as stdin:

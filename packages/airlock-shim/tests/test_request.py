@@ -89,7 +89,7 @@ def test_working_directory_that_is_not_utf8_goes_as_base64(daemon: FakeDaemon) -
 
 
 def test_working_directory_that_was_removed_is_null(daemon: FakeDaemon) -> None:
-    """Where there is no path, none is made up."""
+    """Without a path none is invented."""
     gone = daemon.folder / "gone"
     gone.mkdir()
     wrapper = ["sh", "-c", f'rmdir "{gone}" && exec "$@"', "sh"]
@@ -125,7 +125,7 @@ def test_id_of_the_container_is_that_of_its_mounts(daemon: FakeDaemon, unshare: 
 def test_kind_that_could_deceive_is_not_sent(
     daemon: FakeDaemon, terminal: Terminal, term: str
 ) -> None:
-    """TERM is sent only where it looks like a name."""
+    """TERM is sent only if it looks like a name."""
     environment = {"AIRLOCK_SOCKET": str(daemon.path), "TERM": term}
     request = daemon.request(environment=environment, stdin=terminal.terminal)
     assert request["params"]["tty"]["term"] is None

@@ -94,7 +94,7 @@ def test_interrupt_ends_the_shim_when_the_daemon_is_gone(daemon: FakeDaemon) -> 
 
 
 def test_what_was_written_is_passed_on_when_the_daemon_is_gone(daemon: FakeDaemon) -> None:
-    """A reader that takes its time gets all of it, and the status is the command's."""
+    """A slow reader gets all output, and the status is the command's."""
     process, conversation = daemon.begin("signals")
     conversation.send(output("x" * 150_000) + result(5))
     conversation.close()

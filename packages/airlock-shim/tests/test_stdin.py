@@ -53,7 +53,7 @@ def test_closed_stdin_is_at_its_end(daemon: FakeDaemon) -> None:
 
 
 def test_daemon_that_reads_slowly_holds_up_no_output(daemon: FakeDaemon) -> None:
-    """Output arrives while the socket is full of what nobody reads."""
+    """Output arrives while the socket is full of unread data."""
     process, conversation = daemon.begin("stdin", credit=1 << 30, stdin=subprocess.PIPE)
     assert process.stdin is not None
     descriptor = process.stdin.fileno()
@@ -74,7 +74,7 @@ def test_daemon_that_reads_slowly_holds_up_no_output(daemon: FakeDaemon) -> None
 
 
 def test_stdin_is_sent_while_stdout_has_no_room(daemon: FakeDaemon) -> None:
-    """A reader that takes its time holds up output alone."""
+    """A slow reader delays only output."""
     process, conversation = daemon.begin("stdin", credit=100, stdin=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None

@@ -13,7 +13,7 @@ from fake_tools import PATIENCE_S
 
 
 def test_closed_reader_ends_it_by_sigpipe(daemon: FakeDaemon) -> None:
-    """When nobody reads stdout it dies of SIGPIPE, also where it inherited that as ignored."""
+    """When nobody reads stdout it dies of SIGPIPE, even if it inherited that as ignored."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "wb") as stdout:
@@ -27,7 +27,7 @@ def test_closed_reader_ends_it_by_sigpipe(daemon: FakeDaemon) -> None:
 
 
 def test_closed_stderr_keeps_the_exit_status(daemon: FakeDaemon) -> None:
-    """An error that cannot be shown is still told by the status."""
+    """An error that cannot be printed still sets the status."""
     wrapper = ["sh", "-c", 'exec "$@" 2>&-', "sh"]
     assert daemon.answer(error(-32600, "no"), wrapper=wrapper) == Ended(126, b"", "")
 

@@ -187,7 +187,7 @@ class Api(Struct, frozen=True, kw_only=True):
 
     @property
     def has_uploads(self) -> bool:
-        """Whether upload ids are sealed, since content sent to one goes to whoever began it."""
+        """Whether upload ids are sealed: content sent to one reaches whoever began it."""
         return self.credential is not None and self.aws is None
 
     @property
