@@ -1,0 +1,84 @@
+"""The API of a docker engine, judged: which calls an agent may make, and what they may say.
+
+A call is found in a table (`find_call`), its body read strictly and written anew (`read_container`
+and others), each name in it replaced by the full id that the engine gives (`list_references`,
+`resolve`), and the answer rewritten with the client's names (`rewrite`). Nothing here does I/O.
+"""
+
+from airlock_modules.engine.answers import (
+    View,
+    rewrite,
+    rewrite_error,
+    rewrite_event,
+    spell_refusal,
+)
+from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
+from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
+from airlock_modules.engine.grant import (
+    DEFAULT_IMAGES,
+    DockerGrant,
+    ImageName,
+    Root,
+    is_image_id,
+    read_image_name,
+)
+from airlock_modules.engine.names import LABEL, ROOT_LABEL, USER_LABEL, Ownership
+from airlock_modules.engine.resources import (
+    find_connected,
+    read_connection,
+    read_disconnection,
+    read_exec,
+    read_exec_start,
+    read_network,
+    read_volume,
+)
+from airlock_modules.engine.strict import (
+    LONGEST_BODY,
+    Reference,
+    Refused,
+    decode,
+    encode,
+    list_references,
+    resolve,
+)
+
+__all__ = [
+    "DEFAULT_IMAGES",
+    "LABEL",
+    "LONGEST_BODY",
+    "NEWEST",
+    "OLDEST",
+    "OWN_NETWORK",
+    "ROOT_LABEL",
+    "USER_LABEL",
+    "Call",
+    "ContainerOrder",
+    "DockerGrant",
+    "FoundCall",
+    "ImageName",
+    "Ownership",
+    "Reference",
+    "Refused",
+    "Root",
+    "Version",
+    "View",
+    "decode",
+    "encode",
+    "find_call",
+    "find_connected",
+    "is_image_id",
+    "list_references",
+    "read_connection",
+    "read_container",
+    "read_disconnection",
+    "read_exec",
+    "read_exec_start",
+    "read_image_name",
+    "read_network",
+    "read_volume",
+    "resolve",
+    "rewrite",
+    "rewrite_error",
+    "rewrite_event",
+    "spell_refusal",
+]
