@@ -7,9 +7,11 @@ and others), each name in it replaced by the full id that the engine gives (`lis
 
 from airlock_modules.engine.answers import (
     View,
+    list_names,
     rewrite,
     rewrite_error,
     rewrite_event,
+    rewrite_stats,
     spell_refusal,
 )
 from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
@@ -67,6 +69,7 @@ __all__ = [
     "find_call",
     "find_connected",
     "is_image_id",
+    "list_names",
     "list_references",
     "read_connection",
     "read_container",
@@ -80,5 +83,6 @@ __all__ = [
     "rewrite",
     "rewrite_error",
     "rewrite_event",
+    "rewrite_stats",
     "spell_refusal",
 ]

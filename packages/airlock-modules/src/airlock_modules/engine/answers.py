@@ -46,6 +46,7 @@ _EXEC = (
     *("ID", "Running", "ExitCode", "ProcessConfig", "OpenStdin", "OpenStderr", "OpenStdout"),
     *("CanRemove", "ContainerID", "DetachKeys", "Pid"),
 )
+_IMAGE_NAMES = ("RepoTags", "RepoDigests")
 _EVENT_ATTRIBUTES = ("exitCode", "signal", "execID", "image", "name")
 
 
@@ -57,16 +58,15 @@ class View(Struct, frozen=True, kw_only=True):
     version: Version
     images: frozenset[str] = frozenset()
 
-    def sees_image(self, identity: str, tags: object) -> bool:
-        """Whether it may use an image with this id and these tags."""
-        names = tags if isinstance(tags, list) else []
-        return identity in self.images or any(self._may_use(each) for each in names)
+    def sees_image(self, identity: str, names: list[str]) -> bool:
+        """Whether it may use an image with this id and these names."""
+        return identity in self.images or any(map(self._may_use, names))
 
-    def _may_use(self, tag: object) -> bool:
-        if not isinstance(tag, str) or is_image_id(tag):
+    def _may_use(self, name: str) -> bool:
+        if is_image_id(name):
             return False
         try:
-            return self.grant.may_use(read_image_name(tag))
+            return self.grant.may_use(read_image_name(name))
         except Refused:
             return False
 
@@ -255,19 +255,34 @@ def _list_images(answer: Any, view: View) -> list[Json]:
     return [
         _image_of(each, view)
         for each in answer
-        if view.sees_image(str(each.get("Id")), each.get("RepoTags"))
+        if view.sees_image(str(each.get("Id")), list_names(each))
     ]
+
+
+def list_names(image: Mapping[str, Any]) -> list[str]:
+    """The names of an image, with tag or digest, as the engine tells them."""
+    return [str(name) for key in _IMAGE_NAMES for name in image.get(key) or ()]
 
 
 def _image_of(found: Json, view: View) -> Json:
     """An image with the tags that the agent may use: others' say what a person works on."""
-    tags = [tag for tag in found.get("RepoTags") or () if view.sees_image("", [tag])]
+    names = {
+        key: [name for name in found.get(key) or () if view.sees_image("", [name])]
+        for key in _IMAGE_NAMES
+    }
     kept = {key: value for key, value in found.items() if key not in ("GraphDriver", "Metadata")}
-    return {**kept, "RepoTags": tags, **({"Containers": -1} if "Containers" in found else {})}
+    return {**kept, **names, **({"Containers": -1} if "Containers" in found else {})}
 
 
 def _exec(answer: Any, _view: View) -> Json:
     return _pick(answer, _EXEC)
+
+
+def rewrite_stats(stats: object, view: View) -> object:
+    """One line of a container's statistics as the client gets it."""
+    if not isinstance(stats, Mapping) or "name" not in stats:
+        return stats
+    return {**stats, "name": view.ownership.inner(str(stats["name"]))}
 
 
 def rewrite_event(event: object, view: View) -> Json | None:

@@ -1,0 +1,429 @@
+"""The broker of a docker engine: serves an agent's `docker.sock`, call by call.
+
+Each call is read strictly, found in the table of `airlock_modules.engine`, judged, and made anew
+over a connection of its own, with full ids. Its answer is rewritten, or streamed. A connection of a
+client carries calls one after another, and is opaque only after a raw stream that was granted.
+"""
+
+import math
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from socket import socket
+
+import msgspec
+import trio
+
+from airlock_daemon.boundary.brokers.docker.connections import (
+    ClientStream,
+    EngineConnection,
+    EngineHead,
+    read_json,
+)
+from airlock_daemon.boundary.brokers.docker.lookups import find_version, missing
+from airlock_daemon.boundary.brokers.docker.making import (
+    CallResult,
+    EngineAgent,
+    Making,
+    Prepared,
+    join_tag,
+)
+from airlock_daemon.boundary.brokers.egress.conversation import Meter, splice
+from airlock_daemon.boundary.brokers.https.incoming import AnswerHead, Damaged, Incoming, Uneven
+from airlock_daemon.errors import AirlockError, Denied, Failed
+from airlock_modules.apis import LONGEST_HEAD, BadHead, head_end, read_head
+from airlock_modules.engine import (
+    LONGEST_BODY,
+    NEWEST,
+    FoundCall,
+    Ownership,
+    Refused,
+    Version,
+    View,
+    decode,
+    find_call,
+    rewrite,
+    rewrite_error,
+    rewrite_event,
+    rewrite_stats,
+    spell_refusal,
+)
+from airlock_modules.operation import Operation
+
+_IDLE_S = 600.0
+_VERSION_S = 60.0
+_JSON = (b"content-type", b"application/json")
+_NO_LOGIN = urlsafe_b64encode(b"{}")
+# Headers of the engine that a client gets.
+_PASSED = frozenset({b"content-type", b"x-docker-container-path-stat"})
+_LONGEST_LINE = 1 << 20
+_OWN_NAMES = {"container.list", "network.list", "volume.list"}
+_RAW = (b"content-type", b"application/vnd.docker.raw-stream")
+_READING = frozenset({"GET", "HEAD"})
+
+Rewriter = Callable[[object, View], object]
+
+
+class EngineBroker:
+    """Serves one agent's calls."""
+
+    def __init__(self, agent: EngineAgent) -> None:
+        self._agent = agent
+        # The images that this agent pulled, while the daemon runs.
+        self.images: set[str] = set()
+        self._version: Version = NEWEST
+        self._looked = -math.inf
+
+    async def serve(self, connection: socket) -> None:
+        """Serve a client's connection, which the caller closes, to its end."""
+        stream = ClientStream(connection, self._agent.closer)
+        rest = b""
+        with suppress(trio.BrokenResourceError, Uneven):
+            while (request := await self._read_request(stream, rest)) is not None:
+                call = _Call(self, self._agent, connection, request)
+                await call.serve()
+                if call.is_opaque or not request.is_over:
+                    return
+                rest = request.rest
+
+    async def _read_request(self, stream: ClientStream, rest: bytes) -> Incoming | None:
+        """Read the head of the next request; None, once answered, if there is none."""
+        buffer = bytearray(rest)
+        try:
+            with trio.fail_after(_IDLE_S):
+                while (end := head_end(buffer)) is None:
+                    data = await stream.receive_some(LONGEST_HEAD)
+                    if not data:
+                        return None
+                    buffer += data
+                    await self._agent.turns.take()
+            head = read_head(bytes(buffer[:end]), None)
+        except trio.TooSlowError:
+            return None
+        except BadHead as bad:
+            error = Denied(
+                f"the request cannot be read: {bad}",
+                layer="broker",
+                rule="malformed",
+                hint="send it as the engine's API documents it",
+            )
+            self._agent.tell(CallResult(operation=None, error=error))
+            with trio.move_on_after(_IDLE_S):
+                await stream.send_all(write_refusal(error, HTTPStatus.BAD_REQUEST))
+            return None
+        return Incoming(stream, head, bytes(buffer[end:]), self._agent.turns)
+
+    async def find_view(self) -> View:
+        """What the agent may see now. Raises AirlockError."""
+        now = trio.current_time()
+        if now - self._looked > _VERSION_S:
+            self._version = await find_version(self._agent.engine)
+            self._looked = now
+        return View(
+            ownership=Ownership(self._agent.name),
+            grant=self._agent.grant,
+            version=self._version,
+            images=frozenset(self.images),
+        )
+
+
+def write_refusal(error: AirlockError, status: HTTPStatus) -> bytes:
+    """A whole answer that refuses, in the engine's form; the connection is then closed."""
+    body = spell_refusal(error.message, error.hint)
+    head = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: application/json"]
+    head += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
+    return "\r\n".join(head).encode() + body
+
+
+class _Call:
+    """One call of a client."""
+
+    def __init__(
+        self, broker: EngineBroker, agent: EngineAgent, connection: socket, request: Incoming
+    ) -> None:
+        self._broker = broker
+        self._agent = agent
+        self._connection = connection
+        self._request = request
+        self._operation: Operation | None = None
+        self._changes = False
+        self._status: int | None = None
+        self._meter = Meter()
+        self._has_answered = False
+        self.is_opaque = False
+
+    async def serve(self) -> None:
+        """Serve it, and record it. Raises BrokenResourceError."""
+        error: AirlockError | None = None
+        try:
+            await self._perform()
+        except Refused as refused:
+            error = Denied(refused.message, layer="broker", rule=refused.rule, hint=refused.hint)
+            await self._refuse(error, HTTPStatus(refused.status))
+        except Damaged as damaged:
+            error = damaged
+            await self._refuse(error, HTTPStatus.BAD_REQUEST)
+        except Denied as denied:
+            error = denied
+            await self._refuse(error, HTTPStatus.FORBIDDEN)
+        except AirlockError as failed:
+            error = failed
+            await self._refuse(error, HTTPStatus.SERVICE_UNAVAILABLE)
+        finally:
+            self._agent.tell(
+                CallResult(
+                    operation=self._operation,
+                    changes=self._changes,
+                    status=self._status,
+                    sent=self._meter.sent,
+                    received=self._meter.received,
+                    error=error,
+                )
+            )
+
+    async def _perform(self) -> None:
+        head = self._request.head
+        view = await self._broker.find_view()
+        found = find_call(head.method, head.path, head.query, spoken=view.version)
+        name = found.call.name
+        if found.call.sends == "none" and not self._request.is_whole:
+            await self._read_body(0)
+        body = b""
+        if found.call.sends == "json":
+            await self._request.allow()
+            body = await self._read_body(LONGEST_BODY)
+        self._operation = Operation(_describe(found, body))
+        self._changes = head.method not in _READING
+        if name == "system.ping":
+            await self._ping(view)
+            return
+        self._agent.admit(self._operation, changes=self._changes)
+        making = Making(self._agent, view, self._broker.images, found, body)
+        if name == "container.prune":
+            await self._answer_json(HTTPStatus.OK, await making.prune_containers())
+            return
+        prepared = await making.prepare()
+        async with await EngineConnection.open(self._agent.engine) as engine:
+            await self._send(engine, prepared, found)
+            answer = await engine.read_head()
+            self._status = answer.status
+            await self._relay(engine, answer, prepared, found, view)
+        if name == "image.pull" and answer.status == HTTPStatus.OK:
+            await making.note_pulled()
+
+    async def _read_body(self, most: int) -> bytes:
+        found = bytearray()
+        while piece := await self._request.read():
+            found += piece
+            if len(found) > most:
+                raise Damaged(f"its body is longer than {most} bytes")
+        return bytes(found)
+
+    async def _send(self, engine: EngineConnection, prepared: Prepared, found: FoundCall) -> None:
+        headers = list(prepared.headers)
+        if found.call.sends == "bytes":
+            headers += [(b"Content-Type", b"application/x-tar"), (b"Transfer-Encoding", b"chunked")]
+        else:
+            size = len(prepared.body or b"")
+            headers += [_JSON] if prepared.body is not None else []
+            headers += (
+                [(b"Content-Length", str(size).encode())] if prepared.method == "POST" else []
+            )
+        if prepared.is_raw:
+            headers += [(b"Connection", b"Upgrade"), (b"Upgrade", b"tcp")]
+        await engine.begin(prepared.method, prepared.target, headers)
+        if prepared.body:
+            self._meter.count_sent(len(prepared.body))
+            await engine.write(prepared.body)
+        if found.call.sends == "bytes":
+            await self._request.allow()
+            while piece := await self._request.read():
+                self._meter.count_sent(len(piece))
+                await engine.write(piece)
+        await engine.end()
+
+    async def _relay(
+        self,
+        engine: EngineConnection,
+        answer: EngineHead,
+        prepared: Prepared,
+        found: FoundCall,
+        view: View,
+    ) -> None:
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            error = rewrite_error(read_json(await engine.read_all()), view)
+            await self._answer_json(answer.status, error)
+        elif answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            await self._switch(engine, answer)
+        elif prepared.is_raw:
+            # It must not be opaque for a client that waits for a raw stream, and is none.
+            raise Failed(
+                "the docker engine of the host did not begin a raw stream",
+                hint="try again; a person on the host finds the engine's own messages there",
+            )
+        elif found.call.answers == "stream":
+            await self._stream(engine, answer, _REWRITTEN_LINES.get(found.call.name), view)
+        else:
+            await self._answer_plain(engine, answer, found, view)
+
+    async def _answer_plain(
+        self, engine: EngineConnection, answer: EngineHead, found: FoundCall, view: View
+    ) -> None:
+        data = await engine.read_all()
+        if not data or self._request.head.method == "HEAD":
+            await self._answer(answer.status, _passed(answer), b"")
+            return
+        try:
+            value = rewrite(found.call.name, msgspec.json.decode(data), view)
+        except msgspec.DecodeError:
+            raise Failed(
+                "the docker engine of the host answered with something else than JSON",
+                hint="try again; a person on the host finds the engine's own messages there",
+            ) from None
+        except KeyError:
+            raise missing("container", "of this agent") from None
+        await self._answer_json(answer.status, value)
+
+    async def _stream(
+        self,
+        engine: EngineConnection,
+        answer: EngineHead,
+        rewriter: Rewriter | None,
+        view: View,
+    ) -> None:
+        """Pass on an answer while it comes, until it or the client ends."""
+        self._has_answered = True
+        error: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_after, self._request.wait_for_hanging_up, nursery)
+            try:
+                await self._pour(engine, answer, rewriter, view)
+            except (Failed, trio.BrokenResourceError, Uneven) as raised:
+                error = raised
+            nursery.cancel_scope.cancel()
+        if error is not None:
+            raise error
+
+    async def _pour(
+        self,
+        engine: EngineConnection,
+        answer: EngineHead,
+        rewriter: Rewriter | None,
+        view: View,
+    ) -> None:
+        lines = None if rewriter is None else _Lines(rewriter, view)
+        await self._request.answer(_head(answer.status, _passed(answer)), b"", is_end=False)
+        while piece := await engine.read():
+            await self._agent.turns.take()
+            self._meter.count_received(len(piece))
+            if data := piece if lines is None else lines.feed(piece):
+                await self._request.answer(None, data, is_end=False)
+        rest = b"" if lines is None else lines.feed(b"\n")
+        await self._request.answer(None, rest, is_end=True)
+
+    async def _switch(self, engine: EngineConnection, answer: EngineHead) -> None:
+        """Splice client and engine: from here on the connection is opaque."""
+        self.is_opaque = self._has_answered = True
+        kind = answer.get(b"content-type") or _RAW[1]
+        if (self._request.head.get("upgrade") or "").lower() == "tcp":
+            await self._request.switch(b"tcp", [(b"content-type", kind)])
+        else:
+            # As the engine answers a client of its first versions.
+            said = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\n\r\n" % kind
+            await ClientStream(self._connection, self._agent.closer).send_all(said)
+        client = trio.SocketStream(trio.socket.from_stdlib_socket(self._connection.dup()))
+        async with client:
+            await client.send_all(engine.early)
+            await engine.stream.send_all(self._request.rest)
+            await splice(
+                client,
+                engine.stream,
+                self._agent.turns,
+                self._meter,
+                self._agent.closer,
+                idle_s=None,
+            )
+
+    async def _ping(self, view: View) -> None:
+        version = f"{view.version[0]}.{view.version[1]}".encode()
+        headers = [
+            (b"api-version", version),
+            (b"ostype", b"linux"),
+            (b"docker-experimental", b"false"),
+            # BuildKit is reached by its own protocol, which the engine's own builder would serve.
+            (b"builder-version", b"1"),
+            (b"cache-control", b"no-cache"),
+            (b"content-type", b"text/plain; charset=utf-8"),
+        ]
+        await self._answer(HTTPStatus.OK, headers, b"OK")
+
+    async def _answer_json(self, status: int, value: object) -> None:
+        await self._answer(status, [_JSON], msgspec.json.encode(value))
+
+    async def _answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self._has_answered = True
+        self._meter.count_received(len(body))
+        size = (b"content-length", str(len(body)).encode())
+        is_head = self._request.head.method == "HEAD"
+        sized = headers if status == HTTPStatus.NO_CONTENT else [*headers, size]
+        data = b"" if is_head else body
+        await self._request.answer(_head(status, sized), data, is_end=True)
+
+    async def _refuse(self, error: AirlockError, status: HTTPStatus) -> None:
+        """Refuse in the engine's own form; the rest of an unread body ends the connection."""
+        if self._has_answered:
+            return
+        headers = [_JSON] if self._request.is_whole else [_JSON, (b"connection", b"close")]
+        await self._answer(status, headers, spell_refusal(error.message, error.hint))
+
+
+class _Lines:
+    """Rewrites a stream of JSON, a value a line."""
+
+    def __init__(self, rewriter: Rewriter, view: View) -> None:
+        self._rewriter = rewriter
+        self._view = view
+        self._pending = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The rewritten lines that `data` completes; others are dropped. Raises Failed."""
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        if len(self._pending) > _LONGEST_LINE:
+            raise Failed(
+                "the docker engine of the host sent a line that is too long",
+                hint="try again; a person on the host finds the engine's own messages there",
+            )
+        values = (self._rewriter(read_json(line), self._view) for line in lines if line.strip())
+        return b"".join(msgspec.json.encode(each) + b"\n" for each in values if each is not None)
+
+
+_REWRITTEN_LINES: Mapping[str, Rewriter] = {
+    "system.events": rewrite_event,
+    "container.stats": rewrite_stats,
+}
+
+
+async def _cancel_after(wait: Callable[[], Awaitable[None]], nursery: trio.Nursery) -> None:
+    await wait()
+    nursery.cancel_scope.cancel()
+
+
+def _head(status: int, headers: list[tuple[bytes, bytes]]) -> AnswerHead:
+    return AnswerHead(status=status, reason=HTTPStatus(status).phrase.encode(), headers=headers)
+
+
+def _passed(answer: EngineHead) -> list[tuple[bytes, bytes]]:
+    return [each for each in answer.headers if each[0] in _PASSED]
+
+
+def _describe(found: FoundCall, body: bytes) -> tuple[str, ...]:
+    """The words of the operation. Raises Refused."""
+    words = list(found.words)
+    if found.call.name == "container.create":
+        value = decode(body)
+        image = value.get("Image", "") if isinstance(value, dict) else ""
+        words.append(f"image={image}")
+    elif found.call.name == "image.pull":
+        words.append(str(join_tag(str(found.query.get("fromImage", "")), found.query.get("tag"))))
+    return tuple(words)

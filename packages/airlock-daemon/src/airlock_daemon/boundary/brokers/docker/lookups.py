@@ -1,0 +1,238 @@
+"""Looks up what a client's call names, and makes what each agent has by default.
+
+A name is looked up with the agent's prefix first, then as an id; what is not the agent's is as if
+it were not there. The call is then made by full ids: a name could change hands in between.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote as quote_path
+
+import msgspec
+
+from airlock_daemon.boundary.brokers.docker.connections import ask
+from airlock_daemon.errors import Failed
+from airlock_modules.engine import (
+    LABEL,
+    NEWEST,
+    OLDEST,
+    OWN_NETWORK,
+    ROOT_LABEL,
+    USER_LABEL,
+    Reference,
+    Refused,
+    Version,
+    View,
+    encode,
+    list_names,
+)
+from airlock_wire import quote
+
+_HEX = re.compile("[0-9a-f]{1,64}")
+_FULL_ID = re.compile("(?:sha256:)?[0-9a-f]{64}")
+_PLURAL = {"container": "containers", "network": "networks", "volume": "volumes"}
+_VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})")
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """An object of the engine. `id` is what a call is sent with; `name` is the engine's.
+
+    `user` is whom a container with a workspace runs as, else "". `is_own` is false for a person's
+    container that may be looked at.
+    """
+
+    id: str
+    name: str
+    user: str = ""
+    is_own: bool = True
+
+
+class Lookups:
+    """The lookups of one call, by the engine at the socket `engine`."""
+
+    def __init__(self, engine: str, view: View, *, may_read: bool = False) -> None:
+        """With `may_read` a person's container that is granted for reading is found."""
+        self._engine = engine
+        self._view = view
+        self._may_read = may_read
+        major, minor = view.version
+        self._base = f"/v{major}.{minor}"
+
+    async def find_all(
+        self, references: Iterable[Reference], *, makes: bool = False
+    ) -> dict[Reference, str]:
+        """The ids of all references. Raises Refused and Failed.
+
+        With `makes`, a volume that is not there is made, as docker does for a container.
+        """
+        found: dict[Reference, str] = {}
+        for each in references:
+            if each not in found:
+                found[each] = (await self.find(each, makes=makes)).id
+        return found
+
+    async def find(self, reference: Reference, *, makes: bool = False) -> Found:
+        """Look up a reference. Raises Refused with status 404, and Failed."""
+        kind, text = reference.kind, reference.text
+        if kind == "image":
+            found = await self._find_image(text)
+        elif kind == "exec":
+            found = await self._find_exec(text)
+        elif kind == "root":
+            found = await self._make_root(text)
+        else:
+            found = await self._find_named(kind, text)
+        if found is None and kind == "network" and text == OWN_NETWORK:
+            found = await self._make_network()
+        if found is None and kind == "volume" and makes:
+            found = await self._make_volume(text)
+        if found is None:
+            raise missing(kind, text)
+        return found
+
+    async def _find_named(self, kind: str, text: str) -> Found | None:
+        names = [self._view.ownership.outer(text)]
+        if (_HEX.fullmatch(text) and kind != "volume") or (self._may_read and kind == "container"):
+            names.append(text)
+        for name in names:
+            answer = await self._get(f"/{_PLURAL[kind]}/{name}")
+            if answer is not None and (found := self._read(kind, answer)) is not None:
+                return found
+        return None
+
+    def _read(self, kind: str, answer: Mapping[str, Any]) -> Found | None:
+        """An object that is the agent's, or a container that it may look at."""
+        name = str(answer.get("Name", ""))
+        labels = (answer.get("Config") or {} if kind == "container" else answer).get("Labels") or {}
+        is_own = self._view.ownership.owns(name, labels)
+        is_read = self._may_read and kind == "container" and self._view.grant.may_read(name)
+        if not is_own and not is_read:
+            return None
+        identity = name if kind == "volume" else str(answer.get("Id", ""))
+        if kind != "volume" and not _FULL_ID.fullmatch(identity):
+            return None
+        user = str(labels.get(USER_LABEL, "")) if is_own else ""
+        return Found(id=identity, name=name.removeprefix("/"), user=user, is_own=is_own)
+
+    async def _find_image(self, text: str) -> Found | None:
+        answer = await self._get(f"/images/{quote_path(text, safe=':')}")
+        identity = "" if answer is None else str(answer.get("Id", ""))
+        if answer is None or not _FULL_ID.fullmatch(identity):
+            return None
+        if not self._view.sees_image(identity, list_names(answer)):
+            return None
+        return Found(id=identity, name=text)
+
+    async def _find_exec(self, text: str) -> Found | None:
+        if not _HEX.fullmatch(text):
+            return None
+        answer = await self._get(f"/exec/{text}")
+        if answer is None or answer.get("ID") != text:
+            return None
+        # By id alone: a container of the agent may have another's id as its name.
+        identity = str(answer.get("ContainerID", ""))
+        if not _FULL_ID.fullmatch(identity):
+            return None
+        container = await self._get(f"/containers/{identity}")
+        if container is None or container.get("Id") != identity:
+            return None
+        found = self._read("container", container)
+        return None if found is None or not found.is_own else Found(id=text, name=found.name)
+
+    async def _get(self, path: str) -> Mapping[str, Any] | None:
+        """What the engine says of an object; None if there is none."""
+        suffix = "" if path.startswith(("/networks/", "/volumes/")) else "/json"
+        target = self._base + path + suffix
+        status, answer = await ask(self._engine, "GET", target)
+        if status == HTTPStatus.OK and isinstance(answer, dict):
+            return answer
+        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
+            return None
+        raise _unusual(status)
+
+    async def _make_network(self) -> Found:
+        """Make the network that the agent's containers are in by default."""
+        ownership = self._view.ownership
+        body = {
+            "Name": ownership.outer(OWN_NETWORK),
+            "CheckDuplicate": True,
+            "Driver": "bridge",
+            "Internal": not self._view.grant.is_bridged,
+            "Labels": ownership.mark({}),
+        }
+        await self._post("/networks/create", body)
+        found = await self._find_named("network", OWN_NETWORK)
+        if found is None:
+            raise _unusual(HTTPStatus.NOT_FOUND)
+        return found
+
+    async def _make_volume(self, text: str) -> Found | None:
+        ownership = self._view.ownership
+        body = {"Name": ownership.outer(text), "Driver": "local", "Labels": ownership.mark({})}
+        await self._post("/volumes/create", body)
+        return await self._find_named("volume", text)
+
+    async def _make_root(self, root: str) -> Found:
+        """The volume that is a workspace. The engine opens what is below it without leaving it."""
+        if self._view.version < (1, 45):
+            raise Refused(
+                "this engine mounts a workspace alone, and no directory below it",
+                hint="mount the workspace itself; docker 26 and newer mount what is below",
+                rule="subpath",
+            )
+        name = self._view.ownership.root_volume(root)
+        labels = {LABEL: self._view.ownership.agent, ROOT_LABEL: root}
+        options = {"type": "none", "o": "bind", "device": root}
+        body = {"Name": name, "Driver": "local", "DriverOpts": options, "Labels": labels}
+        await self._post("/volumes/create", body)
+        # The engine answers with one of this name that was there before, whatever it is.
+        answer = await self._get(f"/volumes/{name}")
+        made = {} if answer is None else answer
+        is_same = made.get("Labels") == labels and made.get("Options") == options
+        if not is_same or made.get("Driver") != "local":
+            raise Failed(
+                f"the volume {name} of the host's engine is not the workspace {quote(root)}",
+                hint=f"a person on the host can look at it, and remove it: docker volume rm {name}",
+            )
+        return Found(id=name, name=name)
+
+    async def _post(self, path: str, body: object) -> None:
+        status, _ = await ask(self._engine, "POST", self._base + path, encode(body))
+        # A conflict: another call of the agent made it meanwhile.
+        if status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.CONFLICT:
+            raise _unusual(status)
+
+
+async def find_version(engine: str) -> Version:
+    """The newest version that both the engine and the table of calls have. Raises Failed."""
+    status, answer = await ask(engine, "GET", "/version")
+    told = answer.get("ApiVersion", "") if isinstance(answer, dict) else ""
+    found = _VERSION.fullmatch(str(told))
+    if status != HTTPStatus.OK or found is None:
+        raise _unusual(status)
+    version = min((int(found[1]), int(found[2])), NEWEST)
+    if version < OLDEST:
+        raise Failed(
+            f"the docker engine of the host speaks version {told} of its API alone",
+            hint=f"Airlock needs {OLDEST[0]}.{OLDEST[1]}: docker 20.10 or newer",
+        )
+    return version
+
+
+def missing(kind: str, text: str) -> Refused:
+    """The refusal of what is not there, or is another's: the engine's own status."""
+    return Refused(
+        f"No such {kind}: {text}",
+        hint=f"an agent sees the {kind}s that are its own, and those that its profile grants",
+        status=HTTPStatus.NOT_FOUND,
+        rule="missing",
+    )
+
+
+def _unusual(status: int) -> Failed:
+    return Failed(
+        f"the docker engine of the host answered {status} when it was asked for what a call names",
+        hint="try again; a person on the host finds the engine's own messages there",
+    )

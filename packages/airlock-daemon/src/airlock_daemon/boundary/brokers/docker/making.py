@@ -1,0 +1,361 @@
+"""Makes the request to a docker engine from a call: looked up, written anew, with logins."""
+
+import os
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import msgspec
+
+from airlock_daemon.boundary.brokers.docker.connections import ask
+from airlock_daemon.boundary.brokers.docker.lookups import Lookups
+from airlock_daemon.boundary.connection.closing import Closer
+from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.errors import AirlockError, Failed
+from airlock_modules.engine import (
+    ROOT_LABEL,
+    DockerGrant,
+    FoundCall,
+    ImageName,
+    Reference,
+    Refused,
+    View,
+    encode,
+    find_connected,
+    is_image_id,
+    list_references,
+    read_connection,
+    read_container,
+    read_disconnection,
+    read_exec,
+    read_exec_start,
+    read_image_name,
+    read_network,
+    read_volume,
+    resolve,
+)
+from airlock_modules.operation import Operation
+
+_NO_LOGIN = urlsafe_b64encode(b"{}")
+_OWN_NAMES = {"container.list", "network.list", "volume.list"}
+
+
+class CallResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One call's outcome, for its record: bytes to and from the engine, its status, or the error.
+
+    `operation` is None if the call was not understood; `changes` says that it may do more than
+    read.
+    """
+
+    operation: Operation | None
+    changes: bool = False
+    status: int | None = None
+    sent: int = 0
+    received: int = 0
+    error: AirlockError | None = None
+
+
+class EngineAgent(Protocol):
+    """The agent, as the broker sees it."""
+
+    turns: TurnQueue
+    closer: Closer
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+
+    @property
+    def engine(self) -> str:
+        """The path of the engine's socket. Raises AirlockError."""
+
+    @property
+    def grant(self) -> DockerGrant:
+        """What its present profile grants. Raises AirlockError if that is nothing."""
+
+    def admit(self, operation: Operation, *, changes: bool) -> None:
+        """Judge an operation, and record its start. Raises Denied and Failed."""
+
+    def tell(self, result: CallResult) -> None:
+        """Record the end of a call."""
+
+    async def find_login(self, image: ImageName) -> bytes | None:
+        """The human's login at an image's registry, as `X-Registry-Auth`; None for none."""
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A call as it is made: the request to the engine, and what is looked at in its answer."""
+
+    method: str
+    target: str
+    body: bytes | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    is_raw: bool = False
+
+
+class Making:
+    """Makes the request to the engine from a call."""
+
+    def __init__(
+        self, agent: EngineAgent, view: View, images: set[str], found: FoundCall, body: bytes
+    ) -> None:
+        """`images` are the ids of those that the agent pulled; a pull adds to them."""
+        self._agent = agent
+        self._images = images
+        self._body = body
+        self._view = view
+        self._found = found
+        self._query = dict(found.query)
+        self._lookups = Lookups(agent.engine, view, may_read=found.call.reads)
+        self._pulled: ImageName | None = None
+
+    async def prepare(self) -> Prepared:
+        """Look up what the call names, and write it anew. Raises Refused and AirlockError."""
+        found, query = self._found, self._query
+        name = found.call.name
+        if name in _OWN_NAMES or name.endswith(".prune") or name == "system.events":
+            query["filters"] = self._narrow(query.get("filters"))
+        if name == "container.remove":
+            # Volumes without a name go with their container: nobody could find them again.
+            query["v"] = True
+        handlers: Mapping[str, Callable[[], Awaitable[Prepared]]] = {
+            "container.create": self._create_container,
+            "container.rename": self._rename_container,
+            "container.archive": self._copy,
+            "container.extract": self._copy,
+            "exec.create": self._create_exec,
+            "exec.start": self._start_exec,
+            "network.create": self._create_network,
+            "network.connect": self._connect,
+            "network.disconnect": self._disconnect,
+            "volume.create": self._create_volume,
+            "image.pull": self._pull,
+            "image.push": self._push,
+            "image.tag": self._tag,
+            "image.remove": self._remove_image,
+        }
+        handler = handlers.get(name)
+        if handler is not None:
+            return await handler()
+        return await self._write(None, is_raw=found.call.answers == "raw")
+
+    async def _write(
+        self,
+        body: object,
+        *,
+        makes: bool = False,
+        is_raw: bool = False,
+        target: str | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> Prepared:
+        """Look up all references and write the request; `target` replaces the id in its path."""
+        found = msgspec.structs.replace(self._found, query=self._query)
+        wanted = [*list_references(body), *list_references(self._query)]
+        ids = await self._lookups.find_all(wanted, makes=makes)
+        if found.target is not None:
+            ids[found.target] = target or (await self._lookups.find(found.target)).id
+        return Prepared(
+            method=found.call.method,
+            target=found.write(self._view.version, ids),
+            body=None if body is None else encode(resolve(body, ids)),
+            headers=headers,
+            is_raw=is_raw,
+        )
+
+    def _narrow(self, filters: object) -> dict[str, list[Any]]:
+        """Filters that list the agent's own alone, unless a person's may be looked at."""
+        given: dict[str, list[Any]] = dict(filters) if isinstance(filters, dict) else {}
+        if "name" in given:
+            given["name"] = [self._view.ownership.outer_pattern(each) for each in given["name"]]
+        if self._found.call.name == "container.list" and self._view.grant.read:
+            return given
+        given["label"] = [*given.get("label", []), self._view.ownership.filter]
+        if self._found.call.name.endswith(".prune"):
+            given["label!"] = [ROOT_LABEL]
+        return given
+
+    async def _create_container(self) -> Prepared:
+        grant, ownership = self._view.grant, self._view.ownership
+        name = str(self._query.get("name") or os.urandom(6).hex()).removeprefix("/")
+        order = read_container(self._body, name=name, grant=grant, ownership=ownership)
+        target = f"/v{self._view.version[0]}.{self._view.version[1]}/containers/json?all=1&filters="
+        filters = encode({"label": [ownership.filter]}).decode()
+        _, own = await ask(self._agent.engine, "GET", target + _escape(filters))
+        if not isinstance(own, list) or len(own) >= grant.containers:
+            raise Refused(
+                f"the agent has {grant.containers} containers, as many as it may have",
+                hint="remove some: docker container prune",
+                rule="containers",
+            )
+        self._query["name"] = ownership.outer(name)
+        return await self._write(order.body, makes=True)
+
+    async def _rename_container(self) -> Prepared:
+        name = str(self._query.get("name", "")).removeprefix("/")
+        self._query["name"] = self._view.ownership.outer(name)
+        return await self._write(None)
+
+    async def _copy(self) -> Prepared:
+        """Copy from or to a container: the engine does that as root, also in a workspace."""
+        target = self._need_target()
+        if (await self._lookups.find(target)).user:
+            raise Refused(
+                "files of a container that mounts a workspace are not copied by the engine",
+                hint="use a command in it: docker exec CONTAINER tar -c PATH | tar -x",
+                rule="copy",
+            )
+        return await self._write(None)
+
+    async def _create_exec(self) -> Prepared:
+        container = await self._lookups.find(self._need_target())
+        return await self._write(read_exec(self._body, user=container.user))
+
+    async def _start_exec(self) -> Prepared:
+        order = read_exec_start(self._body)
+        return await self._write(order, is_raw=not order.get("Detach"))
+
+    async def _create_network(self) -> Prepared:
+        grant, ownership = self._view.grant, self._view.ownership
+        return await self._write(read_network(self._body, grant=grant, ownership=ownership))
+
+    async def _connect(self) -> Prepared:
+        reference = find_connected(self._body)
+        if not isinstance(reference, Reference):
+            raise TypeError(reference)
+        container = await self._lookups.find(reference)
+        name = self._view.ownership.inner(container.name)
+        return await self._write(read_connection(self._body, name=name))
+
+    async def _disconnect(self) -> Prepared:
+        return await self._write(read_disconnection(self._body))
+
+    async def _create_volume(self) -> Prepared:
+        made = os.urandom(16).hex()
+        return await self._write(read_volume(self._body, ownership=self._view.ownership, name=made))
+
+    async def _pull(self) -> Prepared:
+        image = join_tag(str(self._query.get("fromImage", "")), self._query.get("tag"))
+        if not self._view.grant.may_use(image):
+            raise Refused(
+                f"pulling {image} is not granted",
+                hint="a person on the host can add it to images in [docker] of the profile",
+                rule="images",
+            )
+        self._pulled = image
+        had = await self._find_image(str(image))
+        if had is not None and had not in self._images:
+            # It stays a person's, although its tag may move to what the registry has now.
+            self._pulled = None
+        self._query |= {"fromImage": image.repository, "tag": image.digest or image.tag}
+        login = await self._agent.find_login(image)
+        headers = () if login is None else ((b"X-Registry-Auth", login),)
+        return await self._write(None, headers=headers)
+
+    async def note_pulled(self) -> None:
+        """After a pull: note the image as the agent's, unless the engine had it before."""
+        if self._pulled is not None:
+            identity = await self._find_image(str(self._pulled))
+            if identity is not None:
+                self._images.add(identity)
+
+    async def _push(self) -> Prepared:
+        target = self._need_target()
+        image = join_tag(target.text.rpartition(":")[0], self._query.get("tag"))
+        if is_image_id(target.text) or not self._view.grant.may_push(image):
+            raise Refused(
+                f"pushing {image} is not granted",
+                hint="a person on the host can add it to push in [docker] of the profile",
+                rule="push",
+            )
+        await self._lookups.find(Reference("image", str(image)))
+        self._query["tag"] = image.tag
+        login = await self._agent.find_login(image)
+        headers = ((b"X-Registry-Auth", login or _NO_LOGIN),)
+        return await self._write(None, target=image.repository, headers=headers)
+
+    async def _tag(self) -> Prepared:
+        image = join_tag(str(self._query.get("repo", "")), self._query.get("tag"))
+        grant = self._view.grant
+        if image.digest or not (grant.may_use(image) or grant.may_push(image)):
+            raise Refused(
+                f"the name {image} is not granted",
+                hint="name one of images, registries or push in [docker] of the profile",
+                rule="images",
+            )
+        had = await self._find_image(str(image))
+        if had is not None and had not in self._images:
+            raise Refused(
+                f"{image} is there, and is not this agent's to move",
+                hint="use another tag",
+                rule="tag",
+            )
+        self._query |= {"repo": image.repository, "tag": image.tag}
+        return await self._write(None)
+
+    async def _remove_image(self) -> Prepared:
+        target = self._need_target()
+        image = await self._lookups.find(target)
+        if is_image_id(target.text) or image.id not in self._images:
+            raise Refused(
+                "the agent removes an image by a name, and none that it did not pull",
+                hint="name an image that this agent pulled",
+                rule="images",
+            )
+        self._query.pop("force", None)
+        return await self._write(None, target=target.text)
+
+    async def _find_image(self, name: str) -> str | None:
+        """The id of an image, whosoever it is."""
+        version = self._view.version
+        path = f"/v{version[0]}.{version[1]}/images/{_escape(name)}/json"
+        status, answer = await ask(self._agent.engine, "GET", path)
+        if status == HTTPStatus.OK and isinstance(answer, dict):
+            return str(answer.get("Id"))
+        if status == HTTPStatus.NOT_FOUND:
+            return None
+        raise Failed(
+            f"the docker engine of the host answered {status} about an image",
+            hint="try again; a person on the host finds the engine's own messages there",
+        )
+
+    async def prune_containers(self) -> object:
+        """Remove own containers that do not run.
+
+        The engine would go by labels alone, which a person's container may have from its image.
+        """
+        base = f"/v{self._view.version[0]}.{self._view.version[1]}/containers/"
+        filters = self._narrow(self._query.get("filters"))
+        filters.pop("label!", None)
+        if filters.keys() - {"label"}:
+            raise Refused("prune by age is not granted", hint="leave the filter out", rule="field")
+        filters |= {"status": ["created", "exited", "dead"]}
+        target = f"{base}json?all=1&filters={_escape(encode(filters).decode())}"
+        _, found = await ask(self._agent.engine, "GET", target)
+        removed = []
+        for each in found if isinstance(found, list) else ():
+            names = each.get("Names") or [""]
+            if self._view.ownership.owns(names[0], each.get("Labels")):
+                path = f"{base}{each['Id']}?v=1"
+                status, _ = await ask(self._agent.engine, "DELETE", path)
+                removed += [each["Id"]] if status < HTTPStatus.BAD_REQUEST else []
+        return {"ContainersDeleted": removed, "SpaceReclaimed": 0}
+
+    def _need_target(self) -> Reference:
+        if self._found.target is None:
+            raise TypeError(self._found)
+        return self._found.target
+
+
+def _escape(text: str) -> str:
+    return quote(text, safe=":")
+
+
+def join_tag(name: str, tag: object) -> ImageName:
+    """An image by the two parameters of the API; the second one may be a digest."""
+    if not tag:
+        return read_image_name(name)
+    separator = "@" if ":" in str(tag) else ":"
+    repository = read_image_name(name).repository
+    return read_image_name(f"{repository}{separator}{tag}")
