@@ -22,6 +22,7 @@ from airlock_modules import (
 )
 
 if TYPE_CHECKING:
+    from airlock_modules.engine import DockerGrant
     from airlock_modules.files.api_profile import Granted
 from msgspec.structs import replace
 
@@ -80,7 +81,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     limits git-remote's remotes, and `names_remotes` says that the file does; `ssh` limits ssh's
     hosts. `narrowed` has the modules that `[deny]` extends, and `widened` those that `[network]`
     extends. `apis` has the grants of the tables `[NAME]`, by module, `own_apis` those of
-    `[api.NAME]`; `reached` is what containers reach besides.
+    `[api.NAME]`; `reached` is what containers reach besides. `docker` is the table `[docker]`, None
+    without it.
     """
 
     commands: tuple[str, ...]
@@ -101,6 +103,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     apis: "Mapping[str, Granted]" = {}
     own_apis: "tuple[Granted, ...]" = ()
     reached: ContainerNetwork = ContainerNetwork()
+    docker: "DockerGrant | None" = None
 
     def granted(self, ceiling: Iterable[str]) -> list[str]:
         """The enabled commands that the agent may run."""
@@ -161,7 +164,8 @@ def parse_profile(
         "has no meaning any more: whatever a configuration names runs in its box",
         "remove it",
     )
-    for name in ("aws", "docker", "credentials", "sign", "approve", "bridge"):
+    docker = _read_docker(table)
+    for name in ("aws", "credentials", "sign", "approve", "bridge"):
         if name not in apis:
             table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
@@ -184,7 +188,17 @@ def parse_profile(
         apis=apis,
         own_apis=own_apis,
         reached=reached,
+        docker=docker,
     )
+
+
+def _read_docker(table: TableReader) -> "DockerGrant | None":
+    """Read `[docker]`, whose code is loaded for those who write it."""
+    if not table.has("docker"):
+        return None
+    from airlock_modules.files.docker_table import read_docker_grant  # noqa: PLC0415
+
+    return read_docker_grant(table.table("docker"))
 
 
 def _read_apis(

@@ -20,7 +20,10 @@ SOCKET = "airlock.sock"
 HTTPS = "https.sock"
 """The socket for APIs and networks, if the agent's profile grants any."""
 
-NAMES = (SOCKET, HTTPS)
+ENGINE = "docker.sock"
+"""The socket for the docker engine, if the agent's profile has `[docker]`."""
+
+NAMES = (SOCKET, HTTPS, ENGINE)
 """All sockets that an agent's directory may have."""
 
 CA = "ca.pem"

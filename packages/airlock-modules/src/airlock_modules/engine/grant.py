@@ -103,11 +103,14 @@ class Root(Struct, frozen=True, kw_only=True):
 class DockerGrant(Struct, frozen=True, kw_only=True):
     """The table `[docker]` of a profile, and the agent's workspaces.
 
-    `images` are patterns of those that it may use and pull; of `registries` it may use and pull
-    all. `push` are patterns. `read` are patterns of names of the human's containers. `socket` is
-    the host's path of the agent's own `docker.sock`; memory is in bytes, cpus in billionths.
+    `engine` is the path of the engine's socket, "" for that of the human's docker. `images` are
+    patterns of those that it may use and pull; of `registries` it may use and pull all, with the
+    human's logins, which `push` has too. `read` are patterns of names of the human's containers.
+    `socket` is the host's path of the agent's own `docker.sock`; memory is in bytes, cpus in
+    billionths.
     """
 
+    engine: str = ""
     images: tuple[str, ...] = DEFAULT_IMAGES
     registries: tuple[str, ...] = ()
     push: tuple[str, ...] = ()
@@ -129,6 +132,10 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     def may_push(self, image: ImageName) -> bool:
         """Whether it may push to this name."""
         return _matches(self.push, image.repository)
+
+    def has_login(self, image: ImageName) -> bool:
+        """Whether the human's login at the image's registry is used for it."""
+        return image.domain in self.registries or self.may_push(image)
 
     def may_read(self, name: str) -> bool:
         """Whether a container of the human's with this name may be looked at."""

@@ -21,6 +21,7 @@ from airlock_daemon.boundary.brokers.docker.conversation import find_engine
 from airlock_daemon.boundary.brokers.docker.logins import (
     Configuration,
     Login,
+    list_spellings,
     read_answer,
     write_logins,
 )
@@ -179,6 +180,21 @@ async def collect_logins(configuration: Configuration, programs: Programs, ask: 
         for registry, helper in dict(list(configuration.list_asked())[:_MOST]).items():
             nursery.start_soon(get, registry, helper)
     return write_logins(found)
+
+
+async def find_login(
+    configuration: Configuration, registry: str, programs: Programs, ask: Ask
+) -> Login | None:
+    """The login at one registry, by its name in an image's; None if there is none."""
+    for name in list_spellings(registry):
+        login = (configuration.auths or {}).get(name)
+        if login:
+            return login
+    helpers = dict(configuration.list_asked())
+    for name in list_spellings(registry):
+        if name in helpers:
+            return await _ask_helper(name, helpers[name], programs, ask)
+    return None
 
 
 async def _ask_helper(registry: str, helper: str, programs: Programs, ask: Ask) -> Login | None:

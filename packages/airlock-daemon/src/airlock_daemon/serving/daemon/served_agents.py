@@ -17,7 +17,7 @@ from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Reason
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.limits import share_descriptors
-from airlock_daemon.setup.sockets import HTTPS, SOCKET
+from airlock_daemon.setup.sockets import ENGINE, HTTPS, SOCKET
 
 if TYPE_CHECKING:
     from airlock_daemon.serving.daemon.https import HttpsBroker
@@ -175,6 +175,10 @@ class ServedAgents:
         service: Service = Clients(self._shared, served.agent)
         if name == HTTPS and self._https is not None:
             service = served.agent.apis = self._https.serve(served.agent)
+        elif name == ENGINE:
+            from airlock_daemon.serving.daemon.docker import DockerService  # noqa: PLC0415
+
+            service = DockerService(self._shared, served.agent)
         listener = Listener(self._shared, served.agent, listening, service)
         opened = served.listeners[name] = _AgentListener(name, listening, listener)
         if self._nurseries is not None:
@@ -245,3 +249,5 @@ def _list_sockets(generation: Generation) -> Iterator[str]:
     yield SOCKET
     if generation.apis:
         yield HTTPS
+    if generation.docker is not None:
+        yield ENGINE

@@ -6,11 +6,12 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.engine import collect_logins, put_logins
+from airlock_daemon.boundary.box.engine import collect_logins, find_login, put_logins
 from airlock_daemon.boundary.brokers.asking import MOST, ask
 from airlock_daemon.boundary.brokers.docker.logins import (
     Configuration,
     read_configuration,
+    write_header,
     write_logins,
 )
 from airlock_daemon.boundary.command.order import CommandLine
@@ -23,6 +24,7 @@ from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.finding import read_bounded
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.setup.trust import leads_through
 from airlock_wire import quote
 
@@ -44,12 +46,8 @@ async def add_logins(
 async def _fetch_logins(
     boxed: Boxed, shared: DaemonState, agent: AgentState, generation: Generation
 ) -> bytes:
-    sockets_dir = boxed.reserved.sockets_dir
-    beside: tuple[str, ...] = ()
-    if sockets_dir is not None:
-        beside = await run_in_thread(partial(find_mounted, sockets_dir), limiter=agent.lookups)
-    read = partial(_read, boxed, shared.environment, (*boxed.written, *beside))
-    configuration = await run_in_thread(read, limiter=agent.lookups)
+    reader = partial(_read_beside, boxed.reserved, shared.environment, boxed.written)
+    configuration = await run_in_thread(reader, limiter=agent.lookups)
     directory = make_empty(None)
     try:
         descriptor, path = directory.descriptor, generation.programs.path
@@ -59,14 +57,44 @@ async def _fetch_logins(
         await directory.leave(agent.removals)
 
 
-def _read(boxed: Boxed, environment: Mapping[str, str], written: tuple[str, ...]) -> Configuration:
+async def find_registry_login(
+    registry: str, *, agent: AgentState, shared: DaemonState
+) -> bytes | None:
+    """The human's login at a registry, as docker's `X-Registry-Auth`; None for none.
+
+    Raises Denied if the human's docker configuration cannot be read.
+    """
+    generation = agent.generation
+    reader = partial(_read_beside, generation.reserved, shared.environment, generation.workspaces)
+    configuration = await run_in_thread(reader, limiter=agent.lookups)
+    directory = make_empty(None)
+    try:
+        helpers = partial(_ask, shared, agent, generation.programs.path, directory.descriptor)
+        login = await find_login(configuration, registry, generation.programs, helpers)
+    finally:
+        await directory.leave(agent.removals)
+    return None if login is None else write_header(login)
+
+
+def _read_beside(
+    reserved: Reserved, environment: Mapping[str, str], written: tuple[str, ...]
+) -> Configuration:
+    beside: tuple[str, ...] = ()
+    if reserved.sockets_dir is not None:
+        beside = find_mounted(reserved.sockets_dir)
+    return _read(reserved, environment, (*written, *beside))
+
+
+def _read(
+    reserved: Reserved, environment: Mapping[str, str], written: tuple[str, ...]
+) -> Configuration:
     """The human's docker configuration, an empty one if there is no file."""
     folder = environment.get("DOCKER_CONFIG", "")
     home = environment.get("HOME", "/")
     path = os.path.join(folder or expand_home("~/.docker", home), "config.json")
     if not os.path.isabs(path):
         raise _refuse("DOCKER_CONFIG of the daemon names no directory of this host")
-    conflict = boxed.reserved.private.conflict(os.path.realpath(path))
+    conflict = reserved.private.conflict(os.path.realpath(path))
     if leads_through(path, written):
         conflict = "the way to it leads through a workspace"
     if conflict is not None:

@@ -68,26 +68,27 @@ Rewriter = Callable[[object, View], object]
 class EngineBroker:
     """Serves one agent's calls."""
 
-    def __init__(self, agent: EngineAgent) -> None:
-        self._agent = agent
+    def __init__(self) -> None:
         # The images that this agent pulled, while the daemon runs.
         self.images: set[str] = set()
         self._version: Version = NEWEST
         self._looked = -math.inf
 
-    async def serve(self, connection: socket) -> None:
+    async def serve(self, connection: socket, agent: EngineAgent) -> None:
         """Serve a client's connection, which the caller closes, to its end."""
-        stream = ClientStream(connection, self._agent.closer)
+        stream = ClientStream(connection, agent.closer)
         rest = b""
         with suppress(trio.BrokenResourceError, Uneven):
-            while (request := await self._read_request(stream, rest)) is not None:
-                call = _Call(self, self._agent, connection, request)
+            while (request := await self._read_request(stream, rest, agent)) is not None:
+                call = _Call(self, agent, connection, request)
                 await call.serve()
                 if call.is_opaque or not request.is_over:
                     return
                 rest = request.rest
 
-    async def _read_request(self, stream: ClientStream, rest: bytes) -> Incoming | None:
+    async def _read_request(
+        self, stream: ClientStream, rest: bytes, agent: EngineAgent
+    ) -> Incoming | None:
         """Read the head of the next request; None, once answered, if there is none."""
         buffer = bytearray(rest)
         try:
@@ -97,7 +98,7 @@ class EngineBroker:
                     if not data:
                         return None
                     buffer += data
-                    await self._agent.turns.take()
+                    await agent.turns.take()
             head = read_head(bytes(buffer[:end]), None)
         except trio.TooSlowError:
             return None
@@ -108,21 +109,21 @@ class EngineBroker:
                 rule="malformed",
                 hint="send it as the engine's API documents it",
             )
-            self._agent.tell(CallResult(operation=None, error=error))
+            agent.tell(CallResult(operation=None, error=error))
             with trio.move_on_after(_IDLE_S):
                 await stream.send_all(write_refusal(error, HTTPStatus.BAD_REQUEST))
             return None
-        return Incoming(stream, head, bytes(buffer[end:]), self._agent.turns)
+        return Incoming(stream, head, bytes(buffer[end:]), agent.turns)
 
-    async def find_view(self) -> View:
+    async def find_view(self, agent: EngineAgent) -> View:
         """What the agent may see now. Raises AirlockError."""
         now = trio.current_time()
         if now - self._looked > _VERSION_S:
-            self._version = await find_version(self._agent.engine)
+            self._version = await find_version(agent.engine)
             self._looked = now
         return View(
-            ownership=Ownership(self._agent.name),
-            grant=self._agent.grant,
+            ownership=Ownership(agent.name),
+            grant=agent.grant,
             version=self._version,
             images=frozenset(self.images),
         )
@@ -184,7 +185,7 @@ class _Call:
 
     async def _perform(self) -> None:
         head = self._request.head
-        view = await self._broker.find_view()
+        view = await self._broker.find_view(self._agent)
         found = find_call(head.method, head.path, head.query, spoken=view.version)
         name = found.call.name
         if found.call.sends == "none" and not self._request.is_whole:

@@ -3,8 +3,9 @@
 The rest would configure the client: plugins, helpers, proxies, headers, contexts.
 """
 
-from base64 import b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -77,6 +78,27 @@ def read_answer(printed: bytes) -> Login | None:
 def write_logins(logins: Mapping[str, Login]) -> bytes:
     """A configuration with these logins and nothing else."""
     return msgspec.json.encode({"auths": {name: each for name, each in logins.items() if each}})
+
+
+def list_spellings(registry: str) -> tuple[str, ...]:
+    """How docker's configuration may name the registry of an image's name."""
+    if registry == "docker.io":
+        return ("https://index.docker.io/v1/", "index.docker.io", "docker.io")
+    return (registry, f"https://{registry}", f"https://{registry}/v1/", f"https://{registry}/v2/")
+
+
+def write_header(login: Login) -> bytes | None:
+    """A login as the engine's `X-Registry-Auth`; None if it is none."""
+    said: dict[str, str] = {}
+    if login.identity:
+        said = {"identitytoken": login.identity}
+    elif login.registry:
+        said = {"registrytoken": login.registry}
+    else:
+        with suppress(ValueError):
+            user, colon, password = b64decode(login.auth).decode().partition(":")
+            said = {"username": user, "password": password} if colon else {}
+    return urlsafe_b64encode(msgspec.json.encode(said)) if said else None
 
 
 def _is_name(name: str) -> bool:

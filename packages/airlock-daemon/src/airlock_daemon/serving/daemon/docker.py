@@ -1,0 +1,222 @@
+"""Serves an agent's `docker.sock`: identifies its clients, and records their calls."""
+
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.audit_text import shorten
+from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_refusal
+from airlock_daemon.boundary.brokers.docker.conversation import find_engine
+from airlock_daemon.boundary.brokers.docker.making import CallResult
+from airlock_daemon.boundary.brokers.egress.conversation import say_last
+from airlock_daemon.boundary.connection.descriptors import drop_unread
+from airlock_daemon.boundary.identity.peer import Peer
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
+from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
+from airlock_daemon.serving.audit.ledger import Kind
+from airlock_daemon.serving.audit.record import Outcome, Record
+from airlock_daemon.serving.daemon.callers import identify_caller
+from airlock_daemon.serving.daemon.clients import describe_peer
+from airlock_daemon.serving.request.https import EVERY_S, MOST_RECORDS, Caller
+from airlock_daemon.serving.request.logins import find_registry_login
+from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.session import Cancellation, Reason
+from airlock_daemon.setup.engines import cover
+from airlock_daemon.setup.trust import leads_through
+from airlock_modules.engine import DockerGrant, ImageName
+from airlock_modules.operation import Operation
+
+
+class DockerService:
+    """Serves one agent's `docker.sock`."""
+
+    def __init__(self, shared: DaemonState, agent: AgentState) -> None:
+        self._shared = shared
+        self._agent = agent
+        self._broker = EngineBroker()
+        self._records = _Records(shared, agent)
+        self._reason: Reason | None = None
+        self._open: set[Cancellation] = set()
+
+    def stop(self, reason: Reason) -> None:
+        """As `Service.stop`. Calls end too: a log may be followed for ever."""
+        self._reason = reason
+        for cancellation in list(self._open):
+            cancellation.end(reason)
+
+    def put(self, error: Denied) -> bytes:
+        """As `Service.put`."""
+        return write_refusal(error, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
+        """As `Service.serve`."""
+        cancellation = Cancellation()
+        if self._reason is not None:
+            cancellation.end(self._reason)
+        self._open.add(cancellation)
+        try:
+            with cancellation.scope:
+                if not is_turn:
+                    await self._agent.turns.take()
+                await self._converse(connection)
+        except Exception:  # noqa: BLE001 - whatever went wrong
+            # One connection must not end the others.
+            log.exception("a fault of the daemon ended a connection; please report it")
+        finally:
+            self._open.discard(cancellation)
+            drop_unread(connection, self._agent.closer)
+            connection.close()
+            self._agent.gate.disconnect()
+
+    async def _converse(self, connection: socket.socket) -> None:
+        try:
+            caller, peer = await identify_caller(connection, self._agent, self._shared)
+        except AirlockError as error:
+            caller = Caller(peer=describe_peer(connection))
+            self._records.write(CallResult(operation=None, error=error), caller)
+            await self._agent.gate.pace.keep()
+            is_denied = isinstance(error, Denied)
+            status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.SERVICE_UNAVAILABLE
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection.dup()))
+            async with stream:
+                said = write_refusal(error, status)
+                await say_last(stream, said, self._agent.turns, self._agent.closer)
+            return
+        points = await self._list_points(peer)
+        client = _Client(self._shared, self._agent, self._records, caller, points)
+        await self._broker.serve(connection, client)
+
+    async def _list_points(self, peer: Peer) -> tuple[str, ...]:
+        """The mount points of the client's container, as its first process has them."""
+        if peer.kind != "container":
+            return ()
+        mountinfo = peer.mountinfo
+        with suppress(Failed):
+            name = self._agent.generation.agent.name
+            container = await self._shared.containers.find(peer, agent=name)
+            mountinfo = container.read_mountinfo()
+        return tuple(row.point for row in parse_mountinfo(mountinfo))
+
+
+class _Client:
+    """One client of an agent's socket, as the broker's `EngineAgent`."""
+
+    def __init__(
+        self,
+        shared: DaemonState,
+        agent: AgentState,
+        records: "_Records",
+        caller: Caller,
+        points: tuple[str, ...],
+    ) -> None:
+        """`points` are the client's mount points."""
+        self.turns = agent.turns
+        self.closer = agent.closer
+        self._shared = shared
+        self._agent = agent
+        self._records = records
+        self._caller = caller
+        self._points = points
+
+    @property
+    def name(self) -> str:
+        """As `EngineAgent.name`."""
+        return self._agent.generation.agent.name
+
+    @property
+    def grant(self) -> DockerGrant:
+        """As `EngineAgent.grant`."""
+        grant = self._agent.generation.docker
+        if grant is None:
+            raise Denied(
+                "docker is not granted to the agent any more",
+                layer="profile",
+                rule="docker",
+                hint=f"a person on the host can add [docker] to its airlock.toml{AND_RELOAD}",
+            )
+        return cover(grant, self._points)
+
+    @property
+    def engine(self) -> str:
+        """As `EngineAgent.engine`."""
+        generation = self._agent.generation
+        named = self.grant.engine
+        variables: Mapping[str, str] = {
+            **self._shared.environment,
+            **generation.agent.profile.env,
+            **({"DOCKER_HOST": f"unix://{named}"} if named else {}),
+        }
+        written = partial(leads_through, written=generation.workspaces)
+        return find_engine(variables, "[docker]", written)
+
+    def admit(self, operation: Operation, *, changes: bool) -> None:
+        """As `EngineAgent.admit`."""
+        if changes:
+            record = self._records.begin(operation, self._caller)
+            self._shared.record_ahead(replace(record, event="broker-start"))
+
+    def tell(self, result: CallResult) -> None:
+        """As `EngineAgent.tell`."""
+        self._records.write(result, self._caller)
+
+    async def find_login(self, image: ImageName) -> bytes | None:
+        """As `EngineAgent.find_login`."""
+        if not self.grant.has_login(image):
+            return None
+        return await find_registry_login(image.domain, agent=self._agent, shared=self._shared)
+
+
+class _Records:
+    """The records of an agent's calls: many that only read or are refused are counted in one."""
+
+    def __init__(self, shared: DaemonState, agent: AgentState) -> None:
+        self._shared = shared
+        self._agent = agent
+        self._since = -EVERY_S
+        self._left = 0
+
+    def begin(self, operation: Operation | None, caller: Caller) -> Record:
+        """A record of an operation, without its outcome."""
+        line = "docker" if operation is None else operation.line
+        return Record(
+            event="broker",
+            id=os.urandom(8).hex(),
+            profile=self._agent.generation.agent.name,
+            command="docker",
+            peer=caller.peer,
+            container=caller.container,
+            container_proven=caller.container_proven,
+            detail={"service": "docker", "operation": line},
+        )
+
+    def write(self, result: CallResult, caller: Caller) -> None:
+        """Write the record of a call, or count it."""
+        record = self.begin(result.operation, caller)
+        outcome: Outcome = "allowed"
+        if result.error is not None:
+            outcome = "denied" if isinstance(result.error, Denied) else "failed"
+            record = replace(record, reason=shorten(result.error.message))
+        if isinstance(result.error, Denied):
+            record = replace(record, layer=result.error.layer, rule=result.error.rule)
+        done = {"status": result.status, "bytes": result.sent, "received": result.received}
+        detail = record.detail if isinstance(record.detail, dict) else {}
+        record = replace(record, outcome=outcome, detail={**detail, **done})
+        if self._has_room or (result.changes and result.error is None):
+            self._left -= 1
+            self._shared.record(record)
+        else:
+            kind = Kind("broker", outcome, record.layer)
+            self._shared.audit.count(str(record.profile), kind, record.peer)
+
+    @property
+    def _has_room(self) -> bool:
+        now = trio.current_time()
+        if now - self._since >= EVERY_S:
+            self._since, self._left = now, MOST_RECORDS
+        return self._left > 0

@@ -1,0 +1,60 @@
+"""What an agent's `docker.sock` grants: `[docker]` of its profile, its workspaces and limits."""
+
+import os
+from collections.abc import Iterable, Iterator
+
+from msgspec.structs import replace
+
+from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.sockets import ENGINE
+from airlock_daemon.setup.workspaces import list_mounts
+from airlock_modules.engine import DockerGrant, Root
+
+
+def complete_grant(grant: DockerGrant, agent: Agent, sockets_dir: str) -> DockerGrant:
+    """The grant with the agent's workspaces, its own socket, and the limits of a box."""
+    limits = agent.profile.limits
+    return replace(
+        grant,
+        roots=tuple(_list_roots(agent)),
+        socket=os.path.join(sockets_dir, agent.name, ENGINE),
+        memory=limits.box_memory_mb << 20,
+        nano_cpus=(os.cpu_count() or 1) * 1_000_000_000,
+        pids=limits.box_processes,
+    )
+
+
+def _list_roots(agent: Agent) -> Iterator[Root]:
+    profile = agent.profile
+    for mount in list_mounts(agent):
+        try:
+            status = os.stat(mount.source, follow_symlinks=False)
+        except OSError:
+            # It is not there, and the agent is not served with it (`judge_workspaces`).
+            continue
+        yield Root(
+            inner=mount.target,
+            outer=mount.source,
+            user=f"{status.st_uid}:{status.st_gid}",
+            is_read_only=profile.read_only,
+            covered=tuple(each for each in profile.hide if _is_below(each, mount.target)),
+        )
+
+
+def cover(grant: DockerGrant, points: Iterable[str]) -> DockerGrant:
+    """The grant for a client that sees other mounts at these points.
+
+    Whether one masks something or is only another directory, a container that mounts what is above
+    it would see what lies under it.
+    """
+    paths = tuple(points)
+
+    def narrow(root: Root) -> Root:
+        covered = (each for each in paths if each != root.inner and _is_below(each, root.inner))
+        return replace(root, covered=(*root.covered, *covered))
+
+    return replace(grant, roots=tuple(map(narrow, grant.roots)))
+
+
+def _is_below(path: str, parent: str) -> bool:
+    return path == parent or path.startswith(parent.rstrip("/") + "/")
