@@ -16,6 +16,7 @@ import trio
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
 from airlock_daemon.boundary.brokers.docker.making import CallResult
 from airlock_daemon.boundary.connection.closing import Closer
+from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.errors import Denied
 from airlock_modules.engine import DockerGrant, ImageName, Root
@@ -196,6 +197,7 @@ class Scene:
     async def _serve(self, connection: socket.socket) -> None:
         with connection:
             await self.broker.serve(connection, self.agent)
+            drop_unread(connection, self.agent.closer)
 
 
 _ROOT = Root(inner="/work", outer="/home/u/work", user="1000:1000")
@@ -409,7 +411,7 @@ async def test_what_can_be_read_in_two_ways_ends_the_connection(tmp_path: Path, 
         while data := await client.connection.receive_some():
             got += data
         assert got.startswith(b"HTTP/1.1 400 ")
-        assert got.count(b"HTTP/1.1") == 1
+        assert got.count(b"HTTP/1.1 4") == 1
         assert here.engine.calls == []
 
 
