@@ -321,7 +321,11 @@ def test_other_mounts_are_refused(mount: dict[str, Any]) -> None:
 
 def test_the_engines_socket_becomes_the_agents_own() -> None:
     """A bind of the engine's socket is one of the agent's own, which it cannot replace."""
-    for bind in ("/var/run/docker.sock:/var/run/docker.sock", "/run/docker.sock:/d:rw"):
+    for bind in (
+        "/var/run/docker.sock:/var/run/docker.sock",
+        "/run/docker.sock:/d:rw",
+        "/run/airlock/docker.sock:/d",
+    ):
         order = _create({"Binds": [bind]})
         mount = order["HostConfig"]["Mounts"][0]
         assert (mount["Source"], mount["ReadOnly"]) == ("/run/airlock/a/docker.sock", True)

@@ -44,8 +44,10 @@ from airlock_wire.text import quote
 
 OWN_NETWORK = "default"
 """The client's name of the network that each container of its agent is in, unless it names one."""
-ENGINE_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
-"""Binds of the engine's socket, which become the agent's own."""
+ENGINE_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock", "/run/airlock/docker.sock")
+"""Binds of the engine's socket, which become the agent's own: where tools expect it, and where its
+container has it.
+"""
 
 # Docker's default capabilities.
 CAPABILITIES = (

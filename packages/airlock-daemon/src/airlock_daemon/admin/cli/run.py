@@ -192,7 +192,12 @@ def run(
             known=known,
         ),
         access=prepare_access(
-            setup.locations, setup.state, agent, generation.apis, stores=known.stores
+            setup.locations,
+            setup.state,
+            agent,
+            generation.apis,
+            stores=known.stores,
+            has_engine=generation.docker is not None,
         ),
         networks=choose_network((*filter(None, [network]), *networks), generation.apis),
         exec_options=(),
