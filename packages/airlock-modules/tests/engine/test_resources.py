@@ -40,7 +40,7 @@ def _exec(body: bytes) -> dict[str, object]:
 
 def test_a_command_runs_as_the_containers_user() -> None:
     """In a container with a workspace a command cannot choose its user."""
-    body = _dump(Cmd=["id"], User="0", Tty=True, Privileged=False, DetachKeys="")
+    body = _dump(Cmd=["id"], User="0", Tty=True, Privileged=False, DetachKeys="", Container="x")
     assert _exec(body)["User"] == "0"
     assert read_exec(body, user="1000:1000") == {
         "Cmd": ["id"],
@@ -63,7 +63,7 @@ def test_networks_are_internal_unless_granted() -> None:
         Options=None,
         Ingress=False,
         ConfigOnly=False,
-        ConfigFrom=None,
+        ConfigFrom={"Network": ""},
     )
     made = _network(body)
     assert (made["Name"], made["Internal"]) == ("airlock-a-app_default", True)

@@ -22,6 +22,7 @@ from airlock_modules.engine.strict import (
     record,
     reference,
     text,
+    unused,
 )
 
 _size = items(number(0, 65_535), most=2)
@@ -32,6 +33,8 @@ _exec = record(
         "AttachStderr": flag,
         "Cmd": items(text()),
         "ConsoleSize": _size,
+        # Some clients repeat the container of the path, which counts alone.
+        "Container": unused(text()),
         "DetachKeys": text("[A-Za-z0-9@^\\[\\],_?-]{0,100}"),
         "Env": items(text()),
         "Tty": flag,
@@ -45,6 +48,7 @@ _network = record(
     {
         "Attachable": flag,
         "CheckDuplicate": flag,
+        "ConfigFrom": record({"Network": dropped("")}),
         "Driver": dropped("", "bridge", "default"),
         "EnableIPv4": dropped(True),
         "EnableIPv6": flag,

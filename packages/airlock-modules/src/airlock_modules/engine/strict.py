@@ -208,15 +208,19 @@ def one_of(*values: object) -> Reader:
     return read
 
 
-def dropped(*values: object) -> Reader:
-    """One of `values`, which is the engine's default and is not sent."""
-    check = one_of(*values)
+def unused(reader: Reader) -> Reader:
+    """What `reader` reads; the engine does not use it, and it is not sent."""
 
     def read(value: object, place: str) -> Value:
-        check(value, place)
+        reader(value, place)
         return None
 
     return read
+
+
+def dropped(*values: object) -> Reader:
+    """One of `values`, which is the engine's default and is not sent."""
+    return unused(one_of(*values))
 
 
 def items(reader: Reader, *, most: int = _MOST_ITEMS) -> Reader:

@@ -25,6 +25,7 @@ from airlock_daemon.serving.daemon.callers import identify_caller
 from airlock_daemon.serving.daemon.clients import describe_peer
 from airlock_daemon.serving.request.https import EVERY_S, MOST_RECORDS, Caller
 from airlock_daemon.serving.request.logins import find_registry_login
+from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.engines import cover
@@ -73,6 +74,31 @@ class DockerService:
             drop_unread(connection, self._agent.closer)
             connection.close()
             self._agent.gate.disconnect()
+
+    async def carry(self, connection: trio.SocketStream, recording: Recording, peer: Peer) -> None:
+        """As `Engines.carry`."""
+        record = recording.record
+        caller = Caller(
+            peer=record.peer,
+            request=recording.request,
+            container=record.container,
+            container_proven=record.container_proven,
+        )
+        cancellation = Cancellation()
+        if self._reason == "removed":
+            cancellation.end(self._reason)
+        self._open.add(cancellation)
+        taken = socket.socket(fileno=connection.socket.detach())
+        taken.setblocking(False)
+        try:
+            with cancellation.scope:
+                points = await self._list_points(peer)
+                client = _Client(self._shared, self._agent, self._records, caller, points)
+                await self._broker.serve(taken, client)
+        finally:
+            self._open.discard(cancellation)
+            drop_unread(taken, self._agent.closer)
+            taken.close()
 
     async def _converse(self, connection: socket.socket) -> None:
         try:
@@ -187,6 +213,7 @@ class _Records:
         return Record(
             event="broker",
             id=os.urandom(8).hex(),
+            request=caller.request,
             profile=self._agent.generation.agent.name,
             command="docker",
             peer=caller.peer,

@@ -178,7 +178,7 @@ class ServedAgents:
         elif name == ENGINE:
             from airlock_daemon.serving.daemon.docker import DockerService  # noqa: PLC0415
 
-            service = DockerService(self._shared, served.agent)
+            service = served.agent.engines = DockerService(self._shared, served.agent)
         listener = Listener(self._shared, served.agent, listening, service)
         opened = served.listeners[name] = _AgentListener(name, listening, listener)
         if self._nurseries is not None:

@@ -139,6 +139,7 @@ class _BoxedSteps(Steps):
                     launch.listeners,
                     self.job.module,
                     recording=self.call.recording,
+                    peer=self.job.peer,
                     agent=self.call.agent,
                     shared=self.call.shared,
                 )

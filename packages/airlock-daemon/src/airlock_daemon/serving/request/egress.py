@@ -22,6 +22,7 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
 )
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.fairness.gate import too_many_error
+from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.serving.audit.record import Outcome
 from airlock_daemon.serving.request.recording import Recording
@@ -53,10 +54,15 @@ class Egress:
         module: Module,
         *,
         recording: Recording,
+        peer: Peer,
         agent: AgentState,
         shared: DaemonState,
     ) -> None:
-        """The box sends its listeners over `end`, which the caller owns."""
+        """The box sends its listeners over `end`, which the caller owns.
+
+        `peer` is the client of its command.
+        """
+        self._peer = peer
         self._listeners = listeners
         self._end = end
         self._recording = recording
@@ -195,6 +201,10 @@ class Egress:
             await engine.refuse(connection, error, turns, self._agent.closer)
             return
         try:
+            if self._agent.engines is not None:
+                # If a reload removed [docker], the broker itself answers that.
+                await self._agent.engines.carry(connection, self._recording, self._peer)
+                return
             await engine.converse(
                 connection, self._listeners.engine, turns, self._tell_carried, self._agent.closer
             )

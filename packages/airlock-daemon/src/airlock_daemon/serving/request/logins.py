@@ -38,7 +38,8 @@ async def add_logins(
     cannot be read.
     """
     content = write_logins({})
-    if boxed.needs_logins:
+    # The broker of docker.sock puts them into the calls that need them.
+    if boxed.needs_logins and generation.docker is None:
         content = await _fetch_logins(boxed, shared, agent, generation)
     return replace(boxed, box=put_logins(boxed.box, boxed.logins, content))
 

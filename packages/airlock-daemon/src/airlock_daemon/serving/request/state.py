@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airlock_daemon.boundary.box.prewarmed import Boxes, BoxPool
     from airlock_daemon.boundary.box.system import ApiAccess
     from airlock_daemon.boundary.identity.containers import Containers
+    from airlock_daemon.boundary.identity.peer import Peer
     from airlock_daemon.serving.request.recording import Recording
 
 log = logging.getLogger("airlock")
@@ -137,6 +138,18 @@ class Apis(Protocol):
         """
 
 
+class Engines(Protocol):
+    """Serves one agent's calls of a docker engine to its boxes."""
+
+    async def carry(
+        self, connection: trio.SocketStream, recording: "Recording", peer: "Peer"
+    ) -> None:
+        """Serve a connection from a box of a command of `peer` to its end, and close it.
+
+        `recording` is that of the box's request. Raises nothing but cancellation.
+        """
+
+
 class AgentState:
     """One agent's state; `generation` decides its next request.
 
@@ -156,6 +169,8 @@ class AgentState:
         self.owes_word_of_signing = generation.signs_commits
         # Serves its APIs; None until it is granted one.
         self.apis: Apis | None = None
+        # Serves its calls of a docker engine; None until its profile has [docker].
+        self.engines: Engines | None = None
         # The templates of its boxes, and its prewarmed boxes.
         self.templates: Templates | None = None
         self.pool: BoxPool | None = None
