@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_refusal
 from airlock_daemon.boundary.brokers.docker.conversation import find_engine
+from airlock_daemon.boundary.brokers.docker.departure import remove_own
 from airlock_daemon.boundary.brokers.docker.making import CallResult
 from airlock_daemon.boundary.brokers.egress.conversation import say_last
 from airlock_daemon.boundary.connection.descriptors import drop_unread
@@ -29,8 +30,9 @@ from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.engines import cover
+from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.trust import leads_through
-from airlock_modules.engine import DockerGrant, ImageName
+from airlock_modules.engine import LABEL, DockerGrant, ImageName
 from airlock_modules.operation import Operation
 
 
@@ -99,6 +101,23 @@ class DockerService:
             self._open.discard(cancellation)
             drop_unread(taken, self._agent.closer)
             taken.close()
+
+    async def remove_own(self) -> None:
+        """As `Engines.remove_own`."""
+        name = self._agent.generation.agent.name
+        by_label = f"docker ps -a --filter label={LABEL}={name}"
+        try:
+            engine = find_socket(self._agent.generation, self._shared.environment)
+            removed = await remove_own(engine, name)
+        except AirlockError as error:
+            problem = "what agent %s has made at the docker engine stays: %s; %s; find it: %s"
+            log.warning(problem, name, error.message, error.hint, by_label)
+            return
+        if removed.left:
+            log.warning(
+                "agent %s: the docker engine has kept %s; look why, and remove it: %s",
+                *(name, ", ".join(removed.left), by_label),
+            )
 
     async def _converse(self, connection: socket.socket) -> None:
         try:
@@ -171,15 +190,7 @@ class _Client:
     @property
     def engine(self) -> str:
         """As `EngineAgent.engine`."""
-        generation = self._agent.generation
-        named = self.grant.engine
-        variables: Mapping[str, str] = {
-            **self._shared.environment,
-            **generation.agent.profile.env,
-            **({"DOCKER_HOST": f"unix://{named}"} if named else {}),
-        }
-        written = partial(leads_through, written=generation.workspaces)
-        return find_engine(variables, "[docker]", written)
+        return find_socket(self._agent.generation, self._shared.environment)
 
     def admit(self, operation: Operation, *, changes: bool) -> None:
         """As `EngineAgent.admit`."""
@@ -196,6 +207,20 @@ class _Client:
         if not self.grant.has_login(image):
             return None
         return await find_registry_login(image.domain, agent=self._agent, shared=self._shared)
+
+
+def find_socket(generation: Generation, environment: Mapping[str, str]) -> str:
+    """The path of the engine's socket: that of `[docker]`, else of the human's docker.
+
+    Raises Denied.
+    """
+    named = "" if generation.docker is None else generation.docker.engine
+    variables: Mapping[str, str] = {
+        **environment,
+        **generation.agent.profile.env,
+        **({"DOCKER_HOST": f"unix://{named}"} if named else {}),
+    }
+    return find_engine(variables, "[docker]", partial(leads_through, written=generation.workspaces))
 
 
 class _Records:

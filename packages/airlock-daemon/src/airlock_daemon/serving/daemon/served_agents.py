@@ -206,6 +206,8 @@ class ServedAgents:
             await opened.closed.wait()
         with served.waiting:
             await served.agent.gate.wait_left()
+            if served.agent.engines is not None:
+                await served.agent.engines.remove_own()
             await trio.lowlevel.checkpoint_if_cancelled()
             del self._leaving[name]
             self._shared.audit.close_account(name)

@@ -149,6 +149,9 @@ class Engines(Protocol):
         `recording` is that of the box's request. Raises nothing but cancellation.
         """
 
+    async def remove_own(self) -> None:
+        """Remove what the agent has made at the engine: it was removed. Logs what stays."""
+
 
 class AgentState:
     """One agent's state; `generation` decides its next request.

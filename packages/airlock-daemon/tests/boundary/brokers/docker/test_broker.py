@@ -14,12 +14,13 @@ import pytest
 import trio
 
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
+from airlock_daemon.boundary.brokers.docker.departure import remove_own
 from airlock_daemon.boundary.brokers.docker.making import CallResult
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.errors import Denied
-from airlock_modules.engine import DockerGrant, ImageName, Root
+from airlock_modules.engine import DockerGrant, ImageName, Ownership, Root
 from airlock_modules.operation import Operation
 
 _ID, _OTHER, _NET, _IMAGE = ("1" * 64, "2" * 64, "3" * 64, "sha256:" + "4" * 64)
@@ -489,3 +490,35 @@ async def test_a_workspace_below_its_root_is_a_volume(tmp_path: Path) -> None:
         sent = json.loads(here.engine.made("POST", "/v1.45/containers/create").body)
         [mount] = sent["HostConfig"]["Mounts"]
         assert (mount["Source"], mount["VolumeOptions"]["Subpath"]) == (made["Name"], "src")
+
+
+async def test_what_an_agent_has_made_goes_with_it(tmp_path: Path) -> None:
+    """Containers, networks and volumes go, a workspace's volume too, and nothing of a person."""
+    async with scene(tmp_path) as here:
+        answers, labels = here.engine.answers, {"airlock.agent": "a"}
+        root = Ownership("a").root_volume("/home/u/work")
+        answers["GET", "/v1.45/containers/json"] = (
+            200,
+            [
+                {"Id": _ID, "Names": ["/airlock-a-web"], "Labels": labels},
+                {"Id": _OTHER, "Names": ["/theirs"], "Labels": labels},
+            ],
+        )
+        answers["GET", "/v1.45/networks"] = (
+            200,
+            [{"Id": _NET, "Name": "airlock-a-default", "Labels": labels}],
+        )
+        volumes = [
+            {"Name": "airlock-a-data", "Labels": labels},
+            {"Name": root, "Labels": {**labels, "airlock.root": "/home/u/work"}},
+            {"Name": "theirs", "Labels": {**labels, "airlock.root": "/home/u/work"}},
+        ]
+        answers["GET", "/v1.45/volumes"] = (200, {"Volumes": volumes})
+        gone = [f"/containers/{_ID}", f"/networks/{_NET}", "/volumes/airlock-a-data"]
+        for path in gone:
+            answers["DELETE", f"/v1.45{path}"] = (204, b"")
+        answers["DELETE", f"/v1.45/volumes/{root}"] = (409, {"message": "in use"})
+        removed = await remove_own(here.agent.engine, "a")
+        assert (removed.count, removed.left) == (3, (root,))
+        asked = [each.path for each in here.engine.calls if each.method == "DELETE"]
+        assert asked == [f"/v1.45{path}" for path in (*gone, f"/volumes/{root}")]
