@@ -86,9 +86,31 @@ def find_engines(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[
         )
 
 
+_DOCKER_NOTES = {
+    "root_binds": "lets a container with a workspace act there as root of this host",
+    "network": "lets its containers reach what the engine's do: this host and its network",
+    "host_ports": "lets its containers listen on 127.0.0.1 of this host",
+}
+
+
 def find_engine_grants(agents: Iterable[Agent]) -> Iterator[Finding]:
-    """Note the agents whose containers may have a container engine's socket."""
+    """Note the agents whose containers may have an engine's socket, or more of an engine."""
     for agent in agents:
+        docker = agent.profile.docker
+        lifted = docker and {
+            "root_binds": docker.root_binds,
+            "network": docker.is_bridged,
+            "host_ports": docker.publishes_on_host,
+        }
+        for key in [key for key, is_lifted in (lifted or {}).items() if is_lifted]:
+            yield Finding(
+                agent.profile_file,
+                f"docker.{key}",
+                _DOCKER_NOTES[key],
+                "remove it, unless that is meant",
+                name="docker",
+                is_note=True,
+            )
         if agent.profile.engine_socket:
             yield Finding(
                 agent.profile_file,

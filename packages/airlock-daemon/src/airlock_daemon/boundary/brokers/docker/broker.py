@@ -185,6 +185,8 @@ class _Call:
 
     async def _perform(self) -> None:
         head = self._request.head
+        # For a call that is not in the table.
+        self._operation = Operation(("docker", head.method, head.path))
         view = await self._broker.find_view(self._agent)
         found = find_call(head.method, head.path, head.query, spoken=view.version)
         name = found.call.name
