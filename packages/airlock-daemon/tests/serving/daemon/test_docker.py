@@ -98,7 +98,7 @@ def _ask(client: HTTPConnection, path: str) -> tuple[int, Any]:
 
 
 def test_calls_are_judged_and_recorded(docker: DockerWorld) -> None:
-    """A call of the list is made, another one is refused in the engine's form; both are recorded."""
+    """A listed call is made, another refused in the engine's form; both are recorded."""
     with Daemon(docker.world) as daemon, docker.client() as client:
         assert _ask(client, "/_ping") == (200, b"OK")
         assert _ask(client, "/v1.45/containers/json") == (200, [])
