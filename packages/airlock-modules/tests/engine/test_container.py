@@ -374,6 +374,8 @@ def test_ports_are_published_where_the_agent_is() -> None:
     assert "PortBindings" not in order["HostConfig"]
     host = _host(asked, grant=DockerGrant(publishes_on_host=True))
     assert host["PortBindings"]["80/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": "8080"}]
+    order = _create(asked, grant=DockerGrant(publishes_on_host=True))
+    assert order["Labels"]["airlock.ports"] == ""
 
 
 def test_networks_are_looked_up() -> None:

@@ -56,6 +56,7 @@ def test_a_table_names_what_is_granted() -> None:
         'registries = ["*.io"]',
         'read = ["[ab]"]',
         'network = "host"',
+        "host_ports = true",
         "containers = 0",
         'engine = "tcp://127.0.0.1:2375"',
         'engine = "ssh://host"',

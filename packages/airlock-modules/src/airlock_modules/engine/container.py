@@ -283,7 +283,8 @@ def read_container(
         }
     mode = host.setdefault("NetworkMode", Reference("network", OWN_NETWORK))
     # Each is always there, so that none is inherited from the image.
-    marks = {IMAGE_LABEL: image, PORTS_LABEL: spell_ports(ports), USER_LABEL: user}
+    told = {} if grant.publishes_on_host else ports
+    marks = {IMAGE_LABEL: image, PORTS_LABEL: spell_ports(told), USER_LABEL: user}
     found["Labels"] = ownership.mark({**found.get("Labels", {}), **marks})
     found["Image"] = read_image_reference(image, "Image")
     found["HostConfig"] = host

@@ -21,7 +21,7 @@ from airlock_wire.text import quote
 Value = object
 Reader = Callable[[object, str], Value]
 
-LONGEST_BODY = 1 << 20
+LONGEST_BODY = 1 << 18
 """Maximum bytes of a body that is read."""
 _DEEPEST = 16
 _LONGEST_TEXT = 64 * 1024

@@ -32,6 +32,9 @@ def read_docker_grant(table: TableReader) -> DockerGrant:
         containers=table.integer("containers", default=50, minimum=1, maximum=_MOST_CONTAINERS),
         engine=_read_engine(table),
     )
+    if grant.publishes_on_host and not grant.is_bridged:
+        problem = "has no effect: an engine publishes no port of an internal network"
+        table.fault("host_ports", problem, 'write network = "bridge" beside it, or remove it')
     table.finish()
     return grant
 
