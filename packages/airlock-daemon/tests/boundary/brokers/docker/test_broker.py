@@ -12,15 +12,14 @@ import h11
 import msgspec
 import pytest
 import trio
+from docker_world import Agent
 
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
-from airlock_daemon.boundary.brokers.docker.making import CallResult
-from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.connection.descriptors import drop_unread
-from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
+from airlock_daemon.boundary.fairness.turns import Rounds
 from airlock_daemon.errors import Denied
-from airlock_modules.engine import DockerGrant, ImageName, Ownership, Root
+from airlock_modules.engine import DockerGrant, Ownership, Root
 from airlock_modules.operation import Operation
 
 _ID, _OTHER, _NET, _IMAGE = ("1" * 64, "2" * 64, "3" * 64, "sha256:" + "4" * 64)
@@ -107,33 +106,6 @@ def own(name: str, identity: str, **labels: str) -> dict[str, Any]:
     """An own container, as the engine tells of it."""
     config = {"Labels": {**_LABELS, **labels}, "Env": ["A=1"]}
     return {"Id": identity, "Name": f"/airlock-a-{name}", "Config": config}
-
-
-class Agent:
-    """An agent of the broker, with what it was told."""
-
-    name = "a"
-
-    def __init__(self, engine: str, grant: DockerGrant, rounds: Rounds) -> None:
-        self.turns = TurnQueue(rounds)
-        self.closer = Closer()
-        self.engine = engine
-        self.grant = grant
-        self.results: list[CallResult] = []
-        self.refuses = ""
-
-    def admit(self, operation: Operation, *, changes: bool) -> None:  # noqa: ARG002
-        """As `EngineAgent.admit`."""
-        if self.refuses and self.refuses in operation.line:
-            raise Denied("not today", layer="profile", rule="deny", hint="ask tomorrow")
-
-    def tell(self, result: CallResult) -> None:
-        """As `EngineAgent.tell`."""
-        self.results.append(result)
-
-    async def find_login(self, image: ImageName) -> bytes | None:
-        """As `EngineAgent.find_login`."""
-        return b"bG9naW4=" if image.domain == "ghcr.io" else None
 
 
 class Client:
