@@ -250,7 +250,7 @@ class _Records:
     def write(self, result: CallResult, caller: Caller) -> None:
         """Write the record of a call, or count it."""
         record = self.begin(result.operation, caller)
-        outcome: Outcome = "allowed"
+        outcome: Outcome = "aborted" if result.status is None else "allowed"
         if result.error is not None:
             outcome = "denied" if isinstance(result.error, Denied) else "failed"
             record = replace(record, reason=shorten(result.error.message))

@@ -366,6 +366,7 @@ class _Call:
 
     async def _answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         self._has_answered = True
+        self._status = status
         self._meter.count_received(len(body))
         size = (b"content-length", str(len(body)).encode())
         is_head = self._request.head.method == "HEAD"

@@ -46,7 +46,7 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True):
     """One call's outcome, for its record: bytes to and from the engine, its status, or the error.
 
     `operation` is None if the call was not understood; `changes` says that it may do more than
-    read.
+    read. Without status and error the client or the agent's service has gone.
     """
 
     operation: Operation | None
