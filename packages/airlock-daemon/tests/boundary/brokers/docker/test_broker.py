@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import trio
 from docker_world import Agent
+from trio.testing import wait_all_tasks_blocked
 
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
@@ -211,6 +212,7 @@ async def test_a_call_is_sent_by_the_full_id(tmp_path: Path) -> None:
         # The connection serves further calls, each by a connection of the engine's own.
         status, answer = await client.ask("GET /containers/web/json")
         assert (status, answer["Name"], answer["Config"]["Labels"]) == (200, "/web", {})
+        await wait_all_tasks_blocked()
         assert [each.operation.line for each in here.agent.results if each.operation] == [
             "docker container.stop web",
             "docker container.inspect web",
@@ -267,6 +269,7 @@ async def test_a_container_is_created_anew(tmp_path: Path) -> None:
         assert made.query == {"name": ["airlock-a-web"]}
         assert (sent["Image"], sent["HostConfig"]["NetworkMode"]) == (_IMAGE, _NET)
         assert sent["Labels"]["airlock.agent"] == "a"
+        await wait_all_tasks_blocked()
         assert here.agent.results[-1].operation == Operation(
             ("docker", "container.create", "image=alpine")
         )
@@ -274,6 +277,7 @@ async def test_a_container_is_created_anew(tmp_path: Path) -> None:
         status, answer = await client.ask("POST /containers/create", body=body)
         assert status == 403
         assert "Privileged" in answer["message"]
+        await wait_all_tasks_blocked()
         error = here.agent.results[-1].error
         assert isinstance(error, Denied)
         assert error.layer == "broker"
