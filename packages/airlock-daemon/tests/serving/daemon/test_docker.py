@@ -1,8 +1,9 @@
 """A daemon whose agent has `docker.sock`, before an engine that says what it got."""
 
 import json
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from commanding import reload
-from running import Daemon, connect_to
+from running import Daemon, Message, connect_to
 from worlds import World
 
 _GRANTED = '[workspace]\nhost = true\n[docker]\nengine = "unix://{engine}"\n'
@@ -97,6 +98,14 @@ def _ask(client: HTTPConnection, path: str) -> tuple[int, Any]:
     return answer.status, json.loads(data) if data.startswith((b"{", b"[")) else data
 
 
+def _wait_for_records(daemon: Daemon, count: int) -> list[Message]:
+    """So many records of the broker: a call's is written when its answer has been sent."""
+    while len(found := daemon.records("broker")) < count:
+        with suppress(subprocess.TimeoutExpired):
+            daemon.process.wait(0.01)
+    return found
+
+
 def test_calls_are_judged_and_recorded(docker: DockerWorld) -> None:
     """A listed call is made, another refused in the engine's form; both are recorded."""
     with Daemon(docker.world) as daemon, docker.client() as client:
@@ -106,7 +115,7 @@ def test_calls_are_judged_and_recorded(docker: DockerWorld) -> None:
         assert status == 403
         assert answer["message"].startswith("airlock: ")
         assert docker.engine.paths == ["/version", "/v1.45/containers/json"]
-        records = daemon.records("broker")
+        records = _wait_for_records(daemon, 3)
     found = [(each["outcome"], each["detail"]["operation"]) for each in records]
     assert found == [
         ("allowed", "docker system.ping"),
