@@ -26,7 +26,6 @@ _VIEW = View(
 _LABELS = {
     "airlock.agent": "a",
     "airlock.image": "alpine",
-    "airlock.ports": "80/tcp=8080",
     "airlock.user": "",
     "tier": "web",
 }
@@ -63,7 +62,6 @@ def test_own_containers_are_listed_with_the_clients_names() -> None:
     assert own["Names"] == ["/web"]
     assert own["Image"] == "alpine"
     assert own["Labels"] == {"tier": "web"}
-    assert own["Ports"][0]["PublicPort"] == 8080
     assert [each["Source"] for each in own["Mounts"]] == ["/work", ""]
     assert own["Mounts"][1]["Name"] == "data"
     assert own["NetworkSettings"]["Networks"] == {"default": {"DNSNames": ["web"]}}
@@ -130,7 +128,6 @@ def test_an_own_container_is_inspected_without_paths_of_the_host() -> None:
     assert "airlock" not in str(shown)
     config = _inner(shown, "Config")
     assert (config["Env"], config["Image"]) == (["A=1"], "alpine")
-    assert _inner(shown, "NetworkSettings")["Ports"]["80/tcp"][0]["HostPort"] == "8080"
 
 
 def test_the_engine_tells_little_of_the_host() -> None:

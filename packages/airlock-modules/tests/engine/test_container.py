@@ -79,7 +79,6 @@ def test_what_dockers_client_sends_passes() -> None:
     assert order.body["Labels"] == {
         "airlock.agent": "a",
         "airlock.image": "alpine",
-        "airlock.ports": "",
         "airlock.user": "",
     }
     assert order.body["Image"] == Reference("image", "docker.io/library/alpine:latest")
@@ -366,16 +365,18 @@ def test_volumes_are_the_agents() -> None:
     assert second["VolumeOptions"]["Labels"] == {"airlock.agent": "a"}
 
 
-def test_ports_are_published_where_the_agent_is() -> None:
-    """Ports stand in a label for the agent's end; the engine publishes only if that is granted."""
-    asked = {"PortBindings": {"80": [{"HostPort": "8080"}], "53/udp": [{}]}}
-    order = _create(asked)
-    assert order["Labels"]["airlock.ports"] == "53/udp=0,80/tcp=8080"
-    assert "PortBindings" not in order["HostConfig"]
-    host = _host(asked, grant=DockerGrant(publishes_on_host=True))
-    assert host["PortBindings"]["80/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": "8080"}]
-    order = _create(asked, grant=DockerGrant(publishes_on_host=True))
-    assert order["Labels"]["airlock.ports"] == ""
+def test_ports_are_published_only_if_that_is_granted() -> None:
+    """Without a grant the container is made, and the client is told which ports are not."""
+    body = {"PortBindings": {"80": [{"HostPort": "8080"}], "53/udp": [{}]}}
+    whole = json.dumps({"Image": "alpine", "HostConfig": body}).encode()
+    order = read_container(whole, name="web", grant=_GRANT, ownership=_OWN)
+    assert order.unpublished == ("80/tcp", "53/udp")
+    assert "PortBindings" not in _host(body)
+    granted = DockerGrant(publishes_on_host=True)
+    order = read_container(whole, name="web", grant=granted, ownership=_OWN)
+    assert order.unpublished == ()
+    bindings = _host(body, grant=granted)["PortBindings"]
+    assert bindings["80/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": "8080"}]
 
 
 def test_networks_are_looked_up() -> None:

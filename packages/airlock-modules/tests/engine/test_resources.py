@@ -17,7 +17,6 @@ from airlock_modules.engine import (
     read_network,
     read_volume,
 )
-from airlock_modules.engine.names import read_ports, spell_ports
 
 _OWN = Ownership("a")
 
@@ -193,10 +192,3 @@ def test_patterns_of_names_meet_the_engines_names() -> None:
     assert Ownership("a.b").outer_pattern("^/web$") == "^/airlock-a\\.b-web$"
     assert _OWN.outer_pattern("^web") == "^airlock-a-web"
     assert _OWN.outer_pattern("web") == "web"
-
-
-def test_ports_are_spelled_in_a_label() -> None:
-    """A label's ports are read as they were written; others are left out."""
-    ports = {"80/tcp": 8080, "53/udp": 0}
-    assert dict(read_ports(spell_ports(ports))) == ports
-    assert list(read_ports("80/tcp=x,../x=1,")) == []

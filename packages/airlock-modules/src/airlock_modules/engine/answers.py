@@ -14,11 +14,9 @@ from airlock_modules.engine.calls import OLDEST, Version
 from airlock_modules.engine.grant import DockerGrant, is_image_id, read_image_name
 from airlock_modules.engine.names import (
     IMAGE_LABEL,
-    PORTS_LABEL,
     Ownership,
     hide_labels,
     is_airlocks,
-    read_ports,
     rename_keys,
 )
 from airlock_modules.engine.strict import Refused
@@ -119,7 +117,7 @@ def _list_containers(answer: Any, view: View) -> list[Json]:
 def _listed(found: Json, view: View) -> Json | None:
     names, labels = found.get("Names") or [""], found.get("Labels") or {}
     if view.ownership.owns(names[0], labels):
-        kept = {
+        return {
             **found,
             "Names": [view.ownership.inner(each) for each in names[:1]],
             "Image": labels.get(IMAGE_LABEL) or found.get("Image"),
@@ -127,24 +125,10 @@ def _listed(found: Json, view: View) -> Json | None:
             "Mounts": [_mount(each, view) for each in found.get("Mounts") or ()],
             "NetworkSettings": _networks(found.get("NetworkSettings"), view),
         }
-        return {**kept, "Ports": [*(found.get("Ports") or ()), *_list_ports(labels)]}
     if view.grant.may_read(names[0]):
         empty = {"Command": "", "Ports": [], "Labels": {}, "Mounts": [], "HostConfig": {}}
         return {**_pick(found, _READ_LIST), **empty, "NetworkSettings": {"Networks": {}}}
     return None
-
-
-def _list_ports(labels: Mapping[str, str]) -> list[Json]:
-    """The ports that the agent's end publishes, as the engine spells its own."""
-    return [
-        {
-            "IP": "127.0.0.1",
-            "PrivatePort": int(port.partition("/")[0]),
-            "PublicPort": number or int(port.partition("/")[0]),
-            "Type": port.partition("/")[2],
-        }
-        for port, number in read_ports(labels.get(PORTS_LABEL, ""))
-    ]
 
 
 def _inspect_container(answer: Any, view: View) -> Json:
@@ -162,12 +146,6 @@ def _inspect_container(answer: Any, view: View) -> Json:
             "NetworkSettings": {"Networks": {}, "Ports": {}},
         }
     settings = _networks(answer.get("NetworkSettings"), view)
-    ports = {
-        f"{each['PrivatePort']}/{each['Type']}": [
-            {"HostIp": each["IP"], "HostPort": str(each["PublicPort"])}
-        ]
-        for each in _list_ports(labels)
-    }
     host = {**(answer.get("HostConfig") or {}), "Binds": None, "ContainerIDFile": ""}
     image = labels.get(IMAGE_LABEL) or config.get("Image")
     return {
@@ -176,7 +154,7 @@ def _inspect_container(answer: Any, view: View) -> Json:
         "Config": {**config, "Image": image, "Labels": hide_labels(labels)},
         "HostConfig": {key: value for key, value in host.items() if key != "Mounts"},
         "Mounts": [_mount(each, view) for each in answer.get("Mounts") or ()],
-        "NetworkSettings": {**settings, "Ports": {**(settings.get("Ports") or {}), **ports}},
+        "NetworkSettings": settings,
     }
 
 

@@ -16,11 +16,9 @@ from msgspec import Struct
 from airlock_modules.engine.grant import DockerGrant, Root, read_image_reference
 from airlock_modules.engine.names import (
     IMAGE_LABEL,
-    PORTS_LABEL,
     USER_LABEL,
     Ownership,
     labels,
-    spell_ports,
 )
 from airlock_modules.engine.strict import (
     Reference,
@@ -89,13 +87,15 @@ class ContainerOrder(Struct, frozen=True, kw_only=True):
     """A container as it will be created, but for references.
 
     `image` is what the client wrote. `has_workspace` tells whether it mounts one, `user` is then
-    whom it runs as, "" for any.
+    whom it runs as, "" for any. `unpublished` are ports that the client wants published and the
+    profile does not.
     """
 
     body: Mapping[str, Value]
     image: str
     has_workspace: bool
     user: str
+    unpublished: tuple[str, ...] = ()
 
 
 _words = either(list, items(text()), text())
@@ -283,13 +283,18 @@ def read_container(
         }
     mode = host.setdefault("NetworkMode", Reference("network", OWN_NETWORK))
     # Each is always there, so that none is inherited from the image.
-    told = {} if grant.publishes_on_host else ports
-    marks = {IMAGE_LABEL: image, PORTS_LABEL: spell_ports(told), USER_LABEL: user}
+    marks = {IMAGE_LABEL: image, USER_LABEL: user}
     found["Labels"] = ownership.mark({**found.get("Labels", {}), **marks})
     found["Image"] = read_image_reference(image, "Image")
     found["HostConfig"] = host
     found["NetworkingConfig"] = {"EndpointsConfig": _join_networks(mode, networks, name)}
-    return ContainerOrder(body=found, image=image, has_workspace=bool(owners), user=user)
+    return ContainerOrder(
+        body=found,
+        image=image,
+        has_workspace=bool(owners),
+        user=user,
+        unpublished=() if grant.publishes_on_host else tuple(ports),
+    )
 
 
 def _as_object(value: Value) -> dict[str, Any]:

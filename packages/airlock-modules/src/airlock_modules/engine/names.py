@@ -8,7 +8,7 @@ the prefix, and never names a label of Airlock's.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -19,8 +19,6 @@ LABEL = "airlock.agent"
 """The label with the agent's name, which every object of it has."""
 IMAGE_LABEL = "airlock.image"
 """The label of a container with the image's name as the client wrote it."""
-PORTS_LABEL = "airlock.ports"
-"""The label of a container with the ports that it publishes, as `PORT/PROTOCOL=HOST_PORT,...`."""
 USER_LABEL = "airlock.user"
 """The label of a container with whom its commands run as; empty for any user."""
 ROOT_LABEL = "airlock.root"
@@ -115,18 +113,3 @@ def rename_keys(table: object, inner: Callable[[str], str]) -> object:
     if not isinstance(table, Mapping):
         return table
     return {inner(str(name)): value for name, value in table.items()}
-
-
-def spell_ports(ports: Mapping[str, int]) -> str:
-    """The value of PORTS_LABEL; host port 0 is one that the agent's end chooses."""
-    return ",".join(f"{port}={number}" for port, number in sorted(ports.items()))
-
-
-_PORT = re.compile(r"([0-9]{1,5}/(?:tcp|udp))=([0-9]{1,5})")
-
-
-def read_ports(spelled: str) -> Iterator[tuple[str, int]]:
-    """The ports of a label that `spell_ports` wrote; what is none is left out."""
-    for each in spelled.split(","):
-        if found := _PORT.fullmatch(each):
-            yield found[1], int(found[2])

@@ -261,9 +261,12 @@ async def test_a_container_is_created_anew(tmp_path: Path) -> None:
     async with scene(tmp_path) as here:
         here.engine.answers["POST", "/v1.45/containers/create"] = (201, {"Id": _ID, "Warnings": []})
         here.engine.answers["GET", "/v1.45/containers/json"] = (200, [])
-        body = {"Image": "alpine", "Labels": {"x": "y"}, "HostConfig": {"Privileged": False}}
+        host = {"Privileged": False, "PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}
+        body = {"Image": "alpine", "Labels": {"x": "y"}, "HostConfig": host}
         client = here.connect()
-        assert (await client.ask("POST /containers/create?name=web", body=body))[0] == 201
+        status, answer = await client.ask("POST /containers/create?name=web", body=body)
+        assert status == 201
+        assert "port 80/tcp is published nowhere" in answer["Warnings"][0]
         made = here.engine.made("POST", "/v1.45/containers/create")
         sent = json.loads(made.body)
         assert made.query == {"name": ["airlock-a-web"]}

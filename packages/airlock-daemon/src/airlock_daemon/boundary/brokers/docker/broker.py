@@ -268,10 +268,15 @@ class _Call:
         elif found.call.answers == "stream":
             await self._stream(engine, answer, _REWRITTEN_LINES.get(found.call.name), view)
         else:
-            await self._answer_plain(engine, answer, found, view)
+            await self._answer_plain(engine, answer, prepared, found, view)
 
     async def _answer_plain(
-        self, engine: EngineConnection, answer: EngineHead, found: FoundCall, view: View
+        self,
+        engine: EngineConnection,
+        answer: EngineHead,
+        prepared: Prepared,
+        found: FoundCall,
+        view: View,
     ) -> None:
         data = await engine.read_all()
         if not data or self._request.head.method == "HEAD":
@@ -286,6 +291,8 @@ class _Call:
             ) from None
         except KeyError:
             raise missing("container", "of this agent") from None
+        if prepared.warnings and isinstance(value, dict):
+            value["Warnings"] = [*(value.get("Warnings") or ()), *prepared.warnings]
         await self._answer_json(answer.status, value)
 
     async def _stream(

@@ -93,6 +93,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     is_raw: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class Making:
@@ -190,7 +191,13 @@ class Making:
                 rule="containers",
             )
         self._query["name"] = ownership.outer(name)
-        return await self._write(order.body, makes=True)
+        prepared = await self._write(order.body, makes=True)
+        warnings = tuple(
+            f"airlock: port {port} is published nowhere; containers of the agent reach it by the "
+            "name of this one"
+            for port in order.unpublished
+        )
+        return msgspec.structs.replace(prepared, warnings=warnings)
 
     async def _rename_container(self) -> Prepared:
         name = str(self._query.get("name", "")).removeprefix("/")
