@@ -396,3 +396,13 @@ def test_networks_are_looked_up() -> None:
     assert mode in set(list_references(shared))
     with pytest.raises(Refused):
         _create({"NetworkMode": "none"}, NetworkingConfig={"EndpointsConfig": {"app_default": {}}})
+
+
+def test_what_a_client_sees_otherwise_is_covered() -> None:
+    """Mount points below a workspace are noted with it; the workspace itself, and others', not."""
+    root = Root(inner="/work", outer="/home/u/work", user="1000:1000", covered=("/work/hidden",))
+    other = Root(inner="/works", outer="/home/u/works", user="1000:1000")
+    points = ("/", "/work", "/work/.git/hooks", "/works", "/proc")
+    first, second = DockerGrant(roots=(root, other)).cover(points).roots
+    assert first.covered == ("/work/hidden", "/work/.git/hooks")
+    assert second.covered == ()

@@ -1,14 +1,14 @@
 """What an agent's `docker.sock` grants: `[docker]` of its profile, its workspaces and limits."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from msgspec.structs import replace
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.sockets import ENGINE
 from airlock_daemon.setup.workspaces import list_mounts
-from airlock_modules.engine import DockerGrant, Root
+from airlock_modules.engine import DockerGrant, Root, is_below
 
 
 def complete_grant(grant: DockerGrant, agent: Agent, sockets_dir: str) -> DockerGrant:
@@ -37,24 +37,5 @@ def _list_roots(agent: Agent) -> Iterator[Root]:
             outer=mount.source,
             user=f"{status.st_uid}:{status.st_gid}",
             is_read_only=profile.read_only,
-            covered=tuple(each for each in profile.hide if _is_below(each, mount.target)),
+            covered=tuple(each for each in profile.hide if is_below(each, mount.target)),
         )
-
-
-def cover(grant: DockerGrant, points: Iterable[str]) -> DockerGrant:
-    """The grant for a client that sees other mounts at these points.
-
-    Whether one masks something or is only another directory, a container that mounts what is above
-    it would see what lies under it.
-    """
-    paths = tuple(points)
-
-    def narrow(root: Root) -> Root:
-        covered = (each for each in paths if each != root.inner and _is_below(each, root.inner))
-        return replace(root, covered=(*root.covered, *covered))
-
-    return replace(grant, roots=tuple(map(narrow, grant.roots)))
-
-
-def _is_below(path: str, parent: str) -> bool:
-    return path == parent or path.startswith(parent.rstrip("/") + "/")

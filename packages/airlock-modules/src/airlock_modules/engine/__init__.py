@@ -21,6 +21,7 @@ from airlock_modules.engine.grant import (
     DockerGrant,
     ImageName,
     Root,
+    is_below,
     is_image_id,
     read_image_name,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "encode",
     "find_call",
     "find_connected",
+    "is_below",
     "is_image_id",
     "list_names",
     "list_references",

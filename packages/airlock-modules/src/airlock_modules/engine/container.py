@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from airlock_modules.engine.grant import DockerGrant, Root, read_image_reference
+from airlock_modules.engine.grant import DockerGrant, Root, is_below, read_image_reference
 from airlock_modules.engine.names import (
     IMAGE_LABEL,
     USER_LABEL,
@@ -447,7 +447,7 @@ def _place_bind(bind: Bind, grant: DockerGrant) -> Mount:
             hint=f"mount a workspace or a directory below one ({mounted}), or a volume",
         )
     for path in root.covered:
-        if _is_below(path, source) or _is_below(source, path):
+        if is_below(path, source) or is_below(source, path):
             raise Refused(
                 f"{quote(source, limit=200)} has {quote(path)} below or above it, which this agent "
                 "sees masked or read-only",
@@ -474,10 +474,5 @@ def _check_path(path: str, place: str) -> None:
 
 def _find_root(path: str, roots: tuple[Root, ...]) -> Root | None:
     """The innermost workspace that a path is in."""
-    found = [each for each in roots if _is_below(path, each.inner)]
+    found = [each for each in roots if is_below(path, each.inner)]
     return max(found, key=lambda each: len(each.inner), default=None)
-
-
-def _is_below(path: str, parent: str) -> bool:
-    """Whether a path is `parent` or below it."""
-    return path == parent or path.startswith(parent.rstrip("/") + "/")

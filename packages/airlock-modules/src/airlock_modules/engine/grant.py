@@ -5,8 +5,10 @@ pattern `*` crosses no `/` and `**` does; a pattern names no tag.
 """
 
 import re
+from collections.abc import Collection
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from airlock_modules.engine.strict import Reference, malformed
 from airlock_modules.remotes.grants import compile_pattern
@@ -125,6 +127,19 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     pids: int = 4096
     containers: int = 50
 
+    def cover(self, points: Collection[str]) -> "DockerGrant":
+        """The grant for a client that sees other mounts at these points.
+
+        Whether one masks something or is only another directory, a container that mounts what is
+        above it would see what lies under it.
+        """
+
+        def narrow(root: Root) -> Root:
+            covered = (each for each in points if each != root.inner and is_below(each, root.inner))
+            return replace(root, covered=(*root.covered, *covered))
+
+        return replace(self, roots=tuple(map(narrow, self.roots)))
+
     def may_use(self, image: ImageName) -> bool:
         """Whether it may pull this image, or use it if the engine has it."""
         return image.domain in self.registries or _matches(self.images, image.repository)
@@ -140,6 +155,11 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     def may_read(self, name: str) -> bool:
         """Whether a container of the human's with this name may be looked at."""
         return _matches(self.read, name.removeprefix("/"))
+
+
+def is_below(path: str, parent: str) -> bool:
+    """Whether a path is `parent` or below it; both are normal."""
+    return path == parent or path.startswith(parent.rstrip("/") + "/")
 
 
 def _matches(patterns: tuple[str, ...], text: str) -> bool:

@@ -29,7 +29,6 @@ from airlock_daemon.serving.request.logins import find_registry_login
 from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
-from airlock_daemon.setup.engines import cover
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.trust import leads_through
 from airlock_modules.engine import LABEL, DockerGrant, ImageName
@@ -185,7 +184,7 @@ class _Client:
                 rule="docker",
                 hint=f"a person on the host can add [docker] to its airlock.toml{AND_RELOAD}",
             )
-        return cover(grant, self._points)
+        return grant.cover(self._points)
 
     @property
     def engine(self) -> str:
