@@ -24,9 +24,9 @@ from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
 from airlock_daemon.serving.daemon.callers import identify_caller
 from airlock_daemon.serving.daemon.clients import describe_peer
-from airlock_daemon.serving.request.https import EVERY_S, MOST_RECORDS, Caller
+from airlock_daemon.serving.request.https import Caller
 from airlock_daemon.serving.request.logins import find_registry_login
-from airlock_daemon.serving.request.recording import Recording
+from airlock_daemon.serving.request.recording import Recording, RecordQuota
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.generation import Generation
@@ -228,8 +228,7 @@ class _Records:
     def __init__(self, shared: DaemonState, agent: AgentState) -> None:
         self._shared = shared
         self._agent = agent
-        self._since = -EVERY_S
-        self._left = 0
+        self._quota = RecordQuota()
 
     def begin(self, operation: Operation | None, caller: Caller) -> Record:
         """A record of an operation, without its outcome."""
@@ -258,16 +257,9 @@ class _Records:
         done = {"status": result.status, "bytes": result.sent, "received": result.received}
         detail = record.detail if isinstance(record.detail, dict) else {}
         record = replace(record, outcome=outcome, detail={**detail, **done})
-        if self._has_room or (result.changes and result.error is None):
-            self._left -= 1
+        if self._quota.has_room or (result.changes and result.error is None):
+            self._quota.spend()
             self._shared.record(record)
         else:
             kind = Kind("broker", outcome, record.layer)
             self._shared.audit.count(str(record.profile), kind, record.peer)
-
-    @property
-    def _has_room(self) -> bool:
-        now = trio.current_time()
-        if now - self._since >= EVERY_S:
-            self._since, self._left = now, MOST_RECORDS
-        return self._left > 0

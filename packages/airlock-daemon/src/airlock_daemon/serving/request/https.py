@@ -20,17 +20,11 @@ from airlock_daemon.boundary.brokers.https.messages import (
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, own_fault
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
+from airlock_daemon.serving.request.recording import RecordQuota
 from airlock_daemon.serving.request.sources import Secret, Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_modules.apis import Api, ApiCall, Verdict
 from airlock_modules.operation import Operation
-
-MOST_RECORDS = 1000
-EVERY_S = 60.0
-"""The most records of an agent's operations in EVERY_S seconds.
-
-Further reads and refusals are only counted; what may change something always has a record.
-"""
 
 HUNG_UP = "the client hung up"
 
@@ -89,8 +83,7 @@ class Operations:
         # Granted operations that have not ended.
         self._granted: dict[int, _Granted] = {}
         self._fingerprints: dict[str, tuple[Api, str]] = {}
-        self._since = -EVERY_S
-        self._left = 0
+        self._quota = RecordQuota()
 
     async def judge(self, question: Question, caller: Caller) -> Answer:
         """Decide on a request by the present rules, and fetch its credential if it needs one.
@@ -130,7 +123,7 @@ class Operations:
         self, question: Question, operation: _Operation, api: Api, secret: Secret | None
     ) -> Answer:
         """Record a granted operation before it starts. Raises Failed."""
-        if operation.changes or self._has_room:
+        if operation.changes or self._quota.has_room:
             self._shared.record_ahead(replace(operation.record, event="broker-start"))
         kept = replace(question, graphql=None if question.graphql is None else ())
         self._granted[question.question] = _Granted(operation, kept, api)
@@ -295,9 +288,9 @@ class Operations:
 
     def _write(self, operation: _Operation, outcome: Outcome, reason: str | None) -> None:
         """Write a record, or count it if there were too many."""
-        is_written = self._has_room or operation.changes
+        is_written = self._quota.has_room or operation.changes
         if is_written:
-            self._left -= 1
+            self._quota.spend()
         self._write_or_count(operation.record, outcome, reason, is_written=is_written)
 
     def _write_connection(
@@ -319,14 +312,6 @@ class Operations:
         else:
             kind = Kind("broker", outcome, record.layer)
             self._shared.audit.count(self._name, kind, record.peer)
-
-    @property
-    def _has_room(self) -> bool:
-        """Whether the next record is written rather than counted."""
-        now = trio.current_time()
-        if now - self._since >= EVERY_S:
-            self._since, self._left = now, MOST_RECORDS
-        return self._left > 0
 
 
 def _judge(api: Api, question: Question) -> Verdict:
