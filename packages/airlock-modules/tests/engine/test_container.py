@@ -140,7 +140,6 @@ def test_what_dockers_client_sends_passes() -> None:
         {"CpusetCpus": "0"},
         {"BlkioWeight": 10},
         {"Annotations": {"a": "b"}},
-        {"ContainerIDFile": "/tmp/x"},
         {"GroupAdd": ["a b"]},
         {"Tmpfs": {"/x": "rw,mode=0777 x"}},
         {"PortBindings": {"80/tcp": [{"HostIp": "192.0.2.1", "HostPort": "1"}]}},
@@ -170,6 +169,7 @@ def test_what_reaches_the_host_is_refused(host: dict[str, Any]) -> None:
         {"Volumes": {"relative": {}}},
         {"Volumes": {"/x": {"Source": "/etc"}}},
         {"NetworkingConfig": {"EndpointsConfig": {"host": {}}}},
+        {"NetworkingConfig": {"EndpointsConfig": {"none": {"MacAddress": "02:42:ac:11:00:02"}}}},
         {
             "NetworkingConfig": {
                 "EndpointsConfig": {"n": {"IPAMConfig": {"IPv4Address": "1.1.1.1"}}}
@@ -396,6 +396,9 @@ def test_networks_are_looked_up() -> None:
     assert mode in set(list_references(shared))
     with pytest.raises(Refused):
         _create({"NetworkMode": "none"}, NetworkingConfig={"EndpointsConfig": {"app_default": {}}})
+    empty = {"EndpointsConfig": {"none": {"Aliases": None, "MacAddress": ""}}}
+    alone = _create({"NetworkMode": "none"}, NetworkingConfig=empty)
+    assert alone["NetworkingConfig"] == {"EndpointsConfig": {}}
 
 
 def test_what_a_client_sees_otherwise_is_covered() -> None:

@@ -37,6 +37,7 @@ from airlock_modules.engine.strict import (
     read_reference,
     record,
     text,
+    unused,
 )
 from airlock_wire.text import quote
 
@@ -145,6 +146,23 @@ endpoint = record({"Aliases": items(_hostname, most=50)})
 """How a container is in a network: by further names, and nothing else of its own choice."""
 
 
+_endpoints = mapping(_read_network_name, either(dict, endpoint, dropped(None)))
+_nothing = either(dict, record({}), dropped(None))
+
+
+def _read_endpoints(value: object, place: str) -> Value:
+    """The endpoints by network; some clients write an empty one where there is no network."""
+    if not isinstance(value, dict):
+        raise malformed(f"{place} is no object")
+    kept = {}
+    for name, inner in value.items():
+        if name == "none" or name.startswith(_CONTAINER):
+            _nothing(inner, f"{place}.{quote(name, limit=80)}")
+        else:
+            kept[name] = inner
+    return _endpoints(kept, place)
+
+
 def _read_capability(value: object, place: str) -> Value:
     name = value.upper().removeprefix("CAP_") if isinstance(value, str) else ""
     if name not in CAPABILITIES:
@@ -184,6 +202,8 @@ _host_config = record(
         "CapDrop": items(text("(?:[Cc][Aa][Pp]_)?[A-Za-z_]{1,30}")),
         "CgroupnsMode": dropped("", "private"),
         "ConsoleSize": items(number(0, 65_535), most=2),
+        # Where the client writes the id, which concerns the client alone.
+        "ContainerIDFile": unused(text()),
         "CpuPeriod": number(0, 1_000_000),
         "CpuQuota": number(-1),
         "CpuShares": number(0, 1 << 18),
@@ -240,9 +260,7 @@ _container = record(
         "Image": text(most=255),
         "Labels": labels,
         "NetworkDisabled": flag,
-        "NetworkingConfig": record(
-            {"EndpointsConfig": mapping(_read_network_name, either(dict, endpoint, dropped(None)))}
-        ),
+        "NetworkingConfig": record({"EndpointsConfig": _read_endpoints}),
         "OpenStdin": flag,
         "Shell": items(text()),
         "StdinOnce": flag,
