@@ -48,7 +48,12 @@ class Engine:
             ("GET", f"/v1.45/containers/{_ID}/json"): (200, own("web", _ID)),
             ("GET", "/v1.45/networks/airlock-a-default"): (
                 200,
-                {"Id": _NET, "Name": "airlock-a-default", "Labels": {"airlock.agent": "a"}},
+                {
+                    "Id": _NET,
+                    "Name": "airlock-a-default",
+                    "Labels": {"airlock.agent": "a"},
+                    "Internal": True,
+                },
             ),
             ("GET", "/v1.45/images/docker.io/library/alpine:latest/json"): (
                 200,
@@ -327,6 +332,29 @@ async def test_a_command_in_a_container_with_a_workspace_has_its_owner(tmp_path:
         assert sent["User"] == "1000:1000"
         for line in ("GET /containers/web/archive?path=/", "PUT /containers/web/archive?path=/"):
             assert (await client.ask(line))[0] == 403
+
+
+async def test_a_narrower_grant_holds_for_what_was_made_before(tmp_path: Path) -> None:
+    """A network that leads out is not joined any more, and a free user becomes the owner."""
+    async with scene(tmp_path) as here:
+        answers = here.engine.answers
+        answers["GET", "/v1.45/containers/json"] = (200, [])
+        network = {"Id": _NET, "Name": "airlock-a-default", "Labels": {"airlock.agent": "a"}}
+        answers["GET", "/v1.45/networks/airlock-a-default"] = (200, {**network, "Internal": False})
+        client = here.connect()
+        status, said = await client.ask("POST /containers/create", body={"Image": "alpine"})
+        assert (status, "docker network rm default" in said["message"]) == (403, True)
+        body = {"Container": "web"}
+        assert (await client.ask("POST /networks/default/connect", body=body))[0] == 403
+        answers["DELETE", f"/v1.45/networks/{_NET}"] = (204, b"")
+        assert (await client.ask("DELETE /networks/default"))[0] == 204
+        told = {**own("web", _ID), "Mounts": [{"Type": "bind", "Source": "/home/u/work"}]}
+        answers["GET", "/v1.45/containers/airlock-a-web/json"] = (200, told)
+        answers["POST", f"/v1.45/containers/{_ID}/exec"] = (201, {"Id": "5" * 64})
+        run = {"Cmd": ["id"], "User": "0"}
+        assert (await client.ask("POST /containers/web/exec", body=run))[0] == 201
+        sent = json.loads(here.engine.made("POST", f"/v1.45/containers/{_ID}/exec").body)
+        assert sent["User"] == "1000:1000"
 
 
 async def test_an_exec_is_looked_up_by_its_containers_id_alone(tmp_path: Path) -> None:

@@ -40,13 +40,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """An object of the engine. `id` is what a call is sent with; `name` is the engine's.
 
     `user` is whom a container with a workspace runs as, else "". `is_own` is false for a person's
-    container that may be looked at.
+    container that may be looked at. `leads_out` tells that a network is not internal.
     """
 
     id: str
     name: str
     user: str = ""
     is_own: bool = True
+    leads_out: bool = False
 
 
 class Lookups:
@@ -70,7 +71,18 @@ class Lookups:
         found: dict[Reference, str] = {}
         for each in references:
             if each not in found:
-                found[each] = (await self.find(each, makes=makes)).id
+                found[each] = self.require_internal(await self.find(each, makes=makes)).id
+        return found
+
+    def require_internal(self, found: Found) -> Found:
+        """Refuse a network of the agent's that leads out, made when that was granted."""
+        if found.leads_out and not self._view.grant.is_bridged:
+            name = self._view.ownership.inner(found.name)
+            raise Refused(
+                f"the network {name} leads out, which is not granted any more",
+                hint=f"remove it, and have it made again: docker network rm {name}",
+                rule="network",
+            )
         return found
 
     async def find(self, reference: Reference, *, makes: bool = False) -> Found:
@@ -113,8 +125,28 @@ class Lookups:
         identity = name if kind == "volume" else str(answer.get("Id", ""))
         if kind != "volume" and not _FULL_ID.fullmatch(identity):
             return None
-        user = str(labels.get(USER_LABEL, "")) if is_own else ""
-        return Found(id=identity, name=name.removeprefix("/"), user=user, is_own=is_own)
+        return Found(
+            id=identity,
+            name=name.removeprefix("/"),
+            user=(str(labels.get(USER_LABEL, "")) or self._find_owner(answer)) if is_own else "",
+            is_own=is_own,
+            leads_out=kind == "network" and answer.get("Internal") is not True,
+        )
+
+    def _find_owner(self, container: Mapping[str, Any]) -> str:
+        """The owner of the workspace that a container mounts, unless the user there is free now.
+
+        It may have been when the container was made.
+        """
+        grant, ownership = self._view.grant, self._view.ownership
+        mounts = container.get("Mounts") or ()
+        seen = {each.get(key) for each in mounts for key in ("Source", "Name")}
+        owners = (
+            root.user
+            for root in grant.roots
+            if root.outer in seen or ownership.root_volume(root.outer) in seen
+        )
+        return "" if grant.root_binds else next(owners, "")
 
     async def _find_image(self, text: str) -> Found | None:
         answer = await self._get(f"/images/{quote_path(text, safe=':')}")

@@ -231,6 +231,7 @@ class Making:
         reference = find_connected(self._body)
         if not isinstance(reference, Reference):
             raise TypeError(reference)
+        self._lookups.require_internal(await self._lookups.find(self._need_target()))
         container = await self._lookups.find(reference)
         name = self._view.ownership.inner(container.name)
         return await self._write(read_connection(self._body, name=name))
