@@ -82,7 +82,11 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(directory: Path, state: Path | None = None) -> AsyncIterator[Scene]:
+async def scene(
+    directory: Path,
+    state: Path | None = None,
+    images: tuple[str, ...] = (f"docker.io/library/{NAME}",),
+) -> AsyncIterator[Scene]:
     """A broker before the engine of this host; `state` is the daemon's state directory."""
     workspace = directory / "workspace"
     workspace.mkdir()
@@ -90,7 +94,7 @@ async def scene(directory: Path, state: Path | None = None) -> AsyncIterator[Sce
         os.chown(workspace, *map(int, OWNER.split(":")))
     status = workspace.stat()
     root = Root(inner="/work", outer=str(workspace), user=f"{status.st_uid}:{status.st_gid}")
-    grant = DockerGrant(images=(f"docker.io/library/{NAME}",), roots=(root,))
+    grant = DockerGrant(images=images, roots=(root,))
     path, rounds = directory / "docker.sock", Rounds()
     agent = Agent(ENGINE, grant, rounds, name=f"t{os.getpid()}")
     broker = EngineBroker(ImageRecord(State(str(state or directory / "state")), agent.name))
@@ -204,6 +208,24 @@ async def test_images_are_an_agents_after_a_restart(tmp_path: Path, image: str) 
         assert (await here.docker("image", "prune", "--all", "--force"))[0] == 0
         assert (await here.docker("image", "inspect", made))[0] != 0
         assert (await here.docker("image", "inspect", image))[0] == 0
+
+
+async def test_a_persons_image_is_not_there(tmp_path: Path, image: str) -> None:
+    """What a person built is not granted with the registry whose names it seems to have."""
+    identity = subprocess.run(
+        ("docker", "images", "--no-trunc", "-q", image), check=True, capture_output=True, text=True
+    ).stdout.strip()
+    async with scene(tmp_path, images=()) as here:
+        lines = ("image inspect X", "history X", "tag X mine", "rmi X", "push X", "save X")
+        for line in (*lines, "create --pull=never X id", "run --rm --pull=never X id"):
+            for name in (image, identity, identity.removeprefix("sha256:")[:12]):
+                status, text = await here.docker(*line.replace("X", name).split())
+                assert status != 0, (line, text)
+        # No registry has it, so that a pull makes it nobody else's.
+        assert (await here.docker("pull", image))[0] != 0
+        assert (await here.docker("image", "inspect", image))[0] != 0
+        assert await here.docker("images", "-aq") == (0, "")
+        assert "0B" in (await here.docker("system", "df", "--format", "{{.Size}}"))[1]
 
 
 async def test_an_archive_becomes_an_image(tmp_path: Path) -> None:
