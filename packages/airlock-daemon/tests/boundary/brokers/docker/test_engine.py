@@ -212,9 +212,8 @@ async def test_images_are_an_agents_after_a_restart(tmp_path: Path, image: str) 
 
 async def test_a_persons_image_is_not_there(tmp_path: Path, image: str) -> None:
     """What a person built is not granted with the registry whose names it seems to have."""
-    identity = subprocess.run(
-        ("docker", "images", "--no-trunc", "-q", image), check=True, capture_output=True, text=True
-    ).stdout.strip()
+    listed = ("docker", "images", "--no-trunc", "-q", image)
+    identity = (await trio.run_process(listed, capture_stdout=True)).stdout.decode().strip()
     async with scene(tmp_path, images=()) as here:
         lines = ("image inspect X", "history X", "tag X mine", "rmi X", "push X", "save X")
         for line in (*lines, "create --pull=never X id", "run --rm --pull=never X id"):
