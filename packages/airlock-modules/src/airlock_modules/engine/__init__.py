@@ -16,18 +16,19 @@ from airlock_modules.engine.answers import (
 )
 from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
-from airlock_modules.engine.grant import (
-    DEFAULT_IMAGES,
-    DockerGrant,
+from airlock_modules.engine.grant import DockerGrant, Root, is_below
+from airlock_modules.engine.images import (
     ImageName,
-    Root,
-    is_below,
+    OwnImages,
     is_image_id,
+    join_tag,
+    read_engine_name,
     read_image_name,
 )
 from airlock_modules.engine.names import LABEL, ROOT_LABEL, USER_LABEL, Ownership
 from airlock_modules.engine.resources import (
     find_connected,
+    read_commit,
     read_connection,
     read_disconnection,
     read_exec,
@@ -42,11 +43,11 @@ from airlock_modules.engine.strict import (
     decode,
     encode,
     list_references,
+    malformed,
     resolve,
 )
 
 __all__ = [
-    "DEFAULT_IMAGES",
     "LABEL",
     "LONGEST_BODY",
     "NEWEST",
@@ -59,6 +60,7 @@ __all__ = [
     "DockerGrant",
     "FoundCall",
     "ImageName",
+    "OwnImages",
     "Ownership",
     "Reference",
     "Refused",
@@ -71,11 +73,15 @@ __all__ = [
     "find_connected",
     "is_below",
     "is_image_id",
+    "join_tag",
     "list_names",
     "list_references",
+    "malformed",
+    "read_commit",
     "read_connection",
     "read_container",
     "read_disconnection",
+    "read_engine_name",
     "read_exec",
     "read_exec_start",
     "read_image_name",

@@ -1,91 +1,17 @@
-"""What a profile's `[docker]` grants, and how an image's name is read.
+"""What a profile's `[docker]` grants.
 
-A name of an image is read as docker reads it: `alpine` is `docker.io/library/alpine:latest`. In a
-pattern `*` crosses no `/` and `**` does; a pattern names no tag.
+In a pattern of images `*` crosses no `/` and `**` does; a pattern names no tag.
 """
 
-import re
 from collections.abc import Collection
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from airlock_modules.engine.strict import Reference, malformed
+from airlock_modules.engine.images import ImageName
 from airlock_modules.remotes.grants import compile_pattern
-from airlock_wire.text import quote
 
-DEFAULT_IMAGES = ("docker.io/**",)
-"""The images of a profile that names neither `images` nor `registries`."""
-
-_HUB = "docker.io"
-_HUB_NAMES = ("index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
-_DOMAIN = re.compile(
-    r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::[0-9]{1,5})?"
-)
-_COMPONENT = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile("sha256:[0-9a-f]{64}")
-_ID = re.compile("(?:sha256:)?[0-9a-f]{12,64}")
-_LONGEST = 255
-
-
-class ImageName(Struct, frozen=True):
-    """A name of an image in full. `tag` is "" beside a digest, unless it is written."""
-
-    domain: str
-    path: str
-    tag: str = ""
-    digest: str = ""
-
-    @property
-    def repository(self) -> str:
-        """The name without tag and digest."""
-        return f"{self.domain}/{self.path}"
-
-    def __str__(self) -> str:
-        """The name in full, as the engine reads it too."""
-        tag = f":{self.tag}" if self.tag else ""
-        return self.repository + tag + (f"@{self.digest}" if self.digest else "")
-
-
-def read_image_name(text: str) -> ImageName:
-    """Parse a name of an image (distribution's reference grammar). Raises Refused."""
-    name, at, digest = text.partition("@")
-    path, colon, tag = name.rpartition(":")
-    if not colon or "/" in tag:
-        path, colon, tag = name, "", ""
-    domain, slash, rest = path.partition("/")
-    if not slash or not (set(".:") & set(domain) or domain == "localhost"):
-        domain, rest = _HUB, path
-    if domain in _HUB_NAMES:
-        domain = _HUB
-    if domain == _HUB and "/" not in rest:
-        rest = f"library/{rest}"
-    is_good = (
-        len(text) <= _LONGEST
-        and _DOMAIN.fullmatch(domain)
-        and _PATH.fullmatch(rest)
-        and (not colon or _TAG.fullmatch(tag))
-        and (not at or _DIGEST.fullmatch(digest))
-    )
-    if not is_good:
-        raise malformed(f"{quote(text, limit=80)} is no name of an image")
-    return ImageName(domain, rest, tag if colon or at else "latest", digest)
-
-
-def read_image_reference(value: object, place: str) -> Reference:
-    """A reader of an image's id or name; a name is written in full."""
-    if not isinstance(value, str):
-        raise malformed(f"{place} is no text")
-    if _ID.fullmatch(value):
-        return Reference("image", value)
-    return Reference("image", str(read_image_name(value)))
-
-
-def is_image_id(text: str) -> bool:
-    """Whether a reference is an id, or may be the beginning of one."""
-    return _ID.fullmatch(text) is not None
+_DEFAULT_REGISTRY = "docker.io"
 
 
 class Root(Struct, frozen=True, kw_only=True):
@@ -106,13 +32,14 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     """The table `[docker]` of a profile, and the agent's workspaces.
 
     `engine` is the path of the engine's socket, "" for that of the human's docker. `images` are
-    patterns of those that it may use and pull; of `registries` it may use and pull all, with the
-    human's logins, which `push` has too. `read` are patterns of names of the human's containers.
-    `socket` is the host's path of the agent's own `docker.sock`; memory is in bytes.
+    patterns of those that it may pull, and use if the engine has them. Of `registries` it may pull
+    all, with the human's logins, which `push` has too; without both it may pull from docker.io.
+    `read` are patterns of names of the human's containers. `socket` is the host's path of the
+    agent's own `docker.sock`; memory is in bytes.
     """
 
     engine: str = ""
-    images: tuple[str, ...] = DEFAULT_IMAGES
+    images: tuple[str, ...] = ()
     registries: tuple[str, ...] = ()
     push: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
@@ -138,9 +65,14 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
 
         return replace(self, roots=tuple(map(narrow, self.roots)))
 
+    def may_pull(self, image: ImageName) -> bool:
+        """Whether it may pull this image."""
+        registries = self.registries if self.registries or self.images else (_DEFAULT_REGISTRY,)
+        return image.domain in registries or self.may_use(image)
+
     def may_use(self, image: ImageName) -> bool:
-        """Whether it may pull this image, or use it if the engine has it."""
-        return image.domain in self.registries or _matches(self.images, image.repository)
+        """Whether it may use this image if the engine has it, whosoever pulled or built it."""
+        return _matches(self.images, image.repository)
 
     def may_push(self, image: ImageName) -> bool:
         """Whether it may push to this name."""

@@ -17,8 +17,10 @@ from docker_world import Agent
 
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
+from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.fairness.turns import Rounds
+from airlock_daemon.setup.state import State
 from airlock_modules.engine import DockerGrant, Root
 from engines import has_engine
 
@@ -35,20 +37,25 @@ NAME = f"airlock-broker-{os.getpid()}"
 ENGINE = "/var/run/docker.sock"
 SECRET = "canary-of-the-host"
 OWNER = "1000:1000"
+FORMAT = "{{.Repository}}:{{.Tag}}"
 _PROGRAMS = ("sh", "cat", "id", "sleep", "touch")
 
 
-@pytest.fixture(scope="module")
-def image() -> Iterator[str]:
-    """An image with a shell and some programs."""
+def pack() -> bytes:
+    """An archive with a shell and some programs."""
     busybox = shutil.which("busybox")
     assert busybox is not None, "there is no busybox on PATH; install Debian's busybox-static"
     with io.BytesIO() as packed:
         with tarfile.open(fileobj=packed, mode="w") as archive:
             for program in _PROGRAMS:
                 archive.add(os.path.realpath(busybox), f"bin/{program}")
-        content = packed.getvalue()
-    subprocess.run(("docker", "import", "-", NAME), input=content, check=True, capture_output=True)
+        return packed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[str]:
+    """An image with a shell and some programs."""
+    subprocess.run(("docker", "import", "-", NAME), input=pack(), check=True, capture_output=True)
     yield NAME
     subprocess.run(("docker", "rmi", "--force", NAME), check=True, capture_output=True)
 
@@ -75,17 +82,22 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(directory: Path) -> AsyncIterator[Scene]:
-    """A broker before the engine of this host."""
+async def scene(
+    directory: Path,
+    state: Path | None = None,
+    images: tuple[str, ...] = (f"docker.io/library/{NAME}",),
+) -> AsyncIterator[Scene]:
+    """A broker before the engine of this host; `state` is the daemon's state directory."""
     workspace = directory / "workspace"
     workspace.mkdir()
     if os.geteuid() == 0:
         os.chown(workspace, *map(int, OWNER.split(":")))
     status = workspace.stat()
     root = Root(inner="/work", outer=str(workspace), user=f"{status.st_uid}:{status.st_gid}")
-    grant = DockerGrant(images=(f"docker.io/library/{NAME}",), roots=(root,))
-    path, rounds, broker = directory / "docker.sock", Rounds(), EngineBroker()
+    grant = DockerGrant(images=images, roots=(root,))
+    path, rounds = directory / "docker.sock", Rounds()
     agent = Agent(ENGINE, grant, rounds, name=f"t{os.getpid()}")
+    broker = EngineBroker(ImageRecord(State(str(state or directory / "state")), agent.name))
 
     async def serve(stream: trio.SocketStream) -> None:
         connection = socket.socket(fileno=stream.socket.detach())
@@ -150,6 +162,81 @@ async def test_a_workspace_is_mounted_for_its_owner(tmp_path: Path, image: str) 
         assert (here.workspace / "made").stat().st_uid == here.workspace.stat().st_uid
         status, text = await here.docker("cp", str(tmp_path / "workspace"), "web:/src")
         assert status != 0
+
+
+async def test_an_image_is_named_for_its_agent_alone(tmp_path: Path, image: str) -> None:
+    """A name that a person may run is never what an agent made, also where nobody has it yet."""
+    host, name = ("docker", "-H", f"unix://{ENGINE}"), f"{NAME}-official:1"
+    async with scene(tmp_path) as here:
+        assert await here.docker("run", "--name", "box", image, "touch", "/made") == (0, "")
+        for words in (("tag", image, name), ("commit", "box", name)):
+            status, text = await here.docker(*words)
+            assert status == 0, text
+            assert await here.docker("images", "--format", "{{.Repository}}", name) == (
+                0,
+                f"{NAME}-official\n",
+            )
+            found = await trio.run_process(
+                (*host, "inspect", name), check=False, capture_stdout=True, capture_stderr=True
+            )
+            assert found.returncode != 0
+        assert await here.docker("run", "--rm", name, "cat", "/made") == (0, "")
+        # Neither another agent's nor a person's name can be asked for in the engine's spelling.
+        named = await trio.run_process((*host, "images", "--format", FORMAT), capture_stdout=True)
+        outer = next(each for each in named.stdout.decode().split() if each.endswith(name))
+        assert (await here.docker("run", "--rm", outer, "true"))[0] == 125
+        status, text = await here.docker("rmi", image)
+        assert "neither gave nor pulled" in text
+        assert (await here.docker("rm", "box"))[0] == 0
+        assert (await here.docker("rmi", name))[0] == 0
+        assert await here.docker("images", "-q", name) == (0, "")
+
+
+async def test_images_are_an_agents_after_a_restart(tmp_path: Path, image: str) -> None:
+    """One without a name is known by its record, and pruned; a person's is not."""
+    state = tmp_path / "kept"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    async with scene(tmp_path / "a", state) as here:
+        await here.docker("run", "--name", "box", image, "touch", "/made")
+        status, made = await here.docker("commit", "box")
+        assert status == 0, made
+    async with scene(tmp_path / "b", state) as here:
+        made = made.strip()
+        assert await here.docker("run", "--rm", made, "cat", "/made") == (0, "")
+        assert made in (await here.docker("image", "prune", "--force"))[1]
+        assert (await here.docker("image", "prune", "--all", "--force"))[0] == 0
+        assert (await here.docker("image", "inspect", made))[0] != 0
+        assert (await here.docker("image", "inspect", image))[0] == 0
+
+
+async def test_a_persons_image_is_not_there(tmp_path: Path, image: str) -> None:
+    """What a person built is not granted with the registry whose names it seems to have."""
+    listed = ("docker", "images", "--no-trunc", "-q", image)
+    identity = (await trio.run_process(listed, capture_stdout=True)).stdout.decode().strip()
+    async with scene(tmp_path, images=()) as here:
+        lines = ("image inspect X", "history X", "tag X mine", "rmi X", "push X", "save X")
+        for line in (*lines, "create --pull=never X id", "run --rm --pull=never X id"):
+            for name in (image, identity, identity.removeprefix("sha256:")[:12]):
+                status, text = await here.docker(*line.replace("X", name).split())
+                assert status != 0, (line, text)
+        # No registry has it, so that a pull makes it nobody else's.
+        assert (await here.docker("pull", image))[0] != 0
+        assert (await here.docker("image", "inspect", image))[0] != 0
+        assert await here.docker("images", "-aq") == (0, "")
+        assert "0B" in (await here.docker("system", "df", "--format", "{{.Size}}"))[1]
+
+
+async def test_an_archive_becomes_an_image(tmp_path: Path) -> None:
+    """It is imported from the client, never from an address that the engine would ask."""
+    async with scene(tmp_path) as here:
+        status, text = await here.docker("import", "-", "made:1", said=pack())
+        assert status == 0, text
+        assert await here.docker("run", "--rm", "made:1", "sh", "-c", "echo ran") == (0, "ran\n")
+        status, text = await here.docker("import", "http://127.0.0.1:1/x", "made:2")
+        assert "fromSrc" in text
+        assert "Total reclaimed" in (await here.docker("system", "prune", "--force", "--all"))[1]
+        assert await here.docker("images", "-q", "made") == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ client carries calls one after another, and is opaque only after a raw stream th
 """
 
 import math
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -21,13 +22,14 @@ from airlock_daemon.boundary.brokers.docker.connections import (
     EngineHead,
     read_json,
 )
+from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.brokers.docker.lookups import find_version, missing
 from airlock_daemon.boundary.brokers.docker.making import (
     CallResult,
     EngineAgent,
     Making,
+    Note,
     Prepared,
-    join_tag,
 )
 from airlock_daemon.boundary.brokers.egress.conversation import Meter, splice
 from airlock_daemon.boundary.brokers.https.incoming import AnswerHead, Damaged, Incoming, Uneven
@@ -43,6 +45,7 @@ from airlock_modules.engine import (
     View,
     decode,
     find_call,
+    join_tag,
     rewrite,
     rewrite_error,
     rewrite_event,
@@ -58,6 +61,7 @@ _NO_LOGIN = urlsafe_b64encode(b"{}")
 # Headers of the engine that a client gets.
 _PASSED = frozenset({b"content-type", b"x-docker-container-path-stat"})
 _LONGEST_LINE = 1 << 20
+_DIGEST = re.compile("Digest: (sha256:[0-9a-f]{64})")
 _OWN_NAMES = {"container.list", "network.list", "volume.list"}
 _RAW = (b"content-type", b"application/vnd.docker.raw-stream")
 _READING = frozenset({"GET", "HEAD"})
@@ -68,9 +72,8 @@ Rewriter = Callable[[object, View], object]
 class EngineBroker:
     """Serves one agent's calls."""
 
-    def __init__(self) -> None:
-        # The images that this agent pulled, while the daemon runs.
-        self.images: set[str] = set()
+    def __init__(self, images: ImageRecord) -> None:
+        self.images = images
         self._version: Version = NEWEST
         self._looked = -math.inf
 
@@ -125,7 +128,8 @@ class EngineBroker:
             ownership=Ownership(agent.name),
             grant=agent.grant,
             version=self._version,
-            images=frozenset(self.images),
+            images=self.images.ids,
+            names=self.images.names,
         )
 
 
@@ -203,8 +207,8 @@ class _Call:
             return
         self._agent.admit(self._operation, changes=self._changes)
         making = Making(self._agent, view, self._broker.images, found, body)
-        if name == "container.prune":
-            await self._answer_json(HTTPStatus.OK, await making.prune_containers())
+        if (value := await making.answer_itself()) is not None:
+            await self._answer_json(HTTPStatus.OK, value)
             return
         prepared = await making.prepare()
         async with await EngineConnection.open(self._agent.engine) as engine:
@@ -212,8 +216,6 @@ class _Call:
             answer = await engine.read_head()
             self._status = answer.status
             await self._relay(engine, answer, prepared, found, view)
-        if name == "image.pull" and answer.status == HTTPStatus.OK:
-            await making.note_pulled()
 
     async def _read_body(self, most: int) -> bytes:
         found = bytearray()
@@ -266,7 +268,10 @@ class _Call:
                 hint="try again; a person on the host finds the engine's own messages there",
             )
         elif found.call.answers == "stream":
-            await self._stream(engine, answer, _REWRITTEN_LINES.get(found.call.name), view)
+            lines = _REWRITTEN_LINES.get(found.call.name)
+            await self._stream(
+                engine, answer, None if lines is None else _Lines(lines, view), prepared.note
+            )
         else:
             await self._answer_plain(engine, answer, prepared, found, view)
 
@@ -279,6 +284,8 @@ class _Call:
         view: View,
     ) -> None:
         data = await engine.read_all()
+        if prepared.note is not None:
+            await prepared.note(read_json(data))
         if not data or self._request.head.method == "HEAD":
             await self._answer(answer.status, _passed(answer), b"")
             return
@@ -299,8 +306,8 @@ class _Call:
         self,
         engine: EngineConnection,
         answer: EngineHead,
-        rewriter: Rewriter | None,
-        view: View,
+        lines: "_Lines | None",
+        note: Note | None,
     ) -> None:
         """Pass on an answer while it comes, until it or the client ends."""
         self._has_answered = True
@@ -308,8 +315,8 @@ class _Call:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_after, self._request.wait_for_hanging_up, nursery)
             try:
-                await self._pour(engine, answer, rewriter, view)
-            except (Failed, trio.BrokenResourceError, Uneven) as raised:
+                await self._pour(engine, answer, lines, note)
+            except (AirlockError, trio.BrokenResourceError, Uneven) as raised:
                 error = raised
             nursery.cancel_scope.cancel()
         if error is not None:
@@ -319,10 +326,9 @@ class _Call:
         self,
         engine: EngineConnection,
         answer: EngineHead,
-        rewriter: Rewriter | None,
-        view: View,
+        lines: "_Lines | None",
+        note: Note | None,
     ) -> None:
-        lines = None if rewriter is None else _Lines(rewriter, view)
         await self._request.answer(_head(answer.status, _passed(answer)), b"", is_end=False)
         while piece := await engine.read():
             await self._agent.turns.take()
@@ -330,6 +336,8 @@ class _Call:
             if data := piece if lines is None else lines.feed(piece):
                 await self._request.answer(None, data, is_end=False)
         rest = b"" if lines is None else lines.feed(b"\n")
+        if note is not None:
+            await note(None if lines is None else lines.digest)
         await self._request.answer(None, rest, is_end=True)
 
     async def _switch(self, engine: EngineConnection, answer: EngineHead) -> None:
@@ -396,6 +404,8 @@ class _Lines:
         self._rewriter = rewriter
         self._view = view
         self._pending = b""
+        # The last digest of a manifest that a pull has told.
+        self.digest: str | None = None
 
     def feed(self, data: bytes) -> bytes:
         """The rewritten lines that `data` completes; others are dropped. Raises Failed."""
@@ -405,11 +415,18 @@ class _Lines:
                 "the docker engine of the host sent a line that is too long",
                 hint="try again; a person on the host finds the engine's own messages there",
             )
-        values = (self._rewriter(read_json(line), self._view) for line in lines if line.strip())
-        return b"".join(msgspec.json.encode(each) + b"\n" for each in values if each is not None)
+        written = bytearray()
+        for line in filter(bytes.strip, lines):
+            value = self._rewriter(read_json(line), self._view)
+            if value is not None:
+                written += msgspec.json.encode(value) + b"\n"
+            if isinstance(value, dict) and (found := _DIGEST.fullmatch(str(value.get("status")))):
+                self.digest = found[1]
+        return bytes(written)
 
 
 _REWRITTEN_LINES: Mapping[str, Rewriter] = {
+    "image.pull": lambda line, _: line,
     "system.events": rewrite_event,
     "container.stats": rewrite_stats,
 }
