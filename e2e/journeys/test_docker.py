@@ -1,5 +1,6 @@
 """docker by the shim in a container: the broker of the host's engine, without the host."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,14 @@ from e2e.world.scene import Stage
 
 @pytest.mark.parametrize("image", ["busybox", "debian"])
 def test_a_container_starts_another(stage: Stage, image: str) -> None:
-    """It runs at the host's engine, its streams and status come back, and the human's are hidden."""
+    """It runs at the host's engine, with its streams and status; the human's are not there."""
     scene = stage.workshop
     run = ("docker", "run", "--rm", "--interactive", f"--label={MADE_LABEL}", scene.images.busybox)
     with scene.setup(getattr(scene.images, image)).running() as client:
         listed = client.run("docker", "ps", "--no-trunc", "--format={{.ID}}").succeeded()
         assert client.id not in listed.stdout.splitlines()
-        assert "No such container" in client.run("docker", "inspect", client.id).stderr
+        other = client.run("docker", "container", "inspect", client.id)
+        assert "No such container" in other.stderr
         done = client.run(*run, "sh", "-c", "cat; echo err >&2; exit 7", stdin=b"\xff\0")
         assert (done.exit_code, done.out, done.stderr) == (7, b"\xff\0", "err")
 
@@ -93,7 +95,6 @@ def test_a_container_has_the_workspace_at_the_paths_of_the_client(stage: Stage) 
         ("plugin", "ls"),
         ("swarm", "join-token", "manager"),
         ("build", "."),
-        ("login", "--username=me", "--password=x", "127.0.0.1:1"),
     ],
     ids=lambda words: "-".join(word.lstrip("-") for word in words[:3])[:30].replace("/", "_"),
 )
@@ -115,7 +116,7 @@ def test_the_client_reaches_no_other_engine(user_stage: Stage, words: tuple[str,
     scene = user_stage.workshop
     failed = scene.setup(scene.images.busybox).run("docker", *words)
     assert failed.exit_code == 1
-    assert "Cannot connect to the Docker daemon" in failed.stderr
+    assert re.search("Cannot connect to the Docker daemon|error during connect", failed.stderr)
 
 
 def test_without_airlock_there_is_no_engine(user_stage: Stage) -> None:

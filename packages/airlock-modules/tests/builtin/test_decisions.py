@@ -9,7 +9,7 @@ from airlock_modules import builtin_names, load_builtin
 from asking import ask
 from policy_vectors import read_vectors
 
-# A broker's module has no rules for arguments, since the broker reads them itself; nor has one whose
+# The module of a broker has no rules for arguments, which the broker reads; nor has one whose
 # requests to APIs or an engine are judged.
 MODULES = tuple(map(load_builtin, builtin_names()))
 COMMANDS = tuple(

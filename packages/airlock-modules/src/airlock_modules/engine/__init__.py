@@ -14,7 +14,15 @@ from airlock_modules.engine.answers import (
     rewrite_stats,
     spell_refusal,
 )
-from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
+from airlock_modules.engine.calls import (
+    NEWEST,
+    OLDEST,
+    Call,
+    FoundCall,
+    Version,
+    find_call,
+    refuse_builder,
+)
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
 from airlock_modules.engine.grant import DockerGrant, Root, is_below
 from airlock_modules.engine.images import (
@@ -87,6 +95,7 @@ __all__ = [
     "read_image_name",
     "read_network",
     "read_volume",
+    "refuse_builder",
     "resolve",
     "rewrite",
     "rewrite_error",

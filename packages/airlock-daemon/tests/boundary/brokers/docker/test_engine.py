@@ -67,9 +67,12 @@ class Scene:
         self.path = path
         self.workspace = workspace
 
-    async def docker(self, *words: str, said: bytes = b"") -> tuple[int, str]:
-        """Run docker's client as the agent; its status, and what it says on both streams."""
-        environment = {"PATH": os.environ["PATH"], "DOCKER_HOST": f"unix://{self.path}"}
+    async def docker(self, *words: str, said: bytes = b"", **more: str) -> tuple[int, str]:
+        """Run docker's client as the agent; its status, and what it says on both streams.
+
+        `more` are further variables.
+        """
+        environment = {"PATH": os.environ["PATH"], "DOCKER_HOST": f"unix://{self.path}", **more}
         done = await trio.run_process(
             ("docker", *words),
             stdin=said,
@@ -318,3 +321,24 @@ async def test_a_directory_that_becomes_a_link_never_leads_to_the_host(
             nursery.cancel_scope.cancel()
         assert not any(SECRET in text for text in seen)
         assert any(text == "harmless" for text in seen)
+
+
+@pytest.mark.parametrize("kind", ["buildx", "classic", "compose"])
+async def test_a_build_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    """By each client's way of building, in words that it shows."""
+    if not has_engine("buildx", "compose"):
+        pytest.skip("needs docker's plugins buildx and compose")
+    async with scene(tmp_path) as own:
+        (own.workspace / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+        services = f'services:\n  web:\n    build: "{own.workspace}"\n'
+        (own.workspace / "compose.yaml").write_text(services)
+        words = {
+            "compose": ("compose", f"--file={own.workspace}/compose.yaml", "build"),
+            "classic": ("build", f"--tag={NAME}-built", str(own.workspace)),
+        }
+        more = {"DOCKER_BUILDKIT": "0"} if kind == "classic" else {}
+        status, said = await own.docker(*words.get(kind, words["classic"]), **more)
+        listed = await own.docker("ps", "--all", "--quiet")
+    assert status != 0
+    assert "airlock: building images is not granted to an agent" in said
+    assert listed == (0, "")
