@@ -26,6 +26,7 @@ from airlock_modules.engine.grant import (
     read_image_name,
 )
 from airlock_modules.engine.names import LABEL, ROOT_LABEL, USER_LABEL, Ownership
+from airlock_modules.engine.ports import LOOPBACK, MOST_PORTS, read_ports
 from airlock_modules.engine.resources import (
     find_connected,
     read_connection,
@@ -49,6 +50,8 @@ __all__ = [
     "DEFAULT_IMAGES",
     "LABEL",
     "LONGEST_BODY",
+    "LOOPBACK",
+    "MOST_PORTS",
     "NEWEST",
     "OLDEST",
     "OWN_NETWORK",
@@ -80,6 +83,7 @@ __all__ = [
     "read_exec_start",
     "read_image_name",
     "read_network",
+    "read_ports",
     "read_volume",
     "resolve",
     "rewrite",

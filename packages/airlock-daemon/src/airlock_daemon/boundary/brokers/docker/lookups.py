@@ -27,6 +27,7 @@ from airlock_modules.engine import (
     View,
     encode,
     list_names,
+    read_ports,
 )
 from airlock_wire import quote
 
@@ -40,7 +41,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """An object of the engine. `id` is what a call is sent with; `name` is the engine's.
 
     `user` is whom a container with a workspace runs as, else "". `is_own` is false for a person's
-    container that may be looked at. `leads_out` tells that a network is not internal.
+    container that may be looked at. `leads_out` tells that a network is not internal. `ports` are
+    those of a container at the agent's loopback, `exposed` those that an image names.
     """
 
     id: str
@@ -48,6 +50,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
     is_own: bool = True
     leads_out: bool = False
+    ports: Mapping[int, int] = {}
+    exposed: tuple[str, ...] = ()
 
 
 class Lookups:
@@ -131,6 +135,7 @@ class Lookups:
             user=(str(labels.get(USER_LABEL, "")) or self._find_owner(answer)) if is_own else "",
             is_own=is_own,
             leads_out=kind == "network" and answer.get("Internal") is not True,
+            ports=read_ports(labels) if is_own and kind == "container" else {},
         )
 
     def _find_owner(self, container: Mapping[str, Any]) -> str:
@@ -155,7 +160,8 @@ class Lookups:
             return None
         if not self._view.sees_image(identity, list_names(answer)):
             return None
-        return Found(id=identity, name=text)
+        exposed = (answer.get("Config") or {}).get("ExposedPorts") or {}
+        return Found(id=identity, name=text, exposed=tuple(exposed))
 
     async def _find_exec(self, text: str) -> Found | None:
         if not _HEX.fullmatch(text):
