@@ -19,7 +19,6 @@ def complete_grant(grant: DockerGrant, agent: Agent, sockets_dir: str) -> Docker
         roots=tuple(_list_roots(agent)),
         socket=os.path.join(sockets_dir, agent.name, ENGINE),
         memory=limits.box_memory_mb << 20,
-        nano_cpus=(os.cpu_count() or 1) * 1_000_000_000,
         pids=limits.box_processes,
     )
 

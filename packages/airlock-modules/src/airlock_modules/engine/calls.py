@@ -357,7 +357,7 @@ _REASONS: Mapping[str, tuple[str, str]] = {
     "/build": ("no-builder", "building an image by the engine's own builder"),
     "/session": ("no-builder", "a session of the engine's own builder"),
     "/grpc": ("no-builder", "a connection to the engine's own builder"),
-    "/auth": ("logins", "a login: the broker puts in the human's"),
+    "/auth": ("logins", "a login of an agent's own, beside the human's,"),
 }
 
 
@@ -375,7 +375,7 @@ def find_call(method: str, path: str, query: str, *, spoken: Version) -> FoundCa
     rule, what = _REASONS.get(decoded, ("call", f"{method} {quote(decoded, limit=100)}"))
     raise Refused(
         f"{what} is not granted to an agent",
-        hint="airlock show docker --security lists what is",
+        hint="on the host, airlock show docker --security lists what is granted",
         status=HTTPStatus.FORBIDDEN,
         rule=rule,
     )

@@ -305,6 +305,8 @@ def read_container(
     _limit(host, grant)
     host["Mounts"] = [mount for mount, _ in mounts]
     host["SecurityOpt"] = ["no-new-privileges"]
+    # Where cgroups are of version 1, the engine's default is the host's.
+    host["CgroupnsMode"] = "private"
     host["LogConfig"] = _LOG
     if grant.publishes_on_host:
         host["PortBindings"] = {
@@ -386,7 +388,7 @@ def _run_as(user: str, owners: list[str], found: dict[str, Any], host: dict[str,
 
 
 def _limit(host: dict[str, Any], grant: DockerGrant) -> None:
-    """Bound memory, processors and processes by the profile's limits."""
+    """Bound memory and processes by the profile's limits."""
     memory = min(host.get("Memory") or grant.memory, grant.memory)
     host["Memory"] = max(memory, _MINIMUM_MEMORY)
     # Equal to Memory: no swap beside it.
@@ -395,9 +397,6 @@ def _limit(host: dict[str, Any], grant: DockerGrant) -> None:
         host["MemoryReservation"] = host["Memory"]
     if host.get("ShmSize", 0) > host["Memory"]:
         host["ShmSize"] = host["Memory"]
-    period, quota = host.pop("CpuPeriod", 0) or 100_000, host.pop("CpuQuota", 0)
-    wanted = host.get("NanoCpus") or (quota * 1_000_000_000 // period if quota > 0 else 0)
-    host["NanoCpus"] = min(wanted or grant.nano_cpus, grant.nano_cpus)
     wanted = host.get("PidsLimit", 0)
     host["PidsLimit"] = min(wanted if wanted > 0 else grant.pids, grant.pids)
 

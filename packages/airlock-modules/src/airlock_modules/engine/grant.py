@@ -108,8 +108,7 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     `engine` is the path of the engine's socket, "" for that of the human's docker. `images` are
     patterns of those that it may use and pull; of `registries` it may use and pull all, with the
     human's logins, which `push` has too. `read` are patterns of names of the human's containers.
-    `socket` is the host's path of the agent's own `docker.sock`; memory is in bytes, cpus in
-    billionths.
+    `socket` is the host's path of the agent's own `docker.sock`; memory is in bytes.
     """
 
     engine: str = ""
@@ -123,7 +122,6 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     roots: tuple[Root, ...] = ()
     socket: str = ""
     memory: int = 4 << 30
-    nano_cpus: int = 4_000_000_000
     pids: int = 4096
     containers: int = 50
 

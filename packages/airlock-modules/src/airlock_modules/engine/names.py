@@ -93,7 +93,7 @@ def _read_label(value: object, place: str) -> object:
     if isinstance(name, str) and is_airlocks(name):
         raise Refused(
             f"the label {quote(name, limit=80)} is one of Airlock's own",
-            hint="use a label with another beginning than airlock.",
+            hint="choose a label that begins with another word",
         )
     return name
 

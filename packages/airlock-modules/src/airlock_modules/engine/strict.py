@@ -27,6 +27,8 @@ _DEEPEST = 16
 _LONGEST_TEXT = 64 * 1024
 _MOST_ITEMS = 1000
 _LARGEST = (1 << 63) - 1
+_LONGEST_SHOWN = 80
+_PLAIN = re.compile("[A-Za-z0-9_-]{1,80}")
 _NUL_OR_SURROGATE = re.compile("[\x00\ud800-\udfff]")
 _HTTP_FORBIDDEN = 403
 _HTTP_BAD_REQUEST = 400
@@ -70,10 +72,11 @@ def malformed(problem: str) -> Refused:
 
 def not_granted(place: str, value: object) -> Refused:
     """The refusal of a value at `place` that no profile grants."""
-    shown = quote(json.dumps(value, ensure_ascii=True), limit=80)
+    shown = json.dumps(value, ensure_ascii=True)
+    shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
     return Refused(
         f"{place} = {shown} is not granted",
-        hint=f"leave {place} out; airlock show docker --security lists what a container may have",
+        hint=f"leave {place} out; on the host, airlock show docker --security lists the grants",
         rule="field",
     )
 
@@ -143,22 +146,23 @@ def record(fields: Mapping[str, Reader]) -> Reader:
             raise malformed(f"{place or 'the body'} is no object")
         found: dict[str, Value] = {}
         for name, inner in value.items():
-            where = f"{place}.{quote(name, limit=80)}" if name not in fields else _join(place, name)
+            where = _join(place, name)
             if name in fields:
                 read_value = None if inner is None else fields[name](inner, where)
                 if read_value is not None:
                     found[name] = read_value
             elif name.casefold() in folded:
-                raise malformed(f"{where.lstrip('.')} is a key in another case")
+                raise malformed(f"{where} is a key in another case")
             elif not is_zero(inner):
-                raise not_granted(where.lstrip("."), inner)
+                raise not_granted(where, inner)
         return found
 
     return read
 
 
 def _join(place: str, name: str) -> str:
-    return f"{place}.{name}" if place else name
+    shown = name if _PLAIN.fullmatch(name) else quote(name, limit=80)
+    return f"{place}.{shown}" if place else shown
 
 
 def flag(value: object, place: str) -> Value:

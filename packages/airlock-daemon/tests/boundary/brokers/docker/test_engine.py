@@ -172,7 +172,7 @@ async def test_what_reaches_the_host_is_refused(
 ) -> None:
     """The client shows the reason, and no container is made."""
     async with scene(tmp_path) as here:
-        status, text = await here.docker("run", "--rm", *words, image, "id")
+        status, text = await here.docker("run", *words, image, "id")
         assert status == 125
         assert "airlock: " in text
         assert await here.docker("ps", "-aq") == (0, "")
@@ -186,9 +186,9 @@ async def test_a_persons_container_is_not_there(tmp_path: Path, image: str) -> N
     try:
         async with scene(tmp_path) as here:
             assert await here.docker("ps", "-aq") == (0, "")
-            for words in (("inspect",), ("start",), ("logs",), ("stop",), ("rename",)):
-                more = ("mine",) if words == ("rename",) else ()
-                assert (await here.docker(*words, NAME, *more))[0] != 0
+            for word in ("container inspect", "start", "logs", "stop", "rm"):
+                assert (await here.docker(*word.split(), NAME))[0] != 0, word
+            assert (await here.docker("rename", NAME, "mine"))[0] != 0
             assert (await here.docker("container", "prune", "-f"))[0] == 0
         await trio.run_process(("docker", "inspect", NAME), capture_stdout=True)
     finally:

@@ -254,7 +254,7 @@ async def find_version(engine: str) -> Version:
     if version < OLDEST:
         raise Failed(
             f"the docker engine of the host speaks version {told} of its API alone",
-            hint=f"Airlock needs {OLDEST[0]}.{OLDEST[1]}: docker 20.10 or newer",
+            hint=f"install docker 20.10 or newer, which speaks {OLDEST[0]}.{OLDEST[1]}",
         )
     return version
 
