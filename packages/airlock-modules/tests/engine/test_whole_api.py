@@ -13,8 +13,6 @@ GRANTED = {(call.method, call.path) for call in TABLE}
 REFUSED = """
 POST /auth
 POST /build
-POST /build/prune
-POST /commit
 GET /configs
 POST /configs/create
 GET /configs/{id}
@@ -23,7 +21,6 @@ POST /configs/{id}/update
 POST /containers/{id}/update
 GET /containers/{id}/attach/ws
 GET /distribution/{name}/json
-POST /images/prune
 GET /images/search
 GET /images/get
 GET /images/{name}/get
@@ -63,7 +60,6 @@ POST /swarm/leave
 POST /swarm/update
 GET /swarm/unlockkey
 POST /swarm/unlock
-GET /system/df
 GET /tasks
 GET /tasks/{id}
 GET /tasks/{id}/logs

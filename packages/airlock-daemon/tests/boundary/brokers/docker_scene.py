@@ -17,8 +17,10 @@ from docker_world import Agent
 
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
+from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.fairness.turns import Rounds
+from airlock_daemon.setup.state import State
 from airlock_modules.engine import DockerGrant, Root
 from engines import has_engine
 
@@ -37,17 +39,21 @@ OWNER = "1000:1000"
 _PROGRAMS = ("sh", "cat", "httpd", "id", "sleep", "touch")
 
 
-@pytest.fixture(scope="module")
-def image() -> Iterator[str]:
-    """An image with a shell and some programs."""
+def pack() -> bytes:
+    """An archive with a shell and some programs."""
     busybox = shutil.which("busybox")
     assert busybox is not None, "there is no busybox on PATH; install Debian's busybox-static"
     with io.BytesIO() as packed:
         with tarfile.open(fileobj=packed, mode="w") as archive:
             for program in _PROGRAMS:
                 archive.add(os.path.realpath(busybox), f"bin/{program}")
-        content = packed.getvalue()
-    subprocess.run(("docker", "import", "-", NAME), input=content, check=True, capture_output=True)
+        return packed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[str]:
+    """An image with a shell and some programs."""
+    subprocess.run(("docker", "import", "-", NAME), input=pack(), check=True, capture_output=True)
     yield NAME
     subprocess.run(("docker", "rmi", "--force", NAME), check=True, capture_output=True)
 
@@ -75,8 +81,8 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(directory: Path) -> AsyncIterator[Scene]:
-    """A broker before the engine of this host."""
+async def scene(directory: Path, state: Path | None = None) -> AsyncIterator[Scene]:
+    """A broker before the engine of this host; `state` is the daemon's state directory."""
     workspace = directory / "workspace"
     workspace.mkdir()
     if os.geteuid() == 0:
@@ -84,8 +90,9 @@ async def scene(directory: Path) -> AsyncIterator[Scene]:
     status = workspace.stat()
     root = Root(inner="/work", outer=str(workspace), user=f"{status.st_uid}:{status.st_gid}")
     grant = DockerGrant(images=(f"docker.io/library/{NAME}",), roots=(root,))
-    path, rounds, broker = directory / "docker.sock", Rounds(), EngineBroker()
+    path, rounds = directory / "docker.sock", Rounds()
     agent = Agent(ENGINE, grant, rounds, name=f"t{os.getpid()}")
+    broker = EngineBroker(ImageRecord(State(str(state or directory / "state")), agent.name))
 
     async def serve(stream: trio.SocketStream) -> None:
         connection = socket.socket(fileno=stream.socket.detach())

@@ -16,19 +16,19 @@ from airlock_modules.engine.answers import (
 )
 from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
-from airlock_modules.engine.grant import (
-    DEFAULT_IMAGES,
-    DockerGrant,
+from airlock_modules.engine.grant import DEFAULT_IMAGES, DockerGrant, Root, is_below
+from airlock_modules.engine.images import (
     ImageName,
-    Root,
-    is_below,
+    OwnImages,
     is_image_id,
+    join_tag,
     read_image_name,
 )
 from airlock_modules.engine.names import LABEL, ROOT_LABEL, USER_LABEL, Ownership
 from airlock_modules.engine.ports import LOOPBACK, MOST_PORTS, read_ports
 from airlock_modules.engine.resources import (
     find_connected,
+    read_commit,
     read_connection,
     read_disconnection,
     read_exec,
@@ -43,6 +43,7 @@ from airlock_modules.engine.strict import (
     decode,
     encode,
     list_references,
+    malformed,
     resolve,
 )
 
@@ -62,6 +63,7 @@ __all__ = [
     "DockerGrant",
     "FoundCall",
     "ImageName",
+    "OwnImages",
     "Ownership",
     "Reference",
     "Refused",
@@ -74,8 +76,11 @@ __all__ = [
     "find_connected",
     "is_below",
     "is_image_id",
+    "join_tag",
     "list_names",
     "list_references",
+    "malformed",
+    "read_commit",
     "read_connection",
     "read_container",
     "read_disconnection",

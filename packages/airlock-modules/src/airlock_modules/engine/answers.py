@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from airlock_modules.engine.calls import OLDEST, Version
-from airlock_modules.engine.grant import DockerGrant, is_image_id, read_image_name
+from airlock_modules.engine.grant import DockerGrant
+from airlock_modules.engine.images import OwnImages, is_image_id, read_image_name
 from airlock_modules.engine.names import (
     IMAGE_LABEL,
     Ownership,
@@ -57,11 +58,18 @@ class View(Struct, frozen=True, kw_only=True):
     version: Version
     images: frozenset[str] = frozenset()
 
+    @property
+    def own_images(self) -> OwnImages:
+        """The names at the engine of the images that it named."""
+        return OwnImages(self.ownership.agent)
+
     def sees_image(self, identity: str, names: list[str]) -> bool:
         """Whether it may use an image with this id and these names."""
         return identity in self.images or any(map(self._may_use, names))
 
     def _may_use(self, name: str) -> bool:
+        if name.startswith(self.own_images.prefix):
+            return True
         if is_image_id(name):
             return False
         try:
@@ -81,9 +89,13 @@ def rewrite(name: str, answer: object, view: View) -> object:
 
 
 def rewrite_error(answer: object, view: View) -> object:
-    """The engine's own error, with the client's names."""
+    """The engine's own error, with the client's names and paths."""
     message = answer.get("message") if isinstance(answer, Mapping) else None
-    return {"message": view.ownership.clean(str(message or "the engine failed without a reason"))}
+    cleaned = view.ownership.clean(str(message or "the engine failed without a reason"))
+    cleaned = cleaned.replace(view.own_images.prefix, "")
+    for root in view.grant.roots:
+        cleaned = cleaned.replace(root.outer, root.inner)
+    return {"message": cleaned}
 
 
 def _as_it_is(answer: object, _view: View) -> object:
@@ -223,7 +235,7 @@ def _list_volumes(answer: Any, view: View) -> Json:
 def _volume(found: Json, view: View) -> Json:
     labels = hide_labels(found.get("Labels") or {})
     return {
-        **_pick(found, ("CreatedAt", "Driver", "Scope", "Options")),
+        **_pick(found, ("CreatedAt", "Driver", "Scope", "Options", "UsageData")),
         "Name": view.ownership.inner(str(found.get("Name"))),
         "Labels": labels,
         "Mountpoint": "",
@@ -253,12 +265,30 @@ def list_names(image: Mapping[str, Any]) -> list[str]:
 
 def _image_of(found: Json, view: View) -> Json:
     """An image with the tags that the agent may use: others' say what a person works on."""
+    inner = view.own_images.inner
     names = {
-        key: [name for name in found.get(key) or () if view.sees_image("", [name])]
+        key: [inner(name) for name in found.get(key) or () if view.sees_image("", [name])]
         for key in _IMAGE_NAMES
     }
     kept = {key: value for key, value in found.items() if key not in ("GraphDriver", "Metadata")}
     return {**kept, **names, **({"Containers": -1} if "Containers" in found else {})}
+
+
+def _removed(answer: Any, view: View) -> list[Json]:
+    inner = view.own_images.inner
+    return [{key: inner(str(value)) for key, value in each.items()} for each in answer]
+
+
+def _disk_usage(answer: Any, view: View) -> Json:
+    """What the agent's own takes; the engine's caches and layers are everybody's."""
+    images = _list_images(answer.get("Images") or (), view)
+    return {
+        "LayersSize": sum(each.get("Size", 0) for each in images),
+        "Images": images,
+        "Containers": _list_containers(answer.get("Containers") or (), view),
+        "Volumes": _list_volumes(answer, view)["Volumes"],
+        "BuildCache": [],
+    }
 
 
 def _exec(answer: Any, _view: View) -> Json:
@@ -311,4 +341,6 @@ _REWRITERS: Mapping[str, Rewriter] = {
     "volume.prune": _pruned,
     "image.list": _list_images,
     "image.inspect": _image_of,
+    "image.remove": _removed,
+    "system.df": _disk_usage,
 }

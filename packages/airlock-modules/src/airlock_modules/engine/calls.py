@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from airlock_modules.apis.head import read_query
-from airlock_modules.engine.grant import read_image_reference
+from airlock_modules.engine.images import read_image_reference
 from airlock_modules.engine.names import is_airlocks
 from airlock_modules.engine.strict import (
     Reader,
@@ -24,6 +24,7 @@ from airlock_modules.engine.strict import (
     encode,
     malformed,
     not_granted,
+    one_of,
     read_reference,
     resolve,
     text,
@@ -51,6 +52,7 @@ class Call(Struct, frozen=True, kw_only=True):
     `name` is that of the operation. `sends` says what the request's body is, `answers` how the
     answer comes: "plain" is a JSON value that is rewritten, "stream" goes on until it ends, "raw"
     is no HTTP after its head. `reads` tells that it may look at a granted container of a person.
+    `needs` is a parameter by which it differs from another call of this path.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Call(Struct, frozen=True, kw_only=True):
     sends: Flow = "none"
     answers: Answer = "plain"
     reads: bool = False
+    needs: str = ""
 
 
 class FoundCall(Struct, frozen=True, kw_only=True):
@@ -106,6 +109,7 @@ _ps = text("[A-Za-z, -]{0,100}")
 _keys = text(r"[A-Za-z0-9@^\[\],_?-]{0,100}")
 _word = text("[A-Za-z0-9+._-]{0,40}")
 _path = text(most=4096)
+_note = text(most=4096)
 
 
 def _platform(value: object, place: str) -> object:
@@ -176,7 +180,7 @@ _image_filters = _filters(
     before=_image,
     since=_image,
 )
-_prune_filters = _filters(label=_label, until=_time, all=_boolean)
+_prune_filters = _filters(label=_label, until=_time, all=_boolean, dangling=_boolean)
 _event_filters = _filters(
     container=_id,
     event=text("[a-z_]{1,30}(?:: ?.{0,200})?"),
@@ -199,6 +203,11 @@ TABLE = (
     _call("HEAD /_ping", "system.ping"),
     _call("GET /version", "system.version"),
     _call("GET /info", "system.info"),
+    _call(
+        "GET /system/df",
+        "system.df",
+        query={"type": one_of("container", "image", "volume", "build-cache")},
+    ),
     _call(
         "GET /events",
         "system.events",
@@ -300,6 +309,20 @@ TABLE = (
         query={"path": _path, "noOverwriteDirNonDir": _flag, "copyUIDGID": _flag},
         sends="bytes",
     ),
+    _call(
+        "POST /commit",
+        "container.commit",
+        query={
+            "container": _id,
+            "repo": text(most=255),
+            "tag": _word,
+            "comment": _note,
+            "author": _note,
+            "pause": _flag,
+            "changes": _note,
+        },
+        sends="json",
+    ),
     _call("POST /containers/prune", "container.prune", query={"filters": _prune_filters}),
     _call("POST /containers/{container}/exec", "exec.create", sends="json"),
     _call("POST /exec/{exec}/start", "exec.start", sends="json", answers="raw"),
@@ -328,10 +351,28 @@ TABLE = (
     ),
     _call(
         "POST /images/create",
+        "image.import",
+        query={
+            "fromSrc": one_of("-"),
+            "repo": text(most=255),
+            "tag": _word,
+            "message": _note,
+            "changes": _note,
+            "platform": _platform,
+        },
+        sends="bytes",
+        answers="stream",
+        needs="fromSrc",
+    ),
+    _call(
+        "POST /images/create",
         "image.pull",
         query={"fromImage": text(most=255), "tag": text(most=128), "platform": _platform},
         answers="stream",
     ),
+    # The agent has no caches of the engine's own builder.
+    _call("POST /build/prune", "build.prune", query={"filters": _prune_filters, "all": _flag}),
+    _call("POST /images/prune", "image.prune", query={"filters": _prune_filters}),
     _call("GET /images/{image}/json", "image.inspect"),
     _call("GET /images/{image}/history", "image.history"),
     _call("POST /images/{image}/push", "image.push", query={"tag": _word}, answers="stream"),
@@ -370,6 +411,8 @@ def find_call(method: str, path: str, query: str, *, spoken: Version) -> FoundCa
     decoded = urllib.parse.unquote(path)
     for call, pattern, slot in _COMPILED:
         if call.method == method and (match := pattern.fullmatch(decoded)):
+            if call.needs and call.needs not in dict(read_query(query)):
+                continue
             target = None if slot is None else _read_target(slot[1], match[1])
             return FoundCall(call=call, target=target, query=_read_query(call, query))
     rule, what = _REASONS.get(decoded, ("call", f"{method} {quote(decoded, limit=100)}"))

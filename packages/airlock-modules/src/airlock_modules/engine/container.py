@@ -14,7 +14,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from airlock_modules.engine.grant import DockerGrant, Root, is_below, read_image_reference
+from airlock_modules.engine.grant import DockerGrant, Root, is_below
+from airlock_modules.engine.images import read_image_reference
 from airlock_modules.engine.names import (
     IMAGE_LABEL,
     PORTS_LABEL,

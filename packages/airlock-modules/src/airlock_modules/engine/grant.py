@@ -1,91 +1,18 @@
-"""What a profile's `[docker]` grants, and how an image's name is read.
+"""What a profile's `[docker]` grants.
 
-A name of an image is read as docker reads it: `alpine` is `docker.io/library/alpine:latest`. In a
-pattern `*` crosses no `/` and `**` does; a pattern names no tag.
+In a pattern of images `*` crosses no `/` and `**` does; a pattern names no tag.
 """
 
-import re
 from collections.abc import Collection
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from airlock_modules.engine.strict import Reference, malformed
+from airlock_modules.engine.images import ImageName
 from airlock_modules.remotes.grants import compile_pattern
-from airlock_wire.text import quote
 
 DEFAULT_IMAGES = ("docker.io/**",)
 """The images of a profile that names neither `images` nor `registries`."""
-
-_HUB = "docker.io"
-_HUB_NAMES = ("index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
-_DOMAIN = re.compile(
-    r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::[0-9]{1,5})?"
-)
-_COMPONENT = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile("sha256:[0-9a-f]{64}")
-_ID = re.compile("(?:sha256:)?[0-9a-f]{12,64}")
-_LONGEST = 255
-
-
-class ImageName(Struct, frozen=True):
-    """A name of an image in full. `tag` is "" beside a digest, unless it is written."""
-
-    domain: str
-    path: str
-    tag: str = ""
-    digest: str = ""
-
-    @property
-    def repository(self) -> str:
-        """The name without tag and digest."""
-        return f"{self.domain}/{self.path}"
-
-    def __str__(self) -> str:
-        """The name in full, as the engine reads it too."""
-        tag = f":{self.tag}" if self.tag else ""
-        return self.repository + tag + (f"@{self.digest}" if self.digest else "")
-
-
-def read_image_name(text: str) -> ImageName:
-    """Parse a name of an image (distribution's reference grammar). Raises Refused."""
-    name, at, digest = text.partition("@")
-    path, colon, tag = name.rpartition(":")
-    if not colon or "/" in tag:
-        path, colon, tag = name, "", ""
-    domain, slash, rest = path.partition("/")
-    if not slash or not (set(".:") & set(domain) or domain == "localhost"):
-        domain, rest = _HUB, path
-    if domain in _HUB_NAMES:
-        domain = _HUB
-    if domain == _HUB and "/" not in rest:
-        rest = f"library/{rest}"
-    is_good = (
-        len(text) <= _LONGEST
-        and _DOMAIN.fullmatch(domain)
-        and _PATH.fullmatch(rest)
-        and (not colon or _TAG.fullmatch(tag))
-        and (not at or _DIGEST.fullmatch(digest))
-    )
-    if not is_good:
-        raise malformed(f"{quote(text, limit=80)} is no name of an image")
-    return ImageName(domain, rest, tag if colon or at else "latest", digest)
-
-
-def read_image_reference(value: object, place: str) -> Reference:
-    """A reader of an image's id or name; a name is written in full."""
-    if not isinstance(value, str):
-        raise malformed(f"{place} is no text")
-    if _ID.fullmatch(value):
-        return Reference("image", value)
-    return Reference("image", str(read_image_name(value)))
-
-
-def is_image_id(text: str) -> bool:
-    """Whether a reference is an id, or may be the beginning of one."""
-    return _ID.fullmatch(text) is not None
 
 
 class Root(Struct, frozen=True, kw_only=True):

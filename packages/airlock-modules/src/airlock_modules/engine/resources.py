@@ -128,6 +128,11 @@ def read_volume(body: bytes, *, ownership: Ownership, name: str) -> dict[str, Va
     return {**_mark(found, ownership), "Name": ownership.outer(str(wanted)), "Driver": "local"}
 
 
+def read_commit(body: bytes) -> None:
+    """Read the body of `commit`, which has a configuration in it: none is granted."""
+    either(dict, record({}), dropped(None))(decode(body or b"null"), "")
+
+
 def _mark(found: dict[str, Any], ownership: Ownership) -> dict[str, Value]:
     return {**found, "Labels": ownership.mark(found.get("Labels", {}))}
 

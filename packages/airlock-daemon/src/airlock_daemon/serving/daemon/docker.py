@@ -14,6 +14,7 @@ from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_refusal
 from airlock_daemon.boundary.brokers.docker.conversation import find_engine
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
+from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.brokers.docker.making import CallResult
 from airlock_daemon.boundary.brokers.egress.conversation import say_last
 from airlock_daemon.boundary.connection.descriptors import drop_unread
@@ -30,6 +31,7 @@ from airlock_daemon.serving.request.recording import Recording, RecordQuota
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.state import State
 from airlock_daemon.setup.trust import leads_through
 from airlock_modules.engine import LABEL, DockerGrant, ImageName
 from airlock_modules.operation import Operation
@@ -38,10 +40,11 @@ from airlock_modules.operation import Operation
 class DockerService:
     """Serves one agent's `docker.sock`."""
 
-    def __init__(self, shared: DaemonState, agent: AgentState) -> None:
+    def __init__(self, shared: DaemonState, agent: AgentState, state: State) -> None:
         self._shared = shared
         self._agent = agent
-        self._broker = EngineBroker()
+        self._images = ImageRecord(state, agent.generation.agent.name)
+        self._broker = EngineBroker(self._images)
         self._records = _Records(shared, agent)
         self._reason: Reason | None = None
         self._open: set[Cancellation] = set()
@@ -108,6 +111,7 @@ class DockerService:
         try:
             engine = find_socket(self._agent.generation, self._shared.environment)
             removed = await remove_own(engine, name)
+            self._images.forget_all()
         except AirlockError as error:
             problem = "what agent %s has made at the docker engine stays: %s; %s; find it: %s"
             log.warning(problem, name, error.message, error.hint, by_label)

@@ -18,6 +18,7 @@ from airlock_daemon.serving.session import Reason
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.limits import share_descriptors
 from airlock_daemon.setup.sockets import ENGINE, HTTPS, SOCKET
+from airlock_daemon.setup.state import State
 
 if TYPE_CHECKING:
     from airlock_daemon.serving.daemon.https import HttpsBroker
@@ -66,7 +67,7 @@ class ServedAgents:
             if name not in self._served:
                 self._served[name] = self._add(generation)
         for (name, each), listening in added.items():
-            self._open(self._served[name], each, listening)
+            self._open(self._served[name], each, listening, setup.state)
         if self._https is not None:
             self._https.renew()
 
@@ -170,7 +171,7 @@ class ServedAgents:
             accepting.start_soon(self._attend, name, served)
         return served
 
-    def _open(self, served: "_Served", name: str, listening: socket.socket) -> None:
+    def _open(self, served: "_Served", name: str, listening: socket.socket, state: State) -> None:
         """Serve another socket of an agent."""
         service: Service = Clients(self._shared, served.agent)
         if name == HTTPS and self._https is not None:
@@ -178,7 +179,7 @@ class ServedAgents:
         elif name == ENGINE:
             from airlock_daemon.serving.daemon.docker import DockerService  # noqa: PLC0415
 
-            service = served.agent.engines = DockerService(self._shared, served.agent)
+            service = served.agent.engines = DockerService(self._shared, served.agent, state)
         listener = Listener(self._shared, served.agent, listening, service)
         opened = served.listeners[name] = _AgentListener(name, listening, listener)
         if self._nurseries is not None:

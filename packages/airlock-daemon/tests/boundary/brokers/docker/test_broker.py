@@ -17,9 +17,11 @@ from trio.testing import wait_all_tasks_blocked
 
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
+from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.fairness.turns import Rounds
 from airlock_daemon.errors import Denied
+from airlock_daemon.setup.state import State
 from airlock_modules.engine import DockerGrant, Ownership, Root
 from airlock_modules.operation import Operation
 
@@ -157,10 +159,10 @@ class Client:
 class Scene:
     """A broker between an engine and clients."""
 
-    def __init__(self, engine: Engine, agent: Agent, nursery: trio.Nursery) -> None:
+    def __init__(self, engine: Engine, agent: Agent, nursery: trio.Nursery, state: State) -> None:
         self.engine = engine
         self.agent = agent
-        self.broker = EngineBroker()
+        self.broker = EngineBroker(ImageRecord(state, agent.name))
         self.clients: list[Client] = []
         self._nursery = nursery
 
@@ -197,7 +199,8 @@ async def scene(directory: Path, grant: DockerGrant = _GRANT) -> AsyncIterator[S
         rounds = Rounds()
         trio.lowlevel.add_instrument(rounds)
         nursery.start_soon(rounds.run)
-        made = Scene(engine, Agent(path, grant, rounds), nursery)
+        state = State(str(directory / "state"))
+        made = Scene(engine, Agent(path, grant, rounds), nursery, state)
         try:
             yield made
         finally:

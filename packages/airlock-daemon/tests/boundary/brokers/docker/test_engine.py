@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import trio
 import trio.lowlevel
-from docker_scene import NAME, image, pytestmark, scene
+from docker_scene import ENGINE, NAME, image, pack, pytestmark, scene
 
 __all__ = ["image", "pytestmark"]
 
 SECRET = "canary-of-the-host"
+FORMAT = "{{.Repository}}:{{.Tag}}"
 
 
 async def test_containers_are_run_as_on_any_engine(tmp_path: Path, image: str) -> None:
@@ -52,6 +53,64 @@ async def test_a_workspace_is_mounted_for_its_owner(tmp_path: Path, image: str) 
         assert (here.workspace / "made").stat().st_uid == here.workspace.stat().st_uid
         status, text = await here.docker("cp", str(tmp_path / "workspace"), "web:/src")
         assert status != 0
+
+
+async def test_an_image_is_named_for_its_agent_alone(tmp_path: Path, image: str) -> None:
+    """A name that a person may run is never what an agent made, also where nobody has it yet."""
+    host, name = ("docker", "-H", f"unix://{ENGINE}"), f"{NAME}-official:1"
+    async with scene(tmp_path) as here:
+        assert await here.docker("run", "--name", "box", image, "touch", "/made") == (0, "")
+        for words in (("tag", image, name), ("commit", "box", name)):
+            status, text = await here.docker(*words)
+            assert status == 0, text
+            assert await here.docker("images", "--format", "{{.Repository}}", name) == (
+                0,
+                f"{NAME}-official\n",
+            )
+            found = await trio.run_process(
+                (*host, "inspect", name), check=False, capture_stdout=True, capture_stderr=True
+            )
+            assert found.returncode != 0
+        assert await here.docker("run", "--rm", name, "cat", "/made") == (0, "")
+        # Neither another agent's nor a person's name can be asked for in the engine's spelling.
+        named = await trio.run_process((*host, "images", "--format", FORMAT), capture_stdout=True)
+        outer = next(each for each in named.stdout.decode().split() if each.endswith(name))
+        assert (await here.docker("run", "--rm", outer, "true"))[0] == 125
+        status, text = await here.docker("rmi", image)
+        assert "neither gave nor pulled" in text
+        assert (await here.docker("rm", "box"))[0] == 0
+        assert (await here.docker("rmi", name))[0] == 0
+        assert await here.docker("images", "-q", name) == (0, "")
+
+
+async def test_images_are_an_agents_after_a_restart(tmp_path: Path, image: str) -> None:
+    """One without a name is known by its record, and pruned; a person's is not."""
+    state = tmp_path / "kept"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    async with scene(tmp_path / "a", state) as here:
+        await here.docker("run", "--name", "box", image, "touch", "/made")
+        status, made = await here.docker("commit", "box")
+        assert status == 0, made
+    async with scene(tmp_path / "b", state) as here:
+        made = made.strip()
+        assert await here.docker("run", "--rm", made, "cat", "/made") == (0, "")
+        assert made in (await here.docker("image", "prune", "--force"))[1]
+        assert (await here.docker("image", "prune", "--all", "--force"))[0] == 0
+        assert (await here.docker("image", "inspect", made))[0] != 0
+        assert (await here.docker("image", "inspect", image))[0] == 0
+
+
+async def test_an_archive_becomes_an_image(tmp_path: Path) -> None:
+    """It is imported from the client, never from an address that the engine would ask."""
+    async with scene(tmp_path) as here:
+        status, text = await here.docker("import", "-", "made:1", said=pack())
+        assert status == 0, text
+        assert await here.docker("run", "--rm", "made:1", "sh", "-c", "echo ran") == (0, "ran\n")
+        status, text = await here.docker("import", "http://127.0.0.1:1/x", "made:2")
+        assert "fromSrc" in text
+        assert "Total reclaimed" in (await here.docker("system", "prune", "--force", "--all"))[1]
+        assert await here.docker("images", "-q", "made") == (0, "")
 
 
 @pytest.mark.parametrize(

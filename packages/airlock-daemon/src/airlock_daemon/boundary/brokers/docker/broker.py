@@ -22,13 +22,14 @@ from airlock_daemon.boundary.brokers.docker.connections import (
     EngineHead,
     read_json,
 )
+from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.brokers.docker.lookups import find_version, missing
 from airlock_daemon.boundary.brokers.docker.making import (
     CallResult,
     EngineAgent,
     Making,
+    Note,
     Prepared,
-    join_tag,
 )
 from airlock_daemon.boundary.brokers.docker.ports import CONNECT, PORTS, PublishedPorts, connect
 from airlock_daemon.boundary.brokers.egress.conversation import Meter, splice
@@ -45,6 +46,7 @@ from airlock_modules.engine import (
     View,
     decode,
     find_call,
+    join_tag,
     rewrite,
     rewrite_error,
     rewrite_event,
@@ -71,9 +73,8 @@ Rewriter = Callable[[object, View], object]
 class EngineBroker:
     """Serves one agent's calls."""
 
-    def __init__(self) -> None:
-        # The images that this agent pulled, while the daemon runs.
-        self.images: set[str] = set()
+    def __init__(self, images: ImageRecord) -> None:
+        self.images = images
         self.ports = PublishedPorts()
         self._version: Version = NEWEST
         self._looked = -math.inf
@@ -129,7 +130,7 @@ class EngineBroker:
             ownership=Ownership(agent.name),
             grant=agent.grant,
             version=self._version,
-            images=frozenset(self.images),
+            images=self.images.ids,
         )
 
 
@@ -214,8 +215,8 @@ class _Call:
             *(self._agent, view, self._broker.images, found, body),
             has_listener=ports.has_listener,
         )
-        if name == "container.prune":
-            await self._answer_json(HTTPStatus.OK, await making.prune_containers())
+        if (value := await making.answer_itself()) is not None:
+            await self._answer_json(HTTPStatus.OK, value)
             return
         prepared = await making.prepare()
         engine_path = self._agent.engine
@@ -227,8 +228,6 @@ class _Call:
             answer = await engine.read_head()
             self._status = answer.status
             await self._relay(engine, answer, prepared, found, view)
-        if name == "image.pull" and answer.status == HTTPStatus.OK:
-            await making.note_pulled()
 
     async def _lead_to_ports(self, view: View) -> None:
         """Serve the agent's own container: its list of ports, or a connection to one."""
@@ -301,7 +300,10 @@ class _Call:
                 hint="try again; a person on the host finds the engine's own messages there",
             )
         elif found.call.answers == "stream":
-            await self._stream(engine, answer, _REWRITTEN_LINES.get(found.call.name), view)
+            lines = _REWRITTEN_LINES.get(found.call.name)
+            await self._stream(
+                engine, answer, None if lines is None else _Lines(lines, view), prepared.note
+            )
         else:
             await self._answer_plain(engine, answer, prepared, found, view)
 
@@ -314,6 +316,8 @@ class _Call:
         view: View,
     ) -> None:
         data = await engine.read_all()
+        if prepared.note is not None:
+            await prepared.note(read_json(data))
         if not data or self._request.head.method == "HEAD":
             await self._answer(answer.status, _passed(answer), b"")
             return
@@ -334,8 +338,8 @@ class _Call:
         self,
         engine: EngineConnection,
         answer: EngineHead,
-        rewriter: Rewriter | None,
-        view: View,
+        lines: "_Lines | None",
+        note: Note | None,
     ) -> None:
         """Pass on an answer while it comes, until it or the client ends."""
         self._has_answered = True
@@ -343,8 +347,8 @@ class _Call:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_after, self._request.wait_for_hanging_up, nursery)
             try:
-                await self._pour(engine, answer, rewriter, view)
-            except (Failed, trio.BrokenResourceError, Uneven) as raised:
+                await self._pour(engine, answer, lines, note)
+            except (AirlockError, trio.BrokenResourceError, Uneven) as raised:
                 error = raised
             nursery.cancel_scope.cancel()
         if error is not None:
@@ -354,10 +358,9 @@ class _Call:
         self,
         engine: EngineConnection,
         answer: EngineHead,
-        rewriter: Rewriter | None,
-        view: View,
+        lines: "_Lines | None",
+        note: Note | None,
     ) -> None:
-        lines = None if rewriter is None else _Lines(rewriter, view)
         await self._request.answer(_head(answer.status, _passed(answer)), b"", is_end=False)
         while piece := await engine.read():
             await self._agent.turns.take()
@@ -365,6 +368,8 @@ class _Call:
             if data := piece if lines is None else lines.feed(piece):
                 await self._request.answer(None, data, is_end=False)
         rest = b"" if lines is None else lines.feed(b"\n")
+        if note is not None:
+            await note(None)
         await self._request.answer(None, rest, is_end=True)
 
     async def _switch(self, engine: EngineConnection, answer: EngineHead) -> None:

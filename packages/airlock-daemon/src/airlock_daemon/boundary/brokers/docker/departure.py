@@ -8,7 +8,7 @@ import msgspec
 
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.boundary.brokers.docker.lookups import find_version
-from airlock_modules.engine import LABEL, ROOT_LABEL, Ownership, encode
+from airlock_modules.engine import LABEL, ROOT_LABEL, Ownership, OwnImages, encode
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +19,7 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def remove_own(engine: str, agent: str) -> Removed:
-    """Remove an agent's containers, running or not, then its networks and volumes.
+    """Remove an agent's containers, running or not, then its networks, volumes and image names.
 
     A workspace's volume goes too; the workspace stays. Raises Failed.
     """
@@ -48,6 +48,10 @@ async def remove_own(engine: str, agent: str) -> Removed:
             if ownership.owns(each.get("Name"), each.get("Labels")) or _is_root(each, ownership)
         ),
     ]
+    _, images = await ask(engine, "GET", f"{base}/images/json")
+    prefix = OwnImages(agent).prefix
+    tags = [tag for each in _list(images) for tag in each.get("RepoTags") or ()]
+    wanted += [(tag, f"/images/{tag}") for tag in tags if tag.startswith(prefix)]
     left = []
     for name, path in wanted:
         status, _ = await ask(engine, "DELETE", base + path)

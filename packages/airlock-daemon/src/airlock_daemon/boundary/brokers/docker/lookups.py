@@ -26,7 +26,9 @@ from airlock_modules.engine import (
     Version,
     View,
     encode,
+    is_image_id,
     list_names,
+    read_image_name,
     read_ports,
 )
 from airlock_wire import quote
@@ -154,14 +156,18 @@ class Lookups:
         return "" if grant.root_binds else next(owners, "")
 
     async def _find_image(self, text: str) -> Found | None:
-        answer = await self._get(f"/images/{quote_path(text, safe=':')}")
-        identity = "" if answer is None else str(answer.get("Id", ""))
-        if answer is None or not _FULL_ID.fullmatch(identity):
-            return None
-        if not self._view.sees_image(identity, list_names(answer)):
-            return None
-        exposed = (answer.get("Config") or {}).get("ExposedPorts") or {}
-        return Found(id=identity, name=text, exposed=tuple(exposed))
+        names = [text]
+        if not is_image_id(text) and not (image := read_image_name(text)).digest:
+            # A name that the agent gave has precedence for it.
+            names.insert(0, self._view.own_images.outer(image))
+        for name in names:
+            answer = await self._get(f"/images/{quote_path(name, safe=':')}")
+            identity = "" if answer is None else str(answer.get("Id", ""))
+            if answer is not None and self._view.sees_image(identity, list_names(answer)):
+                exposed = tuple((answer.get("Config") or {}).get("ExposedPorts") or ())
+                made = Found(id=identity, name=text, exposed=exposed)
+                return made if _FULL_ID.fullmatch(identity) else None
+        return None
 
     async def _find_exec(self, text: str) -> Found | None:
         if not _HEX.fullmatch(text):

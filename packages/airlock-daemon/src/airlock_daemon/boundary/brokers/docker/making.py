@@ -10,11 +10,13 @@ from urllib.parse import quote
 import msgspec
 
 from airlock_daemon.boundary.brokers.docker.connections import ask
+from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
+from airlock_daemon.boundary.brokers.docker.images import Images, Named
 from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
 from airlock_daemon.boundary.brokers.docker.ports import choose_ports, list_own
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
-from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.errors import AirlockError
 from airlock_modules.engine import (
     ROOT_LABEL,
     DockerGrant,
@@ -26,13 +28,15 @@ from airlock_modules.engine import (
     encode,
     find_connected,
     is_image_id,
+    join_tag,
     list_references,
+    malformed,
+    read_commit,
     read_connection,
     read_container,
     read_disconnection,
     read_exec,
     read_exec_start,
-    read_image_name,
     read_network,
     read_volume,
     resolve,
@@ -86,8 +90,15 @@ class EngineAgent(Protocol):
         """The human's login at an image's registry, as `X-Registry-Auth`; None for none."""
 
 
+Note = Callable[[object], Awaitable[None]]
+"""Notes what a call that succeeded has made; gets its answer's JSON, None for a stream."""
+
+
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A call as it is made: the request to the engine, and what is looked at in its answer."""
+    """A call as it is made: the request to the engine, and what is looked at in its answer.
+
+    `note` is called before the client has the whole answer.
+    """
 
     method: str
     target: str
@@ -95,6 +106,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[bytes, bytes], ...] = ()
     is_raw: bool = False
     warnings: tuple[str, ...] = ()
+    note: Note | None = None
     starts: Found | None = None
     """The container that starts."""
 
@@ -106,32 +118,34 @@ class Making:
         self,
         agent: EngineAgent,
         view: View,
-        images: set[str],
+        record: ImageRecord,
         found: FoundCall,
         body: bytes,
         *,
         has_listener: bool,
     ) -> None:
-        """`images` are the ids of those that the agent pulled; a pull adds to them.
+        """`record` has the agent's images; calls that make some add to it.
 
         `has_listener` tells whether ports of containers are published (`PublishedPorts`).
         """
         self._has_listener = has_listener
         self._agent = agent
-        self._images = images
+        self._images = Images(agent.engine, view, record)
         self._body = body
         self._view = view
         self._found = found
         self._query = dict(found.query)
         self._lookups = Lookups(agent.engine, view, may_read=found.call.reads)
-        self._pulled: ImageName | None = None
 
     async def prepare(self) -> Prepared:
         """Look up what the call names, and write it anew. Raises Refused and AirlockError."""
         found, query = self._found, self._query
         name = found.call.name
         if name in _OWN_NAMES or name.endswith(".prune") or name == "system.events":
-            query["filters"] = self._narrow(query.get("filters"))
+            query["filters"] = self._narrow()
+        if name == "image.list" and (given := _as_filters(query)).get("reference"):
+            outer = [self._view.own_images.outer_pattern(each) for each in given["reference"]]
+            query["filters"] = {**given, "reference": [*given["reference"], *outer]}
         if name == "container.remove":
             # Volumes without a name go with their container: nobody could find them again.
             query["v"] = True
@@ -151,7 +165,8 @@ class Making:
             "image.pull": self._pull,
             "image.push": self._push,
             "image.tag": self._tag,
-            "image.remove": self._remove_image,
+            "image.import": self._import,
+            "container.commit": self._commit,
         }
         handler = handlers.get(name)
         if handler is not None:
@@ -166,6 +181,7 @@ class Making:
         is_raw: bool = False,
         target: str | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
+        note: Note | None = None,
     ) -> Prepared:
         """Look up all references and write the request; `target` replaces the id in its path."""
         found = msgspec.structs.replace(self._found, query=self._query)
@@ -179,11 +195,12 @@ class Making:
             body=None if body is None else encode(resolve(body, ids)),
             headers=headers,
             is_raw=is_raw,
+            note=note,
         )
 
-    def _narrow(self, filters: object) -> dict[str, list[Any]]:
+    def _narrow(self) -> dict[str, list[Any]]:
         """Filters that list the agent's own alone, unless a person's may be looked at."""
-        given: dict[str, list[Any]] = dict(filters) if isinstance(filters, dict) else {}
+        given = _as_filters(self._query)
         if "name" in given:
             given["name"] = [self._view.ownership.outer_pattern(each) for each in given["name"]]
         if self._found.call.name == "container.list" and self._view.grant.read:
@@ -280,22 +297,15 @@ class Making:
                 hint="a person on the host can add it to images in [docker] of the profile",
                 rule="images",
             )
-        self._pulled = image
-        had = await self._find_image(str(image))
-        if had is not None and had not in self._images:
-            # It stays a person's, although its tag may move to what the registry has now.
-            self._pulled = None
+        is_persons = await self._images.is_persons(image)
         self._query |= {"fromImage": image.repository, "tag": image.digest or image.tag}
         login = await self._agent.find_login(image)
         headers = () if login is None else ((b"X-Registry-Auth", login),)
-        return await self._write(None, headers=headers)
 
-    async def note_pulled(self) -> None:
-        """After a pull: note the image as the agent's, unless the engine had it before."""
-        if self._pulled is not None:
-            identity = await self._find_image(str(self._pulled))
-            if identity is not None:
-                self._images.add(identity)
+        async def note(_: object) -> None:
+            await self._images.note_pulled(image, is_persons=is_persons)
+
+        return await self._write(None, headers=headers, note=note)
 
     async def _push(self) -> Prepared:
         target = self._need_target()
@@ -312,58 +322,80 @@ class Making:
         headers = ((b"X-Registry-Auth", login or _NO_LOGIN),)
         return await self._write(None, target=image.repository, headers=headers)
 
-    async def _tag(self) -> Prepared:
-        image = join_tag(str(self._query.get("repo", "")), self._query.get("tag"))
-        grant = self._view.grant
-        if image.digest or not (grant.may_use(image) or grant.may_push(image)):
-            raise Refused(
-                f"the name {image} is not granted",
-                hint="name one of images, registries or push in [docker] of the profile",
-                rule="images",
-            )
-        had = await self._find_image(str(image))
-        if had is not None and had not in self._images:
-            raise Refused(
-                f"{image} is there, and is not this agent's to move",
-                hint="use another tag",
-                rule="tag",
-            )
-        self._query |= {"repo": image.repository, "tag": image.tag}
-        return await self._write(None)
-
-    async def _remove_image(self) -> Prepared:
-        target = self._need_target()
-        image = await self._lookups.find(target)
-        if is_image_id(target.text) or image.id not in self._images:
-            raise Refused(
-                "the agent removes an image by a name, and none that it did not pull",
-                hint="name an image that this agent pulled",
-                rule="images",
-            )
-        self._query.pop("force", None)
-        return await self._write(None, target=target.text)
-
-    async def _find_image(self, name: str) -> str | None:
-        """The id of an image, whosoever it is."""
-        version = self._view.version
-        path = f"/v{version[0]}.{version[1]}/images/{_escape(name)}/json"
-        status, answer = await ask(self._agent.engine, "GET", path)
-        if status == HTTPStatus.OK and isinstance(answer, dict):
-            return str(answer.get("Id"))
-        if status == HTTPStatus.NOT_FOUND:
+    async def _name_image(self) -> Named | None:
+        """Write the name that a call gives by `repo` and `tag`; None if it gives none."""
+        repository = str(self._query.pop("repo", ""))
+        tag = self._query.pop("tag", None)
+        if not repository:
             return None
-        raise Failed(
-            f"the docker engine of the host answered {status} about an image",
-            hint="try again; a person on the host finds the engine's own messages there",
-        )
+        named = await self._images.judge_name(repository, tag)
+        outer, _, tag = named.outer.rpartition(":")
+        self._query |= {"repo": outer, "tag": tag}
+        return named
 
-    async def prune_containers(self) -> object:
+    async def _tag(self) -> Prepared:
+        named = await self._name_image()
+        if named is None:
+            raise malformed("repo is missing")
+
+        async def note(_: object) -> None:
+            await self._images.note_named(named)
+
+        return await self._write(None, note=note)
+
+    async def _commit(self) -> Prepared:
+        read_commit(self._body)
+        if "container" not in self._query:
+            raise malformed("container is missing")
+        named = await self._name_image()
+
+        async def note(answer: object) -> None:
+            if isinstance(answer, dict):
+                self._images.note_made(str(answer.get("Id")), named)
+
+        return await self._write({}, note=note)
+
+    async def _import(self) -> Prepared:
+        named = await self._name_image()
+        if named is None:
+            raise Refused(
+                "an image that is imported needs a name",
+                hint="name it: docker import FILE NAME",
+                rule="images",
+            )
+
+        async def note(_: object) -> None:
+            identity = await self._images.find(named.outer)
+            if identity is not None:
+                self._images.note_made(identity, named)
+
+        return await self._write(None, note=note)
+
+    async def answer_itself(self) -> object | None:
+        """The answer to a call that the engine gets in several; None for another one.
+
+        Raises Refused and AirlockError.
+        """
+        name = self._found.call.name
+        if name == "container.prune":
+            return await self._prune_containers()
+        if name == "build.prune":
+            return {"CachesDeleted": [], "SpaceReclaimed": 0}
+        if name == "image.prune":
+            return await self._images.prune(_as_filters(self._query))
+        if name == "image.remove":
+            target = self._need_target()
+            identity = (await self._lookups.find(target)).id
+            return await self._images.remove(target.text, identity)
+        return None
+
+    async def _prune_containers(self) -> object:
         """Remove own containers that do not run.
 
         The engine would go by labels alone, which a person's container may have from its image.
         """
         base = f"/v{self._view.version[0]}.{self._view.version[1]}/containers/"
-        filters = self._narrow(self._query.get("filters"))
+        filters = self._narrow()
         filters.pop("label!", None)
         if filters.keys() - {"label"}:
             raise Refused("prune by age is not granted", hint="leave the filter out", rule="field")
@@ -389,10 +421,6 @@ def _escape(text: str) -> str:
     return quote(text, safe=":")
 
 
-def join_tag(name: str, tag: object) -> ImageName:
-    """An image by the two parameters of the API; the second one may be a digest."""
-    if not tag:
-        return read_image_name(name)
-    separator = "@" if ":" in str(tag) else ":"
-    repository = read_image_name(name).repository
-    return read_image_name(f"{repository}{separator}{tag}")
+def _as_filters(query: Mapping[str, object]) -> dict[str, list[Any]]:
+    filters = query.get("filters")
+    return dict(filters) if isinstance(filters, dict) else {}
