@@ -176,13 +176,15 @@ def test_what_is_no_name_of_an_image_is_refused(text: str) -> None:
 
 
 def test_images_are_granted_by_pattern() -> None:
-    """A star crosses no slash; a registry's images are granted whole."""
+    """A star crosses no slash; what may be pulled from a registry may still be a person's here."""
     grant = DockerGrant(
         images=("docker.io/library/*",), registries=("ghcr.io",), push=("ghcr.io/a/*",)
     )
     may = [grant.may_use(read_image_name(each)) for each in ("alpine", "a/b", "ghcr.io/x/y/z")]
-    assert may == [True, False, True]
-    assert not grant.may_use(read_image_name("ghcr.io:444/x"))
+    assert may == [True, False, False]
+    assert grant.may_pull(read_image_name("ghcr.io/x/y/z"))
+    assert not grant.may_pull(read_image_name("a/b"))
+    assert not grant.may_pull(read_image_name("ghcr.io:444/x"))
     assert grant.may_push(read_image_name("ghcr.io/a/b:1"))
     assert not grant.may_push(read_image_name("alpine"))
 

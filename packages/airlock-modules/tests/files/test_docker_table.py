@@ -1,7 +1,7 @@
 import pytest
 
 from airlock_modules import Fault, TableReader
-from airlock_modules.engine import DEFAULT_IMAGES, DockerGrant, read_image_name
+from airlock_modules.engine import DockerGrant, read_image_name
 from airlock_modules.files.docker_table import read_docker_grant
 
 
@@ -16,11 +16,14 @@ def test_an_empty_table_grants_public_images_without_logins() -> None:
     """No login, no push, no container of a person, no way out of the agent's network."""
     grant, faults = _read("")
     assert faults == []
-    assert grant.images == DEFAULT_IMAGES
+    alpine = read_image_name("alpine")
+    assert grant.may_pull(alpine)
+    assert not grant.may_use(alpine)
+    assert not grant.may_pull(read_image_name("ghcr.io/acme/x"))
     assert not grant.is_bridged
     assert not grant.publishes_on_host
     assert not grant.root_binds
-    assert not grant.has_login(read_image_name("alpine"))
+    assert not grant.has_login(alpine)
     assert not grant.may_read("web")
 
 
@@ -41,6 +44,7 @@ def test_a_table_names_what_is_granted() -> None:
     assert faults == []
     assert (grant.images, grant.registries) == ((), ("ghcr.io",))
     assert grant.has_login(read_image_name("ghcr.io/other/x"))
+    assert not grant.may_pull(read_image_name("alpine"))
     assert [grant.may_read(each) for each in ("/web", "/db-1", "/web2")] == [True, True, False]
     assert (grant.is_bridged, grant.publishes_on_host, grant.root_binds) == (True, True, True)
     assert (grant.containers, grant.engine) == (3, "/run/user/1000/docker.sock")

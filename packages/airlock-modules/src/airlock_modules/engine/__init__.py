@@ -16,12 +16,13 @@ from airlock_modules.engine.answers import (
 )
 from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
-from airlock_modules.engine.grant import DEFAULT_IMAGES, DockerGrant, Root, is_below
+from airlock_modules.engine.grant import DockerGrant, Root, is_below
 from airlock_modules.engine.images import (
     ImageName,
     OwnImages,
     is_image_id,
     join_tag,
+    read_engine_name,
     read_image_name,
 )
 from airlock_modules.engine.names import LABEL, ROOT_LABEL, USER_LABEL, Ownership
@@ -48,7 +49,6 @@ from airlock_modules.engine.strict import (
 )
 
 __all__ = [
-    "DEFAULT_IMAGES",
     "LABEL",
     "LONGEST_BODY",
     "LOOPBACK",
@@ -84,6 +84,7 @@ __all__ = [
     "read_connection",
     "read_container",
     "read_disconnection",
+    "read_engine_name",
     "read_exec",
     "read_exec_start",
     "read_image_name",

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from airlock_modules.engine.calls import OLDEST, Version
 from airlock_modules.engine.grant import DockerGrant
-from airlock_modules.engine.images import OwnImages, is_image_id, read_image_name
+from airlock_modules.engine.images import OwnImages, read_engine_name
 from airlock_modules.engine.names import (
     IMAGE_LABEL,
     Ownership,
@@ -21,7 +21,6 @@ from airlock_modules.engine.names import (
     rename_keys,
 )
 from airlock_modules.engine.ports import list_bindings, list_rows, read_ports
-from airlock_modules.engine.strict import Refused
 
 Json = dict[str, Any]
 
@@ -51,12 +50,13 @@ _EVENT_ATTRIBUTES = ("exitCode", "signal", "execID", "image", "name")
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """What an agent may see. `images` are the ids that it pulled or built."""
+    """What an agent may see: `images` that it pulled or made, by id, and the `names` they got."""
 
     ownership: Ownership
     grant: DockerGrant
     version: Version
     images: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
 
     @property
     def own_images(self) -> OwnImages:
@@ -67,15 +67,15 @@ class View(Struct, frozen=True, kw_only=True):
         """Whether it may use an image with this id and these names."""
         return identity in self.images or any(map(self._may_use, names))
 
+    def sees_name(self, name: str) -> bool:
+        """Whether it may see this name of an image that it may use."""
+        return self._may_use(name) or str(read_engine_name(name)) in self.names
+
     def _may_use(self, name: str) -> bool:
         if name.startswith(self.own_images.prefix):
             return True
-        if is_image_id(name):
-            return False
-        try:
-            return self.grant.may_use(read_image_name(name))
-        except Refused:
-            return False
+        image = read_engine_name(name)
+        return image is not None and self.grant.may_use(image)
 
 
 def spell_refusal(message: str, hint: str) -> bytes:
@@ -267,7 +267,7 @@ def _image_of(found: Json, view: View) -> Json:
     """An image with the tags that the agent may use: others' say what a person works on."""
     inner = view.own_images.inner
     names = {
-        key: [inner(name) for name in found.get(key) or () if view.sees_image("", [name])]
+        key: [inner(str(name)) for name in found.get(key) or () if view.sees_name(str(name))]
         for key in _IMAGE_NAMES
     }
     kept = {key: value for key, value in found.items() if key not in ("GraphDriver", "Metadata")}

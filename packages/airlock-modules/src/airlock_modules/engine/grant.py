@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from airlock_modules.engine.images import ImageName
 from airlock_modules.remotes.grants import compile_pattern
 
-DEFAULT_IMAGES = ("docker.io/**",)
-"""The images of a profile that names neither `images` nor `registries`."""
+_DEFAULT_REGISTRY = "docker.io"
 
 
 class Root(Struct, frozen=True, kw_only=True):
@@ -33,13 +32,14 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     """The table `[docker]` of a profile, and the agent's workspaces.
 
     `engine` is the path of the engine's socket, "" for that of the human's docker. `images` are
-    patterns of those that it may use and pull; of `registries` it may use and pull all, with the
-    human's logins, which `push` has too. `read` are patterns of names of the human's containers.
-    `socket` is the host's path of the agent's own `docker.sock`; memory is in bytes.
+    patterns of those that it may pull, and use if the engine has them. Of `registries` it may pull
+    all, with the human's logins, which `push` has too; without both it may pull from docker.io.
+    `read` are patterns of names of the human's containers. `socket` is the host's path of the
+    agent's own `docker.sock`; memory is in bytes.
     """
 
     engine: str = ""
-    images: tuple[str, ...] = DEFAULT_IMAGES
+    images: tuple[str, ...] = ()
     registries: tuple[str, ...] = ()
     push: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
@@ -65,9 +65,14 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
 
         return replace(self, roots=tuple(map(narrow, self.roots)))
 
+    def may_pull(self, image: ImageName) -> bool:
+        """Whether it may pull this image."""
+        registries = self.registries if self.registries or self.images else (_DEFAULT_REGISTRY,)
+        return image.domain in registries or self.may_use(image)
+
     def may_use(self, image: ImageName) -> bool:
-        """Whether it may pull this image, or use it if the engine has it."""
-        return image.domain in self.registries or _matches(self.images, image.repository)
+        """Whether it may use this image if the engine has it, whosoever pulled or built it."""
+        return _matches(self.images, image.repository)
 
     def may_push(self, image: ImageName) -> bool:
         """Whether it may push to this name."""

@@ -10,7 +10,7 @@ import re
 
 from msgspec import Struct
 
-from airlock_modules.engine.strict import Reference, malformed
+from airlock_modules.engine.strict import Reference, Refused, malformed
 from airlock_wire.text import quote
 
 _OWN_DOMAIN = "airlock.invalid"
@@ -83,6 +83,19 @@ def read_image_reference(value: object, place: str) -> Reference:
     if _ID.fullmatch(value):
         return Reference("image", value)
     return Reference("image", str(read_image_name(value)))
+
+
+def read_engine_name(name: str) -> ImageName | None:
+    """Parse a name that an engine has; None for one that no client can name.
+
+    These are names of agents, and `<none>`.
+    """
+    if is_image_id(name):
+        return None
+    try:
+        return read_image_name(name)
+    except Refused:
+        return None
 
 
 def is_image_id(text: str) -> bool:

@@ -1,8 +1,6 @@
 """Reading `[docker]` of a profile: what an agent's containers may be made of."""
 
-from collections.abc import Sequence
-
-from airlock_modules.engine import DEFAULT_IMAGES, DockerGrant
+from airlock_modules.engine import DockerGrant
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.remotes.grants import is_pattern
 
@@ -18,11 +16,8 @@ def read_docker_grant(table: TableReader) -> DockerGrant:
     for each in registries:
         if not each or "/" in each or "*" in each:
             table.fault("registries", f'"{each}" is no registry', "write it like ghcr.io")
-    names_any = table.has("images") or table.has("registries")
     grant = DockerGrant(
-        images=_read_patterns(
-            table, "images", default=() if names_any else DEFAULT_IMAGES, remedy=_IMAGE_REMEDY
-        ),
+        images=_read_patterns(table, "images", remedy=_IMAGE_REMEDY),
         registries=registries,
         push=_read_patterns(table, "push", remedy=_IMAGE_REMEDY),
         read=_read_patterns(table, "read", remedy=_NAME_REMEDY),
@@ -39,10 +34,8 @@ def read_docker_grant(table: TableReader) -> DockerGrant:
     return grant
 
 
-def _read_patterns(
-    table: TableReader, key: str, *, remedy: str, default: Sequence[str] = ()
-) -> tuple[str, ...]:
-    patterns = table.strings(key, default=default)
+def _read_patterns(table: TableReader, key: str, *, remedy: str) -> tuple[str, ...]:
+    patterns = table.strings(key)
     for each in patterns:
         is_named = key == "read" or "/" in each
         if not is_pattern(each) or not is_named or (key != "read" and "@" in each):

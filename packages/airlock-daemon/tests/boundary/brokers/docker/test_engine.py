@@ -101,6 +101,23 @@ async def test_images_are_an_agents_after_a_restart(tmp_path: Path, image: str) 
         assert (await here.docker("image", "inspect", image))[0] == 0
 
 
+async def test_a_persons_image_is_not_there(tmp_path: Path, image: str) -> None:
+    """What a person built is not granted with the registry whose names it seems to have."""
+    listed = ("docker", "images", "--no-trunc", "-q", image)
+    identity = (await trio.run_process(listed, capture_stdout=True)).stdout.decode().strip()
+    async with scene(tmp_path, images=()) as here:
+        lines = ("image inspect X", "history X", "tag X mine", "rmi X", "push X", "save X")
+        for line in (*lines, "create --pull=never X id", "run --rm --pull=never X id"):
+            for name in (image, identity, identity.removeprefix("sha256:")[:12]):
+                status, text = await here.docker(*line.replace("X", name).split())
+                assert status != 0, (line, text)
+        # No registry has it, so that a pull makes it nobody else's.
+        assert (await here.docker("pull", image))[0] != 0
+        assert (await here.docker("image", "inspect", image))[0] != 0
+        assert await here.docker("images", "-aq") == (0, "")
+        assert "0B" in (await here.docker("system", "df", "--format", "{{.Size}}"))[1]
+
+
 async def test_an_archive_becomes_an_image(tmp_path: Path) -> None:
     """It is imported from the client, never from an address that the engine would ask."""
     async with scene(tmp_path) as here:

@@ -63,6 +63,7 @@ _NO_LOGIN = urlsafe_b64encode(b"{}")
 _PASSED = frozenset({b"content-type", b"x-docker-container-path-stat"})
 _LONGEST_LINE = 1 << 20
 _PORT = re.compile("port=([1-9][0-9]{0,4})")
+_DIGEST = re.compile("Digest: (sha256:[0-9a-f]{64})")
 _OWN_NAMES = {"container.list", "network.list", "volume.list"}
 _RAW = (b"content-type", b"application/vnd.docker.raw-stream")
 _READING = frozenset({"GET", "HEAD"})
@@ -131,6 +132,7 @@ class EngineBroker:
             grant=agent.grant,
             version=self._version,
             images=self.images.ids,
+            names=self.images.names,
         )
 
 
@@ -369,7 +371,7 @@ class _Call:
                 await self._request.answer(None, data, is_end=False)
         rest = b"" if lines is None else lines.feed(b"\n")
         if note is not None:
-            await note(None)
+            await note(None if lines is None else lines.digest)
         await self._request.answer(None, rest, is_end=True)
 
     async def _switch(self, engine: EngineConnection, answer: EngineHead) -> None:
@@ -440,6 +442,8 @@ class _Lines:
         self._rewriter = rewriter
         self._view = view
         self._pending = b""
+        # The last digest of a manifest that a pull has told.
+        self.digest: str | None = None
 
     def feed(self, data: bytes) -> bytes:
         """The rewritten lines that `data` completes; others are dropped. Raises Failed."""
@@ -449,11 +453,18 @@ class _Lines:
                 "the docker engine of the host sent a line that is too long",
                 hint="try again; a person on the host finds the engine's own messages there",
             )
-        values = (self._rewriter(read_json(line), self._view) for line in lines if line.strip())
-        return b"".join(msgspec.json.encode(each) + b"\n" for each in values if each is not None)
+        written = bytearray()
+        for line in filter(bytes.strip, lines):
+            value = self._rewriter(read_json(line), self._view)
+            if value is not None:
+                written += msgspec.json.encode(value) + b"\n"
+            if isinstance(value, dict) and (found := _DIGEST.fullmatch(str(value.get("status")))):
+                self.digest = found[1]
+        return bytes(written)
 
 
 _REWRITTEN_LINES: Mapping[str, Rewriter] = {
+    "image.pull": lambda line, _: line,
     "system.events": rewrite_event,
     "container.stats": rewrite_stats,
 }

@@ -14,15 +14,22 @@ from airlock_daemon.setup.stored import name_image_record
 _MOST = 2000
 
 
+class _Name(msgspec.Struct, frozen=True, kw_only=True):
+    """A name with tag or digest: the image that it had, and whether the agent gave it."""
+
+    id: str
+    is_own: bool
+
+
 class _Images(msgspec.Struct, frozen=True, kw_only=True):
-    """The file: ids in the order in which they came, and the ids that names had."""
+    """The file: ids in the order in which they came, and their names."""
 
     ids: tuple[str, ...] = ()
-    names: Mapping[str, str] = {}
+    names: Mapping[str, _Name] = {}
 
 
 class ImageRecord:
-    """The images of one agent, by full id, and the names of a registry that it gave or pulled.
+    """The images of one agent, by full id, and the full names that they got.
 
     All methods raise AirlockError if the file cannot be read or written.
     """
@@ -38,25 +45,24 @@ class ImageRecord:
         """The ids of its images."""
         return frozenset(self._read().ids)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that its images got, some of which others may have by now."""
+        return frozenset(self._read().names)
+
     def gave(self, name: str, identity: str) -> bool:
         """Whether it was the agent who made the full name `name` stand for this image."""
-        return self._read().names.get(name) == identity
+        return self._read().names.get(name) == _Name(id=identity, is_own=True)
 
-    def add(self, identity: str, *, name: str = "") -> None:
-        """Note an image, and the name of a registry that it has now because of the agent.
+    def note(self, identity: str, *, name: str = "", is_own: bool = True) -> None:
+        """Note an image, and a full name that it has, which the agent gave unless not `is_own`.
 
         The oldest of more than 2,000 are forgotten.
         """
         had = self._read()
         ids = [*(each for each in had.ids if each != identity), identity]
-        names = {**had.names, name: identity} if name else had.names
-        self._write(_Images(ids=tuple(ids[-_MOST:]), names=dict(list(names.items())[-_MOST:])))
-
-    def note_name(self, name: str, identity: str) -> None:
-        """Note a name that an image has because of the agent, who may see the image anyway."""
-        had = self._read()
-        names = {**had.names, name: identity}
-        self._write(msgspec.structs.replace(had, names=dict(list(names.items())[-_MOST:])))
+        names = [*had.names.items(), *([(name, _Name(id=identity, is_own=is_own))] if name else ())]
+        self._write(_Images(ids=tuple(ids[-_MOST:]), names=dict(names[-_MOST:])))
 
     def forget_name(self, name: str) -> None:
         """Note that the agent has removed a name."""

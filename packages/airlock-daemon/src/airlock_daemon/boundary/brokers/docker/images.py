@@ -21,7 +21,7 @@ from airlock_modules.engine import (
     View,
     is_image_id,
     join_tag,
-    read_image_name,
+    read_engine_name,
     rewrite_error,
 )
 
@@ -63,30 +63,33 @@ class Images:
             )
         return Named(image=image, outer=str(image), is_real=True)
 
-    def note_made(self, identity: str, named: Named | None) -> None:
-        """Note an image that the agent made, and the name that it has because of it."""
-        self._record.add(identity, name=named.outer if named is not None and named.is_real else "")
-
     async def note_named(self, named: Named) -> None:
-        """Note the name of a registry that the agent has given."""
-        if named.is_real and (identity := await self.find(named.outer)) is not None:
-            self._record.note_name(named.outer, identity)
+        """Note the image that has the name by now, which a call has given."""
+        identity = await self.find(named.outer)
+        if identity is not None:
+            self._record.note(identity, name=named.outer if named.is_real else "")
+
+    def note_made(self, identity: str) -> None:
+        """Note an image that the agent made."""
+        self._record.note(identity)
 
     async def is_persons(self, image: ImageName) -> bool:
         """Whether the engine has an image of this name that the agent did not pull."""
         had = await self.find(str(image))
         return had is not None and not self._record.gave(str(image), had)
 
-    async def note_pulled(self, image: ImageName, *, is_persons: bool) -> None:
-        """After a pull: note the image as the agent's, unless the engine had the name before.
+    async def note_pulled(self, image: ImageName, digest: str, *, is_persons: bool) -> None:
+        """Note the image of a pull as the agent's, by the digest of the registry's answer.
 
-        A person's image stays theirs, although its name may move to what the registry has now.
+        A name that a person's image had stays theirs, although it may move to what the registry has
+        now.
         """
-        identity = await self.find(str(image))
+        named = f"{image.repository}@{digest}"
+        identity = await self.find(named)
         if identity is None:
             return
-        if not is_persons:
-            self._record.add(identity, name=str(image))
+        self._record.note(identity, name=named, is_own=False)
+        self._record.note(identity, name=str(image), is_own=not is_persons)
         if not image.digest:
             # As docker does it: the name stands for what was pulled from now on.
             await self._remove(self._view.own_images.outer(image))
@@ -193,15 +196,7 @@ class Images:
 def _list_tags(image: Mapping[str, Any]) -> list[str]:
     """An image's names in full, but digests; older versions of the API have a name for none."""
     tags = (str(each) for each in image.get("RepoTags") or ())
-    return [_spell_out(each) for each in tags if not each.startswith("<none>")]
-
-
-def _spell_out(name: str) -> str:
-    try:
-        return str(read_image_name(name))
-    except Refused:
-        # The name that an agent gave.
-        return name
+    return [str(read_engine_name(each) or each) for each in tags if not each.startswith("<none>")]
 
 
 def _without(filters: Mapping[str, list[Any]], name: str) -> dict[str, list[Any]]:

@@ -91,7 +91,10 @@ class EngineAgent(Protocol):
 
 
 Note = Callable[[object], Awaitable[None]]
-"""Notes what a call that succeeded has made; gets its answer's JSON, None for a stream."""
+"""Notes what a call that succeeded has made.
+
+Gets the answer's JSON; for a stream the digest that it told last, or None.
+"""
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -291,7 +294,7 @@ class Making:
 
     async def _pull(self) -> Prepared:
         image = join_tag(str(self._query.get("fromImage", "")), self._query.get("tag"))
-        if not self._view.grant.may_use(image):
+        if not self._view.grant.may_pull(image):
             raise Refused(
                 f"pulling {image} is not granted",
                 hint="a person on the host can add it to images in [docker] of the profile",
@@ -302,8 +305,9 @@ class Making:
         login = await self._agent.find_login(image)
         headers = () if login is None else ((b"X-Registry-Auth", login),)
 
-        async def note(_: object) -> None:
-            await self._images.note_pulled(image, is_persons=is_persons)
+        async def note(digest: object) -> None:
+            if isinstance(digest, str) and digest:
+                await self._images.note_pulled(image, digest, is_persons=is_persons)
 
         return await self._write(None, headers=headers, note=note)
 
@@ -351,7 +355,9 @@ class Making:
 
         async def note(answer: object) -> None:
             if isinstance(answer, dict):
-                self._images.note_made(str(answer.get("Id")), named)
+                self._images.note_made(str(answer.get("Id")))
+            if named is not None:
+                await self._images.note_named(named)
 
         return await self._write({}, note=note)
 
@@ -365,9 +371,7 @@ class Making:
             )
 
         async def note(_: object) -> None:
-            identity = await self._images.find(named.outer)
-            if identity is not None:
-                self._images.note_made(identity, named)
+            await self._images.note_named(named)
 
         return await self._write(None, note=note)
 
