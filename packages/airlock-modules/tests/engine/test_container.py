@@ -80,6 +80,7 @@ def test_what_dockers_client_sends_passes() -> None:
         "airlock.agent": "a",
         "airlock.image": "alpine",
         "airlock.user": "",
+        "airlock.ports": "",
     }
     assert order.body["Image"] == Reference("image", "docker.io/library/alpine:latest")
     network = Reference("network", "default")
@@ -364,18 +365,29 @@ def test_volumes_are_the_agents() -> None:
     assert second["VolumeOptions"]["Labels"] == {"airlock.agent": "a"}
 
 
-def test_ports_are_published_only_if_that_is_granted() -> None:
-    """Without a grant the container is made, and the client is told which ports are not."""
+def test_the_engine_publishes_ports_only_if_that_is_granted() -> None:
+    """Else those of TCP are for the agent's loopback, and the client is told of the others."""
     body = {"PortBindings": {"80": [{"HostPort": "8080"}], "53/udp": [{}]}}
     whole = json.dumps({"Image": "alpine", "HostConfig": body}).encode()
     order = read_container(whole, name="web", grant=_GRANT, ownership=_OWN)
-    assert order.unpublished == ("80/tcp", "53/udp")
+    assert (order.ports, order.unpublished) == ({80: 8080}, ("53/udp",))
     assert "PortBindings" not in _host(body)
+    marked: Any = order.publish({8080: 80, 20000: 81}).body
+    assert marked["Labels"]["airlock.ports"] == "8080:80,20000:81"
     granted = DockerGrant(publishes_on_host=True)
     order = read_container(whole, name="web", grant=granted, ownership=_OWN)
-    assert order.unpublished == ()
+    assert (order.ports, order.unpublished) == ({}, ())
     bindings = _host(body, grant=granted)["PortBindings"]
     assert bindings["80/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": "8080"}]
+
+
+@pytest.mark.parametrize("mode", ["none", "container:db"])
+def test_a_container_without_an_address_publishes_nothing(mode: str) -> None:
+    """Its client is told."""
+    ports = {"NetworkMode": mode, "PortBindings": {"80/tcp": [{}]}, "PublishAllPorts": True}
+    whole = json.dumps({"Image": "alpine", "HostConfig": ports}).encode()
+    order = read_container(whole, name="web", grant=_GRANT, ownership=_OWN)
+    assert (order.ports, order.publishes_all, order.unpublished) == ({}, False, ("80/tcp",))
 
 
 def test_networks_are_looked_up() -> None:

@@ -34,6 +34,7 @@ from airlock_modules.engine.images import (
     read_image_name,
 )
 from airlock_modules.engine.names import LABEL, ROOT_LABEL, USER_LABEL, Ownership
+from airlock_modules.engine.ports import LOOPBACK, MOST_PORTS, read_ports
 from airlock_modules.engine.resources import (
     find_connected,
     read_commit,
@@ -58,6 +59,8 @@ from airlock_modules.engine.strict import (
 __all__ = [
     "LABEL",
     "LONGEST_BODY",
+    "LOOPBACK",
+    "MOST_PORTS",
     "NEWEST",
     "OLDEST",
     "OWN_NETWORK",
@@ -94,6 +97,7 @@ __all__ = [
     "read_exec_start",
     "read_image_name",
     "read_network",
+    "read_ports",
     "read_volume",
     "refuse_builder",
     "resolve",

@@ -20,6 +20,7 @@ from airlock_modules.engine.names import (
     is_airlocks,
     rename_keys,
 )
+from airlock_modules.engine.ports import list_bindings, list_rows, read_ports
 
 Json = dict[str, Any]
 
@@ -129,8 +130,11 @@ def _list_containers(answer: Any, view: View) -> list[Json]:
 def _listed(found: Json, view: View) -> Json | None:
     names, labels = found.get("Names") or [""], found.get("Labels") or {}
     if view.ownership.owns(names[0], labels):
+        # As with an engine that publishes them, only one that runs has them.
+        ports = read_ports(labels) if found.get("State") == "running" else {}
         return {
             **found,
+            "Ports": list_rows(ports, found.get("Ports")),
             "Names": [view.ownership.inner(each) for each in names[:1]],
             "Image": labels.get(IMAGE_LABEL) or found.get("Image"),
             "Labels": hide_labels(labels),
@@ -159,6 +163,11 @@ def _inspect_container(answer: Any, view: View) -> Json:
         }
     settings = _networks(answer.get("NetworkSettings"), view)
     host = {**(answer.get("HostConfig") or {}), "Binds": None, "ContainerIDFile": ""}
+    if bindings := list_bindings(read_ports(labels)):
+        host["PortBindings"] = bindings
+        is_running = (answer.get("State") or {}).get("Running")
+        shown = bindings if is_running else {}
+        settings = {**settings, "Ports": {**(settings.get("Ports") or {}), **shown}}
     image = labels.get(IMAGE_LABEL) or config.get("Image")
     return {
         **{key: value for key, value in answer.items() if key not in _HOST_ONLY},

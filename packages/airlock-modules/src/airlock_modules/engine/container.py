@@ -12,15 +12,18 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from airlock_modules.engine.grant import DockerGrant, Root, is_below
 from airlock_modules.engine.images import read_image_reference
 from airlock_modules.engine.names import (
     IMAGE_LABEL,
+    PORTS_LABEL,
     USER_LABEL,
     Ownership,
     labels,
 )
+from airlock_modules.engine.ports import Ports, write_ports
 from airlock_modules.engine.strict import (
     Reference,
     Refused,
@@ -89,15 +92,23 @@ class ContainerOrder(Struct, frozen=True, kw_only=True):
     """A container as it will be created, but for references.
 
     `image` is what the client wrote. `has_workspace` tells whether it mounts one, `user` is then
-    whom it runs as, "" for any. `unpublished` are ports that the client wants published and the
-    profile does not.
+    whom it runs as, "" for any. `ports` are those to publish at the agent's loopback, with the
+    port there, 0 for any; `publishes_all` adds those of the image. `unpublished` are ports that
+    nothing publishes.
     """
 
     body: Mapping[str, Value]
     image: str
     has_workspace: bool
     user: str
+    ports: Mapping[int, int] = {}
+    publishes_all: bool = False
     unpublished: tuple[str, ...] = ()
+
+    def publish(self, ports: Ports) -> "ContainerOrder":
+        """The order with the ports that were chosen for it."""
+        marks = {**_as_object(self.body["Labels"]), PORTS_LABEL: write_ports(ports)}
+        return replace(self, body={**self.body, "Labels": marks})
 
 
 _words = either(list, items(text()), text())
@@ -285,7 +296,8 @@ def read_container(
     networks = _as_object(_as_object(found.pop("NetworkingConfig", {})).get("EndpointsConfig", {}))
     mounts = list(_read_mounts(host, found, grant, ownership))
     ports = _read_ports(host.pop("PortBindings", {}))
-    if host.pop("PublishAllPorts", False):
+    publishes_all = host.pop("PublishAllPorts", False)
+    if publishes_all:
         ports |= {port: 0 for port in found.get("ExposedPorts", {}) if port not in ports}
     owners = [each.user for _, each in mounts if each is not None]
     user = "" if grant.root_binds or not owners else owners[0]
@@ -304,17 +316,25 @@ def read_container(
         }
     mode = host.setdefault("NetworkMode", Reference("network", OWN_NETWORK))
     # Each is always there, so that none is inherited from the image.
-    marks = {IMAGE_LABEL: image, USER_LABEL: user}
+    marks = {IMAGE_LABEL: image, USER_LABEL: user, PORTS_LABEL: ""}
     found["Labels"] = ownership.mark({**found.get("Labels", {}), **marks})
     found["Image"] = read_image_reference(image, "Image")
     found["HostConfig"] = host
     found["NetworkingConfig"] = {"EndpointsConfig": _join_networks(mode, networks, name)}
+    # Where the container has an address of its own, and no port of the host is granted.
+    has_loopback = isinstance(mode, Reference) and mode.kind == "network"
+    published = {port for port in ports if has_loopback and port.endswith("/tcp")}
+    left = set[str]() if grant.publishes_on_host else set(ports) - published
     return ContainerOrder(
         body=found,
         image=image,
         has_workspace=bool(owners),
         user=user,
-        unpublished=() if grant.publishes_on_host else tuple(ports),
+        ports={}
+        if grant.publishes_on_host
+        else {int(port.partition("/")[0]): ports[port] for port in published},
+        publishes_all=publishes_all and has_loopback and not grant.publishes_on_host,
+        unpublished=tuple(sorted(left)),
     )
 
 

@@ -297,7 +297,8 @@ async def test_a_container_is_created_anew(tmp_path: Path) -> None:
 async def test_an_agent_has_a_bounded_number_of_containers(tmp_path: Path) -> None:
     """One more than the limit is refused."""
     async with scene(tmp_path, DockerGrant(containers=1)) as here:
-        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [{}])
+        listed = {"Id": _ID, "Names": ["/airlock-a-web"], "Labels": _LABELS}
+        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [listed])
         status, answer = await here.connect().ask(
             "POST /containers/create", body={"Image": "alpine"}
         )

@@ -31,6 +31,7 @@ from airlock_daemon.boundary.brokers.docker.making import (
     Note,
     Prepared,
 )
+from airlock_daemon.boundary.brokers.docker.ports import CONNECT, PORTS, PublishedPorts, connect
 from airlock_daemon.boundary.brokers.egress.conversation import Meter, splice
 from airlock_daemon.boundary.brokers.https.incoming import AnswerHead, Damaged, Incoming, Uneven
 from airlock_daemon.errors import AirlockError, Denied, Failed
@@ -61,6 +62,7 @@ _NO_LOGIN = urlsafe_b64encode(b"{}")
 # Headers of the engine that a client gets.
 _PASSED = frozenset({b"content-type", b"x-docker-container-path-stat"})
 _LONGEST_LINE = 1 << 20
+_PORT = re.compile("port=([1-9][0-9]{0,4})")
 _DIGEST = re.compile("Digest: (sha256:[0-9a-f]{64})")
 _OWN_NAMES = {"container.list", "network.list", "volume.list"}
 _RAW = (b"content-type", b"application/vnd.docker.raw-stream")
@@ -74,6 +76,7 @@ class EngineBroker:
 
     def __init__(self, images: ImageRecord) -> None:
         self.images = images
+        self.ports = PublishedPorts()
         self._version: Version = NEWEST
         self._looked = -math.inf
 
@@ -192,6 +195,9 @@ class _Call:
         # For a call that is not in the table.
         self._operation = Operation(("docker", head.method, head.path))
         view = await self._broker.find_view(self._agent)
+        if head.method == "POST" and head.path in (PORTS, CONNECT):
+            await self._lead_to_ports(view)
+            return
         found = find_call(head.method, head.path, head.query, spoken=view.version)
         name = found.call.name
         if found.call.sends == "none" and not self._request.is_whole:
@@ -206,16 +212,44 @@ class _Call:
             await self._ping(view)
             return
         self._agent.admit(self._operation, changes=self._changes)
-        making = Making(self._agent, view, self._broker.images, found, body)
+        ports = self._broker.ports
+        making = Making(
+            *(self._agent, view, self._broker.images, found, body),
+            has_listener=ports.has_listener,
+        )
         if (value := await making.answer_itself()) is not None:
             await self._answer_json(HTTPStatus.OK, value)
             return
         prepared = await making.prepare()
-        async with await EngineConnection.open(self._agent.engine) as engine:
+        engine_path = self._agent.engine
+        async with (
+            ports.claim(prepared.starts, engine_path, view),
+            await EngineConnection.open(engine_path) as engine,
+        ):
             await self._send(engine, prepared, found)
             answer = await engine.read_head()
             self._status = answer.status
             await self._relay(engine, answer, prepared, found, view)
+
+    async def _lead_to_ports(self, view: View) -> None:
+        """Serve the agent's own container: its list of ports, or a connection to one."""
+        head, engine = self._request.head, self._agent.engine
+        await self._read_body(0)
+        number = _PORT.fullmatch(head.query)
+        port = 0 if head.path == PORTS or number is None else int(number[1])
+        words = ("port.list",) if head.path == PORTS else ("port.connect", str(port))
+        self._operation = Operation(("docker", *words))
+        self._agent.admit(self._operation, changes=False)
+        # A client of a port may speak any protocol: an error closes its connection.
+        self.is_opaque = self._has_answered = True
+        if head.path == PORTS:
+            await self._request.switch(b"tcp", [])
+            stream = ClientStream(self._connection, self._agent.closer)
+            await self._broker.ports.serve(stream, engine, view)
+            return
+        async with await connect(port, engine, view) as server:
+            await self._request.switch(b"tcp", [])
+            await self._splice(server, b"")
 
     async def _read_body(self, most: int) -> bytes:
         found = bytearray()
@@ -350,13 +384,17 @@ class _Call:
             # As the engine answers a client of its first versions.
             said = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\n\r\n" % kind
             await ClientStream(self._connection, self._agent.closer).send_all(said)
+        await self._splice(engine.stream, engine.early)
+
+    async def _splice(self, server: trio.SocketStream, early: bytes) -> None:
+        """Carry bytes both ways; `early` are those that have come from the server."""
         client = trio.SocketStream(trio.socket.from_stdlib_socket(self._connection.dup()))
         async with client:
-            await client.send_all(engine.early)
-            await engine.stream.send_all(self._request.rest)
+            await client.send_all(early)
+            await server.send_all(self._request.rest)
             await splice(
                 client,
-                engine.stream,
+                server,
                 self._agent.turns,
                 self._meter,
                 self._agent.closer,

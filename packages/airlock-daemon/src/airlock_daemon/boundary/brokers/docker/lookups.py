@@ -29,6 +29,7 @@ from airlock_modules.engine import (
     is_image_id,
     list_names,
     read_image_name,
+    read_ports,
 )
 from airlock_wire import quote
 
@@ -42,7 +43,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """An object of the engine. `id` is what a call is sent with; `name` is the engine's.
 
     `user` is whom a container with a workspace runs as, else "". `is_own` is false for a person's
-    container that may be looked at. `leads_out` tells that a network is not internal.
+    container that may be looked at. `leads_out` tells that a network is not internal. `ports` are
+    those of a container at the agent's loopback, `exposed` those that an image names.
     """
 
     id: str
@@ -50,6 +52,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
     is_own: bool = True
     leads_out: bool = False
+    ports: Mapping[int, int] = {}
+    exposed: tuple[str, ...] = ()
 
 
 class Lookups:
@@ -133,6 +137,7 @@ class Lookups:
             user=(str(labels.get(USER_LABEL, "")) or self._find_owner(answer)) if is_own else "",
             is_own=is_own,
             leads_out=kind == "network" and answer.get("Internal") is not True,
+            ports=read_ports(labels) if is_own and kind == "container" else {},
         )
 
     def _find_owner(self, container: Mapping[str, Any]) -> str:
@@ -159,7 +164,9 @@ class Lookups:
             answer = await self._get(f"/images/{quote_path(name, safe=':')}")
             identity = "" if answer is None else str(answer.get("Id", ""))
             if answer is not None and self._view.sees_image(identity, list_names(answer)):
-                return Found(id=identity, name=text) if _FULL_ID.fullmatch(identity) else None
+                exposed = tuple((answer.get("Config") or {}).get("ExposedPorts") or ())
+                made = Found(id=identity, name=text, exposed=exposed)
+                return made if _FULL_ID.fullmatch(identity) else None
         return None
 
     async def _find_exec(self, text: str) -> Found | None:

@@ -12,7 +12,8 @@ import msgspec
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.brokers.docker.images import Images, Named
-from airlock_daemon.boundary.brokers.docker.lookups import Lookups
+from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
+from airlock_daemon.boundary.brokers.docker.ports import choose_ports, list_own
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError
@@ -113,15 +114,28 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     is_raw: bool = False
     warnings: tuple[str, ...] = ()
     note: Note | None = None
+    starts: Found | None = None
+    """The container that starts."""
 
 
 class Making:
     """Makes the request to the engine from a call."""
 
     def __init__(
-        self, agent: EngineAgent, view: View, record: ImageRecord, found: FoundCall, body: bytes
+        self,
+        agent: EngineAgent,
+        view: View,
+        record: ImageRecord,
+        found: FoundCall,
+        body: bytes,
+        *,
+        has_listener: bool,
     ) -> None:
-        """`record` has the agent's images; calls that make some add to it."""
+        """`record` has the agent's images; calls that make some add to it.
+
+        `has_listener` tells whether ports of containers are published (`PublishedPorts`).
+        """
+        self._has_listener = has_listener
         self._agent = agent
         self._images = Images(agent.engine, view, record)
         self._body = body
@@ -145,6 +159,8 @@ class Making:
         handlers: Mapping[str, Callable[[], Awaitable[Prepared]]] = {
             "container.create": self._create_container,
             "container.rename": self._rename_container,
+            "container.start": self._start_container,
+            "container.restart": self._start_container,
             "container.archive": self._copy,
             "container.extract": self._copy,
             "exec.create": self._create_exec,
@@ -207,23 +223,36 @@ class Making:
         if name.startswith(_BUILDX_CONTAINER):
             raise refuse_builder()
         order = read_container(self._body, name=name, grant=grant, ownership=ownership)
-        target = f"/v{self._view.version[0]}.{self._view.version[1]}/containers/json?all=1&filters="
-        filters = encode({"label": [ownership.filter]}).decode()
-        _, own = await ask(self._agent.engine, "GET", target + _escape(filters))
-        if not isinstance(own, list) or len(own) >= grant.containers:
+        own = await list_own(self._agent.engine, self._view)
+        if len(own) >= grant.containers:
             raise Refused(
                 f"the agent has {grant.containers} containers, as many as it may have",
                 hint="remove some: docker container prune",
                 rule="containers",
             )
         self._query["name"] = ownership.outer(name)
-        prepared = await self._write(order.body, makes=True)
+        wanted = dict(order.ports)
+        if order.publishes_all:
+            [reference] = list_references(order.body["Image"])
+            image = await self._lookups.find(reference)
+            numbers = (port.partition("/") for port in image.exposed)
+            wanted = {int(port): 0 for port, _, kind in numbers if kind == "tcp"} | wanted
+        ports = choose_ports(wanted, own)
+        prepared = await self._write(order.publish(ports).body, makes=True)
+        unpublished = list(order.unpublished)
+        if not self._has_listener:
+            unpublished += [f"{port}/tcp" for port in ports.values()]
         warnings = tuple(
             f"airlock: port {port} is published nowhere; containers of the agent reach it by the "
             "name of this one"
-            for port in order.unpublished
+            for port in unpublished
         )
         return msgspec.structs.replace(prepared, warnings=warnings)
+
+    async def _start_container(self) -> Prepared:
+        container = await self._lookups.find(self._need_target())
+        prepared = await self._write(None, target=container.id)
+        return msgspec.structs.replace(prepared, starts=container)
 
     async def _rename_container(self) -> Prepared:
         name = str(self._query.get("name", "")).removeprefix("/")
