@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.sockets import ENGINE
+from airlock_daemon.setup.sockets import ENGINE, find_link
 from airlock_daemon.setup.workspaces import list_mounts
 from airlock_modules.engine import DockerGrant, Root, is_below
 
@@ -17,7 +17,7 @@ def complete_grant(grant: DockerGrant, agent: Agent, sockets_dir: str) -> Docker
     return replace(
         grant,
         roots=tuple(_list_roots(agent)),
-        socket=os.path.join(sockets_dir, agent.name, ENGINE),
+        socket=os.path.join(sockets_dir, find_link(agent.name, ENGINE)),
         memory=limits.box_memory_mb << 20,
         pids=limits.box_processes,
     )
