@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from airlock_modules.engine.egress import Egress, ImageConfig, lead_out, may_lead_out
 from airlock_modules.engine.grant import DockerGrant, Root, is_below
 from airlock_modules.engine.images import read_image_reference
 from airlock_modules.engine.names import (
@@ -109,6 +110,11 @@ class ContainerOrder(Struct, frozen=True, kw_only=True):
         """The order with the ports that were chosen for it."""
         marks = {**_as_object(self.body["Labels"]), PORTS_LABEL: write_ports(ports)}
         return replace(self, body={**self.body, "Labels": marks})
+
+    def lead_out(self, egress: Egress, image: ImageConfig) -> "ContainerOrder":
+        """The order with a way out, if the container has a use for one."""
+        body = lead_out(self.body, egress, image) if may_lead_out(self.body) else self.body
+        return replace(self, body=body)
 
 
 _words = either(list, items(text()), text())
