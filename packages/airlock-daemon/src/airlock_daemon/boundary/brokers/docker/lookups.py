@@ -115,7 +115,10 @@ class Lookups:
         if found is None and kind == "volume" and makes:
             found = await self._make_volume(text)
         if found is None:
-            raise missing(kind, text)
+            # By a 404 for anything else docker's client would pull the image, and try again.
+            is_for_pulling = kind == "image" or not makes
+            status = HTTPStatus.NOT_FOUND if is_for_pulling else HTTPStatus.BAD_REQUEST
+            raise missing(kind, text, status)
         return found
 
     async def _find_named(self, kind: str, text: str) -> Found | None:
@@ -273,12 +276,12 @@ async def find_version(engine: str) -> Version:
     return version
 
 
-def missing(kind: str, text: str) -> Refused:
+def missing(kind: str, text: str, status: HTTPStatus = HTTPStatus.NOT_FOUND) -> Refused:
     """The refusal of what is not there, or is another's: the engine's own status."""
     return Refused(
         f"No such {kind}: {text}",
         hint=f"an agent sees the {kind}s that are its own, and those that its profile grants",
-        status=HTTPStatus.NOT_FOUND,
+        status=status,
         rule="missing",
     )
 
