@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from airlock_daemon.errors import Failed
+from airlock_daemon.serving.daemon.docker import link_published
+from airlock_daemon.setup.sockets import BUNDLE, CA, PUBLISHED, TRUSTSTORE
 from commanding import reload
 from running import Daemon, Message, connect_to
 from worlds import World
@@ -138,3 +141,25 @@ def test_the_socket_comes_and_goes_with_the_table(docker: DockerWorld) -> None:
             assert not docker.socket.exists()
             assert client.sock is not None
             assert client.sock.recv(1) == b""
+
+
+def test_certificates_of_containers_follow_those_of_the_agent(tmp_path: Path) -> None:
+    """What an agent put in their place is linked as it is, and never read."""
+    source, target = tmp_path / "my", tmp_path / "containers"
+    for folder in (source, target):
+        folder.mkdir()
+    for name in PUBLISHED:
+        (source / name).write_text("first")
+    link_published(str(source), str(target))
+    (source / "new").write_text("second")
+    (source / "new").replace(source / CA)
+    (source / BUNDLE).unlink()
+    (source / BUNDLE).symlink_to("/etc/shadow")
+    for _ in range(2):
+        link_published(str(source), str(target))
+        assert (target / CA).read_text() == "second"
+        assert (target / TRUSTSTORE).samefile(source / TRUSTSTORE)
+        assert (target / BUNDLE).is_symlink()
+    (source / CA).unlink()
+    with pytest.raises(Failed, match="cannot be made"):
+        link_published(str(source), str(target))
