@@ -50,7 +50,7 @@ _LINES = [" ".join(pair) for pair in zip(_WORDS[::2], _WORDS[1::2], strict=True)
 def _request(line: str, body: object = None, *headers: str) -> str:
     text = body if isinstance(body, str) else "" if body is None else json.dumps(body)
     fields = ["Host: docker", "Connection: close", *headers]
-    fields += [f"Content-Length: {len(text)}"] if line.startswith("P") else []
+    fields += ["Content-Length: LENGTH"] if line.startswith("P") else []
     return f"{line} HTTP/1.1\r\n" + "".join(f"{each}\r\n" for each in fields) + f"\r\n{text}"
 
 
@@ -61,11 +61,11 @@ def _say(name: str, guard: str, *requests: str, works: bool = False) -> Attack:
     return Attack(name, f"engine-{guard}", run, works)
 
 
-def _create(name: str = "made", **config: object) -> str:
+def _create(name: str = "made", **config: Any) -> str:
     return _request(f"POST /containers/create?name={name}", {"Image": "IMAGE", **config})
 
 
-def _run(name: str = "made", **config: object) -> tuple[str, ...]:
+def _run(name: str = "made", **config: Any) -> tuple[str, ...]:
     """Create a container, start it, wait for its end, and ask for its output."""
     return (
         _create(name, **config),
@@ -136,12 +136,19 @@ _FRAMES = {
 }
 _HEADS = [
     _say(
-        f"smuggled behind {name}", "owned", f"POST {path} HTTP/1.1\r\nHost: d\r\n{rest}{_SMUGGLED}"
+        f"smuggled behind {name} of {path}",
+        "owned",
+        f"POST {path} HTTP/1.1\r\nHost: d\r\n{rest}{_SMUGGLED}",
     )
     for name, rest in _FRAMES.items()
     for path in ("/containers/prune", "/containers/SEEN/attach?stdout=1&stream=1", "/grpc")
 ]
 
+_JOINS: dict[str, dict[str, Any]] = {
+    "its mode": {"HostConfig": {"NetworkMode": "NET"}},
+    "an endpoint": {"NetworkingConfig": {"EndpointsConfig": {"NET": {}}}},
+    "an endpoint by id": {"NetworkingConfig": {"EndpointsConfig": {"x": {"NetworkID": "NET-ID"}}}},
+}
 _OWNED = [
     *_walk("PERSON"),
     *_walk("OTHER"),
@@ -174,13 +181,7 @@ _OWNED = [
     ),
     *(
         _say(f"a person's network as {name}", "owned", _create(**config))
-        for name, config in {
-            "its mode": {"HostConfig": {"NetworkMode": "NET"}},
-            "an endpoint": {"NetworkingConfig": {"EndpointsConfig": {"NET": {}}}},
-            "an endpoint by id": {
-                "NetworkingConfig": {"EndpointsConfig": {"x": {"NetworkID": "NET-ID"}}}
-            },
-        }.items()
+        for name, config in _JOINS.items()
     ),
     _say(
         "a person's network, joined",
@@ -198,7 +199,7 @@ _OWNED = [
     ),
     *(
         _say(
-            f"the namespace of a person's container: {key}",
+            f"{key} = {mode}",
             "owned",
             _create(HostConfig={key: mode}),
         )
@@ -209,20 +210,20 @@ _OWNED = [
     _say("a beginning of an id", "owned", _request("GET /containers/PERSON-PART/json")),
     _say("a list of all", "owned", _request("GET /containers/json?all=1&size=1")),
     _say(
-        "what a person may be looked at for",
+        "the environment of a container to look at",
         "read",
         _request("GET /containers/SEEN/json"),
         works=True,
     ),
     _say(
-        "all that the engine has",
+        "all volumes, pruned",
         "narrow",
         _request("POST /volumes/prune?" + "filters=%7B%22all%22%3A%5B%22true%22%5D%7D"),
         works=True,
     ),
     *(
         _say(
-            f"a filter of labels: {label}",
+            f"{path} by the label {label}",
             "owned",
             _request(f"GET /{path}?all=1&filters=%7B%22label%22%3A%5B%22{label}%22%5D%7D"),
         )
@@ -273,7 +274,7 @@ _FIELDS = [
     ),
     *(
         _say(
-            f"a container with {key} in another case",
+            f"a container with {written}",
             "fields",
             _create(HostConfig={written: value}),
         )
@@ -282,9 +283,9 @@ _FIELDS = [
     ),
     *(
         _say(
-            f"a container with {key} of one with a long s or a K sign",
+            f"a container with {key}",
             "fields",
-            _create(**{key: {"Privileged": True}}),
+            _create(**dict[str, Any]({key: {"Privileged": True}})),
         )
         for key in ("Ho\u017ftConfig", "HO\u017fTCONFIG")
     ),
@@ -301,7 +302,8 @@ _FIELDS = [
         _say(f"a body with {name}", "bodies", _request("POST /containers/create?name=made", body))
         for name, body in {
             "another one behind it": '{"Image":"IMAGE"}{"HostConfig":{"Privileged":true}}',
-            "a key twice, escaped": '{"Image":"IMAGE","HostConfig":{},"\\u0048ostConfig":{"Privileged":true}}',
+            "a key twice, escaped": '{"Image":"IMAGE","HostConfig":{},'
+            '"\\u0048ostConfig":{"Privileged":true}}',
             "a byte order mark": '\u00ef\u00bb\u00bf{"Image":"IMAGE"}',
             "a comment": '{"Image":"IMAGE"/*,*/}',
             "UTF-16": '{"Image":"IMAGE"}'.encode("utf-16").decode("latin-1"),

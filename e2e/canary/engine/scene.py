@@ -144,7 +144,9 @@ class EngineScene:
         """Put the names of what is planted for their words, the longest first."""
         for word in sorted(self._words, key=len, reverse=True):
             text = text.replace(word, self._words[word])
-        return text.replace("ROOT", str(self.root))
+        text = text.replace("ROOT", str(self.root))
+        head, _, body = text.partition("\r\n\r\n")
+        return text.replace("LENGTH", str(len(body)), 1) if "LENGTH" in head else text
 
     def say(self, *requests: str) -> bytes:
         """Send requests, a connection each; returns all that is answered."""
@@ -155,7 +157,9 @@ class EngineScene:
             with closing(connection), suppress(TimeoutError):
                 connection.connect(str(self.places.sockets / "mine" / "docker.sock"))
                 connection.sendall(self.fill(request).encode("latin-1"))
-                connection.shutdown(socket.SHUT_WR)
+                if "Connection: close\r\n" not in request:
+                    # Else the broker waits for another request.
+                    connection.shutdown(socket.SHUT_WR)
                 while data := connection.recv(1 << 16):
                     seen += data
         return seen

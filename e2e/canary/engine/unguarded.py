@@ -40,10 +40,11 @@ def calls() -> None:
 
     def find(method: str, path: str, query: str, **words: Any) -> FoundCall:
         try:
-            return real(method, path, query, **words)
+            found: FoundCall = real(method, path, query, **words)
         except Refused:
             call = Call(name="any", method=method, path=path, query={}, answers="stream")
-            return FoundCall(call=call, target=None, query=dict(parse_qsl(query)))
+            found = FoundCall(call=call, target=None, query=dict(parse_qsl(query)))
+        return found
 
     real = _put(broker, "find_call", find)
 
