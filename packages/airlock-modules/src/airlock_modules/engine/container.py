@@ -69,8 +69,8 @@ CAPABILITIES = (
 )
 _ULIMITS = ("core", "fsize", "memlock", "nofile", "nproc", "sigpending", "stack")
 _NO_NEW_PRIVILEGES = ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true")
-# Bounds what a container's output takes of the host's disk.
-_LOG = {"Type": "local", "Config": {"max-size": "20m", "max-file": "3"}}
+# Bounds what a container's output takes of the host's disk. Docker's SDK for Python reads this driver's.
+_LOG = {"Type": "json-file", "Config": {"max-size": "20m", "max-file": "3"}}
 _PORT = re.compile(r"([1-9][0-9]{0,4})(?:/(tcp|udp))?")
 _MOST_PORT = 65_535
 _LOOPBACK_OR_ALL = one_of("", "0.0.0.0", "127.0.0.1", "::", "::1")  # noqa: S104 - never listened on
