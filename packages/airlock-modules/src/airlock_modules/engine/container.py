@@ -69,7 +69,7 @@ CAPABILITIES = (
 )
 _ULIMITS = ("core", "fsize", "memlock", "nofile", "nproc", "sigpending", "stack")
 _NO_NEW_PRIVILEGES = ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true")
-# Bounds what a container's output takes of the host's disk. Docker's SDK for Python reads this driver's.
+# Bounds what a container's output takes of the host's disk. SDKs read this driver's.
 _LOG = {"Type": "json-file", "Config": {"max-size": "20m", "max-file": "3"}}
 _PORT = re.compile(r"([1-9][0-9]{0,4})(?:/(tcp|udp))?")
 _MOST_PORT = 65_535
