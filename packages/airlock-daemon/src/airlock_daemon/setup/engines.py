@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.sockets import ENGINE
+from airlock_daemon.setup.sockets import ENGINE, container_directory, find_link
 from airlock_daemon.setup.workspaces import list_mounts
 from airlock_modules.engine import DockerGrant, Root, is_below
 
@@ -17,7 +17,8 @@ def complete_grant(agent: Agent, sockets_dir: str) -> DockerGrant:
     return replace(
         agent.profile.docker or DockerGrant(),
         roots=tuple(_list_roots(agent)),
-        socket=os.path.join(sockets_dir, agent.name, ENGINE),
+        socket=os.path.join(sockets_dir, find_link(agent.name, ENGINE)),
+        egress=os.path.join(sockets_dir, container_directory(agent.name)),
         memory=limits.box_memory_mb << 20,
         pids=limits.box_processes,
     )

@@ -30,10 +30,13 @@ from airlock_daemon.serving.request.logins import find_registry_login
 from airlock_daemon.serving.request.recording import Recording, RecordQuota
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
+from airlock_daemon.setup.client import VARIABLES
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.shim_program import find_shim
+from airlock_daemon.setup.sockets import PUBLISHED
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.trust import leads_through
-from airlock_modules.engine import LABEL, DockerGrant, ImageName
+from airlock_modules.engine import LABEL, DockerGrant, Egress, ImageName
 from airlock_modules.operation import Operation
 
 
@@ -210,6 +213,39 @@ class _Client:
         if not self.grant.has_login(image):
             return None
         return await find_registry_login(image.domain, agent=self._agent, shared=self._shared)
+
+    async def find_egress(self, architecture: str) -> Egress | None:
+        """As `EngineAgent.find_egress`."""
+        grant = self.grant
+        apis = self._agent.apis
+        if apis is None or not self._agent.generation.apis or grant.is_bridged:
+            return None
+        try:
+            shim = find_shim(architecture)
+        except AirlockError:
+            # None is for this processor.
+            return None
+        access = await apis.prepare()
+        link_published(access.published, grant.egress)
+        return Egress(directory=grant.egress, shim=shim, environment=VARIABLES)
+
+
+def link_published(source: str, target: str) -> None:
+    """Link the HTTPS broker's files into the directory that containers mount. Raises Failed."""
+    for name in PUBLISHED:
+        old, new = os.path.join(source, name), os.path.join(target, name)
+        try:
+            if os.path.lexists(new) and os.path.samestat(os.lstat(old), os.lstat(new)):
+                continue
+            with suppress(FileNotFoundError):
+                os.unlink(new)
+            # What a container may have put in its place is no more than a link there, too.
+            os.link(old, new, follow_symlinks=False)
+        except OSError as error:
+            raise Failed(
+                f"{new} cannot be made: {error.strerror}",
+                hint="a person on the host can see whether the daemon may write its directory",
+            ) from error
 
 
 def find_socket(generation: Generation, environment: Mapping[str, str]) -> str:

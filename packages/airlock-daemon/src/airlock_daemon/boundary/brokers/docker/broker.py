@@ -243,13 +243,17 @@ class _Call:
         # A client of a port may speak any protocol: an error closes its connection.
         self.is_opaque = self._has_answered = True
         if head.path == PORTS:
-            await self._request.switch(b"tcp", [])
+            await self._switch_for_port()
             stream = ClientStream(self._connection, self._agent.closer)
             await self._broker.ports.serve(stream, engine, view)
             return
         async with await connect(port, engine, view) as server:
-            await self._request.switch(b"tcp", [])
+            await self._switch_for_port()
             await self._splice(server, b"")
+
+    async def _switch_for_port(self) -> None:
+        await self._request.switch(b"tcp", [])
+        self._status = HTTPStatus.SWITCHING_PROTOCOLS
 
     async def _read_body(self, most: int) -> bytes:
         found = bytearray()

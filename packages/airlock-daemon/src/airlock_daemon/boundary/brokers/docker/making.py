@@ -20,6 +20,7 @@ from airlock_daemon.errors import AirlockError
 from airlock_modules.engine import (
     ROOT_LABEL,
     DockerGrant,
+    Egress,
     FoundCall,
     ImageName,
     Reference,
@@ -41,6 +42,7 @@ from airlock_modules.engine import (
     read_volume,
     refuse_builder,
     resolve,
+    restore_words,
 )
 from airlock_modules.operation import Operation
 
@@ -92,6 +94,12 @@ class EngineAgent(Protocol):
 
     async def find_login(self, image: ImageName) -> bytes | None:
         """The human's login at an image's registry, as `X-Registry-Auth`; None for none."""
+
+    async def find_egress(self, architecture: str) -> Egress | None:
+        """What a container of an image for this processor gets as its way out, None for none.
+
+        Raises AirlockError.
+        """
 
 
 Note = Callable[[object], Awaitable[None]]
@@ -232,13 +240,16 @@ class Making:
             )
         self._query["name"] = ownership.outer(name)
         wanted = dict(order.ports)
+        [reference] = list_references(order.body["Image"])
+        image = (await self._lookups.find(reference)).config
         if order.publishes_all:
-            [reference] = list_references(order.body["Image"])
-            image = await self._lookups.find(reference)
             numbers = (port.partition("/") for port in image.exposed)
             wanted = {int(port): 0 for port, _, kind in numbers if kind == "tcp"} | wanted
         ports = choose_ports(wanted, own)
-        prepared = await self._write(order.publish(ports).body, makes=True)
+        order = order.publish(ports)
+        if egress := await self._agent.find_egress(image.architecture):
+            order = order.lead_out(egress, image)
+        prepared = await self._write(order.body, makes=True)
         unpublished = list(order.unpublished)
         if not self._has_listener:
             unpublished += [f"{port}/tcp" for port in ports.values()]
@@ -367,7 +378,9 @@ class Making:
             if named is not None:
                 await self._images.note_named(named)
 
-        return await self._write({}, note=note)
+        [reference] = list_references(self._query["container"])
+        container = await self._lookups.find(reference)
+        return await self._write(restore_words(container.config), note=note)
 
     async def _import(self) -> Prepared:
         named = await self._name_image()
