@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,9 +38,12 @@ class DockerWorld:
 
     @contextmanager
     def client(self) -> Iterator[HTTPConnection]:
-        """A client of the agent's socket."""
+        """A client of the agent's socket, which the daemon opens after that of its commands."""
         connection = HTTPConnection("docker")
-        connection.sock = connect_to(self.socket)
+        while connection.sock is None:
+            with suppress(FileNotFoundError, ConnectionRefusedError):
+                connection.sock = connect_to(self.socket)
+            os.sched_yield()
         try:
             yield connection
         finally:
