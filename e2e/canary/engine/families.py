@@ -152,6 +152,7 @@ _JOINS: dict[str, dict[str, Any]] = {
 _OWNED = [
     *_walk("PERSON"),
     *_walk("OTHER"),
+    *_walk("SEEN"),
     _say("a person's environment", "label", _request("GET /containers/NAMED-ID/json"), works=True),
     _say("a person's by its prefix", "label", _request("GET /containers/person/json"), works=True),
     _say(
