@@ -177,6 +177,23 @@ def test_images_are_pushed_and_pulled_with_the_persons_login(place: Place) -> No
     place.run(f"docker rmi {name}")
 
 
+def test_what_runs_on_is_told_and_what_is_masked_stays_masked(place: Place) -> None:
+    """When the container of `run` ends; and no mount shows more than that container had."""
+    account = place.person.account
+    account.make_directory(place.project.path / "kept")
+    line = f'docker run --rm -v "$PWD:/src" {place.busybox} touch /src/kept/changed'
+    options = "--read-only kept"
+    words = f"airlock-daemon run {AGENT} {options} {place.image} sh -euc {shlex.quote(line)}"
+    done = place.person.try_line(words, cwd=place.project.path)
+    assert "masked or read-only" in done.stderr
+    assert not (place.project.path / "kept" / "changed").exists()
+    line = f"docker run -d --name on {place.busybox} sleep 600 >&2"
+    words = f"airlock-daemon run {AGENT} {place.image} sh -euc {shlex.quote(line)}"
+    said = place.person.try_line(words, cwd=place.project.path).stderr
+    assert f"agent {AGENT} has left running: on ({place.busybox})" in said
+    place.run("docker rm -f on")
+
+
 @pytest.mark.parametrize(
     "words",
     ["--privileged", "--pid=host", "--network=host", "-v /var/lib:/x", "--device=/dev/kmsg"],

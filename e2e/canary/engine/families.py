@@ -152,6 +152,7 @@ _JOINS: dict[str, dict[str, Any]] = {
 _OWNED = [
     *_walk("PERSON"),
     *_walk("OTHER"),
+    *_walk("SEEN"),
     _say("a person's environment", "label", _request("GET /containers/NAMED-ID/json"), works=True),
     _say("a person's by its prefix", "label", _request("GET /containers/person/json"), works=True),
     _say(
@@ -508,15 +509,45 @@ _IMAGES = [
 ]
 
 
+_PORTS = [
+    _say(
+        f"a port of another's container, by {query}",
+        "ports",
+        f"POST /airlock/connect?{query} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
+        "GET /file HTTP/1.0\r\n\r\n",
+        works=query == "port=7777",
+    )
+    for query in (
+        "port=7777",
+        "port=80",
+        "port=7777&container=PERSON-ID",
+        "port=80&address=127.0.0.1",
+        "port=07777",
+        "port=7777%00",
+        "port=65536",
+    )
+]
+
+
 ENGINE_FAMILIES = (
     Family("engine-calls", (*_CALLS, *_HEADS), engine.why_not),
     Family("engine-owned", tuple(_OWNED), engine.why_not),
     Family("engine-fields", tuple(_FIELDS), engine.why_not),
     Family(
         "engine-binds",
-        (*_BINDS, Attack("a link in a workspace", "engine-links", _follow, works_without=True)),
+        (
+            *_BINDS,
+            Attack("a link in a workspace", "engine-links", _follow, works_without=True),
+            Attack(
+                "the engine's socket in place of the agent's",
+                "engine-sockets",
+                lambda scene: scene.mount_replaced(),
+                works_without=True,
+            ),
+        ),
         engine.why_not,
     ),
     Family("engine-images", tuple(_IMAGES), engine.why_not),
+    Family("engine-ports", tuple(_PORTS), engine.why_not),
 )
 """All attacks on the broker of an engine."""

@@ -24,9 +24,10 @@ from e2e.world.installation import Installation, quote
 _UNGUARDED = Path(__file__).with_name("unguarded.py")
 _CANARY = "canary-7b1f-of-the-"
 _ANSWER_S = 30.0
+_SOCKET = "/var/run/docker.sock"
 # Of this process, so that nobody else takes away what is called so.
 _OWN = f"airlock-canary-{os.getpid()}"
-_PROGRAMS = ("sh", "cat", "sleep", "id", "ls")
+_PROGRAMS = ("sh", "cat", "httpd", "sleep", "id", "ls")
 _PROFILE = """\
 commands = ["docker"]
 [workspace]
@@ -98,9 +99,10 @@ class EngineScene:
         for word, (name, label) in containers.items():
             done = docker(
                 *("run", "--detach", "--name", name, "--label", label),
+                *("--label", "airlock.ports=7777:80"),
                 *("--env", f"SECRET={_CANARY}environment", "--network", self._words["NET"]),
                 *("--volume", f"{self._words['VOLUME']}:/volume", self._words["IMAGE"]),
-                *("sh", "-c", f"echo {_CANARY}volume >/volume/file; exec sleep 3600"),
+                *("sh", "-c", f"echo {_CANARY}volume >/volume/file; exec httpd -f -h /volume"),
             )
             self._words |= {word: name, f"{word}-ID": done.succeeded().stdout.strip()}
         docker("volume", "create", f"{self._words['VOLUME']}-spare").succeeded()
@@ -164,6 +166,36 @@ class EngineScene:
                     seen += data
         return seen
 
+    def mount_replaced(self) -> bytes:
+        """Bind the agent's socket with a symlink to the engine's in its place, as root there could.
+
+        Returns a secret if a container then has the engine's own.
+        """
+        path = self.places.sockets / "mine" / "docker.sock"
+        moved = path.with_name("moved")
+        requests = (
+            ("create?name=made", {"Image": "IMAGE", "HostConfig": {"Binds": [f"{_SOCKET}:/s"]}}),
+            ("made/start", None),
+        )
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(_ANSWER_S)
+        with closing(connection):
+            connection.connect(str(path))
+            path.rename(moved)
+            path.symlink_to(self._engine)
+            try:
+                for line, body in requests:
+                    text = "" if body is None else json.dumps(body | {"Cmd": ["sleep", "100"]})
+                    head = f"POST /containers/{line} HTTP/1.1\r\nHost: docker\r\n"
+                    head += "Content-Length: LENGTH\r\n\r\n"
+                    connection.sendall(self.fill(head + text).encode())
+                    seen = connection.recv(1 << 16)
+            finally:
+                moved.replace(path)
+        listed = docker("exec", "airlock-mine-made", "ls", "-i", "/s").stdout.split()
+        has_engine = listed[:1] == [str(os.stat(self._engine).st_ino)]
+        return seen + (f"{_CANARY}engine".encode() if has_engine else b"")
+
     def find_leaks(self, seen: bytes) -> Iterator[str]:
         """A line for each thing that the client got or changed which it may not."""
         if _CANARY.encode() in seen:
@@ -198,7 +230,7 @@ class EngineScene:
             source = mount.get("Source", "")
             is_own = mount["Type"] == "volume" and mount["Name"].startswith("airlock")
             anonymous = mount["Type"] == "volume" and len(mount["Name"]) == 64
-            inside = source == str(self.workspace) or source.endswith("/mine/docker.sock")
+            inside = source == str(self.workspace) or source.endswith("/.containers/mine.sock")
             if not (is_own or anonymous or inside):
                 yield f"a container mounts {source or mount['Name']}"
             if inside and source == str(self.workspace) and found["Config"]["User"] in ("", "0"):

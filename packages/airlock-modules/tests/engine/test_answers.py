@@ -75,7 +75,6 @@ def test_own_containers_are_listed_with_the_clients_names() -> None:
         ("/airlock-a-web", {"airlock.agent": "b"}),
         ("/airlock-a-b-web", {"airlock.agent": "a-b"}),
         ("/airlock-b-web", {"airlock.agent": "a"}),
-        ("/airlock-a-web", {"airlock.agent": "a", "airlock.root": ""}),
     ],
 )
 def test_others_containers_are_not_there(name: str, labels: dict[str, str]) -> None:

@@ -89,6 +89,7 @@ async def scene(
     directory: Path,
     state: Path | None = None,
     images: tuple[str, ...] = (f"docker.io/library/{NAME}",),
+    containers: int = 50,
 ) -> AsyncIterator[Scene]:
     """A broker before the engine of this host; `state` is the daemon's state directory."""
     workspace = directory / "workspace"
@@ -97,7 +98,7 @@ async def scene(
         os.chown(workspace, *map(int, OWNER.split(":")))
     status = workspace.stat()
     root = Root(inner="/work", outer=str(workspace), user=f"{status.st_uid}:{status.st_gid}")
-    grant = DockerGrant(images=images, roots=(root,))
+    grant = DockerGrant(images=images, roots=(root,), containers=containers)
     path, rounds = directory / "docker.sock", Rounds()
     agent = Agent(ENGINE, grant, rounds, name=f"t{os.getpid()}")
     broker = EngineBroker(ImageRecord(State(str(state or directory / "state")), agent.name))

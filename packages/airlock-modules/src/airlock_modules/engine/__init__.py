@@ -34,7 +34,7 @@ from airlock_modules.engine.images import (
     read_engine_name,
     read_image_name,
 )
-from airlock_modules.engine.names import LABEL, ROOT_LABEL, USER_LABEL, Ownership
+from airlock_modules.engine.names import IMAGE_LABEL, LABEL, ROOT_LABEL, USER_LABEL, Ownership
 from airlock_modules.engine.ports import LOOPBACK, MOST_PORTS, read_ports
 from airlock_modules.engine.resources import (
     find_connected,
@@ -58,6 +58,7 @@ from airlock_modules.engine.strict import (
 )
 
 __all__ = [
+    "IMAGE_LABEL",
     "LABEL",
     "LONGEST_BODY",
     "LOOPBACK",

@@ -46,7 +46,7 @@ class Ownership(Struct, frozen=True):
 
     def owns(self, name: object, labels: object) -> bool:
         """Whether an object with this name, as the engine has it, is the agent's."""
-        if not isinstance(name, str) or not isinstance(labels, Mapping) or ROOT_LABEL in labels:
+        if not isinstance(name, str) or not isinstance(labels, Mapping):
             return False
         is_named = name.removeprefix("/").startswith(self.prefix)
         return is_named and labels.get(LABEL) == self.agent

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.lowlevel
-from docker_scene import ENGINE, NAME, image, pack, pytestmark, scene
+from docker_scene import ENGINE, NAME, Scene, image, pack, pytestmark, scene
 
 from engines import has_engine
 
@@ -120,6 +120,20 @@ async def test_a_persons_image_is_not_there(tmp_path: Path, image: str) -> None:
         assert "0B" in (await here.docker("system", "df", "--format", "{{.Size}}"))[1]
 
 
+async def test_labels_of_an_image_change_nothing(tmp_path: Path) -> None:
+    """A container inherits them: it is still its agent's, with what the agent has asked for."""
+    labels = "airlock.root=/x airlock.agent=other airlock.user=1:1 airlock.ports=80:80 own=kept"
+    async with scene(tmp_path) as here:
+        words = ("import", "--change", f"LABEL {labels}", "-", "labelled:1")
+        assert (await here.docker(*words, said=pack()))[0] == 0
+        run = ("run", "-d", "--name", "web", "labelled:1", "sleep", "100")
+        assert (await here.docker(*run))[0] == 0
+        assert (await here.docker("exec", "web", "id", "-u")) == (0, "0\n")
+        shown = "{{.Names}} {{.Labels}} {{.Ports}}"
+        assert await here.docker("ps", "--format", shown) == (0, "web own=kept \n")
+        assert await here.docker("rm", "-f", "web") == (0, "web\n")
+
+
 async def test_an_archive_becomes_an_image(tmp_path: Path) -> None:
     """It is imported from the client, never from an address that the engine would ask."""
     async with scene(tmp_path) as here:
@@ -156,6 +170,22 @@ async def test_what_reaches_the_host_is_refused(
         assert status == 125
         assert "airlock: " in text
         assert await here.docker("ps", "-aq") == (0, "")
+
+
+async def test_concurrent_calls_make_no_more_containers_than_granted(
+    tmp_path: Path, image: str
+) -> None:
+    """They are counted before each is made."""
+    ends = list[int]()
+
+    async def create(here: Scene) -> None:
+        ends.append((await here.docker("create", image, "id"))[0])
+
+    async with scene(tmp_path, containers=2) as here:
+        async with trio.open_nursery() as nursery:
+            for _ in range(6):
+                nursery.start_soon(create, here)
+        assert sorted(ends) == [0, 0, 1, 1, 1, 1]
 
 
 async def test_a_persons_container_is_not_there(tmp_path: Path, image: str) -> None:
@@ -211,6 +241,16 @@ async def test_a_directory_that_becomes_a_link_never_leads_to_the_host(
             nursery.cancel_scope.cancel()
         assert not any(SECRET in text for text in seen)
         assert any(text == "harmless" for text in seen)
+        # Nor when a container starts that was made before.
+        create = ("create", "--name", "later", "-v", "/work/sub:/s", image, "cat", "/s/file")
+        assert (await here.docker(*create))[0] == 0
+        place.rename(here.workspace / "moved")
+        place.symlink_to(secret)
+        assert SECRET not in (await here.docker("start", "--attach", "later"))[1]
+        # What is removed is the engine's name of the workspace, never the workspace.
+        assert (await here.docker("rm", "later"))[0] == 0
+        assert (await here.docker("volume", "prune", "--all", "--force"))[0] == 0
+    assert (here.workspace / "moved" / "file").read_text() == "harmless"
 
 
 @pytest.mark.parametrize("kind", ["buildx", "classic", "compose"])

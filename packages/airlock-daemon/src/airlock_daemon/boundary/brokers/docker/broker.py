@@ -9,7 +9,7 @@ import math
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from http import HTTPStatus
 from socket import socket
 
@@ -77,6 +77,8 @@ class EngineBroker:
     def __init__(self, images: ImageRecord) -> None:
         self.images = images
         self.ports = PublishedPorts()
+        # Containers are counted and made one after another.
+        self.creating = trio.Lock()
         self._version: Version = NEWEST
         self._looked = -math.inf
 
@@ -212,16 +214,20 @@ class _Call:
             await self._ping(view)
             return
         self._agent.admit(self._operation, changes=self._changes)
-        ports = self._broker.ports
         making = Making(
             *(self._agent, view, self._broker.images, found, body),
-            has_listener=ports.has_listener,
+            has_listener=self._broker.ports.has_listener,
         )
         if (value := await making.answer_itself()) is not None:
             await self._answer_json(HTTPStatus.OK, value)
             return
+        async with self._broker.creating if name == "container.create" else nullcontext():
+            await self._make(making, found, view)
+
+    async def _make(self, making: Making, found: FoundCall, view: View) -> None:
+        """Make the call, and answer with what the engine answers."""
         prepared = await making.prepare()
-        engine_path = self._agent.engine
+        engine_path, ports = self._agent.engine, self._broker.ports
         async with (
             ports.claim(prepared.starts, engine_path, view),
             await EngineConnection.open(engine_path) as engine,
