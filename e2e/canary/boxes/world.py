@@ -37,7 +37,13 @@ _MODULES = {
 }
 # One that docker can read, with a word in what a box does not get of it.
 _JSON = '{{"auths": {{}}, "HttpHeaders": {{"X": "{line}"}}}}\n'
-_PROFILE = 'commands = []\n[workspace]\nmounts = {{ "{target}" = "{workspace}" }}\n'
+_PROFILE = """\
+commands = []
+[workspace]
+mounts = {{ "{target}" = "{workspace}" }}
+[docker]
+images = ["docker.io/library/airlock-canary"]
+"""
 
 HOME_FILES = (
     *(".ssh/id_ed25519", ".ssh/config", ".aws/credentials", ".git-credentials", ".netrc"),

@@ -67,9 +67,12 @@ class Scene:
         self.broker = broker
         self.agent = agent
 
-    async def docker(self, *words: str, said: bytes = b"") -> tuple[int, str]:
-        """Run docker's client as the agent; its status, and what it says on both streams."""
-        environment = {"PATH": os.environ["PATH"], "DOCKER_HOST": f"unix://{self.path}"}
+    async def docker(self, *words: str, said: bytes = b"", **more: str) -> tuple[int, str]:
+        """Run docker's client as the agent; its status, and what it says on both streams.
+
+        `more` are further variables.
+        """
+        environment = {"PATH": os.environ["PATH"], "DOCKER_HOST": f"unix://{self.path}", **more}
         done = await trio.run_process(
             ("docker", *words),
             stdin=said,

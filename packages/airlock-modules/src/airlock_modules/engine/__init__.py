@@ -14,7 +14,15 @@ from airlock_modules.engine.answers import (
     rewrite_stats,
     spell_refusal,
 )
-from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
+from airlock_modules.engine.calls import (
+    NEWEST,
+    OLDEST,
+    Call,
+    FoundCall,
+    Version,
+    find_call,
+    refuse_builder,
+)
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
 from airlock_modules.engine.egress import Egress, ImageConfig, read_image_config, restore_words
 from airlock_modules.engine.grant import DockerGrant, Root, is_below
@@ -96,6 +104,7 @@ __all__ = [
     "read_network",
     "read_ports",
     "read_volume",
+    "refuse_builder",
     "resolve",
     "restore_words",
     "rewrite",

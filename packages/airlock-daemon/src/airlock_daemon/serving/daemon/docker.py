@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_refusal
-from airlock_daemon.boundary.brokers.docker.conversation import find_engine
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
+from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.brokers.docker.making import CallResult
 from airlock_daemon.boundary.brokers.egress.conversation import say_last
@@ -259,7 +259,7 @@ def find_socket(generation: Generation, environment: Mapping[str, str]) -> str:
         **generation.agent.profile.env,
         **({"DOCKER_HOST": f"unix://{named}"} if named else {}),
     }
-    return find_engine(variables, "[docker]", partial(leads_through, written=generation.workspaces))
+    return find_engine(variables, partial(leads_through, written=generation.workspaces))
 
 
 class _Records:

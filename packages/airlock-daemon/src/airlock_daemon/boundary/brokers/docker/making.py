@@ -40,12 +40,16 @@ from airlock_modules.engine import (
     read_exec_start,
     read_network,
     read_volume,
+    refuse_builder,
     resolve,
     restore_words,
 )
 from airlock_modules.operation import Operation
 
 _NO_LOGIN = urlsafe_b64encode(b"{}")
+# What buildx makes where the engine's own builder is refused.
+_BUILDX_CONTAINER = "buildx_buildkit_"
+_BUILDX_IMAGE = "docker.io/moby/buildkit"
 _OWN_NAMES = {"container.list", "network.list", "volume.list"}
 
 
@@ -224,6 +228,8 @@ class Making:
     async def _create_container(self) -> Prepared:
         grant, ownership = self._view.grant, self._view.ownership
         name = str(self._query.get("name") or os.urandom(6).hex()).removeprefix("/")
+        if name.startswith(_BUILDX_CONTAINER):
+            raise refuse_builder()
         order = read_container(self._body, name=name, grant=grant, ownership=ownership)
         own = await list_own(self._agent.engine, self._view)
         if len(own) >= grant.containers:
@@ -305,6 +311,8 @@ class Making:
 
     async def _pull(self) -> Prepared:
         image = join_tag(str(self._query.get("fromImage", "")), self._query.get("tag"))
+        if image.repository == _BUILDX_IMAGE:
+            raise refuse_builder()
         if not self._view.grant.may_pull(image):
             raise Refused(
                 f"pulling {image} is not granted",
