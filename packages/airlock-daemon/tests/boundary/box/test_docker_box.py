@@ -65,7 +65,7 @@ print(json.dumps([call("GET", "/_ping"), call("GET", "/v1.45/containers/json"),
         ping, listed, swarm = speak(daemon, script)
         assert (ping, listed, swarm[0]) == ([200, "OK"], [200, "[]"], 403)
         assert json.loads(swarm[1])["message"].startswith("airlock: ")
-        assert engine.paths[-2:] == ["/version", "/v1.45/containers/json"]
+        assert engine.paths[-2:] == ["/v1.45/info", "/v1.45/containers/json"]
         records = daemon.records("broker")
         done = daemon.records()[-1]
     assert [(each["outcome"], each["detail"]["operation"]) for each in records] == [
