@@ -14,15 +14,8 @@ from airlock_modules.engine.answers import (
     rewrite_stats,
     spell_refusal,
 )
-from airlock_modules.engine.calls import (
-    NEWEST,
-    OLDEST,
-    Call,
-    FoundCall,
-    Version,
-    find_call,
-    refuse_builder,
-)
+from airlock_modules.engine.builder import find_builder, is_builder, order_builder
+from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
 from airlock_modules.engine.egress import Egress, ImageConfig, read_image_config, restore_words
 from airlock_modules.engine.grant import DockerGrant, Root, is_below
@@ -84,14 +77,17 @@ __all__ = [
     "View",
     "decode",
     "encode",
+    "find_builder",
     "find_call",
     "find_connected",
     "is_below",
+    "is_builder",
     "is_image_id",
     "join_tag",
     "list_names",
     "list_references",
     "malformed",
+    "order_builder",
     "read_commit",
     "read_connection",
     "read_container",
@@ -104,7 +100,6 @@ __all__ = [
     "read_network",
     "read_ports",
     "read_volume",
-    "refuse_builder",
     "resolve",
     "restore_words",
     "rewrite",
