@@ -44,6 +44,11 @@ def wants_box(module: Module) -> bool:
     return module.sandbox is not None and module.sandbox.box != "none"
 
 
+def relies_on_box(module: Module) -> bool:
+    """Whether it is refused where no box is made: what it asks is judged, and no argument is."""
+    return module.builtin or module.uses_apis or module.has_engine
+
+
 def needs_bubblewrap(module: Module) -> bool:
     """Whether Landlock cannot make its box, since the box reaches a network or an engine."""
     sandbox = module.sandbox
@@ -67,7 +72,7 @@ class BoxConfig(msgspec.Struct, frozen=True):
 
     A command that needs a box gets one or is refused: with "auto" by bubblewrap, or by Landlock if
     bubblewrap does not work; otherwise by the named one. "off" runs it without, unless its module
-    is built-in, as its rules rely on the box, or uses APIs, as it may have no rules.
+    is built-in, as its rules rely on the box, or uses APIs or an engine, as it may have no rules.
     """
 
     mode: Mode = "auto"
@@ -87,8 +92,7 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
         return "off: it runs on the host as the daemon's user"
     if config.mode == "off":
         said = "[sandbox] mode of config.toml"
-        relies_on_box = module.builtin or module.uses_apis
-        return f"refused: {said} is off" if relies_on_box else f"off: so says {said}"
+        return f"refused: {said} is off" if relies_on_box(module) else f"off: so says {said}"
     if is_home(module):
         return f"{HOME_CLASS}: it can read and send away every credential in your home"
     network = () if module.sandbox is None else module.sandbox.network

@@ -45,6 +45,7 @@ from airlock_daemon.setup.boxes import (
     Mode,
     explain_no_fence,
     is_home,
+    relies_on_box,
     runs_git,
     wants_box,
 )
@@ -141,8 +142,7 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     if module.sandbox is None and module.lacks_box:
         # The evaluator has already refused it.
         raise TypeError(module.name)
-    # For these, requests are judged and arguments are not: without a box anything would pass.
-    if not wants_box(module) or (mode == "off" and not (module.builtin or module.uses_apis)):
+    if not wants_box(module) or (mode == "off" and not relies_on_box(module)):
         return None
     with advising(module):
         maker = _find_maker(mode, generation, is_home=is_home(module))
