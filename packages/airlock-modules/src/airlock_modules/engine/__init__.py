@@ -17,7 +17,13 @@ from airlock_modules.engine.answers import (
 from airlock_modules.engine.builder import find_builder, is_builder, order_builder
 from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
-from airlock_modules.engine.egress import Egress, ImageConfig, read_image_config, restore_words
+from airlock_modules.engine.egress import (
+    SHIM,
+    Egress,
+    ImageConfig,
+    read_image_config,
+    restore_words,
+)
 from airlock_modules.engine.grant import DockerGrant, Root, is_below
 from airlock_modules.engine.images import (
     ImageName,
@@ -60,6 +66,7 @@ __all__ = [
     "OLDEST",
     "OWN_NETWORK",
     "ROOT_LABEL",
+    "SHIM",
     "USER_LABEL",
     "Call",
     "ContainerOrder",
