@@ -19,6 +19,7 @@ from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError
 from airlock_modules.engine import (
     ROOT_LABEL,
+    ContainerOrder,
     DockerGrant,
     Egress,
     FoundCall,
@@ -50,6 +51,13 @@ from airlock_modules.engine import (
 from airlock_modules.operation import Operation
 
 _NO_LOGIN = urlsafe_b64encode(b"{}")
+_NO_SHIM = (
+    "airlock: the engine does not see the shim on the host: the container has no way out, and its "
+    "ports may not be reached"
+)
+_NO_SOCKETS = (
+    "airlock: the engine does not see the agent's sockets on the host: the container has no way out"
+)
 _OWN_NAMES = {"container.list", "network.list", "volume.list"}
 
 
@@ -124,6 +132,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     note: Note | None = None
     starts: Found | None = None
     """The container that starts."""
+    otherwise: "Prepared | None" = None
+    """What is sent if the engine finds a fault in this."""
 
 
 class Making:
@@ -249,9 +259,6 @@ class Making:
             wanted = {int(port): 0 for port, _, kind in numbers if kind == "tcp"} | wanted
         ports = choose_ports(wanted, own)
         order = order.publish(ports)
-        if egress := await self._agent.find_egress(image.architecture):
-            order = order.lead_out(egress, image)
-        prepared = await self._write(order.body, makes=True)
         unpublished = list(order.unpublished)
         if not self._has_listener:
             unpublished += [f"{port}/tcp" for port in ports.values()]
@@ -260,7 +267,22 @@ class Making:
             "name of this one"
             for port in unpublished
         )
-        return msgspec.structs.replace(prepared, warnings=warnings)
+        egress = await self._agent.find_egress(image.architecture)
+        if egress is None:
+            return await self._prepare_order(order, warnings)
+        # An engine of another user, or in a machine of its own, may not see what is to be mounted.
+        warned = (*warnings, _NO_SHIM) if ports or egress.directory else warnings
+        prepared = await self._prepare_order(order, warned)
+        if egress.directory:
+            shim = order.lead_out(Egress(shim=egress.shim), image)
+            prepared = await self._prepare_order(shim, (*warnings, _NO_SOCKETS), prepared)
+        return await self._prepare_order(order.lead_out(egress, image), warnings, prepared)
+
+    async def _prepare_order(
+        self, order: ContainerOrder, warnings: tuple[str, ...], otherwise: Prepared | None = None
+    ) -> Prepared:
+        prepared = await self._write(order.body, makes=True)
+        return msgspec.structs.replace(prepared, warnings=warnings, otherwise=otherwise)
 
     async def _start_container(self) -> Prepared:
         container = await self._lookups.find(self._need_target())
