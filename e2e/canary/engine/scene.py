@@ -26,6 +26,8 @@ _CANARY = "canary-7b1f-of-the-"
 _ANSWER_S = 30.0
 # Of this process, so that nobody else takes away what is called so.
 _OWN = f"airlock-canary-{os.getpid()}"
+MINE, _OTHER = f"mine-{os.getpid()}", f"other-{os.getpid()}"
+"""The agent that attacks, and another one."""
 _PROGRAMS = ("sh", "cat", "sleep", "id", "ls")
 _PROFILE = """\
 commands = ["docker"]
@@ -61,10 +63,10 @@ _PLAIN = {
 
 
 class EngineScene:
-    """The agents `mine`, who attacks, and `other`, before an engine with things of a person's.
+    """The agents MINE, who attacks, and another one, before an engine with things of a person's.
 
     In requests `PERSON`, `SEEN` and `OTHER` are names of containers: a person's, a person's that
-    `mine` may look at, and one of `other`; `PERSON-ID` and so on are their ids. `NET`, `VOLUME` and
+    MINE may look at, and one of the other agent; `PERSON-ID` and so on are their ids. `NET`, `VOLUME` and
     `SECRET-IMAGE` are a person's too; `IMAGE` is granted.
     """
 
@@ -90,10 +92,10 @@ class EngineScene:
         docker("volume", "create", self._words["VOLUME"]).succeeded()
         # By prefix or by label alone nothing is the agent's.
         containers = {
-            "PERSON": (f"{_OWN}-person", "airlock.agent=mine"),
+            "PERSON": (f"{_OWN}-person", f"airlock.agent={MINE}"),
             "SEEN": (f"{_OWN}-seen", "a=b"),
-            "NAMED": ("airlock-mine-person", "a=b"),
-            "OTHER": ("airlock-other-web", "airlock.agent=other"),
+            "NAMED": (f"airlock-{MINE}-person", "a=b"),
+            "OTHER": (f"airlock-{_OTHER}-web", f"airlock.agent={_OTHER}"),
         }
         for word, (name, label) in containers.items():
             done = docker(
@@ -155,7 +157,7 @@ class EngineScene:
             connection = socket.socket(socket.AF_UNIX)
             connection.settimeout(_ANSWER_S)
             with closing(connection), suppress(TimeoutError):
-                connection.connect(str(self.places.sockets / "mine" / "docker.sock"))
+                connection.connect(str(self.places.sockets / MINE / "docker.sock"))
                 connection.sendall(self.fill(request).encode("latin-1"))
                 if "Connection: close\r\n" not in request:
                     # Else the broker waits for another request.
@@ -171,7 +173,7 @@ class EngineScene:
         if str(self.workspace).encode() in seen:
             yield "the client sees a path of the host"
         for each in self._ask("/containers/json?all=1"):
-            if each["Names"][0].startswith("/airlock-mine-") and each["Id"] not in self._planted:
+            if each["Names"][0].startswith(f"/airlock-{MINE}-") and each["Id"] not in self._planted:
                 yield from self._find_held(self._ask(f"/containers/{each['Id']}/json"))
         if (after := self._describe()) != self._before:
             yield f"changed: {[name for name in after if after[name] != self._before.get(name)]}"
@@ -198,7 +200,7 @@ class EngineScene:
             source = mount.get("Source", "")
             is_own = mount["Type"] == "volume" and mount["Name"].startswith("airlock")
             anonymous = mount["Type"] == "volume" and len(mount["Name"]) == 64
-            inside = source == str(self.workspace) or source.endswith("/mine/docker.sock")
+            inside = source == str(self.workspace) or source.endswith(f"/{MINE}/docker.sock")
             if not (is_own or anonymous or inside):
                 yield f"a container mounts {source or mount['Name']}"
             if inside and source == str(self.workspace) and found["Config"]["User"] in ("", "0"):
@@ -228,7 +230,7 @@ class EngineScene:
     def clear(self) -> None:
         """Remove what the agent has made."""
         for each in self._ask("/containers/json?all=1"):
-            is_made = each["Names"][0].startswith("/airlock-mine-")
+            is_made = each["Names"][0].startswith(f"/airlock-{MINE}-")
             if is_made and each["Id"] not in self._planted:
                 self._ask(f"/containers/{each['Id']}?force=1&v=1", "DELETE")
         for each in filter(_is_own, self._ask("/networks")):
@@ -237,7 +239,7 @@ class EngineScene:
             self._ask(f"/volumes/{each['Name']}", "DELETE")
         for image in self._ask("/images/json"):
             for tag in image["RepoTags"] or ():
-                if "planted" in tag:
+                if "planted" in tag or tag.startswith(f"airlock.invalid/{MINE}-"):
                     self._ask(f"/images/{tag}", "DELETE")
 
     def _ask(self, path: str, method: str = "GET", body: object = None) -> Any:
@@ -254,7 +256,7 @@ class EngineScene:
 
 
 def _is_own(found: Mapping[str, Any]) -> bool:
-    return bool(found["Name"].startswith(("airlock-mine-", "airlockroot-mine-")))
+    return bool(found["Name"].startswith((f"airlock-{MINE}-", f"airlockroot-{MINE}-")))
 
 
 def carry_out(attacks: Iterable[Attack], *, without: str | None = None) -> list[Result]:
@@ -294,7 +296,7 @@ def running(without: str | None) -> Iterator[EngineScene]:
         scene.workspace.mkdir()
         os.chown(scene.workspace, 1000, 1000)
         stack.enter_context(scene.planted())
-        for agent in ("mine", "other"):
+        for agent in (MINE, _OTHER):
             profile = _PROFILE.format(
                 workspace=quote(scene.workspace),
                 image=quote(scene.fill("docker.io/library/IMAGE")),
@@ -306,7 +308,7 @@ def running(without: str | None) -> Iterator[EngineScene]:
             Daemon(
                 places.argv([sys.executable, *program]),
                 said=places.said,
-                sockets=lambda: [places.sockets / "mine" / "docker.sock"],
+                sockets=lambda: [places.sockets / MINE / "docker.sock"],
                 environment={"HOME": str(root), "PATH": os.environ["PATH"]},
             )
         )

@@ -88,7 +88,7 @@ def rewrite(name: str, answer: object, view: View) -> object:
     return _REWRITERS.get(name, _as_it_is)(answer, view)
 
 
-def rewrite_error(answer: object, view: View) -> object:
+def rewrite_error(answer: object, view: View) -> dict[str, str]:
     """The engine's own error, with the client's names and paths."""
     message = answer.get("message") if isinstance(answer, Mapping) else None
     cleaned = view.ownership.clean(str(message or "the engine failed without a reason"))

@@ -39,6 +39,7 @@ from airlock_modules.apis import LONGEST_HEAD, BadHead, head_end, read_head
 from airlock_modules.engine import (
     LONGEST_BODY,
     NEWEST,
+    ArchiveRewriter,
     FoundCall,
     Ownership,
     Refused,
@@ -63,7 +64,7 @@ _NO_LOGIN = urlsafe_b64encode(b"{}")
 _PASSED = frozenset({b"content-type", b"x-docker-container-path-stat"})
 _LONGEST_LINE = 1 << 20
 _PORT = re.compile("port=([1-9][0-9]{0,4})")
-_DIGEST = re.compile("Digest: (sha256:[0-9a-f]{64})")
+_DIGEST = re.compile("(?:Digest|Loaded image ID): (sha256:[0-9a-f]{64})")
 _OWN_NAMES = {"container.list", "network.list", "volume.list"}
 _RAW = (b"content-type", b"application/vnd.docker.raw-stream")
 _READING = frozenset({"GET", "HEAD"})
@@ -283,9 +284,13 @@ class _Call:
             await engine.write(prepared.body)
         if found.call.sends == "bytes":
             await self._request.allow()
+            archive = prepared.sent
             while piece := await self._request.read():
                 self._meter.count_sent(len(piece))
-                await engine.write(piece)
+                if written := piece if archive is None else archive.feed(piece):
+                    await engine.write(written)
+            if archive is not None:
+                await engine.write(archive.end())
         await engine.end()
 
     async def _relay(
@@ -308,10 +313,9 @@ class _Call:
                 hint="try again; a person on the host finds the engine's own messages there",
             )
         elif found.call.answers == "stream":
-            lines = _REWRITTEN_LINES.get(found.call.name)
-            await self._stream(
-                engine, answer, None if lines is None else _Lines(lines, view), prepared.note
-            )
+            rewriter = _REWRITTEN_LINES.get(found.call.name)
+            lines = None if rewriter is None else _Lines(rewriter, view)
+            await self._stream(engine, answer, prepared.received or lines, prepared.note)
         else:
             await self._answer_plain(engine, answer, prepared, found, view)
 
@@ -346,7 +350,7 @@ class _Call:
         self,
         engine: EngineConnection,
         answer: EngineHead,
-        lines: "_Lines | None",
+        rewriter: "ArchiveRewriter | _Lines | None",
         note: Note | None,
     ) -> None:
         """Pass on an answer while it comes, until it or the client ends."""
@@ -355,8 +359,8 @@ class _Call:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_after, self._request.wait_for_hanging_up, nursery)
             try:
-                await self._pour(engine, answer, lines, note)
-            except (AirlockError, trio.BrokenResourceError, Uneven) as raised:
+                await self._pour(engine, answer, rewriter, note)
+            except (AirlockError, Refused, trio.BrokenResourceError, Uneven) as raised:
                 error = raised
             nursery.cancel_scope.cancel()
         if error is not None:
@@ -366,18 +370,19 @@ class _Call:
         self,
         engine: EngineConnection,
         answer: EngineHead,
-        lines: "_Lines | None",
+        rewriter: "ArchiveRewriter | _Lines | None",
         note: Note | None,
     ) -> None:
         await self._request.answer(_head(answer.status, _passed(answer)), b"", is_end=False)
         while piece := await engine.read():
             await self._agent.turns.take()
             self._meter.count_received(len(piece))
-            if data := piece if lines is None else lines.feed(piece):
+            if data := piece if rewriter is None else rewriter.feed(piece):
                 await self._request.answer(None, data, is_end=False)
-        rest = b"" if lines is None else lines.feed(b"\n")
+        rest = b"" if rewriter is None else rewriter.end()
         if note is not None:
-            await note(None if lines is None else lines.digest)
+            more = await note(rewriter.digests if isinstance(rewriter, _Lines) else None)
+            rest += b"".join(msgspec.json.encode(line) + b"\n" for line in more)
         await self._request.answer(None, rest, is_end=True)
 
     async def _switch(self, engine: EngineConnection, answer: EngineHead) -> None:
@@ -448,8 +453,8 @@ class _Lines:
         self._rewriter = rewriter
         self._view = view
         self._pending = b""
-        # The last digest of a manifest that a pull has told.
-        self.digest: str | None = None
+        self.digests: list[str] = []
+        """The digests of manifests that a pull has told, or of images that were loaded."""
 
     def feed(self, data: bytes) -> bytes:
         """The rewritten lines that `data` completes; others are dropped. Raises Failed."""
@@ -461,16 +466,30 @@ class _Lines:
             )
         written = bytearray()
         for line in filter(bytes.strip, lines):
-            value = self._rewriter(read_json(line), self._view)
-            if value is not None:
-                written += msgspec.json.encode(value) + b"\n"
-            if isinstance(value, dict) and (found := _DIGEST.fullmatch(str(value.get("status")))):
-                self.digest = found[1]
+            value = read_json(line)
+            told = value if isinstance(value, dict) else {}
+            words = f"{told.get('status', '')}{told.get('stream', '')}".strip()
+            if found := _DIGEST.fullmatch(words):
+                self.digests.append(found[1])
+            rewritten = self._rewriter(value, self._view)
+            if rewritten is not None:
+                written += msgspec.json.encode(rewritten) + b"\n"
         return bytes(written)
+
+    def end(self) -> bytes:
+        """The rewritten rest."""
+        return self.feed(b"\n")
+
+
+def _drop_loaded(line: object, _view: View) -> object:
+    """A line of a load, unless it tells an image, whose name is told later."""
+    told = str(line.get("stream", "")) if isinstance(line, dict) else ""
+    return None if told.startswith("Loaded image") else line
 
 
 _REWRITTEN_LINES: Mapping[str, Rewriter] = {
     "image.pull": lambda line, _: line,
+    "image.load": _drop_loaded,
     "system.events": rewrite_event,
     "container.stats": rewrite_stats,
 }
