@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 from msgspec.structs import replace
 
 from airlock_modules import read_presets, widen_network
+from airlock_modules.files.approvals import ApprovalRules
 
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
 # agent may have written. None of them can be granted.
@@ -78,7 +79,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `read_only` and `hide`, paths of the container, apply in boxes; a command outside of a box that
     they concern is refused. With `engine_socket` a container may have an engine's socket. `git`
     limits git-remote's remotes, and `names_remotes` says that the file does; `ssh` limits ssh's
-    hosts. `narrowed` has the modules that `[deny]` extends, and `widened` those that `[network]`
+    hosts. `approve` are the operations that wait for a person.
+    `narrowed` has the modules that `[deny]` extends, and `widened` those that `[network]`
     extends. `apis` has the grants of the tables `[NAME]`, by module, `own_apis` those of
     `[api.NAME]`; `reached` is what containers reach besides.
     """
@@ -96,6 +98,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     names_remotes: bool
     ssh: SshGrant
     limits: Limits
+    approve: ApprovalRules = ApprovalRules()
     narrowed: Mapping[str, Module]
     widened: Mapping[str, Module]
     apis: "Mapping[str, Granted]" = {}

@@ -32,6 +32,7 @@ class Daemon:
         self.woken = 0
 
     def ask(self, asked: Asked = PUSH, *, agent: str = "my", now: float = 0) -> Ticket:
+        """Ask about an operation."""
         return self.questions.ask(
             asked, agent=agent, pattern="*", wait_s=WAIT_S, now=now, wake=self._wake
         )
@@ -45,6 +46,7 @@ class Daemon:
         return question.id
 
     def reject(self, now: float = 1) -> str:
+        """Reject the only question."""
         (question,) = self.questions.list_open(now)
         self.questions.reject(question.id, by="me", now=now, reason="not today")
         return question.id

@@ -71,6 +71,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return hashed.hexdigest()
 
 
+def make_lasting(asked: Asked) -> Asked:
+    """The same operation, which may be approved for a duration by its whole value."""
+    return replace(asked, scope=(asked.digest,))
+
+
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """An open question. `began` and `ends` are on the caller's clock, in seconds.
 

@@ -1,11 +1,12 @@
 """The agent behind a request to a broker, as far as a broker may use it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 import trio
 
+from airlock_daemon.boundary.approval.questions import Asked
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
@@ -24,6 +25,13 @@ class ServedAgent(Protocol):
         """Run a program of the host; returns its exit status and output."""
 
 
+TellWait = Callable[[str], Awaitable[None]]
+"""Gets the line that tells a client what it waits for."""
+
+Approve = Callable[[Asked, TellWait], Awaitable[None]]
+"""Waits for a person's approval where a profile requires one. Raises Denied."""
+
+
 class Requester(msgspec.Struct, frozen=True, kw_only=True):
     """One request of `agent` to a broker, admitted by `generation`.
 
@@ -34,6 +42,18 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
     generation: Generation
     directory: int
     variables: Mapping[str, str]
+    approve: Approve
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person may have to approve what the agent does."""
+        return any(each.agent.profile.approve.require for each in (self.generation, self.current))
+
+    def must_ask(self, forms: Iterable[Sequence[str]]) -> bool:
+        """Whether a person has to approve an operation that may amount to one of `forms`."""
+        rules = [each.agent.profile.approve for each in (self.generation, self.current)]
+        listed = tuple(forms)
+        return any(each.find(listed) is not None for each in rules)
 
     @property
     def current(self) -> Generation:

@@ -198,7 +198,10 @@ async def _run_broker(
         admitted = await broker.admit(request, module, requester)
         if pre_exec is not None:
             container = await prove(peer, call)
-            rewritten = await consult_hook(request, pre_exec, call, container=container)
+            operation = broker.name_operation(request, admitted)
+            rewritten = await consult_hook(
+                request, pre_exec, call, container=container, operation=operation
+            )
             if rewritten != request:
                 return rewritten
         job = broker.plan(request, module, admitted, requester=requester, call=call, peer=peer)

@@ -6,12 +6,13 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
+from airlock_daemon.boundary.approval.questions import Asked
 from airlock_daemon.boundary.command.launcher import Ended, Launch, cannot_start
 from airlock_daemon.boundary.command.process import Begin, Command
 from airlock_daemon.boundary.command.stdio import Direct, Emit, Piped, Stdio
 from airlock_daemon.boundary.fairness.gate import Place
 from airlock_daemon.errors import AND_RELOAD, Failed, own_fault
-from airlock_daemon.serving.request.job import Call, Finished, Job
+from airlock_daemon.serving.request.job import Call, Finished, Job, require_approval
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.serving.session import ClientGone, Said
 from airlock_wire import ErrorObject, RemoteProtocolError
@@ -20,10 +21,12 @@ from airlock_wire import ErrorObject, RemoteProtocolError
 async def run_job(job: Job, call: Call) -> None:
     """Wait for one of the agent's slots, run the job, and answer.
 
-    Raises Denied if no slot is available, Failed if the command cannot be started or exceeds its
-    module's timeout, ClientGone.
+    Raises Denied if a person does not approve it or no slot is available, Failed if the command
+    cannot be started or exceeds its module's timeout, ClientGone.
     """
     agent, recording, module = call.agent, call.recording, job.module
+    if job.asked is not None:
+        await _await_approval(job, job.asked, call)
     alone = None if module.concurrent else call.shared.alone(module.name)
     # A request over a relay runs in the slot of the relay's command.
     place = Place() if call.origin is not None else await agent.gate.take(alone)
@@ -64,6 +67,17 @@ async def run_job(job: Job, call: Call) -> None:
     finally:
         agent.share.give_back(place)
         place.give_back()
+
+
+async def _await_approval(job: Job, asked: Asked, call: Call) -> None:
+    """Wait for a person's approval, where it is required. Raises Denied, ClientGone."""
+
+    async def tell(line: str) -> None:
+        buffer_start(job, call)
+        text = f"airlock: {line}{job.line_end}"
+        await call.session.send_output("stderr", text.encode())
+
+    await require_approval(call, asked, tell)
 
 
 async def _run_in_time(job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import msgspec
 import trio
 
+from airlock_daemon.boundary.approval.questions import Asked
 from airlock_daemon.boundary.brokers.git.admission import admit as admit_errand
+from airlock_daemon.boundary.brokers.git.approval import describe_fetch
 from airlock_daemon.boundary.brokers.git.audit_detail import (
     LfsOutcome,
     Outcome,
     describe,
     describe_object,
 )
-from airlock_daemon.boundary.brokers.git.remote import LfsRemote, Remote, SshRemote
+from airlock_daemon.boundary.brokers.git.audit_detail import (
+    name_operation as name_remote_operation,
+)
+from airlock_daemon.boundary.brokers.git.remote import LfsRemote, Remote, SshRemote, UrlRemote
 from airlock_daemon.boundary.brokers.git.smart_http import UrlConversation
 from airlock_daemon.boundary.brokers.git.streams import ClientStreams, SentStreams, Streams
 from airlock_daemon.boundary.brokers.requester import Requester
@@ -36,6 +41,7 @@ from airlock_daemon.serving.request.job import Call, Finished, Job, agree
 from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.session import Said
 from airlock_modules import Module, RemoteRequest
+from airlock_modules.operation import Operation
 from airlock_wire import Request, Signal, Stream
 
 if TYPE_CHECKING:
@@ -48,6 +54,16 @@ class GitBroker:
     async def admit(self, request: Request, _module: Module, requester: Requester, /) -> Remote:
         """As `admission.admit`."""
         return await admit_errand(request.args, requester.generation, requester)
+
+    def name_operation(self, _request: Request, admitted: Remote, /) -> Operation:
+        """Name it; over http git says only later whether it fetches or pushes."""
+        match admitted:
+            case SshRemote():
+                return name_remote_operation(admitted.asked)
+            case UrlRemote():
+                return Operation(("git", "connect", str(admitted.destination)))
+        wanted = admitted.wanted
+        return Operation(("git", "lfs", wanted.operation, str(wanted.asked.destination)))
 
     def plan(
         self,
@@ -81,7 +97,15 @@ class GitBroker:
             peer=peer,
             command_line=line,
             broker_run=_GitRun(admitted, requester),
+            asked=_describe_fetch(admitted) if call.asks else None,
         )
+
+
+def _describe_fetch(admitted: Remote) -> Asked | None:
+    """A fetch over ssh; everything else is asked about once the client has said what it wants."""
+    if isinstance(admitted, SshRemote) and not admitted.asked.is_push:
+        return describe_fetch(admitted.asked)
+    return None
 
 
 class _GitRun(msgspec.Struct, frozen=True):

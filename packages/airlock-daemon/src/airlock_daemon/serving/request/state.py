@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airlock_daemon.boundary.box.prewarmed import Boxes, BoxPool
     from airlock_daemon.boundary.box.system import ApiAccess
     from airlock_daemon.boundary.identity.containers import Containers
+    from airlock_daemon.serving.request.approvals import Approvals
     from airlock_daemon.serving.request.recording import Recording
 
 log = logging.getLogger("airlock")
@@ -60,6 +61,8 @@ class DaemonState:
         self.starts = Starts()
         # Prewarmed boxes; None while no agent has a boxed command.
         self.boxes: Boxes | None = None
+        # None until a profile requires approvals.
+        self.approvals: Approvals | None = None
         self.running: set[Cancellation] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}
 

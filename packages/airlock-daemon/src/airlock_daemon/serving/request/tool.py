@@ -1,8 +1,11 @@
 """A tool's request: its workspace, the paths in its arguments, its box and its job."""
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec.structs import replace
 
+from airlock_daemon.boundary.approval.questions import Asked, make_lasting
 from airlock_daemon.boundary.box.box import Box, advising, refuse
 from airlock_daemon.boundary.box.choice import Maker, find_maker, list_untrusted
 from airlock_daemon.boundary.box.engine import choose_place, needs_logins, tell_place
@@ -20,7 +23,8 @@ from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.job import Call, Job, agree, consult_hook, find_term, prove
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.reserved import Reserved
-from airlock_modules import Module
+from airlock_modules import Module, select_forwarded
+from airlock_modules.operation import Operation
 from airlock_wire import Request
 
 
@@ -36,7 +40,13 @@ async def run_tool(
             args = await _hold_paths(request, allowed, workspace, maker, call)
         if pre_exec is not None:
             container = peer.container if workspace.is_proven else None
-            rewritten = await consult_hook(request, pre_exec, call, container=container)
+            rewritten = await consult_hook(
+                request,
+                pre_exec,
+                call,
+                container=container,
+                operation=Operation(("run", request.command, *request.args)),
+            )
             if rewritten != request:
                 return rewritten
         access = await _prepare_access(module, call) if module.apis else None
@@ -227,12 +237,14 @@ def plan_tool(
     may_pass = may_pass and passed.are_usable(peer)
     terms = agree(request, may_pass=may_pass, is_captured=is_captured)
     renames = boxed is not None and boxed.maker.renames
+    client = request.env if terms.uses("env") else {}
+    forwarded = select_forwarded(client, module.forward) if call.asks else {}
     variables = build_environment(
         module,
         generation.agent.profile,
         daemon=daemon if boxed is None else adapt_daemon(daemon, boxed.box),
         search_path=programs.path if boxed is None else adapt_path(programs.path, boxed.box),
-        client=request.env if terms.uses("env") else {},
+        client=client,
         term=find_term(request, terms, passed),
         root=None if workspace.mounts is None or renames else workspace.root,
         is_boxed=boxed is not None,
@@ -265,4 +277,28 @@ def plan_tool(
         peer=peer,
         command_line=line,
         boxed=boxed,
+        asked=describe_tool(request, module, variables=forwarded) if call.asks else None,
+    )
+
+
+def describe_tool(request: Request, module: Module, *, variables: Mapping[str, str]) -> Asked:
+    """A tool's command for a person; `variables` are the client's that the tool gets."""
+    words = ("run", request.command, *request.args)
+    forms = [words]
+    from airlock_modules import GrammarRules, parse  # noqa: PLC0415 - for those who are asked
+
+    if isinstance(module.rules, GrammarRules):
+        # As the tool parses it: the subcommand first, whatever flags precede it.
+        parsed = parse(module.rules.table, request.args)
+        operands = (word.text for word in parsed.words)
+        forms.append(("run", request.command, *parsed.command, *operands, *parsed.rest))
+    details = [("directory", request.cwd or "")]
+    details += [(f"variable {name}", value) for name, value in sorted(variables.items())]
+    return make_lasting(
+        Asked(
+            operation=Operation(words),
+            details=tuple(details),
+            forms=tuple(forms),
+            note="the files that the command reads are not bound",
+        )
     )

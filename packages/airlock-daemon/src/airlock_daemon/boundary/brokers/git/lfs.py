@@ -25,6 +25,7 @@ from msgspec.structs import replace
 
 from airlock_daemon._version import __version__
 from airlock_daemon.boundary.brokers.git.admission import encode_path, find_origin
+from airlock_daemon.boundary.brokers.git.approval import describe_transfer
 from airlock_daemon.boundary.brokers.git.audit_detail import LfsOutcome
 from airlock_daemon.boundary.brokers.git.credential import find_authorization
 from airlock_daemon.boundary.brokers.git.remote import LfsRemote, SshRemote, UrlRemote
@@ -433,8 +434,10 @@ class LfsConversation:
         self._tell = tell
 
     async def run(self, streams: Streams, emit: Emit) -> Ended:
-        """Serve the agent until EOF. Raises Denied for malformed input."""
-        del emit
+        """Serve the agent until EOF; `emit` gets text for stderr.
+
+        Raises Denied for malformed input.
+        """
         said = _Said(streams)
         server = LfsServer(self._remote, self._requester)
         try:
@@ -442,7 +445,7 @@ class LfsConversation:
                 wanted = read_wanted(line)
                 if wanted.operation != self._remote.wanted.operation:
                     raise RemoteError("the agent of Git LFS asks for something else", rule="lfs")
-                await self._serve(wanted, server, said, streams)
+                await self._serve(wanted, server, said, streams, emit)
                 if not said.is_at_line:
                     break
         except RemoteError as error:
@@ -455,7 +458,7 @@ class LfsConversation:
         return Ended(0, None)
 
     async def _serve(
-        self, wanted: Wanted, server: LfsServer, said: "_Said", streams: Streams
+        self, wanted: Wanted, server: LfsServer, said: "_Said", streams: Streams, emit: Emit
     ) -> None:
         """Serve one object, and report its outcome to the agent and to `tell`."""
         count = 0
@@ -473,7 +476,12 @@ class LfsConversation:
             count += len(piece)
             return piece
 
+        async def tell(line: str) -> None:
+            await emit("stderr", f"airlock: {line}\n".encode())
+
         try:
+            asked = self._remote.wanted.asked
+            await self._requester.approve(describe_transfer(asked, wanted), tell)
             # The grant may have changed since the conversation began.
             find_granted(self._remote.wanted.asked, self._requester.current)
             offer = await server.find(wanted)

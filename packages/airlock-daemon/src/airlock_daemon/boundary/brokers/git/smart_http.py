@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from airlock_daemon._version import __version__
 from airlock_daemon.boundary.brokers.git.admission import address_of, admit_service, path_of
+from airlock_daemon.boundary.brokers.git.approval import ask_push, describe_fetch
 from airlock_daemon.boundary.brokers.git.audit_detail import Outcome, Tell, judged, listed
 from airlock_daemon.boundary.brokers.git.credential import find_authorization, host_of
 from airlock_daemon.boundary.brokers.git.remote import UrlRemote
@@ -30,7 +31,7 @@ from airlock_daemon.boundary.brokers.http.client import (
     cut_off,
 )
 from airlock_daemon.boundary.brokers.http.connecting import connect
-from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.brokers.requester import Requester, TellWait
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.stdio import Emit
 from airlock_daemon.errors import Denied, Failed
@@ -38,6 +39,8 @@ from airlock_modules import (
     AdvertisementReader,
     FetchRequestReader,
     HelperReader,
+    PushList,
+    Refusal,
     RemoteError,
     RemoteRequest,
     answer_helper,
@@ -341,11 +344,13 @@ class UrlConversation:
         return None
 
     async def _serve(self, asked: RemoteRequest, streams: Streams, emit: Emit) -> Ended:
+        if not asked.is_push:
+            await self._requester.approve(describe_fetch(asked), _tell_by(emit))
         server = SmartHttp(self._remote, asked, self._requester)
         try:
             await self._pass_refs(asked, server, streams)
             if asked.is_push:
-                await self._push(asked, server, streams)
+                await self._push(asked, server, streams, emit)
             else:
                 await self._fetch(server, streams)
         except RefusedByServer as error:
@@ -402,14 +407,16 @@ class UrlConversation:
                 self._outcome = replace(self._outcome, received=received)
                 held.release()
 
-    async def _push(self, asked: RemoteRequest, server: SmartHttp, streams: Streams) -> None:
+    async def _push(
+        self, asked: RemoteRequest, server: SmartHttp, streams: Streams, emit: Emit
+    ) -> None:
         held = BufferedBytes(self._requester.gate)
         try:
             push, said = await read_list(streams.read, held)
             if push is None or not push.updates:
                 return
             self._outcome = listed(push)
-            refusals = await judge(push, asked, self._requester)
+            refusals = await self._judge(push, asked, server, emit)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 report = compose_report(push, refusals)
@@ -425,6 +432,20 @@ class UrlConversation:
         finally:
             held.release()
 
+    async def _judge(
+        self, push: PushList, asked: RemoteRequest, server: SmartHttp, emit: Emit
+    ) -> list[Refusal]:
+        """Judge a push, and have it approved; the files may be reloaded meanwhile.
+
+        A server would drop a connection that waits, so it is opened again after the answer.
+        """
+        requester = self._requester
+        refusals = await judge(push, asked, requester)
+        if refusals or not requester.asks:
+            return refusals
+        refusals = await ask_push(push, asked, requester, _tell_by(emit), prepare=server.close)
+        return refusals or await judge(push, asked, requester)
+
     def _count(self, body: bytes | Body) -> bytes | Body:
         """Count the bytes of a push that are sent."""
         if isinstance(body, bytes):
@@ -438,6 +459,13 @@ class UrlConversation:
             return data
 
         return read
+
+
+def _tell_by(emit: Emit) -> TellWait:
+    async def tell(line: str) -> None:
+        await emit("stderr", f"airlock: {line}\n".encode())
+
+    return tell
 
 
 async def _nothing() -> bytes:

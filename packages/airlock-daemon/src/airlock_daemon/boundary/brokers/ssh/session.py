@@ -4,6 +4,7 @@ from functools import partial
 
 import msgspec
 
+from airlock_daemon.boundary.approval.questions import Asked, make_lasting
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning
@@ -171,6 +172,28 @@ def name_operation(asked: Session | Query) -> Operation:
     subsystem = ("-s",) if asked.is_subsystem else ()
     command = () if asked.command is None else (asked.command,)
     return Operation(("ssh", str(asked.login), *subsystem, *command))
+
+
+def describe_session(asked: Session | Query) -> Asked | None:
+    """A session for a person; None for a query, which leads nowhere."""
+    if not isinstance(asked, Session):
+        return None
+    login, operation = asked.login, name_operation(asked)
+    _, _, *rest = operation.words
+    # A pattern may omit user and port, and one with a user is also for the host's default user.
+    names = (str(login), login.host, f"{login.user or ''}@{login.host}")
+    details = [(name, value) for name, value in asked.options]
+    details += [("sends the variable", name) for name in asked.sends]
+    if asked.terminal != "auto":
+        details.append(("terminal", asked.terminal))
+    return make_lasting(
+        Asked(
+            operation=operation,
+            details=tuple(details),
+            forms=tuple(("ssh", name, *rest) for name in dict.fromkeys(names)),
+            note="what the command reads, and what is sent to it, is not bound",
+        )
+    )
 
 
 def describe(admitted: Admitted, *, sent: int | None, received: int | None) -> dict[str, object]:

@@ -1,0 +1,255 @@
+"""Waits for a person's answer to an operation, where `[approve]` requires one."""
+
+import os
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import trio
+
+from airlock_daemon.boundary.approval.questions import (
+    Answer,
+    Asked,
+    Question,
+    Questions,
+    Ticket,
+    TooManyQuestions,
+)
+from airlock_daemon.boundary.audit_text import shorten
+from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
+from airlock_daemon.serving.request.state import AgentState, log
+from airlock_daemon.setup.generation import Generation
+from airlock_wire import quote
+
+PATIENCE_S = 20.0
+"""Seconds until a client that cannot be told anything meanwhile is answered that it is pending."""
+
+Tell = Callable[[str], Awaitable[None]]
+"""Gets the line that tells a client what it waits for."""
+
+# With these a program can show something on a person's desktop.
+_DESKTOP = (
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+)
+_BASE = ("HOME", "USER", *_DESKTOP)
+
+_REASON = 300
+
+
+class Approvals:
+    """The questions of a running daemon."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        """`environment` is the daemon's."""
+        self.questions = Questions()
+        self._environment = environment
+        self._changed = trio.Event()
+        self._notified: set[str] = set()
+        self._is_stopping = False
+
+    async def wait(
+        self,
+        asked: Asked,
+        *,
+        agent: AgentState,
+        generation: Generation,
+        tell: Tell,
+        patience_s: float | None = None,
+    ) -> Answer | Question | None:
+        """Wait for the answer, if the rules of the request's generation or the present one ask.
+
+        Returns the approval; None if nobody need be asked; the question if it is still open after
+        `patience_s`. Raises Denied for a rejection or silence, and what `tell` raises.
+        """
+        deciding, pattern = _find_pattern(asked, generation, agent.generation)
+        if pattern is None:
+            return None
+        if self._is_stopping:
+            raise _refuse("the daemon is stopping, and asks nobody", hint="try again later")
+        bell = _Bell()
+        try:
+            ticket = self.questions.ask(
+                asked,
+                agent=generation.agent.name,
+                pattern=pattern,
+                wait_s=deciding.agent.profile.approve.wait_s,
+                now=trio.current_time(),
+                wake=bell.ring,
+            )
+        except TooManyQuestions:
+            raise Denied(
+                "too many questions of this agent wait for a person",
+                layer="limit",
+                rule="questions",
+                hint="wait until some are answered; a person on the host sees them with: airlock "
+                "pending",
+            ) from None
+        if ticket.answer is not None:
+            return _judge(ticket.answer)
+        self.note_change()
+        outcome: Answer | Question | Exception
+        try:
+            # A nursery would put an error into a group.
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._notify, ticket.question, agent, deciding)
+                try:
+                    outcome = await self._wait(ticket, bell, tell, patience_s)
+                except Exception as error:  # noqa: BLE001 - raised again below
+                    outcome = error
+                nursery.cancel_scope.cancel()
+        finally:
+            self.questions.leave(ticket)
+            self.note_change()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return _judge(outcome) if isinstance(outcome, Answer) else outcome
+
+    async def _wait(
+        self, ticket: Ticket, bell: "_Bell", tell: Tell, patience_s: float | None
+    ) -> Answer | Question:
+        told = ""
+        patience = trio.CancelScope()
+        if patience_s is not None:
+            patience.deadline = trio.current_time() + patience_s
+        while (question := ticket.question) is not None and ticket.answer is None:
+            if question.id != told:
+                told = question.id
+                left = question.ends - trio.current_time()
+                await tell(
+                    f"approval {told} is pending: it waits up to {left:.0f} s for a person on the "
+                    f"host: airlock approve {told}"
+                )
+            until = min(patience.deadline, question.ends)
+            with trio.move_on_at(until):
+                await bell.wait()
+            if trio.current_time() >= question.ends:
+                self.questions.expire(trio.current_time())
+            elif trio.current_time() >= patience.deadline and ticket.answer is None:
+                return question
+        if ticket.answer is None:
+            raise TypeError(ticket)
+        return ticket.answer
+
+    def note_change(self) -> None:
+        """Wake those that wait for a change of the questions."""
+        before, self._changed = self._changed, trio.Event()
+        before.set()
+
+    async def wait_change(self) -> None:
+        """Wait until a question was asked or has ended, or the number of its requests changed."""
+        changed = self._changed
+        deadline = self.questions.next_deadline
+        with trio.move_on_at(float("inf") if deadline is None else deadline):
+            await changed.wait()
+        self.questions.expire(trio.current_time())
+
+    def withdraw(self, agent: str) -> None:
+        """Refuse what a removed agent waits for."""
+        self.questions.withdraw(agent, reason="the agent is not registered any more")
+        self.note_change()
+
+    def stop(self) -> None:
+        """Refuse everything that waits: another daemon knows nothing of it."""
+        self._is_stopping = True
+        self.questions.withdraw(None, reason="the daemon stopped")
+        self.note_change()
+
+    async def _notify(
+        self, question: Question | None, agent: AgentState, generation: Generation
+    ) -> None:
+        """Run `notify` once for a question. It cannot answer: it descends from the daemon."""
+        argv = generation.agent.profile.approve.notify
+        if question is None or not argv or question.id in self._notified:
+            return
+        open_ids = {each.id for each in self.questions.list_open(trio.current_time())}
+        self._notified = (self._notified & open_ids) | {question.id}
+        name = generation.agent.name
+        try:
+            directory = os.open(
+                generation.agent.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+            )
+            try:
+                variables = {"PATH": generation.programs.path, "AIRLOCK_AGENT": name}
+                known = self._environment
+                variables |= {each: known[each] for each in _BASE if each in known}
+                line = CommandLine(generation.programs.demand(argv[0]), argv, variables, directory)
+                status, _ = await agent.ask(line, said=_tell_program(question))
+            finally:
+                os.close(directory)
+            if status:
+                log.warning("agent %s: [approve] notify ended with %d", name, status)
+        except (AirlockError, OSError) as error:
+            log.warning("agent %s: [approve] notify: %s", name, error)
+        except Exception:  # noqa: BLE001 - the question waits all the same
+            log.exception("a fault of the daemon kept it from notifying; please report it")
+
+
+class _Bell:
+    """Wakes one waiting task, as often as it is rung."""
+
+    def __init__(self) -> None:
+        self._rung = trio.Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    async def wait(self) -> None:
+        await self._rung.wait()
+        self._rung = trio.Event()
+
+
+def describe_approval(answer: Answer) -> dict[str, object]:
+    """The `approval` of a record: the question's id, and who answered."""
+    return {"id": answer.id, "by": shorten(answer.by)}
+
+
+def _find_pattern(asked: Asked, *generations: Generation) -> tuple[Generation, str | None]:
+    forms = asked.forms or (asked.operation.words,)
+    for generation in generations:
+        pattern = generation.agent.profile.approve.find(forms)
+        if pattern is not None:
+            return generation, pattern
+    return generations[0], None
+
+
+def _judge(answer: Answer) -> Answer:
+    """Return an approval; raises Denied for any other answer."""
+    match answer.verdict:
+        case "approved":
+            return answer
+        case "rejected":
+            because = f": {quote(answer.reason, limit=_REASON)}" if answer.reason else ""
+            raise _refuse(
+                f"a person on the host has rejected it (approval {answer.id}){because}",
+                hint="do not try it again before that person has said so",
+            )
+        case "silence":
+            raise _refuse(
+                f"nobody has answered approval {answer.id} in time",
+                hint="ask again when somebody is there; a person on the host can give it longer, "
+                f"by [approve] wait_s in airlock.toml{AND_RELOAD}",
+            )
+    raise _refuse(
+        f"approval {answer.id} is withdrawn: {answer.reason}", hint="ask again when it is back"
+    )
+
+
+def _refuse(message: str, *, hint: str) -> Denied:
+    return Denied(message, layer="profile", rule="approve", hint=hint)
+
+
+def _tell_program(question: Question) -> bytes:
+    """A question as JSON for `notify`; the operation is on one printable line."""
+    told = {
+        "id": question.id,
+        "agent": question.agent,
+        "operation": question.asked.operation.whole,
+        "pattern": question.pattern,
+        "approve": f"airlock approve {question.id}",
+        "reject": f"airlock reject {question.id}",
+    }
+    return msgspec.json.encode(told) + b"\n"
