@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 from msgspec.structs import replace
 
 from airlock_modules import read_presets, widen_network
-from airlock_modules.files.approvals import ApprovalRules
+from airlock_modules.files.approvals import ApprovalRules, read_approvals
 
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
 # agent may have written. None of them can be granted.
@@ -155,6 +155,7 @@ def parse_profile(
     ssh_grant = read_ssh_grant(ssh)
     ssh.finish()
     limits = read_limits(table.table("limits"), upper=upper)
+    approve = read_approvals(table.table("approve"))
     narrowed = _read_denials(table.table("deny"), modules)
     widened = read_widening(table, modules, narrowed)
     reached = read_reached(table, modules)
@@ -164,7 +165,7 @@ def parse_profile(
         "has no meaning any more: whatever a configuration names runs in its box",
         "remove it",
     )
-    for name in ("aws", "docker", "credentials", "sign", "approve", "bridge"):
+    for name in ("aws", "docker", "credentials", "sign", "bridge"):
         if name not in apis:
             table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
@@ -182,6 +183,7 @@ def parse_profile(
         names_remotes=names_git_grant(git),
         ssh=ssh_grant,
         limits=limits,
+        approve=approve,
         narrowed=narrowed,
         widened=widened,
         apis=apis,

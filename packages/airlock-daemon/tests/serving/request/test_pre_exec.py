@@ -14,6 +14,7 @@ from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.request.hooks import consult
 from airlock_daemon.serving.request.state import AgentState, DaemonState
+from airlock_modules.operation import Operation
 from airlock_wire import Request
 from hooking import REWRITE, Hook, refusal
 from running import Daemon, read_answer, request
@@ -213,6 +214,7 @@ async def test_it_is_told_the_container_that_was_proved(tmp_path: Path) -> None:
                 request,
                 str(path),
                 container=proved,
+                operation=Operation(("run", "sh", "-c", "a  b")),
                 generation=generation,
                 agent=AgentState(generation, shared),
                 shared=shared,
@@ -220,5 +222,6 @@ async def test_it_is_told_the_container_that_was_proved(tmp_path: Path) -> None:
             assert passed == request
             seen = json.loads((world.agent / "seen").read_text())
             assert seen["params"]["container_id"] == proved
+            assert seen["params"]["operation"] == 'run sh -c "a  b"'
         nursery.cancel_scope.cancel()
     shared.close()
