@@ -79,6 +79,23 @@ def test_one_matching_form_is_enough() -> None:
     assert rules_of("git push * refs/heads/other").find(forms) is None
 
 
+@pytest.mark.parametrize(
+    ("pattern", "may"),
+    [
+        ("git push * refs/heads/release/**", True),
+        ("git push h/a", True),
+        ("git", True),
+        ("** refs/heads/x", True),
+        ("git push h/b refs/heads/x", False),
+        ("git fetch", False),
+        ("gh POST", False),
+    ],
+)
+def test_a_beginning_says_whether_a_pattern_may_match(pattern: str, *, may: bool) -> None:
+    """Before the refs of a push are known."""
+    assert rules_of(pattern).may_find([("git", "push", "h/a")]) is may
+
+
 def test_matching_takes_linear_time() -> None:
     """The words are a client's."""
     words = ("run", "x", *["a"] * 20_000)

@@ -267,7 +267,7 @@ async def wait(
 
     return await approvals.wait(
         ASKED,
-        agent=cast('AgentState', agent),
+        agent=cast("AgentState", agent),
         generation=agent.generation,
         tell=tell,
         patience_s=patience_s,

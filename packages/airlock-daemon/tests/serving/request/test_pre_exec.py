@@ -36,7 +36,7 @@ def test_a_hook_that_says_nothing_lets_the_request_go_on(daemon: Daemon, hook: H
 
 
 def test_it_sees_the_request(daemon: Daemon, world: World, hook: Hook) -> None:
-    """All of it, written anew: also features, terminal and variables of the client."""
+    """All of it, written anew, and the operation: also features, terminal and variables."""
     hook("cat > seen; exit 0")
     terminal = {"stdin": True, "stdout": True, "stderr": True, "rows": 2, "cols": 3, "term": "vt"}
     place = str(world.workspace)
@@ -57,6 +57,7 @@ def test_it_sees_the_request(daemon: Daemon, world: World, hook: Hook) -> None:
             "features": ["signals", "later"],
             "tty": terminal,
             "env": {"LANG": "C"},
+            "operation": "run sh -c true",
         },
     }
 

@@ -53,6 +53,11 @@ class OperationPattern(Struct, frozen=True):
             at = found + len(run)
         return True
 
+    def may_match(self, words: Sequence[frozenset[str]]) -> bool:
+        """Whether it may match an operation that begins with these words."""
+        first = self.runs[0][: len(words)]
+        return _is_at(first, words, 0)
+
 
 class ApprovalRules(Struct, frozen=True, kw_only=True):
     """The operations that need an approval, and how it is asked for.
@@ -78,6 +83,11 @@ class ApprovalRules(Struct, frozen=True, kw_only=True):
                 if pattern.matches(words):
                     return pattern.text
         return None
+
+    def may_find(self, beginnings: Iterable[Sequence[str]]) -> bool:
+        """Whether a pattern may match an operation that begins like one of these."""
+        folded = [[_fold(word) for word in beginning] for beginning in beginnings]
+        return any(pattern.may_match(words) for pattern in self.require for words in folded)
 
 
 def _is_at(run: Sequence[_Word], words: Sequence[frozenset[str]], at: int) -> bool:

@@ -55,6 +55,12 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
         listed = tuple(forms)
         return any(each.find(listed) is not None for each in rules)
 
+    def may_ask(self, beginnings: Iterable[Sequence[str]]) -> bool:
+        """Whether a person may have to approve an operation that begins like one of these."""
+        listed = tuple(beginnings)
+        generations = (self.generation, self.current)
+        return any(each.agent.profile.approve.may_find(listed) for each in generations)
+
     @property
     def current(self) -> Generation:
         """The current generation: it may grant less than that of the request."""

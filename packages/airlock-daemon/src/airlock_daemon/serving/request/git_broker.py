@@ -9,7 +9,7 @@ import trio
 
 from airlock_daemon.boundary.approval.questions import Asked
 from airlock_daemon.boundary.brokers.git.admission import admit as admit_errand
-from airlock_daemon.boundary.brokers.git.approval import describe_fetch
+from airlock_daemon.boundary.brokers.git.approval import describe_fetch, may_ask_push
 from airlock_daemon.boundary.brokers.git.audit_detail import (
     LfsOutcome,
     Outcome,
@@ -119,7 +119,22 @@ class _GitRun(msgspec.Struct, frozen=True):
     async def run(self, job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
         """As `BrokerRun.run`."""
         log = ConversationLog(call.recording)
-        if isinstance(self.remote, SshRemote):
+        own: _OwnConversation
+        if isinstance(self.remote, SshRemote) and self._may_wait(self.remote):
+            from airlock_daemon.boundary.brokers.git.patient_push import (  # noqa: PLC0415
+                PatientPush,
+            )
+
+            if job.command_line is None:
+                raise TypeError(job)
+            own = PatientPush(
+                self.remote,
+                job.command_line,
+                self.requester,
+                call.shared.launcher,
+                tell=log.write,
+            )
+        elif isinstance(self.remote, SshRemote):
             # Imported late: most remotes are URLs, and few use LFS.
             from airlock_daemon.boundary.brokers.git.conversation import (  # noqa: PLC0415
                 Conversation,
@@ -130,8 +145,7 @@ class _GitRun(msgspec.Struct, frozen=True):
             )
             steps = _SshSteps(job, call, emit, conversation)
             return await run_command(steps, answers=answers)
-        own: _OwnConversation
-        if isinstance(self.remote, LfsRemote):
+        elif isinstance(self.remote, LfsRemote):
             from airlock_daemon.boundary.brokers.git.lfs import LfsConversation  # noqa: PLC0415
 
             own = LfsConversation(self.remote, self.requester, tell=log.write_object)
@@ -140,6 +154,10 @@ class _GitRun(msgspec.Struct, frozen=True):
         finished = await _converse(own, job, call, emit)
         await conclude(call, finished, answers=answers)
         return finished
+
+    def _may_wait(self, remote: SshRemote) -> bool:
+        """Whether a push may wait for a person, so that its connection would be dropped."""
+        return remote.asked.is_push and may_ask_push(remote.asked, self.requester)
 
 
 class _OwnConversation(Protocol):

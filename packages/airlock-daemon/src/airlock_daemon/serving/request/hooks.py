@@ -223,8 +223,11 @@ async def consult(
 
 def _encode(request: Request, operation: Operation) -> bytes:
     """The request with its operation, as a line of JSON."""
-    message = msgspec.json.decode(request.encode())
-    message["params"]["operation"] = operation.whole
+    # Undecoded: an id may have more digits than a number here.
+    message = msgspec.json.decode(request.encode(), type=dict[str, msgspec.Raw])
+    params = msgspec.json.decode(message["params"], type=dict[str, msgspec.Raw])
+    params["operation"] = msgspec.Raw(msgspec.json.encode(operation.whole))
+    message["params"] = msgspec.Raw(msgspec.json.encode(params))
     return msgspec.json.encode(message) + b"\n"
 
 

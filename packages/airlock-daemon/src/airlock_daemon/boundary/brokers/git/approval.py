@@ -53,6 +53,13 @@ async def ask_push(
     return []
 
 
+def may_ask_push(asked: RemoteRequest, requester: Requester) -> bool:
+    """Whether a person may have to approve a push there, depending on its refs."""
+    if not requester.asks:
+        return False
+    return requester.may_ask(("git", "push", name) for name in list_names(asked.destination))
+
+
 def describe_push(push: PushList, asked: RemoteRequest) -> Asked:
     """A push for a person: each ref with both commits. An approval may last for its refs."""
     url = url_of(asked)
