@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from airlock_daemon.admin.cli.verdict import GitCall, Verdict, refuse
+from airlock_daemon.boundary.brokers.git.approval import list_names
 from airlock_daemon.boundary.brokers.git.audit_detail import name_operation
 from airlock_daemon.boundary.brokers.git.rules import (
     find_granted,
@@ -43,14 +44,18 @@ def judge_session(generation: Generation, args: Sequence[str]) -> Verdict:
         return refuse(error, operation)
     if isinstance(asked, Query):
         return Verdict(allowed=True, operation=operation, broker="passed: it leads nowhere")
+    described = ssh.describe_session(asked)
+    forms = () if described is None else described.forms
+    pattern = generation.agent.profile.approve.find(forms)
     if line is not None and line.name is not None:
         said = f'passed: [ssh] hosts has "{line.text}"'
-        return Verdict(allowed=True, operation=operation, broker=said)
+        return Verdict(allowed=True, operation=operation, asked=pattern, broker=said)
     login = str(asked.login)
     why = "no hosts are named" if line is None else f'"{line.text}" is a pattern'
     return Verdict(
         allowed=True,
         operation=operation,
+        asked=pattern,
         broker=f"not known here: {why}, so that the daemon looks at the address of {login}"
         + (", and for it in known_hosts" if line is None else ""),
         undecided=(login,),
@@ -89,7 +94,9 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
         judge_as_git((verb_of(asked), url_of(asked)), generation)
     except Denied as error:
         return refuse(error, operation)
-    return replace(_describe_place(asked, place), operation=operation)
+    forms = [("git", verb_of(asked), name) for name in list_names(asked.destination)]
+    pattern = generation.agent.profile.approve.find(forms)
+    return replace(_describe_place(asked, place), operation=operation, asked=pattern)
 
 
 def _read(generation: Generation, words: Sequence[str], *, is_push: bool) -> RemoteRequest:
@@ -142,4 +149,18 @@ def _judge_refs(generation: Generation, call: GitCall, found: Verdict) -> Verdic
     said = f"; granted of refs: {refs}" if refs else ""
     if not call.is_whole:
         said += "; which others the client's git names is not known here"
-    return replace(found, broker=f"{found.broker}{said}", is_part=not call.is_whole)
+    return replace(
+        found,
+        asked=found.asked or _find_asked(generation, call, push),
+        broker=f"{found.broker}{said}",
+        is_part=not call.is_whole,
+    )
+
+
+def _find_asked(generation: Generation, call: GitCall, push: PushList) -> str | None:
+    """The pattern that asks about one of the refs of a push; of a remote's name any place."""
+    names: Sequence[str] = ("",)
+    if call.words:
+        names = list_names(_read(generation, call.words, is_push=True).destination)
+    forms = (("git", "push", name, update.ref) for name in names for update in push.updates)
+    return generation.agent.profile.approve.find(forms)

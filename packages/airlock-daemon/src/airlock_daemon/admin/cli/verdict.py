@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from airlock_daemon.boundary.approval.asked import describe_tool
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.agents import Agent
@@ -51,6 +52,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The decision of the rules, and of the workspace or broker step as far as words suffice.
 
     `operation` is the broker's operation or the command; None if refused before it is known.
+    `asked` is the pattern of [approve] by which a person has to approve it, None without one.
     `message`, `rule` and `hint` are the refusal's; `workspace` or `broker` is that step's outcome.
     `undecided` are paths that depend on the client's directory or its container's mounts, or a host
     that the daemon resolves. `is_part` says that the request may include more than is known,
@@ -59,6 +61,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     allowed: bool
     operation: Operation | None = None
+    asked: str | None = None
     message: str = ""
     rule: str | None = None
     hint: str | None = None
@@ -88,6 +91,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         refusal = {"rule": self.rule, "message": self.message, "hint": self.hint}
         return {
             "operation": None if self.operation is None else self.operation.line,
+            "asked": self.asked if self.allowed else None,
             "workspace": refusal if self.is_workspace_refusal else None,
             "broker": self.broker,
             "undecided": [encode_text(path) for path in self.undecided],
@@ -130,7 +134,12 @@ def judge(
         return _ask_broker(module.broker, generation, args, call)
     run = ("run",) if wants_box(module) else ()
     ran = Operation((*run, command, *args))
-    found = replace(_judge_workspace(generation, decision, module, args), operation=ran)
+    described = describe_tool((command, *args), module, directory="", variables={})
+    found = replace(
+        _judge_workspace(generation, decision, module, args),
+        operation=ran,
+        asked=generation.agent.profile.approve.find(described.forms),
+    )
     has_broker = module.sandbox is not None and "git" in module.sandbox.brokers
     if call is None or not has_broker or not found.allowed:
         return found
@@ -139,6 +148,7 @@ def judge(
     return replace(
         said,
         operation=said.operation or found.operation,
+        asked=found.asked or said.asked,
         workspace=found.workspace,
         undecided=(*found.undecided, *said.undecided),
         is_past_check=not said.allowed,

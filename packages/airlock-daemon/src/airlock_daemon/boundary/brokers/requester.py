@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 import trio
 
-from airlock_daemon.boundary.approval.questions import Asked
+from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue

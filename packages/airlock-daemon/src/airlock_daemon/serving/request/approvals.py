@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
+from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.approval.questions import (
     Answer,
-    Asked,
     Question,
     Questions,
     Ticket,
@@ -20,6 +21,9 @@ from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
 from airlock_daemon.serving.request.state import AgentState, log
 from airlock_daemon.setup.generation import Generation
 from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_daemon.serving.request.job import Call
 
 PATIENCE_S = 20.0
 """Seconds until a client that cannot be told anything meanwhile is answered that it is pending."""
@@ -200,6 +204,19 @@ class _Bell:
     async def wait(self) -> None:
         await self._rung.wait()
         self._rung = trio.Event()
+
+
+async def require(asked: Asked, call: "Call", tell: Tell) -> None:
+    """Wait for the approval of a request's operation, if its rules ask, and note it in the record.
+
+    Raises Denied, and what `tell` raises.
+    """
+    approvals = call.shared.approvals
+    if approvals is None:
+        raise TypeError(asked)
+    answer = await approvals.wait(asked, agent=call.agent, generation=call.generation, tell=tell)
+    if isinstance(answer, Answer):
+        call.recording.note(approval=describe_approval(answer))
 
 
 def describe_approval(answer: Answer) -> dict[str, object]:

@@ -6,7 +6,7 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.questions import Asked
+from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.command.launcher import Ended, Launch, cannot_start
 from airlock_daemon.boundary.command.process import Begin, Command
 from airlock_daemon.boundary.command.stdio import Direct, Emit, Piped, Stdio

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import msgspec
 import trio
 
-from airlock_daemon.boundary.approval.questions import Asked
+from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.brokers.git.admission import admit as admit_errand
-from airlock_daemon.boundary.brokers.git.approval import describe_fetch, may_ask_push
 from airlock_daemon.boundary.brokers.git.audit_detail import (
     LfsOutcome,
     Outcome,
@@ -104,6 +103,10 @@ class GitBroker:
 def _describe_fetch(admitted: Remote) -> Asked | None:
     """A fetch over ssh; everything else is asked about once the client has said what it wants."""
     if isinstance(admitted, SshRemote) and not admitted.asked.is_push:
+        from airlock_daemon.boundary.brokers.git.approval import (  # noqa: PLC0415
+            describe_fetch,
+        )
+
         return describe_fetch(admitted.asked)
     return None
 
@@ -157,7 +160,13 @@ class _GitRun(msgspec.Struct, frozen=True):
 
     def _may_wait(self, remote: SshRemote) -> bool:
         """Whether a push may wait for a person, so that its connection would be dropped."""
-        return remote.asked.is_push and may_ask_push(remote.asked, self.requester)
+        if not (remote.asked.is_push and self.requester.asks):
+            return False
+        from airlock_daemon.boundary.brokers.git.approval import (  # noqa: PLC0415
+            may_ask_push,
+        )
+
+        return may_ask_push(remote.asked, self.requester)
 
 
 class _OwnConversation(Protocol):

@@ -8,7 +8,7 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.questions import Asked, make_lasting
+from airlock_daemon.boundary.approval.asked import Asked, make_lasting
 from airlock_daemon.boundary.approval.questions import Question as ApprovalQuestion
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.https.messages import (
@@ -405,7 +405,6 @@ def _list_words(question: Question) -> tuple[str, ...]:
 
 def _list_forms(question: Question, api: Api) -> Iterator[tuple[str, ...]]:
     """All operations that a request may amount to, for patterns."""
-    names = dict.fromkeys((api.module, api.name, api.module.removeprefix("api.")))
     ways: list[tuple[str, ...]] = [_list_words(question)]
     if question.aws is not None:
         _, *where = question.aws.words
@@ -414,7 +413,7 @@ def _list_forms(question: Question, api: Api) -> Iterator[tuple[str, ...]]:
     elif question.graphql is not None:
         # A field need not be the first to matter.
         ways += [("graphql", each.kind, each.name) for each in question.graphql]
-    for name in names:
+    for name in api.names:
         for way in ways:
             yield (name, *way)
 

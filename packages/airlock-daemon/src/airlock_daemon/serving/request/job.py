@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from airlock_daemon.boundary.approval.questions import Answer, Asked
+from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.brokers.requester import TellWait
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.order import CommandLine
@@ -177,16 +177,10 @@ async def require_approval(call: Call, asked: Asked, tell: TellWait) -> None:
     `tell` gets the line for the client that waits. Raises Denied if it is refused or nobody
     answers, and what `tell` raises.
     """
-    if not call.asks:
-        return
-    approvals = call.shared.approvals
-    if approvals is None:
-        raise TypeError(asked)
-    from airlock_daemon.serving.request.approvals import describe_approval  # noqa: PLC0415
+    if call.asks:
+        from airlock_daemon.serving.request.approvals import require  # noqa: PLC0415
 
-    answer = await approvals.wait(asked, agent=call.agent, generation=call.generation, tell=tell)
-    if isinstance(answer, Answer):
-        call.recording.note(approval=describe_approval(answer))
+        await require(asked, call, tell)
 
 
 async def consult_hook(

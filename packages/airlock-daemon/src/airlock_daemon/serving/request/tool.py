@@ -1,11 +1,9 @@
 """A tool's request: its workspace, the paths in its arguments, its box and its job."""
 
-from collections.abc import Mapping
-
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.questions import Asked, make_lasting
+from airlock_daemon.boundary.approval.asked import describe_tool
 from airlock_daemon.boundary.box.box import Box, advising, refuse
 from airlock_daemon.boundary.box.choice import Maker, find_maker, list_untrusted
 from airlock_daemon.boundary.box.engine import choose_place, needs_logins, tell_place
@@ -277,28 +275,12 @@ def plan_tool(
         peer=peer,
         command_line=line,
         boxed=boxed,
-        asked=describe_tool(request, module, variables=forwarded) if call.asks else None,
-    )
-
-
-def describe_tool(request: Request, module: Module, *, variables: Mapping[str, str]) -> Asked:
-    """A tool's command for a person; `variables` are the client's that the tool gets."""
-    words = ("run", request.command, *request.args)
-    forms = [words]
-    from airlock_modules import GrammarRules, parse  # noqa: PLC0415 - for those who are asked
-
-    if isinstance(module.rules, GrammarRules):
-        # As the tool parses it: the subcommand first, whatever flags precede it.
-        parsed = parse(module.rules.table, request.args)
-        operands = (word.text for word in parsed.words)
-        forms.append(("run", request.command, *parsed.command, *operands, *parsed.rest))
-    details = [("directory", request.cwd or "")]
-    details += [(f"variable {name}", value) for name, value in sorted(variables.items())]
-    return make_lasting(
-        Asked(
-            operation=Operation(words),
-            details=tuple(details),
-            forms=tuple(forms),
-            note="the files that the command reads are not bound",
+        asked=describe_tool(
+            (request.command, *request.args),
+            module,
+            directory=request.cwd or "",
+            variables=forwarded,
         )
+        if call.asks
+        else None,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
-from airlock_daemon.boundary.approval.questions import Asked, make_lasting
+from airlock_daemon.boundary.approval.asked import Asked, make_lasting
 from airlock_daemon.boundary.brokers.git.audit_detail import name_operation
 from airlock_daemon.boundary.brokers.git.rules import PART, url_of, verb_of
 from airlock_daemon.boundary.brokers.requester import Requester, TellWait
@@ -55,8 +55,6 @@ async def ask_push(
 
 def may_ask_push(asked: RemoteRequest, requester: Requester) -> bool:
     """Whether a person may have to approve a push there, depending on its refs."""
-    if not requester.asks:
-        return False
     return requester.may_ask(("git", "push", name) for name in list_names(asked.destination))
 
 

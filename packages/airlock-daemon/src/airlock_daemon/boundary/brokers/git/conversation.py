@@ -8,7 +8,6 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.brokers.git.approval import ask_push
 from airlock_daemon.boundary.brokers.git.audit_detail import Outcome, Tell, judged, listed
 from airlock_daemon.boundary.brokers.git.remote import SshRemote
 from airlock_daemon.boundary.brokers.git.rules import (
@@ -270,6 +269,8 @@ class Conversation:
         refusals = await judge(push, asked, requester)
         if refusals or not requester.asks:
             return refusals
+        from airlock_daemon.boundary.brokers.git.approval import ask_push  # noqa: PLC0415
+
         refusals = await ask_push(push, asked, requester, tell)
         return refusals or await judge(push, asked, requester)
 

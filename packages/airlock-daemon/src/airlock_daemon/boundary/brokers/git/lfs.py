@@ -25,7 +25,6 @@ from msgspec.structs import replace
 
 from airlock_daemon._version import __version__
 from airlock_daemon.boundary.brokers.git.admission import encode_path, find_origin
-from airlock_daemon.boundary.brokers.git.approval import describe_transfer
 from airlock_daemon.boundary.brokers.git.audit_detail import LfsOutcome
 from airlock_daemon.boundary.brokers.git.credential import find_authorization
 from airlock_daemon.boundary.brokers.git.remote import LfsRemote, SshRemote, UrlRemote
@@ -476,12 +475,9 @@ class LfsConversation:
             count += len(piece)
             return piece
 
-        async def tell(line: str) -> None:
-            await emit("stderr", f"airlock: {line}\n".encode())
-
         try:
-            asked = self._remote.wanted.asked
-            await self._requester.approve(describe_transfer(asked, wanted), tell)
+            if self._requester.asks:
+                await self._await_approval(wanted, emit)
             # The grant may have changed since the conversation began.
             find_granted(self._remote.wanted.asked, self._requester.current)
             offer = await server.find(wanted)
@@ -503,6 +499,17 @@ class LfsConversation:
             outcome = LfsOutcome(wanted=wanted, bytes=count, is_done=is_done, error=error)
             self._tell(self._remote.wanted.asked, outcome)
         await streams.write(b"done\n" if error is None else _compose(error))
+
+    async def _await_approval(self, wanted: Wanted, emit: Emit) -> None:
+        from airlock_daemon.boundary.brokers.git.approval import (  # noqa: PLC0415
+            describe_transfer,
+        )
+
+        async def tell(line: str) -> None:
+            await emit("stderr", f"airlock: {line}\n".encode())
+
+        asked = describe_transfer(self._remote.wanted.asked, wanted)
+        await self._requester.approve(asked, tell)
 
 
 class _Said:

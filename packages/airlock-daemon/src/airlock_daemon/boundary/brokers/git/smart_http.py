@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from airlock_daemon._version import __version__
 from airlock_daemon.boundary.brokers.git.admission import address_of, admit_service, path_of
-from airlock_daemon.boundary.brokers.git.approval import ask_push, describe_fetch
 from airlock_daemon.boundary.brokers.git.audit_detail import Outcome, Tell, judged, listed
 from airlock_daemon.boundary.brokers.git.credential import find_authorization, host_of
 from airlock_daemon.boundary.brokers.git.remote import UrlRemote
@@ -344,7 +343,11 @@ class UrlConversation:
         return None
 
     async def _serve(self, asked: RemoteRequest, streams: Streams, emit: Emit) -> Ended:
-        if not asked.is_push:
+        if self._requester.asks and not asked.is_push:
+            from airlock_daemon.boundary.brokers.git.approval import (  # noqa: PLC0415
+                describe_fetch,
+            )
+
             await self._requester.approve(describe_fetch(asked), _tell_by(emit))
         server = SmartHttp(self._remote, asked, self._requester)
         try:
@@ -443,6 +446,8 @@ class UrlConversation:
         refusals = await judge(push, asked, requester)
         if refusals or not requester.asks:
             return refusals
+        from airlock_daemon.boundary.brokers.git.approval import ask_push  # noqa: PLC0415
+
         refusals = await ask_push(push, asked, requester, _tell_by(emit), prepare=server.close)
         return refusals or await judge(push, asked, requester)
 

@@ -4,7 +4,7 @@ from functools import partial
 
 import msgspec
 
-from airlock_daemon.boundary.approval.questions import Asked, make_lasting
+from airlock_daemon.boundary.approval.asked import Asked, make_lasting
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning
