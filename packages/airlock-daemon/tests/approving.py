@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from airlock_daemon.setup import answering
 from airlock_daemon.setup.config import locate_state
-from airlock_daemon.setup.control import locate_control
 from commanding import run
 from running import connect_to
 from worlds import World
@@ -12,7 +12,7 @@ from worlds import World
 
 def control_path(world: World) -> str:
     """The path of the control socket."""
-    return locate_control(locate_state(world.locations), world.locations.sockets_dir)
+    return answering.locate_control(locate_state(world.locations), world.locations.sockets_dir)
 
 
 def wait_for_questions(world: World, count: int = 1) -> list[dict[str, Any]]:

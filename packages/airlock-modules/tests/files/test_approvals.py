@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from airlock_modules.files.approvals import ApprovalRules, read_approvals
+from airlock_modules.files.approvals import ApprovalRules, list_tool_forms, read_approvals
+from airlock_modules.files.module_file import load_builtin
 from airlock_modules.files.toml_reader import Fault, TableReader
 from airlock_modules.operation import parse_operation
 
@@ -138,3 +139,27 @@ def test_all_keys_are_read() -> None:
     rules, faults = read('require = ["sign *"]\nwait_s = 60\nnotify = ["notify-send", "Airlock"]')
     assert not faults
     assert (rules.wait_s, rules.notify) == (60, ("notify-send", "Airlock"))
+
+
+def find(pattern: str, *command: str) -> str | None:
+    """The pattern, if it asks about the command of a built-in module."""
+    return rules_of(pattern).find(list_tool_forms(command, load_builtin(command[0])))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("terraform", "apply"),
+        ("terraform", "-chdir=x", "apply", "plan.out"),
+        ("terraform", "apply", "-auto-approve", "-no-color"),
+    ],
+)
+def test_flags_before_a_subcommand_avoid_no_question(command: tuple[str, ...]) -> None:
+    assert find("run terraform apply", *command) is not None
+
+
+@pytest.mark.parametrize("words", [("-C", "x", "push", "origin"), ("-c", "a=b", "push"), ("push",)])
+def test_a_table_tells_values_from_subcommands(words: tuple[str, ...]) -> None:
+    """As the tool itself parses them."""
+    assert find("run git push", "git", *words) is not None
+    assert find("run git x", "git", *words) is None

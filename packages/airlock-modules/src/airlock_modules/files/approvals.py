@@ -14,9 +14,11 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from airlock_modules.files.module_file import Module
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.operation import parse_operation
 from airlock_modules.remotes.grants import compile_protection, fold
+from airlock_modules.rules.judgement import PlainRules
 from airlock_wire.text import quote
 
 WAIT_S = 300.0
@@ -158,3 +160,22 @@ def _compile(word: str) -> "re.Pattern[str]":
     if beginning in (word, ""):
         return protection
     return re.compile(f"{protection.pattern}|{compile_protection(beginning).pattern}")
+
+
+def list_tool_forms(command: tuple[str, ...], module: Module) -> tuple[tuple[str, ...], ...]:
+    """The operations, by their words, that a tool's name and arguments may amount to.
+
+    As they are, and as the tool parses them: the subcommand first, whatever flags precede it.
+    """
+    name, *args = command
+    words: Iterable[str]
+    if isinstance(module.rules, PlainRules):
+        # Without a table a flag may have its value in the next word, or none.
+        words = (word for word in args if not word.startswith("-"))
+    else:
+        # A module with a table has loaded it.
+        from airlock_modules.reading.grammar import parse  # noqa: PLC0415
+
+        parsed = parse(module.rules.table, args)
+        words = (*parsed.command, *(word.text for word in parsed.words), *parsed.rest)
+    return (("run", *command), ("run", name, *words))

@@ -9,7 +9,7 @@ from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import say
 from airlock_daemon.admin.cli.questions import asking, describe_question, find_question
-from airlock_daemon.setup.control import Answered, Approve
+from airlock_daemon.setup import answering
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -44,14 +44,16 @@ def approve(
     """
     for_s = None if duration is None else _read_duration(duration)
     question = find_question(application, wanted)
-    request = Approve(id=question.id, digest=question.digest, waiting=question.waiting, for_s=for_s)
+    request = answering.Approve(
+        id=question.id, digest=question.digest, waiting=question.waiting, for_s=for_s
+    )
     with asking(application, request) as replies:
         reply = next(replies)
     report = {"approved": question.id, "agent": question.agent, "operation": question.operation}
     lasts = "" if duration is None else f" for {duration}"
     lines = [*describe_question(question, is_whole=True), f"approved{lasts}: {question.id}"]
     application.print(report, lines)
-    if isinstance(reply, Answered) and reply.others:
+    if isinstance(reply, answering.Answered) and reply.others:
         say(f"{reply.others} more came meanwhile, and wait as a new question: airlock pending")
 
 

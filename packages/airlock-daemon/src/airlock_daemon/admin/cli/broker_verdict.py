@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from airlock_daemon.admin.cli.verdict import GitCall, Verdict, refuse
-from airlock_daemon.boundary.brokers.git.approval import list_names
+from airlock_daemon.boundary.brokers.git.approval import describe_fetch
 from airlock_daemon.boundary.brokers.git.audit_detail import name_operation
 from airlock_daemon.boundary.brokers.git.rules import (
     find_granted,
@@ -94,8 +94,7 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
         judge_as_git((verb_of(asked), url_of(asked)), generation)
     except Denied as error:
         return refuse(error, operation)
-    forms = [("git", verb_of(asked), name) for name in list_names(asked.destination)]
-    pattern = generation.agent.profile.approve.find(forms)
+    pattern = generation.agent.profile.approve.find(describe_fetch(asked).forms)
     return replace(_describe_place(asked, place), operation=operation, asked=pattern)
 
 
@@ -159,8 +158,8 @@ def _judge_refs(generation: Generation, call: GitCall, found: Verdict) -> Verdic
 
 def _find_asked(generation: Generation, call: GitCall, push: PushList) -> str | None:
     """The pattern that asks about one of the refs of a push; of a remote's name any place."""
-    names: Sequence[str] = ("",)
+    begins: Sequence[tuple[str, ...]] = (("git", "push", ""),)
     if call.words:
-        names = list_names(_read(generation, call.words, is_push=True).destination)
-    forms = (("git", "push", name, update.ref) for name in names for update in push.updates)
+        begins = describe_fetch(_read(generation, call.words, is_push=True)).forms
+    forms = ((*begin, update.ref) for begin in begins for update in push.updates)
     return generation.agent.profile.approve.find(forms)

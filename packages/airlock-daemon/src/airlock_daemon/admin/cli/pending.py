@@ -9,7 +9,7 @@ from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import ignoring_closed_stdout
 from airlock_daemon.admin.cli.questions import asking, describe_question, find_question
-from airlock_daemon.setup.control import ListQuestions, Questions, ShownQuestion
+from airlock_daemon.setup import answering
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -44,9 +44,12 @@ def pending(
         application.print(question, describe_question(question, is_whole=True))
         return
     seen = set[str]()
-    with ignoring_closed_stdout(), asking(application, ListQuestions(follows=follow)) as replies:
+    with (
+        ignoring_closed_stdout(),
+        asking(application, answering.ListQuestions(follows=follow)) as replies,
+    ):
         for reply in replies:
-            if not isinstance(reply, Questions):
+            if not isinstance(reply, answering.Questions):
                 continue
             if not follow:
                 application.print(reply, _list(reply.questions))
@@ -57,13 +60,13 @@ def pending(
             seen = {question.id for question in reply.questions}
 
 
-def _list(questions: tuple[ShownQuestion, ...]) -> list[str]:
+def _list(questions: tuple[answering.ShownQuestion, ...]) -> list[str]:
     if not questions:
         return ["nothing waits for an answer"]
     return [line for each in questions for line in describe_question(each, is_whole=False)]
 
 
-def _print_new(application: Application, question: ShownQuestion) -> None:
+def _print_new(application: Application, question: answering.ShownQuestion) -> None:
     if application.json:
         print(msgspec.json.encode(question).decode(), flush=True)
         return

@@ -10,15 +10,8 @@ import msgspec
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.platform.support import find_missing
+from airlock_daemon.setup import answering
 from airlock_daemon.setup.config import locate_state
-from airlock_daemon.setup.control import (
-    Questions,
-    Refused,
-    ShownQuestion,
-    ToDaemon,
-    ToPerson,
-    locate_control,
-)
 from airlock_daemon.setup.sockets import connect
 from airlock_wire import quote
 
@@ -28,7 +21,9 @@ _WIDE = 400
 
 
 @contextmanager
-def asking(application: Application, request: ToDaemon) -> Iterator[Iterator[ToPerson]]:
+def asking(
+    application: Application, request: answering.ToDaemon
+) -> Iterator[Iterator[answering.ToPerson]]:
     """Send a request to the daemon; the block gets its replies.
 
     Raises AirlockError if no daemon of this configuration asks anything, or it refuses.
@@ -48,7 +43,7 @@ def asking(application: Application, request: ToDaemon) -> Iterator[Iterator[ToP
             f"no daemon of this user serves {locations.sockets_dir} by {locations.config_file}",
             hint="name its --config and --sockets, or start one: airlock start",
         )
-    path = locate_control(locate_state(locations), locations.sockets_dir)
+    path = answering.locate_control(locate_state(locations), locations.sockets_dir)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         if not connect(connection, path):
             raise AirlockError(
@@ -66,31 +61,30 @@ def asking(application: Application, request: ToDaemon) -> Iterator[Iterator[ToP
             yield _read(iter(file.readline, b""))
 
 
-def _read(lines: Iterator[bytes]) -> Iterator[ToPerson]:
+def _read(lines: Iterator[bytes]) -> Iterator[answering.ToPerson]:
     is_answered = False
     for line in lines:
         is_answered = True
         try:
-            reply = msgspec.json.decode(line, type=ToPerson)
+            reply = msgspec.json.decode(line, type=answering.ToPerson)
         except msgspec.MsgspecError as error:
             raise AirlockError(
                 f"the daemon's answer cannot be read: {error}",
                 hint="use the airlock of the same release as the daemon",
             ) from error
-        if isinstance(reply, Refused):
+        if isinstance(reply, answering.Refused):
             raise AirlockError(reply.message, hint=reply.hint)
         yield reply
     if not is_answered:
         raise AirlockError("the daemon closed the control socket", hint=LOOK_AT_MESSAGES)
 
 
-def find_question(application: Application, wanted: str) -> ShownQuestion:
+def find_question(application: Application, wanted: str) -> answering.ShownQuestion:
     """The open question with this id, in any case. Raises AirlockError."""
-    from airlock_daemon.setup.control import ListQuestions  # noqa: PLC0415
 
-    with asking(application, ListQuestions()) as replies:
+    with asking(application, answering.ListQuestions()) as replies:
         reply = next(replies)
-    questions = reply.questions if isinstance(reply, Questions) else ()
+    questions = reply.questions if isinstance(reply, answering.Questions) else ()
     for question in questions:
         if question.id == wanted.upper():
             return question
@@ -100,7 +94,7 @@ def find_question(application: Application, wanted: str) -> ShownQuestion:
     )
 
 
-def describe_question(question: ShownQuestion, *, is_whole: bool) -> Iterator[str]:
+def describe_question(question: answering.ShownQuestion, *, is_whole: bool) -> Iterator[str]:
     """A question as lines: the operation first, then all that the answer is bound to.
 
     Texts of the client are indented, so that none can pass for a line of Airlock's.

@@ -7,7 +7,7 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.questions import asking
-from airlock_daemon.setup.control import Reject
+from airlock_daemon.setup import answering
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -29,6 +29,6 @@ def reject(
     \b
         airlock reject K7M2PQ --reason "wait for the release"
     """
-    with asking(application, Reject(id=wanted.upper(), reason=reason)) as replies:
+    with asking(application, answering.Reject(id=wanted.upper(), reason=reason)) as replies:
         next(replies)
     application.print({"rejected": wanted.upper()}, [f"rejected: {wanted.upper()}"])

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.asked import describe_tool
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.agents import Agent
@@ -28,6 +27,7 @@ from airlock_modules import (
     name_transport,
     parse,
 )
+from airlock_modules.files.approvals import list_tool_forms
 from airlock_modules.operation import Operation
 from airlock_wire import encode_text, quote
 
@@ -134,11 +134,10 @@ def judge(
         return _ask_broker(module.broker, generation, args, call)
     run = ("run",) if wants_box(module) else ()
     ran = Operation((*run, command, *args))
-    described = describe_tool((command, *args), module, directory="", variables={})
     found = replace(
         _judge_workspace(generation, decision, module, args),
         operation=ran,
-        asked=generation.agent.profile.approve.find(described.forms),
+        asked=generation.agent.profile.approve.find(list_tool_forms((command, *args), module)),
     )
     has_broker = module.sandbox is not None and "git" in module.sandbox.brokers
     if call is None or not has_broker or not found.allowed:

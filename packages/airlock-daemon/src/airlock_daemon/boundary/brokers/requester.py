@@ -25,11 +25,11 @@ class ServedAgent(Protocol):
         """Run a program of the host; returns its exit status and output."""
 
 
-TellWait = Callable[[str], Awaitable[None]]
-"""Gets the line that tells a client what it waits for."""
+Approve = Callable[[Asked, Callable[[str], Awaitable[None]]], Awaitable[None]]
+"""Waits for a person's approval where a profile requires one. Raises Denied.
 
-Approve = Callable[[Asked, TellWait], Awaitable[None]]
-"""Waits for a person's approval where a profile requires one. Raises Denied."""
+The function that it is given gets the line that tells the client what it waits for.
+"""
 
 
 class Requester(msgspec.Struct, frozen=True, kw_only=True):

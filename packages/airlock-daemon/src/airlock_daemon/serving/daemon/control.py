@@ -21,18 +21,7 @@ from airlock_daemon.serving.daemon.socket_file import bind, clear
 from airlock_daemon.serving.daemon.socket_file import identify as identify_file
 from airlock_daemon.serving.request.approvals import Approvals
 from airlock_daemon.serving.request.state import DaemonState, log
-from airlock_daemon.setup.control import (
-    LONGEST,
-    Answered,
-    Approve,
-    ListQuestions,
-    Questions,
-    Refused,
-    Reject,
-    ShownQuestion,
-    ToDaemon,
-    ToPerson,
-)
+from airlock_daemon.setup import answering
 from airlock_wire import quote
 
 _MODE = 0o600
@@ -115,21 +104,21 @@ class ControlSocket:
             room.release()
 
     async def _converse(self, stream: trio.SocketStream) -> None:
-        reply: ToPerson
+        reply: answering.ToPerson
         try:
             by = self._admit(stream.socket)
             request = await _receive(stream)
-            if isinstance(request, ListQuestions):
+            if isinstance(request, answering.ListQuestions):
                 await self._list(stream, follows=request.follows)
                 return
             reply = self._answer(request, by)
         except AirlockError as error:
             if isinstance(error, Denied):
                 log.warning("the control socket: %s", error.message)
-            reply = Refused(message=error.message, hint=error.hint)
+            reply = answering.Refused(message=error.message, hint=error.hint)
         except Exception as error:
             fault = own_fault(error)
-            await _send(stream, Refused(message=fault.message, hint=fault.hint))
+            await _send(stream, answering.Refused(message=fault.message, hint=fault.hint))
             raise
         await _send(stream, reply)
 
@@ -149,7 +138,7 @@ class ControlSocket:
         while True:
             now = trio.current_time()
             shown = tuple(show(each, now) for each in self._approvals.questions.list_open(now))
-            await _send(stream, Questions(questions=shown))
+            await _send(stream, answering.Questions(questions=shown))
             if not follows:
                 return
             await self._wait_change(stream)
@@ -173,11 +162,11 @@ class ControlSocket:
         if is_gone:
             raise trio.BrokenResourceError
 
-    def _answer(self, request: Approve | Reject, by: str) -> Answered:
+    def _answer(self, request: answering.Approve | answering.Reject, by: str) -> answering.Answered:
         """Answer a question; raises AirlockError."""
         questions, now = self._approvals.questions, trio.current_time()
         others = 0
-        if isinstance(request, Approve):
+        if isinstance(request, answering.Approve):
             question = questions.approve(
                 request.id,
                 request.digest,
@@ -191,15 +180,15 @@ class ControlSocket:
         else:
             question = questions.reject(request.id, by=by, now=now, reason=request.reason)
         self._approvals.note_change()
-        word = "approved" if isinstance(request, Approve) else "rejected"
+        word = "approved" if isinstance(request, answering.Approve) else "rejected"
         log.info("agent %s: %s %s %s", question.agent, by, word, question.id)
-        return Answered(id=question.id, others=others)
+        return answering.Answered(id=question.id, others=others)
 
 
-def show(question: Question, now: float) -> ShownQuestion:
+def show(question: Question, now: float) -> answering.ShownQuestion:
     """A question for a person, with nothing that a terminal obeys."""
     asked = question.asked
-    return ShownQuestion(
+    return answering.ShownQuestion(
         id=question.id,
         agent=question.agent,
         operation=asked.operation.whole,
@@ -237,17 +226,17 @@ def _name_user(uid: int) -> str:
         return str(uid)
 
 
-async def _receive(stream: trio.SocketStream) -> ToDaemon:
+async def _receive(stream: trio.SocketStream) -> answering.ToDaemon:
     """Read the one request. Raises AirlockError."""
     data = b""
     with trio.move_on_after(_REQUEST_S):
-        while not data.endswith(b"\n") and len(data) <= LONGEST:
-            piece = await stream.receive_some(LONGEST)
+        while not data.endswith(b"\n") and len(data) <= answering.LONGEST:
+            piece = await stream.receive_some(answering.LONGEST)
             if not piece:
                 break
             data += piece
     try:
-        request: ToDaemon = msgspec.json.decode(data, type=ToDaemon)
+        request: answering.ToDaemon = msgspec.json.decode(data, type=answering.ToDaemon)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise AirlockError(
             f"the control socket was sent no request: {error}",
@@ -256,7 +245,7 @@ async def _receive(stream: trio.SocketStream) -> ToDaemon:
     return request
 
 
-async def _send(stream: trio.SocketStream, reply: ToPerson) -> None:
+async def _send(stream: trio.SocketStream, reply: answering.ToPerson) -> None:
     await stream.send_all(msgspec.json.encode(reply) + b"\n")
 
 

@@ -15,7 +15,7 @@ from airlock_daemon.serving.daemon.listener import Listener, Service
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Reason
-from airlock_daemon.setup.control import locate_control
+from airlock_daemon.setup import answering
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.limits import share_descriptors
 from airlock_daemon.setup.sockets import HTTPS, SOCKET
@@ -163,7 +163,7 @@ class ServedAgents:
             from airlock_daemon.serving.request.approvals import Approvals  # noqa: PLC0415
 
             approvals = Approvals(self._shared.environment)
-            path = locate_control(setup.state, setup.locations.sockets_dir)
+            path = answering.locate_control(setup.state, setup.locations.sockets_dir)
             self._control = ControlSocket(path, self._shared, approvals)
             self._shared.approvals = approvals
             if self._nurseries is not None:

@@ -18,7 +18,7 @@ from airlock_daemon.boundary.brokers.git.audit_detail import (
 from airlock_daemon.boundary.brokers.git.audit_detail import (
     name_operation as name_remote_operation,
 )
-from airlock_daemon.boundary.brokers.git.remote import LfsRemote, Remote, SshRemote, UrlRemote
+from airlock_daemon.boundary.brokers.git.remote import LfsRemote, Remote, SshRemote
 from airlock_daemon.boundary.brokers.git.smart_http import UrlConversation
 from airlock_daemon.boundary.brokers.git.streams import ClientStreams, SentStreams, Streams
 from airlock_daemon.boundary.brokers.requester import Requester
@@ -56,13 +56,12 @@ class GitBroker:
 
     def name_operation(self, _request: Request, admitted: Remote, /) -> Operation:
         """Name it; over http git says only later whether it fetches or pushes."""
-        match admitted:
-            case SshRemote():
-                return name_remote_operation(admitted.asked)
-            case UrlRemote():
-                return Operation(("git", "connect", str(admitted.destination)))
-        wanted = admitted.wanted
-        return Operation(("git", "lfs", wanted.operation, str(wanted.asked.destination)))
+        if isinstance(admitted, SshRemote):
+            return name_remote_operation(admitted.asked)
+        if isinstance(admitted, LfsRemote):
+            wanted = admitted.wanted
+            return Operation(("git", "lfs", wanted.operation, str(wanted.asked.destination)))
+        return Operation(("git", "connect", str(admitted.destination)))
 
     def plan(
         self,
@@ -163,10 +162,10 @@ class _GitRun(msgspec.Struct, frozen=True):
         if not (remote.asked.is_push and self.requester.asks):
             return False
         from airlock_daemon.boundary.brokers.git.approval import (  # noqa: PLC0415
-            may_ask_push,
+            describe_fetch,
         )
 
-        return may_ask_push(remote.asked, self.requester)
+        return self.requester.may_ask(describe_fetch(remote.asked).forms)
 
 
 class _OwnConversation(Protocol):

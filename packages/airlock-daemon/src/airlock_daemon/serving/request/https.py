@@ -8,7 +8,7 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.asked import Asked, make_lasting
+from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.approval.questions import Question as ApprovalQuestion
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.https.messages import (
@@ -431,14 +431,12 @@ def describe_request(question: Question, api: Api, body: bytes) -> Asked:
         except UnicodeDecodeError:
             details.append(("body in base64", base64.encodebytes(body).decode()))
     note = "" if question.upgrade is None else "what is sent over the connection is not bound"
-    return make_lasting(
-        Asked(
-            operation=Operation((api.module, *_list_words(question))),
-            details=tuple(details),
-            forms=tuple(_list_forms(question, api)),
-            note=note,
-        )
-    )
+    return Asked(
+        operation=Operation((api.module, *_list_words(question))),
+        details=tuple(details),
+        forms=tuple(_list_forms(question, api)),
+        note=note,
+    ).lasting
 
 
 async def _tell_nobody(_line: str) -> None:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from airlock_daemon.boundary.approval.asked import Asked
-from airlock_daemon.boundary.brokers.requester import TellWait
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.command.stdio import Emit
@@ -22,6 +21,7 @@ from airlock_modules.operation import Operation
 from airlock_wire import Request, Terminal
 
 if TYPE_CHECKING:
+    from airlock_daemon.serving.request.approvals import Tell
     from airlock_daemon.serving.request.tool import Boxed
 
 # Features that do not depend on how the output is sent.
@@ -171,7 +171,7 @@ async def prove(peer: Peer, call: Call) -> str | None:
     return peer.container if is_proven else None
 
 
-async def require_approval(call: Call, asked: Asked, tell: TellWait) -> None:
+async def require_approval(call: Call, asked: Asked, tell: "Tell") -> None:
     """Wait for a person's approval of an operation, where a profile requires one.
 
     `tell` gets the line for the client that waits. Raises Denied if it is refused or nobody

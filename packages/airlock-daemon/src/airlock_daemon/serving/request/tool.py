@@ -1,9 +1,11 @@
 """A tool's request: its workspace, the paths in its arguments, its box and its job."""
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.asked import describe_tool
+from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.box.box import Box, advising, refuse
 from airlock_daemon.boundary.box.choice import Maker, find_maker, list_untrusted
 from airlock_daemon.boundary.box.engine import choose_place, needs_logins, tell_place
@@ -22,6 +24,7 @@ from airlock_daemon.serving.request.job import Call, Job, agree, consult_hook, f
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import Module, select_forwarded
+from airlock_modules.files.approvals import list_tool_forms
 from airlock_modules.operation import Operation
 from airlock_wire import Request
 
@@ -284,3 +287,20 @@ def plan_tool(
         if call.asks
         else None,
     )
+
+
+def describe_tool(
+    command: tuple[str, ...], module: Module, *, directory: str, variables: Mapping[str, str]
+) -> Asked:
+    """A tool's command for a person: its name and arguments, and where it runs.
+
+    `variables` are the client's that the tool gets.
+    """
+    details = [("directory", directory)]
+    details += [(f"variable {name}", value) for name, value in sorted(variables.items())]
+    return Asked(
+        operation=Operation(("run", *command)),
+        details=tuple(details),
+        forms=list_tool_forms(command, module),
+        note="the files that the command reads are not bound",
+    ).lasting

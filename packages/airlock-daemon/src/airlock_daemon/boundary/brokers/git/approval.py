@@ -3,16 +3,19 @@
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
-from airlock_daemon.boundary.approval.asked import Asked, make_lasting
+from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.brokers.git.audit_detail import name_operation
 from airlock_daemon.boundary.brokers.git.rules import PART, url_of, verb_of
-from airlock_daemon.boundary.brokers.requester import Requester, TellWait
+from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.errors import Denied
 from airlock_modules import Destination, PushList, Refusal, RemoteRequest, Update
 from airlock_modules.operation import Operation
 
 if TYPE_CHECKING:
     from airlock_modules.remotes.lfs import Wanted
+
+TellWait = Callable[[str], Awaitable[None]]
+"""Gets the line that tells a client what it waits for."""
 
 MOST_SHOWN = 50
 """The most refs of a push that a person is asked about."""
@@ -53,11 +56,6 @@ async def ask_push(
     return []
 
 
-def may_ask_push(asked: RemoteRequest, requester: Requester) -> bool:
-    """Whether a person may have to approve a push there, depending on its refs."""
-    return requester.may_ask(("git", "push", name) for name in list_names(asked.destination))
-
-
 def describe_push(push: PushList, asked: RemoteRequest) -> Asked:
     """A push for a person: each ref with both commits. An approval may last for its refs."""
     url = url_of(asked)
@@ -75,13 +73,16 @@ def describe_push(push: PushList, asked: RemoteRequest) -> Asked:
 
 
 def describe_fetch(asked: RemoteRequest) -> Asked:
-    """A fetch for a person. What is fetched is the client's choice, so it is not shown."""
+    """A fetch for a person, or a push before its refs are known.
+
+    What is fetched is the client's choice, so it is not shown.
+    """
     operation = name_operation(asked)
     return Asked(
         operation=operation,
         details=(("url", url_of(asked)),),
         forms=tuple(("git", verb_of(asked), name) for name in list_names(asked.destination)),
-        scope=(f"fetch {url_of(asked)}",),
+        scope=(f"{verb_of(asked)} {url_of(asked)}",),
         note="which refs it fetches is not bound",
     )
 
@@ -90,13 +91,11 @@ def describe_transfer(asked: RemoteRequest, wanted: "Wanted") -> Asked:
     """A Git LFS transfer for a person: its id is the hash of its content."""
     words = ("git", "lfs", wanted.operation, str(asked.destination), wanted.oid, str(wanted.size))
     names = list_names(asked.destination)
-    return make_lasting(
-        Asked(
-            operation=Operation(words),
-            details=(("url", url_of(asked)),),
-            forms=tuple((*words[:3], name, *words[4:]) for name in names),
-        )
-    )
+    return Asked(
+        operation=Operation(words),
+        details=(("url", url_of(asked)),),
+        forms=tuple((*words[:3], name, *words[4:]) for name in names),
+    ).lasting
 
 
 def list_names(destination: Destination) -> tuple[str, ...]:

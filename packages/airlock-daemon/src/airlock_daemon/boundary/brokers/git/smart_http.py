@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from msgspec.structs import replace
@@ -30,7 +31,7 @@ from airlock_daemon.boundary.brokers.http.client import (
     cut_off,
 )
 from airlock_daemon.boundary.brokers.http.connecting import connect
-from airlock_daemon.boundary.brokers.requester import Requester, TellWait
+from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.stdio import Emit
 from airlock_daemon.errors import Denied, Failed
@@ -46,6 +47,9 @@ from airlock_modules import (
     compose_report,
 )
 from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.brokers.git.approval import TellWait
 
 # Servers recognise git by this prefix.
 _AGENT = f"git/airlock-{__version__}"
@@ -466,7 +470,7 @@ class UrlConversation:
         return read
 
 
-def _tell_by(emit: Emit) -> TellWait:
+def _tell_by(emit: Emit) -> "TellWait":
     async def tell(line: str) -> None:
         await emit("stderr", f"airlock: {line}\n".encode())
 

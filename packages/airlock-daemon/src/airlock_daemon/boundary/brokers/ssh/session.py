@@ -4,7 +4,7 @@ from functools import partial
 
 import msgspec
 
-from airlock_daemon.boundary.approval.asked import Asked, make_lasting
+from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning
@@ -186,14 +186,12 @@ def describe_session(asked: Session | Query) -> Asked | None:
     details += [("sends the variable", name) for name in asked.sends]
     if asked.terminal != "auto":
         details.append(("terminal", asked.terminal))
-    return make_lasting(
-        Asked(
-            operation=operation,
-            details=tuple(details),
-            forms=tuple(("ssh", name, *rest) for name in dict.fromkeys(names)),
-            note="what the command reads, and what is sent to it, is not bound",
-        )
-    )
+    return Asked(
+        operation=operation,
+        details=tuple(details),
+        forms=tuple(("ssh", name, *rest) for name in dict.fromkeys(names)),
+        note="what the command reads, and what is sent to it, is not bound",
+    ).lasting
 
 
 def describe(admitted: Admitted, *, sent: int | None, received: int | None) -> dict[str, object]:
