@@ -169,9 +169,8 @@ def test_a_program_is_told_of_a_question(world: World) -> None:
     assert json.loads(refused)["type"] == "Refused"
 
 
-def test_a_command_cannot_answer(daemon: Daemon) -> None:
-    """Neither its own question nor another: it descends from the daemon."""
-    waiting = send(daemon, "echo asked")
+def answer_from_command(daemon: Daemon) -> dict[str, Any]:
+    """What a command of the agent is told that approves the agent's own question."""
     (question,) = wait_for_questions(daemon.world)
     line = json.dumps(
         {
@@ -187,11 +186,28 @@ def test_a_command_cannot_answer(daemon: Daemon) -> None:
         'exec "$0" "$@"',
         *(sys.executable, "-c", ASK, control_path(daemon.world), line),
     )
-    reply = json.loads(tried.text())
+    reply: dict[str, Any] = json.loads(tried.text())
+    return reply
+
+
+def test_a_command_cannot_answer(daemon: Daemon) -> None:
+    """Neither its own question nor another: it descends from the daemon."""
+    waiting = send(daemon, "echo asked")
+    reply = answer_from_command(daemon)
     assert reply["type"] == "Refused"
     assert "Airlock started" in reply["message"]
-    assert [each["id"] for each in wait_for_questions(daemon.world)] == [question["id"]]
+    assert len(wait_for_questions(daemon.world)) == 1
     waiting.close()
+
+
+def test_without_the_guard_a_command_answers(world: World) -> None:
+    """So that the test above shows something."""
+    without = "from airlock_daemon.serving.daemon import control as c; c.refuse_own = lambda *_: 0"
+    start = f"{without}; from airlock_daemon.admin.cli import main; main()"
+    with Daemon(world, program=("-c", start)) as daemon:
+        waiting = send(daemon, "echo asked")
+        assert answer_from_command(daemon)["type"] == "Answered"
+        assert finish(waiting).text() == "asked\n"
 
 
 def test_a_hook_cannot_answer(world: World) -> None:

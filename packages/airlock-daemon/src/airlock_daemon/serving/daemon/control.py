@@ -79,7 +79,7 @@ class ControlSocket:
             try:
                 connection, _ = await listening.accept()
             except OSError as error:
-                log.error("the control socket: %s", error.strerror)
+                log.error("the control socket: %s; it accepts again in a second", error.strerror)
                 room.release()
                 await trio.sleep(_AGAIN_S)
                 continue
@@ -114,7 +114,7 @@ class ControlSocket:
             reply = self._answer(request, by)
         except AirlockError as error:
             if isinstance(error, Denied):
-                log.warning("the control socket: %s", error.message)
+                log.warning("the control socket: %s; %s", error.message, error.hint)
             reply = answering.Refused(message=error.message, hint=error.hint)
         except Exception as error:
             fault = own_fault(error)

@@ -185,9 +185,15 @@ class Approvals:
             finally:
                 os.close(directory)
             if status:
-                log.warning("agent %s: [approve] notify ended with %d", name, status)
+                log.warning(
+                    "agent %s: [approve] notify ended with %d; see what it says when you run it",
+                    *(name, status),
+                )
         except (AirlockError, OSError) as error:
-            log.warning("agent %s: [approve] notify: %s", name, error)
+            log.warning(
+                "agent %s: [approve] notify: %s; the question waits: airlock pending",
+                *(name, error),
+            )
         except Exception:  # noqa: BLE001 - the question waits all the same
             log.exception("a fault of the daemon kept it from notifying; please report it")
 
