@@ -88,9 +88,12 @@ class PatientPush:
         held = BufferedBytes(self._requester.gate)
         try:
             push, said = await read_list(streams.read, held)
-            if push is None or not push.updates:
+            if push is None:
                 return ended
             self._outcome = listed(push)
+            if not push.updates:
+                self._outcome = judged(self._outcome, ())
+                return ended
             refusals = await self._judge(push, emit)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
