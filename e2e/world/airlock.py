@@ -95,7 +95,11 @@ class Airlock:
 
     def check(self) -> Completed:
         """Run `airlock-daemon check` on these files, as the account."""
-        argv = self._files.argv(self._command, "check")
+        return self.run("check")
+
+    def run(self, command: str, *words: str) -> Completed:
+        """Run a command of `airlock-daemon` on these files, as the account."""
+        argv = [*self._files.argv(self._command, command), *words]
         return run(argv, cwd="/", env=self._environment())
 
     def audit(self) -> list[dict[str, Any]]:
