@@ -20,14 +20,15 @@ _FOLDER = "control"
 class ShownQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """An open question as a person sees it; all texts are printable.
 
-    `operation` is the whole line. `details` are pairs of a label and lines. An approval names
-    `digest`, which is that of all of these, and `waiting`, the number of requests. `age_s` and
-    `left_s` are the seconds since it was asked and until it is refused. `may_last` says that it can
-    be approved for a duration.
+    `client` is who asked first. `operation` is the whole line. `details` are pairs of a label and
+    lines. An approval names `digest`, which is that of all of these, and `waiting`, the number of
+    requests. `age_s` and `left_s` are the seconds since it was asked and until it is refused.
+    `may_last` says that it can be approved for a duration.
     """
 
     id: str
     agent: str
+    client: str
     operation: str
     details: tuple[tuple[str, tuple[str, ...]], ...]
     digest: str

@@ -92,6 +92,17 @@ def test_an_approval_waits_for_a_client_that_had_gone() -> None:
     assert daemon.ask(now=KEPT_S).answer is None
 
 
+def test_an_approval_counts_for_a_try_that_came_back_meanwhile() -> None:
+    """Nobody was waiting when it was shown, and one is when it is answered."""
+    daemon = Daemon()
+    daemon.questions.leave(daemon.ask())
+    again = daemon.ask(now=0.5)
+    daemon.approve(now=1, waiting=0)
+    assert verdict_of(again) == "approved"
+    assert not daemon.questions.list_open(1)
+    assert daemon.ask(now=2).answer is None
+
+
 def test_an_unused_approval_is_forgotten() -> None:
     daemon = Daemon()
     daemon.questions.leave(daemon.ask())

@@ -261,7 +261,7 @@ def test_pending_shows_all_that_is_bound(daemon: Daemon) -> None:
     assert first == rf'{question["id"]}  my  run sh -c "echo asked\n\u{{1b}}[2JK7M2PQ  other"'
     assert all(line.startswith("    ") for line in others)
     assert "the files that the command reads are not bound" in shown
-    assert "1 request waiting" in shown
+    assert "1 request waits; refused in" in shown
     waiting.close()
 
 
@@ -286,6 +286,7 @@ async def wait(
         ASKED,
         agent=cast("AgentState", agent),
         generation=agent.generation,
+        client="a test",
         tell=tell,
         patience_s=patience_s,
     )

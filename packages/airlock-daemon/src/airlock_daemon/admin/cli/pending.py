@@ -57,7 +57,11 @@ def pending(
             for question in reply.questions:
                 if question.id not in seen:
                     _print_new(application, question)
-            seen = {question.id for question in reply.questions}
+            open_ids = {question.id for question in reply.questions}
+            if not application.json:
+                for gone in sorted(seen - open_ids):
+                    print(f"{gone}  was answered, or its time is over", flush=True)
+            seen = open_ids
 
 
 def _list(questions: tuple[answering.ShownQuestion, ...]) -> list[str]:

@@ -111,12 +111,12 @@ def describe_question(question: answering.ShownQuestion, *, is_whole: bool) -> I
             yield f"      ({more} more lines: airlock pending {question.id})"
     if question.note:
         yield f"    note: {question.note}"
-    count = "1 request" if question.waiting == 1 else f"{question.waiting} requests"
-    yield (
-        f"    asked {_tell(question.age_s)} ago by [approve] require = "
-        f"{quote(question.pattern, limit=None)}; {count} waiting; refused in "
-        f"{_tell(question.left_s)}"
-    )
+    pattern = quote(question.pattern, limit=None)
+    yield f"    asked {_tell(question.age_s)} ago by {question.client}, as [approve] has {pattern}"
+    waits = "nobody waits any more, and the next try takes the answer"
+    if question.waiting:
+        waits = f"{question.waiting} requests wait" if question.waiting > 1 else "1 request waits"
+    yield f"    {waits}; refused in {_tell(question.left_s)}"
 
 
 def _tell(seconds: float) -> str:

@@ -6,7 +6,7 @@ These rules are kept:
   another one. An answer names the id, and an approval also the digest of the value and the number
   of requests that the person was shown.
 - Equal operations share a question. An approval lets through as many of the waiting requests as
-  were shown; others wait on, as a new question.
+  were shown, at least one; others wait on, as a new question.
 - If nobody waits any more, the answer is kept for `KEPT_S` seconds. The next equal request takes an
   approval, and uses it up. A rejection is repeated for as long.
 - An approval for a duration covers later requests with the same values, or for a push the same
@@ -46,7 +46,8 @@ _REMEMBERED = 100_000
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """An open question. `began` and `ends` are on the caller's clock, in seconds.
 
-    `pattern` is the line of `[approve] require` that asks. `waiting` is the number of requests that
+    `client` is who asked first, in a few words. `pattern` is the line of `[approve] require` that
+    asks. `waiting` is the number of requests that
     wait for the answer.
     """
 
@@ -54,6 +55,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     agent: str
     asked: Asked
     digest: str
+    client: str = ""
     pattern: str
     began: float
     ends: float
@@ -135,6 +137,7 @@ class Questions:
         asked: Asked,
         *,
         agent: str,
+        client: str = "",
         pattern: str,
         wait_s: float,
         now: float,
@@ -161,6 +164,7 @@ class Questions:
                     agent=agent,
                     asked=asked,
                     digest=asked.digest,
+                    client=client,
                     pattern=pattern,
                     began=now,
                     ends=now + wait_s,
@@ -221,7 +225,9 @@ class Questions:
             for text in scope:
                 self._standing[question.agent, text] = _Kept(answer, now + for_s)
             waiting = len(opened.tickets)
-        let, others = opened.tickets[: max(waiting, 0)], opened.tickets[max(waiting, 0) :]
+        # One that nobody was waiting for when it was shown lets its next try through.
+        most = max(waiting, 1)
+        let, others = opened.tickets[:most], opened.tickets[most:]
         if not opened.tickets and for_s is None:
             self._kept[key] = _Kept(answer, now + KEPT_S)
         if others:

@@ -191,6 +191,7 @@ def show(question: Question, now: float) -> answering.ShownQuestion:
     return answering.ShownQuestion(
         id=question.id,
         agent=question.agent,
+        client=question.client,
         operation=asked.operation.whole,
         details=tuple((label, _show_lines(text)) for label, text in asked.details),
         digest=question.digest,

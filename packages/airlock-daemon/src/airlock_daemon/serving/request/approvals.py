@@ -1,7 +1,7 @@
 """Waits for a person's answer to an operation, where `[approve]` requires one."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -44,6 +44,10 @@ _BASE = ("HOME", "USER", *_DESKTOP)
 _REASON = 300
 
 
+Pending = Question
+"""What is returned to a client that cannot wait: the open question."""
+
+
 class Approvals:
     """The questions of a running daemon."""
 
@@ -61,13 +65,15 @@ class Approvals:
         *,
         agent: AgentState,
         generation: Generation,
+        client: str,
         tell: Tell,
         patience_s: float | None = None,
     ) -> Answer | Question | None:
         """Wait for the answer, if the rules of the request's generation or the present one ask.
 
-        Returns the approval; None if nobody need be asked; the question if it is still open after
-        `patience_s`. Raises Denied for a rejection or silence, and what `tell` raises.
+        `client` is who asks, in a few words. Returns the approval; None if nobody need be asked;
+        the question if it is still open after `patience_s`. Raises Denied for a rejection or
+        silence, and what `tell` raises.
         """
         deciding, pattern = _find_pattern(asked, generation, agent.generation)
         if pattern is None:
@@ -79,6 +85,7 @@ class Approvals:
             ticket = self.questions.ask(
                 asked,
                 agent=generation.agent.name,
+                client=client,
                 pattern=pattern,
                 wait_s=deciding.agent.profile.approve.wait_s,
                 now=trio.current_time(),
@@ -220,9 +227,23 @@ async def require(asked: Asked, call: "Call", tell: Tell) -> None:
     approvals = call.shared.approvals
     if approvals is None:
         raise TypeError(asked)
-    answer = await approvals.wait(asked, agent=call.agent, generation=call.generation, tell=tell)
+    record = call.recording.record
+    answer = await approvals.wait(
+        asked,
+        agent=call.agent,
+        generation=call.generation,
+        client=name_client(record.container, record.peer),
+        tell=tell,
+    )
     if isinstance(answer, Answer):
         call.recording.note(approval=describe_approval(answer))
+
+
+def name_client(container: str | None, peer: Mapping[str, int] | None) -> str:
+    """A client for a person: its container as an engine shows it, else its process."""
+    if container is not None:
+        return f"container {container[:12]}"
+    return f"process {peer['pid']}" if peer is not None and peer["pid"] else "an unseen container"
 
 
 def describe_approval(answer: Answer) -> dict[str, object]:
@@ -270,6 +291,7 @@ def _tell_program(question: Question) -> bytes:
     told = {
         "id": question.id,
         "agent": question.agent,
+        "client": question.client,
         "operation": question.asked.operation.whole,
         "pattern": question.pattern,
         "approve": f"airlock approve {question.id}",

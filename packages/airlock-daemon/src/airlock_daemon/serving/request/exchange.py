@@ -217,6 +217,8 @@ async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> 
     not_consulted = ["concurrency"]
     if call.generation.agent.hooks.pre_exec is not None:
         not_consulted.insert(0, "hook")
+    if call.asks:
+        not_consulted.insert(-1, "approval")
     if module.broker is not None:
         workspace = make_empty(None)
         try:

@@ -9,7 +9,6 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.approval.asked import Asked
-from airlock_daemon.boundary.approval.questions import Question as ApprovalQuestion
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.https.messages import (
     Answer,
@@ -24,7 +23,6 @@ from airlock_daemon.boundary.fairness.gate import too_large_error
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, own_fault
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
-from airlock_daemon.serving.request.approvals import PATIENCE_S, describe_approval
 from airlock_daemon.serving.request.sources import Secret, Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_modules.apis import Api, ApiCall, Verdict
@@ -266,6 +264,13 @@ class Operations:
 
         A tool that has waited for long gives up, so it is then told to try again.
         """
+        from airlock_daemon.serving.request.approvals import (  # noqa: PLC0415
+            PATIENCE_S,
+            Pending,
+            describe_approval,
+            name_client,
+        )
+
         approvals = self._shared.approvals
         if approvals is None:
             raise TypeError(question)
@@ -277,12 +282,13 @@ class Operations:
                 describe_request(question, api, body),
                 agent=self._agent,
                 generation=self._agent.generation,
+                client=name_client(operation.record.container, operation.record.peer),
                 tell=_tell_nobody,
                 patience_s=PATIENCE_S,
             )
         finally:
             gate.release(size)
-        if isinstance(answer, ApprovalQuestion):
+        if isinstance(answer, Pending):
             raise Denied(
                 f"approval {answer.id} is pending",
                 layer="profile",
