@@ -82,6 +82,7 @@ class Session:
         self.is_answered = False
         self._held = b""
         self._is_started = False
+        self._unheard: list[Said] = []
         self.passed = ClientDescriptors((), closer)
         self._is_begun = False
         self.bytes_in = 0
@@ -193,6 +194,16 @@ class Session:
             count += 1
         self._chunk = RECEIVE_SMALL if count > MANY else RECEIVE
         return bool(data)
+
+    def keep(self, said: list[Said]) -> None:
+        """Keep messages that were heard before anything could use them, for `replay`."""
+        self._unheard = said
+
+    def replay(self, tell: Callable[[Said], None]) -> None:
+        """Call `tell` with the kept messages, once."""
+        kept, self._unheard = self._unheard, []
+        for each in kept:
+            tell(each)
 
     def buffer_start(self, features: Collection[str], *, stdin_credit: int) -> None:
         """Buffer the start message with the agreed features; it goes with the next message.

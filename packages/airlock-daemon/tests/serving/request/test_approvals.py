@@ -93,6 +93,34 @@ def test_a_rejected_command_does_not_run(daemon: Daemon) -> None:
     assert not list(daemon.world.root.rglob("asked"))
 
 
+def test_a_signal_ends_the_wait(daemon: Daemon) -> None:
+    """As it would end the command; the question stays, for the next try."""
+    with daemon.connect() as connection:
+        features = ["signals", "exit-signal"]
+        connection.sendall(request("sh", "-c", "echo asked", features=features))
+        (question,) = wait_for_questions(daemon.world)
+        message = {"jsonrpc": "2.0", "method": "signal", "params": {"name": "SIGINT"}}
+        connection.sendall(json.dumps(message).encode() + b"\n")
+        answer = read_answer(connection)
+    assert answer.last["result"] == {"exit_code": 130, "signal": "SIGINT"}
+    (record,) = daemon.records()
+    assert (record["outcome"], record["signal"]) == ("aborted", "SIGINT")
+    assert [each["id"] for each in wait_for_questions(daemon.world)] == [question["id"]]
+
+
+def test_input_that_is_sent_meanwhile_is_not_lost(daemon: Daemon) -> None:
+    """The command gets it once it runs."""
+    with daemon.connect() as connection:
+        connection.sendall(request("sh", "-c", ": asked; cat", features=["stdin"]))
+        wait_for_questions(daemon.world)
+        for params in ({"data": "early\n"}, {"eof": True}):
+            message = {"jsonrpc": "2.0", "method": "stdin", "params": params}
+            connection.sendall(json.dumps(message).encode() + b"\n")
+        approve(daemon.world)
+        answer = read_answer(connection)
+    assert answer.text() == "early\n"
+
+
 def test_the_answer_waits_for_a_client_that_had_gone(daemon: Daemon) -> None:
     """Its next try takes it."""
     send(daemon, "echo asked").close()

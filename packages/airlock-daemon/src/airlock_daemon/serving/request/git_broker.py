@@ -30,6 +30,7 @@ from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.request.broker import may_pass
 from airlock_daemon.serving.request.execution import (
+    ENDING,
     Steps,
     buffer_start,
     conclude,
@@ -261,9 +262,8 @@ async def _converse(conversation: _OwnConversation, job: Job, call: Call, emit: 
         if not isinstance(said, Signal):
             streams.tell(said)
             return
-        number = signal.Signals[said.name]
-        # The signals that terminate a process by default.
-        if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        number = ENDING.get(said.name)
+        if number is not None:
             ended = Ended(128 + number, said.name)
             scope.cancel()
 
