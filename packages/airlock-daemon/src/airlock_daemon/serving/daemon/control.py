@@ -138,14 +138,16 @@ class ControlSocket:
 
     async def _list(self, stream: trio.SocketStream, *, follows: bool) -> None:
         while True:
+            # Before looking, so that a change while the list is sent is not missed.
+            changed = self._approvals.watch()
             now = trio.current_time()
             shown = tuple(show(each, now) for each in self._approvals.questions.list_open(now))
             await _send(stream, answering.Questions(questions=shown))
             if not follows:
                 return
-            await self._wait_change(stream)
+            await self._wait_change(stream, changed)
 
-    async def _wait_change(self, stream: trio.SocketStream) -> None:
+    async def _wait_change(self, stream: trio.SocketStream, changed: trio.Event) -> None:
         """Wait for a change. Raises BrokenResourceError if the person's end is closed first."""
         is_gone = False
         async with trio.open_nursery() as nursery:
@@ -159,7 +161,7 @@ class ControlSocket:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(watch)
-            await self._approvals.wait_change()
+            await self._approvals.wait_change(changed)
             nursery.cancel_scope.cancel()
         if is_gone:
             raise trio.BrokenResourceError

@@ -149,9 +149,15 @@ class Approvals:
         before, self._changed = self._changed, trio.Event()
         before.set()
 
-    async def wait_change(self) -> None:
-        """Wait until a question was asked or has ended, or the number of its requests changed."""
-        changed = self._changed
+    def watch(self) -> trio.Event:
+        """The event of the next change, to look at the questions before `wait_change`."""
+        return self._changed
+
+    async def wait_change(self, changed: trio.Event) -> None:
+        """Wait until a question was asked or has ended, or the number of its requests changed.
+
+        `changed` is from `watch`.
+        """
         deadline = self.questions.next_deadline
         with trio.move_on_at(float("inf") if deadline is None else deadline):
             await changed.wait()
