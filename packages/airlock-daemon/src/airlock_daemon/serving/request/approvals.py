@@ -145,17 +145,23 @@ class Approvals:
         return ticket.answer
 
     def note_change(self) -> None:
-        """Wake those that wait for a change of the questions."""
+        """Wake those that watch for a change of the questions."""
         before, self._changed = self._changed, trio.Event()
         before.set()
 
-    async def wait_change(self) -> None:
-        """Wait until a question was asked or has ended, or the number of its requests changed."""
-        changed = self._changed
-        deadline = self.questions.next_deadline
-        with trio.move_on_at(float("inf") if deadline is None else deadline):
-            await changed.wait()
-        self.questions.expire(trio.current_time())
+    def watch(self) -> Callable[[], Awaitable[None]]:
+        """A function that waits for the first change of the questions from now on.
+
+        It returns when a question was asked or has ended, or the number of its requests changed.
+        """
+        changed, deadline = self._changed, self.questions.next_deadline
+
+        async def wait() -> None:
+            with trio.move_on_at(float("inf") if deadline is None else deadline):
+                await changed.wait()
+            self.questions.expire(trio.current_time())
+
+        return wait
 
     def withdraw(self, agent: str) -> None:
         """Refuse what a removed agent waits for."""
