@@ -8,6 +8,7 @@ import os
 import pwd
 import re
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import msgspec
@@ -108,8 +109,13 @@ class ControlSocket:
     async def _converse(self, stream: trio.SocketStream) -> None:
         reply: answering.ToPerson
         try:
-            by = self._admit(stream.socket)
-            request = await _receive(stream)
+            try:
+                by = self._admit(stream.socket)
+            except Denied:
+                # It can read the refusal only if it could send its request.
+                await _receive_line(stream)
+                raise
+            request = _read_request(await _receive_line(stream))
             if isinstance(request, answering.ListQuestions):
                 await self._list(stream, follows=request.follows)
                 return
@@ -138,33 +144,13 @@ class ControlSocket:
 
     async def _list(self, stream: trio.SocketStream, *, follows: bool) -> None:
         while True:
-            # Before looking, so that a change while the list is sent is not missed.
-            changed = self._approvals.watch()
-            now = trio.current_time()
+            # A question that is asked while the list is sent is a change.
+            wait, now = self._approvals.watch(), trio.current_time()
             shown = tuple(show(each, now) for each in self._approvals.questions.list_open(now))
             await _send(stream, answering.Questions(questions=shown))
             if not follows:
                 return
-            await self._wait_change(stream, changed)
-
-    async def _wait_change(self, stream: trio.SocketStream, changed: trio.Event) -> None:
-        """Wait for a change. Raises BrokenResourceError if the person's end is closed first."""
-        is_gone = False
-        async with trio.open_nursery() as nursery:
-
-            async def watch() -> None:
-                nonlocal is_gone
-                # It says nothing more, so whatever comes is its end.
-                with suppress(trio.BrokenResourceError):
-                    await stream.receive_some(1)
-                is_gone = True
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(watch)
-            await self._approvals.wait_change(changed)
-            nursery.cancel_scope.cancel()
-        if is_gone:
-            raise trio.BrokenResourceError
+            await _wait_change(stream, wait)
 
     def _answer(self, request: answering.Approve | answering.Reject, by: str) -> answering.Answered:
         """Answer a question; raises AirlockError."""
@@ -187,6 +173,26 @@ class ControlSocket:
         word = "approved" if isinstance(request, answering.Approve) else "rejected"
         log.info("agent %s: %s %s %s", question.agent, by, word, question.id)
         return answering.Answered(id=question.id, others=others)
+
+
+async def _wait_change(stream: trio.SocketStream, wait: Callable[[], Awaitable[None]]) -> None:
+    """Wait for a change. Raises BrokenResourceError if the person's end is closed first."""
+    is_gone = False
+    async with trio.open_nursery() as nursery:
+
+        async def watch_end() -> None:
+            nonlocal is_gone
+            # It says nothing more, so whatever comes is its end.
+            with suppress(trio.BrokenResourceError):
+                await stream.receive_some(1)
+            is_gone = True
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(watch_end)
+        await wait()
+        nursery.cancel_scope.cancel()
+    if is_gone:
+        raise trio.BrokenResourceError
 
 
 def show(question: Question, now: float) -> answering.ShownQuestion:
@@ -236,8 +242,8 @@ def _name_user(uid: int) -> str:
     return name if _USER.fullmatch(name) else str(uid)
 
 
-async def _receive(stream: trio.SocketStream) -> answering.ToDaemon:
-    """Read the one request. Raises AirlockError."""
+async def _receive_line(stream: trio.SocketStream) -> bytes:
+    """Read what is sent until the end of a line, in a time and a length that suffice for one."""
     data = b""
     with trio.move_on_after(_REQUEST_S):
         while not data.endswith(b"\n") and len(data) <= answering.LONGEST:
@@ -245,6 +251,11 @@ async def _receive(stream: trio.SocketStream) -> answering.ToDaemon:
             if not piece:
                 break
             data += piece
+    return data
+
+
+def _read_request(data: bytes) -> answering.ToDaemon:
+    """Parse the one request. Raises AirlockError."""
     try:
         request: answering.ToDaemon = msgspec.json.decode(data, type=answering.ToDaemon)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -145,23 +145,23 @@ class Approvals:
         return ticket.answer
 
     def note_change(self) -> None:
-        """Wake those that wait for a change of the questions."""
+        """Wake those that watch for a change of the questions."""
         before, self._changed = self._changed, trio.Event()
         before.set()
 
-    def watch(self) -> trio.Event:
-        """The event of the next change, to look at the questions before `wait_change`."""
-        return self._changed
+    def watch(self) -> Callable[[], Awaitable[None]]:
+        """A function that waits for the first change of the questions from now on.
 
-    async def wait_change(self, changed: trio.Event) -> None:
-        """Wait until a question was asked or has ended, or the number of its requests changed.
-
-        `changed` is from `watch`.
+        It returns when a question was asked or has ended, or the number of its requests changed.
         """
-        deadline = self.questions.next_deadline
-        with trio.move_on_at(float("inf") if deadline is None else deadline):
-            await changed.wait()
-        self.questions.expire(trio.current_time())
+        changed, deadline = self._changed, self.questions.next_deadline
+
+        async def wait() -> None:
+            with trio.move_on_at(float("inf") if deadline is None else deadline):
+                await changed.wait()
+            self.questions.expire(trio.current_time())
+
+        return wait
 
     def withdraw(self, agent: str) -> None:
         """Refuse what a removed agent waits for."""
