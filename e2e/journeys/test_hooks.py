@@ -1,7 +1,6 @@
 """Hooks of an agent whose clients are containers."""
 
 import json
-import time
 
 from e2e.world.scene import Scene, Stage
 from tasks.blocks import list_blocks
@@ -50,21 +49,6 @@ def open_asking_scene(stage: Stage) -> Scene:
     )
 
 
-def list_questions(scene: Scene) -> list[dict[str, str]]:
-    """The open questions."""
-    said = scene.airlock.run("pending", "--json").succeeded().stdout
-    questions: list[dict[str, str]] = json.loads(said)["questions"]
-    return questions
-
-
-def wait_for_question(scene: Scene) -> dict[str, str]:
-    """The one question, as soon as it can be answered."""
-    until = time.monotonic() + 60
-    while not (found := list_questions(scene)):
-        assert time.monotonic() < until, "nobody was asked"
-    return found[0]
-
-
 def test_a_person_is_asked_before_each_push_of_the_containers_own_git(
     user_stage: Stage, git_ssh_errand: GitOverSsh
 ) -> None:
@@ -78,7 +62,7 @@ def test_a_person_is_asked_before_each_push_of_the_containers_own_git(
         commit = ("-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--allow-empty")
         client.run("git", *commit, "--quiet", "--message=x", cwd="/app").succeeded()
         client.run("git", "config", "alias.status-of", "push origin HEAD:agent/x", cwd="/app")
-        assert list_questions(scene) == []
+        assert scene.airlock.questions.list_open() == []
         for words, answer in (
             (("push", "origin", "HEAD:agent/x"), ("reject", "--reason", "not today")),
             (("status-of",), ("reject",)),
@@ -86,7 +70,7 @@ def test_a_person_is_asked_before_each_push_of_the_containers_own_git(
         ):
             with client.start("git", *words, cwd="/app") as push:
                 if words != ("status-of",):
-                    asked = wait_for_question(scene)
+                    (asked,) = scene.airlock.questions.wait_for()
                     assert " refs/heads/agent/" in asked["operation"]
                     command, *options = answer
                     scene.airlock.run(command, asked["id"], *options).succeeded()

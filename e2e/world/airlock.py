@@ -11,6 +11,7 @@ from .command import Completed, run
 from .daemon import Daemon
 from .installation import Installation
 from .project import TOOLS
+from .questions import Questions
 from .reach import command_line
 
 ANY_REF = 'refs = ["refs/heads/**", "refs/tags/**"]\n'
@@ -101,6 +102,11 @@ class Airlock:
         """Run a command of `airlock-daemon` on these files, as the account."""
         argv = [*self._files.argv(self._command, command), *words]
         return run(argv, cwd="/", env=self._environment())
+
+    @property
+    def questions(self) -> Questions:
+        """The questions of the daemon, and the answers of the account."""
+        return Questions(self.run)
 
     def audit(self) -> list[dict[str, Any]]:
         """Return the records of the audit log, oldest first."""

@@ -198,57 +198,6 @@ def test_a_program_is_told_of_a_question(world: World) -> None:
     assert json.loads(refused)["type"] == "Refused"
 
 
-def answer_from_command(daemon: Daemon) -> dict[str, Any]:
-    """What a command of the agent is told that approves the agent's own question."""
-    (question,) = wait_for_questions(daemon.world)
-    line = json.dumps(
-        {
-            "type": "Approve",
-            "id": question["id"],
-            "digest": question["digest"],
-            "waiting": question["waiting"],
-        }
-    )
-    tried = daemon.ask(
-        "sh",
-        "-c",
-        'exec "$0" "$@"',
-        *(sys.executable, "-c", ASK, control_path(daemon.world), line),
-    )
-    reply: dict[str, Any] = json.loads(tried.text())
-    return reply
-
-
-def test_a_command_cannot_answer(daemon: Daemon) -> None:
-    """Neither its own question nor another: it descends from the daemon."""
-    waiting = send(daemon, "echo asked")
-    reply = answer_from_command(daemon)
-    assert reply["type"] == "Refused"
-    assert "Airlock started" in reply["message"]
-    assert len(wait_for_questions(daemon.world)) == 1
-    waiting.close()
-
-
-def test_without_the_guard_a_command_answers(world: World) -> None:
-    """So that the test above shows something."""
-    without = "from airlock_daemon.serving.daemon import control as c; c.refuse_own = lambda *_: 0"
-    start = f"{without}; from airlock_daemon.admin.cli import main; main()"
-    with Daemon(world, program=("-c", start)) as daemon:
-        waiting = send(daemon, "echo asked")
-        assert answer_from_command(daemon)["type"] == "Answered"
-        assert finish(waiting).text() == "asked\n"
-
-
-def test_a_hook_cannot_answer(world: World) -> None:
-    """It runs as the person, and still descends from the daemon."""
-    listing = '{"type":"ListQuestions"}'
-    words = " ".join(f"'{each}'" for each in (sys.executable, "-c", ASK))
-    world.write_hook("pre-exec", f"{words} '{control_path(world)}' '{listing}' > seen")
-    with Daemon(world) as daemon:
-        assert daemon.shell("echo other").text() == "other\n"
-    assert json.loads((world.agent / "seen").read_text())["type"] == "Refused"
-
-
 def test_the_socket_is_the_owners_alone(daemon: Daemon) -> None:
     path = Path(control_path(daemon.world))
     assert path.stat().st_mode & 0o777 == 0o600
