@@ -79,7 +79,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     limits git-remote's remotes, and `names_remotes` says that the file does; `ssh` limits ssh's
     hosts. `approve` are the operations that wait for a person, None without any. `narrowed` has the
     modules that `[deny]` extends, and `widened` those that `[network]` extends. `apis` has the
-    grants of the tables `[NAME]`, by module, `own_apis` those of `[api.NAME]`; `reached` is what containers reach besides.
+    grants of the tables `[NAME]`, by module, `own_apis` those of `[api.NAME]`; `reached` is what
+    containers reach besides.
     """
 
     commands: tuple[str, ...]

@@ -37,8 +37,8 @@ _USER = re.compile(r"[A-Za-z0-9._@$-]{1,32}")
 _NOBODY = 4_294_967_295
 
 _LOOK_AGAIN = (
-    "a person answers in a terminal of the host, outside of containers and of the mount namespace of "
-    "another program: airlock pending"
+    "a person answers in a terminal of the host, in no container and no other mount namespace: "
+    "airlock pending"
 )
 
 
