@@ -1,12 +1,19 @@
 """Requests to APIs that wait for a person: a real daemon, its worker, and an API."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from msgspec.structs import replace
 
-from api_world import ApiWorld, api_world, read_answer
+from airlock_daemon.boundary.brokers.https.messages import Content, Question
+from airlock_daemon.serving.request.https import describe_request
+from airlock_modules.apis import Api
+from airlock_modules.apis.aws import Call
+from airlock_modules.apis.aws.grant import Operation
+from api_world import TOKEN, ApiWorld, api_world, read_answer
 from approving import approve, reject, wait_for_questions
 from commanding import run
 from worlds import World
@@ -53,8 +60,9 @@ def test_an_approved_request_reaches_the_api(apis: ApiWorld) -> None:
         (question,) = wait_for_questions(apis.world)
         assert apis.server.requests == []
         assert question["operation"] == "api.test GET /who"
-        assert read_detail(question, "request") == ["GET https://localhost/who?x=1"]
-        assert read_detail(question, "content-type") == ["application/json"]
+        target = f"https://localhost:{apis.server.port}/who?x=1"
+        assert read_detail(question, "request") == [f"GET {target}"]
+        assert read_detail(question, "header content-type") == ["application/json"]
         assert read_detail(question, "body") == ['{"a":', "1}"]
         run(apis.world, "approve", question["id"])
         assert wait() == (200, "half half ")
@@ -93,6 +101,76 @@ def test_a_body_that_cannot_be_shown_is_refused(apis: ApiWorld) -> None:
         status, _ = wait()
         assert status == 413
         assert json.loads(run(apis.world, "pending", "--json").stdout)["questions"] == []
+
+
+def test_a_request_that_was_not_asked_about_obeys_a_reload(apis: ApiWorld) -> None:
+    """A source of credentials may take seconds, and the person then wants to be asked."""
+    waiting = apis.world.root / "waiting"
+    os.mkfifo(waiting)
+    words = ["sh", "-c", f"echo {TOKEN}; cat {waiting}"]
+    source = f"command = {json.dumps(words)}"
+    apis.grant("GET /who", source=source)
+    with apis.daemon():
+        wait = begin(apis, "/who")
+        # The command has begun when it reads.
+        with waiting.open("w"):
+            apis.grant("GET /who", source=source, more=REQUIRE)
+            run(apis.world, "reload")
+        status, text = wait()
+    assert (status, "since the rules were reloaded" in text) == (403, True)
+    assert apis.server.requests == []
+
+
+API = Api(name="test", module="test", hosts=("localhost",))
+ASKED = Question(
+    question=1,
+    connection=1,
+    api="test",
+    fingerprint="",
+    host="localhost",
+    method="GET",
+    path="/who",
+    content=Content(port=443, query="", headers=()),
+    needs_secret=True,
+)
+CALL = Call(operations=(Operation("s3", "DeleteObject"),), region="eu-west-1", bucket="b", key="k")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shown"),
+    [
+        (
+            ASKED,
+            replace(ASKED, content=Content(port=8443, query="", headers=())),
+            ("request", "GET https://localhost:8443/who"),
+        ),
+        (
+            replace(ASKED, aws=CALL),
+            replace(ASKED, aws=replace(CALL, session="arn:aws:iam::1:role/admin")),
+            ("in a session of role", "arn:aws:iam::1:role/admin"),
+        ),
+    ],
+    ids=["port", "role"],
+)
+def test_what_is_done_elsewhere_or_as_another_is_another_operation(
+    one: Question, other: Question, shown: tuple[str, str]
+) -> None:
+    """An approval of the first does not let through the other, and the person sees why."""
+    before, after = (describe_request(each, API, b"") for each in (one, other))
+    assert before.operation == after.operation
+    assert before.digest != after.digest
+    assert shown in after.details
+
+
+@pytest.mark.parametrize("name", ["body", "request", "body in base64", "in a session of role"])
+def test_no_header_looks_like_another_part_of_the_request(name: str) -> None:
+    """A client may choose its name, and a person would read that instead."""
+    content = Content(port=443, query="", headers=((name, "false"),))
+    asked = replace(ASKED, aws=replace(CALL, session="role"), content=content)
+    for body in (b"real", b"\xff"):
+        labels = [label for label, _ in describe_request(asked, API, body).details]
+        assert len({*labels}) == 4
+        assert f"header {name}" in labels
 
 
 def test_other_requests_do_not_wait(apis: ApiWorld) -> None:

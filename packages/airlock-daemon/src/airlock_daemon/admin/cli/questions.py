@@ -2,6 +2,8 @@
 
 import os
 import socket
+import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +20,9 @@ from airlock_wire import quote
 # Lines of a detail in a list; a question by its id is shown whole.
 _FEW = 12
 _WIDE = 400
+# Columns of a terminal that does not tell its own, and the fewest for a piece of a text.
+_COLUMNS = 80
+_LEAST = 8
 
 
 @contextmanager
@@ -97,26 +102,55 @@ def find_question(application: Application, wanted: str) -> answering.ShownQuest
 def describe_question(question: answering.ShownQuestion, *, is_whole: bool) -> Iterator[str]:
     """A question as lines: the operation first, then all that the answer is bound to.
 
-    Texts of the client are indented, so that none can pass for a line of Airlock's.
+    Texts of the client are indented, so that none can pass for a line of Airlock's. On a terminal
+    they are folded here, since it would continue a long line in its first column.
     """
-    yield f"{question.id}  {question.agent}  {question.operation}"
+    width = _find_width()
+    yield from _fold(f"{question.id}  {question.agent}  ", question.operation, width)
     for label, lines in question.details:
-        yield f"    {label}:"
+        yield from _fold("    ", f"{label}:", width)
         shown = lines if is_whole else lines[:_FEW]
         for line in shown:
-            is_cut = not is_whole and len(line) > _WIDE
-            yield f"      | {line[:_WIDE]}..." if is_cut else f"      | {line}"
+            seen = line if is_whole else line[:_WIDE]
+            yield from _fold("      | ", seen, width)
+            if len(seen) < len(line):
+                more = len(line) - len(seen)
+                yield f"      ({more} more characters: airlock pending {question.id})"
         if len(lines) > len(shown):
             more = len(lines) - len(shown)
             yield f"      ({more} more lines: airlock pending {question.id})"
     if question.note:
-        yield f"    note: {question.note}"
+        yield from _fold("    ", f"note: {question.note}", width)
     pattern = quote(question.pattern, limit=None)
-    yield f"    asked {_tell(question.age_s)} ago by {question.client}, as [approve] has {pattern}"
+    asked = f"asked {_tell(question.age_s)} ago by {question.client}"
+    yield from _fold("    ", f"{asked}, as [approve] has {pattern}", width)
     waits = "nobody waits any more, and the next try takes the answer"
     if question.waiting:
         waits = f"{question.waiting} requests wait" if question.waiting > 1 else "1 request waits"
-    yield f"    {waits}; refused in {_tell(question.left_s)}"
+    yield from _fold("    ", f"{waits}; refused in {_tell(question.left_s)}", width)
+
+
+def _find_width() -> int | None:
+    """The columns of the terminal that stdout is, or None."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or _COLUMNS
+    except OSError:
+        return None
+
+
+def _fold(start: str, text: str, width: int | None) -> Iterator[str]:
+    """A line of a text, folded to `width` columns; a continuation begins with blanks and a plus."""
+    line, left = start, float("inf") if width is None else max(width - len(start), _LEAST)
+    for char in text:
+        # Too much for some terminals, and enough for all.
+        cells = 2 if unicodedata.east_asian_width(char) in "WFA" else 1
+        if cells > left and width is not None:
+            yield line
+            line = "      + "
+            left = max(width - len(line), _LEAST)
+        line += char
+        left -= cells
+    yield line
 
 
 def _tell(seconds: float) -> str:

@@ -209,7 +209,7 @@ def show(question: Question, now: float) -> answering.ShownQuestion:
         agent=question.agent,
         client=question.client,
         operation=asked.operation.whole,
-        details=tuple((label, _show_lines(text)) for label, text in asked.details),
+        details=tuple((_show(label), _show_lines(text)) for label, text in asked.details),
         digest=question.digest,
         waiting=question.waiting,
         pattern=question.pattern,
@@ -221,9 +221,12 @@ def show(question: Question, now: float) -> answering.ShownQuestion:
 
 
 def _show_lines(text: str) -> tuple[str, ...]:
-    """The lines of a text, each with escapes as in `quote` but for the double quotes."""
-    lines = text.split("\n")
-    return tuple(quote(line, limit=None)[1:-1].replace('\\"', '"') for line in lines)
+    return tuple(map(_show, text.split("\n")))
+
+
+def _show(text: str) -> str:
+    """A text with escapes as in `quote` but for the double quotes."""
+    return quote(text, limit=None)[1:-1].replace('\\"', '"')
 
 
 def _name_person(peer: Peer) -> str:

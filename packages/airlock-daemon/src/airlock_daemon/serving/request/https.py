@@ -38,6 +38,7 @@ Further reads and refusals are only counted; what may change something always ha
 HUNG_UP = "the client hung up"
 
 _FORBIDDEN, _FAULT = 403, 500
+_HTTPS = 443
 
 # A body that waits for a person takes at most this times its bytes.
 _SHOWN_TIMES = 5
@@ -117,6 +118,13 @@ class Operations:
             if self._agent.generation is not generation:
                 # The files were reloaded meanwhile.
                 api = self._admit(question)
+                if operation.record.approval is None and self._must_ask(question, api):
+                    raise Denied(
+                        "a person has to approve it since the rules were reloaded",
+                        layer="profile",
+                        rule="approve",
+                        hint="send the request again, and wait for the answer",
+                    )
             return self._grant(question, operation, api, secret)
         except trio.Cancelled:
             self._write(operation, "aborted", HUNG_UP)
@@ -426,11 +434,17 @@ def _list_forms(question: Question, api: Api) -> Iterator[tuple[str, ...]]:
 
 def describe_request(question: Question, api: Api, body: bytes) -> Asked:
     """A request with its content for a person."""
+    host = f"[{question.host}]" if ":" in question.host else question.host
     content = question.content
+    if content is not None and content.port != _HTTPS:
+        host = f"{host}:{content.port}"
     query = f"?{content.query}" if content is not None and content.query else ""
-    target = f"{question.method} https://{question.host}{question.path}{query}"
-    details = [("request", target)]
-    details += () if content is None else content.headers
+    details = [("request", f"{question.method} https://{host}{question.path}{query}")]
+    if question.aws is not None and question.aws.session is not None:
+        details.append(("in a session of role", question.aws.session))
+    if content is not None:
+        # So that no header is called as another detail is.
+        details += ((f"header {name}", value) for name, value in content.headers)
     if body:
         try:
             details.append(("body", body.decode()))

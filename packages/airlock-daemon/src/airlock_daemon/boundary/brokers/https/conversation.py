@@ -267,6 +267,7 @@ class Conversation:
             exchanged = exchange(head, self._api, own, own)
             query, headers = exchanged.query, exchanged.headers
         content = Content(
+            port=self._wanted.port,
             query=query,
             headers=tuple(
                 (name.decode("latin-1"), value.decode("latin-1"))

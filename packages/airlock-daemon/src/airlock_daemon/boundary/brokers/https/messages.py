@@ -122,9 +122,10 @@ class Unready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Content(msgspec.Struct, frozen=True, kw_only=True):
     """What a request sends besides method and path; with the placeholder, not the credential.
 
-    Its body comes in a sealed file with the message.
+    `port` is that of the host. Its body comes in a sealed file with the message.
     """
 
+    port: int
     query: str
     headers: tuple[tuple[str, str], ...]
 
