@@ -24,8 +24,8 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Place, PushList, Query, RemoteError, RemoteRequest, judge_push
 from airlock_modules.operation import Operation
+from airlock_modules.remotes.git_protocol import Service
 from airlock_modules.remotes.lfs import read_lfs_words
-from airlock_modules.remotes.ssh_words import Service
 from airlock_wire import quote
 
 
