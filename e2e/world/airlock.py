@@ -12,7 +12,7 @@ from .daemon import Daemon
 from .installation import Installation
 from .project import TOOLS
 from .questions import Questions
-from .reach import command_line
+from .reach import command_line, command_line_beside
 
 ANY_REF = 'refs = ["refs/heads/**", "refs/tags/**"]\n'
 """A line of `[git]` in a profile, for tests that are not about refs."""
@@ -38,6 +38,7 @@ class Airlock:
 
     def __init__(self, *, executable: Path, account: Account, folder: Path) -> None:
         self.account = account
+        self._executable = executable
         self._command = command_line(executable, account)
         self._files = Installation(folder)
         self._daemon: Daemon | None = None
@@ -99,8 +100,14 @@ class Airlock:
         return self.run("check")
 
     def run(self, command: str, *words: str) -> Completed:
-        """Run a command of `airlock-daemon` on these files, as the account."""
-        argv = [*self._files.argv(self._command, command), *words]
+        """Run a command of `airlock-daemon` on these files, as the account.
+
+        If the daemon runs, the command sees the same files as the daemon.
+        """
+        program = self._command
+        if self._daemon is not None and self._daemon.is_running():
+            program = command_line_beside(self._daemon.pid, self._executable, self.account)
+        argv = [*self._files.argv(program, command), *words]
         return run(argv, cwd="/", env=self._environment())
 
     @property

@@ -12,6 +12,7 @@ from e2e.world.api_services import GITHUB
 from e2e.world.aws_server import BUCKET, READER
 from e2e.world.command import Completed, run
 from e2e.world.questions import Question, Questions, read_detail
+from e2e.world.reach import command_line_beside
 from e2e.world.running import Running
 from e2e.world.scene import COMMANDS, MAPPED, Scene, Stage
 
@@ -40,11 +41,11 @@ def asking(place: Place) -> Iterator[Questions]:
     path.write_text(f"{own}{MERGES}{REQUIRE}")
 
     def answer(*words: str) -> Completed:
-        # The daemon has a mount namespace of its own, to see the services.
         assert place.daemon.running is not None
-        enter = ("nsenter", f"--target={place.daemon.running.pid}", "--mount", "--")
-        line = shlex.join(("airlock-daemon", *words))
-        return run((*enter, *place.person.shell(line)), env=place.person.environment)
+        person = place.person
+        program = person.executables.daemon
+        beside = command_line_beside(place.daemon.running.pid, program, person.account)
+        return run((*beside, *words), env=person.environment)
 
     answer("reload").succeeded()
     yield Questions(answer)

@@ -43,7 +43,6 @@ from airlock_daemon.serving.session import Cancellation
 from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.limits import Limits
 from airlock_modules.apis import Api
-from airlock_modules.files.approvals import ApprovalRules
 
 CALLER = Caller(peer={"pid": 1, "uid": 2})
 API = Api(name="api", module="api", hosts=("api.test",), allow=("GET,POST /ok",))
@@ -90,7 +89,7 @@ async def worker_and_process(folder: Path) -> AsyncIterator[Ends]:
         record_ahead=audit.write,
     )
     generation: Any = SimpleNamespace(
-        agent=SimpleNamespace(name="my", profile=SimpleNamespace(approve=ApprovalRules())),
+        agent=SimpleNamespace(name="my", profile=SimpleNamespace(find_approval=lambda _: None)),
         limits=Limits(),
         reserved=None,
         signs_commits=False,

@@ -68,7 +68,7 @@ class ApprovalRules(Struct, frozen=True, kw_only=True):
     program that is told of each question, empty for none.
     """
 
-    require: tuple[OperationPattern, ...] = ()
+    require: tuple[OperationPattern, ...]
     wait_s: float = WAIT_S
     notify: tuple[str, ...] = ()
 
@@ -77,8 +77,6 @@ class ApprovalRules(Struct, frozen=True, kw_only=True):
 
         `forms` are all operations, each by its words, that the request may amount to.
         """
-        if not self.require:
-            return None
         for form in forms:
             words = [_fold(word) for word in form]
             for pattern in self.require:
@@ -109,8 +107,8 @@ def _fold(word: str) -> frozenset[str]:
     return frozenset(form for spelled in spell_path(word) for form in fold(spelled))
 
 
-def read_approvals(table: TableReader) -> ApprovalRules:
-    """Read `[approve]`; `table` records faults."""
+def read_approvals(table: TableReader) -> ApprovalRules | None:
+    """Read `[approve]`, None if it requires nothing; `table` records faults."""
     texts = table.strings("require")
     if len(texts) > _MOST_PATTERNS:
         table.fault("require", f"has more than {_MOST_PATTERNS} patterns", "use wider ones")
@@ -126,7 +124,7 @@ def read_approvals(table: TableReader) -> ApprovalRules:
     if not texts and (notify or table.has("wait_s")):
         table.fault("require", "is missing: nothing would be asked", _EXAMPLE)
     table.finish()
-    return rules
+    return rules if rules.require else None
 
 
 def _read_pattern(table: TableReader, text: str) -> OperationPattern | None:

@@ -25,8 +25,8 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Place, PushList, Query, RemoteError, RemoteRequest, judge_push
 from airlock_modules.operation import Operation
+from airlock_modules.remotes.git_protocol import Service
 from airlock_modules.remotes.lfs import read_lfs_words
-from airlock_modules.remotes.ssh_words import Service
 from airlock_wire import quote
 
 
@@ -46,7 +46,7 @@ def judge_session(generation: Generation, args: Sequence[str]) -> Verdict:
         return Verdict(allowed=True, operation=operation, broker="passed: it leads nowhere")
     described = ssh.describe_session(asked)
     forms = () if described is None else described.forms
-    pattern = generation.agent.profile.approve.find(forms)
+    pattern = generation.agent.profile.find_approval(forms)
     if line is not None and line.name is not None:
         said = f'passed: [ssh] hosts has "{line.text}"'
         return Verdict(allowed=True, operation=operation, asked=pattern, broker=said)
@@ -94,7 +94,7 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
         judge_as_git((verb_of(asked), url_of(asked)), generation)
     except Denied as error:
         return refuse(error, operation)
-    pattern = generation.agent.profile.approve.find(describe_fetch(asked).forms)
+    pattern = generation.agent.profile.find_approval(describe_fetch(asked).forms)
     return replace(_describe_place(asked, place), operation=operation, asked=pattern)
 
 
@@ -162,4 +162,4 @@ def _find_asked(generation: Generation, call: GitCall, push: PushList) -> str | 
     if call.words:
         begins = describe_fetch(_read(generation, call.words, is_push=True)).forms
     forms = ((*begin, update.ref) for begin in begins for update in push.updates)
-    return generation.agent.profile.approve.find(forms)
+    return generation.agent.profile.find_approval(forms)

@@ -83,7 +83,7 @@ def ask(
             judged = known_apis.judge_operation(apis, command, words)
             _, *rest = judged.operation.words
             forms = [(name, *rest) for name in judged.api.names]
-            pattern = generation.agent.profile.approve.find(forms)
+            pattern = generation.agent.profile.find_approval(forms)
             judged = msgspec.structs.replace(judged, asked=pattern)
             application.print(judged.dump(), _describe_api(judged))
             if judged.judged.refusal is not None:

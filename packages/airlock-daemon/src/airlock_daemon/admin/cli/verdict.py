@@ -137,7 +137,7 @@ def judge(
     found = replace(
         _judge_workspace(generation, decision, module, args),
         operation=ran,
-        asked=generation.agent.profile.approve.find(list_tool_forms((command, *args), module)),
+        asked=generation.agent.profile.find_approval(list_tool_forms((command, *args), module)),
     )
     has_broker = module.sandbox is not None and "git" in module.sandbox.brokers
     if call is None or not has_broker or not found.allowed:

@@ -1,16 +1,18 @@
 """The agent behind a request to a broker, as far as a broker may use it."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import trio
 
-from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.setup.generation import Generation
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.asked import Asked
 
 
 class ServedAgent(Protocol):
@@ -25,7 +27,7 @@ class ServedAgent(Protocol):
         """Run a program of the host; returns its exit status and output."""
 
 
-Approve = Callable[[Asked, Callable[[str], Awaitable[None]]], Awaitable[None]]
+Approve = Callable[["Asked", Callable[[str], Awaitable[None]]], Awaitable[None]]
 """Waits for a person's approval where a profile requires one. Raises Denied.
 
 The function that it is given gets the line that tells the client what it waits for.
@@ -47,19 +49,20 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def asks(self) -> bool:
         """Whether a person may have to approve what the agent does."""
-        return any(each.agent.profile.approve.require for each in (self.generation, self.current))
+        return any(
+            each.agent.profile.approve is not None for each in (self.generation, self.current)
+        )
 
     def must_ask(self, forms: Iterable[Sequence[str]]) -> bool:
         """Whether a person has to approve an operation that may amount to one of `forms`."""
-        rules = [each.agent.profile.approve for each in (self.generation, self.current)]
-        listed = tuple(forms)
-        return any(each.find(listed) is not None for each in rules)
+        listed, generations = tuple(forms), (self.generation, self.current)
+        return any(each.agent.profile.find_approval(listed) is not None for each in generations)
 
     def may_ask(self, beginnings: Iterable[Sequence[str]]) -> bool:
         """Whether a person may have to approve an operation that begins like one of these."""
         listed = tuple(beginnings)
-        generations = (self.generation, self.current)
-        return any(each.agent.profile.approve.may_find(listed) for each in generations)
+        rules = [each.agent.profile.approve for each in (self.generation, self.current)]
+        return any(each is not None and each.may_find(listed) for each in rules)
 
     @property
     def current(self) -> Generation:

@@ -36,7 +36,10 @@ _USER = re.compile(r"[A-Za-z0-9._@$-]{1,32}")
 # Of /proc/PID/loginuid: nobody has logged in.
 _NOBODY = 4_294_967_295
 
-_LOOK_AGAIN = "a person on the host can run it there, in a terminal: airlock pending"
+_LOOK_AGAIN = (
+    "a person answers in a terminal of the host, in no container and no other mount namespace: "
+    "airlock pending"
+)
 
 
 class ControlSocket:
@@ -136,7 +139,10 @@ class ControlSocket:
             credentials = peer_credentials(plain)
             if credentials.uid != os.geteuid():
                 raise _deny(f"user {credentials.uid} may not answer the questions of this daemon")
-            peer = identify(plain, credentials)
+            try:
+                peer = identify(plain, credentials)
+            except Denied as error:
+                raise _deny(f"who answers cannot be told: {error.message}") from error
         if peer.kind != "local" or peer.container is not None:
             raise _deny("a container may not answer the questions of this daemon")
         refuse_own(peer, self._shared.ancestry)

@@ -157,7 +157,7 @@ class ServedAgents:
         Raises AirlockError.
         """
         generations = setup.generations.values()
-        is_wanted = any(each.agent.profile.approve.require for each in generations)
+        is_wanted = any(each.agent.profile.approve is not None for each in generations)
         if self._control is None and is_wanted:
             from airlock_daemon.serving.daemon.control import ControlSocket  # noqa: PLC0415
             from airlock_daemon.serving.request.approvals import Approvals  # noqa: PLC0415

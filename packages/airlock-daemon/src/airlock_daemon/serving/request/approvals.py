@@ -19,6 +19,9 @@ from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
 from airlock_daemon.serving.request.state import AgentState, log
 from airlock_daemon.setup.generation import Generation
+from airlock_modules import Module
+from airlock_modules.files.approvals import ApprovalRules, list_tool_forms
+from airlock_modules.operation import Operation
 from airlock_wire import quote
 
 if TYPE_CHECKING:
@@ -74,8 +77,8 @@ class Approvals:
         the question if it is still open after `patience_s`. Raises Denied for a rejection or
         silence, and what `tell` raises.
         """
-        deciding, pattern = _find_pattern(asked, generation, agent.generation)
-        if pattern is None:
+        rules, pattern = _find_pattern(asked, generation, agent.generation)
+        if rules is None or pattern is None:
             return None
         if self._is_stopping:
             raise _refuse("the daemon is stopping, and asks nobody", hint="try again later")
@@ -86,7 +89,7 @@ class Approvals:
                 agent=generation.agent.name,
                 client=client,
                 pattern=pattern,
-                wait_s=deciding.agent.profile.approve.wait_s,
+                wait_s=rules.wait_s,
                 now=trio.current_time(),
                 wake=bell.ring,
             )
@@ -105,7 +108,7 @@ class Approvals:
         try:
             # A nursery would put an error into a group.
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._notify, ticket.question, agent, deciding)
+                nursery.start_soon(self._notify, ticket.question, agent, rules.notify)
                 try:
                     outcome = await self._wait(ticket, bell, tell, patience_s)
                 except Exception as error:  # noqa: BLE001 - raised again below
@@ -175,14 +178,14 @@ class Approvals:
         self.note_change()
 
     async def _notify(
-        self, question: Question | None, agent: AgentState, generation: Generation
+        self, question: Question | None, agent: AgentState, argv: tuple[str, ...]
     ) -> None:
         """Run `notify` once for a question. It cannot answer: it descends from the daemon."""
-        argv = generation.agent.profile.approve.notify
         if question is None or not argv or question.id in self._notified:
             return
         open_ids = {each.id for each in self.questions.list_open(trio.current_time())}
         self._notified = (self._notified & open_ids) | {question.id}
+        generation = agent.generation
         name = generation.agent.name
         try:
             directory = os.open(
@@ -244,6 +247,23 @@ async def require(asked: Asked, call: "Call", tell: Tell) -> None:
         call.recording.note(approval=describe_approval(answer))
 
 
+def describe_tool(
+    command: tuple[str, ...], module: Module, *, directory: str, variables: Mapping[str, str]
+) -> Asked:
+    """A tool's command for a person: its name and arguments, and where it runs.
+
+    `variables` are the client's that the tool gets.
+    """
+    details = [("directory", directory)]
+    details += [(f"variable {name}", value) for name, value in sorted(variables.items())]
+    return Asked(
+        operation=Operation(("run", *command)),
+        details=tuple(details),
+        forms=list_tool_forms(command, module),
+        note="the files that the command reads are not bound",
+    ).lasting
+
+
 def name_client(container: str | None, peer: Mapping[str, int] | None) -> str:
     """A client for a person: its container as an engine shows it, else its process."""
     if container is not None:
@@ -256,13 +276,17 @@ def describe_approval(answer: Answer) -> dict[str, object]:
     return {"id": answer.id, "by": answer.by}
 
 
-def _find_pattern(asked: Asked, *generations: Generation) -> tuple[Generation, str | None]:
+def _find_pattern(
+    asked: Asked, *generations: Generation
+) -> tuple[ApprovalRules, str] | tuple[None, None]:
+    """The first rules that ask, and their pattern."""
     forms = asked.forms or (asked.operation.words,)
     for generation in generations:
-        pattern = generation.agent.profile.approve.find(forms)
-        if pattern is not None:
-            return generation, pattern
-    return generations[0], None
+        rules = generation.agent.profile.approve
+        pattern = None if rules is None else rules.find(forms)
+        if rules is not None and pattern is not None:
+            return rules, pattern
+    return None, None
 
 
 def _judge(answer: Answer) -> Answer:

@@ -4,11 +4,11 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.command.launcher import Ended, Launch, cannot_start
 from airlock_daemon.boundary.command.process import Begin, Command
 from airlock_daemon.boundary.command.stdio import Direct, Emit, Piped, Stdio
@@ -18,6 +18,9 @@ from airlock_daemon.serving.request.job import Call, Finished, Job, require_appr
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.serving.session import ClientGone, Said
 from airlock_wire import ErrorObject, RemoteProtocolError, Signal
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.asked import Asked
 
 ENDING = {
     each.name: each.value for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -81,7 +84,7 @@ async def run_job(job: Job, call: Call) -> None:
         place.give_back()
 
 
-async def _await_approval(job: Job, asked: Asked, call: Call) -> Ended | None:
+async def _await_approval(job: Job, asked: "Asked", call: Call) -> Ended | None:
     """Wait for a person's approval, where it is required; returns how a signal ended the wait.
 
     None if the job may start; it then gets what else the client has sent. Raises Denied,

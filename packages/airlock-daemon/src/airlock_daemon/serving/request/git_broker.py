@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import msgspec
 import trio
 
-from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.brokers.git.admission import admit as admit_errand
 from airlock_daemon.boundary.brokers.git.audit_detail import (
     LfsOutcome,
@@ -45,6 +44,7 @@ from airlock_modules.operation import Operation
 from airlock_wire import Request, Signal, Stream
 
 if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.asked import Asked
     from airlock_daemon.boundary.brokers.git.conversation import Conversation, Transport
 
 
@@ -100,7 +100,7 @@ class GitBroker:
         )
 
 
-def _describe_fetch(admitted: Remote) -> Asked | None:
+def _describe_fetch(admitted: Remote) -> "Asked | None":
     """A fetch over ssh; everything else is asked about once the client has said what it wants."""
     if isinstance(admitted, SshRemote) and not admitted.asked.is_push:
         from airlock_daemon.boundary.brokers.git.approval import (  # noqa: PLC0415

@@ -262,8 +262,8 @@ class Operations:
 
     def _must_ask(self, question: Question, api: Api) -> bool:
         """Whether a person has to approve a request."""
-        rules = self._agent.generation.agent.profile.approve
-        return bool(rules.require) and rules.find(_list_forms(question, api)) is not None
+        profile = self._agent.generation.agent.profile
+        return profile.find_approval(_list_forms(question, api)) is not None
 
     async def _await_approval(
         self, question: Question, api: Api, body: bytes, operation: _Operation

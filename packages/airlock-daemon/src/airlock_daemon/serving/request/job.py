@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.command.stdio import Emit
@@ -12,7 +11,6 @@ from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.serving.request.recording import Recording
-from airlock_daemon.serving.request.relay import Converse, Origin
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.serving.session import Cancellation, Session, Watched
 from airlock_daemon.setup.generation import Generation
@@ -21,7 +19,9 @@ from airlock_modules.operation import Operation
 from airlock_wire import Request, Terminal
 
 if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.asked import Asked
     from airlock_daemon.serving.request.approvals import Tell
+    from airlock_daemon.serving.request.relay import Converse, Origin
     from airlock_daemon.serving.request.tool import Boxed
 
 # Features that do not depend on how the output is sent.
@@ -42,14 +42,14 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     agent: AgentState
     generation: Generation
     recording: Recording
-    converse: Converse
-    origin: Origin | None
+    converse: "Converse"
+    origin: "Origin | None"
 
     @property
     def asks(self) -> bool:
         """Whether a person may have to approve what the agent does."""
         generations = (self.generation, self.agent.generation)
-        return any(each.agent.profile.approve.require for each in generations)
+        return any(each.agent.profile.approve is not None for each in generations)
 
 
 class AgreedFeatures(msgspec.Struct, frozen=True):
@@ -109,7 +109,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     command_line: CommandLine | None
     boxed: "Boxed | None" = None
     broker_run: BrokerRun | None = None
-    asked: Asked | None = None
+    asked: "Asked | None" = None
     banner: bytes = b""
 
     @property
@@ -171,7 +171,7 @@ async def prove(peer: Peer, call: Call) -> str | None:
     return peer.container if is_proven else None
 
 
-async def require_approval(call: Call, asked: Asked, tell: "Tell") -> None:
+async def require_approval(call: Call, asked: "Asked", tell: "Tell") -> None:
     """Wait for a person's approval of an operation, where a profile requires one.
 
     `tell` gets the line for the client that waits. Raises Denied if it is refused or nobody

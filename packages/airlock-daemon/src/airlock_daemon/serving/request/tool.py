@@ -1,11 +1,11 @@
 """A tool's request: its workspace, the paths in its arguments, its box and its job."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.box.box import Box, advising, refuse
 from airlock_daemon.boundary.box.choice import Maker, find_maker, list_untrusted
 from airlock_daemon.boundary.box.engine import choose_place, needs_logins, tell_place
@@ -24,9 +24,11 @@ from airlock_daemon.serving.request.job import Call, Job, agree, consult_hook, f
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import Module, select_forwarded
-from airlock_modules.files.approvals import list_tool_forms
 from airlock_modules.operation import Operation
 from airlock_wire import Request
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.asked import Asked
 
 
 async def run_tool(
@@ -239,7 +241,6 @@ def plan_tool(
     terms = agree(request, may_pass=may_pass, is_captured=is_captured)
     renames = boxed is not None and boxed.maker.renames
     client = request.env if terms.uses("env") else {}
-    forwarded = select_forwarded(client, module.forward) if call.asks else {}
     variables = build_environment(
         module,
         generation.agent.profile,
@@ -278,29 +279,16 @@ def plan_tool(
         peer=peer,
         command_line=line,
         boxed=boxed,
-        asked=describe_tool(
-            (request.command, *request.args),
-            module,
-            directory=request.cwd or "",
-            variables=forwarded,
-        )
-        if call.asks
-        else None,
+        asked=_describe(request, module, client) if call.asks else None,
     )
 
 
-def describe_tool(
-    command: tuple[str, ...], module: Module, *, directory: str, variables: Mapping[str, str]
-) -> Asked:
-    """A tool's command for a person: its name and arguments, and where it runs.
+def _describe(request: Request, module: Module, client: Mapping[str, str]) -> "Asked":
+    from airlock_daemon.serving.request.approvals import describe_tool  # noqa: PLC0415
 
-    `variables` are the client's that the tool gets.
-    """
-    details = [("directory", directory)]
-    details += [(f"variable {name}", value) for name, value in sorted(variables.items())]
-    return Asked(
-        operation=Operation(("run", *command)),
-        details=tuple(details),
-        forms=list_tool_forms(command, module),
-        note="the files that the command reads are not bound",
-    ).lasting
+    return describe_tool(
+        (request.command, *request.args),
+        module,
+        directory=request.cwd or "",
+        variables=select_forwarded(client, module.forward),
+    )

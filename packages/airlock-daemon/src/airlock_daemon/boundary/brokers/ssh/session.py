@@ -1,10 +1,10 @@
 """ssh sessions: admission, ssh's arguments, audit records, and advice when ssh fails."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning
@@ -26,6 +26,9 @@ from airlock_modules import (
 )
 from airlock_modules.operation import Operation
 from airlock_wire import Stream, quote
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.asked import Asked
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,8 +177,10 @@ def name_operation(asked: Session | Query) -> Operation:
     return Operation(("ssh", str(asked.login), *subsystem, *command))
 
 
-def describe_session(asked: Session | Query) -> Asked | None:
+def describe_session(asked: Session | Query) -> "Asked | None":
     """A session for a person; None for a query, which leads nowhere."""
+    from airlock_daemon.boundary.approval.asked import Asked  # noqa: PLC0415 - few need it
+
     if not isinstance(asked, Session):
         return None
     login, operation = asked.login, name_operation(asked)
