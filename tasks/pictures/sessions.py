@@ -106,7 +106,7 @@ def _show_approval() -> dict[str, tuple[str, str]]:
         (server / "acme").mkdir(parents=True)
         upstream = str(server / "acme/app")
         run(("git", "clone", "--quiet", "--bare", str(home.project), upstream)).succeeded()
-        run(("git", "-C", upstream, "branch", "release/1")).succeeded()
+        run(("git", "-C", upstream, "branch", "release/next")).succeeded()
         profile = home.config / "agents/my/airlock.toml"
         key = server / "client-key"
         profile.write_text(_APPROVE.format(ssh=configuration(server), key=key))
@@ -132,7 +132,7 @@ def _await_answer(home: _Home) -> dict[str, tuple[str, str]]:
             (str(home.programs / "airlock-daemon"), *words), cwd="/", env=home.variables
         )
     )
-    push = "git push origin HEAD:release/1"
+    push = "git push origin HEAD:release/next"
     variables = {
         "GIT_SSH_COMMAND": str(home.path / "container/git-ssh"),
         "GIT_SSH_VARIANT": "ssh",
@@ -143,7 +143,7 @@ def _await_answer(home: _Home) -> dict[str, tuple[str, str]]:
     # Without a terminal git shows no progress, which differs each time.
     with Running(words) as running:
         (question,) = questions.wait_for()
-        found = {"pending": _type(home, "airlock-daemon pending")}
+        found = {"pending": _type(home, "airlock pending")}
         questions.approve(question)
         running.wait()
         found["push-waits"] = (push, running.heard)
