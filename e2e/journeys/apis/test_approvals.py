@@ -91,7 +91,9 @@ def test_a_merge_by_gh(place: Place, asking: Questions) -> None:
 def test_a_deletion_by_aws(place: Place, asking: Questions) -> None:
     """The request is signed again after the answer, and AWS verifies that."""
     home = place.project.path
-    person = "export AWS_CA_BUNDLE=$SSL_CERT_FILE; aws s3api"
+    # The server cannot verify checksums over a connection like this one.
+    person = "export AWS_REQUEST_CHECKSUM_CALCULATION=when_required; "
+    person += "export AWS_CA_BUNDLE=$SSL_CERT_FILE; aws s3api"
     at = f"--bucket {BUCKET} --key asked"
     place.run_on_host(f"{person} put-object {at} --body notes.txt", cwd=home)
     with typing(place, f"aws s3api delete-object {at}") as deletion:
@@ -167,11 +169,14 @@ def test_a_container_with_the_state_directory_cannot_answer(
     (file,) = control.iterdir()
     setup = workshop.setup(workshop.images.debian, *options, user=uid)
     setup = replace(setup, mounts={**setup.mounts, "/control": (control, "rw")})
-    with setup.running() as client, client.start("docker", "run", workshop.images.busybox):
+    image = workshop.images.busybox
+    asking = workshop.setup(image).running()
+    with setup.running() as client, asking as asker, asker.start("docker", "run", image):
         (question,) = workshop.airlock.questions.wait_for()
         named = {name: question[name] for name in ("id", "digest", "waiting")}
         line = json.dumps({"type": "Approve", **named}).encode() + b"\n"
         relay = ("socat", "-t", "30", "-", f"UNIX-CONNECT:/control/{file.name}")
         said = json.loads(client.run(*relay, cwd="/", stdin=line).stdout)
         assert said["type"] == "Refused"
-        assert [each["id"] for each in workshop.airlock.questions.list_open()] == [question["id"]]
+        (still,) = workshop.airlock.questions.list_open()
+        assert still["id"] == question["id"]
