@@ -108,6 +108,46 @@ def print_diff(application: Application, old: str, new: str) -> None:
         raise typer.Exit(1)
 
 
+class _Files:
+    """The files of one side that decide about an agent."""
+
+    def __init__(self, side: Side, agent: str) -> None:
+        self.documents = {each.role: each for each in list_documents(side, agent)}
+        self.items = [*list_items(self.documents.values())]
+        self._is_registered = agent in side.policies.generations
+
+    def locate(self, outcome: Outcome) -> str:
+        """Where the side decides, as FILE:LINE and the text or key there."""
+        if not self._is_registered:
+            return "no such agent"
+        found = [*filter(None, (self._find_text(text, outcome.keys) for text in outcome.texts))]
+        if found or outcome.builtin:
+            return ", ".join(found) or outcome.builtin
+        for key, document in itertools.product(outcome.keys, self.documents.values()):
+            if (line := document.find_line(key)) is not None:
+                return f"{document.name}:{line} {'.'.join(key)}"
+        return next(iter(self.documents.values())).name
+
+    def _find_text(self, text: str, keys: Sequence[Key]) -> str | None:
+        """The line with a text, in one of these keys if they have it."""
+        having = [item for item in self.items if item.text == text]
+        for item in sorted(having, key=lambda item: item.key not in keys):
+            if (line := self.find(item.role, item.key, text)) is not None:
+                return f"{line} {quote(text)}"
+        return None
+
+    def find(self, role: str, key: Key, text: str | None = None) -> str | None:
+        """The line of a key, or of a text in its value, as FILE:LINE."""
+        document = self.documents.get(role)
+        line = None if document is None else document.find_line(key, text)
+        return None if document is None or line is None else f"{document.name}:{line}"
+
+    def spell(self, role: str, key: Key) -> str:
+        """The values of a key, for a person."""
+        values = (each.value for each in self.items if (each.role, each.key) == (role, key))
+        return ", ".join(values) or "not set"
+
+
 def compare(old: Side, new: Side) -> dict[str, AgentDiff]:
     """The differences for each agent of the two sides, in order."""
     names = dict.fromkeys((*old.policies.generations, *new.policies.generations))
@@ -117,57 +157,54 @@ def compare(old: Side, new: Side) -> dict[str, AgentDiff]:
 def _compare_agent(name: str, old: Side, new: Side) -> AgentDiff:
     sides = (old, new)
     generations = [side.policies.generations.get(name) for side in sides]
+    files = [_Files(side, name) for side in sides]
     judges = [Judge(each) for each in generations]
     apis = list_apis(generations)
-    items = [[*list_items(list_documents(side, name))] for side in sides]
-    before, after = (dict.fromkeys(each) for each in items)
+    before, after = (dict.fromkeys(each.items) for each in files)
     differing = [each for each in (*before, *after) if (each in before) != (each in after)]
     owners = {api.module: api.aws is not None for api in apis}
     patterns = {each: find_pattern(each, owners) for each in (*before, *after)}
-    named = dict.fromkeys(filter(None, (patterns[each] for each in differing)))
-    everything = dict.fromkeys(
-        (*named, *filter(None, patterns.values()), *list_effective(generations))
-    )
+    changed = dict.fromkeys(filter(None, (patterns[each] for each in differing)))
     sampler = Sampler(
-        everything,
+        (*changed, *filter(None, patterns.values()), *list_effective(generations)),
+        changed=changed,
         modules=list_modules(generations),
         apis=apis,
         judges=[each.lets for each in judges],
     )
     asked: dict[Question, tuple[Outcome, Outcome]] = {}
     seen: set[Pattern] = set()
-    for pattern in everything:
+    for pattern in sampler.patterns:
         for question in sampler.sample(pattern):
             if question not in asked:
                 asked[question] = (judges[0].judge(question), judges[1].judge(question))
             one, other = asked[question]
             if one.state != other.state:
                 seen.add(pattern)
-    grants = tuple(_compare_grants(name, sides, generations))
-    changed = [each for each in asked.items() if each[1][0].state != each[1][1].state]
+    grants = tuple(_compare_grants(name, sides, files))
+    decided = [each for each in asked.items() if each[1][0].state != each[1][1].state]
     return AgentDiff(
         grants=grants,
-        operations=tuple(dict.fromkeys(_describe_changed(name, sides, *each) for each in changed)),
-        settings=tuple(_compare_settings(name, sides, differing, patterns)),
-        unseen=tuple(_list_unseen(name, sides, differing, patterns, seen, grants)),
+        operations=tuple(dict.fromkeys(_describe_changed(files, *each) for each in decided)),
+        settings=tuple(_compare_settings(files, differing, patterns)),
+        unseen=tuple(_list_unseen(files, differing, patterns, seen, grants)),
         sampled=len(asked),
     )
 
 
 def _describe_changed(
-    agent: str, sides: Sequence[Side], question: Question, outcomes: tuple[Outcome, Outcome]
+    files: Sequence[_Files], question: Question, outcomes: tuple[Outcome, Outcome]
 ) -> Changed:
     one, other = outcomes
-    words = (question.kind, *question.words)
-    operation = one.operation or other.operation or Operation(words)
-    if question.kind == "git" and len(question.words) > 1:
+    operation = one.operation or other.operation or Operation((question.kind, *question.words))
+    if question.kind == "git":
         operation = _name_push(question.words, operation)
     return Changed(
         operation=operation.line,
         before=one.state,
         after=other.state,
-        decided_before=_locate(agent, sides[0], one),
-        decided_after=_locate(agent, sides[1], other),
+        decided_before=files[0].locate(one),
+        decided_after=files[1].locate(other),
     )
 
 
@@ -177,30 +214,6 @@ def _name_push(words: Sequence[str], operation: Operation) -> Operation:
     deletes = ["--delete"] if words[-1].startswith(":") else []
     shown = tuple(word for word in operation.words if word not in options)
     return Operation((*shown, *deletes, *options))
-
-
-def _locate(agent: str, side: Side, outcome: Outcome) -> str:
-    """Where the side decides, as FILE:LINE and the text or key there."""
-    if agent not in side.policies.generations:
-        return "no such agent"
-    documents = list_documents(side, agent)
-    items = sorted(list_items(documents), key=lambda item: item.key not in outcome.keys)
-    found = []
-    for text in outcome.texts:
-        keys = [(item.role, item.key) for item in items if item.text == text]
-        lines = (
-            f"{document.name}:{line} {quote(text)}"
-            for role, key in keys
-            for document in documents
-            if document.role == role and (line := document.find_line(key, text)) is not None
-        )
-        found += [line for line in (next(lines, None),) if line is not None]
-    if found or outcome.builtin:
-        return ", ".join(found) or outcome.builtin
-    for key, document in itertools.product(outcome.keys, documents):
-        if (line := document.find_line(key)) is not None:
-            return f"{document.name}:{line} {'.'.join(key)}"
-    return documents[0].name
 
 
 class _Grant(msgspec.Struct, frozen=True):
@@ -240,18 +253,16 @@ def _list_grants(
         yield f"hook {name}", _Grant(f"sha256 {digest[:12]}", Outcome(state="allowed"))
 
 
-def _compare_grants(
-    agent: str, sides: Sequence[Side], generations: Sequence[Generation | None]
-) -> Iterator[Change]:
+def _compare_grants(agent: str, sides: Sequence[Side], files: Sequence[_Files]) -> Iterator[Change]:
     old, new = (
-        dict(_list_grants(generation, side.hooks.get(agent, {})))
-        for side, generation in zip(sides, generations, strict=True)
+        dict(_list_grants(side.policies.generations.get(agent), side.hooks.get(agent, {})))
+        for side in sides
     )
     for name in dict.fromkeys((*old, *new)):
         before, after = (each[name].value if name in each else _NOTHING for each in (old, new))
         if before != after:
-            known, side = (new, sides[1]) if name in new else (old, sides[0])
-            where = _locate(agent, side, known[name].outcome)
+            known, place = (new, files[1]) if name in new else (old, files[0])
+            where = place.locate(known[name].outcome)
             yield Change(name=name, before=before, after=after, where=where)
 
 
@@ -260,57 +271,51 @@ def _is_setting(item: Item, patterns: Mapping[Item, Pattern | None]) -> bool:
 
 
 def _compare_settings(
-    agent: str,
-    sides: Sequence[Side],
+    files: Sequence[_Files],
     differing: Sequence[Item],
     patterns: Mapping[Item, Pattern | None],
 ) -> Iterator[Change]:
+    old, new = files
     keys = dict.fromkeys((each.role, each.key) for each in differing if _is_setting(each, patterns))
     for role, key in keys:
-        values = []
-        for side in sides:
-            documents = [each for each in list_documents(side, agent) if each.role == role]
-            items = (each for each in list_items(documents) if each.key == key)
-            values.append(", ".join(each.value for each in items) or "not set")
-        where = _find(agent, sides, role, key)
-        yield Change(name=".".join(key), before=values[0], after=values[1], where=where)
-
-
-def _find(agent: str, sides: Sequence[Side], role: str, key: Key, text: str | None = None) -> str:
-    """Where the newest side that has a value has it."""
-    for side in reversed(sides):
-        for document in list_documents(side, agent):
-            if document.role == role and (line := document.find_line(key, text)) is not None:
-                return f"{document.name}:{line}"
-    return role
+        yield Change(
+            name=".".join(key),
+            before=old.spell(role, key),
+            after=new.spell(role, key),
+            where=new.find(role, key) or old.find(role, key) or role,
+        )
 
 
 def _list_unseen(
-    agent: str,
-    sides: Sequence[Side],
+    files: Sequence[_Files],
     differing: Sequence[Item],
     patterns: Mapping[Item, Pattern | None],
     seen: set[Pattern],
     grants: Sequence[Change],
 ) -> Iterator[Change]:
     """What was added or removed, but changes neither a sampled operation nor a grant."""
-    old = {*list_items(list_documents(sides[0], agent))}
+    old, new = files
+    removed = set(old.items)
     granted = {word for each in grants for word in each.name.split()}
     for item in differing:
         pattern = patterns[item]
         is_seen = item.text in granted if pattern is None else pattern in seen
         if is_seen or _is_setting(item, patterns):
             continue
-        before, after = (item.value, "removed") if item in old else ("not there", item.value)
-        where = _find(agent, sides, item.role, item.key, item.text)
+        before, after = (item.value, "removed") if item in removed else ("not there", item.value)
+        side = old if item in removed else new
+        where = side.find(item.role, item.key, item.text) or side.documents[item.role].name
         yield Change(name=".".join(item.key), before=before, after=after, where=where)
     changed = {each.role for each in differing}
-    documents = [{each.role: each for each in list_documents(side, agent)} for side in sides]
-    for role in documents[0].keys() & documents[1].keys() - changed:
-        one, other = (each[role] for each in documents)
-        if one.data != other.data:
-            said = ("its values", "the same ones in another order, or another number of times")
-            yield Change(name=role, before=said[0], after=said[1], where=other.name)
+    for role, document in new.documents.items():
+        same = role in old.documents and role not in changed
+        if same and old.documents[role].data != document.data:
+            yield Change(
+                name=role,
+                before="its values",
+                after="the same ones in another order, or another number of times",
+                where=document.name,
+            )
 
 
 def _describe(sides: Sequence[Side], diffs: Mapping[str, AgentDiff]) -> Iterator[str]:

@@ -116,9 +116,8 @@ def _find_in_module(name: str, key: Key, text: str) -> Pattern | None:
 
 
 def list_apis(generations: Iterable[Generation | None]) -> tuple[Api, ...]:
-    """The APIs that are granted by either side, each once: as the last one grants it."""
-    found = (api for each in generations if each is not None for api in each.apis.apis)
-    return tuple({api.name: api for api in found}.values())
+    """The APIs of both sides, as each grants them."""
+    return tuple(api for each in generations if each is not None for api in each.apis.apis)
 
 
 def list_modules(generations: Iterable[Generation | None]) -> dict[str, list[Module]]:

@@ -8,7 +8,7 @@ ask about what another one allows, they are met: a sample is what both match.
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -151,23 +151,27 @@ def name_places(place: str) -> Iterator[tuple[str, bool]]:
 class Sampler:
     """Makes the questions about each pattern of the two policies of one agent.
 
-    `patterns` are all of both, `modules` the modules of commands and `apis` the APIs by name, as
-    either has them. `judges` say of each policy whether it lets a question pass: to see whether a
-    branch may be pushed takes a repository to which one may push.
+    `patterns` are all of both; those that `changed` are met with others. `modules` are those of
+    commands and `apis` the APIs, as either has them. `judges` say of each policy whether it lets a
+    question pass: to see whether a branch may be pushed takes a repository that may be pushed to.
     """
 
     def __init__(
         self,
         patterns: Iterable[Pattern],
         *,
+        changed: Collection[Pattern],
         modules: Mapping[str, Sequence[Module]],
         apis: Sequence[Api],
         judges: Sequence[Callable[[Question], bool]],
     ) -> None:
+        self.patterns = tuple(dict.fromkeys(patterns))
+        self._changed = changed
         self._modules = modules
+        self._actions: dict[str | None, list[str]] = {}
         self._apis = apis
         self._texts: dict[tuple[str, str], dict[str, None]] = {}
-        for each in patterns:
+        for each in self.patterns:
             self._texts.setdefault((each.family, each.owner), {})[each.text] = None
         refs = [ref for text in self._list("ref") for ref in fill(text)] or list(_REFS)
         places = (url for text in self._list("place") for url in name_places(text))
@@ -204,10 +208,12 @@ class Sampler:
         found = make[pattern.family](pattern)
         return tuple(itertools.islice(dict.fromkeys(found), _MOST))
 
-    def _meet_all(self, text: str, family: str, owner: str = "") -> Iterator[str]:
-        others = self._list(family, owner)
-        found = (meet(text, other) for other in others[:_MOST_MET] if other != text)
-        return (each for each in found if each is not None)
+    def _list_others(self, pattern: Pattern) -> tuple[str, ...]:
+        """The texts to meet a pattern with: none if it is the same in both policies."""
+        if pattern not in self._changed:
+            return ()
+        others = self._list(pattern.family, pattern.owner)[:_MOST_MET]
+        return tuple(each for each in others if each != pattern.text)
 
     def _at_place(self, pattern: Pattern) -> Iterator[Question]:
         urls = [url for url, _ in name_places(pattern.text)]
@@ -218,7 +224,8 @@ class Sampler:
 
     def _at_ref(self, pattern: Pattern) -> Iterator[Question]:
         yield from self._push(fill(pattern.text), deletes=True)
-        yield from self._push(self._meet_all(pattern.text, "ref"), deletes=False)
+        met = (meet(pattern.text, other) for other in self._list_others(pattern))
+        yield from self._push(filter(None, met), deletes=False)
         yield from self._push(step_out(pattern.text), deletes=False)
 
     def _push(self, refs: Iterable[str], *, deletes: bool) -> Iterator[Question]:
@@ -302,11 +309,11 @@ class Sampler:
             named = [each for each in methods.split(",") if each != "*"] or list(_METHODS)
             for method, text in itertools.product(named, fill(path)):
                 yield Question("api", (api.name, host, method, text))
-            for rule in self._list("operation", pattern.owner)[:_MOST_MET]:
+            for rule in self._list_others(pattern):
                 others, _, with_path = rule.partition(" ")
                 met = meet(path, with_path)
                 shared = [each for each in named if others == "*" or each in others.split(",")]
-                if met is not None and rule != pattern.text and shared:
+                if met is not None and shared:
                     yield Question("api", (api.name, host, shared[0], met))
             for text in step_out(path):
                 yield Question("api", (api.name, host, named[0], text))
@@ -331,15 +338,14 @@ class Sampler:
         from airlock_modules.apis.aws.operations import load_table  # noqa: PLC0415 - 10 MB large
 
         service, _, _ = pattern.text.partition(":")
+        prefix = None if "*" in service else service
+        if prefix not in self._actions:
+            self._actions[prefix] = [*load_table().list_actions(prefix)]
+        actions = self._actions[prefix]
         expression = compile_action(pattern.text)
-        actions = [*load_table().list_actions(service if "*" not in service else None)]
         found = [each for each in actions if expression.fullmatch(each)]
-        others = self._list("action")
-        met = [
-            next(filter(compile_action(text).fullmatch, found), None)
-            for text in others
-            if text != pattern.text
-        ]
+        others = map(compile_action, self._list_others(pattern))
+        met = [next(filter(other.fullmatch, found), None) for other in others]
         outside = [each for each in actions if not expression.fullmatch(each)][:2]
         for action in (*found[:3], *found[-1:], *filter(None, met), *outside):
             yield from self._call(action, self._list_regions()[:2])
