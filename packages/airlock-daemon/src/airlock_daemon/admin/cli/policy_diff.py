@@ -126,7 +126,8 @@ class _Files:
         for key, document in itertools.product(outcome.keys, self.documents.values()):
             if (line := document.find_line(key)) is not None:
                 return f"{document.name}:{line} {'.'.join(key)}"
-        return next(iter(self.documents.values())).name
+        name = next(iter(self.documents.values())).name
+        return f"{name}: no {'.'.join(outcome.keys[0])}" if outcome.keys else name
 
     def _find_text(self, text: str, keys: Sequence[Key]) -> str | None:
         """The line with a text, in one of these keys if they have it."""

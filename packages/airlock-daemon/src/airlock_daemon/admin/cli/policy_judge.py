@@ -169,6 +169,6 @@ def _describe_judged(api: Api, refusal: str | None, rule: str, words: tuple[str,
         state="allowed" if refusal is None else "refused",
         operation=Operation(words),
         texts=(rule,),
-        keys=(*keys, *(("api", key) for key in RULES), table, *_COMMANDS),
+        keys=(*keys, *(("api", key) for key in RULES)),
         builtin=f"built-in {api.module} {quote(rule)}" if is_rule else "",
     )
