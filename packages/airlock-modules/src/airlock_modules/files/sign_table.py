@@ -1,0 +1,32 @@
+"""Reading `[sign]` of a profile: what is signed for an agent, and by which key."""
+
+from airlock_modules.files.sandbox_table import is_plain
+from airlock_modules.files.toml_reader import TableReader
+from airlock_modules.remotes.signing import EmailPattern, SignGrant, is_email_pattern
+from airlock_wire.text import quote
+
+
+def read_sign_grant(table: TableReader) -> SignGrant:
+    """Read `[sign]`; `table` records faults. `git = false` signs nothing."""
+    is_on = table.boolean("git", default=True)
+    key = table.string("key", default=None)
+    if key is not None and not is_plain(key):
+        problem = f"{quote(key, limit=80)} is no absolute path"
+        table.fault("key", problem, 'write it like "~/.ssh/agents.pub" or "/etc/airlock/key"')
+    return SignGrant(
+        commits=table.boolean("commits", default=True) and is_on,
+        tags=table.boolean("tags", default=True) and is_on,
+        emails=_read_emails(table) if table.has("emails") else None,
+        key=key,
+    )
+
+
+def _read_emails(table: TableReader) -> tuple[EmailPattern, ...]:
+    found = []
+    for text in table.strings("emails"):
+        if is_email_pattern(text):
+            found.append(EmailPattern.of(text))
+        else:
+            problem = f"{quote(text, limit=80)} is no pattern of an address"
+            table.fault("emails", problem, 'write it like "agent@acme.com" or "*@acme.com"')
+    return tuple(found)
