@@ -18,6 +18,7 @@ from airlock_daemon.boundary.brokers.git.rules import (
     url_of,
     verb_of,
 )
+from airlock_daemon.boundary.brokers.sign import signing
 from airlock_daemon.boundary.brokers.ssh import session as ssh
 from airlock_daemon.boundary.brokers.ssh.session import name_operation as name_session
 from airlock_daemon.errors import Denied
@@ -25,6 +26,7 @@ from airlock_daemon.setup.generation import Generation
 from airlock_modules import Place, PushList, Query, RemoteError, RemoteRequest, judge_push
 from airlock_modules.operation import Operation
 from airlock_modules.remotes.lfs import read_lfs_words
+from airlock_modules.remotes.signing import Kind, Unsigned
 from airlock_modules.remotes.ssh_words import Service
 from airlock_wire import quote
 
@@ -54,6 +56,40 @@ def judge_session(generation: Generation, args: Sequence[str]) -> Verdict:
         broker=f"not known here: {why}, so that the daemon looks at the address of {login}"
         + (", and for it in known_hosts" if line is None else ""),
         undecided=(login,),
+    )
+
+
+def judge_object(generation: Generation, args: Sequence[str]) -> Verdict:
+    """Judge what is to be signed: the words of git-sign, or a kind and addresses.
+
+    The human's own address and key are undecided: the daemon asks the human's git.
+    """
+    grant = signing.find_grant(generation)
+    kind, emails = signing.read_named(args)
+    operation = Operation(("sign", "git", *((kind,) if kind else ())))
+    is_own = grant.emails is None
+    try:
+        if kind is None:
+            signing.read_words(tuple(args))
+        else:
+            named = () if is_own else emails
+            asked = Unsigned(kind=kind, id="", title="", emails=named, digest="")
+            signing.judge_object(asked, generation, own=None)
+    except Denied as error:
+        # The daemon's check ends before the commit or tag.
+        return replace(refuse(error, operation), is_past_check=kind is not None)
+    who = "your own address (user.email)"
+    if grant.emails is not None:
+        who = ", ".join(quote(each.text) for each in grant.emails) or "nobody"
+    kinds: tuple[Kind, ...] = ("commit", "tag")
+    what = " and ".join(f"{each}s" for each in kinds if grant.signs(each)) or "nothing"
+    is_decided = bool(emails) and not is_own
+    granted = f"[sign] grants {what} of {who}"
+    return Verdict(
+        allowed=True,
+        operation=operation,
+        broker=f"passed: {granted}" if is_decided else f"not known here: {granted}",
+        undecided=("the key",) if is_decided else ("the key", "the addresses"),
     )
 
 
