@@ -144,12 +144,16 @@ _FILTERS = """[filter "lfs"]
 """
 
 
-def lfs_variables(agent: str) -> dict[str, str]:
+def git_variables(agent: str | None, signer: str | None) -> dict[str, str]:
     """Variables for the settings of `airlock-shim --install-git` in an image (git-config(1)).
 
-    `agent` is the shim's path as git-lfs-agent, where git-lfs runs.
+    `agent` is the shim's path as git-lfs-agent, where git-lfs runs, `signer` that as git-sign; None
+    for what the container is not granted.
     """
-    settings = _list_settings(agent)
+    settings: tuple[tuple[str, str, str], ...] = () if agent is None else _list_settings(agent)
+    settings += () if signer is None else _list_signing(signer)
+    if not settings:
+        return {}
     variables = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (section, name, value) in enumerate(settings):
         variables[f"GIT_CONFIG_KEY_{number}"] = f"{section}.{name}"
@@ -158,9 +162,13 @@ def lfs_variables(agent: str) -> dict[str, str]:
 
 
 def lfs_config(*, has_filters: bool) -> bytes:
-    """As `lfs_variables`, as git's configuration in a box; with filters for the host's git-lfs."""
-    text = _FILTERS if has_filters else ""
-    for section, name, value in _list_settings(BOX_AGENT):
+    """The settings for git-lfs in a box; with filters for the host's git-lfs."""
+    return (_FILTERS if has_filters else "").encode() + _compose(_list_settings(BOX_AGENT))
+
+
+def _compose(settings: Iterable[tuple[str, str, str]]) -> bytes:
+    text = ""
+    for section, name, value in settings:
         first, _, rest = section.partition(".")
         text += f'[{first} "{rest}"]\n' if rest else f"[{first}]\n"
         text += f"\t{name} = {value}\n"
@@ -177,4 +185,13 @@ def _list_settings(agent: str) -> tuple[tuple[str, str, str], ...]:
         # The agent does not support these, and git-lfs would look for a server by itself.
         ("lfs", "sshtransfer", "never"),
         ("lfs", "locksverify", "false"),
+    )
+
+
+def _list_signing(signer: str) -> tuple[tuple[str, str, str], ...]:
+    """As `_list_settings`; without a key of its own git asks the daemon for the one that signs."""
+    return (
+        ("gpg", "format", "ssh"),
+        ("gpg.ssh", "program", signer),
+        ("gpg.ssh", "defaultKeyCommand", signer),
     )
