@@ -31,7 +31,7 @@ _HARMLESS = {
     "core.autocrlf": re.compile(rf"(?i:{_TRUTH}|input)"),
 }
 
-# Not copied, as a box has no key; but a person may rely on it.
+# Copied only where git-sign signs; but a person may rely on it.
 _SIGNING = "commit.gpgsign"
 _READ = {**_HARMLESS, _SIGNING: re.compile(rf"(?i:{_TRUTH})")}
 
@@ -47,7 +47,8 @@ _FIXED = (
 class HumanGit(msgspec.Struct, frozen=True):
     """The configuration of git in boxes, as a file's text.
 
-    `signs_commits`: the human's git would sign each commit, which git in a box does not.
+    `signs_commits`: the human's git would sign each commit, which git in a box does only for an
+    agent that has git-sign.
     """
 
     config: bytes = b""
@@ -135,6 +136,9 @@ def _write(settings: tuple[tuple[str, str], ...]) -> Iterator[str]:
 BOX_AGENT = "/run/airlock/git-lfs-agent"
 """The shim's path as git-lfs-agent in a box."""
 
+BOX_SIGNER = "/run/airlock/git-sign"
+"""The shim's path as git-sign in a box."""
+
 # As `git lfs install` sets them.
 _FILTERS = """[filter "lfs"]
 \tclean = git-lfs clean -- %f
@@ -164,6 +168,12 @@ def git_variables(agent: str | None, signer: str | None) -> dict[str, str]:
 def lfs_config(*, has_filters: bool) -> bytes:
     """The settings for git-lfs in a box; with filters for the host's git-lfs."""
     return (_FILTERS if has_filters else "").encode() + _compose(_list_settings(BOX_AGENT))
+
+
+def sign_config(*, signs_commits: bool) -> bytes:
+    """The settings for signatures in a box: of each commit, if the human's git makes them so."""
+    text = _compose(_list_signing(BOX_SIGNER))
+    return text + b"[commit]\n\tgpgSign = true\n" if signs_commits else text
 
 
 def _compose(settings: Iterable[tuple[str, str, str]]) -> bytes:

@@ -11,6 +11,7 @@ from airlock_modules import DEFAULT_REFS, Fault, Grant, Login, Module, list_unse
 from airlock_wire import quote
 
 BROKER = "git-remote"
+SIGNER = "git-sign"
 ANY_REFS = ("refs/heads/**", "refs/tags/**")
 """Patterns of `[git] refs` for all branches and tags."""
 
@@ -184,6 +185,11 @@ def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fa
     """Find modules whose boxes may use git-remote if it is not enabled or granted."""
     for agent in agents:
         granted = agent.list_granted(ceiling)
+        if SIGNER not in granted:
+            for module in filter(_lets_sign, granted.values()):
+                problem = f"the profile of {agent.name} does not grant {SIGNER}, or it is disabled"
+                remedy = f'add "{SIGNER}" to commands there, or remove "sign"'
+                yield Fault(module.source, "sandbox.brokers", f"has no effect: {problem}", remedy)
         if BROKER not in ceiling:
             problem = f'"{BROKER}" is not enabled in config.toml'
             remedy = "enable it there, beside the command, or remove this"
@@ -213,6 +219,11 @@ def grants_git(grant: Grant) -> bool:
     return grant.grants("git") or grant.grants(BROKER)
 
 
+def grants_relayed(grant: Grant, command: str) -> bool:
+    """Whether an agent is granted what its boxes may request as `command`."""
+    return grants_git(grant) if command == BROKER else grant.grants(command)
+
+
 def _lets_ask(module: Module) -> bool:
     """Whether a module's owner lets its box use git's remotes.
 
@@ -220,6 +231,11 @@ def _lets_ask(module: Module) -> bool:
     """
     has_said = not module.builtin or module.name == "git"
     return has_said and module.sandbox is not None and "git" in module.sandbox.brokers
+
+
+def _lets_sign(module: Module) -> bool:
+    """As `_lets_ask`, for signatures; granting the built-in git says nothing about them."""
+    return not module.builtin and module.sandbox is not None and "sign" in module.sandbox.brokers
 
 
 def reaches_remotes(module: Module) -> bool:
