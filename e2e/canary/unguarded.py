@@ -28,6 +28,7 @@ from airlock_daemon.boundary.brokers.git.smart_http import SmartHttp, UrlConvers
 from airlock_daemon.boundary.brokers.http import client, connecting
 from airlock_daemon.boundary.brokers.http.client import HttpClient, Request
 from airlock_daemon.boundary.brokers.http.connecting import Proxy
+from airlock_daemon.boundary.brokers.sign import signing as sign_conversation
 from airlock_daemon.boundary.brokers.ssh import known_hosts, session
 from airlock_daemon.boundary.brokers.ssh import words as ssh_command
 from airlock_daemon.boundary.brokers.ssh.known_hosts import Known, SshSettings
@@ -40,6 +41,7 @@ from airlock_modules.remotes.destination import RemoteError
 from airlock_modules.remotes.git_protocol import PacketReader
 from airlock_modules.remotes.grants import read_place
 from airlock_modules.remotes.push import PushReader
+from airlock_modules.remotes.signing import Unsigned
 
 
 def _put(where: object, name: str, value: object) -> Any:
@@ -266,11 +268,28 @@ def answers() -> None:
     _put(client, "_read_headers", read)
 
 
+def signing() -> None:
+    """Whatever is sent is a commit of a person who is granted."""
+
+    def read(_data: bytes) -> Unsigned:
+        email = "agent@acme.example"
+        return Unsigned(kind="commit", id="0" * 40, title="x", emails=(email,), digest="")
+
+    _put(sign_conversation, "read_unsigned", read)
+    _put(sign_conversation, "MOST_BYTES", 1 << 30)
+
+
+def signers() -> None:
+    """Everybody is granted."""
+    _put(sign_conversation, "judge_signing", lambda *_, **__: None)
+
+
 OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(words, sessions, logins, paths, places, addresses, known, proxies, refs),
         *(lists, options, environment, streams, texts, accounts, redirects, certificates, answers),
+        *(signing, signers),
     )
 }
 
