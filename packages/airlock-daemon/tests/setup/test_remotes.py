@@ -233,3 +233,13 @@ def test_a_host_of_ssh_that_is_one_of_git_is_said(
     assert [f'"{hosts}" is a host of [git] too' in note.problem for note in notes] == [
         True
     ] * is_told
+
+
+def test_a_key_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    """As a key of GIT_SSH_COMMAND is: the daemon would sign nothing."""
+    world = World(tmp_path)
+    world.write_profile(f'[sign]\nkey = "{world.root}/key"\n')
+    with pytest.raises(SetupError, match=r"sign\.key: names a key that is not there"):
+        world.load()
+    (world.root / "key").touch()
+    assert world.load().generations["my"].agent.profile.sign is not None

@@ -21,7 +21,7 @@ _VERBS = {"push", "fetch", "pull", "clone", "ls-remote"}
 def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
     """Find a `[git]` or `[ssh]` that some of git or ssh bypasses.
 
-    Also rules for git without effect, and a GIT_SSH_COMMAND that git-remote cannot use.
+    Also rules for git without effect, and a GIT_SSH_COMMAND or key that a broker cannot use.
     """
     profile, source = agent.profile, agent.profile_file
     granted = agent.list_granted(ceiling)
@@ -42,6 +42,10 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
                 f"does not bind {name}, which runs ssh on this host and ignores it",
                 f'write broker = "ssh" in {module.source} in place of bin, or leave [ssh] out',
             )
+    signs_by = None if profile.sign is None else profile.sign.key
+    if signs_by is not None and not os.path.isfile(os.path.expanduser(signs_by)):
+        problem = f"names a key that is not there: {quote(signs_by)}"
+        yield Fault(source, "sign.key", problem, "put the file there, or name another")
     text = profile.env.get("GIT_SSH_COMMAND")
     named = (profile.names_remotes, BROKER in profile.commands, _asks(granted))
     if text is not None and any(named):

@@ -97,16 +97,15 @@ def test_an_agent_without_git_sign_has_it_in_no_box() -> None:
 
 def test_a_reload_takes_signing_from_a_box_that_runs() -> None:
     """The next request over its relay is refused."""
-    with sign_world() as world, running(world) as daemon:
-        with daemon.connect() as connection:
-            wait = "while ! [ -e go ]; do sleep 0.01; done"
-            script = f"echo ready; {wait}; /run/airlock/git-sign ssh-key"
-            connection.sendall(request("sh", "-c", script, cwd=str(world.workspace)))
-            read_until(connection, "ready")
-            world.write_profile(PROFILE, commands='["sh", "python", "git-remote"]')
-            assert reload(world).returncode == 0
-            (world.workspace / "go").touch()
-            answer = read_answer(connection)
+    with sign_world() as world, running(world) as daemon, daemon.connect() as connection:
+        wait = "while ! [ -e go ]; do sleep 0.01; done"
+        script = f"echo ready; {wait}; /run/airlock/git-sign ssh-key"
+        connection.sendall(request("sh", "-c", script, cwd=str(world.workspace)))
+        read_until(connection, "ready")
+        world.write_profile(PROFILE, commands='["sh", "python", "git-remote"]')
+        assert reload(world).returncode == 0
+        (world.workspace / "go").touch()
+        answer = read_answer(connection)
     assert answer.exit_code == 126
     assert "the profile of this agent does not grant it" in answer.text("stderr")
 

@@ -245,6 +245,19 @@ def test_a_literal_key_is_one_that_the_agent_of_the_host_holds(signing: Signing)
         agent.communicate()
 
 
+def test_a_key_in_a_workspace_is_not_used(signing: Signing) -> None:
+    """An agent could put a link to another key there."""
+    workspace = signing.world.workspace
+    (workspace / "key").symlink_to(signing.home / "human")
+    (workspace / "key.pub").symlink_to(signing.home / "human.pub")
+    mounts = f'[workspace]\nmounts = {{ "/w" = "{workspace}" }}\n'
+    signing.grant(f'{GRANT}key = "{workspace}/key"\n{mounts}')
+    with signing.running():
+        done = signing.ask(COMMIT)
+        assert (done.returncode, done.stdout) == (126, b"")
+        assert b"the key to sign with is in a workspace" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [

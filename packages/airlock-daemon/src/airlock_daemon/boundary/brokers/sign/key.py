@@ -6,11 +6,13 @@ public keys only.
 
 import os
 import re
+from collections.abc import Iterable
 
 import msgspec
 
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
+from airlock_daemon.setup.reserved import is_within
 from airlock_wire import quote
 
 _SETTINGS = r"^(user\.(signingkey|email)|gpg\.format)$"
@@ -85,13 +87,16 @@ async def ask_human(git: str, requester: Requester) -> HumanSigning:
     )
 
 
-def find_key(named: str | None, human: HumanSigning, *, home: str) -> SigningKey:
+def find_key(
+    named: str | None, human: HumanSigning, *, home: str, workspaces: Iterable[str]
+) -> SigningKey:
     """The key to sign with: `named` in the profile, else the human's.
 
-    Raises Denied if there is none, or no such file.
+    Raises Denied if there is none, no such file, or one in `workspaces` (real paths), where an
+    agent could put another in its place.
     """
     if named is not None:
-        return _find_path(named, home)
+        return _find_path(named, home, workspaces)
     if human.key is None or human.format != "ssh":
         raise _refuse(
             "git on the host has no ssh key to sign with (user.signingKey with gpg.format ssh)"
@@ -99,13 +104,17 @@ def find_key(named: str | None, human: HumanSigning, *, home: str) -> SigningKey
     literal = human.key.removeprefix(_LITERAL)
     if literal != human.key or literal.startswith("ssh-"):
         return SigningKey(None, _read_public(literal))
-    return _find_path(human.key, home)
+    return _find_path(human.key, home, workspaces)
 
 
-def _find_path(name: str, home: str) -> SigningKey:
+def _find_path(name: str, home: str, workspaces: Iterable[str]) -> SigningKey:
     path = os.path.join(home, name[2:]) if name.startswith("~/") else name
     if not os.path.isabs(path) or not os.path.isfile(path):
         raise _refuse(f"the key to sign with is not there: {quote(name)}")
+    if any(
+        is_within(place, each) for each in workspaces for place in (path, os.path.realpath(path))
+    ):
+        raise _refuse(f"the key to sign with is in a workspace: {quote(name)}")
     return SigningKey(path, None)
 
 

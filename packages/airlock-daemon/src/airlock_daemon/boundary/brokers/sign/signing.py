@@ -95,7 +95,12 @@ async def admit(args: tuple[str, ...], module: Module, requester: Requester) -> 
         word=word,
         command=module.name,
         program=generation.programs.demand(module.bin),
-        key=find_key(find_grant(generation).key, human, home=requester.home),
+        key=find_key(
+            find_grant(generation).key,
+            human,
+            home=requester.home,
+            workspaces=generation.workspaces,
+        ),
         human=human,
     )
 
