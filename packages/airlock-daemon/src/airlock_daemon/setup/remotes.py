@@ -44,8 +44,8 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
             )
     signs_by = None if profile.sign is None else profile.sign.key
     if signs_by is not None and not os.path.isfile(os.path.expanduser(signs_by)):
-        problem = f"names a key that is not there: {quote(signs_by)}"
-        yield Fault(source, "sign.key", problem, "put the file there, or name another")
+        missing = f"names a key that is not there: {quote(signs_by)}"
+        yield Fault(source, "sign.key", missing, "put the file there, or name another")
     text = profile.env.get("GIT_SSH_COMMAND")
     named = (profile.names_remotes, BROKER in profile.commands, _asks(granted))
     if text is not None and any(named):
