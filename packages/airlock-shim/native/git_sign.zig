@@ -1,8 +1,8 @@
-//! `git-sign`, as git calls it in the place of ssh-keygen (gpg.ssh.program), and for the key to sign
-//! with (gpg.ssh.defaultKeyCommand).
+//! `git-sign`, as git calls it in the place of ssh-keygen (gpg.ssh.program) and gpg (gpg.program), and
+//! for the key to sign with (gpg.ssh.defaultKeyCommand).
 //!
 //! The daemon signs, with a key of the host: whichever git names here is not looked at. To verify a
-//! signature takes no key, and is for the image's own ssh-keygen.
+//! signature takes no key, and is for the image's own ssh-keygen or gpg.
 
 const std = @import("std");
 const system = @import("system.zig");
@@ -27,17 +27,23 @@ const Task = union(enum) {
     key,
     /// Sign this file.
     sign: [:0]const u8,
-    /// Words for the image's ssh-keygen.
-    verify,
+    /// Sign stdin by OpenPGP.
+    openpgp,
+    /// Words for this program of the image.
+    verify: []const u8,
     /// Words of a signing git that this shim does not know.
     unknown,
 };
 
-/// As git calls ssh-keygen: `-Y sign -n git -f KEY [-U] FILE`.
+/// As git calls ssh-keygen, `-Y sign -n git -f KEY [-U] FILE`, and gpg, `--status-fd=2 -bsau KEY`.
 fn read(args: Words) Task {
     if (args.len == 0) return .key;
+    if (args.len == 3 and isWord(args[0], "--status-fd=2") and isWord(args[1], "-bsau")) {
+        return .openpgp;
+    }
+    if (std.mem.startsWith(u8, std.mem.span(args[0]), "--")) return .{ .verify = "gpg" };
     if (!isWord(args[0], "-Y")) return .pass;
-    if (args.len == 1 or !isWord(args[1], "sign")) return .verify;
+    if (args.len == 1 or !isWord(args[1], "sign")) return .{ .verify = "ssh-keygen" };
     var file: ?[:0]const u8 = null;
     var at: usize = 2;
     while (at < args.len) : (at += 1) {
@@ -66,7 +72,8 @@ pub noinline fn run(args: Words, environment: Words, memory: *session.Memory) ?u
         .pass => return null,
         .key => return ask("ssh-key", environment, memory),
         .sign => |file| return sign(file, environment, memory),
-        .verify => return verify(environment),
+        .openpgp => return ask("openpgp", environment, memory),
+        .verify => |program| return verify(program, environment),
         .unknown => {
             report(&.{.{ .plain = "git signs by words that this shim does not know" }});
             diagnostics.advise(.{ .plain = "use a git from 2.34 on, and in its configuration " ++
@@ -117,19 +124,24 @@ fn refuse(path: []const u8, errno: system.Errno) u8 {
     return exit_status.daemon_failed;
 }
 
-/// Becomes the image's ssh-keygen, with the process's own words; returns where there is none.
-fn verify(environment: Words) u8 {
+/// Becomes the image's `program`, with the process's own words; returns where there is none.
+fn verify(program: []const u8, environment: Words) u8 {
     const search = invocation_module.find(environment, "PATH") orelse "";
     var directories = std.mem.splitScalar(u8, search, ':');
     var buffer: install.PathBuffer = undefined;
     while (directories.next()) |directory| {
         if (!std.mem.startsWith(u8, directory, "/")) continue;
-        const path = install.joinPath(&buffer, directory, "ssh-keygen") orelse continue;
+        const path = install.joinPath(&buffer, directory, program) orelse continue;
         if (!system.isExecutable(path)) continue;
         _ = linux.execve(path, @ptrCast(std.os.argv.ptr), @ptrCast(environment.ptr));
     }
-    report(&.{.{ .plain = "there is no ssh-keygen on PATH to verify a signature with" }});
-    diagnostics.advise(.{ .plain = "install the image's OpenSSH client, or verify on the host" });
+    report(&.{
+        .{ .plain = "there is no " },
+        .{ .plain = program },
+        .{ .plain = " on PATH to verify a signature with" },
+    });
+    diagnostics.advise(.{ .plain = "install the image's OpenSSH client or GnuPG, or verify on the " ++
+        "host" });
     return exit_status.unknown_command;
 }
 
@@ -145,6 +157,8 @@ test "words are read as git writes them" {
     try expect(read(&.{ "-Y", "verify", "-n", "git", "-f", "signers" }) == .verify);
     try expect(read(&.{ "-Y", "find-principals", "-f", "signers" }) == .verify);
     try expect(read(&.{ "-Y", "check-novalidate", "-n", "git" }) == .verify);
+    try expect(read(&.{ "--status-fd=2", "-bsau", "KEY" }) == .openpgp);
+    try expectEqualStrings("gpg", read(&.{ "--status-fd=1", "--verify", "file", "-" }).verify);
     try expect(read(&.{ "-Y", "sign" }) == .unknown);
     try expect(read(&.{ "-Y", "sign", "-n" }) == .unknown);
     try expect(read(&.{ "-Y", "sign", "-n", "file", "-f", "k", "x" }) == .unknown);

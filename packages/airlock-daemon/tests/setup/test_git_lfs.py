@@ -48,3 +48,5 @@ def test_a_container_that_signs_has_the_shim_in_place_of_ssh_keygen() -> None:
     both = listed(**git_variables(BOX_AGENT, "/x/git-sign"))
     assert both == signing | listed(**git_variables(BOX_AGENT, None))
     assert git_variables(None, None) == {}
+    by_gpg = listed(**git_variables(None, "/x/git-sign", is_openpgp=True))
+    assert by_gpg == {"gpg.format": "openpgp", "gpg.program": "/x/git-sign"}

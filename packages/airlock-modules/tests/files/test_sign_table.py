@@ -33,6 +33,14 @@ def test_an_empty_table_signs_for_the_human_alone() -> None:
     assert read("") == (SignGrant(), [])
 
 
+def test_a_fingerprint_is_a_key_of_openpgp() -> None:
+    """And a path one of ssh; a short id could be another key's."""
+    grant, faults = read(f'key = "{"0123ABCD" * 5}"')
+    assert (faults, grant.is_openpgp) == ([], True)
+    assert not read('key = "/a"')[0].is_openpgp
+    assert read('key = "0123ABCD"')[1]
+
+
 def test_git_can_be_switched_off_as_a_whole() -> None:
     """`git = false` leaves neither commits nor tags."""
     grant, faults = read("git = false\ncommits = true")

@@ -148,14 +148,16 @@ _FILTERS = """[filter "lfs"]
 """
 
 
-def git_variables(agent: str | None, signer: str | None) -> dict[str, str]:
+def git_variables(
+    agent: str | None, signer: str | None, *, is_openpgp: bool = False
+) -> dict[str, str]:
     """Variables for the settings of `airlock-shim --install-git` in an image (git-config(1)).
 
     `agent` is the shim's path as git-lfs-agent, where git-lfs runs, `signer` that as git-sign; None
-    for what the container is not granted.
+    for what the container is not granted. With `is_openpgp` signatures are not of ssh.
     """
     settings: tuple[tuple[str, str, str], ...] = () if agent is None else _list_settings(agent)
-    settings += () if signer is None else _list_signing(signer)
+    settings += () if signer is None else _list_signing(signer, is_openpgp=is_openpgp)
     if not settings:
         return {}
     variables = {"GIT_CONFIG_COUNT": str(len(settings))}
@@ -170,9 +172,9 @@ def lfs_config(*, has_filters: bool) -> bytes:
     return (_FILTERS if has_filters else "").encode() + _compose(_list_settings(BOX_AGENT))
 
 
-def sign_config(*, signs_commits: bool) -> bytes:
+def sign_config(*, signs_commits: bool, is_openpgp: bool) -> bytes:
     """The settings for signatures in a box: of each commit, if the human's git makes them so."""
-    text = _compose(_list_signing(BOX_SIGNER))
+    text = _compose(_list_signing(BOX_SIGNER, is_openpgp=is_openpgp))
     return text + b"[commit]\n\tgpgSign = true\n" if signs_commits else text
 
 
@@ -198,8 +200,10 @@ def _list_settings(agent: str) -> tuple[tuple[str, str, str], ...]:
     )
 
 
-def _list_signing(signer: str) -> tuple[tuple[str, str, str], ...]:
+def _list_signing(signer: str, *, is_openpgp: bool) -> tuple[tuple[str, str, str], ...]:
     """As `_list_settings`; without a key of its own git asks the daemon for the one that signs."""
+    if is_openpgp:
+        return (("gpg", "format", "openpgp"), ("gpg", "program", signer))
     return (
         ("gpg", "format", "ssh"),
         ("gpg.ssh", "program", signer),

@@ -104,6 +104,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     own_apis: "tuple[Granted, ...]" = ()
     reached: ContainerNetwork = ContainerNetwork()
 
+    @property
+    def signs_by_openpgp(self) -> bool:
+        """Whether the key of `[sign]` is one of OpenPGP."""
+        return self.sign is not None and self.sign.is_openpgp
+
     def granted(self, ceiling: Iterable[str]) -> list[str]:
         """The enabled commands that the agent may run."""
         return [name for name in ceiling if not self.commands or name in self.commands]

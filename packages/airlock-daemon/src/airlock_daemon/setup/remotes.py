@@ -42,7 +42,8 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
                 f"does not bind {name}, which runs ssh on this host and ignores it",
                 f'write broker = "ssh" in {module.source} in place of bin, or leave [ssh] out',
             )
-    signs_by = None if profile.sign is None else profile.sign.key
+    grant = profile.sign
+    signs_by = None if grant is None or grant.is_openpgp else grant.key
     if signs_by is not None and not os.path.isfile(os.path.expanduser(signs_by)):
         missing = f"names a key that is not there: {quote(signs_by)}"
         yield Fault(source, "sign.key", missing, "put the file there, or name another")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -306,3 +307,40 @@ def test_what_was_withdrawn_meanwhile_is_not_signed(signing: Signing, lines: str
         talk.say("stdin", eof=True)
         assert talk.error["data"]["layer"] == "broker"
         assert talk.output["stdout"] == b""
+
+
+@contextmanager
+def gpg_home() -> Iterator[tuple[str, str]]:
+    """A home of gpg with a key; yields its path, short enough for sockets, and the fingerprint."""
+    home = tempfile.mkdtemp(prefix="gpg-")
+    gpg = ("gpg", "--homedir", home, "--batch", "--quiet")
+    try:
+        made = ("--passphrase", "", "--quick-generate-key", EMAIL, "ed25519", "sign")
+        subprocess.run([*gpg, *made], check=True, capture_output=True)
+        listed = subprocess.run([*gpg, "--with-colons", "-K"], check=True, capture_output=True)
+        (line,) = (each for each in listed.stdout.splitlines() if each.startswith(b"fpr:"))
+        yield home, line.decode().split(":")[9]
+    finally:
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.mark.skipif(shutil.which("gpg") is None, reason="gpg is not installed")
+def test_gpg_signs_by_the_human_s_agent(signing: Signing) -> None:
+    """For a key that is a fingerprint, and with the word on stderr that git waits for."""
+    with gpg_home() as (home, fingerprint):
+        signing.environment = {"GNUPGHOME": home}
+        signing.grant(f'{GRANT}key = "{fingerprint}"\n')
+        with signing.running():
+            done = signing.ask(COMMIT, "openpgp")
+            assert done.returncode == 0, done.stderr
+            assert done.stderr == b"[GNUPG:] SIG_CREATED D\n"
+            (signing.root / "signature").write_bytes(done.stdout)
+            words = ("gpg", "--homedir", home, "--verify", signing.root / "signature", "-")
+            subprocess.run(words, input=COMMIT, check=True, capture_output=True)
+            refused = signing.ask(COMMIT.replace(EMAIL.encode(), b"b@other.com"), "openpgp")
+            assert (refused.returncode, refused.stdout) == (126, b"")
+            assert b"one of OpenPGP" in signing.ask(COMMIT).stderr
+    signing.grant(f'{GRANT}key = "~/human"\n')
+    with signing.running():
+        assert b"one of ssh" in signing.ask(COMMIT, "openpgp").stderr

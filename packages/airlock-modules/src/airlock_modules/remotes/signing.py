@@ -202,13 +202,19 @@ class SignGrant(Struct, frozen=True, kw_only=True):
     """`[sign]` of one agent.
 
     `emails` are the addresses of author, committer and tagger, None for the human's own. `key` is
-    the path of a key on the host, absolute or beginning with `~/`; None for the human's own.
+    the path of an ssh key on the host, absolute or beginning with `~/`, or the fingerprint of an
+    OpenPGP key; None for the human's own.
     """
 
     commits: bool = True
     tags: bool = True
     emails: tuple[EmailPattern, ...] | None = None
     key: str | None = None
+
+    @property
+    def is_openpgp(self) -> bool:
+        """Whether `key` is a fingerprint."""
+        return self.key is not None and not self.key.startswith(("/", "~"))
 
     def signs(self, kind: Kind) -> bool:
         """Whether objects of a kind are signed."""

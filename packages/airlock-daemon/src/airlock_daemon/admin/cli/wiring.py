@@ -83,7 +83,8 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     unknown image. `machine` is empty if the container keeps the image's user. `access` has what the
     container needs to reach the agent's APIs, if any. `networks` is empty for docker's default.
     `exec_options` are for `airlock-shim --exec`, which is then the entrypoint and starts the
-    image's; None if the image's own entrypoint runs first.
+    image's; None if the image's own entrypoint runs first. With `signs_by_openpgp` git-sign signs
+    by gpg.
     """
 
     sockets: str
@@ -96,6 +97,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     access: Machine = Machine()
     networks: tuple[str, ...] = ()
     exec_options: tuple[str, ...] | None = None
+    signs_by_openpgp: bool = False
 
     @property
     def entrypoint(self) -> str | None:
@@ -139,7 +141,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         if self.search_path is not None and "git" not in self.commands:
             agent = f"{self._programs}/{LFS_AGENT}" if self.has_own_git else None
             signer = f"{self._programs}/{SIGNER}" if SIGNER in self.commands else None
-            variables |= git_variables(agent, signer)
+            variables |= git_variables(agent, signer, is_openpgp=self.signs_by_openpgp)
         return variables
 
     def _find_directory(self, command: str) -> str:

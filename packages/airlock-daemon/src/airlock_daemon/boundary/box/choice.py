@@ -380,7 +380,10 @@ def _configure_git(
     if maker.renames and "git" in brokers:
         config += lfs_config(has_filters=generation.programs.find("git-lfs") is not None)
     if SIGNER in asks:
-        config += sign_config(signs_commits=generation.signs_commits)
+        config += sign_config(
+            signs_commits=generation.signs_commits,
+            is_openpgp=generation.agent.profile.signs_by_openpgp,
+        )
     return config
 
 

@@ -1,7 +1,7 @@
 """The key that signs for an agent: `[sign] key` of its profile, or that of the human's git.
 
-Keys are used by the human's own ssh-keygen, from a file or from the ssh-agent. The daemon reads
-public keys only.
+Keys are used by the human's own ssh-keygen, from a file or from the ssh-agent, or by gpg. The
+daemon reads public keys of ssh only.
 """
 
 import os
@@ -15,7 +15,7 @@ from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.setup.reserved import is_within
 from airlock_wire import quote
 
-_SETTINGS = r"^(user\.(signingkey|email)|gpg\.format)$"
+_SETTINGS = r"^(user\.(signingkey|email)|gpg\.(format|program|openpgp\.program))$"
 # Exit statuses of git config: found, and not found.
 _ANSWERS = (0, 1)
 # Type and data of a public key (sshd(8), AUTHORIZED_KEYS FILE FORMAT); its comment is not repeated.
@@ -32,11 +32,15 @@ _NAME_ONE = (
 
 
 class HumanSigning(msgspec.Struct, frozen=True):
-    """How the human's git signs: its key, format and address, None where it has none."""
+    """How the human's git signs: its key, format and address, None where it has none.
+
+    `gpg` is the name or path of its program for OpenPGP.
+    """
 
     key: str | None = None
     format: str | None = None
     email: str | None = None
+    gpg: str = "gpg"
 
 
 class SigningKey(msgspec.Struct, frozen=True):
@@ -84,6 +88,7 @@ async def ask_human(git: str, requester: Requester) -> HumanSigning:
         key=found.get("user.signingkey") or None,
         format=found.get("gpg.format") or None,
         email=found.get("user.email") or None,
+        gpg=found.get("gpg.openpgp.program") or found.get("gpg.program") or "gpg",
     )
 
 
@@ -95,6 +100,8 @@ def find_key(
     Raises Denied if there is none, no such file, or one in `workspaces` (real paths), where an
     agent could put another in its place.
     """
+    if named is not None and not named.startswith(("/", "~")):
+        raise _refuse("the key of this agent is one of OpenPGP, and its git signs by ssh")
     if named is not None:
         return _find_path(named, home, workspaces)
     if human.key is None or human.format != "ssh":
@@ -105,6 +112,20 @@ def find_key(
     if literal != human.key or literal.startswith("ssh-"):
         return SigningKey(None, _read_public(literal))
     return _find_path(human.key, home, workspaces)
+
+
+def find_openpgp(named: str | None, human: HumanSigning) -> str:
+    """The user id for gpg to sign with: `named` in the profile, else the human's.
+
+    Raises Denied if there is none.
+    """
+    if named is not None and named.startswith(("/", "~")):
+        raise _refuse("the key of this agent is one of ssh, and its git signs by OpenPGP")
+    if named is not None:
+        return named
+    if human.format in (None, "openpgp") and human.key is not None:
+        return human.key
+    raise _refuse("git on the host has no OpenPGP key to sign with (user.signingKey)")
 
 
 def _find_path(name: str, home: str, workspaces: Iterable[str]) -> SigningKey:

@@ -1,7 +1,10 @@
 """A request to sign: its words, the judgement of what is signed, and the signature.
 
-git-sign ssh     signs the commit or tag on stdin, and writes the signature to stdout
-git-sign ssh-key writes the public key that signs, as git's gpg.ssh.defaultKeyCommand does
+The argument of git-sign is one of these words:
+
+- `ssh` signs the commit or tag on stdin, and writes the signature to stdout;
+- `openpgp` does the same by gpg, and writes to stderr what git expects of its status;
+- `ssh-key` writes the public key that signs, as git's gpg.ssh.defaultKeyCommand does.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +20,7 @@ from airlock_daemon.boundary.brokers.sign.key import (
     SigningKey,
     ask_human,
     find_key,
+    find_openpgp,
     find_public,
 )
 from airlock_daemon.boundary.command.launcher import Ended
@@ -35,6 +39,7 @@ from airlock_modules.remotes.signing import (
 from airlock_wire import quote
 
 SIGN = "ssh"
+OPENPGP = "openpgp"
 SHOW_KEY = "ssh-key"
 
 NAMESPACE = "git"
@@ -43,16 +48,22 @@ NAMESPACE = "git"
 _GROWTH = 3
 # A person may have to touch a key.
 _ANSWER_S = 60.0
-_SIGNATURE = b"-----BEGIN SSH SIGNATURE-----\n"
+_SSH_SIGNATURE = b"-----BEGIN SSH SIGNATURE-----\n"
+_PGP_SIGNATURE = b"-----BEGIN PGP SIGNATURE-----\n"
+# Git looks for it (gnupg's doc/DETAILS).
+_CREATED = b"[GNUPG:] SIG_CREATED D\n"
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
-    """An admitted request: `word` is SIGN or SHOW_KEY, `command` the name that was granted."""
+    """An admitted request: `word` is its argument, `command` the name that was granted.
+
+    `key` is one of ssh, or the user id of one of OpenPGP.
+    """
 
     word: str
     command: str
     program: str
-    key: SigningKey
+    key: SigningKey | str
     human: HumanSigning
 
 
@@ -62,7 +73,7 @@ Tell = Callable[[Unsigned, AirlockError | None], None]
 
 def read_words(args: tuple[str, ...]) -> str:
     """Read the arguments of git-sign. Raises Denied."""
-    if args in ((SIGN,), (SHOW_KEY,)):
+    if args in ((SIGN,), (OPENPGP,), (SHOW_KEY,)):
         return args[0]
     shown = " ".join(map(quote, args[:4]))
     raise Denied(
@@ -91,16 +102,18 @@ async def admit(args: tuple[str, ...], module: Module, requester: Requester) -> 
     word = read_words(args)
     generation = requester.generation
     human = await ask_human(generation.programs.demand("git"), requester)
+    named = find_grant(generation).key
+    key: SigningKey | str
+    if word == OPENPGP:
+        key, program = find_openpgp(named, human), human.gpg
+    else:
+        key = find_key(named, human, home=requester.home, workspaces=generation.workspaces)
+        program = module.bin
     return Admitted(
         word=word,
         command=module.name,
-        program=generation.programs.demand(module.bin),
-        key=find_key(
-            find_grant(generation).key,
-            human,
-            home=requester.home,
-            workspaces=generation.workspaces,
-        ),
+        program=generation.programs.demand(program),
+        key=key,
         human=human,
     )
 
@@ -118,18 +131,21 @@ class SignConversation:
         self._requester = requester
         self._tell = tell
 
-    async def run(self, streams: Streams, _say: Emit) -> Ended:
+    async def run(self, streams: Streams, say: Emit) -> Ended:
         """Sign what the client sends, or show the key.
 
         Raises Denied for what is not granted, Failed if there is no signature.
         """
         admitted = self._admitted
-        if admitted.word == SHOW_KEY:
+        if admitted.word == SHOW_KEY and isinstance(admitted.key, SigningKey):
             public = await find_public(admitted.key, admitted.program, self._requester)
             return await _answer(streams, f"key::{public}\n".encode())
         held = BufferedBytes(self._requester.gate)
         try:
-            return await _answer(streams, await self._sign(await _read(streams, held)))
+            signature = await self._sign(await _read(streams, held))
+            if admitted.word == OPENPGP:
+                await say("stderr", _CREATED)
+            return await _answer(streams, signature)
         except RemoteError as error:
             raise _refuse(error) from error
         finally:
@@ -140,7 +156,7 @@ class SignConversation:
         asked = read_unsigned(data)
         try:
             self._judge(asked)
-            signature = await self._ask_keygen(data)
+            signature = await self._ask_program(data)
         except AirlockError as error:
             self._tell(asked, error)
             raise
@@ -166,16 +182,21 @@ class SignConversation:
             judge_object(asked, current, own=self._admitted.human.email)
         judge_object(asked, requester.generation, own=self._admitted.human.email)
 
-    async def _ask_keygen(self, data: bytes) -> bytes:
+    async def _ask_program(self, data: bytes) -> bytes:
         admitted, requester = self._admitted, self._requester
-        file = admitted.key.find_file(requester.directory)
-        argv = ("ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", file)
+        argv: tuple[str, ...]
+        if isinstance(admitted.key, str):
+            argv = ("gpg", "--batch", "--no-tty", "-bsau", admitted.key)
+            begins, advice = _PGP_SIGNATURE, "gpg --list-secret-keys lists those that it has"
+        else:
+            file = admitted.key.find_file(requester.directory)
+            argv = ("ssh-keygen", "-Y", "sign", "-n", NAMESPACE, "-f", file)
+            begins, advice = _SSH_SIGNATURE, "ssh-add -l lists those of the daemon's ssh-agent"
         status, said = await requester.ask(admitted.program, argv, said=data, seconds=_ANSWER_S)
-        if status != 0 or not said.startswith(_SIGNATURE):
+        if status != 0 or not said.startswith(begins):
             raise Failed(
-                f"ssh-keygen on the host has not signed it (exit status {status})",
-                hint="a person on the host can have the ssh-agent of the daemon hold the key: "
-                "ssh-add -l lists those that it has",
+                f"{argv[0]} on the host has not signed it (exit status {status})",
+                hint=f"a person on the host can see to it that the key can be used: {advice}",
             )
         return said
 
