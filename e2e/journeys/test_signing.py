@@ -60,8 +60,8 @@ def place(
         person.run(f"ssh-keygen -q -t ed25519 -N '' -f {key}", cwd=project.path)
         files = stage.account.home / ".config/airlock"
         profile = files / "agents/my/airlock.toml"
-        grant = f'\n[sign]\nemails = ["{_EMAIL}"]\nkey = "{key}"\n'
-        stage.account.write(profile, profile.read_text() + grant)
+        grant = f'[sign]\nemails = ["{_EMAIL}"]\nkey = "{key}"\n'
+        stage.account.write(profile, profile.read_text().replace("[sign]\n", grant))
         public = Path(f"{key}.pub").read_text()
         stage.account.write(ground / "signers", f'{_EMAIL} namespaces="git" {public}')
         with Daemon(

@@ -87,7 +87,7 @@ def follow_signing(page: Page, host: GuideHost) -> None:
     host.type(page.take("ssh-keygen"), answers=_YES)
     host.write("sign", page.read("[sign]"))
     profile = "~/.config/airlock/agents/my/airlock.toml"
-    host.type(f"cat sign >>{profile} && airlock reload")
+    host.type(f"sed -i '/^.sign.$/d' {profile} && cat sign >>{profile} && airlock reload")
     host.type(page.take("airlock run my IMAGE git config"), cwd=PROJECT)
     assert 'Good "git" signature for agent@acme.com' in host.type(page.take("echo"))
     said = host.type("airlock log tail")

@@ -243,3 +243,16 @@ def test_a_key_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
         world.load()
     (world.root / "key").touch()
     assert world.load().generations["my"].agent.profile.sign is not None
+
+
+def test_that_the_human_s_own_key_signs_is_said(tmp_path: Path) -> None:
+    """A note, of an agent that has git-sign and no key of its own."""
+    world = World(tmp_path)
+    enable(world, "git-sign")
+    world.write_profile("", commands='["git-sign"]')
+    (note,) = check_files(world.locations).notes
+    assert note.key == "sign.key"
+    assert "commits of my are signed as your own" in note.problem
+    (world.root / "key").touch()
+    world.write_profile(f'[sign]\nkey = "{world.root}/key"\n', commands='["git-sign"]')
+    assert check_files(world.locations).notes == ()

@@ -169,6 +169,21 @@ def _name_rules(rules: Sequence[str]) -> str:
     return f"{shown}{', ...' if len(rules) > 3 else ''} {'has' if len(rules) == 1 else 'have'}"
 
 
+def find_own_keys(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
+    """Note the agents whose commits the human's own key signs."""
+    for agent in agents:
+        grant = agent.profile.sign
+        if SIGNER in agent.list_granted(ceiling) and (grant is None or grant.key is None):
+            yield Finding(
+                agent.profile_file,
+                "sign.key",
+                f"is not there, so that commits of {agent.name} are signed as your own",
+                'name a key for agents in [sign], so that readers can tell: key = "~/.ssh/agents"',
+                name="remotes",
+                is_note=True,
+            )
+
+
 def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
     """Note the agents that use this host's git, and what that means."""
     for agent in agents:
