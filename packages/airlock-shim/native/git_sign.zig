@@ -70,7 +70,12 @@ fn isWord(word: [*:0]const u8, expected: []const u8) bool {
 pub noinline fn run(args: Words, environment: Words, memory: *session.Memory) ?u8 {
     switch (read(args)) {
         .pass => return null,
-        .key => return ask("ssh-key", environment, memory),
+        .key => {
+            // git's own stdin may be a terminal, and what is typed there is not for the daemon.
+            const nothing = system.open("/dev/null", .{ .CLOEXEC = true });
+            if (nothing.ok()) moveTo(0, nothing.descriptor());
+            return ask("ssh-key", environment, memory);
+        },
         .sign => |file| return sign(file, environment, memory),
         .openpgp => return ask("openpgp", environment, memory),
         .verify => |program| return verify(program, environment),
@@ -93,13 +98,17 @@ fn sign(file: [:0]const u8, environment: Words, memory: *session.Memory) u8 {
     const flags: linux.O = .{ .ACCMODE = .WRONLY, .CREAT = true, .TRUNC = true, .CLOEXEC = true };
     const writing = system.resultOf(linux.open(signature, flags, 0o600));
     if (!writing.ok()) return refuse(signature, writing.errno);
-    for ([_]i32{ reading.descriptor(), writing.descriptor() }, 0..) |fd, number| {
-        _ = linux.dup2(fd, @intCast(number));
-        system.close(fd);
-    }
+    moveTo(0, reading.descriptor());
+    moveTo(1, writing.descriptor());
     const status = ask("ssh", environment, memory);
     if (status != 0) _ = system.remove(signature);
     return status;
+}
+
+/// Has a descriptor the number of another, in its place.
+fn moveTo(number: i32, fd: i32) void {
+    _ = linux.dup2(fd, number);
+    system.close(fd);
 }
 
 fn ask(word: [:0]const u8, environment: Words, memory: *session.Memory) u8 {
