@@ -45,7 +45,7 @@ class Reloader:
         self.setup = setup
         self._shared = shared
         self._sockets = sockets
-        self._roster = served_agents
+        self._served_agents = served_agents
         self._manager = manager
         self._asked = trio.Event()
 
@@ -84,7 +84,7 @@ class Reloader:
         setup, _ = await settle_granted(setup, self._shared)
         try:
             self._set_access(setup)
-            self._roster.adopt(setup)
+            self._served_agents.adopt(setup)
         except Exception:
             # Also where code that an agent is now granted cannot be loaded.
             self._set_access(before)

@@ -153,14 +153,8 @@ class _BoxedSteps(Steps):
         """Relay the command's output, and serve its tools' requests meanwhile."""
         serving = (self._relay, self._egress, self._home)
         companions = [each for each in serving if each is not None]
-        if not companions:
-            return await super().relay(command, begin)
-
-        async def relay() -> Ended:
-            await begin()
-            return await command.relay(self.emit, self.call.session.send_credit)
-
-        return await _accompany(companions, relay)
+        relay = partial(super().relay, command, begin)
+        return await (_accompany(companions, relay) if companions else relay())
 
     async def ended(self, finished: Finished) -> None:
         """Send the client the notes that the boxed tool could not write itself."""

@@ -33,7 +33,7 @@ async def run_tool(
     try:
         args = request.args
         if allowed.paths:
-            args = await _hold_paths(request, allowed, workspace, maker, call)
+            args = await _confine_paths(request, allowed, workspace, maker, call)
         if pre_exec is not None:
             container = peer.container if workspace.is_proven else None
             rewritten = await consult_hook(request, pre_exec, call, container=container)
@@ -72,7 +72,7 @@ async def check_tool(request: Request, allowed: Allowed, peer: Peer, call: Call)
         return
     workspace, maker = await _enter(request, module, peer, call)
     try:
-        await _hold_paths(request, allowed, workspace, maker, call)
+        await _confine_paths(request, allowed, workspace, maker, call)
 
         def plan() -> None:
             """Raise Denied if the command needs a box and cannot have one."""
@@ -131,7 +131,7 @@ async def _refuse_elsewhere(module: Module, peer: Peer, call: Call) -> None:
             )
 
 
-async def _hold_paths(
+async def _confine_paths(
     request: Request, allowed: Allowed, workspace: Workspace, maker: Maker | None, call: Call
 ) -> tuple[str, ...]:
     """Return the arguments, with each confined path replaced by the host's."""
