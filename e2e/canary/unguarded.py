@@ -37,6 +37,7 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.serving.request import broker, git_broker, ssh_broker
 from airlock_modules import Query, RemoteRequest, read_host_line
 from airlock_modules.remotes import destination, ssh_words
+from airlock_modules.remotes import signing as signed_object
 from airlock_modules.remotes.destination import RemoteError
 from airlock_modules.remotes.git_protocol import PacketReader
 from airlock_modules.remotes.grants import read_place
@@ -76,6 +77,7 @@ def words() -> None:
 
     # What a helper is to connect with is a service, whatever it is called.
     _put(UrlConversation, "_read_service", read_service)
+    _put(sign_conversation, "read_words", lambda _: sign_conversation.SIGN)
 
 
 def sessions() -> None:
@@ -272,16 +274,17 @@ def signing() -> None:
     """Whatever is sent is a commit of a person who is granted."""
 
     def read(_data: bytes) -> Unsigned:
-        email = "agent@acme.example"
-        return Unsigned(kind="commit", id="0" * 40, title="x", emails=(email,), digest="")
+        people: Any = (("committer", "agent@acme.example"),)
+        return Unsigned(kind="commit", id="0" * 40, title="x", people=people, digest="")
 
     _put(sign_conversation, "read_unsigned", read)
     _put(sign_conversation, "MOST_BYTES", 1 << 30)
 
 
 def signers() -> None:
-    """Everybody is granted."""
+    """Every kind is granted, and everybody, in any spelling."""
     _put(sign_conversation, "judge_signing", lambda *_, **__: None)
+    _put(signed_object, "_read_email", lambda *_: "agent@acme.example")
 
 
 OFF: dict[str, Callable[[], None]] = {

@@ -100,7 +100,7 @@ def test_another_person_s_commit_is_not_signed(place: Place) -> None:
     line = f"airlock-daemon run my {place.image} sh -ec {shlex.quote(script.replace('GIT', _GIT))}"
     done = place.person.try_line(line, cwd=place.project.path)
     assert done.exit_code == 128
-    assert 'airlock: a commit of "ceo@acme.example" is not signed for this agent' in done.stderr
+    assert 'airlock: a commit with the author "ceo@acme.example" is not signed' in done.stderr
     assert place.project.head() == before
 
 

@@ -86,6 +86,7 @@ _WORDS: tuple[tuple[str, ...], ...] = (
 _TEXTS = (b"\x1b]0;evil\x07", b"\xe2\x80\xaeevil", b"\xff\xfe", b"x" * 5000, b'" allowed')
 
 _AT_ONCE = 20
+_MESSAGE = 4096
 _PIECES = (
     *(b"\n", b"\n\n", b"\n ", b" ", b"<", b">", b"\0", b"\r", b"\t", b"\xc2\xa0", b"gpgsig x\n"),
     *(b"tree ", b"parent ", b"object ", b"tag v1\n", b"type commit\n", b"mergetag object x\n"),
@@ -113,27 +114,33 @@ def _send_fuzzed(first: int, scene: Scene) -> bytes:
 
 def _attacks() -> Iterator[Attack]:
     sign = partial(ask, agent="signing", command="git-sign")
+
+    def signers(name: str, *, says: bytes, agent: str = "signing") -> Attack:
+        return sign(name, "signers", "ssh", agent=agent, says=says, works_without=True)
+
     for name, data, works in _OTHERS:
         yield sign(name, "signing", "ssh", says=data, works_without=works)
-        yield sign(f"{name}, in messages", "signing", "ssh", says=data[:4000], way="messages")
+        if len(data) < _MESSAGE:
+            yield sign(f"{name}, in messages", "signing", "ssh", says=data, way="messages")
     for person in _PERSONS:
         for role in (b"author", b"committer"):
             data = COMMIT.replace(role + b" " + PERSON, role + b" " + person)
-            yield sign(f"{role.decode()} {person!r}", "signers", "ssh", says=data)
-        yield sign(f"tagger {person!r}", "signers", "ssh", says=TAG.replace(PERSON, person))
+            yield signers(f"{role.decode()} {person!r}", says=data)
+        yield signers(f"tagger {person!r}", says=TAG.replace(PERSON, person))
     for name, data in (("commit", _FOREIGN), ("tag", TAG.replace(GRANTED, _EVIL))):
-        yield sign(f"{name} of another", "signers", "ssh", says=data, works_without=True)
-    tagless = partial(sign, agent="signing-commits")
-    yield tagless("a tag where commits are granted", "signers", "ssh", says=TAG, works_without=True)
+        yield signers(f"{name} of another", says=data)
+    yield signers("a tag where commits are granted", agent="signing-commits", says=TAG)
     for words in _WORDS:
-        yield sign(f"words {words!r}", "words", *words, says=COMMIT)
+        yield sign(f"words {words!r}", "words", *words, says=COMMIT, works_without=True)
     for text in _TEXTS:
         data = _FOREIGN.replace(b"subject", text)
         yield sign(f"subject {text[:20]!r}", "texts", "ssh", says=data)
-        yield sign(f"header {text[:20]!r}", "texts", "ssh", says=text + b"\n\n")
+        is_raw = text[:1] in (b"\x1b", b"\xe2")
+        says = text + b"\n\n"
+        yield sign(f"header {text[:20]!r}", "texts", "ssh", says=says, works_without=is_raw)
     for first in range(0, 200, _AT_ONCE):
         name = f"fuzzed, {first} to {first + _AT_ONCE - 1}"
-        yield Attack(name, "signing", partial(_send_fuzzed, first))
+        yield Attack(name, "signing", partial(_send_fuzzed, first), works_without=True)
     for agent in ("pinned", "session"):
         yield sign("an agent without git-sign, " + agent, "places", "ssh", says=COMMIT, agent=agent)
 

@@ -44,7 +44,7 @@ pub const Place = struct {
     exec_path: []const u8,
     helpers: [2]git_helper.Helper,
 
-    pub fn settings(place: *const Place) [setting_count]Setting {
+    pub noinline fn settings(place: *const Place) [setting_count]Setting {
         return .{
             .{ .name = "core.sshCommand", .value = place.links[0] },
             // Else git asks the shim what it is, by options that the daemon does not take.
@@ -74,11 +74,11 @@ pub const Place = struct {
         return .{ .other = value };
     }
 
-    pub fn set(place: *const Place, setting: Setting) bool {
+    pub noinline fn set(place: *const Place, setting: Setting) bool {
         return place.git.run(&.{ "config", "--system", setting.name, setting.value }, &.{}).ok();
     }
 
-    pub fn unset(place: *const Place, setting: Setting) bool {
+    pub noinline fn unset(place: *const Place, setting: Setting) bool {
         return place.git.run(&.{ "config", "--system", "--unset-all", setting.name }, &.{}).ok();
     }
 
@@ -90,7 +90,7 @@ pub const Place = struct {
     }
 
     /// Whether a link is there, and one to the shim.
-    pub fn hasLink(place: *const Place, link: [:0]const u8) bool {
+    pub noinline fn hasLink(place: *const Place, link: [:0]const u8) bool {
         var buffer: installing.PathBuffer = undefined;
         return system.readLink(link, &buffer) != null and
             installing.isSameFile(link, place.own_path);

@@ -111,7 +111,7 @@ fn moveTo(number: i32, fd: i32) void {
     system.close(fd);
 }
 
-fn ask(word: [:0]const u8, environment: Words, memory: *session.Memory) u8 {
+noinline fn ask(word: [:0]const u8, environment: Words, memory: *session.Memory) u8 {
     const invocation: session.Invocation = .{
         .command = command_name.git_sign,
         .first = word,

@@ -239,7 +239,7 @@ def test_a_key_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     """As a key of GIT_SSH_COMMAND is: the daemon would sign nothing."""
     world = World(tmp_path)
     world.write_profile(f'[sign]\nkey = "{world.root}/key"\n')
-    with pytest.raises(SetupError, match=r"sign\.key: names a key that is not there"):
+    with pytest.raises(SetupError, match=r"\[sign\] key: names a key that is not there"):
         world.load()
     (world.root / "key").touch()
     assert world.load().generations["my"].agent.profile.sign is not None

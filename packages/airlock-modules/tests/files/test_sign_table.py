@@ -20,12 +20,14 @@ def read(text: str) -> tuple[SignGrant, list[Fault]]:
 def test_a_whole_table() -> None:
     """Everything that it can say."""
     text = 'git = true\nemails = ["*@Acme.com"]\nkey = "~/.ssh/agents.pub"\ntags = false\n'
+    text += 'authors = ["*@*"]\n'
     grant, faults = read(text)
     assert faults == []
     assert (grant.commits, grant.tags, grant.key) == (True, False, "~/.ssh/agents.pub")
     assert grant.emails is not None
     assert [each.text for each in grant.emails] == ["*@Acme.com"]
     assert grant.emails[0].expression.fullmatch("a@acme.com")
+    assert [each.text for each in grant.authors] == ["*@*"]
 
 
 def test_an_empty_table_signs_for_the_human_alone() -> None:
@@ -54,6 +56,7 @@ def test_git_can_be_switched_off_as_a_whole() -> None:
         ('emails = ["*"]', "emails", "is no pattern of an address"),
         ('emails = ["a@b@c"]', "emails", "is no pattern of an address"),
         ('emails = ["[ab]@c"]', "emails", "is no pattern of an address"),
+        ('authors = ["*"]', "authors", "is no pattern of an address"),
         ('key = "id_ed25519.pub"', "key", "is no absolute path"),
         ('key = "/etc/../key"', "key", "is no absolute path"),
         ('gpg = "x"', "gpg", "unknown"),

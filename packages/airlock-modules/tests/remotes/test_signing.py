@@ -181,7 +181,8 @@ def test_an_address_can_be_read_in_one_way_only(person: str) -> None:
 def test_a_person_may_have_no_name() -> None:
     """git writes it so for a commit of `git fast-import`."""
     data = COMMIT.replace(f"author {PERSON}", "author <b@acme.com> 1 +0000")
-    assert read_unsigned(data.encode()).emails == ("b@acme.com", "a@acme.com")
+    people = (("author", "b@acme.com"), ("committer", "a@acme.com"))
+    assert read_unsigned(data.encode()).people == people
 
 
 def grant(*patterns: str, commits: bool = True, tags: bool = True) -> SignGrant:
@@ -220,9 +221,20 @@ def test_every_address_must_be_granted(patterns: tuple[str, ...], answer: str) -
 
 def test_an_author_who_is_not_granted_is_refused_as_a_committer_is() -> None:
     """A forge shows the author beside *verified*."""
-    for name in ("author", "committer"):
+    for name, answer in (("author", "authors"), ("committer", "emails")):
         data = COMMIT.replace(f"{name} A U Thor <a@acme.com>", f"{name} A U Thor <b@evil.com>")
-        assert judged(grant("*@acme.com"), data) == "emails"
+        assert judged(grant("*@acme.com"), data) == answer
+
+
+def test_authors_can_be_granted_beside_committers() -> None:
+    """For a rebase of other people's commits; whoever commits or tags must be in `emails`."""
+    emails, authors = (EmailPattern.of("a@acme.com"),), (EmailPattern.of("*@*"),)
+    wide = SignGrant(emails=emails, authors=authors)
+    for name, answer in (("author", "signed"), ("committer", "emails")):
+        data = COMMIT.replace(f"{name} A U Thor <a@acme.com>", f"{name} A U Thor <b@evil.com>")
+        assert judged(wide, data) == answer
+        assert judged(SignGrant(authors=authors), data, own="a@acme.com") == answer
+    assert judged(wide, TAG.replace("<a@acme.com>", "<b@evil.com>")) == "emails"
 
 
 def test_without_patterns_the_human_s_own_address_is_granted() -> None:

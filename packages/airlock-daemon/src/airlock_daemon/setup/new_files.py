@@ -84,6 +84,7 @@ _SIGN = """\
 # Your own key signs, too; by one for agents, key = "~/.ssh/agents.pub", a reader can tell who did.
 [sign]
 # emails = ["agent@example.com"]
+# authors = ["*@*"]     # of commits by others that the agent rebases
 """
 _REPOSITORIES = """\
 

@@ -37,7 +37,7 @@ def test_what_is_granted(granted: World, words: tuple[str, ...], says: str) -> N
     ("words", "rule"),
     [
         (("commit", "a@other.com"), "sign.emails"),
-        (("commit", "a@acme.com", "a@other.com"), "sign.emails"),
+        (("commit", "a@acme.com", "a@other.com"), "sign.authors"),
         (("tag", "a@acme.com"), "sign.tags"),
         (("gpg",), "words"),
     ],
@@ -46,6 +46,16 @@ def test_what_is_not_granted(granted: World, words: tuple[str, ...], rule: str) 
     """With the rule that the record would have."""
     said = run(granted, "test", "my", "git-sign", *words, status=1).stdout
     assert f'rule: "{rule}"\n' in said
+
+
+def test_an_author_may_be_granted_where_a_committer_is_not(granted: World) -> None:
+    """The committer is the first address."""
+    grant = '[sign]\nemails = ["a@acme.com"]\nauthors = ["*@*"]\n'
+    granted.write_profile(grant, commands='["git-sign"]')
+    words = ("test", "my", "git-sign", "commit")
+    said = run(granted, *words, "a@acme.com", "b@other.com").stdout
+    assert 'passed: [sign] grants commits and tags of "a@acme.com", with authors "*@*"\n' in said
+    run(granted, *words, "b@other.com", "a@acme.com", status=1)
 
 
 def test_without_a_table_the_host_decides(granted: World) -> None:

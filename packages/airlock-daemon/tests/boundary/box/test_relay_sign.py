@@ -74,8 +74,8 @@ def test_another_address_is_refused_in_the_box_s_git(daemon: Daemon) -> None:
     """The commit is not made."""
     answer = in_box(daemon, COMMIT.format(name="two").replace("-S", "-S --author='b <b@b.b>'"))
     assert answer.exit_code != 0
-    assert 'airlock: a commit of "b@b.b" is not signed for this agent' in answer.text("stderr")
-    assert daemon.records("broker")[-1]["rule"] == "sign.emails"
+    assert 'airlock: a commit with the author "b@b.b" is not signed' in answer.text("stderr")
+    assert daemon.records("broker")[-1]["rule"] == "sign.authors"
 
 
 def test_nothing_but_a_commit_is_signed_for_a_box(daemon: Daemon) -> None:

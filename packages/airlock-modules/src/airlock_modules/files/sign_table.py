@@ -22,17 +22,18 @@ def read_sign_grant(table: TableReader) -> SignGrant:
     return SignGrant(
         commits=table.boolean("commits", default=True) and is_on,
         tags=table.boolean("tags", default=True) and is_on,
-        emails=_read_emails(table) if table.has("emails") else None,
+        emails=_read_patterns(table, "emails") if table.has("emails") else None,
+        authors=_read_patterns(table, "authors") if table.has("authors") else (),
         key=key,
     )
 
 
-def _read_emails(table: TableReader) -> tuple[EmailPattern, ...]:
+def _read_patterns(table: TableReader, key: str) -> tuple[EmailPattern, ...]:
     found = []
-    for text in table.strings("emails"):
+    for text in table.strings(key):
         if is_email_pattern(text):
             found.append(EmailPattern.of(text))
         else:
             problem = f"{quote(text, limit=80)} is no pattern of an address"
-            table.fault("emails", problem, 'write it like "agent@acme.com" or "*@acme.com"')
+            table.fault(key, problem, 'write it like "agent@acme.com" or "*@acme.com"')
     return tuple(found)

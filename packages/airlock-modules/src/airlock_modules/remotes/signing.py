@@ -22,6 +22,7 @@ MOST_BYTES = 1 << 20
 """The largest object that is signed; git objects with a longer message are not written by hand."""
 
 Kind = Literal["commit", "tag"]
+Role = Literal["author", "committer", "tagger"]
 
 # One header: its name, and its value with the continuation lines, which begin with a blank.
 _HEADER = re.compile(rb"([a-z0-9-]{1,40}) ([^\n]*(?:\n [^\n]*)*)\n?")
@@ -29,6 +30,11 @@ _HEADER = re.compile(rb"([a-z0-9-]{1,40}) ([^\n]*(?:\n [^\n]*)*)\n?")
 _ORDERS: dict[Kind, re.Pattern[bytes]] = {
     "commit": re.compile(rb"tree(?: parent)* author committer(?: encoding)?(?: mergetag)*"),
     "tag": re.compile(rb"object type tag tagger"),
+}
+_ROLES: dict[bytes, Role] = {
+    b"author": "author",
+    b"committer": "committer",
+    b"tagger": "tagger",
 }
 _KINDS: dict[bytes, Kind] = {b"tree": "commit", b"object": "tag"}
 _EXPECTED = {
@@ -65,15 +71,20 @@ class Unsigned(Struct, frozen=True, kw_only=True):
 
     `id` is the whole object id: of the commit as it is without the signature, or of the object that
     a tag names. `title` is the first line of a commit's message, or a tag's name; bytes that are
-    not UTF-8 are surrogates. `emails` are those of author and committer, or tagger. `digest` is the
-    SHA-256 of all its bytes, in hexadecimal: equal only for the very same object.
+    not UTF-8 are surrogates. `people` are author and committer, or tagger, each with the address.
+    `digest` is the SHA-256 of all its bytes, in hexadecimal: equal only for the very same object.
     """
 
     kind: Kind
     id: str
     title: str
-    emails: tuple[str, ...]
+    people: tuple[tuple[Role, str], ...]
     digest: str
+
+    @property
+    def emails(self) -> tuple[str, ...]:
+        """The addresses, each once."""
+        return tuple(dict.fromkeys(email for _, email in self.people))
 
     @property
     def operation(self) -> Operation:
@@ -100,7 +111,7 @@ def read_unsigned(data: bytes) -> Unsigned:
         )
     if _ORDERS[kind].fullmatch(b" ".join(name for name, _ in headers)) is None:
         raise RemoteError(_explain_order(kind, headers), rule="headers")
-    emails = tuple(dict.fromkeys(_read_values(headers)))
+    people = tuple(_read_values(headers))
     if kind == "tag" and _SIGNATURE.search(message):
         raise RemoteError("the message of a tag contains a signature", rule="object")
     named = headers[0][1].decode()
@@ -112,7 +123,7 @@ def read_unsigned(data: bytes) -> Unsigned:
         kind=kind,
         id=id_,
         title=title.decode("utf-8", "surrogateescape")[:_LONGEST_TITLE],
-        emails=emails,
+        people=people,
         digest=hashlib.sha256(data).hexdigest(),
     )
 
@@ -133,12 +144,13 @@ def _explain_order(kind: Kind, headers: list[tuple[bytes, bytes]]) -> str:
     return f"a {kind} has {_EXPECTED[kind]} in this order, and this one {quote(names, limit=80)}"
 
 
-def _read_values(headers: list[tuple[bytes, bytes]]) -> Iterator[str]:
-    """Check each header's value; yields the addresses. Raises RemoteError."""
+def _read_values(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[Role, str]]:
+    """Check each header's value; yields the people. Raises RemoteError."""
     width = len(headers[0][1])
     for name, value in headers:
-        if name in (b"author", b"committer", b"tagger"):
-            yield _read_email(name, value)
+        role = _ROLES.get(name)
+        if role is not None:
+            yield role, _read_email(role, value)
         elif not _is_good(name, value, width):
             problem = f"the header {name.decode()} cannot be read: {_show(value)}"
             raise RemoteError(problem, rule="headers")
@@ -160,11 +172,11 @@ def _is_good(name: bytes, value: bytes, width: int) -> bool:
     return False
 
 
-def _read_email(name: bytes, value: bytes) -> str:
+def _read_email(role: Role, value: bytes) -> str:
     person = _PERSON.fullmatch(value)
     email = person[1].decode("utf-8", "surrogateescape") if person else ""
     if _EMAIL.fullmatch(email) is None:
-        problem = f"the {name.decode()} has no plain address: {_show(value)}"
+        problem = f"the {role} has no plain address: {_show(value)}"
         raise RemoteError(problem, rule="emails")
     return email
 
@@ -201,14 +213,15 @@ def is_email_pattern(text: str) -> bool:
 class SignGrant(Struct, frozen=True, kw_only=True):
     """`[sign]` of one agent.
 
-    `emails` are the addresses of author, committer and tagger, None for the human's own. `key` is
-    the path of an ssh key on the host, absolute or beginning with `~/`, or the fingerprint of an
-    OpenPGP key; None for the human's own.
+    `emails` are the addresses of authors, committers and taggers, None for the human's own;
+    `authors` are further addresses of authors. `key` is the path of an ssh key on the host,
+    absolute or beginning with `~/`, or the fingerprint of an OpenPGP key; None for the human's own.
     """
 
     commits: bool = True
     tags: bool = True
     emails: tuple[EmailPattern, ...] | None = None
+    authors: tuple[EmailPattern, ...] = ()
     key: str | None = None
 
     @property
@@ -228,13 +241,19 @@ def judge_signing(grant: SignGrant, asked: Unsigned, *, own: str | None) -> None
     """
     if not grant.signs(asked.kind):
         raise RemoteError(f"this agent's {asked.kind}s are not signed", rule=f"{asked.kind}s")
-    patterns = grant.emails
-    for email in asked.emails:
+    # The committer first, who must be in `emails`.
+    for role, email in reversed(asked.people):
         small = email.lower()
-        if patterns is None:
+        if grant.emails is None:
             is_granted = own is not None and small == own.lower()
         else:
-            is_granted = any(each.expression.fullmatch(small) for each in patterns)
-        if not is_granted:
-            problem = f"a {asked.kind} of {quote(email, limit=80)} is not signed for this agent"
-            raise RemoteError(problem, rule="emails")
+            is_granted = _matches(grant.emails, small)
+        is_author = role == "author"
+        if not is_granted and not (is_author and _matches(grant.authors, small)):
+            shown = quote(email, limit=80)
+            problem = f"a {asked.kind} with the {role} {shown} is not signed for this agent"
+            raise RemoteError(problem, rule="authors" if is_author else "emails")
+
+
+def _matches(patterns: tuple[EmailPattern, ...], email: str) -> bool:
+    return any(each.expression.fullmatch(email) for each in patterns)

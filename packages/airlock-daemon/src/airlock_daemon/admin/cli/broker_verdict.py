@@ -26,7 +26,7 @@ from airlock_daemon.setup.generation import Generation
 from airlock_modules import Place, PushList, Query, RemoteError, RemoteRequest, judge_push
 from airlock_modules.operation import Operation
 from airlock_modules.remotes.lfs import read_lfs_words
-from airlock_modules.remotes.signing import Kind, Unsigned
+from airlock_modules.remotes.signing import Kind, Role, Unsigned
 from airlock_modules.remotes.ssh_words import Service
 from airlock_wire import quote
 
@@ -72,8 +72,11 @@ def judge_object(generation: Generation, args: Sequence[str]) -> Verdict:
         if kind is None:
             signing.read_words(tuple(args))
         else:
-            named = () if is_own else emails
-            asked = Unsigned(kind=kind, id="", title="", emails=named, digest="")
+            # The committer stands first.
+            first, others = ("tagger", "tagger") if kind == "tag" else ("committer", "author")
+            roles: tuple[Role, ...] = (first, *(others for _ in emails[1:]))
+            people = () if is_own else tuple(zip(roles, emails, strict=False))
+            asked = Unsigned(kind=kind, id="", title="", people=people, digest="")
             signing.judge_object(asked, generation, own=None)
     except Denied as error:
         # The daemon's check ends before the commit or tag.
@@ -85,6 +88,8 @@ def judge_object(generation: Generation, args: Sequence[str]) -> Verdict:
     what = " and ".join(f"{each}s" for each in kinds if grant.signs(each)) or "nothing"
     is_decided = bool(emails) and not is_own
     granted = f"[sign] grants {what} of {who}"
+    if grant.authors and grant.commits:
+        granted += f", with authors {', '.join(quote(each.text) for each in grant.authors)}"
     return Verdict(
         allowed=True,
         operation=operation,

@@ -68,8 +68,8 @@ def ask(
     test my gh POST /repos/acme/app/pulls`, `airlock test my gh graphql mutation NAME`. For
     AWS they are an operation, a region (the first of the profile without), and a bucket or role:
     `airlock test my aws s3:GetObject eu-west-1 BUCKET/KEY`.
-    Of a signature they are the kind and the addresses: `airlock test my git-sign commit
-    agent@acme.com`.
+    Of a signature they are the kind and the addresses, the committer's first: `airlock test my
+    git-sign commit agent@acme.com`.
     Neither its credential nor the running daemon is asked for these. Any other words are arguments
     of the host's own tool, where the module has a command.
 
