@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.modules import Modules
@@ -24,9 +25,6 @@ from airlock_modules import (
 if TYPE_CHECKING:
     from airlock_modules.files.api_profile import Granted
     from airlock_modules.remotes.signing import SignGrant
-from msgspec.structs import replace
-
-from airlock_modules import read_presets, widen_network
 
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
 # agent may have written. None of them can be granted.
@@ -294,9 +292,13 @@ def _is_plain(path: str) -> bool:
 def read_reached(profile: TableReader, modules: Modules) -> ContainerNetwork:
     """Read `[network] allow`; `profile` records the faults."""
     network = profile.table("network")
-    if network.has(REACHED) and modules.find(REACHED) is not None:
+    if not network.has(REACHED):
+        return ContainerNetwork()
+    if modules.find(REACHED) is not None:
         problem = f'may mean the command "{REACHED}" or what all containers of the agent reach'
         network.fault(REACHED, problem, "rename the module of that command")
+    from airlock_modules import read_presets  # noqa: PLC0415 - loads the code of boxes
+
     return ContainerNetwork(*read_presets(network, REACHED))
 
 
@@ -319,6 +321,8 @@ def read_widening(
             problem = "names a command without a closed box, whose network is not bounded"
             network.refuse(command, problem, "remove it")
         else:
+            from airlock_modules import widen_network  # noqa: PLC0415 - as above
+
             sandbox = widen_network(module.sandbox, network, command)
             widened[command] = replace(module, sandbox=sandbox)
     return widened

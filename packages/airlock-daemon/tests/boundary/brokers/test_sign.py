@@ -81,7 +81,7 @@ class Signing:
         self, data: bytes, *words: str, streamed: bool = True
     ) -> "subprocess.CompletedProcess[bytes]":
         """Send bytes to be signed as a client does."""
-        argv = [sys.executable, CLIENT, self.world.socket, str(int(streamed)), "git-sign"]
+        argv = [sys.executable, str(CLIENT), str(self.world.socket), str(int(streamed)), "git-sign"]
         return subprocess.run(
             [*argv, *(words or ("ssh",))], input=data, capture_output=True, check=False
         )

@@ -185,17 +185,14 @@ class Sandbox(Struct, frozen=True, kw_only=True):
         return ENGINE_BROKER in self.brokers
 
 
-def read_sandbox(reader: TableReader, *, is_broker: bool, has_apis: bool = False) -> Sandbox | None:
-    """Read `[sandbox]` of a module file, None if it is absent. `reader` records faults.
+def read_sandbox(reader: TableReader, *, has_apis: bool) -> Sandbox:
+    """Read `[sandbox]` of a module file. `reader` records faults.
 
     A command that `has_apis` gets a closed box with the sockets to reach them, even without the
     table. Keys of the format that this release does not support are refused by name.
     """
-    if is_broker:
-        reader.refuse("sandbox", "has no meaning for a broker", "remove it")
-        return None
-    if not reader.has("sandbox"):
-        return Sandbox(box="closed", sockets="inet") if has_apis else None
+    if has_apis and not reader.has("sandbox"):
+        return Sandbox(box="closed", sockets="inet")
     table = reader.table("sandbox")
     for key in ("programs", "dynamic"):
         table.refuse(key, "has no meaning any more: whatever a box shows may run", "remove it")

@@ -25,9 +25,9 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Place, PushList, Query, RemoteError, RemoteRequest, judge_push
 from airlock_modules.operation import Operation
+from airlock_modules.remotes.git_protocol import Service
 from airlock_modules.remotes.lfs import read_lfs_words
 from airlock_modules.remotes.signing import Kind, Role, Unsigned
-from airlock_modules.remotes.ssh_words import Service
 from airlock_wire import quote
 
 
@@ -73,8 +73,9 @@ def judge_object(generation: Generation, args: Sequence[str]) -> Verdict:
             signing.read_words(tuple(args))
         else:
             # The committer stands first.
-            first, others = ("tagger", "tagger") if kind == "tag" else ("committer", "author")
-            roles: tuple[Role, ...] = (first, *(others for _ in emails[1:]))
+            roles: list[Role] = ["committer", *("author" for _ in emails[1:])]
+            if kind == "tag":
+                roles = ["tagger" for _ in emails]
             people = () if is_own else tuple(zip(roles, emails, strict=False))
             asked = Unsigned(kind=kind, id="", title="", people=people, digest="")
             signing.judge_object(asked, generation, own=None)

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import AND_RELOAD, Denied, UnknownCommand
 from airlock_daemon.setup.remotes import BROKER, grants_relayed
-from airlock_modules import Grant, Module, PathUse, evaluate, find_transport
+from airlock_modules import Grant, Module, PathUse, evaluate
 from airlock_wire import Request, quote
 
 
@@ -20,6 +20,8 @@ def hand_over(grant: Grant, command: str, args: tuple[str, ...]) -> tuple[str, t
     """Return command and arguments; git's fetch or push over ssh becomes git-remote, if granted."""
     if command != "ssh" or not evaluate(grant, BROKER, ("ssh",)).allowed:
         return command, args
+    from airlock_modules import find_transport  # noqa: PLC0415 - loads ssh's arguments
+
     words = find_transport(args)
     return (command, args) if words is None else (BROKER, ("ssh", *words))
 
