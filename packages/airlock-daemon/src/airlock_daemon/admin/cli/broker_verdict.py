@@ -72,11 +72,8 @@ def judge_object(generation: Generation, args: Sequence[str]) -> Verdict:
         if kind is None:
             signing.read_words(tuple(args))
         else:
-            # The committer stands first.
-            roles: list[Role] = ["committer", *("author" for _ in emails[1:])]
-            if kind == "tag":
-                roles = ["tagger" for _ in emails]
-            people = () if is_own else tuple(zip(roles, emails, strict=False))
+            named = () if is_own else emails
+            people = tuple((_name_role(kind, nth), each) for nth, each in enumerate(named))
             asked = Unsigned(kind=kind, id="", title="", people=people, digest="")
             signing.judge_object(asked, generation, own=None)
     except Denied as error:
@@ -97,6 +94,13 @@ def judge_object(generation: Generation, args: Sequence[str]) -> Verdict:
         broker=f"passed: {granted}" if is_decided else f"not known here: {granted}",
         undecided=("the key",) if is_decided else ("the key", "the addresses"),
     )
+
+
+def _name_role(kind: Kind, nth: int) -> Role:
+    """Whose address stands there among the arguments: a committer's first, then authors'."""
+    if kind == "tag":
+        return "tagger"
+    return "author" if nth else "committer"
 
 
 def judge_call(generation: Generation, call: GitCall) -> Verdict:
