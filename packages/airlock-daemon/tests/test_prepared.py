@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.status import is_daemon
+from airlock_daemon.admin.cli.reload import is_daemon
 from commanding import airlock_daemon
 from running import Daemon
 from worlds import World

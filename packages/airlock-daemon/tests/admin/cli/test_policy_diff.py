@@ -17,9 +17,9 @@ from airlock_daemon.admin.cli.policy_diff import AgentDiff, compare
 from airlock_daemon.setup.paths import locate
 from commanding import Done, airlock_daemon
 
-ENABLED = '"git", "git-remote", "ssh", "gh", "aws", "terraform"'
+ENABLED = '"git", "git-remote", "git-sign", "ssh", "gh", "aws", "terraform"'
 PROFILE = """\
-commands = ["git-remote", "ssh", "gh", "aws"]
+commands = ["git-remote", "git-sign", "ssh", "gh", "aws"]
 [workspace]
 host = true
 [git]
@@ -30,6 +30,8 @@ refs = [
 protect = ["refs/heads/main"]
 [ssh]
 hosts = ["deploy@build.example.com"]
+[sign]
+emails = ["agent@example.com"]
 [gh]
 deny = ["POST /repos/*/*/pulls"]
 [aws]
@@ -170,6 +172,19 @@ def test_a_ref_that_is_added_is_shown_with_its_line(policy: Policy) -> None:
             ("refused", "depends"),
         ),
         ("example.com", "example.com:2222", "ssh deploy@build.example.com:2222 uptime", OPENS),
+        ("agent@", "*@", "sign git tag x-agent@example.com", OPENS),
+        (
+            "[gh]",
+            'authors = ["*@example.org"]\n[gh]',
+            "sign git commit agent@example.com x@example.org",
+            OPENS,
+        ),
+        (
+            'emails = ["agent@example.com"]',
+            "",
+            "sign git commit x-agent@example.com",
+            ("refused", "depends"),
+        ),
         ('deny = ["POST /repos/*/*/pulls"]', "", "gh POST /repos/acme/app/pulls", OPENS),
         (
             "[aws]",
@@ -247,7 +262,7 @@ def test_hooks_and_settings_are_compared_by_their_content(policy: Policy) -> Non
             "name": "limits.running",
             "before": "8",
             "after": "16",
-            "where": "agents/my/airlock.toml:19",
+            "where": "agents/my/airlock.toml:21",
         }
     ]
     assert told["operations"] == []
@@ -423,6 +438,8 @@ POOL = {
     ("git", "protect"): ("refs/heads/main", "refs/heads/*", "refs/heads/agent/**"),
     ("git", "push_options"): ("ci.skip", "topic=*"),
     ("ssh", "hosts"): ("deploy@build.example.com", "*.example.com", "db.example.com:2222"),
+    ("sign", "emails"): ("agent@example.com", "*@example.com"),
+    ("sign", "authors"): ("*@example.org",),
     ("gh", "allow"): (
         "PUT /repos/acme/app/pulls/*/merge",
         "GET /repos/acme/**",
@@ -444,7 +461,7 @@ _PROFILES = st.fixed_dictionaries(
 
 
 def _write(root: Path, patterns: Mapping[tuple[str, str], set[str]]) -> None:
-    text = 'commands = ["git-remote", "ssh", "gh", "aws", "terraform"]\n'
+    text = 'commands = ["git-remote", "git-sign", "ssh", "gh", "aws", "terraform"]\n'
     for table in dict.fromkeys(key[0] for key in POOL):
         text += f"[{table}]\n" + ('profile = "dev"\n' if table == "aws" else "")
         for (name, key), texts in patterns.items():

@@ -40,7 +40,7 @@ _UNSEEN = "differs, and changes none of the sampled operations"
 _STATES: Mapping[State, str] = {
     "allowed": "allowed",
     "asked": "asked",
-    "depends": "allowed if the daemon may reach the host",
+    "depends": "allowed, as far as the files tell",
     "refused": "refused",
 }
 
@@ -200,6 +200,8 @@ def _describe_changed(
     operation = one.operation or other.operation or Operation((question.kind, *question.words))
     if question.kind == "git":
         operation = _name_push(question.words, operation)
+    elif question.kind == "sign":
+        operation = Operation(("sign", "git", *question.words))
     return Changed(
         operation=operation.line,
         before=one.state,

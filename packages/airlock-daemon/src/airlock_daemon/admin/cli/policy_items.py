@@ -21,6 +21,7 @@ _FAMILIES: Mapping[Key, Family] = {
     ("git", "push_options"): "option",
     ("ssh", "hosts"): "login",
     ("sign", "emails"): "email",
+    ("sign", "authors"): "author",
 }
 _AWS: Mapping[str, Family] = {
     "allow": "action",
@@ -164,8 +165,9 @@ def list_effective(generations: Sequence[Generation | None]) -> Iterator[Pattern
 def _list_rules(module: Module) -> Iterator[tuple[str, str]]:
     """The rules of a module: subcommand that lists it, and text."""
     rules = module.rules
-    # At least one request without arguments.
-    yield "", ""
+    if module.broker is None:
+        # A request without arguments.
+        yield "", ""
     yield from (("", rule.text) for rule in (*rules.rules.rules, *rules.narrowing.rules))
     if isinstance(rules, PlainRules):
         return

@@ -23,10 +23,11 @@ RULES = ("allow", "deny", "secret", "upgrade", "forms")
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What one policy decides on a question.
+    """What one policy decides on a question, and what decides it.
 
-    A decision that "depends" needs a look at the host that is named. It is made by `texts` of the
-    files, by the rule `builtin` of a built-in module, or by the values of `keys` as a whole.
+    That "depends" which is allowed as far as the files tell: the daemon also looks at the address
+    of a host, or asks the human's git for their own. What decides are `texts` of the files, the
+    rule `builtin` of a built-in module, or the values of `keys` as a whole.
     """
 
     state: State
@@ -57,7 +58,8 @@ class Judge:
             return _judge_api(generation, *words)
         if question.kind == "aws":
             return _judge_aws(generation, *words)
-        return _judge_broker(generation, question.kind, words)
+        command = "git-sign" if question.kind == "sign" else question.kind
+        return _judge_broker(generation, command, words)
 
 
 _COMMANDS: tuple[Key, ...] = (("commands",), ("commands", "enable"))
@@ -65,11 +67,12 @@ _COMMANDS: tuple[Key, ...] = (("commands",), ("commands", "enable"))
 
 def _judge_run(generation: Generation, command: str, *args: str) -> Outcome:
     decision = evaluate(generation.grant, command, args, is_explained=False)
-    operation = Operation(("run", command, *args))
+    module = generation.grant.modules.get(command)
+    run = () if module is not None and module.broker else ("run",)
+    operation = Operation((*run, command, *args))
     state: State = "allowed" if decision.allowed else "refused"
-    if decision.reading is None:
+    if decision.reading is None or module is None:
         return Outcome(state=state, operation=operation, keys=_COMMANDS)
-    module = generation.grant.modules[command]
     rule = decision.rule
     is_own = rule is not None and module.builtin and decision.layer != "profile"
     tables = (("deny", command), ("deny", "args"), ("allow", "args"), ("allow", "commands"))
@@ -89,6 +92,12 @@ def _judge_broker(generation: Generation, command: str, words: Sequence[str]) ->
     profile, said = generation.agent.profile, verdict.broker or ""
     if not verdict.allowed:
         return _describe_refused(decision, verdict, command)
+    if command == "git-sign":
+        # Only the daemon can ask for the key.
+        is_known = verdict.undecided == ("the key",)
+        keys: tuple[Key, ...] = (("sign", "emails"), ("sign", "authors"), ("sign",), *_COMMANDS)
+        state: State = "allowed" if is_known else "depends"
+        return Outcome(state=state, operation=verdict.operation, keys=keys)
     named = [each.text for each in (*profile.git.push, *profile.git.fetch, *profile.ssh.hosts)]
     granting = [text for text in dict.fromkeys(named) if quote(text, limit=None) in said][:1]
     refs = _list_refs(call)
@@ -114,6 +123,8 @@ def _describe_refused(decision: Decision, verdict: Verdict, command: str) -> Out
         keys = _COMMANDS
     elif command == "ssh":
         keys = (("ssh", "hosts"), ("ssh",))
+    elif command == "git-sign":
+        keys = (("sign", key), ("sign", "emails"), ("sign",))
     is_module = not decision.allowed and decision.layer == "module"
     return Outcome(
         state="refused",

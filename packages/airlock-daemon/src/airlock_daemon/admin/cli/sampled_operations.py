@@ -38,6 +38,7 @@ Family = Literal[
     "option",
     "login",
     "email",
+    "author",
     "rule",
     "operation",
     "named",
@@ -197,6 +198,7 @@ class Sampler:
             "option": self._with_option,
             "login": self._at_login,
             "email": self._of_email,
+            "author": self._of_author,
             "rule": self._by_rule,
             "operation": self._of_api,
             "named": self._of_named,
@@ -264,9 +266,14 @@ class Sampler:
                 yield Question("ssh", (*options, login, command))
 
     def _of_email(self, pattern: Pattern) -> Iterator[Question]:
-        around = (f"x{pattern.text}", f"{pattern.text}.example", f"{OTHER}@git.example")
-        for kind, text in itertools.product(("commit", "tag"), (pattern.text, *around)):
-            yield Question("sign", (kind, _STARS.sub("x", text)))
+        for kind, text in itertools.product(("commit", "tag"), _name_addresses(pattern.text)):
+            yield Question("sign", (kind, text))
+
+    def _of_author(self, pattern: Pattern) -> Iterator[Question]:
+        committers = [_STARS.sub("x", text) for text in self._list("email")]
+        for committer in committers[:3] or [f"{OTHER}@git.example"]:
+            for text in _name_addresses(pattern.text):
+                yield Question("sign", ("commit", committer, text))
 
     def _by_rule(self, pattern: Pattern) -> Iterator[Question]:
         """A request for each part of a rule, and such without one of them."""
@@ -385,6 +392,12 @@ class Sampler:
         for name, region in itertools.product(names, self._list_regions()[:2]):
             for role in (pattern.text, f"{pattern.text}-x"):
                 yield Question("aws", (name, "sts:AssumeRole", region, role))
+
+
+def _name_addresses(pattern: str) -> tuple[str, ...]:
+    """An address that a pattern matches, and some just outside of it."""
+    plain = _STARS.sub("x", pattern)
+    return (plain, f"x-{plain}", f"{plain}.example", f"{OTHER}@git.example")
 
 
 def find_host(api: Api) -> str:

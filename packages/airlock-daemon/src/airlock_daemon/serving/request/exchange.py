@@ -5,6 +5,7 @@ specification. The first step that refuses raises; `_refuse` alone answers and r
 """
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import trio
 from msgspec.structs import replace
@@ -26,11 +27,13 @@ from airlock_daemon.serving.request.decision import Allowed, decide, decide_rela
 from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.job import Call, consult_hook, prove
 from airlock_daemon.serving.request.recording import Recording, RelayedRecording
-from airlock_daemon.serving.request.relay import Converse, Origin
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, ClientGone, Session
 from airlock_daemon.setup.generation import Generation
 from airlock_wire import ErrorObject, Request
+
+if TYPE_CHECKING:
+    from airlock_daemon.serving.request.relay import Converse, Origin
 
 # Seconds that a client has to read why its request was ended.
 LAST_WORD_S = 1.0
@@ -52,8 +55,8 @@ async def serve_request(
     *,
     agent: AgentState,
     shared: DaemonState,
-    converse: Converse,
-    origin: Origin | None,
+    converse: "Converse",
+    origin: "Origin | None",
 ) -> None:
     """Serve a request until it is answered or cancelled.
 

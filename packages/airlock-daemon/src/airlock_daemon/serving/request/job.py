@@ -11,7 +11,6 @@ from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.serving.request.recording import Recording
-from airlock_daemon.serving.request.relay import Converse, Origin
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.serving.session import Cancellation, Session, Watched
 from airlock_daemon.setup.generation import Generation
@@ -19,6 +18,7 @@ from airlock_modules import Module
 from airlock_wire import Request, Terminal
 
 if TYPE_CHECKING:
+    from airlock_daemon.serving.request.relay import Converse, Origin
     from airlock_daemon.serving.request.tool import Boxed
 
 # Features that do not depend on how the output is sent.
@@ -39,8 +39,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     agent: AgentState
     generation: Generation
     recording: Recording
-    converse: Converse
-    origin: Origin | None
+    converse: "Converse"
+    origin: "Origin | None"
 
 
 class AgreedFeatures(msgspec.Struct, frozen=True):

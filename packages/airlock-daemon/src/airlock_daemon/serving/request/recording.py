@@ -2,6 +2,7 @@
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -15,10 +16,15 @@ from airlock_daemon.serving.audit.record import (
     shorten_asked,
     shorten_id,
 )
-from airlock_daemon.serving.request.relay import RECORDS, Origin
 from airlock_daemon.serving.request.state import DaemonState
 from airlock_daemon.serving.session import Session
 from airlock_wire import Request
+
+if TYPE_CHECKING:
+    from airlock_daemon.serving.request.relay import Origin
+
+RECORDS = 1000
+"""The most broker records of one command; others are counted."""
 
 
 class Recording:
@@ -145,7 +151,12 @@ class RelayedRecording(Recording):
     """
 
     def __init__(
-        self, shared: DaemonState, session: Session, request: Request, profile: str, origin: Origin
+        self,
+        shared: DaemonState,
+        session: Session,
+        request: Request,
+        profile: str,
+        origin: "Origin",
     ) -> None:
         """`profile` is the agent's name."""
         super().__init__(shared, session, request, profile)
