@@ -160,40 +160,27 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
     )
 
 
-class Policies(msgspec.Struct, frozen=True, kw_only=True):
-    """What a configuration's files decide, whatever host they are for.
-
-    The `generations`, by agent, can judge arguments and operations. They have no programs, homes
-    or reserved directories, and the cluster of a kubeconfig has no host.
-    """
-
-    config: Config
-    directories: dict[str, str]
-    generations: dict[str, Generation]
-
-
-def load_policies(locations: Locations, *, find_directory: Callable[[str], str]) -> Policies:
+def load_policies(
+    locations: Locations, *, find_directory: Callable[[str], str]
+) -> dict[str, Generation]:
     """Load the files as `load_setup` does, without a look at anything else on this host.
 
-    `find_directory` returns the directory to read for the registered one of an agent. Raises
-    SetupError with all faults of all files.
+    Returns each agent's generation, which can judge arguments and operations: it has no programs,
+    homes or reserved directories, and the cluster of a kubeconfig has no host. `find_directory`
+    returns the directory to read for the registered one of an agent. Raises SetupError with all
+    faults of all files.
     """
     faults: list[Fault] = []
     read = _read_files(locations, faults=faults, warnings=[], find_directory=find_directory)
-    faults.extend(_find_refused(read.config, read.agents))
-    if read.config is None or faults:
+    config = read.config
+    faults.extend(_find_refused(config, read.agents))
+    if config is None or faults:
         raise SetupError(tuple(faults))
     nothing, programs = Reserved(()), Programs("")
-    return Policies(
-        config=read.config,
-        directories=read.directories,
-        generations={
-            name: _generate(
-                agent, read.config, reserved=nothing, programs=programs, workspaces=(), homes=""
-            )
-            for name, agent in read.agents.items()
-        },
-    )
+    return {
+        name: _generate(agent, config, reserved=nothing, programs=programs, workspaces=(), homes="")
+        for name, agent in read.agents.items()
+    }
 
 
 class _Files(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,7 +216,9 @@ def _read_files(
 
 def _find_refused(config: Config | None, agents: Mapping[str, Agent]) -> Iterator[Fault]:
     """Find what contradicts itself in the agents' files, if config.toml can be read."""
-    for agent in () if config is None else agents.values():
+    if config is None:
+        return
+    for agent in agents.values():
         yield from named("remotes", find_contradictions(agent, config.ceiling))
         yield from named("api", find_conflicts(agent, config.ceiling))
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from airlock_daemon.admin.cli.output import plain
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.agents import PROFILE
-from airlock_daemon.setup.generation import Policies, load_policies
+from airlock_daemon.setup.generation import Generation, load_policies
 from airlock_daemon.setup.paths import Locations, absolute, beside_config
 from airlock_daemon.setup.programs import find_program, search_path
 from airlock_daemon.setup.reserved import is_within
@@ -95,7 +95,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     directory: str
-    policies: Policies
+    generations: Mapping[str, Generation]
     shared: tuple[Document, ...]
     documents: Mapping[str, tuple[Document, ...]]
     hooks: Mapping[str, Mapping[str, str]]
@@ -142,12 +142,12 @@ def _load(
     has_agents = os.path.exists(registration)
     side = replace(locations, config_dir=directory, agents=registration if has_agents else None)
     try:
-        policies = load_policies(side, find_directory=find)
+        generations = load_policies(side, find_directory=find)
     except SetupError as error:
         raise SetupError(tuple(_spell_fault(each, title, name) for each in error.faults)) from error
     shared = [os.path.join(directory, "config.toml"), *_list_modules(directory, "modules")]
     documents, hooks = {}, {}
-    for agent, generation in policies.generations.items():
+    for agent, generation in generations.items():
         own = generation.agent.directory
         paths = [os.path.join(own, PROFILE), *_list_modules(own, "commands")]
         documents[agent] = tuple(_read(path, own, name) for path in paths)
@@ -156,7 +156,7 @@ def _load(
     return Side(
         title=title,
         directory=directory,
-        policies=policies,
+        generations=generations,
         shared=tuple(_read(path, directory, name) for path in shared),
         documents=documents,
         hooks=hooks,

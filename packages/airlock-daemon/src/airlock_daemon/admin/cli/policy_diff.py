@@ -29,7 +29,6 @@ from airlock_daemon.admin.cli.policy_judge import Judge, Outcome, State
 from airlock_daemon.admin.cli.sampled_operations import Pattern, Question, Sampler
 from airlock_daemon.setup.boxes import describe_box
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.profile import REACHED
 from airlock_modules.operation import Operation
 from airlock_wire import quote
 
@@ -114,7 +113,7 @@ class _Files:
     def __init__(self, side: Side, agent: str) -> None:
         self.documents = {each.role: each for each in list_documents(side, agent)}
         self.items = [*list_items(self.documents.values())]
-        self._is_registered = agent in side.policies.generations
+        self._is_registered = agent in side.generations
 
     def locate(self, outcome: Outcome) -> str:
         """Where the side decides, as FILE:LINE and the text or key there."""
@@ -151,13 +150,13 @@ class _Files:
 
 def compare(old: Side, new: Side) -> dict[str, AgentDiff]:
     """The differences for each agent of the two sides, in order."""
-    names = dict.fromkeys((*old.policies.generations, *new.policies.generations))
+    names = dict.fromkeys((*old.generations, *new.generations))
     return {name: _compare_agent(name, old, new) for name in names}
 
 
 def _compare_agent(name: str, old: Side, new: Side) -> AgentDiff:
     sides = (old, new)
-    generations = [side.policies.generations.get(name) for side in sides]
+    generations = [side.generations.get(name) for side in sides]
     files = [_Files(side, name) for side in sides]
     judges = [Judge(each) for each in generations]
     apis = list_apis(generations)
@@ -247,7 +246,7 @@ def _list_grants(
             reached = grant("reached", entry, ("network", name), ("sandbox", "network"))
             yield f"network of {name}: {entry}", reached
     for entry in generation.apis.network:
-        yield f"network of containers: {entry}", grant("reached", entry, ("network", REACHED))
+        yield f"network of containers: {entry}", grant("reached", entry, ("network", "allow"))
     for api in generation.apis.apis:
         for host in api.hosts:
             own = (*api.module.split(".", 1), "hosts")
@@ -258,8 +257,7 @@ def _list_grants(
 
 def _compare_grants(agent: str, sides: Sequence[Side], files: Sequence[_Files]) -> Iterator[Change]:
     old, new = (
-        dict(_list_grants(side.policies.generations.get(agent), side.hooks.get(agent, {})))
-        for side in sides
+        dict(_list_grants(side.generations.get(agent), side.hooks.get(agent, {}))) for side in sides
     )
     for name in dict.fromkeys((*old, *new)):
         before, after = (each[name].value if name in each else _NOTHING for each in (old, new))
@@ -345,7 +343,7 @@ def _list_notes(old: Side, new: Side) -> Iterator[str]:
     """What may surprise about two sides that need not differ."""
     agents = [*dict.fromkeys((*old.documents, *new.documents))]
     for agent in agents:
-        known = [side.policies.generations.get(agent) for side in (old, new)]
+        known = [side.generations.get(agent) for side in (old, new)]
         directories = {each.agent.directory for each in known if each is not None}
         if len(directories) == 1 and None not in known and old.directory != new.directory:
             yield f"agent {agent} is the same in both: {directories.pop()} is a part of neither"
