@@ -82,6 +82,21 @@ def follow_github(page: Page, host: GuideHost) -> None:
     assert host.try_typing(f"{asked}/other/pulls").exit_code == 1
 
 
+def follow_signing(page: Page, host: GuideHost) -> None:
+    """The container's git signs under an address of its own, and the host's verifies that."""
+    host.type(page.take("ssh-keygen"), answers=_YES)
+    host.write("sign", page.read("[sign]"))
+    profile = "~/.config/airlock/agents/my/airlock.toml"
+    host.type(f"sed -i '/^.sign.$/d' {profile} && cat sign >>{profile} && airlock reload")
+    host.type(page.take("airlock run my IMAGE git config"), cwd=PROJECT)
+    assert 'Good "git" signature for agent@acme.com' in host.type(page.take("echo"))
+    said = host.type("airlock log tail")
+    assert "sign git commit " in said
+    asked = "airlock test my git-sign commit"
+    assert "allowed" in host.type(f"{asked} agent@acme.com")
+    assert host.try_typing(f"{asked} ceo@acme.com").exit_code == 1
+
+
 def follow_registries(page: Page, host: GuideHost) -> None:
     """npm and pypi, with tokens for what the profile lets them publish."""
     host.type(page.take("airlock agent add"), answers=_YES)
@@ -279,6 +294,7 @@ STORIES: Mapping[str, Callable[[Page, GuideHost], None]] = {
     "docs/how-to/claude-code.md": follow_claude,
     "docs/how-to/codex.md": follow_codex,
     "docs/how-to/github.md": follow_github,
+    "docs/how-to/signing.md": follow_signing,
     "docs/how-to/npm-and-pypi.md": follow_registries,
     "docs/how-to/any-api.md": follow_any_api,
     "docs/how-to/devcontainers.md": follow_devcontainers,

@@ -24,6 +24,7 @@ from airlock_modules import (
 
 if TYPE_CHECKING:
     from airlock_modules.files.api_profile import Granted
+    from airlock_modules.remotes.signing import SignGrant
 
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
 # agent may have written. None of them can be granted.
@@ -76,9 +77,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `read_only` and `hide`, paths of the container, apply in boxes; a command outside of a box that
     they concern is refused. With `engine_socket` a container may have an engine's socket. `git`
     limits git-remote's remotes, and `names_remotes` says that the file does; `ssh` limits ssh's
-    hosts. `narrowed` has the modules that `[deny]` extends, and `widened` those that `[network]`
-    extends. `apis` has the grants of the tables `[NAME]`, by module, `own_apis` those of
-    `[api.NAME]`; `reached` is what containers reach besides.
+    hosts; `sign` is None without `[sign]`. `narrowed` has the modules that `[deny]` extends, and
+    `widened` those that `[network]` extends. `apis` has the grants of the tables `[NAME]`, by
+    module, `own_apis` those of `[api.NAME]`; `reached` is what containers reach besides.
     """
 
     commands: tuple[str, ...]
@@ -96,9 +97,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     narrowed: Mapping[str, Module]
     widened: Mapping[str, Module]
+    sign: "SignGrant | None" = None
     apis: "Mapping[str, Granted]" = {}
     own_apis: "tuple[Granted, ...]" = ()
     reached: ContainerNetwork = ContainerNetwork()
+
+    @property
+    def signs_by_openpgp(self) -> bool:
+        """Whether the key of `[sign]` is one of OpenPGP."""
+        return self.sign is not None and self.sign.is_openpgp
 
     def granted(self, ceiling: Iterable[str]) -> list[str]:
         """The enabled commands that the agent may run."""
@@ -149,6 +156,7 @@ def parse_profile(
     ssh = table.table("ssh")
     ssh_grant = read_ssh_grant(ssh)
     ssh.finish()
+    sign = _read_sign(table)
     limits = read_limits(table.table("limits"), upper=upper)
     narrowed = _read_denials(table.table("deny"), modules)
     widened = read_widening(table, modules, narrowed)
@@ -159,7 +167,7 @@ def parse_profile(
         "has no meaning any more: whatever a configuration names runs in its box",
         "remove it",
     )
-    for name in ("aws", "docker", "credentials", "sign", "approve", "bridge"):
+    for name in ("aws", "docker", "credentials", "approve", "bridge"):
         if name not in apis:
             table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
@@ -176,6 +184,7 @@ def parse_profile(
         git=git_grant,
         names_remotes=names_git_grant(git),
         ssh=ssh_grant,
+        sign=sign,
         limits=limits,
         narrowed=narrowed,
         widened=widened,
@@ -183,6 +192,17 @@ def parse_profile(
         own_apis=own_apis,
         reached=reached,
     )
+
+
+def _read_sign(table: TableReader) -> "SignGrant | None":
+    if not table.has("sign"):
+        return None
+    from airlock_modules.files.sign_table import read_sign_grant  # noqa: PLC0415
+
+    sign = table.table("sign")
+    grant = read_sign_grant(sign)
+    sign.finish()
+    return grant
 
 
 def _read_apis(

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from airlock_daemon.admin.cli.known_apis import ApiVerdict
 
 ANSWER_S = 30
+# What a person may ask about, in place of the words of git-sign.
+_KINDS = (("commit",), ("tag",))
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -66,6 +68,8 @@ def ask(
     test my gh POST /repos/acme/app/pulls`, `airlock test my gh graphql mutation NAME`. For
     AWS they are an operation, a region (the first of the profile without), and a bucket or role:
     `airlock test my aws s3:GetObject eu-west-1 BUCKET/KEY`.
+    Of a signature they are the kind and the addresses, the committer's first: `airlock test my
+    git-sign commit agent@acme.com`.
     Neither its credential nor the running daemon is asked for these. Any other words are arguments
     of the host's own tool, where the module has a command.
 
@@ -97,9 +101,12 @@ def ask(
     verdict = judge(generation, decision, command, words, call=call)
     path = os.path.join(setup.locations.sockets_dir, f"{agent}.sock")
     is_asked = not is_own_git or bool(words)
-    answer = ask_daemon(path, command, words) if is_asked else None
-    said = _say(answer, verdict) if is_asked else "not asked"
     module = generation.grant.modules.get(command)
+    is_object = module is not None and module.broker == "sign" and words[:1] in _KINDS
+    # Of a signature the daemon checks everything but the commit or tag.
+    asked = ("ssh",) if is_object else words
+    answer = ask_daemon(path, command, asked) if is_asked else None
+    said = _say(answer, verdict) if is_asked else "not asked"
     box = None
     if verdict.allowed and module is not None:
         box = describe_box(module, generation.boxes)

@@ -190,10 +190,13 @@ def _ask_broker(
 ) -> Verdict:
     from airlock_daemon.admin.cli.broker_verdict import (  # noqa: PLC0415 - needs trio
         judge_call,
+        judge_object,
         judge_session,
         judge_words,
     )
 
+    if broker == "sign":
+        return judge_object(generation, args)
     if broker == "ssh":
         return judge_session(generation, args)
     return judge_words(generation, args) if call is None else judge_call(generation, call)
