@@ -6,13 +6,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from git_world import CLIENT
 
-from commanding import reload
+from approving import reject, wait_for_questions
+from commanding import reload, run
 from running import Daemon
 from talking import Talk
 from worlds import World
@@ -344,3 +346,22 @@ def test_gpg_signs_by_the_human_s_agent(signing: Signing) -> None:
     signing.grant(f'{GRANT}key = "~/human"\n')
     with signing.running():
         assert b"one of ssh" in signing.ask(COMMIT, "openpgp").stderr
+
+
+def test_a_signature_waits_for_a_person(signing: Signing) -> None:
+    """Who sees the whole commit, and approves it once; another one is another question."""
+    signing.grant(f'{GRANT}[approve]\nrequire = ["sign git commit"]\n')
+    world = signing.world
+    with signing.running(), ThreadPoolExecutor() as waiting:
+        done = waiting.submit(signing.ask, COMMIT)
+        (question,) = wait_for_questions(world)
+        assert question["operation"].startswith("sign git commit ")
+        assert question["details"] == [["commit", COMMIT.decode().split("\n")]]
+        assert "once only" in run(world, "approve", question["id"], "--for", "10m", status=1).stderr
+        run(world, "approve", question["id"])
+        assert done.result().stdout.startswith(BEGIN)
+        assert f"approval {question['id']} is pending" in done.result().stderr.decode()
+        done = waiting.submit(signing.ask, COMMIT.replace(b"subject", b"subject\n\nmore"))
+        reject(world, "not today")
+        assert done.result().stdout == b""
+        assert "not today" in done.result().stderr.decode()
