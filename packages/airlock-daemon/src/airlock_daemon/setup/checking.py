@@ -28,6 +28,7 @@ from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.remotes import (
     find_default_refs,
     find_git_on_host,
+    find_own_keys,
     find_unpinned,
     find_unseen_rules,
 )
@@ -264,6 +265,7 @@ def check_files(locations: Locations, *, only: str | None = None) -> Checked:
             *find_unpinned(agents, setup.config.ceiling),
             *find_default_refs(agents, setup.config.ceiling),
             *find_git_on_host(agents, setup.config.ceiling),
+            *find_own_keys(agents, setup.config.ceiling),
             *(each for each in odd if each.is_note),
         ),
         agents=tuple(everyone),

@@ -189,6 +189,7 @@ def _find_vain_approvals(agent: Agent, ceiling: Sequence[str], search_path: str)
     tools = {name for name, module in granted.items() if module.has_command and not module.broker}
     known = {name for name, has in (("git", BROKER in granted or "git" in granted),) if has}
     known |= {"ssh"} if any(module.broker == "ssh" for module in granted.values()) else set()
+    known |= {"sign"} if any(module.broker == "sign" for module in granted.values()) else set()
     known |= {"run"} if tools else set()
     known |= {name for api in find_apis(agent, ceiling).apis for name in api.names}
     for pattern in rules.require:

@@ -25,6 +25,7 @@ from airlock_modules import (
 if TYPE_CHECKING:
     from airlock_modules.files.api_profile import Granted
     from airlock_modules.files.approvals import ApprovalRules
+    from airlock_modules.remotes.signing import SignGrant
 
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
 # agent may have written. None of them can be granted.
@@ -77,10 +78,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `read_only` and `hide`, paths of the container, apply in boxes; a command outside of a box that
     they concern is refused. With `engine_socket` a container may have an engine's socket. `git`
     limits git-remote's remotes, and `names_remotes` says that the file does; `ssh` limits ssh's
-    hosts. `approve` are the operations that wait for a person, None without any. `narrowed` has the
-    modules that `[deny]` extends, and `widened` those that `[network]` extends. `apis` has the
-    grants of the tables `[NAME]`, by module, `own_apis` those of `[api.NAME]`; `reached` is what
-    containers reach besides.
+    hosts; `sign` is None without `[sign]`. `approve` are the operations that wait for a person,
+    None without any. `narrowed` has the modules that `[deny]` extends, and `widened` those that
+    `[network]` extends. `apis` has the grants of the tables `[NAME]`, by module, `own_apis` those
+    of `[api.NAME]`; `reached` is what containers reach besides.
     """
 
     commands: tuple[str, ...]
@@ -99,9 +100,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     approve: "ApprovalRules | None" = None
     narrowed: Mapping[str, Module]
     widened: Mapping[str, Module]
+    sign: "SignGrant | None" = None
     apis: "Mapping[str, Granted]" = {}
     own_apis: "tuple[Granted, ...]" = ()
     reached: ContainerNetwork = ContainerNetwork()
+
+    @property
+    def signs_by_openpgp(self) -> bool:
+        """Whether the key of `[sign]` is one of OpenPGP."""
+        return self.sign is not None and self.sign.is_openpgp
 
     def granted(self, ceiling: Iterable[str]) -> list[str]:
         """The enabled commands that the agent may run."""
@@ -156,6 +163,7 @@ def parse_profile(
     ssh = table.table("ssh")
     ssh_grant = read_ssh_grant(ssh)
     ssh.finish()
+    sign = _read_sign(table)
     limits = read_limits(table.table("limits"), upper=upper)
     approve = _read_approvals(table)
     narrowed = _read_denials(table.table("deny"), modules)
@@ -167,7 +175,7 @@ def parse_profile(
         "has no meaning any more: whatever a configuration names runs in its box",
         "remove it",
     )
-    for name in ("aws", "docker", "credentials", "sign", "bridge"):
+    for name in ("aws", "docker", "credentials", "bridge"):
         if name not in apis:
             table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
@@ -184,6 +192,7 @@ def parse_profile(
         git=git_grant,
         names_remotes=names_git_grant(git),
         ssh=ssh_grant,
+        sign=sign,
         limits=limits,
         approve=approve,
         narrowed=narrowed,
@@ -200,6 +209,17 @@ def _read_approvals(table: TableReader) -> "ApprovalRules | None":
     from airlock_modules.files.approvals import read_approvals  # noqa: PLC0415 - few need it
 
     return read_approvals(table.table("approve"))
+
+
+def _read_sign(table: TableReader) -> "SignGrant | None":
+    if not table.has("sign"):
+        return None
+    from airlock_modules.files.sign_table import read_sign_grant  # noqa: PLC0415
+
+    sign = table.table("sign")
+    grant = read_sign_grant(sign)
+    sign.finish()
+    return grant
 
 
 def _read_apis(

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORWARD_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
-Broker = Literal["git", "ssh"]
+Broker = Literal["git", "ssh", "sign"]
 Workspace = Literal["required", "optional", "none"]
 
 # The programs that brokers run on the host.
-_PROGRAMS = {"git": "ssh", "ssh": "ssh"}
-_BROKERS: Mapping[str, Broker] = {"git": "git", "ssh": "ssh"}
+_PROGRAMS = {"git": "ssh", "ssh": "ssh", "sign": "ssh-keygen"}
+_BROKERS: Mapping[str, Broker] = {each: each for each in get_args(Broker)}
 _WORKSPACES: Mapping[str, Workspace] = {each: each for each in get_args(Workspace)}
 _LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
 _OF_A_COMMAND = (*("deny", "allow", "syntax", "examples", "env", "args", "exec", "sandbox"),)

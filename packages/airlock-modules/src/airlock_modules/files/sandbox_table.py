@@ -153,7 +153,7 @@ _NOT_AT_HOME = {
 ENGINE_BROKER = "docker"
 """The broker to the human's docker engine; access to the engine is itself a credential."""
 Sockets = Literal["none", "unix", "inet", "inet and unix"]
-BROKERS = ("git", ENGINE_BROKER)
+BROKERS = ("git", "sign", ENGINE_BROKER)
 """The brokers available to a box."""
 
 
@@ -165,9 +165,10 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     at all. `sockets` are the kinds that a tool in a closed box may create: its network is its own
     loopback and, by TCP, the destinations `HOST:PORT` of `network`. `read` are further host paths
     that it sees read-only: absolute, or beginning with `~/`. `brokers` act outside a closed box for
-    it: "git" talks to git remotes, "docker" gives access to the human's engine by unix sockets.
-    Without `links` symbolic links in the workspace are not followed. With `keeps_home` the home
-    persists between runs of the same agent; otherwise it starts empty.
+    it: "git" talks to git remotes, "sign" signs commits and tags, "docker" gives access to the
+    human's engine by unix sockets. Without `links` symbolic links in the workspace are not
+    followed. With `keeps_home` the home persists between runs of the same agent; otherwise it
+    starts empty.
     """
 
     box: Literal["closed", "home", "none"]
@@ -276,7 +277,8 @@ def _read_brokers(table: TableReader) -> tuple[str, ...]:
     for name in brokers:
         if name not in BROKERS:
             problem = f"{quote(name)} is no broker that a box of this release can ask"
-            remedy = f'write "git" for what git fetches and pushes, "{ENGINE_BROKER}" for an engine'
+            remedy = 'write "git" for what git fetches and pushes, "sign" for signed commits, '
+            remedy += f'"{ENGINE_BROKER}" for an engine'
             table.fault("brokers", problem, remedy)
     return tuple(dict.fromkeys(brokers))
 

@@ -19,6 +19,7 @@ from airlock_daemon.boundary.brokers.git.rules import (
     url_of,
     verb_of,
 )
+from airlock_daemon.boundary.brokers.sign import signing
 from airlock_daemon.boundary.brokers.ssh import session as ssh
 from airlock_daemon.boundary.brokers.ssh.session import name_operation as name_session
 from airlock_daemon.errors import Denied
@@ -27,6 +28,7 @@ from airlock_modules import Place, PushList, Query, RemoteError, RemoteRequest, 
 from airlock_modules.operation import Operation
 from airlock_modules.remotes.git_protocol import Service
 from airlock_modules.remotes.lfs import read_lfs_words
+from airlock_modules.remotes.signing import Kind, Role, Unsigned
 from airlock_wire import quote
 
 
@@ -60,6 +62,51 @@ def judge_session(generation: Generation, args: Sequence[str]) -> Verdict:
         + (", and for it in known_hosts" if line is None else ""),
         undecided=(login,),
     )
+
+
+def judge_object(generation: Generation, args: Sequence[str]) -> Verdict:
+    """Judge what is to be signed: the words of git-sign, or a kind and addresses.
+
+    The human's own address and key are undecided: the daemon asks the human's git.
+    """
+    grant = signing.find_grant(generation)
+    kind, emails = signing.read_named(args)
+    operation = Operation(("sign", "git", *((kind,) if kind else ())))
+    is_own = grant.emails is None
+    try:
+        if kind is None:
+            signing.read_words(tuple(args))
+        else:
+            named = () if is_own else emails
+            people = tuple((_name_role(kind, nth), each) for nth, each in enumerate(named))
+            asked = Unsigned(kind=kind, id="", title="", people=people, digest="")
+            signing.judge_object(asked, generation, own=None)
+    except Denied as error:
+        # The daemon's check ends before the commit or tag.
+        return replace(refuse(error, operation), is_past_check=kind is not None)
+    who = "your own address (user.email)"
+    if grant.emails is not None:
+        who = ", ".join(quote(each.text) for each in grant.emails) or "nobody"
+    kinds: tuple[Kind, ...] = ("commit", "tag")
+    what = " and ".join(f"{each}s" for each in kinds if grant.signs(each)) or "nothing"
+    is_decided = bool(emails) and not is_own
+    granted = f"[sign] grants {what} of {who}"
+    if grant.authors and grant.commits:
+        granted += f", with authors {', '.join(quote(each.text) for each in grant.authors)}"
+    return Verdict(
+        allowed=True,
+        operation=operation,
+        asked=generation.agent.profile.find_approval((operation.words,)),
+        broker=f"passed: {granted}" if is_decided else f"not known here: {granted}",
+        undecided=("the key",) if is_decided else ("the key", "the addresses"),
+    )
+
+
+def _name_role(kind: Kind, nth: int) -> Role:
+    """Whose address stands there among the arguments: a committer's first, then authors'."""
+    if kind == "tag":
+        return "tagger"
+    return "author" if nth else "committer"
 
 
 def judge_call(generation: Generation, call: GitCall) -> Verdict:

@@ -11,9 +11,8 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import say
-from airlock_daemon.admin.cli.verdict import Answer, Verdict, judge, read_git_words
+from airlock_daemon.admin.cli.verdict import Answer, Verdict, judge, resolve
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
-from airlock_daemon.serving.request.decision import hand_over
 from airlock_daemon.setup.boxes import describe_box
 from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.sockets import connect
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from airlock_daemon.admin.cli.known_apis import ApiVerdict
 
 ANSWER_S = 30
+# What a person may ask about, in place of the words of git-sign.
+_KINDS = (("commit",), ("tag",))
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -66,6 +67,8 @@ def ask(
     test my gh POST /repos/acme/app/pulls`, `airlock test my gh graphql mutation NAME`. For
     AWS they are an operation, a region (the first of the profile without), and a bucket or role:
     `airlock test my aws s3:GetObject eu-west-1 BUCKET/KEY`.
+    Of a signature they are the kind and the addresses, the committer's first: `airlock test my
+    git-sign commit agent@acme.com`.
     Neither its credential nor the running daemon is asked for these. Any other words are arguments
     of the host's own tool, where the module has a command.
 
@@ -89,21 +92,18 @@ def ask(
             if judged.judged.refusal is not None:
                 raise typer.Exit(1)
             return
-    call = read_git_words(words) if command == "git" else None
-    granted = generation.agent.profile.granted(generation.grant.ceiling)
-    is_own_git = call is not None and BROKER in granted and "git" not in granted
-    if call is not None and is_own_git:
-        # The container's own git runs, and sends this.
-        command, words = BROKER, call.words
-    # The daemon hands ssh calls on git's behalf to git-remote.
-    command, words = hand_over(generation.grant, command, words)
+    command, words, call = resolve(generation, command, words)
+    is_own_git = call is not None and command == BROKER
     decision = evaluate(generation.grant, command, words)
     verdict = judge(generation, decision, command, words, call=call)
     path = os.path.join(setup.locations.sockets_dir, f"{agent}.sock")
     is_asked = not is_own_git or bool(words)
-    answer = ask_daemon(path, command, words) if is_asked else None
-    said = _say(answer, verdict) if is_asked else "not asked"
     module = generation.grant.modules.get(command)
+    is_object = module is not None and module.broker == "sign" and words[:1] in _KINDS
+    # Of a signature the daemon checks everything but the commit or tag.
+    asked = ("ssh",) if is_object else words
+    answer = ask_daemon(path, command, asked) if is_asked else None
+    said = _say(answer, verdict) if is_asked else "not asked"
     box = None
     if verdict.allowed and module is not None:
         box = describe_box(module, generation.boxes)

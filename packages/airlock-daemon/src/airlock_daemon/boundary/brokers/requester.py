@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import trio
 
+from airlock_daemon.boundary.brokers.asking import ANSWER_S
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
@@ -23,7 +24,9 @@ class ServedAgent(Protocol):
     turns: TurnQueue
     lookups: trio.CapacityLimiter
 
-    async def ask(self, line: CommandLine, *, said: bytes = b"") -> tuple[int, bytes]:
+    async def ask(
+        self, line: CommandLine, *, said: bytes = b"", seconds: float = ANSWER_S
+    ) -> tuple[int, bytes]:
         """Run a program of the host; returns its exit status and output."""
 
 
@@ -97,11 +100,12 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
         *,
         said: bytes = b"",
         more: Mapping[str, str] = {},
+        seconds: float = ANSWER_S,
     ) -> tuple[int, bytes]:
         """Run a program of the host; returns its exit status and output.
 
-        `said` is its stdin, `more` adds variables. Raises Denied if too many programs of the agent
-        wait, Failed if it does not answer.
+        `said` is its stdin, `more` adds variables, `seconds` bounds its time. Raises Denied if too
+        many programs of the agent wait, Failed if it does not answer.
         """
         line = CommandLine(program, argv, {**self.variables, **more}, self.directory)
-        return await self.agent.ask(line, said=said)
+        return await self.agent.ask(line, said=said, seconds=seconds)

@@ -88,6 +88,10 @@ def find_broker(module: Module) -> Broker:
             from airlock_daemon.serving.request.ssh_broker import SshBroker  # noqa: PLC0415
 
             return SshBroker()
+        case "sign":
+            from airlock_daemon.serving.request.sign_broker import SignBroker  # noqa: PLC0415
+
+            return SignBroker()
     raise ValueError(module.broker)
 
 

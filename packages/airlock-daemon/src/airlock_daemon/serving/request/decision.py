@@ -4,7 +4,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import AND_RELOAD, Denied, UnknownCommand
-from airlock_daemon.setup.remotes import BROKER, grants_git
+from airlock_daemon.setup.remotes import BROKER, grants_relayed
 from airlock_modules import Grant, Module, PathUse, evaluate
 from airlock_wire import Request, quote
 
@@ -39,13 +39,16 @@ def decide(grant: Grant, request: Request) -> Allowed:
 def decide_relayed(grant: Grant, request: Request, commands: tuple[str, ...]) -> Allowed:
     """As `decide`, for a request over a relay, which accepts `commands` only.
 
-    The profile must grant git or git-remote. The rules of git-remote apply even if only git is
-    granted.
+    The profile must grant them; for git-remote git does. The rules of git-remote apply even if only
+    git is granted.
     """
     allowed = None
     if request.command in commands:
         # A reload may have revoked it while the box runs.
-        if not grants_git(grant):
+        if not grants_relayed(grant, request.command):
+            if request.command != BROKER:
+                # The evaluator refuses it by the profile.
+                return decide(grant, request)
             raise Denied(
                 "what runs in this box may not use git's remotes: the profile of this agent grants "
                 f"neither git nor {BROKER}",

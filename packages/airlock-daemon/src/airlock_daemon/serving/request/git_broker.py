@@ -1,11 +1,8 @@
 """The broker of git-remote: admission, the conversation with the remote, and its records."""
 
-import signal
-from contextlib import closing
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
-import trio
 
 from airlock_daemon.boundary.brokers.git.admission import admit as admit_errand
 from airlock_daemon.boundary.brokers.git.audit_detail import (
@@ -19,29 +16,24 @@ from airlock_daemon.boundary.brokers.git.audit_detail import (
 )
 from airlock_daemon.boundary.brokers.git.remote import LfsRemote, Remote, SshRemote
 from airlock_daemon.boundary.brokers.git.smart_http import UrlConversation
-from airlock_daemon.boundary.brokers.git.streams import ClientStreams, SentStreams, Streams
 from airlock_daemon.boundary.brokers.requester import Requester
-from airlock_daemon.boundary.command.launcher import Ended, cannot_start
+from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.command.process import Begin, Command
 from airlock_daemon.boundary.command.stdio import Emit, Stdio
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
-from airlock_daemon.serving.request.broker import may_pass
-from airlock_daemon.serving.request.execution import (
-    ENDING,
-    Steps,
-    buffer_start,
-    conclude,
-    run_command,
-    tell_begun,
+from airlock_daemon.serving.request.execution import Steps, conclude, run_command
+from airlock_daemon.serving.request.job import Call, Finished, Job
+from airlock_daemon.serving.request.own_conversation import (
+    OwnConversation,
+    agree_on_streams,
+    converse,
 )
-from airlock_daemon.serving.request.job import Call, Finished, Job, agree
 from airlock_daemon.serving.request.recording import Recording
-from airlock_daemon.serving.session import Said
 from airlock_modules import Module, RemoteRequest
 from airlock_modules.operation import Operation
-from airlock_wire import Request, Signal, Stream
+from airlock_wire import Request
 
 if TYPE_CHECKING:
     from airlock_daemon.boundary.approval.asked import Asked
@@ -75,15 +67,7 @@ class GitBroker:
         peer: Peer,
     ) -> Job:
         """Plan the conversation; raises Denied if the client lacks a needed feature."""
-        terms = agree(request, may_pass=may_pass(call, peer), is_captured=True)
-        if not terms.uses("fds") and not (terms.uses("stdin") and terms.uses("base64")):
-            raise Denied(
-                "git-remote needs a client that sends its stdin and takes any bytes",
-                layer="broker",
-                rule="needs-stdin",
-                hint='list "stdin" and "base64" in the features of the request, or use a newer '
-                "shim",
-            )
+        terms = agree_on_streams(request, module, call, peer)
         line = None
         if isinstance(admitted, SshRemote):
             line = CommandLine(
@@ -122,7 +106,7 @@ class _GitRun(msgspec.Struct, frozen=True):
     async def run(self, job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
         """As `BrokerRun.run`."""
         log = ConversationLog(call.recording)
-        own: _OwnConversation
+        own: OwnConversation
         if isinstance(self.remote, SshRemote) and self._may_wait(self.remote):
             from airlock_daemon.boundary.brokers.git.patient_push import (  # noqa: PLC0415
                 PatientPush,
@@ -154,7 +138,7 @@ class _GitRun(msgspec.Struct, frozen=True):
             own = LfsConversation(self.remote, self.requester, tell=log.write_object)
         else:
             own = UrlConversation(self.remote, self.requester, tell=log.write)
-        finished = await _converse(own, job, call, emit)
+        finished = await converse(own, job, call, emit)
         await conclude(call, finished, answers=answers)
         return finished
 
@@ -167,13 +151,6 @@ class _GitRun(msgspec.Struct, frozen=True):
         )
 
         return self.requester.may_ask(describe_fetch(remote.asked).forms)
-
-
-class _OwnConversation(Protocol):
-    """A conversation with a remote that the daemon has itself."""
-
-    async def run(self, streams: Streams, say: Emit) -> Ended:
-        """Run it to its end."""
 
 
 class _SshSteps(Steps):
@@ -229,48 +206,3 @@ class ConversationLog(msgspec.Struct, frozen=True):
         self.recording.write_conversation(
             decision, describe_object(asked, outcome), rule=rule, reason=reason
         )
-
-
-async def _converse(conversation: _OwnConversation, job: Job, call: Call, emit: Emit) -> Finished:
-    """Run a conversation that has no process; a terminating signal from the client cancels it."""
-    session, turns = call.session, call.agent.turns
-    # Two tasks of a conversation may write.
-    turn = trio.Lock()
-
-    async def say(stream: Stream, data: bytes) -> None:
-        async with turn:
-            await emit(stream, data)
-
-    async def grant(count: int) -> None:
-        async with turn:
-            await session.send_credit(count)
-
-    streams: Streams
-    if job.terms.uses("fds"):
-        try:
-            streams = ClientStreams(session.passed, turns, null=call.shared.null)
-        except OSError as error:
-            raise cannot_start("git-remote", error) from error
-    else:
-        session.passed.close()
-        streams = SentStreams(say, grant, turns, credit=job.generation.limits.stdin_bytes)
-    ended = Ended(128 + signal.SIGTERM, "SIGTERM")
-    scope = trio.CancelScope()
-
-    def hear(said: Said) -> None:
-        nonlocal ended
-        if not isinstance(said, Signal):
-            streams.tell(said)
-            return
-        number = ENDING.get(said.name)
-        if number is not None:
-            ended = Ended(128 + number, said.name)
-            scope.cancel()
-
-    with closing(streams):
-        buffer_start(job, call)
-        await tell_begun(job, call, hear)
-        with scope:
-            ended = await conversation.run(streams, say)
-        # The client's git waits for its streams to close.
-        return Finished(ended, streams.taken)

@@ -1,0 +1,113 @@
+"""A container's own git signs commits and tags, with a key that the container never has."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from e2e.world.daemon import Daemon
+from e2e.world.executables import Executables
+from e2e.world.images import Images, temporary_image
+from e2e.world.person import Person, newcomer
+from e2e.world.project import Project
+from e2e.world.scene import Stage
+
+from .remotes.layouts import LAYOUTS
+
+_EMAIL = "agent@acme.example"
+_GIT = f"git -c user.name=Agent -c user.email={_EMAIL} -c commit.gpgSign=true -c tag.gpgSign=true"
+_COMMITS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A person with a project, and a daemon that serves the agent `my`, who may sign."""
+
+    person: Person
+    project: Project
+    image: str
+
+    def run(self, script: str) -> str:
+        """Run a script in a container, in the project; GIT in it signs. It must succeed."""
+        words = ("sh", "-ec", script.replace("GIT", _GIT))
+        line = f"airlock-daemon run my {self.image} {shlex.join(words)}"
+        return self.person.run(line, cwd=self.project.path)
+
+    def verify(self, kind: str, name: str) -> str:
+        """What the host's git says of a commit's or tag's signature, which must be good."""
+        signers = f"gpg.ssh.allowedSignersFile={self.project.path.parent}/signers"
+        done = self.project.git("-c", signers, f"verify-{kind}", name)
+        return done.succeeded().stderr
+
+
+@pytest.fixture(scope="module")
+def place(
+    stages: dict[str, Stage], executables: Executables, images: Images, ground: Path
+) -> Iterator[Place]:
+    """Return a person who has granted signatures to an agent, by a key for agents."""
+    stage = stages["user"]
+    repository = stage.server.make_repository("signed")
+    project = Project.make(stage.account, ground / "signed", repository)
+    recipe = LAYOUTS["debian"].format(debian=images.debian, busybox=images.busybox)
+    with (
+        newcomer(stage.account, executables) as person,
+        temporary_image("signing", recipe) as image,
+    ):
+        key = stage.account.home / ".config/airlock/agents-key"
+        add = "airlock-daemon agent add my --workspace . --command git-remote --command git-sign"
+        person.run(f"{add} --yes", cwd=project.path)
+        person.run(f"ssh-keygen -q -t ed25519 -N '' -f {key}", cwd=project.path)
+        files = stage.account.home / ".config/airlock"
+        profile = files / "agents/my/airlock.toml"
+        grant = f'[sign]\nemails = ["{_EMAIL}"]\nkey = "{key}"\n'
+        stage.account.write(profile, profile.read_text().replace("[sign]\n", grant))
+        public = Path(f"{key}.pub").read_text()
+        stage.account.write(ground / "signers", f'{_EMAIL} namespaces="git" {public}')
+        with Daemon(
+            person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
+            said=ground / "signed.log",
+            sockets=lambda: [files / "sockets/my/airlock.sock"],
+            environment=person.environment,
+        ):
+            yield Place(person=person, project=project, image=image)
+
+
+def test_a_rebase_of_many_commits_is_signed_and_pushed(place: Place) -> None:
+    """The host verifies each, the branch arrives as it is, and the log has what was signed."""
+    place.run(
+        f"for n in $(seq {_COMMITS}); do GIT commit -q --allow-empty -m many-$n; done; "
+        f"GIT rebase -q --force-rebase HEAD~{_COMMITS}; GIT push -q origin HEAD:agent/many"
+    )
+    for back in range(_COMMITS):
+        said = place.verify("commit", f"HEAD~{back}")
+        assert f'Good "git" signature for {_EMAIL}' in said
+    assert place.project.repository.commit("agent/many") == place.project.head()
+    told = place.person.run("airlock-daemon log tail -n 500", cwd=place.project.path)
+    assert told.count("sign git commit ") == 2 * _COMMITS
+
+
+def test_a_tag_is_signed(place: Place) -> None:
+    """By the same key."""
+    place.run("GIT tag -s -m release v1")
+    assert f'Good "git" signature for {_EMAIL}' in place.verify("tag", "v1")
+
+
+def test_another_person_s_commit_is_not_signed(place: Place) -> None:
+    """git makes none, and says why."""
+    before = place.project.head()
+    script = "GIT commit --allow-empty --author='CEO <ceo@acme.example>' -m x"
+    line = f"airlock-daemon run my {place.image} sh -ec {shlex.quote(script.replace('GIT', _GIT))}"
+    done = place.person.try_line(line, cwd=place.project.path)
+    assert done.exit_code == 128
+    assert 'airlock: a commit with the author "ceo@acme.example" is not signed' in done.stderr
+    assert place.project.head() == before
+
+
+def test_a_container_has_no_key(place: Place) -> None:
+    """It learns the public one, and nothing else signs."""
+    assert place.run("git-sign").startswith("key::ssh-ed25519 ")
+    line = f"airlock-daemon run my {place.image} git-sign ssh"
+    done = place.person.try_line(line, cwd=place.project.path, stdin=b"certificate version 0.1\n")
+    assert (done.exit_code, done.stdout) == (126, "")
+    assert "a push certificate is not signed" in done.stderr
