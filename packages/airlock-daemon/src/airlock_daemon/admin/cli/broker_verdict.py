@@ -96,6 +96,7 @@ def judge_object(generation: Generation, args: Sequence[str]) -> Verdict:
     return Verdict(
         allowed=True,
         operation=operation,
+        asked=generation.agent.profile.find_approval((operation.words,)),
         broker=f"passed: {granted}" if is_decided else f"not known here: {granted}",
         undecided=("the key",) if is_decided else ("the key", "the addresses"),
     )
