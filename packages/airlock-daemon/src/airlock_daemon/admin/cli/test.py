@@ -11,9 +11,8 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import say
-from airlock_daemon.admin.cli.verdict import Answer, Verdict, judge, read_git_words
+from airlock_daemon.admin.cli.verdict import Answer, Verdict, judge, resolve
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
-from airlock_daemon.serving.request.decision import hand_over
 from airlock_daemon.setup.boxes import describe_box
 from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.sockets import connect
@@ -89,14 +88,8 @@ def ask(
             if judged.judged.refusal is not None:
                 raise typer.Exit(1)
             return
-    call = read_git_words(words) if command == "git" else None
-    granted = generation.agent.profile.granted(generation.grant.ceiling)
-    is_own_git = call is not None and BROKER in granted and "git" not in granted
-    if call is not None and is_own_git:
-        # The container's own git runs, and sends this.
-        command, words = BROKER, call.words
-    # The daemon hands ssh calls on git's behalf to git-remote.
-    command, words = hand_over(generation.grant, command, words)
+    command, words, call = resolve(generation, command, words)
+    is_own_git = call is not None and command == BROKER
     decision = evaluate(generation.grant, command, words)
     verdict = judge(generation, decision, command, words, call=call)
     path = os.path.join(setup.locations.sockets_dir, f"{agent}.sock")

@@ -13,9 +13,11 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.support import find_missing
+from airlock_daemon.serving.request.decision import hand_over
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.reserved import is_within
 from airlock_modules import (
     Decision,
@@ -106,6 +108,19 @@ class GitCall(msgspec.Struct, frozen=True, kw_only=True):
     words: tuple[str, ...] = ()
     push: PushList | None = None
     is_whole: bool = True
+
+
+def resolve(
+    generation: Generation, command: str, words: Sequence[str]
+) -> tuple[str, tuple[str, ...], GitCall | None]:
+    """The command that a request comes to, its arguments, and the git call that sends them."""
+    call = read_git_words(words) if command == "git" else None
+    granted = generation.agent.profile.granted(generation.grant.ceiling)
+    if call is not None and BROKER in granted and "git" not in granted:
+        # The container's own git runs, and sends this.
+        command, words = BROKER, call.words
+    # The daemon hands ssh calls on git's behalf to git-remote.
+    return (*hand_over(generation.grant, command, tuple(words)), call)
 
 
 def judge(
