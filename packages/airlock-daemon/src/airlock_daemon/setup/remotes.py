@@ -254,8 +254,8 @@ def _lets_ask(module: Module) -> bool:
 
 
 def _lets_sign(module: Module) -> bool:
-    """As `_lets_ask`, for signatures; granting the built-in git says nothing about them."""
-    return not module.builtin and module.sandbox is not None and "sign" in module.sandbox.brokers
+    """As `_lets_ask`, for signatures; git, or an override of it, has them by default."""
+    return module.name != "git" and module.sandbox is not None and "sign" in module.sandbox.brokers
 
 
 def reaches_remotes(module: Module) -> bool:

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from airlock_daemon.admin.cli.verdict import GitCall, Verdict, refuse
 from airlock_daemon.boundary.brokers.git.approval import describe_fetch
-from airlock_daemon.boundary.brokers.git.audit_detail import name_operation
 from airlock_daemon.boundary.brokers.git.rules import (
     find_granted,
     judge_as_git,
@@ -136,7 +135,7 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
     operation = None
     try:
         asked = _read(generation, words, is_push=is_push)
-        operation = name_operation(asked)
+        operation = describe_fetch(asked).operation
         place = find_granted(asked, generation)
         judge_as_git((verb_of(asked), url_of(asked)), generation)
     except Denied as error:

@@ -28,7 +28,7 @@ from airlock_modules.operation import Operation
 from airlock_wire import Request
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.approval.asked import Asked
+    from airlock_daemon.boundary.approval.questions import Asked
 
 
 async def run_tool(

@@ -188,7 +188,7 @@ class SignConversation:
 
     async def _ask_person(self, asked: Unsigned, data: bytes, say: Emit) -> None:
         """Wait for a person's approval, where one is required; it never lasts. Raises Denied."""
-        from airlock_daemon.boundary.approval.asked import Asked  # noqa: PLC0415 - few need it
+        from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415 - few need it
 
         async def tell(line: str) -> None:
             await say("stderr", f"airlock: {line}\n".encode())

@@ -28,7 +28,7 @@ from airlock_modules.operation import Operation
 from airlock_wire import Stream, quote
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.approval.asked import Asked
+    from airlock_daemon.boundary.approval.questions import Asked
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +179,7 @@ def name_operation(asked: Session | Query) -> Operation:
 
 def describe_session(asked: Session | Query) -> "Asked | None":
     """A session for a person; None for a query, which leads nowhere."""
-    from airlock_daemon.boundary.approval.asked import Asked  # noqa: PLC0415 - few need it
+    from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415 - few need it
 
     if not isinstance(asked, Session):
         return None
