@@ -33,7 +33,7 @@ from airlock_daemon.setup.agents import read_registration
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.generation import Generation, Setup, load_setup
-from airlock_daemon.setup.new_agent import NewAgent, plan_agent, plan_removal
+from airlock_daemon.setup.new_agent import NewAgent, Trust, plan_agent, plan_removal, plan_trust
 from airlock_daemon.setup.paths import absolute, beside_config
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.shim_program import find_shim
@@ -41,7 +41,7 @@ from airlock_daemon.setup.sockets import is_served
 from airlock_daemon.setup.state import Noted, State, replace_notes
 from airlock_daemon.setup.status import Reload
 from airlock_daemon.setup.stored import find_stored, forget_agent
-from airlock_daemon.setup.workspaces import Trust, describe_unserved, plan_trust
+from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_modules import DEFAULT_REFS
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)

@@ -22,6 +22,15 @@ def check(
     list_names: Annotated[
         bool, typer.Option("--list", help="Only list what is looked at, a name a line.")
     ] = False,
+    diff: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--diff",
+            metavar="OLD NEW",
+            help="Compare two policies: directories, or revisions of the repository that the "
+            "configuration is in.",
+        ),
+    ] = None,
 ) -> None:
     """Look for faults and oddities in the configuration.
 
@@ -34,7 +43,22 @@ def check(
     everything in full. `doctor` looks at the world around the daemon.
 
     Ends with 0 when there are no faults and no findings, else with 1.
+
+    With --diff it says how one policy differs from another, for the review of a change: which
+    operations become allowed, asked or refused, before and after, with the line that decides each.
+    They are samples, made of the patterns of both and of what is just outside of them. Grants and
+    settings that differ follow, and what differs without changing a sample. Nothing of a revision
+    is run. Then it ends with 0 when nothing differs, 1 when something does, and 2 for a fault.
+
+    \b
+        airlock check --diff HEAD~1 HEAD
+        airlock check --diff HEAD ~/.config/airlock
     """
+    if diff is not None:
+        from airlock_daemon.admin.cli.policy_diff import print_diff  # noqa: PLC0415 - needs trio
+
+        print_diff(application, *diff)
+        return
     if list_names:
         application.print_names(LOOKED_AT)
         return

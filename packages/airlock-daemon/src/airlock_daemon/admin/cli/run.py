@@ -201,6 +201,7 @@ def run(
         ),
         networks=choose_network((*filter(None, [network]), *networks), generation.apis),
         exec_options=(),
+        signs_by_openpgp=generation.agent.profile.signs_by_openpgp,
     )
     if wiring.has_own_git and not known.has_git:
         _refuse_without_git(agent, image, command or ())

@@ -2,6 +2,7 @@
 
 import typer
 
+from airlock_daemon.admin.cli import serve
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 
@@ -19,4 +20,4 @@ def start(application: Application) -> None:
     commands get [daemon] shutdown_grace_s seconds to end when it stops; a second signal ends them
     at once.
     """
-    application.serve()
+    serve(application.locations)

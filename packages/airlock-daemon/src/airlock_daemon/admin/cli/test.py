@@ -11,9 +11,8 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import say
-from airlock_daemon.admin.cli.verdict import Answer, Verdict, judge, read_git_words
+from airlock_daemon.admin.cli.verdict import Answer, Verdict, judge, resolve
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
-from airlock_daemon.serving.request.decision import hand_over
 from airlock_daemon.setup.boxes import describe_box
 from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.sockets import connect
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from airlock_daemon.admin.cli.known_apis import ApiVerdict
 
 ANSWER_S = 30
+# What a person may ask about, in place of the words of git-sign.
+_KINDS = (("commit",), ("tag",))
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -66,6 +67,8 @@ def ask(
     test my gh POST /repos/acme/app/pulls`, `airlock test my gh graphql mutation NAME`. For
     AWS they are an operation, a region (the first of the profile without), and a bucket or role:
     `airlock test my aws s3:GetObject eu-west-1 BUCKET/KEY`.
+    Of a signature they are the kind and the addresses, the committer's first: `airlock test my
+    git-sign commit agent@acme.com`.
     Neither its credential nor the running daemon is asked for these. Any other words are arguments
     of the host's own tool, where the module has a command.
 
@@ -81,25 +84,26 @@ def ask(
         has_command = known is not None and known.has_command
         if apis and (not has_command or known_apis.is_operation(apis, words)):
             judged = known_apis.judge_operation(apis, command, words)
+            _, *rest = judged.operation.words
+            forms = [(name, *rest) for name in judged.api.names]
+            pattern = generation.agent.profile.find_approval(forms)
+            judged = msgspec.structs.replace(judged, asked=pattern)
             application.print(judged.dump(), _describe_api(judged))
             if judged.judged.refusal is not None:
                 raise typer.Exit(1)
             return
-    call = read_git_words(words) if command == "git" else None
-    granted = generation.agent.profile.granted(generation.grant.ceiling)
-    is_own_git = call is not None and BROKER in granted and "git" not in granted
-    if call is not None and is_own_git:
-        # The container's own git runs, and sends this.
-        command, words = BROKER, call.words
-    # The daemon hands ssh calls on git's behalf to git-remote.
-    command, words = hand_over(generation.grant, command, words)
+    command, words, call = resolve(generation, command, words)
+    is_own_git = call is not None and command == BROKER
     decision = evaluate(generation.grant, command, words)
     verdict = judge(generation, decision, command, words, call=call)
     path = os.path.join(setup.locations.sockets_dir, f"{agent}.sock")
     is_asked = not is_own_git or bool(words)
-    answer = ask_daemon(path, command, words) if is_asked else None
-    said = _say(answer, verdict) if is_asked else "not asked"
     module = generation.grant.modules.get(command)
+    is_object = module is not None and module.broker == "sign" and words[:1] in _KINDS
+    # Of a signature the daemon checks everything but the commit or tag.
+    asked = ("ssh",) if is_object else words
+    answer = ask_daemon(path, command, asked) if is_asked else None
+    said = _say(answer, verdict) if is_asked else "not asked"
     box = None
     if verdict.allowed and module is not None:
         box = describe_box(module, generation.boxes)
@@ -182,7 +186,10 @@ def _describe_api(verdict: "ApiVerdict") -> Iterator[str]:
     judged = verdict.judged
     yield from (f"{step.layer}: {step.verdict}: {step.detail}" for step in verdict.steps)
     yield f"operation: {verdict.operation.line}"
-    yield "allowed" if judged.refusal is None else f"denied: {judged.refusal}"
+    if judged.refusal is None:
+        yield "allowed" if verdict.asked is None else _tell_asked(verdict.asked)
+    else:
+        yield f"denied: {judged.refusal}"
     if judged.refusal is not None and judged.hint:
         yield f"hint: {judged.hint}"
     yield "daemon: not asked: it judges requests to APIs when they come"
@@ -201,6 +208,9 @@ def _describe(decision: Decision, verdict: Verdict, box: str | None) -> Iterator
         "broker": verdict.broker,
     }
     yield from (f"{name}: {text}" for name, text in told.items() if text)
+    if verdict.allowed and verdict.asked is not None:
+        yield _tell_asked(verdict.asked)
+        return
     if verdict.allowed:
         yield "allowed" if verdict.is_sure else "allowed, as far as can be told without the client"
         return
@@ -209,6 +219,10 @@ def _describe(decision: Decision, verdict: Verdict, box: str | None) -> Iterator
         yield f"rule: {quote(verdict.rule, limit=None)}"
     if verdict.hint:
         yield f"hint: {verdict.hint}"
+
+
+def _tell_asked(pattern: str) -> str:
+    return f"asked: a person has to approve it, by [approve] require = {quote(pattern, limit=None)}"
 
 
 def _say(answer: Answer | None, verdict: Verdict) -> str:

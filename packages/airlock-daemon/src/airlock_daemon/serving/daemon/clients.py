@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -17,10 +18,12 @@ from airlock_daemon.serving.request.exchange import (
     serve_request,
     to_wire,
 )
-from airlock_daemon.serving.request.relay import Origin
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, ClientGone, Reason, Session
 from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request, ServerSession
+
+if TYPE_CHECKING:
+    from airlock_daemon.serving.request.relay import Origin
 
 
 class Clients:
@@ -49,7 +52,7 @@ class Clients:
         """As `Service.serve`."""
         await self._serve(_Visit(connection, self._agent, None), is_turn=is_turn)
 
-    async def serve_relayed(self, connection: socket.socket, origin: Origin) -> None:
+    async def serve_relayed(self, connection: socket.socket, origin: "Origin") -> None:
         """Serve a connection over a relay to its end; it counts as one of the agent's.
 
         Like the relay's command, it may continue while the daemon stops.
@@ -198,7 +201,9 @@ class _Visit:
     `peer` is the client, for records.
     """
 
-    def __init__(self, connection: socket.socket, agent: AgentState, origin: Origin | None) -> None:
+    def __init__(
+        self, connection: socket.socket, agent: AgentState, origin: "Origin | None"
+    ) -> None:
         self.origin = origin
         self.session = Session(
             connection,
