@@ -84,6 +84,8 @@ ENGINE_GUARANTEES: Mapping[str, str] = {
     "engine-owner": "a container in a workspace is its owner, without capabilities",
     "engine-answers": "no answer has a path of the host",
     "engine-images": "no image is used that was neither granted, pulled nor made",
+    "engine-ports": "a port leads to the agent's containers alone, in networks of its own",
+    "engine-sockets": "nothing that a container can replace is mounted as a socket",
     "engine-names": "no name of an image that a person may run leads to an agent's",
 }
 """The same of an attack on the broker of a docker engine."""

@@ -42,6 +42,7 @@ LANGUAGE_PACKAGES = (
     "python3-pip",
 )
 DOCKER_PACKAGES = ("docker-cli", "docker-compose")
+SDK_PACKAGES = (*DOCKER_PACKAGES, "ca-certificates", "curl", "python3", "redis-server")
 DEBIAN_OPTIONS = (
     "--variant=minbase",
     '--aptopt=Acquire::Languages "none"',
@@ -200,6 +201,12 @@ def make_api_tools() -> str:
 def make_docker_client() -> str:
     """Make the image of a Debian with docker's client and compose; return it."""
     return bootstrap_debian("airlock-e2e/debian-docker", packages=DOCKER_PACKAGES)
+
+
+@one_at_a_time()
+def make_docker_sdk() -> str:
+    """Make the image of a Debian with docker's client, Python, and a database; return it."""
+    return bootstrap_debian("airlock-e2e/debian-sdk", packages=SDK_PACKAGES)
 
 
 @one_at_a_time()

@@ -462,7 +462,7 @@ def _load(scene: "EngineScene") -> bytes:
                 content = b"" if file is None else file.read()
                 if each.name == "manifest.json":
                     content = json.dumps(
-                        [{**json.loads(content)[0], "RepoTags": ["planted:1"]}]
+                        [{**json.loads(content)[0], "RepoTags": [scene.fill("PLANTED:1")]}]
                     ).encode()
                 each.size = len(content)
                 made.addfile(each, io.BytesIO(content))
@@ -507,20 +507,20 @@ _IMAGES = [
     _say(
         "a name that a person runs",
         "names",
-        _request("POST /images/IMAGE/tag?repo=planted&tag=1"),
+        _request("POST /images/IMAGE/tag?repo=PLANTED&tag=1"),
         works=True,
     ),
     _say(
         "a name that a person runs, by a commit",
         "names",
         _create(),
-        _request("POST /commit?container=made&repo=planted&tag=1", {}),
+        _request("POST /commit?container=made&repo=PLANTED&tag=1", {}),
         works=True,
     ),
     _say(
         "a name that a person runs, by an archive",
         "names",
-        _request("POST /images/create?fromSrc=-&repo=planted&tag=1", _pack("a", "b")),
+        _request("POST /images/create?fromSrc=-&repo=PLANTED&tag=1", _pack("a", "b")),
         works=True,
     ),
     Attack("a name that a person runs, loaded", "engine-names", _load, works_without=True),
@@ -543,15 +543,45 @@ _IMAGES = [
 ]
 
 
+_PORTS = [
+    _say(
+        f"a port of another's container, by {query}",
+        "ports",
+        f"POST /airlock/connect?{query} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n"
+        "GET /file HTTP/1.0\r\n\r\n",
+        works=query == "port=7777",
+    )
+    for query in (
+        "port=7777",
+        "port=80",
+        "port=7777&container=PERSON-ID",
+        "port=80&address=127.0.0.1",
+        "port=07777",
+        "port=7777%00",
+        "port=65536",
+    )
+]
+
+
 ENGINE_FAMILIES = (
     Family("engine-calls", (*_CALLS, *_HEADS), engine.why_not),
     Family("engine-owned", tuple(_OWNED), engine.why_not),
     Family("engine-fields", tuple(_FIELDS), engine.why_not),
     Family(
         "engine-binds",
-        (*_BINDS, Attack("a link in a workspace", "engine-links", _follow, works_without=True)),
+        (
+            *_BINDS,
+            Attack("a link in a workspace", "engine-links", _follow, works_without=True),
+            Attack(
+                "the engine's socket in place of the agent's",
+                "engine-sockets",
+                lambda scene: scene.mount_replaced(),
+                works_without=True,
+            ),
+        ),
         engine.why_not,
     ),
     Family("engine-images", tuple(_IMAGES), engine.why_not),
+    Family("engine-ports", tuple(_PORTS), engine.why_not),
 )
 """All attacks on the broker of an engine."""

@@ -24,11 +24,20 @@ from e2e.world.installation import Installation, quote
 _UNGUARDED = Path(__file__).with_name("unguarded.py")
 _CANARY = "canary-7b1f-of-the-"
 _ANSWER_S = 30.0
+_SOCKET = "/var/run/docker.sock"
 # Of this process, so that nobody else takes away what is called so.
 _OWN = f"airlock-canary-{os.getpid()}"
 MINE, _OTHER = f"mine-{os.getpid()}", f"other-{os.getpid()}"
 """The agent that attacks, and another one."""
-_PROGRAMS = ("sh", "cat", "sleep", "id", "ls")
+# By prefix or by label alone nothing is the agent's.
+_CONTAINERS = {
+    "PERSON": (f"{_OWN}-person", f"airlock.agent={MINE}"),
+    "SEEN": (f"{_OWN}-seen", "a=b"),
+    "NAMED": (f"airlock-{MINE}-person", "a=b"),
+    "OTHER": (f"airlock-{_OTHER}-web", f"airlock.agent={_OTHER}"),
+}
+_OTHERS = ("NET", "VOLUME", "IMAGE", "SECRET-IMAGE")
+_PROGRAMS = ("sh", "cat", "httpd", "sleep", "id", "ls")
 _PROFILE = """\
 commands = ["docker"]
 [workspace]
@@ -66,8 +75,9 @@ class EngineScene:
     """The agents MINE, who attacks, and another one, before an engine with things of a person's.
 
     In requests `PERSON`, `SEEN` and `OTHER` are names of containers: a person's, a person's that
-    MINE may look at, and one of the other agent; `PERSON-ID` and so on are their ids. `NET`, `VOLUME` and
-    `SECRET-IMAGE` are a person's too; `IMAGE` is granted.
+    MINE may look at, and one of the other agent; `PERSON-ID` and so on are their ids. `NET`,
+    `VOLUME` and `SECRET-IMAGE` are a person's too; `IMAGE` is granted, and `PLANTED` is a name that
+    a person may run.
     """
 
     def __init__(self, places: Installation, root: Path) -> None:
@@ -83,26 +93,35 @@ class EngineScene:
 
     @contextmanager
     def planted(self) -> Iterator[None]:
-        """Plant what belongs to a person and to the other agent."""
+        """Plant what belongs to a person and to the other agent, and remove it afterwards."""
+        try:
+            self._plant()
+            self._before = self._describe()
+            yield
+        finally:
+            if self._before:
+                self.clear()
+            words = {each: self._words.get(each, each) for each in (*_CONTAINERS, *_OTHERS)}
+            docker("rm", "--force", "--volumes", *(words[each] for each in _CONTAINERS))
+            docker("network", "rm", words["NET"])
+            docker("volume", "rm", "--force", words["VOLUME"], f"{words['VOLUME']}-spare")
+            docker("rmi", "--force", words["IMAGE"], words["SECRET-IMAGE"])
+
+    def _plant(self) -> None:
         self._words |= {"SECRET-IMAGE": f"{_OWN}-secret", "IMAGE": f"{_OWN}-shell"}
+        self._words["PLANTED"] = f"{_OWN}-planted"
         for name, content in (("IMAGE", "nothing"), ("SECRET-IMAGE", f"{_CANARY}image")):
             self._words[f"{name}-ID"] = self._import(self._words[name], content)
         self._words |= {"NET": f"{_OWN}-net", "VOLUME": f"{_OWN}-volume"}
         docker("network", "create", self._words["NET"]).succeeded()
         docker("volume", "create", self._words["VOLUME"]).succeeded()
-        # By prefix or by label alone nothing is the agent's.
-        containers = {
-            "PERSON": (f"{_OWN}-person", f"airlock.agent={MINE}"),
-            "SEEN": (f"{_OWN}-seen", "a=b"),
-            "NAMED": (f"airlock-{MINE}-person", "a=b"),
-            "OTHER": (f"airlock-{_OTHER}-web", f"airlock.agent={_OTHER}"),
-        }
-        for word, (name, label) in containers.items():
+        for word, (name, label) in _CONTAINERS.items():
             done = docker(
                 *("run", "--detach", "--name", name, "--label", label),
+                *("--label", "airlock.ports=7777:80"),
                 *("--env", f"SECRET={_CANARY}environment", "--network", self._words["NET"]),
                 *("--volume", f"{self._words['VOLUME']}:/volume", self._words["IMAGE"]),
-                *("sh", "-c", f"echo {_CANARY}volume >/volume/file; exec sleep 3600"),
+                *("sh", "-c", f"echo {_CANARY}volume >/volume/file; exec httpd -f -h /volume"),
             )
             self._words |= {word: name, f"{word}-ID": done.succeeded().stdout.strip()}
         docker("volume", "create", f"{self._words['VOLUME']}-spare").succeeded()
@@ -113,17 +132,6 @@ class EngineScene:
         self._words["NET-ID"] = self._ask(f"/networks/{self._words['NET']}")["Id"]
         (self.root / "secret").mkdir()
         (self.root / "secret" / "file").write_text(f"{_CANARY}host")
-        self._before = self._describe()
-        try:
-            yield
-        finally:
-            self.clear()
-            docker("rm", "--force", "--volumes", *(self._words[each] for each in containers))
-            docker("network", "rm", self._words["NET"])
-            docker(
-                "volume", "rm", "--force", self._words["VOLUME"], f"{self._words['VOLUME']}-spare"
-            )
-            docker("rmi", "--force", self._words["IMAGE-ID"], self._words["SECRET-IMAGE-ID"])
 
     def _import(self, name: str, content: str) -> str:
         """Make an image with a shell, and a file with this content."""
@@ -166,6 +174,36 @@ class EngineScene:
                     seen += data
         return seen
 
+    def mount_replaced(self) -> bytes:
+        """Bind the agent's socket with a symlink to the engine's in its place, as root there could.
+
+        Returns a secret if a container then has the engine's own.
+        """
+        path = self.places.sockets / "mine" / "docker.sock"
+        moved = path.with_name("moved")
+        requests = (
+            ("create?name=made", {"Image": "IMAGE", "HostConfig": {"Binds": [f"{_SOCKET}:/s"]}}),
+            ("made/start", None),
+        )
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(_ANSWER_S)
+        with closing(connection):
+            connection.connect(str(path))
+            path.rename(moved)
+            path.symlink_to(self._engine)
+            try:
+                for line, body in requests:
+                    text = "" if body is None else json.dumps(body | {"Cmd": ["sleep", "100"]})
+                    head = f"POST /containers/{line} HTTP/1.1\r\nHost: docker\r\n"
+                    head += "Content-Length: LENGTH\r\n\r\n"
+                    connection.sendall(self.fill(head + text).encode())
+                    seen = connection.recv(1 << 16)
+            finally:
+                moved.replace(path)
+        listed = docker("exec", "airlock-mine-made", "ls", "-i", "/s").stdout.split()
+        has_engine = listed[:1] == [str(os.stat(self._engine).st_ino)]
+        return seen + (f"{_CANARY}engine".encode() if has_engine else b"")
+
     def find_leaks(self, seen: bytes) -> Iterator[str]:
         """A line for each thing that the client got or changed which it may not."""
         if _CANARY.encode() in seen:
@@ -179,7 +217,7 @@ class EngineScene:
             yield f"changed: {[name for name in after if after[name] != self._before.get(name)]}"
         tags = {tag for image in self._ask("/images/json") for tag in image["RepoTags"] or ()}
         for tag in tags:
-            if "planted" in tag and not tag.startswith("airlock.invalid/"):
+            if self._words["PLANTED"] in tag and not tag.startswith("airlock.invalid/"):
                 yield f"a person may run {tag}"
         self.clear()
 
@@ -200,7 +238,7 @@ class EngineScene:
             source = mount.get("Source", "")
             is_own = mount["Type"] == "volume" and mount["Name"].startswith("airlock")
             anonymous = mount["Type"] == "volume" and len(mount["Name"]) == 64
-            inside = source == str(self.workspace) or source.endswith(f"/{MINE}/docker.sock")
+            inside = source == str(self.workspace) or source.endswith(f"/.containers/{MINE}.sock")
             if not (is_own or anonymous or inside):
                 yield f"a container mounts {source or mount['Name']}"
             if inside and source == str(self.workspace) and found["Config"]["User"] in ("", "0"):
@@ -239,7 +277,7 @@ class EngineScene:
             self._ask(f"/volumes/{each['Name']}", "DELETE")
         for image in self._ask("/images/json"):
             for tag in image["RepoTags"] or ():
-                if "planted" in tag or tag.startswith(f"airlock.invalid/{MINE}-"):
+                if self._words["PLANTED"] in tag or tag.startswith(f"airlock.invalid/{MINE}-"):
                     self._ask(f"/images/{tag}", "DELETE")
 
     def _ask(self, path: str, method: str = "GET", body: object = None) -> Any:

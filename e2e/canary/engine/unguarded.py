@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl
 from msgspec.structs import replace
 
 from airlock_daemon.admin.cli import main
-from airlock_daemon.boundary.brokers.docker import broker, making
+from airlock_daemon.boundary.brokers.docker import broker, lookups, making
+from airlock_daemon.setup import engines
 from airlock_modules.engine import (
     FoundCall,
     Ownership,
@@ -161,6 +162,17 @@ def names() -> None:
     _put(OwnImages, "outer", lambda _, image: str(image))
 
 
+def ports() -> None:
+    """A port leads to whatever container has it, in any network."""
+    owned()
+    _put(lookups.Lookups, "require_internal", lambda _, found: found)
+
+
+def sockets() -> None:
+    """What stands in the agent's directory is mounted as its socket."""
+    _put(engines, "find_link", lambda agent, name: f"{agent}/{name}")
+
+
 _GUARDS = {
     "engine-calls": calls,
     "engine-owned": owned,
@@ -176,6 +188,8 @@ _GUARDS = {
     "engine-answers": answers_,
     "engine-images": images_,
     "engine-names": names,
+    "engine-ports": ports,
+    "engine-sockets": sockets,
 }
 
 if __name__ == "__main__":

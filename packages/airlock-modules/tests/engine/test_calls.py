@@ -168,10 +168,11 @@ def test_a_version_that_is_not_spoken_names_those_that_are() -> None:
 
 
 def test_the_builder_is_refused_by_name() -> None:
-    """A build has a rule of its own."""
-    with pytest.raises(Refused, match="builder") as error:
-        find_call("POST", "/v1.45/build", "t=x", spoken=NEWEST)
-    assert error.value.rule == "no-builder"
+    """A build has a rule of its own, by whichever path."""
+    for path in ("/v1.45/build", "/session", "/grpc"):
+        with pytest.raises(Refused, match="building images is not granted") as error:
+            find_call("POST", path, "", spoken=NEWEST)
+        assert error.value.rule == "no-builder"
 
 
 def test_each_line_of_the_table_is_found() -> None:

@@ -13,9 +13,6 @@ BUBBLEWRAP = "bwrap"
 HOME_CLASS = "home (unprotected)"
 """The name of a box with the human's home, in records and messages."""
 
-ENGINE_CLASS = "docker engine"
-"""The name of a box that reaches the docker engine, and so is root on this host."""
-
 OLDEST_LANDLOCK = 6
 """The first version that blocks signals and abstract sockets of other processes."""
 
@@ -71,7 +68,7 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
     if module.shows_home:
         return f"{HOME_CLASS}: it can read and send away every credential in your home"
     network = () if module.sandbox is None else module.sandbox.network
-    engine = ["the docker engine, which is root on this host"] if module.has_engine else []
+    engine = ["its agent's docker engine"] if module.has_engine else []
     reached = (*engine, *(["its agent's APIs"] if module.uses_apis else []), *network)
     return f"closed, but for {', '.join(reached)}" if reached else "closed"
 

@@ -6,18 +6,19 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.sockets import ENGINE
+from airlock_daemon.setup.sockets import ENGINE, container_directory, find_link
 from airlock_daemon.setup.workspaces import list_mounts
 from airlock_modules.engine import DockerGrant, Root, is_below
 
 
-def complete_grant(grant: DockerGrant, agent: Agent, sockets_dir: str) -> DockerGrant:
-    """The grant with the agent's workspaces, its own socket, and the limits of a box."""
+def complete_grant(agent: Agent, sockets_dir: str) -> DockerGrant:
+    """What `[docker]` of the profile grants, with workspaces, the agent's socket and its limits."""
     limits = agent.profile.limits
     return replace(
-        grant,
+        agent.profile.docker or DockerGrant(),
         roots=tuple(_list_roots(agent)),
-        socket=os.path.join(sockets_dir, agent.name, ENGINE),
+        socket=os.path.join(sockets_dir, find_link(agent.name, ENGINE)),
+        egress=os.path.join(sockets_dir, container_directory(agent.name)),
         memory=limits.box_memory_mb << 20,
         pids=limits.box_processes,
     )

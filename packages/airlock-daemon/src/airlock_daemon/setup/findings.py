@@ -64,18 +64,19 @@ def find_unprotected(agents: Iterable[Agent], ceiling: Collection[str]) -> Itera
 
 
 def find_engines(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[Finding]:
-    """Note the modules that give an agent's boxes access to the docker engine."""
+    """Note the modules that let an agent start containers on an engine of yours."""
     told: dict[str, str] = {}
     for agent in agents:
         for command, module in agent.list_granted(ceiling).items():
-            if module.has_engine:
+            docker = agent.profile.docker
+            if module.has_engine and not (docker and docker.engine):
                 told.setdefault(module.source, command)
     for source, command in told.items():
         yield Finding(
             source,
             "sandbox.brokers",
-            f"{command} speaks with the docker engine, which is root on this host",
-            "grant it to agents alone that may do whatever root may",
+            f"{command} starts containers on your docker engine: they share this host's kernel",
+            "give agents a rootless engine of their own: [docker] engine in the profile",
             name="box",
             is_note=True,
         )
@@ -207,6 +208,7 @@ def _find_vain_approvals(agent: Agent, ceiling: Sequence[str], search_path: str)
     known |= {"ssh"} if any(module.broker == "ssh" for module in granted.values()) else set()
     known |= {"sign"} if any(module.broker == "sign" for module in granted.values()) else set()
     known |= {"run"} if tools else set()
+    known |= {"docker"} if any(module.has_engine for module in granted.values()) else set()
     known |= {name for api in find_apis(agent, ceiling).apis for name in api.names}
     for pattern in rules.require:
         service, second, *_ = (*parse_operation(pattern.text).words, "*")

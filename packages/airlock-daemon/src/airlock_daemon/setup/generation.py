@@ -169,12 +169,13 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
 
 def _find_docker(agent: Agent, ceiling: tuple[str, ...], sockets_dir: str) -> "DockerGrant | None":
     """What the agent's `docker.sock` grants, with its workspaces and limits."""
-    profile = agent.profile
-    if profile.docker is None or "docker" not in profile.granted(ceiling):
+    granted = agent.list_granted(ceiling)
+    is_granted = agent.profile.docker is not None and "docker" in granted
+    if not is_granted and not any(module.has_engine for module in granted.values()):
         return None
     from airlock_daemon.setup.engines import complete_grant  # noqa: PLC0415
 
-    return complete_grant(profile.docker, agent, sockets_dir)
+    return complete_grant(agent, sockets_dir)
 
 
 def load_policies(

@@ -36,7 +36,7 @@ pytestmark = [
 NAME = f"airlock-broker-{os.getpid()}"
 ENGINE = "/var/run/docker.sock"
 OWNER = "1000:1000"
-_PROGRAMS = ("sh", "cat", "httpd", "id", "sleep", "touch")
+_PROGRAMS = ("sh", "cat", "env", "httpd", "id", "sleep", "touch", "wget")
 
 
 def pack() -> bytes:
@@ -61,14 +61,18 @@ def image() -> Iterator[str]:
 class Scene:
     """A broker's socket for an agent that has one workspace, `/work` to it."""
 
-    def __init__(self, path: Path, workspace: Path, broker: EngineBroker) -> None:
+    def __init__(self, path: Path, workspace: Path, broker: EngineBroker, agent: Agent) -> None:
         self.path = path
         self.workspace = workspace
         self.broker = broker
+        self.agent = agent
 
-    async def docker(self, *words: str, said: bytes = b"") -> tuple[int, str]:
-        """Run docker's client as the agent; its status, and what it says on both streams."""
-        environment = {"PATH": os.environ["PATH"], "DOCKER_HOST": f"unix://{self.path}"}
+    async def docker(self, *words: str, said: bytes = b"", **more: str) -> tuple[int, str]:
+        """Run docker's client as the agent; its status, and what it says on both streams.
+
+        `more` are further variables.
+        """
+        environment = {"PATH": os.environ["PATH"], "DOCKER_HOST": f"unix://{self.path}", **more}
         done = await trio.run_process(
             ("docker", *words),
             stdin=said,
@@ -114,7 +118,7 @@ async def scene(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(rounds.run)
             nursery.start_soon(trio.serve_listeners, serve, [trio.SocketListener(listening)])
-            yield Scene(path, workspace, broker)
+            yield Scene(path, workspace, broker, agent)
             nursery.cancel_scope.cancel()
     finally:
         trio.lowlevel.remove_instrument(rounds)

@@ -15,8 +15,17 @@ from airlock_modules.engine.answers import (
     spell_refusal,
 )
 from airlock_modules.engine.archive import ArchiveRewriter
-from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
+from airlock_modules.engine.calls import (
+    NEWEST,
+    OLDEST,
+    Call,
+    FoundCall,
+    Version,
+    find_call,
+    refuse_builder,
+)
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
+from airlock_modules.engine.egress import Egress, ImageConfig, read_image_config, restore_words
 from airlock_modules.engine.grant import DockerGrant, Root, is_below
 from airlock_modules.engine.images import (
     ImageName,
@@ -65,7 +74,9 @@ __all__ = [
     "Call",
     "ContainerOrder",
     "DockerGrant",
+    "Egress",
     "FoundCall",
+    "ImageConfig",
     "ImageName",
     "OwnImages",
     "Ownership",
@@ -91,11 +102,14 @@ __all__ = [
     "read_engine_name",
     "read_exec",
     "read_exec_start",
+    "read_image_config",
     "read_image_name",
     "read_network",
     "read_ports",
     "read_volume",
+    "refuse_builder",
     "resolve",
+    "restore_words",
     "rewrite",
     "rewrite_error",
     "rewrite_event",

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from airlock_modules.engine.calls import OLDEST, Version
+from airlock_modules.engine.egress import hide_line, hide_words, is_hidden
 from airlock_modules.engine.grant import DockerGrant
 from airlock_modules.engine.images import OwnImages, read_engine_name
 from airlock_modules.engine.names import (
@@ -136,9 +137,10 @@ def _listed(found: Json, view: View) -> Json | None:
             **found,
             "Ports": list_rows(ports, found.get("Ports")),
             "Names": [view.ownership.inner(each) for each in names[:1]],
+            "Command": hide_line(str(found.get("Command", ""))),
             "Image": labels.get(IMAGE_LABEL) or found.get("Image"),
             "Labels": hide_labels(labels),
-            "Mounts": [_mount(each, view) for each in found.get("Mounts") or ()],
+            "Mounts": _mounts(found, view),
             "NetworkSettings": _networks(found.get("NetworkSettings"), view),
         }
     if view.grant.may_read(names[0]):
@@ -169,12 +171,17 @@ def _inspect_container(answer: Any, view: View) -> Json:
         shown = bindings if is_running else {}
         settings = {**settings, "Ports": {**(settings.get("Ports") or {}), **shown}}
     image = labels.get(IMAGE_LABEL) or config.get("Image")
+    first, *words = hide_words([str(answer.get("Path", "")), *(answer.get("Args") or ())]) or [""]
+    entrypoint = hide_words(config.get("Entrypoint") or ()) or None
+    own = {"Image": image, "Labels": hide_labels(labels), "Entrypoint": entrypoint}
     return {
         **{key: value for key, value in answer.items() if key not in _HOST_ONLY},
         "Name": view.ownership.inner(str(name)),
-        "Config": {**config, "Image": image, "Labels": hide_labels(labels)},
+        "Path": first,
+        "Args": words,
+        "Config": {**config, **own},
         "HostConfig": {key: value for key, value in host.items() if key != "Mounts"},
-        "Mounts": [_mount(each, view) for each in answer.get("Mounts") or ()],
+        "Mounts": _mounts(answer, view),
         "NetworkSettings": settings,
     }
 
@@ -194,6 +201,11 @@ def _endpoint(found: Any, view: View) -> object:
     inner = view.ownership.inner
     names = [inner(str(each)) for each in found.get("DNSNames") or ()]
     return {**found, "DNSNames": list(dict.fromkeys(names))}
+
+
+def _mounts(container: Json, view: View) -> list[Json]:
+    found = container.get("Mounts") or ()
+    return [_mount(each, view) for each in found if not is_hidden(each)]
 
 
 def _mount(found: Json, view: View) -> Json:

@@ -399,12 +399,19 @@ def _compile(path: str) -> "re.Pattern[str]":
 
 _FIXED_FIRST = sorted(TABLE, key=lambda call: "{" in call.path)
 _COMPILED = tuple((call, _compile(call.path), _SLOT.search(call.path)) for call in _FIXED_FIRST)
-_REASONS: Mapping[str, tuple[str, str]] = {
-    "/build": ("no-builder", "building an image by the engine's own builder"),
-    "/session": ("no-builder", "a session of the engine's own builder"),
-    "/grpc": ("no-builder", "a connection to the engine's own builder"),
-    "/auth": ("logins", "a login of an agent's own, beside the human's,"),
-}
+_BUILDER = frozenset({"/build", "/build/cancel", "/session", "/grpc"})
+
+
+def refuse_builder() -> Refused:
+    """The refusal of a build: by the engine's own builder, or by one that a client would make."""
+    return Refused(
+        "building images is not granted to an agent: the engine's builder shares its caches with "
+        "the human's builds, and one of its own would be a privileged container",
+        hint="a person on the host can build the image, and grant its name by images in [docker] "
+        "of the profile; in a container of one's own, docker commit makes an image",
+        status=HTTPStatus.FORBIDDEN,
+        rule="no-builder",
+    )
 
 
 def find_call(method: str, path: str, query: str, *, spoken: Version) -> FoundCall:
@@ -420,7 +427,11 @@ def find_call(method: str, path: str, query: str, *, spoken: Version) -> FoundCa
                 continue
             target = None if slot is None else _read_target(slot[1], match[1])
             return FoundCall(call=call, target=target, query=_read_query(call, query))
-    rule, what = _REASONS.get(decoded, ("call", f"{method} {quote(decoded, limit=100)}"))
+    if decoded in _BUILDER:
+        raise refuse_builder()
+    rule, what = "call", f"{method} {quote(decoded, limit=100)}"
+    if decoded == "/auth":
+        rule, what = "logins", "a login of an agent's own, beside the human's,"
     raise Refused(
         f"{what} is not granted to an agent",
         hint="on the host, airlock show docker --security lists what is granted",

@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from airlock_modules.engine.egress import Egress, ImageConfig, lead_out, may_lead_out
 from airlock_modules.engine.grant import DockerGrant, Root, is_below
 from airlock_modules.engine.images import read_image_reference
 from airlock_modules.engine.names import (
@@ -68,8 +69,8 @@ CAPABILITIES = (
 )
 _ULIMITS = ("core", "fsize", "memlock", "nofile", "nproc", "sigpending", "stack")
 _NO_NEW_PRIVILEGES = ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true")
-# Bounds what a container's output takes of the host's disk.
-_LOG = {"Type": "local", "Config": {"max-size": "20m", "max-file": "3"}}
+# Bounds what a container's output takes of the host's disk. SDKs read this driver's.
+_LOG = {"Type": "json-file", "Config": {"max-size": "20m", "max-file": "3"}}
 _PORT = re.compile(r"([1-9][0-9]{0,4})(?:/(tcp|udp))?")
 _MOST_PORT = 65_535
 _LOOPBACK_OR_ALL = one_of("", "0.0.0.0", "127.0.0.1", "::", "::1")  # noqa: S104 - never listened on
@@ -109,6 +110,11 @@ class ContainerOrder(Struct, frozen=True, kw_only=True):
         """The order with the ports that were chosen for it."""
         marks = {**_as_object(self.body["Labels"]), PORTS_LABEL: write_ports(ports)}
         return replace(self, body={**self.body, "Labels": marks})
+
+    def lead_out(self, egress: Egress, image: ImageConfig) -> "ContainerOrder":
+        """The order with a way out, if the container has a use for one."""
+        body = lead_out(self.body, egress, image) if may_lead_out(self.body) else self.body
+        return replace(self, body=body)
 
 
 _words = either(list, items(text()), text())

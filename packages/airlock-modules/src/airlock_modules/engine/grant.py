@@ -35,7 +35,8 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     patterns of those that it may pull, and use if the engine has them. Of `registries` it may pull
     all, with the human's logins, which `push` has too; without both it may pull from docker.io.
     `read` are patterns of names of the human's containers. `socket` is the host's path of the
-    agent's own `docker.sock`; memory is in bytes.
+    agent's own `docker.sock`, `egress` that of the directory by which its containers reach its
+    APIs; memory is in bytes.
     """
 
     engine: str = ""
@@ -48,6 +49,7 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     root_binds: bool = False
     roots: tuple[Root, ...] = ()
     socket: str = ""
+    egress: str = ""
     memory: int = 4 << 30
     pids: int = 4096
     containers: int = 50

@@ -22,6 +22,12 @@ from airlock_daemon.setup.state import State
 from airlock_daemon.setup.writing import write_public
 from airlock_wire import quote
 
+_ENGINE = {
+    "DOCKER_HOST": f"unix://{SOCKET_DIRECTORY}/{ENGINE}",
+    # Testcontainers looks for its containers at the container's gateway otherwise.
+    "TESTCONTAINERS_HOST_OVERRIDE": "127.0.0.1",
+    "TESTCONTAINERS_CONNECTION_MODE": "docker_host",
+}
 _NO_NETWORK = "none"
 _WAIT_S = 10.0
 _STEP_S = 0.05
@@ -45,7 +51,7 @@ def prepare_access(
     A bundle of the agent's CA and the system's covers `stores`, the image's files; by default, the
     most usual one. Raises AirlockError.
     """
-    engine = {"DOCKER_HOST": f"unix://{SOCKET_DIRECTORY}/{ENGINE}"} if has_engine else {}
+    engine = _ENGINE if has_engine else {}
     if not apis:
         return Machine(environment=engine)
     client = describe_client(apis, find_placeholders(state, agent, apis))

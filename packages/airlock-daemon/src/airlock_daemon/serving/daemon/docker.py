@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_refusal
-from airlock_daemon.boundary.brokers.docker.conversation import find_engine
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
+from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
-from airlock_daemon.boundary.brokers.docker.making import CallResult
+from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
 from airlock_daemon.boundary.brokers.egress.conversation import say_last
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.identity.peer import Peer
@@ -30,10 +30,13 @@ from airlock_daemon.serving.request.logins import find_registry_login
 from airlock_daemon.serving.request.recording import Recording, RecordQuota
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
+from airlock_daemon.setup.client import VARIABLES
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.shim_program import find_shim
+from airlock_daemon.setup.sockets import PUBLISHED
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.trust import leads_through
-from airlock_modules.engine import LABEL, DockerGrant, ImageName
+from airlock_modules.engine import LABEL, DockerGrant, Egress, ImageName
 from airlock_modules.operation import Operation
 
 
@@ -195,11 +198,22 @@ class _Client:
         """As `EngineAgent.engine`."""
         return find_socket(self._agent.generation, self._shared.environment)
 
-    def admit(self, operation: Operation, *, changes: bool) -> None:
+    async def admit(
+        self, operation: Operation, details: Details, *, changes: bool, note: str = ""
+    ) -> object | None:
         """As `EngineAgent.admit`."""
+        record = self._records.begin(operation, self._caller)
+        profile = self._agent.generation.agent.profile
+        if profile.find_approval((operation.words,)) is not None:
+            from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415
+
+            asked = Asked(operation=operation, details=details, note=note).lasting
+            record = await self._shared.approvals.record_answer(
+                asked, record, agent=self._agent, size=sum(len(text) for _, text in details)
+            )
         if changes:
-            record = self._records.begin(operation, self._caller)
             self._shared.record_ahead(replace(record, event="broker-start"))
+        return record.approval
 
     def tell(self, result: CallResult) -> None:
         """As `EngineAgent.tell`."""
@@ -210,6 +224,39 @@ class _Client:
         if not self.grant.has_login(image):
             return None
         return await find_registry_login(image.domain, agent=self._agent, shared=self._shared)
+
+    async def find_egress(self, architecture: str) -> Egress | None:
+        """As `EngineAgent.find_egress`."""
+        grant = self.grant
+        apis = self._agent.apis
+        if apis is None or not self._agent.generation.apis or grant.is_bridged:
+            return None
+        try:
+            shim = find_shim(architecture)
+        except AirlockError:
+            # None is for this processor.
+            return None
+        access = await apis.prepare()
+        link_published(access.published, grant.egress)
+        return Egress(directory=grant.egress, shim=shim, environment=VARIABLES)
+
+
+def link_published(source: str, target: str) -> None:
+    """Link the HTTPS broker's files into the directory that containers mount. Raises Failed."""
+    for name in PUBLISHED:
+        old, new = os.path.join(source, name), os.path.join(target, name)
+        try:
+            if os.path.lexists(new) and os.path.samestat(os.lstat(old), os.lstat(new)):
+                continue
+            with suppress(FileNotFoundError):
+                os.unlink(new)
+            # What a container may have put in its place is no more than a link there, too.
+            os.link(old, new, follow_symlinks=False)
+        except OSError as error:
+            raise Failed(
+                f"{new} cannot be made: {error.strerror}",
+                hint="a person on the host can see whether the daemon may write its directory",
+            ) from error
 
 
 def find_socket(generation: Generation, environment: Mapping[str, str]) -> str:
@@ -223,7 +270,7 @@ def find_socket(generation: Generation, environment: Mapping[str, str]) -> str:
         **generation.agent.profile.env,
         **({"DOCKER_HOST": f"unix://{named}"} if named else {}),
     }
-    return find_engine(variables, "[docker]", partial(leads_through, written=generation.workspaces))
+    return find_engine(variables, partial(leads_through, written=generation.workspaces))
 
 
 class _Records:
@@ -251,7 +298,7 @@ class _Records:
 
     def write(self, result: CallResult, caller: Caller) -> None:
         """Write the record of a call, or count it."""
-        record = self.begin(result.operation, caller)
+        record = replace(self.begin(result.operation, caller), approval=result.approval)
         outcome: Outcome = "aborted" if result.status is None else "allowed"
         if result.error is not None:
             outcome = "denied" if isinstance(result.error, Denied) else "failed"

@@ -19,7 +19,6 @@ from airlock_daemon.boundary.brokers.https.messages import (
     Spent,
     Spliced,
 )
-from airlock_daemon.boundary.fairness.gate import too_large_error
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, own_fault
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
@@ -33,9 +32,6 @@ HUNG_UP = "the client hung up"
 
 _FORBIDDEN, _FAULT = 403, 500
 _HTTPS = 443
-
-# A body that waits for a person takes at most this times its bytes.
-_SHOWN_TIMES = 5
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -261,42 +257,11 @@ class Operations:
     async def _await_approval(
         self, question: Question, api: Api, body: bytes, operation: _Operation
     ) -> _Operation:
-        """Wait for a person's answer; returns the operation with it. Raises Denied.
-
-        A tool that has waited for long gives up, so it is then told to try again.
-        """
-        from airlock_daemon.serving.request.approvals import (  # noqa: PLC0415
-            PATIENCE_S,
-            Pending,
-            describe_approval,
-            name_client,
+        """Wait for a person's answer; returns the operation with it. Raises Denied."""
+        asked = describe_request(question, api, body)
+        record = await self._shared.approvals.record_answer(
+            asked, operation.record, agent=self._agent, size=len(body)
         )
-
-        gate, size = self._agent.gate, _SHOWN_TIMES * len(body)
-        if not gate.reserve(size):
-            raise too_large_error()
-        try:
-            answer = await self._shared.approvals.wait(
-                describe_request(question, api, body),
-                agent=self._agent,
-                generation=self._agent.generation,
-                client=name_client(operation.record.container, operation.record.peer),
-                tell=_tell_nobody,
-                patience_s=PATIENCE_S,
-            )
-        finally:
-            gate.release(size)
-        if isinstance(answer, Pending):
-            raise Denied(
-                f"approval {answer.id} is pending",
-                layer="profile",
-                rule="approve",
-                hint=f"repeat after a person on the host has run: airlock approve {answer.id}",
-            )
-        if answer is None:
-            # The rules were reloaded meanwhile.
-            return operation
-        record = replace(operation.record, approval=describe_approval(answer))
         return replace(operation, record=record)
 
     def _find_fingerprint(self, api: Api) -> str:
@@ -439,10 +404,6 @@ def describe_request(question: Question, api: Api, body: bytes) -> Asked:
         forms=tuple(_list_forms(question, api)),
         note=note,
     ).lasting
-
-
-async def _tell_nobody(_line: str) -> None:
-    """HTTP has no words for a request that waits."""
 
 
 def _detail(record: Record) -> dict[str, object]:

@@ -1,18 +1,15 @@
-"""Registry logins for docker commands that may need them."""
+"""The human's login at a registry, for a call of an agent's that may use it."""
 
 import os
 from collections.abc import Mapping
 from functools import partial
 
-from msgspec.structs import replace
-
-from airlock_daemon.boundary.box.engine import collect_logins, find_login, put_logins
 from airlock_daemon.boundary.brokers.asking import MOST, ask
 from airlock_daemon.boundary.brokers.docker.logins import (
     Configuration,
+    find_login,
     read_configuration,
     write_header,
-    write_logins,
 )
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.identity.neighbours import find_mounted
@@ -20,42 +17,11 @@ from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import AgentState, DaemonState
-from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.finding import read_bounded
-from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.setup.trust import leads_through
 from airlock_wire import quote
-
-
-async def add_logins(
-    boxed: Boxed, *, generation: Generation, agent: AgentState, shared: DaemonState
-) -> Boxed:
-    """Add the human's logins to docker's box if the command may need them.
-
-    Credential helpers run in the command's slot. Raises Denied if the human's docker configuration
-    cannot be read.
-    """
-    content = write_logins({})
-    # The broker of docker.sock puts them into the calls that need them.
-    if boxed.needs_logins and generation.docker is None:
-        content = await _fetch_logins(boxed, shared, agent, generation)
-    return replace(boxed, box=put_logins(boxed.box, boxed.logins, content))
-
-
-async def _fetch_logins(
-    boxed: Boxed, shared: DaemonState, agent: AgentState, generation: Generation
-) -> bytes:
-    reader = partial(_read_beside, boxed.reserved, shared.environment, boxed.written)
-    configuration = await run_in_thread(reader, limiter=agent.lookups)
-    directory = make_empty(None)
-    try:
-        descriptor, path = directory.descriptor, generation.programs.path
-        helpers = partial(_ask, shared, agent, path, descriptor)
-        return await collect_logins(configuration, generation.programs, helpers)
-    finally:
-        await directory.leave(agent.removals)
 
 
 async def find_registry_login(
@@ -115,7 +81,7 @@ def _read(
 def _refuse(problem: str) -> Denied:
     return Denied(
         f"docker's logins cannot be had: {problem}",
-        layer="sandbox",
+        layer="broker",
         rule="logins",
         hint="a person on the host can mend that file, or set DOCKER_CONFIG of the daemon",
     )

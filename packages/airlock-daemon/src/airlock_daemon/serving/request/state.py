@@ -16,7 +16,7 @@ from airlock_daemon.boundary.fairness.allowance import Allowance
 from airlock_daemon.boundary.fairness.gate import Gate, Share, Starts
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.boundary.identity.peer import Ancestry
-from airlock_daemon.errors import Failed
+from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.session import Cancellation, ClientWatch
@@ -152,6 +152,9 @@ class Apis(Protocol):
 class Engines(Protocol):
     """Serves one agent's calls of a docker engine to its boxes."""
 
+    def put(self, error: Denied) -> bytes:
+        """A refusal of a connection, in the engine's form."""
+
     async def carry(
         self, connection: trio.SocketStream, recording: "Recording", peer: "Peer"
     ) -> None:
@@ -183,7 +186,7 @@ class AgentState:
         self.owes_word_of_signing = generation.signs_commits
         # Serves its APIs; None until it is granted one.
         self.apis: Apis | None = None
-        # Serves its calls of a docker engine; None until its profile has [docker].
+        # Serves its calls of a docker engine; None until it is granted docker.
         self.engines: Engines | None = None
         # The templates of its boxes, and its prewarmed boxes.
         self.templates: Templates | None = None

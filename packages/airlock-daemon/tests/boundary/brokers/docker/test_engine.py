@@ -8,6 +8,8 @@ import trio
 import trio.lowlevel
 from docker_scene import ENGINE, NAME, Scene, image, pack, pytestmark, scene
 
+from engines import has_engine
+
 __all__ = ["image", "pytestmark"]
 
 SECRET = "canary-of-the-host"
@@ -271,3 +273,24 @@ async def test_a_directory_that_becomes_a_link_never_leads_to_the_host(
         assert (await here.docker("rm", "later"))[0] == 0
         assert (await here.docker("volume", "prune", "--all", "--force"))[0] == 0
     assert (here.workspace / "moved" / "file").read_text() == "harmless"
+
+
+@pytest.mark.parametrize("kind", ["buildx", "classic", "compose"])
+async def test_a_build_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    """By each client's way of building, in words that it shows."""
+    if not has_engine("buildx", "compose"):
+        pytest.skip("needs docker's plugins buildx and compose")
+    async with scene(tmp_path) as own:
+        (own.workspace / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+        services = f'services:\n  web:\n    build: "{own.workspace}"\n'
+        (own.workspace / "compose.yaml").write_text(services)
+        words = {
+            "compose": ("compose", f"--file={own.workspace}/compose.yaml", "build"),
+            "classic": ("build", f"--tag={NAME}-built", str(own.workspace)),
+        }
+        more = {"DOCKER_BUILDKIT": "0"} if kind == "classic" else {}
+        status, said = await own.docker(*words.get(kind, words["classic"]), **more)
+        listed = await own.docker("ps", "--all", "--quiet")
+    assert status != 0
+    assert "airlock: building images is not granted to an agent" in said
+    assert listed == (0, "")

@@ -159,6 +159,7 @@ class _Call:
         self._request = request
         self._operation: Operation | None = None
         self._changes = False
+        self._approval: object | None = None
         self._status: int | None = None
         self._meter = Meter()
         self._has_answered = False
@@ -190,6 +191,7 @@ class _Call:
                     sent=self._meter.sent,
                     received=self._meter.received,
                     error=error,
+                    approval=self._approval,
                 )
             )
 
@@ -214,7 +216,19 @@ class _Call:
         if name == "system.ping":
             await self._ping(view)
             return
-        self._agent.admit(self._operation, changes=self._changes)
+        target = f"{head.path}?{head.query}" if head.query else head.path
+        details = [("call", f"{head.method} {target}")]
+        details += [("body", body.decode("utf-8", "surrogateescape"))] if body else []
+        is_open = found.call.sends == "bytes" or found.call.answers == "raw"
+        self._approval = await self._agent.admit(
+            self._operation,
+            tuple(details),
+            changes=self._changes,
+            note="what is sent over the connection is not bound" if is_open else "",
+        )
+        if self._approval is not None:
+            # The profile may be another one by now.
+            view = await self._broker.find_view(self._agent)
         making = Making(
             *(self._agent, view, self._broker.images, found, body),
             has_listener=self._broker.ports.has_listener,
@@ -246,17 +260,21 @@ class _Call:
         port = 0 if head.path == PORTS or number is None else int(number[1])
         words = ("port.list",) if head.path == PORTS else ("port.connect", str(port))
         self._operation = Operation(("docker", *words))
-        self._agent.admit(self._operation, changes=False)
+        self._approval = await self._agent.admit(self._operation, (), changes=False)
         # A client of a port may speak any protocol: an error closes its connection.
         self.is_opaque = self._has_answered = True
         if head.path == PORTS:
-            await self._request.switch(b"tcp", [])
+            await self._switch_for_port()
             stream = ClientStream(self._connection, self._agent.closer)
             await self._broker.ports.serve(stream, engine, view)
             return
         async with await connect(port, engine, view) as server:
-            await self._request.switch(b"tcp", [])
+            await self._switch_for_port()
             await self._splice(server, b"")
+
+    async def _switch_for_port(self) -> None:
+        await self._request.switch(b"tcp", [])
+        self._status = HTTPStatus.SWITCHING_PROTOCOLS
 
     async def _read_body(self, most: int) -> bytes:
         found = bytearray()
@@ -335,9 +353,9 @@ class _Call:
             return
         try:
             value = rewrite(found.call.name, msgspec.json.decode(data), view)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, AttributeError, TypeError):
             raise Failed(
-                "the docker engine of the host answered with something else than JSON",
+                "the docker engine of the host answered with something else than its API has",
                 hint="try again; a person on the host finds the engine's own messages there",
             ) from None
         except KeyError:

@@ -21,6 +21,7 @@ from airlock_modules.engine import (
     OWN_NETWORK,
     ROOT_LABEL,
     USER_LABEL,
+    ImageConfig,
     Reference,
     Refused,
     Version,
@@ -28,6 +29,7 @@ from airlock_modules.engine import (
     encode,
     is_image_id,
     list_names,
+    read_image_config,
     read_image_name,
     read_ports,
 )
@@ -44,7 +46,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     `user` is whom a container with a workspace runs as, else "". `is_own` is false for a person's
     container that may be looked at. `leads_out` tells that a network is not internal. `ports` are
-    those of a container at the agent's loopback, `exposed` those that an image names.
+    those of a container at the agent's loopback, `config` is that of an image or a container.
     """
 
     id: str
@@ -53,7 +55,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     is_own: bool = True
     leads_out: bool = False
     ports: Mapping[int, int] = {}
-    exposed: tuple[str, ...] = ()
+    config: ImageConfig = ImageConfig()
 
 
 class Lookups:
@@ -66,6 +68,7 @@ class Lookups:
         self._may_read = may_read
         major, minor = view.version
         self._base = f"/v{major}.{minor}"
+        self._found: dict[Reference, Found] = {}
 
     async def find_all(
         self, references: Iterable[Reference], *, makes: bool = False
@@ -92,7 +95,12 @@ class Lookups:
         return found
 
     async def find(self, reference: Reference, *, makes: bool = False) -> Found:
-        """Look up a reference. Raises Refused with status 404, and Failed."""
+        """Look up a reference, once in a call. Raises Refused with status 404, and Failed."""
+        if reference not in self._found:
+            self._found[reference] = await self._find(reference, makes=makes)
+        return self._found[reference]
+
+    async def _find(self, reference: Reference, *, makes: bool) -> Found:
         kind, text = reference.kind, reference.text
         if kind == "image":
             found = await self._find_image(text)
@@ -141,6 +149,7 @@ class Lookups:
             is_own=is_own,
             leads_out=kind == "network" and answer.get("Internal") is not True,
             ports=read_ports(labels) if is_own and kind == "container" else {},
+            config=read_image_config(answer) if kind == "container" else ImageConfig(),
         )
 
     def _find_owner(self, container: Mapping[str, Any]) -> str:
@@ -167,8 +176,7 @@ class Lookups:
             answer = await self._get(f"/images/{quote_path(name, safe=':')}")
             identity = "" if answer is None else str(answer.get("Id", ""))
             if answer is not None and self._view.sees_image(identity, list_names(answer)):
-                exposed = tuple((answer.get("Config") or {}).get("ExposedPorts") or ())
-                made = Found(id=identity, name=text, exposed=exposed)
+                made = Found(id=identity, name=text, config=read_image_config(answer))
                 return made if _FULL_ID.fullmatch(identity) else None
         return None
 

@@ -21,6 +21,7 @@ from airlock_modules.engine import (
     ROOT_LABEL,
     ArchiveRewriter,
     DockerGrant,
+    Egress,
     FoundCall,
     ImageName,
     Reference,
@@ -40,12 +41,17 @@ from airlock_modules.engine import (
     read_exec_start,
     read_network,
     read_volume,
+    refuse_builder,
     resolve,
+    restore_words,
     shorten_name,
 )
 from airlock_modules.operation import Operation
 
 _NO_LOGIN = urlsafe_b64encode(b"{}")
+# What buildx makes where the engine's own builder is refused.
+_BUILDX_CONTAINER = "buildx_buildkit_"
+_BUILDX_IMAGE = "docker.io/moby/buildkit"
 _OWN_NAMES = {"container.list", "network.list", "volume.list"}
 
 
@@ -53,7 +59,8 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True):
     """One call's outcome, for its record: bytes to and from the engine, its status, or the error.
 
     `operation` is None if the call was not understood; `changes` says that it may do more than
-    read. Without status and error the client or the agent's service has gone.
+    read. Without status and error the client or the agent's service has gone. `approval` is that of
+    a person.
     """
 
     operation: Operation | None
@@ -62,6 +69,10 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True):
     sent: int = 0
     received: int = 0
     error: AirlockError | None = None
+    approval: object | None = None
+
+
+Details = tuple[tuple[str, str], ...]
 
 
 class EngineAgent(Protocol):
@@ -82,14 +93,26 @@ class EngineAgent(Protocol):
     def grant(self) -> DockerGrant:
         """What its present profile grants. Raises AirlockError if that is nothing."""
 
-    def admit(self, operation: Operation, *, changes: bool) -> None:
-        """Judge an operation, and record its start. Raises Denied and Failed."""
+    async def admit(
+        self, operation: Operation, details: Details, *, changes: bool, note: str = ""
+    ) -> object | None:
+        """Judge an operation, and record its start; returns the approval that was needed.
+
+        It may wait for a person, who is shown `details`, pairs of a label and a text, and `note`,
+        which says what the answer does not cover. Raises Denied and Failed.
+        """
 
     def tell(self, result: CallResult) -> None:
         """Record the end of a call."""
 
     async def find_login(self, image: ImageName) -> bytes | None:
         """The human's login at an image's registry, as `X-Registry-Auth`; None for none."""
+
+    async def find_egress(self, architecture: str) -> Egress | None:
+        """What a container of an image for this processor gets as its way out, None for none.
+
+        Raises AirlockError.
+        """
 
 
 Note = Callable[[object], Awaitable[list[dict[str, str]]]]
@@ -223,6 +246,8 @@ class Making:
     async def _create_container(self) -> Prepared:
         grant, ownership = self._view.grant, self._view.ownership
         name = str(self._query.get("name") or os.urandom(6).hex()).removeprefix("/")
+        if name.startswith(_BUILDX_CONTAINER):
+            raise refuse_builder()
         order = read_container(self._body, name=name, grant=grant, ownership=ownership)
         own = await list_own(self._agent.engine, self._view)
         if len(own) >= grant.containers:
@@ -233,13 +258,16 @@ class Making:
             )
         self._query["name"] = ownership.outer(name)
         wanted = dict(order.ports)
+        [reference] = list_references(order.body["Image"])
+        image = (await self._lookups.find(reference)).config
         if order.publishes_all:
-            [reference] = list_references(order.body["Image"])
-            image = await self._lookups.find(reference)
             numbers = (port.partition("/") for port in image.exposed)
             wanted = {int(port): 0 for port, _, kind in numbers if kind == "tcp"} | wanted
         ports = choose_ports(wanted, own)
-        prepared = await self._write(order.publish(ports).body, makes=True)
+        order = order.publish(ports)
+        if egress := await self._agent.find_egress(image.architecture):
+            order = order.lead_out(egress, image)
+        prepared = await self._write(order.body, makes=True)
         unpublished = list(order.unpublished)
         if not self._has_listener:
             unpublished += [f"{port}/tcp" for port in ports.values()]
@@ -301,6 +329,8 @@ class Making:
 
     async def _pull(self) -> Prepared:
         image = join_tag(str(self._query.get("fromImage", "")), self._query.get("tag"))
+        if image.repository == _BUILDX_IMAGE:
+            raise refuse_builder()
         if not self._view.grant.may_pull(image):
             raise Refused(
                 f"pulling {image} is not granted",
@@ -369,7 +399,9 @@ class Making:
                 await self._images.note_named(named)
             return []
 
-        return await self._write({}, note=note)
+        [reference] = list_references(self._query["container"])
+        container = await self._lookups.find(reference)
+        return await self._write(restore_words(container.config), note=note)
 
     async def _import(self) -> Prepared:
         named = await self._name_image()

@@ -42,6 +42,8 @@ PORTS, CONNECT = "/airlock/ports", "/airlock/connect"
 _FIRST, _LAST = 20_000, 32_767
 _ANSWER_S = 2.0
 _CONNECT_S = 10.0
+_LISTENS_S = 2.0
+_AGAIN_S = 0.05
 _LONGEST_LINE = 1024
 _EVENTS = ("start", "die", "destroy", "pause", "unpause", "rename")
 
@@ -254,8 +256,7 @@ async def connect(port: int, engine: str, view: View) -> trio.SocketStream:
         except Refused:
             continue
         try:
-            with trio.fail_after(_CONNECT_S):
-                return await trio.open_tcp_stream(str(ip_address(address)), published.port)
+            return await _open(str(ip_address(address)), published.port)
         except (OSError, ValueError, trio.TooSlowError) as error:
             why = str(error) or "it does not answer"
     raise Failed(
@@ -263,6 +264,19 @@ async def connect(port: int, engine: str, view: View) -> trio.SocketStream:
         hint="see whether something listens there: docker exec CONTAINER ss -ltn; the addresses of "
         "a rootless engine, or of one in a virtual machine, are not reachable from the host",
     )
+
+
+async def _open(address: str, port: int) -> trio.SocketStream:
+    """Connect; what has just started may not listen yet. Raises OSError and TooSlowError."""
+    until = trio.current_time() + _LISTENS_S
+    with trio.fail_after(_CONNECT_S):
+        while True:
+            try:
+                return await trio.open_tcp_stream(address, port)
+            except OSError:
+                if trio.current_time() > until:
+                    raise
+            await trio.sleep(_AGAIN_S)
 
 
 async def _watch(
