@@ -466,7 +466,9 @@ def _load(scene: "EngineScene") -> bytes:
                     ).encode()
                 each.size = len(content)
                 made.addfile(each, io.BytesIO(content))
-        return scene.say(_request("POST /images/load", packed.getvalue().decode("latin-1")))
+        content = packed.getvalue()
+    head = _request("POST /images/load").replace("LENGTH", str(len(content)))
+    return scene.say(head.encode() + content)
 
 
 def _unchunk(body: bytes) -> bytes:

@@ -158,16 +158,22 @@ class EngineScene:
         head, _, body = text.partition("\r\n\r\n")
         return text.replace("LENGTH", str(len(body)), 1) if "LENGTH" in head else text
 
-    def say(self, *requests: str) -> bytes:
-        """Send requests, a connection each; returns all that is answered."""
+    def say(self, *requests: str | bytes) -> bytes:
+        """Send requests, a connection each; returns all that is answered.
+
+        Words are filled in those that are text.
+        """
         seen = b""
         for request in requests:
             connection = socket.socket(socket.AF_UNIX)
             connection.settimeout(_ANSWER_S)
             with closing(connection), suppress(TimeoutError):
                 connection.connect(str(self.places.sockets / MINE / "docker.sock"))
-                connection.sendall(self.fill(request).encode("latin-1"))
-                if "Connection: close\r\n" not in request:
+                said = (
+                    request if isinstance(request, bytes) else self.fill(request).encode("latin-1")
+                )
+                connection.sendall(said)
+                if b"Connection: close\r\n" not in said:
                     # Else the broker waits for another request.
                     connection.shutdown(socket.SHUT_WR)
                 while data := connection.recv(1 << 16):
