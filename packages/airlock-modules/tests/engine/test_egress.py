@@ -88,7 +88,12 @@ def test_without_a_command_the_engine_says_so() -> None:
 
 def test_an_image_is_read_as_the_engine_tells_of_it() -> None:
     """What is null there counts as empty."""
-    config = {"Entrypoint": None, "Cmd": ["x"], "Env": ["A=1"], "ExposedPorts": {"80/tcp": {}}}
+    config: dict[str, Any] = {
+        "Entrypoint": None,
+        "Cmd": ["x"],
+        "Env": ["A=1"],
+        "ExposedPorts": {"80/tcp": {}},
+    }
     assert read_image_config({"Architecture": "arm64", "Config": config}) == ImageConfig(
         architecture="arm64", command=("x",), environment=("A=1",), exposed=("80/tcp",)
     )

@@ -533,3 +533,31 @@ async def test_what_an_agent_has_made_goes_with_it(tmp_path: Path) -> None:
         assert (removed.count, removed.left) == (3, (root,))
         asked = [each.path for each in here.engine.calls if each.method == "DELETE"]
         assert asked == [f"/v1.45{path}" for path in (*gone, f"/volumes/{root}")]
+
+
+async def test_no_address_is_reached_but_by_the_bridge_of_a_network(tmp_path: Path) -> None:
+    """Where the engine is elsewhere, a container's address is that of something else here."""
+    async with scene(tmp_path) as here:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            end = {"NetworkID": _NET, "IPAddress": "127.0.0.1"}
+            listed = {
+                "Id": _ID,
+                "Names": ["/airlock-a-web"],
+                "State": "running",
+                "Labels": {**_LABELS, "airlock.ports": f"8080:{port}"},
+                "NetworkSettings": {"Networks": {"x": end}},
+            }
+            network = here.engine.answers["GET", "/v1.45/networks/airlock-a-default"]
+            here.engine.answers["GET", f"/v1.45/networks/{_NET}"] = network
+            here.engine.answers["GET", "/v1.45/containers/json"] = (200, [listed])
+            client = here.connect()
+            await client.send("POST /airlock/connect?port=8080")
+            assert await client.connection.receive_some() == b""
+            other.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                other.accept()
+        await wait_all_tasks_blocked()
+        error = here.agent.results[-1].error
+        assert error is not None
+        assert "cannot be reached: No such device" in error.message

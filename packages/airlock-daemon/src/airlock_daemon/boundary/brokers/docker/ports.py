@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
-from ipaddress import ip_address
+from socket import SO_BINDTODEVICE, SOL_SOCKET
 from typing import Any
 from urllib.parse import quote
 
@@ -252,30 +252,45 @@ async def connect(port: int, engine: str, view: View) -> trio.SocketStream:
     why = "it has no address in a network of the agent"
     for network, address in published.addresses.items():
         try:
-            lookups.require_internal(await lookups.find(Reference("network", network)))
+            found = lookups.require_internal(await lookups.find(Reference("network", network)))
         except Refused:
             continue
         try:
-            return await _open(str(ip_address(address)), published.port)
-        except (OSError, ValueError, trio.TooSlowError) as error:
-            why = str(error) or "it does not answer"
+            return await _open(f"br-{found.id[:12]}", address, published.port)
+        except OSError as error:
+            why = error.strerror or str(error)
+        except trio.TooSlowError:
+            why = "it does not answer"
     raise Failed(
         f"the port {published.port} of the container cannot be reached: {why}",
-        hint="see whether something listens there: docker exec CONTAINER ss -ltn; the addresses of "
-        "a rootless engine, or of one in a virtual machine, are not reachable from the host",
+        hint="see whether something listens there; containers of a rootless engine, or of one in a "
+        "virtual machine, cannot be reached from the host",
     )
 
 
-async def _open(address: str, port: int) -> trio.SocketStream:
-    """Connect; what has just started may not listen yet. Raises OSError and TooSlowError."""
+async def _open(device: str, address: str, port: int) -> trio.SocketStream:
+    """Connect by a network's own bridge, `device`, to an IPv4 address.
+
+    An engine in another network namespace or machine has no such bridge here, and its address is
+    that of something else. What has just started may not listen yet. Raises OSError and
+    TooSlowError.
+    """
     until = trio.current_time() + _LISTENS_S
     with trio.fail_after(_CONNECT_S):
         while True:
+            connection = trio.socket.socket()
             try:
-                return await trio.open_tcp_stream(address, port)
-            except OSError:
+                connection.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, device.encode())
+                await connection.connect((address, port))
+            except ConnectionRefusedError:
+                connection.close()
                 if trio.current_time() > until:
                     raise
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                return trio.SocketStream(connection)
             await trio.sleep(_AGAIN_S)
 
 
