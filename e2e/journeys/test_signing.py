@@ -3,6 +3,7 @@
 import shlex
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from e2e.world.images import Images, temporary_image
 from e2e.world.need import need
 from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
+from e2e.world.questions import Questions, read_detail
 from e2e.world.scene import Stage
 
 from .remotes.layouts import LAYOUTS
@@ -22,6 +24,14 @@ _EMAIL = "agent@acme.example"
 _GIT = f"git -c user.name=Agent -c user.email={_EMAIL} -c commit.gpgSign=true -c tag.gpgSign=true"
 _COMMITS = 50
 _GRANT = f'[sign]\nemails = ["{_EMAIL}"]\nkey = "KEY"\n'
+
+# The hook of a forge that requires signed commits: it gets a ref, the old and the new id.
+_RULE = """\
+#!/bin/sh
+for commit in $(git rev-list "$3" --not --all); do
+  git -c gpg.ssh.allowedSignersFile=/srv/signers verify-commit "$commit" || exit 1
+done
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +49,11 @@ class Place:
         return self.person.account.home / ".config/airlock"
 
     @contextmanager
-    def granting(self, agent: str, key: str) -> Iterator[None]:
-        """Have commits of an agent signed by `key`, until the end."""
+    def granting(self, agent: str, key: str, more: str = "") -> Iterator[None]:
+        """Have commits of an agent signed by `key`, with `more` in its profile, until the end."""
         profile = self.files / f"agents/{agent}/airlock.toml"
         before = profile.read_text()
-        text = before.partition("[sign]\n")[0] + _GRANT.replace("KEY", key)
+        text = before.partition("[sign]\n")[0] + _GRANT.replace("KEY", key) + more
         self.person.account.write(profile, text)
         self.person.run("airlock-daemon reload", cwd=self.project.path)
         yield
@@ -114,6 +124,30 @@ def test_a_tag_is_signed(place: Place) -> None:
     assert f'Good "git" signature for {_EMAIL}' in place.verify("tag", "v1")
 
 
+def test_a_forge_that_requires_signatures_takes_them(place: Place, ground: Path) -> None:
+    """Its rule is a hook over allowed_signers; a commit without a signature is rejected there."""
+    repository = place.project.repository
+    place.run("GIT push -q origin HEAD:agent/base")
+    hooks = f"{repository.path}/hooks"
+    configure = f"git config --file {repository.path}/config"
+    install = f"cat >{hooks}/update && chmod 755 {hooks}/update"
+    install += f" && {configure} core.hooksPath {hooks}"
+    repository.server.run("sh", "-c", install, stdin=_RULE.encode()).succeeded()
+    signers = (ground / "signers").read_bytes()
+    repository.server.run("sh", "-c", "cat >/srv/signers", stdin=signers).succeeded()
+    try:
+        place.run("GIT commit -q --allow-empty -m ruled; GIT push -q origin HEAD:agent/ruled")
+        head = place.project.head()
+        said = place.run(
+            "GIT commit -q --allow-empty --no-gpg-sign -m x; "
+            "! GIT push origin HEAD:agent/ruled 2>&1; GIT reset -q --soft HEAD~1"
+        )
+    finally:
+        repository.server.run("sh", "-c", f"{configure} --unset core.hooksPath").succeeded()
+    assert "[remote rejected] HEAD -> agent/ruled (hook declined)" in said
+    assert repository.commit("agent/ruled") == head == place.project.head()
+
+
 def test_another_person_s_commit_is_not_signed(place: Place) -> None:
     """git makes none, and says why."""
     before = place.project.head()
@@ -123,6 +157,30 @@ def test_another_person_s_commit_is_not_signed(place: Place) -> None:
     assert done.exit_code == 128
     assert 'airlock: a commit with the author "ceo@acme.example" is not signed' in done.stderr
     assert place.project.head() == before
+
+
+def test_a_signature_waits_for_a_person(place: Place) -> None:
+    """Who sees the whole commit; it is made with the approval, and not with a rejection."""
+    person, project = place.person, place.project
+    questions = Questions(
+        lambda *words: person.try_line(f"airlock-daemon {shlex.join(words)}", cwd=project.path)
+    )
+    script = "GIT commit -q --allow-empty -m asked"
+    with (
+        place.granting("my", place.key, '[approve]\nrequire = ["sign *"]\n'),
+        ThreadPoolExecutor() as pool,
+    ):
+        made = pool.submit(place.run, script)
+        (question,) = questions.wait_for()
+        assert f"committer Agent <{_EMAIL}> " in read_detail(question, "the commit")
+        questions.approve(question)
+        made.result()
+        assert f'Good "git" signature for {_EMAIL}' in place.verify("commit", "HEAD")
+        before = project.head()
+        refused = pool.submit(place.run, f"{script} || test $? -eq 128")
+        questions.reject(questions.wait_for()[0], "not now")
+        refused.result()
+    assert project.head() == before
 
 
 def test_a_container_has_no_key(place: Place) -> None:
