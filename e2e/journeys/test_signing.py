@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from e2e.world.command import Completed, run
 from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import Images, temporary_image
@@ -16,6 +17,7 @@ from e2e.world.need import need
 from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
 from e2e.world.questions import Questions, read_detail
+from e2e.world.reach import command_line_beside
 from e2e.world.scene import Stage
 
 from .remotes.layouts import LAYOUTS
@@ -42,6 +44,19 @@ class Place:
     project: Project
     image: str
     key: str
+    daemon: Daemon
+
+    @property
+    def questions(self) -> Questions:
+        """The questions of the daemon, and the person's answers."""
+        person = self.person
+        shell = command_line_beside(self.daemon.pid, Path("/bin/sh"), person.account)
+
+        def answer(*words: str) -> Completed:
+            line = shlex.join(("airlock-daemon", *words))
+            return run((*shell, "-c", line), cwd="/", env=person.environment)
+
+        return Questions(answer)
 
     @property
     def files(self) -> Path:
@@ -98,8 +113,8 @@ def place(
             said=ground / "signed.log",
             sockets=lambda: [files / "sockets/my/airlock.sock"],
             environment=person.environment,
-        ):
-            place = Place(person=person, project=project, image=image, key=str(key))
+        ) as daemon:
+            place = Place(person=person, project=project, image=image, key=str(key), daemon=daemon)
             with place.granting("my", place.key):
                 yield place
 
@@ -161,10 +176,7 @@ def test_another_person_s_commit_is_not_signed(place: Place) -> None:
 
 def test_a_signature_waits_for_a_person(place: Place) -> None:
     """Who sees the whole commit; it is made with the approval, and not with a rejection."""
-    person, project = place.person, place.project
-    questions = Questions(
-        lambda *words: person.try_line(f"airlock-daemon {shlex.join(words)}", cwd=project.path)
-    )
+    project, questions = place.project, place.questions
     script = "GIT commit -q --allow-empty -m asked"
     with (
         place.granting("my", place.key, '[approve]\nrequire = ["sign *"]\n'),
