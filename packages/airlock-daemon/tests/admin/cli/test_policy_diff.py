@@ -275,6 +275,30 @@ def test_a_rule_of_a_module_is_sampled(policy: Policy) -> None:
     assert not any("airlock-sample" in each for each in shown)
 
 
+def test_a_box_that_is_opened_is_a_grant(policy: Policy) -> None:
+    """Whatever the command's arguments, it can read the human's home then."""
+    changed = Policy(policy.root.with_name("changed"))
+    for each, box in ((policy, "closed"), (changed, "home")):
+        module = f'[command]\nbin = "ssh-add"\n[sandbox]\nbox = "{box}"\n[deny]\nargs = []\n'
+        each.write("config.toml", '[commands]\nenable = ["tool"]\n')
+        each.write_profile('commands = ["tool"]\n')
+        each.write("agents/my/commands/tool.toml", module)
+    told = compare_directories(policy.root, changed.root)
+    (grant,) = told.grants
+    assert (grant.name, grant.before) == ("command tool", "granted, box: closed")
+    assert "every credential in your home" in grant.after
+    assert [(each.name, each.before, each.after) for each in told.settings] == [
+        ("sandbox.box", '"closed"', '"home"')
+    ]
+
+
+def test_patterns_without_end_are_sampled_all_the_same(policy: Policy) -> None:
+    """The author of a revision may write what exhausts a recursion, and is none the wiser."""
+    deep = "refs/heads/" + "a/" * 2000 + "**"
+    told = change(policy, '"refs/heads/agent/**",', f'"refs/heads/agent/**", "{deep}",')
+    assert any(deep in each.after for each in told["unseen"])
+
+
 def test_hooks_and_settings_are_compared_by_their_content(policy: Policy) -> None:
     """A hook's bytes, and each value that decides no single operation."""
     policy.write("agents/my/hooks/pre-exec", "#!/bin/sh\nexit 0\n")

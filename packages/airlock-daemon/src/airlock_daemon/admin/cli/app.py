@@ -19,7 +19,7 @@ NAME = "airlock"
 """The command in messages; `airlock-daemon` is another name of the same program."""
 
 COMMANDS = {
-    "init": "Create the configuration, and install the daemon as a user service.",
+    "init": "Create the configuration, and install the daemon as a service.",
     "start": "Serve the registered agents until SIGTERM or Ctrl-C.",
     "reload": "Tell the running daemon to read its files again.",
     "check": "Check the configuration for mistakes, or compare two policies.",

@@ -36,7 +36,7 @@ def init(
         typer.Option("--uninstall", help="Stop the service and remove it; all files stay."),
     ] = False,
 ) -> None:
-    """Create the configuration, and install the daemon as a user service.
+    """Create the configuration, and install the daemon as a service.
 
     Creates the directories, a config.toml and a registration that are still empty, and a service: a
     user unit of systemd, or a launch agent. It never changes existing files, except that it renews

@@ -68,6 +68,8 @@ OTHER = "airlock-sample"
 _MOST = 80
 """Samples of one pattern."""
 _MOST_MET = 300
+_DEEPEST = 100
+"""Slashes of patterns that are met: each takes a call of Python's."""
 _STARS = re.compile(r"\*\*|\*")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _REFS, _URLS = (
@@ -97,6 +99,8 @@ def step_out(pattern: str) -> tuple[str, ...]:
 
 def meet(one: str, other: str) -> str | None:
     """A text that both patterns match, compared part by part; None if none is found."""
+    if max(one.count("/"), other.count("/")) > _DEEPEST:
+        return None
     met = _meet(tuple(one.split("/")), tuple(other.split("/")))
     return None if met is None else "/".join(met)
 
