@@ -296,7 +296,7 @@ def test_patterns_without_end_are_sampled_all_the_same(policy: Policy) -> None:
     """The author of a revision may write what exhausts a recursion, and is none the wiser."""
     deep = "refs/heads/" + "a/" * 2000 + "**"
     told = change(policy, '"refs/heads/agent/**",', f'"refs/heads/agent/**", "{deep}",')
-    assert any(deep in each.after for each in told["unseen"])
+    assert any(deep in each["after"] for each in told["unseen"])
 
 
 def test_hooks_and_settings_are_compared_by_their_content(policy: Policy) -> None:
