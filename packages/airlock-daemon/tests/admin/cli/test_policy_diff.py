@@ -459,7 +459,10 @@ def test_a_tree_cannot_write_outside_of_its_directory(policy: Policy, tmp_path: 
     inner = _write_tree(policy, raw)
     outer = _write_tree(policy, b"40000 ..\0" + bytes.fromhex(inner) + _list_tree(policy))
     commit = policy.git("commit-tree", outer, "-m", "x")
-    policy.report("HEAD", commit, status=0)
+    scratch = tmp_path / "scratch" / "new"
+    scratch.mkdir(parents=True)
+    read_side(commit, locate(config=str(policy.root)), str(scratch))
+    assert (scratch / "config.toml").exists()
     assert not [*tmp_path.rglob("escaped.toml")]
 
 
