@@ -1,7 +1,9 @@
 """A container's own git signs commits and tags, with a key that the container never has."""
 
 import shlex
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import Images, temporary_image
+from e2e.world.need import need
 from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
 from e2e.world.scene import Stage
@@ -18,6 +21,7 @@ from .remotes.layouts import LAYOUTS
 _EMAIL = "agent@acme.example"
 _GIT = f"git -c user.name=Agent -c user.email={_EMAIL} -c commit.gpgSign=true -c tag.gpgSign=true"
 _COMMITS = 50
+_GRANT = f'[sign]\nemails = ["{_EMAIL}"]\nkey = "KEY"\n'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,24 @@ class Place:
     person: Person
     project: Project
     image: str
+    key: str
+
+    @property
+    def files(self) -> Path:
+        """The directory of the person's Airlock files."""
+        return self.person.account.home / ".config/airlock"
+
+    @contextmanager
+    def granting(self, agent: str, key: str) -> Iterator[None]:
+        """Have commits of an agent signed by `key`, until the end."""
+        profile = self.files / f"agents/{agent}/airlock.toml"
+        before = profile.read_text()
+        text = before.partition("[sign]\n")[0] + _GRANT.replace("KEY", key)
+        self.person.account.write(profile, text)
+        self.person.run("airlock-daemon reload", cwd=self.project.path)
+        yield
+        self.person.account.write(profile, before)
+        self.person.run("airlock-daemon reload", cwd=self.project.path)
 
     def run(self, script: str) -> str:
         """Run a script in a container, in the project; GIT in it signs. It must succeed."""
@@ -59,9 +81,6 @@ def place(
         person.run(f"{add} --yes", cwd=project.path)
         person.run(f"ssh-keygen -q -t ed25519 -N '' -f {key}", cwd=project.path)
         files = stage.account.home / ".config/airlock"
-        profile = files / "agents/my/airlock.toml"
-        grant = f'[sign]\nemails = ["{_EMAIL}"]\nkey = "{key}"\n'
-        stage.account.write(profile, profile.read_text().replace("[sign]\n", grant))
         public = Path(f"{key}.pub").read_text()
         stage.account.write(ground / "signers", f'{_EMAIL} namespaces="git" {public}')
         with Daemon(
@@ -70,7 +89,9 @@ def place(
             sockets=lambda: [files / "sockets/my/airlock.sock"],
             environment=person.environment,
         ):
-            yield Place(person=person, project=project, image=image)
+            place = Place(person=person, project=project, image=image, key=str(key))
+            with place.granting("my", place.key):
+                yield place
 
 
 def test_a_rebase_of_many_commits_is_signed_and_pushed(place: Place) -> None:
@@ -111,3 +132,52 @@ def test_a_container_has_no_key(place: Place) -> None:
     done = place.person.try_line(line, cwd=place.project.path, stdin=b"certificate version 0.1\n")
     assert (done.exit_code, done.stdout) == (126, "")
     assert "a push certificate is not signed" in done.stderr
+
+
+def test_git_of_the_host_signs_in_a_box(place: Place) -> None:
+    """In an image without git, a rebase of as many, and a tag; the branch arrives."""
+    need(None if shutil.which("bwrap") else "there is no bubblewrap")
+    person, project = place.person, place.project
+    script = (
+        f"set -e; for n in $(seq {_COMMITS}); do GIT commit -q --allow-empty -m boxed-$n; done\n"
+        f"GIT rebase -q --force-rebase HEAD~{_COMMITS}; GIT tag -s -m release boxed\n"
+        "GIT push -q origin HEAD:refs/heads/agent/boxed\n"
+    )
+    person.account.write(project.path / "boxed", script.replace("GIT", _GIT))
+    project.git("config", "alias.boxed", "!sh ./boxed").succeeded()
+    add = "airlock-daemon agent add box --workspace . --command git --command git-sign --yes"
+    person.run(add, cwd=project.path)
+    try:
+        with place.granting("box", place.key):
+            person.run("airlock-daemon run box airlock-e2e/busybox git boxed", cwd=project.path)
+    finally:
+        person.run("airlock-daemon agent remove box --yes", cwd=project.path)
+    for back in range(_COMMITS):
+        assert f'Good "git" signature for {_EMAIL}' in place.verify("commit", f"HEAD~{back}")
+    assert f'Good "git" signature for {_EMAIL}' in place.verify("tag", "boxed")
+    assert project.repository.commit("agent/boxed") == project.head()
+
+
+def test_the_host_s_gpg_signs(place: Place) -> None:
+    """Commits, each again in a rebase, and a tag, where the key is one of OpenPGP."""
+    need(None if shutil.which("gpg") else "there is no gpg")
+    person, project = place.person, place.project
+    make = "gpg --batch --quiet --passphrase '' --quick-generate-key"
+    person.run(f"{make} 'Agent <{_EMAIL}>' ed25519 sign", cwd=project.path)
+    try:
+        listed = person.run("gpg --batch --with-colons --list-keys", cwd=project.path)
+        key = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr:"))
+        with place.granting("my", key):
+            place.run(
+                f"for n in $(seq {_COMMITS}); do GIT commit -q --allow-empty -m pgp-$n; done; "
+                f"GIT rebase -q --force-rebase HEAD~{_COMMITS}; GIT tag -s -m release pgp; "
+                "GIT push -q origin HEAD:agent/pgp"
+            )
+        for back in range(_COMMITS):
+            assert f'Good signature from "Agent <{_EMAIL}>"' in place.verify(
+                "commit", f"HEAD~{back}"
+            )
+        assert f'Good signature from "Agent <{_EMAIL}>"' in place.verify("tag", "pgp")
+    finally:
+        person.run("gpgconf --kill all", cwd=project.path)
+    assert project.repository.commit("agent/pgp") == project.head()

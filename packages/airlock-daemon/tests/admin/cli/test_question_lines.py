@@ -14,8 +14,7 @@ import pytest
 
 from airlock_daemon.admin.cli import questions
 from airlock_daemon.admin.cli.questions import describe_question
-from airlock_daemon.boundary.approval.asked import Asked
-from airlock_daemon.boundary.approval.questions import Question
+from airlock_daemon.boundary.approval.questions import Asked, Question
 from airlock_daemon.serving.daemon.control import show
 from airlock_modules.operation import Operation
 

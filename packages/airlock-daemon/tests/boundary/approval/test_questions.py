@@ -3,10 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.approval.questions import (
     KEPT_S,
     MOST,
+    Asked,
     Questions,
     Ticket,
     TooManyQuestions,

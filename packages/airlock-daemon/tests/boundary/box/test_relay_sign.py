@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
+from pathlib import Path
 
 import pytest
 from relay_world import in_box, relay_world
@@ -90,6 +91,9 @@ def test_an_agent_without_git_sign_has_it_in_no_box() -> None:
     """The built-in git lets its box ask, and the profile decides."""
     with sign_world() as world:
         world.write_profile(PROFILE, commands='["sh", "python", "git-remote"]')
+        notes = [each for each in world.load().warnings if each.key == "sandbox.brokers"]
+        assert {Path(each.source).stem for each in notes} == {"sh", "python"}
+        assert all("does not grant git-sign" in each.problem for each in notes)
         with running(world) as daemon:
             answer = in_box(daemon, "ls /run/airlock; git config --get gpg.ssh.program")
     assert "git-sign" not in answer.text()

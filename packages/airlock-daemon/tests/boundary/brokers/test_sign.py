@@ -349,19 +349,27 @@ def test_gpg_signs_by_the_human_s_agent(signing: Signing) -> None:
 
 
 def test_a_signature_waits_for_a_person(signing: Signing) -> None:
-    """Who sees the whole commit, and approves it once; another one is another question."""
-    signing.grant(f'{GRANT}[approve]\nrequire = ["sign git commit"]\n')
-    world = signing.world
-    with signing.running(), ThreadPoolExecutor() as waiting:
-        done = waiting.submit(signing.ask, COMMIT)
-        (question,) = wait_for_questions(world)
-        assert question["operation"].startswith("sign git commit ")
-        assert question["details"] == [["commit", COMMIT.decode().split("\n")]]
-        assert "once only" in run(world, "approve", question["id"], "--for", "10m", status=1).stderr
-        run(world, "approve", question["id"])
-        assert done.result().stdout.startswith(BEGIN)
-        assert f"approval {question['id']} is pending" in done.result().stderr.decode()
-        done = waiting.submit(signing.ask, COMMIT.replace(b"subject", b"subject\n\nmore"))
-        reject(world, "not today")
-        assert done.result().stdout == b""
-        assert "not today" in done.result().stderr.decode()
+    """The whole commit is shown, and is what the answer is for; none lasts."""
+    signing.grant(f'{GRANT}[approve]\nrequire = ["sign *"]\n')
+    with signing.running() as daemon, ThreadPoolExecutor() as pool:
+        waiting = pool.submit(signing.ask, COMMIT)
+        (question,) = wait_for_questions(signing.world)
+        refused = run(signing.world, "approve", question["id"], "--for", "10m", status=1)
+        run(signing.world, "approve", question["id"])
+        signed = waiting.result()
+        other = pool.submit(signing.ask, COMMIT.replace(b"subject", b"another"))
+        again = reject(signing.world, "not this one")
+        rejected = other.result()
+        records = daemon.records("broker")
+    assert question["operation"].startswith("sign git commit ")
+    assert question["operation"].endswith(" subject")
+    assert question["details"] == [["the commit", COMMIT.decode().split("\n")]]
+    assert "can be approved once only" in refused.stderr
+    assert signed.returncode == 0, signed.stderr
+    assert signed.stdout.startswith(BEGIN)
+    assert f"approval {question['id']} is pending".encode() in signed.stderr
+    assert again["id"] != question["id"]
+    assert rejected.returncode != 0
+    assert b"not this one" in rejected.stderr
+    assert [each["outcome"] for each in records] == ["allowed", "denied"]
+    assert records[0]["approval"]["id"] == question["id"]

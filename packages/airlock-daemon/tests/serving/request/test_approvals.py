@@ -12,8 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from airlock_daemon.boundary.approval.asked import Asked
-from airlock_daemon.boundary.approval.questions import Answer, Question
+from airlock_daemon.boundary.approval.questions import Answer, Asked, Question
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.request.approvals import PATIENCE_S, Approvals
 from airlock_daemon.serving.request.state import AgentState

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from airlock_daemon.admin.cli.verdict import GitCall, Verdict, refuse
 from airlock_daemon.boundary.brokers.git.approval import describe_fetch
-from airlock_daemon.boundary.brokers.git.audit_detail import name_operation
 from airlock_daemon.boundary.brokers.git.rules import (
     find_granted,
     judge_as_git,
@@ -96,6 +95,7 @@ def judge_object(generation: Generation, args: Sequence[str]) -> Verdict:
     return Verdict(
         allowed=True,
         operation=operation,
+        asked=generation.agent.profile.find_approval((operation.words,)),
         broker=f"passed: {granted}" if is_decided else f"not known here: {granted}",
         undecided=("the key",) if is_decided else ("the key", "the addresses"),
     )
@@ -135,7 +135,7 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
     operation = None
     try:
         asked = _read(generation, words, is_push=is_push)
-        operation = name_operation(asked)
+        operation = describe_fetch(asked).operation
         place = find_granted(asked, generation)
         judge_as_git((verb_of(asked), url_of(asked)), generation)
     except Denied as error:

@@ -13,7 +13,7 @@ from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.setup.generation import Generation
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.approval.asked import Asked
+    from airlock_daemon.boundary.approval.questions import Asked
 
 
 class ServedAgent(Protocol):

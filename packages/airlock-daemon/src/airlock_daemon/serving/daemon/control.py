@@ -21,7 +21,6 @@ from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.platform.linux.procfs import read_process_entry
 from airlock_daemon.serving.daemon.socket_file import bind, clear
 from airlock_daemon.serving.daemon.socket_file import identify as identify_file
-from airlock_daemon.serving.request.approvals import Approvals
 from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup import answering
 from airlock_wire import quote
@@ -45,10 +44,10 @@ _LOOK_AGAIN = (
 class ControlSocket:
     """Listens on the control socket. A task must `run` it."""
 
-    def __init__(self, path: str, shared: DaemonState, approvals: Approvals) -> None:
+    def __init__(self, path: str, shared: DaemonState) -> None:
         """Make the socket, and its directory (0700). Raises AirlockError."""
         self._shared = shared
-        self._approvals = approvals
+        self._approvals = shared.approvals
         self._name = os.path.basename(path)
         folder = os.path.dirname(path)
         try:

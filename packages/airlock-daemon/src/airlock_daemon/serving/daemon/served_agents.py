@@ -95,7 +95,7 @@ class ServedAgents:
 
     def stop(self) -> None:
         """Start nothing more, and answer every waiting client that the daemon stops."""
-        if self._shared.approvals is not None:
+        if self._control is not None:
             self._shared.approvals.stop()
         for served in self._served.values():
             for opened in served.listeners.values():
@@ -160,12 +160,9 @@ class ServedAgents:
         is_wanted = any(each.agent.profile.approve is not None for each in generations)
         if self._control is None and is_wanted:
             from airlock_daemon.serving.daemon.control import ControlSocket  # noqa: PLC0415
-            from airlock_daemon.serving.request.approvals import Approvals  # noqa: PLC0415
 
-            approvals = Approvals(self._shared.environment)
             path = answering.locate_control(setup.state, setup.locations.sockets_dir)
-            self._control = ControlSocket(path, self._shared, approvals)
-            self._shared.approvals = approvals
+            self._control = ControlSocket(path, self._shared)
             if self._nurseries is not None:
                 _, _, watching = self._nurseries
                 watching.start_soon(self._control.run)
@@ -211,7 +208,7 @@ class ServedAgents:
     def _remove(self, name: str) -> None:
         served = self._leaving[name] = self._served.pop(name)
         served.agent.leave()
-        if self._shared.approvals is not None:
+        if self._control is not None:
             self._shared.approvals.withdraw(name)
         for opened in served.listeners.values():
             self._shut(name, opened)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from airlock_daemon.boundary.approval.asked import Asked
 from airlock_daemon.boundary.approval.questions import (
     Answer,
+    Asked,
     Question,
     Questions,
     Ticket,
@@ -232,11 +232,8 @@ async def require(asked: Asked, call: "Call", tell: Tell) -> None:
 
     Raises Denied, and what `tell` raises.
     """
-    approvals = call.shared.approvals
-    if approvals is None:
-        raise TypeError(asked)
     record = call.recording.record
-    answer = await approvals.wait(
+    answer = await call.shared.approvals.wait(
         asked,
         agent=call.agent,
         generation=call.generation,

@@ -20,7 +20,7 @@ from airlock_daemon.serving.session import ClientGone, Said
 from airlock_wire import ErrorObject, RemoteProtocolError, Signal
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.approval.asked import Asked
+    from airlock_daemon.boundary.approval.questions import Asked
 
 ENDING = {
     each.name: each.value for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)

@@ -11,9 +11,6 @@ from airlock_daemon.boundary.brokers.git.audit_detail import (
     describe,
     describe_object,
 )
-from airlock_daemon.boundary.brokers.git.audit_detail import (
-    name_operation as name_remote_operation,
-)
 from airlock_daemon.boundary.brokers.git.remote import LfsRemote, Remote, SshRemote
 from airlock_daemon.boundary.brokers.git.smart_http import UrlConversation
 from airlock_daemon.boundary.brokers.requester import Requester
@@ -36,7 +33,7 @@ from airlock_modules.operation import Operation
 from airlock_wire import Request
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.approval.asked import Asked
+    from airlock_daemon.boundary.approval.questions import Asked
     from airlock_daemon.boundary.brokers.git.conversation import Conversation, Transport
 
 
@@ -50,7 +47,7 @@ class GitBroker:
     def name_operation(self, _request: Request, admitted: Remote, /) -> Operation:
         """Name it; over http git says only later whether it fetches or pushes."""
         if isinstance(admitted, SshRemote):
-            return name_remote_operation(admitted.asked)
+            return _describe(admitted).operation
         if isinstance(admitted, LfsRemote):
             wanted = admitted.wanted
             return Operation(("git", "lfs", wanted.operation, str(wanted.asked.destination)))
@@ -80,19 +77,22 @@ class GitBroker:
             peer=peer,
             command_line=line,
             broker_run=_GitRun(admitted, requester),
-            asked=_describe_fetch(admitted) if call.asks else None,
+            asked=_find_asked(admitted) if call.asks else None,
         )
 
 
-def _describe_fetch(admitted: Remote) -> "Asked | None":
+def _find_asked(admitted: Remote) -> "Asked | None":
     """A fetch over ssh; everything else is asked about once the client has said what it wants."""
     if isinstance(admitted, SshRemote) and not admitted.asked.is_push:
-        from airlock_daemon.boundary.brokers.git.approval import (  # noqa: PLC0415
-            describe_fetch,
-        )
-
-        return describe_fetch(admitted.asked)
+        return _describe(admitted)
     return None
+
+
+def _describe(remote: SshRemote) -> "Asked":
+    """A fetch or push over ssh, as far as its words say it."""
+    from airlock_daemon.boundary.brokers.git.approval import describe_fetch  # noqa: PLC0415
+
+    return describe_fetch(remote.asked)
 
 
 class _GitRun(msgspec.Struct, frozen=True):
@@ -146,11 +146,7 @@ class _GitRun(msgspec.Struct, frozen=True):
         """Whether a push may wait for a person, so that its connection would be dropped."""
         if not (remote.asked.is_push and self.requester.asks):
             return False
-        from airlock_daemon.boundary.brokers.git.approval import (  # noqa: PLC0415
-            describe_fetch,
-        )
-
-        return self.requester.may_ask(describe_fetch(remote.asked).forms)
+        return self.requester.may_ask(_describe(remote).forms)
 
 
 class _SshSteps(Steps):

@@ -8,7 +8,7 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.asked import Asked
+from airlock_daemon.boundary.approval.questions import Asked
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.https.messages import (
     Answer,
@@ -279,14 +279,11 @@ class Operations:
             name_client,
         )
 
-        approvals = self._shared.approvals
-        if approvals is None:
-            raise TypeError(question)
         gate, size = self._agent.gate, _SHOWN_TIMES * len(body)
         if not gate.reserve(size):
             raise too_large_error()
         try:
-            answer = await approvals.wait(
+            answer = await self._shared.approvals.wait(
                 describe_request(question, api, body),
                 agent=self._agent,
                 generation=self._agent.generation,

@@ -19,7 +19,7 @@ from airlock_modules.operation import Operation
 from airlock_wire import Request, Terminal
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.approval.asked import Asked
+    from airlock_daemon.boundary.approval.questions import Asked
     from airlock_daemon.serving.request.approvals import Tell
     from airlock_daemon.serving.request.relay import Converse, Origin
     from airlock_daemon.serving.request.tool import Boxed

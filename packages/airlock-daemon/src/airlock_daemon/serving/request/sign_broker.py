@@ -5,12 +5,7 @@ from typing import Literal
 import msgspec
 
 from airlock_daemon.boundary.brokers.requester import Requester
-from airlock_daemon.boundary.brokers.sign.signing import (
-    SHOW_KEY,
-    Admitted,
-    SignConversation,
-    describe,
-)
+from airlock_daemon.boundary.brokers.sign.signing import Admitted, SignConversation, describe
 from airlock_daemon.boundary.brokers.sign.signing import admit as admit_signing
 from airlock_daemon.boundary.command.stdio import Emit
 from airlock_daemon.boundary.identity.peer import Peer
@@ -32,9 +27,9 @@ class SignBroker:
         """As `signing.admit`."""
         return await admit_signing(request.args, module, requester)
 
-    def name_operation(self, _request: Request, admitted: Admitted, /) -> Operation:
-        """Name it as far as its words tell: what is signed comes later."""
-        return Operation(("sign", "git", *(("key",) if admitted.word == SHOW_KEY else ())))
+    def name_operation(self, _request: Request, _admitted: Admitted, /) -> Operation:
+        """Name it; what is signed is known only later."""
+        return Operation(("sign", "git"))
 
     def plan(
         self,

@@ -156,9 +156,9 @@ class SignConversation:
         asked = read_unsigned(data)
         try:
             self._judge(asked)
-            if self._requester.must_ask([asked.operation.words]):
-                await self._await_approval(asked, data, say)
-                # A person may have taken the grant away meanwhile.
+            if self._requester.asks:
+                await self._ask_person(asked, data, say)
+                # The files may have been reloaded meanwhile.
                 self._judge(asked)
             signature = await self._ask_program(data)
         except AirlockError as error:
@@ -166,17 +166,6 @@ class SignConversation:
             raise
         self._tell(asked, None)
         return signature
-
-    async def _await_approval(self, asked: Unsigned, data: bytes, say: Emit) -> None:
-        """Wait for a person, who sees all that is signed. Raises Denied."""
-        from airlock_daemon.boundary.approval.asked import Asked  # noqa: PLC0415 - few need it
-
-        async def tell(line: str) -> None:
-            await say("stderr", f"airlock: {line}\n".encode())
-
-        shown = data.decode("utf-8", "surrogateescape")
-        what = Asked(operation=asked.operation, details=((asked.kind, shown),))
-        await self._requester.approve(what, tell)
 
     def _judge(self, asked: Unsigned) -> None:
         """A client may delay what it sends, so the grants at its start and now must both allow it.
@@ -196,6 +185,17 @@ class SignConversation:
                 )
             judge_object(asked, current, own=self._admitted.human.email)
         judge_object(asked, requester.generation, own=self._admitted.human.email)
+
+    async def _ask_person(self, asked: Unsigned, data: bytes, say: Emit) -> None:
+        """Wait for a person's approval, where one is required; it never lasts. Raises Denied."""
+        from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415 - few need it
+
+        async def tell(line: str) -> None:
+            await say("stderr", f"airlock: {line}\n".encode())
+
+        text = data.decode("utf-8", "surrogateescape")
+        shown = Asked(operation=asked.operation, details=((f"the {asked.kind}", text),))
+        await self._requester.approve(shown, tell)
 
     async def _ask_program(self, data: bytes) -> bytes:
         admitted, requester = self._admitted, self._requester

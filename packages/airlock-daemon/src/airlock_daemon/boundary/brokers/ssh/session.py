@@ -28,7 +28,7 @@ from airlock_modules.operation import Operation
 from airlock_wire import Stream, quote
 
 if TYPE_CHECKING:
-    from airlock_daemon.boundary.approval.asked import Asked
+    from airlock_daemon.boundary.approval.questions import Asked
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,14 +74,11 @@ async def admit(
             log_level=asked.log_level,
         )
 
-    pinned: tuple[str, ...] = ()
-    if line is None or line.name is None:
-        refuse = partial(_needs_line, asked, verb="name")
-        pinning = Pinning(
-            goal, build, programs=generation.programs, requester=requester, refuse=refuse
-        )
-        pinned = await pinning.pin(is_granted=line is not None)
-    return Admitted(asked=asked, program=program, argv=build(pinned), is_pinned=line is not None)
+    refuse = partial(_needs_line, asked, verb="name")
+    argv = await Pinning(goal, build, requester=requester, refuse=refuse).choose_argv(
+        is_named=line is not None and line.name is not None, is_granted=line is not None
+    )
+    return Admitted(asked=asked, program=program, argv=argv, is_pinned=line is not None)
 
 
 def read_words(args: tuple[str, ...]) -> Session | Query:
@@ -179,7 +176,7 @@ def name_operation(asked: Session | Query) -> Operation:
 
 def describe_session(asked: Session | Query) -> "Asked | None":
     """A session for a person; None for a query, which leads nowhere."""
-    from airlock_daemon.boundary.approval.asked import Asked  # noqa: PLC0415 - few need it
+    from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415 - few need it
 
     if not isinstance(asked, Session):
         return None
