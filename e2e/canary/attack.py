@@ -47,6 +47,7 @@ BOX_GUARANTEES: Mapping[str, str] = {
     "box-later": "what is mounted on the host once a box is made is not in it",
     "box-bounds": "a box takes no more processes and memory than one may have",
     "box-descriptors": "a box has no descriptors but the three",
+    "box-approvals": "nothing that the daemon has started answers a question",
 }
 """The same of an attack out of a box."""
 

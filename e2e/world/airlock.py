@@ -11,7 +11,8 @@ from .command import Completed, run
 from .daemon import Daemon
 from .installation import Installation
 from .project import TOOLS
-from .reach import command_line
+from .questions import Questions
+from .reach import command_line, command_line_beside
 
 ANY_REF = 'refs = ["refs/heads/**", "refs/tags/**"]\n'
 """A line of `[git]` in a profile, for tests that are not about refs."""
@@ -37,6 +38,7 @@ class Airlock:
 
     def __init__(self, *, executable: Path, account: Account, folder: Path) -> None:
         self.account = account
+        self._executable = executable
         self._command = command_line(executable, account)
         self._files = Installation(folder)
         self._daemon: Daemon | None = None
@@ -95,8 +97,23 @@ class Airlock:
 
     def check(self) -> Completed:
         """Run `airlock-daemon check` on these files, as the account."""
-        argv = self._files.argv(self._command, "check")
+        return self.run("check")
+
+    def run(self, command: str, *words: str) -> Completed:
+        """Run a command of `airlock-daemon` on these files, as the account.
+
+        If the daemon runs, the command sees the same files as the daemon.
+        """
+        program = self._command
+        if self._daemon is not None and self._daemon.is_running():
+            program = command_line_beside(self._daemon.pid, self._executable, self.account)
+        argv = [*self._files.argv(program, command), *words]
         return run(argv, cwd="/", env=self._environment())
+
+    @property
+    def questions(self) -> Questions:
+        """The questions of the daemon, and the answers of the account."""
+        return Questions(self.run)
 
     def audit(self) -> list[dict[str, Any]]:
         """Return the records of the audit log, oldest first."""

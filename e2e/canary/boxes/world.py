@@ -37,7 +37,14 @@ _MODULES = {
 }
 # One that docker can read, with a word in what a box does not get of it.
 _JSON = '{{"auths": {{}}, "HttpHeaders": {{"X": "{line}"}}}}\n'
-_PROFILE = 'commands = []\n[workspace]\nmounts = {{ "{target}" = "{workspace}" }}\n'
+# It asks about nothing that is tried, but there is a socket for the answers.
+_PROFILE = """\
+commands = []
+[workspace]
+mounts = {{ "{target}" = "{workspace}" }}
+[approve]
+require = ["run none asked"]
+"""
 
 HOME_FILES = (
     *(".ssh/id_ed25519", ".ssh/config", ".aws/credentials", ".git-credentials", ".netrc"),

@@ -82,6 +82,35 @@ def follow_github(page: Page, host: GuideHost) -> None:
     assert host.try_typing(f"{asked}/other/pulls").exit_code == 1
 
 
+def follow_approvals(page: Page, host: GuideHost) -> None:
+    """A push to a release branch waits for the answer; the id on the page is an example."""
+    commands = "--command git-remote --command gh"
+    host.type(f"airlock agent add my --workspace ~/src/app {commands} --yes")
+    grant = '[git]\npush = ["git@github.com/acme/app"]\nrefs = ["refs/heads/**"]\n'
+    merges = '[gh]\nallow = ["PUT /repos/acme/app/pulls/*/merge"]\n'
+    profile = f"{_grant(grant)}{merges}{page.read('[approve]')}"
+    profile = profile.replace('commands = ["git-remote"]', 'commands = ["git-remote", "gh"]')
+    host.write(f"{CONFIG}/agents/my/airlock.toml", profile)
+    host.type(page.take("airlock reload"))
+    line, *shown = page.take("$ airlock test my gh").splitlines()
+    said = host.type(line.removeprefix("$ ")).splitlines()
+    assert {*shown} <= {*said}
+    approve, reject = page.take("airlock approve").splitlines()
+    commit = host.commit()
+    for line, branch in ((reject, "release/1"), (approve, "release/2")):
+        with host.begin(f"airlock run my {AGENT} git push origin HEAD:{branch}") as push:
+            (told,) = push.wait_for("is pending")
+            name = told.partition("approval ")[2].split()[0]
+            pending = host.type("airlock pending")
+            assert f"{name}  my  git push " in pending
+            assert f"creates it at {commit}" in pending
+            host.type(line.replace("K7M2PQ", name))
+            push.wait()
+            assert ("after the freeze" in push.heard) == (line == reject)
+    assert not host.has_arrived("release/1", commit)
+    assert host.has_arrived("release/2", commit)
+
+
 def follow_signing(page: Page, host: GuideHost) -> None:
     """The container's git signs under an address of its own, and the host's verifies that."""
     host.type(page.take("ssh-keygen"), answers=_YES)
@@ -310,6 +339,7 @@ STORIES: Mapping[str, Callable[[Page, GuideHost], None]] = {
     "docs/how-to/claude-code.md": follow_claude,
     "docs/how-to/codex.md": follow_codex,
     "docs/how-to/github.md": follow_github,
+    "docs/how-to/approvals.md": follow_approvals,
     "docs/how-to/signing.md": follow_signing,
     "docs/how-to/npm-and-pypi.md": follow_registries,
     "docs/how-to/any-api.md": follow_any_api,

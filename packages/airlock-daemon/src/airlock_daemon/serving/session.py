@@ -88,6 +88,8 @@ class Session:
         self.bytes_out = 0
         self.is_answered = False
         self._held = b""
+        self._is_started = False
+        self._unheard: list[Said] = []
         # None until the first byte of the request, which alone may bring any.
         self._passed: ClientDescriptors | None = None
         self.bytes_in = 0
@@ -200,11 +202,25 @@ class Session:
         self._chunk = RECEIVE_SMALL if count > MANY else RECEIVE
         return bool(data)
 
+    def keep(self, said: list[Said]) -> None:
+        """Keep messages that were heard before anything could use them, for `replay`."""
+        self._unheard = said
+
+    def replay(self, tell: Callable[[Said], None]) -> None:
+        """Call `tell` with the kept messages, once."""
+        kept, self._unheard = self._unheard, []
+        for each in kept:
+            tell(each)
+
     def buffer_start(self, features: Collection[str], *, stdin_credit: int) -> None:
         """Buffer the start message with the agreed features; it goes with the next message.
 
-        `stdin_credit` is in bytes, 0 without stdin.
+        `stdin_credit` is in bytes, 0 without stdin. A second call does nothing: a client may have
+        been told that it waits.
         """
+        if self._is_started:
+            return
+        self._is_started = True
         self._held = self._wire.send_start(features, stdin_credit=stdin_credit)
 
     async def send_buffered(self) -> None:

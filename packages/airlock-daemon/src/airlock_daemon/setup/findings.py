@@ -7,12 +7,13 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent, review_hooks
+from airlock_daemon.setup.apis import find_apis
 from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence
 from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.modules import Modules, say_nearest
 from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.remotes import find_unasked
+from airlock_daemon.setup.remotes import BROKER, find_unasked
 from airlock_modules import (
     Fault,
     Module,
@@ -21,6 +22,8 @@ from airlock_modules import (
     find_secret_names,
     load_builtin,
 )
+from airlock_modules.operation import parse_operation
+from airlock_wire import quote
 
 _GIVES_AWAY: Mapping[str, str] = {
     "home": "can read and send away every credential in your home",
@@ -143,6 +146,7 @@ def find_oddities(
             nearest = "" if is_known else say_nearest(name, (*agent.modules.own, *shared))
             yield Fault(source, "commands", f'"{name}" {problem}', nearest + remedy)
         yield from _find_vain(agent, config.ceiling)
+        yield from _find_vain_approvals(agent, config.ceiling, search_path)
         for command in agent.profile.commands or config.ceiling:
             yield from _find_stripped(agent, command, source)
         yield from _find_secrets(agent)
@@ -168,6 +172,34 @@ def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
         if command not in ceiling:
             problem = f'"{command}" is not enabled in config.toml'
             yield Fault(source, key, problem, "enable it there, or remove this")
+
+
+def _find_vain_approvals(agent: Agent, ceiling: Sequence[str], search_path: str) -> Iterator[Fault]:
+    """Find patterns of [approve] that ask about nothing, and a program that cannot be notified."""
+    rules, source = agent.profile.approve, agent.profile_file
+    if rules is None:
+        return
+    granted = agent.list_granted(ceiling)
+    tools = {name for name, module in granted.items() if module.has_command and not module.broker}
+    known = {name for name, has in (("git", BROKER in granted or "git" in granted),) if has}
+    known |= {"ssh"} if any(module.broker == "ssh" for module in granted.values()) else set()
+    known |= {"sign"} if any(module.broker == "sign" for module in granted.values()) else set()
+    known |= {"run"} if tools else set()
+    known |= {name for api in find_apis(agent, ceiling).apis for name in api.names}
+    for pattern in rules.require:
+        service, second, *_ = (*parse_operation(pattern.text).words, "*")
+        problem = None
+        if "*" not in service and service not in known:
+            problem = f'"{service}" is no operation that this agent may ask for'
+        elif service == "run" and "*" not in second and second not in tools:
+            problem = f'"{second}" is no command that this agent may run'
+        if problem is not None:
+            problem = f"{quote(pattern.text, limit=80)} asks about nothing: {problem}"
+            remedy = "write it as airlock log tail shows the operation, or remove it"
+            yield Fault(source, "approve.require", problem, remedy)
+    if rules.notify and find_program(rules.notify[0], search_path) is None:
+        problem = f'"{rules.notify[0]}" is not an executable on the daemon\'s PATH'
+        yield Fault(source, "approve.notify", problem, "install it, or name it by its path")
 
 
 def _find_program(module: Module, search_path: str) -> Iterator[Fault]:

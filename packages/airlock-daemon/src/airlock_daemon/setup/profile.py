@@ -1,7 +1,7 @@
 """`airlock.toml`: what one agent may use, and where."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -24,6 +24,7 @@ from airlock_modules import (
 
 if TYPE_CHECKING:
     from airlock_modules.files.api_profile import Granted
+    from airlock_modules.files.approvals import ApprovalRules
     from airlock_modules.remotes.signing import SignGrant
 
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
@@ -77,9 +78,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `read_only` and `hide`, paths of the container, apply in boxes; a command outside of a box that
     they concern is refused. With `engine_socket` a container may have an engine's socket. `git`
     limits git-remote's remotes, and `names_remotes` says that the file does; `ssh` limits ssh's
-    hosts; `sign` is None without `[sign]`. `narrowed` has the modules that `[deny]` extends, and
-    `widened` those that `[network]` extends. `apis` has the grants of the tables `[NAME]`, by
-    module, `own_apis` those of `[api.NAME]`; `reached` is what containers reach besides.
+    hosts; `sign` is None without `[sign]`. `approve` are the operations that wait for a person,
+    None without any. `narrowed` has the modules that `[deny]` extends, and `widened` those that
+    `[network]` extends. `apis` has the grants of the tables `[NAME]`, by module, `own_apis` those
+    of `[api.NAME]`; `reached` is what containers reach besides.
     """
 
     commands: tuple[str, ...]
@@ -95,6 +97,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     names_remotes: bool
     ssh: SshGrant
     limits: Limits
+    approve: "ApprovalRules | None" = None
     narrowed: Mapping[str, Module]
     widened: Mapping[str, Module]
     sign: "SignGrant | None" = None
@@ -110,6 +113,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     def granted(self, ceiling: Iterable[str]) -> list[str]:
         """The enabled commands that the agent may run."""
         return [name for name in ceiling if not self.commands or name in self.commands]
+
+    def find_approval(self, forms: Iterable[Sequence[str]]) -> str | None:
+        """As `ApprovalRules.find`."""
+        return None if self.approve is None else self.approve.find(forms)
 
 
 def parse_profile(
@@ -158,6 +165,7 @@ def parse_profile(
     ssh.finish()
     sign = _read_sign(table)
     limits = read_limits(table.table("limits"), upper=upper)
+    approve = _read_approvals(table)
     narrowed = _read_denials(table.table("deny"), modules)
     widened = read_widening(table, modules, narrowed)
     reached = read_reached(table, modules)
@@ -167,7 +175,7 @@ def parse_profile(
         "has no meaning any more: whatever a configuration names runs in its box",
         "remove it",
     )
-    for name in ("aws", "docker", "credentials", "approve", "bridge"):
+    for name in ("aws", "docker", "credentials", "bridge"):
         if name not in apis:
             table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
@@ -186,12 +194,21 @@ def parse_profile(
         ssh=ssh_grant,
         sign=sign,
         limits=limits,
+        approve=approve,
         narrowed=narrowed,
         widened=widened,
         apis=apis,
         own_apis=own_apis,
         reached=reached,
     )
+
+
+def _read_approvals(table: TableReader) -> "ApprovalRules | None":
+    if not table.has("approve"):
+        return None
+    from airlock_modules.files.approvals import read_approvals  # noqa: PLC0415 - few need it
+
+    return read_approvals(table.table("approve"))
 
 
 def _read_sign(table: TableReader) -> "SignGrant | None":

@@ -6,13 +6,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from git_world import CLIENT
 
-from commanding import reload
+from approving import reject, wait_for_questions
+from commanding import reload, run
 from running import Daemon
 from talking import Talk
 from worlds import World
@@ -344,3 +346,30 @@ def test_gpg_signs_by_the_human_s_agent(signing: Signing) -> None:
     signing.grant(f'{GRANT}key = "~/human"\n')
     with signing.running():
         assert b"one of ssh" in signing.ask(COMMIT, "openpgp").stderr
+
+
+def test_a_signature_waits_for_a_person(signing: Signing) -> None:
+    """The whole commit is shown, and is what the answer is for; none lasts."""
+    signing.grant(f'{GRANT}[approve]\nrequire = ["sign *"]\n')
+    with signing.running() as daemon, ThreadPoolExecutor() as pool:
+        waiting = pool.submit(signing.ask, COMMIT)
+        (question,) = wait_for_questions(signing.world)
+        refused = run(signing.world, "approve", question["id"], "--for", "10m", status=1)
+        run(signing.world, "approve", question["id"])
+        signed = waiting.result()
+        other = pool.submit(signing.ask, COMMIT.replace(b"subject", b"another"))
+        again = reject(signing.world, "not this one")
+        rejected = other.result()
+        records = daemon.records("broker")
+    assert question["operation"].startswith("sign git commit ")
+    assert question["operation"].endswith(" subject")
+    assert question["details"] == [["the commit", COMMIT.decode().split("\n")]]
+    assert "can be approved once only" in refused.stderr
+    assert signed.returncode == 0, signed.stderr
+    assert signed.stdout.startswith(BEGIN)
+    assert f"approval {question['id']} is pending".encode() in signed.stderr
+    assert again["id"] != question["id"]
+    assert rejected.returncode != 0
+    assert b"not this one" in rejected.stderr
+    assert [each["outcome"] for each in records] == ["allowed", "denied"]
+    assert records[0]["approval"]["id"] == question["id"]

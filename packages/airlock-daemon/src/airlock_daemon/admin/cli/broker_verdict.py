@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from airlock_daemon.admin.cli.verdict import GitCall, Verdict, refuse
-from airlock_daemon.boundary.brokers.git.audit_detail import name_operation
+from airlock_daemon.boundary.brokers.git.approval import describe_fetch
 from airlock_daemon.boundary.brokers.git.rules import (
     find_granted,
     judge_as_git,
@@ -45,14 +45,18 @@ def judge_session(generation: Generation, args: Sequence[str]) -> Verdict:
         return refuse(error, operation)
     if isinstance(asked, Query):
         return Verdict(allowed=True, operation=operation, broker="passed: it leads nowhere")
+    described = ssh.describe_session(asked)
+    forms = () if described is None else described.forms
+    pattern = generation.agent.profile.find_approval(forms)
     if line is not None and line.name is not None:
         said = f'passed: [ssh] hosts has "{line.text}"'
-        return Verdict(allowed=True, operation=operation, broker=said)
+        return Verdict(allowed=True, operation=operation, asked=pattern, broker=said)
     login = str(asked.login)
     why = "no hosts are named" if line is None else f'"{line.text}" is a pattern'
     return Verdict(
         allowed=True,
         operation=operation,
+        asked=pattern,
         broker=f"not known here: {why}, so that the daemon looks at the address of {login}"
         + (", and for it in known_hosts" if line is None else ""),
         undecided=(login,),
@@ -91,6 +95,7 @@ def judge_object(generation: Generation, args: Sequence[str]) -> Verdict:
     return Verdict(
         allowed=True,
         operation=operation,
+        asked=generation.agent.profile.find_approval((operation.words,)),
         broker=f"passed: {granted}" if is_decided else f"not known here: {granted}",
         undecided=("the key",) if is_decided else ("the key", "the addresses"),
     )
@@ -130,12 +135,13 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
     operation = None
     try:
         asked = _read(generation, words, is_push=is_push)
-        operation = name_operation(asked)
+        operation = describe_fetch(asked).operation
         place = find_granted(asked, generation)
         judge_as_git((verb_of(asked), url_of(asked)), generation)
     except Denied as error:
         return refuse(error, operation)
-    return replace(_describe_place(asked, place), operation=operation)
+    pattern = generation.agent.profile.find_approval(describe_fetch(asked).forms)
+    return replace(_describe_place(asked, place), operation=operation, asked=pattern)
 
 
 def _read(generation: Generation, words: Sequence[str], *, is_push: bool) -> RemoteRequest:
@@ -188,4 +194,18 @@ def _judge_refs(generation: Generation, call: GitCall, found: Verdict) -> Verdic
     said = f"; granted of refs: {refs}" if refs else ""
     if not call.is_whole:
         said += "; which others the client's git names is not known here"
-    return replace(found, broker=f"{found.broker}{said}", is_part=not call.is_whole)
+    return replace(
+        found,
+        asked=found.asked or _find_asked(generation, call, push),
+        broker=f"{found.broker}{said}",
+        is_part=not call.is_whole,
+    )
+
+
+def _find_asked(generation: Generation, call: GitCall, push: PushList) -> str | None:
+    """The pattern that asks about one of the refs of a push; of a remote's name any place."""
+    begins: Sequence[tuple[str, ...]] = (("git", "push", ""),)
+    if call.words:
+        begins = describe_fetch(_read(generation, call.words, is_push=True)).forms
+    forms = ((*begin, update.ref) for begin in begins for update in push.updates)
+    return generation.agent.profile.find_approval(forms)

@@ -97,6 +97,7 @@ def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
         "git_fetch": [place.text for place in profile.git.fetch],
         "ssh_hosts": [line.text for line in profile.ssh.hosts],
         "ssh_pinned": profile.ssh.is_pinned,
+        "approve": [each.text for each in profile.approve.require] if profile.approve else [],
         "limits": profile.limits,
     }
 

@@ -84,6 +84,10 @@ def ask(
         has_command = known is not None and known.has_command
         if apis and (not has_command or known_apis.is_operation(apis, words)):
             judged = known_apis.judge_operation(apis, command, words)
+            _, *rest = judged.operation.words
+            forms = [(name, *rest) for name in judged.api.names]
+            pattern = generation.agent.profile.find_approval(forms)
+            judged = msgspec.structs.replace(judged, asked=pattern)
             application.print(judged.dump(), _describe_api(judged))
             if judged.judged.refusal is not None:
                 raise typer.Exit(1)
@@ -182,7 +186,10 @@ def _describe_api(verdict: "ApiVerdict") -> Iterator[str]:
     judged = verdict.judged
     yield from (f"{step.layer}: {step.verdict}: {step.detail}" for step in verdict.steps)
     yield f"operation: {verdict.operation.line}"
-    yield "allowed" if judged.refusal is None else f"denied: {judged.refusal}"
+    if judged.refusal is None:
+        yield "allowed" if verdict.asked is None else _tell_asked(verdict.asked)
+    else:
+        yield f"denied: {judged.refusal}"
     if judged.refusal is not None and judged.hint:
         yield f"hint: {judged.hint}"
     yield "daemon: not asked: it judges requests to APIs when they come"
@@ -201,6 +208,9 @@ def _describe(decision: Decision, verdict: Verdict, box: str | None) -> Iterator
         "broker": verdict.broker,
     }
     yield from (f"{name}: {text}" for name, text in told.items() if text)
+    if verdict.allowed and verdict.asked is not None:
+        yield _tell_asked(verdict.asked)
+        return
     if verdict.allowed:
         yield "allowed" if verdict.is_sure else "allowed, as far as can be told without the client"
         return
@@ -209,6 +219,10 @@ def _describe(decision: Decision, verdict: Verdict, box: str | None) -> Iterator
         yield f"rule: {quote(verdict.rule, limit=None)}"
     if verdict.hint:
         yield f"hint: {verdict.hint}"
+
+
+def _tell_asked(pattern: str) -> str:
+    return f"asked: a person has to approve it, by [approve] require = {quote(pattern, limit=None)}"
 
 
 def _say(answer: Answer | None, verdict: Verdict) -> str:

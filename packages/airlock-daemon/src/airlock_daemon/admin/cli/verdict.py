@@ -28,6 +28,7 @@ from airlock_modules import (
     name_transport,
     parse,
 )
+from airlock_modules.files.approvals import list_tool_forms
 from airlock_modules.operation import Operation
 from airlock_wire import encode_text, quote
 
@@ -52,6 +53,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The decision of the rules, and of the workspace or broker step as far as words suffice.
 
     `operation` is the broker's operation or the command; None if refused before it is known.
+    `asked` is the pattern of [approve] by which a person has to approve it, None without one.
     `message`, `rule` and `hint` are the refusal's; `workspace` or `broker` is that step's outcome.
     `undecided` are paths that depend on the client's directory or its container's mounts, or a host
     that the daemon resolves. `is_part` says that the request may include more than is known,
@@ -60,6 +62,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     allowed: bool
     operation: Operation | None = None
+    asked: str | None = None
     message: str = ""
     rule: str | None = None
     hint: str | None = None
@@ -89,6 +92,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         refusal = {"rule": self.rule, "message": self.message, "hint": self.hint}
         return {
             "operation": None if self.operation is None else self.operation.line,
+            "asked": self.asked if self.allowed else None,
             "workspace": refusal if self.is_workspace_refusal else None,
             "broker": self.broker,
             "undecided": [encode_text(path) for path in self.undecided],
@@ -144,7 +148,11 @@ def judge(
         return _ask_broker(module.broker, generation, args, call)
     run = ("run",) if module.wants_box else ()
     ran = Operation((*run, command, *args))
-    found = replace(_judge_workspace(generation, decision, module, args), operation=ran)
+    found = replace(
+        _judge_workspace(generation, decision, module, args),
+        operation=ran,
+        asked=generation.agent.profile.find_approval(list_tool_forms((command, *args), module)),
+    )
     has_broker = module.sandbox is not None and "git" in module.sandbox.brokers
     if call is None or not has_broker or not found.allowed:
         return found
@@ -153,6 +161,7 @@ def judge(
     return replace(
         said,
         operation=said.operation or found.operation,
+        asked=found.asked or said.asked,
         workspace=found.workspace,
         undecided=(*found.undecided, *said.undecided),
         is_past_check=not said.allowed,

@@ -1,7 +1,7 @@
 """The agent behind a request to a broker, as far as a broker may use it."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import trio
@@ -11,6 +11,9 @@ from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.setup.generation import Generation
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.questions import Asked
 
 
 class ServedAgent(Protocol):
@@ -27,6 +30,13 @@ class ServedAgent(Protocol):
         """Run a program of the host; returns its exit status and output."""
 
 
+Approve = Callable[["Asked", Callable[[str], Awaitable[None]]], Awaitable[None]]
+"""Waits for a person's approval where a profile requires one. Raises Denied.
+
+The function that it is given gets the line that tells the client what it waits for.
+"""
+
+
 class Requester(msgspec.Struct, frozen=True, kw_only=True):
     """One request of `agent` to a broker, admitted by `generation`.
 
@@ -37,6 +47,25 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
     generation: Generation
     directory: int
     variables: Mapping[str, str]
+    approve: Approve
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person may have to approve what the agent does."""
+        return any(
+            each.agent.profile.approve is not None for each in (self.generation, self.current)
+        )
+
+    def must_ask(self, forms: Iterable[Sequence[str]]) -> bool:
+        """Whether a person has to approve an operation that may amount to one of `forms`."""
+        listed, generations = tuple(forms), (self.generation, self.current)
+        return any(each.agent.profile.find_approval(listed) is not None for each in generations)
+
+    def may_ask(self, beginnings: Iterable[Sequence[str]]) -> bool:
+        """Whether a person may have to approve an operation that begins like one of these."""
+        listed = tuple(beginnings)
+        rules = [each.agent.profile.approve for each in (self.generation, self.current)]
+        return any(each is not None and each.may_find(listed) for each in rules)
 
     @property
     def current(self) -> Generation:

@@ -3,14 +3,16 @@
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.order import build_environment
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.temporary import Workspace
-from airlock_daemon.serving.request.job import Call, Job
+from airlock_daemon.serving.request.job import Call, Job, require_approval
 from airlock_modules import Module
+from airlock_modules.operation import Operation
 from airlock_wire import Request
 
 _PROTOCOL = re.compile(r"version=[0-9]")
@@ -23,6 +25,7 @@ def make_requester(request: Request, module: Module, workspace: Workspace, call:
         generation=call.generation,
         directory=workspace.descriptor,
         variables=build_variables(request, module, workspace, call),
+        approve=partial(require_approval, call),
     )
 
 
@@ -54,6 +57,9 @@ class Broker(Protocol):
         Raises Denied (layer "broker" for arguments and destination, "module" or "profile" by
         rules), Failed if the human's programs cannot be run.
         """
+
+    def name_operation(self, request: Request, admitted: Any, /) -> Operation:
+        """The operation of an admitted request, as far as its arguments say it."""
 
     def plan(
         self,

@@ -202,7 +202,10 @@ async def _run_broker(
         admitted = await broker.admit(request, module, requester)
         if pre_exec is not None:
             container = await prove(peer, call)
-            rewritten = await consult_hook(request, pre_exec, call, container=container)
+            operation = broker.name_operation(request, admitted)
+            rewritten = await consult_hook(
+                request, pre_exec, call, container=container, operation=operation
+            )
             if rewritten != request:
                 return rewritten
         job = broker.plan(request, module, admitted, requester=requester, call=call, peer=peer)
@@ -218,6 +221,8 @@ async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> 
     not_consulted = ["concurrency"]
     if call.generation.agent.hooks.pre_exec is not None:
         not_consulted.insert(0, "hook")
+    if call.asks:
+        not_consulted.insert(-1, "approval")
     if module.broker is not None:
         workspace = make_empty(None)
         try:

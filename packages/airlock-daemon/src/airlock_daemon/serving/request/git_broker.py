@@ -29,9 +29,11 @@ from airlock_daemon.serving.request.own_conversation import (
 )
 from airlock_daemon.serving.request.recording import Recording
 from airlock_modules import Module, RemoteRequest
+from airlock_modules.operation import Operation
 from airlock_wire import Request
 
 if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.questions import Asked
     from airlock_daemon.boundary.brokers.git.conversation import Conversation, Transport
 
 
@@ -41,6 +43,15 @@ class GitBroker:
     async def admit(self, request: Request, _module: Module, requester: Requester, /) -> Remote:
         """As `admission.admit`."""
         return await admit_errand(request.args, requester.generation, requester)
+
+    def name_operation(self, _request: Request, admitted: Remote, /) -> Operation:
+        """Name it; over http git says only later whether it fetches or pushes."""
+        if isinstance(admitted, SshRemote):
+            return _describe(admitted).operation
+        if isinstance(admitted, LfsRemote):
+            wanted = admitted.wanted
+            return Operation(("git", "lfs", wanted.operation, str(wanted.asked.destination)))
+        return Operation(("git", "connect", str(admitted.destination)))
 
     def plan(
         self,
@@ -66,7 +77,22 @@ class GitBroker:
             peer=peer,
             command_line=line,
             broker_run=_GitRun(admitted, requester),
+            asked=_find_asked(admitted) if call.asks else None,
         )
+
+
+def _find_asked(admitted: Remote) -> "Asked | None":
+    """A fetch over ssh; everything else is asked about once the client has said what it wants."""
+    if isinstance(admitted, SshRemote) and not admitted.asked.is_push:
+        return _describe(admitted)
+    return None
+
+
+def _describe(remote: SshRemote) -> "Asked":
+    """A fetch or push over ssh, as far as its words say it."""
+    from airlock_daemon.boundary.brokers.git.approval import describe_fetch  # noqa: PLC0415
+
+    return describe_fetch(remote.asked)
 
 
 class _GitRun(msgspec.Struct, frozen=True):
@@ -80,7 +106,22 @@ class _GitRun(msgspec.Struct, frozen=True):
     async def run(self, job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
         """As `BrokerRun.run`."""
         log = ConversationLog(call.recording)
-        if isinstance(self.remote, SshRemote):
+        own: OwnConversation
+        if isinstance(self.remote, SshRemote) and self._may_wait(self.remote):
+            from airlock_daemon.boundary.brokers.git.patient_push import (  # noqa: PLC0415
+                PatientPush,
+            )
+
+            if job.command_line is None:
+                raise TypeError(job)
+            own = PatientPush(
+                self.remote,
+                job.command_line,
+                self.requester,
+                call.shared.launcher,
+                tell=log.write,
+            )
+        elif isinstance(self.remote, SshRemote):
             # Imported late: most remotes are URLs, and few use LFS.
             from airlock_daemon.boundary.brokers.git.conversation import (  # noqa: PLC0415
                 Conversation,
@@ -91,8 +132,7 @@ class _GitRun(msgspec.Struct, frozen=True):
             )
             steps = _SshSteps(job, call, emit, conversation)
             return await run_command(steps, answers=answers)
-        own: OwnConversation
-        if isinstance(self.remote, LfsRemote):
+        elif isinstance(self.remote, LfsRemote):
             from airlock_daemon.boundary.brokers.git.lfs import LfsConversation  # noqa: PLC0415
 
             own = LfsConversation(self.remote, self.requester, tell=log.write_object)
@@ -101,6 +141,12 @@ class _GitRun(msgspec.Struct, frozen=True):
         finished = await converse(own, job, call, emit)
         await conclude(call, finished, answers=answers)
         return finished
+
+    def _may_wait(self, remote: SshRemote) -> bool:
+        """Whether a push may wait for a person, so that its connection would be dropped."""
+        if not (remote.asked.is_push and self.requester.asks):
+            return False
+        return self.requester.may_ask(_describe(remote).forms)
 
 
 class _SshSteps(Steps):

@@ -12,7 +12,7 @@ from airlock_daemon.boundary.command.stdio import Emit
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.request.broker import may_pass
-from airlock_daemon.serving.request.execution import buffer_start, tell_begun
+from airlock_daemon.serving.request.execution import ENDING, buffer_start, tell_begun
 from airlock_daemon.serving.request.job import AgreedFeatures, Call, Finished, Job, agree
 from airlock_daemon.serving.session import Said
 from airlock_modules import Module
@@ -73,9 +73,8 @@ async def converse(conversation: OwnConversation, job: Job, call: Call, emit: Em
         if not isinstance(said, Signal):
             streams.tell(said)
             return
-        number = signal.Signals[said.name]
-        # The signals that terminate a process by default.
-        if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        number = ENDING.get(said.name)
+        if number is not None:
             ended = Ended(128 + number, said.name)
             scope.cancel()
 

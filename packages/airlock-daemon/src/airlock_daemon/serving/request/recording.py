@@ -105,6 +105,7 @@ class Recording:
             rule=rule,
             reason=None if reason is None else shorten(reason),
             detail=detail,
+            approval=self._record.approval,
         )
         self._shared.record(about)
 

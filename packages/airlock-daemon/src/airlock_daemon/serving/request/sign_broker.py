@@ -15,6 +15,7 @@ from airlock_daemon.serving.request.job import Call, Finished, Job
 from airlock_daemon.serving.request.own_conversation import agree_on_streams, converse
 from airlock_daemon.serving.request.recording import Recording
 from airlock_modules import Module
+from airlock_modules.operation import Operation
 from airlock_modules.remotes.signing import Unsigned
 from airlock_wire import Request
 
@@ -25,6 +26,10 @@ class SignBroker:
     async def admit(self, request: Request, module: Module, requester: Requester, /) -> Admitted:
         """As `signing.admit`."""
         return await admit_signing(request.args, module, requester)
+
+    def name_operation(self, _request: Request, _admitted: Admitted, /) -> Operation:
+        """Name it; what is signed is known only later."""
+        return Operation(("sign", "git"))
 
     def plan(
         self,

@@ -1,5 +1,8 @@
 """A tool's request: its workspace, the paths in its arguments, its box and its job."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import msgspec
 from msgspec.structs import replace
 
@@ -19,8 +22,12 @@ from airlock_daemon.serving.request.decision import Allowed
 from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.job import Call, Job, agree, consult_hook, find_term, prove
 from airlock_daemon.setup.reserved import Reserved
-from airlock_modules import Module
+from airlock_modules import Module, select_forwarded
+from airlock_modules.operation import Operation
 from airlock_wire import Request
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.questions import Asked
 
 
 async def run_tool(
@@ -35,7 +42,13 @@ async def run_tool(
             args = await _confine_paths(request, allowed, workspace, maker, call)
         if pre_exec is not None:
             container = peer.container if workspace.is_proven else None
-            rewritten = await consult_hook(request, pre_exec, call, container=container)
+            rewritten = await consult_hook(
+                request,
+                pre_exec,
+                call,
+                container=container,
+                operation=Operation(("run", request.command, *request.args)),
+            )
             if rewritten != request:
                 return rewritten
         access = await _prepare_access(module, call) if module.apis else None
@@ -226,12 +239,13 @@ def plan_tool(
     may_pass = may_pass and passed.are_usable(peer)
     terms = agree(request, may_pass=may_pass, is_captured=is_captured)
     renames = boxed is not None and boxed.maker.renames
+    client = request.env if terms.uses("env") else {}
     variables = build_environment(
         module,
         generation.agent.profile,
         daemon=daemon if boxed is None else adapt_daemon(daemon, boxed.box),
         search_path=programs.path if boxed is None else adapt_path(programs.path, boxed.box),
-        client=request.env if terms.uses("env") else {},
+        client=client,
         term=find_term(request, terms, passed),
         root=None if workspace.mounts is None or renames else workspace.root,
         is_boxed=boxed is not None,
@@ -264,4 +278,16 @@ def plan_tool(
         peer=peer,
         command_line=line,
         boxed=boxed,
+        asked=_describe(request, module, client) if call.asks else None,
+    )
+
+
+def _describe(request: Request, module: Module, client: Mapping[str, str]) -> "Asked":
+    from airlock_daemon.serving.request.approvals import describe_tool  # noqa: PLC0415
+
+    return describe_tool(
+        (request.command, *request.args),
+        module,
+        directory=request.cwd or "",
+        variables=select_forwarded(client, module.forward),
     )

@@ -142,7 +142,7 @@ class SignConversation:
             return await _answer(streams, f"key::{public}\n".encode())
         held = BufferedBytes(self._requester.gate)
         try:
-            signature = await self._sign(await _read(streams, held))
+            signature = await self._sign(await _read(streams, held), say)
             if admitted.word == OPENPGP:
                 await say("stderr", _CREATED)
             return await _answer(streams, signature)
@@ -151,11 +151,15 @@ class SignConversation:
         finally:
             held.release()
 
-    async def _sign(self, data: bytes) -> bytes:
+    async def _sign(self, data: bytes, say: Emit) -> bytes:
         """Judge and sign; returns the signature. Raises RemoteError for other bytes."""
         asked = read_unsigned(data)
         try:
             self._judge(asked)
+            if self._requester.asks:
+                await self._ask_person(asked, data, say)
+                # The files may have been reloaded meanwhile.
+                self._judge(asked)
             signature = await self._ask_program(data)
         except AirlockError as error:
             self._tell(asked, error)
@@ -181,6 +185,17 @@ class SignConversation:
                 )
             judge_object(asked, current, own=self._admitted.human.email)
         judge_object(asked, requester.generation, own=self._admitted.human.email)
+
+    async def _ask_person(self, asked: Unsigned, data: bytes, say: Emit) -> None:
+        """Wait for a person's approval, where one is required; it never lasts. Raises Denied."""
+        from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415 - few need it
+
+        async def tell(line: str) -> None:
+            await say("stderr", f"airlock: {line}\n".encode())
+
+        text = data.decode("utf-8", "surrogateescape")
+        shown = Asked(operation=asked.operation, details=((f"the {asked.kind}", text),))
+        await self._requester.approve(shown, tell)
 
     async def _ask_program(self, data: bytes) -> bytes:
         admitted, requester = self._admitted, self._requester
