@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.api_findings import find_api_oddities
-from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.findings import (
     find_builtin_faults,
@@ -61,7 +60,7 @@ def compare(override: Module, builtin: Module) -> Iterator[Fault]:
     """Yield one note for each kind of entry that `builtin` has and `override` lacks."""
     name, show = builtin.name, f"airlock show {builtin.name}"
     if isinstance(builtin.rules, GrammarRules) and not isinstance(override.rules, GrammarRules):
-        paths = "" if wants_box(builtin) else " and finds paths to hold in the workspace"
+        paths = "" if builtin.wants_box else " and finds paths to hold in the workspace"
         yield Fault(
             override.source,
             "syntax",

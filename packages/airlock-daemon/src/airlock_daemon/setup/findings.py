@@ -8,13 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent, review_hooks
 from airlock_daemon.setup.apis import find_apis
-from airlock_daemon.setup.boxes import (
-    BUBBLEWRAP,
-    BoxConfig,
-    explain_no_fence,
-    needs_bubblewrap,
-    wants_box,
-)
+from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence
 from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.modules import Modules, say_nearest
@@ -223,7 +217,7 @@ def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
 def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fault]:
     """Find why a command would not get its module's box."""
     # A command that uses APIs may be run by the image's own tool, without a box.
-    if not wants_box(module) or module.uses_apis:
+    if not module.wants_box or module.uses_apis:
         return
     if boxes.mode == "off":
         problem = "has no effect: [sandbox] mode of config.toml is off, so that it runs without"
@@ -239,7 +233,7 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
         problem = "cannot be made, so the command is refused: bubblewrap is not installed"
         remedy = f"sudo apt-get install bubblewrap; {missing}"
         yield Fault(module.source, "sandbox.box", problem, remedy)
-    elif not is_there and needs_bubblewrap(module):
+    elif not is_there and module.needs_bubblewrap:
         problem = "cannot be made by Landlock, so the command is refused"
         remedy = 'sudo apt-get install bubblewrap, and write mode = "auto" in config.toml'
         key = "sandbox.brokers" if module.has_engine else "sandbox.network"

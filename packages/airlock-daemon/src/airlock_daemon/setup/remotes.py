@@ -4,7 +4,6 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.profile import USE_REFS
 from airlock_modules import DEFAULT_REFS, Fault, Grant, Login, Module, list_unseen, load_builtin
@@ -26,7 +25,7 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
     profile, source = agent.profile, agent.profile_file
     granted = agent.list_granted(ceiling)
     module = granted.get("git")
-    if profile.names_remotes and module is not None and not wants_box(module):
+    if profile.names_remotes and module is not None and not module.wants_box:
         yield Fault(
             source,
             "git",
@@ -190,7 +189,7 @@ def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterato
         module = agent.list_granted(ceiling).get("git")
         if module is None:
             continue
-        sandboxed = "sandboxed, with the host's programs" if wants_box(module) else "without a box"
+        sandboxed = "sandboxed, with the host's programs" if module.wants_box else "without a box"
         yield Finding(
             agent.profile_file,
             "commands",

@@ -108,6 +108,28 @@ class Module(Struct, frozen=True, kw_only=True):
         return bool(self.apis) and self.has_command
 
     @property
+    def wants_box(self) -> bool:
+        """Whether the command needs a box."""
+        return self.sandbox is not None and self.sandbox.box != "none"
+
+    @property
+    def needs_bubblewrap(self) -> bool:
+        """Whether Landlock cannot make its box, since the box reaches a network or an engine."""
+        has_network = self.sandbox is not None and bool(self.sandbox.network)
+        return self.has_engine or self.uses_apis or has_network
+
+    @property
+    def shows_home(self) -> bool:
+        """Whether its box has the human's home."""
+        return self.sandbox is not None and self.sandbox.box == "home"
+
+    @property
+    def runs_git(self) -> bool:
+        """Whether its program is git, or uses it and so needs git's configuration in the box."""
+        brokers = () if self.sandbox is None else self.sandbox.brokers
+        return "git" in brokers or self.bin.rpartition("/")[2] == "git"
+
+    @property
     def lacks_box(self) -> bool:
         """Whether the command has no box, so that it is refused.
 

@@ -15,7 +15,6 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.serving.request.decision import hand_over
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.reserved import is_within
@@ -147,7 +146,7 @@ def judge(
         )
     if module.broker is not None:
         return _ask_broker(module.broker, generation, args, call)
-    run = ("run",) if wants_box(module) else ()
+    run = ("run",) if module.wants_box else ()
     ran = Operation((*run, command, *args))
     found = replace(
         _judge_workspace(generation, decision, module, args),
@@ -172,7 +171,7 @@ def judge(
 def _judge_workspace(
     generation: Generation, decision: Decision, module: Module, args: Sequence[str]
 ) -> Verdict:
-    if not decision.paths or (wants_box(module) and not module.has_engine):
+    if not decision.paths or (module.wants_box and not module.has_engine):
         needed = f"{module.name} runs in the client's directory, which must be mapped"
         is_needed = module.workspace == "required"
         return Verdict(allowed=True, workspace=f"not known here: {needed}" if is_needed else None)

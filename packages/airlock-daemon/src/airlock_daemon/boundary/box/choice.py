@@ -46,9 +46,6 @@ from airlock_daemon.setup.boxes import (
     BoxConfig,
     Mode,
     explain_no_fence,
-    is_home,
-    runs_git,
-    wants_box,
 )
 from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.generation import Generation
@@ -165,10 +162,10 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
         # The evaluator has already refused it.
         raise TypeError(module.name)
     # For these, requests are judged and arguments are not: without a box anything would pass.
-    if not wants_box(module) or (mode == "off" and not (module.builtin or module.uses_apis)):
+    if not module.wants_box or (mode == "off" and not (module.builtin or module.uses_apis)):
         return None
     with advising(module):
-        maker = _find_maker(mode, generation, is_home=is_home(module))
+        maker = _find_maker(mode, generation, is_home=module.shows_home)
         if not module.has_engine:
             return maker
         if maker.bubblewrap is None:
@@ -343,7 +340,7 @@ class Templates:
                 sockets=sandbox.sockets,
                 limits=limits,
                 git_config=_configure_git(maker, sandbox.brokers, asks, generation)
-                if runs_git(module)
+                if module.runs_git
                 else None,
                 given=given,
             )
@@ -365,7 +362,7 @@ class Templates:
             yield expand_home(path, self._environment.get("HOME", "/"))
         if inputs.access is not None:
             yield from STORES
-        if runs_git(inputs.module):
+        if inputs.module.runs_git:
             yield from list_helpers(programs)
             # These are looked up on PATH.
             for name in ("git", "git-lfs"):

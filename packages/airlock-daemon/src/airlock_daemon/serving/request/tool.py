@@ -21,7 +21,6 @@ from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.serving.request.decision import Allowed
 from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.job import Call, Job, agree, consult_hook, find_term, prove
-from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import Module, select_forwarded
 from airlock_modules.operation import Operation
@@ -107,7 +106,7 @@ async def _enter(
     The maker is None for a command without a box.
     """
     generation = call.generation
-    if wants_box(module):
+    if module.wants_box:
         await _refuse_elsewhere(module, peer, call)
     if module.workspace == "none":
         is_proven = await prove(peer, call) is not None

@@ -74,14 +74,11 @@ async def admit(
             log_level=asked.log_level,
         )
 
-    pinned: tuple[str, ...] = ()
-    if line is None or line.name is None:
-        refuse = partial(_needs_line, asked, verb="name")
-        pinning = Pinning(
-            goal, build, programs=generation.programs, requester=requester, refuse=refuse
-        )
-        pinned = await pinning.pin(is_granted=line is not None)
-    return Admitted(asked=asked, program=program, argv=build(pinned), is_pinned=line is not None)
+    refuse = partial(_needs_line, asked, verb="name")
+    argv = await Pinning(goal, build, requester=requester, refuse=refuse).choose_argv(
+        is_named=line is not None and line.name is not None, is_granted=line is not None
+    )
+    return Admitted(asked=asked, program=program, argv=argv, is_pinned=line is not None)
 
 
 def read_words(args: tuple[str, ...]) -> Session | Query:
