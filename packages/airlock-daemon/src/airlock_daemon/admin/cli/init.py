@@ -36,16 +36,16 @@ def init(
         typer.Option("--uninstall", help="Stop the service and remove it; all files stay."),
     ] = False,
 ) -> None:
-    """Install the daemon as a service of this user, and make its files.
+    """Create the configuration, and install the daemon as a service.
 
-    Makes the directories, a config.toml and a registration that enable and name nothing yet, and a
-    service: of systemd's manager of the user, or a launch agent. What exists is never touched; a
-    unit of an earlier version is renewed as long as nobody has edited it. So it may be run again at
-    any time, as after an upgrade.
+    Creates the directories, a config.toml and a registration that are still empty, and a service: a
+    user unit of systemd, or a launch agent. It never changes existing files, except that it renews
+    a unit of an earlier version that nobody has edited. So you may run it again at any time, for
+    example after an upgrade.
 
-    The service has your PATH and SSH_AUTH_SOCK, and the options that are given here. It is started
-    if the files have no faults, as `check` tells them; else mend what is named, and run this again.
-    When it is restarted its sockets stay open, so that containers stay connected.
+    The service gets your PATH and SSH_AUTH_SOCK, and the options given here. It is started if
+    `check` finds no faults in the files; else mend them, and run this again. A restart keeps its
+    sockets open, so containers stay connected.
 
     --uninstall stops and removes the service and its sockets. Configuration, agents and log stay.
     """

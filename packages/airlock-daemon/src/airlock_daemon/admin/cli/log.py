@@ -49,7 +49,7 @@ Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Of t
 @app.callback()
 @pass_obj
 def _log(application: Application) -> None:
-    """Read the audit log, and prove that it is whole.
+    """Read the audit log, and verify its chain of hashes.
 
     It is the one that [log] path in config.toml names, with the files that rotation has renamed to
     .1, .2 and so on. No daemon need be running.
@@ -105,17 +105,17 @@ def tail(
         typer.Option("--layer", metavar="LAYER", help="Refused by it: profile, module, hook, ..."),
     ] = None,
 ) -> None:
-    """Show the newest requests, one a line.
+    """Print the newest requests, one per line.
 
-    Time (UTC), agent, outcome, exit status or layer, duration, and the words of the command. What
-    is not a plain word is quoted, since a client may have sent anything. `running` has begun and
-    not ended; with `cut-off` the daemon was killed.
+    A line has the time (UTC), agent, outcome, exit status or layer, duration, and the command. What
+    is not a plain word is quoted, since a client may have sent anything. `running` means that the
+    command has not ended, `cut-off` that the daemon was killed.
 
     \b
         airlock log tail --follow --agent my
         airlock log tail -n 100 --command git --outcome denied --layer module
 
-    With --json each line is a record as it is in the log, for jq and its like.
+    With --json each line is a record as the log has it, for jq and the like.
     """
     config = _find_log(application)
     wanted = Wanted(agent=agent, command=command, outcome=outcome, layer=layer)
@@ -190,16 +190,16 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Say whether the log is whole, and where not.
+    """Verify the log, and print where it was changed.
 
-    Each record has the hash of the line before it, across all files, and a number: a line that was
-    removed, changed, put in or moved is found. That lines are missing at the end shows only with
-    --head, and so does a log that was written anew. What rotation has deleted is no fault.
+    Each record has a number and the hash of the line before it, across all files, so a line that
+    was removed, changed, inserted or moved is found. Only --head finds lines that are missing at
+    the end, or a log that was written anew. Files that rotation has deleted are no fault.
 
     \b
         airlock log verify --head heads.txt
 
-    Ends with 0 when the log is whole, else with 1.
+    Exits with 0 if the log is whole, else with 1.
     """
     config = _find_log(application)
     heads = () if head is None else chain.load_heads(head)
@@ -214,10 +214,10 @@ def verify(
 @app.command("head")
 @pass_obj
 def print_head(application: Application) -> None:
-    """Print number, hash and time of the newest record.
+    """Print the number, hash and time of the newest record.
 
-    Kept where nobody who can write the log can write, it proves later that no record up to this one
-    was cut off: airlock log verify --head FILE
+    Stored where nobody who can write the log can write, it proves later that no record up to this
+    one was cut off: airlock log verify --head FILE
     """
     config = _find_log(application)
     with printing(), open_log(config.path) as files:

@@ -49,7 +49,7 @@ def login(
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove it.")] = False,
 ) -> None:
-    """Store the credential of an API, or list what is stored.
+    """Store the credential of an API, or list the stored ones.
 
     Asks for it on a terminal, without showing it, or reads it from stdin. It is stored in the
     daemon's state directory, in a file that nobody but the daemon's user can read. Containers get a

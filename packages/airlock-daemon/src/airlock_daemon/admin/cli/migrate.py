@@ -46,18 +46,16 @@ def migrate(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Make the changes without asking.")] = False,
 ) -> None:
-    """Make the files of an earlier release those of this one.
+    """Convert the files of an earlier release.
 
     These are Airlock v0.1 to v0.4.
 
-    Shows first what it does, as lines for a shell that do the same, and what works otherwise
-    afterwards; then it asks. It keeps a backup beside config.toml, with a script in it that takes
-    everything back. Files of this release stay as they are, so that it may be run again at any
-    time; where it was interrupted it goes on. Nothing but Airlock's own files is touched.
+    First prints what it will do, as shell commands with the same effect, and what will work
+    differently afterwards; then it asks. It keeps a backup beside config.toml, with a script that
+    restores it. Files of this release stay unchanged, so it can be run again at any time, and
+    continues after an interruption. It changes nothing but Airlock's own files.
 
-    The daemon has to be stopped meanwhile. `init` starts it again as a service. --config, --sockets
-    and --agents are those that the earlier daemon was given; what its service names is taken from
-    there.
+    Stop the daemon first. `init` starts it again as a service.
     """
     locations = _find_locations(application)
     if locations.agents and not os.path.isfile(locations.agents):
