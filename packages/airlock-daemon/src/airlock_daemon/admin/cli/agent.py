@@ -34,7 +34,7 @@ from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.generation import Generation, Setup, load_setup
 from airlock_daemon.setup.new_agent import NewAgent, Trust, plan_agent, plan_removal, plan_trust
-from airlock_daemon.setup.paths import absolute, beside_config
+from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import is_served
@@ -129,7 +129,7 @@ def add_agent(
     # New files beside those of an earlier release would hide them.
     application.refuse_earlier()
     registration = application.find_registration()
-    file = registration.path or beside_config(application.locations)
+    file = registration.path or application.locations.registration_file
     locations = msgspec.structs.replace(application.locations, agents=file)
     if (
         form is not Form.RUN
