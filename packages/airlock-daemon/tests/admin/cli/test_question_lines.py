@@ -145,7 +145,10 @@ def test_a_file_is_not_folded() -> None:
 
 
 def test_a_list_says_what_it_leaves_out() -> None:
-    """In words that no text of a client can have in that column."""
+    """In words that no text of a client can have in that column. Nothing hides other questions."""
+    first, *_ = lines = shown(("run", "x" * 5000), is_whole=False)
+    assert len(first) < 4100
+    assert "      (1004 more characters: airlock pending K7M2PQ)" in lines
     lines = shown(("run", "sh"), ("body", "x" * 1000 + "...\n" * 20), is_whole=False)
     assert "      (603 more characters: airlock pending K7M2PQ)" in lines
     assert "      (9 more lines: airlock pending K7M2PQ)" in lines

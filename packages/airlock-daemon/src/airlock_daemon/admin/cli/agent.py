@@ -34,7 +34,7 @@ from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.generation import Generation, Setup, load_setup
 from airlock_daemon.setup.new_agent import NewAgent, Trust, plan_agent, plan_removal, plan_trust
-from airlock_daemon.setup.paths import absolute, beside_config
+from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import is_served
@@ -129,7 +129,7 @@ def add_agent(
     # New files beside those of an earlier release would hide them.
     application.refuse_earlier()
     registration = application.find_registration()
-    file = registration.path or beside_config(application.locations)
+    file = registration.path or application.locations.registration_file
     locations = msgspec.structs.replace(application.locations, agents=file)
     if (
         form is not Form.RUN
@@ -193,10 +193,10 @@ def add_agent(
 @app.command("list")
 @pass_obj
 def list_agents(application: Application) -> None:
-    """List the registered agents, one a line, and whether the running daemon serves them.
+    """List the registered agents, and whether the running daemon serves them.
 
-    On a terminal it is a table, else a line has tabs between name, commands, yes or no, and path.
-    Why one cannot be served because of its workspaces is told on stderr.
+    Prints a table on a terminal, else lines with tabs between name, commands, yes or no, and path.
+    For an agent that cannot be served because of its workspaces, the reason is on stderr.
     """
     setup = application.load_setup()
     agents = [

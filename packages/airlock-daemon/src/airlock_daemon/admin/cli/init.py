@@ -18,7 +18,7 @@ from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import DEFAULT_LOG
 from airlock_daemon.setup.new_files import REGISTRATION, STARTER
-from airlock_daemon.setup.paths import Locations, absolute, beside_config
+from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.sockets import is_served, list_sockets
 from airlock_daemon.setup.writing import Change, make_directory, read_whole
 
@@ -60,7 +60,7 @@ def init(
 def _install(application: Application) -> Iterator[str]:
     # New files beside those of an earlier release would hide them.
     application.refuse_earlier()
-    registration = application.find_registration().path or beside_config(application.locations)
+    registration = application.find_registration().path or application.locations.registration_file
     locations = msgspec.structs.replace(application.locations, agents=registration)
     yield from _make_files(locations, registration)
     checked = check_files(locations)

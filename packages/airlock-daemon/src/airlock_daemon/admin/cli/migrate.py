@@ -30,7 +30,7 @@ from airlock_daemon.admin.service.installing import find_manager
 from airlock_daemon.admin.service.manager import describe_program
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.checking import check_files
-from airlock_daemon.setup.paths import Locations, beside_config, locate
+from airlock_daemon.setup.paths import Locations, locate
 from airlock_daemon.setup.sockets import is_served, list_sockets
 from airlock_daemon.setup.trust import name_user
 
@@ -162,7 +162,7 @@ def _refuse_running(locations: Locations, layout: Layout) -> None:
 
 def _work_out(locations: Locations) -> Plan:
     manager = find_manager()
-    after = msgspec.structs.replace(locations, agents=beside_config(locations))
+    after = msgspec.structs.replace(locations, agents=locations.registration_file)
     program = describe_program(*after.options, environment=os.environ)
     return plan_migration(
         locations,
@@ -186,7 +186,7 @@ def _dump(plan: Plan, locations: Locations) -> dict[str, object]:
 
 def _finish(application: Application, plan: Plan, locations: Locations) -> None:
     """Print the result and the next steps; exit with 1 if the files have faults."""
-    after = msgspec.structs.replace(locations, agents=beside_config(locations))
+    after = msgspec.structs.replace(locations, agents=locations.registration_file)
     checked = check_files(after)
     application.print(_dump(plan, locations), _describe(plan, locations))
     say(*msgspec.structs.replace(checked, notes=()).describe(locations.config_dir))
@@ -201,7 +201,7 @@ def _describe(plan: Plan, locations: Locations) -> Iterator[str]:
     yield f"what was there is in {plan.backup}; to go back: sh {undo}"
     others = msgspec.structs.replace(locations, agents=None).options
     yield f"start the daemon as a service: {shlex.join(('airlock', *others, 'init'))}"
-    start = ("airlock", *others, "start", "--agents", beside_config(locations))
+    start = ("airlock", *others, "start", "--agents", locations.registration_file)
     yield f"or by hand: {shlex.join(start)}"
 
 
