@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from airlock_daemon.admin.cli.compared_sides import read_side
 from airlock_daemon.admin.cli.policy_diff import AgentDiff, compare
+from airlock_daemon.admin.cli.policy_judge import Judge
+from airlock_daemon.admin.cli.sampled_operations import Question
 from airlock_daemon.setup.paths import locate
 from commanding import Done, airlock_daemon
 
@@ -210,6 +212,47 @@ def test_each_kind_of_pattern_is_sampled(
     told = change(policy, before, after)
     assert decided(told, operation)[:2] == states
     assert all(each["after"] == "removed" for each in told["unseen"])
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        (("git", "push", f"https://{HUB}/app", f"HEAD:{REF}"), None),
+        (("git", "push", f"https://{HUB}/app", "HEAD:refs/heads/main"), None),
+        (("git", "fetch", f"https://{HUB}/other"), None),
+        (("ssh", "deploy@build.example.com", "uptime"), None),
+        (("ssh", "root@build.example.com", "uptime"), None),
+        (("sign", "commit", "agent@example.com"), ("git-sign", "commit", "agent@example.com")),
+        (
+            ("api", "gh", "api.github.com", "GET", "/repos/acme/app"),
+            ("gh", "GET", "/repos/acme/app"),
+        ),
+        (
+            ("api", "gh", "api.github.com", "POST", "/repos/acme/app/pulls"),
+            ("gh", "POST", "/repos/acme/app/pulls"),
+        ),
+        (
+            ("aws", "aws", "s3:GetObject", "eu-west-1", "acme-x/x"),
+            ("aws", "s3:GetObject", "eu-west-1", "acme-x/x"),
+        ),
+        (
+            ("aws", "aws", "s3:DeleteObject", "eu-west-1", "acme-x/x"),
+            ("aws", "s3:DeleteObject", "eu-west-1", "acme-x/x"),
+        ),
+    ],
+)
+def test_each_sample_is_decided_as_airlock_test_does(
+    policy: Policy, question: tuple[str, ...], words: tuple[str, ...] | None
+) -> None:
+    """Of the operations that both can ask about, the one allows what the other does."""
+    kind, rest = question[0], question[1:]
+    side = read_side(str(policy.root), locate(config=str(policy.root)), "")
+    outcome = Judge(side.generations["my"]).judge(
+        msgspec.convert({"kind": kind, "words": rest}, Question)
+    )
+    status = 0 if outcome.state == "allowed" else 1
+    asked = question if words is None else words
+    airlock_daemon("--config", str(policy.root), "test", "my", *asked, status=status)
 
 
 @pytest.mark.parametrize(

@@ -193,10 +193,10 @@ def add_agent(
 @app.command("list")
 @pass_obj
 def list_agents(application: Application) -> None:
-    """List the registered agents, one a line, and whether the running daemon serves them.
+    """List the registered agents, and whether the running daemon serves them.
 
-    On a terminal it is a table, else a line has tabs between name, commands, yes or no, and path.
-    Why one cannot be served because of its workspaces is told on stderr.
+    Prints a table on a terminal, else lines with tabs between name, commands, yes or no, and path.
+    For an agent that cannot be served because of its workspaces, the reason is on stderr.
     """
     setup = application.load_setup()
     agents = [

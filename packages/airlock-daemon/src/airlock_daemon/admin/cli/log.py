@@ -43,7 +43,7 @@ _HEADINGS = (
 _COUNTED = ("allowed", "denied", "failed", "aborted", "invalid")
 _OUTCOMES = (*_COUNTED, "running", "cut-off")
 
-Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Of this agent only.")]
+Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only of this agent.")]
 
 
 @app.callback()
@@ -51,17 +51,18 @@ Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Of t
 def _log(application: Application) -> None:
     """Read the audit log, and verify its chain of hashes.
 
-    It is the one that [log] path in config.toml names, with the files that rotation has renamed to
-    .1, .2 and so on. No daemon need be running.
+    The log is that of [log] path in config.toml, with the files that rotation has renamed to .1, .2
+    and so on. No daemon needs to run.
 
-    What happened, how much, and whether it is whole:
+    What happened, how much, and whether anything was changed:
 
     \b
         airlock log tail -n 50 --outcome denied
         airlock log stats --since 24h
         airlock log verify
 
-    A cut at its end shows only against a head that was noted elsewhere, as on another host:
+    To find a cut at its end, compare with a head that was stored elsewhere, such as on another
+    host:
 
     \b
         airlock log head | ssh other 'cat >> heads'
@@ -86,13 +87,13 @@ def _check_since(value: str | None) -> str | None:
 @pass_obj
 def tail(
     application: Application,
-    count: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many lines.")] = 10,
+    count: Annotated[int, typer.Option("-n", "--lines", min=0, help="Number of lines.")] = 10,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what is added, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Print new ones as they come, until Ctrl-C.")
     ] = False,
     agent: Agent = None,
     command: Annotated[
-        str | None, typer.Option("--command", metavar="NAME", help="Of this command only.")
+        str | None, typer.Option("--command", metavar="NAME", help="Only of this command.")
     ] = None,
     outcome: Annotated[
         str | None,
@@ -102,7 +103,11 @@ def tail(
     ] = None,
     layer: Annotated[
         str | None,
-        typer.Option("--layer", metavar="LAYER", help="Refused by it: profile, module, hook, ..."),
+        typer.Option(
+            "--layer",
+            metavar="LAYER",
+            help="Only refusals by this layer: profile, module, hook, ...",
+        ),
     ] = None,
 ) -> None:
     """Print the newest requests, one per line.
@@ -164,8 +169,8 @@ def stats(
 ) -> None:
     """Count requests by agent, command or API, and refusal.
 
-    Records that stand for several requests count as them. p50 and p95 are the durations in ms that
-    half and 95 % of the commands that ran did not exceed, within 1 %.
+    A record that stands for several requests counts as several. p50 and p95 are the durations in ms
+    that half and 95 % of the commands did not exceed, within 1 %.
 
     \b
         airlock log stats --since 7d --agent my

@@ -72,10 +72,8 @@ _DEEPEST = 100
 """Slashes of patterns that are met: each takes a call of Python's."""
 _STARS = re.compile(r"\*\*|\*")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_REFS, _URLS = (
-    ("refs/heads/agent/x",),
-    ("https://git.example/acme/app", "ssh://git@git.example/a/b"),
-)
+_REFS = ("refs/heads/agent/x",)
+_URLS = ("https://git.example/acme/app", "ssh://git@git.example/acme/app")
 _ON_OBJECTS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListObjectsV2")
 _ELSEWHERE = ("us-west-2", "eu-north-1")
 
@@ -315,12 +313,11 @@ class Sampler:
         places = (place, *filter(None, (meet(place, each) for each in self._list("place"))))
         urls = [url for each in places for url, is_in in name_places(each) if is_in]
         refs = (*fill(ref), *filter(None, (meet(ref, each) for each in self._list("ref"))))
-        is_any = (place in ("*", "**"), ref in ("*", "**"))
-        urls, refs = [*self._urls] if is_any[0] else urls, (*self._refs,) if is_any[1] else refs
-        for url in urls:
+        for url in self._urls if place in ("*", "**") else urls:
             if verb != "push":
                 yield Question("git", ("fetch", url))
-            for name in () if verb == "fetch" else refs:
+            named = self._refs if ref in ("*", "**") else refs
+            for name in () if verb == "fetch" else named:
                 yield Question("git", ("push", url, f"HEAD:{name}"))
 
     def _derive(self, asked: Pattern, owner: str, words: Sequence[str]) -> Pattern | None:
@@ -345,10 +342,9 @@ class Sampler:
         begins = [tuple(_member_of(each).split(" ")) for each in pattern.under.split(", ") if each]
         members = [_spell_part(part, _member_of) for part in parts]
         others = [_spell_part(part, lambda _: OTHER) for part in parts]
-        words = [*members]
-        calls = [words]
-        calls += [[*words[:at], *words[at + 1 :]] for at in range(len(words))]
-        calls += [[*words[:at], other, *words[at + 1 :]] for at, other in enumerate(others)]
+        calls = [members]
+        calls += [[*members[:at], *members[at + 1 :]] for at in range(len(members))]
+        calls += [[*members[:at], other, *members[at + 1 :]] for at, other in enumerate(others)]
         for call in calls:
             plain = [word for each in call for word in each if not each[0].startswith("-")]
             flags = [word for each in call for word in each if each[0].startswith("-")]
@@ -388,9 +384,8 @@ class Sampler:
                     yield Question("api", (api.name, host, shared[0], met))
             for text in step_out(path):
                 yield Question("api", (api.name, host, named[0], text))
-            text = fill(path)[0]
             for method in _METHODS:
-                yield Question("api", (api.name, host, method, text))
+                yield Question("api", (api.name, host, method, fill(path)[0]))
 
     def _of_named(self, pattern: Pattern) -> Iterator[Question]:
         """Operations of the rules that a name of the profile has filled in, as a repository."""
