@@ -3,17 +3,21 @@
 import shlex
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from e2e.world.command import Completed, run
 from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import Images, temporary_image
 from e2e.world.need import need
 from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
+from e2e.world.questions import Questions, read_detail
+from e2e.world.reach import command_line_beside
 from e2e.world.scene import Stage
 
 from .remotes.layouts import LAYOUTS
@@ -22,6 +26,14 @@ _EMAIL = "agent@acme.example"
 _GIT = f"git -c user.name=Agent -c user.email={_EMAIL} -c commit.gpgSign=true -c tag.gpgSign=true"
 _COMMITS = 50
 _GRANT = f'[sign]\nemails = ["{_EMAIL}"]\nkey = "KEY"\n'
+
+# The hook of a forge that requires signed commits: it gets a ref, the old and the new id.
+_RULE = """\
+#!/bin/sh
+for commit in $(git rev-list "$3" --not --all); do
+  git -c gpg.ssh.allowedSignersFile=/srv/signers verify-commit "$commit" || exit 1
+done
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +44,19 @@ class Place:
     project: Project
     image: str
     key: str
+    daemon: Daemon
+
+    @property
+    def questions(self) -> Questions:
+        """The questions of the daemon, and the person's answers."""
+        person = self.person
+        shell = command_line_beside(self.daemon.pid, Path("/bin/sh"), person.account)
+
+        def answer(*words: str) -> Completed:
+            line = shlex.join(("airlock-daemon", *words))
+            return run((*shell, "-c", line), cwd="/", env=person.environment)
+
+        return Questions(answer)
 
     @property
     def files(self) -> Path:
@@ -39,11 +64,11 @@ class Place:
         return self.person.account.home / ".config/airlock"
 
     @contextmanager
-    def granting(self, agent: str, key: str) -> Iterator[None]:
-        """Have commits of an agent signed by `key`, until the end."""
+    def granting(self, agent: str, key: str, more: str = "") -> Iterator[None]:
+        """Have commits of an agent signed by `key`, with `more` in its profile, until the end."""
         profile = self.files / f"agents/{agent}/airlock.toml"
         before = profile.read_text()
-        text = before.partition("[sign]\n")[0] + _GRANT.replace("KEY", key)
+        text = before.partition("[sign]\n")[0] + _GRANT.replace("KEY", key) + more
         self.person.account.write(profile, text)
         self.person.run("airlock-daemon reload", cwd=self.project.path)
         yield
@@ -88,8 +113,8 @@ def place(
             said=ground / "signed.log",
             sockets=lambda: [files / "sockets/my/airlock.sock"],
             environment=person.environment,
-        ):
-            place = Place(person=person, project=project, image=image, key=str(key))
+        ) as daemon:
+            place = Place(person=person, project=project, image=image, key=str(key), daemon=daemon)
             with place.granting("my", place.key):
                 yield place
 
@@ -114,6 +139,30 @@ def test_a_tag_is_signed(place: Place) -> None:
     assert f'Good "git" signature for {_EMAIL}' in place.verify("tag", "v1")
 
 
+def test_a_forge_that_requires_signatures_takes_them(place: Place, ground: Path) -> None:
+    """Its rule is a hook over allowed_signers; a commit without a signature is rejected there."""
+    repository = place.project.repository
+    place.run("GIT push -q origin HEAD:agent/base")
+    hooks = f"{repository.path}/hooks"
+    configure = f"git config --file {repository.path}/config"
+    install = f"cat >{hooks}/update && chmod 755 {hooks}/update"
+    install += f" && {configure} core.hooksPath {hooks}"
+    repository.server.run("sh", "-c", install, stdin=_RULE.encode()).succeeded()
+    signers = (ground / "signers").read_bytes()
+    repository.server.run("sh", "-c", "cat >/srv/signers", stdin=signers).succeeded()
+    try:
+        place.run("GIT commit -q --allow-empty -m ruled; GIT push -q origin HEAD:agent/ruled")
+        head = place.project.head()
+        said = place.run(
+            "GIT commit -q --allow-empty --no-gpg-sign -m x; "
+            "! GIT push origin HEAD:agent/ruled 2>&1; GIT reset -q --soft HEAD~1"
+        )
+    finally:
+        repository.server.run("sh", "-c", f"{configure} --unset core.hooksPath").succeeded()
+    assert "[remote rejected] HEAD -> agent/ruled (hook declined)" in said
+    assert repository.commit("agent/ruled") == head == place.project.head()
+
+
 def test_another_person_s_commit_is_not_signed(place: Place) -> None:
     """git makes none, and says why."""
     before = place.project.head()
@@ -123,6 +172,27 @@ def test_another_person_s_commit_is_not_signed(place: Place) -> None:
     assert done.exit_code == 128
     assert 'airlock: a commit with the author "ceo@acme.example" is not signed' in done.stderr
     assert place.project.head() == before
+
+
+def test_a_signature_waits_for_a_person(place: Place) -> None:
+    """Who sees the whole commit; it is made with the approval, and not with a rejection."""
+    project, questions = place.project, place.questions
+    script = "GIT commit -q --allow-empty -m asked"
+    with (
+        place.granting("my", place.key, '[approve]\nrequire = ["sign *"]\n'),
+        ThreadPoolExecutor() as pool,
+    ):
+        made = pool.submit(place.run, script)
+        (question,) = questions.wait_for()
+        assert f"committer Agent <{_EMAIL}> " in read_detail(question, "the commit")
+        questions.approve(question)
+        made.result()
+        assert f'Good "git" signature for {_EMAIL}' in place.verify("commit", "HEAD")
+        before = project.head()
+        refused = pool.submit(place.run, f"{script} || test $? -eq 128")
+        questions.reject(questions.wait_for()[0], "not now")
+        refused.result()
+    assert project.head() == before
 
 
 def test_a_container_has_no_key(place: Place) -> None:

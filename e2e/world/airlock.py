@@ -13,6 +13,7 @@ from .installation import Installation
 from .project import TOOLS
 from .questions import Questions
 from .reach import command_line, command_line_beside
+from .running import Running
 
 ANY_REF = 'refs = ["refs/heads/**", "refs/tags/**"]\n'
 """A line of `[git]` in a profile, for tests that are not about refs."""
@@ -104,11 +105,18 @@ class Airlock:
 
         If the daemon runs, the command sees the same files as the daemon.
         """
+        return run(self._list_words(command, *words), cwd="/", env=self._environment())
+
+    def begin(self, command: str, *words: str) -> Running:
+        """As `run`, but read its output while it runs."""
+        variables = (f"{name}={value}" for name, value in self._environment().items())
+        return Running(["env", "-i", *variables, *self._list_words(command, *words)])
+
+    def _list_words(self, command: str, *words: str) -> list[str]:
         program = self._command
         if self._daemon is not None and self._daemon.is_running():
             program = command_line_beside(self._daemon.pid, self._executable, self.account)
-        argv = [*self._files.argv(program, command), *words]
-        return run(argv, cwd="/", env=self._environment())
+        return [*self._files.argv(program, command), *words]
 
     @property
     def questions(self) -> Questions:

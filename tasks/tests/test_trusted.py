@@ -29,7 +29,8 @@ NOT_GRANTED = (
                 "boundary/identity/engine",
             ),
             *("serving/daemon/https", "serving/request/tool", "serving/request/boxed"),
-            *("serving/request/relay", "setup/trusted_command"),
+            *("serving/request/relay", "setup/trusted_command", "setup/answering"),
+            *("boundary/approval/", "serving/request/approvals", "serving/daemon/control"),
             *("serving/request/hooks", "serving/request/post_exec", "serving/request/ssh_broker"),
             *("boundary/brokers/sign/", "serving/request/sign_broker"),
         )

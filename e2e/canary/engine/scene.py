@@ -185,7 +185,7 @@ class EngineScene:
 
         Returns a secret if a container then has the engine's own.
         """
-        path = self.places.sockets / "mine" / "docker.sock"
+        path = self.places.sockets / MINE / "docker.sock"
         moved = path.with_name("moved")
         requests = (
             ("create?name=made", {"Image": "IMAGE", "HostConfig": {"Binds": [f"{_SOCKET}:/s"]}}),

@@ -57,6 +57,16 @@ def test_a_whole_line_parses_back(words: tuple[str, ...]) -> None:
     assert parse_operation(line).words == words
 
 
+@given(st.text('ab *"\\\\nxu{}0fd.', max_size=20))
+def test_whatever_parses_has_one_meaning(line: str) -> None:
+    """Its words have a line of their own, with the same meaning; the rest is refused."""
+    try:
+        operation = parse_operation(line)
+    except ValueError:
+        return
+    assert parse_operation(operation.whole) == operation
+
+
 def test_bytes_that_were_not_utf_8_parse_back() -> None:
     """They are surrogates, as in Python's file names."""
     operation = Operation(("run", b"a\xff".decode("utf-8", "surrogateescape")))

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from airlock_daemon.admin.cli.compared_sides import read_side
 from airlock_daemon.admin.cli.policy_diff import AgentDiff, compare
+from airlock_daemon.admin.cli.policy_judge import Judge
+from airlock_daemon.admin.cli.sampled_operations import Question
 from airlock_daemon.setup.paths import locate
 from commanding import Done, airlock_daemon
 
@@ -212,6 +214,77 @@ def test_each_kind_of_pattern_is_sampled(
     assert all(each["after"] == "removed" for each in told["unseen"])
 
 
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        (("git", "push", f"https://{HUB}/app", f"HEAD:{REF}"), None),
+        (("git", "push", f"https://{HUB}/app", "HEAD:refs/heads/main"), None),
+        (("git", "fetch", f"https://{HUB}/other"), None),
+        (("ssh", "deploy@build.example.com", "uptime"), None),
+        (("ssh", "root@build.example.com", "uptime"), None),
+        (("sign", "commit", "agent@example.com"), ("git-sign", "commit", "agent@example.com")),
+        (
+            ("api", "gh", "api.github.com", "GET", "/repos/acme/app"),
+            ("gh", "GET", "/repos/acme/app"),
+        ),
+        (
+            ("api", "gh", "api.github.com", "POST", "/repos/acme/app/pulls"),
+            ("gh", "POST", "/repos/acme/app/pulls"),
+        ),
+        (
+            ("aws", "aws", "s3:GetObject", "eu-west-1", "acme-x/x"),
+            ("aws", "s3:GetObject", "eu-west-1", "acme-x/x"),
+        ),
+        (
+            ("aws", "aws", "s3:DeleteObject", "eu-west-1", "acme-x/x"),
+            ("aws", "s3:DeleteObject", "eu-west-1", "acme-x/x"),
+        ),
+    ],
+)
+def test_each_sample_is_decided_as_airlock_test_does(
+    policy: Policy, question: tuple[str, ...], words: tuple[str, ...] | None
+) -> None:
+    """Of the operations that both can ask about, the one allows what the other does."""
+    kind, rest = question[0], question[1:]
+    side = read_side(str(policy.root), locate(config=str(policy.root)), "")
+    outcome = Judge(side.generations["my"]).judge(
+        msgspec.convert({"kind": kind, "words": rest}, Question)
+    )
+    status = 0 if outcome.state == "allowed" else 1
+    asked = question if words is None else words
+    airlock_daemon("--config", str(policy.root), "test", "my", *asked, status=status)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "operation"),
+    [
+        ("git push * refs/heads/agent/**", f"git push {HUB}/app {REF}"),
+        ("git * github.com/acme/**", f"git fetch {HUB}/app"),
+        ("git", f"git push {HUB}/app {REF}"),
+        ("ssh deploy@build.example.com", "ssh deploy@build.example.com uptime"),
+        ("ssh * reboot", "ssh deploy@build.example.com reboot"),
+        ("gh POST /repos/*/*/issues", "gh POST /repos/acme/app/issues"),
+        ("gh * /repos/**", "gh GET /repos/acme/app"),
+        ("aws *:Get*", "aws s3:GetObject eu-west-1 acme-x/x"),
+        ("sign git commit", "sign git commit agent@example.com"),
+        ("aws", "aws s3:GetObject eu-west-1 acme-x/x"),
+    ],
+)
+def test_what_is_asked_is_neither_allowed_nor_refused(
+    policy: Policy, pattern: str, operation: str
+) -> None:
+    """A pattern of [approve] shows an allowed operation that a person is asked about then."""
+    told = change(policy, "[limits]", f'[approve]\nrequire = ["{pattern}"]\n[limits]')
+    before, after, _, where = decided(told, operation)
+    assert (before, after) == ("allowed", "asked")
+    assert where == f'agents/my/airlock.toml:21 "{pattern}"'
+    assert {(each["before"], each["after"]) for each in told["operations"]} <= {
+        ("allowed", "asked"),
+        ("depends", "asked"),
+    }
+    assert not told["unseen"]
+
+
 def test_a_command_that_is_granted_comes_with_box_network_and_apis(policy: Policy) -> None:
     """Beside what its API and its arguments allow then."""
     told = change(policy, '"aws"]', '"aws", "terraform"]')
@@ -243,6 +316,30 @@ def test_a_rule_of_a_module_is_sampled(policy: Policy) -> None:
     shown = {each["operation"] for each in told["operations"]}
     assert "run tool push" not in shown
     assert not any("airlock-sample" in each for each in shown)
+
+
+def test_a_box_that_is_opened_is_a_grant(policy: Policy) -> None:
+    """Whatever the command's arguments, it can read the human's home then."""
+    changed = Policy(policy.root.with_name("changed"))
+    for each, box in ((policy, "closed"), (changed, "home")):
+        module = f'[command]\nbin = "ssh-add"\n[sandbox]\nbox = "{box}"\n[deny]\nargs = []\n'
+        each.write("config.toml", '[commands]\nenable = ["tool"]\n')
+        each.write_profile('commands = ["tool"]\n')
+        each.write("agents/my/commands/tool.toml", module)
+    told = compare_directories(policy.root, changed.root)
+    (grant,) = told.grants
+    assert (grant.name, grant.before) == ("command tool", "granted, box: closed")
+    assert "every credential in your home" in grant.after
+    assert [(each.name, each.before, each.after) for each in told.settings] == [
+        ("sandbox.box", '"closed"', '"home"')
+    ]
+
+
+def test_patterns_without_end_are_sampled_all_the_same(policy: Policy) -> None:
+    """The author of a revision may write what exhausts a recursion, and is none the wiser."""
+    deep = "refs/heads/" + "a/" * 2000 + "**"
+    told = change(policy, '"refs/heads/agent/**",', f'"refs/heads/agent/**", "{deep}",')
+    assert any(deep in each["after"] for each in told["unseen"])
 
 
 def test_hooks_and_settings_are_compared_by_their_content(policy: Policy) -> None:
@@ -405,7 +502,10 @@ def test_a_tree_cannot_write_outside_of_its_directory(policy: Policy, tmp_path: 
     inner = _write_tree(policy, raw)
     outer = _write_tree(policy, b"40000 ..\0" + bytes.fromhex(inner) + _list_tree(policy))
     commit = policy.git("commit-tree", outer, "-m", "x")
-    policy.report("HEAD", commit, status=0)
+    scratch = tmp_path / "scratch" / "new"
+    scratch.mkdir(parents=True)
+    read_side(commit, locate(config=str(policy.root)), str(scratch))
+    assert (scratch / "config.toml").exists()
     assert not [*tmp_path.rglob("escaped.toml")]
 
 
@@ -451,12 +551,13 @@ POOL = {
     ("aws", "buckets"): ("acme-*", "data"),
     ("aws", "allow"): ("s3:PutObject", "dynamodb:*"),
     ("aws", "deny"): ("*:Delete*", "s3:Get*"),
+    ("approve", "require"): ("git push", "gh * /repos/**", "aws *:Put*", "run terraform", "ssh"),
     ("deny", "terraform"): ("apply", "destroy & -auto-approve"),
 }
 """Patterns of each key of a profile, those that match the same among them."""
 
 _PROFILES = st.fixed_dictionaries(
-    {key: st.sets(st.sampled_from(texts)) for key, texts in POOL.items()}
+    {key: st.sets(st.sampled_from(texts), max_size=2) for key, texts in POOL.items()}
 )
 
 
@@ -470,8 +571,9 @@ def _write(root: Path, patterns: Mapping[tuple[str, str], set[str]]) -> None:
     (root / "agents" / "my" / "airlock.toml").write_text(text)
 
 
+@pytest.mark.timeout(300)
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(patterns=_PROFILES, data=st.data())
 def test_identical_policies_give_nothing_and_each_changed_pattern_is_reported(

@@ -1,5 +1,6 @@
 """Questions as a person reads them on a terminal."""
 
+import itertools
 import os
 import pty
 import sys
@@ -11,6 +12,8 @@ from termios import TIOCSWINSZ
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airlock_daemon.admin.cli import questions
 from airlock_daemon.admin.cli.questions import describe_question
@@ -95,6 +98,46 @@ def test_wide_characters_count_twice() -> None:
     assert sum(line.count("漢") for line in texts) == 100
 
 
+# What a client may put into words, refs and bodies; it has what a terminal obeys, and look-alikes.
+TEXTS = st.text(
+    st.sampled_from('ab "\\\n\r\t\x1b\x9b\u202e\u2066\u2028\u200b\u00a0\udc9b|+:'), max_size=6
+)
+ASKED = st.builds(
+    Asked,
+    operation=st.builds(Operation, st.lists(TEXTS, min_size=1, max_size=3).map(tuple)),
+    details=st.lists(st.tuples(TEXTS, TEXTS), max_size=3).map(tuple),
+)
+
+
+@given(asked=ASKED)
+def test_no_text_drives_the_terminal_or_leaves_its_column(asked: Asked) -> None:
+    """Whatever it is: a ref or a push option is a label or a line, too."""
+    first, *others = shown(asked.operation.words, *asked.details)
+    assert first.startswith("K7M2PQ  my  ")
+    assert all(line.isprintable() for line in (first, *others))
+    assert all(line.startswith("    ") for line in others)
+
+
+def list_texts(letters: str) -> list[str]:
+    """All texts of at most two letters."""
+    return ["", *letters, *(one + other for one in letters for other in letters)]
+
+
+def test_two_operations_never_look_the_same() -> None:
+    """All that differ in what is bound differ in what is shown."""
+    short, few = list_texts('a\n"\\'), ("", "a", ":\na", "a:")
+    words = itertools.chain(zip(short), itertools.product(short, short))
+    details = itertools.product(short, short)
+    pairs = list(itertools.product(few, few))
+    operations = [
+        *((each, ()) for each in words),
+        *((("run",), (each,)) for each in details),
+        *((("run",), each) for each in itertools.product(pairs, pairs)),
+    ]
+    screens = {"\n".join(shown(each, *more)) for each, more in operations}
+    assert len(screens) == len(operations)
+
+
 def test_a_file_is_not_folded() -> None:
     """A program reads whole lines."""
     body = "x" * 1000
@@ -102,7 +145,10 @@ def test_a_file_is_not_folded() -> None:
 
 
 def test_a_list_says_what_it_leaves_out() -> None:
-    """In words that no text of a client can have in that column."""
+    """In words that no text of a client can have in that column. Nothing hides other questions."""
+    first, *_ = lines = shown(("run", "x" * 5000), is_whole=False)
+    assert len(first) < 4100
+    assert "      (1004 more characters: airlock pending K7M2PQ)" in lines
     lines = shown(("run", "sh"), ("body", "x" * 1000 + "...\n" * 20), is_whole=False)
     assert "      (603 more characters: airlock pending K7M2PQ)" in lines
     assert "      (9 more lines: airlock pending K7M2PQ)" in lines

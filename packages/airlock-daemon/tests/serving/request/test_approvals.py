@@ -237,7 +237,7 @@ def test_pending_shows_all_that_is_bound(daemon: Daemon) -> None:
     first, *others = shown.splitlines()
     assert first == rf'{question["id"]}  my  run sh -c "echo asked\n\u{{1b}}[2JK7M2PQ  other"'
     assert all(line.startswith("    ") for line in others)
-    assert "the files that the command reads are not bound" in shown
+    assert "what the command reads, files and stdin, is not bound" in shown
     assert "1 request waits; refused in" in shown
     waiting.close()
 

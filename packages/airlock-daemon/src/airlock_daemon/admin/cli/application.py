@@ -8,7 +8,7 @@ import msgspec
 
 from airlock_daemon.admin.cli.output import say
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.setup.paths import Locations, beside_config, locate
+from airlock_daemon.setup.paths import Locations, locate
 from airlock_daemon.setup.status import find_status
 from airlock_modules import Fault
 
@@ -70,7 +70,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         path = self.locations.agents or served
         if path is not None:
             return Registration(path=path, is_served=path == served, has_daemon=has_daemon)
-        beside = beside_config(self.locations)
+        beside = self.locations.registration_file
         if not os.path.lexists(beside):
             return Registration(path=None, has_daemon=has_daemon)
         if has_daemon:

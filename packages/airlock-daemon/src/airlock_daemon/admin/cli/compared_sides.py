@@ -19,7 +19,7 @@ from airlock_daemon.admin.cli.output import plain
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.generation import Generation, load_policies
-from airlock_daemon.setup.paths import Locations, absolute, beside_config
+from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.programs import find_program, search_path
 from airlock_daemon.setup.reserved import is_within
 from airlock_modules import Fault
@@ -138,7 +138,7 @@ def _load(
     def name(path: str) -> str:
         return os.path.relpath(path, root) if is_within(path, root) else path
 
-    registration = find(locations.agents or beside_config(locations))
+    registration = find(locations.agents or locations.registration_file)
     has_agents = os.path.exists(registration)
     side = replace(locations, config_dir=directory, agents=registration if has_agents else None)
     try:

@@ -10,7 +10,7 @@ from airlock_daemon.admin.cli.policy_judge import RULES
 from airlock_daemon.admin.cli.sampled_operations import Family, Pattern
 from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import GrammarRules, Module, PlainRules
+from airlock_modules import Module, PlainRules
 from airlock_modules.apis import Api
 
 _FAMILIES: Mapping[Key, Family] = {
@@ -22,6 +22,7 @@ _FAMILIES: Mapping[Key, Family] = {
     ("ssh", "hosts"): "login",
     ("sign", "emails"): "email",
     ("sign", "authors"): "author",
+    ("approve", "require"): "asked",
 }
 _AWS: Mapping[str, Family] = {
     "allow": "action",
@@ -133,17 +134,19 @@ def list_modules(generations: Iterable[Generation | None]) -> dict[str, list[Mod
 def list_effective(generations: Sequence[Generation | None]) -> Iterator[Pattern]:
     """The patterns of modules, which a profile may grant without having them in its own files."""
     old, new = generations
+    approve = [None if each is None else each.agent.profile.approve for each in generations]
+    asks_alike = approve[0] == approve[1]
     for each, other in ((old, new), (new, old)):
         if each is None:
             continue
         for api in each.apis.apis:
             same = None if other is None else other.apis.find(api.name)
-            rules = (*api.allow, *api.deny, *api.secret, *api.upgrade)
+            rules = _list_rules(api)
             if api.aws is not None:
                 yield from (Pattern("action", rule) for rule in (*api.aws.allow, *api.aws.deny))
                 yield from (Pattern("region", text) for text in api.aws.regions)
-            elif same is None or same.allow != api.allow or same.deny != api.deny:
-                known = set() if same is None else {*same.allow, *same.deny}
+            elif not asks_alike or same is None or _list_rules(same) != rules:
+                known = set() if same is None else {*_list_rules(same)}
                 rules = (*(rule for rule in rules if rule not in known), *rules[:_MOST_UNCHANGED])
                 yield from (Pattern("operation", rule, api.module) for rule in rules)
                 fields = api.mutations or ()
@@ -158,11 +161,15 @@ def list_effective(generations: Sequence[Generation | None]) -> Iterator[Pattern
                 or not other.grant.grants(name)
             ):
                 yield from (
-                    Pattern("rule", text, name, under) for under, text in _list_rules(module)
+                    Pattern("rule", text, name, under) for under, text in _list_arguments(module)
                 )
 
 
-def _list_rules(module: Module) -> Iterator[tuple[str, str]]:
+def _list_rules(api: Api) -> tuple[str, ...]:
+    return (*api.allow, *api.deny, *api.secret, *api.upgrade)
+
+
+def _list_arguments(module: Module) -> Iterator[tuple[str, str]]:
     """The rules of a module: subcommand that lists it, and text."""
     rules = module.rules
     if module.broker is None:
@@ -172,7 +179,7 @@ def _list_rules(module: Module) -> Iterator[tuple[str, str]]:
     if isinstance(rules, PlainRules):
         return
     yield from (("", rule.text) for rule in rules.exceptions.rules)
-    if isinstance(rules, GrammarRules) and rules.permitted is not None:
+    if rules.permitted is not None:
         for name, permission in rules.permitted.commands.items():
             yield name, ""
             yield from ((name, entry) for entry in permission.entries if entry != "*")

@@ -13,6 +13,7 @@ from airlock_daemon.admin.cli.verdict import GitCall, Verdict, judge, resolve
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Decision, evaluate
 from airlock_modules.apis import Api, ApiCall, GraphQlField
+from airlock_modules.files.approvals import list_tool_forms
 from airlock_modules.operation import Operation
 from airlock_wire import quote
 
@@ -62,6 +63,11 @@ class Judge:
         return _judge_broker(generation, command, words)
 
 
+def _ask(pattern: str, operation: Operation | None) -> Outcome:
+    keys = (("approve", "require"),)
+    return Outcome(state="asked", operation=operation, texts=(pattern,), keys=keys)
+
+
 _COMMANDS: tuple[Key, ...] = (("commands",), ("commands", "enable"))
 
 
@@ -73,6 +79,9 @@ def _judge_run(generation: Generation, command: str, *args: str) -> Outcome:
     state: State = "allowed" if decision.allowed else "refused"
     if decision.reading is None or module is None:
         return Outcome(state=state, operation=operation, keys=_COMMANDS)
+    forms = list_tool_forms((command, *args), module) if decision.allowed else ()
+    if (asked := generation.agent.profile.find_approval(forms)) is not None:
+        return _ask(asked, operation)
     rule = decision.rule
     is_own = rule is not None and module.builtin and decision.layer != "profile"
     tables = (("deny", command), ("deny", "args"), ("allow", "args"), ("allow", "commands"))
@@ -92,13 +101,16 @@ def _judge_broker(generation: Generation, command: str, words: Sequence[str]) ->
     profile, said = generation.agent.profile, verdict.broker or ""
     if not verdict.allowed:
         return _describe_refused(decision, verdict, command)
+    if verdict.asked is not None:
+        return _ask(verdict.asked, verdict.operation)
     if command == "git-sign":
         # Only the daemon can ask for the key.
         is_known = verdict.undecided == ("the key",)
         keys: tuple[Key, ...] = (("sign", "emails"), ("sign", "authors"), ("sign",), *_COMMANDS)
         state: State = "allowed" if is_known else "depends"
         return Outcome(state=state, operation=verdict.operation, keys=keys)
-    named = [each.text for each in (*profile.git.push, *profile.git.fetch, *profile.ssh.hosts)]
+    named = [each.text for each in (*profile.git.push, *profile.git.fetch)]
+    named += [each.text for each in profile.ssh.hosts]
     granting = [text for text in dict.fromkeys(named) if quote(text, limit=None) in said][:1]
     refs = _list_refs(call)
     matching = (each for each in profile.git.refs if any(map(each.expression.fullmatch, refs)))
@@ -151,7 +163,7 @@ def _judge_api(generation: Generation, name: str, host: str, method: str, *rest:
         asked = ApiCall(method="POST", path=api.graphql_path, graphql=fields)
         words = (api.module, "graphql", kind, field, *named)
     judged = api.judge(asked)
-    return _describe_judged(api, judged.refusal, judged.rule, words)
+    return _describe_judged(generation, api, judged.refusal, judged.rule, words)
 
 
 def _judge_aws(generation: Generation, name: str, action: str, region: str, *rest: str) -> Outcome:
@@ -163,7 +175,7 @@ def _judge_aws(generation: Generation, name: str, action: str, region: str, *res
     if judged.refusal is None and api.aws is not None:
         granting = (each for each in api.aws.allow if compile_action(each).fullmatch(action))
         rule = next(granting, rule)
-    return _describe_judged(api, judged.refusal, rule, verdict.operation.words)
+    return _describe_judged(generation, api, judged.refusal, rule, verdict.operation.words)
 
 
 def _serves(api: Api, host: str) -> bool:
@@ -171,7 +183,13 @@ def _serves(api: Api, host: str) -> bool:
     return api.serves(name, int(port or 443))
 
 
-def _describe_judged(api: Api, refusal: str | None, rule: str, words: tuple[str, ...]) -> Outcome:
+def _describe_judged(
+    generation: Generation, api: Api, refusal: str | None, rule: str, words: tuple[str, ...]
+) -> Outcome:
+    _, *rest = words
+    forms = () if refusal is not None else [(name, *rest) for name in api.names]
+    if (asked := generation.agent.profile.find_approval(forms)) is not None:
+        return _ask(asked, Operation(words))
     table = tuple(api.module.split(".", 1)) if api.module.startswith("api.") else (api.module,)
     keys = [(*table, rule)] if " " not in rule else []
     keys += [(*table, key) for key in ("deny" if refusal else "allow", *RULES)]

@@ -20,6 +20,7 @@ from airlock_wire import quote
 # Lines of a detail in a list; a question by its id is shown whole.
 _FEW = 12
 _WIDE = 400
+_LONG = 4000
 # Columns of a terminal that does not tell its own, and the fewest for a piece of a text.
 _COLUMNS = 80
 _LEAST = 8
@@ -106,16 +107,20 @@ def describe_question(question: answering.ShownQuestion, *, is_whole: bool) -> I
     they are folded here, since it would continue a long line in its first column.
     """
     width = _find_width()
-    yield from _fold(f"{question.id}  {question.agent}  ", question.operation, width)
+
+    def show(start: str, text: str, most: int) -> Iterator[str]:
+        seen = text if is_whole else text[:most]
+        yield from _fold(start, seen, width)
+        if len(seen) < len(text):
+            more = len(text) - len(seen)
+            yield f"      ({more} more characters: airlock pending {question.id})"
+
+    yield from show(f"{question.id}  {question.agent}  ", question.operation, _LONG)
     for label, lines in question.details:
         yield from _fold("    ", f"{label}:", width)
         shown = lines if is_whole else lines[:_FEW]
         for line in shown:
-            seen = line if is_whole else line[:_WIDE]
-            yield from _fold("      | ", seen, width)
-            if len(seen) < len(line):
-                more = len(line) - len(seen)
-                yield f"      ({more} more characters: airlock pending {question.id})"
+            yield from show("      | ", line, _WIDE)
         if len(lines) > len(shown):
             more = len(lines) - len(shown)
             yield f"      ({more} more lines: airlock pending {question.id})"

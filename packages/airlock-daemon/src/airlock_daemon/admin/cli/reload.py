@@ -37,17 +37,19 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 @pass_obj
 def reload(application: Application) -> None:
-    """Have the running daemon read its files again.
+    """Tell the running daemon to read its files again.
 
-    It reads all that `start` reads, and serves by it at once, or, where anything has a fault, goes
-    on with what it had. An agent with a fault in its workspaces alone is not served from then on,
-    and the others are. Running commands finish under the rules that they began with. SIGHUP does
-    the same; this waits until it is done, and says which agents were added, changed and removed, or
-    each fault. The daemon is that of --config and --sockets, which the user who asks has started;
-    it reads the registration that it was started with. What only a new start changes: these
-    options, [log] path, and the daemon's own environment.
+    The daemon reads everything that `start` reads, and uses it at once. If anything has a fault, it
+    keeps what it had; but an agent whose only fault is in its workspaces is no longer served, and
+    the others are. Running commands finish under the rules that they began with. SIGHUP does the
+    same; this command waits until it is done, and prints which agents were added, changed and
+    removed, or each fault.
 
-    Ends with 0 when the daemon has reloaded and serves all agents, else with 1.
+    The daemon is that of --config and --sockets, started by the same user; it reads the
+    registration that it was started with. Only a restart changes these options, [log] path, and the
+    daemon's own environment.
+
+    Exits with 0 if the daemon has reloaded and serves all agents, else with 1.
     """
     if application.agents:
         registration = application.find_registration()

@@ -15,6 +15,7 @@ import msgspec
 
 from airlock_modules import GrammarRules, Module
 from airlock_modules.apis import Api
+from airlock_modules.operation import parse_operation
 
 Kind = Literal["run", "git", "ssh", "sign", "api", "aws"]
 
@@ -39,6 +40,7 @@ Family = Literal[
     "login",
     "email",
     "author",
+    "asked",
     "rule",
     "operation",
     "named",
@@ -66,12 +68,12 @@ OTHER = "airlock-sample"
 _MOST = 80
 """Samples of one pattern."""
 _MOST_MET = 300
+_DEEPEST = 100
+"""Slashes of patterns that are met: each takes a call of Python's."""
 _STARS = re.compile(r"\*\*|\*")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_REFS, _URLS = (
-    ("refs/heads/agent/x",),
-    ("https://git.example/acme/app", "ssh://git@git.example/a/b"),
-)
+_REFS = ("refs/heads/agent/x",)
+_URLS = ("https://git.example/acme/app", "ssh://git@git.example/acme/app")
 _ON_OBJECTS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListObjectsV2")
 _ELSEWHERE = ("us-west-2", "eu-north-1")
 
@@ -95,6 +97,8 @@ def step_out(pattern: str) -> tuple[str, ...]:
 
 def meet(one: str, other: str) -> str | None:
     """A text that both patterns match, compared part by part; None if none is found."""
+    if max(one.count("/"), other.count("/")) > _DEEPEST:
+        return None
     met = _meet(tuple(one.split("/")), tuple(other.split("/")))
     return None if met is None else "/".join(met)
 
@@ -167,7 +171,7 @@ class Sampler:
         judges: Sequence[Callable[[Question], bool]],
     ) -> None:
         self.patterns = tuple(dict.fromkeys(patterns))
-        self._changed = changed
+        self._changed = {*changed}
         self._modules = modules
         self._actions: dict[str | None, list[str]] = {}
         self._apis = apis
@@ -199,6 +203,7 @@ class Sampler:
             "login": self._at_login,
             "email": self._of_email,
             "author": self._of_author,
+            "asked": self._of_asked,
             "rule": self._by_rule,
             "operation": self._of_api,
             "named": self._of_named,
@@ -275,16 +280,71 @@ class Sampler:
             for text in _name_addresses(pattern.text):
                 yield Question("sign", ("commit", committer, text))
 
+    def _of_asked(self, pattern: Pattern) -> Iterator[Question]:
+        """Operations that a pattern of `[approve]` matches: `*` is any word, and so is no word."""
+        service, *words = parse_operation(pattern.text).words
+        if service == "git":
+            yield from self._of_asked_git(*words)
+            return
+        if service == "sign":
+            kinds = [each for each in words[1:2] if "*" not in each] or ["commit", "tag"]
+            emails = [_STARS.sub("x", text) for text in self._list("email")]
+            signers = emails or [f"{OTHER}@git.example"]
+            yield from (Question("sign", each) for each in itertools.product(kinds, signers))
+            return
+        if service == "ssh":
+            commands = [" ".join(map(_fill_word, words[1:])) or "uptime"]
+            logins = self._list("login") if words[:1] in ([], ["*"], ["**"]) else words[:1]
+            for text in logins:
+                yield from self._at_login(Pattern("login", text), commands)
+            return
+        if service == "run":
+            plain = tuple(map(_fill_word, words))
+            calls = (plain, plain[:-1], (*plain, "x"))
+            yield from (Question("run", each) for each in calls if each)
+            return
+        for owner in dict.fromkeys(api.module for api in self._apis if service in api.names):
+            found = self._derive(pattern, owner, words)
+            yield from () if found is None else self.sample(found)
+
+    def _of_asked_git(
+        self, verb: str = "*", place: str = "*", ref: str = "*"
+    ) -> Iterator[Question]:
+        places = (place, *filter(None, (meet(place, each) for each in self._list("place"))))
+        urls = [url for each in places for url, is_in in name_places(each) if is_in]
+        refs = (*fill(ref), *filter(None, (meet(ref, each) for each in self._list("ref"))))
+        for url in self._urls if place in ("*", "**") else urls:
+            if verb != "push":
+                yield Question("git", ("fetch", url))
+            named = self._refs if ref in ("*", "**") else refs
+            for name in () if verb == "fetch" else named:
+                yield Question("git", ("push", url, f"HEAD:{name}"))
+
+    def _derive(self, asked: Pattern, owner: str, words: Sequence[str]) -> Pattern | None:
+        """The rule of an API that matches what a pattern of `[approve]` asks about."""
+        is_aws = any(api.aws is not None for api in self._apis if api.module == owner)
+        if is_aws:
+            found = Pattern("action", words[0] if words and ":" in words[0] else "*:*")
+        elif words[:2] == ["graphql", "mutation"]:
+            found = Pattern("operation", f"mutation {(*words, '*')[2]}", owner)
+        else:
+            method, path = (*words, "*", "**")[:2] if len(words) < 2 else words[:2]
+            if not path.startswith("/"):
+                path = "/**"
+            found = Pattern("operation", f"{method} {path}", owner)
+        if asked in self._changed:
+            self._changed.add(found)
+        return found
+
     def _by_rule(self, pattern: Pattern) -> Iterator[Question]:
         """A request for each part of a rule, and such without one of them."""
         command, parts = pattern.owner, pattern.text.split(" & ") if pattern.text else []
         begins = [tuple(_member_of(each).split(" ")) for each in pattern.under.split(", ") if each]
         members = [_spell_part(part, _member_of) for part in parts]
         others = [_spell_part(part, lambda _: OTHER) for part in parts]
-        words = [*members]
-        calls = [words]
-        calls += [[*words[:at], *words[at + 1 :]] for at in range(len(words))]
-        calls += [[*words[:at], other, *words[at + 1 :]] for at, other in enumerate(others)]
+        calls = [members]
+        calls += [[*members[:at], *members[at + 1 :]] for at in range(len(members))]
+        calls += [[*members[:at], other, *members[at + 1 :]] for at, other in enumerate(others)]
         for call in calls:
             plain = [word for each in call for word in each if not each[0].startswith("-")]
             flags = [word for each in call for word in each if each[0].startswith("-")]
@@ -324,9 +384,8 @@ class Sampler:
                     yield Question("api", (api.name, host, shared[0], met))
             for text in step_out(path):
                 yield Question("api", (api.name, host, named[0], text))
-            text = fill(path)[0]
             for method in _METHODS:
-                yield Question("api", (api.name, host, method, text))
+                yield Question("api", (api.name, host, method, fill(path)[0]))
 
     def _of_named(self, pattern: Pattern) -> Iterator[Question]:
         """Operations of the rules that a name of the profile has filled in, as a repository."""
@@ -392,6 +451,10 @@ class Sampler:
         for name, region in itertools.product(names, self._list_regions()[:2]):
             for role in (pattern.text, f"{pattern.text}-x"):
                 yield Question("aws", (name, "sts:AssumeRole", region, role))
+
+
+def _fill_word(word: str) -> str:
+    return _STARS.sub("x", word)
 
 
 def _name_addresses(pattern: str) -> tuple[str, ...]:

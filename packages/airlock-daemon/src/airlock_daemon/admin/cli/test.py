@@ -49,30 +49,28 @@ def ask(
         typer.Argument(metavar="ARGS", help="Its arguments, as the tool takes them."),
     ] = None,
 ) -> None:
-    """Say whether a command would be allowed, and what decides.
+    """Show whether a command would be allowed, and what decides it.
 
-    Shows how the arguments are read, what each layer says, and for a refusal the rule and the
-    reason that the module gives for it; for what is allowed, which box it has. Nothing is run.
-    From the agent's name on every word belongs to the command, so that `airlock test my git
-    push --force` works. The
-    client's directory and the mounts of its container are not known here: paths of which only they
-    decide are named, and not refused; so are hosts that the profile of the agent does not name, at
-    which the daemon looks. The running daemon is asked too: an answer that differs is a
-    failure (it has not reloaded since the files changed), no daemon is a note.
+    Prints how the arguments are parsed and what each layer decides; for a refusal the rule and its
+    reason, else the box of the command. Nothing is run. Every word after the agent's name belongs
+    to the command, so `airlock test my git push --force` works.
 
-    What a broker would be asked, or a box would run, is shown as the operation that the log has.
-    `git push URL REF` and the like say where that may go, and which refs it may move: as the
-    daemon tells the container's own git, where the agent has git-remote alone, or a git in a box.
-    Of an API the words are a method and a path or URL, or a mutation of GraphQL: `airlock
-    test my gh POST /repos/acme/app/pulls`, `airlock test my gh graphql mutation NAME`. For
-    AWS they are an operation, a region (the first of the profile without), and a bucket or role:
-    `airlock test my aws s3:GetObject eu-west-1 BUCKET/KEY`.
-    Of a signature they are the kind and the addresses, the committer's first: `airlock test my
-    git-sign commit agent@acme.com`.
-    Neither its credential nor the running daemon is asked for these. Any other words are arguments
-    of the host's own tool, where the module has a command.
+    The client's directory and the mounts of its container are unknown here. Paths that depend on
+    them are named and not refused, and so are hosts that the profile does not name, whose address
+    the daemon looks up. The running daemon is asked too: a different answer is a failure, since it
+    has not reloaded the files; no daemon is a note.
 
-    Ends with 0 when the command is allowed, as far as can be told, else with 1.
+    What a broker would do or a box would run is shown as the operation that the log has. For `git
+    push URL REF` and the like, that says which repositories and refs are granted. For an API, give
+    a method and a path or URL, or a GraphQL mutation: `airlock test my gh POST
+    /repos/acme/app/pulls`, `airlock test my gh graphql mutation NAME`. For AWS, give an operation,
+    a region (default: the first of the profile), and a bucket or role: `airlock test my aws
+    s3:GetObject eu-west-1 BUCKET/KEY`. For a signature, give the kind and the addresses, the
+    committer's first: `airlock test my git-sign commit agent@acme.com`. These need neither a
+    credential nor the running daemon. Other words are arguments of the host's own tool, if the
+    module has a command.
+
+    Exits with 0 if the command is allowed, as far as can be told, else with 1.
     """
     setup, generation = application.load_agent(agent)
     words = tuple(args or ())

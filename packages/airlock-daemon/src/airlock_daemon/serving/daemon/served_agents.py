@@ -15,7 +15,6 @@ from airlock_daemon.serving.daemon.listener import Listener, Service
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Reason
-from airlock_daemon.setup import answering
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.limits import share_descriptors
 from airlock_daemon.setup.sockets import ENGINE, HTTPS, SOCKET
@@ -161,8 +160,9 @@ class ServedAgents:
         is_wanted = any(each.agent.profile.approve is not None for each in generations)
         if self._control is None and is_wanted:
             from airlock_daemon.serving.daemon.control import ControlSocket  # noqa: PLC0415
+            from airlock_daemon.setup.answering import locate_control  # noqa: PLC0415
 
-            path = answering.locate_control(setup.state, setup.locations.sockets_dir)
+            path = locate_control(setup.state, setup.locations.sockets_dir)
             self._control = ControlSocket(path, self._shared)
             if self._nurseries is not None:
                 _, _, watching = self._nurseries

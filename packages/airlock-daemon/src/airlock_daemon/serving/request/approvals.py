@@ -294,7 +294,7 @@ def describe_tool(
         operation=Operation(("run", *command)),
         details=tuple(details),
         forms=list_tool_forms(command, module),
-        note="the files that the command reads are not bound",
+        note="what the command reads, files and stdin, is not bound",
     ).lasting
 
 

@@ -100,6 +100,6 @@ def may_pass(call: Call, peer: Peer) -> bool:
 
     The program may get stdin and stdout if they are pipes, but never stderr.
     """
-    passed = call.session.passed
+    passed = call.passed
     has_some = call.generation.pass_descriptors and bool(passed.numbers)
     return has_some and passed.kinds[:2] == ("pipe", "pipe") and passed.are_usable(peer)

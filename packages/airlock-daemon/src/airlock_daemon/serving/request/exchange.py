@@ -28,7 +28,7 @@ from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.job import Call, consult_hook, prove
 from airlock_daemon.serving.request.recording import Recording, RelayedRecording
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
-from airlock_daemon.serving.session import Cancellation, ClientGone, Session
+from airlock_daemon.serving.session import Cancellation, ClientGone, Received, Session
 from airlock_daemon.setup.generation import Generation
 from airlock_wire import ErrorObject, Request
 
@@ -49,7 +49,7 @@ REMOVED = ErrorObject.denied(
 
 
 async def serve_request(
-    request: Request,
+    received: Received,
     session: Session,
     cancellation: Cancellation,
     *,
@@ -64,7 +64,7 @@ async def serve_request(
     the command whose relay the request came over, None for the agent's own socket. Raises nothing
     but cancellation.
     """
-    generation = agent.generation
+    request, generation = received.request, agent.generation
     name = generation.agent.name
     watched = shared.watch.watch(session.connection.fileno(), cancellation.hang_up)
     try:
@@ -75,6 +75,7 @@ async def serve_request(
             recording = RelayedRecording(shared, session, request, name, origin)
         call = Call(
             session=session,
+            passed=received.passed,
             watched=watched,
             cancellation=cancellation,
             shared=shared,

@@ -168,7 +168,7 @@ class Steps:
 
         Raises OSError.
         """
-        terms, passed = self.job.terms, self.call.session.passed
+        terms, passed = self.job.terms, self.call.passed
         if terms.are_passed:
             return Direct(passed, null=self.call.shared.null)
         passed.close()

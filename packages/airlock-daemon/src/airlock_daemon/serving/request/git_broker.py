@@ -160,7 +160,7 @@ class _SshSteps(Steps):
     def open_stdio(self) -> Stdio:
         """The client's pipes, or pipes of the daemon. Raises OSError."""
         is_passed = self.job.terms.uses("fds")
-        self._transport = self._conversation.open(self.call.session.passed, is_passed=is_passed)
+        self._transport = self._conversation.open(self.call.passed, is_passed=is_passed)
         return self._transport
 
     async def relay(self, command: Command, begin: Begin) -> Ended:

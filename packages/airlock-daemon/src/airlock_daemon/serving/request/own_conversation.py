@@ -59,11 +59,11 @@ async def converse(conversation: OwnConversation, job: Job, call: Call, emit: Em
     streams: Streams
     if job.terms.uses("fds"):
         try:
-            streams = ClientStreams(session.passed, turns, null=call.shared.null)
+            streams = ClientStreams(call.passed, turns, null=call.shared.null)
         except OSError as error:
             raise cannot_start(job.module.name, error) from error
     else:
-        session.passed.close()
+        call.passed.close()
         streams = SentStreams(say, grant, turns, credit=job.generation.limits.stdin_bytes)
     ended = Ended(128 + signal.SIGTERM, "SIGTERM")
     scope = trio.CancelScope()

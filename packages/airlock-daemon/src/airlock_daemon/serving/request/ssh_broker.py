@@ -60,7 +60,7 @@ class SshBroker:
             daemon=call.shared.environment,
             search_path=generation.programs.path,
             client=request.env if terms.uses("env") else {},
-            term=find_term(request, terms, call.session.passed),
+            term=find_term(request, terms, call.passed),
         )
         variables = {**requester.variables, **built}
         banner = tell_verbosely(admitted)
@@ -141,7 +141,7 @@ class _SshSteps(Steps):
     def open_stdio(self) -> Stdio:
         """The client's pipes for stdin and stdout, the daemon's for stderr. Raises OSError."""
         if self.job.terms.uses("fds"):
-            return Transport(self.call.session.passed, is_held=False)
+            return Transport(self.call.passed, is_held=False)
         return super().open_stdio()
 
     async def ended(self, finished: Finished) -> None:

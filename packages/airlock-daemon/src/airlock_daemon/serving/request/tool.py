@@ -217,7 +217,7 @@ def plan_tool(
     Failed if the tool is not installed, Denied if it needs a box and cannot have one.
     """
     generation, daemon = call.generation, call.shared.environment
-    programs, passed = generation.programs, call.session.passed
+    programs, passed = generation.programs, call.passed
     program = programs.demand(module.bin)
     boxed = None
     if maker is not None:

@@ -246,7 +246,10 @@ class Conversation:
                     self._needs_secret(head) if signed is None else signed.session is None
                 ),
             )
-            return await self._ask(question, head, body)
+            if content is None:
+                return await self._ask(question, head, body)
+        # A person may take long, and others must be judged meanwhile.
+        return await self._ask(question, head, body)
 
     async def _show(
         self,
