@@ -45,7 +45,8 @@ class _Handler(BaseHTTPRequestHandler):
         if "/images/" in path:
             self._answer(404, {"message": "No such image"})
         else:
-            self._answer(200, {"ApiVersion": "1.45"} if path == "/version" else [])
+            objects = {"/version": {"ApiVersion": "1.45"}, "/v1.45/info": {}}
+            self._answer(200, objects.get(path, []))
 
     def do_POST(self) -> None:
         """Do as it is told."""

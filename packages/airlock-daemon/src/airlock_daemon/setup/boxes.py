@@ -43,7 +43,7 @@ class BoxConfig(msgspec.Struct, frozen=True):
 
     A command that needs a box gets one or is refused: with "auto" by bubblewrap, or by Landlock if
     bubblewrap does not work; otherwise by the named one. "off" runs it without, unless its module
-    is built-in, as its rules rely on the box, or uses APIs, as it may have no rules.
+    is built-in, as its rules rely on the box, or uses APIs or an engine, as it may have no rules.
     """
 
     mode: Mode = "auto"
@@ -63,8 +63,7 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
         return "off: it runs on the host as the daemon's user"
     if config.mode == "off":
         said = "[sandbox] mode of config.toml"
-        relies_on_box = module.builtin or module.uses_apis
-        return f"refused: {said} is off" if relies_on_box else f"off: so says {said}"
+        return f"refused: {said} is off" if module.relies_on_box else f"off: so says {said}"
     if module.shows_home:
         return f"{HOME_CLASS}: it can read and send away every credential in your home"
     network = () if module.sandbox is None else module.sandbox.network

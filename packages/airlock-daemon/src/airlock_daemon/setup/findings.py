@@ -118,6 +118,25 @@ def find_engine_grants(agents: Iterable[Agent]) -> Iterator[Finding]:
             )
 
 
+def _of_the_client(command: str) -> str:
+    return (
+        f"bounds this host's {command} alone: a container's own docker reaches docker.sock as it is"
+    )
+
+
+_NARROW_DOCKER = (
+    "say what may be asked of the engine by [docker] of the profile: images, registries, push, "
+    "read, network"
+)
+
+
+def _find_vain_rules(module: Module) -> Iterator[Fault]:
+    """Find rules of a module, as releases before the broker needed, that bind one client alone."""
+    rules = module.rules
+    if module.has_engine and (rules.mode == "allow" or rules.rules.rules):
+        yield Fault(module.source, rules.mode, _of_the_client(module.name), _NARROW_DOCKER)
+
+
 def find_oddities(
     config_file: str,
     config: Config,
@@ -150,6 +169,7 @@ def find_oddities(
                 from airlock_modules import review_module  # noqa: PLC0415 - for people's modules
 
                 yield from review_module(module)
+            yield from _find_vain_rules(module)
             yield from named("box", _find_box(module, config.boxes, search_path))
             yield from find_unnamed(module)
     yield from named("remotes", find_unasked(agents.values(), config.ceiling))
@@ -183,7 +203,9 @@ def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
         from airlock_modules import review_narrowing  # noqa: PLC0415 - for people's rules
 
         yield from review_narrowing(narrowed, source=source, key=f"deny.{command}")
-        if narrowed.uses_apis:
+        if narrowed.has_engine:
+            yield Fault(source, f"deny.{command}", _of_the_client(command), _NARROW_DOCKER)
+        elif narrowed.uses_apis:
             problem = (
                 f"bounds this host's {command} alone: a container's own reaches the API as it is"
             )
@@ -245,7 +267,7 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
         return
     if boxes.mode == "off":
         problem = "has no effect: [sandbox] mode of config.toml is off, so that it runs without"
-        if module.builtin:
+        if module.relies_on_box:
             problem = "cannot be made, so the command is refused: [sandbox] mode is off"
         yield Fault(module.source, "sandbox.box", problem, 'write mode = "auto" there')
         return

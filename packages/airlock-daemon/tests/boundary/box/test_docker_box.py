@@ -65,7 +65,7 @@ print(json.dumps([call("GET", "/_ping"), call("GET", "/v1.45/containers/json"),
         ping, listed, swarm = speak(daemon, script)
         assert (ping, listed, swarm[0]) == ([200, "OK"], [200, "[]"], 403)
         assert json.loads(swarm[1])["message"].startswith("airlock: ")
-        assert engine.paths[-2:] == ["/version", "/v1.45/containers/json"]
+        assert engine.paths[-2:] == ["/v1.45/info", "/v1.45/containers/json"]
         records = daemon.records("broker")
         done = daemon.records()[-1]
     assert [(each["outcome"], each["detail"]["operation"]) for each in records] == [
@@ -117,13 +117,24 @@ def test_the_door_is_of_one_box_alone(world: World) -> None:
     assert "ConnectionRefusedError" in answer.text("stderr")
 
 
-def test_landlock_leads_to_no_engine(world: World) -> None:
-    """It has no network of its own, in which nobody else could connect."""
-    write_boxes(world, mode="landlock")
+@pytest.mark.parametrize("mode", ["landlock", "off"])
+def test_without_bubblewrap_nothing_runs(world: World, mode: str) -> None:
+    """Landlock's box has no network of its own; without one the client has the host's."""
+    write_boxes(world, mode=mode)
     with serve(world, "/nowhere/engine") as daemon:
-        error = daemon.ask("git", "-c", "", cwd="/workspace").error
+        error = daemon.ask("git", "-c", "open('ran', 'w')", cwd="/workspace").error
     assert error["data"]["rule"] == "no-box"
-    assert "bubblewrap" in error["message"]
+    assert not (world.workspace / "ran").exists()
+
+
+def test_rules_that_bind_the_hosts_client_alone_are_told(world: World) -> None:
+    """A container's own docker reaches `docker.sock` as it is, whatever an override says."""
+    world.write_module("git", PYTHON, f'[deny]\nargs = ["run & --privileged"]\n{BOX}')
+    world.write_profile('[deny]\ngit = ["build"]\n')
+    told = check_files(world.locations).findings
+    found = [each for each in told if "bounds this host's git alone" in each.problem]
+    assert [each.key for each in found] == ["deny", "deny.git"]
+    assert all("[docker] of the profile" in each.remedy for each in found)
 
 
 def test_a_person_is_told_what_is_shared(world: World) -> None:

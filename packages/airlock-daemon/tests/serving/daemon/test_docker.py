@@ -86,7 +86,7 @@ def test_calls_are_judged_and_recorded(docker: DockerWorld) -> None:
         status, answer = _ask(client, "/v1.45/swarm")
         assert status == 403
         assert answer["message"].startswith("airlock: ")
-        assert docker.engine.paths == ["/version", "/v1.45/containers/json"]
+        assert docker.engine.paths == ["/version", "/v1.45/info", "/v1.45/containers/json"]
         records = _wait_for_records(daemon, 3)
     found = [(each["outcome"], each["detail"]["operation"]) for each in records]
     assert found == [

@@ -67,6 +67,10 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
 
         return replace(self, roots=tuple(map(narrow, self.roots)))
 
+    def own_by_root(self) -> "DockerGrant":
+        """The grant for a rootless engine: root in its containers is the user that it runs as."""
+        return replace(self, roots=tuple(replace(each, user="0:0") for each in self.roots))
+
     def may_pull(self, image: ImageName) -> bool:
         """Whether it may pull this image."""
         registries = self.registries if self.registries or self.images else (_DEFAULT_REGISTRY,)

@@ -114,6 +114,11 @@ class Module(Struct, frozen=True, kw_only=True):
         return self.sandbox is not None and self.sandbox.box != "none"
 
     @property
+    def relies_on_box(self) -> bool:
+        """Whether it is refused without a box, as its requests are judged and no argument is."""
+        return self.builtin or self.uses_apis or self.has_engine
+
+    @property
     def needs_bubblewrap(self) -> bool:
         """Whether Landlock cannot make its box, since the box reaches a network or an engine."""
         has_network = self.sandbox is not None and bool(self.sandbox.network)

@@ -138,8 +138,7 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     if module.sandbox is None and module.lacks_box:
         # The evaluator has already refused it.
         raise TypeError(module.name)
-    # For these, requests are judged and arguments are not: without a box anything would pass.
-    if not module.wants_box or (mode == "off" and not (module.builtin or module.uses_apis)):
+    if not module.wants_box or (mode == "off" and not module.relies_on_box):
         return None
     with advising(module):
         maker = _find_maker(mode, generation, is_home=module.shows_home)

@@ -46,6 +46,7 @@ class Engine:
         self.calls: list[Call] = []
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {
             ("GET", "/version"): (200, {"ApiVersion": "1.45", "Version": "26.1"}),
+            ("GET", "/v1.45/info"): (200, {"SecurityOptions": ["name=seccomp,profile=builtin"]}),
             ("GET", "/v1.45/containers/airlock-a-web/json"): (200, own("web", _ID)),
             ("GET", f"/v1.45/containers/{_ID}/json"): (200, own("web", _ID)),
             ("GET", "/v1.45/networks/airlock-a-default"): (
@@ -433,7 +434,7 @@ async def test_a_body_where_none_belongs_is_refused(tmp_path: Path) -> None:
         client = here.connect()
         status, _ = await client.ask("POST /containers/web/start", body=b'{"HostConfig":{}}')
         assert status == 400
-        assert [each.path for each in here.engine.calls] == ["/version"]
+        assert [each.path for each in here.engine.calls] == ["/version", "/v1.45/info"]
 
 
 async def test_the_policy_is_asked_before_the_engine(tmp_path: Path) -> None:
@@ -442,7 +443,7 @@ async def test_the_policy_is_asked_before_the_engine(tmp_path: Path) -> None:
         here.agent.refuses = "container.stop"
         status, answer = await here.connect().ask("POST /containers/web/stop")
         assert (status, answer) == (403, {"message": "airlock: not today; ask tomorrow"})
-        assert [each.path for each in here.engine.calls] == ["/version"]
+        assert [each.path for each in here.engine.calls] == ["/version", "/v1.45/info"]
 
 
 async def test_lists_are_narrowed_by_the_engine_too(tmp_path: Path) -> None:
@@ -482,6 +483,19 @@ async def test_containers_are_pruned_one_by_one(tmp_path: Path) -> None:
         assert [each.path for each in here.engine.calls if each.method == "DELETE"] == [
             f"/v1.45/containers/{_ID}"
         ]
+
+
+async def test_a_rootless_engines_containers_have_its_own_user(tmp_path: Path) -> None:
+    """Root of its user namespace: any other user there has no file of the workspace."""
+    async with scene(tmp_path) as here:
+        answers = here.engine.answers
+        answers["GET", "/v1.45/info"] = (200, {"SecurityOptions": ["name=rootless"]})
+        answers["GET", "/v1.45/containers/json"] = (200, [])
+        answers["POST", "/v1.45/containers/create"] = (201, {"Id": _ID})
+        body = {"Image": "alpine", "HostConfig": {"Binds": ["/work:/src"]}}
+        assert (await here.connect().ask("POST /containers/create", body=body))[0] == 201
+        sent = json.loads(here.engine.made("POST", "/v1.45/containers/create").body)
+        assert (sent["User"], sent["HostConfig"]["CapDrop"]) == ("0:0", ["ALL"])
 
 
 async def test_a_workspace_below_its_root_is_a_volume(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from airlock_daemon.boundary.brokers.docker.connections import (
     read_json,
 )
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
-from airlock_daemon.boundary.brokers.docker.lookups import find_version, missing
+from airlock_daemon.boundary.brokers.docker.lookups import EngineKind, find_kind, missing
 from airlock_daemon.boundary.brokers.docker.making import (
     CallResult,
     EngineAgent,
@@ -38,12 +38,10 @@ from airlock_daemon.errors import AirlockError, Denied, Failed
 from airlock_modules.apis import LONGEST_HEAD, BadHead, head_end, read_head
 from airlock_modules.engine import (
     LONGEST_BODY,
-    NEWEST,
     ArchiveRewriter,
     FoundCall,
     Ownership,
     Refused,
-    Version,
     View,
     decode,
     find_call,
@@ -57,7 +55,7 @@ from airlock_modules.engine import (
 from airlock_modules.operation import Operation
 
 _IDLE_S = 600.0
-_VERSION_S = 60.0
+_KIND_S = 60.0
 _JSON = (b"content-type", b"application/json")
 _NO_LOGIN = urlsafe_b64encode(b"{}")
 # Headers of the engine that a client gets.
@@ -80,7 +78,7 @@ class EngineBroker:
         self.ports = PublishedPorts()
         # Containers are counted and made one after another.
         self.creating = trio.Lock()
-        self._version: Version = NEWEST
+        self._kind: EngineKind | None = None
         self._looked = -math.inf
 
     async def serve(self, connection: socket, agent: EngineAgent) -> None:
@@ -126,14 +124,15 @@ class EngineBroker:
 
     async def find_view(self, agent: EngineAgent) -> View:
         """What the agent may see now. Raises AirlockError."""
-        now = trio.current_time()
-        if now - self._looked > _VERSION_S:
-            self._version = await find_version(agent.engine)
+        now, engine, grant = trio.current_time(), agent.engine, agent.grant
+        kind = self._kind
+        if kind is None or kind.engine != engine or now - self._looked > _KIND_S:
+            kind = self._kind = await find_kind(engine)
             self._looked = now
         return View(
             ownership=Ownership(agent.name),
-            grant=agent.grant,
-            version=self._version,
+            grant=grant.own_by_root() if kind.is_rootless else grant,
+            version=kind.version,
             images=self.images.ids,
             names=self.images.names,
         )

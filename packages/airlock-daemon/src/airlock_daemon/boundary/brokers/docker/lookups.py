@@ -260,6 +260,27 @@ class Lookups:
             raise _unusual(status)
 
 
+class EngineKind(msgspec.Struct, frozen=True):
+    """What the engine at a socket is: the newest version that both it and the table of calls have,
+    and whether it runs in a user namespace, as an ordinary user.
+    """
+
+    engine: str
+    version: Version
+    is_rootless: bool
+
+
+async def find_kind(engine: str) -> EngineKind:
+    """Ask an engine what it is. Raises Failed."""
+    version = await find_version(engine)
+    status, answer = await ask(engine, "GET", f"/v{version[0]}.{version[1]}/info")
+    options = answer.get("SecurityOptions") if isinstance(answer, dict) else ()
+    if status != HTTPStatus.OK:
+        raise _unusual(status)
+    is_rootless = any(str(each).startswith("name=rootless") for each in options or ())
+    return EngineKind(engine, version, is_rootless)
+
+
 async def find_version(engine: str) -> Version:
     """The newest version that both the engine and the table of calls have. Raises Failed."""
     status, answer = await ask(engine, "GET", "/version")
