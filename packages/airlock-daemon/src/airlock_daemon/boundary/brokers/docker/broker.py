@@ -269,7 +269,7 @@ class _Call:
             stream = ClientStream(self._connection, self._agent.closer)
             await self._broker.ports.serve(stream, engine, view)
             return
-        async with await connect(port, engine, view) as server:
+        async with connect(port, engine, view, self._agent.turns) as server:
             await self._switch_for_port()
             await self._splice(server, b"")
 
