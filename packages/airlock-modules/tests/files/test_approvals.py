@@ -137,6 +137,7 @@ def test_a_fault_names_the_key_and_a_remedy(text: str, fault: str) -> None:
 def test_all_keys_are_read() -> None:
     """As the documentation has them."""
     rules, faults = read('require = ["sign *"]\nwait_s = 60\nnotify = ["notify-send", "Airlock"]')
+    assert rules is not None
     assert not faults
     assert (rules.wait_s, rules.notify) == (60, ("notify-send", "Airlock"))
 
