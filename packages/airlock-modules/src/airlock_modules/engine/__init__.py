@@ -14,6 +14,7 @@ from airlock_modules.engine.answers import (
     rewrite_stats,
     spell_refusal,
 )
+from airlock_modules.engine.archive import ArchiveRewriter
 from airlock_modules.engine.builder import find_builder, is_builder, order_builder
 from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
@@ -32,6 +33,7 @@ from airlock_modules.engine.images import (
     join_tag,
     read_engine_name,
     read_image_name,
+    shorten_name,
 )
 from airlock_modules.engine.names import IMAGE_LABEL, LABEL, ROOT_LABEL, USER_LABEL, Ownership
 from airlock_modules.engine.ports import LOOPBACK, MOST_PORTS, read_ports
@@ -68,6 +70,7 @@ __all__ = [
     "ROOT_LABEL",
     "SHIM",
     "USER_LABEL",
+    "ArchiveRewriter",
     "Call",
     "ContainerOrder",
     "DockerGrant",
@@ -113,5 +116,6 @@ __all__ = [
     "rewrite_error",
     "rewrite_event",
     "rewrite_stats",
+    "shorten_name",
     "spell_refusal",
 ]
