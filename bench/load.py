@@ -16,8 +16,8 @@ import trio
 from e2e.world.lines import make_request
 
 Kind = Literal["idle", "commands", "refusals", "line"]
-"""What the clients do: connect and send nothing; send requests without pause that run, or that are
-refused; send a line that is too long.
+"""The load of a client: an idle connection; requests without pause that run, or that are refused; a
+line that is too long.
 """
 
 _CHUNK = 65536

@@ -1,12 +1,15 @@
 """Target: what a worker of the HTTPS broker, which may have been broken into, says to the daemon.
 
-It is a message, or is refused as none; and what becomes a record is one line of bounded length.
+It is a message, or is refused as none; what becomes a record is one line of bounded length; and
+what a person is shown of a question has no character that a terminal obeys.
 """
 
 import msgspec
 
+from airlock_daemon.boundary.approval import questions
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.https.messages import (
+    Content,
     Finished,
     Question,
     Ready,
@@ -18,6 +21,9 @@ from airlock_daemon.boundary.brokers.https.messages import (
     decode_message,
 )
 from airlock_daemon.serving.audit.record import Record
+from airlock_daemon.serving.daemon.control import show
+from airlock_daemon.serving.request.https import describe_request
+from airlock_modules.apis import Api
 from airlock_modules.operation import Operation
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
@@ -25,6 +31,7 @@ _LONGEST = 2048
 _LONGEST_TEXT = 1024
 _DECODER: msgspec.json.Decoder[ToDaemon] = msgspec.json.Decoder(ToDaemon)
 _ENCODER = msgspec.json.Encoder()
+_API = Api(name="gh", module="gh", hosts=("api.github.com",))
 
 
 def _check(data: bytes) -> None:
@@ -41,6 +48,7 @@ def _check(data: bytes) -> None:
             words = (message.api, message.method, message.path, *message.query_names)
             if message.aws is not None:
                 words = (message.api, *message.aws.words)
+            _check_shown(message, data)
         case Refused():
             words, reason = (message.host, message.method, message.path), message.reason
         case Spliced():
@@ -58,6 +66,24 @@ def _check(data: bytes) -> None:
         raise BrokenPromiseError(f"a record of {message!a} is too long")
 
 
+def _check_shown(message: Question, body: bytes) -> None:
+    asked = describe_request(message, _API, body)
+    question = questions.Question(
+        id="K7M2PQ",
+        agent="my",
+        asked=asked,
+        digest=asked.digest,
+        pattern="gh",
+        began=0,
+        ends=1,
+    )
+    shown = show(question, 0)
+    require_one_line(shown.operation)
+    for label, lines in shown.details:
+        for line in (label, *lines):
+            require_one_line(line)
+
+
 def _make_seeds() -> tuple[bytes, ...]:
     question = Question(
         question=1,
@@ -70,6 +96,8 @@ def _make_seeds() -> tuple[bytes, ...]:
         query_names=("page",),
         needs_secret=True,
     )
+    content = Content(port=8443, query="page=1", headers=(("accept", "a/b"), ("body", "x")))
+    shown = msgspec.structs.replace(question, content=content)
     refused = Refused(
         connection=1, host="a.example", port=443, method="GET", path="/", rule="r", reason="why"
     )
@@ -78,7 +106,7 @@ def _make_seeds() -> tuple[bytes, ...]:
     )
     spliced = Spliced(connection=1, host="a.example", port=443, sent=1, received=2)
     others = (Unready(message="m", hint="h"), Ready(fingerprint="f"), Spent(api="gh", version=1))
-    return tuple(map(_ENCODER.encode, (question, refused, done, spliced, *others)))
+    return tuple(map(_ENCODER.encode, (question, shown, refused, done, spliced, *others)))
 
 
 TARGET = Target(
@@ -87,6 +115,7 @@ TARGET = Target(
     words=(
         *(b'"type":"Question"', b'"type":"Finished"', b'"type":"Refused"', b'"type":"Spliced"'),
         *(b'"aws":{"operations":[{"service":"s3","name":"GetObject"}],"region":"r"}', b"null"),
+        *(b'"content":{"port":443,"query":"","headers":[["a","b"]]}', b"\\u001b"),
         *(b'"graphql":[]', b'"upgrade":"websocket"', b"\\ud800", b"\\u202e", b"\\n", b"\\u0000"),
         *(b"18446744073709551616", b"-1", b"1e999", b"true", b"{}", b"[]", b'"', b","),
     ),

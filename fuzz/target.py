@@ -9,6 +9,7 @@ TARGETS = (
     "arguments",
     "push",
     "helper",
+    "signing",
     "login",
     "framing",
     "wire",

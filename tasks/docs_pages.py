@@ -21,7 +21,7 @@ from tasks.docs_files import write_files_page
 ROOT = Path(__file__).resolve().parent.parent
 _MODULES = "packages/airlock-modules/src/airlock_modules/builtin"
 _TOOLS = (
-    *("git-remote", "git", "ssh", "aws", "terraform", "docker"),
+    *("git-remote", "git-sign", "git", "ssh", "aws", "terraform", "docker"),
     *("anthropic", "openai", "gh", "npm", "pypi", "kubectl", "google"),
 )
 

@@ -21,7 +21,7 @@ from tasks.environment import prepare_environment
 from tasks.errors import TaskError
 from tasks.places import ROOT
 
-GRANTS = ("git", "ssh", "https", "docker")
+GRANTS = ("git", "ssh", "sign", "https", "docker")
 
 _LAUNCHER = ROOT / "packages" / "airlock-daemon" / "native"
 _PATIENCE_S = 30.0
@@ -29,7 +29,19 @@ _TICK_S = 0.01
 
 _FLOORS = ("admin", "serving", "boundary", "setup", "platform")
 
-_COMMANDS = {"git": "git-remote", "ssh": "ssh", "https": "gh", "docker": "docker"}
+_COMMANDS = {
+    "git": "git-remote",
+    "ssh": "ssh",
+    "sign": "git-sign",
+    "https": "gh",
+    "docker": "docker",
+}
+
+_CALLS = {
+    "ssh": ("ssh", "localhost", "true"),
+    "sign": ("git-sign",),
+    "docker": ("docker", "version"),
+}
 
 _API = """\
 [[api]]
@@ -138,9 +150,9 @@ def find_loaded(grants: Sequence[str]) -> set[str]:
             environment = build_variables(places.client_home) | {
                 "AIRLOCK_SOCKET": str(places.socket)
             }
-            # Their exit status depends on a server or an engine, so it is ignored.
-            for words in (["ssh", "localhost", "true"], ["docker", "version"]):
-                if words[0] in grants:
+            # Their exit status depends on a server, a key or an engine, so it is ignored.
+            for grant, words in _CALLS.items():
+                if grant in grants:
                     link = places.client_programs / words[0]
                     link.symlink_to(shim)
                     run_command([str(link), *words[1:]], environment, cwd=places.workspace)

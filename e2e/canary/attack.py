@@ -24,6 +24,8 @@ GUARANTEES: Mapping[str, str] = {
     "accounts": "an account of the human's git is told to no host but the one that it is for",
     "redirects": "no server leads to a place that was not granted",
     "certificates": "a server is the one that its certificate names, whatever the human's git says",
+    "signing": "nothing is signed but a commit or tag without signature, as git writes it",
+    "signers": "a commit or tag is signed for the persons and kinds that [sign] names alone",
     "answers": "an answer that can be read in two ways is not taken",
 }
 """What must stop an attack on a broker, by the name of the guard that does."""
@@ -45,6 +47,7 @@ BOX_GUARANTEES: Mapping[str, str] = {
     "box-later": "what is mounted on the host once a box is made is not in it",
     "box-bounds": "a box takes no more processes and memory than one may have",
     "box-descriptors": "a box has no descriptors but the three",
+    "box-approvals": "nothing that the daemon has started answers a question",
 }
 """The same of an attack out of a box."""
 
@@ -127,7 +130,7 @@ def ask(
     env: Mapping[str, str] | None = None,
     works_without: bool = False,
 ) -> Attack:
-    """An attack by one request: the words for git-remote or ssh, and what its stdin says.
+    """An attack by one request: the words for its command, and what its stdin says.
 
     `transport` is that of git-remote; `then` is said once something has come back.
 
@@ -136,7 +139,7 @@ def ask(
     """
 
     def run(scene: "Scene") -> bytes:
-        args = [*words] if command == "ssh" else [transport, *words]
+        args = [transport, *words] if command == "git-remote" else [*words]
         return scene.converse(
             agent, args, command=command, says=says, then=then, way=way, env=env or {}
         )

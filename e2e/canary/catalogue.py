@@ -10,6 +10,7 @@ from e2e.canary.families import (
     races,
     servers,
     sessions,
+    signing,
     streams,
     texts,
     urls,
@@ -29,5 +30,6 @@ FAMILIES: tuple[Family, ...] = (
     urls.FAMILY,
     servers.FAMILY,
     proxies.FAMILY,
+    signing.FAMILY,
 )
 """In the order in which they are carried out."""

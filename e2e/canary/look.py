@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from e2e.canary.scene import Scene
+from e2e.canary.sign import SIGNATURE
 from e2e.world.errors import BrokenError
 from e2e.world.keys import KeyPair
 from e2e.world.secrets import Password, PrivateKey, Secret
@@ -47,6 +48,8 @@ class Look:
         for secret in self._secrets:
             if secret.find(seen):
                 yield f"the client sees {type(secret).__name__}"
+        if SIGNATURE in seen:
+            yield "the client has a signature"
         for line in seen.split(b"\n"):
             if line.startswith(b'{"jsonrpc"') and (error := json.loads(line).get("error")):
                 said = f"{error['message']}{error.get('data', {}).get('hint')}"

@@ -21,6 +21,7 @@ from e2e.canary.attack import (
 from e2e.canary.look import Look
 from e2e.canary.push import LIST_REFS
 from e2e.canary.scene import Scene
+from e2e.canary.sign import COMMIT, SIGNATURE
 from e2e.canary.world import SERVER, World
 from e2e.hostile.footprint import Footprint, measure
 from e2e.hostile.log import LogReader
@@ -76,7 +77,7 @@ def carry_out(
     """
     with running(without, openssh) as scene:
         look = Look(scene)
-        _ask_for_granted(scene, expects=without is None)
+        _ask_for_granted(scene, expects=without is None, has_signatures=openssh is None)
         before = measure(scene.daemon.pid, scene.world.temporary)
         results = [Result(each, _try(each, scene, look)) for each in attacks]
         if without is None:
@@ -122,7 +123,7 @@ def running(without: str | None, openssh: OpenSsh | None) -> Iterator[Scene]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _ask_for_granted(scene: Scene, *, expects: bool) -> None:
+def _ask_for_granted(scene: Scene, *, expects: bool, has_signatures: bool) -> None:
     """Start what a daemon keeps ready, and see that there is something to be attacked."""
     url = "https://127.0.0.1:<web>/open/app.git"
     granted = [
@@ -135,6 +136,10 @@ def _ask_for_granted(scene: Scene, *, expects: bool) -> None:
         seen = scene.converse(agent, words, says=says, then=then)
         if expects and b"refs/heads/main" not in seen:
             raise BrokenError(f"{words} is not served: {seen.decode(errors='replace')}")
+    seen = scene.converse("signing", ("ssh",), command="git-sign", says=COMMIT)
+    # An old ssh-keygen signs nothing.
+    if expects and has_signatures and SIGNATURE not in seen:
+        raise BrokenError(f"a commit is not signed: {seen.decode(errors='replace')}")
 
 
 def _try(attack: Attack, scene: Scene, look: Look) -> tuple[str, ...]:

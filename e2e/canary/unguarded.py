@@ -28,6 +28,7 @@ from airlock_daemon.boundary.brokers.git.smart_http import SmartHttp, UrlConvers
 from airlock_daemon.boundary.brokers.http import client, connecting
 from airlock_daemon.boundary.brokers.http.client import HttpClient, Request
 from airlock_daemon.boundary.brokers.http.connecting import Proxy
+from airlock_daemon.boundary.brokers.sign import signing as sign_conversation
 from airlock_daemon.boundary.brokers.ssh import known_hosts, session
 from airlock_daemon.boundary.brokers.ssh import words as ssh_command
 from airlock_daemon.boundary.brokers.ssh.known_hosts import Known, SshSettings
@@ -36,10 +37,12 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.serving.request import broker, git_broker, ssh_broker
 from airlock_modules import Query, RemoteRequest, read_host_line
 from airlock_modules.remotes import destination, ssh_words
+from airlock_modules.remotes import signing as signed_object
 from airlock_modules.remotes.destination import RemoteError
 from airlock_modules.remotes.git_protocol import PacketReader
 from airlock_modules.remotes.grants import read_place
 from airlock_modules.remotes.push import PushReader
+from airlock_modules.remotes.signing import Unsigned
 
 
 def _put(where: object, name: str, value: object) -> Any:
@@ -74,6 +77,7 @@ def words() -> None:
 
     # What a helper is to connect with is a service, whatever it is called.
     _put(UrlConversation, "_read_service", read_service)
+    _put(sign_conversation, "read_words", lambda _: sign_conversation.SIGN)
 
 
 def sessions() -> None:
@@ -266,11 +270,29 @@ def answers() -> None:
     _put(client, "_read_headers", read)
 
 
+def signing() -> None:
+    """Whatever is sent is a commit of a person who is granted."""
+
+    def read(_data: bytes) -> Unsigned:
+        people: Any = (("committer", "agent@acme.example"),)
+        return Unsigned(kind="commit", id="0" * 40, title="x", people=people, digest="")
+
+    _put(sign_conversation, "read_unsigned", read)
+    _put(sign_conversation, "MOST_BYTES", 1 << 30)
+
+
+def signers() -> None:
+    """Every kind is granted, and everybody, in any spelling."""
+    _put(sign_conversation, "judge_signing", lambda *_, **__: None)
+    _put(signed_object, "_read_email", lambda *_: "agent@acme.example")
+
+
 OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(words, sessions, logins, paths, places, addresses, known, proxies, refs),
         *(lists, options, environment, streams, texts, accounts, redirects, certificates, answers),
+        *(signing, signers),
     )
 }
 

@@ -111,6 +111,15 @@ _HOSTS = {
     "session-wide": '[ssh]\nhosts = ["*"]\n',
     "session-free": "",
 }
+_SIGNING = """\
+commands = ["git-sign"]
+[sign]
+emails = ["*@acme.example"]
+key = "{server}/client-key"
+tags = {tags}
+"""
+_SIGNERS = {"signing": "true", "signing-commits": "false"}
+"""Who may have commits signed, and whether tags too."""
 _GIT = (
     "git",
     "-c",
@@ -164,12 +173,14 @@ class World(Installation):
         self.names |= {name.upper(): self.names[name].upper() for name in ("main", "base")}
         self._write_human(port, forge_port, user)
         self._show(sites)
-        self.enable(["git-remote", "ssh"], more="[limits]\nlog_bytes_s = 1000000000\n")
+        self.enable(["git-remote", "ssh", "git-sign"], more="[limits]\nlog_bytes_s = 1000000000\n")
         for agent, grant in GRANTS.items():
             self.grant(agent, grant)
         modules = {"ssh": _SSH.format(human=self.human)}
         for agent, grant in _HOSTS.items():
             self.add_agent(agent, profile=_SESSION.format(grant=grant), modules=modules)
+        for agent, tags in _SIGNERS.items():
+            self.add_agent(agent, profile=_SIGNING.format(server=self.server, tags=tags))
 
     def _make_repositories(self) -> None:
         word, content, *_ = self.words

@@ -1,13 +1,9 @@
 """Hooks of an agent whose clients are containers."""
 
 import json
-import os
-import time
-from pathlib import Path
 
 from e2e.world.scene import Scene, Stage
 from tasks.blocks import list_blocks
-from tasks.places import ROOT
 
 from .errands.git import GitOverSsh
 from .remotes.wire import WIRES, describe
@@ -41,36 +37,22 @@ def test_a_hook_sees_whose_container_asks_a_broker(
 
 
 def open_asking_scene(stage: Stage) -> Scene:
-    """A scene whose agent has the grant of the page for Claude Code, and the hook that asks."""
-    page = list_blocks("docs/how-to/claude-code.md")
-    (grant,) = (block.text for block in page if block.text.startswith("[git]\n"))
+    """A scene whose agent has the grant of the page for Claude Code, and waits for a person."""
+    page = [block.text for block in list_blocks("docs/how-to/claude-code.md")]
+    (grant,) = (text for text in page if text.startswith("[git]\n"))
+    (asks,) = (text for text in page if text.startswith("[approve]\n"))
     place = WIRES["ssh"].place(stage.shared.project.repository)
     assert "git@github.com/acme/app" in grant
     grant = grant.replace("git@github.com/acme/app", place)
-    scene = stage.scene(
-        profile=f'commands = ["git-remote"]\n{grant}', commands=("git-remote",), start=False
+    return stage.scene(
+        profile=f'commands = ["git-remote"]\n{grant}\n{asks}', commands=("git-remote",)
     )
-    hooks = stage.account.make_directory(scene.agent.directory / "hooks")
-    stage.account.write(
-        hooks / "pre-exec", (ROOT / "docs/hooks/ask_a_person.py").read_text(), mode=0o755
-    )
-    scene.airlock.start()
-    return scene
-
-
-def wait_for_question(scene: Scene) -> Path:
-    """The directory of the one question, as soon as it can be answered."""
-    until = time.monotonic() + 60
-    while not (found := list(scene.agent.directory.glob("questions/*/request"))):
-        assert time.monotonic() < until, "nobody was asked"
-        os.sched_yield()
-    return found[0].parent
 
 
 def test_a_person_is_asked_before_each_push_of_the_containers_own_git(
     user_stage: Stage, git_ssh_errand: GitOverSsh
 ) -> None:
-    """By the hook and the grant of the documentation; a fetch goes on unasked."""
+    """By the grant of the documentation; a fetch goes on unasked, and an alias does not."""
     scene = open_asking_scene(user_stage)
     repository = scene.project.repository
     url = WIRES["ssh"].url(repository)
@@ -80,19 +62,21 @@ def test_a_person_is_asked_before_each_push_of_the_containers_own_git(
         commit = ("-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--allow-empty")
         client.run("git", *commit, "--quiet", "--message=x", cwd="/app").succeeded()
         client.run("git", "config", "alias.status-of", "push origin HEAD:agent/x", cwd="/app")
-        assert not (scene.agent.directory / "questions").exists()
+        assert scene.airlock.questions.list_open() == []
         for words, answer in (
-            (("push", "origin", "HEAD:agent/x"), "no"),
-            (("status-of",), "no"),
-            (("push", "origin", "HEAD:agent/x"), "yes"),
+            (("push", "origin", "HEAD:agent/x"), ("reject", "--reason", "not today")),
+            (("status-of",), ("reject",)),
+            (("push", "origin", "HEAD:agent/y"), ("approve",)),
         ):
             with client.start("git", *words, cwd="/app") as push:
-                asked = wait_for_question(scene)
-                text = (asked / "request").read_text()
-                (asked / "answer").write_text(f"{answer}\n")
+                if words != ("status-of",):
+                    (asked,) = scene.airlock.questions.wait_for()
+                    assert " refs/heads/agent/" in asked["operation"]
+                    command, *options = answer
+                    scene.airlock.run(command, asked["id"], *options).succeeded()
                 push.wait()
-            lines = text.splitlines()
-            assert lines[:2] == ['command: "git-remote"', 'argument: "ssh"']
-            assert lines[-2].startswith('argument: "git-receive-pack ')
-            assert ("a person at the host said no" in push.heard) == (answer == "no")
-            assert (repository.commit("agent/x") is not None) == (answer == "yes")
+            is_approved = answer == ("approve",)
+            # The alias pushes the same, and is refused without another question.
+            assert ("not today" in push.heard) == (not is_approved)
+            assert (repository.commit("agent/y") is not None) == is_approved
+    assert repository.commit("agent/x") is None

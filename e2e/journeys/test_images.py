@@ -153,6 +153,7 @@ def test_it_stops_in_order(product: Product) -> None:
     assert state.stdout == "0"
 
 
+@pytest.mark.nightly
 def test_the_layer_with_aws(product: Product, tmp_path: Path) -> None:
     """Debian's AWS CLI is added to the daemon's image, and enabled; the user stays."""
     options = (f"--build-arg=DAEMON={product.daemon}",)

@@ -47,8 +47,13 @@ def version_of(host: FreshHost, *, user: str = "dev") -> str:
     ("user", "has", "place"),
     [
         ("root", "", ".local/share/airlock/venv."),
-        ("dev", "pipx", ".local/share/pipx/venvs/airlock-daemon,"),
         ("dev", "uv pipx", ".local/share/uv/tools/airlock-daemon,"),
+        pytest.param(
+            "dev",
+            "pipx",
+            ".local/share/pipx/venvs/airlock-daemon,",
+            marks=pytest.mark.nightly,
+        ),
     ],
 )
 def test_it_installs_twice_and_uninstalls(user: str, has: str, place: str, host: FreshHost) -> None:
@@ -136,6 +141,7 @@ def test_of_a_download_that_was_cut_off_nothing_runs(host: FreshHost) -> None:
         assert host.install("--help", shell=shell).stdout.startswith("Usage: sh install.sh")
 
 
+@pytest.mark.nightly
 def test_one_way_takes_the_place_of_another(host: FreshHost) -> None:
     """It keeps to the way of before unless it is told another, and then says what it removed."""
     host.install(*FROM, "--no-init").succeeded()
@@ -198,7 +204,10 @@ def index(fresh_hosts: FreshHosts, ground: Path, tmp_path: Path) -> Iterator[Fre
             yield host
 
 
-@pytest.mark.parametrize("has", ["", "pipx", "uv"])
+@pytest.mark.parametrize(
+    "has",
+    ["", *(pytest.param(each, marks=pytest.mark.nightly) for each in ("pipx", "uv"))],
+)
 def test_an_upgrade_from_the_index_takes_place_or_changes_nothing(
     has: str, index: FreshHost
 ) -> None:

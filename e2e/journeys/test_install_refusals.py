@@ -89,7 +89,7 @@ def test_what_somebody_else_has_installed_stays(name: str, make: str, odd_host: 
     odd_host.run("rm", path).succeeded()
 
 
-@pytest.mark.parametrize("has", ["", "uv"])
+@pytest.mark.parametrize("has", ["", pytest.param("uv", marks=pytest.mark.nightly)])
 def test_without_a_network_it_says_so(has: str, fresh_hosts: FreshHosts) -> None:
     """And leaves nothing behind."""
     with fresh_hosts.running() as host:

@@ -1,4 +1,7 @@
-"""The container's own git at servers of other times: OpenSSH and git of other Debians."""
+"""The container's own git at servers of other times: OpenSSH and git of other Debians.
+
+It runs with `-m nightly`: this machine's own release has the whole table in test_git_remote.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,8 @@ from e2e.world.scene import Stage
 from .remotes.case import read_table
 from .remotes.field import WAYS, Field
 from .remotes.ground import seed
+
+pytestmark = pytest.mark.nightly
 
 # Some of each kind: the whole table is carried out at this machine's own release.
 CASES = [case for case in read_table() if not case.refused][::5]

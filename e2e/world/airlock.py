@@ -11,7 +11,9 @@ from .command import Completed, run
 from .daemon import Daemon
 from .installation import Installation
 from .project import TOOLS
-from .reach import command_line
+from .questions import Questions
+from .reach import command_line, command_line_beside
+from .running import Running
 
 ANY_REF = 'refs = ["refs/heads/**", "refs/tags/**"]\n'
 """A line of `[git]` in a profile, for tests that are not about refs."""
@@ -37,6 +39,7 @@ class Airlock:
 
     def __init__(self, *, executable: Path, account: Account, folder: Path) -> None:
         self.account = account
+        self._executable = executable
         self._command = command_line(executable, account)
         self._files = Installation(folder)
         self._daemon: Daemon | None = None
@@ -95,8 +98,30 @@ class Airlock:
 
     def check(self) -> Completed:
         """Run `airlock-daemon check` on these files, as the account."""
-        argv = self._files.argv(self._command, "check")
-        return run(argv, cwd="/", env=self._environment())
+        return self.run("check")
+
+    def run(self, command: str, *words: str) -> Completed:
+        """Run a command of `airlock-daemon` on these files, as the account.
+
+        If the daemon runs, the command sees the same files as the daemon.
+        """
+        return run(self._list_words(command, *words), cwd="/", env=self._environment())
+
+    def begin(self, command: str, *words: str) -> Running:
+        """As `run`, but read its output while it runs."""
+        variables = (f"{name}={value}" for name, value in self._environment().items())
+        return Running(["env", "-i", *variables, *self._list_words(command, *words)])
+
+    def _list_words(self, command: str, *words: str) -> list[str]:
+        program = self._command
+        if self._daemon is not None and self._daemon.is_running():
+            program = command_line_beside(self._daemon.pid, self._executable, self.account)
+        return [*self._files.argv(program, command), *words]
+
+    @property
+    def questions(self) -> Questions:
+        """The questions of the daemon, and the answers of the account."""
+        return Questions(self.run)
 
     def audit(self) -> list[dict[str, Any]]:
         """Return the records of the audit log, oldest first."""

@@ -46,6 +46,8 @@ def answer_github(asked: Asked, *, token: str) -> Answer:
 def _answer_query(query: str, variables: Mapping[str, Any]) -> object:
     if "createPullRequest(" in query:
         return {"data": {"createPullRequest": {"pullRequest": _pull_request(8, "")}}}
+    if "mergePullRequest(" in query:
+        return {"data": {"mergePullRequest": {"clientMutationId": ""}}}
     if "__type(" in query:
         # gh asks for optional features, of which this server has none.
         return {"data": {}}

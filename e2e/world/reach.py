@@ -51,6 +51,14 @@ def command_line(
     return [*opening, _script(closed, needed), "sh", *program]
 
 
+def command_line_beside(pid: int, executable: Path, account: Account) -> list[str]:
+    """As `command_line`, in the mount namespace of a process `pid` that it has started."""
+    program = [*become(account), str(executable)]
+    if os.path.samefile(f"/proc/{pid}/ns/mnt", "/proc/self/ns/mnt"):
+        return program
+    return ["nsenter", f"--target={pid}", "--mount", "--", *program]
+
+
 def become(account: Account) -> list[str]:
     """Return the prefix that runs a command as `account`, which must be able to access it."""
     words = ["setpriv", "--pdeathsig=KILL"]

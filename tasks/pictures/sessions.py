@@ -1,6 +1,7 @@
 """The sessions shown: real commands in a home created for them."""
 
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -11,6 +12,9 @@ from pathlib import Path
 
 from e2e.world.command import run
 from e2e.world.daemon import Daemon
+from e2e.world.questions import Questions
+from e2e.world.running import Running
+from e2e.world.sshd import configuration, running_sshd
 from e2e.world.terminal import Terminal
 
 from tasks.pictures.drawing import WIDTH
@@ -26,6 +30,20 @@ _ASKED = (
     ("git", "log", "--oneline", "-1"),
     ("git", "credential", "fill"),
 )
+_APPROVE = """\
+commands = ["git-remote"]
+[workspace]
+host = true
+[env]
+set = {{ GIT_SSH_COMMAND = "ssh -F {ssh} -i {key}" }}
+[git]
+push = ["github.com/acme/app"]
+refs = ["refs/heads/**"]
+[approve]
+require = ["git push * refs/heads/release/**"]
+"""
+SHOWN_ID = "K7M2PQ"
+"""The id of each question in pictures."""
 _OVERRIDE = '[command]\nbin = "git"\n\n[deny]\nargs = ["push & --force"]\n'
 
 
@@ -78,7 +96,61 @@ def show_all() -> Mapping[str, tuple[str, str]]:
             override.parent.mkdir()
             override.write_text(_OVERRIDE)
             found["check"] = _type(home, "airlock-daemon check")
-    return found
+    return found | _show_approval()
+
+
+def _show_approval() -> dict[str, tuple[str, str]]:
+    """A push to a real sshd that waits, the question about it, and the person's answer."""
+    with tempfile.TemporaryDirectory(prefix="al-") as folder, _furnished(Path(folder)) as home:
+        server = Path(folder) / "server"
+        (server / "acme").mkdir(parents=True)
+        upstream = str(server / "acme/app")
+        run(("git", "clone", "--quiet", "--bare", str(home.project), upstream)).succeeded()
+        run(("git", "-C", upstream, "branch", "release/next")).succeeded()
+        profile = home.config / "agents/my/airlock.toml"
+        key = server / "client-key"
+        profile.write_text(_APPROVE.format(ssh=configuration(server), key=key))
+        settings = home.config / "config.toml"
+        enabled = settings.read_text().replace('enable = ["git"]', 'enable = ["git-remote"]')
+        settings.write_text(enabled)
+        (home.path / "container/git-ssh").symlink_to(home.programs / "airlock-shim")
+        script = (
+            "git remote set-url origin ssh://github.com/acme/app && "
+            "git commit --quiet --all --message=Release"
+        )
+        run(("sh", "-ec", script), cwd=str(home.project), env=home.variables).succeeded()
+        # A forge's paths begin at its repositories.
+        command = """$(printf %s "$SSH_ORIGINAL_COMMAND" | sed "s|'/|'|")"""
+        session = f'ForceCommand cd {server} && exec sh -c "{command}"\n'
+        with running_sshd(server, more=session), _serving(home):
+            return _await_answer(home)
+
+
+def _await_answer(home: _Home) -> dict[str, tuple[str, str]]:
+    questions = Questions(
+        lambda *words: run(
+            (str(home.programs / "airlock-daemon"), *words), cwd="/", env=home.variables
+        )
+    )
+    push = "git push origin HEAD:release/next"
+    variables = {
+        "GIT_SSH_COMMAND": str(home.path / "container/git-ssh"),
+        "GIT_SSH_VARIANT": "ssh",
+        "AIRLOCK_SOCKET": str(home.config / "sockets/my.sock"),
+    }
+    known = [f"{name}={value}" for name, value in (home.variables | variables).items()]
+    words = ("env", "-i", *known, "sh", "-c", f"cd {shlex.quote(str(home.project))} && {push}")
+    # Without a terminal git shows no progress, which differs each time.
+    with Running(words) as running:
+        (question,) = questions.wait_for()
+        found = {"pending": _type(home, "airlock pending")}
+        questions.approve(question)
+        running.wait()
+        found["push-waits"] = (push, running.heard)
+    return {
+        name: (typed, re.sub(question["id"], SHOWN_ID, shown))
+        for name, (typed, shown) in found.items()
+    }
 
 
 _DEMO = f"{shlex.quote(sys.executable)} -m demo --no-docker"

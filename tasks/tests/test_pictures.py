@@ -3,17 +3,20 @@
 from collections.abc import Mapping
 
 import pytest
+from e2e.world import sshd
+from e2e.world.need import need
 from tasks.pictures.drawing import draw, read_words
 from tasks.pictures.sessions import show_all
 from tasks.places import PICTURES
 
 ANEW = "draw them anew: ./dev docs --pictures"
-NAMES = ("check", "demo", "log-tail")
+NAMES = ("check", "demo", "log-tail", "pending", "push-waits")
 
 
 @pytest.fixture(scope="module")
 def sessions() -> Mapping[str, tuple[str, str]]:
     """What is typed and shown now, for the name of each picture."""
+    need(sshd.why_not())
     return show_all()
 
 

@@ -5,6 +5,10 @@ from tasks.trusted import GRANTS, count_lines, find_loaded, name_floor, read_bud
 # By the beginnings of their names: what only other grants, boxes and hooks need.
 NOT_GRANTED = (
     *("airlock_modules/reading/grammar", "airlock_modules/rules/grammar_rules"),
+    *("airlock_modules/reading/option_table", "airlock_modules/reading/description"),
+    *("airlock_modules/files/review", "airlock_modules/files/sandbox_table"),
+    *("airlock_modules/remotes/session_words", "airlock_modules/remotes/ssh_words"),
+    *("airlock_modules/remotes/signing", "airlock_modules/files/sign_table"),
     *("airlock_modules/apis/", "airlock_modules/remotes/lfs", "airlock_wire/client"),
     *("airlock_daemon/setup/toml_edit", "airlock_daemon/setup/human_git"),
     *("airlock_daemon/setup/stored", "airlock_daemon/setup/client"),
@@ -25,7 +29,10 @@ NOT_GRANTED = (
                 "boundary/identity/engine",
             ),
             *("serving/daemon/https", "serving/request/tool", "serving/request/boxed"),
+            *("serving/request/relay", "setup/trusted_command", "setup/answering"),
+            *("boundary/approval/", "serving/request/approvals", "serving/daemon/control"),
             *("serving/request/hooks", "serving/request/post_exec", "serving/request/ssh_broker"),
+            *("boundary/brokers/sign/", "serving/request/sign_broker"),
         )
     ),
 )

@@ -2,6 +2,7 @@
 
 from e2e.canary.attack import Family
 from e2e.canary.boxes.families import (
+    approvals,
     around,
     bounds,
     classes,
@@ -33,5 +34,6 @@ BOX_FAMILIES: tuple[Family, ...] = (
     egress.FAMILY,
     docker.FAMILY,
     classes.FAMILY,
+    approvals.FAMILY,
 )
 """In the order in which they are carried out."""

@@ -18,7 +18,10 @@ from airlock_daemon.boundary.box.box import Box, Closed, Memory, System
 from airlock_daemon.boundary.brokers.egress.destinations import Network
 from airlock_daemon.boundary.command import launcher
 from airlock_daemon.boundary.command.order import Bounds
+from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace import mapping
+from airlock_daemon.platform.linux.peer import Credentials
+from airlock_daemon.serving.daemon import control
 from airlock_daemon.serving.request import boxed
 
 
@@ -190,11 +193,35 @@ def home() -> None:
     real = _put(choice, "keep_home", keep)
 
 
+def approvals() -> None:
+    """The control socket is in each box, for every user, and whoever connects is a person."""
+
+    class Open(control.ControlSocket):
+        def __init__(self, path: str, *args: Any) -> None:
+            super().__init__(path, *args)
+            for above in (os.path.dirname(path), os.path.dirname(os.path.dirname(path))):
+                os.chmod(above, 0o755)  # noqa: S103 - a guard is off
+
+    def identify(_: object, credentials: Credentials) -> Peer:
+        return Peer(pid=credentials.pid, uid=credentials.uid, kind="local")
+
+    def claim(connection: Any) -> Credentials:
+        return Credentials(real_claim(connection).pid, os.geteuid())
+
+    files()
+    _put(control, "ControlSocket", Open)
+    _put(control, "_MODE", 0o666)
+    _put(control, "identify", identify)
+    _put(control, "refuse_own", lambda *_: None)
+    real_claim = _put(control, "peer_credentials", claim)
+
+
 OFF: dict[str, Callable[[], None]] = {
     each.__name__: each
     for each in (
         *(files, filter, keys, privileges, network, sockets, ipc, processes, environment),
         *(
+            approvals,
             directory,
             home,
             later,

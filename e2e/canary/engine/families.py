@@ -448,6 +448,41 @@ def _follow(scene: "EngineScene") -> bytes:
     return scene.say(*_run(HostConfig={"Binds": ["/work/link:/v"]}, Cmd=["cat", "/v/file"]))
 
 
+def _load(scene: "EngineScene") -> bytes:
+    """Save the image that is granted, and load it by a name that a person may run."""
+    saved = scene.say(_request("GET /images/IMAGE/get"))
+    archive = _unchunk(saved.partition(b"\r\n\r\n")[2])
+    with io.BytesIO() as packed:
+        with (
+            tarfile.open(fileobj=io.BytesIO(archive)) as found,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as made,
+        ):
+            for each in found.getmembers():
+                file = found.extractfile(each)
+                content = b"" if file is None else file.read()
+                if each.name == "manifest.json":
+                    content = json.dumps(
+                        [{**json.loads(content)[0], "RepoTags": [scene.fill("PLANTED:1")]}]
+                    ).encode()
+                each.size = len(content)
+                made.addfile(each, io.BytesIO(content))
+        content = packed.getvalue()
+    head = _request("POST /images/load").replace("LENGTH", str(len(content)))
+    return scene.say(head.encode() + content)
+
+
+def _unchunk(body: bytes) -> bytes:
+    found = b""
+    while body:
+        line, _, body = body.partition(b"\r\n")
+        size = int(line, 16)
+        found += body[:size]
+        body = body[size + 2 :]
+        if not size:
+            break
+    return found
+
+
 _IMAGES = [
     _say("a person's image, run", "images", *_run(Image="SECRET-IMAGE"), works=True),
     _say("a person's image, by id", "images", *_run(Image="SECRET-IMAGE-ID"), works=True),
@@ -474,22 +509,23 @@ _IMAGES = [
     _say(
         "a name that a person runs",
         "names",
-        _request("POST /images/IMAGE/tag?repo=planted&tag=1"),
+        _request("POST /images/IMAGE/tag?repo=PLANTED&tag=1"),
         works=True,
     ),
     _say(
         "a name that a person runs, by a commit",
         "names",
         _create(),
-        _request("POST /commit?container=made&repo=planted&tag=1", {}),
+        _request("POST /commit?container=made&repo=PLANTED&tag=1", {}),
         works=True,
     ),
     _say(
         "a name that a person runs, by an archive",
         "names",
-        _request("POST /images/create?fromSrc=-&repo=planted&tag=1", _pack("a", "b")),
+        _request("POST /images/create?fromSrc=-&repo=PLANTED&tag=1", _pack("a", "b")),
         works=True,
     ),
+    Attack("a name that a person runs, loaded", "engine-names", _load, works_without=True),
     _say(
         "a name of another agent's",
         "names",

@@ -27,6 +27,16 @@ _ANSWER_S = 30.0
 _SOCKET = "/var/run/docker.sock"
 # Of this process, so that nobody else takes away what is called so.
 _OWN = f"airlock-canary-{os.getpid()}"
+MINE, _OTHER = f"mine-{os.getpid()}", f"other-{os.getpid()}"
+"""The agent that attacks, and another one."""
+# By prefix or by label alone nothing is the agent's.
+_CONTAINERS = {
+    "PERSON": (f"{_OWN}-person", f"airlock.agent={MINE}"),
+    "SEEN": (f"{_OWN}-seen", "a=b"),
+    "NAMED": (f"airlock-{MINE}-person", "a=b"),
+    "OTHER": (f"airlock-{_OTHER}-web", f"airlock.agent={_OTHER}"),
+}
+_OTHERS = ("NET", "VOLUME", "IMAGE", "SECRET-IMAGE")
 _PROGRAMS = ("sh", "cat", "httpd", "sleep", "id", "ls")
 _PROFILE = """\
 commands = ["docker"]
@@ -62,11 +72,12 @@ _PLAIN = {
 
 
 class EngineScene:
-    """The agents `mine`, who attacks, and `other`, before an engine with things of a person's.
+    """The agents MINE, who attacks, and another one, before an engine with things of a person's.
 
     In requests `PERSON`, `SEEN` and `OTHER` are names of containers: a person's, a person's that
-    `mine` may look at, and one of `other`; `PERSON-ID` and so on are their ids. `NET`, `VOLUME` and
-    `SECRET-IMAGE` are a person's too; `IMAGE` is granted.
+    MINE may look at, and one of the other agent; `PERSON-ID` and so on are their ids. `NET`,
+    `VOLUME` and `SECRET-IMAGE` are a person's too; `IMAGE` is granted, and `PLANTED` is a name that
+    a person may run.
     """
 
     def __init__(self, places: Installation, root: Path) -> None:
@@ -82,21 +93,29 @@ class EngineScene:
 
     @contextmanager
     def planted(self) -> Iterator[None]:
-        """Plant what belongs to a person and to the other agent."""
+        """Plant what belongs to a person and to the other agent, and remove it afterwards."""
+        try:
+            self._plant()
+            self._before = self._describe()
+            yield
+        finally:
+            if self._before:
+                self.clear()
+            words = {each: self._words.get(each, each) for each in (*_CONTAINERS, *_OTHERS)}
+            docker("rm", "--force", "--volumes", *(words[each] for each in _CONTAINERS))
+            docker("network", "rm", words["NET"])
+            docker("volume", "rm", "--force", words["VOLUME"], f"{words['VOLUME']}-spare")
+            docker("rmi", "--force", words["IMAGE"], words["SECRET-IMAGE"])
+
+    def _plant(self) -> None:
         self._words |= {"SECRET-IMAGE": f"{_OWN}-secret", "IMAGE": f"{_OWN}-shell"}
+        self._words["PLANTED"] = f"{_OWN}-planted"
         for name, content in (("IMAGE", "nothing"), ("SECRET-IMAGE", f"{_CANARY}image")):
             self._words[f"{name}-ID"] = self._import(self._words[name], content)
         self._words |= {"NET": f"{_OWN}-net", "VOLUME": f"{_OWN}-volume"}
         docker("network", "create", self._words["NET"]).succeeded()
         docker("volume", "create", self._words["VOLUME"]).succeeded()
-        # By prefix or by label alone nothing is the agent's.
-        containers = {
-            "PERSON": (f"{_OWN}-person", "airlock.agent=mine"),
-            "SEEN": (f"{_OWN}-seen", "a=b"),
-            "NAMED": ("airlock-mine-person", "a=b"),
-            "OTHER": ("airlock-other-web", "airlock.agent=other"),
-        }
-        for word, (name, label) in containers.items():
+        for word, (name, label) in _CONTAINERS.items():
             done = docker(
                 *("run", "--detach", "--name", name, "--label", label),
                 *("--label", "airlock.ports=7777:80"),
@@ -113,17 +132,6 @@ class EngineScene:
         self._words["NET-ID"] = self._ask(f"/networks/{self._words['NET']}")["Id"]
         (self.root / "secret").mkdir()
         (self.root / "secret" / "file").write_text(f"{_CANARY}host")
-        self._before = self._describe()
-        try:
-            yield
-        finally:
-            self.clear()
-            docker("rm", "--force", "--volumes", *(self._words[each] for each in containers))
-            docker("network", "rm", self._words["NET"])
-            docker(
-                "volume", "rm", "--force", self._words["VOLUME"], f"{self._words['VOLUME']}-spare"
-            )
-            docker("rmi", "--force", self._words["IMAGE-ID"], self._words["SECRET-IMAGE-ID"])
 
     def _import(self, name: str, content: str) -> str:
         """Make an image with a shell, and a file with this content."""
@@ -150,16 +158,22 @@ class EngineScene:
         head, _, body = text.partition("\r\n\r\n")
         return text.replace("LENGTH", str(len(body)), 1) if "LENGTH" in head else text
 
-    def say(self, *requests: str) -> bytes:
-        """Send requests, a connection each; returns all that is answered."""
+    def say(self, *requests: str | bytes) -> bytes:
+        """Send requests, a connection each; returns all that is answered.
+
+        Words are filled in those that are text.
+        """
         seen = b""
         for request in requests:
             connection = socket.socket(socket.AF_UNIX)
             connection.settimeout(_ANSWER_S)
             with closing(connection), suppress(TimeoutError):
-                connection.connect(str(self.places.sockets / "mine" / "docker.sock"))
-                connection.sendall(self.fill(request).encode("latin-1"))
-                if "Connection: close\r\n" not in request:
+                connection.connect(str(self.places.sockets / MINE / "docker.sock"))
+                said = (
+                    request if isinstance(request, bytes) else self.fill(request).encode("latin-1")
+                )
+                connection.sendall(said)
+                if b"Connection: close\r\n" not in said:
                     # Else the broker waits for another request.
                     connection.shutdown(socket.SHUT_WR)
                 while data := connection.recv(1 << 16):
@@ -171,7 +185,7 @@ class EngineScene:
 
         Returns a secret if a container then has the engine's own.
         """
-        path = self.places.sockets / "mine" / "docker.sock"
+        path = self.places.sockets / MINE / "docker.sock"
         moved = path.with_name("moved")
         requests = (
             ("create?name=made", {"Image": "IMAGE", "HostConfig": {"Binds": [f"{_SOCKET}:/s"]}}),
@@ -203,13 +217,13 @@ class EngineScene:
         if str(self.workspace).encode() in seen:
             yield "the client sees a path of the host"
         for each in self._ask("/containers/json?all=1"):
-            if each["Names"][0].startswith("/airlock-mine-") and each["Id"] not in self._planted:
+            if each["Names"][0].startswith(f"/airlock-{MINE}-") and each["Id"] not in self._planted:
                 yield from self._find_held(self._ask(f"/containers/{each['Id']}/json"))
         if (after := self._describe()) != self._before:
             yield f"changed: {[name for name in after if after[name] != self._before.get(name)]}"
         tags = {tag for image in self._ask("/images/json") for tag in image["RepoTags"] or ()}
         for tag in tags:
-            if "planted" in tag and not tag.startswith("airlock.invalid/"):
+            if self._words["PLANTED"] in tag and not tag.startswith("airlock.invalid/"):
                 yield f"a person may run {tag}"
         self.clear()
 
@@ -230,7 +244,7 @@ class EngineScene:
             source = mount.get("Source", "")
             is_own = mount["Type"] == "volume" and mount["Name"].startswith("airlock")
             anonymous = mount["Type"] == "volume" and len(mount["Name"]) == 64
-            inside = source == str(self.workspace) or source.endswith("/.containers/mine.sock")
+            inside = source == str(self.workspace) or source.endswith(f"/.containers/{MINE}.sock")
             is_shim = Path(source).name.startswith("airlock-shim") and not mount["RW"]
             if not (is_own or anonymous or inside or is_shim):
                 yield f"a container mounts {source or mount['Name']}"
@@ -261,7 +275,7 @@ class EngineScene:
     def clear(self) -> None:
         """Remove what the agent has made."""
         for each in self._ask("/containers/json?all=1"):
-            is_made = each["Names"][0].startswith("/airlock-mine-")
+            is_made = each["Names"][0].startswith(f"/airlock-{MINE}-")
             if is_made and each["Id"] not in self._planted:
                 self._ask(f"/containers/{each['Id']}?force=1&v=1", "DELETE")
         for each in filter(_is_own, self._ask("/networks")):
@@ -270,7 +284,7 @@ class EngineScene:
             self._ask(f"/volumes/{each['Name']}", "DELETE")
         for image in self._ask("/images/json"):
             for tag in image["RepoTags"] or ():
-                if "planted" in tag:
+                if self._words["PLANTED"] in tag or tag.startswith(f"airlock.invalid/{MINE}-"):
                     self._ask(f"/images/{tag}", "DELETE")
 
     def _ask(self, path: str, method: str = "GET", body: object = None) -> Any:
@@ -287,7 +301,7 @@ class EngineScene:
 
 
 def _is_own(found: Mapping[str, Any]) -> bool:
-    return bool(found["Name"].startswith(("airlock-mine-", "airlockroot-mine-")))
+    return bool(found["Name"].startswith((f"airlock-{MINE}-", f"airlockroot-{MINE}-")))
 
 
 def carry_out(attacks: Iterable[Attack], *, without: str | None = None) -> list[Result]:
@@ -327,7 +341,7 @@ def running(without: str | None) -> Iterator[EngineScene]:
         scene.workspace.mkdir()
         os.chown(scene.workspace, 1000, 1000)
         stack.enter_context(scene.planted())
-        for agent in ("mine", "other"):
+        for agent in (MINE, _OTHER):
             profile = _PROFILE.format(
                 workspace=quote(scene.workspace),
                 image=quote(scene.fill("docker.io/library/IMAGE")),
@@ -339,7 +353,7 @@ def running(without: str | None) -> Iterator[EngineScene]:
             Daemon(
                 places.argv([sys.executable, *program]),
                 said=places.said,
-                sockets=lambda: [places.sockets / "mine" / "docker.sock"],
+                sockets=lambda: [places.sockets / MINE / "docker.sock"],
                 environment={"HOME": str(root), "PATH": os.environ["PATH"]},
             )
         )

@@ -82,6 +82,50 @@ def follow_github(page: Page, host: GuideHost) -> None:
     assert host.try_typing(f"{asked}/other/pulls").exit_code == 1
 
 
+def follow_approvals(page: Page, host: GuideHost) -> None:
+    """A push to a release branch waits for the answer; the id on the page is an example."""
+    commands = "--command git-remote --command gh"
+    host.type(f"airlock agent add my --workspace ~/src/app {commands} --yes")
+    grant = '[git]\npush = ["git@github.com/acme/app"]\nrefs = ["refs/heads/**"]\n'
+    merges = '[gh]\nallow = ["PUT /repos/acme/app/pulls/*/merge"]\n'
+    profile = f"{_grant(grant)}{merges}{page.read('[approve]')}"
+    profile = profile.replace('commands = ["git-remote"]', 'commands = ["git-remote", "gh"]')
+    host.write(f"{CONFIG}/agents/my/airlock.toml", profile)
+    host.type(page.take("airlock reload"))
+    line, *shown = page.take("$ airlock test my gh").splitlines()
+    said = host.type(line.removeprefix("$ ")).splitlines()
+    assert {*shown} <= {*said}
+    approve, reject = page.take("airlock approve").splitlines()
+    commit = host.commit()
+    for line, branch in ((reject, "release/1"), (approve, "release/2")):
+        with host.begin(f"airlock run my {AGENT} git push origin HEAD:{branch}") as push:
+            (told,) = push.wait_for("is pending")
+            name = told.partition("approval ")[2].split()[0]
+            pending = host.type("airlock pending")
+            assert f"{name}  my  git push " in pending
+            assert f"creates it at {commit}" in pending
+            host.type(line.replace("K7M2PQ", name))
+            push.wait()
+            assert ("after the freeze" in push.heard) == (line == reject)
+    assert not host.has_arrived("release/1", commit)
+    assert host.has_arrived("release/2", commit)
+
+
+def follow_signing(page: Page, host: GuideHost) -> None:
+    """The container's git signs under an address of its own, and the host's verifies that."""
+    host.type(page.take("ssh-keygen"), answers=_YES)
+    host.write("sign", page.read("[sign]"))
+    profile = "~/.config/airlock/agents/my/airlock.toml"
+    host.type(f"sed -i '/^.sign.$/d' {profile} && cat sign >>{profile} && airlock reload")
+    host.type(page.take("airlock run my IMAGE git config"), cwd=PROJECT)
+    assert 'Good "git" signature for agent@acme.com' in host.type(page.take("echo"))
+    said = host.type("airlock log tail")
+    assert "sign git commit " in said
+    asked = "airlock test my git-sign commit"
+    assert "allowed" in host.type(f"{asked} agent@acme.com")
+    assert host.try_typing(f"{asked} ceo@acme.com").exit_code == 1
+
+
 def follow_registries(page: Page, host: GuideHost) -> None:
     """npm and pypi, with tokens for what the profile lets them publish."""
     host.type(page.take("airlock agent add"), answers=_YES)
@@ -273,12 +317,30 @@ def follow_hooks(page: Page, host: GuideHost) -> None:
     host.type(page.take("mkdir"), cwd=f"{HOME}/airlock/docs/hooks")
 
 
+def follow_review(page: Page, host: GuideHost) -> None:
+    """A change of a profile in a repository, compared before and after its commit."""
+    host.type("airlock agent add my --workspace ~/src/app --command git-remote --yes")
+    host.write(f"{CONFIG}/config.toml", '[commands]\nenable = ["git", "gh"]\n')
+    profile = f"{CONFIG}/agents/my/airlock.toml"
+    host.write(profile, page.read("commands = "))
+    host.type(page.take("cd ~/.config/airlock"))
+    host.write(profile, page.read("# Proposed."))
+    directory = f"{HOME}/.config/airlock"
+    told = host.try_typing(page.take("airlock check --diff HEAD ."), cwd=directory)
+    assert told.exit_code == 1
+    assert page.read("agent my") in told.stdout.replace("\r\n", "\n")
+    said = host.type(page.take("git commit --quiet --all"), cwd=directory)
+    assert said.endswith("it changes what agents may do")
+
+
 STORIES: Mapping[str, Callable[[Page, GuideHost], None]] = {
     "README.md": follow_readme,
     "docs/index.md": follow_index,
     "docs/how-to/claude-code.md": follow_claude,
     "docs/how-to/codex.md": follow_codex,
     "docs/how-to/github.md": follow_github,
+    "docs/how-to/approvals.md": follow_approvals,
+    "docs/how-to/signing.md": follow_signing,
     "docs/how-to/npm-and-pypi.md": follow_registries,
     "docs/how-to/any-api.md": follow_any_api,
     "docs/how-to/devcontainers.md": follow_devcontainers,
@@ -286,6 +348,7 @@ STORIES: Mapping[str, Callable[[Page, GuideHost], None]] = {
     "docs/how-to/several-agents.md": follow_several,
     "docs/how-to/write-a-module.md": follow_module,
     "docs/how-to/proxy-and-ca.md": follow_proxy,
+    "docs/how-to/review-a-policy-change.md": follow_review,
     "docs/operate.md": follow_operate,
     "docs/audit-log.md": follow_log,
     "docs/upgrade.md": follow_upgrade,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.platform.linux.cgroup import find_group, remove_group
+from airlock_daemon.platform.linux.cgroup import Cgroup, find_cgroup
 from boxing import lack, needs_bubblewrap, needs_landlock
 
 MAKERS = [
@@ -21,15 +21,15 @@ MAKERS = [
 @contextmanager
 def handed_over() -> Iterator[Path]:
     """A cgroup marked as delegated, as systemd does; skips the test if there can be none."""
-    own = find_group(os.getpid())
+    own = find_cgroup(os.getpid())
     if own is None:
         lack("cgroups of version 2")
-    path = Path(own, f"airlock-{uuid.uuid4()}")
+    path = Path(own.directory, f"airlock-{uuid.uuid4()}")
     try:
         path.mkdir()
         os.setxattr(path, "user.delegate", b"1")
     except OSError as error:
         lack(f"a cgroup of its own: {error}")
     yield path
-    while not remove_group(str(path)):
+    while not Cgroup(str(path)).remove():
         os.sched_yield()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_modules.operation import LINE, WORD, Operation
+from airlock_modules.operation import LINE, WORD, Operation, parse_operation
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,44 @@ def test_long_words_and_many_of_them_are_cut() -> None:
     line = Operation(("run", "x" * 1000, *["word"] * 1000)).line
     assert f'"{"x" * WORD}"... (1000 characters)' in line
     assert line.endswith(" more)")
+
+
+@given(st.lists(st.text(), min_size=1, max_size=8).map(tuple))
+def test_a_whole_line_parses_back(words: tuple[str, ...]) -> None:
+    """Nothing is left out, and no other words have the same line."""
+    line = Operation(words).whole
+    assert line.isprintable()
+    assert parse_operation(line).words == words
+
+
+@given(st.text('ab *"\\\\nxu{}0fd.', max_size=20))
+def test_whatever_parses_has_one_meaning(line: str) -> None:
+    """Its words have a line of their own, with the same meaning; the rest is refused."""
+    try:
+        operation = parse_operation(line)
+    except ValueError:
+        return
+    assert parse_operation(operation.whole) == operation
+
+
+def test_bytes_that_were_not_utf_8_parse_back() -> None:
+    """They are surrogates, as in Python's file names."""
+    operation = Operation(("run", b"a\xff".decode("utf-8", "surrogateescape")))
+    assert operation.whole == r'run "a\xff"'
+    assert parse_operation(operation.whole) == operation
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", " ", "run ", " run", "run  x", 'run "x', 'run "x"y', r'run "\q"', "run ... (3 more)"],
+)
+def test_what_is_no_line_is_refused(line: str) -> None:
+    """Also a line from which words were left out."""
+    with pytest.raises(ValueError, match="it has"):
+        parse_operation(line)
+
+
+def test_a_truncated_word_does_not_parse_back() -> None:
+    """It would be taken for a shorter one."""
+    with pytest.raises(ValueError, match="it has"):
+        parse_operation(Operation(("run", "x" * (WORD + 1))).line)

@@ -11,6 +11,9 @@ pub const git_ssh = "git-ssh";
 /// The name that git-lfs calls the shim by, as its transfer agent.
 pub const git_lfs = "git-lfs-agent";
 
+/// The name that git calls the shim by to sign, which is that of the daemon's command, too.
+pub const git_sign = "git-sign";
+
 /// Those that it calls its programs for https and http by (gitremote-helpers(7)).
 pub const git_helpers = [_][]const u8{ "git-remote-https", "git-remote-http" };
 

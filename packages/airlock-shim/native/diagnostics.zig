@@ -31,7 +31,7 @@ pub fn report(parts: []const Part) void {
 }
 
 /// Writes what to do about the message before it.
-pub fn advise(advice: Part) void {
+pub noinline fn advise(advice: Part) void {
     @branchHint(.cold);
     report(&.{ .{ .plain = "hint: " }, advice });
 }

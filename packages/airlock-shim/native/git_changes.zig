@@ -6,13 +6,14 @@ const command_name = @import("command_name.zig");
 const git_place = @import("git_place.zig");
 const Place = git_place.Place;
 const setting_count = git_place.setting_count;
+const link_count = git_place.link_count;
 const refusal = @import("git_refusal.zig");
 const diagnostics = @import("diagnostics.zig");
 const report = diagnostics.report;
 
 pub const Changes = struct {
     place: *const Place,
-    made_links: [2]bool = @splat(false),
+    made_links: [link_count]bool = @splat(false),
     made_helpers: [2]bool = @splat(false),
     made_settings: [setting_count]bool = @splat(false),
 

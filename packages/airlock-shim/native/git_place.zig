@@ -1,5 +1,5 @@
 //! What has the image's git reach its remotes by the shim: links, and settings of git's system
-//! configuration, of which some are for git-lfs.
+//! configuration, of which some are for git-lfs, and some for signing.
 
 const std = @import("std");
 const system = @import("system.zig");
@@ -19,14 +19,17 @@ pub const State = union(enum) {
     unreadable,
 };
 
-/// How many settings there are, and how many of them, the first ones, are those of ssh.
-pub const setting_count = 7;
-pub const ssh_count = 2;
+/// How many settings there are, and where those of ssh, of git-lfs and of signing begin.
+pub const setting_count = 9;
+pub const group_starts = [_]usize{ 0, 2, 7 };
+
+/// How many links stand beside the shim.
+pub const link_count = 3;
 
 /// Where the paths of a place are, and the values of its settings.
 pub const Memory = struct {
     own: installing.PathBuffer,
-    links: [2]installing.PathBuffer,
+    links: [link_count]installing.PathBuffer,
     git: installing.PathBuffer,
     exec_path: installing.PathBuffer,
     helpers: [2]git_helper.Memory,
@@ -36,12 +39,12 @@ pub const Memory = struct {
 pub const Place = struct {
     git: Git,
     own_path: [:0]const u8,
-    /// Of git's ssh, and of the transfer agent of git-lfs.
-    links: [2][:0]const u8,
+    /// Of git's ssh, of the transfer agent of git-lfs, and of what signs.
+    links: [link_count][:0]const u8,
     exec_path: []const u8,
     helpers: [2]git_helper.Helper,
 
-    pub fn settings(place: *const Place) [setting_count]Setting {
+    pub noinline fn settings(place: *const Place) [setting_count]Setting {
         return .{
             .{ .name = "core.sshCommand", .value = place.links[0] },
             // Else git asks the shim what it is, by options that the daemon does not take.
@@ -53,6 +56,9 @@ pub const Place = struct {
             // What the agent does not do: git-lfs would look for a server by itself.
             .{ .name = "lfs.sshtransfer", .value = "never" },
             .{ .name = "lfs.locksverify", .value = "false" },
+            // Only a git whose gpg.format is ssh calls it.
+            .{ .name = "gpg.ssh.program", .value = place.links[2] },
+            .{ .name = "gpg.ssh.defaultKeyCommand", .value = place.links[2] },
         };
     }
 
@@ -68,11 +74,11 @@ pub const Place = struct {
         return .{ .other = value };
     }
 
-    pub fn set(place: *const Place, setting: Setting) bool {
+    pub noinline fn set(place: *const Place, setting: Setting) bool {
         return place.git.run(&.{ "config", "--system", setting.name, setting.value }, &.{}).ok();
     }
 
-    pub fn unset(place: *const Place, setting: Setting) bool {
+    pub noinline fn unset(place: *const Place, setting: Setting) bool {
         return place.git.run(&.{ "config", "--system", "--unset-all", setting.name }, &.{}).ok();
     }
 
@@ -84,7 +90,7 @@ pub const Place = struct {
     }
 
     /// Whether a link is there, and one to the shim.
-    pub fn hasLink(place: *const Place, link: [:0]const u8) bool {
+    pub noinline fn hasLink(place: *const Place, link: [:0]const u8) bool {
         var buffer: installing.PathBuffer = undefined;
         return system.readLink(link, &buffer) != null and
             installing.isSameFile(link, place.own_path);

@@ -140,7 +140,7 @@ fn reportFailure(path: []const u8, errno: system.Errno) void {
 }
 
 /// Whether both paths lead to one file.
-pub fn isSameFile(path: [:0]const u8, other: [:0]const u8) bool {
+pub noinline fn isSameFile(path: [:0]const u8, other: [:0]const u8) bool {
     const one = system.identify(path) orelse return false;
     return one.isSameFile(system.identify(other) orelse return false);
 }

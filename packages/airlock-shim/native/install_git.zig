@@ -1,7 +1,8 @@
 //! `airlock-shim --install-git`: has the image's own git reach its remotes by the shim. As its ssh
 //! it is the link `git-ssh` beside the shim, by two settings of git's system configuration; in git's
 //! exec path links to it stand in the place of what reaches remotes over https and http. For git-lfs
-//! it is the link `git-lfs-agent`, by five more settings.
+//! it is the link `git-lfs-agent`, by five more settings, and what signs by ssh keys is the link
+//! `git-sign`, by two.
 //! `--uninstall-git` takes away what that made, puts back what was there, and touches nothing else.
 //!
 //! git itself says where its exec path is, and reads and writes the configuration: both have
@@ -72,7 +73,7 @@ pub noinline fn uninstall(invoked_as: []const u8, environment: []const [*:0]cons
     var is_unchanged = true;
     var is_own = true;
     for (place.settings(), &memory.value, 0..) |setting, *buffer, number| {
-        if (number == git_place.ssh_count) is_own = true;
+        if (std.mem.indexOfScalar(usize, &git_place.group_starts, number) != null) is_own = true;
         switch (place.look(setting, buffer)) {
             .absent => is_own = false,
             // The others of a group are those of its first: with another they are another's, too.
@@ -133,8 +134,9 @@ fn find(
         diagnostics.advise(.{ .plain = "remove that link, so that the image's own git is found" });
         return null;
     }
-    var links: [2][:0]const u8 = undefined;
-    for ([_][]const u8{ command_name.git_ssh, command_name.git_lfs }, &links, &memory.links) |name, *link, *buffer| {
+    var links: [git_place.link_count][:0]const u8 = undefined;
+    const names = [_][]const u8{ command_name.git_ssh, command_name.git_lfs, command_name.git_sign };
+    for (names, &links, &memory.links) |name, *link, *buffer| {
         link.* = installing.joinPath(buffer, directory, name) orelse {
             _ = refusal.refuseLink("make ", own_path, .NAMETOOLONG);
             return null;

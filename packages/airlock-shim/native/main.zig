@@ -19,6 +19,7 @@ const install_git = @import("install_git.zig");
 const diagnostics = @import("diagnostics.zig");
 const doors = @import("doors.zig");
 const entrypoint = @import("entrypoint.zig");
+const git_sign = @import("git_sign.zig");
 const lfs_agent = @import("lfs_agent.zig");
 const mounted = @import("mounted.zig");
 const port_stdio = @import("port_stdio.zig");
@@ -57,6 +58,9 @@ pub fn main() u8 {
     }
     if (std.mem.eql(u8, name, command_name.git_lfs)) {
         return lfs_agent.run(@ptrCast(std.os.environ), &memory);
+    }
+    if (std.mem.eql(u8, name, command_name.git_sign)) {
+        if (git_sign.run(args, @ptrCast(std.os.environ), &memory)) |status| return status;
     }
     const meaning = command_name.meaningOf(name);
     const invocation: session.Invocation = .{

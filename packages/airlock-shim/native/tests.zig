@@ -14,6 +14,7 @@ test {
     _ = @import("forwarding.zig");
     _ = @import("git_helper.zig");
     _ = @import("git_program.zig");
+    _ = @import("git_sign.zig");
     _ = @import("input.zig");
     _ = @import("install.zig");
     _ = @import("install_git.zig");

@@ -16,7 +16,8 @@ pub const text = "airlock-shim " ++ version.text ++
     \\  airlock-shim --install-git           have the image's own git reach its remotes through
     \\                                       Airlock, over ssh (by git's system configuration)
     \\                                       and over https (by links in git's exec path);
-    \\                                       git-lfs too, by the same configuration
+    \\                                       git-lfs too, and what signs by ssh keys, by the
+    \\                                       same configuration
     \\  airlock-shim --uninstall-git         undo that
     \\  airlock-shim --exec COMMAND...       execute COMMAND, as the entrypoint of a container whose
     \\                                       agent has APIs: tools reach them at 127.0.0.1:13128

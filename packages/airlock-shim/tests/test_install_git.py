@@ -26,6 +26,10 @@ LFS = (
 )
 
 
+# What signs, by the link git-sign.
+SIGNING = ("gpg.ssh.program", "gpg.ssh.defaultKeyCommand")
+
+
 @pytest.fixture
 def image(folder: Path, shim: Path) -> Image:
     """Nothing is installed yet."""
@@ -38,7 +42,7 @@ def test_git_is_given_its_transports_and_loses_them_again(image: Image) -> None:
     """Each change is said in a line; what was there besides stays, and what gave way comes back."""
     image.git("user.name", "Ada")
     before = (image.configuration.read_text(), image.look())
-    agent = image.link.with_name("git-lfs-agent")
+    agent, signer = (image.link.with_name(name) for name in ("git-lfs-agent", "git-sign"))
     https, http = (image.exec_path / name for name in HELPERS)
     kept = [image.exec_path / f".before-airlock.{name}" for name in HELPERS]
     assert image.call("--install-git") == (
@@ -46,13 +50,15 @@ def test_git_is_given_its_transports_and_loses_them_again(image: Image) -> None:
         (
             f"made the link {image.link}\n"
             f"made the link {agent}\n"
+            f"made the link {signer}\n"
             f"made the link {https} and kept what was there as {kept[0]}\n"
             f"made the link {http} and kept what was there as {kept[1]}\n"
             f"set core.sshCommand to {image.link} in git's system configuration\n"
             "set ssh.variant to ssh in git's system configuration\n"
             f"set lfs.customtransfer.airlock.path to {agent} in git's system configuration\n"
             + "".join(
-                f"set {name} to {value} in git's system configuration\n" for name, value in LFS
+                f"set {name} to {value} in git's system configuration\n"
+                for name, value in (*LFS, *((name, signer) for name in SIGNING))
             )
         ),
         "",
@@ -71,10 +77,12 @@ def test_git_is_given_its_transports_and_loses_them_again(image: Image) -> None:
             "unset ssh.variant in git's system configuration\n"
             "unset lfs.customtransfer.airlock.path in git's system configuration\n"
             + "".join(f"unset {name} in git's system configuration\n" for name, _ in LFS)
+            + "".join(f"unset {name} in git's system configuration\n" for name in SIGNING)
             + f"put back {https}\n"
             f"put back {http}\n"
             f"removed the link {image.link}\n"
             f"removed the link {agent}\n"
+            f"removed the link {signer}\n"
         ),
         "",
     )

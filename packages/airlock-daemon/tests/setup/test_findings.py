@@ -129,3 +129,29 @@ def test_nothing_is_missing_of_a_tool_that_the_image_may_have(world: World) -> N
     api = '[[api]]\nhosts = ["deploy.example.com"]\nallow = ["GET /"]\n'
     world.write_module("deploy", "deploy", api + UNSAID)
     assert not [each for each in findings(world) if "deploy.toml" in each]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "problem"),
+    [
+        ("gti push", '"gti" is no operation'),
+        ("gh PUT /repos/**", '"gh" is no operation'),
+        ("run terraform apply", '"terraform" is no command'),
+        ("git push * refs/heads/main", None),
+        ("run sh", None),
+        ("**", None),
+    ],
+)
+def test_a_pattern_that_asks_about_nothing_is_told(
+    world: World, pattern: str, problem: str | None
+) -> None:
+    """Its owner relies on being asked."""
+    world.write_profile(f'[approve]\nrequire = ["{pattern}"]\n')
+    found = [each for each in findings(world) if "asks about nothing" in each]
+    assert len(found) == (problem is not None)
+    assert problem is None or problem in found[0]
+
+
+def test_a_program_that_cannot_be_notified_is_told(world: World) -> None:
+    world.write_profile('[approve]\nrequire = ["**"]\nnotify = ["/no/such/program"]\n')
+    assert any("/no/such/program" in each for each in findings(world))

@@ -1,4 +1,4 @@
-"""The settings of git-lfs, as git reads them."""
+"""The settings of git-lfs and of signing, as git reads them."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.human_git import BOX_AGENT, lfs_config, lfs_variables
+from airlock_daemon.setup.human_git import BOX_AGENT, git_variables, lfs_config
 
 
 def listed(**variables: str) -> dict[str, str]:
@@ -33,5 +33,20 @@ def test_a_box_and_a_container_have_the_same(tmp_path: Path, *, has_filters: boo
     assert len(filters) == (4 if has_filters else 0)
     for name in filters:
         del found[name]
-    assert found == listed(**lfs_variables(BOX_AGENT))
+    assert found == listed(**git_variables(BOX_AGENT, None))
     assert found["lfs.customtransfer.airlock.path"] == BOX_AGENT
+
+
+def test_a_container_that_signs_has_the_shim_in_place_of_ssh_keygen() -> None:
+    """Beside the settings of git-lfs, or alone; a container with neither has none."""
+    signing = listed(**git_variables(None, "/x/git-sign"))
+    assert signing == {
+        "gpg.format": "ssh",
+        "gpg.ssh.program": "/x/git-sign",
+        "gpg.ssh.defaultkeycommand": "/x/git-sign",
+    }
+    both = listed(**git_variables(BOX_AGENT, "/x/git-sign"))
+    assert both == signing | listed(**git_variables(BOX_AGENT, None))
+    assert git_variables(None, None) == {}
+    by_gpg = listed(**git_variables(None, "/x/git-sign", is_openpgp=True))
+    assert by_gpg == {"gpg.format": "openpgp", "gpg.program": "/x/git-sign"}

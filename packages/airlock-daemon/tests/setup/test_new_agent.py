@@ -319,7 +319,7 @@ def test_each_line_that_is_commented_out_can_be_switched_on(
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "config").write_text("Host build deploy\n")
     monkeypatch.setenv("HOME", str(tmp_path))
-    commands = ("git", "git-remote", "ssh", "aws", "docker", "terraform")
+    commands = ("git", "git-remote", "git-sign", "ssh", "aws", "docker", "terraform")
     workspaces = (str(world.workspace),) if has_workspace else ()
     plan(world, commands=commands, workspaces=workspaces).apply(ExitStack())
     profile = world.config / "agents" / "new" / "airlock.toml"

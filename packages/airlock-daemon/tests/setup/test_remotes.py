@@ -233,3 +233,26 @@ def test_a_host_of_ssh_that_is_one_of_git_is_said(
     assert [f'"{hosts}" is a host of [git] too' in note.problem for note in notes] == [
         True
     ] * is_told
+
+
+def test_a_key_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    """As a key of GIT_SSH_COMMAND is: the daemon would sign nothing."""
+    world = World(tmp_path)
+    world.write_profile(f'[sign]\nkey = "{world.root}/key"\n')
+    with pytest.raises(SetupError, match=r"\[sign\] key: names a key that is not there"):
+        world.load()
+    (world.root / "key").touch()
+    assert world.load().generations["my"].agent.profile.sign is not None
+
+
+def test_that_the_human_s_own_key_signs_is_said(tmp_path: Path) -> None:
+    """A note, of an agent that has git-sign and no key of its own."""
+    world = World(tmp_path)
+    enable(world, "git-sign")
+    world.write_profile("", commands='["git-sign"]')
+    (note,) = check_files(world.locations).notes
+    assert note.key == "sign.key"
+    assert "commits of my are signed as your own" in note.problem
+    (world.root / "key").touch()
+    world.write_profile(f'[sign]\nkey = "{world.root}/key"\n', commands='["git-sign"]')
+    assert check_files(world.locations).notes == ()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.trust import find_command_problem, find_untrusted
+from airlock_daemon.setup.trust import find_untrusted
+from airlock_daemon.setup.trusted_command import find_command_problem
 from worlds import World
 
 NOBODY = 65534
@@ -109,7 +110,7 @@ def test_what_is_mounted_read_only_is_trusted(file: Path) -> None:
     file.chmod(0o666)
     code = (
         "import sys\n"
-        "from airlock_daemon.setup.trust import find_command_problem, find_untrusted\n"
+        "from airlock_daemon.setup.trust import find_untrusted\n"
         "print(len([*find_untrusted(sys.argv[1:])]))\n"
     )
     script = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$2" -c "$3" "$4"'

@@ -9,6 +9,7 @@ import pytest
 from airlock_daemon.platform.linux.mountinfo import MountRow
 from airlock_daemon.setup import workspaces as judging
 from airlock_daemon.setup.generation import Setup
+from airlock_daemon.setup.new_agent import plan_trust
 from airlock_daemon.setup.workspaces import Entry, Workspaces
 from worlds import World
 
@@ -275,7 +276,7 @@ def test_a_person_can_trust_the_new_directory(world: World) -> None:
     world.workspace.mkdir()
     after = world.load_again(before)
     agent = after.unserved["my"].agent
-    plan = judging.plan_trust(agent, after.state, after.noted[agent.directory])
+    plan = plan_trust(agent, after.state, after.noted[agent.directory])
     (line,) = plan.describe()
     assert line.startswith(f"{world.workspace}: inode {world.workspace.stat().st_ino} on device")
     assert f"noted was inode {(world.root / 'old').stat().st_ino} on device" in line

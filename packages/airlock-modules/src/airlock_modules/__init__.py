@@ -12,14 +12,7 @@ engine's API; import these and `files.api_profile` by name, since this package l
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from airlock_modules.evaluator import (
-    Decision,
-    Grant,
-    Step,
-    describe_reading,
-    dump_reading,
-    evaluate,
-)
+from airlock_modules.evaluator import Decision, Grant, Step, evaluate
 from airlock_modules.files.builtins import (
     builtin_names,
     builtin_options,
@@ -28,15 +21,8 @@ from airlock_modules.files.builtins import (
 )
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
 from airlock_modules.files.remote_tables import names_git_grant, read_git_grant, read_ssh_grant
-from airlock_modules.files.review import (
-    find_secret_names,
-    review_module,
-    review_narrowing,
-    select_forwarded,
-)
-from airlock_modules.files.sandbox_table import PRESETS, Sandbox, read_presets, widen_network
 from airlock_modules.files.toml_reader import Fault, ModuleError, TableReader, is_name
-from airlock_modules.reading.option_table import OptionTable, RuleError
+from airlock_modules.files.variables import find_secret_names, select_forwarded
 from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece, PlainReading
 from airlock_modules.remotes.destination import (
     Destination,
@@ -49,6 +35,7 @@ from airlock_modules.remotes.git_protocol import (
     AdvertisementReader,
     FetchRequestReader,
     HelperReader,
+    RemoteRequest,
     answer_helper,
 )
 from airlock_modules.remotes.grants import (
@@ -71,20 +58,20 @@ from airlock_modules.remotes.push import (
     compose_report,
     judge_push,
 )
-from airlock_modules.remotes.ssh_words import (
-    RemoteRequest,
-    find_transport,
-    names_transport,
-    read_ssh_words,
-)
 from airlock_modules.rules.judgement import PlainRules, list_unseen
+from airlock_modules.rules.rule import RuleError
 
 from ._version import __version__
 
 if TYPE_CHECKING:
     from airlock_modules.files.option_files import load_options, parse_options
+    from airlock_modules.files.review import review_module, review_narrowing
+    from airlock_modules.files.sandbox_table import PRESETS, Sandbox, read_presets, widen_network
+    from airlock_modules.reading.description import describe_reading, dump_reading
     from airlock_modules.reading.grammar import parse
+    from airlock_modules.reading.option_table import OptionTable
     from airlock_modules.remotes.session_words import Query, Session, read_session_words
+    from airlock_modules.remotes.ssh_words import find_transport, names_transport, read_ssh_words
     from airlock_modules.rules.parsed_judgement import GrammarRules
 
 __all__ = [
@@ -165,16 +152,22 @@ __all__ = [
     "widen_network",
 ]
 
-# Names for option-table parsing and ssh sessions, with their modules. Loaded on first use, since
-# most daemons need neither.
+# Names by module, loaded on first use: option tables, boxes, ssh's arguments, and what people read.
+# A daemon that brokers git alone needs none of them.
 _LOADED_LATER = {
-    "load_options": "airlock_modules.files.option_files",
-    "parse_options": "airlock_modules.files.option_files",
-    "parse": "airlock_modules.reading.grammar",
-    "Query": "airlock_modules.remotes.session_words",
-    "Session": "airlock_modules.remotes.session_words",
-    "read_session_words": "airlock_modules.remotes.session_words",
-    "GrammarRules": "airlock_modules.rules.parsed_judgement",
+    name: f"airlock_modules.{module}"
+    for module, names in {
+        "files.option_files": ("load_options", "parse_options"),
+        "files.review": ("review_module", "review_narrowing"),
+        "files.sandbox_table": ("PRESETS", "Sandbox", "read_presets", "widen_network"),
+        "reading.description": ("describe_reading", "dump_reading"),
+        "reading.grammar": ("parse",),
+        "reading.option_table": ("OptionTable",),
+        "remotes.session_words": ("Query", "Session", "read_session_words"),
+        "remotes.ssh_words": ("find_transport", "names_transport", "read_ssh_words"),
+        "rules.parsed_judgement": ("GrammarRules",),
+    }.items()
+    for name in names
 }
 
 

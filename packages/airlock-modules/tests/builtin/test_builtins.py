@@ -13,7 +13,9 @@ from airlock_modules import (
 from airlock_modules.rules.parsed_judgement import GrammarRules
 
 RULED = ("git",)
-NAMES = ("aws", "docker", "gh", "git", "git-remote", "kubectl", "npm", "ssh", "terraform")
+NAMES = (
+    *("aws", "docker", "gh", "git", "git-remote", "git-sign", "kubectl", "npm", "ssh", "terraform"),
+)
 APIS = ("anthropic", "google", "openai", "pypi")
 
 
@@ -111,7 +113,7 @@ def test_git_leaves_the_choice_of_a_key_to_the_profile() -> None:
     assert module.sandbox is not None
 
 
-@pytest.mark.parametrize("name", ["git-remote", "ssh"])
+@pytest.mark.parametrize("name", ["git-remote", "git-sign", "ssh"])
 def test_a_client_chooses_no_credential_program_or_peer(name: str) -> None:
     """Of the variables that would, a client that sends all of them gets none through.
 

@@ -86,7 +86,6 @@ def test_a_granted_call_is_written_anew(line: str, name: str, sent: str) -> None
         *("GET /swarm", "GET /swarm/unlockkey", "POST /swarm/init", "GET /nodes", "GET /services"),
         *("GET /secrets", "GET /configs/x", "GET /plugins", "DELETE /plugins/x", "GET /tasks"),
         *("POST /build", "POST /session", "POST /grpc", "POST /auth"),
-        *("POST /images/load", "GET /images/get", "GET /images/x/get"),
         *("POST /containers/web/update", "GET /containers/web/attach/ws"),
         *("PUT /volumes/x", "GET /distribution/x/json", "GET /images/search"),
         *("POST /containers/web/checkpoints", "GET /containers/web/checkpoints", "GET /"),

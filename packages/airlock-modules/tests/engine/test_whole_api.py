@@ -22,9 +22,6 @@ POST /containers/{id}/update
 GET /containers/{id}/attach/ws
 GET /distribution/{name}/json
 GET /images/search
-GET /images/get
-GET /images/{name}/get
-POST /images/load
 GET /nodes
 GET /nodes/{id}
 DELETE /nodes/{id}

@@ -3,12 +3,8 @@
 import pytest
 
 from airlock_modules.remotes.destination import Destination, RemoteError
-from airlock_modules.remotes.ssh_words import (
-    RemoteRequest,
-    find_transport,
-    names_transport,
-    read_ssh_words,
-)
+from airlock_modules.remotes.git_protocol import RemoteRequest
+from airlock_modules.remotes.ssh_words import find_transport, names_transport, read_ssh_words
 
 
 def test_the_words_that_git_gives() -> None:

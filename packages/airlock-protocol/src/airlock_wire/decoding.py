@@ -1,7 +1,7 @@
 """Decoding a client's line into a request, or into its first fault.
 
-Nearly every line is a valid request whose texts are plain strings, and is decoded in one step. For
-any other, the two outer objects are opened and each member is decoded separately. Faults are
+Nearly every line is a valid request whose texts are plain strings, and is decoded in one step. In
+any other each member is decoded separately, and so is each text of a list. Faults are
 checked in the order of PROTOCOL.md, B-29: the line, its id, its method, then the members of
 `params`.
 """
@@ -50,13 +50,6 @@ class _Params(Struct, frozen=True):
     env: Raw = ABSENT
 
 
-class _Opened(Struct, frozen=True):
-    params: _Params
-    jsonrpc: Raw = ABSENT
-    id: Raw = ABSENT
-    method: Raw = ABSENT
-
-
 class _Terminal(Struct, frozen=True):
     stdin: Raw = ABSENT
     stdout: Raw = ABSENT
@@ -84,7 +77,6 @@ class _Plain(Struct, frozen=True):
 
 
 _decode_plain: Final = msgspec.json.Decoder(_Plain).decode
-_decode_opened: Final = msgspec.json.Decoder(_Opened).decode
 _decode_params: Final = msgspec.json.Decoder(_Params).decode
 _decode_terminal: Final = msgspec.json.Decoder(_Terminal).decode
 _decode_id: Final = msgspec.json.Decoder[str | int | float](str | int | float).decode
@@ -98,11 +90,7 @@ def decode_request(line: bytes, *, limits: Limits) -> Accepted | Refused:
         plain = _read_plain(line, limits.arguments)
         if plain is not None:
             return plain
-        try:
-            message: _Opened | Message = _decode_opened(line)
-        except ValueError:
-            # Faulty, or with duplicate params that are not all objects.
-            message = open_line(line, _SUBJECT)
+        message = open_line(line, _SUBJECT)
         request_id = decode_id(message.id)
         raw = bytes(message.id)
         return Accepted(_read_request(message, request_id, limits.arguments), raw)
@@ -164,15 +152,11 @@ def decode_id(raw: Raw) -> str | int | float:
     return value
 
 
-def _read_request(message: _Opened | Message, request_id: str | float, most: int) -> Request:
+def _read_request(message: Message, request_id: str | float, most: int) -> Request:
     method = read_method(message.jsonrpc, message.method, _SUBJECT)
     if method not in _METHODS:
         raise Fault(ErrorObject.unknown_method(method))
-    params = (
-        message.params
-        if isinstance(message, _Opened)
-        else read(message.params, "params", _decode_params, "an object")
-    )
+    params = read(message.params, "params", _decode_params, "an object")
     cwd, container = params.cwd, params.container_id
     return Request(
         id=request_id,

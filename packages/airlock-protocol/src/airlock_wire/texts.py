@@ -1,7 +1,6 @@
 """Decoding texts of a request: strings without NUL, or `{"base64": ...}` for non-UTF-8 bytes.
 
-Results are in the form of `os.fsdecode`. A list is decoded in one step if all items are plain
-strings, as nearly always, else one by one.
+Results are in the form of `os.fsdecode`.
 """
 
 from collections.abc import Callable
@@ -28,9 +27,7 @@ _NAMES: Final = {
 _NUL: Final = "holds a NUL, which no argument, path or variable can"
 
 _decode_text: Final = msgspec.json.Decoder[str | _Encoded](str | _Encoded).decode
-_decode_strings: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
-_decode_variables: Final = msgspec.json.Decoder(dict[str, str]).decode
 _decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -61,14 +58,6 @@ def read_list(
     raw: Raw, path: str, read_one: Callable[[Raw, str], str], most: int
 ) -> tuple[str, ...]:
     """Return a list of at most `most` texts, each decoded by `read_one`."""
-    try:
-        texts = _decode_strings(raw)
-        if len(texts) > most:
-            raise _too_many(len(texts), path, most)
-        if "\0" not in "".join(texts):
-            return texts
-    except ValueError:
-        pass
     items = read(raw, path, _decode_items, "a list")
     if len(items) > most:
         raise _too_many(len(items), path, most)
@@ -77,15 +66,6 @@ def read_list(
 
 def read_variables(raw: Raw, path: str, most: int) -> dict[str, str]:
     """Return an object of at most `most` texts, with valid variable names."""
-    try:
-        variables = _decode_variables(raw)
-        if len(variables) > most:
-            raise _too_many(len(variables), path, most)
-        names, values = "".join(variables), "".join(variables.values())
-        if "" not in variables and "=" not in names and "\0" not in names + values:
-            return variables
-    except ValueError:
-        pass
     members = read(raw, path, _decode_members, "an object")
     if len(members) > most:
         raise _too_many(len(members), path, most)

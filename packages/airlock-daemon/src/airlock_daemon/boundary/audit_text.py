@@ -9,7 +9,7 @@ from airlock_wire import encode_text
 
 # Limits in bytes, as encoded in a record's line: one text of a client, and all its arguments.
 TEXT = 448
-ARGUMENTS = 1376
+ARGUMENTS = 1280
 BEGINNING = 128
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Literal
 
+import msgspec
 import trio
 
 from airlock_daemon.boundary.connection.closing import Closer
@@ -58,11 +59,17 @@ class ClientGone(Exception):
     """The client hung up, or a write to it failed."""
 
 
+class Received(msgspec.Struct, frozen=True):
+    """A client's request, and the descriptors that came with it."""
+
+    request: Request
+    passed: ClientDescriptors
+
+
 class Session:
     """The daemon's side of one connection. Its owner must `close` it.
 
-    `passed` are the descriptors that came with the request; they are closed with the session at the
-    latest.
+    Descriptors that came with the request are closed with the session at the latest.
     """
 
     def __init__(
@@ -81,8 +88,10 @@ class Session:
         self.bytes_out = 0
         self.is_answered = False
         self._held = b""
-        self.passed = ClientDescriptors((), closer)
-        self._is_begun = False
+        self._is_started = False
+        self._unheard: list[Said] = []
+        # None until the first byte of the request, which alone may bring any.
+        self._passed: ClientDescriptors | None = None
         self.bytes_in = 0
         self._is_torn = False
         self._is_wide = False
@@ -96,7 +105,7 @@ class Session:
         """The request's id, as far as it was parsed."""
         return self._wire.request_id
 
-    def receive_at_once(self) -> Request | HalfClosed | None:
+    def receive_at_once(self) -> Received | HalfClosed | None:
         """Read the request, at most one turn's worth; None if it is incomplete.
 
         HalfClosed: the client closed without sending. Raises RemoteProtocolError for an invalid
@@ -115,13 +124,12 @@ class Session:
             self._wire.receive_data(data)
             event = self._wire.next_event()
             if isinstance(event, Request):
-                self._examine_descriptors(event)
-                return event
+                return Received(event, self._examine_descriptors(event))
             if isinstance(event, HalfClosed):
                 return event
         return None
 
-    async def receive(self) -> Request | HalfClosed:
+    async def receive(self) -> Received | HalfClosed:
         """Wait for the whole request; otherwise as `receive_at_once`.
 
         Raises Denied if the agent's requests in progress take too many bytes.
@@ -141,14 +149,13 @@ class Session:
             self._gate.release(held)
 
     def _receive_request(self) -> bytes:
-        if self._is_begun or self._closer.is_stuck:
+        if self._passed is not None or self._closer.is_stuck:
             return receive_plain(self.connection, RECEIVE, self._closer)
         # One byte only: a longer read could bring descriptors attached to a later byte.
         data, numbers = receive(self.connection, 1)
-        self.passed = ClientDescriptors(numbers, self._closer)
-        self._is_begun = True
+        self._passed = ClientDescriptors(numbers, self._closer)
         if len(numbers) > COUNT:
-            self.passed.close()
+            self._passed.close()
             raise too_many_descriptors()
         if data:
             try:
@@ -157,19 +164,21 @@ class Session:
                 return data
         return data
 
-    def _examine_descriptors(self, request: Request) -> None:
-        if not self.passed.numbers:
-            return
+    def _examine_descriptors(self, request: Request) -> ClientDescriptors:
+        passed = self._passed or ClientDescriptors((), self._closer)
+        if not passed.numbers:
+            return passed
         try:
             if request.method != "exec" or "fds" not in (request.features or ()):
                 raise BadDescriptors(
                     "descriptors came with a request that does not use them",
                     hint='list "fds" in the features of an exec request, or send no descriptor',
                 )
-            _ = self.passed.kinds
+            _ = passed.kinds
         except BadDescriptors as error:
-            self.passed.close()
+            passed.close()
             raise _broken(error) from error
+        return passed
 
     def hear(self, tell: Callable[[Said], None]) -> bool:
         """Call `tell` with the client's messages, at most one turn's worth, without blocking.
@@ -193,11 +202,25 @@ class Session:
         self._chunk = RECEIVE_SMALL if count > MANY else RECEIVE
         return bool(data)
 
+    def keep(self, said: list[Said]) -> None:
+        """Keep messages that were heard before anything could use them, for `replay`."""
+        self._unheard = said
+
+    def replay(self, tell: Callable[[Said], None]) -> None:
+        """Call `tell` with the kept messages, once."""
+        kept, self._unheard = self._unheard, []
+        for each in kept:
+            tell(each)
+
     def buffer_start(self, features: Collection[str], *, stdin_credit: int) -> None:
         """Buffer the start message with the agreed features; it goes with the next message.
 
-        `stdin_credit` is in bytes, 0 without stdin.
+        `stdin_credit` is in bytes, 0 without stdin. A second call does nothing: a client may have
+        been told that it waits.
         """
+        if self._is_started:
+            return
+        self._is_started = True
         self._held = self._wire.send_start(features, stdin_credit=stdin_credit)
 
     async def send_buffered(self) -> None:
@@ -274,7 +297,8 @@ class Session:
 
     def close(self) -> None:
         """Close the connection and the passed descriptors."""
-        self.passed.close()
+        if self._passed is not None:
+            self._passed.close()
         drop_unread(self.connection, self._closer)
         self.connection.close()
 

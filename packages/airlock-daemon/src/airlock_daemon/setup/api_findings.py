@@ -10,7 +10,7 @@ from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import find_stored
-from airlock_daemon.setup.trust import find_command_problem, find_file_problem
+from airlock_daemon.setup.trusted_command import find_command_problem, find_file_problem
 from airlock_daemon.setup.workspaces import list_mounts
 
 if TYPE_CHECKING:

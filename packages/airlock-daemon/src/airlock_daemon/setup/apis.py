@@ -8,7 +8,7 @@ import msgspec
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import find_repositories
-from airlock_modules import PRESETS, Fault, TableReader
+from airlock_modules import Fault, TableReader
 
 if TYPE_CHECKING:
     from airlock_modules.apis import Api, Client
@@ -48,7 +48,11 @@ def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:
     granted += [each for each in agent.profile.own_apis if each.apis]
     apis = tuple(api for each in granted for api in each.apis)
     reached = agent.profile.reached
-    preset = (entry for name in reached.presets for entry in PRESETS[name])
+    preset: tuple[str, ...] = ()
+    if reached.presets:
+        from airlock_modules import PRESETS  # noqa: PLC0415 - loads the code of boxes
+
+        preset = tuple(entry for name in reached.presets for entry in PRESETS[name])
     network = (*reached.network, *(entry for entry in preset if not _find_shared(entry, apis)))
     return AgentApis(
         apis=apis,

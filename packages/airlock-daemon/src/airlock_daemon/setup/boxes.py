@@ -1,6 +1,5 @@
 """`[sandbox]` of config.toml: whether tools run in boxes, and as which user."""
 
-import os
 import pwd
 from typing import Literal, get_args
 
@@ -39,34 +38,6 @@ def explain_no_fence() -> str | None:
     return f"the kernel {has}, and {OLDEST_LANDLOCK} is needed"
 
 
-def wants_box(module: Module) -> bool:
-    """Whether a command of `module` needs a box."""
-    return module.sandbox is not None and module.sandbox.box != "none"
-
-
-def relies_on_box(module: Module) -> bool:
-    """Whether it is refused where no box is made: what it asks is judged, and no argument is."""
-    return module.builtin or module.uses_apis or module.has_engine
-
-
-def needs_bubblewrap(module: Module) -> bool:
-    """Whether Landlock cannot make its box, since the box reaches a network or an engine."""
-    sandbox = module.sandbox
-    has_network = module.uses_apis or (sandbox is not None and bool(sandbox.network))
-    return module.has_engine or has_network
-
-
-def is_home(module: Module) -> bool:
-    """Whether its box has the human's home."""
-    return module.sandbox is not None and module.sandbox.box == "home"
-
-
-def runs_git(module: Module) -> bool:
-    """Whether its program is git, or uses it and so needs git's configuration in the box."""
-    brokers = () if module.sandbox is None else module.sandbox.brokers
-    return "git" in brokers or os.path.basename(module.bin) == "git"
-
-
 class BoxConfig(msgspec.Struct, frozen=True):
     """`mode` selects what makes boxes; `user` is the user of boxed tools, None for the daemon's.
 
@@ -88,12 +59,12 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
         return None
     if module.lacks_box:
         return f"refused: {module.source} names no [sandbox] box"
-    if not wants_box(module):
+    if not module.wants_box:
         return "off: it runs on the host as the daemon's user"
     if config.mode == "off":
         said = "[sandbox] mode of config.toml"
-        return f"refused: {said} is off" if relies_on_box(module) else f"off: so says {said}"
-    if is_home(module):
+        return f"refused: {said} is off" if module.relies_on_box else f"off: so says {said}"
+    if module.shows_home:
         return f"{HOME_CLASS}: it can read and send away every credential in your home"
     network = () if module.sandbox is None else module.sandbox.network
     engine = ["its agent's docker engine"] if module.has_engine else []

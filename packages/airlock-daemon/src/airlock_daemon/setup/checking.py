@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.api_findings import find_api_oddities
-from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.findings import (
     find_builtin_faults,
@@ -28,6 +27,7 @@ from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.remotes import (
     find_default_refs,
     find_git_on_host,
+    find_own_keys,
     find_unpinned,
     find_unseen_rules,
 )
@@ -60,7 +60,7 @@ def compare(override: Module, builtin: Module) -> Iterator[Fault]:
     """Yield one note for each kind of entry that `builtin` has and `override` lacks."""
     name, show = builtin.name, f"airlock show {builtin.name}"
     if isinstance(builtin.rules, GrammarRules) and not isinstance(override.rules, GrammarRules):
-        paths = "" if wants_box(builtin) else " and finds paths to hold in the workspace"
+        paths = "" if builtin.wants_box else " and finds paths to hold in the workspace"
         yield Fault(
             override.source,
             "syntax",
@@ -264,6 +264,7 @@ def check_files(locations: Locations, *, only: str | None = None) -> Checked:
             *find_unpinned(agents, setup.config.ceiling),
             *find_default_refs(agents, setup.config.ceiling),
             *find_git_on_host(agents, setup.config.ceiling),
+            *find_own_keys(agents, setup.config.ceiling),
             *(each for each in odd if each.is_note),
         ),
         agents=tuple(everyone),

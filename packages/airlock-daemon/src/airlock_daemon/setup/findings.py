@@ -7,19 +7,13 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent, review_hooks
-from airlock_daemon.setup.boxes import (
-    BUBBLEWRAP,
-    BoxConfig,
-    explain_no_fence,
-    needs_bubblewrap,
-    relies_on_box,
-    wants_box,
-)
+from airlock_daemon.setup.apis import find_apis
+from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence
 from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.modules import Modules, say_nearest
 from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.remotes import find_unasked
+from airlock_daemon.setup.remotes import BROKER, find_unasked
 from airlock_modules import (
     Fault,
     Module,
@@ -27,9 +21,9 @@ from airlock_modules import (
     builtin_names,
     find_secret_names,
     load_builtin,
-    review_module,
-    review_narrowing,
 )
+from airlock_modules.operation import parse_operation
+from airlock_wire import quote
 
 _GIVES_AWAY: Mapping[str, str] = {
     "home": "can read and send away every credential in your home",
@@ -171,7 +165,10 @@ def find_oddities(
         by_source = {module.source: module for module in modules if module is not None}
         for module in by_source.values():
             yield from named("program", _find_program(module, search_path))
-            yield from review_module(module)
+            if not module.builtin:
+                from airlock_modules import review_module  # noqa: PLC0415 - for people's modules
+
+                yield from review_module(module)
             yield from _find_vain_rules(module)
             yield from named("box", _find_box(module, config.boxes, search_path))
             yield from find_unnamed(module)
@@ -192,6 +189,7 @@ def find_oddities(
             nearest = "" if is_known else say_nearest(name, (*agent.modules.own, *shared))
             yield Fault(source, "commands", f'"{name}" {problem}', nearest + remedy)
         yield from _find_vain(agent, config.ceiling)
+        yield from _find_vain_approvals(agent, config.ceiling, search_path)
         for command in agent.profile.commands or config.ceiling:
             yield from _find_stripped(agent, command, source)
         yield from _find_secrets(agent)
@@ -202,6 +200,8 @@ def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
     """Find a profile's settings for modules that have no effect."""
     source = agent.profile_file
     for command, narrowed in agent.profile.narrowed.items():
+        from airlock_modules import review_narrowing  # noqa: PLC0415 - for people's rules
+
         yield from review_narrowing(narrowed, source=source, key=f"deny.{command}")
         if narrowed.has_engine:
             yield Fault(source, f"deny.{command}", _of_the_client(command), _NARROW_DOCKER)
@@ -219,6 +219,35 @@ def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
             yield Fault(source, key, problem, "enable it there, or remove this")
 
 
+def _find_vain_approvals(agent: Agent, ceiling: Sequence[str], search_path: str) -> Iterator[Fault]:
+    """Find patterns of [approve] that ask about nothing, and a program that cannot be notified."""
+    rules, source = agent.profile.approve, agent.profile_file
+    if rules is None:
+        return
+    granted = agent.list_granted(ceiling)
+    tools = {name for name, module in granted.items() if module.has_command and not module.broker}
+    known = {name for name, has in (("git", BROKER in granted or "git" in granted),) if has}
+    known |= {"ssh"} if any(module.broker == "ssh" for module in granted.values()) else set()
+    known |= {"sign"} if any(module.broker == "sign" for module in granted.values()) else set()
+    known |= {"run"} if tools else set()
+    known |= {"docker"} if any(module.has_engine for module in granted.values()) else set()
+    known |= {name for api in find_apis(agent, ceiling).apis for name in api.names}
+    for pattern in rules.require:
+        service, second, *_ = (*parse_operation(pattern.text).words, "*")
+        problem = None
+        if "*" not in service and service not in known:
+            problem = f'"{service}" is no operation that this agent may ask for'
+        elif service == "run" and "*" not in second and second not in tools:
+            problem = f'"{second}" is no command that this agent may run'
+        if problem is not None:
+            problem = f"{quote(pattern.text, limit=80)} asks about nothing: {problem}"
+            remedy = "write it as airlock log tail shows the operation, or remove it"
+            yield Fault(source, "approve.require", problem, remedy)
+    if rules.notify and find_program(rules.notify[0], search_path) is None:
+        problem = f'"{rules.notify[0]}" is not an executable on the daemon\'s PATH'
+        yield Fault(source, "approve.notify", problem, "install it, or name it by its path")
+
+
 def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
     # A command that uses APIs may be run by the image's own tool.
     is_needed = module.has_command and not module.uses_apis
@@ -234,11 +263,11 @@ def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
 def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fault]:
     """Find why a command would not get its module's box."""
     # A command that uses APIs may be run by the image's own tool, without a box.
-    if not wants_box(module) or module.uses_apis:
+    if not module.wants_box or module.uses_apis:
         return
     if boxes.mode == "off":
         problem = "has no effect: [sandbox] mode of config.toml is off, so that it runs without"
-        if relies_on_box(module):
+        if module.relies_on_box:
             problem = "cannot be made, so the command is refused: [sandbox] mode is off"
         yield Fault(module.source, "sandbox.box", problem, 'write mode = "auto" there')
         return
@@ -250,7 +279,7 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
         problem = "cannot be made, so the command is refused: bubblewrap is not installed"
         remedy = f"sudo apt-get install bubblewrap; {missing}"
         yield Fault(module.source, "sandbox.box", problem, remedy)
-    elif not is_there and needs_bubblewrap(module):
+    elif not is_there and module.needs_bubblewrap:
         problem = "cannot be made by Landlock, so the command is refused"
         remedy = 'sudo apt-get install bubblewrap, and write mode = "auto" in config.toml'
         key = "sandbox.brokers" if module.has_engine else "sandbox.network"

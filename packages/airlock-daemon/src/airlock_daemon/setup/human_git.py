@@ -31,7 +31,7 @@ _HARMLESS = {
     "core.autocrlf": re.compile(rf"(?i:{_TRUTH}|input)"),
 }
 
-# Not copied, as a box has no key; but a person may rely on it.
+# Copied only where git-sign signs; but a person may rely on it.
 _SIGNING = "commit.gpgsign"
 _READ = {**_HARMLESS, _SIGNING: re.compile(rf"(?i:{_TRUTH})")}
 
@@ -47,7 +47,8 @@ _FIXED = (
 class HumanGit(msgspec.Struct, frozen=True):
     """The configuration of git in boxes, as a file's text.
 
-    `signs_commits`: the human's git would sign each commit, which git in a box does not.
+    `signs_commits`: the human's git would sign each commit, which git in a box does only for an
+    agent that has git-sign.
     """
 
     config: bytes = b""
@@ -135,6 +136,9 @@ def _write(settings: tuple[tuple[str, str], ...]) -> Iterator[str]:
 BOX_AGENT = "/run/airlock/git-lfs-agent"
 """The shim's path as git-lfs-agent in a box."""
 
+BOX_SIGNER = "/run/airlock/git-sign"
+"""The shim's path as git-sign in a box."""
+
 # As `git lfs install` sets them.
 _FILTERS = """[filter "lfs"]
 \tclean = git-lfs clean -- %f
@@ -144,12 +148,18 @@ _FILTERS = """[filter "lfs"]
 """
 
 
-def lfs_variables(agent: str) -> dict[str, str]:
+def git_variables(
+    agent: str | None, signer: str | None, *, is_openpgp: bool = False
+) -> dict[str, str]:
     """Variables for the settings of `airlock-shim --install-git` in an image (git-config(1)).
 
-    `agent` is the shim's path as git-lfs-agent, where git-lfs runs.
+    `agent` is the shim's path as git-lfs-agent, where git-lfs runs, `signer` that as git-sign; None
+    for what the container is not granted. With `is_openpgp` signatures are not of ssh.
     """
-    settings = _list_settings(agent)
+    settings: tuple[tuple[str, str, str], ...] = () if agent is None else _list_settings(agent)
+    settings += () if signer is None else _list_signing(signer, is_openpgp=is_openpgp)
+    if not settings:
+        return {}
     variables = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (section, name, value) in enumerate(settings):
         variables[f"GIT_CONFIG_KEY_{number}"] = f"{section}.{name}"
@@ -158,9 +168,19 @@ def lfs_variables(agent: str) -> dict[str, str]:
 
 
 def lfs_config(*, has_filters: bool) -> bytes:
-    """As `lfs_variables`, as git's configuration in a box; with filters for the host's git-lfs."""
-    text = _FILTERS if has_filters else ""
-    for section, name, value in _list_settings(BOX_AGENT):
+    """The settings for git-lfs in a box; with filters for the host's git-lfs."""
+    return (_FILTERS if has_filters else "").encode() + _compose(_list_settings(BOX_AGENT))
+
+
+def sign_config(*, signs_commits: bool, is_openpgp: bool) -> bytes:
+    """The settings for signatures in a box: of each commit, if the human's git makes them so."""
+    text = _compose(_list_signing(BOX_SIGNER, is_openpgp=is_openpgp))
+    return text + b"[commit]\n\tgpgSign = true\n" if signs_commits else text
+
+
+def _compose(settings: Iterable[tuple[str, str, str]]) -> bytes:
+    text = ""
+    for section, name, value in settings:
         first, _, rest = section.partition(".")
         text += f'[{first} "{rest}"]\n' if rest else f"[{first}]\n"
         text += f"\t{name} = {value}\n"
@@ -177,4 +197,15 @@ def _list_settings(agent: str) -> tuple[tuple[str, str, str], ...]:
         # The agent does not support these, and git-lfs would look for a server by itself.
         ("lfs", "sshtransfer", "never"),
         ("lfs", "locksverify", "false"),
+    )
+
+
+def _list_signing(signer: str, *, is_openpgp: bool) -> tuple[tuple[str, str, str], ...]:
+    """As `_list_settings`; without a key of its own git asks the daemon for the one that signs."""
+    if is_openpgp:
+        return (("gpg", "format", "openpgp"), ("gpg", "program", signer))
+    return (
+        ("gpg", "format", "ssh"),
+        ("gpg.ssh", "program", signer),
+        ("gpg.ssh", "defaultKeyCommand", signer),
     )

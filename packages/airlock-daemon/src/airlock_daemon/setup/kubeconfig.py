@@ -26,7 +26,11 @@ from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.stored import NO_JSON, BadCredential
-from airlock_daemon.setup.trust import find_command_problem, find_file_problem, find_program_problem
+from airlock_daemon.setup.trusted_command import (
+    find_command_problem,
+    find_file_problem,
+    find_program_problem,
+)
 from airlock_modules import Fault
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Registers an agent, and removes one."""
+"""Registers an agent, accepts its replaced workspaces, and removes one."""
 
 import os
 import tomllib
@@ -25,7 +25,7 @@ from airlock_daemon.setup.repository import (
     list_remotes,
 )
 from airlock_daemon.setup.reserved import is_within, reserve
-from airlock_daemon.setup.state import Noted, note, read_boot_id
+from airlock_daemon.setup.state import Noted, State, describe, note, read_boot_id, replace_notes
 from airlock_daemon.setup.toml_edit import (
     append_table,
     edit,
@@ -34,7 +34,13 @@ from airlock_daemon.setup.toml_edit import (
     remove_table,
 )
 from airlock_daemon.setup.trust import list_steps
-from airlock_daemon.setup.workspaces import Entry, Workspaces, identify, look_at_workspaces
+from airlock_daemon.setup.workspaces import (
+    Entry,
+    Workspaces,
+    identify,
+    list_mounts,
+    look_at_workspaces,
+)
 from airlock_daemon.setup.writing import Change, make_directory, read_whole
 from airlock_modules import (
     DEFAULT_REFS,
@@ -399,3 +405,48 @@ def _find_kept(directory: str, others: dict[str, str]) -> Iterator[str]:
         is_ours = entry == PROFILE and os.path.isfile(path) and not os.path.islink(path)
         if not (is_ours and (read_whole(path) or "").startswith(MADE)):
             yield path
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """The new `notes` on an agent's workspaces; `before` are the previous ones."""
+
+    state: State
+    directory: str
+    before: Mapping[str, Noted]
+    notes: dict[str, Noted]
+
+    def describe(self) -> Iterator[str]:
+        """Yield the old and new notes, a line per workspace."""
+        for path, noted in self.notes.items():
+            before = self.before.get(path)
+            now = describe(noted.identity)
+            if before is None:
+                yield f"{path}: {now}; nothing was noted"
+            elif before.identity == noted.identity:
+                yield f"{path}: {now}, as it was noted"
+            else:
+                yield f"{path}: {now}; noted was {describe(before.identity)}"
+
+    def apply(self, undo: ExitStack) -> None:
+        """Write the notes, and push their undo to `undo`. Raises AirlockError."""
+        undo.callback(replace_notes, self.state, self.directory, self.before)
+        replace_notes(self.state, self.directory, self.notes)
+
+
+def plan_trust(agent: Agent, state: State, before: Mapping[str, Noted]) -> Trust:
+    """Plan to accept an agent's workspaces as they are.
+
+    `before` are its previous notes. Raises AirlockError if a workspace is no directory that can be
+    opened without following a symlink.
+    """
+    boot = read_boot_id()
+    notes = {}
+    for mount in list_mounts(agent):
+        try:
+            notes[mount.source] = note(identify(mount.source), boot=boot)
+        except OSError as error:
+            raise AirlockError(
+                f"{mount.source} cannot be opened without following links: {error.strerror}",
+                hint=f"write its real path in {agent.profile_file}, or put the directory back",
+            ) from error
+    return Trust(state=state, directory=agent.directory, before=before, notes=notes)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from airlock_daemon.setup.remotes import BROKER
+from airlock_daemon.setup.remotes import BROKER, SIGNER
 from airlock_daemon.setup.toml_edit import format_array, quote_string
 
 MADE = "# Made by `airlock-daemon agent add`."
@@ -78,6 +78,14 @@ _SSH = """\
 # network, or behind a jump host, must stand here by its name.
 [ssh]
 """
+_SIGN = """\
+
+# Whose commits and tags git-sign signs: patterns with one @. Absent: those of your own address.
+# Your own key signs, too; by one for agents, key = "~/.ssh/agents.pub", a reader can tell who did.
+[sign]
+# emails = ["agent@example.com"]
+# authors = ["*@*"]     # of commits by others that the agent rebases
+"""
 _REPOSITORIES = """\
 
 # The repositories of GitHub that gh may use: owner/name; * is any part of a name.
@@ -140,6 +148,8 @@ def write_profile(
         text += _SSH.format(names=" and ".join(sessions))
         lines = "".join(f"    # {quote_string(each)},\n" for each in hosts)
         text += _SEEN_HOSTS.format(hosts=lines) if hosts else _NO_HOST
+    if SIGNER in commands:
+        text += _SIGN
     if repositories is not None:
         seen = _SEEN if repositories else _NOWHERE
         text += _REPOSITORIES.format(repositories=format_array(repositories), seen=seen)

@@ -44,6 +44,11 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
         return os.path.join(self.config_dir, "config.toml")
 
     @property
+    def registration_file(self) -> str:
+        """The default path of the registration file."""
+        return os.path.join(self.config_dir, REGISTRATION)
+
+    @property
     def containers_dir(self) -> str:
         """The directory of the containers' homes and accounts, which `run` mounts."""
         is_usual = self.config_dir == absolute(_CONFIG)
@@ -70,11 +75,6 @@ def locate(
         agents=absolute(agents) if agents else None,
         state_dir=os.path.join(config_dir, "state") if config else absolute(_STATE),
     )
-
-
-def beside_config(locations: Locations) -> str:
-    """The default path of the registration file."""
-    return os.path.join(locations.config_dir, REGISTRATION)
 
 
 def expand_home(path: str, home: str) -> str:

@@ -1,10 +1,11 @@
 """`airlock.toml`: what one agent may use, and where."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.modules import Modules
@@ -24,9 +25,8 @@ from airlock_modules import (
 if TYPE_CHECKING:
     from airlock_modules.engine import DockerGrant
     from airlock_modules.files.api_profile import Granted
-from msgspec.structs import replace
-
-from airlock_modules import read_presets, widen_network
+    from airlock_modules.files.approvals import ApprovalRules
+    from airlock_modules.remotes.signing import SignGrant
 
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
 # agent may have written. None of them can be granted.
@@ -79,10 +79,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `read_only` and `hide`, paths of the container, apply in boxes; a command outside of a box that
     they concern is refused. With `engine_socket` a container may have an engine's socket. `git`
     limits git-remote's remotes, and `names_remotes` says that the file does; `ssh` limits ssh's
-    hosts. `narrowed` has the modules that `[deny]` extends, and `widened` those that `[network]`
-    extends. `apis` has the grants of the tables `[NAME]`, by module, `own_apis` those of
-    `[api.NAME]`; `reached` is what containers reach besides. `docker` is the table `[docker]`, None
-    without it.
+    hosts; `sign` is None without `[sign]`. `approve` are the operations that wait for a person,
+    None without any. `narrowed` has the modules that `[deny]` extends, and `widened` those that
+    `[network]` extends. `apis` has the grants of the tables `[NAME]`, by module, `own_apis` those
+    of `[api.NAME]`; `reached` is what containers reach besides. `docker` is the table `[docker]`,
+    None without it.
     """
 
     commands: tuple[str, ...]
@@ -98,16 +99,27 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     names_remotes: bool
     ssh: SshGrant
     limits: Limits
+    approve: "ApprovalRules | None" = None
     narrowed: Mapping[str, Module]
     widened: Mapping[str, Module]
+    sign: "SignGrant | None" = None
     apis: "Mapping[str, Granted]" = {}
     own_apis: "tuple[Granted, ...]" = ()
     reached: ContainerNetwork = ContainerNetwork()
     docker: "DockerGrant | None" = None
 
+    @property
+    def signs_by_openpgp(self) -> bool:
+        """Whether the key of `[sign]` is one of OpenPGP."""
+        return self.sign is not None and self.sign.is_openpgp
+
     def granted(self, ceiling: Iterable[str]) -> list[str]:
         """The enabled commands that the agent may run."""
         return [name for name in ceiling if not self.commands or name in self.commands]
+
+    def find_approval(self, forms: Iterable[Sequence[str]]) -> str | None:
+        """As `ApprovalRules.find`."""
+        return None if self.approve is None else self.approve.find(forms)
 
 
 def parse_profile(
@@ -154,7 +166,9 @@ def parse_profile(
     ssh = table.table("ssh")
     ssh_grant = read_ssh_grant(ssh)
     ssh.finish()
+    sign = _read_sign(table)
     limits = read_limits(table.table("limits"), upper=upper)
+    approve = _read_approvals(table)
     narrowed = _read_denials(table.table("deny"), modules)
     widened = read_widening(table, modules, narrowed)
     reached = read_reached(table, modules)
@@ -165,7 +179,7 @@ def parse_profile(
         "remove it",
     )
     docker = _read_docker(table)
-    for name in ("aws", "credentials", "sign", "approve", "bridge"):
+    for name in ("aws", "credentials", "bridge"):
         if name not in apis:
             table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
@@ -182,7 +196,9 @@ def parse_profile(
         git=git_grant,
         names_remotes=names_git_grant(git),
         ssh=ssh_grant,
+        sign=sign,
         limits=limits,
+        approve=approve,
         narrowed=narrowed,
         widened=widened,
         apis=apis,
@@ -199,6 +215,25 @@ def _read_docker(table: TableReader) -> "DockerGrant | None":
     from airlock_modules.files.docker_table import read_docker_grant  # noqa: PLC0415
 
     return read_docker_grant(table.table("docker"))
+
+
+def _read_approvals(table: TableReader) -> "ApprovalRules | None":
+    if not table.has("approve"):
+        return None
+    from airlock_modules.files.approvals import read_approvals  # noqa: PLC0415 - few need it
+
+    return read_approvals(table.table("approve"))
+
+
+def _read_sign(table: TableReader) -> "SignGrant | None":
+    if not table.has("sign"):
+        return None
+    from airlock_modules.files.sign_table import read_sign_grant  # noqa: PLC0415
+
+    sign = table.table("sign")
+    grant = read_sign_grant(sign)
+    sign.finish()
+    return grant
 
 
 def _read_apis(
@@ -288,9 +323,13 @@ def _is_plain(path: str) -> bool:
 def read_reached(profile: TableReader, modules: Modules) -> ContainerNetwork:
     """Read `[network] allow`; `profile` records the faults."""
     network = profile.table("network")
-    if network.has(REACHED) and modules.find(REACHED) is not None:
+    if not network.has(REACHED):
+        return ContainerNetwork()
+    if modules.find(REACHED) is not None:
         problem = f'may mean the command "{REACHED}" or what all containers of the agent reach'
         network.fault(REACHED, problem, "rename the module of that command")
+    from airlock_modules import read_presets  # noqa: PLC0415 - loads the code of boxes
+
     return ContainerNetwork(*read_presets(network, REACHED))
 
 
@@ -313,6 +352,8 @@ def read_widening(
             problem = "names a command without a closed box, whose network is not bounded"
             network.refuse(command, problem, "remove it")
         else:
+            from airlock_modules import widen_network  # noqa: PLC0415 - as above
+
             sandbox = widen_network(module.sandbox, network, command)
             widened[command] = replace(module, sandbox=sandbox)
     return widened

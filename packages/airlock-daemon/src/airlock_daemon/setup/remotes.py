@@ -4,13 +4,13 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.profile import USE_REFS
 from airlock_modules import DEFAULT_REFS, Fault, Grant, Login, Module, list_unseen, load_builtin
 from airlock_wire import quote
 
 BROKER = "git-remote"
+SIGNER = "git-sign"
 ANY_REFS = ("refs/heads/**", "refs/tags/**")
 """Patterns of `[git] refs` for all branches and tags."""
 
@@ -20,12 +20,12 @@ _VERBS = {"push", "fetch", "pull", "clone", "ls-remote"}
 def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
     """Find a `[git]` or `[ssh]` that some of git or ssh bypasses.
 
-    Also rules for git without effect, and a GIT_SSH_COMMAND that git-remote cannot use.
+    Also rules for git without effect, and a GIT_SSH_COMMAND or key that a broker cannot use.
     """
     profile, source = agent.profile, agent.profile_file
     granted = agent.list_granted(ceiling)
     module = granted.get("git")
-    if profile.names_remotes and module is not None and not wants_box(module):
+    if profile.names_remotes and module is not None and not module.wants_box:
         yield Fault(
             source,
             "git",
@@ -41,6 +41,11 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
                 f"does not bind {name}, which runs ssh on this host and ignores it",
                 f'write broker = "ssh" in {module.source} in place of bin, or leave [ssh] out',
             )
+    grant = profile.sign
+    signs_by = None if grant is None or grant.is_openpgp else grant.key
+    if signs_by is not None and not os.path.isfile(os.path.expanduser(signs_by)):
+        missing = f"names a key that is not there: {quote(signs_by)}"
+        yield Fault(source, "sign.key", missing, "put the file there, or name another")
     text = profile.env.get("GIT_SSH_COMMAND")
     named = (profile.names_remotes, BROKER in profile.commands, _asks(granted))
     if text is not None and any(named):
@@ -163,13 +168,28 @@ def _name_rules(rules: Sequence[str]) -> str:
     return f"{shown}{', ...' if len(rules) > 3 else ''} {'has' if len(rules) == 1 else 'have'}"
 
 
+def find_own_keys(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
+    """Note the agents whose commits the human's own key signs."""
+    for agent in agents:
+        grant = agent.profile.sign
+        if SIGNER in agent.list_granted(ceiling) and (grant is None or grant.key is None):
+            yield Finding(
+                agent.profile_file,
+                "sign.key",
+                f"is not there, so that commits of {agent.name} are signed as your own",
+                'name a key for agents in [sign], so that readers can tell: key = "~/.ssh/agents"',
+                name="remotes",
+                is_note=True,
+            )
+
+
 def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
     """Note the agents that use this host's git, and what that means."""
     for agent in agents:
         module = agent.list_granted(ceiling).get("git")
         if module is None:
             continue
-        sandboxed = "sandboxed, with the host's programs" if wants_box(module) else "without a box"
+        sandboxed = "sandboxed, with the host's programs" if module.wants_box else "without a box"
         yield Finding(
             agent.profile_file,
             "commands",
@@ -184,6 +204,11 @@ def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fa
     """Find modules whose boxes may use git-remote if it is not enabled or granted."""
     for agent in agents:
         granted = agent.list_granted(ceiling)
+        if SIGNER not in granted:
+            for module in filter(_lets_sign, granted.values()):
+                problem = f"the profile of {agent.name} does not grant {SIGNER}, or it is disabled"
+                remedy = f'add "{SIGNER}" to commands there, or remove "sign"'
+                yield Fault(module.source, "sandbox.brokers", f"has no effect: {problem}", remedy)
         if BROKER not in ceiling:
             problem = f'"{BROKER}" is not enabled in config.toml'
             remedy = "enable it there, beside the command, or remove this"
@@ -213,6 +238,11 @@ def grants_git(grant: Grant) -> bool:
     return grant.grants("git") or grant.grants(BROKER)
 
 
+def grants_relayed(grant: Grant, command: str) -> bool:
+    """Whether an agent is granted what its boxes may request as `command`."""
+    return grants_git(grant) if command == BROKER else grant.grants(command)
+
+
 def _lets_ask(module: Module) -> bool:
     """Whether a module's owner lets its box use git's remotes.
 
@@ -220,6 +250,11 @@ def _lets_ask(module: Module) -> bool:
     """
     has_said = not module.builtin or module.name == "git"
     return has_said and module.sandbox is not None and "git" in module.sandbox.brokers
+
+
+def _lets_sign(module: Module) -> bool:
+    """As `_lets_ask`, for signatures; git, or an override of it, has them by default."""
+    return module.name != "git" and module.sandbox is not None and "sign" in module.sandbox.brokers
 
 
 def reaches_remotes(module: Module) -> bool:

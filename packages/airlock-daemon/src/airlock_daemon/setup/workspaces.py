@@ -10,12 +10,11 @@ import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     by_point,
@@ -31,12 +30,9 @@ from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.setup.state import (
     Noted,
     Notes,
-    State,
     describe,
-    note,
     read_boot_id,
     renew,
-    replace_notes,
 )
 from airlock_modules import Fault
 from airlock_wire import quote
@@ -336,48 +332,3 @@ def find_link(path: str) -> str | None:
     """The first component of an absolute path that is a symlink."""
     steps = (*reversed(tuple(list_above(path))), path)
     return next((step for step in steps if os.path.islink(step)), None)
-
-
-class Trust(msgspec.Struct, frozen=True, kw_only=True):
-    """The new `notes` on an agent's workspaces; `before` are the previous ones."""
-
-    state: State
-    directory: str
-    before: Mapping[str, Noted]
-    notes: dict[str, Noted]
-
-    def describe(self) -> Iterator[str]:
-        """Yield the old and new notes, a line per workspace."""
-        for path, noted in self.notes.items():
-            before = self.before.get(path)
-            now = describe(noted.identity)
-            if before is None:
-                yield f"{path}: {now}; nothing was noted"
-            elif before.identity == noted.identity:
-                yield f"{path}: {now}, as it was noted"
-            else:
-                yield f"{path}: {now}; noted was {describe(before.identity)}"
-
-    def apply(self, undo: ExitStack) -> None:
-        """Write the notes, and push their undo to `undo`. Raises AirlockError."""
-        undo.callback(replace_notes, self.state, self.directory, self.before)
-        replace_notes(self.state, self.directory, self.notes)
-
-
-def plan_trust(agent: Agent, state: State, before: Mapping[str, Noted]) -> Trust:
-    """Plan to accept an agent's workspaces as they are.
-
-    `before` are its previous notes. Raises AirlockError if a workspace is no directory that can be
-    opened without following a symlink.
-    """
-    boot = read_boot_id()
-    notes = {}
-    for mount in list_mounts(agent):
-        try:
-            notes[mount.source] = note(identify(mount.source), boot=boot)
-        except OSError as error:
-            raise AirlockError(
-                f"{mount.source} cannot be opened without following links: {error.strerror}",
-                hint=f"write its real path in {agent.profile_file}, or put the directory back",
-            ) from error
-    return Trust(state=state, directory=agent.directory, before=before, notes=notes)

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import chdir
 
 import pytest
-from relay_world import in_box, refs, relay_world, serving_urls
+from relay_world import IDENTITY, in_box, refs, relay_world, serving_urls
 
+from approving import approve, reject
 from boxing import needs_bubblewrap
 from commanding import reload
 from running import Daemon, read_answer, read_until, request
@@ -132,6 +133,33 @@ def test_a_hook_of_the_agent_sees_what_a_box_asks_for() -> None:
     assert "airlock: " in answer.text("stderr")
     assert (record["outcome"], record["layer"]) == ("denied", "hook")
     assert (run["outcome"], run["request"]) == ("allowed", record["request"])
+
+
+def test_a_push_from_a_box_waits_for_a_person() -> None:
+    """Over ssh and https; git shows once that it waits, and the reason of a rejection."""
+    with relay_world() as world, chdir(world.workspace), serving_urls(world) as (site, environment):
+        profile = world.agent / "airlock.toml"
+        profile.write_text(f'{profile.read_text()}\n[approve]\nrequire = ["git push"]\n')
+        urls = (f"ssh://host{world.root}/server.git", f"{site}{world.root}/server.git")
+        script = (
+            f"{IDENTITY} git init -q -b main one && cd one && git commit -q --allow-empty -m one; "
+            f"git push {urls[0]} HEAD:refs/heads/agent/x; "
+            f"git push {urls[1]} HEAD:refs/heads/agent/y || echo refused"
+        )
+        asked = request("sh", "-c", script, cwd=str(world.workspace))
+        with Daemon(world, environment=environment) as daemon, daemon.connect() as connection:
+            connection.sendall(asked)
+            first = approve(world)
+            second = reject(world, "once is enough")
+            answer = read_answer(connection)
+            pushed = refs(world)
+    said = answer.text("stderr")
+    assert answer.text() == "refused\n", said
+    assert pushed == ["refs/heads/agent/x"]
+    for question in (first, second):
+        assert said.count(f"approval {question['id']} is pending") == 1
+    assert "rejected it" in said
+    assert "once is enough" in said
 
 
 def withhold_git(world: World) -> None:

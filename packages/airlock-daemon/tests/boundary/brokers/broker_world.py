@@ -225,7 +225,9 @@ class World:
 
     async def _listen(self, channel: "Channel[ToDaemon, ToWorker]") -> None:
         while (received := await channel.receive()) is not None:
-            message, _ = received
+            message, body = received
+            if body is not None:
+                os.close(body)
             async with self.news:
                 self.told.append(message)
                 self.news.notify_all()

@@ -1,6 +1,6 @@
 """An agent of the broker of a docker engine, without a daemon."""
 
-from airlock_daemon.boundary.brokers.docker.making import CallResult
+from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.errors import Denied
@@ -22,7 +22,14 @@ class Agent:
         self.refuses = ""
         self.egress: Egress | None = None
 
-    def admit(self, operation: Operation, *, changes: bool) -> None:  # noqa: ARG002
+    async def admit(
+        self,
+        operation: Operation,
+        details: Details,  # noqa: ARG002
+        *,
+        changes: bool,  # noqa: ARG002
+        note: str = "",  # noqa: ARG002
+    ) -> None:
         """As `EngineAgent.admit`."""
         if self.refuses and self.refuses in operation.line:
             raise Denied("not today", layer="profile", rule="deny", hint="ask tomorrow")

@@ -1,6 +1,6 @@
 """What a client's git calls: SOCKET, whether to stream (0 or 1), the transport, and git's words.
 
-The transport "as-ssh" is the shim that is called as ssh.
+The transport "as-ssh" is the shim that is called as ssh, and "git-sign" the one that signs.
 
 It says what a shim says, and no more: it is the other side of the daemon's tests.
 """
@@ -22,7 +22,8 @@ def main(path: str, is_streamed: str, *words: str) -> int:
     environment = {
         name: os.environ[name] for name in ("GIT_PROTOCOL", "EVIL") if name in os.environ
     }
-    command, args = ("ssh", words[1:]) if words[0] == "as-ssh" else ("git-remote", words)
+    commands = {"as-ssh": "ssh", "git-sign": "git-sign"}
+    command, args = commands.get(words[0], "git-remote"), words[words[0] in commands :]
     params = {"command": command, "args": [*args], "features": features}
     request = {
         "jsonrpc": "2.0",

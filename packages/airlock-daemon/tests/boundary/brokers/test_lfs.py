@@ -7,6 +7,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from airlock_daemon.boundary.brokers.http.client import Answer, HttpClient, Requ
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.errors import Failed
 from airlock_modules.remotes.lfs import read_lfs_words
+from approving import approve, reject, wait_for_questions
 from commanding import reload
 
 CONTENT = os.urandom(300_000)
@@ -180,6 +182,27 @@ def test_what_was_withdrawn_ends_at_the_next_object(site: Site, lfs: LfsService)
         assert reload(site.world).returncode == 0
         word, said = agent.download()
         assert (word, b"may not fetch from" in said) == ("error", True)
+
+
+def test_each_object_waits_for_a_person(site: Site, lfs: LfsService) -> None:
+    """Before the server hears of it; what is rejected is an error of that object alone."""
+    site.grant('[approve]\nrequire = ["git lfs upload"]\n')
+    with (
+        site.running(),
+        asking(site, "upload", "remote", site.url) as agent,
+        ThreadPoolExecutor() as pool,
+    ):
+        waiting = pool.submit(agent.upload, CONTENT)
+        (question,) = wait_for_questions(site.world)
+        assert question["operation"].endswith(f" {OID} {len(CONTENT)}")
+        assert not site.server.requests
+        approve(site.world)
+        assert waiting.result() == ("done", b"")
+        waiting = pool.submit(agent.upload, b"other")
+        reject(site.world, "too large for us")
+        word, said = waiting.result()
+        assert (word, b"too large for us" in said) == ("error", True)
+    assert [each.name for each in lfs.folder.iterdir()] == [OID]
 
 
 def test_other_words_are_refused(site: Site, lfs: LfsService) -> None:

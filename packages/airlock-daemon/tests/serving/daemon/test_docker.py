@@ -15,6 +15,7 @@ import pytest
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.daemon.docker import link_published
 from airlock_daemon.setup.sockets import BUNDLE, CA, PUBLISHED, TRUSTSTORE
+from approving import approve, reject
 from commanding import reload
 from engines import EmptyEngine, run_empty_engine
 from running import Daemon, Message, connect_to
@@ -191,3 +192,27 @@ def test_certificates_of_containers_follow_those_of_the_agent(tmp_path: Path) ->
     (source / CA).unlink()
     with pytest.raises(Failed, match="cannot be made"):
         link_published(str(source), str(target))
+
+
+def test_a_call_waits_for_a_person(docker: DockerWorld) -> None:
+    """Who is shown the whole call, approves that value alone, and stands in its records."""
+    asks = '[approve]\nrequire = ["docker image.pull *", "docker volume.create"]\n'
+    docker.grant(has_docker=True, more=f'registries = ["ghcr.io"]\n{asks}')
+    with Daemon(docker.world) as daemon, docker.client() as client, docker.client() as other:
+        assert _ask(client, "/v1.45/containers/json")[0] == 200
+        # Which this engine answers as no engine does.
+        assert _ask(client, "/v1.45/volumes")[0] == 503
+        client.request("POST", _PULL)
+        question = approve(docker.world)
+        assert question["operation"] == "docker image.pull ghcr.io/acme/app:1"
+        with client.getresponse() as answer:
+            assert (answer.status, answer.read()) == (200, b"{}\n")
+        other.request("POST", "/v1.45/volumes/create", '{"Name":"a"}')
+        question = reject(docker.world, "not now")
+        assert '{"Name":"a"}' in json.dumps(question["details"]).replace("\\", "")
+        with other.getresponse() as answer:
+            assert (answer.status, "not now" in answer.read().decode()) == (403, True)
+        records = _wait_for_records(daemon, 4)
+    pulled = next(each for each in records if "image.pull" in each["detail"]["operation"])
+    assert pulled["approval"]["id"]
+    assert "/v1.45/volumes/create" not in docker.engine.paths

@@ -90,7 +90,7 @@ async def worker_and_process(folder: Path) -> AsyncIterator[Ends]:
         record_ahead=audit.write,
     )
     generation: Any = SimpleNamespace(
-        agent=SimpleNamespace(name="my"),
+        agent=SimpleNamespace(name="my", profile=SimpleNamespace(find_approval=lambda _: None)),
         limits=Limits(),
         reserved=None,
         signs_commits=False,

@@ -1,4 +1,4 @@
-"""Reloading the settings of the audit log."""
+"""Reloading the settings of the audit log, and of the state directory."""
 
 import os
 
@@ -20,6 +20,16 @@ def test_the_path_of_the_log_cannot_change(world: World) -> None:
         assert "restart the daemon, or write path = " in said
         config.write_text(text + "max_files = 3\n")
         reload(world)
+        assert daemon.shell("true").exit_code == 0
+
+
+def test_the_state_directory_cannot_move(world: World) -> None:
+    """Commands look there for the control socket."""
+    with Daemon(world) as daemon:
+        world.write_config(f'[daemon]\nstate = "{world.root}/other"\n')
+        said = reload(world, status=1).stderr
+        assert "[daemon] state: cannot change while the daemon runs" in said
+        assert f'write state = "{world.config}/state" again' in said
         assert daemon.shell("true").exit_code == 0
 
 

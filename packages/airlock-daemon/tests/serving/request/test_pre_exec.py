@@ -14,6 +14,7 @@ from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.request.hooks import consult
 from airlock_daemon.serving.request.state import AgentState, DaemonState
+from airlock_modules.operation import Operation
 from airlock_wire import Request
 from hooking import REWRITE, Hook, refusal
 from running import Daemon, read_answer, request
@@ -35,7 +36,7 @@ def test_a_hook_that_says_nothing_lets_the_request_go_on(daemon: Daemon, hook: H
 
 
 def test_it_sees_the_request(daemon: Daemon, world: World, hook: Hook) -> None:
-    """All of it, written anew: also features, terminal and variables of the client."""
+    """All of it, written anew, and the operation: also features, terminal and variables."""
     hook("cat > seen; exit 0")
     terminal = {"stdin": True, "stdout": True, "stderr": True, "rows": 2, "cols": 3, "term": "vt"}
     place = str(world.workspace)
@@ -56,6 +57,7 @@ def test_it_sees_the_request(daemon: Daemon, world: World, hook: Hook) -> None:
             "features": ["signals", "later"],
             "tty": terminal,
             "env": {"LANG": "C"},
+            "operation": "run sh -c true",
         },
     }
 
@@ -213,6 +215,7 @@ async def test_it_is_told_the_container_that_was_proved(tmp_path: Path) -> None:
                 request,
                 str(path),
                 container=proved,
+                operation=Operation(("run", "sh", "-c", "a  b")),
                 generation=generation,
                 agent=AgentState(generation, shared),
                 shared=shared,
@@ -220,5 +223,6 @@ async def test_it_is_told_the_container_that_was_proved(tmp_path: Path) -> None:
             assert passed == request
             seen = json.loads((world.agent / "seen").read_text())
             assert seen["params"]["container_id"] == proved
+            assert seen["params"]["operation"] == 'run sh -c "a  b"'
         nursery.cancel_scope.cancel()
     shared.close()

@@ -176,6 +176,12 @@ class Api(Struct, frozen=True, kw_only=True):
         return replace(bare, parameters=None)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names by which a person may refer to it; an [api.NAME] may be called NAME."""
+        names = (self.module, self.name, self.module.removeprefix("api."))
+        return tuple(dict.fromkeys(names))
+
+    @property
     def fingerprint(self) -> str:
         """A hash of everything but the rules, such as hosts, ports, CA and credential."""
         return hashlib.sha256(msgspec.json.encode(self.without_rules())).hexdigest()

@@ -109,7 +109,7 @@ def may_match_rule(rule: str, method: str, path: str) -> bool:
     Servers differ in whether they ignore case, decode `%2F`, merge slashes, and drop the last one.
     """
     methods, pattern = _compile(rule, wide=True)
-    return _names_method(methods, method) and any(map(pattern.fullmatch, _spell(path)))
+    return _names_method(methods, method) and any(map(pattern.fullmatch, spell_path(path)))
 
 
 def is_literal(rule: str) -> bool:
@@ -145,7 +145,8 @@ def _compile(rule: str, *, wide: bool = False) -> tuple[frozenset[str] | None, "
     return named, re.compile("".join(parts), re.DOTALL)
 
 
-def _spell(path: str) -> set[str]:
+def spell_path(path: str) -> set[str]:
+    """The forms, in lower case, in which some server may understand a path."""
     lower = path.lower()
     # Some servers convert full-width letters to plain ones; others drop a dot or blank at the end
     # of a segment.

@@ -14,6 +14,7 @@ from airlock_modules.engine.answers import (
     rewrite_stats,
     spell_refusal,
 )
+from airlock_modules.engine.archive import ArchiveRewriter
 from airlock_modules.engine.calls import (
     NEWEST,
     OLDEST,
@@ -39,6 +40,7 @@ from airlock_modules.engine.images import (
     join_tag,
     read_engine_name,
     read_image_name,
+    shorten_name,
 )
 from airlock_modules.engine.names import IMAGE_LABEL, LABEL, ROOT_LABEL, USER_LABEL, Ownership
 from airlock_modules.engine.ports import LOOPBACK, MOST_PORTS, read_ports
@@ -75,6 +77,7 @@ __all__ = [
     "ROOT_LABEL",
     "SHIM",
     "USER_LABEL",
+    "ArchiveRewriter",
     "Call",
     "ContainerOrder",
     "DockerGrant",
@@ -118,5 +121,6 @@ __all__ = [
     "rewrite_error",
     "rewrite_event",
     "rewrite_stats",
+    "shorten_name",
     "spell_refusal",
 ]

@@ -374,6 +374,11 @@ TABLE = (
     _call("POST /build/prune", "build.prune", query={"filters": _prune_filters, "all": _flag}),
     _call("POST /images/prune", "image.prune", query={"filters": _prune_filters}),
     _call("GET /images/{image}/json", "image.inspect"),
+    _call("GET /images/{image}/get", "image.save", answers="stream"),
+    _call("GET /images/get", "image.save", query={"names": _image}, answers="stream"),
+    _call(
+        "POST /images/load", "image.load", query={"quiet": _flag}, sends="bytes", answers="stream"
+    ),
     _call("GET /images/{image}/history", "image.history"),
     _call("POST /images/{image}/push", "image.push", query={"tag": _word}, answers="stream"),
     _call("POST /images/{image}/tag", "image.tag", query={"repo": text(most=255), "tag": _word}),

@@ -131,10 +131,10 @@ class OwnImages(Struct, frozen=True):
         if not name.startswith(self.prefix):
             return name
         domain, _, rest = name.removeprefix(self.prefix).partition("/")
-        return _shorten(f"{domain.replace('__', ':')}/{rest}")
+        return shorten_name(f"{domain.replace('__', ':')}/{rest}")
 
 
-def _shorten(name: str) -> str:
+def shorten_name(name: str) -> str:
     """A name as docker prints it."""
     return name.removeprefix(f"{_HUB}/").removeprefix("library/")
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from airlock_modules.files.option_files import read_syntax
 from airlock_modules.files.rule_tables import read_each, read_list, read_reason
 from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.reading.option_table import OptionTable, RuleError, add_unsure_flags
+from airlock_modules.reading.option_table import OptionTable, add_unsure_flags
 from airlock_modules.rules.grammar_rules import (
     AllowList,
     Exclusion,
@@ -18,7 +18,7 @@ from airlock_modules.rules.grammar_rules import (
     parse_permission,
 )
 from airlock_modules.rules.parsed_judgement import GrammarRules
-from airlock_modules.rules.rule import Rule, RuleList
+from airlock_modules.rules.rule import Rule, RuleError, RuleList
 from airlock_wire.text import quote
 
 _KEY_SEPARATOR = ", "

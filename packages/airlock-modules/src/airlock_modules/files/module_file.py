@@ -22,23 +22,23 @@ from msgspec.structs import replace
 
 from airlock_modules.files.builtins import builtin_text
 from airlock_modules.files.rule_tables import narrow_rules, read_rules
-from airlock_modules.files.sandbox_table import Sandbox, read_sandbox
 from airlock_modules.files.toml_reader import Fault, ModuleError, TableReader, is_name
 from airlock_modules.rules.judgement import PlainRules, judge
 from airlock_wire.text import quote
 
 if TYPE_CHECKING:
     from airlock_modules.apis import Api, Client
+    from airlock_modules.files.sandbox_table import Sandbox
     from airlock_modules.rules.parsed_judgement import GrammarRules
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORWARD_ENTRY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?")
-Broker = Literal["git", "ssh"]
+Broker = Literal["git", "ssh", "sign"]
 Workspace = Literal["required", "optional", "none"]
 
 # The programs that brokers run on the host.
-_PROGRAMS = {"git": "ssh", "ssh": "ssh"}
-_BROKERS: Mapping[str, Broker] = {"git": "git", "ssh": "ssh"}
+_PROGRAMS = {"git": "ssh", "ssh": "ssh", "sign": "ssh-keygen"}
+_BROKERS: Mapping[str, Broker] = {each: each for each in get_args(Broker)}
 _WORKSPACES: Mapping[str, Workspace] = {each: each for each in get_args(Workspace)}
 _LONGEST_TIMEOUT_S = 7 * 24 * 3600.0
 _OF_A_COMMAND = (*("deny", "allow", "syntax", "examples", "env", "args", "exec", "sandbox"),)
@@ -87,7 +87,7 @@ class Module(Struct, frozen=True, kw_only=True):
     concurrent: bool = True
     workspace: Workspace = "optional"
     timeout_s: float = 0.0
-    sandbox: Sandbox | None = None
+    sandbox: "Sandbox | None" = None
     apis: "tuple[Api, ...]" = ()
     clients: "Mapping[str, Client]" = {}
     source: str
@@ -107,6 +107,33 @@ class Module(Struct, frozen=True, kw_only=True):
     def uses_apis(self) -> bool:
         """Whether the command reaches APIs through the HTTPS broker, from a closed box."""
         return bool(self.apis) and self.has_command
+
+    @property
+    def wants_box(self) -> bool:
+        """Whether the command needs a box."""
+        return self.sandbox is not None and self.sandbox.box != "none"
+
+    @property
+    def relies_on_box(self) -> bool:
+        """Whether it is refused without a box, as its requests are judged and no argument is."""
+        return self.builtin or self.uses_apis or self.has_engine
+
+    @property
+    def needs_bubblewrap(self) -> bool:
+        """Whether Landlock cannot make its box, since the box reaches a network or an engine."""
+        has_network = self.sandbox is not None and bool(self.sandbox.network)
+        return self.has_engine or self.uses_apis or has_network
+
+    @property
+    def shows_home(self) -> bool:
+        """Whether its box has the human's home."""
+        return self.sandbox is not None and self.sandbox.box == "home"
+
+    @property
+    def runs_git(self) -> bool:
+        """Whether its program is git, or uses it and so needs git's configuration in the box."""
+        brokers = () if self.sandbox is None else self.sandbox.brokers
+        return "git" in brokers or self.bin.rpartition("/")[2] == "git"
 
     @property
     def lacks_box(self) -> bool:
@@ -147,7 +174,7 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
         )
     command = reader.table("command")
     broker, program = _read_program(command)
-    sandbox = read_sandbox(reader, is_broker=broker is not None, has_apis=bool(apis))
+    sandbox = _read_sandbox(reader, is_broker=broker is not None, has_apis=bool(apis))
     has_engine = sandbox is not None and sandbox.has_engine
     rules = read_rules(reader, tool=name, is_optional=bool(apis) or has_engine)
     examples = tuple(_read_examples(reader))
@@ -224,6 +251,18 @@ def _read_apis(reader: TableReader, name: str) -> "tuple[tuple[Api, ...], Mappin
             problem = "is no option of an [[api]]"
             reader.table("client").refuse(key, problem, "correct the name, or remove it")
     return apis, clients
+
+
+def _read_sandbox(reader: TableReader, *, is_broker: bool, has_apis: bool) -> "Sandbox | None":
+    """As `read_sandbox`, which is loaded only for a command that has a box."""
+    if is_broker:
+        reader.refuse("sandbox", "has no meaning for a broker", "remove it")
+        return None
+    if not has_apis and not reader.has("sandbox"):
+        return None
+    from airlock_modules.files.sandbox_table import read_sandbox  # noqa: PLC0415
+
+    return read_sandbox(reader, has_apis=has_apis)
 
 
 def _read_examples(reader: TableReader) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -1,23 +1,19 @@
-"""Selecting the client's variables for a tool, and warnings about a module.
+"""Warnings about a module: variables that steer its tool, ineffective rules, secrets in a box.
 
-An entry of `[env] forward` is a name, or a prefix followed by `*`. The client may be hostile, so a
-module should forward only variables that steer nothing; `find_steering` finds those that do.
-`review_module` warns of these, of ineffective rules, and of secrets in a box.
+The client may be hostile, so a module should forward only variables that steer nothing;
+`find_steering` finds those that do.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from airlock_modules.files.module_file import Module
 from airlock_modules.files.sandbox_table import find_secret_places
 from airlock_modules.files.toml_reader import Fault
+from airlock_modules.files.variables import find_secret_names
 from airlock_modules.rules.judgement import PlainRules
 from airlock_modules.rules.rule import Rule
 from airlock_wire.text import quote
-
-_LOCALE = re.compile(r"[A-Za-z0-9_.@:+-]*")
-_ZONE = re.compile(r"(?![/:])(?!.*\.\.)[A-Za-z0-9_.,:/<>+-]*")
 
 _STEERING = (
     # The loader and the C library, and where they look for their files.
@@ -58,23 +54,6 @@ _STEERING = (
 _STEERING_ENDS = ("_ASKPASS", "_COMMAND", "_EDITOR", "_PAGER", "_PRELOAD", "_PROXY", "_proxy")
 
 
-def select_forwarded(variables: Mapping[str, str], entries: Iterable[str]) -> dict[str, str]:
-    """Return the client's variables that match a module's `forward` entries.
-
-    A locale or time zone may be the path of a file, which the C library then loads. A value of
-    `LANG`, `LANGUAGE`, `LC_*` or `TZ` that can be such a path is omitted.
-    """
-    if not variables or not entries:
-        return {}
-    exact = {entry for entry in entries if not entry.endswith("*")}
-    beginnings = tuple(entry[:-1] for entry in entries if entry.endswith("*"))
-    return {
-        name: value
-        for name, value in variables.items()
-        if (name in exact or name.startswith(beginnings)) and _is_plain(name, value)
-    }
-
-
 def find_steering(
     entries: Iterable[str], *, overruled: Iterable[str] = ()
 ) -> Iterator[tuple[str, str]]:
@@ -93,14 +72,6 @@ def find_steering(
             yield entry, found
 
 
-def _is_plain(name: str, value: str) -> bool:
-    if name == "TZ":
-        return _ZONE.fullmatch(value) is not None
-    if name in ("LANG", "LANGUAGE") or name.startswith("LC_"):
-        return _LOCALE.fullmatch(value) is not None
-    return True
-
-
 def _overlap(one: str, other: str) -> bool:
     """Return whether some name matches both; each is a name, or a prefix with `*`."""
     open_one, open_other = one.endswith("*"), other.endswith("*")
@@ -110,12 +81,6 @@ def _overlap(one: str, other: str) -> bool:
         or (open_one and other.startswith(one))
         or (open_other and one.startswith(other))
     )
-
-
-_SECRET = re.compile(
-    r"(?:^|_)(?:TOKEN|SECRET|SECRETS|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_KEY|PRIVATE_KEY)"
-    r"(?:$|_)"
-)
 
 
 def review_module(module: Module) -> Iterator[Fault]:
@@ -140,11 +105,6 @@ def review_module(module: Module) -> Iterator[Fault]:
         problem = f"the name of {name} says that its value is a secret, which the tool is given"
         remedy = "grant its API: [[api]] with a credential, of which the tool has a placeholder"
         yield Fault(module.source, "env.set", problem, remedy)
-
-
-def find_secret_names(variables: Mapping[str, str]) -> Iterator[str]:
-    """Return the names of nonempty variables whose name suggests a secret."""
-    return (name for name, value in variables.items() if value and _SECRET.search(name))
 
 
 def review_narrowing(module: Module, *, source: str, key: str) -> Iterator[Fault]:

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec.structs import replace
 
 from airlock_modules.files.toml_reader import TableReader
-from airlock_modules.reading.option_table import RuleError
 from airlock_modules.rules.judgement import PlainRules
-from airlock_modules.rules.rule import Read, Rule, RuleList, parse_plain_rule
+from airlock_modules.rules.rule import Read, Rule, RuleError, RuleList, parse_plain_rule
 
 if TYPE_CHECKING:
     from airlock_modules.rules.parsed_judgement import GrammarRules

@@ -153,7 +153,7 @@ _NOT_AT_HOME = {
 ENGINE_BROKER = "docker"
 """The broker of a docker engine, which judges each call of its API."""
 Sockets = Literal["none", "unix", "inet", "inet and unix"]
-BROKERS = ("git", ENGINE_BROKER)
+BROKERS = ("git", "sign", ENGINE_BROKER)
 """The brokers available to a box."""
 
 
@@ -165,9 +165,9 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     at all. `sockets` are the kinds that a tool in a closed box may create: its network is its own
     loopback and, by TCP, the destinations `HOST:PORT` of `network`. `read` are further host paths
     that it sees read-only: absolute, or beginning with `~/`. `brokers` act outside a closed box for
-    it: "git" talks to git remotes, "docker" to the human's engine.
-    Without `links` symbolic links in the workspace are not followed. With `keeps_home` the home
-    persists between runs of the same agent; otherwise it starts empty.
+    it: "git" talks to git remotes, "sign" signs commits and tags, "docker" to the human's
+    engine. Without `links` symbolic links in the workspace are not followed. With `keeps_home` the
+    home persists between runs of the same agent; otherwise it starts empty.
     """
 
     box: Literal["closed", "home", "none"]
@@ -184,17 +184,14 @@ class Sandbox(Struct, frozen=True, kw_only=True):
         return ENGINE_BROKER in self.brokers
 
 
-def read_sandbox(reader: TableReader, *, is_broker: bool, has_apis: bool = False) -> Sandbox | None:
-    """Read `[sandbox]` of a module file, None if it is absent. `reader` records faults.
+def read_sandbox(reader: TableReader, *, has_apis: bool) -> Sandbox:
+    """Read `[sandbox]` of a module file. `reader` records faults.
 
     A command that `has_apis` gets a closed box with the sockets to reach them, even without the
     table. Keys of the format that this release does not support are refused by name.
     """
-    if is_broker:
-        reader.refuse("sandbox", "has no meaning for a broker", "remove it")
-        return None
-    if not reader.has("sandbox"):
-        return Sandbox(box="closed", sockets="inet") if has_apis else None
+    if has_apis and not reader.has("sandbox"):
+        return Sandbox(box="closed", sockets="inet")
     table = reader.table("sandbox")
     for key in ("programs", "dynamic"):
         table.refuse(key, "has no meaning any more: whatever a box shows may run", "remove it")
@@ -267,7 +264,8 @@ def _read_brokers(table: TableReader) -> tuple[str, ...]:
     for name in brokers:
         if name not in BROKERS:
             problem = f"{quote(name)} is no broker that a box of this release can ask"
-            remedy = f'write "git" for what git fetches and pushes, "{ENGINE_BROKER}" for an engine'
+            remedy = 'write "git" for what git fetches and pushes, "sign" for signed commits, '
+            remedy += f'"{ENGINE_BROKER}" for an engine'
             table.fault("brokers", problem, remedy)
     return tuple(dict.fromkeys(brokers))
 

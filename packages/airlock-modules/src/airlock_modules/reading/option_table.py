@@ -31,10 +31,6 @@ from msgspec.structs import force_setattr, replace
 from airlock_wire.text import quote
 
 
-class RuleError(ValueError):
-    """An invalid rule or pattern; the text says why."""
-
-
 class NotationError(ValueError):
     """An invalid flag description in an option table; the text says why."""
 

@@ -14,11 +14,12 @@ only with an option table.
 
 import posixpath
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from airlock_modules.reading.option_table import FlagSpec
+if TYPE_CHECKING:
+    from airlock_modules.reading.option_table import FlagSpec
 
 
 class Piece(Struct, frozen=True):
@@ -45,7 +46,7 @@ class Flag(Struct, frozen=True, kw_only=True):
 
     text: str
     argument: int
-    specs: tuple[FlagSpec, ...]
+    specs: "tuple[FlagSpec, ...]"
     values: tuple[Piece, ...] = ()
     sure: bool = True
     command: tuple[str, ...] = ()

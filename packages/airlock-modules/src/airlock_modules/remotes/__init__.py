@@ -1,1 +1,1 @@
-"""Requests of git and ssh to remotes, as pure data: destinations, refs and grants."""
+"""Requests of git and ssh, as pure data: destinations, refs, objects to sign, and grants."""

@@ -6,9 +6,16 @@
 import re
 from typing import Literal
 
-from airlock_modules.remotes.destination import RemoteError
-from airlock_modules.remotes.ssh_words import SERVICES, Service
+from msgspec import Struct
+
+from airlock_modules.remotes.destination import Destination, RemoteError
 from airlock_wire.text import quote
+
+Service = Literal["git-upload-pack", "git-receive-pack"]
+SERVICES: dict[str, Service] = {
+    "git-upload-pack": "git-upload-pack",
+    "git-receive-pack": "git-receive-pack",
+}
 
 FLUSH = b"0000"
 # Bytes of a packet, including its length field.
@@ -16,6 +23,24 @@ MOST = 65520
 
 _LENGTH = 4
 _DIGITS = frozenset(b"0123456789abcdef")
+
+
+class RemoteRequest(Struct, frozen=True, kw_only=True):
+    """One fetch or push requested by a client.
+
+    `family` is 4 or 6 to restrict addresses to IPv4 or IPv6. With `sends_protocol` the remote is
+    told the client's version of git's protocol.
+    """
+
+    destination: Destination
+    service: Service
+    family: Literal[4, 6] | None = None
+    sends_protocol: bool = False
+
+    @property
+    def is_push(self) -> bool:
+        """Whether the client may send ref updates and a pack."""
+        return self.service == "git-receive-pack"
 
 
 class PacketReader:

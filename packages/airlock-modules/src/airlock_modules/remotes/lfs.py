@@ -22,7 +22,8 @@ from airlock_modules.remotes.destination import (
     read_port,
     read_url_words,
 )
-from airlock_modules.remotes.ssh_words import RemoteRequest, Service, read_ssh_words
+from airlock_modules.remotes.git_protocol import RemoteRequest, Service
+from airlock_modules.remotes.ssh_words import read_ssh_words
 from airlock_wire.text import quote
 
 Operation = Literal["download", "upload"]

@@ -8,8 +8,6 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from msgspec import Struct
-
 from airlock_modules.remotes.destination import (
     Destination,
     RemoteError,
@@ -18,17 +16,12 @@ from airlock_modules.remotes.destination import (
     read_port,
     read_user,
 )
+from airlock_modules.remotes.git_protocol import SERVICES, RemoteRequest, Service
 from airlock_modules.remotes.session_words import Session, read_session_words
 from airlock_wire.text import quote
 
-Service = Literal["git-upload-pack", "git-receive-pack"]
-
 # A quote or ! in the path would be escaped; read_path refuses both, and the backslash.
 _COMMAND = re.compile(r"(git-[a-z-]+) '(.*)'", re.DOTALL)
-SERVICES: dict[str, Service] = {
-    "git-upload-pack": "git-upload-pack",
-    "git-receive-pack": "git-receive-pack",
-}
 _DESTINATION = 2
 # Includes equivalent forms that git servers accept. The path is one shell word without special
 # characters.
@@ -39,24 +32,6 @@ _TRANSPORT = re.compile(
 # Quoting that a shell removes.
 _QUOTING = re.compile(r"['\"\\]")
 _SERVICE = re.compile(r"git[ -]+(?:(?:upload|receive)-pack|upload-archive|shell\b)", re.IGNORECASE)
-
-
-class RemoteRequest(Struct, frozen=True, kw_only=True):
-    """One fetch or push requested by a client.
-
-    `family` is 4 or 6 to restrict addresses to IPv4 or IPv6. With `sends_protocol` the remote is
-    told the client's version of git's protocol.
-    """
-
-    destination: Destination
-    service: Service
-    family: Literal[4, 6] | None = None
-    sends_protocol: bool = False
-
-    @property
-    def is_push(self) -> bool:
-        """Whether the client may send ref updates and a pack."""
-        return self.service == "git-receive-pack"
 
 
 def find_transport(words: Sequence[str]) -> tuple[str, ...] | None:

@@ -20,9 +20,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from airlock_modules.reading.option_table import FlagSpec, OptionTable, RuleError
+from airlock_modules.reading.option_table import FlagSpec, OptionTable
 from airlock_modules.reading.parsed import Flag, Parsed
-from airlock_modules.rules.rule import Glob, Part, Rule, parse_parts, parse_pattern
+from airlock_modules.rules.rule import Glob, Part, Rule, RuleError, parse_parts, parse_pattern
 from airlock_wire.text import quote
 
 _WILDCARDS = frozenset("*?[{\\")

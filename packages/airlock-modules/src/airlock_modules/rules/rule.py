@@ -23,7 +23,6 @@ from typing import Generic, Protocol, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
-from airlock_modules.reading.option_table import RuleError
 from airlock_modules.reading.parsed import PlainReading
 from airlock_wire.text import quote
 
@@ -35,6 +34,10 @@ MAX_DEPTH = 8
 """Maximum nesting depth of braces."""
 # ASCII and Latin 1 controls, and the line and paragraph separators.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class RuleError(ValueError):
+    """An invalid rule or pattern; the text says why."""
 
 
 class Glob(Struct, frozen=True):

@@ -2,8 +2,12 @@
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from airlock_daemon._version import __version__
+
+if TYPE_CHECKING:
+    from airlock_daemon.setup.paths import Locations
 
 VERSION_OPTIONS = ("--version", "-V")
 _VALUED = ("config", "sockets", "agents")
@@ -29,9 +33,9 @@ def main() -> None:
     with reporting():
         options = read_plain(words, "start")
         if options is not None:
-            from airlock_daemon.admin.cli.application import Application  # noqa: PLC0415
+            from airlock_daemon.setup.paths import locate  # noqa: PLC0415
 
-            Application().choose(**options).serve()
+            serve(locate(**options))
             return
         from airlock_daemon.admin.cli.app import run  # noqa: PLC0415
 
@@ -57,6 +61,37 @@ def read_plain(words: Sequence[str], *wanted: str) -> dict[str, str] | None:
         else:
             return None
     return values if others == [*wanted] else None
+
+
+def serve(locations: "Locations") -> None:
+    """Serve by these files until SIGTERM or SIGINT.
+
+    Raises SetupError and AirlockError.
+    """
+    import logging  # noqa: PLC0415 - `doctor --alive` loads none of these
+
+    from airlock_daemon.admin.cli.output import say  # noqa: PLC0415
+    from airlock_daemon.errors import AirlockError  # noqa: PLC0415
+    from airlock_daemon.platform.support import find_missing  # noqa: PLC0415
+
+    if missing := find_missing():
+        raise AirlockError(
+            f"serving needs Linux: Python has no {', '.join(missing)} here ({sys.platform})",
+            hint="start the daemon on the Linux host that has the credentials; "
+            "check, test, show, agent and profile work here too",
+        )
+    from airlock_daemon.admin.migrate.layout import advise  # noqa: PLC0415
+    from airlock_daemon.serving.daemon.daemon import run_daemon  # noqa: PLC0415
+    from airlock_daemon.setup.generation import load_setup  # noqa: PLC0415
+
+    advice = advise(locations)
+    if advice is not None and not advice.can_serve:
+        raise AirlockError(advice.where, hint=advice.finding.remedy)
+    if advice is not None:
+        say(f"warning: {advice.finding}")
+    setup = load_setup(locations)
+    logging.getLogger("airlock").setLevel(setup.config.log_level)
+    run_daemon(setup)
 
 
 def _report_alive(options: dict[str, str]) -> None:

@@ -33,15 +33,15 @@ from airlock_daemon.setup.agents import read_registration
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.generation import Generation, Setup, load_setup
-from airlock_daemon.setup.new_agent import NewAgent, plan_agent, plan_removal
-from airlock_daemon.setup.paths import absolute, beside_config
+from airlock_daemon.setup.new_agent import NewAgent, Trust, plan_agent, plan_removal, plan_trust
+from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import is_served
 from airlock_daemon.setup.state import Noted, State, replace_notes
 from airlock_daemon.setup.status import Reload
 from airlock_daemon.setup.stored import find_stored, forget_agent
-from airlock_daemon.setup.workspaces import Trust, describe_unserved, plan_trust
+from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_modules import DEFAULT_REFS
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -62,7 +62,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 @app.callback()
 @pass_obj
 def _agent(application: Application) -> None:
-    """Register agents, list and remove them, and trust a workspace."""
+    """Add, list and remove agents, and trust a replaced workspace."""
 
 
 @app.command("add")
@@ -111,25 +111,25 @@ def add_agent(
 ) -> None:
     """Register an agent, and print what to type next.
 
-    Makes its directory with a commented airlock.toml, names it in the registration, and enables its
-    commands in config.toml, which is made if there is none: shows all that first, and asks. Then
-    it checks the files; where they have faults, all is as it was before. A running daemon reloads,
-    and the service of `init` is started. It ends with the command that starts a container of the
-    agent, and before that with the one that starts the daemon, where there is no service.
+    Creates its directory with a commented airlock.toml, adds it to the registration, and enables
+    its commands in config.toml, which is created if it is missing. It shows all that first, and
+    asks. Then it checks the files, and undoes everything if they have faults. A running daemon
+    reloads, and the service of `init` is started. The last lines are the command that starts the
+    daemon, if there is no service, and the one that starts a container of the agent.
 
     [git] gets the remotes of the workspaces, --refs, and the default branches of these remotes,
     which stay protected unless --refs names them, as main and master do where a pattern of --refs
-    matches them. A workspace that is a linked worktree of git brings the common directory of its
-    repository along, as another workspace.
+    matches them. For a workspace that is a linked worktree of git, the common directory of its
+    repository becomes a workspace too.
 
     The registration is that of --agents, else that of the running daemon, else agents.toml beside
-    config.toml. Workspaces are written to [workspace] same_path; what the container mounts is found
-    without that, where the daemon can ask the kernel and Docker.
+    config.toml. Workspaces are written to [workspace] same_path; where the daemon can ask the
+    kernel and Docker, it finds the mounts of a container without that.
     """
     # New files beside those of an earlier release would hide them.
     application.refuse_earlier()
     registration = application.find_registration()
-    file = registration.path or beside_config(application.locations)
+    file = registration.path or application.locations.registration_file
     locations = msgspec.structs.replace(application.locations, agents=file)
     if (
         form is not Form.RUN
@@ -193,10 +193,10 @@ def add_agent(
 @app.command("list")
 @pass_obj
 def list_agents(application: Application) -> None:
-    """List the registered agents, one a line, and whether the running daemon serves them.
+    """List the registered agents, and whether the running daemon serves them.
 
-    On a terminal it is a table, else a line has tabs between name, commands, yes or no, and path.
-    Why one cannot be served because of its workspaces is told on stderr.
+    Prints a table on a terminal, else lines with tabs between name, commands, yes or no, and path.
+    For an agent that cannot be served because of its workspaces, the reason is on stderr.
     """
     setup = application.load_setup()
     agents = [
@@ -216,13 +216,13 @@ def list_agents(application: Application) -> None:
 @app.command("remove")
 @pass_obj
 def remove_agent(application: Application, name: Name, yes: Yes = False) -> None:
-    """Take an agent out of the registration.
+    """Remove an agent from the registration.
 
-    Removes its entry and, where nothing is in it but the airlock.toml of `agent add`, its
-    directory: shows that first, and asks. Commands stay enabled in config.toml, and no workspace
-    is touched, nor the home of its containers, which is named. A running daemon reloads: the
-    agent's running commands finish, and it can begin nothing any more. The credentials that were
-    stored for this agent alone go, and the keys of its containers' certificates and placeholders.
+    Removes its entry, and its directory if that contains nothing but the airlock.toml of `agent
+    add`. It shows that first, and asks. Commands stay enabled in config.toml. Workspaces stay, and
+    so does the home of its containers, whose path is printed. A running daemon reloads: running
+    commands finish, and no new one starts. Credentials that were stored for this agent alone are
+    deleted, with the keys of its containers' certificates and placeholders.
     """
     registration = application.find_registration()
     file = registration.path
@@ -266,14 +266,14 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
 @app.command("trust")
 @pass_obj
 def trust_agent(application: Application, name: Name, yes: Yes = False) -> None:
-    """Accept that a workspace of an agent has become another directory.
+    """Accept that a workspace of an agent is another directory now.
 
-    Which directory each workspace is was noted when the agent was registered, and an agent whose
-    workspace was replaced by another one is not served. This shows what was noted and what is there
-    now, asks, and notes that. A running daemon reloads.
+    Registration records the identity of each workspace, and an agent whose workspace was replaced
+    is not served. This shows the recorded directory and the present one, asks, and records the
+    present one. A running daemon reloads.
 
-    Look first at who replaced it: an agent that can write above the workspace of another one could
-    have put any directory there.
+    First find out who replaced it: an agent that can write above another one's workspace could have
+    put any directory there.
     """
     registration = application.find_registration()
     if registration.path is None:

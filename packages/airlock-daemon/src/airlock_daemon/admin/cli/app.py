@@ -19,21 +19,24 @@ NAME = "airlock"
 """The command in messages; `airlock-daemon` is another name of the same program."""
 
 COMMANDS = {
-    "init": "Install the daemon as a service of this user, and make its files.",
+    "init": "Create the configuration, and install the daemon as a service.",
     "start": "Serve the registered agents until SIGTERM or Ctrl-C.",
-    "reload": "Have the running daemon read its files again.",
-    "check": "Look for faults and oddities in the configuration.",
-    "doctor": "Look for faults in the world around the daemon.",
-    "test": "Say whether a command would be allowed, and what decides.",
-    "show": "Print the module of a command, as TOML for an override.",
-    "agent": "Register agents, list and remove them, and trust a workspace.",
-    "login": "Store the credential of an API, or list what is stored.",
-    "run": "Run a container of an agent, of any image.",
-    "scan": "List what your own tools would run in a workspace.",
-    "shim": "Copy the shim to where an image is built, or say where it is.",
+    "reload": "Tell the running daemon to read its files again.",
+    "check": "Check the configuration for mistakes, or compare two policies.",
+    "doctor": "Check the host: service, sockets, tools, containers and boxes.",
+    "test": "Show whether a command would be allowed, and what decides it.",
+    "show": "Print a command's module as TOML, to start an override from.",
+    "agent": "Add, list and remove agents, and trust a replaced workspace.",
+    "login": "Store the credential of an API, or list the stored ones.",
+    "run": "Run a container for an agent, from any image.",
+    "scan": "List files in a workspace that your own tools would run.",
+    "shim": "Copy the shim into a build context, or print its path.",
     "profile": "Show the registered agents and their profiles.",
-    "log": "Read the audit log, and prove that it is whole.",
-    "migrate": "Make the files of an earlier release those of this one.",
+    "pending": "List the questions that wait for a person.",
+    "approve": "Let through an operation that waits for a person.",
+    "reject": "Refuse an operation that waits for a person.",
+    "log": "Read the audit log, and verify its chain of hashes.",
+    "migrate": "Convert the files of an earlier release.",
     "version": "Print the version.",
 }
 """Each command with the first sentence of its help, available without imports."""
@@ -97,12 +100,12 @@ def _begin(
 ) -> None:
     """Run credentialed tools for containers that hold no credential.
 
-    A shim in the container sends the command; this daemon decides by policy, runs the real tool
+    A shim in the container sends the command. This daemon decides by policy, runs the real tool
     here, and streams its output back.
 
-    To begin: `airlock agent add NAME --workspace DIR` writes what it takes and says how to
-    go on. The files are ~/.config/airlock/config.toml (what may run at all), an agent's directory
-    with an airlock.toml (what that agent may run), and a registration that names the directory.
+    To begin, run `airlock agent add NAME --workspace DIR`: it writes the files and prints the next
+    step. The files are ~/.config/airlock/config.toml (what may run at all), a directory for each
+    agent with an airlock.toml (what that agent may run), and a registration of these directories.
     """
 
 

@@ -1,8 +1,6 @@
 """The object of every command: the files chosen by its options, loaded on demand."""
 
-import logging
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +8,7 @@ import msgspec
 
 from airlock_daemon.admin.cli.output import say
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.platform.support import find_missing
-from airlock_daemon.setup.paths import Locations, beside_config, locate
+from airlock_daemon.setup.paths import Locations, locate
 from airlock_daemon.setup.status import find_status
 from airlock_modules import Fault
 
@@ -73,7 +70,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         path = self.locations.agents or served
         if path is not None:
             return Registration(path=path, is_served=path == served, has_daemon=has_daemon)
-        beside = beside_config(self.locations)
+        beside = self.locations.registration_file
         if not os.path.lexists(beside):
             return Registration(path=None, has_daemon=has_daemon)
         if has_daemon:
@@ -122,30 +119,6 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         if config is None or own:
             raise SetupError(tuple(own or faults))
         return config.log
-
-    def serve(self) -> None:
-        """Serve by these options until SIGTERM or SIGINT.
-
-        Raises SetupError and AirlockError.
-        """
-        if missing := find_missing():
-            raise AirlockError(
-                f"serving needs Linux: Python has no {', '.join(missing)} here ({sys.platform})",
-                hint="start the daemon on the Linux host that has the credentials; "
-                "check, test, show, agent and profile work here too",
-            )
-        from airlock_daemon.admin.migrate.layout import advise  # noqa: PLC0415
-        from airlock_daemon.serving.daemon.daemon import run_daemon  # noqa: PLC0415
-        from airlock_daemon.setup.generation import load_setup  # noqa: PLC0415
-
-        advice = advise(self.locations)
-        if advice is not None and not advice.can_serve:
-            raise AirlockError(advice.where, hint=advice.finding.remedy)
-        if advice is not None:
-            say(f"warning: {advice.finding}")
-        setup = load_setup(self.locations)
-        logging.getLogger("airlock").setLevel(setup.config.log_level)
-        run_daemon(setup)
 
     def print(self, report: Any, lines: Iterable[str]) -> None:
         """Print the report as indented JSON with --json, else the lines."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from airlock_daemon.admin.cli.verdict import GitCall, Verdict, refuse
-from airlock_daemon.boundary.brokers.git.audit_detail import name_operation
+from airlock_daemon.boundary.brokers.git.approval import describe_fetch
 from airlock_daemon.boundary.brokers.git.rules import (
     find_granted,
     judge_as_git,
@@ -18,14 +18,16 @@ from airlock_daemon.boundary.brokers.git.rules import (
     url_of,
     verb_of,
 )
+from airlock_daemon.boundary.brokers.sign import signing
 from airlock_daemon.boundary.brokers.ssh import session as ssh
 from airlock_daemon.boundary.brokers.ssh.session import name_operation as name_session
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Place, PushList, Query, RemoteError, RemoteRequest, judge_push
 from airlock_modules.operation import Operation
+from airlock_modules.remotes.git_protocol import Service
 from airlock_modules.remotes.lfs import read_lfs_words
-from airlock_modules.remotes.ssh_words import Service
+from airlock_modules.remotes.signing import Kind, Role, Unsigned
 from airlock_wire import quote
 
 
@@ -43,18 +45,67 @@ def judge_session(generation: Generation, args: Sequence[str]) -> Verdict:
         return refuse(error, operation)
     if isinstance(asked, Query):
         return Verdict(allowed=True, operation=operation, broker="passed: it leads nowhere")
+    described = ssh.describe_session(asked)
+    forms = () if described is None else described.forms
+    pattern = generation.agent.profile.find_approval(forms)
     if line is not None and line.name is not None:
         said = f'passed: [ssh] hosts has "{line.text}"'
-        return Verdict(allowed=True, operation=operation, broker=said)
+        return Verdict(allowed=True, operation=operation, asked=pattern, broker=said)
     login = str(asked.login)
     why = "no hosts are named" if line is None else f'"{line.text}" is a pattern'
     return Verdict(
         allowed=True,
         operation=operation,
+        asked=pattern,
         broker=f"not known here: {why}, so that the daemon looks at the address of {login}"
         + (", and for it in known_hosts" if line is None else ""),
         undecided=(login,),
     )
+
+
+def judge_object(generation: Generation, args: Sequence[str]) -> Verdict:
+    """Judge what is to be signed: the words of git-sign, or a kind and addresses.
+
+    The human's own address and key are undecided: the daemon asks the human's git.
+    """
+    grant = signing.find_grant(generation)
+    kind, emails = signing.read_named(args)
+    operation = Operation(("sign", "git", *((kind,) if kind else ())))
+    is_own = grant.emails is None
+    try:
+        if kind is None:
+            signing.read_words(tuple(args))
+        else:
+            named = () if is_own else emails
+            people = tuple((_name_role(kind, nth), each) for nth, each in enumerate(named))
+            asked = Unsigned(kind=kind, id="", title="", people=people, digest="")
+            signing.judge_object(asked, generation, own=None)
+    except Denied as error:
+        # The daemon's check ends before the commit or tag.
+        return replace(refuse(error, operation), is_past_check=kind is not None)
+    who = "your own address (user.email)"
+    if grant.emails is not None:
+        who = ", ".join(quote(each.text) for each in grant.emails) or "nobody"
+    kinds: tuple[Kind, ...] = ("commit", "tag")
+    what = " and ".join(f"{each}s" for each in kinds if grant.signs(each)) or "nothing"
+    is_decided = bool(emails) and not is_own
+    granted = f"[sign] grants {what} of {who}"
+    if grant.authors and grant.commits:
+        granted += f", with authors {', '.join(quote(each.text) for each in grant.authors)}"
+    return Verdict(
+        allowed=True,
+        operation=operation,
+        asked=generation.agent.profile.find_approval((operation.words,)),
+        broker=f"passed: {granted}" if is_decided else f"not known here: {granted}",
+        undecided=("the key",) if is_decided else ("the key", "the addresses"),
+    )
+
+
+def _name_role(kind: Kind, nth: int) -> Role:
+    """Whose address stands there among the arguments: a committer's first, then authors'."""
+    if kind == "tag":
+        return "tagger"
+    return "author" if nth else "committer"
 
 
 def judge_call(generation: Generation, call: GitCall) -> Verdict:
@@ -84,12 +135,13 @@ def judge_words(generation: Generation, words: Sequence[str], *, is_push: bool =
     operation = None
     try:
         asked = _read(generation, words, is_push=is_push)
-        operation = name_operation(asked)
+        operation = describe_fetch(asked).operation
         place = find_granted(asked, generation)
         judge_as_git((verb_of(asked), url_of(asked)), generation)
     except Denied as error:
         return refuse(error, operation)
-    return replace(_describe_place(asked, place), operation=operation)
+    pattern = generation.agent.profile.find_approval(describe_fetch(asked).forms)
+    return replace(_describe_place(asked, place), operation=operation, asked=pattern)
 
 
 def _read(generation: Generation, words: Sequence[str], *, is_push: bool) -> RemoteRequest:
@@ -142,4 +194,18 @@ def _judge_refs(generation: Generation, call: GitCall, found: Verdict) -> Verdic
     said = f"; granted of refs: {refs}" if refs else ""
     if not call.is_whole:
         said += "; which others the client's git names is not known here"
-    return replace(found, broker=f"{found.broker}{said}", is_part=not call.is_whole)
+    return replace(
+        found,
+        asked=found.asked or _find_asked(generation, call, push),
+        broker=f"{found.broker}{said}",
+        is_part=not call.is_whole,
+    )
+
+
+def _find_asked(generation: Generation, call: GitCall, push: PushList) -> str | None:
+    """The pattern that asks about one of the refs of a push; of a remote's name any place."""
+    begins: Sequence[tuple[str, ...]] = (("git", "push", ""),)
+    if call.words:
+        begins = describe_fetch(_read(generation, call.words, is_push=True)).forms
+    forms = ((*begin, update.ref) for begin in begins for update in push.updates)
+    return generation.agent.profile.find_approval(forms)

@@ -20,21 +20,44 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def check(
     application: Application,
     list_names: Annotated[
-        bool, typer.Option("--list", help="Only list what is looked at, a name a line.")
+        bool, typer.Option("--list", help="Only list the names of the checks.")
     ] = False,
+    diff: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--diff",
+            metavar="OLD NEW",
+            help="Compare two policies: directories, or revisions of the repository that the "
+            "configuration is in.",
+        ),
+    ] = None,
 ) -> None:
-    """Look for faults and oddities in the configuration.
+    """Check the configuration for mistakes, or compare two policies.
 
-    Reads config.toml, the registration, the agents' directories and all modules, and looks at the
-    sockets directory. Everything is told at once: faults, which `start` refuses; findings, of which
-    it only warns; and notes, which say what is granted or given up on purpose.
+    Reads config.toml, the registration, the agents' directories, all modules and the sockets
+    directory, and reports every problem at once: faults, with which `start` refuses to start;
+    findings, of which it only warns; and notes on what is granted or given up on purpose.
 
-    Each is a line with the name of what was looked at, the file, and what is wrong, and an indented
-    one with the remedy. Files beside config.toml are named without their directory; --json has
-    everything in full. `doctor` looks at the world around the daemon.
+    Each is one line with the name of the check, the file and the problem, and an indented line with
+    the remedy. Paths are relative to the directory of config.toml. `doctor` checks the host.
 
-    Ends with 0 when there are no faults and no findings, else with 1.
+    Exits with 0 if there are no faults and no findings, else with 1.
+
+    With --diff it compares two policies, for the review of a change. It samples operations from the
+    patterns of both, and from what is just outside of these patterns, and prints those that are
+    decided differently, with the lines that decide them. Then it prints grants and settings that
+    differ, and patterns that differ without an effect on any sample. It runs nothing of a revision.
+    Exits with 0 if nothing differs, 1 if something does, and 2 for a fault.
+
+    \b
+        airlock check --diff HEAD~1 HEAD
+        airlock check --diff HEAD ~/.config/airlock
     """
+    if diff is not None:
+        from airlock_daemon.admin.cli.policy_diff import print_diff  # noqa: PLC0415 - needs trio
+
+        print_diff(application, *diff)
+        return
     if list_names:
         application.print_names(LOOKED_AT)
         return

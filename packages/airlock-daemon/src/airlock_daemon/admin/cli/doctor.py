@@ -41,22 +41,20 @@ def doctor(
         bool, typer.Option("--apparmor", help="Only print a profile of AppArmor for boxes.")
     ] = False,
 ) -> None:
-    """Look for faults in the world around the daemon.
+    """Check the host: service, sockets, tools, containers and boxes.
 
-    Looks at the running daemon, its service, its sockets, tools, ssh-agent and container engine, at
-    what leads out of running containers of agents past Airlock (an engine's socket, a forwarded
-    ssh-agent), and at what keeps containers from connecting and tools from having a box. Nothing is
-    changed.
-    Each finding has a name, a place, a cause, and a remedy to copy. Notes are about what may be
-    meant.
+    Checks the running daemon, its service, sockets, tools, ssh-agent and container engine; ways out
+    of running containers past Airlock, such as an engine's socket or a forwarded ssh-agent; and
+    what keeps containers from connecting and tools from having a box. It changes nothing. Each
+    finding has a name, a place, a cause, and a remedy to copy. Notes may be intended.
 
-    --alive is for health checks: quick, and silent where all is well. It connects to every socket
-    in the sockets directory, and sends no request.
+    --alive is for health checks: quick, and silent if all is well. It connects to every socket in
+    the sockets directory, and sends no request.
 
-    Says what makes the boxes of tools here, bubblewrap or landlock, or none. What --seccomp and
-    --apparmor print lets bubblewrap make them where a finding says so.
+    It also prints what makes the boxes of tools here: bubblewrap, landlock, or nothing. If a
+    finding says so, what --seccomp and --apparmor print lets bubblewrap make them.
 
-    Ends with 0 when there are no findings, else with 1. `check` looks at the files themselves.
+    Exits with 0 if there are no findings, else with 1. `check` checks the files themselves.
     """
     if alive:
         silence = find_silence(application.locations.sockets_dir)

@@ -18,7 +18,7 @@ from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import DEFAULT_LOG
 from airlock_daemon.setup.new_files import REGISTRATION, STARTER
-from airlock_daemon.setup.paths import Locations, absolute, beside_config
+from airlock_daemon.setup.paths import Locations, absolute
 from airlock_daemon.setup.sockets import is_served, list_sockets
 from airlock_daemon.setup.writing import Change, make_directory, read_whole
 
@@ -36,16 +36,16 @@ def init(
         typer.Option("--uninstall", help="Stop the service and remove it; all files stay."),
     ] = False,
 ) -> None:
-    """Install the daemon as a service of this user, and make its files.
+    """Create the configuration, and install the daemon as a service.
 
-    Makes the directories, a config.toml and a registration that enable and name nothing yet, and a
-    service: of systemd's manager of the user, or a launch agent. What exists is never touched; a
-    unit of an earlier version is renewed as long as nobody has edited it. So it may be run again at
-    any time, as after an upgrade.
+    Creates the directories, a config.toml and a registration that are still empty, and a service: a
+    user unit of systemd, or a launch agent. It never changes existing files, except that it renews
+    a unit of an earlier version that nobody has edited. So you may run it again at any time, for
+    example after an upgrade.
 
-    The service has your PATH and SSH_AUTH_SOCK, and the options that are given here. It is started
-    if the files have no faults, as `check` tells them; else mend what is named, and run this again.
-    When it is restarted its sockets stay open, so that containers stay connected.
+    The service gets your PATH and SSH_AUTH_SOCK, and the options given here. It is started if
+    `check` finds no faults in the files; else mend them, and run this again. A restart keeps its
+    sockets open, so containers stay connected.
 
     --uninstall stops and removes the service and its sockets. Configuration, agents and log stay.
     """
@@ -60,7 +60,7 @@ def init(
 def _install(application: Application) -> Iterator[str]:
     # New files beside those of an earlier release would hide them.
     application.refuse_earlier()
-    registration = application.find_registration().path or beside_config(application.locations)
+    registration = application.find_registration().path or application.locations.registration_file
     locations = msgspec.structs.replace(application.locations, agents=registration)
     yield from _make_files(locations, registration)
     checked = check_files(locations)

@@ -25,11 +25,15 @@ _BODIES = "a GraphQL request is judged by its body, of which only a mutation can
 
 
 class ApiVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The decision of an agent's rules on one operation, and the API that it is for."""
+    """The decision of an agent's rules on one operation, and the API that it is for.
+
+    `asked` is the pattern of [approve] by which a person has to approve it.
+    """
 
     operation: Operation
     api: Api
     judged: Judged
+    asked: str | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -54,6 +58,7 @@ class ApiVerdict(msgspec.Struct, frozen=True, kw_only=True):
                 "steps": msgspec.to_builtins(self.steps),
             },
             "operation": self.operation.line,
+            "asked": self.asked if refusal is None else None,
             "api": self.api.name,
         }
 
@@ -63,11 +68,7 @@ def find_named(generation: Generation, name: str) -> tuple[Api, ...]:
 
     An [api.NAME] of the profile may be called NAME.
     """
-    return tuple(
-        api
-        for api in generation.apis.apis
-        if name in (api.name, api.module, api.module.removeprefix("api."))
-    )
+    return tuple(api for api in generation.apis.apis if name in api.names)
 
 
 def is_operation(apis: Sequence[Api], words: Sequence[str]) -> bool:

@@ -43,25 +43,26 @@ _HEADINGS = (
 _COUNTED = ("allowed", "denied", "failed", "aborted", "invalid")
 _OUTCOMES = (*_COUNTED, "running", "cut-off")
 
-Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Of this agent only.")]
+Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only of this agent.")]
 
 
 @app.callback()
 @pass_obj
 def _log(application: Application) -> None:
-    """Read the audit log, and prove that it is whole.
+    """Read the audit log, and verify its chain of hashes.
 
-    It is the one that [log] path in config.toml names, with the files that rotation has renamed to
-    .1, .2 and so on. No daemon need be running.
+    The log is that of [log] path in config.toml, with the files that rotation has renamed to .1, .2
+    and so on. No daemon needs to run.
 
-    What happened, how much, and whether it is whole:
+    What happened, how much, and whether anything was changed:
 
     \b
         airlock log tail -n 50 --outcome denied
         airlock log stats --since 24h
         airlock log verify
 
-    A cut at its end shows only against a head that was noted elsewhere, as on another host:
+    To find a cut at its end, compare with a head that was stored elsewhere, such as on another
+    host:
 
     \b
         airlock log head | ssh other 'cat >> heads'
@@ -86,13 +87,13 @@ def _check_since(value: str | None) -> str | None:
 @pass_obj
 def tail(
     application: Application,
-    count: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many lines.")] = 10,
+    count: Annotated[int, typer.Option("-n", "--lines", min=0, help="Number of lines.")] = 10,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what is added, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Print new ones as they come, until Ctrl-C.")
     ] = False,
     agent: Agent = None,
     command: Annotated[
-        str | None, typer.Option("--command", metavar="NAME", help="Of this command only.")
+        str | None, typer.Option("--command", metavar="NAME", help="Only of this command.")
     ] = None,
     outcome: Annotated[
         str | None,
@@ -102,20 +103,24 @@ def tail(
     ] = None,
     layer: Annotated[
         str | None,
-        typer.Option("--layer", metavar="LAYER", help="Refused by it: profile, module, hook, ..."),
+        typer.Option(
+            "--layer",
+            metavar="LAYER",
+            help="Only refusals by this layer: profile, module, hook, ...",
+        ),
     ] = None,
 ) -> None:
-    """Show the newest requests, one a line.
+    """Print the newest requests, one per line.
 
-    Time (UTC), agent, outcome, exit status or layer, duration, and the words of the command. What
-    is not a plain word is quoted, since a client may have sent anything. `running` has begun and
-    not ended; with `cut-off` the daemon was killed.
+    A line has the time (UTC), agent, outcome, exit status or layer, duration, and the command. What
+    is not a plain word is quoted, since a client may have sent anything. `running` means that the
+    command has not ended, `cut-off` that the daemon was killed.
 
     \b
         airlock log tail --follow --agent my
         airlock log tail -n 100 --command git --outcome denied --layer module
 
-    With --json each line is a record as it is in the log, for jq and its like.
+    With --json each line is a record as the log has it, for jq and the like.
     """
     config = _find_log(application)
     wanted = Wanted(agent=agent, command=command, outcome=outcome, layer=layer)
@@ -164,8 +169,8 @@ def stats(
 ) -> None:
     """Count requests by agent, command or API, and refusal.
 
-    Records that stand for several requests count as them. p50 and p95 are the durations in ms that
-    half and 95 % of the commands that ran did not exceed, within 1 %.
+    A record that stands for several requests counts as several. p50 and p95 are the durations in ms
+    that half and 95 % of the commands did not exceed, within 1 %.
 
     \b
         airlock log stats --since 7d --agent my
@@ -190,16 +195,16 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """Say whether the log is whole, and where not.
+    """Verify the log, and print where it was changed.
 
-    Each record has the hash of the line before it, across all files, and a number: a line that was
-    removed, changed, put in or moved is found. That lines are missing at the end shows only with
-    --head, and so does a log that was written anew. What rotation has deleted is no fault.
+    Each record has a number and the hash of the line before it, across all files, so a line that
+    was removed, changed, inserted or moved is found. Only --head finds lines that are missing at
+    the end, or a log that was written anew. Files that rotation has deleted are no fault.
 
     \b
         airlock log verify --head heads.txt
 
-    Ends with 0 when the log is whole, else with 1.
+    Exits with 0 if the log is whole, else with 1.
     """
     config = _find_log(application)
     heads = () if head is None else chain.load_heads(head)
@@ -214,10 +219,10 @@ def verify(
 @app.command("head")
 @pass_obj
 def print_head(application: Application) -> None:
-    """Print number, hash and time of the newest record.
+    """Print the number, hash and time of the newest record.
 
-    Kept where nobody who can write the log can write, it proves later that no record up to this one
-    was cut off: airlock log verify --head FILE
+    Stored where nobody who can write the log can write, it proves later that no record up to this
+    one was cut off: airlock log verify --head FILE
     """
     config = _find_log(application)
     with printing(), open_log(config.path) as files:

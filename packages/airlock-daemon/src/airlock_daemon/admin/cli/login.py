@@ -49,16 +49,16 @@ def login(
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove it.")] = False,
 ) -> None:
-    """Store the credential of an API, or list what is stored.
+    """Store the credential of an API, or list the stored ones.
 
-    Asks for it on a terminal, without showing it, or reads it from stdin. It is stored in the
-    daemon's state directory, in a file that nobody but the daemon's user can read. Containers get a
-    placeholder for it, and the daemon puts the credential into requests that the agent's profile
-    allows. Nothing prints it again.
+    Asks for it on a terminal without echo, or reads it from stdin. It is stored in the daemon's
+    state directory, in a file that only the daemon's user can read. Containers get a placeholder
+    for it, and the daemon puts the credential into requests that the agent's profile allows.
+    Nothing prints it again.
 
-    The name is that of the API's module, such as anthropic, or the one that a module of your own
-    names: credential = { as = "header", stored = "NAME" }. A running daemon uses the new value
-    within a few seconds.
+    NAME is that of the API's module, such as anthropic, or the one that a module of your own names:
+    credential = { as = "header", stored = "NAME" }. A running daemon uses the new value within a
+    few seconds.
 
     \b
         airlock login anthropic

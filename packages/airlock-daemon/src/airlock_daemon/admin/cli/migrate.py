@@ -30,7 +30,7 @@ from airlock_daemon.admin.service.installing import find_manager
 from airlock_daemon.admin.service.manager import describe_program
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.checking import check_files
-from airlock_daemon.setup.paths import Locations, beside_config, locate
+from airlock_daemon.setup.paths import Locations, locate
 from airlock_daemon.setup.sockets import is_served, list_sockets
 from airlock_daemon.setup.trust import name_user
 
@@ -46,18 +46,16 @@ def migrate(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Make the changes without asking.")] = False,
 ) -> None:
-    """Make the files of an earlier release those of this one.
+    """Convert the files of an earlier release.
 
     These are Airlock v0.1 to v0.4.
 
-    Shows first what it does, as lines for a shell that do the same, and what works otherwise
-    afterwards; then it asks. It keeps a backup beside config.toml, with a script in it that takes
-    everything back. Files of this release stay as they are, so that it may be run again at any
-    time; where it was interrupted it goes on. Nothing but Airlock's own files is touched.
+    First prints what it will do, as shell commands with the same effect, and what will work
+    differently afterwards; then it asks. It keeps a backup beside config.toml, with a script that
+    restores it. Files of this release stay unchanged, so it can be run again at any time, and
+    continues after an interruption. It changes nothing but Airlock's own files.
 
-    The daemon has to be stopped meanwhile. `init` starts it again as a service. --config, --sockets
-    and --agents are those that the earlier daemon was given; what its service names is taken from
-    there.
+    Stop the daemon first. `init` starts it again as a service.
     """
     locations = _find_locations(application)
     if locations.agents and not os.path.isfile(locations.agents):
@@ -164,7 +162,7 @@ def _refuse_running(locations: Locations, layout: Layout) -> None:
 
 def _work_out(locations: Locations) -> Plan:
     manager = find_manager()
-    after = msgspec.structs.replace(locations, agents=beside_config(locations))
+    after = msgspec.structs.replace(locations, agents=locations.registration_file)
     program = describe_program(*after.options, environment=os.environ)
     return plan_migration(
         locations,
@@ -188,7 +186,7 @@ def _dump(plan: Plan, locations: Locations) -> dict[str, object]:
 
 def _finish(application: Application, plan: Plan, locations: Locations) -> None:
     """Print the result and the next steps; exit with 1 if the files have faults."""
-    after = msgspec.structs.replace(locations, agents=beside_config(locations))
+    after = msgspec.structs.replace(locations, agents=locations.registration_file)
     checked = check_files(after)
     application.print(_dump(plan, locations), _describe(plan, locations))
     say(*msgspec.structs.replace(checked, notes=()).describe(locations.config_dir))
@@ -203,7 +201,7 @@ def _describe(plan: Plan, locations: Locations) -> Iterator[str]:
     yield f"what was there is in {plan.backup}; to go back: sh {undo}"
     others = msgspec.structs.replace(locations, agents=None).options
     yield f"start the daemon as a service: {shlex.join(('airlock', *others, 'init'))}"
-    start = ("airlock", *others, "start", "--agents", beside_config(locations))
+    start = ("airlock", *others, "start", "--agents", locations.registration_file)
     yield f"or by hand: {shlex.join(start)}"
 
 

@@ -17,18 +17,18 @@ _PERIOD_MS = 200
 
 
 @contextmanager
-def reporting() -> Iterator[None]:
-    """Print the block's errors to stderr, and exit with 1, or with 70 for our own fault."""
+def reporting(*, status: int = 1) -> Iterator[None]:
+    """Print the block's errors to stderr, and exit with `status`, or with 70 for our own fault."""
     logging.basicConfig(level=logging.INFO, format="airlock: %(message)s", stream=sys.stderr)
     try:
         yield
     except SetupError as error:
         count = len(error.faults)
         say(*error.faults, f"{count} {'fault' if count == 1 else 'faults'} found")
-        sys.exit(1)
+        sys.exit(status)
     except AirlockError as error:
         say(error.message, *([f"hint: {error.hint}"] if error.hint else []))
-        sys.exit(1)
+        sys.exit(status)
     except Exception:  # noqa: BLE001 - the boundary: an exit status for every fault
         traceback.print_exc()
         say("this is a fault of Airlock's own; please report it")

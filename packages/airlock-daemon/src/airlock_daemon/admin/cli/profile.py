@@ -26,11 +26,11 @@ def _profile(application: Application) -> None:
 @app.command("list")
 @pass_obj
 def list_profiles(application: Application) -> None:
-    """List name, socket and directory, one agent a line.
+    """List the name, socket and directory of each agent.
 
-    On a terminal it is a table, else a line has tabs between the three. Agents that are not served
-    because of their workspaces are told on stderr, each with the reason. With --json there is also
-    the sockets for APIs and for docker, null for an agent without one.
+    Prints a table on a terminal, else lines with tabs. Agents that are not served because of their
+    workspaces are named on stderr, each with the reason. --json adds the sockets for APIs and
+    for docker, null for an agent without one.
     """
     setup = application.load_setup()
     sockets = setup.locations.sockets_dir
@@ -55,9 +55,9 @@ def show_profile(
     application: Application,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the agent.")],
 ) -> None:
-    """Show the profile of an agent as it is, then what it grants.
+    """Print an agent's profile, then everything that it grants.
 
-    What it grants, with every default filled in, stands in comments: all of it is valid TOML.
+    The grants, with every default filled in, are comments, so that the output is valid TOML.
     """
     setup, generation = application.load_agent(name)
     with open(generation.agent.profile_file, encoding="utf-8-sig") as file:
@@ -98,6 +98,7 @@ def _list_granted(setup: Setup, generation: Generation) -> dict[str, object]:
         "git_fetch": [place.text for place in profile.git.fetch],
         "ssh_hosts": [line.text for line in profile.ssh.hosts],
         "ssh_pinned": profile.ssh.is_pinned,
+        "approve": [each.text for each in profile.approve.require] if profile.approve else [],
         "limits": profile.limits,
     }
 

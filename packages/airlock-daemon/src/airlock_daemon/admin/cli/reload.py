@@ -1,7 +1,17 @@
-"""`airlock reload`."""
+"""`airlock reload`.
 
+SIGHUP, which ends most other processes, requests a reload. It is sent only to a process of this
+user in this pid namespace (a container has its own) that publishes the status of the daemon, runs
+airlock-daemon and handles the signal, through a pidfd, so that its pid cannot be reused for another
+process.
+"""
+
+import os
+import select
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -9,10 +19,17 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import plain, say
-from airlock_daemon.errors import AirlockError
+from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
+from airlock_daemon.platform.linux.procfs import read_process_entry
 from airlock_daemon.platform.support import find_missing
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.status import Reload
+from airlock_daemon.setup.status import Reload, find_published
+
+# The timeout of a reload in seconds, and the interval between checks.
+PATIENCE_S = 60.0
+_LOOK_MS = 20
+
+_PROGRAMS = ("airlock-daemon", "airlock", "airlock_daemon")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -20,17 +37,19 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 @pass_obj
 def reload(application: Application) -> None:
-    """Have the running daemon read its files again.
+    """Tell the running daemon to read its files again.
 
-    It reads all that `start` reads, and serves by it at once, or, where anything has a fault, goes
-    on with what it had. An agent with a fault in its workspaces alone is not served from then on,
-    and the others are. Running commands finish under the rules that they began with. SIGHUP does
-    the same; this waits until it is done, and says which agents were added, changed and removed, or
-    each fault. The daemon is that of --config and --sockets, which the user who asks has started;
-    it reads the registration that it was started with. What only a new start changes: these
-    options, [log] path, and the daemon's own environment.
+    The daemon reads everything that `start` reads, and uses it at once. If anything has a fault, it
+    keeps what it had; but an agent whose only fault is in its workspaces is no longer served, and
+    the others are. Running commands finish under the rules that they began with. SIGHUP does the
+    same; this command waits until it is done, and prints which agents were added, changed and
+    removed, or each fault.
 
-    Ends with 0 when the daemon has reloaded and serves all agents, else with 1.
+    The daemon is that of --config and --sockets, started by the same user; it reads the
+    registration that it was started with. Only a restart changes these options, [log] path, and the
+    daemon's own environment.
+
+    Exits with 0 if the daemon has reloaded and serves all agents, else with 1.
     """
     if application.agents:
         registration = application.find_registration()
@@ -59,9 +78,6 @@ def reload_running(locations: Locations) -> Reload:
             "no daemon runs here: serving needs Linux",
             hint="reload it on the host where it runs",
         )
-    # Uses names that only Linux has.
-    from airlock_daemon.setup.status import reload_daemon  # noqa: PLC0415
-
     return reload_daemon(locations)
 
 
@@ -113,3 +129,95 @@ def say_unserved(outcome: Reload) -> None:
 
 def _plain(text: str) -> str:
     return "\n".join(map(plain, text.split("\n")))
+
+
+def reload_daemon(locations: Locations) -> Reload:
+    """Have the daemon of this configuration reload; returns the outcome of that or a later reload.
+
+    Raises AirlockError if no such daemon runs, or if it ends or does not answer.
+    """
+    with _opened_daemon(locations) as (pid, pidfd):
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        began = time.monotonic()
+        signal.pidfd_send_signal(pidfd, signal.SIGHUP)
+        while time.monotonic() - began < PATIENCE_S:
+            posted = find_published(locations.sockets_dir)
+            if posted is not None and posted.pid == pid:
+                reload = posted.status.reload
+                if reload is not None and reload.began >= began:
+                    return reload
+            if poll.poll(_LOOK_MS):
+                raise AirlockError("the daemon ended before it had reloaded", hint=LOOK_AT_MESSAGES)
+    raise AirlockError(
+        f"the daemon has not said within {PATIENCE_S:g} s that it has reloaded",
+        hint=LOOK_AT_MESSAGES,
+    )
+
+
+@contextmanager
+def _opened_daemon(locations: Locations) -> Iterator[tuple[int, int]]:
+    """The running daemon's pid and pidfd, valid in the block."""
+    pid = _find_pid(locations)
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        raise _not_running(locations) from None
+    try:
+        # It still locks its status file, so the pidfd is of the process found before.
+        if _find_pid(locations) != pid:
+            raise _not_running(locations)
+        if not is_daemon(pid):
+            raise AirlockError(
+                f"process {pid} locks the status file in {locations.sockets_dir}, and cannot be "
+                "recognised as a daemon of this user's",
+                hint="see what it is: ps -fp "
+                f"{pid}; if it is the daemon, kill -HUP {pid} has it reload",
+            )
+        yield pid, pidfd
+    finally:
+        os.close(pidfd)
+
+
+def _find_pid(locations: Locations) -> int:
+    posted = find_published(locations.sockets_dir)
+    if posted is None or posted.status.config_dir != os.path.realpath(locations.config_dir):
+        raise _not_running(locations)
+    return posted.pid
+
+
+def _not_running(locations: Locations) -> AirlockError:
+    return AirlockError(
+        f"no daemon of this user serves {locations.sockets_dir} by {locations.config_file}",
+        hint="name its --config and --sockets, or start one: airlock start",
+    )
+
+
+def is_daemon(pid: int) -> bool:
+    """Whether a process is a daemon that handles SIGHUP, as far as /proc tells its own user.
+
+    A daemon is not dumpable, so /proc/PID/exe and others are closed to its own user.
+    """
+    try:
+        status = dict(
+            line.split(":\t", 1)
+            for line in read_process_entry(pid, "status").splitlines()
+            if ":\t" in line
+        )
+        words = read_process_entry(pid, "cmdline").split("\0")
+    except OSError:
+        return False
+    # proc_pid_status(5): real, effective, saved and file system uid; pids from outer to inner
+    # namespace; a mask of caught signals, the lowest bit for signal 1.
+    is_own = set(status.get("Uid", "").split()) == {str(os.geteuid())}
+    is_here = status.get("NSpid", "").split() == [str(pid)]
+    caught = int(status.get("SigCgt", "0"), 16)
+    is_caught = bool(caught >> (signal.SIGHUP - 1) & 1)
+    return is_own and is_here and is_caught and _runs_daemon(words)
+
+
+def _runs_daemon(words: list[str]) -> bool:
+    """Whether a command line is a daemon's: the program, or an interpreter's script."""
+    program, *rest = words
+    first = next((word for word in rest if not word.startswith("-")), "")
+    return any(os.path.basename(word) in _PROGRAMS for word in (program, first))

@@ -131,26 +131,25 @@ def run(
         bool, typer.Option("--print", help="Print the line for docker, and run nothing.")
     ] = False,
 ) -> None:
-    """Run a container of an agent, of any image.
+    """Run a container for an agent, from any image.
 
-    Mounts the agent's socket directory, and the shim under the names of the commands that it is
-    granted, in a directory that comes first on the image's own PATH, in login shells too. Where a
-    command uses an API, such as gh or npm, the image's own tool is used if there is one, else this
-    host's in a box; a line says which. The
-    workspace is at the same path on both sides, and the container begins in the directory in which
-    you call this. It runs as yourself, with an account and a home that lasts for the agent, and is
-    removed when it has ended. The shim starts the image's own entrypoint; all else is the image's.
-    Before that it refuses a workspace that was replaced since this has looked at it.
+    Mounts the agent's socket directory, and the shim under the name of each granted command, in a
+    directory that comes first on the image's PATH, in login shells too. A command that uses an API,
+    such as gh or npm, is the image's own tool if there is one, else this host's in a box; a line
+    says which. The workspace has the same path on both sides, and the container starts in the
+    directory in which you call this. It runs as yourself, with an account and a home that the agent
+    keeps, and is removed when it ends. The shim starts the image's own entrypoint. First it refuses
+    a workspace that was replaced after this command looked at it.
 
-    The container of an agent that is granted an API, such as gh or anthropic, has a proxy on its
-    loopback address that leads to the HTTPS broker, the certificate of the agent's own authority
-    over that of the image and in the variables that programs look for, and a placeholder for each
+    If the agent is granted an API, such as gh or anthropic, the container has a proxy on its
+    loopback address that leads to the HTTPS broker; the certificate of the agent's own authority,
+    over that of the image and in the variables that programs read; and a placeholder for each
     credential. It has no other network unless --network names one.
 
     It runs `docker run`: terminal, signals and exit status are docker's. When the container has
-    ended it lists what is new in the workspace that your own tools would run or obey on this host,
-    as `scan` does. Options stand before IMAGE; from there on every word belongs to the container.
-    What --docker-arg says comes last, and counts more.
+    ended, it lists what is new in the workspace that your own tools would run on this host, as
+    `scan` does. Options come before IMAGE; every word after it belongs to the container. What
+    --docker-arg gives comes last, and wins.
     """
     setup, generation = application.load_agent(agent)
     commands = generation.agent.profile.granted(setup.config.ceiling)
@@ -201,6 +200,7 @@ def run(
         ),
         networks=choose_network((*filter(None, [network]), *networks), generation.apis),
         exec_options=(),
+        signs_by_openpgp=generation.agent.profile.signs_by_openpgp,
     )
     if wiring.has_own_git and not known.has_git:
         _refuse_without_git(agent, image, command or ())

@@ -43,18 +43,18 @@ def scan_workspaces(
         bool, typer.Option("--accept", help="Note what is listed: it is new no more.")
     ] = False,
 ) -> None:
-    """List what your own tools would run in a workspace.
+    """List files in a workspace that your own tools would run.
 
     The container writes to the workspace, and your git, editor, shell and docker compose obey files
-    in it: settings of git that run a program, hooks, repositories inside of it, .envrc, compose
-    files, dev containers, editor tasks, settings of coding agents, virtual environments. This lists
-    them file by file and line by line, and marks what is new since the agent was registered, or
-    since the last --accept. That it is committed proves nothing: the container can commit, too.
+    in it: git settings that run a program, hooks, nested repositories, .envrc, compose files, dev
+    containers, editor tasks, settings of coding agents, virtual environments. This lists them file
+    by file and line by line, and marks what is new since the agent was registered, or since the
+    last --accept. A commit proves nothing: the container can commit, too.
 
-    Nothing of the workspace is run, and no setting of it is obeyed. What a tool is told to run by
-    name is not listed: make, npm run, cargo build and tests run what the project says.
+    It runs nothing in the workspace, and obeys no setting of it. It does not list what a tool runs
+    only when you tell it to: make, npm run, cargo build and tests run what the project says.
 
-    Ends with 1 where something is new, or was not looked at.
+    Exits with 1 if anything is new, or could not be read.
     """
     setup, generation = application.load_agent(agent)
     directory = generation.agent.directory

@@ -41,9 +41,9 @@ def shim(
         ),
     ] = None,
 ) -> None:
-    """Copy the shim to where an image is built, or say where it is.
+    """Copy the shim into a build context, or print its path.
 
-    A shim that is at PATH already is replaced; anything else there stays, and is an error.
+    Replaces a shim at PATH; anything else there stays, and is an error.
     """
     if print_path == (path is not None):
         raise typer.BadParameter("name either a PATH to copy the shim to, or --print-path")

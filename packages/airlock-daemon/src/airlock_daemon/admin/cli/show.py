@@ -28,11 +28,11 @@ def show(
         typer.Option("--security", help="Print what the module protects, and what it does not."),
     ] = False,
 ) -> None:
-    """Print the module of a command, as TOML for an override.
+    """Print a command's module as TOML, to start an override from.
 
-    To change it for an agent: airlock show git > AGENT/commands/git.toml, then edit that.
-    With --agent a module that a person wrote comes after a comment that says which box it has.
-    In modules/ beside config.toml it is for all agents that have none of their own.
+    To change it for one agent: airlock show git > AGENT/commands/git.toml, then edit that file. In
+    modules/ beside config.toml, it applies to all agents without a module of their own. With
+    --agent, a module that a person wrote follows a comment that names its box.
     """
     written, box = _find_written(application, command, agent)
     form, found = ("security", _find_security) if security else ("toml", _find_text)

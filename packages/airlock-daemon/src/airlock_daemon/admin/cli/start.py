@@ -2,6 +2,7 @@
 
 import typer
 
+from airlock_daemon.admin.cli import serve
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 
@@ -13,10 +14,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def start(application: Application) -> None:
     """Serve the registered agents until SIGTERM or Ctrl-C.
 
-    Says `airlock: ready` on stderr once it serves them. It reads the files now, and again when
-    `airlock reload` or SIGHUP asks for it. Without --agents it starts with no agent and no
-    socket; it then names the agents.toml that is beside config.toml, if there is one. Running
-    commands get [daemon] shutdown_grace_s seconds to end when it stops; a second signal ends them
-    at once.
+    Prints `airlock: ready` on stderr once it serves them. It reads the files at start, and again
+    after `airlock reload` or SIGHUP. Without --agents it starts with no agent and no socket, and
+    names the agents.toml beside config.toml if there is one. When it stops, running commands get
+    [daemon] shutdown_grace_s seconds to end; a second signal ends them at once.
     """
-    application.serve()
+    serve(application.locations)

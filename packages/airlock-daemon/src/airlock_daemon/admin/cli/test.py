@@ -11,9 +11,8 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import say
-from airlock_daemon.admin.cli.verdict import Answer, Verdict, judge, read_git_words
+from airlock_daemon.admin.cli.verdict import Answer, Verdict, judge, resolve
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
-from airlock_daemon.serving.request.decision import hand_over
 from airlock_daemon.setup.boxes import describe_box
 from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.sockets import connect
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from airlock_daemon.admin.cli.known_apis import ApiVerdict
 
 ANSWER_S = 30
+# What a person may ask about, in place of the words of git-sign.
+_KINDS = (("commit",), ("tag",))
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -48,28 +49,28 @@ def ask(
         typer.Argument(metavar="ARGS", help="Its arguments, as the tool takes them."),
     ] = None,
 ) -> None:
-    """Say whether a command would be allowed, and what decides.
+    """Show whether a command would be allowed, and what decides it.
 
-    Shows how the arguments are read, what each layer says, and for a refusal the rule and the
-    reason that the module gives for it; for what is allowed, which box it has. Nothing is run.
-    From the agent's name on every word belongs to the command, so that `airlock test my git
-    push --force` works. The
-    client's directory and the mounts of its container are not known here: paths of which only they
-    decide are named, and not refused; so are hosts that the profile of the agent does not name, at
-    which the daemon looks. The running daemon is asked too: an answer that differs is a
-    failure (it has not reloaded since the files changed), no daemon is a note.
+    Prints how the arguments are parsed and what each layer decides; for a refusal the rule and its
+    reason, else the box of the command. Nothing is run. Every word after the agent's name belongs
+    to the command, so `airlock test my git push --force` works.
 
-    What a broker would be asked, or a box would run, is shown as the operation that the log has.
-    `git push URL REF` and the like say where that may go, and which refs it may move: as the
-    daemon tells the container's own git, where the agent has git-remote alone, or a git in a box.
-    Of an API the words are a method and a path or URL, or a mutation of GraphQL: `airlock
-    test my gh POST /repos/acme/app/pulls`, `airlock test my gh graphql mutation NAME`. For
-    AWS they are an operation, a region (the first of the profile without), and a bucket or role:
-    `airlock test my aws s3:GetObject eu-west-1 BUCKET/KEY`.
-    Neither its credential nor the running daemon is asked for these. Any other words are arguments
-    of the host's own tool, where the module has a command.
+    The client's directory and the mounts of its container are unknown here. Paths that depend on
+    them are named and not refused, and so are hosts that the profile does not name, whose address
+    the daemon looks up. The running daemon is asked too: a different answer is a failure, since it
+    has not reloaded the files; no daemon is a note.
 
-    Ends with 0 when the command is allowed, as far as can be told, else with 1.
+    What a broker would do or a box would run is shown as the operation that the log has. For `git
+    push URL REF` and the like, that says which repositories and refs are granted. For an API, give
+    a method and a path or URL, or a GraphQL mutation: `airlock test my gh POST
+    /repos/acme/app/pulls`, `airlock test my gh graphql mutation NAME`. For AWS, give an operation,
+    a region (default: the first of the profile), and a bucket or role: `airlock test my aws
+    s3:GetObject eu-west-1 BUCKET/KEY`. For a signature, give the kind and the addresses, the
+    committer's first: `airlock test my git-sign commit agent@acme.com`. These need neither a
+    credential nor the running daemon. Other words are arguments of the host's own tool, if the
+    module has a command.
+
+    Exits with 0 if the command is allowed, as far as can be told, else with 1.
     """
     setup, generation = application.load_agent(agent)
     words = tuple(args or ())
@@ -81,25 +82,26 @@ def ask(
         has_command = known is not None and known.has_command
         if apis and (not has_command or known_apis.is_operation(apis, words)):
             judged = known_apis.judge_operation(apis, command, words)
+            _, *rest = judged.operation.words
+            forms = [(name, *rest) for name in judged.api.names]
+            pattern = generation.agent.profile.find_approval(forms)
+            judged = msgspec.structs.replace(judged, asked=pattern)
             application.print(judged.dump(), _describe_api(judged))
             if judged.judged.refusal is not None:
                 raise typer.Exit(1)
             return
-    call = read_git_words(words) if command == "git" else None
-    granted = generation.agent.profile.granted(generation.grant.ceiling)
-    is_own_git = call is not None and BROKER in granted and "git" not in granted
-    if call is not None and is_own_git:
-        # The container's own git runs, and sends this.
-        command, words = BROKER, call.words
-    # The daemon hands ssh calls on git's behalf to git-remote.
-    command, words = hand_over(generation.grant, command, words)
+    command, words, call = resolve(generation, command, words)
+    is_own_git = call is not None and command == BROKER
     decision = evaluate(generation.grant, command, words)
     verdict = judge(generation, decision, command, words, call=call)
     path = os.path.join(setup.locations.sockets_dir, f"{agent}.sock")
     is_asked = not is_own_git or bool(words)
-    answer = ask_daemon(path, command, words) if is_asked else None
-    said = _say(answer, verdict) if is_asked else "not asked"
     module = generation.grant.modules.get(command)
+    is_object = module is not None and module.broker == "sign" and words[:1] in _KINDS
+    # Of a signature the daemon checks everything but the commit or tag.
+    asked = ("ssh",) if is_object else words
+    answer = ask_daemon(path, command, asked) if is_asked else None
+    said = _say(answer, verdict) if is_asked else "not asked"
     box = None
     if verdict.allowed and module is not None:
         box = describe_box(module, generation.boxes)
@@ -182,7 +184,10 @@ def _describe_api(verdict: "ApiVerdict") -> Iterator[str]:
     judged = verdict.judged
     yield from (f"{step.layer}: {step.verdict}: {step.detail}" for step in verdict.steps)
     yield f"operation: {verdict.operation.line}"
-    yield "allowed" if judged.refusal is None else f"denied: {judged.refusal}"
+    if judged.refusal is None:
+        yield "allowed" if verdict.asked is None else _tell_asked(verdict.asked)
+    else:
+        yield f"denied: {judged.refusal}"
     if judged.refusal is not None and judged.hint:
         yield f"hint: {judged.hint}"
     yield "daemon: not asked: it judges requests to APIs when they come"
@@ -201,6 +206,9 @@ def _describe(decision: Decision, verdict: Verdict, box: str | None) -> Iterator
         "broker": verdict.broker,
     }
     yield from (f"{name}: {text}" for name, text in told.items() if text)
+    if verdict.allowed and verdict.asked is not None:
+        yield _tell_asked(verdict.asked)
+        return
     if verdict.allowed:
         yield "allowed" if verdict.is_sure else "allowed, as far as can be told without the client"
         return
@@ -209,6 +217,10 @@ def _describe(decision: Decision, verdict: Verdict, box: str | None) -> Iterator
         yield f"rule: {quote(verdict.rule, limit=None)}"
     if verdict.hint:
         yield f"hint: {verdict.hint}"
+
+
+def _tell_asked(pattern: str) -> str:
+    return f"asked: a person has to approve it, by [approve] require = {quote(pattern, limit=None)}"
 
 
 def _say(answer: Answer | None, verdict: Verdict) -> str:

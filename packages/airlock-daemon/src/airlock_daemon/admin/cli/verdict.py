@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.support import find_missing
+from airlock_daemon.serving.request.decision import hand_over
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.reserved import is_within
 from airlock_modules import (
     Decision,
@@ -27,6 +28,7 @@ from airlock_modules import (
     name_transport,
     parse,
 )
+from airlock_modules.files.approvals import list_tool_forms
 from airlock_modules.operation import Operation
 from airlock_wire import encode_text, quote
 
@@ -51,6 +53,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The decision of the rules, and of the workspace or broker step as far as words suffice.
 
     `operation` is the broker's operation or the command; None if refused before it is known.
+    `asked` is the pattern of [approve] by which a person has to approve it, None without one.
     `message`, `rule` and `hint` are the refusal's; `workspace` or `broker` is that step's outcome.
     `undecided` are paths that depend on the client's directory or its container's mounts, or a host
     that the daemon resolves. `is_part` says that the request may include more than is known,
@@ -59,6 +62,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     allowed: bool
     operation: Operation | None = None
+    asked: str | None = None
     message: str = ""
     rule: str | None = None
     hint: str | None = None
@@ -88,6 +92,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         refusal = {"rule": self.rule, "message": self.message, "hint": self.hint}
         return {
             "operation": None if self.operation is None else self.operation.line,
+            "asked": self.asked if self.allowed else None,
             "workspace": refusal if self.is_workspace_refusal else None,
             "broker": self.broker,
             "undecided": [encode_text(path) for path in self.undecided],
@@ -106,6 +111,19 @@ class GitCall(msgspec.Struct, frozen=True, kw_only=True):
     words: tuple[str, ...] = ()
     push: PushList | None = None
     is_whole: bool = True
+
+
+def resolve(
+    generation: Generation, command: str, words: Sequence[str]
+) -> tuple[str, tuple[str, ...], GitCall | None]:
+    """The command that a request comes to, its arguments, and the git call that sends them."""
+    call = read_git_words(words) if command == "git" else None
+    granted = generation.agent.profile.granted(generation.grant.ceiling)
+    if call is not None and BROKER in granted and "git" not in granted:
+        # The container's own git runs, and sends this.
+        command, words = BROKER, call.words
+    # The daemon hands ssh calls on git's behalf to git-remote.
+    return (*hand_over(generation.grant, command, tuple(words)), call)
 
 
 def judge(
@@ -128,9 +146,13 @@ def judge(
         )
     if module.broker is not None:
         return _ask_broker(module.broker, generation, args, call)
-    run = ("run",) if wants_box(module) else ()
+    run = ("run",) if module.wants_box else ()
     ran = Operation((*run, command, *args))
-    found = replace(_judge_workspace(generation, decision, module, args), operation=ran)
+    found = replace(
+        _judge_workspace(generation, decision, module, args),
+        operation=ran,
+        asked=generation.agent.profile.find_approval(list_tool_forms((command, *args), module)),
+    )
     has_broker = module.sandbox is not None and "git" in module.sandbox.brokers
     if call is None or not has_broker or not found.allowed:
         return found
@@ -139,6 +161,7 @@ def judge(
     return replace(
         said,
         operation=said.operation or found.operation,
+        asked=found.asked or said.asked,
         workspace=found.workspace,
         undecided=(*found.undecided, *said.undecided),
         is_past_check=not said.allowed,
@@ -148,7 +171,7 @@ def judge(
 def _judge_workspace(
     generation: Generation, decision: Decision, module: Module, args: Sequence[str]
 ) -> Verdict:
-    if not decision.paths or wants_box(module):
+    if not decision.paths or module.wants_box:
         needed = f"{module.name} runs in the client's directory, which must be mapped"
         is_needed = module.workspace == "required"
         return Verdict(allowed=True, workspace=f"not known here: {needed}" if is_needed else None)
@@ -190,10 +213,13 @@ def _ask_broker(
 ) -> Verdict:
     from airlock_daemon.admin.cli.broker_verdict import (  # noqa: PLC0415 - needs trio
         judge_call,
+        judge_object,
         judge_session,
         judge_words,
     )
 
+    if broker == "sign":
+        return judge_object(generation, args)
     if broker == "ssh":
         return judge_session(generation, args)
     return judge_words(generation, args) if call is None else judge_call(generation, call)

@@ -7,7 +7,7 @@ import msgspec
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
-from airlock_daemon.setup.human_git import lfs_variables
+from airlock_daemon.setup.human_git import git_variables
 from airlock_daemon.setup.remotes import BROKER
 
 HOME = "/home/airlock-agent"
@@ -37,6 +37,8 @@ SSH = "/usr/bin/ssh"
 """The ssh that scp, sftp, rsync and others call by its absolute path."""
 LFS_AGENT = "git-lfs-agent"
 """The shim's name as transfer agent of the container's git-lfs."""
+SIGNER = "git-sign"
+"""The command that signs, by which the container's git calls the shim in place of ssh-keygen."""
 OWN_GIT = {"CARGO_NET_GIT_FETCH_WITH_CLI": "true"}
 """Variables for a container with its own git: cargo must use it to fetch its dependencies.
 
@@ -81,7 +83,8 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     unknown image. `machine` is empty if the container keeps the image's user. `access` has what the
     container needs to reach the agent's APIs, if any. `networks` is empty for docker's default.
     `exec_options` are for `airlock-shim --exec`, which is then the entrypoint and starts the
-    image's; None if the image's own entrypoint runs first.
+    image's; None if the image's own entrypoint runs first. With `signs_by_openpgp` git-sign signs
+    by gpg.
     """
 
     sockets: str
@@ -94,6 +97,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     access: Machine = Machine()
     networks: tuple[str, ...] = ()
     exec_options: tuple[str, ...] | None = None
+    signs_by_openpgp: bool = False
 
     @property
     def entrypoint(self) -> str | None:
@@ -133,8 +137,11 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
             # image was set up and the variable is left out.
             if self.search_path is None:
                 variables["GIT_LFS_SKIP_SMUDGE"] = "1"
-            else:
-                variables |= lfs_variables(f"{self._programs}/{LFS_AGENT}")
+        # The host's git in a box has its own settings.
+        if self.search_path is not None and "git" not in self.commands:
+            agent = f"{self._programs}/{LFS_AGENT}" if self.has_own_git else None
+            signer = f"{self._programs}/{SIGNER}" if SIGNER in self.commands else None
+            variables |= git_variables(agent, signer, is_openpgp=self.signs_by_openpgp)
         return variables
 
     def _find_directory(self, command: str) -> str:

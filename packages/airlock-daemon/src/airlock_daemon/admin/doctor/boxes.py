@@ -9,7 +9,7 @@ from importlib.resources import files
 from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.support import find_missing
-from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence, wants_box
+from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence
 from airlock_daemon.setup.status import find_published
 
 _SETTINGS = {
@@ -64,7 +64,7 @@ def check_bubblewrap(around: Surroundings) -> Iterator[Problem]:
     if find_missing():
         return
     # A command that uses APIs may be run by the image's own tool, without a box.
-    is_note = not any(wants_box(each) and not each.uses_apis for each in around.list_modules())
+    is_note = not any(each.wants_box and not each.uses_apis for each in around.list_modules())
     program = shutil.which(BUBBLEWRAP, path=around.daemon_path)
     if program is None:
         problem = "is not on the daemon's PATH, so that no box can be made"
@@ -124,7 +124,7 @@ def check_apparmor(around: Surroundings) -> Iterator[Problem]:
 
 def check_cgroups(around: Surroundings) -> Iterator[Problem]:
     """The running daemon could not divide its cgroup, or not with all controllers."""
-    if find_missing() or not any(map(wants_box, around.list_modules())):
+    if find_missing() or not any(each.wants_box for each in around.list_modules()):
         return
     posted = find_published(around.locations.sockets_dir)
     try:
@@ -141,23 +141,23 @@ def _find_unbounded(pid: int) -> tuple[str, str, str] | None:
     """Place, problem and remedy if the boxes of daemon `pid` have no common limits."""
     # These cannot be imported on other systems.
     from airlock_daemon.boundary.box.groups import CONTROLLERS, DAEMON  # noqa: PLC0415
-    from airlock_daemon.platform.linux.cgroup import find_group, read_group  # noqa: PLC0415
+    from airlock_daemon.platform.linux.cgroup import find_cgroup  # noqa: PLC0415
 
-    group = find_group(pid)
+    group = find_cgroup(pid)
     if group is None:
         remedy = f"boot with systemd.unified_cgroup_hierarchy=1, or {_BOUND_CONTAINER}"
         return "cgroups", "are not of version 2 for the daemon", remedy
-    if os.path.basename(group) != DAEMON:
+    if group.name != DAEMON:
         remedy = (
             f"run as the service of airlock init; for another one of systemd: {_DELEGATE} "
             f"and Environment=AIRLOCK_DELEGATED=1; {_BOUND_CONTAINER}"
         )
-        return group, "is not delegated to the daemon", remedy
-    bounded = read_group(os.path.dirname(group), "cgroup.subtree_control")
+        return group.directory, "is not delegated to the daemon", remedy
+    bounded = group.above.read("cgroup.subtree_control")
     missing = [name for name in CONTROLLERS if name not in bounded]
     if missing:
         remedy = f"sudo systemctl edit user@.service: {_DELEGATE}; and log in again"
-        return group, f"cannot bound {' and '.join(missing)}", remedy
+        return group.directory, f"cannot bound {' and '.join(missing)}", remedy
     return None
 
 

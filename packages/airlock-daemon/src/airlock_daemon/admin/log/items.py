@@ -296,5 +296,8 @@ def _tell_words(entry: Entry) -> Iterator[str]:
         yield f"[{show_word(entry.reason)}]"
     if detail is not None:
         yield f"[{show_word(detail)}]"
+    match entry.approval:
+        case {"by": by}:
+            yield f"[approved by {show_word(by)}]"
     if entry.count is not None:
         yield f"[{entry.count} of this kind]"

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from airlock_daemon.admin.migrate.layout import Layout
-from airlock_daemon.setup.boxes import is_home
 from airlock_daemon.setup.checking import find_losses
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.remotes import ANY_REFS, reaches_remotes
@@ -151,7 +150,7 @@ def _find_modules(agents: Sequence[Migrated], enable: Sequence[str]) -> tuple[Mo
 
 
 def _list_boxed(modules: Sequence[Module]) -> Iterator[str]:
-    at_home = sorted({module.name for module in modules if is_home(module)})
+    at_home = sorted({module.name for module in modules if module.shows_home})
     if at_home:
         yield (
             f"{', '.join(at_home)}: runs in a box with your home, in which what it writes there is "

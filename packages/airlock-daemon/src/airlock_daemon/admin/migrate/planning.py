@@ -32,7 +32,7 @@ from airlock_daemon.admin.migrate.steps import (
     is_done,
 )
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.setup.paths import Locations, beside_config
+from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.writing import read_whole
 from airlock_modules import Fault
 
@@ -72,7 +72,7 @@ def plan_migration(
     if layout == "v0.4":
         home = os.path.expanduser("~")
         registration = locations.agents or (None if unit is None else unit.agents)
-        base = registration or beside_config(locations)
+        base = registration or locations.registration_file
         draft = draft_fourth(
             backup,
             registration=registration,

@@ -11,7 +11,7 @@ from airlock_daemon.boundary.box.listeners import BoxListeners
 from airlock_daemon.boundary.command.order import Bounds, Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.linux.openat2 import read_known_status
-from airlock_daemon.setup.boxes import BUBBLEWRAP, is_home, runs_git
+from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.programs import Programs
 from airlock_modules import Module
 
@@ -273,9 +273,9 @@ def advising(module: Module) -> Iterator[None]:
     try:
         yield
     except Denied as error:
-        if runs_git(module):
+        if module.runs_git:
             more = _OWN_GIT
-        elif is_home(module):
+        elif module.shows_home:
             more = f'; or write [sandbox] box = "none" in {module.source}, to run it without'
         else:
             raise

@@ -34,7 +34,7 @@ from airlock_daemon.boundary.box.system import (
     list_given,
     name_hosts,
 )
-from airlock_daemon.boundary.box.transports import ASKS, find_transports, list_helpers
+from airlock_daemon.boundary.box.transports import find_transports, list_asked, list_helpers
 from airlock_daemon.boundary.command.order import Identity
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
@@ -44,16 +44,12 @@ from airlock_daemon.setup.boxes import (
     BoxConfig,
     Mode,
     explain_no_fence,
-    is_home,
-    relies_on_box,
-    runs_git,
-    wants_box,
 )
 from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.human_git import lfs_config
+from airlock_daemon.setup.human_git import lfs_config, sign_config
 from airlock_daemon.setup.paths import expand_home
-from airlock_daemon.setup.remotes import grants_git
+from airlock_daemon.setup.remotes import SIGNER
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_modules import Module
 from airlock_wire import quote
@@ -142,10 +138,10 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     if module.sandbox is None and module.lacks_box:
         # The evaluator has already refused it.
         raise TypeError(module.name)
-    if not wants_box(module) or (mode == "off" and not relies_on_box(module)):
+    if not module.wants_box or (mode == "off" and not module.relies_on_box):
         return None
     with advising(module):
-        maker = _find_maker(mode, generation, is_home=is_home(module))
+        maker = _find_maker(mode, generation, is_home=module.shows_home)
         if module.has_engine and maker.bubblewrap is None:
             remedy = find_bubblewrap_remedy(generation.programs)
             raise refuse("the way to a docker engine needs one that bubblewrap makes", remedy)
@@ -295,6 +291,8 @@ class Templates:
         for place in (*places.shown, *read):
             refuse_private(place, module, generation.reserved)
         given = () if inputs.access is None else tuple(list_given(inputs.access))
+        is_fenced = maker.bubblewrap is None
+        asks = list_asked(sandbox.brokers, generation.grant, is_fenced=is_fenced)
         if maker.is_home:
             box = plan_home_box(home, places=places.shown, read=read, limits=limits)
         else:
@@ -304,12 +302,12 @@ class Templates:
                 identity=maker.identity,
                 sockets=sandbox.sockets,
                 limits=limits,
-                git_config=_configure_git(maker, sandbox.brokers, generation)
-                if runs_git(module)
+                git_config=_configure_git(maker, sandbox.brokers, asks, generation)
+                if module.runs_git
                 else None,
                 given=given,
             )
-        box = _let_ask(box, sandbox.brokers, maker, generation)
+        box = _let_ask(box, asks, maker, generation)
         listeners = plan_listeners(
             sandbox.network,
             module.source,
@@ -331,19 +329,26 @@ class Templates:
             yield expand_home(path, self._environment.get("HOME", "/"))
         if inputs.access is not None:
             yield from STORES
-        if runs_git(inputs.module):
+        if inputs.module.runs_git:
             yield from list_helpers(programs)
             # These are looked up on PATH.
             for name in ("git", "git-lfs"):
                 yield from (os.path.join(entry, name) for entry in programs.path.split(os.pathsep))
 
 
-def _configure_git(maker: Maker, brokers: tuple[str, ...], generation: Generation) -> bytes:
-    """The git configuration for a box; it sets up git-lfs if its transfer agent is available."""
-    if not maker.renames or "git" not in brokers:
-        return generation.git_config
-    has_filters = generation.programs.find("git-lfs") is not None
-    return generation.git_config + lfs_config(has_filters=has_filters)
+def _configure_git(
+    maker: Maker, brokers: tuple[str, ...], asks: tuple[str, ...], generation: Generation
+) -> bytes:
+    """The git configuration for a box; it sets up git-lfs and signatures if the shim is there."""
+    config = generation.git_config
+    if maker.renames and "git" in brokers:
+        config += lfs_config(has_filters=generation.programs.find("git-lfs") is not None)
+    if SIGNER in asks:
+        config += sign_config(
+            signs_commits=generation.signs_commits,
+            is_openpgp=generation.agent.profile.signs_by_openpgp,
+        )
+    return config
 
 
 def _keep_paths(workspace: Workspace) -> Workspace:
@@ -354,12 +359,12 @@ def _keep_paths(workspace: Workspace) -> Workspace:
     return replace(workspace, source=replace(source, target=workspace.root), mounts=None)
 
 
-def _let_ask(box: Box, brokers: tuple[str, ...], maker: Maker, generation: Generation) -> Box:
-    """Add the transports that reach brokers, if the agent may use git's remotes."""
-    asks = tuple(command for broker in brokers for command in ASKS.get(broker, ()))
-    if not (asks and grants_git(generation.grant)):
+def _let_ask(box: Box, asks: tuple[str, ...], maker: Maker, generation: Generation) -> Box:
+    """Add the transports by which a box requests `asks`."""
+    if not asks:
         return box
-    transports = find_transports(generation.programs, is_fenced=maker.bubblewrap is None)
+    is_fenced = maker.bubblewrap is None
+    transports = find_transports(generation.programs, asks, is_fenced=is_fenced)
     return replace(
         box,
         operations=(*box.operations, *transports),

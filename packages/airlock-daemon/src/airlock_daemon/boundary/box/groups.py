@@ -16,14 +16,7 @@ import trio
 from airlock_daemon.boundary.command.launcher import Launcher
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.errors import AirlockError, Failed
-from airlock_daemon.platform.linux.cgroup import (
-    clear_group,
-    find_group,
-    is_delegated,
-    read_group,
-    remove_group,
-    write_group,
-)
+from airlock_daemon.platform.linux.cgroup import Cgroup, find_cgroup
 from airlock_daemon.setup.limits import Limits
 
 DAEMON = "daemon"
@@ -54,26 +47,27 @@ class Groups:
     `controllers` are those of CONTROLLERS that are available.
     """
 
-    def __init__(self, root: str, lock: int) -> None:
+    def __init__(self, root: Cgroup, lock: int) -> None:
         """Divide the cgroup `root`; takes over `lock`. Raises OSError."""
         self._lock = lock
-        self._top = os.path.join(root, _AGENTS)
+        self._top = root.below(_AGENTS)
         self._numbers = itertools.count(1)
         self._adopted: dict[str, Limits] = {}
-        self._dying: list[str] = []
+        self._dying: list[Cgroup] = []
         # Left by a daemon that was killed.
-        clear_group(self._top, longest_s=_DYING_S)
+        self._top.clear(longest_s=_DYING_S)
+        own = root.below(DAEMON)
         with suppress(FileExistsError):
-            os.mkdir(os.path.join(root, DAEMON))
-        write_group(os.path.join(root, DAEMON), "cgroup.procs", "0")
-        os.makedirs(self._top, exist_ok=True)
-        there = read_group(root, "cgroup.controllers")
+            os.mkdir(own.directory)
+        own.write("cgroup.procs", "0")
+        os.makedirs(self._top.directory, exist_ok=True)
+        there = root.read("cgroup.controllers")
         self.controllers = tuple(name for name in CONTROLLERS if name in there)
-        for directory in (root, self._top):
+        for each in (root, self._top):
             for name in self.controllers:
-                write_group(directory, "cgroup.subtree_control", f"+{name}")
+                each.write("cgroup.subtree_control", f"+{name}")
         if "cpu" in self.controllers:
-            write_group(os.path.join(root, DAEMON), "cpu.weight", str(_WEIGHT))
+            own.write("cpu.weight", str(_WEIGHT))
 
     def open(self, agent: str, limits: Limits) -> "Group":
         """Create a cgroup for one box; the caller closes it. Raises OSError."""
@@ -89,53 +83,53 @@ class Groups:
         except OSError as error:
             return str(error)
 
-    def remove(self, directory: str) -> None:
+    def remove(self, cgroup: Cgroup) -> None:
         """Kill the processes of a cgroup, and remove it once they are gone."""
-        self._dying = [each for each in (*self._dying, directory) if not remove_group(each)]
+        self._dying = [each for each in (*self._dying, cgroup) if not each.remove()]
 
     def close(self) -> None:
         """Kill remaining processes, and remove all cgroups but the daemon's own."""
-        clear_group(self._top, longest_s=_DYING_S)
+        self._top.clear(longest_s=_DYING_S)
         os.close(self._lock)
 
-    def _open_below(self, above: str) -> "Group":
-        directory = os.path.join(above, f"{os.getpid()}-{next(self._numbers)}")
-        os.mkdir(directory)
+    def _open_below(self, above: Cgroup) -> "Group":
+        cgroup = above.below(f"{os.getpid()}-{next(self._numbers)}")
+        os.mkdir(cgroup.directory)
         try:
-            return Group(self, directory, os.open(directory, _DIRECTORY))
+            return Group(self, cgroup, os.open(cgroup.directory, _DIRECTORY))
         except BaseException:
-            self.remove(directory)
+            self.remove(cgroup)
             raise
 
-    def _adopt(self, agent: str, limits: Limits) -> str:
+    def _adopt(self, agent: str, limits: Limits) -> Cgroup:
         """Create an agent's cgroup with these limits."""
-        directory = os.path.join(self._top, f"agent-{agent}")
+        cgroup = self._top.below(f"agent-{agent}")
         if self._adopted.get(agent) != limits:
-            os.makedirs(directory, exist_ok=True)
+            os.makedirs(cgroup.directory, exist_ok=True)
             if "memory" in self.controllers:
-                write_group(directory, "memory.max", str(limits.box_memory_mb << 20))
+                cgroup.write("memory.max", str(limits.box_memory_mb << 20))
                 # Swapping one agent would make others wait for the disk.
                 with suppress(FileNotFoundError):
-                    write_group(directory, "memory.swap.max", "0")
+                    cgroup.write("memory.swap.max", "0")
             if "pids" in self.controllers:
-                write_group(directory, "pids.max", str(_BOXES * limits.box_processes))
+                cgroup.write("pids.max", str(_BOXES * limits.box_processes))
             self._adopted[agent] = limits
-        return directory
+        return cgroup
 
 
 class Group:
     """The cgroup of one box. Its owner must `close` it, which kills its processes."""
 
-    def __init__(self, groups: Groups, directory: str, descriptor: int) -> None:
-        """Take over `descriptor`, that of the new `directory`."""
+    def __init__(self, groups: Groups, cgroup: Cgroup, descriptor: int) -> None:
+        """Take over `descriptor`, that of the directory of the new `cgroup`."""
         self._groups = groups
-        self._directory = directory
+        self._cgroup = cgroup
         self.descriptor = descriptor
 
     def close(self) -> None:
         """Kill its processes, and remove it."""
         os.close(self.descriptor)
-        self._groups.remove(self._directory)
+        self._groups.remove(self._cgroup)
 
 
 OpenGroup = Callable[[], Group | None]
@@ -166,29 +160,28 @@ def claim_groups(environment: Mapping[str, str]) -> Groups | str:
     """
     is_told = environment.get(DELEGATED) == "1"
     try:
-        own = find_group(os.getpid())
+        own = find_cgroup(os.getpid())
         if own is None:
             return "there is no cgroup of version 2"
-        above = os.path.dirname(own)
-        is_below = os.path.basename(own) == DAEMON and (is_told or is_delegated(above))
-        root = above if is_below else own
-        if not is_told and not is_delegated(root):
-            return f"the cgroup {own} is not the daemon's to divide"
-        if not os.path.exists(os.path.join(root, "cgroup.kill")):
+        is_below = own.name == DAEMON and (is_told or own.above.is_delegated)
+        root = own.above if is_below else own
+        if not is_told and not root.is_delegated:
+            return f"the cgroup {own.directory} is not the daemon's to divide"
+        if not os.path.exists(os.path.join(root.directory, "cgroup.kill")):
             return "the kernel is older than Linux 5.14"
         return _claim(root)
     except OSError as error:
         return f"the cgroup cannot be divided: {error.strerror}: {error.filename}"
 
 
-def _claim(root: str) -> Groups | str:
+def _claim(root: Cgroup) -> Groups | str:
     with ExitStack() as stack:
-        lock = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        lock = os.open(root.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         stack.callback(os.close, lock)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return f"another daemon divides the cgroup {root}"
+            return f"another daemon divides the cgroup {root.directory}"
         groups = Groups(root, lock)
         stack.pop_all()
         return groups
@@ -208,7 +201,7 @@ async def _prove(group: int, launcher: Launcher) -> str | None:
         try:
             with trio.move_on_after(_LONGEST_S):
                 await trio.lowlevel.wait_readable(ours)
-            found = read_group(f"/proc/self/fd/{group}", "cgroup.procs")
+            found = Cgroup(f"/proc/self/fd/{group}").read("cgroup.procs")
             report = launch.read_report()
         finally:
             launch.end()

@@ -1,21 +1,22 @@
-"""git's transports in a box: the shim, under their names."""
+"""git's transports in a box, and what signs for it: the shim, under their names."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from airlock_daemon.boundary.box.box import System
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError, Denied
-from airlock_daemon.setup.human_git import BOX_AGENT
+from airlock_daemon.setup.human_git import BOX_AGENT, BOX_SIGNER
 from airlock_daemon.setup.programs import Programs, find_program
+from airlock_daemon.setup.remotes import BROKER, SIGNER, grants_relayed
 from airlock_daemon.setup.shim_program import find_shim
+from airlock_modules import Grant
 
 RELAY = 3
 """The relay's descriptor: the first after stdin, stdout and stderr."""
 
-ASKS: Mapping[str, tuple[str, ...]] = {"git": ("git-remote",)}
-"""The commands by which a box can ask each broker of `[sandbox] brokers`, if it has any."""
+_ASKS: Mapping[str, tuple[str, ...]] = {"git": (BROKER,), "sign": (SIGNER,)}
 
 # The shim's name as git's ssh; the helpers have git's own names.
 _SSH = "/run/airlock/git-ssh"
@@ -29,8 +30,23 @@ _OPENED = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _EXEC_PATHS = ("/usr/lib/git-core", "/usr/libexec/git-core", "/usr/local/libexec/git-core")
 
 
-def find_transports(programs: Programs, *, is_fenced: bool) -> Iterator[System]:
-    """The files that replace git's own transports in a box. Raises Denied without a shim.
+def list_asked(brokers: Iterable[str], grant: Grant, *, is_fenced: bool) -> tuple[str, ...]:
+    """The commands that a box with these brokers may request, of those that the agent is granted.
+
+    In a fence git does not sign: the settings for that name a path of the box.
+    """
+    commands = (command for broker in brokers for command in _ASKS.get(broker, ()))
+    return tuple(
+        command
+        for command in commands
+        if grants_relayed(grant, command) and not (is_fenced and command == SIGNER)
+    )
+
+
+def find_transports(
+    programs: Programs, asks: tuple[str, ...], *, is_fenced: bool
+) -> Iterator[System]:
+    """The files by which git in a box requests `asks`. Raises Denied without a shim.
 
     In a fence files keep their host paths, so this is the shim alone, to which `link_transports`
     links.
@@ -39,13 +55,17 @@ def find_transports(programs: Programs, *, is_fenced: bool) -> Iterator[System]:
         shim = find_shim()
     except AirlockError as error:
         raise Denied(
-            f"a box cannot ask for git-remote: {error.message}",
+            f"a box cannot ask for {' and '.join(asks)}: {error.message}",
             layer="sandbox",
             rule="no-shim",
             hint=f"a person on the host can put that right: {error.hint}",
         ) from error
     if is_fenced:
         yield System(shim, shim)
+        return
+    if SIGNER in asks:
+        yield System(shim, BOX_SIGNER, is_own=True)
+    if BROKER not in asks:
         return
     yield System(shim, _SSH, is_own=True)
     yield System(shim, BOX_AGENT, is_own=True)
@@ -55,10 +75,11 @@ def find_transports(programs: Programs, *, is_fenced: bool) -> Iterator[System]:
 
 def transport_variables(asks: tuple[str, ...]) -> dict[str, str]:
     """The variables that tell a box's programs how to ask."""
-    if not asks:
-        return {}
+    variables = {"AIRLOCK_RELAY": str(RELAY)} if asks else {}
+    if BROKER not in asks:
+        return variables
     return {
-        "AIRLOCK_RELAY": str(RELAY),
+        **variables,
         "GIT_SSH_COMMAND": _SSH,
         # Otherwise git probes this ssh with an option that only OpenSSH has.
         "GIT_SSH_VARIANT": "ssh",

@@ -1,15 +1,19 @@
 """The agent behind a request to a broker, as far as a broker may use it."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import trio
 
+from airlock_daemon.boundary.brokers.asking import ANSWER_S
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.setup.generation import Generation
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.questions import Asked
 
 
 class ServedAgent(Protocol):
@@ -20,8 +24,17 @@ class ServedAgent(Protocol):
     turns: TurnQueue
     lookups: trio.CapacityLimiter
 
-    async def ask(self, line: CommandLine, *, said: bytes = b"") -> tuple[int, bytes]:
+    async def ask(
+        self, line: CommandLine, *, said: bytes = b"", seconds: float = ANSWER_S
+    ) -> tuple[int, bytes]:
         """Run a program of the host; returns its exit status and output."""
+
+
+Approve = Callable[["Asked", Callable[[str], Awaitable[None]]], Awaitable[None]]
+"""Waits for a person's approval where a profile requires one. Raises Denied.
+
+The function that it is given gets the line that tells the client what it waits for.
+"""
 
 
 class Requester(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +47,25 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
     generation: Generation
     directory: int
     variables: Mapping[str, str]
+    approve: Approve
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person may have to approve what the agent does."""
+        return any(
+            each.agent.profile.approve is not None for each in (self.generation, self.current)
+        )
+
+    def must_ask(self, forms: Iterable[Sequence[str]]) -> bool:
+        """Whether a person has to approve an operation that may amount to one of `forms`."""
+        listed, generations = tuple(forms), (self.generation, self.current)
+        return any(each.agent.profile.find_approval(listed) is not None for each in generations)
+
+    def may_ask(self, beginnings: Iterable[Sequence[str]]) -> bool:
+        """Whether a person may have to approve an operation that begins like one of these."""
+        listed = tuple(beginnings)
+        rules = [each.agent.profile.approve for each in (self.generation, self.current)]
+        return any(each is not None and each.may_find(listed) for each in rules)
 
     @property
     def current(self) -> Generation:
@@ -68,11 +100,12 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
         *,
         said: bytes = b"",
         more: Mapping[str, str] = {},
+        seconds: float = ANSWER_S,
     ) -> tuple[int, bytes]:
         """Run a program of the host; returns its exit status and output.
 
-        `said` is its stdin, `more` adds variables. Raises Denied if too many programs of the agent
-        wait, Failed if it does not answer.
+        `said` is its stdin, `more` adds variables, `seconds` bounds its time. Raises Denied if too
+        many programs of the agent wait, Failed if it does not answer.
         """
         line = CommandLine(program, argv, {**self.variables, **more}, self.directory)
-        return await self.agent.ask(line, said=said)
+        return await self.agent.ask(line, said=said, seconds=seconds)

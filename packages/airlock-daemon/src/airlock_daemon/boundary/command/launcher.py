@@ -356,17 +356,6 @@ class Launcher:
             theirs.close()
 
 
-def raise_descriptor_limit() -> int:
-    """Raise this process's soft limit of open files to the hard limit; returns the old one.
-
-    Each connection is a descriptor. Tools get the old limit: some close or scan all descriptors.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return soft
-
-
 def descriptor_limit() -> int:
     """This process's limit of open descriptors."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

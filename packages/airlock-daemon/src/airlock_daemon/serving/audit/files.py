@@ -198,6 +198,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     rule: object = None
     sandbox: object = None
     detail: object = None
+    approval: object = None
     count: _Count | None = None
     prev: str | msgspec.UnsetType | None = msgspec.UNSET
 

@@ -35,7 +35,8 @@ class Record(msgspec.Struct, kw_only=True):
     `ts` begins each line; `seq` counts records from 1, across files and daemons. `asked` is what
     the client sent if a hook replaced command, args or cwd. `detail` is what a post-exec hook did,
     a `broker`'s destination and operation, a `daemon-start`'s version, or a `reload`'s changes.
-    `count` is set if one record covers several requests or connections.
+    `approval` names the question that a person has approved, and that person. `count` is set if one
+    record covers several requests or connections.
     """
 
     ts: str = ""
@@ -61,6 +62,7 @@ class Record(msgspec.Struct, kw_only=True):
     sandbox: str | None = None
     bytes_out: int | None = None
     detail: object | None = None
+    approval: object | None = None
     count: int | None = None
     prev: str | None = None
 

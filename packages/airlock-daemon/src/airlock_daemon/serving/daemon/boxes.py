@@ -11,14 +11,7 @@ from airlock_daemon.boundary.command.order import Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import DaemonState, log
-from airlock_daemon.setup.boxes import (
-    BUBBLEWRAP,
-    Mode,
-    explain_no_fence,
-    needs_bubblewrap,
-    runs_git,
-    wants_box,
-)
+from airlock_daemon.setup.boxes import BUBBLEWRAP, Mode, explain_no_fence
 from airlock_daemon.setup.generation import Setup
 from airlock_modules import Fault
 
@@ -31,8 +24,8 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
     boxes has its configuration. A command is refused if its box cannot be made later.
     """
     modules = [each for one in setup.generations.values() for each in one.grant.modules.values()]
-    boxed = [module for module in modules if wants_box(module)]
-    if any(map(runs_git, boxed)):
+    boxed = [module for module in modules if module.wants_box]
+    if any(each.runs_git for each in boxed):
         setup = await _configure_git(setup, shared.environment)
     if setup.config.boxes.mode == "off":
         log.warning(
@@ -49,7 +42,7 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
         log.warning("warning: %s; %s", error.message, error.hint)
         return setup, "none"
     setup, name = await _settle_as(identity, setup, shared.launcher)
-    refused = sorted({module.name for module in boxed if needs_bubblewrap(module)})
+    refused = sorted({module.name for module in boxed if module.needs_bubblewrap})
     if name == "landlock" and refused:
         log.warning(
             "warning: %s: refused, since Landlock makes no box that leads anywhere; "

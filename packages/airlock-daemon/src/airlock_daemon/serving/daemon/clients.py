@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -17,10 +18,12 @@ from airlock_daemon.serving.request.exchange import (
     serve_request,
     to_wire,
 )
-from airlock_daemon.serving.request.relay import Origin
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
-from airlock_daemon.serving.session import Cancellation, ClientGone, Reason, Session
-from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, Request, ServerSession
+from airlock_daemon.serving.session import Cancellation, ClientGone, Reason, Received, Session
+from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, ServerSession
+
+if TYPE_CHECKING:
+    from airlock_daemon.serving.request.relay import Origin
 
 
 class Clients:
@@ -49,7 +52,7 @@ class Clients:
         """As `Service.serve`."""
         await self._serve(_Visit(connection, self._agent, None), is_turn=is_turn)
 
-    async def serve_relayed(self, connection: socket.socket, origin: Origin) -> None:
+    async def serve_relayed(self, connection: socket.socket, origin: "Origin") -> None:
         """Serve a connection over a relay to its end; it counts as one of the agent's.
 
         Like the relay's command, it may continue while the daemon stops.
@@ -67,9 +70,9 @@ class Clients:
         try:
             if not is_turn:
                 await self._agent.turns.take()
-            request = await self._receive(visit)
-            if request is not None:
-                await self._carry_out(visit, request)
+            received = await self._receive(visit)
+            if received is not None:
+                await self._carry_out(visit, received)
         except Exception:  # noqa: BLE001 - whatever went wrong
             # One connection must not end the others.
             log.exception("a fault of the daemon ended a connection; please report it")
@@ -77,9 +80,9 @@ class Clients:
             visit.session.close()
             self._agent.gate.disconnect()
 
-    async def _carry_out(self, visit: "_Visit", request: Request) -> None:
+    async def _carry_out(self, visit: "_Visit", received: Received) -> None:
         try:
-            weight = self._agent.gate.reserve_request(request, visit.session.bytes_in)
+            weight = self._agent.gate.reserve_request(received.request, visit.session.bytes_in)
         except Denied as error:
             # Without waiting for the pace of refusals, as its memory is in use meanwhile.
             refusal = to_wire(error)
@@ -91,7 +94,7 @@ class Clients:
             self._shared.running.add(cancellation)
         try:
             await serve_request(
-                request,
+                received,
                 visit.session,
                 cancellation,
                 agent=self._agent,
@@ -103,7 +106,7 @@ class Clients:
             self._shared.running.discard(cancellation)
             self._agent.gate.release(weight)
 
-    async def _receive(self, visit: "_Visit") -> Request | None:
+    async def _receive(self, visit: "_Visit") -> Received | None:
         """Read the request; None, once answered and recorded, if there is none to run."""
         try:
             # It is nearly always complete; only otherwise is a timer worth its cost.
@@ -116,9 +119,9 @@ class Clients:
             return None
         except ClientGone:
             return None
-        return event if isinstance(event, Request) else None
+        return event if isinstance(event, Received) else None
 
-    async def _wait_request(self, visit: "_Visit") -> Request | HalfClosed | None:
+    async def _wait_request(self, visit: "_Visit") -> Received | HalfClosed | None:
         """Wait for the rest of a request; None, once answered, if the daemon or agent stops.
 
         Raises Denied on timeout, and what `Session.receive` raises.
@@ -198,7 +201,9 @@ class _Visit:
     `peer` is the client, for records.
     """
 
-    def __init__(self, connection: socket.socket, agent: AgentState, origin: Origin | None) -> None:
+    def __init__(
+        self, connection: socket.socket, agent: AgentState, origin: "Origin | None"
+    ) -> None:
         self.origin = origin
         self.session = Session(
             connection,

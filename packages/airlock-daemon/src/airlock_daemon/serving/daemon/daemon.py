@@ -2,15 +2,16 @@
 
 import gc
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import trio
 
 from airlock_daemon._version import __version__
 from airlock_daemon.boundary.box.groups import Groups, claim_groups
-from airlock_daemon.boundary.command.launcher import Launcher, find_launcher, raise_descriptor_limit
+from airlock_daemon.boundary.command.launcher import Launcher, find_launcher
 from airlock_daemon.boundary.workspace.temporary import remove_left_behind
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.linux.privileges import forbid_tracing
@@ -28,7 +29,6 @@ from airlock_daemon.serving.daemon.store import SocketStore
 from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.findings import find_engines, find_unprotected
 from airlock_daemon.setup.generation import Setup
-from airlock_daemon.setup.paths import beside_config
 from airlock_daemon.setup.remotes import find_unpinned
 from airlock_daemon.setup.sockets import HTTPS
 from airlock_daemon.setup.status import make_status
@@ -85,7 +85,7 @@ def announce(setup: Setup) -> None:
         for note in find(agents, setup.config.ceiling):
             log.info("%s", note.problem)
     if not setup.generations and not setup.unserved:
-        unread = beside_config(setup.locations)
+        unread = setup.locations.registration_file
         if setup.locations.agents is None and os.path.lexists(unread):
             log.warning(
                 "warning: no agents registered; to serve those of %s: --agents %s", unread, unread
@@ -164,7 +164,7 @@ def _open_state(setup: Setup) -> DaemonState:
     # Before the launcher exists, which would otherwise stay in the daemon's old cgroup.
     groups = claim_groups(os.environ)
     try:
-        launcher = Launcher(find_launcher(), nofile=raise_descriptor_limit())
+        launcher = Launcher(find_launcher(), nofile=_raise_descriptor_limit())
     except BaseException:
         if isinstance(groups, Groups):
             groups.close()
@@ -172,6 +172,17 @@ def _open_state(setup: Setup) -> DaemonState:
         raise
     ledger = Ledger(audit, agents=len(setup.generations))
     return DaemonState(ledger, launcher, groups=groups, search_path=setup.search_path)
+
+
+def _raise_descriptor_limit() -> int:
+    """Raise this process's soft limit of open files to the hard limit; returns the old one.
+
+    Each connection is a descriptor. Tools get the old limit: some close or scan all descriptors.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft
 
 
 async def _end_after(grace: float, shared: DaemonState, signals: AsyncIterator[int]) -> None:

@@ -15,7 +15,7 @@ from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_re
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
 from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
-from airlock_daemon.boundary.brokers.docker.making import CallResult
+from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
 from airlock_daemon.boundary.brokers.egress.conversation import say_last
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.identity.peer import Peer
@@ -198,11 +198,22 @@ class _Client:
         """As `EngineAgent.engine`."""
         return find_socket(self._agent.generation, self._shared.environment)
 
-    def admit(self, operation: Operation, *, changes: bool) -> None:
+    async def admit(
+        self, operation: Operation, details: Details, *, changes: bool, note: str = ""
+    ) -> object | None:
         """As `EngineAgent.admit`."""
+        record = self._records.begin(operation, self._caller)
+        profile = self._agent.generation.agent.profile
+        if profile.find_approval((operation.words,)) is not None:
+            from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415
+
+            asked = Asked(operation=operation, details=details, note=note).lasting
+            record = await self._shared.approvals.record_answer(
+                asked, record, agent=self._agent, size=sum(len(text) for _, text in details)
+            )
         if changes:
-            record = self._records.begin(operation, self._caller)
             self._shared.record_ahead(replace(record, event="broker-start"))
+        return record.approval
 
     def tell(self, result: CallResult) -> None:
         """As `EngineAgent.tell`."""
@@ -286,7 +297,7 @@ class _Records:
 
     def write(self, result: CallResult, caller: Caller) -> None:
         """Write the record of a call, or count it."""
-        record = self.begin(result.operation, caller)
+        record = replace(self.begin(result.operation, caller), approval=result.approval)
         outcome: Outcome = "aborted" if result.status is None else "allowed"
         if result.error is not None:
             outcome = "denied" if isinstance(result.error, Denied) else "failed"

@@ -9,7 +9,6 @@ from importlib import import_module
 
 from airlock_daemon.serving.request.broker import find_broker
 from airlock_daemon.serving.request.state import DaemonState
-from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_modules import Module
 
@@ -24,13 +23,13 @@ def _list_granted(generation: Generation) -> list[Module]:
 
 def has_boxes(generation: Generation) -> bool:
     """Whether any of the agent's commands needs a box."""
-    return any(map(wants_box, _list_granted(generation)))
+    return any(each.wants_box for each in _list_granted(generation))
 
 
 async def settle_granted(setup: Setup, shared: DaemonState) -> tuple[Setup, str | None]:
     """As `boxes.settle_boxes`, which is imported only if a module wants a box."""
     generations = setup.generations.values()
-    if not any(wants_box(each) for one in generations for each in one.grant.modules.values()):
+    if not any(each.wants_box for one in generations for each in one.grant.modules.values()):
         return setup, None
     from airlock_daemon.serving.daemon.boxes import settle_boxes  # noqa: PLC0415
 
@@ -55,7 +54,7 @@ def load_granted(generations: Iterable[Generation]) -> None:
                 find_broker(module)
                 continue
             wanted.update(_TOOL)
-            if wants_box(module):
+            if module.wants_box:
                 wanted.update(_BOX)
     for name in sorted(wanted):
         import_module(f"airlock_daemon.{name}")

@@ -27,6 +27,7 @@ from airlock_daemon.boundary.brokers.https.messages import (
     ToDaemon,
     ToWorker,
     Unready,
+    read_sealed,
 )
 from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES, Denied, Failed
 from airlock_daemon.serving.request.https import HUNG_UP, Caller, Operations
@@ -261,13 +262,23 @@ class Worker:
             if received is None:
                 return
             message, descriptor = received
+            body = b""
             if descriptor is not None:
-                # No message carries one.
-                self._agent.closer.close((descriptor,))
-            self._take(message, nursery)
+                try:
+                    body = read_sealed(descriptor)
+                except (OSError, ValueError) as error:
+                    log.error(
+                        "agent %s: its worker sends what is no body (%s), and is ended; please "
+                        "report it",
+                        *(self._name, error),
+                    )
+                    return
+                finally:
+                    self._agent.closer.close((descriptor,))
+            self._take(message, body, nursery)
             await self._agent.turns.take()
 
-    def _take(self, message: ToDaemon, nursery: trio.Nursery) -> None:
+    def _take(self, message: ToDaemon, body: bytes, nursery: trio.Nursery) -> None:
         match message:
             case Ready():
                 self._take_answer(None)
@@ -276,7 +287,7 @@ class Worker:
             case Question():
                 opened = self._open.get(message.connection)
                 if opened is not None:
-                    self._begin(message, opened, nursery)
+                    self._begin(message, body, opened, nursery)
             case Finished():
                 self._operations.finish(message)
                 self._forget(message.question)
@@ -307,7 +318,9 @@ class Worker:
             case Ended():
                 opened.is_over.set()
 
-    def _begin(self, question: Question, opened: "_Open", nursery: trio.Nursery) -> None:
+    def _begin(
+        self, question: Question, body: bytes, opened: "_Open", nursery: trio.Nursery
+    ) -> None:
         if question.question in self._asked or len(opened.asked) >= _MOST_ASKED:
             log.error(
                 "agent %s: its worker asks more than it may, and is ended; please report it",
@@ -323,22 +336,27 @@ class Worker:
             answer = self._operations.judge_now(question, opened.caller)
         # Most need no task, which would cost as much as all the rest.
         if answer is None or not self._channel.send_now(answer):
-            nursery.start_soon(self._answer, question, opened, scope, answer)
+            nursery.start_soon(self._answer, question, body, opened, scope, answer)
 
     async def _answer(
-        self, question: Question, opened: "_Open", scope: trio.CancelScope, answer: Answer | None
+        self,
+        question: Question,
+        body: bytes,
+        opened: "_Open",
+        scope: trio.CancelScope,
+        answer: Answer | None,
     ) -> None:
         with scope, suppress(trio.BrokenResourceError):
-            answer = answer or await self._judge(question, opened)
+            answer = answer or await self._judge(question, body, opened)
             await self._channel.send(answer)
-            if answer.refusal is not None:
+            if answer.refusal is not None or answer.wants_content:
                 self._forget(question.question)
 
-    async def _judge(self, question: Question, opened: "_Open") -> Answer:
+    async def _judge(self, question: Question, body: bytes, opened: "_Open") -> Answer:
         if not self._may_go_on(opened):
             error = _STOPPING if self._reason == "stop" else REMOVED
             return self._operations.refuse(question, opened.caller, error)
-        answer = await self._operations.judge(question, opened.caller)
+        answer = await self._operations.judge(question, opened.caller, body)
         # The agent may have been removed while the credential was fetched.
         if self._operations.is_revoked(question.question, is_removed=self._reason == "removed"):
             self._revoke(question.question)

@@ -45,7 +45,7 @@ class Reloader:
         self.setup = setup
         self._shared = shared
         self._sockets = sockets
-        self._roster = served_agents
+        self._served_agents = served_agents
         self._manager = manager
         self._asked = trio.Event()
 
@@ -79,12 +79,12 @@ class Reloader:
         load = partial(load_setup, before.locations, noted=before.noted)
         setup = await run_in_thread(load)
         await trio.lowlevel.checkpoint_if_cancelled()
-        _refuse_changed_log(self.setup, setup)
+        _refuse_moved(self.setup, setup)
         await run_in_thread(partial(warn_unkept, setup))
         setup, _ = await settle_granted(setup, self._shared)
         try:
             self._set_access(setup)
-            self._roster.adopt(setup)
+            self._served_agents.adopt(setup)
         except Exception:
             # Also where code that an agent is now granted cannot be loaded.
             self._set_access(before)
@@ -164,17 +164,27 @@ def _differs(name: str, old: Mapping[str, Generation], new: Mapping[str, Generat
     )
 
 
-def _refuse_changed_log(before: Setup, after: Setup) -> None:
-    """Raise SetupError if the audit log's path changed: one daemon writes one chain."""
-    path = before.config.log.path
-    if after.config.log.path != path:
-        fault = Fault(
+def _refuse_moved(before: Setup, after: Setup) -> None:
+    """Raise SetupError if a path changed that the daemon uses until its end.
+
+    It writes one chain of records, and commands find its control socket in the state directory.
+    """
+    paths = (
+        ("log.path", before.config.log.path, after.config.log.path),
+        ("daemon.state", before.state.directory, after.state.directory),
+    )
+    faults = [
+        Fault(
             after.locations.config_file,
-            "log.path",
-            f"cannot change while the daemon runs, which writes {path}",
-            f'restart the daemon, or write path = "{path}" again',
+            key,
+            f"cannot change while the daemon runs, which uses {old}",
+            f'restart the daemon, or write {key.rpartition(".")[2]} = "{old}" again',
         )
-        raise SetupError((fault,))
+        for key, old, new in paths
+        if new != old
+    ]
+    if faults:
+        raise SetupError(tuple(faults))
 
 
 def _fail(began: float, faults: Sequence[str]) -> Reload:

@@ -21,6 +21,7 @@ from airlock_daemon.setup.sockets import ENGINE, HTTPS, SOCKET
 from airlock_daemon.setup.state import State
 
 if TYPE_CHECKING:
+    from airlock_daemon.serving.daemon.control import ControlSocket
     from airlock_daemon.serving.daemon.https import HttpsBroker
 
 _Nurseries = tuple[trio.Nursery, trio.Nursery, trio.Nursery]
@@ -38,6 +39,7 @@ class ServedAgents:
         self._leaving: dict[str, _Served] = {}
         self._nurseries: _Nurseries | None = None
         self._https: HttpsBroker | None = None
+        self._control: ControlSocket | None = None
 
     def adopt(self, setup: Setup) -> None:
         """Serve the agents of `setup` from now on, each by its new generation, and no others.
@@ -49,6 +51,7 @@ class ServedAgents:
         load_granted(setup.generations.values())
         generations = self._fit(setup.generations)
         self._adopt_boxes(generations)
+        self._adopt_approvals(setup)
         wanted = {name: tuple(_list_sockets(each)) for name, each in generations.items()}
         added = self._listen(wanted)
         # From here on nothing fails, and no request comes in between.
@@ -80,6 +83,8 @@ class ServedAgents:
             self._nurseries = accepting, requests, watching
             if self._https is not None:
                 watching.start_soon(self._https.run)
+            if self._control is not None:
+                watching.start_soon(self._control.run)
             if self._shared.boxes is not None:
                 watching.start_soon(self._shared.boxes.run)
             for name, served in self._served.items():
@@ -90,6 +95,8 @@ class ServedAgents:
 
     def stop(self) -> None:
         """Start nothing more, and answer every waiting client that the daemon stops."""
+        if self._control is not None:
+            self._shared.approvals.stop()
         for served in self._served.values():
             for opened in served.listeners.values():
                 opened.listener.stop("stop")
@@ -144,6 +151,23 @@ class ServedAgents:
                 _, _, watching = self._nurseries
                 watching.start_soon(self._shared.boxes.run)
 
+    def _adopt_approvals(self, setup: Setup) -> None:
+        """Open the control socket with the first profile that requires approvals.
+
+        Raises AirlockError.
+        """
+        generations = setup.generations.values()
+        is_wanted = any(each.agent.profile.approve is not None for each in generations)
+        if self._control is None and is_wanted:
+            from airlock_daemon.serving.daemon.control import ControlSocket  # noqa: PLC0415
+            from airlock_daemon.setup.answering import locate_control  # noqa: PLC0415
+
+            path = locate_control(setup.state, setup.locations.sockets_dir)
+            self._control = ControlSocket(path, self._shared)
+            if self._nurseries is not None:
+                _, _, watching = self._nurseries
+                watching.start_soon(self._control.run)
+
     def _adopt_https(self, setup: Setup) -> None:
         """Start the HTTPS broker, which is imported for the first agent that needs it."""
         if self._https is None:
@@ -189,6 +213,8 @@ class ServedAgents:
     def _remove(self, name: str) -> None:
         served = self._leaving[name] = self._served.pop(name)
         served.agent.leave()
+        if self._control is not None:
+            self._shared.approvals.withdraw(name)
         for opened in served.listeners.values():
             self._shut(name, opened)
         self._sockets.withhold(name)

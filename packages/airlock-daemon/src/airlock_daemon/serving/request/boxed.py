@@ -27,6 +27,7 @@ from airlock_daemon.serving.request.execution import Steps, run_command
 from airlock_daemon.serving.request.job import Call, Finished, Job
 from airlock_daemon.serving.request.relay import Origin, Relay
 from airlock_daemon.serving.request.tool import Boxed
+from airlock_daemon.setup.remotes import SIGNER
 
 _Result = TypeVar("_Result")
 
@@ -147,14 +148,8 @@ class _BoxedSteps(Steps):
         """Relay the command's output, and serve its tools' requests meanwhile."""
         serving = (self._relay, self._egress, self._home)
         companions = [each for each in serving if each is not None]
-        if not companions:
-            return await super().relay(command, begin)
-
-        async def relay() -> Ended:
-            await begin()
-            return await command.relay(self.emit, self.call.session.send_credit)
-
-        return await _accompany(companions, relay)
+        relay = partial(super().relay, command, begin)
+        return await (_accompany(companions, relay) if companions else relay())
 
     async def ended(self, finished: Finished) -> None:
         """Send the client the notes that the boxed tool could not write itself."""
@@ -168,7 +163,8 @@ class _BoxedSteps(Steps):
         emptied = None if self._home is None else await self._home.settle()
         if emptied is not None:
             notes.append(emptied)
-        if ended.exit_code == 0 and agent.owes_word_of_signing and makes_commit(self.line):
+        is_owed = agent.owes_word_of_signing and SIGNER not in self._boxed.box.asks
+        if ended.exit_code == 0 and is_owed and makes_commit(self.line):
             agent.owes_word_of_signing = False
             notes.append(UNSIGNED)
         if notes:

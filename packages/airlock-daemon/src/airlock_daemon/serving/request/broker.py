@@ -3,14 +3,16 @@
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.order import build_environment
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.temporary import Workspace
-from airlock_daemon.serving.request.job import Call, Job
+from airlock_daemon.serving.request.job import Call, Job, require_approval
 from airlock_modules import Module
+from airlock_modules.operation import Operation
 from airlock_wire import Request
 
 _PROTOCOL = re.compile(r"version=[0-9]")
@@ -23,6 +25,7 @@ def make_requester(request: Request, module: Module, workspace: Workspace, call:
         generation=call.generation,
         directory=workspace.descriptor,
         variables=build_variables(request, module, workspace, call),
+        approve=partial(require_approval, call),
     )
 
 
@@ -55,6 +58,9 @@ class Broker(Protocol):
         rules), Failed if the human's programs cannot be run.
         """
 
+    def name_operation(self, request: Request, admitted: Any, /) -> Operation:
+        """The operation of an admitted request, as far as its arguments say it."""
+
     def plan(
         self,
         request: Request,
@@ -82,6 +88,10 @@ def find_broker(module: Module) -> Broker:
             from airlock_daemon.serving.request.ssh_broker import SshBroker  # noqa: PLC0415
 
             return SshBroker()
+        case "sign":
+            from airlock_daemon.serving.request.sign_broker import SignBroker  # noqa: PLC0415
+
+            return SignBroker()
     raise ValueError(module.broker)
 
 
@@ -90,6 +100,6 @@ def may_pass(call: Call, peer: Peer) -> bool:
 
     The program may get stdin and stdout if they are pipes, but never stderr.
     """
-    passed = call.session.passed
+    passed = call.passed
     has_some = call.generation.pass_descriptors and bool(passed.numbers)
     return has_some and passed.kinds[:2] == ("pipe", "pipe") and passed.are_usable(peer)

@@ -4,8 +4,8 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import AND_RELOAD, Denied, UnknownCommand
-from airlock_daemon.setup.remotes import BROKER, grants_git
-from airlock_modules import Grant, Module, PathUse, evaluate, find_transport
+from airlock_daemon.setup.remotes import BROKER, grants_relayed
+from airlock_modules import Grant, Module, PathUse, evaluate
 from airlock_wire import Request, quote
 
 
@@ -20,6 +20,8 @@ def hand_over(grant: Grant, command: str, args: tuple[str, ...]) -> tuple[str, t
     """Return command and arguments; git's fetch or push over ssh becomes git-remote, if granted."""
     if command != "ssh" or not evaluate(grant, BROKER, ("ssh",)).allowed:
         return command, args
+    from airlock_modules import find_transport  # noqa: PLC0415 - loads ssh's arguments
+
     words = find_transport(args)
     return (command, args) if words is None else (BROKER, ("ssh", *words))
 
@@ -37,13 +39,16 @@ def decide(grant: Grant, request: Request) -> Allowed:
 def decide_relayed(grant: Grant, request: Request, commands: tuple[str, ...]) -> Allowed:
     """As `decide`, for a request over a relay, which accepts `commands` only.
 
-    The profile must grant git or git-remote. The rules of git-remote apply even if only git is
-    granted.
+    The profile must grant them; for git-remote git does. The rules of git-remote apply even if only
+    git is granted.
     """
     allowed = None
     if request.command in commands:
         # A reload may have revoked it while the box runs.
-        if not grants_git(grant):
+        if not grants_relayed(grant, request.command):
+            if request.command != BROKER:
+                # The evaluator refuses it by the profile.
+                return decide(grant, request)
             raise Denied(
                 "what runs in this box may not use git's remotes: the profile of this agent grants "
                 f"neither git nor {BROKER}",

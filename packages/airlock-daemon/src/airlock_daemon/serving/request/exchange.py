@@ -5,6 +5,7 @@ specification. The first step that refuses raises; `_refuse` alone answers and r
 """
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import trio
 from msgspec.structs import replace
@@ -26,11 +27,13 @@ from airlock_daemon.serving.request.decision import Allowed, decide, decide_rela
 from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.job import Call, consult_hook, prove
 from airlock_daemon.serving.request.recording import Recording, RelayedRecording
-from airlock_daemon.serving.request.relay import Converse, Origin
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
-from airlock_daemon.serving.session import Cancellation, ClientGone, Session
+from airlock_daemon.serving.session import Cancellation, ClientGone, Received, Session
 from airlock_daemon.setup.generation import Generation
 from airlock_wire import ErrorObject, Request
+
+if TYPE_CHECKING:
+    from airlock_daemon.serving.request.relay import Converse, Origin
 
 # Seconds that a client has to read why its request was ended.
 LAST_WORD_S = 1.0
@@ -46,14 +49,14 @@ REMOVED = ErrorObject.denied(
 
 
 async def serve_request(
-    request: Request,
+    received: Received,
     session: Session,
     cancellation: Cancellation,
     *,
     agent: AgentState,
     shared: DaemonState,
-    converse: Converse,
-    origin: Origin | None,
+    converse: "Converse",
+    origin: "Origin | None",
 ) -> None:
     """Serve a request until it is answered or cancelled.
 
@@ -61,7 +64,7 @@ async def serve_request(
     the command whose relay the request came over, None for the agent's own socket. Raises nothing
     but cancellation.
     """
-    generation = agent.generation
+    request, generation = received.request, agent.generation
     name = generation.agent.name
     watched = shared.watch.watch(session.connection.fileno(), cancellation.hang_up)
     try:
@@ -72,6 +75,7 @@ async def serve_request(
             recording = RelayedRecording(shared, session, request, name, origin)
         call = Call(
             session=session,
+            passed=received.passed,
             watched=watched,
             cancellation=cancellation,
             shared=shared,
@@ -198,7 +202,10 @@ async def _run_broker(
         admitted = await broker.admit(request, module, requester)
         if pre_exec is not None:
             container = await prove(peer, call)
-            rewritten = await consult_hook(request, pre_exec, call, container=container)
+            operation = broker.name_operation(request, admitted)
+            rewritten = await consult_hook(
+                request, pre_exec, call, container=container, operation=operation
+            )
             if rewritten != request:
                 return rewritten
         job = broker.plan(request, module, admitted, requester=requester, call=call, peer=peer)
@@ -214,6 +221,8 @@ async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> 
     not_consulted = ["concurrency"]
     if call.generation.agent.hooks.pre_exec is not None:
         not_consulted.insert(0, "hook")
+    if call.asks:
+        not_consulted.insert(-1, "approval")
     if module.broker is not None:
         workspace = make_empty(None)
         try:

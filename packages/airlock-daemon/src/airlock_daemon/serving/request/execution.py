@@ -1,7 +1,10 @@
 """Runs a job: its slot, its command, its post-exec hook, and its answer."""
 
+import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 from msgspec.structs import replace
@@ -11,19 +14,34 @@ from airlock_daemon.boundary.command.process import Begin, Command
 from airlock_daemon.boundary.command.stdio import Direct, Emit, Piped, Stdio
 from airlock_daemon.boundary.fairness.gate import Place
 from airlock_daemon.errors import AND_RELOAD, Failed, own_fault
-from airlock_daemon.serving.request.job import Call, Finished, Job
+from airlock_daemon.serving.request.job import Call, Finished, Job, require_approval
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.serving.session import ClientGone, Said
-from airlock_wire import ErrorObject, RemoteProtocolError
+from airlock_wire import ErrorObject, RemoteProtocolError, Signal
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.questions import Asked
+
+ENDING = {
+    each.name: each.value for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+}
+"""The signals that end a process by default, with their numbers."""
 
 
 async def run_job(job: Job, call: Call) -> None:
     """Wait for one of the agent's slots, run the job, and answer.
 
-    Raises Denied if no slot is available, Failed if the command cannot be started or exceeds its
-    module's timeout, ClientGone.
+    Raises Denied if a person does not approve it or no slot is available, Failed if the command
+    cannot be started or exceeds its module's timeout, ClientGone.
     """
     agent, recording, module = call.agent, call.recording, job.module
+    if job.asked is not None and call.asks:
+        ended = await _await_approval(job, job.asked, call)
+        if ended is not None:
+            why = "the client ended it while it waited for a person"
+            recording.write("aborted", why, exit_code=ended.exit_code, signal=ended.signal)
+            await _send_result(call, Finished(ended, None))
+            return
     alone = None if module.concurrent else call.shared.alone(module.name)
     # A request over a relay runs in the slot of the relay's command.
     place = Place() if call.origin is not None else await agent.gate.take(alone)
@@ -64,6 +82,40 @@ async def run_job(job: Job, call: Call) -> None:
     finally:
         agent.share.give_back(place)
         place.give_back()
+
+
+async def _await_approval(job: Job, asked: "Asked", call: Call) -> Ended | None:
+    """Wait for a person's approval, where it is required; returns how a signal ended the wait.
+
+    None if the job may start; it then gets what else the client has sent. Raises Denied,
+    ClientGone.
+    """
+    held: list[Said] = []
+    scope = trio.CancelScope()
+    ended: Ended | None = None
+
+    def hear(said: Said) -> None:
+        nonlocal ended
+        if isinstance(said, Signal) and said.name in ENDING:
+            ended = Ended(128 + ENDING[said.name], said.name)
+            scope.cancel()
+        else:
+            held.append(said)
+
+    async def tell(line: str) -> None:
+        buffer_start(job, call)
+        text = f"airlock: {line}{job.line_end}"
+        await call.session.send_output("stderr", text.encode())
+        if job.terms.features:
+            _listen(call, hear)
+
+    with scope:
+        await require_approval(call, asked, tell)
+    # Nobody watches a client that has hung up.
+    with suppress(OSError):
+        call.watched.ignore()
+    call.session.keep(held)
+    return ended if scope.cancelled_caught else None
 
 
 async def _run_in_time(job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
@@ -116,7 +168,7 @@ class Steps:
 
         Raises OSError.
         """
-        terms, passed = self.job.terms, self.call.session.passed
+        terms, passed = self.job.terms, self.call.passed
         if terms.are_passed:
             return Direct(passed, null=self.call.shared.null)
         passed.close()
@@ -257,6 +309,7 @@ def _listen(call: Call, tell: Callable[[Said], None]) -> None:
             _end_by_fault(call, error)
         return False
 
+    call.session.replay(tell)
     call.watched.listen(hear)
 
 

@@ -1,11 +1,8 @@
 """The broker of git-remote: admission, the conversation with the remote, and its records."""
 
-import signal
-from contextlib import closing
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
-import trio
 
 from airlock_daemon.boundary.brokers.git.admission import admit as admit_errand
 from airlock_daemon.boundary.brokers.git.audit_detail import (
@@ -16,29 +13,27 @@ from airlock_daemon.boundary.brokers.git.audit_detail import (
 )
 from airlock_daemon.boundary.brokers.git.remote import LfsRemote, Remote, SshRemote
 from airlock_daemon.boundary.brokers.git.smart_http import UrlConversation
-from airlock_daemon.boundary.brokers.git.streams import ClientStreams, SentStreams, Streams
 from airlock_daemon.boundary.brokers.requester import Requester
-from airlock_daemon.boundary.command.launcher import Ended, cannot_start
+from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.command.process import Begin, Command
 from airlock_daemon.boundary.command.stdio import Emit, Stdio
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
-from airlock_daemon.serving.request.broker import may_pass
-from airlock_daemon.serving.request.execution import (
-    Steps,
-    buffer_start,
-    conclude,
-    run_command,
-    tell_begun,
+from airlock_daemon.serving.request.execution import Steps, conclude, run_command
+from airlock_daemon.serving.request.job import Call, Finished, Job
+from airlock_daemon.serving.request.own_conversation import (
+    OwnConversation,
+    agree_on_streams,
+    converse,
 )
-from airlock_daemon.serving.request.job import Call, Finished, Job, agree
 from airlock_daemon.serving.request.recording import Recording
-from airlock_daemon.serving.session import Said
 from airlock_modules import Module, RemoteRequest
-from airlock_wire import Request, Signal, Stream
+from airlock_modules.operation import Operation
+from airlock_wire import Request
 
 if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.questions import Asked
     from airlock_daemon.boundary.brokers.git.conversation import Conversation, Transport
 
 
@@ -48,6 +43,15 @@ class GitBroker:
     async def admit(self, request: Request, _module: Module, requester: Requester, /) -> Remote:
         """As `admission.admit`."""
         return await admit_errand(request.args, requester.generation, requester)
+
+    def name_operation(self, _request: Request, admitted: Remote, /) -> Operation:
+        """Name it; over http git says only later whether it fetches or pushes."""
+        if isinstance(admitted, SshRemote):
+            return _describe(admitted).operation
+        if isinstance(admitted, LfsRemote):
+            wanted = admitted.wanted
+            return Operation(("git", "lfs", wanted.operation, str(wanted.asked.destination)))
+        return Operation(("git", "connect", str(admitted.destination)))
 
     def plan(
         self,
@@ -60,15 +64,7 @@ class GitBroker:
         peer: Peer,
     ) -> Job:
         """Plan the conversation; raises Denied if the client lacks a needed feature."""
-        terms = agree(request, may_pass=may_pass(call, peer), is_captured=True)
-        if not terms.uses("fds") and not (terms.uses("stdin") and terms.uses("base64")):
-            raise Denied(
-                "git-remote needs a client that sends its stdin and takes any bytes",
-                layer="broker",
-                rule="needs-stdin",
-                hint='list "stdin" and "base64" in the features of the request, or use a newer '
-                "shim",
-            )
+        terms = agree_on_streams(request, module, call, peer)
         line = None
         if isinstance(admitted, SshRemote):
             line = CommandLine(
@@ -81,7 +77,22 @@ class GitBroker:
             peer=peer,
             command_line=line,
             broker_run=_GitRun(admitted, requester),
+            asked=_find_asked(admitted) if call.asks else None,
         )
+
+
+def _find_asked(admitted: Remote) -> "Asked | None":
+    """A fetch over ssh; everything else is asked about once the client has said what it wants."""
+    if isinstance(admitted, SshRemote) and not admitted.asked.is_push:
+        return _describe(admitted)
+    return None
+
+
+def _describe(remote: SshRemote) -> "Asked":
+    """A fetch or push over ssh, as far as its words say it."""
+    from airlock_daemon.boundary.brokers.git.approval import describe_fetch  # noqa: PLC0415
+
+    return describe_fetch(remote.asked)
 
 
 class _GitRun(msgspec.Struct, frozen=True):
@@ -95,7 +106,22 @@ class _GitRun(msgspec.Struct, frozen=True):
     async def run(self, job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:
         """As `BrokerRun.run`."""
         log = ConversationLog(call.recording)
-        if isinstance(self.remote, SshRemote):
+        own: OwnConversation
+        if isinstance(self.remote, SshRemote) and self._may_wait(self.remote):
+            from airlock_daemon.boundary.brokers.git.patient_push import (  # noqa: PLC0415
+                PatientPush,
+            )
+
+            if job.command_line is None:
+                raise TypeError(job)
+            own = PatientPush(
+                self.remote,
+                job.command_line,
+                self.requester,
+                call.shared.launcher,
+                tell=log.write,
+            )
+        elif isinstance(self.remote, SshRemote):
             # Imported late: most remotes are URLs, and few use LFS.
             from airlock_daemon.boundary.brokers.git.conversation import (  # noqa: PLC0415
                 Conversation,
@@ -106,23 +132,21 @@ class _GitRun(msgspec.Struct, frozen=True):
             )
             steps = _SshSteps(job, call, emit, conversation)
             return await run_command(steps, answers=answers)
-        own: _OwnConversation
-        if isinstance(self.remote, LfsRemote):
+        elif isinstance(self.remote, LfsRemote):
             from airlock_daemon.boundary.brokers.git.lfs import LfsConversation  # noqa: PLC0415
 
             own = LfsConversation(self.remote, self.requester, tell=log.write_object)
         else:
             own = UrlConversation(self.remote, self.requester, tell=log.write)
-        finished = await _converse(own, job, call, emit)
+        finished = await converse(own, job, call, emit)
         await conclude(call, finished, answers=answers)
         return finished
 
-
-class _OwnConversation(Protocol):
-    """A conversation with a remote that the daemon has itself."""
-
-    async def run(self, streams: Streams, say: Emit) -> Ended:
-        """Run it to its end."""
+    def _may_wait(self, remote: SshRemote) -> bool:
+        """Whether a push may wait for a person, so that its connection would be dropped."""
+        if not (remote.asked.is_push and self.requester.asks):
+            return False
+        return self.requester.may_ask(_describe(remote).forms)
 
 
 class _SshSteps(Steps):
@@ -136,7 +160,7 @@ class _SshSteps(Steps):
     def open_stdio(self) -> Stdio:
         """The client's pipes, or pipes of the daemon. Raises OSError."""
         is_passed = self.job.terms.uses("fds")
-        self._transport = self._conversation.open(self.call.session.passed, is_passed=is_passed)
+        self._transport = self._conversation.open(self.call.passed, is_passed=is_passed)
         return self._transport
 
     async def relay(self, command: Command, begin: Begin) -> Ended:
@@ -178,49 +202,3 @@ class ConversationLog(msgspec.Struct, frozen=True):
         self.recording.write_conversation(
             decision, describe_object(asked, outcome), rule=rule, reason=reason
         )
-
-
-async def _converse(conversation: _OwnConversation, job: Job, call: Call, emit: Emit) -> Finished:
-    """Run a conversation that has no process; a terminating signal from the client cancels it."""
-    session, turns = call.session, call.agent.turns
-    # Two tasks of a conversation may write.
-    turn = trio.Lock()
-
-    async def say(stream: Stream, data: bytes) -> None:
-        async with turn:
-            await emit(stream, data)
-
-    async def grant(count: int) -> None:
-        async with turn:
-            await session.send_credit(count)
-
-    streams: Streams
-    if job.terms.uses("fds"):
-        try:
-            streams = ClientStreams(session.passed, turns, null=call.shared.null)
-        except OSError as error:
-            raise cannot_start("git-remote", error) from error
-    else:
-        session.passed.close()
-        streams = SentStreams(say, grant, turns, credit=job.generation.limits.stdin_bytes)
-    ended = Ended(128 + signal.SIGTERM, "SIGTERM")
-    scope = trio.CancelScope()
-
-    def hear(said: Said) -> None:
-        nonlocal ended
-        if not isinstance(said, Signal):
-            streams.tell(said)
-            return
-        number = signal.Signals[said.name]
-        # The signals that terminate a process by default.
-        if number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-            ended = Ended(128 + number, said.name)
-            scope.cancel()
-
-    with closing(streams):
-        buffer_start(job, call)
-        await tell_begun(job, call, hear)
-        with scope:
-            ended = await conversation.run(streams, say)
-        # The client's git waits for its streams to close.
-        return Finished(ended, streams.taken)

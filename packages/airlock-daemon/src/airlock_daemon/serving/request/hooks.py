@@ -21,6 +21,7 @@ from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.setup.generation import Generation
+from airlock_modules.operation import Operation
 from airlock_wire import (
     Limits,
     RemoteProtocolError,
@@ -175,17 +176,19 @@ async def consult(
     path: str,
     *,
     container: str | None,
+    operation: Operation,
     generation: Generation,
     agent: AgentState,
     shared: DaemonState,
 ) -> Request:
     """Show a request to the hook at `path`; return the request to perform, often the same.
 
-    `container` is the proven id. Raises Denied: layer "hook" if the hook refuses or fails, layer
+    `container` is the proven id. The hook gets the line of `operation` as `params.operation`, with
+    nothing left out. Raises Denied: layer "hook" if the hook refuses or fails, layer
     "limit" if too many requests wait for a hook.
     """
     limits = generation.limits
-    shown = replace(request, container_id=container).encode()
+    shown = _encode(replace(request, container_id=container), operation)
     answer = _Answer(GROWTH * limits.request_bytes, agent.gate)
     place = await agent.gate.take_for_hook()
     try:
@@ -216,6 +219,16 @@ async def consult(
         rule="refused",
         hint=f"a person on the host decides that, by {path}",
     )
+
+
+def _encode(request: Request, operation: Operation) -> bytes:
+    """The request with its operation, as a line of JSON."""
+    # Undecoded: an id may have more digits than a number here.
+    message = msgspec.json.decode(request.encode(), type=dict[str, msgspec.Raw])
+    params = msgspec.json.decode(message["params"], type=dict[str, msgspec.Raw])
+    params["operation"] = msgspec.Raw(msgspec.json.encode(operation.whole))
+    message["params"] = msgspec.Raw(msgspec.json.encode(params))
+    return msgspec.json.encode(message) + b"\n"
 
 
 class _Answer:

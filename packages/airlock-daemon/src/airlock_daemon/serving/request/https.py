@@ -1,12 +1,14 @@
 """API requests in the daemon: decided, given their credential, and recorded."""
 
+import base64
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 import trio
 from msgspec.structs import replace
 
+from airlock_daemon.boundary.approval.questions import Asked
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.https.messages import (
     Answer,
@@ -29,6 +31,7 @@ from airlock_modules.operation import Operation
 HUNG_UP = "the client hung up"
 
 _FORBIDDEN, _FAULT = 403, 500
+_HTTPS = 443
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -85,20 +88,32 @@ class Operations:
         self._fingerprints: dict[str, tuple[Api, str]] = {}
         self._quota = RecordQuota()
 
-    async def judge(self, question: Question, caller: Caller) -> Answer:
+    async def judge(self, question: Question, caller: Caller, body: bytes = b"") -> Answer:
         """Decide on a request by the present rules, and fetch its credential if it needs one.
 
-        Every error refuses. A granted operation is recorded before it starts, and ends with
-        `finish` or `abort`.
+        If a person has to approve it, this waits for a while; `body` is that of a question with
+        content, without which the answer wants it. Every error refuses. A granted operation is
+        recorded before it starts, and ends with `finish` or `abort`.
         """
         operation = self._describe(question, caller)
         generation = self._agent.generation
         try:
             api = self._admit(question)
+            if self._must_ask(question, api):
+                if question.content is None:
+                    return Answer(question=question.question, wants_content=True)
+                operation = await self._await_approval(question, api, body, operation)
             secret = await self._sources.get(self._agent, api) if question.needs_secret else None
             if self._agent.generation is not generation:
-                # The files were reloaded while the credential was fetched.
+                # The files were reloaded meanwhile.
                 api = self._admit(question)
+                if operation.record.approval is None and self._must_ask(question, api):
+                    raise Denied(
+                        "a person has to approve it since the rules were reloaded",
+                        layer="profile",
+                        rule="approve",
+                        hint="send the request again, and wait for the answer",
+                    )
             return self._grant(question, operation, api, secret)
         except trio.Cancelled:
             self._write(operation, "aborted", HUNG_UP)
@@ -112,6 +127,8 @@ class Operations:
         """As `judge` if it grants the request without waiting; otherwise None."""
         try:
             api = self._admit(question)
+            if self._must_ask(question, api):
+                return None
             secret = self._sources.find(self._agent, api) if question.needs_secret else None
             if question.needs_secret and secret is None:
                 return None
@@ -232,6 +249,21 @@ class Operations:
             raise Denied(verdict.refusal, layer="broker", rule=verdict.rule, hint=verdict.hint)
         return api
 
+    def _must_ask(self, question: Question, api: Api) -> bool:
+        """Whether a person has to approve a request."""
+        profile = self._agent.generation.agent.profile
+        return profile.find_approval(_list_forms(question, api)) is not None
+
+    async def _await_approval(
+        self, question: Question, api: Api, body: bytes, operation: _Operation
+    ) -> _Operation:
+        """Wait for a person's answer; returns the operation with it. Raises Denied."""
+        asked = describe_request(question, api, body)
+        record = await self._shared.approvals.record_answer(
+            asked, operation.record, agent=self._agent, size=len(body)
+        )
+        return replace(operation, record=record)
+
     def _find_fingerprint(self, api: Api) -> str:
         """The API's present fingerprint, cached because it takes long to compute."""
         known = self._fingerprints.get(api.name)
@@ -242,15 +274,11 @@ class Operations:
     def _describe(self, question: Question, caller: Caller) -> _Operation:
         api = self._find_api(question.api)
         name = question.api if api is None else api.module
-        words = [question.method, question.path]
+        words = _list_words(question)
         # After an upgrade the connection may carry any operation.
         changes = question.method not in _READING or question.upgrade is not None
         if question.graphql is not None:
             changes = any(field.kind != "query" for field in question.graphql)
-            fields = [(field.kind, field.name) for field in question.graphql]
-            words = ["graphql", *(word for field in fields for word in field)]
-        if question.aws is not None:
-            words = [*question.aws.words]
         record = self._begin(name, *words, caller=caller)
         detail = {**_detail(record), "host": question.host}
         return _Operation(replace(record, command=shorten(name), detail=detail), changes)
@@ -325,6 +353,57 @@ def _judge(api: Api, question: Question) -> Verdict:
         aws=question.aws,
     )
     return api.judge(asked)
+
+
+def _list_words(question: Question) -> tuple[str, ...]:
+    """The words of an operation, after the name of its API."""
+    if question.aws is not None:
+        return question.aws.words
+    if question.graphql is not None:
+        return ("graphql", *(word for each in question.graphql for word in (each.kind, each.name)))
+    return (question.method, question.path)
+
+
+def _list_forms(question: Question, api: Api) -> Iterator[tuple[str, ...]]:
+    """All operations that a request may amount to, for patterns."""
+    ways: list[tuple[str, ...]] = [_list_words(question)]
+    if question.aws is not None:
+        _, *where = question.aws.words
+        actions = (*(each.action for each in question.aws.operations), *question.aws.also)
+        ways += [(action, *where) for action in actions]
+    elif question.graphql is not None:
+        # A field need not be the first to matter.
+        ways += [("graphql", each.kind, each.name) for each in question.graphql]
+    for name in api.names:
+        for way in ways:
+            yield (name, *way)
+
+
+def describe_request(question: Question, api: Api, body: bytes) -> Asked:
+    """A request with its content for a person."""
+    host = f"[{question.host}]" if ":" in question.host else question.host
+    content = question.content
+    if content is not None and content.port != _HTTPS:
+        host = f"{host}:{content.port}"
+    query = f"?{content.query}" if content is not None and content.query else ""
+    details = [("request", f"{question.method} https://{host}{question.path}{query}")]
+    if question.aws is not None and question.aws.session is not None:
+        details.append(("in a session of role", question.aws.session))
+    if content is not None:
+        # So that no header is called as another detail is.
+        details += ((f"header {name}", value) for name, value in content.headers)
+    if body:
+        try:
+            details.append(("body", body.decode()))
+        except UnicodeDecodeError:
+            details.append(("body in base64", base64.encodebytes(body).decode()))
+    note = "" if question.upgrade is None else "what is sent over the connection is not bound"
+    return Asked(
+        operation=Operation((api.module, *_list_words(question))),
+        details=tuple(details),
+        forms=tuple(_list_forms(question, api)),
+        note=note,
+    ).lasting
 
 
 def _detail(record: Record) -> dict[str, object]:

@@ -11,14 +11,17 @@ from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.serving.request.recording import Recording
-from airlock_daemon.serving.request.relay import Converse, Origin
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.serving.session import Cancellation, Session, Watched
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module
+from airlock_modules.operation import Operation
 from airlock_wire import Request, Terminal
 
 if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.questions import Asked
+    from airlock_daemon.serving.request.approvals import Tell
+    from airlock_daemon.serving.request.relay import Converse, Origin
     from airlock_daemon.serving.request.tool import Boxed
 
 # Features that do not depend on how the output is sent.
@@ -28,19 +31,27 @@ _ALWAYS = frozenset(("signals", "exit-signal", "env"))
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request while it is served: its connection, agent and record.
 
+    `passed` are the client's descriptors, which the session closes at the latest.
     `generation` decides it even after a reload. `origin` is None for a request on the agent's own
     socket; `converse` serves a relay's connections.
     """
 
     session: Session
+    passed: ClientDescriptors
     watched: Watched
     cancellation: Cancellation
     shared: DaemonState
     agent: AgentState
     generation: Generation
     recording: Recording
-    converse: Converse
-    origin: Origin | None
+    converse: "Converse"
+    origin: "Origin | None"
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person may have to approve what the agent does."""
+        generations = (self.generation, self.agent.generation)
+        return any(each.agent.profile.approve is not None for each in generations)
 
 
 class AgreedFeatures(msgspec.Struct, frozen=True):
@@ -88,7 +99,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """An allowed request, planned before anything starts.
 
     A tool has a `command_line`, and a box or none. A broker has a `broker_run`, and a command line
-    if it runs a program. `banner` is written to the client's stderr before the command's output.
+    if it runs a program. `asked` is the operation that a person may have to approve before it
+    starts, None if nobody need be asked, or the broker does that later. `banner` is written to the
+    client's stderr before the command's output.
     """
 
     generation: Generation
@@ -98,6 +111,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     command_line: CommandLine | None
     boxed: "Boxed | None" = None
     broker_run: BrokerRun | None = None
+    asked: "Asked | None" = None
     banner: bytes = b""
 
     @property
@@ -159,8 +173,25 @@ async def prove(peer: Peer, call: Call) -> str | None:
     return peer.container if is_proven else None
 
 
+async def require_approval(call: Call, asked: "Asked", tell: "Tell") -> None:
+    """Wait for a person's approval of an operation, where a profile requires one.
+
+    `tell` gets the line for the client that waits. Raises Denied if it is refused or nobody
+    answers, and what `tell` raises.
+    """
+    if call.asks:
+        from airlock_daemon.serving.request.approvals import require  # noqa: PLC0415
+
+        await require(asked, call, tell)
+
+
 async def consult_hook(
-    request: Request, pre_exec: str, call: Call, *, container: str | None
+    request: Request,
+    pre_exec: str,
+    call: Call,
+    *,
+    container: str | None,
+    operation: Operation,
 ) -> Request:
     """As `hooks.consult`."""
     from airlock_daemon.serving.request.hooks import consult  # noqa: PLC0415
@@ -169,6 +200,7 @@ async def consult_hook(
         request,
         pre_exec,
         container=container,
+        operation=operation,
         generation=call.generation,
         agent=call.agent,
         shared=call.shared,

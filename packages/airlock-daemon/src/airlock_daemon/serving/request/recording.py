@@ -2,6 +2,7 @@
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 import trio
 from msgspec.structs import replace
@@ -16,10 +17,12 @@ from airlock_daemon.serving.audit.record import (
     shorten_asked,
     shorten_id,
 )
-from airlock_daemon.serving.request.relay import RECORDS, Origin
 from airlock_daemon.serving.request.state import DaemonState
 from airlock_daemon.serving.session import Session
 from airlock_wire import Request
+
+if TYPE_CHECKING:
+    from airlock_daemon.serving.request.relay import Origin
 
 MOST_RECORDS = 1000
 EVERY_S = 60.0
@@ -27,6 +30,9 @@ EVERY_S = 60.0
 
 Further reads and refusals are only counted; what may change something always has a record.
 """
+
+RECORDS = 1000
+"""The most broker records of one command; others are counted."""
 
 
 class RecordQuota:
@@ -127,6 +133,7 @@ class Recording:
             rule=rule,
             reason=None if reason is None else shorten(reason),
             detail=detail,
+            approval=self._record.approval,
         )
         self._shared.record(about)
 
@@ -173,7 +180,12 @@ class RelayedRecording(Recording):
     """
 
     def __init__(
-        self, shared: DaemonState, session: Session, request: Request, profile: str, origin: Origin
+        self,
+        shared: DaemonState,
+        session: Session,
+        request: Request,
+        profile: str,
+        origin: "Origin",
     ) -> None:
         """`profile` is the agent's name."""
         super().__init__(shared, session, request, profile)

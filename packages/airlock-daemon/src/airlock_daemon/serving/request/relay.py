@@ -15,14 +15,12 @@ from airlock_daemon.boundary.connection.descriptors import (
 )
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.serving.audit.ledger import Kind
+from airlock_daemon.serving.request.recording import RECORDS
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 
 # The most connections of one relay at a time, and per second. Others wait in it.
 AT_ONCE = 16
 PER_S = 50
-
-RECORDS = 1000
-"""The most broker records of one command; others are counted."""
 
 
 class Origin:

@@ -43,12 +43,8 @@ from airlock_daemon.setup.stored import (
     read_aws_keys,
     read_credential,
 )
-from airlock_daemon.setup.trust import (
-    find_command_problem,
-    find_untrusted,
-    find_words_problem,
-    leads_through,
-)
+from airlock_daemon.setup.trust import find_untrusted, leads_through
+from airlock_daemon.setup.trusted_command import find_command_problem, find_words_problem
 from airlock_wire import quote
 
 if TYPE_CHECKING:

@@ -10,9 +10,11 @@ from airlock_daemon.boundary.brokers.ssh.session import (
     Admitted,
     LoginAdvice,
     describe,
+    describe_session,
     tell_verbosely,
 )
 from airlock_daemon.boundary.brokers.ssh.session import admit as admit_session
+from airlock_daemon.boundary.brokers.ssh.session import name_operation as name_session
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.order import CommandLine, build_environment
 from airlock_daemon.boundary.command.stdio import Counted, Emit, Stdio
@@ -22,6 +24,7 @@ from airlock_daemon.serving.request.execution import Steps, run_command
 from airlock_daemon.serving.request.job import Call, Finished, Job, agree, find_term
 from airlock_daemon.serving.request.recording import Recording
 from airlock_modules import Module, Session
+from airlock_modules.operation import Operation
 from airlock_wire import Request
 
 
@@ -31,6 +34,10 @@ class SshBroker:
     async def admit(self, request: Request, module: Module, requester: Requester, /) -> Admitted:
         """As `session.admit`."""
         return await admit_session(request.args, module, requester.generation, requester)
+
+    def name_operation(self, _request: Request, admitted: Admitted, /) -> Operation:
+        """As `session.name_operation`."""
+        return name_session(admitted.asked)
 
     def plan(
         self,
@@ -53,7 +60,7 @@ class SshBroker:
             daemon=call.shared.environment,
             search_path=generation.programs.path,
             client=request.env if terms.uses("env") else {},
-            term=find_term(request, terms, call.session.passed),
+            term=find_term(request, terms, call.passed),
         )
         variables = {**requester.variables, **built}
         banner = tell_verbosely(admitted)
@@ -68,6 +75,7 @@ class SshBroker:
                 admitted.program, admitted.argv, variables, requester.directory
             ),
             broker_run=_SshRun(admitted),
+            asked=describe_session(admitted.asked) if call.asks else None,
             banner=f"{banner}{end}".encode() if banner else b"",
         )
 
@@ -133,7 +141,7 @@ class _SshSteps(Steps):
     def open_stdio(self) -> Stdio:
         """The client's pipes for stdin and stdout, the daemon's for stderr. Raises OSError."""
         if self.job.terms.uses("fds"):
-            return Transport(self.call.session.passed, is_held=False)
+            return Transport(self.call.passed, is_held=False)
         return super().open_stdio()
 
     async def ended(self, finished: Finished) -> None:

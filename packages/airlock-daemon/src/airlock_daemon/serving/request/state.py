@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airlock_daemon.boundary.box.system import ApiAccess
     from airlock_daemon.boundary.identity.containers import Containers
     from airlock_daemon.boundary.identity.peer import Peer
+    from airlock_daemon.serving.request.approvals import Approvals
     from airlock_daemon.serving.request.recording import Recording
 
 log = logging.getLogger("airlock")
@@ -61,6 +62,7 @@ class DaemonState:
         self.starts = Starts()
         # Prewarmed boxes; None while no agent has a boxed command.
         self.boxes: Boxes | None = None
+        self._approvals: Approvals | None = None
         self.running: set[Cancellation] = set()
         self._alone: dict[str, trio.CapacityLimiter] = {}
 
@@ -82,6 +84,15 @@ class DaemonState:
 
             self._containers = Containers(self._search_path)
         return self._containers
+
+    @property
+    def approvals(self) -> "Approvals":
+        """The questions for a person; loaded for the first profile that requires approvals."""
+        if self._approvals is None:
+            from airlock_daemon.serving.request.approvals import Approvals  # noqa: PLC0415
+
+            self._approvals = Approvals(self.environment)
+        return self._approvals
 
     def alone(self, command: str) -> trio.CapacityLimiter:
         """The one slot of a non-concurrent command, across agents."""

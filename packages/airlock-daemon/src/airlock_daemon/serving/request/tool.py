@@ -1,5 +1,8 @@
 """A tool's request: its workspace, the paths in its arguments, its box and its job."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import msgspec
 from msgspec.structs import replace
 
@@ -17,10 +20,13 @@ from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.serving.request.decision import Allowed
 from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.job import Call, Job, agree, consult_hook, find_term, prove
-from airlock_daemon.setup.boxes import wants_box
 from airlock_daemon.setup.reserved import Reserved
-from airlock_modules import Module
+from airlock_modules import Module, select_forwarded
+from airlock_modules.operation import Operation
 from airlock_wire import Request
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.questions import Asked
 
 
 async def run_tool(
@@ -32,10 +38,16 @@ async def run_tool(
     try:
         args = request.args
         if allowed.paths:
-            args = await _hold_paths(request, allowed, workspace, maker, call)
+            args = await _confine_paths(request, allowed, workspace, maker, call)
         if pre_exec is not None:
             container = peer.container if workspace.is_proven else None
-            rewritten = await consult_hook(request, pre_exec, call, container=container)
+            rewritten = await consult_hook(
+                request,
+                pre_exec,
+                call,
+                container=container,
+                operation=Operation(("run", request.command, *request.args)),
+            )
             if rewritten != request:
                 return rewritten
         access = await _prepare_access(module, call) if module.apis else None
@@ -71,7 +83,7 @@ async def check_tool(request: Request, allowed: Allowed, peer: Peer, call: Call)
         return
     workspace, maker = await _enter(request, module, peer, call)
     try:
-        await _hold_paths(request, allowed, workspace, maker, call)
+        await _confine_paths(request, allowed, workspace, maker, call)
 
         def plan() -> None:
             """Raise Denied if the command needs a box and cannot have one."""
@@ -93,7 +105,7 @@ async def _enter(
     The maker is None for a command without a box.
     """
     generation = call.generation
-    if wants_box(module):
+    if module.wants_box:
         await _refuse_elsewhere(module, peer, call)
     if module.workspace == "none":
         is_proven = await prove(peer, call) is not None
@@ -130,7 +142,7 @@ async def _refuse_elsewhere(module: Module, peer: Peer, call: Call) -> None:
             )
 
 
-async def _hold_paths(
+async def _confine_paths(
     request: Request, allowed: Allowed, workspace: Workspace, maker: Maker | None, call: Call
 ) -> tuple[str, ...]:
     """Return the arguments, with each confined path replaced by the host's."""
@@ -205,7 +217,7 @@ def plan_tool(
     Failed if the tool is not installed, Denied if it needs a box and cannot have one.
     """
     generation, daemon = call.generation, call.shared.environment
-    programs, passed = generation.programs, call.session.passed
+    programs, passed = generation.programs, call.passed
     program = programs.demand(module.bin)
     boxed = None
     if maker is not None:
@@ -217,12 +229,13 @@ def plan_tool(
     may_pass = may_pass and passed.are_usable(peer)
     terms = agree(request, may_pass=may_pass, is_captured=is_captured)
     renames = boxed is not None and boxed.maker.renames
+    client = request.env if terms.uses("env") else {}
     variables = build_environment(
         module,
         generation.agent.profile,
         daemon=daemon if boxed is None else adapt_daemon(daemon, boxed.box),
         search_path=programs.path if boxed is None else adapt_path(programs.path, boxed.box),
-        client=request.env if terms.uses("env") else {},
+        client=client,
         term=find_term(request, terms, passed),
         root=None if workspace.mounts is None or renames else workspace.root,
         is_boxed=boxed is not None,
@@ -244,4 +257,16 @@ def plan_tool(
         peer=peer,
         command_line=line,
         boxed=boxed,
+        asked=_describe(request, module, client) if call.asks else None,
+    )
+
+
+def _describe(request: Request, module: Module, client: Mapping[str, str]) -> "Asked":
+    from airlock_daemon.serving.request.approvals import describe_tool  # noqa: PLC0415
+
+    return describe_tool(
+        (request.command, *request.args),
+        module,
+        directory=request.cwd or "",
+        variables=select_forwarded(client, module.forward),
     )

@@ -120,6 +120,28 @@ async def test_a_persons_image_is_not_there(tmp_path: Path, image: str) -> None:
         assert "0B" in (await here.docker("system", "df", "--format", "{{.Size}}"))[1]
 
 
+async def test_images_are_saved_and_loaded_by_the_agents_names(tmp_path: Path, image: str) -> None:
+    """A name in an archive is one that the agent gives, whatever a person has of that name."""
+    archive, host = str(tmp_path / "archive"), ("docker", "-H", f"unix://{ENGINE}")
+    async with scene(tmp_path) as here:
+        for words in (
+            *(("create", "--name", "box", image, "id"), ("commit", "box", "made:1")),
+            *(("save", "-o", archive, "made:1"), ("rmi", "made:1")),
+        ):
+            status, text = await here.docker(*words)
+            assert status == 0, text
+        assert await here.docker("load", "-i", archive) == (0, "Loaded image: made:1\n")
+        assert (await here.docker("run", "--rm", "made:1", "id"))[0] == 0
+        # An archive of the person's, whose name is the agent's now, and the image still theirs.
+        await trio.run_process((*host, "save", "-o", archive, image))
+        assert await here.docker("load", "-q", "-i", archive) == (
+            0,
+            f"Loaded image: {image}:latest\n",
+        )
+        assert (await here.docker("rmi", image)) == (0, f"Untagged: {image}:latest\n")
+        await trio.run_process((*host, "image", "inspect", image), capture_stdout=True)
+
+
 async def test_labels_of_an_image_change_nothing(tmp_path: Path) -> None:
     """A container inherits them: it is still its agent's, with what the agent has asked for."""
     labels = "airlock.root=/x airlock.agent=other airlock.user=1:1 airlock.ports=80:80 own=kept"

@@ -280,8 +280,8 @@ async def test_a_request_that_drips_has_one_deadline(
     async def tell(message: ToDaemon) -> None:
         told.append(message)
 
-    async def ask(question: Question) -> Answer:
-        raise AssertionError(question)
+    async def ask(question: Question, body: int | None) -> Answer:
+        raise AssertionError((question, body))
 
     hosts = read_network(["a.example.com:443"])
     reach = Reach(variables={}, lookups=threads, setting="hosts")

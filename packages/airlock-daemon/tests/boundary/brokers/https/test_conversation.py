@@ -19,6 +19,7 @@ from api_server import OK, ApiServer, Certificates, Seen, Talk, proxying, servin
 from broker_world import SECRET, Tool, World, broker, make_api
 
 from airlock_daemon.boundary.brokers.https.messages import (
+    Answer,
     Ended,
     Finished,
     Question,
@@ -387,6 +388,29 @@ async def test_a_token_that_reaches_too_far_carries_out_nothing(
     [seen] = server.seen
     assert (seen.method, seen.target, seen.body) == ("GET", "/rate_limit", b"")
     assert seen.headers["authorization"] == f"Bearer {SECRET}"
+
+
+async def test_what_waits_for_a_person_holds_up_no_other(world: World) -> None:
+    """However many mutations wait, each is judged, and queries after them too."""
+    world.answers = False
+    kind = ("Content-Type", "application/json")
+    asked = json.dumps({"query": 'mutation {createIssue(input: {title: "x"}) {id}}'}).encode()
+    tools = [await world.open() for _ in range(20)]
+    for tool in tools:
+        await tool.begin("POST", "/graphql", kind, body=asked)
+    waiting = since = 0
+    while waiting < len(tools):
+        question = await world.wait_for(Question, since=since)
+        assert isinstance(question, Question)
+        since = world.told.index(question) + 1
+        if question.content is None:
+            await world.give(Answer(question=question.question, wants_content=True))
+        else:
+            waiting += 1
+    world.answers = True
+    tool = await world.open()
+    status, _, _ = await tool.ask("POST", "/graphql", kind, body=b'{"query": "{viewer {login}}"}')
+    assert status == 200
 
 
 async def test_a_token_is_used_once_its_scopes_are_known(

@@ -38,6 +38,7 @@ from airlock_daemon.errors import AirlockError, Denied, Failed
 from airlock_modules.apis import LONGEST_HEAD, BadHead, head_end, read_head
 from airlock_modules.engine import (
     LONGEST_BODY,
+    ArchiveRewriter,
     FoundCall,
     Ownership,
     Refused,
@@ -54,6 +55,8 @@ from airlock_modules.engine import (
 from airlock_modules.operation import Operation
 
 _IDLE_S = 600.0
+# How long, and up to how many bytes, the rest of a refused request is read.
+_REST_S, _MOST_REST = 5.0, 1 << 26
 _KIND_S = 60.0
 _JSON = (b"content-type", b"application/json")
 _NO_LOGIN = urlsafe_b64encode(b"{}")
@@ -61,7 +64,7 @@ _NO_LOGIN = urlsafe_b64encode(b"{}")
 _PASSED = frozenset({b"content-type", b"x-docker-container-path-stat"})
 _LONGEST_LINE = 1 << 20
 _PORT = re.compile("port=([1-9][0-9]{0,4})")
-_DIGEST = re.compile("Digest: (sha256:[0-9a-f]{64})")
+_DIGEST = re.compile("(?:Digest|Loaded image ID): (sha256:[0-9a-f]{64})")
 _OWN_NAMES = {"container.list", "network.list", "volume.list"}
 _RAW = (b"content-type", b"application/vnd.docker.raw-stream")
 _READING = frozenset({"GET", "HEAD"})
@@ -157,6 +160,7 @@ class _Call:
         self._request = request
         self._operation: Operation | None = None
         self._changes = False
+        self._approval: object | None = None
         self._status: int | None = None
         self._meter = Meter()
         self._has_answered = False
@@ -188,6 +192,7 @@ class _Call:
                     sent=self._meter.sent,
                     received=self._meter.received,
                     error=error,
+                    approval=self._approval,
                 )
             )
 
@@ -212,7 +217,19 @@ class _Call:
         if name == "system.ping":
             await self._ping(view)
             return
-        self._agent.admit(self._operation, changes=self._changes)
+        target = f"{head.path}?{head.query}" if head.query else head.path
+        details = [("call", f"{head.method} {target}")]
+        details += [("body", body.decode("utf-8", "surrogateescape"))] if body else []
+        is_open = found.call.sends == "bytes" or found.call.answers == "raw"
+        self._approval = await self._agent.admit(
+            self._operation,
+            tuple(details),
+            changes=self._changes,
+            note="what is sent over the connection is not bound" if is_open else "",
+        )
+        if self._approval is not None:
+            # The profile may be another one by now.
+            view = await self._broker.find_view(self._agent)
         making = Making(
             *(self._agent, view, self._broker.images, found, body),
             has_listener=self._broker.ports.has_listener,
@@ -250,7 +267,7 @@ class _Call:
         port = 0 if head.path == PORTS or number is None else int(number[1])
         words = ("port.list",) if head.path == PORTS else ("port.connect", str(port))
         self._operation = Operation(("docker", *words))
-        self._agent.admit(self._operation, changes=False)
+        self._approval = await self._agent.admit(self._operation, (), changes=False)
         # A client of a port may speak any protocol: an error closes its connection.
         self.is_opaque = self._has_answered = True
         if head.path == PORTS:
@@ -292,9 +309,13 @@ class _Call:
             await engine.write(prepared.body)
         if found.call.sends == "bytes":
             await self._request.allow()
+            archive = prepared.sent
             while piece := await self._request.read():
                 self._meter.count_sent(len(piece))
-                await engine.write(piece)
+                if written := piece if archive is None else archive.feed(piece):
+                    await engine.write(written)
+            if archive is not None:
+                await engine.write(archive.end())
         await engine.end()
 
     async def _relay(
@@ -317,10 +338,9 @@ class _Call:
                 hint="try again; a person on the host finds the engine's own messages there",
             )
         elif found.call.answers == "stream":
-            lines = _REWRITTEN_LINES.get(found.call.name)
-            await self._stream(
-                engine, answer, None if lines is None else _Lines(lines, view), prepared.note
-            )
+            rewriter = _REWRITTEN_LINES.get(found.call.name)
+            lines = None if rewriter is None else _Lines(rewriter, view)
+            await self._stream(engine, answer, prepared.received or lines, prepared.note)
         else:
             await self._answer_plain(engine, answer, prepared, found, view)
 
@@ -340,9 +360,9 @@ class _Call:
             return
         try:
             value = rewrite(found.call.name, msgspec.json.decode(data), view)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, AttributeError, TypeError):
             raise Failed(
-                "the docker engine of the host answered with something else than JSON",
+                "the docker engine of the host answered with something else than its API has",
                 hint="try again; a person on the host finds the engine's own messages there",
             ) from None
         except KeyError:
@@ -355,7 +375,7 @@ class _Call:
         self,
         engine: EngineConnection,
         answer: EngineHead,
-        lines: "_Lines | None",
+        rewriter: "ArchiveRewriter | _Lines | None",
         note: Note | None,
     ) -> None:
         """Pass on an answer while it comes, until it or the client ends."""
@@ -364,8 +384,8 @@ class _Call:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_after, self._request.wait_for_hanging_up, nursery)
             try:
-                await self._pour(engine, answer, lines, note)
-            except (AirlockError, trio.BrokenResourceError, Uneven) as raised:
+                await self._pour(engine, answer, rewriter, note)
+            except (AirlockError, Refused, trio.BrokenResourceError, Uneven) as raised:
                 error = raised
             nursery.cancel_scope.cancel()
         if error is not None:
@@ -375,18 +395,19 @@ class _Call:
         self,
         engine: EngineConnection,
         answer: EngineHead,
-        lines: "_Lines | None",
+        rewriter: "ArchiveRewriter | _Lines | None",
         note: Note | None,
     ) -> None:
         await self._request.answer(_head(answer.status, _passed(answer)), b"", is_end=False)
         while piece := await engine.read():
             await self._agent.turns.take()
             self._meter.count_received(len(piece))
-            if data := piece if lines is None else lines.feed(piece):
+            if data := piece if rewriter is None else rewriter.feed(piece):
                 await self._request.answer(None, data, is_end=False)
-        rest = b"" if lines is None else lines.feed(b"\n")
+        rest = b"" if rewriter is None else rewriter.end()
         if note is not None:
-            await note(None if lines is None else lines.digest)
+            more = await note(rewriter.digests if isinstance(rewriter, _Lines) else None)
+            rest += b"".join(msgspec.json.encode(line) + b"\n" for line in more)
         await self._request.answer(None, rest, is_end=True)
 
     async def _switch(self, engine: EngineConnection, answer: EngineHead) -> None:
@@ -448,6 +469,11 @@ class _Call:
             return
         headers = [_JSON] if self._request.is_whole else [_JSON, (b"connection", b"close")]
         await self._answer(status, headers, spell_refusal(error.message, error.hint))
+        if not self._request.is_whole and not self._request.is_held_back:
+            # A client that is still writing would see a broken pipe instead of the answer.
+            with trio.move_on_after(_REST_S), suppress(Damaged):
+                while self._request.count < _MOST_REST and await self._request.read():
+                    pass
 
 
 class _Lines:
@@ -457,8 +483,8 @@ class _Lines:
         self._rewriter = rewriter
         self._view = view
         self._pending = b""
-        # The last digest of a manifest that a pull has told.
-        self.digest: str | None = None
+        self.digests: list[str] = []
+        """The digests of manifests that a pull has told, or of images that were loaded."""
 
     def feed(self, data: bytes) -> bytes:
         """The rewritten lines that `data` completes; others are dropped. Raises Failed."""
@@ -470,16 +496,30 @@ class _Lines:
             )
         written = bytearray()
         for line in filter(bytes.strip, lines):
-            value = self._rewriter(read_json(line), self._view)
-            if value is not None:
-                written += msgspec.json.encode(value) + b"\n"
-            if isinstance(value, dict) and (found := _DIGEST.fullmatch(str(value.get("status")))):
-                self.digest = found[1]
+            value = read_json(line)
+            told = value if isinstance(value, dict) else {}
+            words = f"{told.get('status', '')}{told.get('stream', '')}".strip()
+            if found := _DIGEST.fullmatch(words):
+                self.digests.append(found[1])
+            rewritten = self._rewriter(value, self._view)
+            if rewritten is not None:
+                written += msgspec.json.encode(rewritten) + b"\n"
         return bytes(written)
+
+    def end(self) -> bytes:
+        """The rewritten rest."""
+        return self.feed(b"\n")
+
+
+def _drop_loaded(line: object, _view: View) -> object:
+    """A line of a load, unless it tells an image, whose name is told later."""
+    told = str(line.get("stream", "")) if isinstance(line, dict) else ""
+    return None if told.startswith("Loaded image") else line
 
 
 _REWRITTEN_LINES: Mapping[str, Rewriter] = {
     "image.pull": lambda line, _: line,
+    "image.load": _drop_loaded,
     "system.events": rewrite_event,
     "container.stats": rewrite_stats,
 }

@@ -5,7 +5,7 @@ which it could give to everybody by the registry anyway. The name of a registry 
 from a person's image, but by a pull from that registry.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -72,6 +72,41 @@ class Images:
     def note_made(self, identity: str) -> None:
         """Note an image that the agent made."""
         self._record.note(identity)
+
+    async def name_loaded(
+        self, identities: object, names: Sequence[Sequence[str]]
+    ) -> list[dict[str, str]]:
+        """Note images that were loaded, and give them their names; returns lines for the client.
+
+        `identities` are as the engine tells them. Raises AirlockError.
+        """
+        if not isinstance(identities, list) or len(identities) != len(names):
+            raise Failed(
+                "the docker engine of the host did not tell which images it has loaded",
+                hint="save them one by one, and load these",
+            )
+        lines = []
+        for identity, wanted in zip(identities, names, strict=True):
+            self._record.note(identity)
+            lines += [{"stream": f"Loaded image ID: {identity}\n"}] if not wanted else []
+            for name in wanted:
+                lines.append(await self._name_loaded(identity, name))
+        return lines
+
+    async def _name_loaded(self, identity: str, name: str) -> dict[str, str]:
+        try:
+            named = await self.judge_name(name, None)
+        except Refused as refused:
+            return {"error": f"airlock: {refused.message}; {refused.hint}"}
+        repository, _, tag = named.outer.rpartition(":")
+        words = f"repo={quote(repository)}&tag={quote(tag)}"
+        status, answer = await ask(
+            self._engine, "POST", f"{self._base}/{_escape(identity)}/tag?{words}"
+        )
+        if status >= HTTPStatus.BAD_REQUEST:
+            return {"error": rewrite_error(answer, self._view)["message"]}
+        await self.note_named(named)
+        return {"stream": f"Loaded image: {name}\n"}
 
     async def is_persons(self, image: ImageName) -> bool:
         """Whether the engine has an image of this name that the agent did not pull."""

@@ -19,6 +19,7 @@ from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError
 from airlock_modules.engine import (
     ROOT_LABEL,
+    ArchiveRewriter,
     ContainerOrder,
     DockerGrant,
     Egress,
@@ -44,6 +45,7 @@ from airlock_modules.engine import (
     refuse_builder,
     resolve,
     restore_words,
+    shorten_name,
 )
 from airlock_modules.operation import Operation
 
@@ -65,7 +67,8 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True):
     """One call's outcome, for its record: bytes to and from the engine, its status, or the error.
 
     `operation` is None if the call was not understood; `changes` says that it may do more than
-    read. Without status and error the client or the agent's service has gone.
+    read. Without status and error the client or the agent's service has gone. `approval` is that of
+    a person.
     """
 
     operation: Operation | None
@@ -74,6 +77,10 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True):
     sent: int = 0
     received: int = 0
     error: AirlockError | None = None
+    approval: object | None = None
+
+
+Details = tuple[tuple[str, str], ...]
 
 
 class EngineAgent(Protocol):
@@ -94,8 +101,14 @@ class EngineAgent(Protocol):
     def grant(self) -> DockerGrant:
         """What its present profile grants. Raises AirlockError if that is nothing."""
 
-    def admit(self, operation: Operation, *, changes: bool) -> None:
-        """Judge an operation, and record its start. Raises Denied and Failed."""
+    async def admit(
+        self, operation: Operation, details: Details, *, changes: bool, note: str = ""
+    ) -> object | None:
+        """Judge an operation, and record its start; returns the approval that was needed.
+
+        It may wait for a person, who is shown `details`, pairs of a label and a text, and `note`,
+        which says what the answer does not cover. Raises Denied and Failed.
+        """
 
     def tell(self, result: CallResult) -> None:
         """Record the end of a call."""
@@ -110,17 +123,18 @@ class EngineAgent(Protocol):
         """
 
 
-Note = Callable[[object], Awaitable[None]]
-"""Notes what a call that succeeded has made.
+Note = Callable[[object], Awaitable[list[dict[str, str]]]]
+"""Notes what a call that succeeded has made; returns further lines for a stream.
 
-Gets the answer's JSON; for a stream the digest that it told last, or None.
+Gets the answer's JSON; for a stream the digests that it told.
 """
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """A call as it is made: the request to the engine, and what is looked at in its answer.
 
-    `note` is called before the client has the whole answer.
+    `note` is called before the client has the whole answer. An archive is rewritten by `sent` or
+    `received`.
     """
 
     method: str
@@ -130,6 +144,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     is_raw: bool = False
     warnings: tuple[str, ...] = ()
     note: Note | None = None
+    sent: ArchiveRewriter | None = None
+    received: ArchiveRewriter | None = None
     starts: Found | None = None
     """The container that starts."""
     otherwise: "Prepared | None" = None
@@ -191,6 +207,8 @@ class Making:
             "image.push": self._push,
             "image.tag": self._tag,
             "image.import": self._import,
+            "image.load": self._load,
+            "image.save": self._save,
             "container.commit": self._commit,
         }
         handler = handlers.get(name)
@@ -346,9 +364,10 @@ class Making:
         login = await self._agent.find_login(image)
         headers = () if login is None else ((b"X-Registry-Auth", login),)
 
-        async def note(digest: object) -> None:
-            if isinstance(digest, str) and digest:
+        async def note(digests: object) -> list[dict[str, str]]:
+            for digest in digests if isinstance(digests, list) else ():
                 await self._images.note_pulled(image, digest, is_persons=is_persons)
+            return []
 
         return await self._write(None, headers=headers, note=note)
 
@@ -383,8 +402,9 @@ class Making:
         if named is None:
             raise malformed("repo is missing")
 
-        async def note(_: object) -> None:
+        async def note(_: object) -> list[dict[str, str]]:
             await self._images.note_named(named)
+            return []
 
         return await self._write(None, note=note)
 
@@ -394,11 +414,12 @@ class Making:
             raise malformed("container is missing")
         named = await self._name_image()
 
-        async def note(answer: object) -> None:
+        async def note(answer: object) -> list[dict[str, str]]:
             if isinstance(answer, dict):
                 self._images.note_made(str(answer.get("Id")))
             if named is not None:
                 await self._images.note_named(named)
+            return []
 
         [reference] = list_references(self._query["container"])
         container = await self._lookups.find(reference)
@@ -413,10 +434,37 @@ class Making:
                 rule="images",
             )
 
-        async def note(_: object) -> None:
+        async def note(_: object) -> list[dict[str, str]]:
             await self._images.note_named(named)
+            return []
 
         return await self._write(None, note=note)
+
+    async def _load(self) -> Prepared:
+        """Load images without the names that their archive has, and give these afterwards."""
+        wanted: list[tuple[str, ...]] = []
+
+        def take(_: str, names: tuple[str, ...]) -> tuple[str, ...]:
+            wanted.append(names)
+            return ()
+
+        async def note(digests: object) -> list[dict[str, str]]:
+            # The engine tells them in the order of the manifest.
+            return await self._images.name_loaded(digests, wanted)
+
+        prepared = await self._write(None, note=note)
+        return msgspec.structs.replace(prepared, sent=ArchiveRewriter(take))
+
+    async def _save(self) -> Prepared:
+        """Save an image by its id, with the name by which the client asked for it."""
+        asked = self._found.target or self._query.get("names")
+        if not isinstance(asked, Reference):
+            raise malformed("names is missing")
+        identity = (await self._lookups.find(asked)).id.removeprefix("sha256:")
+        name = () if is_image_id(asked.text) else (shorten_name(asked.text),)
+        prepared = await self._write(None)
+        received = ArchiveRewriter(lambda digest, _: name if digest == identity else ())
+        return msgspec.structs.replace(prepared, received=received)
 
     async def answer_itself(self) -> object | None:
         """The answer to a call that the engine gets in several; None for another one.

@@ -243,7 +243,7 @@ class Conversation:
                 transport.end_input()
                 return False
             self._outcome = listed(push)
-            refusals = await judge(push, self._remote.asked, self._requester)
+            refusals = await self._judge(push, emit)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 await self._refuse(push, refusals, transport, emit)
@@ -258,6 +258,21 @@ class Conversation:
             return bool(push.updates)
         finally:
             held.release()
+
+    async def _judge(self, push: PushList, emit: Emit) -> list[Refusal]:
+        """Judge a push, and have it approved; the files may be reloaded meanwhile."""
+
+        async def tell(line: str) -> None:
+            await emit("stderr", f"airlock: {line}\n".encode())
+
+        asked, requester = self._remote.asked, self._requester
+        refusals = await judge(push, asked, requester)
+        if refusals or not requester.asks:
+            return refusals
+        from airlock_daemon.boundary.brokers.git.approval import ask_push  # noqa: PLC0415
+
+        refusals = await ask_push(push, asked, requester, tell)
+        return refusals or await judge(push, asked, requester)
 
     async def _refuse(
         self, push: PushList, refusals: Sequence[Refusal], transport: Transport, emit: Emit

@@ -433,8 +433,10 @@ class LfsConversation:
         self._tell = tell
 
     async def run(self, streams: Streams, emit: Emit) -> Ended:
-        """Serve the agent until EOF. Raises Denied for malformed input."""
-        del emit
+        """Serve the agent until EOF; `emit` gets text for stderr.
+
+        Raises Denied for malformed input.
+        """
         said = _Said(streams)
         server = LfsServer(self._remote, self._requester)
         try:
@@ -442,7 +444,7 @@ class LfsConversation:
                 wanted = read_wanted(line)
                 if wanted.operation != self._remote.wanted.operation:
                     raise RemoteError("the agent of Git LFS asks for something else", rule="lfs")
-                await self._serve(wanted, server, said, streams)
+                await self._serve(wanted, server, said, streams, emit)
                 if not said.is_at_line:
                     break
         except RemoteError as error:
@@ -455,7 +457,7 @@ class LfsConversation:
         return Ended(0, None)
 
     async def _serve(
-        self, wanted: Wanted, server: LfsServer, said: "_Said", streams: Streams
+        self, wanted: Wanted, server: LfsServer, said: "_Said", streams: Streams, emit: Emit
     ) -> None:
         """Serve one object, and report its outcome to the agent and to `tell`."""
         count = 0
@@ -474,6 +476,8 @@ class LfsConversation:
             return piece
 
         try:
+            if self._requester.asks:
+                await self._await_approval(wanted, emit)
             # The grant may have changed since the conversation began.
             find_granted(self._remote.wanted.asked, self._requester.current)
             offer = await server.find(wanted)
@@ -495,6 +499,17 @@ class LfsConversation:
             outcome = LfsOutcome(wanted=wanted, bytes=count, is_done=is_done, error=error)
             self._tell(self._remote.wanted.asked, outcome)
         await streams.write(b"done\n" if error is None else _compose(error))
+
+    async def _await_approval(self, wanted: Wanted, emit: Emit) -> None:
+        from airlock_daemon.boundary.brokers.git.approval import (  # noqa: PLC0415
+            describe_transfer,
+        )
+
+        async def tell(line: str) -> None:
+            await emit("stderr", f"airlock: {line}\n".encode())
+
+        asked = describe_transfer(self._remote.wanted.asked, wanted)
+        await self._requester.approve(asked, tell)
 
 
 class _Said:

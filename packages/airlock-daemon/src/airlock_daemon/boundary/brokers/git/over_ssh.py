@@ -63,12 +63,9 @@ async def admit_ssh(
     def build(pinned: tuple[str, ...]) -> tuple[str, ...]:
         return build_words(words, goal, (command,), options=options, pinned=pinned)
 
-    pinned: tuple[str, ...] = ()
-    if place is None or not place.is_literal:
-        refuse = partial(needs_line, asked, verb="name")
-        pinning = Pinning(
-            goal, build, programs=generation.programs, requester=requester, refuse=refuse
-        )
-        pinned = await pinning.pin(is_granted=place is not None)
+    refuse = partial(needs_line, asked, verb="name")
+    argv = await Pinning(goal, build, requester=requester, refuse=refuse).choose_argv(
+        is_named=place is not None and place.is_literal, is_granted=place is not None
+    )
     judge_as_git((verb_of(asked), url_of(asked)), generation)
-    return SshRemote(asked=asked, program=program, argv=build(pinned), is_pinned=place is not None)
+    return SshRemote(asked=asked, program=program, argv=argv, is_pinned=place is not None)

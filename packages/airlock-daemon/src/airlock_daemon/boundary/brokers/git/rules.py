@@ -21,7 +21,7 @@ from airlock_modules import (
     judge_push,
     read_url_words,
 )
-from airlock_modules.remotes.ssh_words import Service
+from airlock_modules.remotes.git_protocol import Service
 from airlock_wire import quote
 
 

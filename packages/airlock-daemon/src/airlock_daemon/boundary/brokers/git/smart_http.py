@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from msgspec.structs import replace
@@ -38,12 +39,17 @@ from airlock_modules import (
     AdvertisementReader,
     FetchRequestReader,
     HelperReader,
+    PushList,
+    Refusal,
     RemoteError,
     RemoteRequest,
     answer_helper,
     compose_report,
 )
 from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.brokers.git.approval import TellWait
 
 # Servers recognise git by this prefix.
 _AGENT = f"git/airlock-{__version__}"
@@ -341,11 +347,17 @@ class UrlConversation:
         return None
 
     async def _serve(self, asked: RemoteRequest, streams: Streams, emit: Emit) -> Ended:
+        if self._requester.asks and not asked.is_push:
+            from airlock_daemon.boundary.brokers.git.approval import (  # noqa: PLC0415
+                describe_fetch,
+            )
+
+            await self._requester.approve(describe_fetch(asked), _tell_by(emit))
         server = SmartHttp(self._remote, asked, self._requester)
         try:
             await self._pass_refs(asked, server, streams)
             if asked.is_push:
-                await self._push(asked, server, streams)
+                await self._push(asked, server, streams, emit)
             else:
                 await self._fetch(server, streams)
         except RefusedByServer as error:
@@ -402,14 +414,16 @@ class UrlConversation:
                 self._outcome = replace(self._outcome, received=received)
                 held.release()
 
-    async def _push(self, asked: RemoteRequest, server: SmartHttp, streams: Streams) -> None:
+    async def _push(
+        self, asked: RemoteRequest, server: SmartHttp, streams: Streams, emit: Emit
+    ) -> None:
         held = BufferedBytes(self._requester.gate)
         try:
             push, said = await read_list(streams.read, held)
             if push is None or not push.updates:
                 return
             self._outcome = listed(push)
-            refusals = await judge(push, asked, self._requester)
+            refusals = await self._judge(push, asked, server, emit)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 report = compose_report(push, refusals)
@@ -425,6 +439,22 @@ class UrlConversation:
         finally:
             held.release()
 
+    async def _judge(
+        self, push: PushList, asked: RemoteRequest, server: SmartHttp, emit: Emit
+    ) -> list[Refusal]:
+        """Judge a push, and have it approved; the files may be reloaded meanwhile.
+
+        A server would drop a connection that waits, so it is opened again after the answer.
+        """
+        requester = self._requester
+        refusals = await judge(push, asked, requester)
+        if refusals or not requester.asks:
+            return refusals
+        from airlock_daemon.boundary.brokers.git.approval import ask_push  # noqa: PLC0415
+
+        refusals = await ask_push(push, asked, requester, _tell_by(emit), prepare=server.close)
+        return refusals or await judge(push, asked, requester)
+
     def _count(self, body: bytes | Body) -> bytes | Body:
         """Count the bytes of a push that are sent."""
         if isinstance(body, bytes):
@@ -438,6 +468,13 @@ class UrlConversation:
             return data
 
         return read
+
+
+def _tell_by(emit: Emit) -> "TellWait":
+    async def tell(line: str) -> None:
+        await emit("stderr", f"airlock: {line}\n".encode())
+
+    return tell
 
 
 async def _nothing() -> bytes:

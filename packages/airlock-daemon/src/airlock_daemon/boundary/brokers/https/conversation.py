@@ -4,6 +4,7 @@ Each head is parsed strictly, then judged; the placeholder is replaced, and the 
 sent to the service. After a refusal the connection is closed.
 """
 
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from functools import partial
@@ -22,13 +23,18 @@ from airlock_daemon.boundary.brokers.https.aws import (
 from airlock_daemon.boundary.brokers.https.exchange import Exchange, Prepared, Result
 from airlock_daemon.boundary.brokers.https.incoming import PIECE, BufferedBody, Damaged, Incoming
 from airlock_daemon.boundary.brokers.https.messages import (
+    LONGEST_BODY as SHOWN_BODY,
+)
+from airlock_daemon.boundary.brokers.https.messages import (
     Answer,
+    Content,
     Finished,
     Question,
     Refusal,
     Refused,
     Spent,
     ToDaemon,
+    seal_body,
 )
 from airlock_daemon.boundary.brokers.https.refusals import answer
 from airlock_daemon.boundary.brokers.https.scopes import NotTaken, Scopes, TooWide
@@ -63,6 +69,17 @@ _UPGRADES = frozenset({"websocket", "spdy/3.1"})
 # For an upload with metadata in one request: SDKs split uploads of more than 8 MiB.
 _LONGEST_UPLOAD = 64 << 20
 
+# Headers that say nothing about the operation, and differ each time that a tool tries again.
+_UNBOUND = frozenset(
+    (
+        *(b"accept", b"accept-encoding", b"accept-language", b"authorization", b"content-length"),
+        *(b"date", b"traceparent", b"tracestate", b"user-agent", b"x-amz-content-sha256"),
+        *(b"x-amz-date", b"x-amz-security-token", b"x-amz-user-agent", b"x-request-id"),
+    )
+)
+_UNBOUND_PREFIXES = (b"amz-sdk-", b"x-stainless-", b"x-goog-api-client")
+_SHOWN = "a request that a person has to approve"
+
 _PLAIN = "send it as plain HTTP/1.1"
 _SEND_LESS = "leave it out; a person on the host can do what it would"
 _SIGN = "use an SDK of AWS, with the access key that this container was given"
@@ -70,9 +87,9 @@ _TRY_AGAIN = "try again; if it stays so, a person on the host can look at the da
 
 
 class Daemon(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon's side of a conversation."""
+    """The daemon's side of a conversation; `ask` sends the open file of a body, if any."""
 
-    ask: Callable[[Question], Awaitable[Answer]]
+    ask: Callable[[Question, int | None], Awaitable[Answer]]
     number: Callable[[], int]
     tell: Callable[[ToDaemon], Awaitable[None]]
 
@@ -183,6 +200,12 @@ class Conversation:
         began = trio.current_time()
         try:
             given = await self._judge(head, upgrade, signed, graphql)
+            if given.wants_content:
+                if body is None and not incoming.is_whole:
+                    body = await self._read_body(incoming, _SHOWN, SHOWN_BODY)
+                    if signed is not None:
+                        signed = msgspec.structs.replace(signed, body=body)
+                given = await self._show(head, upgrade, signed, graphql, body)
             if given.refusal is not None:
                 await self._refuse(given.refusal, head)
                 return False
@@ -197,8 +220,13 @@ class Conversation:
         upgrade: str | None,
         signed: AwsRequest | None,
         graphql: BufferedBody | None,
+        content: Content | None = None,
+        body: int | None = None,
     ) -> Answer:
-        """Ask the daemon to judge a request; `signed` is set for AWS, `graphql` for GraphQL."""
+        """Ask the daemon to judge a request; `signed` is set for AWS, `graphql` for GraphQL.
+
+        `content` and `body`, an open file, are set if it has asked for them.
+        """
         async with nullcontext() if graphql is None else self._judged:
             question = Question(
                 question=self._daemon.number(),
@@ -213,11 +241,48 @@ class Conversation:
                 upgrade=upgrade,
                 has_form=head.has_form,
                 aws=None if signed is None else signed.call,
+                content=content,
                 needs_secret=(
                     self._needs_secret(head) if signed is None else signed.session is None
                 ),
             )
-            return await self._ask(question, head)
+            if content is None:
+                return await self._ask(question, head, body)
+        # A person may take long, and others must be judged meanwhile.
+        return await self._ask(question, head, body)
+
+    async def _show(
+        self,
+        head: Head,
+        upgrade: str | None,
+        signed: AwsRequest | None,
+        graphql: BufferedBody | None,
+        body: BufferedBody | None,
+    ) -> Answer:
+        """As `_judge`, for a request that a person has to approve, and sees whole."""
+        if body is not None and body.size > SHOWN_BODY:
+            raise _bad(f"{_SHOWN} of more than {SHOWN_BODY >> 20} MiB", head, status=413)
+        if signed is not None:
+            query, headers = signed.head.query, signed.head.headers
+        else:
+            # With the placeholder in place of the credential.
+            own = self._placeholder
+            exchanged = exchange(head, self._api, own, own)
+            query, headers = exchanged.query, exchanged.headers
+        content = Content(
+            port=self._wanted.port,
+            query=query,
+            headers=tuple(
+                (name.decode("latin-1"), value.decode("latin-1"))
+                for name, value in headers
+                if _is_bound(name)
+            ),
+        )
+        file = seal_body(b"" if body is None else body.read(0, SHOWN_BODY))
+        try:
+            return await self._judge(head, upgrade, signed, graphql, content, file)
+        finally:
+            os.close(file)
 
     def _prepare(
         self, head: Head, secret: str | None, signed: AwsRequest | None, body: BufferedBody | None
@@ -342,10 +407,10 @@ class Conversation:
             refusal = Refusal(message=error.message, hint=error.hint, status=400)
             raise _Refused(refusal, head) from None
 
-    async def _ask(self, question: Question, head: Head) -> Answer:
+    async def _ask(self, question: Question, head: Head, body: int | None) -> Answer:
         try:
             with trio.fail_after(_JUDGED_S):
-                given = await self._daemon.ask(question)
+                given = await self._daemon.ask(question, body)
         except trio.TooSlowError:
             problem = f"the daemon did not answer in {_JUDGED_S:g} s"
             refusal = Refusal(message=problem, hint=_TRY_AGAIN, rule="daemon", status=503)
@@ -353,6 +418,8 @@ class Conversation:
         except AirlockError as error:
             # Too many query names or GraphQL fields for one message.
             raise _bad(f"it asks for too much at once ({error.message})", head) from None
+        if given.wants_content and question.content is None:
+            return given
         if given.refusal is None and question.needs_secret and given.secret is None:
             problem = f"the daemon has no credential for {self._api.name}"
             return Answer(
@@ -453,6 +520,11 @@ class Conversation:
         if not self._is_ended:
             self._is_ended = True
             await say_last(self._client, said)
+
+
+def _is_bound(name: bytes) -> bool:
+    """Whether a person approves a header: not if it differs each time that a tool tries again."""
+    return name not in _UNBOUND and not name.startswith(_UNBOUND_PREFIXES)
 
 
 def _find_end(buffer: bytes) -> int | None:

@@ -7,12 +7,14 @@ descriptor (SCM_RIGHTS). Closing the pair ends the worker.
     daemon -> worker   Settings first, and again after each reload; Connection, with the client's
                        socket; Reachable if a reload changes what a connection may reach; Over
                        for a connection that the daemon has ended; Answer to each Question
-    worker -> daemon   Ready or Unready for each Settings; Question for each request, and one
+    worker -> daemon   Ready or Unready for each Settings; Question for each request, again with
+                       its content and the body's file if the answer wants them, and one
                        Finished for each that was granted; Refused, Spliced, Spent; Ended once for
                        each Connection, as the last message about it
 """
 
 import array
+import fcntl
 import os
 import socket
 from collections.abc import Mapping
@@ -90,12 +92,15 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The answer to a question: a refusal, or the credential if the question needs it.
 
-    `version` names the credential in `Spent`. A `certificate` includes its key, in PEM, for client
-    authentication in TLS; `secret` is "" if that is the whole credential.
+    With `wants_content` it has neither: a person has to see the whole request, so that it must be
+    asked again, as a new question with its content. `version` names the credential in `Spent`. A
+    `certificate` includes its key, in PEM, for client authentication in TLS; `secret` is "" if that
+    is the whole credential.
     """
 
     question: int
     refusal: Refusal | None = None
+    wants_content: bool = False
     secret: str | None = None
     certificate: str = ""
     version: int = 0
@@ -114,11 +119,23 @@ class Unready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     hint: str
 
 
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request sends besides method and path; with the placeholder, not the credential.
+
+    `port` is that of the host. Its body comes in a sealed file with the message.
+    """
+
+    port: int
+    query: str
+    headers: tuple[tuple[str, str], ...]
+
+
 class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Asks whether a request is allowed. `query_names` omit the values.
 
     `fingerprint` is that of the API for which the connection to `host` was opened. `needs_secret`:
-    the request has the placeholder, so the answer must have the credential.
+    the request has the placeholder, so the answer must have the credential. `content` is set if an
+    answer wanted it.
     """
 
     question: int
@@ -133,6 +150,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     upgrade: str | None = None
     has_form: bool = False
     aws: Call | None = None
+    content: Content | None = None
     needs_secret: bool
 
 
@@ -287,6 +305,38 @@ def receive_message(connection: socket.socket) -> tuple[bytes, int | None] | Non
     """As `Channel.receive`, undecoded, on a blocking socket without an event loop."""
     data, ancillary, _, _ = connection.recvmsg(MOST_BYTES, _ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC)
     return (data, _take_descriptor(ancillary)) if data else None
+
+
+LONGEST_BODY = 1 << 20
+"""The most bytes of a body that a person can be shown."""
+
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+
+
+def seal_body(body: bytes) -> int:
+    """A file in memory with these bytes, which nobody can change; the caller closes it."""
+    file = os.memfd_create("body", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with open(file, "wb", closefd=False) as writing:
+            writing.write(body)
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def read_sealed(file: int) -> bytes:
+    """The bytes of `seal_body`. Raises OSError and ValueError for any other file.
+
+    Such a file is in memory, so that reading it cannot block.
+    """
+    if fcntl.fcntl(file, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+        raise ValueError("it is not sealed")
+    size = os.fstat(file).st_size
+    if size > LONGEST_BODY:
+        raise ValueError(f"it has {size} bytes, of at most {LONGEST_BODY}")
+    return os.pread(file, size, 0)
 
 
 def _pass(descriptor: int) -> tuple[int, int, bytes]:

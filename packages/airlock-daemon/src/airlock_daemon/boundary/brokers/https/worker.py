@@ -208,10 +208,10 @@ class _Worker:
         finally:
             self._tunnels.discard(tunnel)
 
-    async def _ask(self, question: Question) -> Answer:
+    async def _ask(self, question: Question, body: int | None) -> Answer:
         asked = self._pending[question.question] = _PendingQuestion()
         try:
-            await self._channel.send(question)
+            await self._channel.send(question, body)
             return await asked.wait()
         finally:
             self._pending.pop(question.question, None)

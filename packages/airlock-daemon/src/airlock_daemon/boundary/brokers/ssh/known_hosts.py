@@ -12,7 +12,6 @@ from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.words import SshDestination
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.setup.paths import expand_home
-from airlock_daemon.setup.programs import Programs
 from airlock_wire import quote
 
 # This machine's own host keys.
@@ -123,16 +122,19 @@ class Pinning:
         goal: SshDestination,
         build: Callable[[tuple[str, ...]], tuple[str, ...]],
         *,
-        programs: Programs,
         requester: Requester,
         refuse: Callable[[str], Denied],
     ) -> None:
-        """Take the parameters of `pin`."""
+        """Build ssh's argv from pinning options by `build`; `refuse` words a refusal."""
         self._goal = goal
         self._build = build
-        self._programs = programs
+        self._programs = requester.generation.programs
         self._requester = requester
         self._refuse = refuse
+
+    async def choose_argv(self, *, is_named: bool, is_granted: bool) -> tuple[str, ...]:
+        """Return ssh's argv, pinned as by `pin` unless the profile names the host itself."""
+        return self._build(() if is_named else await self.pin(is_granted=is_granted))
 
     async def pin(self, *, is_granted: bool) -> tuple[str, ...]:
         """Return the options that make ssh connect to a checked address.

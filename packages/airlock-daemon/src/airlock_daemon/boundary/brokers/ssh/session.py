@@ -1,6 +1,7 @@
 """ssh sessions: admission, ssh's arguments, audit records, and advice when ssh fails."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,6 +26,9 @@ from airlock_modules import (
 )
 from airlock_modules.operation import Operation
 from airlock_wire import Stream, quote
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.approval.questions import Asked
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,14 +74,11 @@ async def admit(
             log_level=asked.log_level,
         )
 
-    pinned: tuple[str, ...] = ()
-    if line is None or line.name is None:
-        refuse = partial(_needs_line, asked, verb="name")
-        pinning = Pinning(
-            goal, build, programs=generation.programs, requester=requester, refuse=refuse
-        )
-        pinned = await pinning.pin(is_granted=line is not None)
-    return Admitted(asked=asked, program=program, argv=build(pinned), is_pinned=line is not None)
+    refuse = partial(_needs_line, asked, verb="name")
+    argv = await Pinning(goal, build, requester=requester, refuse=refuse).choose_argv(
+        is_named=line is not None and line.name is not None, is_granted=line is not None
+    )
+    return Admitted(asked=asked, program=program, argv=argv, is_pinned=line is not None)
 
 
 def read_words(args: tuple[str, ...]) -> Session | Query:
@@ -171,6 +172,28 @@ def name_operation(asked: Session | Query) -> Operation:
     subsystem = ("-s",) if asked.is_subsystem else ()
     command = () if asked.command is None else (asked.command,)
     return Operation(("ssh", str(asked.login), *subsystem, *command))
+
+
+def describe_session(asked: Session | Query) -> "Asked | None":
+    """A session for a person; None for a query, which leads nowhere."""
+    from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415 - few need it
+
+    if not isinstance(asked, Session):
+        return None
+    login, operation = asked.login, name_operation(asked)
+    _, _, *rest = operation.words
+    # A pattern may omit user and port, and one with a user is also for the host's default user.
+    names = (str(login), login.host, f"{login.user or ''}@{login.host}")
+    details = [(name, value) for name, value in asked.options]
+    details += [("sends the variable", name) for name in asked.sends]
+    if asked.terminal != "auto":
+        details.append(("terminal", asked.terminal))
+    return Asked(
+        operation=operation,
+        details=tuple(details),
+        forms=tuple(("ssh", name, *rest) for name in dict.fromkeys(names)),
+        note="what the command reads, and what is sent to it, is not bound",
+    ).lasting
 
 
 def describe(admitted: Admitted, *, sent: int | None, received: int | None) -> dict[str, object]:

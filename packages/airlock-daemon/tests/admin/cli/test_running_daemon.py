@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.setup.status`: what is signalled, and what never is."""
+"""Tests of `airlock_daemon.admin.cli.reload`: what is signalled, and what never is."""
 
 import os
 import signal
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from airlock_daemon.admin.cli.reload import is_daemon, reload_daemon
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.paths import locate
-from airlock_daemon.setup.status import NAME, DaemonStatus, is_daemon, reload_daemon
+from airlock_daemon.setup.status import NAME, DaemonStatus
 from posting import posted
 from running import Daemon, read_until, request, watching
 from worlds import World

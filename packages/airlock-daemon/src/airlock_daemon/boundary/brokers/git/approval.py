@@ -1,0 +1,124 @@
+"""Asks a person about a push, a fetch or a Git LFS transfer."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
+
+from airlock_daemon.boundary.approval.questions import Asked
+from airlock_daemon.boundary.brokers.git.audit_detail import name_operation
+from airlock_daemon.boundary.brokers.git.rules import PART, url_of, verb_of
+from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.errors import Denied
+from airlock_modules import Destination, PushList, Refusal, RemoteRequest, Update
+from airlock_modules.operation import Operation
+
+if TYPE_CHECKING:
+    from airlock_modules.remotes.lfs import Wanted
+
+TellWait = Callable[[str], Awaitable[None]]
+"""Gets the line that tells a client what it waits for."""
+
+MOST_SHOWN = 50
+"""The most refs of a push that a person is asked about."""
+
+
+async def ask_push(
+    push: PushList,
+    asked: RemoteRequest,
+    requester: Requester,
+    tell: TellWait,
+    *,
+    prepare: Callable[[], Awaitable[None]] | None = None,
+) -> list[Refusal]:
+    """Ask about a granted push if the profile requires it; returns why it is refused, if it is.
+
+    `tell` gets the line for the client that waits; `prepare` is called before the wait.
+    """
+    if not requester.asks:
+        return []
+    is_asked = False
+    for part in push.split(PART):
+        is_asked = is_asked or requester.must_ask(_list_forms(part.updates, asked))
+        await requester.turns.take()
+    if not is_asked:
+        return []
+    if len(push.updates) > MOST_SHOWN:
+        problem = (
+            f"a person has to approve it, and cannot look through {len(push.updates)} refs: push "
+            f"at most {MOST_SHOWN} at once"
+        )
+        return [Refusal(ref=None, rule="approve", problem=problem)]
+    if prepare is not None:
+        await prepare()
+    try:
+        await requester.approve(describe_push(push, asked), tell)
+    except Denied as error:
+        return [Refusal(ref=None, rule=error.rule or "approve", problem=error.message)]
+    return []
+
+
+def describe_push(push: PushList, asked: RemoteRequest) -> Asked:
+    """A push for a person: each ref with both commits. An approval may last for its refs."""
+    url = url_of(asked)
+    details = [("url", url)]
+    details += [(each.ref, _describe_update(each)) for each in push.updates]
+    details += [("push option", option) for option in push.options]
+    kinds = ((each.ref, "delete" if each.is_deletion else "update") for each in push.updates)
+    options = " ".join(sorted(push.options))
+    return Asked(
+        operation=name_operation(asked, push.updates),
+        details=tuple(details),
+        forms=tuple(_list_forms(push.updates, asked)),
+        scope=tuple(f"{kind} {ref} {url} {options}" for ref, kind in kinds),
+    )
+
+
+def describe_fetch(asked: RemoteRequest) -> Asked:
+    """A fetch for a person, or a push before its refs are known.
+
+    What is fetched is the client's choice, so it is not shown.
+    """
+    operation = name_operation(asked)
+    return Asked(
+        operation=operation,
+        details=(("url", url_of(asked)),),
+        forms=tuple(("git", verb_of(asked), name) for name in list_names(asked.destination)),
+        scope=(f"{verb_of(asked)} {url_of(asked)}",),
+        note="which refs it fetches is not bound",
+    )
+
+
+def describe_transfer(asked: RemoteRequest, wanted: "Wanted") -> Asked:
+    """A Git LFS transfer for a person: its id is the hash of its content."""
+    words = ("git", "lfs", wanted.operation, str(asked.destination), wanted.oid, str(wanted.size))
+    names = list_names(asked.destination)
+    return Asked(
+        operation=Operation(words),
+        details=(("url", url_of(asked)),),
+        forms=tuple((*words[:3], name, *words[4:]) for name in names),
+    ).lasting
+
+
+def list_names(destination: Destination) -> tuple[str, ...]:
+    """The names of a repository in patterns: with and without user and port."""
+    bare = f"{destination.host}/{destination.name}"
+    user = "" if destination.user is None else f"{destination.user}@"
+    port = "" if destination.port is None else f":{destination.port}"
+    port_only = f"{destination.host}{port}/{destination.name}"
+    return tuple(dict.fromkeys((str(destination), bare, f"{user}{bare}", port_only)))
+
+
+def _list_forms(updates: tuple[Update, ...], asked: RemoteRequest) -> Iterator[tuple[str, ...]]:
+    """Each update as a push of its own: a pattern need not know what else is pushed with it."""
+    for name in list_names(asked.destination):
+        for each in updates:
+            yield ("git", "push", name, each.ref, f"{each.old[:7]}..{each.new[:7]}")
+        if not updates:
+            yield ("git", "push", name)
+
+
+def _describe_update(update: Update) -> str:
+    if update.is_deletion:
+        return f"deletes it, at {update.old}"
+    if not update.old.strip("0"):
+        return f"creates it at {update.new}"
+    return f"from {update.old}\nto   {update.new}"

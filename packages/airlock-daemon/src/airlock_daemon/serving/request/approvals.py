@@ -1,0 +1,363 @@
+"""Waits for a person's answer to an operation, where `[approve]` requires one."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.approval.questions import (
+    Answer,
+    Asked,
+    Question,
+    Questions,
+    Ticket,
+    TooManyQuestions,
+)
+from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.fairness.gate import too_large_error
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
+from airlock_daemon.serving.audit.record import Record
+from airlock_daemon.serving.request.state import AgentState, log
+from airlock_daemon.setup.generation import Generation
+from airlock_modules import Module
+from airlock_modules.files.approvals import ApprovalRules, list_tool_forms
+from airlock_modules.operation import Operation
+from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_daemon.serving.request.job import Call
+
+PATIENCE_S = 20.0
+"""Seconds until a client that cannot be told anything meanwhile is answered that it is pending."""
+
+Tell = Callable[[str], Awaitable[None]]
+"""Gets the line that tells a client what it waits for."""
+
+# With these a program can show something on a person's desktop.
+_DESKTOP = (
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+)
+_BASE = ("HOME", "USER", *_DESKTOP)
+
+_REASON = 300
+
+# What waits for a person takes at most this times its bytes.
+_SHOWN_TIMES = 5
+
+
+class Approvals:
+    """The questions of a running daemon."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        """`environment` is the daemon's."""
+        self.questions = Questions()
+        self._environment = environment
+        self._changed = trio.Event()
+        self._notified: set[str] = set()
+        self._is_stopping = False
+
+    async def wait(
+        self,
+        asked: Asked,
+        *,
+        agent: AgentState,
+        generation: Generation,
+        client: str,
+        tell: Tell,
+        patience_s: float | None = None,
+    ) -> Answer | Question | None:
+        """Wait for the answer, if the rules of the request's generation or the present one ask.
+
+        `client` is who asks, in a few words. Returns the approval; None if nobody need be asked;
+        the question if it is still open after `patience_s`. Raises Denied for a rejection or
+        silence, and what `tell` raises.
+        """
+        rules, pattern = _find_pattern(asked, generation, agent.generation)
+        if rules is None or pattern is None:
+            return None
+        if self._is_stopping:
+            raise _refuse("the daemon is stopping, and asks nobody", hint="try again later")
+        bell = _Bell()
+        try:
+            ticket = self.questions.ask(
+                asked,
+                agent=generation.agent.name,
+                client=client,
+                pattern=pattern,
+                wait_s=rules.wait_s,
+                now=trio.current_time(),
+                wake=bell.ring,
+            )
+        except TooManyQuestions:
+            raise Denied(
+                "too many questions of this agent wait for a person",
+                layer="limit",
+                rule="questions",
+                hint="wait until some are answered; a person on the host sees them with: airlock "
+                "pending",
+            ) from None
+        if ticket.answer is not None:
+            return _judge(ticket.answer)
+        self.note_change()
+        outcome: Answer | Question | Exception
+        try:
+            # A nursery would put an error into a group.
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._notify, ticket.question, agent, rules.notify)
+                try:
+                    outcome = await self._wait(ticket, bell, tell, patience_s)
+                except Exception as error:  # noqa: BLE001 - raised again below
+                    outcome = error
+                nursery.cancel_scope.cancel()
+        finally:
+            self.questions.leave(ticket)
+            self.note_change()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return _judge(outcome) if isinstance(outcome, Answer) else outcome
+
+    async def _wait(
+        self, ticket: Ticket, bell: "_Bell", tell: Tell, patience_s: float | None
+    ) -> Answer | Question:
+        told = ""
+        patience = trio.CancelScope()
+        if patience_s is not None:
+            patience.deadline = trio.current_time() + patience_s
+        while (question := ticket.question) is not None and ticket.answer is None:
+            if question.id != told:
+                told = question.id
+                left = question.ends - trio.current_time()
+                await tell(
+                    f"approval {told} is pending: it waits up to {left:.0f} s for a person on the "
+                    f"host: airlock approve {told}"
+                )
+            until = min(patience.deadline, question.ends)
+            with trio.move_on_at(until):
+                await bell.wait()
+            if trio.current_time() >= question.ends:
+                self.questions.expire(trio.current_time())
+            elif trio.current_time() >= patience.deadline and ticket.answer is None:
+                return question
+        if ticket.answer is None:
+            raise TypeError(ticket)
+        return ticket.answer
+
+    async def record_answer(
+        self, asked: Asked, record: Record, *, agent: AgentState, size: int
+    ) -> Record:
+        """Wait as long as an HTTP client does; returns the record, with the answer if there is one.
+
+        `size` are the bytes that are shown. Raises Denied, also for a question that is still open:
+        a client that has waited for long gives up, so it is told to try again.
+        """
+        if not agent.gate.reserve(_SHOWN_TIMES * size):
+            raise too_large_error()
+        try:
+            answer = await self.wait(
+                asked,
+                agent=agent,
+                generation=agent.generation,
+                client=name_client(record.container, record.peer),
+                tell=_tell_nobody,
+                patience_s=PATIENCE_S,
+            )
+        finally:
+            agent.gate.release(_SHOWN_TIMES * size)
+        if isinstance(answer, Question):
+            raise Denied(
+                f"approval {answer.id} is pending",
+                layer="profile",
+                rule="approve",
+                hint=f"repeat after a person on the host has run: airlock approve {answer.id}",
+            )
+        # The rules may have been reloaded meanwhile, so that nobody is asked.
+        return record if answer is None else replace(record, approval=describe_approval(answer))
+
+    def note_change(self) -> None:
+        """Wake those that watch for a change of the questions."""
+        before, self._changed = self._changed, trio.Event()
+        before.set()
+
+    def watch(self) -> Callable[[], Awaitable[None]]:
+        """A function that waits for the first change of the questions from now on.
+
+        It returns when a question was asked or has ended, or the number of its requests changed.
+        """
+        changed, deadline = self._changed, self.questions.next_deadline
+
+        async def wait() -> None:
+            with trio.move_on_at(float("inf") if deadline is None else deadline):
+                await changed.wait()
+            self.questions.expire(trio.current_time())
+
+        return wait
+
+    def withdraw(self, agent: str) -> None:
+        """Refuse what a removed agent waits for."""
+        self.questions.withdraw(agent, reason="the agent is not registered any more")
+        self.note_change()
+
+    def stop(self) -> None:
+        """Refuse everything that waits: another daemon knows nothing of it."""
+        self._is_stopping = True
+        self.questions.withdraw(None, reason="the daemon stopped")
+        self.note_change()
+
+    async def _notify(
+        self, question: Question | None, agent: AgentState, argv: tuple[str, ...]
+    ) -> None:
+        """Run `notify` once for a question. It cannot answer: it descends from the daemon."""
+        if question is None or not argv or question.id in self._notified:
+            return
+        open_ids = {each.id for each in self.questions.list_open(trio.current_time())}
+        self._notified = (self._notified & open_ids) | {question.id}
+        generation = agent.generation
+        name = generation.agent.name
+        try:
+            directory = os.open(
+                generation.agent.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+            )
+            try:
+                variables = {"PATH": generation.programs.path, "AIRLOCK_AGENT": name}
+                known = self._environment
+                variables |= {each: known[each] for each in _BASE if each in known}
+                line = CommandLine(generation.programs.demand(argv[0]), argv, variables, directory)
+                status, _ = await agent.ask(line, said=_tell_program(question))
+            finally:
+                os.close(directory)
+            if status:
+                log.warning(
+                    "agent %s: [approve] notify ended with %d; see what it says when you run it",
+                    *(name, status),
+                )
+        except (AirlockError, OSError) as error:
+            log.warning(
+                "agent %s: [approve] notify: %s; the question waits: airlock pending",
+                *(name, error),
+            )
+        except Exception:  # noqa: BLE001 - the question waits all the same
+            log.exception("a fault of the daemon kept it from notifying; please report it")
+
+
+class _Bell:
+    """Wakes one waiting task, as often as it is rung."""
+
+    def __init__(self) -> None:
+        self._rung = trio.Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    async def wait(self) -> None:
+        await self._rung.wait()
+        self._rung = trio.Event()
+
+
+async def _tell_nobody(_line: str) -> None:
+    """HTTP has no words for a request that waits."""
+
+
+async def require(asked: Asked, call: "Call", tell: Tell) -> None:
+    """Wait for the approval of a request's operation, if its rules ask, and note it in the record.
+
+    Raises Denied, and what `tell` raises.
+    """
+    record = call.recording.record
+    answer = await call.shared.approvals.wait(
+        asked,
+        agent=call.agent,
+        generation=call.generation,
+        client=name_client(record.container, record.peer),
+        tell=tell,
+    )
+    if isinstance(answer, Answer):
+        call.recording.note(approval=describe_approval(answer))
+
+
+def describe_tool(
+    command: tuple[str, ...], module: Module, *, directory: str, variables: Mapping[str, str]
+) -> Asked:
+    """A tool's command for a person: its name and arguments, and where it runs.
+
+    `variables` are the client's that the tool gets.
+    """
+    details = [("directory", directory)]
+    details += [(f"variable {name}", value) for name, value in sorted(variables.items())]
+    return Asked(
+        operation=Operation(("run", *command)),
+        details=tuple(details),
+        forms=list_tool_forms(command, module),
+        note="what the command reads, files and stdin, is not bound",
+    ).lasting
+
+
+def name_client(container: str | None, peer: Mapping[str, int] | None) -> str:
+    """A client for a person: its container as an engine shows it, else its process."""
+    if container is not None:
+        return f"container {container[:12]}"
+    return f"process {peer['pid']}" if peer is not None and peer["pid"] else "an unseen container"
+
+
+def describe_approval(answer: Answer) -> dict[str, object]:
+    """The `approval` of a record: the question's id, and who answered, in at most 68 letters."""
+    return {"id": answer.id, "by": answer.by}
+
+
+def _find_pattern(
+    asked: Asked, *generations: Generation
+) -> tuple[ApprovalRules, str] | tuple[None, None]:
+    """The first rules that ask, and their pattern."""
+    forms = asked.forms or (asked.operation.words,)
+    for generation in generations:
+        rules = generation.agent.profile.approve
+        pattern = None if rules is None else rules.find(forms)
+        if rules is not None and pattern is not None:
+            return rules, pattern
+    return None, None
+
+
+def _judge(answer: Answer) -> Answer:
+    """Return an approval; raises Denied for any other answer."""
+    match answer.verdict:
+        case "approved":
+            return answer
+        case "rejected":
+            because = f": {quote(answer.reason, limit=_REASON)}" if answer.reason else ""
+            raise _refuse(
+                f"a person on the host has rejected it (approval {answer.id}){because}",
+                hint="do not try it again before that person has said so",
+            )
+        case "silence":
+            raise _refuse(
+                f"nobody has answered approval {answer.id} in time",
+                hint="ask again when somebody is there; a person on the host can give it longer, "
+                f"by [approve] wait_s in airlock.toml{AND_RELOAD}",
+            )
+    raise _refuse(
+        f"approval {answer.id} is withdrawn: {answer.reason}", hint="ask again when it is back"
+    )
+
+
+def _refuse(message: str, *, hint: str) -> Denied:
+    return Denied(message, layer="profile", rule="approve", hint=hint)
+
+
+def _tell_program(question: Question) -> bytes:
+    """A question as JSON for `notify`; the operation is on one printable line."""
+    told = {
+        "id": question.id,
+        "agent": question.agent,
+        "client": question.client,
+        "operation": question.asked.operation.whole,
+        "pattern": question.pattern,
+        "approve": f"airlock approve {question.id}",
+        "reject": f"airlock reject {question.id}",
+    }
+    return msgspec.json.encode(told) + b"\n"

@@ -1,0 +1,41 @@
+"""Questions of a running daemon, and answers to them, as a person gives them."""
+
+import json
+from typing import Any
+
+from airlock_daemon.setup import answering
+from airlock_daemon.setup.config import locate_state
+from commanding import run
+from running import connect_to
+from worlds import World
+
+
+def control_path(world: World) -> str:
+    """The path of the control socket."""
+    return answering.locate_control(locate_state(world.locations), world.locations.sockets_dir)
+
+
+def wait_for_questions(world: World, count: int = 1) -> list[dict[str, Any]]:
+    """Wait until at least `count` questions are open, and return all."""
+    with connect_to(control_path(world)) as connection:
+        connection.sendall(b'{"type":"ListQuestions","follows":true}\n')
+        with connection.makefile("rb") as file:
+            for line in file:
+                questions: list[dict[str, Any]] = json.loads(line)["questions"]
+                if len(questions) >= count:
+                    return questions
+    raise AssertionError("the daemon closed the control socket")
+
+
+def approve(world: World, *more: str) -> dict[str, Any]:
+    """Wait for the only question, and approve it; returns it."""
+    (question,) = wait_for_questions(world)
+    run(world, "approve", question["id"], *more)
+    return question
+
+
+def reject(world: World, reason: str = "") -> dict[str, Any]:
+    """Wait for the only question, and reject it; returns it."""
+    (question,) = wait_for_questions(world)
+    run(world, "reject", question["id"], *(["--reason", reason] if reason else []))
+    return question

@@ -1,0 +1,126 @@
+"""git in a closed box signs over the relay, where its agent is granted that."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+import pytest
+from relay_world import in_box, relay_world
+
+from boxing import needs_bubblewrap
+from commanding import reload
+from running import Daemon, read_answer, read_until, request
+from worlds import World
+
+pytestmark = needs_bubblewrap
+
+BROKERS = 'brokers = ["git", "sign"]\n'
+GRANTED = '["sh", "python", "git-remote", "git-sign"]'
+PROFILE = '[workspace]\nhost = true\n[sign]\nemails = ["a@example.com"]\n'
+COMMIT = "git init -q -b main {name} && cd {name} && git commit -q --allow-empty -S -m subject"
+
+
+@contextmanager
+def sign_world(more: str = "") -> Iterator[World]:
+    """The world, whose human has a key."""
+    with relay_world(more, box=BROKERS) as world:
+        config = world.config / "config.toml"
+        config.write_text(config.read_text().replace('"git-remote"', '"git-remote", "git-sign"'))
+        world.write_profile(PROFILE, commands=GRANTED)
+        home = world.root / "home"
+        home.mkdir()
+        words = ("-q", "-t", "ed25519", "-N", "", "-f", home / "key")
+        subprocess.run(["ssh-keygen", *words], check=True)
+        (home / ".gitconfig").write_text(
+            "[gpg]\n\tformat = ssh\n[user]\n\tsigningKey = ~/key.pub\n\temail = a@example.com\n"
+        )
+        yield world
+
+
+@contextmanager
+def running(world: World) -> Iterator[Daemon]:
+    """Run the daemon in the workspace."""
+    environment = {"HOME": str(world.root / "home"), "SSH_AUTH_SOCK": ""}
+    with chdir(world.workspace), Daemon(world, environment=environment) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    """The daemon runs; each test has directories of its own."""
+    with sign_world() as world, running(world) as daemon:
+        yield daemon
+
+
+def test_git_signs_in_a_box_without_a_key(daemon: Daemon) -> None:
+    """The record names the request of the box, and the host's git verifies the commit."""
+    answer = in_box(daemon, COMMIT.format(name="one"))
+    assert answer.exit_code == 0, answer.text("stderr")
+    world = daemon.world
+    key = (world.root / "home" / "key.pub").read_text()
+    (world.root / "signers").write_text(f"a@example.com {key}")
+    signers = f"gpg.ssh.allowedSignersFile={world.root / 'signers'}"
+    safe = ("-c", "safe.directory=*", "-C", str(world.workspace / "one"))
+    verified = subprocess.run(
+        ["git", "-c", signers, *safe, "verify-commit", "HEAD"], capture_output=True, check=False
+    )
+    assert verified.returncode == 0, verified.stderr
+    record, run = daemon.records("broker")[-1], daemon.records("exec")[-1]
+    assert record["detail"]["operation"].endswith(" subject")
+    assert (record["outcome"], record["request"]) == ("allowed", run["request"])
+
+
+def test_another_address_is_refused_in_the_box_s_git(daemon: Daemon) -> None:
+    """The commit is not made."""
+    answer = in_box(daemon, COMMIT.format(name="two").replace("-S", "-S --author='b <b@b.b>'"))
+    assert answer.exit_code != 0
+    assert 'airlock: a commit with the author "b@b.b" is not signed' in answer.text("stderr")
+    assert daemon.records("broker")[-1]["rule"] == "sign.authors"
+
+
+def test_nothing_but_a_commit_is_signed_for_a_box(daemon: Daemon) -> None:
+    """Whatever the shim is called with there."""
+    answer = in_box(daemon, "echo x | /run/airlock/git-sign ssh")
+    assert (answer.exit_code, answer.text()) == (126, "")
+    answer = in_box(daemon, "/run/airlock/git-sign ssh-key")
+    assert answer.text().startswith("key::ssh-ed25519 ")
+
+
+def test_an_agent_without_git_sign_has_it_in_no_box() -> None:
+    """The built-in git lets its box ask, and the profile decides."""
+    with sign_world() as world:
+        world.write_profile(PROFILE, commands='["sh", "python", "git-remote"]')
+        notes = [each for each in world.load().warnings if each.key == "sandbox.brokers"]
+        assert {Path(each.source).stem for each in notes} == {"sh", "python"}
+        assert all("does not grant git-sign" in each.problem for each in notes)
+        with running(world) as daemon:
+            answer = in_box(daemon, "ls /run/airlock; git config --get gpg.ssh.program")
+    assert "git-sign" not in answer.text()
+
+
+def test_a_reload_takes_signing_from_a_box_that_runs() -> None:
+    """The next request over its relay is refused."""
+    with sign_world() as world, running(world) as daemon, daemon.connect() as connection:
+        wait = "while ! [ -e go ]; do sleep 0.01; done"
+        script = f"echo ready; {wait}; /run/airlock/git-sign ssh-key"
+        connection.sendall(request("sh", "-c", script, cwd=str(world.workspace)))
+        read_until(connection, "ready")
+        world.write_profile(PROFILE, commands='["sh", "python", "git-remote"]')
+        assert reload(world).returncode == 0
+        (world.workspace / "go").touch()
+        answer = read_answer(connection)
+    assert answer.exit_code == 126
+    assert "the profile of this agent does not grant it" in answer.text("stderr")
+
+
+def test_each_commit_is_signed_where_the_human_s_are() -> None:
+    """`commit.gpgsign` of the human's git is that of git in the box; nothing is said of it."""
+    with sign_world() as world:
+        with (world.root / "home" / ".gitconfig").open("a") as file:
+            file.write("[commit]\n\tgpgSign = true\n")
+        with running(world) as daemon:
+            script = COMMIT.format(name="one").replace(" -S", "")
+            answer = in_box(daemon, f"{script} && git cat-file commit HEAD")
+    assert "not signed" not in answer.text("stderr")
+    assert "\ngpgsig -----BEGIN SSH SIGNATURE-----\n" in answer.text()

@@ -1,0 +1,112 @@
+"""Pushes and fetches that wait for a person, over ssh."""
+
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from git_world import Remote, make_world
+
+from approving import approve, reject, wait_for_questions
+from commanding import run
+from running import Daemon
+from worlds import ANY_REF, World
+
+REQUIRE = '[approve]\nrequire = ["git push * refs/heads/release/**"]\n'
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """An agent that may push any branch there, but not a release without a person."""
+    world = make_world(tmp_path)
+    world.write_profile(f'[git]\npush = ["host{tmp_path}/*"]\n{ANY_REF}{REQUIRE}')
+    return world
+
+
+@pytest.fixture
+def remote(world: World) -> Iterator[Remote]:
+    with Daemon(world) as daemon:
+        yield Remote(world, daemon)
+
+
+def begin(remote: Remote, *words: str) -> Callable[[], "subprocess.CompletedProcess[str]"]:
+    """Start git; the returned function waits for its end."""
+    done: list[subprocess.CompletedProcess[str]] = []
+    thread = threading.Thread(target=lambda: done.append(remote.git(*words)))
+    thread.start()
+
+    def wait() -> "subprocess.CompletedProcess[str]":
+        thread.join(50)
+        (ended,) = done
+        return ended
+
+    return wait
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_push_arrives_once_it_is_approved(remote: Remote, *, streamed: bool) -> None:
+    """The person sees both commits, the client that it waits, the log who has answered."""
+    remote.streamed = streamed
+    wait = begin(remote, "push", "origin", "HEAD:refs/heads/release/1")
+    head = remote.git("rev-parse", "HEAD").stdout.strip()
+    (question,) = wait_for_questions(remote.world)
+    assert remote.refs() == []
+    assert question["operation"].endswith(f" refs/heads/release/1 0000000..{head[:7]}")
+    assert ["refs/heads/release/1", [f"creates it at {head}"]] in question["details"]
+    run(remote.world, "approve", question["id"])
+    pushed = wait()
+    assert pushed.returncode == 0, pushed.stderr
+    assert f"airlock: approval {question['id']} is pending" in pushed.stderr
+    assert remote.refs() == ["refs/heads/release/1"]
+    (record,) = remote.daemon.records("broker")
+    assert record["approval"]["id"] == question["id"]
+
+
+def test_a_rejected_push_does_not_arrive(remote: Remote) -> None:
+    """git prints the reason as the remote's words."""
+    wait = begin(remote, "push", "origin", "HEAD:refs/heads/release/1")
+    reject(remote.world, "after the freeze")
+    pushed = wait()
+    assert pushed.returncode == 1
+    assert "[remote rejected]" in pushed.stderr
+    assert "after the freeze" in pushed.stderr
+    assert remote.refs() == []
+    (record,) = remote.daemon.records("broker")
+    assert (record["outcome"], record["rule"]) == ("denied", "approve")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("HEAD:refs/heads/x", "HEAD:refs/heads/release/1"),
+        ("HEAD:refs/heads/Release/1",),
+        ("HEAD:refs/heads/release",),
+    ],
+)
+def test_no_spelling_avoids_the_question(remote: Remote, words: tuple[str, ...]) -> None:
+    """Nor other refs in the same push."""
+    wait = begin(remote, "push", "origin", *words)
+    reject(remote.world)
+    assert wait().returncode == 1
+    assert remote.refs() == []
+
+
+def test_another_commit_is_another_question(remote: Remote) -> None:
+    """An approval is for the ids that were shown."""
+    wait = begin(remote, "push", "origin", "HEAD:refs/heads/release/1")
+    first = approve(remote.world)
+    assert wait().returncode == 0
+    remote.git("commit", "--allow-empty", "--quiet", "-m", "another")
+    wait = begin(remote, "push", "origin", "HEAD:refs/heads/release/1")
+    second = approve(remote.world, "--for", "10m")
+    assert second["id"] != first["id"]
+    assert wait().returncode == 0
+    remote.git("commit", "--allow-empty", "--quiet", "-m", "a third")
+    third = remote.git("push", "origin", "HEAD:refs/heads/release/1")
+    assert third.returncode == 0, third.stderr
+
+
+def test_other_pushes_do_not_wait(remote: Remote) -> None:
+    assert remote.git("push", "origin", "HEAD:refs/heads/x").returncode == 0
+    assert remote.refs() == ["refs/heads/x"]

@@ -1,0 +1,179 @@
+"""`[approve]` of a profile: the operations that wait for a person's answer.
+
+A pattern is written like the operation that it matches, word by word: `git push * refs/heads/x`.
+It matches every operation that begins with its words. A word `*` matches any one word, or nothing
+at the end, and `**` any number of words. Within a word `*` crosses no `/`, `**` does, and `/x/**`
+is also `/x`.
+
+Such a pattern protects, so doubt goes against the request: letter case, forms of Unicode, and the
+spellings of a path that some server may understand make no difference.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from airlock_modules.files.module_file import Module
+from airlock_modules.files.toml_reader import TableReader
+from airlock_modules.operation import parse_operation
+from airlock_modules.remotes.grants import compile_protection, fold
+from airlock_modules.rules.judgement import PlainRules
+from airlock_wire.text import quote
+
+WAIT_S = 300.0
+_SHORTEST_S, _LONGEST_S = 30.0, 3600.0
+_MOST_PATTERNS = 200
+_EXAMPLE = 'write it like "git push * refs/heads/release/**" or "run terraform apply"'
+# Connections to destinations without a credential: no request can be shown to a person.
+_UNASKED = ("connect",)
+
+_Word = re.Pattern[str] | None
+
+
+class OperationPattern(Struct, frozen=True):
+    """A pattern: its text in the profile, and its runs of words, any words between two runs.
+
+    A word of None matches any word.
+    """
+
+    text: str
+    runs: tuple[tuple[_Word, ...], ...]
+
+    def matches(self, words: Sequence[frozenset[str]]) -> bool:
+        """Whether an operation begins with the pattern; each word is given in all its forms."""
+        first, *others = self.runs
+        if not _is_at(first, words, 0):
+            return False
+        at = len(first)
+        for run in others:
+            # The leftmost match leaves the most to the next run.
+            last = len(words) - len(run)
+            found = next((each for each in range(at, last + 1) if _is_at(run, words, each)), None)
+            if found is None:
+                return False
+            at = found + len(run)
+        return True
+
+    def may_match(self, words: Sequence[frozenset[str]]) -> bool:
+        """Whether it may match an operation that begins with these words."""
+        first = self.runs[0][: len(words)]
+        return _is_at(first, words, 0)
+
+
+class ApprovalRules(Struct, frozen=True, kw_only=True):
+    """The operations that need an approval, and how it is asked for.
+
+    Without an answer in `wait_s` seconds the operation is refused. `notify` is the argv of a
+    program that is told of each question, empty for none.
+    """
+
+    require: tuple[OperationPattern, ...]
+    wait_s: float = WAIT_S
+    notify: tuple[str, ...] = ()
+
+    def find(self, forms: Iterable[Sequence[str]]) -> str | None:
+        """The text of the first pattern that matches; None if none does.
+
+        `forms` are all operations, each by its words, that the request may amount to.
+        """
+        for form in forms:
+            words = [_fold(word) for word in form]
+            for pattern in self.require:
+                if pattern.matches(words):
+                    return pattern.text
+        return None
+
+    def may_find(self, beginnings: Iterable[Sequence[str]]) -> bool:
+        """Whether a pattern may match an operation that begins like one of these."""
+        folded = [[_fold(word) for word in beginning] for beginning in beginnings]
+        return any(pattern.may_match(words) for pattern in self.require for words in folded)
+
+
+def _is_at(run: Sequence[_Word], words: Sequence[frozenset[str]], at: int) -> bool:
+    return len(words) >= at + len(run) and all(
+        word is None or any(map(word.fullmatch, words[at + number]))
+        for number, word in enumerate(run)
+    )
+
+
+def _fold(word: str) -> frozenset[str]:
+    """All forms of a word that may mean the same to a server."""
+    if not word.startswith("/"):
+        return frozenset(fold(word))
+    # Only an API's operation has a path, so what knows them is loaded already.
+    from airlock_modules.apis.patterns import spell_path  # noqa: PLC0415
+
+    return frozenset(form for spelled in spell_path(word) for form in fold(spelled))
+
+
+def read_approvals(table: TableReader) -> ApprovalRules | None:
+    """Read `[approve]`, None if it requires nothing; `table` records faults."""
+    texts = table.strings("require")
+    if len(texts) > _MOST_PATTERNS:
+        table.fault("require", f"has more than {_MOST_PATTERNS} patterns", "use wider ones")
+    found = (_read_pattern(table, text) for text in texts)
+    notify = table.strings("notify")
+    if notify and not notify[0]:
+        table.fault("notify", "names no program", 'write it like ["notify-send", "Airlock"]')
+    rules = ApprovalRules(
+        require=tuple(each for each in found if each is not None),
+        wait_s=table.number("wait_s", default=300, minimum=_SHORTEST_S, maximum=_LONGEST_S),
+        notify=notify,
+    )
+    if not texts and (notify or table.has("wait_s")):
+        table.fault("require", "is missing: nothing would be asked", _EXAMPLE)
+    table.finish()
+    return rules if rules.require else None
+
+
+def _read_pattern(table: TableReader, text: str) -> OperationPattern | None:
+    try:
+        words = list(parse_operation(text).words)
+    except ValueError as error:
+        table.fault("require", f"{quote(text, limit=80)} is no pattern: {error}", _EXAMPLE)
+        return None
+    if any("***" in word for word in words):
+        table.fault("require", f"{quote(text, limit=80)} is no pattern: it has ***", _EXAMPLE)
+        return None
+    if words[0] in _UNASKED:
+        problem = f"{quote(text, limit=80)} cannot be asked: its connections are not looked into"
+        table.fault("require", problem, "remove it, and the destination from [network]")
+        return None
+    # It matches what begins with it, so stars at its end say nothing more.
+    while len(words) > 1 and words[-1] in ("*", "**"):
+        words.pop()
+    runs: list[list[_Word]] = [[]]
+    for word in words:
+        if word == "**":
+            runs.append([])
+        else:
+            runs[-1].append(None if word == "*" else _compile(word))
+    return OperationPattern(text, tuple(map(tuple, runs)))
+
+
+def _compile(word: str) -> "re.Pattern[str]":
+    protection = compile_protection(word)
+    beginning = word.removesuffix("/**")
+    if beginning in (word, ""):
+        return protection
+    return re.compile(f"{protection.pattern}|{compile_protection(beginning).pattern}")
+
+
+def list_tool_forms(command: tuple[str, ...], module: Module) -> tuple[tuple[str, ...], ...]:
+    """The operations, by their words, that a tool's name and arguments may amount to.
+
+    As they are, and as the tool parses them: the subcommand first, whatever flags precede it.
+    """
+    name, *args = command
+    words: Iterable[str]
+    if isinstance(module.rules, PlainRules):
+        # Without a table a flag may have its value in the next word, or none.
+        words = (word for word in args if not word.startswith("-"))
+    else:
+        # A module with a table has loaded it.
+        from airlock_modules.reading.grammar import parse  # noqa: PLC0415
+
+        parsed = parse(module.rules.table, args)
+        words = (*parsed.command, *(word.text for word in parsed.words), *parsed.rest)
+    return (("run", *command), ("run", name, *words))

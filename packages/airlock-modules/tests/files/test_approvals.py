@@ -1,0 +1,166 @@
+"""Tests of `airlock_modules.files.approvals`: which operations a pattern asks about."""
+
+import time
+
+import pytest
+
+from airlock_modules.files.approvals import ApprovalRules, list_tool_forms, read_approvals
+from airlock_modules.files.module_file import load_builtin
+from airlock_modules.files.toml_reader import Fault, TableReader
+from airlock_modules.operation import parse_operation
+
+
+def read(text: str) -> tuple[ApprovalRules | None, list[str]]:
+    faults: list[Fault] = []
+    table = TableReader.parse(text, source="airlock.toml", faults=faults)
+    assert table is not None
+    return read_approvals(table), [str(fault) for fault in faults]
+
+
+def rules_of(pattern: str) -> ApprovalRules:
+    rules, faults = read(f"require = ['{pattern}']")
+    assert not faults
+    assert rules is not None
+    return rules
+
+
+@pytest.mark.parametrize(
+    ("pattern", "operation"),
+    [
+        (
+            "git push * refs/heads/release/**",
+            "git push github.com/acme/app refs/heads/release/1/x 1111111..2222222",
+        ),
+        ("git push * refs/heads/release/**", "git push h/a refs/heads/release 1..2"),
+        ("git push * refs/heads/main", "git push h/a refs/heads/MAIN 1..2"),
+        ("git push github.com/acme/*", "git push github.com/acme/app refs/heads/x 1..2"),
+        ("gh PUT /repos/*/*/pulls/*/merge", "gh PUT /repos/acme/app/pulls/3/merge"),
+        ("gh PUT /repos/*/*/pulls/*/merge", "gh PUT /repos/acme/app//pulls/3/Merge/"),
+        ("gh PUT /repos/*/*/pulls/*/merge", "gh PUT /repos/acme/app/pulls/3/%6derge"),
+        ("gh * /repos/acme/**", "gh DELETE /repos/acme"),
+        ("aws *:Delete*", "aws s3:DeleteObject eu-west-1 my-bucket/key"),
+        ("sign *", 'sign git commit 1234abc "subject"'),
+        ("sign **", "sign"),
+        ("ssh *@prod-*", "ssh deploy@prod-1 uptime"),
+        ('ssh * "rm **"', 'ssh build "rm -rf /srv/app"'),
+        ("run terraform apply", "run terraform apply plan.out"),
+        ("run terraform ** apply", "run terraform -chdir=x -no-color apply"),
+        ("run terraform ** apply", "run terraform apply"),
+        ("*", "git fetch github.com/acme/app"),
+        ("**", "run true"),
+        ("** apply", "run terraform apply"),
+    ],
+)
+def test_a_pattern_matches_what_begins_with_it(pattern: str, operation: str) -> None:
+    """Also in another spelling of the same ref or path."""
+    assert rules_of(pattern).find([parse_operation(operation).words]) == pattern
+
+
+@pytest.mark.parametrize(
+    ("pattern", "operation"),
+    [
+        ("git push * refs/heads/release/**", "git push h/a refs/heads/release-2 1..2"),
+        ("git push * refs/heads/*", "git push h/a refs/heads/x/y 1..2"),
+        ("git push *", "git fetch github.com/acme/app"),
+        ("gh PUT /repos/*/*/pulls/*/merge", "gh PUT /repos/acme/app/pulls/3/x/merge"),
+        ("aws *:Delete*", "aws s3:PutObject eu-west-1 my-bucket/Delete"),
+        ("run terraform apply", "run terraform plan apply"),
+        ("run terraform ** apply now", "run terraform now apply"),
+        ("ssh build uptime", "ssh build"),
+    ],
+)
+def test_a_pattern_matches_nothing_else(pattern: str, operation: str) -> None:
+    """`*` crosses no slash, and every word of the pattern has to be there."""
+    assert rules_of(pattern).find([parse_operation(operation).words]) is None
+
+
+def test_one_matching_form_is_enough() -> None:
+    """A push of several refs is asked about for any of them."""
+    forms = [("git", "push", "h/a", f"refs/heads/{name}") for name in ("x", "release/1")]
+    assert rules_of("git push * refs/heads/release/**").find(forms) is not None
+    assert rules_of("git push * refs/heads/other").find(forms) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "may"),
+    [
+        ("git push * refs/heads/release/**", True),
+        ("git push h/a", True),
+        ("git", True),
+        ("** refs/heads/x", True),
+        ("git push h/b refs/heads/x", False),
+        ("git fetch", False),
+        ("gh POST", False),
+    ],
+)
+def test_a_beginning_says_whether_a_pattern_may_match(pattern: str, *, may: bool) -> None:
+    """Before the refs of a push are known."""
+    assert rules_of(pattern).may_find([("git", "push", "h/a")]) is may
+
+
+def test_matching_takes_linear_time() -> None:
+    """The words are a client's."""
+    words = ("run", "x", *["a"] * 20_000)
+    began = time.process_time()
+    assert rules_of("run x ** a a b ** a a b").find([words]) is None
+    assert rules_of("run x " + "*a" * 30 + "b").find([("run", "x", "a" * 20_000)]) is None
+    assert time.process_time() - began < 5
+
+
+def test_without_the_table_nothing_is_asked() -> None:
+    """An empty table is no fault."""
+    rules, faults = read("")
+    assert not faults
+    assert rules is None
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('require = ["git  push"]', "is no pattern"),
+        ("require = ['git \"push']", "is no pattern"),
+        ('require = ["git push ***"]', "has ***"),
+        ('require = [""]', "is no pattern"),
+        ('require = ["connect *"]', "cannot be asked"),
+        ("wait_s = 60", "nothing would be asked"),
+        ('require = ["*"]\nwait_s = 5', "wait_s"),
+        ('require = ["*"]\nnotify = [""]', "names no program"),
+        ('requires = ["*"]', "require"),
+    ],
+)
+def test_a_fault_names_the_key_and_a_remedy(text: str, fault: str) -> None:
+    """A pattern that matches nothing would ask nobody, so none is dropped silently."""
+    _, faults = read(text)
+    assert any(fault in each for each in faults), faults
+
+
+def test_all_keys_are_read() -> None:
+    """As the documentation has them."""
+    rules, faults = read('require = ["sign *"]\nwait_s = 60\nnotify = ["notify-send", "Airlock"]')
+    assert rules is not None
+    assert not faults
+    assert (rules.wait_s, rules.notify) == (60, ("notify-send", "Airlock"))
+
+
+def find(pattern: str, *command: str) -> str | None:
+    """The pattern, if it asks about the command of a built-in module."""
+    return rules_of(pattern).find(list_tool_forms(command, load_builtin(command[0])))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("terraform", "apply"),
+        ("terraform", "-chdir=x", "apply", "plan.out"),
+        ("terraform", "apply", "-auto-approve", "-no-color"),
+    ],
+)
+def test_flags_before_a_subcommand_avoid_no_question(command: tuple[str, ...]) -> None:
+    assert find("run terraform apply", *command) is not None
+
+
+@pytest.mark.parametrize("words", [("-C", "x", "push", "origin"), ("-c", "a=b", "push"), ("push",)])
+def test_a_table_tells_values_from_subcommands(words: tuple[str, ...]) -> None:
+    """As the tool itself parses them."""
+    assert find("run git push", "git", *words) is not None
+    assert find("run git x", "git", *words) is None
