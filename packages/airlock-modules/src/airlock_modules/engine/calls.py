@@ -14,6 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from airlock_modules.apis.head import read_query
+from airlock_modules.engine.builder import refuse_builder
 from airlock_modules.engine.images import read_image_reference
 from airlock_modules.engine.names import is_airlocks
 from airlock_modules.engine.strict import (
@@ -405,18 +406,6 @@ def _compile(path: str) -> "re.Pattern[str]":
 _FIXED_FIRST = sorted(TABLE, key=lambda call: "{" in call.path)
 _COMPILED = tuple((call, _compile(call.path), _SLOT.search(call.path)) for call in _FIXED_FIRST)
 _BUILDER = frozenset({"/build", "/build/cancel", "/session", "/grpc"})
-
-
-def refuse_builder() -> Refused:
-    """The refusal of a build: by the engine's own builder, or by one that a client would make."""
-    return Refused(
-        "building images is not granted to an agent: the engine's builder shares its caches with "
-        "the human's builds, and one of its own would be a privileged container",
-        hint="a person on the host can build the image, and grant its name by images in [docker] "
-        "of the profile; in a container of one's own, docker commit makes an image",
-        status=HTTPStatus.FORBIDDEN,
-        rule="no-builder",
-    )
 
 
 def find_call(method: str, path: str, query: str, *, spoken: Version) -> FoundCall:
