@@ -366,7 +366,8 @@ class _Call:
                 hint="try again; a person on the host finds the engine's own messages there",
             ) from None
         except KeyError:
-            raise missing("container", "of this agent") from None
+            kind, _, _ = found.call.name.partition(".")
+            raise missing(kind, "of this agent") from None
         if prepared.warnings and isinstance(value, dict):
             value["Warnings"] = [*(value.get("Warnings") or ()), *prepared.warnings]
         await self._answer_json(answer.status, value)
