@@ -218,7 +218,7 @@ def test_an_engine_connects_to_a_port_by_standard_streams(shim: Path) -> None:
         connection.sendall(blob[::-1])
         connection.close()
         assert process.stdout is not None
-        assert (said, process.stdout.read()) == ([blob], blob[::-1])
+        assert (said, process.stdout.read()) == ([blob], b"connected\n" + blob[::-1])
         process.stdout.close()
         assert process.wait(PATIENCE_S) == 0
 
@@ -228,7 +228,7 @@ def test_a_server_that_closes_ends_it(shim: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(PATIENCE_S)
         words = [shim, "--connect", str(server.getsockname()[1])]
-        with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
             server.accept()[0].close()
             assert process.wait(PATIENCE_S) == 0
 

@@ -104,9 +104,14 @@ def _flag(value: object, place: str) -> object:
 _integer = text("-?[0-9]{1,9}")
 _time = text(r"[0-9]{1,12}(?:\.[0-9]{1,9})?|[0-9]{4}-[0-9TtZz:.+-]{1,40}|(?:[0-9]{1,9}[hms]){1,3}")
 _name = text(r"[A-Za-z0-9/][A-Za-z0-9_.-]{0,127}")
-# The engine runs the host's ps, and finds the container's processes by a column's name, which `=`
-# may change.
-_ps = text("[A-Za-z, -]{0,100}")
+# The engine runs the host's ps for all processes, and takes lines whose word below "PID" is of the
+# container; another word there it tells in an error. So no column of several words stands before
+# it, no column has another name, and nothing else selects processes.
+_ps = text(
+    "-?(?:e|ef|el|f|l|a|ax|aux|au|auxww|efww)|"
+    "-?(?:e|a|ax)?o ?pid(?:,[a-z_%]{1,20}){0,20}|"
+    "-(?:e|a|ax) -o ?pid(?:,[a-z_%]{1,20}){0,20}"
+)
 _keys = text(r"[A-Za-z0-9@^\[\],_?-]{0,100}")
 _word = text("[A-Za-z0-9+._-]{0,40}")
 _path = text(most=4096)
