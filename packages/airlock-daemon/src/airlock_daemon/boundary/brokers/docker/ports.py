@@ -72,16 +72,22 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class _Listener:
-    """A shim that listens at the ports. Its `scope` is cancelled when it has gone."""
+    """A shim that listens at the ports. Its `scope` is cancelled when it has gone, or by `fail`."""
 
     def __init__(self, stream: ClientStream) -> None:
         self.scope = trio.CancelScope()
+        self.error: Failed | None = None
         self._stream = stream
         self._turn = trio.Lock()
         self._shown: frozenset[int] | None = None
         self._refused: frozenset[int] = frozenset()
         self._answering, self._answers = trio.open_memory_channel[frozenset[int]](1)
         self._changed = trio.Event()
+
+    def fail(self, error: Failed) -> None:
+        """Let it go because of an error."""
+        self.error = error
+        self.scope.cancel()
 
     def wake(self) -> None:
         """Have `wait` return."""
@@ -139,24 +145,26 @@ class PublishedPorts:
         """Tell a shim the ports until it or the engine has gone. Raises Failed."""
         listener = _Listener(stream)
         self._listeners.add(listener)
-        error: Failed | None = None
         try:
             with listener.scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(listener.read)
-                    try:
-                        await nursery.start(_watch, engine, view, listener)
-                        while True:
-                            running = await list_published(engine, view)
-                            await listener.show(partial(self._join, running))
-                            await listener.wait()
-                    except Failed as failed:
-                        error = failed
-                        listener.scope.cancel()
+                    nursery.start_soon(_watch, engine, view, listener)
+                    while True:
+                        await listener.wait()
+                        await self._show(listener, engine, view)
         finally:
             self._listeners.discard(listener)
-        if error is not None:
-            raise error
+        if listener.error is not None:
+            raise listener.error
+
+    async def _show(self, listener: _Listener, engine: str, view: View) -> None:
+        try:
+            running = await list_published(engine, view)
+        except Failed as error:
+            listener.fail(error)
+        else:
+            await listener.show(partial(self._join, running))
 
     @asynccontextmanager
     async def claim(self, container: Found | None, engine: str, view: View) -> AsyncIterator[None]:
@@ -410,27 +418,27 @@ async def _unwrap(
         await target.send_eof()
 
 
-async def _watch(
-    engine: str, view: View, listener: _Listener, *, task_status: trio.TaskStatus[None]
-) -> None:
-    """Wake a listener at each event of the agent's containers. Raises Failed."""
+async def _watch(engine: str, view: View, listener: _Listener) -> None:
+    """Wake a listener at once, and at each event of the agent's containers, while the engine runs."""
     filters = {
         "type": ["container"],
         "event": list(_EVENTS),
         "label": [view.ownership.filter],
     }
     target = f"/v{view.version[0]}.{view.version[1]}/events?filters="
-    async with await EngineConnection.open(engine) as connection:
-        await connection.begin("GET", target + quote_query(encode(filters).decode()), [])
-        await connection.end()
-        await connection.read_head()
-        task_status.started()
-        while await connection.read():
+    try:
+        async with await EngineConnection.open(engine) as connection:
+            await connection.begin("GET", target + quote_query(encode(filters).decode()), [])
+            await connection.end()
+            await connection.read_head()
             listener.wake()
-    raise Failed(
-        "the docker engine of the host ended its events",
-        hint="see whether it runs; ports come back with it",
-    )
+            while await connection.read():
+                listener.wake()
+    except Failed as error:
+        listener.fail(error)
+    else:
+        hint = "see whether it runs; ports come back with it"
+        listener.fail(Failed("the docker engine of the host ended its events", hint=hint))
 
 
 def _unreachable(published: Published, why: str) -> Failed:
