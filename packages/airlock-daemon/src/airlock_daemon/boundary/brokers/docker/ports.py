@@ -419,7 +419,7 @@ async def _unwrap(
 
 
 async def _watch(engine: str, view: View, listener: _Listener) -> None:
-    """Wake a listener at once, and at each event of the agent's containers, while the engine runs."""
+    """Wake a listener at once, and at each event of the agent's containers."""
     filters = {
         "type": ["container"],
         "event": list(_EVENTS),
