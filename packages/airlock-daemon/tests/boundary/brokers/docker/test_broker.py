@@ -605,3 +605,18 @@ async def test_no_address_is_reached_but_by_the_bridge_of_a_network(tmp_path: Pa
         error = here.agent.results[-1].error
         assert error is not None
         assert "cannot be reached: the engine answers 404" in error.message
+
+
+async def test_a_list_of_ports_ends_with_the_engines_events(tmp_path: Path) -> None:
+    """The shim asks again: what it listened at may have changed meanwhile."""
+    async with scene(tmp_path) as here:
+        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [])
+        here.engine.answers["GET", "/v1.45/events"] = (200, b"{}")
+        client = here.connect()
+        await client.send("POST /airlock/ports")
+        said = b"".join([piece async for piece in client.connection])
+        assert said.startswith(b"HTTP/1.1 101 ")
+        await wait_all_tasks_blocked()
+        error = here.agent.results[-1].error
+        assert error is not None
+        assert "ended its events" in error.message

@@ -1,13 +1,20 @@
 """docker's own client through the broker, before a real engine."""
 
 import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 import trio.lowlevel
 from docker_scene import ENGINE, NAME, Scene, image, pack, pytestmark, scene
+from msgspec.structs import replace
 
+from airlock_modules.engine import read_image_name
 from engines import has_engine
 
 __all__ = ["image", "pytestmark"]
@@ -296,5 +303,80 @@ async def test_a_build_is_refused_by_name(tmp_path: Path, kind: str) -> None:
         status, said = await own.docker(*words.get(kind, words["classic"]), **more)
         listed = await own.docker("ps", "--all", "--quiet")
     assert status != 0
-    assert "airlock: building images is not granted to an agent" in said
+    assert "airlock: no image is built by the engine's own builder" in said
     assert listed == (0, "")
+
+
+BUILDER = os.environ.get("AIRLOCK_BUILDER", "moby/buildkit:rootless")
+"""An image of rootless BuildKit, for the test of builds."""
+
+
+@pytest.mark.parametrize("kind", ["buildx", "compose"])
+async def test_a_build_runs_in_a_builder_of_the_agents_own(tmp_path: Path, kind: str) -> None:
+    """By the client as it is: context, a command and the result, which is the agent's."""
+    asked = ("docker", "image", "inspect", BUILDER)
+    found = await trio.run_process(asked, capture_stdout=True, capture_stderr=True, check=False)
+    if found.returncode:
+        pytest.skip("needs an image of rootless BuildKit: AIRLOCK_BUILDER")
+    async with scene(tmp_path) as here:
+        builder = str(read_image_name(BUILDER))
+        here.agent.grant = replace(here.agent.grant, builder=builder)
+        (here.workspace / "rootfs.tar").write_bytes(pack())
+        (here.workspace / "Dockerfile").write_text(
+            'FROM scratch\nADD rootfs.tar /\nRUN ["/bin/sh", "-c", "id > /made"]\n'
+        )
+        service = f'services:\n  web:\n    build: "{here.workspace}"\n    image: web\n'
+        (here.workspace / "compose.yaml").write_text(service)
+        words = ("build", "--load", "--tag=web", str(here.workspace))
+        if kind == "compose":
+            words = ("compose", f"--file={here.workspace}/compose.yaml", "build")
+        status, said = await here.docker(*words)
+        assert status == 0, said
+        assert await here.docker("run", "--rm", "web", "cat", "/made") == (
+            0,
+            "uid=0 gid=0 groups=0\n",
+        )
+        inspect = ("inspect", "--format={{.HostConfig.Privileged}} {{.HostConfig.CapAdd}}")
+        made = await here.docker(*inspect, "buildx_buildkit_default")
+        assert made == (0, "false [SETUID SETGID]\n")
+
+
+@asynccontextmanager
+async def podman(folder: Path) -> AsyncIterator[str]:
+    """The socket of a podman of its own, which has the image `NAME`."""
+    program = shutil.which("podman")
+    if program is None or os.geteuid() != 0:
+        pytest.skip("needs podman, and root")
+    path = folder / "podman.sock"
+    words = (program, f"--root={folder}/root", f"--runroot={folder}/run")
+    async with trio.open_nursery() as nursery:
+        serve = (*words, "system", "service", "--time=0", f"unix://{path}")
+        nursery.start_soon(partial(trio.run_process, serve, check=False, stderr=subprocess.DEVNULL))
+        await trio.run_process((*words, "import", "-", NAME), stdin=pack(), capture_stdout=True)
+        while not path.exists():
+            await trio.lowlevel.checkpoint()
+        yield str(path)
+        nursery.cancel_scope.cancel()
+
+
+async def test_podman_is_an_engine_too(tmp_path: Path) -> None:
+    """Its containers are kept as docker's are; what it cannot mount is refused by name."""
+    async with (
+        podman(tmp_path) as engine,
+        scene(tmp_path, images=(f"localhost/{NAME}",), engine=engine) as here,
+    ):
+        name = f"localhost/{NAME}"
+        run = ("run", "--rm", "--network=none")
+        show = ("grep", "-E", "^(Uid|CapBnd|NoNewPrivs|Seccomp):", "/proc/self/status")
+        status, said = await here.docker(*run, "-v", "/work:/w", name, *show)
+        assert (status, said.split()) == (0, [
+            *("Uid:", *["1000"] * 4),
+            *("CapBnd:", "0" * 16),
+            *("NoNewPrivs:", "1"),
+            *("Seccomp:", "2"),
+        ])  # fmt: skip
+        (here.workspace / "sub").mkdir()
+        status, said = await here.docker(*run, "-v", "/work/sub:/w", name, "true")
+        assert (status, "mount the workspace itself" in said) == (125, True)
+        status, said = await here.docker(*run, "--privileged", name, "true")
+        assert (status, "Privileged = true is not granted" in said) == (125, True)

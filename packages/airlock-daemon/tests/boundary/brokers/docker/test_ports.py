@@ -51,6 +51,8 @@ async def _fetch(port: int) -> bytes:
 async def test_a_published_port_is_reached_at_the_loopback(tmp_path: Path, image: str) -> None:
     """From the moment that docker has started it to its end, at the port that docker shows."""
     async with listening(tmp_path) as here:
+        # What a person must be asked for is no connection to a port.
+        here.agent.refuses = "docker port."
         status, text = await here.docker(
             *("run", "-d", "--rm", "--name", "web", "-p", "80", image, *_SERVE)
         )
