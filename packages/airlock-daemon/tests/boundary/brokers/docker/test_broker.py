@@ -262,6 +262,11 @@ async def test_a_persons_container_is_looked_at_alone(tmp_path: Path) -> None:
         client = here.connect()
         status, answer = await client.ask("GET /containers/db/json")
         assert (status, answer["Config"]["Env"]) == (200, [])
+        here.engine.answers["GET", f"/v1.45/containers/{_OTHER}/logs"] = (200, b"line")
+        assert (await client.ask("GET /containers/db/logs?stdout=1&details=1"))[0] == 200
+        # Details may be variables of the environment.
+        sent = here.engine.made("GET", f"/v1.45/containers/{_OTHER}/logs")
+        assert sent.query == {"stdout": ["1"]}
         for line in ("POST /containers/db/stop", "GET /containers/db/top", "DELETE /containers/db"):
             assert (await client.ask(line))[0] == 404
 
@@ -600,3 +605,18 @@ async def test_no_address_is_reached_but_by_the_bridge_of_a_network(tmp_path: Pa
         error = here.agent.results[-1].error
         assert error is not None
         assert "cannot be reached: the engine answers 404" in error.message
+
+
+async def test_a_list_of_ports_ends_with_the_engines_events(tmp_path: Path) -> None:
+    """The shim asks again: what it listened at may have changed meanwhile."""
+    async with scene(tmp_path) as here:
+        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [])
+        here.engine.answers["GET", "/v1.45/events"] = (200, b"{}")
+        client = here.connect()
+        await client.send("POST /airlock/ports")
+        said = b"".join([piece async for piece in client.connection])
+        assert said.startswith(b"HTTP/1.1 101 ")
+        await wait_all_tasks_blocked()
+        error = here.agent.results[-1].error
+        assert error is not None
+        assert "ended its events" in error.message
