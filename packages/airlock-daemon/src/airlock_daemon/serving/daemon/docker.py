@@ -230,8 +230,9 @@ class _Client:
         grant, apis = self.grant, self._agent.apis
         try:
             shim = find_shim(architecture)
-        except AirlockError:
-            # None is for this processor.
+        except AirlockError as error:
+            problem = "agent %s: a container has no way out, and ports by its address alone: %s; %s"
+            log.warning(problem, self.name, error, error.hint)
             return None
         if apis is None or not self._agent.generation.apis or grant.is_bridged:
             return Egress(shim=shim)
