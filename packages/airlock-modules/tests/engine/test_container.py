@@ -12,6 +12,8 @@ from airlock_modules.engine import (
     list_references,
     read_container,
 )
+from airlock_modules.engine.egress import ImageConfig
+from airlock_modules.engine.names import show_labels
 
 _OWN = Ownership("a")
 _ROOT = Root(
@@ -420,3 +422,22 @@ def test_what_a_client_sees_otherwise_is_covered() -> None:
     first, second = DockerGrant(roots=(root, other)).cover(points).roots
     assert first.covered == ("/work/hidden", "/work/.git/hooks")
     assert second.covered == ()
+
+
+def test_labels_are_the_clients_alone() -> None:
+    """A person's programs, which obey labels, see none; nor those that an image would bring."""
+    image = ImageConfig(
+        labels={"traefik.enable": "true", "own": "of the image", "airlock.user": "0"}
+    )
+    order = read_container(
+        json.dumps({"Image": "a", "Labels": {"own": "kept"}}).encode(),
+        name="web",
+        grant=_GRANT,
+        ownership=_OWN,
+    ).cover(image)
+    labels = order.body["Labels"]
+    assert isinstance(labels, dict)
+    seen = {name: value for name, value in labels.items() if not name.startswith("airlock.")}
+    assert seen == {"traefik.enable": "", "own": ""}
+    assert labels["airlock.user"] == ""
+    assert show_labels({**image.labels, **labels}) == {"traefik.enable": "true", "own": "kept"}

@@ -262,6 +262,11 @@ async def test_a_persons_container_is_looked_at_alone(tmp_path: Path) -> None:
         client = here.connect()
         status, answer = await client.ask("GET /containers/db/json")
         assert (status, answer["Config"]["Env"]) == (200, [])
+        here.engine.answers["GET", f"/v1.45/containers/{_OTHER}/logs"] = (200, b"line")
+        assert (await client.ask("GET /containers/db/logs?stdout=1&details=1"))[0] == 200
+        # Details may be variables of the environment.
+        sent = here.engine.made("GET", f"/v1.45/containers/{_OTHER}/logs")
+        assert sent.query == {"stdout": ["1"]}
         for line in ("POST /containers/db/stop", "GET /containers/db/top", "DELETE /containers/db"):
             assert (await client.ask(line))[0] == 404
 

@@ -158,6 +158,10 @@ async def test_labels_of_an_image_change_nothing(tmp_path: Path) -> None:
         run = ("run", "-d", "--name", "web", "labelled:1", "sleep", "100")
         assert (await here.docker(*run))[0] == 0
         assert (await here.docker("exec", "web", "id", "-u")) == (0, "0\n")
+        # A person's programs find nothing by them.
+        listed = ("docker", "-H", f"unix://{ENGINE}", "ps", "-aq", "--filter", "label=own=kept")
+        assert (await trio.run_process(listed, capture_stdout=True)).stdout == b""
+        assert (await here.docker("ps", "-q", "--filter", "label=own=kept"))[1] != ""
         shown = "{{.Names}} {{.Labels}} {{.Ports}}"
         assert await here.docker("ps", "--format", shown) == (0, "web own=kept \n")
         assert await here.docker("rm", "-f", "web") == (0, "web\n")

@@ -192,6 +192,7 @@ class Making:
             query["v"] = True
         handlers: Mapping[str, Callable[[], Awaitable[Prepared]]] = {
             "container.create": self._create_container,
+            "container.logs": self._log,
             "container.rename": self._rename_container,
             "container.start": self._start_container,
             "container.restart": self._start_container,
@@ -246,13 +247,27 @@ class Making:
         """Filters that list the agent's own alone, unless a person's may be looked at."""
         given = _as_filters(self._query)
         if "name" in given:
-            given["name"] = [self._view.ownership.outer_pattern(each) for each in given["name"]]
-        if self._found.call.name == "container.list" and self._view.grant.read:
+            names = given["name"]
+            given["name"] = [self._view.ownership.outer_pattern(each) for each in names]
+            if self._reads_persons:
+                given["name"] += names
+        if self._reads_persons:
             return given
         given["label"] = [*given.get("label", []), self._view.ownership.filter]
         if self._found.call.name.endswith(".prune"):
             given["label!"] = [ROOT_LABEL]
         return given
+
+    @property
+    def _reads_persons(self) -> bool:
+        """Whether containers of a person are listed, too."""
+        return self._found.call.name == "container.list" and bool(self._view.grant.read)
+
+    async def _log(self) -> Prepared:
+        """Ask for the lines of a container; a person's comes without what its environment adds."""
+        if not (await self._lookups.find(self._need_target())).is_own:
+            self._query.pop("details", None)
+        return await self._write(None)
 
     async def _create_container(self) -> Prepared:
         grant, ownership = self._view.grant, self._view.ownership
@@ -276,7 +291,7 @@ class Making:
             numbers = (port.partition("/") for port in image.exposed)
             wanted = {int(port): 0 for port, _, kind in numbers if kind == "tcp"} | wanted
         ports = choose_ports(wanted, own)
-        order = order.publish(ports)
+        order = order.publish(ports).cover(image)
         unpublished = list(order.unpublished)
         if not self._has_listener:
             unpublished += [f"{port}/tcp" for port in ports.values()]
