@@ -12,7 +12,7 @@ import msgspec
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.brokers.docker.images import Images, Named
-from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
+from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups, missing
 from airlock_daemon.boundary.brokers.docker.ports import choose_ports, list_own
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
@@ -403,7 +403,16 @@ class Making:
                 hint="a person on the host can add it to push in [docker] of the profile",
                 rule="push",
             )
-        await self._lookups.find(Reference("image", str(image)))
+        if "tag" not in self._query:
+            raise Refused(
+                "pushing all tags at once is not granted",
+                hint="push them one by one",
+                rule="push",
+            )
+        found = await self._lookups.find(Reference("image", str(image)))
+        if await self._images.find(str(image)) != found.id:
+            # The engine pushes by name, and a person's image has this one.
+            raise missing("image", str(image))
         self._query["tag"] = image.tag
         login = await self._agent.find_login(image)
         headers = ((b"X-Registry-Auth", login or _NO_LOGIN),)
