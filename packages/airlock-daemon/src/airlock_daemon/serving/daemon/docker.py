@@ -143,16 +143,20 @@ class DockerService:
         client = _Client(self._shared, self._agent, self._records, caller, points)
         await self._broker.serve(connection, client)
 
-    async def _list_points(self, peer: Peer) -> tuple[str, ...]:
-        """The mount points of the client's container, as its first process has them."""
-        if peer.kind != "container":
+    async def _list_points(self, peer: Peer) -> tuple[str, ...] | None:
+        """The mount points of the client's container, as its first process has them.
+
+        None if they are not known: a process can make those that it sees itself.
+        """
+        if peer.kind == "local":
             return ()
-        mountinfo = peer.mountinfo
-        with suppress(Failed):
+        try:
             name = self._agent.generation.agent.name
             container = await self._shared.containers.find(peer, agent=name)
-            mountinfo = container.read_mountinfo()
-        return tuple(row.point for row in parse_mountinfo(mountinfo))
+            return tuple(row.point for row in parse_mountinfo(container.read_mountinfo()))
+        except Failed as error:
+            log.info("agent %s: its client mounts no workspace: %s", name, error.message)
+            return None
 
 
 class _Client:
@@ -164,9 +168,9 @@ class _Client:
         agent: AgentState,
         records: "_Records",
         caller: Caller,
-        points: tuple[str, ...],
+        points: tuple[str, ...] | None,
     ) -> None:
-        """`points` are the client's mount points."""
+        """`points` are the client's mount points, None if they are not known."""
         self.turns = agent.turns
         self.closer = agent.closer
         self._shared = shared
@@ -191,7 +195,12 @@ class _Client:
                 rule="docker",
                 hint=f"a person on the host can add [docker] to its airlock.toml{AND_RELOAD}",
             )
-        return grant.cover(self._points)
+        return replace(grant, roots=()) if self._points is None else grant.cover(self._points)
+
+    @property
+    def container(self) -> str:
+        """As `EngineAgent.container`."""
+        return self._caller.container or ""
 
     @property
     def engine(self) -> str:
