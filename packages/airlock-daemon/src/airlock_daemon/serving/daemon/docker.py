@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -99,8 +99,8 @@ class DockerService:
         taken.setblocking(False)
         try:
             with cancellation.scope:
-                points = await self._list_points(peer)
-                client = _Client(self._shared, self._agent, self._records, caller, points)
+                narrow = await self._find_grant(peer)
+                client = _Client(self._shared, self._agent, self._records, caller, narrow)
                 await self._broker.serve(taken, client)
         finally:
             self._open.discard(cancellation)
@@ -139,24 +139,28 @@ class DockerService:
                 said = write_refusal(error, status)
                 await say_last(stream, said, self._agent.turns, self._agent.closer)
             return
-        points = await self._list_points(peer)
-        client = _Client(self._shared, self._agent, self._records, caller, points)
+        narrow = await self._find_grant(peer)
+        client = _Client(self._shared, self._agent, self._records, caller, narrow)
         await self._broker.serve(connection, client)
 
-    async def _list_points(self, peer: Peer) -> tuple[str, ...] | None:
-        """The mount points of the client's container, as its first process has them.
+    async def _find_grant(self, peer: Peer) -> Callable[[DockerGrant], DockerGrant]:
+        """What becomes of the agent's grant for a client that may see less of the workspaces.
 
-        None if they are not known: a process can make those that it sees itself.
+        That is by the mounts of its container, as the first process there has them: a process can
+        make those that it sees itself. Where they are not known, there is no workspace.
         """
         if peer.kind == "local":
-            return ()
+            return lambda grant: grant
         try:
             name = self._agent.generation.agent.name
             container = await self._shared.containers.find(peer, agent=name)
-            return tuple(row.point for row in parse_mountinfo(container.read_mountinfo()))
+            rows = parse_mountinfo(container.read_mountinfo())
         except Failed as error:
             log.info("agent %s: its client mounts no workspace: %s", name, error.message)
-            return None
+            return lambda grant: replace(grant, roots=())
+        # Of several at one point the last one is on top.
+        mounts = {row.point: row.read_only for row in rows}
+        return lambda grant: grant.cover(mounts)
 
 
 class _Client:
@@ -168,16 +172,16 @@ class _Client:
         agent: AgentState,
         records: "_Records",
         caller: Caller,
-        points: tuple[str, ...] | None,
+        narrow: Callable[[DockerGrant], DockerGrant],
     ) -> None:
-        """`points` are the client's mount points, None if they are not known."""
+        """`narrow` is `_find_grant`'s."""
         self.turns = agent.turns
         self.closer = agent.closer
         self._shared = shared
         self._agent = agent
         self._records = records
         self._caller = caller
-        self._points = points
+        self._narrow = narrow
 
     @property
     def name(self) -> str:
@@ -195,7 +199,7 @@ class _Client:
                 rule="docker",
                 hint=f"a person on the host can add [docker] to its airlock.toml{AND_RELOAD}",
             )
-        return replace(grant, roots=()) if self._points is None else grant.cover(self._points)
+        return self._narrow(grant)
 
     @property
     def container(self) -> str:
