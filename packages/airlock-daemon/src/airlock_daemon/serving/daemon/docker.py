@@ -25,9 +25,8 @@ from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
 from airlock_daemon.serving.daemon.callers import identify_caller
 from airlock_daemon.serving.daemon.clients import describe_peer
-from airlock_daemon.serving.request.https import Caller
 from airlock_daemon.serving.request.logins import find_registry_login
-from airlock_daemon.serving.request.recording import Recording, RecordQuota
+from airlock_daemon.serving.request.recording import Caller, Recording, RecordQuota
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import VARIABLES
@@ -243,8 +242,9 @@ class _Client:
         grant, apis = self.grant, self._agent.apis
         try:
             shim = find_shim(architecture)
-        except AirlockError:
-            # None is for this processor.
+        except AirlockError as error:
+            problem = "agent %s: a container has no way out, and ports by its address alone: %s; %s"
+            log.warning(problem, self.name, error, error.hint)
             return None
         if apis is None or not self._agent.generation.apis or grant.is_bridged:
             return Egress(shim=shim)
