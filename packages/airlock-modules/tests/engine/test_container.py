@@ -415,13 +415,18 @@ def test_networks_are_looked_up() -> None:
 
 
 def test_what_a_client_sees_otherwise_is_covered() -> None:
-    """Mount points below a workspace are noted with it; the workspace itself, and others', not."""
+    """A mask below a workspace, a workspace that is read-only there, and one that is not there."""
     root = Root(inner="/work", outer="/home/u/work", user="1000:1000", covered=("/work/hidden",))
-    other = Root(inner="/works", outer="/home/u/works", user="1000:1000")
-    points = ("/", "/work", "/work/.git/hooks", "/works", "/proc")
-    first, second = DockerGrant(roots=(root, other)).cover(points).roots
-    assert first.covered == ("/work/hidden", "/work/.git/hooks")
-    assert second.covered == ()
+    other = Root(inner="/other", outer="/home/u/other", user="1000:1000")
+    grant = DockerGrant(roots=(root, other))
+    mounts = {"/": False, "/work": False, "/work/.git/hooks": True, "/workshop": True}
+    [first] = grant.cover(mounts).roots
+    assert (first.covered, first.is_read_only) == (("/work/hidden", "/work/.git/hooks"), False)
+    first, second = grant.cover({"/": True, "/work": True, "/other": False}).roots
+    assert (first.is_read_only, second.is_read_only) == (True, False)
+    deep = Root(inner="/srv/a/b", outer="/home/u/b", user="1000:1000")
+    [found] = DockerGrant(roots=(deep,)).cover({"/srv": True, "/srv/a": False, "/": True}).roots
+    assert not found.is_read_only
 
 
 def test_labels_are_the_clients_alone() -> None:

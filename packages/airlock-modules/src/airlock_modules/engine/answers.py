@@ -140,7 +140,8 @@ def _listed(found: Json, view: View) -> Json | None:
             "Image": labels.get(IMAGE_LABEL) or found.get("Image"),
             "Labels": show_labels(labels),
             "Mounts": _mounts(found, view),
-            "NetworkSettings": _networks(found.get("NetworkSettings"), view),
+            "NetworkSettings": (settings := _networks(found.get("NetworkSettings"), view)),
+            "HostConfig": _name_mode(found.get("HostConfig") or {}, settings),
         }
     if view.grant.may_read(names[0]):
         empty = {"Command": "", "Ports": [], "Labels": {}, "Mounts": [], "HostConfig": {}}
@@ -163,7 +164,8 @@ def _inspect_container(answer: Any, view: View) -> Json:
             "NetworkSettings": {"Networks": {}, "Ports": {}},
         }
     settings = _networks(answer.get("NetworkSettings"), view)
-    host = {**(answer.get("HostConfig") or {}), "Binds": None, "ContainerIDFile": ""}
+    host = _name_mode(answer.get("HostConfig") or {}, settings)
+    host |= {"Binds": None, "ContainerIDFile": ""}
     if bindings := list_bindings(read_ports(labels)):
         host["PortBindings"] = bindings
         is_running = (answer.get("State") or {}).get("Running")
@@ -192,6 +194,13 @@ def _networks(settings: Any, view: View) -> Json:
     if isinstance(networks, dict):
         networks = {name: _endpoint(each, view) for name, each in networks.items()}
     return {**kept, "Networks": networks}
+
+
+def _name_mode(host: Mapping[str, Any], settings: Json) -> Json:
+    """The host's configuration, with the client's name of the network that it was made by."""
+    names = {each.get("NetworkID"): name for name, each in settings["Networks"].items()}
+    mode = host.get("NetworkMode")
+    return {**host, **({"NetworkMode": names[mode]} if mode in names else {})}
 
 
 def _endpoint(found: Any, view: View) -> object:

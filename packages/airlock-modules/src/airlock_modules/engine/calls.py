@@ -262,7 +262,7 @@ TABLE = (
         answers="stream",
         reads=True,
     ),
-    _call("GET /containers/{container}/changes", "container.changes"),
+    _call("GET /containers/{container}/changes", "container.changes", answers="stream"),
     _call("GET /containers/{container}/export", "container.export", answers="stream"),
     _call(
         "GET /containers/{container}/stats",

@@ -221,6 +221,17 @@ async def test_concurrent_calls_make_no_more_containers_than_granted(
         assert sorted(ends) == [0, 0, 1, 1, 1, 1]
 
 
+async def test_networks_have_the_clients_names(tmp_path: Path, image: str) -> None:
+    """Of those that a container was made by, and is in."""
+    form = "{{.HostConfig.NetworkMode}} {{range $n, $_ := .NetworkSettings.Networks}}{{$n}}{{end}}"
+    async with scene(tmp_path) as here:
+        assert (await here.docker("network", "create", "back"))[0] == 0
+        for words, name in (((), "default"), (("--network", "back"), "back")):
+            status, text = await here.docker("run", "-d", *words, image, "sleep", "100")
+            assert status == 0, text
+            assert await here.docker("inspect", "-f", form, text.strip()) == (0, f"{name} {name}\n")
+
+
 async def test_a_persons_container_is_not_there(tmp_path: Path, image: str) -> None:
     """Not even one that has the agent's label from its image."""
     label = f"airlock.agent=t{os.getpid()}"

@@ -12,7 +12,7 @@ import msgspec
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.brokers.docker.images import Images, Named
-from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
+from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups, missing
 from airlock_daemon.boundary.brokers.docker.ports import choose_ports, list_own
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
@@ -92,6 +92,10 @@ class EngineAgent(Protocol):
     @property
     def name(self) -> str:
         """The agent's name."""
+
+    @property
+    def container(self) -> str:
+        """The id of the client's container, "" for none."""
 
     @property
     def engine(self) -> str:
@@ -277,6 +281,13 @@ class Making:
         else:
             order = read_container(self._body, name=name, grant=grant, ownership=ownership)
         own = await list_own(self._agent.engine, self._view)
+        if order.has_workspace and any(each.get("Id") == self._agent.container for each in own):
+            # What the agent's own container sees masked, this one may not.
+            raise Refused(
+                "a container that was made by docker.sock mounts no workspace into others",
+                hint="make them from the agent's own container, or share a volume",
+                rule="nested",
+            )
         if len(own) >= grant.containers:
             raise Refused(
                 f"the agent has {grant.containers} containers, as many as it may have",
@@ -403,7 +414,16 @@ class Making:
                 hint="a person on the host can add it to push in [docker] of the profile",
                 rule="push",
             )
-        await self._lookups.find(Reference("image", str(image)))
+        if "tag" not in self._query:
+            raise Refused(
+                "pushing all tags at once is not granted",
+                hint="push them one by one",
+                rule="push",
+            )
+        found = await self._lookups.find(Reference("image", str(image)))
+        if await self._images.find(str(image)) != found.id:
+            # The engine pushes by name, and a person's image has this one.
+            raise missing("image", str(image))
         self._query["tag"] = image.tag
         login = await self._agent.find_login(image)
         headers = ((b"X-Registry-Auth", login or _NO_LOGIN),)
