@@ -25,6 +25,7 @@ from bench.rows.box import measure_box
 from bench.rows.burst import measure_burst
 from bench.rows.crowding import measure_crowding
 from bench.rows.daemon import measure_daemon
+from bench.rows.engine import measure_engine
 from bench.rows.evaluator import measure_evaluator
 from bench.rows.https import measure_https
 from bench.rows.latency import measure_latency
@@ -47,6 +48,7 @@ FAMILIES: Mapping[str, Callable[[BenchRun], Iterator[Figure]]] = {
     "remote": measure_remote,
     "push": measure_push,
     "https": measure_https,
+    "engine": measure_engine,
     "crowding": measure_crowding,
     "daemon": measure_daemon,
     "shim": measure_shim,

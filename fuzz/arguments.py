@@ -59,7 +59,6 @@ def _summarise(decision: Decision) -> tuple[bool, str | None, list[tuple[str, st
 
 def _make_seeds() -> tuple[bytes, ...]:
     lines = {
-        "docker": ("run --rm -v /a:/b -eA=b image sh -c x", "--host tcp://h compose -f a up"),
         "git": ("-C sub push origin main", "log --format=%H -n3 -- a", "commit -am x --fixup=y"),
         "ssh": ("-p 22 -oUser=x host ls -l", "-vNL 1:h:2 -i key u@host"),
     }

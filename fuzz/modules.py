@@ -87,9 +87,8 @@ def _check(data: bytes) -> None:
 
 
 def _make_seeds() -> tuple[bytes, ...]:
-    smallest = ("ssh", "docker")
-    modules = [builtin_text(name).encode() for name in smallest]
-    tables = [builtin_options(name).encode() for name in smallest]
+    modules = [builtin_text(name).encode() for name in ("ssh", "docker")]
+    tables = [builtin_options(name).encode() for name in ("ssh", "git")]
     return (
         *(b"\0" + text + b"\0plan\0-o=v" for text in modules),
         *(b"\1" + text + b"\0plan\0-o=v\0--" for text in tables),

@@ -25,6 +25,7 @@ TARGETS = (
     "aws",
     "kubeconfig",
     "client_hello",
+    "engine_call",
 )
 """The names of the targets, each the name of its file."""
 

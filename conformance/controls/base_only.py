@@ -29,7 +29,6 @@ _KNOWN = {
 _PROFILE = {"commands", "env"}
 
 STRICT_RULES = {
-    "docker": ["--privileged", "-v=/*:*", "--volume=/*:*", "--network=host", "--pid=host"],
     "git": ["credential", "-c", "--exec-path", "--upload-pack", "clone & -u", "push & --force"],
     "ssh": ["-A", "-D", "-F", "-J", "-L", "-R", "-W", "-o=ProxyCommand*", "-o=LocalCommand*"],
 }

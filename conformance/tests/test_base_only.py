@@ -19,7 +19,7 @@ from reference_rules import matches, read_arguments
 
 pytestmark = pytest.mark.timeout(600)  # they run the suite, as somebody else would
 
-JUDGED = ("docker", "ssh")
+JUDGED = ("git", "ssh")
 
 # What nohup and a shell's & leave ignored, and more.
 IGNORED = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH")
@@ -67,7 +67,7 @@ def test_the_vectors_are_judged_of_a_daemon_that_refuses_what_it_does_not_know(
 ) -> None:
     """It starts, and the figures are those of its rules; what says nothing of it is apart.
 
-    ssh's vectors ask for a table of the profile, docker's have some that a box makes harmless.
+    ssh's vectors ask for a table of the profile, git's have some that a box makes harmless.
     """
     chosen = tmp_path / "vectors"
     chosen.mkdir()

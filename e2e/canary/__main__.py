@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -11,6 +11,7 @@ from e2e.canary.apis.families import API_FAMILIES
 from e2e.canary.attack import (
     API_GUARANTEES,
     BOX_GUARANTEES,
+    ENGINE_GUARANTEES,
     GUARANTEES,
     Attack,
     Family,
@@ -21,6 +22,8 @@ from e2e.canary.boxes.around import list_found
 from e2e.canary.boxes.catalogue import BOX_FAMILIES
 from e2e.canary.boxes.world import WAYS, By
 from e2e.canary.catalogue import FAMILIES
+from e2e.canary.engine import scene as engines
+from e2e.canary.engine.families import ENGINE_FAMILIES
 from e2e.canary.run import Result, carry_out, list_surprises, say_tried
 from e2e.world import engine
 from e2e.world.command import CommandFailed
@@ -32,12 +35,12 @@ from e2e.world.sshd import why_not
 def main() -> int:
     """Carry out what the command line names; the status is 1 for a leak, or for an empty attack."""
     parser = argparse.ArgumentParser(prog="python -m e2e.canary", description=__doc__)
-    names = [family.name for family in (*FAMILIES, *API_FAMILIES, *BOX_FAMILIES)]
+    names = [family.name for family in (*FAMILIES, *API_FAMILIES, *ENGINE_FAMILIES, *BOX_FAMILIES)]
     parser.add_argument("family", nargs="*", help=f"of {', '.join(names)} (default: all)")
     parser.add_argument("--attack", help="only those whose name contains this")
     parser.add_argument(
         "--without",
-        choices=[*GUARANTEES, *API_GUARANTEES, *BOX_GUARANTEES, "each"],
+        choices=[*GUARANTEES, *API_GUARANTEES, *ENGINE_GUARANTEES, *BOX_GUARANTEES, "each"],
         help="with this guard off: attacks must succeed",
     )
     parser.add_argument(
@@ -61,13 +64,17 @@ def main() -> int:
             parser.error(f"no family {name!r}; there are {', '.join(names)}")
     brokers = _choose(FAMILIES, options.family, options.attack)
     on_apis = _choose(API_FAMILIES, options.family, options.attack)
+    on_engines = _choose(ENGINE_FAMILIES, options.family, options.attack)
     out_of_boxes = _choose(BOX_FAMILIES, options.family, options.attack)
     status = 0
     try:
         if brokers and options.box is None:
             status = max(status, _attack_brokers(brokers, options))
         if on_apis and options.box is None and options.openssh is None:
-            status = max(status, _attack_apis(on_apis, options.without))
+            status = max(status, _attack(apis.carry_out, on_apis, API_GUARANTEES, options.without))
+        if on_engines and options.box is None and options.openssh is None:
+            without = options.without
+            status = max(status, _attack(engines.carry_out, on_engines, ENGINE_GUARANTEES, without))
         if out_of_boxes and options.openssh is None:
             status = max(status, _attack_boxes(out_of_boxes, options))
     except (BrokenError, CommandFailed) as error:
@@ -126,11 +133,16 @@ def _attack_brokers(attacks: list[Attack], options: argparse.Namespace) -> int:
         )
 
 
-def _attack_apis(attacks: list[Attack], without: str | None) -> int:
+def _attack(
+    carry: Callable[..., list[Result]],
+    attacks: list[Attack],
+    guarantees: Iterable[str],
+    without: str | None,
+) -> int:
     if without is None:
-        return _tell(apis.carry_out(attacks))
-    chosen = ((guard, select(attacks, guard)) for guard in _find_off(API_GUARANTEES, without))
-    results = ((guard, apis.carry_out(each, without=guard)) for guard, each in chosen if each)
+        return _tell(carry(attacks))
+    chosen = ((guard, select(attacks, guard)) for guard in _find_off(guarantees, without))
+    results = ((guard, carry(each, without=guard)) for guard, each in chosen if each)
     return max((_show_working(each, guard) for guard, each in results), default=0)
 
 

@@ -70,10 +70,31 @@ API_GUARANTEES: Mapping[str, str] = {
 """The same of an attack on the broker of APIs."""
 
 
+ENGINE_GUARANTEES: Mapping[str, str] = {
+    "engine-calls": "no call is made that the table does not have",
+    "engine-owned": "nothing of a person's or of another agent's is found, read or changed",
+    "engine-label": "the prefix of a name alone makes nothing an agent's",
+    "engine-prefix": "the label alone, which an image can bring, makes nothing an agent's",
+    "engine-read": "of a person's container that may be looked at nobody sees the environment",
+    "engine-narrow": "no prune takes what is another's",
+    "engine-fields": "a container has nothing of the host but its image, network and workspace",
+    "engine-bodies": "a body has one reading, and is written anew",
+    "engine-binds": "no directory is mounted but a workspace",
+    "engine-links": "no link leads a mount out of its workspace",
+    "engine-owner": "a container in a workspace is its owner, without capabilities",
+    "engine-answers": "no answer has a path of the host",
+    "engine-images": "no image is used that was neither granted, pulled nor made",
+    "engine-ports": "a port leads to the agent's containers alone, in networks of its own",
+    "engine-sockets": "nothing that a container can replace is mounted as a socket",
+    "engine-names": "no name of an image that a person may run leads to an agent's",
+}
+"""The same of an attack on the broker of a docker engine."""
+
+
 class Attack(NamedTuple):
     """One thing to try. `run` carries it out, and returns all that its client gets to see.
 
-    `guard` is one of GUARANTEES, BOX_GUARANTEES or API_GUARANTEES. `works_without` says that the
+    `guard` is one of the GUARANTEES above. `works_without` says that the
     attack has to succeed where this guard is off: an attack that cannot succeed tests nothing.
     `known` says why it succeeds with all guards, for one that does; it stays in the list until it
     does not. An attack out of boxes that are made in some ways alone names that as `only`: what

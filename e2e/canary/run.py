@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from e2e.canary import forge, web
-from e2e.canary.attack import API_GUARANTEES, BOX_GUARANTEES, GUARANTEES, Attack
+from e2e.canary.attack import (
+    API_GUARANTEES,
+    BOX_GUARANTEES,
+    ENGINE_GUARANTEES,
+    GUARANTEES,
+    Attack,
+)
 from e2e.canary.look import Look
 from e2e.canary.push import LIST_REFS
 from e2e.canary.scene import Scene
@@ -43,7 +49,8 @@ def list_surprises(results: Iterable[Result]) -> Iterator[str]:
         if attack.known and not leaks:
             yield f"GONE: {attack.name}: got nothing, though known to work: take away the mark"
         for leak in () if attack.known else leaks:
-            holds = {**GUARANTEES, **BOX_GUARANTEES, **API_GUARANTEES}[attack.guard]
+            guarantees = {**GUARANTEES, **BOX_GUARANTEES, **API_GUARANTEES, **ENGINE_GUARANTEES}
+            holds = guarantees[attack.guard]
             yield f"LEAK: {attack.name}: {leak}; should hold: {holds}"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from e2e.world.container import Container
+from e2e.world.engine import MADE_LABEL
 from e2e.world.running import Witness
 from e2e.world.scene import Stage
 
@@ -98,7 +99,7 @@ def test_ssh_passes_the_terminal_on(stage: Stage, ssh_errand: Ssh) -> None:
 def test_docker_run_has_a_terminal(stage: Stage) -> None:
     """A container that the container starts has it too: its size, and Ctrl-C for its programs."""
     scene = stage.workshop
-    run = ("docker", "run", "--rm", "-it", "--label=airlock.e2e=made-in-a-container")
+    run = ("docker", "run", "--rm", "-it", f"--label={MADE_LABEL}")
     with (
         scene.setup(scene.images.busybox).running() as client,
         client.sit_at(*run, scene.images.busybox, "sh", rows=31, cols=99) as terminal,

@@ -13,7 +13,9 @@ from .command import LONGEST_S, Completed, run
 
 _GOING = "is already in progress"
 LABEL = "airlock.e2e"
-"""The label of every container of these tests."""
+"""The label of every container of these tests, but for those that an agent makes."""
+MADE_LABEL = "e2e.airlock"
+"""The label of those: an agent may set none of Airlock's own."""
 
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 """The number of this pytest worker, from 0: part of the names of per-worker resources on the
@@ -90,8 +92,9 @@ def alone() -> Iterator[None]:
         yield
         return
     with _locked(_LOCKS):
-        left = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").succeeded()
-        remove(left.stdout.split())
+        for label in (LABEL, MADE_LABEL):
+            left = docker("ps", "--all", "--quiet", "--filter", f"label={label}").succeeded()
+            remove(left.stdout.split())
         yield
 
 

@@ -41,6 +41,8 @@ LANGUAGE_PACKAGES = (
     *("awscli", "ca-certificates", "curl", "default-jdk-headless", "golang-go", "libstdc++6"),
     "python3-pip",
 )
+DOCKER_PACKAGES = ("docker-cli", "docker-compose")
+SDK_PACKAGES = (*DOCKER_PACKAGES, "ca-certificates", "curl", "python3", "redis-server")
 DEBIAN_OPTIONS = (
     "--variant=minbase",
     '--aptopt=Acquire::Languages "none"',
@@ -193,6 +195,18 @@ def make_workstation() -> str:
 def make_api_tools() -> str:
     """Make the image of a Debian with the tools of common APIs; return it."""
     return bootstrap_debian("airlock-e2e/debian-apis", packages=API_PACKAGES)
+
+
+@one_at_a_time()
+def make_docker_client() -> str:
+    """Make the image of a Debian with docker's client and compose; return it."""
+    return bootstrap_debian("airlock-e2e/debian-docker", packages=DOCKER_PACKAGES)
+
+
+@one_at_a_time()
+def make_docker_sdk() -> str:
+    """Make the image of a Debian with docker's client, Python, and a database; return it."""
+    return bootstrap_debian("airlock-e2e/debian-sdk", packages=SDK_PACKAGES)
 
 
 @one_at_a_time()

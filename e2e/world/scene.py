@@ -172,8 +172,9 @@ class Stage:
         """Make a scene with an agent AGENT and, by default, start its daemon.
 
         `profile` is the agent's, by default MAPPED; in it `{project}` expands to the project's path
-        as a TOML string, and `environment` and the grants of ssh and git for the server are added.
-        The ceiling is `commands` and the agent's own `modules` by command.
+        as a TOML string, and `environment` and the grants of ssh, git and docker for this run's
+        servers and images are added. The ceiling is `commands` and the agent's own `modules` by
+        command.
         """
         label = f"{self.account.name}-{next(self._number)}"
         airlock = Airlock(
@@ -192,6 +193,8 @@ class Stage:
         if "\n[git]" not in text:
             places = (f"git@127.0.0.1:{self.server.port}/**", f"{self.server.web}/**")
             text += f"\n[git]\npush = {json.dumps(places)}\n{ANY_REF}"
+        if "docker" in commands:
+            text += '\n[docker]\nimages = ["docker.io/airlock-e2e/*"]\npush = ["127.0.0.1:*/**"]\n'
         variables = {**ssh_command(self.account), **(environment or {})}
         if variables:
             assignments = (f"{name} = {json.dumps(value)}" for name, value in variables.items())

@@ -42,6 +42,8 @@ _PROFILE = """\
 commands = []
 [workspace]
 mounts = {{ "{target}" = "{workspace}" }}
+[docker]
+images = ["docker.io/library/airlock-canary"]
 [approve]
 require = ["run none asked"]
 """

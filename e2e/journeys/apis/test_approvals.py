@@ -24,10 +24,11 @@ require = [
   "gh graphql mutation mergePullRequest",
   "aws *:Delete*",
   "ssh guest@127.0.0.1",
-  "run docker run",
+  "docker container.create *",
   "run terraform ** apply",
 ]
 """
+IMAGES = '[docker]\nimages = ["docker.io/airlock-e2e/*"]\n'
 MERGES = '[gh]\nallow = ["mutation mergePullRequest"]\n'
 LATER = "after the freeze"
 
@@ -127,12 +128,12 @@ def test_an_apply_by_terraform(place: Place, asking: Questions) -> None:
 def workshop(user_stage: Stage) -> Scene:
     """A scene whose agent may use ssh and docker, and is asked about both."""
     return user_stage.scene(
-        profile=f"{MAPPED}{REQUIRE}", commands=COMMANDS, modules=user_stage.modules()
+        profile=f"{MAPPED}{IMAGES}{REQUIRE}", commands=COMMANDS, modules=user_stage.modules()
     )
 
 
 def test_a_session_and_a_container(workshop: Scene, ssh_errand: Ssh) -> None:
-    """The client is told at once, and the log says who has answered."""
+    """The client of a command is told at once, and the log says who has answered."""
     questions = workshop.airlock.questions
     image = workshop.images.busybox
     tried: tuple[tuple[tuple[str, ...], Callable[[Question], bool]], ...] = (
@@ -142,7 +143,7 @@ def test_a_session_and_a_container(workshop: Scene, ssh_errand: Ssh) -> None:
         ),
         (
             ("docker", "run", "--rm", image, "echo", "it", "happened"),
-            lambda asked: asked["operation"] == f"run docker run --rm {image} echo it happened",
+            lambda asked: asked["operation"] == f"docker container.create image={image}",
         ),
     )
     with workshop.setup(image).running() as client:
@@ -150,18 +151,20 @@ def test_a_session_and_a_container(workshop: Scene, ssh_errand: Ssh) -> None:
             with client.start(*words) as running:
                 (question,) = questions.wait_for()
                 assert is_shown(question)
-                running.wait_for(f"airlock: approval {question['id']} is pending")
+                if words[0] != "docker":
+                    running.wait_for(f"airlock: approval {question['id']} is pending")
                 assert "\nit happened" not in f"\n{running.heard}"
                 questions.approve(question)
                 running.wait_for("it happened")
-    ended = [each for each in workshop.airlock.audit() if each["event"] == "exec"]
-    assert [each["approval"]["by"] for each in ended] == [workshop.airlock.account.name] * 2
+    approved = [each for each in workshop.airlock.audit() if each.get("approval")]
+    assert {"exec", "broker"} <= {each["event"] for each in approved}
+    assert {each["approval"]["by"] for each in approved} == {workshop.airlock.account.name}
 
 
 @pytest.mark.parametrize("options", [(), ("--pid=host",)], ids=["own pids", "pids of the host"])
 @pytest.mark.parametrize("user", ["root", "daemon"])
 def test_a_container_with_the_state_directory_cannot_answer(
-    workshop: Scene, options: tuple[str, ...], user: str
+    workshop: Scene, ssh_errand: Ssh, options: tuple[str, ...], user: str
 ) -> None:
     """Whoever it is in there: root passes the file's mode, and the daemon's user owns the file."""
     uid = "0" if user == "root" else str(workshop.airlock.account.uid)
@@ -169,9 +172,9 @@ def test_a_container_with_the_state_directory_cannot_answer(
     (file,) = control.iterdir()
     setup = workshop.setup(workshop.images.debian, *options, user=uid)
     setup = replace(setup, mounts={**setup.mounts, "/control": (control, "rw")})
-    image = workshop.images.busybox
-    asking = workshop.setup(image).running()
-    with setup.running() as client, asking as asker, asker.start("docker", "run", image):
+    asking = workshop.setup(workshop.images.busybox).running()
+    words = (*ssh_errand.call, "echo", "asked")
+    with setup.running() as client, asking as asker, asker.start(*words):
         (question,) = workshop.airlock.questions.wait_for()
         named = {name: question[name] for name in ("id", "digest", "waiting")}
         line = json.dumps({"type": "Approve", **named}).encode() + b"\n"

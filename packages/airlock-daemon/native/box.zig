@@ -9,7 +9,6 @@ const leftovers = @import("leftovers.zig");
 const mounts = @import("mounts.zig");
 const mount = mounts.mount;
 const move = mounts.move;
-const setAttributes = mounts.setAttributes;
 const openPath = @import("unlinked.zig").open;
 const parts = @import("parts.zig");
 
@@ -66,16 +65,13 @@ pub const Moved = struct {
 /// namespace to which the box's mounts belong, and nobody else be in there. What is written to a
 /// `home` that is the human's goes to memory. `pairs` are a mount and
 /// the path to which it is moved, which may have no link in it; what came of them is written to `moved`. With
-/// `-` in the place of a mount it is that path in which no link is followed from then on. What goes to /proc
-/// hides it from the tool, and not from this process. With `r` nothing more can be made at that path. Of what
-/// else a pair can begin with `parts.take` tells. Where the execution `is_bound`, a pair of `x` and a path
-/// is a mount of which files may be executed: of no other.
+/// `-` in the place of a mount it is that path in which no link is followed from then on. With `r` nothing more can be made at that path. Of what
+/// else a pair can begin with `parts.take` tells.
 /// Afterwards this process and all that it
 /// starts are in a namespace below, as `identity` and without capabilities, and cannot make another.
 pub fn finish(
     identity: Identity,
     home: Home,
-    is_bound: bool,
     pairs: []const [*:0]const u8,
     moved: *Moved,
 ) ?linux.E {
@@ -96,7 +92,7 @@ pub fn finish(
             if (mounts.forbidLinks(pairs[index + 1])) |errno| return errno;
             continue;
         }
-        if (pairs[index][0] != '/' or isProcesses(pairs[index + 1]) or parts.holds(pairs[index])) continue;
+        if (pairs[index][0] != '/' or parts.holds(pairs[index])) continue;
         if (move(pairs[index], pairs[index + 1])) |errno| return errno;
         if (moved.add(pairs[index + 1])) |errno| return errno;
     }
@@ -117,17 +113,8 @@ pub fn finish(
     descendants.lookIn(directory);
     index = 0;
     while (index < pairs.len) : (index += 2) {
-        if (pairs[index][0] != '/' or !isProcesses(pairs[index + 1])) continue;
-        if (move(pairs[index], pairs[index + 1])) |errno| return errno;
-    }
-    index = 0;
-    while (index < pairs.len) : (index += 2) {
         if (pairs[index][0] != 'r') continue;
         if (mounts.close(pairs[index + 1])) |errno| return errno;
-    }
-    // Last, since to mount something anew takes this back.
-    if (is_bound) {
-        if (bindExecution(pairs)) |errno| return errno;
     }
     if (leftovers.note()) |errno| return errno;
     if (failed(linux.unshare(linux.CLONE.NEWUSER))) |errno| return errno;
@@ -140,10 +127,6 @@ pub fn finish(
 const memory = [_][*:0]const u8{ "/tmp", "/dev/shm" };
 const processes = "/proc";
 const fresh_home = leftovers.fresh_home;
-
-fn isProcesses(path: [*:0]const u8) bool {
-    return std.mem.orderZ(u8, path, processes) == .eq;
-}
 
 /// In the place of a fresh home, where the box has the human's.
 const written = "/run/airlock/home";
@@ -177,22 +160,6 @@ const counted = [_][2][:0]const u8{
 };
 
 const quiet = linux.MS.NOSUID | linux.MS.NODEV | linux.MS.NOEXEC;
-
-/// Let nothing be executed, nor mapped as code, but what lies on the mounts that are named for it: what a
-/// client or the tool writes is on others.
-fn bindExecution(pairs: []const [*:0]const u8) ?linux.E {
-    if (setAttributes("/", mount_noexec, 0)) |errno| return errno;
-    var index: usize = 0;
-    while (index < pairs.len) : (index += 2) {
-        if (pairs[index][0] != 'x') continue;
-        // Where the host lets nothing be executed, nothing is here.
-        if (setAttributes(pairs[index + 1], 0, mount_noexec)) |errno| if (errno != .PERM) return errno;
-    }
-    return null;
-}
-
-// linux/mount.h.
-const mount_noexec = 8;
 
 /// The new namespace has no user yet; root of the one above becomes `identity` in it.
 fn become(identity: Identity, directory: i32) ?linux.E {

@@ -5,9 +5,7 @@ const box = @import("box.zig");
 const command_line = @import("command_line.zig");
 const control = @import("control.zig");
 const delivery = @import("delivery.zig");
-const execution = @import("seccomp/execution.zig");
 const failed = @import("errno.zig").failed;
-const landlock = @import("landlock.zig");
 const Order = @import("order.zig").Order;
 const seccomp = @import("seccomp/install.zig");
 const strings = @import("strings.zig");
@@ -44,11 +42,6 @@ pub fn run(first: *const delivery.Delivery, deaths: i32) void {
 pub fn runBoxed(socket: i32, deaths: i32, wanted: *const command_line.Box, moved: *const box.Moved) void {
     // Already here: it takes a quarter of a millisecond, and nobody waits yet. All that follows may be done.
     if (seccomp.confine(wanted.sockets)) |errno| return control.sendFailure(socket, .setup_failed, errno);
-    const fault = switch (wanted.execution) {
-        .any => null,
-        .listed => landlock.keepToPrograms(wanted.pairs) orelse execution.keepToPaths(),
-    };
-    if (fault) |errno| return control.sendFailure(socket, .setup_failed, errno);
     // One that is made for a command has its order already, and the daemon is spared a message.
     if (control.isSilent(socket)) control.send(socket, .waiting, 0);
     const delivered = waitOrder(socket) orelse return;

@@ -1,42 +1,37 @@
 //! The command line: `SERVICE_FD` for the service, `CONTROL_FD USER GROUP SOCKETS HOME DOORS_FD ADDRESSES
-//! EXECUTION [FROM TO]...` for pid 1 of a box.
+//! [FROM TO]...` for pid 1 of a box.
 
 const std = @import("std");
 const Home = @import("box.zig").Home;
 const Identity = @import("box.zig").Identity;
 const Sockets = @import("seccomp/install.zig").Sockets;
 
-pub const usage = "airlock-launch FD [USER GROUP SOCKETS HOME DOORS_FD ADDRESSES EXECUTION [FROM TO]...]";
+pub const usage = "airlock-launch FD [USER GROUP SOCKETS HOME DOORS_FD ADDRESSES [FROM TO]...]";
 
 /// A `box` is there for its pid 1.
 pub const Arguments = struct { socket: i32, box: ?Box = null };
 
 /// Who is in a box, which sockets may be made there, its home (HOME is `-` for one in
-/// memory, `kept`, or the path of the human's), what the daemon listens by in there (`-` for both where it does not), what may be executed, and
+/// memory, `kept`, or the path of the human's), what the daemon listens by in there (`-` for both where it does not), and
 /// pairs: a path at which a mount was made, and where it is moved; `-` and the path of one in which no link is
-/// to be followed; `x` and one on which files may be executed; `p` and a program;
-/// `r` and one at which nothing more may be made; `d` and /dev, which is to be made.
+/// to be followed; `r` and one at which nothing more may be made; `d` and /dev, which is to be made.
 pub const Box = struct {
     identity: Identity,
     sockets: Sockets,
     home: Home,
     doors: ?Doors,
-    execution: Execution,
     pairs: []const [*:0]const u8,
 };
-
-/// What may be executed in a box: all that is there, or what is listed.
-pub const Execution = enum { any, listed };
 
 /// The socket over which listeners are sent, and where they listen.
 pub const Doors = struct { socket: i32, addresses: []const u8 };
 
-pub const Fault = error{ WrongCount, BadDescriptor, BadIdentity, BadSockets, BadDoors, BadExecution };
+pub const Fault = error{ WrongCount, BadDescriptor, BadIdentity, BadSockets, BadDoors };
 
 /// The daemon's socket, from the vector that the kernel gave the process.
 pub fn parse(argv: []const [*:0]const u8) Fault!Arguments {
     // The last ones are pairs.
-    if (argv.len != 2 and (argv.len < 9 or argv.len % 2 == 0)) return error.WrongCount;
+    if (argv.len != 2 and (argv.len < 8 or argv.len % 2 == 1)) return error.WrongCount;
     const socket = parseNumber(std.mem.span(argv[1])) orelse return error.BadDescriptor;
     if (socket <= 2) return error.BadDescriptor;
     if (argv.len == 2) return .{ .socket = socket };
@@ -48,8 +43,7 @@ pub fn parse(argv: []const [*:0]const u8) Fault!Arguments {
         .sockets = std.meta.intToEnum(Sockets, sockets) catch return error.BadSockets,
         .home = parseHome(argv[5]),
         .doors = try parseDoors(argv[6], argv[7]),
-        .execution = std.meta.stringToEnum(Execution, std.mem.span(argv[8])) orelse return error.BadExecution,
-        .pairs = argv[9..],
+        .pairs = argv[8..],
     } };
 }
 
@@ -72,11 +66,10 @@ fn isNone(word: [*:0]const u8) bool {
 /// What to tell a person about a fault.
 pub fn describe(fault: Fault) []const u8 {
     return switch (fault) {
-        error.WrongCount => "one argument is needed, or eight and pairs of paths",
+        error.WrongCount => "one argument is needed, or seven and pairs of paths",
         error.BadDescriptor => "FD must be a number above 2",
         error.BadIdentity => "USER and GROUP must be numbers",
         error.BadSockets => "SOCKETS must be the number of a kind",
-        error.BadExecution => "EXECUTION must be any or listed",
         error.BadDoors => "DOORS_FD must be a number above 2, or - like ADDRESSES",
     };
 }
@@ -96,17 +89,16 @@ fn parseNumber(digits: []const u8) ?i32 {
 test "the first argument is a descriptor" {
     try std.testing.expectEqual(Arguments{ .socket = 3 }, try parse(&.{ "launch", "3" }));
     try std.testing.expectEqual(1024, (try parse(&.{ "launch", "1024" })).socket);
-    const boxed = (try parse(&.{ "launch", "5", "0", "2147483647", "2", "-", "-", "-", "listed", "/from", "/to" })).box.?;
+    const boxed = (try parse(&.{ "launch", "5", "0", "2147483647", "2", "-", "-", "-", "/from", "/to" })).box.?;
     try std.testing.expectEqual(Identity{ .user = 0, .group = 2147483647 }, boxed.identity);
     try std.testing.expectEqual(Sockets.unix, boxed.sockets);
     try std.testing.expectEqual(Home.fresh, boxed.home);
     try std.testing.expectEqual(null, boxed.doors);
     try std.testing.expectEqualStrings("/to", std.mem.span(boxed.pairs[1]));
-    try std.testing.expectEqual(Execution.listed, boxed.execution);
-    const at_home = (try parse(&.{ "launch", "5", "0", "0", "0", "/home/me", "7", "127.0.0.1:1", "any" })).box.?;
+    const at_home = (try parse(&.{ "launch", "5", "0", "0", "0", "/home/me", "7", "127.0.0.1:1" })).box.?;
     try std.testing.expectEqualStrings("/home/me", std.mem.span(at_home.home.human));
     try std.testing.expectEqual(7, at_home.doors.?.socket);
-    const kept = (try parse(&.{ "launch", "5", "0", "0", "0", "kept", "-", "-", "any" })).box.?;
+    const kept = (try parse(&.{ "launch", "5", "0", "0", "0", "kept", "-", "-" })).box.?;
     try std.testing.expectEqual(Home.kept, kept.home);
     try std.testing.expectEqualStrings("127.0.0.1:1", at_home.doors.?.addresses);
 }
@@ -116,16 +108,14 @@ test "more or fewer arguments are refused" {
     try std.testing.expectError(error.WrongCount, parse(&.{"launch"}));
     try std.testing.expectError(error.WrongCount, parse(&.{ "launch", "3", "4" }));
     try std.testing.expectError(error.WrongCount, parse(&.{ "launch", "3", "4", "5", "0" }));
-    try std.testing.expectError(error.WrongCount, parse(&.{ "launch", "3", "4", "5", "0", "-", "-", "-", "any", "/from" }));
+    try std.testing.expectError(error.WrongCount, parse(&.{ "launch", "3", "4", "5", "0", "-", "-", "-", "/from" }));
     inline for (.{ "", "-1", "x", "2147483648" }) |bad| {
-        try std.testing.expectError(error.BadIdentity, parse(&.{ "launch", "3", "4", bad, "0", "-", "-", "-", "any" }));
-        try std.testing.expectError(error.BadSockets, parse(&.{ "launch", "3", "4", "5", bad, "-", "-", "-", "any" }));
+        try std.testing.expectError(error.BadIdentity, parse(&.{ "launch", "3", "4", bad, "0", "-", "-", "-" }));
+        try std.testing.expectError(error.BadSockets, parse(&.{ "launch", "3", "4", "5", bad, "-", "-", "-" }));
     }
-    try std.testing.expectError(error.BadSockets, parse(&.{ "launch", "3", "4", "5", "256", "-", "-", "-", "any" }));
-    inline for (.{ "", "-", "ANY", "0" }) |bad|
-        try std.testing.expectError(error.BadExecution, parse(&.{ "launch", "3", "4", "5", "0", "-", "-", "-", bad }));
+    try std.testing.expectError(error.BadSockets, parse(&.{ "launch", "3", "4", "5", "256", "-", "-", "-" }));
     inline for (.{ "2", "", "x", "-" }) |bad|
-        try std.testing.expectError(error.BadDoors, parse(&.{ "launch", "3", "4", "5", "0", "-", bad, "127.0.0.1:1", "any" }));
+        try std.testing.expectError(error.BadDoors, parse(&.{ "launch", "3", "4", "5", "0", "-", bad, "127.0.0.1:1" }));
 }
 
 test "standard descriptors and what is no number are refused" {

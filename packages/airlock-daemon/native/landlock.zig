@@ -61,27 +61,6 @@ pub fn confine(rules: []const Rule, more: More) ?linux.E {
     return failed(linux.syscall2(.landlock_restrict_self, ruleset, 0));
 }
 
-/// Let this process, and all that it starts, execute only what the pairs of `p` and a path name: files, and
-/// all below directories. The loader of a program that has one is executed too, so it would have to be named.
-/// Nothing else is confined; it needs version 1, and no_new_privs.
-pub fn keepToPrograms(pairs: []const [*:0]const u8) ?linux.E {
-    const handled: u64 = Files.execute;
-    const ruleset = linux.syscall3(.landlock_create_ruleset, @intFromPtr(&handled), @sizeOf(u64), 0);
-    if (failed(ruleset)) |errno| return errno;
-    defer _ = linux.close(@intCast(ruleset));
-    var index: usize = 0;
-    while (index < pairs.len) : (index += 2) {
-        if (pairs[index][0] != 'p') continue;
-        const opened = linux.open(pairs[index + 1], .{ .PATH = true, .CLOEXEC = true }, 0);
-        if (failed(opened)) |errno| return errno;
-        defer _ = linux.close(@intCast(opened));
-        const beneath = Beneath{ .rights = handled, .descriptor = @intCast(opened) };
-        const added = linux.syscall4(.landlock_add_rule, ruleset, rule_path_beneath, @intFromPtr(&beneath), 0);
-        if (failed(added)) |errno| return errno;
-    }
-    return failed(linux.syscall2(.landlock_restrict_self, ruleset, 0));
-}
-
 fn allow(ruleset: usize, rule: Rule) ?linux.E {
     var found: linux.Statx = undefined;
     if (failed(look(rule.descriptor, &found))) |errno| return errno;

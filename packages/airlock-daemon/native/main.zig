@@ -39,7 +39,7 @@ pub fn main() u8 {
         // A port below 1024 takes a capability. Only the daemon holds them when the descriptors are closed.
         if (wanted.doors) |asked| if (doors.open(asked.socket, asked.addresses)) |errno|
             return cannotBegin("the network of the box cannot be opened", errno);
-        if (box.finish(wanted.identity, wanted.home, wanted.execution != .any, wanted.pairs, &moved)) |errno|
+        if (box.finish(wanted.identity, wanted.home, wanted.pairs, &moved)) |errno|
             return cannotBegin("the box cannot be finished", errno);
     }
     if (preparation.complete(&.{ socket, descendants.lookedIn() orelse socket, leftovers.lookedIn() orelse socket })) |errno| return cannotBegin("its process cannot be set up", errno);

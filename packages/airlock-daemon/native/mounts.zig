@@ -78,11 +78,6 @@ fn makePoint(source: i32, path: [*:0]const u8) ?linux.E {
     return null;
 }
 
-/// mount_setattr(2), with all that is mounted below `path`: set and clear what linux/mount.h calls attributes.
-pub fn setAttributes(path: [*:0]const u8, set: u64, clear: u64) ?linux.E {
-    return setAt(linux.AT.FDCWD, path, 0, set, clear);
-}
-
 /// Let no link be followed on the mount at `path` and all that is mounted inside.
 pub fn forbidLinks(path: [*:0]const u8) ?linux.E {
     var target: i32 = undefined;

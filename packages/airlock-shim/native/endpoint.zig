@@ -74,9 +74,9 @@ fn withoutSocket(places: Places) Outcome {
     return .absent;
 }
 
-/// The directory in which the daemon has, or had, the agent's HTTPS socket and what belongs to it,
-/// as an absolute path. It is beside the socket that is named, or in the mounted directory; where the
-/// sockets of agents are, it has the name of the only one. Null where the agent has no APIs.
+/// The directory in which the daemon has, or had, the agent's HTTPS socket and what belongs to it, or
+/// its socket for docker, as an absolute path. It is beside the socket that is named, or in the mounted directory; where the
+/// sockets of agents are, it has the name of the only one. Null where the agent has neither.
 pub fn findApis(named: ?[]const u8, places: Places) ?Path {
     if (named) |name| if (name.len > 0) return findApisBeside(absolute(name) orelse return null);
     if (findApisIn(Path.join(&.{places.mounted}))) |directory| return directory;
@@ -111,7 +111,7 @@ fn findApisBeside(socket: Path) ?Path {
 
 fn findApisIn(joined: ?Path) ?Path {
     const directory = joined orelse return null;
-    for ([_][]const u8{ "/https.sock", "/client.env" }) |name| {
+    for ([_][]const u8{ "/https.sock", "/client.env", "/docker.sock" }) |name| {
         const path = Path.join(&.{ directory.bytes(), name }) orelse continue;
         if (system.isThere(path.terminated())) return directory;
     }

@@ -1,5 +1,5 @@
-//! `airlock-shim --exec COMMAND...`: the entrypoint of a container whose agent has APIs. It starts the
-//! listener that their tools are pointed to, sets the variables that point them there and to tools of the
+//! `airlock-shim --exec COMMAND...`: the entrypoint of a container whose agent has APIs, or docker. It starts
+//! the listener that their tools are pointed to, sets the variables that point them there and to tools of the
 //! host, and executes the command in its own place.
 
 const std = @import("std");

@@ -1,6 +1,7 @@
 //! What becomes of the signals that the shim gets while it waits for the command.
 
 const std = @import("std");
+const system = @import("system.zig");
 const signals_module = @import("signals.zig");
 const terminal = @import("terminal.zig");
 const Outbox = @import("outbox.zig").Outbox;
@@ -68,7 +69,7 @@ pub const Forwarding = struct {
         forwarding.kept[forwarding.kept_count] = number;
         forwarding.kept_count += 1;
         if (signals_module.endsProcess(number) and forwarding.deadline_ms == null) {
-            forwarding.deadline_ms = now() + patience_ms;
+            forwarding.deadline_ms = system.now() + patience_ms;
         }
     }
 
@@ -110,7 +111,7 @@ pub const Forwarding = struct {
     /// How long to wait at most, for poll(2).
     pub fn timeout(forwarding: *const Forwarding) ?i32 {
         const deadline = forwarding.deadline_ms orelse return null;
-        return @intCast(@max(0, deadline - now()));
+        return @intCast(@max(0, deadline - system.now()));
     }
 
     /// The number of the signal that the protocol calls `name`, if it was forwarded.
@@ -123,13 +124,6 @@ pub const Forwarding = struct {
         return null;
     }
 };
-
-/// Milliseconds of a clock that cannot be set.
-fn now() i64 {
-    var time: linux.timespec = undefined;
-    _ = linux.clock_gettime(.MONOTONIC, &time);
-    return time.sec * 1000 + @divTrunc(time.nsec, 1_000_000);
-}
 
 /// A daemon's end of a connection, and what was sent to it.
 const Listener = struct {

@@ -2,12 +2,13 @@
 //! `{"base64": "..."}`.
 
 const std = @import("std");
+const base64 = @import("base64.zig");
 const Writer = std.Io.Writer;
 
 pub fn encode(writer: *Writer, bytes: []const u8) Writer.Error!void {
     if (!std.unicode.utf8ValidateSlice(bytes)) {
         try writer.writeAll("{\"base64\":\"");
-        try std.base64.standard.Encoder.encodeWriter(writer, bytes);
+        try base64.Encoded.format(.{ .bytes = bytes }, writer);
         try writer.writeAll("\"}");
         return;
     }

@@ -22,14 +22,13 @@ const socket_module = @import("socket.zig");
 const error_number = @import("error_number.zig");
 const diagnostics = @import("diagnostics.zig");
 const Path = @import("socket_path.zig").Path;
+const published_ports = @import("published_ports.zig");
 const tcp_relays = @import("tcp_relays.zig");
 const linux = system.linux;
 const report = diagnostics.report;
 
 /// The name of the daemon's socket in the agent's directory.
 pub const socket_name = "https.sock";
-
-const backlog = 4096;
 
 const retry_ms = 1;
 const most_tries = 1000;
@@ -108,7 +107,8 @@ fn serve(
         .listening => |sockets| {
             var relays: tcp_relays.Relays = .{
                 .memory = memory,
-                .listener = sockets.tcp,
+                .listeners = [_]i32{sockets.tcp} ++ [_]i32{-1} ** published_ports.most,
+                .ports = .beside(path),
                 .successors = sockets.lock,
                 .served = served,
                 .path = path,
@@ -150,29 +150,11 @@ fn take(lock: *const Lock, port: u16) State {
 
 /// Listens for clients, and at `lock` for those that would follow.
 fn listen(lock: i32, port: u16) State {
-    _ = linux.listen(lock, backlog);
-    const made = system.resultOf(linux.socket(
-        linux.AF.INET,
-        linux.SOCK.STREAM | linux.SOCK.CLOEXEC | linux.SOCK.NONBLOCK,
-        0,
-    ));
-    const errno = if (made.ok()) bindLoopback(made.descriptor(), port) else made.errno;
-    if (errno == .SUCCESS) return .{ .listening = .{ .tcp = made.descriptor(), .lock = lock } };
-    if (made.ok()) system.close(made.descriptor());
+    _ = linux.listen(lock, socket_module.backlog);
+    const made = socket_module.listenAtLoopback(port);
+    if (made.ok()) return .{ .listening = .{ .tcp = made.descriptor(), .lock = lock } };
     system.close(lock);
-    return .{ .failed = errno };
-}
-
-fn bindLoopback(fd: i32, port: u16) system.Errno {
-    // Connections of an earlier listener may still be in TIME-WAIT.
-    socket_module.enable(fd, linux.SOL.SOCKET, linux.SO.REUSEADDR);
-    const address: linux.sockaddr.in = .{
-        .port = std.mem.nativeToBig(u16, port),
-        .addr = std.mem.nativeToBig(u32, 0x7f000001),
-    };
-    const bound = system.resultOf(linux.bind(fd, @ptrCast(&address), @sizeOf(linux.sockaddr.in)));
-    if (!bound.ok()) return bound.errno;
-    return system.resultOf(linux.listen(fd, backlog)).errno;
+    return .{ .failed = made.errno };
 }
 
 /// The address by which the processes for one port and one agent find each other.

@@ -15,6 +15,8 @@ pub const Relay = struct {
     is_open: bool = true,
     /// How many bytes may still be read; null for as many as there are.
     allowance: ?usize = null,
+    /// Where in the head of an HTTP message the source is, which is not passed on.
+    head: enum { line, end_of_line, passed } = .passed,
 
     pub const Step = union(enum) {
         /// There may be more to do when one of the descriptors is ready.
@@ -46,6 +48,14 @@ pub const Relay = struct {
             relay.start = 0;
             relay.end = result.value;
             if (relay.allowance) |*allowance| allowance.* -= result.value;
+            while (relay.head != .passed and relay.start < relay.end) : (relay.start += 1) {
+                relay.head = switch (relay.buffer[relay.start]) {
+                    '\n' => if (relay.head == .line) .end_of_line else .passed,
+                    '\r' => relay.head,
+                    else => .line,
+                };
+            }
+            if (relay.start == relay.end) return .done;
         }
         const result = relay.destination.write(relay.buffer[relay.start..relay.end]);
         switch (result.errno) {

@@ -2,12 +2,16 @@
 
 const std = @import("std");
 const system = @import("system.zig");
+const Path = @import("socket_path.zig").Path;
 const linux = system.linux;
 const Result = system.Result;
 const resultOf = system.resultOf;
 
 /// SCM_RIGHTS of unix(7).
 const scm_rights = 1;
+
+/// The most connections that wait to be accepted.
+pub const backlog = 4096;
 
 /// Takes what a socket has, without waiting.
 pub fn receive(fd: i32, buffer: []u8) Result {
@@ -79,6 +83,36 @@ pub fn create() Result {
 pub fn createNonBlocking() Result {
     const kind = linux.SOCK.STREAM | linux.SOCK.CLOEXEC | linux.SOCK.NONBLOCK;
     return resultOf(linux.socket(linux.AF.UNIX, kind, 0));
+}
+
+/// A new connection that does not block.
+pub noinline fn connectNonBlocking(path: *const Path) Result {
+    const made = createNonBlocking();
+    if (!made.ok()) return made;
+    const address = path.address();
+    const connected = connect(made.descriptor(), &address);
+    if (connected.ok()) return made;
+    system.close(made.descriptor());
+    return connected;
+}
+
+/// A socket that listens at a port of 127.0.0.1 and does not block.
+pub noinline fn listenAtLoopback(port: u16) Result {
+    const kind = linux.SOCK.STREAM | linux.SOCK.CLOEXEC | linux.SOCK.NONBLOCK;
+    const made = resultOf(linux.socket(linux.AF.INET, kind, 0));
+    if (!made.ok()) return made;
+    const fd = made.descriptor();
+    // Connections of an earlier listener may still be in TIME-WAIT.
+    enable(fd, linux.SOL.SOCKET, linux.SO.REUSEADDR);
+    const address: linux.sockaddr.in = .{
+        .port = std.mem.nativeToBig(u16, port),
+        .addr = std.mem.nativeToBig(u32, 0x7f000001),
+    };
+    var done = resultOf(linux.bind(fd, @ptrCast(&address), @sizeOf(linux.sockaddr.in)));
+    if (done.ok()) done = resultOf(linux.listen(fd, backlog));
+    if (done.ok()) return made;
+    system.close(fd);
+    return done;
 }
 
 /// Sets an option of setsockopt(2) to 1. That a socket has no such option is no fault.

@@ -2,6 +2,7 @@
 //! daemon has given credit for.
 
 const std = @import("std");
+const base64 = @import("base64.zig");
 const system = @import("system.zig");
 const terminal = @import("terminal.zig");
 const Channel = @import("channel.zig").Channel;
@@ -55,8 +56,8 @@ pub const StdinStream = struct {
         stream.sent += result.value;
         outbox.put(
             "{{\"jsonrpc\":\"2.0\",\"method\":\"stdin\",\"params\":" ++
-                "{{\"data\":\"{b64}\",\"encoding\":\"base64\"}}}}",
-            .{bytes[0..result.value]},
+                "{{\"data\":\"{f}\",\"encoding\":\"base64\"}}}}",
+            .{base64.Encoded{ .bytes = bytes[0..result.value] }},
         );
     }
 

@@ -125,6 +125,13 @@ pub fn pause(milliseconds: i32) void {
     _ = linux.poll(&nothing, 0, milliseconds);
 }
 
+/// Milliseconds of a clock that cannot be set.
+pub noinline fn now() i64 {
+    var time: linux.timespec = undefined;
+    _ = linux.clock_gettime(.MONOTONIC, &time);
+    return time.sec * 1000 + @divTrunc(time.nsec, 1_000_000);
+}
+
 /// getdents64(2): whole entries, as many as fit.
 pub fn readDirectory(fd: i32, buffer: []align(8) u8) Result {
     return resultOf(linux.getdents64(fd, buffer.ptr, buffer.len));

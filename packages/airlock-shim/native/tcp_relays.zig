@@ -1,5 +1,7 @@
-//! Relays each connection that comes to a listening TCP socket to the daemon's HTTPS socket, byte
-//! for byte and both ways, until the process that it serves has ended.
+//! Relays each connection that comes to a listening TCP socket to a socket of the daemon, byte for
+//! byte and both ways, until the process that it serves has ended. Those of the proxy's port go to
+//! the daemon's HTTPS socket; those of a docker container's published port (published_ports.zig) go
+//! to its socket for docker, after a head that names the port.
 //!
 //! One process waits for all of them (epoll(7)). A descriptor is watched only for what its relays can
 //! use at that moment, and not at all where that is nothing: epoll reports a hang-up whatever it is
@@ -16,7 +18,9 @@ const socket_module = @import("socket.zig");
 const error_number = @import("error_number.zig");
 const unreachable_daemon = @import("unreachable_daemon.zig");
 const diagnostics = @import("diagnostics.zig");
+const published_ports = @import("published_ports.zig");
 const Path = @import("socket_path.zig").Path;
+const PublishedPorts = published_ports.PublishedPorts;
 const Relay = @import("relay.zig").Relay;
 const linux = system.linux;
 const EPOLL = linux.EPOLL;
@@ -66,12 +70,14 @@ const Connection = struct {
 };
 
 /// What an event is about. The lower half is a descriptor, or twice a connection's number and its side.
-const Subject = enum(u32) { served, listener, successors, successor, connection };
+const Subject = enum(u32) { served, listener, successors, successor, connection, ports };
 
 pub const Relays = struct {
     memory: *Memory,
-    /// Bound, listening, and non-blocking.
-    listener: i32,
+    /// Bound, listening, and non-blocking: the proxy's first, then those of published ports. -1 for
+    /// none.
+    listeners: [1 + published_ports.most]i32,
+    ports: PublishedPorts,
     /// A listening unix socket, to which processes connect that would follow this one.
     successors: i32,
     /// The pidfd of the process after whose end all is over; -1 where the kernel sees to that.
@@ -80,8 +86,9 @@ pub const Relays = struct {
     path: *const Path,
     epoll: i32 = -1,
     is_accepting: bool = false,
-    /// A connection for which the daemon's queue had no room; -1 for none.
+    /// A connection for which the daemon's queue had no room, and its port; -1 for none.
     waiting: i32 = -1,
+    waiting_port: u16 = 0,
 
     /// Relays until the served process has ended.
     pub fn run(relays: *Relays) void {
@@ -95,7 +102,7 @@ pub const Relays = struct {
         var events: [64]linux.epoll_event = undefined;
         while (true) {
             relays.resumeAccepting();
-            const timeout: i32 = if (relays.is_accepting) -1 else pause_ms;
+            const timeout = if (relays.is_accepting) relays.openPorts() else pause_ms;
             const count = system.resultOf(linux.epoll_wait(relays.epoll, &events, events.len, timeout));
             if (!count.ok()) {
                 if (count.errno == .INTR) continue;
@@ -106,7 +113,8 @@ pub const Relays = struct {
                 const number: u32 = @truncate(event.data.u64);
                 switch (subject) {
                     .served => return,
-                    .listener => relays.accept(),
+                    .listener => relays.accept(number),
+                    .ports => relays.obeyPorts(),
                     .successors => relays.acceptSuccessor(),
                     .successor => system.close(@intCast(number)),
                     .connection => relays.serve(number >> 1, @enumFromInt(number & 1), event.events),
@@ -115,7 +123,7 @@ pub const Relays = struct {
         }
     }
 
-    fn watch(relays: *Relays, operation: u32, fd: i32, events: u32, subject: Subject, number: u32) void {
+    noinline fn watch(relays: *Relays, operation: u32, fd: i32, events: u32, subject: Subject, number: u32) void {
         const data = @as(u64, @intFromEnum(subject)) << 32 | number;
         var event: linux.epoll_event = .{ .events = events, .data = .{ .u64 = data } };
         _ = linux.epoll_ctl(relays.epoll, operation, fd, &event);
@@ -125,27 +133,38 @@ pub const Relays = struct {
         if (relays.waiting >= 0) {
             const client = relays.waiting;
             relays.waiting = -1;
-            relays.admit(client);
+            relays.admit(client, relays.waiting_port);
         }
         if (relays.is_accepting or relays.waiting >= 0) return;
-        relays.watch(EPOLL.CTL_ADD, relays.listener, EPOLL.IN, .listener, 0);
         relays.is_accepting = true;
+        relays.watchListeners(EPOLL.CTL_ADD);
     }
 
     fn stopAccepting(relays: *Relays) void {
-        relays.watch(EPOLL.CTL_DEL, relays.listener, 0, .listener, 0);
         relays.is_accepting = false;
+        relays.watchListeners(EPOLL.CTL_DEL);
     }
 
-    fn accept(relays: *Relays) void {
+    fn watchListeners(relays: *Relays, operation: u32) void {
+        for (relays.listeners, 0..) |fd, number| {
+            if (fd >= 0) relays.watch(operation, fd, EPOLL.IN, .listener, @intCast(number));
+        }
+    }
+
+    fn accept(relays: *Relays, listener: u32) void {
         while (relays.is_accepting) {
             if (relays.findFree() == null) return relays.stopAccepting();
+            const fd = relays.listeners[listener];
             const accepted = system.resultOf(
-                linux.accept4(relays.listener, null, null, linux.SOCK.CLOEXEC | linux.SOCK.NONBLOCK),
+                linux.accept4(fd, null, null, linux.SOCK.CLOEXEC | linux.SOCK.NONBLOCK),
             );
             switch (accepted.errno) {
-                .SUCCESS => relays.admit(accepted.descriptor()),
-                .AGAIN => return,
+                .SUCCESS => relays.admit(
+                    accepted.descriptor(),
+                    if (listener == 0) 0 else relays.ports.numbers[listener - 1],
+                ),
+                // It was closed by an event that was reported together with this one.
+                .AGAIN, .BADF => return,
                 .MFILE, .NFILE, .NOBUFS, .NOMEM => return relays.stopAccepting(),
                 // The connection was given up before it was accepted.
                 else => {},
@@ -153,27 +172,43 @@ pub const Relays = struct {
         }
     }
 
-    /// Connects a client to the daemon, answers that there is none, or has it wait for room.
-    fn admit(relays: *Relays, client: i32) void {
+    /// Connects a client to the daemon, answers that there is none, or has it wait for room. `port` is
+    /// the published one, or 0.
+    noinline fn admit(relays: *Relays, client: i32, port: u16) void {
         const number = relays.findFree() orelse return system.close(client);
-        const made = socket_module.createNonBlocking();
-        const address = relays.path.address();
-        const daemon: system.Result = if (made.ok())
-            socket_module.connect(made.descriptor(), &address)
-        else
-            made;
-        if (made.ok() and !daemon.ok()) system.close(made.descriptor());
+        const path = if (port == 0) relays.path else &relays.ports.path;
+        const daemon = socket_module.connectNonBlocking(path);
         switch (daemon.errno) {
-            .SUCCESS => relays.begin(number, client, made.descriptor()),
+            .SUCCESS => relays.begin(number, client, daemon.descriptor(), port),
             // All of these pass by themselves.
             .AGAIN, .MFILE, .NFILE, .NOBUFS, .NOMEM => {
                 relays.waiting = client;
+                relays.waiting_port = port;
                 if (relays.is_accepting) relays.stopAccepting();
             },
             else => |errno| {
-                relays.begin(number, client, -1);
+                // It may speak any protocol.
+                if (port != 0) return system.close(client);
+                relays.begin(number, client, -1, 0);
                 answerUnreachable(client, relays.path, errno);
             },
+        }
+    }
+
+    /// Has the daemon tell which ports are published, if it does not. Answers how long to wait for an
+    /// event until the next try (epoll_wait(2)).
+    fn openPorts(relays: *Relays) i32 {
+        const fd = relays.ports.open() orelse return relays.ports.timeout();
+        relays.watch(EPOLL.CTL_ADD, fd, EPOLL.IN, .ports, 0);
+        return -1;
+    }
+
+    fn obeyPorts(relays: *Relays) void {
+        const fresh = relays.ports.obey(relays.listeners[1..]);
+        if (!relays.is_accepting) return;
+        for (relays.listeners[1..], 1..) |fd, number| {
+            // Of those that are watched already nothing changes.
+            if (fresh and fd >= 0) relays.watch(EPOLL.CTL_ADD, fd, EPOLL.IN, .listener, @intCast(number));
         }
     }
 
@@ -190,7 +225,7 @@ pub const Relays = struct {
         return null;
     }
 
-    fn begin(relays: *Relays, number: u32, client: i32, daemon: i32) void {
+    noinline fn begin(relays: *Relays, number: u32, client: i32, daemon: i32, port: u16) void {
         const buffers = &relays.memory.buffers[number];
         const connection = &relays.memory.connections[number];
         const has_daemon = daemon >= 0;
@@ -205,12 +240,14 @@ pub const Relays = struct {
                     .source = .{ .fd = client, .kind = .socket },
                     .destination = .{ .fd = daemon, .kind = .socket },
                     .buffer = &buffers[0],
+                    .end = if (port == 0) 0 else published_ports.writeHead(&buffers[0], port),
                     .is_open = true,
                 },
                 .{
                     .source = .{ .fd = daemon, .kind = .socket },
                     .destination = .{ .fd = client, .kind = .socket },
                     .buffer = &buffers[1],
+                    .head = if (port == 0) .passed else .line,
                     .is_open = has_daemon,
                 },
             },

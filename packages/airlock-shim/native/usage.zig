@@ -21,7 +21,8 @@ pub const text = "airlock-shim " ++ version.text ++
     \\  airlock-shim --uninstall-git         undo that
     \\  airlock-shim --exec COMMAND...       execute COMMAND, as the entrypoint of a container whose
     \\                                       agent has APIs: tools reach them at 127.0.0.1:13128
-    \\                                       ($AIRLOCK_PROXY_PORT) as long as COMMAND runs
+    \\                                       ($AIRLOCK_PROXY_PORT) as long as COMMAND runs, and
+    \\                                       ports of docker containers at theirs
     \\  airlock-shim --doors                 say which other ways lead out of this container:
     \\                                       a container engine's socket, a forwarded
     \\                                       ssh-agent or git helper; exit 1 if one does

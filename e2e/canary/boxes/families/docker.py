@@ -1,7 +1,9 @@
 """docker in its box, beside a real engine: its files are the agent's, whatever it is told."""
 
+import io
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from functools import partial
 
@@ -11,61 +13,79 @@ from e2e.canary.boxes.scene import BoxScene
 
 # The engine is root's, and so is the daemon that may speak to it.
 _ONLY = "bubblewrap of root"
-# Of the image, and of the container that is made of it.
+# Of the image, which the agent may use, and of the container that is made of it.
 _NAME = "airlock-canary"
-_SCRATCH = "FROM scratch\nCOPY file /file\n"
-_ALL = "FROM scratch\nCOPY . /\n"
-_SHOW = (f"create --name=x-{_NAME} {_NAME}-got x", f"cp x-{_NAME}:/ -")
+_BUILD = "FROM scratch\nCOPY . /\n"
 
-# By the class of the policy vectors that it shows harmless: the Dockerfile, and commands in their
-# order.
-_ATTACKS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "output": ((_SCRATCH, ("build --tag={c}-got --iidfile=<outside>/got .",)),),
+# By what would be got: commands in their order.
+_ATTACKS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "output": (("create --cidfile=<outside>/got --name=x-{c} {c} x",),),
     "copy": (
-        (_SCRATCH, ("cp {c}:/file <outside>/mark",)),
-        (_SCRATCH, ("cp {c}:/file link/mark",)),
-        (_SCRATCH, ("cp <home>/.ssh/id_ed25519 {c}:/got", "cp {c}:/got -")),
-        (_SCRATCH, ("cp -L link/.docker/config.json {c}:/got", "cp {c}:/got -")),
-        (_SCRATCH, ("cp -a / {c}:/got", "cp {c}:/got -")),
+        ("cp {c}:/file <outside>/mark",),
+        ("cp {c}:/file link/mark",),
+        ("cp <home>/.ssh/id_ed25519 {c}:/got", "cp {c}:/got -"),
+        ("cp -L link/.docker/config.json {c}:/got", "cp {c}:/got -"),
+        ("cp -a /etc {c}:/got", "cp {c}:/got -"),
     ),
     "context": (
-        (_ALL, ("build --tag={c}-got --file=Dockerfile link", *_SHOW)),
-        (_ALL, ("build --tag={c}-got .", *_SHOW)),
-        (_SCRATCH, ("build --file=link/.ssh/config .",)),
+        ("build --tag={c}-got --file=Dockerfile link",),
+        ("build --tag={c}-got .",),
+        ("build --file=link/.ssh/config .",),
+        ("compose --file=link/.docker/config.json config",),
     ),
     "variables": (
-        (_SCRATCH, ("create --name=x-{c} --env-file=link/.docker/config.json {c} x",)),
-        (_SCRATCH, ("create --name=x-{c} --env-file=names {c} x", "inspect x-{c}")),
-        (_SCRATCH, ("--help", "context ls", "info")),
-        (_SCRATCH, ("create --name=x-{c} --label-file=link/.netrc {c} x", "inspect x-{c}")),
+        ("create --name=x-{c} --env-file=link/.docker/config.json {c} x", "inspect x-{c}"),
+        ("create --name=x-{c} --env-file=names {c} x", "inspect x-{c}"),
+        ("--help", "context ls", "info"),
+        ("create --name=x-{c} --label-file=link/.netrc {c} x", "inspect x-{c}"),
     ),
+    "plugin": (("--config=plugged evil",), ("--config=plugged --host=unix://link/x evil",)),
 }
 _NAMES = "GITHUB_TOKEN\nAWS_SECRET_ACCESS_KEY\nSSH_AUTH_SOCK\nhttps_proxy\nGIT_SSH_COMMAND\n"
+_PLUGIN = """#!/bin/sh
+if [ "$1" = docker-cli-plugin-metadata ]; then
+  echo '{"SchemaVersion": "0.1.0", "Vendor": "x", "Version": "1"}'
+  exit
+fi
+echo got > <outside>/mark
+cat <home>/.ssh/id_ed25519 <home>/.docker/config.json link/.netrc
+env
+"""
 
 
-def _run(scene: BoxScene, dockerfile: str, commands: tuple[str, ...]) -> bytes:
+def _import_image() -> None:
+    with io.BytesIO() as packed:
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.addfile(tarfile.TarInfo("file"))
+        given = packed.getvalue()
+    argv = ("docker", "import", "-", _NAME)
+    subprocess.run(argv, input=given, check=True, capture_output=True)
+
+
+def _run(scene: BoxScene, commands: tuple[str, ...]) -> bytes:
     workspace = scene.world.workspace
-    (workspace / "Dockerfile").write_text(_SCRATCH)
+    plugins = workspace / "plugged" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "docker-evil").write_text(scene.fill(_PLUGIN))
+    (plugins / "docker-evil").chmod(0o755)
+    (workspace / "Dockerfile").write_text(_BUILD)
     (workspace / "names").write_text(_NAMES)
     (workspace / "link").symlink_to(scene.world.account.home)
-    seen = [
-        scene.run("docker", "build", "--quiet", f"--tag={_NAME}", "."),
-        scene.run("docker", "create", f"--name={_NAME}", _NAME, "x"),
-    ]
-    (workspace / "Dockerfile").write_text(dockerfile)
+    _import_image()
+    seen = [scene.run("docker", "create", f"--name={_NAME}", _NAME, "x")]
     for command in commands:
         words = scene.fill(command.replace("{c}", _NAME)).split()
         seen.append(scene.run("docker", *words))
     for name in (_NAME, f"x-{_NAME}"):
         scene.run("docker", "rm", "--force", name)
-    scene.run("docker", "rmi", "--force", _NAME, f"{_NAME}-got")
+    subprocess.run(("docker", "rmi", "--force", _NAME), check=True, capture_output=True)
     return b"\n".join(seen)
 
 
 def _attacks() -> Iterator[Attack]:
     for each, attacks in _ATTACKS.items():
-        for dockerfile, commands in attacks:
-            run = partial(_run, dockerfile=dockerfile, commands=commands)
+        for commands in attacks:
+            run = partial(_run, commands=commands)
             name = f"box-docker/{each}: {'; '.join(commands)}"
             yield Attack(name, "box-files", run, works_without=False, only=_ONLY)
 

@@ -5,8 +5,8 @@ Its only I/O is reading the modules that it ships; it knows nothing of the daemo
 
 Subpackages, each using only those after it: `files` reads TOML, `rules` holds what a module denies
 and allows, `reading` parses a tool's arguments. `remotes` covers git transports and ssh: their
-requests, destinations and pushed refs. `apis` covers requests to APIs; import it and
-`files.api_profile` by name, since this package loads neither.
+requests, destinations and pushed refs. `apis` covers requests to APIs, `engine` calls of a docker
+engine's API; import these and `files.api_profile` by name, since this package loads none of them.
 """
 
 from importlib import import_module

@@ -12,7 +12,7 @@ from airlock_modules import (
 )
 from airlock_modules.rules.parsed_judgement import GrammarRules
 
-RULED = ("docker", "git")
+RULED = ("git",)
 NAMES = (
     *("aws", "docker", "gh", "git", "git-remote", "git-sign", "kubectl", "npm", "ssh", "terraform"),
 )
@@ -113,7 +113,7 @@ def test_git_leaves_the_choice_of_a_key_to_the_profile() -> None:
     assert module.sandbox is not None
 
 
-@pytest.mark.parametrize("name", ["docker", "git-remote", "git-sign", "ssh"])
+@pytest.mark.parametrize("name", ["git-remote", "git-sign", "ssh"])
 def test_a_client_chooses_no_credential_program_or_peer(name: str) -> None:
     """Of the variables that would, a client that sends all of them gets none through.
 
@@ -138,7 +138,7 @@ def test_a_client_chooses_no_credential_program_or_peer(name: str) -> None:
         ("ssh", {"LANG": "C.UTF-8", "LC_TIME": "de_DE.UTF-8"}),
         ("terraform", {"TF_VAR_a-b": "1", "TF_INPUT": "0", "TF_WORKSPACE": "dev"}),
         ("aws", {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_OUTPUT": "text"}),
-        ("docker", {"DOCKER_DEFAULT_PLATFORM": "linux/amd64", "NO_COLOR": "1"}),
+        ("docker", {"DOCKER_DEFAULT_PLATFORM": "linux/amd64", "COMPOSE_PROFILES": "web"}),
     ],
 )
 def test_a_client_gives_what_is_its_own(name: str, variables: dict[str, str]) -> None:

@@ -205,12 +205,15 @@ def test_a_command_with_an_api_needs_no_rules_and_has_a_closed_box() -> None:
         parse_module(f'{text}[sandbox]\nbox = "home"\n', name="tool", source="tool.toml")
 
 
-@pytest.mark.parametrize("brokers", ['["docker"]', '["git", "docker"]'])
-def test_a_command_with_an_api_does_not_reach_the_engine(brokers: str) -> None:
-    """No rule would judge `docker run --volume /:/host`. To reach git's remotes is all it may."""
-    text = '[command]\nbin = "tool"\n[[api]]\nhosts = ["api.example.com"]\nallow = ["GET /"]\n'
-    with pytest.raises(ModuleError, match='brokers: "docker" would give the command what'):
-        parse_module(f"{text}[sandbox]\nbrokers = {brokers}\n", name="tool", source="tool.toml")
-    module = parse_module(f'{text}[sandbox]\nbrokers = ["git"]\n', name="tool", source="tool.toml")
-    assert module.sandbox is not None
-    assert module.sandbox.brokers == ("git",)
+def test_a_command_with_the_broker_of_an_engine_needs_no_rules() -> None:
+    """Its calls are judged, also beside an API; rules that there are count."""
+    text = '[command]\nbin = "tool"\n[sandbox]\nbox = "closed"\nbrokers = ["docker"]\n'
+    module = parse_module(text, name="tool", source="tool.toml")
+    assert module.sandbox == Sandbox(box="closed", sockets="unix", brokers=("docker",))
+    assert judge(module.rules, ["run", "--privileged"]).allowed
+    narrowed = parse_module(f'{text}[deny]\nargs = ["run"]\n', name="tool", source="tool.toml")
+    assert not judge(narrowed.rules, ["run"]).allowed
+    api = '[[api]]\nhosts = ["api.example.com"]\nallow = ["GET /"]\n'
+    both = parse_module(text + api, name="tool", source="tool.toml")
+    assert both.sandbox is not None
+    assert both.sandbox.sockets == "inet and unix"

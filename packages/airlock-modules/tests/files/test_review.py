@@ -1,6 +1,8 @@
 import pytest
 
 from airlock_modules import builtin_names, load_builtin, review_module
+from airlock_modules.files import option_files
+from airlock_modules.files.option_files import load_options, parse_options
 from written_modules import read_module
 
 
@@ -10,7 +12,28 @@ def problems(rules: str, *, syntax: str = "") -> list[str]:
 
 
 SSH = '[syntax]\noptions = "ssh"'
-DOCKER = '[syntax]\noptions = "docker"'
+TOOL = """
+tool = "tool"
+version = "1"
+source = "a test"
+subcommands = 2
+[commands.kill]
+flags = ["-s --signal VALUE"]
+[commands.rm]
+flags = ["-f --force"]
+[commands."volume rm"]
+flags = ["-f --force"]
+"""
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A syntax whose option table lists all subcommands."""
+    own = {"tool": parse_options(TOOL, "tool")}
+    monkeypatch.setattr(
+        option_files, "load_options", lambda name: own.get(name) or load_options(name)
+    )
+    return '[syntax]\noptions = "tool"'
 
 
 @pytest.mark.parametrize("name", builtin_names())
@@ -30,24 +53,24 @@ def test_a_rule_that_another_covers_is_found(syntax: str) -> None:
     ]
 
 
-def test_a_flag_that_the_table_does_not_know_is_found() -> None:
+def test_a_flag_that_the_table_does_not_know_is_found(closed: str) -> None:
     """In rules, in exceptions and in lists."""
     (found,) = problems('[deny]\nargs = ["-v", "-z", "-*=x"]', syntax=SSH)
     assert found.startswith('deny.args: the rule "-z" cannot match: the option table of ssh ')
     rules = '[allow]\nflags = ["--nope"]\nexcept = ["--what"]\n[allow.commands]\nkill = ["-x", "*"]'
-    assert [line.partition(":")[0] for line in problems(rules, syntax=DOCKER)] == [
+    assert [line.partition(":")[0] for line in problems(rules, syntax=closed)] == [
         "allow.except",
         "allow.flags",
         "allow.commands.kill",
     ]
 
 
-def test_a_subcommand_that_the_table_does_not_know_is_found() -> None:
+def test_a_subcommand_that_the_table_does_not_know_is_found(closed: str) -> None:
     """In rules and in lists; the words of nested ones are known."""
     rules = (
         '[allow]\nexcept = ["rm & --force", "nuke"]\n[allow.commands]\nkil = []\n"volume rm" = []'
     )
-    assert [line.partition(":")[0] for line in problems(rules, syntax=DOCKER)] == [
+    assert [line.partition(":")[0] for line in problems(rules, syntax=closed)] == [
         "allow.except",
         "allow.commands.kil",
     ]

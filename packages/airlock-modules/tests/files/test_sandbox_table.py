@@ -42,7 +42,6 @@ def test_a_closed_box_is_read_with_all_that_it_may_have() -> None:
         ('box = "home"\nhome = "fresh"', "home: this key has no meaning in the human's home"),
         ('box = "Closed"', 'box: "Closed" is not one of its values'),
         ('box = "closed"\nhome = "old"', 'home: "old" is not one of its values'),
-        ('box = "closed"\nhome = "kept"\nbrokers = ["docker"]', "home: cannot be kept with the"),
         ('box = "closed"\nhome = "kept"\nread = ["~/.tool"]', "home: cannot be kept where"),
         ('box = "home"\nnetwork = ["a:1"]', "network: this key has no meaning in the human's"),
         ('box = "home"\nlinks = false', "links: this key has no meaning in the human's home"),
@@ -137,7 +136,7 @@ def test_a_network_adds_its_sockets_to_those_that_are_named() -> None:
         ('box = "closed"', 'write [[api]] with hosts = ["api.example.com"]'),
         (
             'box = "closed"\nbrokers = ["docker"]',
-            'remove it: the broker "docker" brings the logins',
+            "name the registries whose logins are used in [docker] of the profile",
         ),
     ],
 )

@@ -13,9 +13,6 @@ BUBBLEWRAP = "bwrap"
 HOME_CLASS = "home (unprotected)"
 """The name of a box with the human's home, in records and messages."""
 
-ENGINE_CLASS = "docker engine"
-"""The name of a box that reaches the docker engine, and so is root on this host."""
-
 OLDEST_LANDLOCK = 6
 """The first version that blocks signals and abstract sockets of other processes."""
 
@@ -46,7 +43,7 @@ class BoxConfig(msgspec.Struct, frozen=True):
 
     A command that needs a box gets one or is refused: with "auto" by bubblewrap, or by Landlock if
     bubblewrap does not work; otherwise by the named one. "off" runs it without, unless its module
-    is built-in, as its rules rely on the box, or uses APIs, as it may have no rules.
+    is built-in, as its rules rely on the box, or uses APIs or an engine, as it may have no rules.
     """
 
     mode: Mode = "auto"
@@ -66,12 +63,11 @@ def describe_box(module: Module, config: BoxConfig) -> str | None:
         return "off: it runs on the host as the daemon's user"
     if config.mode == "off":
         said = "[sandbox] mode of config.toml"
-        relies_on_box = module.builtin or module.uses_apis
-        return f"refused: {said} is off" if relies_on_box else f"off: so says {said}"
+        return f"refused: {said} is off" if module.relies_on_box else f"off: so says {said}"
     if module.shows_home:
         return f"{HOME_CLASS}: it can read and send away every credential in your home"
     network = () if module.sandbox is None else module.sandbox.network
-    engine = ["the docker engine, which is root on this host"] if module.has_engine else []
+    engine = ["its agent's docker engine"] if module.has_engine else []
     reached = (*engine, *(["its agent's APIs"] if module.uses_apis else []), *network)
     return f"closed, but for {', '.join(reached)}" if reached else "closed"
 

@@ -64,26 +64,49 @@ def find_unprotected(agents: Iterable[Agent], ceiling: Collection[str]) -> Itera
 
 
 def find_engines(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[Finding]:
-    """Note the modules that give an agent's boxes access to the docker engine."""
+    """Note the modules that let an agent start containers on an engine of yours."""
     told: dict[str, str] = {}
     for agent in agents:
         for command, module in agent.list_granted(ceiling).items():
-            if module.has_engine:
+            docker = agent.profile.docker
+            if module.has_engine and not (docker and docker.engine):
                 told.setdefault(module.source, command)
     for source, command in told.items():
         yield Finding(
             source,
             "sandbox.brokers",
-            f"{command} speaks with the docker engine, which is root on this host",
-            "grant it to agents alone that may do whatever root may",
+            f"{command} starts containers on your docker engine: they share this host's kernel",
+            "give agents a rootless engine of their own: [docker] engine in the profile",
             name="box",
             is_note=True,
         )
 
 
+_DOCKER_NOTES = {
+    "root_binds": "lets a container with a workspace act there as root of this host",
+    "network": "lets its containers reach what the engine's do: this host and its network",
+    "host_ports": "lets its containers listen on 127.0.0.1 of this host",
+}
+
+
 def find_engine_grants(agents: Iterable[Agent]) -> Iterator[Finding]:
-    """Note the agents whose containers may have a container engine's socket."""
+    """Note the agents whose containers may have an engine's socket, or more of an engine."""
     for agent in agents:
+        docker = agent.profile.docker
+        lifted = docker and {
+            "root_binds": docker.root_binds,
+            "network": docker.is_bridged,
+            "host_ports": docker.publishes_on_host,
+        }
+        for key in [key for key, is_lifted in (lifted or {}).items() if is_lifted]:
+            yield Finding(
+                agent.profile_file,
+                f"docker.{key}",
+                _DOCKER_NOTES[key],
+                "remove it, unless that is meant",
+                name="docker",
+                is_note=True,
+            )
         if agent.profile.engine_socket:
             yield Finding(
                 agent.profile_file,
@@ -93,6 +116,25 @@ def find_engine_grants(agents: Iterable[Agent]) -> Iterator[Finding]:
                 name="workspace",
                 is_note=True,
             )
+
+
+def _of_the_client(command: str) -> str:
+    return (
+        f"bounds this host's {command} alone: a container's own docker reaches docker.sock as it is"
+    )
+
+
+_NARROW_DOCKER = (
+    "say what may be asked of the engine by [docker] of the profile: images, registries, push, "
+    "read, network"
+)
+
+
+def _find_vain_rules(module: Module) -> Iterator[Fault]:
+    """Find rules of a module, as releases before the broker needed, that bind one client alone."""
+    rules = module.rules
+    if module.has_engine and (rules.mode == "allow" or rules.rules.rules):
+        yield Fault(module.source, rules.mode, _of_the_client(module.name), _NARROW_DOCKER)
 
 
 def find_oddities(
@@ -127,6 +169,7 @@ def find_oddities(
                 from airlock_modules import review_module  # noqa: PLC0415 - for people's modules
 
                 yield from review_module(module)
+            yield from _find_vain_rules(module)
             yield from named("box", _find_box(module, config.boxes, search_path))
             yield from find_unnamed(module)
     yield from named("remotes", find_unasked(agents.values(), config.ceiling))
@@ -160,7 +203,9 @@ def _find_vain(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
         from airlock_modules import review_narrowing  # noqa: PLC0415 - for people's rules
 
         yield from review_narrowing(narrowed, source=source, key=f"deny.{command}")
-        if narrowed.uses_apis:
+        if narrowed.has_engine:
+            yield Fault(source, f"deny.{command}", _of_the_client(command), _NARROW_DOCKER)
+        elif narrowed.uses_apis:
             problem = (
                 f"bounds this host's {command} alone: a container's own reaches the API as it is"
             )
@@ -185,6 +230,7 @@ def _find_vain_approvals(agent: Agent, ceiling: Sequence[str], search_path: str)
     known |= {"ssh"} if any(module.broker == "ssh" for module in granted.values()) else set()
     known |= {"sign"} if any(module.broker == "sign" for module in granted.values()) else set()
     known |= {"run"} if tools else set()
+    known |= {"docker"} if any(module.has_engine for module in granted.values()) else set()
     known |= {name for api in find_apis(agent, ceiling).apis for name in api.names}
     for pattern in rules.require:
         service, second, *_ = (*parse_operation(pattern.text).words, "*")
@@ -221,7 +267,7 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
         return
     if boxes.mode == "off":
         problem = "has no effect: [sandbox] mode of config.toml is off, so that it runs without"
-        if module.builtin:
+        if module.relies_on_box:
             problem = "cannot be made, so the command is refused: [sandbox] mode is off"
         yield Fault(module.source, "sandbox.box", problem, 'write mode = "auto" there')
         return

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,6 +25,9 @@ from airlock_daemon.setup.trust import find_untrusted, list_deciding
 from airlock_daemon.setup.workspaces import Unserved, judge_workspaces, list_mounts
 from airlock_modules import Fault, Grant, Module
 
+if TYPE_CHECKING:
+    from airlock_modules.engine import DockerGrant
+
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """All that decides on an agent's requests. A request keeps the generation it began with.
@@ -32,8 +36,9 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     person's rules for this agent's git, also if it has git-remote alone; the built-in module
     refuses nothing that git-remote can do. Without `pass_descriptors` all output goes through the
     daemon. `git_config` is the configuration of git in boxes, and `signs_commits` whether the
-    human's git would sign its commits. `apis` are its containers'. `workspaces` are all directories
-    of the host that any agent's profile maps. `homes` contains the homes that its boxes keep.
+    human's git would sign its commits. `apis` are its containers'. `docker` is what its
+    `docker.sock` grants, None without one. `workspaces` are all directories of the host that any
+    agent's profile maps. `homes` contains the homes that its boxes keep.
     """
 
     agent: Agent
@@ -45,6 +50,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     programs: Programs
     boxes: BoxConfig
     apis: AgentApis = AgentApis()
+    docker: "DockerGrant | None" = None
     workspaces: tuple[str, ...] = ()
     homes: str
     git_config: bytes = b""
@@ -142,6 +148,7 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
             config,
             reserved=reserved,
             programs=programs,
+            docker=_find_docker(agent, config.ceiling, locations.sockets_dir),
             workspaces=workspaces,
             homes=state.homes(name),
         )
@@ -158,6 +165,17 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
         shared=shared,
         warnings=tuple(warnings),
     )
+
+
+def _find_docker(agent: Agent, ceiling: tuple[str, ...], sockets_dir: str) -> "DockerGrant | None":
+    """What the agent's `docker.sock` grants, with its workspaces and limits."""
+    granted = agent.list_granted(ceiling)
+    is_granted = agent.profile.docker is not None and "docker" in granted
+    if not is_granted and not any(module.has_engine for module in granted.values()):
+        return None
+    from airlock_daemon.setup.engines import complete_grant  # noqa: PLC0415
+
+    return complete_grant(agent, sockets_dir)
 
 
 def load_policies(
@@ -178,7 +196,15 @@ def load_policies(
         raise SetupError(tuple(faults))
     nothing, programs = Reserved(()), Programs("")
     return {
-        name: _generate(agent, config, reserved=nothing, programs=programs, workspaces=(), homes="")
+        name: _generate(
+            agent,
+            config,
+            reserved=nothing,
+            programs=programs,
+            docker=agent.profile.docker,
+            workspaces=(),
+            homes="",
+        )
         for name, agent in read.agents.items()
     }
 
@@ -229,6 +255,7 @@ def _generate(
     *,
     reserved: Reserved,
     programs: Programs,
+    docker: "DockerGrant | None",
     workspaces: tuple[str, ...],
     homes: str,
 ) -> Generation:
@@ -242,6 +269,7 @@ def _generate(
         programs=programs,
         boxes=config.boxes,
         apis=find_apis(agent, config.ceiling),
+        docker=docker,
         workspaces=workspaces,
         homes=homes,
         pass_descriptors=config.pass_descriptors,

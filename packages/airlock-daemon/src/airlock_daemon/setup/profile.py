@@ -23,6 +23,7 @@ from airlock_modules import (
 )
 
 if TYPE_CHECKING:
+    from airlock_modules.engine import DockerGrant
     from airlock_modules.files.api_profile import Granted
     from airlock_modules.files.approvals import ApprovalRules
     from airlock_modules.remotes.signing import SignGrant
@@ -81,7 +82,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     hosts; `sign` is None without `[sign]`. `approve` are the operations that wait for a person,
     None without any. `narrowed` has the modules that `[deny]` extends, and `widened` those that
     `[network]` extends. `apis` has the grants of the tables `[NAME]`, by module, `own_apis` those
-    of `[api.NAME]`; `reached` is what containers reach besides.
+    of `[api.NAME]`; `reached` is what containers reach besides. `docker` is the table `[docker]`,
+    None without it.
     """
 
     commands: tuple[str, ...]
@@ -104,6 +106,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     apis: "Mapping[str, Granted]" = {}
     own_apis: "tuple[Granted, ...]" = ()
     reached: ContainerNetwork = ContainerNetwork()
+    docker: "DockerGrant | None" = None
 
     @property
     def signs_by_openpgp(self) -> bool:
@@ -175,7 +178,8 @@ def parse_profile(
         "has no meaning any more: whatever a configuration names runs in its box",
         "remove it",
     )
-    for name in ("aws", "docker", "credentials", "bridge"):
+    docker = _read_docker(table)
+    for name in ("aws", "credentials", "bridge"):
         if name not in apis:
             table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
@@ -200,7 +204,17 @@ def parse_profile(
         apis=apis,
         own_apis=own_apis,
         reached=reached,
+        docker=docker,
     )
+
+
+def _read_docker(table: TableReader) -> "DockerGrant | None":
+    """Read `[docker]`, whose code is loaded for those who write it."""
+    if not table.has("docker"):
+        return None
+    from airlock_modules.files.docker_table import read_docker_grant  # noqa: PLC0415
+
+    return read_docker_grant(table.table("docker"))
 
 
 def _read_approvals(table: TableReader) -> "ApprovalRules | None":

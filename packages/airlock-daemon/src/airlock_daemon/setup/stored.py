@@ -179,7 +179,8 @@ def make_worker_folder(state: State, agent: str) -> str:
 def forget_agent(state: State, agent: str) -> None:
     """Remove all secrets of a removed agent. Raises AirlockError."""
     own = [each.file for each in list_stored(state) if each.agent == agent]
-    present = [name for name in (*own, _name_placeholders(agent)) if state.find(name) is not None]
+    kept = (*own, _name_placeholders(agent), name_image_record(agent))
+    present = [name for name in kept if state.find(name) is not None]
     folder = state.find(_name_folder(agent))
     if present or folder is not None:
         with state.changing():
@@ -187,6 +188,11 @@ def forget_agent(state: State, agent: str) -> None:
                 state.write(name, None)
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def name_image_record(agent: str) -> str:
+    """The file that has an agent's images of a docker engine."""
+    return f"docker/{agent}.images"
 
 
 def _name_folder(agent: str) -> str:

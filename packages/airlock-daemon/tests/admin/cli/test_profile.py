@@ -20,6 +20,7 @@ def test_profiles_are_listed_by_lines_with_tabs(world: World) -> None:
         "socket": world.socket,
         "path": str(world.agent),
         "https_socket": None,
+        "docker_socket": None,
     }
 
 

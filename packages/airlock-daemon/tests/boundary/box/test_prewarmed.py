@@ -18,7 +18,6 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from airlock_daemon.boundary.box import prewarmed
 from airlock_daemon.boundary.box.box import (
-    Bound,
     Box,
     Home,
     Link,
@@ -341,9 +340,8 @@ MUTATIONS: dict[str, Callable[[Box], object]] = {
     "sockets": lambda _: "unix",
     "has_network": lambda box: not box.has_network,
     "asks": lambda _: ("git-remote",),
-    "listeners": lambda _: BoxListeners(engine="/run/docker.sock", socket="@docker"),
+    "listeners": lambda _: BoxListeners(engine="@docker"),
     "follows": lambda box: not box.follows,
-    "bound": lambda _: Bound(("/usr/bin/true",), ()),
 }
 # The launcher in there is told of these by the order, or the daemon alone goes by them.
 ORDERED = ("directory", "is_shared")

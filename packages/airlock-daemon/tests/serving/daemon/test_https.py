@@ -111,7 +111,9 @@ def test_a_command_that_airlock_started_is_no_client(apis: ApiWorld) -> None:
 
 def test_without_the_guard_such_a_command_gets_through(apis: ApiWorld) -> None:
     """So that the test above shows something."""
-    without = "from airlock_daemon.serving.daemon import https; https.refuse_own = lambda *_: None"
+    without = (
+        "from airlock_daemon.serving.daemon import callers; callers.refuse_own = lambda *_: None"
+    )
     with apis.daemon(
         "-c", f"{without}; from airlock_daemon.admin.cli import main; main()"
     ) as daemon:

@@ -5,13 +5,16 @@ import os
 import socket
 import stat
 import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.serving.daemon.socket_file import File, bind
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
-from airlock_daemon.setup.sockets import HTTPS, LOCK
+from airlock_daemon.setup.sockets import ENGINE, HTTPS, LOCK, SOCKET
 
 
 def open_directory(path: Path, *, mode: int | None = None) -> SocketsDirectory:
@@ -37,22 +40,45 @@ def test_a_private_directory_has_sockets_for_any_user_of_a_container(tmp_path: P
     assert not by_name.exists()
 
 
-def test_an_agent_has_a_second_socket_in_its_directory_alone(tmp_path: Path) -> None:
-    """With the same access as the first, which stays when the second goes."""
+def test_an_agent_has_further_sockets_in_its_directory(tmp_path: Path) -> None:
+    """With the same access as the first, which stays when they go, and links for its containers."""
     sockets = open_directory(tmp_path)
-    sockets.listen("my")
-    sockets.listen("my", HTTPS)
+    for name in (SOCKET, HTTPS, ENGINE):
+        sockets.listen("my", name)
     sockets.set_access(mode=0o640, gid=None)
-    assert sorted(path.name for path in tmp_path.rglob("*.sock")) == [
-        "airlock.sock",
-        "https.sock",
-        "my.sock",
+    assert _list_files(tmp_path) == [
+        ".containers/my.sock",
+        ".containers/my/https.sock",
+        *("my.sock", "my/airlock.sock", "my/docker.sock", "my/https.sock"),
     ]
-    assert permissions(tmp_path / "my" / "https.sock") == 0o640
-    sockets.dismiss("my", HTTPS).close()
-    left = sorted(path.name for path in tmp_path.rglob("*.sock"))
-    assert left == ["airlock.sock", "my.sock"]
+    for link, name in ((".containers/my.sock", ENGINE), (".containers/my/https.sock", HTTPS)):
+        assert (tmp_path / link).samefile(tmp_path / "my" / name)
+        assert permissions(tmp_path / link) == 0o640
+        sockets.dismiss("my", name).close()
+    assert _list_files(tmp_path) == ["my.sock", "my/airlock.sock"]
     sockets.close()
+
+
+def _list_files(directory: Path) -> list[str]:
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*.sock"))
+
+
+def test_what_replaces_a_socket_is_not_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that can write there puts a symlink in its place: an engine would follow it."""
+
+    def replaced(directory: int, name: str, **access: Any) -> tuple[socket.socket, File]:
+        listening, own = bind(directory, name, **access)
+        os.unlink(name, dir_fd=directory)
+        os.symlink("/var/run/docker.sock", name, dir_fd=directory)
+        return listening, own
+
+    monkeypatch.setattr("airlock_daemon.serving.daemon.sockets.bind", replaced)
+    with closing(open_directory(tmp_path)) as sockets:
+        with pytest.raises(AirlockError, match="was replaced"):
+            sockets.listen("my", ENGINE)
+        assert _list_files(tmp_path / ".containers") == []
 
 
 def test_a_directory_that_others_reach_has_private_sockets(tmp_path: Path) -> None:

@@ -127,10 +127,11 @@ def head_end(buffer: bytes | bytearray) -> int | None:
     return None
 
 
-def read_head(raw: bytes, authority: str, *, loose_paths: bool = False) -> Head:
+def read_head(raw: bytes, authority: str | None, *, loose_paths: bool = False) -> Head:
     """Parse `raw`, a head with its empty line, of a connection to `authority`.
 
-    `authority` is the host in lower case, with `:PORT` unless it is 443. With `loose_paths` a path
+    `authority` is the host in lower case, with `:PORT` unless it is 443; None for a local socket,
+    where clients send any. With `loose_paths` a path
     may have empty segments and `;`, as keys of S3 do. Raises BadHead for an ambiguous head.
     """
     first, *lines = raw.removesuffix(b"\r\n\r\n").split(b"\r\n")
@@ -148,7 +149,7 @@ def read_head(raw: bytes, authority: str, *, loose_paths: bool = False) -> Head:
     values = dict(headers)
     _check_framing(values)
     host = values.get(b"host", b"").decode("latin-1").lower()
-    if host.removesuffix(":443") != authority.removesuffix(":443"):
+    if authority is not None and host.removesuffix(":443") != authority.removesuffix(":443"):
         raise BadHead(f"the Host header {quote(host, limit=80)} is not the host of this connection")
     path, query = _read_target(line[2].decode(), loose_paths=loose_paths)
     return Head(method, path, query, headers)

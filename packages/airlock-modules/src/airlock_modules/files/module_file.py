@@ -4,9 +4,10 @@ This release reads `[command] bin, broker`, `[syntax]`, exactly one of `[deny]` 
 `[[examples]]`, `[env] inherit, forward, strip, set`, `[args] prepend, append`,
 `[exec] concurrent, workspace, timeout_s`, `[sandbox]` (see `sandbox_table`), and `[[api]]` and
 `[client]` (see `api_tables`). A file with an `[[api]]` may have no command and then no table about
-one. A command with an `[[api]]` runs in a closed box, and needs neither `[sandbox]` nor rules:
-without rules every argument passes, since its API requests are judged. Other tables of the format
-are refused by name: one that was silently ignored would promise a protection that is missing.
+one. A command with an `[[api]]` runs in a closed box and needs no `[sandbox]`. Neither it nor one
+with the broker "docker" needs rules: without rules every argument passes, since its requests to
+APIs or the engine are judged. Other tables of the format are refused by name: one that was silently
+ignored would promise a protection that is missing.
 
 An example has `args` and the decision to `expect`, "allowed" or "denied". A file whose rules decide
 otherwise is faulty.
@@ -51,7 +52,7 @@ _NO_CREDENTIALS = (
 )
 _ENGINE_LOGINS = (
     "is of earlier releases",
-    'remove it: the broker "docker" brings the logins of registries along',
+    "name the registries whose logins are used in [docker] of the profile: registries and push",
 )
 _NOT_BUILT = {
     "output": "remove it; output is passed on unmasked",
@@ -99,7 +100,7 @@ class Module(Struct, frozen=True, kw_only=True):
 
     @property
     def has_engine(self) -> bool:
-        """Whether the command's box can reach the human's docker engine."""
+        """Whether the command's box reaches the broker of the docker engine."""
         return self.sandbox is not None and self.sandbox.has_engine
 
     @property
@@ -111,6 +112,11 @@ class Module(Struct, frozen=True, kw_only=True):
     def wants_box(self) -> bool:
         """Whether the command needs a box."""
         return self.sandbox is not None and self.sandbox.box != "none"
+
+    @property
+    def relies_on_box(self) -> bool:
+        """Whether it is refused without a box, as its requests are judged and no argument is."""
+        return self.builtin or self.uses_apis or self.has_engine
 
     @property
     def needs_bubblewrap(self) -> bool:
@@ -168,15 +174,15 @@ def parse_module(text: str, *, name: str, source: str, builtin: bool = False) ->
         )
     command = reader.table("command")
     broker, program = _read_program(command)
-    rules = read_rules(reader, tool=name, is_optional=bool(apis))
+    sandbox = _read_sandbox(reader, is_broker=broker is not None, has_apis=bool(apis))
+    has_engine = sandbox is not None and sandbox.has_engine
+    rules = read_rules(reader, tool=name, is_optional=bool(apis) or has_engine)
     examples = tuple(_read_examples(reader))
     env, args, run = reader.table("env"), reader.table("args"), reader.table("exec")
     strip, settings = _read_names(env, "strip"), _read_set(env)
     if broker is not None:
         args.refuse("append", "has no meaning for a broker", "use prepend, or remove it")
     workspace = run.choice("workspace", (*_WORKSPACES,), default="optional")
-    sandbox = _read_sandbox(reader, is_broker=broker is not None, has_apis=bool(apis))
-    has_engine = sandbox is not None and sandbox.has_engine
     reader.refuse("credentials", *(_ENGINE_LOGINS if has_engine else _NO_CREDENTIALS))
     forward = _read_forward(env, strip=strip, settings=settings)
     module = Module(

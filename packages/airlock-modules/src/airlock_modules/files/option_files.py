@@ -234,6 +234,12 @@ def read_syntax(syntax: TableReader, *, tool: str) -> OptionTable:
         return load_options(name)
     except KeyError:
         remedy = "write the name of a built-in module that has one, or describe the flags here"
+        if name == "docker":
+            # Of earlier releases, which judged the words of a command.
+            remedy = (
+                "remove it with its rules: [docker] of a profile says what may be asked of the "
+                "engine (images, registries, push, read, network)"
+            )
         syntax.fault("options", f"{quote(name)} has no option table", remedy)
         empty = Scope(key=(), flags=FlagSet.of(()), style="gnu")
         return OptionTable(tool=tool, depth=0, root=empty, commands={}, elsewhere=None)

@@ -92,7 +92,7 @@ def review_module(module: Module) -> Iterator[Fault]:
     yield from _review_rules(module)
     is_closed = module.sandbox is not None and module.sandbox.box == "closed"
     # In a closed box variables cannot steer a tool to anything that the client does not have.
-    forward = () if is_closed and not module.has_engine else module.forward
+    forward = () if is_closed else module.forward
     for entry, name in find_steering(forward, overruled=(*module.strip, *module.set)):
         lets_in = "" if name == entry else f" lets in {name}, which"
         problem = f"{entry}{lets_in} can choose programs, files, accounts or peers for the tool"

@@ -151,7 +151,7 @@ _NOT_AT_HOME = {
     "links": 'remove it: links are followed there; or write box = "closed"',
 }
 ENGINE_BROKER = "docker"
-"""The broker to the human's docker engine; access to the engine is itself a credential."""
+"""The broker of a docker engine, which judges each call of its API."""
 Sockets = Literal["none", "unix", "inet", "inet and unix"]
 BROKERS = ("git", "sign", ENGINE_BROKER)
 """The brokers available to a box."""
@@ -165,10 +165,9 @@ class Sandbox(Struct, frozen=True, kw_only=True):
     at all. `sockets` are the kinds that a tool in a closed box may create: its network is its own
     loopback and, by TCP, the destinations `HOST:PORT` of `network`. `read` are further host paths
     that it sees read-only: absolute, or beginning with `~/`. `brokers` act outside a closed box for
-    it: "git" talks to git remotes, "sign" signs commits and tags, "docker" gives access to the
-    human's engine by unix sockets. Without `links` symbolic links in the workspace are not
-    followed. With `keeps_home` the home persists between runs of the same agent; otherwise it
-    starts empty.
+    it: "git" talks to git remotes, "sign" signs commits and tags, "docker" to the human's
+    engine. Without `links` symbolic links in the workspace are not followed. With `keeps_home` the
+    home persists between runs of the same agent; otherwise it starts empty.
     """
 
     box: Literal["closed", "home", "none"]
@@ -181,7 +180,7 @@ class Sandbox(Struct, frozen=True, kw_only=True):
 
     @property
     def has_engine(self) -> bool:
-        """Whether the box can reach the human's docker engine."""
+        """Whether the box reaches the broker of the docker engine."""
         return ENGINE_BROKER in self.brokers
 
 
@@ -210,12 +209,6 @@ def read_sandbox(reader: TableReader, *, has_apis: bool) -> Sandbox:
         return Sandbox(box="home", read=_read_paths(table))
     sockets = table.choice("sockets", ("none", "unix", "inet"), default="none")
     brokers = _read_brokers(table)
-    if ENGINE_BROKER in brokers and has_apis:
-        problem = f'"{ENGINE_BROKER}" would give the command what [[api]] keeps from it'
-        table.fault("brokers", problem, 'write "git" alone, or remove the [[api]] tables')
-    elif ENGINE_BROKER in brokers and sockets == "inet":
-        problem = f'the broker "{ENGINE_BROKER}" is reached by a unix socket'
-        table.fault("sockets", problem, 'write "unix", and [sandbox] network for what is reached')
     read = _read_paths(table)
     has_unix = sockets == "unix" or ENGINE_BROKER in brokers
     sandbox = Sandbox(
@@ -223,7 +216,7 @@ def read_sandbox(reader: TableReader, *, has_apis: bool) -> Sandbox:
         sockets=_join(unix=has_unix, inet=has_apis or sockets == "inet"),
         read=read,
         brokers=brokers,
-        keeps_home=_keeps_home(table, brokers, read),
+        keeps_home=_keeps_home(table, read),
         links=table.boolean("links", default=True),
     )
     return widen_network(sandbox, table, "network")
@@ -258,17 +251,11 @@ def _read_box(table: TableReader, *, default: str) -> str:
     return box
 
 
-def _keeps_home(table: TableReader, brokers: Container[str], read: tuple[str, ...]) -> bool:
+def _keeps_home(table: TableReader, read: tuple[str, ...]) -> bool:
     keeps_home = table.choice("home", ("fresh", "kept"), default="fresh") == "kept"
-    remedy = 'write "fresh", or remove the key'
-    if keeps_home and ENGINE_BROKER in brokers:
-        problem = (
-            f'cannot be kept with the broker "{ENGINE_BROKER}": docker reads files in its home'
-        )
-        table.fault("home", problem, remedy)
-    elif keeps_home and any(path.startswith("~") for path in read):
+    if keeps_home and any(path.startswith("~") for path in read):
         problem = "cannot be kept where [sandbox] read shows something of your own home in it"
-        table.fault("home", problem, remedy)
+        table.fault("home", problem, 'write "fresh", or remove the key')
     return keeps_home
 
 

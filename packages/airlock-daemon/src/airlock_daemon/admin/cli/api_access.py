@@ -9,13 +9,25 @@ from airlock_daemon.admin.cli.machine import make_mount_point
 from airlock_daemon.admin.cli.wiring import HOME, Machine, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.apis import AgentApis
-from airlock_daemon.setup.client import STORES, describe_client, find_placeholders, is_published
+from airlock_daemon.setup.client import (
+    SOCKET_DIRECTORY,
+    STORES,
+    describe_client,
+    find_placeholders,
+    is_published,
+)
 from airlock_daemon.setup.paths import Locations, expand_home
-from airlock_daemon.setup.sockets import BUNDLE, HTTPS, PUBLISHED, is_served
+from airlock_daemon.setup.sockets import BUNDLE, ENGINE, HTTPS, PUBLISHED, is_served
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.writing import write_public
 from airlock_wire import quote
 
+_ENGINE = {
+    "DOCKER_HOST": f"unix://{SOCKET_DIRECTORY}/{ENGINE}",
+    # Testcontainers looks for its containers at the container's gateway otherwise.
+    "TESTCONTAINERS_HOST_OVERRIDE": "127.0.0.1",
+    "TESTCONTAINERS_CONNECTION_MODE": "docker_host",
+}
 _NO_NETWORK = "none"
 _WAIT_S = 10.0
 _STEP_S = 0.05
@@ -24,15 +36,24 @@ _SHOWN = 4
 
 
 def prepare_access(
-    locations: Locations, state: State, agent: str, apis: AgentApis, *, stores: Sequence[str] = ()
+    locations: Locations,
+    state: State,
+    agent: str,
+    apis: AgentApis,
+    *,
+    stores: Sequence[str] = (),
+    has_engine: bool = False,
 ) -> Machine:
     """Write a container's files, and return its mounts and variables to reach `apis`.
+
+    With `has_engine` clients of docker find the agent's `docker.sock`.
 
     A bundle of the agent's CA and the system's covers `stores`, the image's files; by default, the
     most usual one. Raises AirlockError.
     """
+    engine = _ENGINE if has_engine else {}
     if not apis:
-        return Machine()
+        return Machine(environment=engine)
     client = describe_client(apis, find_placeholders(state, agent, apis))
     bundle = os.path.join(locations.sockets_dir, agent, BUNDLE)
     mounts = [Mount(source=bundle, target=path, read_only=True) for path in stores or STORES[:1]]
@@ -44,7 +65,7 @@ def prepare_access(
         write_public(path, text)
         make_mount_point(locations, agent, target)
         mounts.append(Mount(source=path, target=expand_home(target, HOME), read_only=True))
-    return Machine(mounts=tuple(mounts), environment=client.environment)
+    return Machine(mounts=tuple(mounts), environment={**client.environment, **engine})
 
 
 def await_authority(sockets: str, agent: str, apis: AgentApis) -> None:

@@ -97,6 +97,29 @@ def inspect_image(program: str, name: str) -> Image:
     )
 
 
+def list_left(program: str, agent: str, *, engine: str) -> Iterator[str]:
+    """Lines on the containers that an agent has left running.
+
+    `engine` is the path of the socket that its profile names, "" for the person's own engine.
+    """
+    from airlock_modules.engine import IMAGE_LABEL, LABEL, Ownership  # noqa: PLC0415 - few need it
+
+    host = ("--host", f"unix://{engine}") if engine else ()
+    form = f'{{{{.Names}}}} {{{{.Label "{IMAGE_LABEL}"}}}}'
+    filters = ("--filter", f"label={LABEL}={agent}")
+    try:
+        listed = _succeed(program, (*host, "ps", *filters, "--format", form))
+    except AirlockError:
+        # The agent's container has ended as it should.
+        return
+    prefix = Ownership(agent).prefix
+    found = [line.split(" ", 1) for line in listed.splitlines() if line.startswith(prefix)]
+    if found:
+        shown = ", ".join(f"{name.removeprefix(prefix)} ({image})" for name, image in found)
+        yield f"agent {agent} has left running: {shown}"
+        yield f"hint: to end them: docker rm -f {' '.join(name for name, _ in found)}"
+
+
 def silence(image: Image, words: Iterable[str]) -> list[tuple[str]]:
     """Options of `docker run` that disable the image's health check.
 

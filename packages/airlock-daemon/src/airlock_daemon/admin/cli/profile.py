@@ -29,8 +29,8 @@ def list_profiles(application: Application) -> None:
     """List the name, socket and directory of each agent.
 
     Prints a table on a terminal, else lines with tabs. Agents that are not served because of their
-    workspaces are named on stderr, each with the reason. --json adds the socket for APIs, null for
-    an agent without one.
+    workspaces are named on stderr, each with the reason. --json adds the sockets for APIs and
+    for docker, null for an agent without one.
     """
     setup = application.load_setup()
     sockets = setup.locations.sockets_dir
@@ -40,6 +40,7 @@ def list_profiles(application: Application) -> None:
             "socket": os.path.join(sockets, name, SOCKET),
             "path": generation.agent.directory,
             "https_socket": os.path.join(sockets, name, HTTPS) if generation.apis else None,
+            "docker_socket": None if generation.docker is None else generation.docker.socket,
         }
         for name, generation in setup.generations.items()
     ]

@@ -22,7 +22,7 @@ from airlock_daemon.admin.cli.api_access import (
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.container_lines import lay_out
 from airlock_daemon.admin.cli.foreground import end_like, run_in_foreground
-from airlock_daemon.admin.cli.image import find_engine, inspect_image, silence
+from airlock_daemon.admin.cli.image import find_engine, inspect_image, list_left, silence
 from airlock_daemon.admin.cli.machine import KnownImage, User, prepare_machine, read_image
 from airlock_daemon.admin.cli.mounted_workspaces import (
     choose_workspaces,
@@ -191,7 +191,12 @@ def run(
             known=known,
         ),
         access=prepare_access(
-            setup.locations, setup.state, agent, generation.apis, stores=known.stores
+            setup.locations,
+            setup.state,
+            agent,
+            generation.apis,
+            stores=known.stores,
+            has_engine=generation.docker is not None,
         ),
         networks=choose_network((*filter(None, [network]), *networks), generation.apis),
         exec_options=(),
@@ -234,6 +239,8 @@ def run(
             calm_terminal()
             say_each(protected.clean())
         say_each(tell())
+        if generation.docker is not None:
+            say_each(list_left(engine, agent, engine=generation.docker.engine))
         raise typer.Exit(end_like(status))
     application.print({"docker_run": words}, [lay_out(groups)])
 

@@ -171,7 +171,7 @@ def judge(
 def _judge_workspace(
     generation: Generation, decision: Decision, module: Module, args: Sequence[str]
 ) -> Verdict:
-    if not decision.paths or (module.wants_box and not module.has_engine):
+    if not decision.paths or module.wants_box:
         needed = f"{module.name} runs in the client's directory, which must be mapped"
         is_needed = module.workspace == "required"
         return Verdict(allowed=True, workspace=f"not known here: {needed}" if is_needed else None)

@@ -180,9 +180,13 @@ def list_shims(agent: Agent, ceiling: Sequence[str]) -> tuple[str, ...]:
 
 
 def list_replaceable(agent: Agent, commands: Sequence[str]) -> tuple[str, ...]:
-    """Those of `commands` whose box reaches APIs, as the image's own tool can."""
+    """Those of `commands` whose box reaches APIs or the engine, as the image's own tool can."""
     found = ((name, agent.modules.find(name)) for name in commands)
-    return tuple(name for name, module in found if module is not None and module.uses_apis)
+    return tuple(
+        name
+        for name, module in found
+        if module is not None and (module.uses_apis or module.has_engine)
+    )
 
 
 def begin_words(wiring: Wiring, command: Sequence[str]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from airlock_daemon.boundary.identity.engine_sockets import find_engine_socket, 
 from airlock_daemon.platform.linux.mountinfo import find_shown, parse_mountinfo, read_own_mounts
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.setup.reserved import is_within
+from airlock_daemon.setup.sockets import container_directory
 from airlock_wire import quote
 
 _ANSWER_S = 10
@@ -264,6 +265,7 @@ def _list_agents(shown: Sequence[str], sockets_dir: str) -> list[str]:
         if is_within(sockets_dir, path):
             found[""] = None
         elif is_within(path, sockets_dir):
-            name = os.path.relpath(path, sockets_dir).split("/")[0]
+            inner = os.path.relpath(path, sockets_dir)
+            name = inner.removeprefix(container_directory("")).split("/")[0]
             found[name.removesuffix(".sock")] = None
     return list(found)

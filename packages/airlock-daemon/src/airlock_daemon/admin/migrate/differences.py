@@ -32,6 +32,11 @@ _BOXED: Mapping[str, str] = {
         "buckets in its airlock.toml, and its requests are judged: airlock show aws "
         "--security"
     ),
+    "docker": (
+        "reaches what the agent made itself, images that [docker] of its airlock.toml names, and "
+        "its workspaces, and nothing else of your engine; it builds no image: airlock show docker "
+        "--security"
+    ),
     "git": (
         "runs in a box with the workspace and without your keys; the daemon itself talks to its "
         "remotes"

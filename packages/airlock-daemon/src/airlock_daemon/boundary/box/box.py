@@ -101,13 +101,6 @@ class Made(msgspec.Struct, frozen=True, tag=True):
     variable: str = ""
 
 
-class Secret(msgspec.Struct, frozen=True, tag=True):
-    """A file that only the box's user can read, fetched for one command."""
-
-    content: bytes
-    target: str
-
-
 class Memory(msgspec.Struct, frozen=True, tag=True):
     """An empty tmpfs, of at most `size` bytes."""
 
@@ -170,18 +163,7 @@ class Home(msgspec.Struct, frozen=True):
     hidden: tuple[Placed, ...] = ()
 
 
-class Bound(msgspec.Struct, frozen=True):
-    """The allowlist of `programs`, by path, that may be executed in a box.
-
-    Only they and the libraries in `loaded` can be mapped as code, so a loader among them can run
-    nothing else. No writable file can be executed or mapped as code.
-    """
-
-    programs: tuple[str, ...]
-    loaded: tuple[str, ...]
-
-
-_Content = System | Shared | Link | Made | Secret
+_Content = System | Shared | Link | Made
 Operation = _Content | Memory | Folder | Devices | Processes | Closed
 
 
@@ -193,7 +175,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     checked. `bounds` limit the box's processes; `sockets` says which kinds they may create, on the
     host's network with `has_network`. `asks` are commands that may be requested from within, over a
     relay; `listeners` lead out of a box without network. Without `follows`, symlinks in the
-    client's directories are not followed. A docker box has an allowlist of programs in `bound`.
+    client's directories are not followed.
     """
 
     operations: tuple[Operation, ...]
@@ -208,7 +190,6 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     asks: tuple[str, ...] = ()
     listeners: BoxListeners | None = None
     follows: bool = True
-    bound: Bound | None = None
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):

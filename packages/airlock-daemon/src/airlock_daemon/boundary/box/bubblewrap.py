@@ -20,7 +20,6 @@ from airlock_daemon.boundary.box.box import (
     Null,
     Operation,
     Processes,
-    Secret,
     Shared,
     System,
     find_kept,
@@ -155,7 +154,7 @@ def prepare(
             match operation:
                 case Shared(target=target):
                     words += _spell_shared(operation, target, keep_shared)
-                case Made() | Secret():
+                case Made():
                     words += _spell_content(operation, hold)
                 case System():
                     words += _spell_system(operation, hold, identity, parts)
@@ -186,8 +185,6 @@ def prepare(
             *(str(identity.user), str(identity.group), str(SOCKETS[box.sockets])),
             _spell_home(box),
             *(way_out, "-" if box.listeners is None else box.listeners.addresses),
-            "any" if box.bound is None else "listed",
-            *_list_executable(box),
             *list_parts(box, parts),
             *(word for n, each in enumerate(inner) for word in (f"{_STAGE}/{n}", each.target)),
             *(word for target in _list_unfollowed(box) for word in ("-", target)),
@@ -247,27 +244,10 @@ def _spell_system(
     return ["--ro-bind", what.path, what.target]
 
 
-def _list_executable(box: Box) -> Iterator[str]:
-    """Pairs for the launcher: mounts from which code may be loaded, and the allowed programs."""
-    if box.bound is None:
-        return
-    named = {*box.bound.programs, *box.bound.loaded}
-    for each in box.operations:
-        if isinstance(each, System) and _has_code(each) and each.target in named:
-            yield from ("x", each.target)
-    for path in box.bound.programs:
-        yield from ("p", path)
-
-
-def _has_code(what: System) -> bool:
-    return not (what.is_copied or what.is_part)
-
-
-def _spell_content(what: Made | Secret, hold: Callable[[int], str]) -> Iterator[str]:
+def _spell_content(what: Made, hold: Callable[[int], str]) -> Iterator[str]:
     yield from _spell_directories(what.target)
     # The root becomes read-only in the end.
-    mode = "0400" if isinstance(what, Secret) else "0444"
-    yield from ("--perms", mode, "--file", hold(_make_file(what.content)), what.target)
+    yield from ("--perms", "0444", "--file", hold(_make_file(what.content)), what.target)
 
 
 def _spell_directories(target: str) -> Iterator[str]:

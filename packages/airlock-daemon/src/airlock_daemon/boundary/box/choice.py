@@ -1,7 +1,7 @@
 """Chooses a command's box: the class that its module requests, as this host can make it."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -16,7 +16,6 @@ from airlock_daemon.boundary.box.box import (
     identify_contents,
     refuse,
 )
-from airlock_daemon.boundary.box.engine import bound_client, choose_engine, cover_processes
 from airlock_daemon.boundary.box.kept_home import keep_home
 from airlock_daemon.boundary.box.landlock import refuse_unshowable
 from airlock_daemon.boundary.box.listeners import plan_listeners
@@ -41,7 +40,6 @@ from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.boxes import (
     BUBBLEWRAP,
-    ENGINE_CLASS,
     HOME_CLASS,
     BoxConfig,
     Mode,
@@ -55,23 +53,6 @@ from airlock_daemon.setup.remotes import SIGNER
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_modules import Module
 from airlock_wire import quote
-
-
-def list_written(workspace: Workspace, reserved: Reserved) -> Iterator[str]:
-    """The real paths of the client's directories, including that of `workspace`."""
-    yield workspace.root
-    mounts = workspace.mounts
-    if mounts is not None:
-        found = (
-            mounts.host_paths.look(each.directory) for each in mounts.list_workspaces(reserved)
-        )
-        yield from (each.real for each in found if each is not None)
-
-
-def list_untrusted(workspace: Workspace, generation: Generation) -> tuple[str, ...]:
-    """As `list_written`, and all directories that a profile maps: any agent may write there."""
-    return (*list_written(workspace, generation.reserved), *generation.workspaces)
-
 
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """The daemon's variables that name CA certificates."""
@@ -127,20 +108,16 @@ class Maker(msgspec.Struct, frozen=True, kw_only=True):
     """How boxes are made: by the program `bubblewrap`, or with Landlock if that is None.
 
     bubblewrap and the box's processes run as `identity`. `is_home`: the box has the class "home".
-    `has_engine`: it reaches a docker engine.
     """
 
     bubblewrap: str | None
     identity: Identity
     is_home: bool = False
-    has_engine: bool = False
 
     @property
     def name(self) -> str:
         """The name in audit records."""
         maker = "landlock" if self.bubblewrap is None else "bubblewrap"
-        if self.has_engine:
-            return f"{ENGINE_CLASS}, {maker}"
         if not self.is_home:
             return maker
         return HOME_CLASS if self.bubblewrap is not None else f"{HOME_CLASS}, {maker}"
@@ -161,17 +138,14 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
     if module.sandbox is None and module.lacks_box:
         # The evaluator has already refused it.
         raise TypeError(module.name)
-    # For these, requests are judged and arguments are not: without a box anything would pass.
-    if not module.wants_box or (mode == "off" and not (module.builtin or module.uses_apis)):
+    if not module.wants_box or (mode == "off" and not module.relies_on_box):
         return None
     with advising(module):
         maker = _find_maker(mode, generation, is_home=module.shows_home)
-        if not module.has_engine:
-            return maker
-        if maker.bubblewrap is None:
+        if module.has_engine and maker.bubblewrap is None:
             remedy = find_bubblewrap_remedy(generation.programs)
             raise refuse("the way to a docker engine needs one that bubblewrap makes", remedy)
-        return replace(maker, has_engine=True)
+        return maker
 
 
 def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
@@ -240,7 +214,7 @@ class Templates:
     """Caches an agent's planned boxes for one generation.
 
     A box is planned again when a host file that determined it changes. Templates hold nothing of a
-    request: neither the client's directories nor, for docker, secret paths.
+    request.
     """
 
     def __init__(self, generation: Generation, environment: Mapping[str, str]) -> None:
@@ -263,10 +237,7 @@ class Templates:
         (layer "sandbox") if the program, or a path that the module requires, cannot be shown.
         """
         inputs = _Inputs(module, maker, program, access)
-        if maker.is_home or maker.has_engine:
-            template = self._plan(inputs, list_untrusted(workspace, self.generation))
-        else:
-            template = self._find(inputs)
+        template = self._plan(inputs) if maker.is_home else self._find(inputs)
         box = put_workspaces(
             template.box,
             workspace if maker.renames else _keep_paths(workspace),
@@ -275,9 +246,7 @@ class Templates:
             own=template.own,
             is_fence=maker.bubblewrap is None,
         )
-        if maker.has_engine:
-            box = cover_processes(box)
-        elif module.sandbox is not None and module.sandbox.keeps_home and maker.bubblewrap:
+        if module.sandbox is not None and module.sandbox.keeps_home and maker.bubblewrap:
             home = os.path.join(self.generation.homes, module.name)
             box = keep_home(box, home, maker.identity)
         if maker.bubblewrap is None:
@@ -299,8 +268,7 @@ class Templates:
         self._planned[name] = planned
         return planned
 
-    def _plan(self, inputs: _Inputs, written: Sequence[str] = ()) -> _Template:
-        """Plan a box. A docker box trusts none of the directories `written` by agents."""
+    def _plan(self, inputs: _Inputs) -> _Template:
         generation, environment = self.generation, self._environment
         module, maker, sandbox = inputs.module, inputs.maker, inputs.module.sandbox
         if sandbox is None:
@@ -317,11 +285,6 @@ class Templates:
         read = {path: path for path in find_certificates(environment)}
         read |= dict(find_read(sandbox.read, named, module, has_home=home is not None))
         seen = (*read, *(PLACES if maker.is_home else ()), *(() if home is None else (home.path,)))
-        bound, engine = None, ""
-        if maker.has_engine:
-            client = bound_client(inputs.program, module, written)
-            read |= {path: path for path in client.shown}
-            bound, engine = client.bound, choose_engine(module, generation, environment, written)
         places = find_places(
             inputs.program, home=named, path=path, seen=seen, everywhere=maker.is_home
         )
@@ -345,12 +308,16 @@ class Templates:
                 given=given,
             )
         box = _let_ask(box, asks, maker, generation)
-        network, uses_apis = sandbox.network, module.uses_apis
-        listeners = plan_listeners(network, module.source, engine=engine, uses_apis=uses_apis)
+        listeners = plan_listeners(
+            sandbox.network,
+            module.source,
+            has_engine=module.has_engine,
+            uses_apis=module.uses_apis,
+        )
         if listeners is not None:
             box = name_hosts(box, listeners.hosts)
         watched = find_watched(box, places.read, self._list_looked_for(inputs))
-        box = replace(box, listeners=listeners, bound=bound, follows=sandbox.links, watched=watched)
+        box = replace(box, listeners=listeners, follows=sandbox.links, watched=watched)
         own = (*(PLACES if maker.is_home else ()), *places.shown, *read.values())
         return _Template(inputs, box, (*own, *(each.target for each in given)))
 

@@ -13,7 +13,7 @@ from airlock_daemon.setup.reserved import is_within
 
 _HARMLESS = (
     r"(?:AWS_(?:(?:DEFAULT_)?REGION|DEFAULT_OUTPUT|MAX_ATTEMPTS|PAGER|RETRY_MODE)"
-    r"|DOCKER_(?:CONTENT_TRUST(?:_SERVER)?|DEFAULT_PLATFORM))"
+    r"|DOCKER_(?:API_VERSION|CLI_HINTS|DEFAULT_PLATFORM))"
 )
 # Variables that brokers use, or that lead to a credential or an agent process of the human.
 _WITHHELD = re.compile(
@@ -62,11 +62,8 @@ def adapt_daemon(environment: Mapping[str, str], box: Box) -> dict[str, str]:
     } | own
 
 
-def adapt_variables(
-    environment: Mapping[str, str], box: Box, *, more: Mapping[str, str]
-) -> dict[str, str]:
-    """The tool's variables after all rules, with those for its files, listeners and brokers; `more`
-    is kept whatever the names.
+def adapt_variables(environment: Mapping[str, str], box: Box) -> dict[str, str]:
+    """The tool's variables after all rules, with those for its files, listeners and brokers.
 
     With the human's home nothing is withheld: the tool can read what these variables point to.
     """
@@ -78,7 +75,7 @@ def adapt_variables(
     made = (each for each in box.operations if isinstance(each, Made))
     files = {each.variable: each.target for each in made if each.variable}
     asked = transport_variables(box.asks) | listener_variables(box.listeners)
-    return {**kept, **more, **files, **asked}
+    return {**kept, **files, **asked}
 
 
 def adapt_path(path: str, box: Box) -> str:

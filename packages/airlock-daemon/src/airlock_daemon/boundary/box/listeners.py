@@ -5,14 +5,13 @@ forwards to one destination, for tools that know no proxy. A destination on the 
 the same address and port in the box; a named one has the same port, at an address to which the
 box's /etc/hosts maps the name. A box with the broker forwards no names: only the broker checks that
 TLS is for the granted name, and not for an API at the same address. Another one, an abstract unix
-socket, forwards to the human's docker engine.
+socket, leads to the broker of the docker engine.
 """
 
 import ipaddress
 import socket
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from secrets import token_hex
 
 import msgspec
 
@@ -35,10 +34,8 @@ _NAMED = ipaddress.IPv4Network("127.0.3.0/24")
 
 _NOT_BY_PROXY = "localhost,127.0.0.1,::1"
 
-# An abstract name belongs to the box's own network: no file system and no other box has it. Its end
-# is unguessable, as an agent could tell a client to forward connections to a socket that it names.
-_ENGINE = "@airlock-docker-"
-_BYTES = 16
+# An abstract name belongs to the box's own network: no file system and no other box has it.
+_ENGINE = "@airlock-docker"
 
 
 class ForwardedPort(msgspec.Struct, frozen=True):
@@ -52,8 +49,8 @@ class BoxListeners(msgspec.Struct, frozen=True):
     """The destinations that a box may reach, and the addresses in it that lead there.
 
     `proxy` speaks HTTP. It is None if `network` is empty, or if the box has `apis`, whose
-    connections go to the agent's HTTPS broker, which can also reach `network`. `engine` is the host
-    path of a docker engine's socket, "" for none; `socket` is its name in the box.
+    connections go to the agent's HTTPS broker, which can also reach `network`. `engine` is the name
+    of the unix socket for the broker of the docker engine, "" for none.
     """
 
     network: Network = read_network(())
@@ -61,7 +58,6 @@ class BoxListeners(msgspec.Struct, frozen=True):
     apis: Destination | None = None
     forwarded: tuple[ForwardedPort, ...] = ()
     engine: str = ""
-    socket: str = ""
 
     @property
     def tcp_addresses(self) -> tuple[Destination, ...]:
@@ -72,7 +68,7 @@ class BoxListeners(msgspec.Struct, frozen=True):
     @property
     def addresses(self) -> str:
         """All listening addresses, in the format of `native/doors.zig`."""
-        return ",".join((*map(str, self.tcp_addresses), *((self.socket,) if self.socket else ())))
+        return ",".join((*map(str, self.tcp_addresses), *((self.engine,) if self.engine else ())))
 
     @property
     def hosts(self) -> tuple[tuple[str, str], ...]:
@@ -82,16 +78,17 @@ class BoxListeners(msgspec.Struct, frozen=True):
 
 
 def plan_listeners(
-    entries: Sequence[str], source: str, *, engine: str = "", uses_apis: bool = False
+    entries: Sequence[str], source: str, *, has_engine: bool = False, uses_apis: bool = False
 ) -> BoxListeners | None:
-    """Plan a box's listeners for `[sandbox] network` of the module `source`, an `engine`, and the
-    HTTPS broker if the box `uses_apis`. Returns None if it needs none.
+    """Plan a box's listeners for `[sandbox] network` of the module `source`, the broker of the
+    docker engine if it `has_engine`, and the HTTPS broker if it `uses_apis`. Returns None if it
+    needs none.
 
     Raises Denied for too many destinations on this host, or for the broker's address.
     """
-    name = f"{_ENGINE}{token_hex(_BYTES)}" if engine else ""
+    engine = _ENGINE if has_engine else ""
     if not entries and not uses_apis:
-        return BoxListeners(engine=engine, socket=name) if engine else None
+        return BoxListeners(engine=engine) if has_engine else None
     network = read_network(entries)
     local = {
         here: ForwardedPort(here, each)
@@ -107,7 +104,7 @@ def plan_listeners(
         apis = Destination(str(address), PROXY_PORT, address)
     else:
         proxy = Destination(str(address), next(free), address)
-    most = _MOST - 1 - bool(engine)
+    most = _MOST - 1 - has_engine
     hint = f"a person on the host can name less in [sandbox] network of {source}{AND_RELOAD}"
     if len(local) > most:
         raise Denied(
@@ -126,7 +123,7 @@ def plan_listeners(
     names = () if uses_apis else _stand_for_names(network, [each.host for each in local])
     listeners = (*local.values(), *names)
     # A name without a listener can only be reached by the proxy.
-    return BoxListeners(network, proxy, apis, listeners[:most], engine, name)
+    return BoxListeners(network, proxy, apis, listeners[:most], engine)
 
 
 def _stand_for_names(network: Network, taken: Sequence[str]) -> Iterator[ForwardedPort]:
@@ -144,7 +141,7 @@ def listener_variables(listeners: BoxListeners | None) -> dict[str, str]:
     """The variables that direct tools to the proxy and the engine."""
     if listeners is None:
         return {}
-    engine = {"DOCKER_HOST": f"unix://{listeners.socket}"} if listeners.socket else {}
+    engine = {"DOCKER_HOST": f"unix://{listeners.engine}"} if listeners.engine else {}
     return engine | _name_proxy(listeners)
 
 

@@ -11,7 +11,6 @@ from contextlib import suppress
 from http import HTTPStatus
 
 import trio
-from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.brokers.egress.conversation import say_last
@@ -20,8 +19,6 @@ from airlock_daemon.boundary.brokers.https.confinement import Readable, find_rea
 from airlock_daemon.boundary.brokers.https.messages import Settings
 from airlock_daemon.boundary.command.order import BASE
 from airlock_daemon.boundary.connection.descriptors import drop_unread
-from airlock_daemon.boundary.identity.engine_sockets import refuse_engine_socket
-from airlock_daemon.boundary.identity.peer import identify, refuse_own
 from airlock_daemon.errors import (
     LOOK_AT_MESSAGES,
     AirlockError,
@@ -30,8 +27,8 @@ from airlock_daemon.errors import (
     full_table,
     is_full_table,
 )
-from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.serving.daemon.callers import identify_caller
 from airlock_daemon.serving.daemon.clients import describe_peer
 from airlock_daemon.serving.daemon.https_parent import Parent
 from airlock_daemon.serving.daemon.https_worker import REMOVED, Worker
@@ -281,7 +278,7 @@ class HttpsService:
         caller = Caller(peer=describe_peer(connection))
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
         try:
-            caller = await self._identify(connection, caller)
+            caller, _ = await identify_caller(connection, self._agent, self._shared)
         except AirlockError as error:
             await self._refuse(stream, caller, error)
         else:
@@ -311,28 +308,6 @@ class HttpsService:
             if not is_full_table(error):
                 raise
             await self._refuse(connection, caller, full_table())
-
-    async def _identify(self, connection: socket.socket, caller: Caller) -> Caller:
-        """Identify the client by a request's rules; raises Denied and Failed."""
-        shared, agent = self._shared, self._agent.generation.agent
-        peer = identify(connection, peer_credentials(connection))
-        refuse_own(peer, shared.ancestry)
-        if not agent.profile.engine_socket:
-            await refuse_engine_socket(
-                peer,
-                agent=agent.name,
-                profile_file=agent.profile_file,
-                sockets_dir=self._agent.generation.reserved.sockets_dir,
-                containers=shared.containers,
-            )
-        if peer.container is None:
-            return caller
-        is_proven = True
-        try:
-            await shared.containers.attest(peer, agent=agent.name)
-        except (Failed, Denied):
-            is_proven = False
-        return replace(caller, container=peer.container, container_proven=is_proven)
 
     async def _find_worker(self) -> Worker:
         """The worker for a connection; raises AirlockError if none can start."""

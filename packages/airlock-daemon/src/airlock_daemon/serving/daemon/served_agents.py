@@ -17,7 +17,8 @@ from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Reason
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.limits import share_descriptors
-from airlock_daemon.setup.sockets import HTTPS, SOCKET
+from airlock_daemon.setup.sockets import ENGINE, HTTPS, SOCKET
+from airlock_daemon.setup.state import State
 
 if TYPE_CHECKING:
     from airlock_daemon.serving.daemon.control import ControlSocket
@@ -69,7 +70,7 @@ class ServedAgents:
             if name not in self._served:
                 self._served[name] = self._add(generation)
         for (name, each), listening in added.items():
-            self._open(self._served[name], each, listening)
+            self._open(self._served[name], each, listening, setup.state)
         if self._https is not None:
             self._https.renew()
 
@@ -194,11 +195,15 @@ class ServedAgents:
             accepting.start_soon(self._attend, name, served)
         return served
 
-    def _open(self, served: "_Served", name: str, listening: socket.socket) -> None:
+    def _open(self, served: "_Served", name: str, listening: socket.socket, state: State) -> None:
         """Serve another socket of an agent."""
         service: Service = Clients(self._shared, served.agent)
         if name == HTTPS and self._https is not None:
             service = served.agent.apis = self._https.serve(served.agent)
+        elif name == ENGINE:
+            from airlock_daemon.serving.daemon.docker import DockerService  # noqa: PLC0415
+
+            service = served.agent.engines = DockerService(self._shared, served.agent, state)
         listener = Listener(self._shared, served.agent, listening, service)
         opened = served.listeners[name] = _AgentListener(name, listening, listener)
         if self._nurseries is not None:
@@ -228,6 +233,8 @@ class ServedAgents:
             await opened.closed.wait()
         with served.waiting:
             await served.agent.gate.wait_left()
+            if served.agent.engines is not None:
+                await served.agent.engines.remove_own()
             await trio.lowlevel.checkpoint_if_cancelled()
             del self._leaving[name]
             self._shared.audit.close_account(name)
@@ -271,3 +278,5 @@ def _list_sockets(generation: Generation) -> Iterator[str]:
     yield SOCKET
     if generation.apis:
         yield HTTPS
+    if generation.docker is not None:
+        yield ENGINE

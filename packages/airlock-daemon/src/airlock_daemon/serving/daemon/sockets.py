@@ -1,9 +1,9 @@
 """The sockets directory: each agent's sockets, served by one daemon at a time.
 
 `<agent>/airlock.sock` is for mounting the directory, which survives a restart of the daemon;
-`<agent>.sock` is a hard link to it, for mounting the file. An agent's other sockets are in its
-directory only. Everything is relative to open directories, so that nobody who can write one of them
-can redirect the daemon by a symlink.
+`<agent>.sock` is a hard link to it, for mounting the file. Links to an agent's other sockets are
+where no container can replace them, for its docker containers. Everything is relative to open
+directories, so that nobody who can write one of them can redirect the daemon by a symlink.
 """
 
 import fcntl
@@ -16,7 +16,16 @@ from contextlib import suppress
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.daemon.socket_file import File, bind, clear, identify, open_to_others
 from airlock_daemon.serving.daemon.store import SocketStore
-from airlock_daemon.setup.sockets import CLIENT_ENV, HTTPS, LOCK, PUBLISHED, SOCKET, find_unusable
+from airlock_daemon.setup.sockets import (
+    CLIENT_ENV,
+    HTTPS,
+    LOCK,
+    PUBLISHED,
+    SOCKET,
+    container_directory,
+    find_link,
+    find_unusable,
+)
 from airlock_daemon.setup.status import NAME as STATUS_FILE
 from airlock_daemon.setup.status import DaemonStatus, publish_status
 
@@ -67,16 +76,16 @@ class SocketsDirectory:
         directory = self._open_agent(agent)
         try:
             is_taken = self._take_over(path, directory)
-            link = f"{agent}.sock" if name == SOCKET else None
-            if is_taken and link is not None and self._is_own(link, path):
-                link = None
+            link = find_link(agent, name)
+            is_linked = is_taken and self._is_own(link, path)
             if not is_taken:
                 clear(directory, name, os.path.join(self.path, path))
-            if link is not None:
+            if not is_linked:
+                self._make_parents(link)
                 clear(self._directory, link, os.path.join(self.path, link))
             if not is_taken:
                 self._listening[path] = bind(directory, name, mode=self._mode, gid=self._gid)
-            if link is not None:
+            if not is_linked:
                 os.link(
                     name,
                     link,
@@ -84,6 +93,7 @@ class SocketsDirectory:
                     dst_dir_fd=self._directory,
                     follow_symlinks=False,
                 )
+                self._check_link(link, path)
             if self._store is not None and not self._store.keeps(path):
                 self._store.keep(path, *self._listening[path])
         except OSError as error:
@@ -157,6 +167,9 @@ class SocketsDirectory:
                 for name in (*PUBLISHED, CLIENT_ENV):
                     with suppress(OSError):
                         os.unlink(name, dir_fd=directory)
+                    with suppress(OSError):
+                        link = f"{container_directory(agent)}/{name}"
+                        os.unlink(link, dir_fd=self._directory)
                 with suppress(OSError):
                     clear(directory, HTTPS, os.path.join(self.path, agent, HTTPS))
             finally:
@@ -178,6 +191,21 @@ class SocketsDirectory:
         open_to_others(directory, name, own, mode=self._mode, gid=self._gid)
         return True
 
+    def _make_parents(self, link: str) -> None:
+        parents = link.split("/")[:-1]
+        for end in range(1, len(parents) + 1):
+            with suppress(FileExistsError):
+                os.mkdir("/".join(parents[:end]), 0o755, dir_fd=self._directory)
+
+    def _check_link(self, link: str, path: str) -> None:
+        """Remove a link to what was put in a socket's place meanwhile. Raises AirlockError."""
+        if not self._is_own(link, path):
+            os.unlink(link, dir_fd=self._directory)
+            raise AirlockError(
+                f"{os.path.join(self.path, path)} was replaced while it was made",
+                hint="mount the agent's socket directory read-only, and reload: airlock reload",
+            )
+
     def _is_own(self, name: str, path: str) -> bool:
         """Whether the file `name` is the listening socket of `path`."""
         try:
@@ -190,7 +218,7 @@ class SocketsDirectory:
 
         Other files at these paths stay, and so do the directories, since they are mounted.
         """
-        for name in (f"{os.path.dirname(path)}.sock", path):
+        for name in (find_link(*path.split("/")), path):
             # While the socket is open, no other file can have its identity.
             with suppress(OSError):
                 if identify(self._directory, name) == own:

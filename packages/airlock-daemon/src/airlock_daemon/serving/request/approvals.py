@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from airlock_daemon.boundary.approval.questions import (
     Answer,
@@ -16,7 +17,9 @@ from airlock_daemon.boundary.approval.questions import (
     TooManyQuestions,
 )
 from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.fairness.gate import too_large_error
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
+from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.request.state import AgentState, log
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module
@@ -45,9 +48,8 @@ _BASE = ("HOME", "USER", *_DESKTOP)
 
 _REASON = 300
 
-
-Pending = Question
-"""What is returned to a client that cannot wait: the open question."""
+# What waits for a person takes at most this times its bytes.
+_SHOWN_TIMES = 5
 
 
 class Approvals:
@@ -147,6 +149,37 @@ class Approvals:
             raise TypeError(ticket)
         return ticket.answer
 
+    async def record_answer(
+        self, asked: Asked, record: Record, *, agent: AgentState, size: int
+    ) -> Record:
+        """Wait as long as an HTTP client does; returns the record, with the answer if there is one.
+
+        `size` are the bytes that are shown. Raises Denied, also for a question that is still open:
+        a client that has waited for long gives up, so it is told to try again.
+        """
+        if not agent.gate.reserve(_SHOWN_TIMES * size):
+            raise too_large_error()
+        try:
+            answer = await self.wait(
+                asked,
+                agent=agent,
+                generation=agent.generation,
+                client=name_client(record.container, record.peer),
+                tell=_tell_nobody,
+                patience_s=PATIENCE_S,
+            )
+        finally:
+            agent.gate.release(_SHOWN_TIMES * size)
+        if isinstance(answer, Question):
+            raise Denied(
+                f"approval {answer.id} is pending",
+                layer="profile",
+                rule="approve",
+                hint=f"repeat after a person on the host has run: airlock approve {answer.id}",
+            )
+        # The rules may have been reloaded meanwhile, so that nobody is asked.
+        return record if answer is None else replace(record, approval=describe_approval(answer))
+
     def note_change(self) -> None:
         """Wake those that watch for a change of the questions."""
         before, self._changed = self._changed, trio.Event()
@@ -225,6 +258,10 @@ class _Bell:
     async def wait(self) -> None:
         await self._rung.wait()
         self._rung = trio.Event()
+
+
+async def _tell_nobody(_line: str) -> None:
+    """HTTP has no words for a request that waits."""
 
 
 async def require(asked: Asked, call: "Call", tell: Tell) -> None:

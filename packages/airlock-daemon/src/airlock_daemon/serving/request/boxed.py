@@ -25,7 +25,6 @@ from airlock_daemon.serving.request.closing_notes import UNSIGNED, find_notes, m
 from airlock_daemon.serving.request.egress import Egress
 from airlock_daemon.serving.request.execution import Steps, run_command
 from airlock_daemon.serving.request.job import Call, Finished, Job
-from airlock_daemon.serving.request.logins import add_logins
 from airlock_daemon.serving.request.relay import Origin, Relay
 from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.remotes import SIGNER
@@ -54,10 +53,6 @@ async def run_boxed(job: Job, boxed: Boxed, call: Call, emit: Emit, *, answers: 
             )
         if boxed.box.asks:
             relay = undo.enter_context(closing(_open_relay(boxed.box.asks, job.peer, call)))
-        if boxed.maker.has_engine:
-            boxed = await add_logins(
-                boxed, generation=job.generation, agent=agent, shared=call.shared
-            )
         steps = _BoxedSteps(job, call, emit, boxed, runner=runner, relay=relay)
         undo.push_async_callback(steps.leave_home)
         return await run_command(steps, answers=answers)
@@ -83,8 +78,7 @@ class _BoxedSteps(Steps):
         self._boxed = boxed
         self._runner = runner
         self._relay = relay
-        # Prewarmed boxes lack docker's logins.
-        self._pool = None if boxed.maker.has_engine else call.agent.pool
+        self._pool = call.agent.pool
         self._egress: Egress | None = None
         self._home: HomeInUse | None = None
         self._launch: BoxedLaunch | None = None
@@ -140,6 +134,7 @@ class _BoxedSteps(Steps):
                     launch.listeners,
                     self.job.module,
                     recording=self.call.recording,
+                    peer=self.job.peer,
                     agent=self.call.agent,
                     shared=self.call.shared,
                 )

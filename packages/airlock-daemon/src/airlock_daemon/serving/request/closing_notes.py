@@ -52,7 +52,8 @@ def find_notes(
     if ended.exit_code == 0:
         return
     yield from refused
-    if not boxed.maker.has_engine:
+    if boxed.box.listeners is None or not boxed.box.listeners.engine:
+        # Words of docker may be paths of another container.
         yield from _explain_path(line, boxed, [each.path for each in leftovers])
     if _is_git(line):
         if SIGNER not in boxed.box.asks:

@@ -1,9 +1,9 @@
-"""The network of one boxed command: APIs, its module's destinations, a container engine."""
+"""The network of one boxed command: APIs, its module's destinations, a docker engine."""
 
 import ipaddress
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
@@ -12,8 +12,12 @@ import trio
 
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.box.listeners import BoxListeners, find_forwarded, receive_listeners
-from airlock_daemon.boundary.brokers.docker import conversation as engine
-from airlock_daemon.boundary.brokers.egress.conversation import EgressResult, converse, refuse
+from airlock_daemon.boundary.brokers.egress.conversation import (
+    EgressResult,
+    converse,
+    refuse,
+    say_last,
+)
 from airlock_daemon.boundary.brokers.egress.destinations import (
     Destination,
     Routes,
@@ -22,7 +26,8 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
 )
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.fairness.gate import too_many_error
-from airlock_daemon.errors import AirlockError, Denied
+from airlock_daemon.boundary.identity.peer import Peer
+from airlock_daemon.errors import Denied
 from airlock_daemon.serving.audit.record import Outcome
 from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.request.state import AgentState, DaemonState
@@ -53,10 +58,15 @@ class Egress:
         module: Module,
         *,
         recording: Recording,
+        peer: Peer,
         agent: AgentState,
         shared: DaemonState,
     ) -> None:
-        """The box sends its listeners over `end`, which the caller owns."""
+        """The box sends its listeners over `end`, which the caller owns.
+
+        `peer` is the client of its command.
+        """
+        self._peer = peer
         self._listeners = listeners
         self._end = end
         self._recording = recording
@@ -107,7 +117,7 @@ class Egress:
 
     async def _listen(self, listener: socket.socket, nursery: trio.Nursery) -> None:
         with self._own(listener):
-            hold, room = self._converse_engine, self._room
+            hold, room = self._call_engine, self._room
             if listener.family != socket.AF_UNIX:
                 host, port = listener.getsockname()[:2]
                 here = Destination(host, port, ipaddress.ip_address(host))
@@ -187,19 +197,21 @@ class Egress:
         finally:
             gate.disconnect()
 
-    async def _converse_engine(self, connection: trio.SocketStream) -> None:
-        turns, gate = self._agent.turns, self._agent.gate
-        if not gate.connect():
-            error = too_many_error(gate.limits)
-            self._tell_carried(engine.EngineResult(error=error))
-            await engine.refuse(connection, error, turns, self._agent.closer)
+    async def _call_engine(self, connection: trio.SocketStream) -> None:
+        """Pass the connection to the agent's broker of the docker engine."""
+        agent = self._agent
+        if agent.engines is None:
+            raise TypeError(self._command)
+        if not agent.gate.connect():
+            error = too_many_error(agent.gate.limits)
+            self._note_refused(f"{error.message}; {error.hint}")
+            await say_last(connection, agent.engines.put(error), agent.turns, agent.closer)
             return
         try:
-            await engine.converse(
-                connection, self._listeners.engine, turns, self._tell_carried, self._agent.closer
-            )
+            # If a reload took docker from the agent, the broker itself answers that.
+            await agent.engines.carry(connection, self._recording, self._peer)
         finally:
-            gate.disconnect()
+            agent.gate.disconnect()
 
     async def _pass_on(self, connection: trio.SocketStream) -> None:
         """Pass the connection to the agent's HTTPS broker."""
@@ -220,40 +232,27 @@ class Egress:
         finally:
             agent.gate.disconnect()
 
-    def _tell_carried(self, carried: engine.EngineResult) -> None:
-        destination = f"unix://{self._listeners.engine}"
-        counts = {"bytes": carried.sent, "received": carried.received}
-        self._write("docker", destination, counts, carried.error)
-
     def _tell(self, reached: EgressResult) -> None:
-        destination = None if reached.wanted is None else str(reached.wanted)
-        counts = {"bytes": reached.sent, "received": reached.received}
-        self._write("connect", destination, counts, reached.error)
+        """Record a connection's outcome; without `wanted` it could not be parsed."""
+        destination = () if reached.wanted is None else (str(reached.wanted),)
+        operation = Operation(("connect", *destination))
+        detail: dict[str, object] = {"operation": shorten(operation.line), "service": "connect"}
+        if destination:
+            detail["destination"] = shorten(destination[0])
+        detail |= {"bytes": reached.sent, "received": reached.received}
+        error = reached.error
+        if error is not None:
+            self._note_refused(f"{error.message}; {error.hint}")
+        is_denied = isinstance(error, Denied)
+        outcome: Outcome = "allowed" if error is None else "denied" if is_denied else "failed"
+        self._recording.write_conversation(
+            outcome,
+            detail,
+            rule=error.rule if isinstance(error, Denied) else None,
+            reason=None if error is None else error.message,
+        )
 
     def _note_refused(self, reason: str) -> None:
         """Store the first reasons for the client."""
         if len(self._refused) < _MOST_REFUSED:
             self._refused[reason] = None
-
-    def _write(
-        self,
-        service: str,
-        destination: str | None,
-        counts: Mapping[str, object],
-        error: AirlockError | None,
-    ) -> None:
-        """Record a connection's outcome; `destination` is None if it could not be parsed."""
-        operation = Operation((service,) if destination is None else (service, destination))
-        detail: dict[str, object] = {"operation": shorten(operation.line), "service": service}
-        if destination is not None:
-            detail["destination"] = shorten(destination)
-        detail |= counts
-        outcome: Outcome = "allowed" if error is None else "failed"
-        rule = None
-        if error is not None:
-            self._note_refused(f"{error.message}; {error.hint}")
-        if isinstance(error, Denied):
-            outcome, rule = "denied", error.rule
-        self._recording.write_conversation(
-            outcome, detail, rule=rule, reason=None if error is None else error.message
-        )

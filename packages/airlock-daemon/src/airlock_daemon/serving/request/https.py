@@ -19,29 +19,19 @@ from airlock_daemon.boundary.brokers.https.messages import (
     Spent,
     Spliced,
 )
-from airlock_daemon.boundary.fairness.gate import too_large_error
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, own_fault
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
+from airlock_daemon.serving.request.recording import RecordQuota
 from airlock_daemon.serving.request.sources import Secret, Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_modules.apis import Api, ApiCall, Verdict
 from airlock_modules.operation import Operation
 
-MOST_RECORDS = 1000
-EVERY_S = 60.0
-"""The most records of an agent's operations in EVERY_S seconds.
-
-Further reads and refusals are only counted; what may change something always has a record.
-"""
-
 HUNG_UP = "the client hung up"
 
 _FORBIDDEN, _FAULT = 403, 500
 _HTTPS = 443
-
-# A body that waits for a person takes at most this times its bytes.
-_SHOWN_TIMES = 5
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -96,8 +86,7 @@ class Operations:
         # Granted operations that have not ended.
         self._granted: dict[int, _Granted] = {}
         self._fingerprints: dict[str, tuple[Api, str]] = {}
-        self._since = -EVERY_S
-        self._left = 0
+        self._quota = RecordQuota()
 
     async def judge(self, question: Question, caller: Caller, body: bytes = b"") -> Answer:
         """Decide on a request by the present rules, and fetch its credential if it needs one.
@@ -151,7 +140,7 @@ class Operations:
         self, question: Question, operation: _Operation, api: Api, secret: Secret | None
     ) -> Answer:
         """Record a granted operation before it starts. Raises Failed."""
-        if operation.changes or self._has_room:
+        if operation.changes or self._quota.has_room:
             self._shared.record_ahead(replace(operation.record, event="broker-start"))
         kept = replace(question, graphql=None if question.graphql is None else ())
         self._granted[question.question] = _Granted(operation, kept, api)
@@ -268,42 +257,11 @@ class Operations:
     async def _await_approval(
         self, question: Question, api: Api, body: bytes, operation: _Operation
     ) -> _Operation:
-        """Wait for a person's answer; returns the operation with it. Raises Denied.
-
-        A tool that has waited for long gives up, so it is then told to try again.
-        """
-        from airlock_daemon.serving.request.approvals import (  # noqa: PLC0415
-            PATIENCE_S,
-            Pending,
-            describe_approval,
-            name_client,
+        """Wait for a person's answer; returns the operation with it. Raises Denied."""
+        asked = describe_request(question, api, body)
+        record = await self._shared.approvals.record_answer(
+            asked, operation.record, agent=self._agent, size=len(body)
         )
-
-        gate, size = self._agent.gate, _SHOWN_TIMES * len(body)
-        if not gate.reserve(size):
-            raise too_large_error()
-        try:
-            answer = await self._shared.approvals.wait(
-                describe_request(question, api, body),
-                agent=self._agent,
-                generation=self._agent.generation,
-                client=name_client(operation.record.container, operation.record.peer),
-                tell=_tell_nobody,
-                patience_s=PATIENCE_S,
-            )
-        finally:
-            gate.release(size)
-        if isinstance(answer, Pending):
-            raise Denied(
-                f"approval {answer.id} is pending",
-                layer="profile",
-                rule="approve",
-                hint=f"repeat after a person on the host has run: airlock approve {answer.id}",
-            )
-        if answer is None:
-            # The rules were reloaded meanwhile.
-            return operation
-        record = replace(operation.record, approval=describe_approval(answer))
         return replace(operation, record=record)
 
     def _find_fingerprint(self, api: Api) -> str:
@@ -358,9 +316,9 @@ class Operations:
 
     def _write(self, operation: _Operation, outcome: Outcome, reason: str | None) -> None:
         """Write a record, or count it if there were too many."""
-        is_written = self._has_room or operation.changes
+        is_written = self._quota.has_room or operation.changes
         if is_written:
-            self._left -= 1
+            self._quota.spend()
         self._write_or_count(operation.record, outcome, reason, is_written=is_written)
 
     def _write_connection(
@@ -382,14 +340,6 @@ class Operations:
         else:
             kind = Kind("broker", outcome, record.layer)
             self._shared.audit.count(self._name, kind, record.peer)
-
-    @property
-    def _has_room(self) -> bool:
-        """Whether the next record is written rather than counted."""
-        now = trio.current_time()
-        if now - self._since >= EVERY_S:
-            self._since, self._left = now, MOST_RECORDS
-        return self._left > 0
 
 
 def _judge(api: Api, question: Question) -> Verdict:
@@ -454,10 +404,6 @@ def describe_request(question: Question, api: Api, body: bytes) -> Asked:
         forms=tuple(_list_forms(question, api)),
         note=note,
     ).lasting
-
-
-async def _tell_nobody(_line: str) -> None:
-    """HTTP has no words for a request that waits."""
 
 
 def _detail(record: Record) -> dict[str, object]:

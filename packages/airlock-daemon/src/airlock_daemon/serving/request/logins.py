@@ -1,17 +1,15 @@
-"""Registry logins for docker commands that may need them."""
+"""The human's login at a registry, for a call of an agent's that may use it."""
 
 import os
 from collections.abc import Mapping
 from functools import partial
 
-from msgspec.structs import replace
-
-from airlock_daemon.boundary.box.engine import collect_logins, put_logins
 from airlock_daemon.boundary.brokers.asking import MOST, ask
 from airlock_daemon.boundary.brokers.docker.logins import (
     Configuration,
+    find_login,
     read_configuration,
-    write_logins,
+    write_header,
 )
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.identity.neighbours import find_mounted
@@ -19,54 +17,51 @@ from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import AgentState, DaemonState
-from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.finding import read_bounded
-from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.setup.trust import leads_through
 from airlock_wire import quote
 
 
-async def add_logins(
-    boxed: Boxed, *, generation: Generation, agent: AgentState, shared: DaemonState
-) -> Boxed:
-    """Add the human's logins to docker's box if the command may need them.
+async def find_registry_login(
+    registry: str, *, agent: AgentState, shared: DaemonState
+) -> bytes | None:
+    """The human's login at a registry, as docker's `X-Registry-Auth`; None for none.
 
-    Credential helpers run in the command's slot. Raises Denied if the human's docker configuration
-    cannot be read.
+    Raises Denied if the human's docker configuration cannot be read.
     """
-    content = write_logins({})
-    if boxed.needs_logins:
-        content = await _fetch_logins(boxed, shared, agent, generation)
-    return replace(boxed, box=put_logins(boxed.box, boxed.logins, content))
-
-
-async def _fetch_logins(
-    boxed: Boxed, shared: DaemonState, agent: AgentState, generation: Generation
-) -> bytes:
-    sockets_dir = boxed.reserved.sockets_dir
-    beside: tuple[str, ...] = ()
-    if sockets_dir is not None:
-        beside = await run_in_thread(partial(find_mounted, sockets_dir), limiter=agent.lookups)
-    read = partial(_read, boxed, shared.environment, (*boxed.written, *beside))
-    configuration = await run_in_thread(read, limiter=agent.lookups)
+    generation = agent.generation
+    reader = partial(_read_beside, generation.reserved, shared.environment, generation.workspaces)
+    configuration = await run_in_thread(reader, limiter=agent.lookups)
     directory = make_empty(None)
     try:
-        descriptor, path = directory.descriptor, generation.programs.path
-        helpers = partial(_ask, shared, agent, path, descriptor)
-        return await collect_logins(configuration, generation.programs, helpers)
+        helpers = partial(_ask, shared, agent, generation.programs.path, directory.descriptor)
+        login = await find_login(configuration, registry, generation.programs, helpers)
     finally:
         await directory.leave(agent.removals)
+    return None if login is None else write_header(login)
 
 
-def _read(boxed: Boxed, environment: Mapping[str, str], written: tuple[str, ...]) -> Configuration:
+def _read_beside(
+    reserved: Reserved, environment: Mapping[str, str], written: tuple[str, ...]
+) -> Configuration:
+    beside: tuple[str, ...] = ()
+    if reserved.sockets_dir is not None:
+        beside = find_mounted(reserved.sockets_dir)
+    return _read(reserved, environment, (*written, *beside))
+
+
+def _read(
+    reserved: Reserved, environment: Mapping[str, str], written: tuple[str, ...]
+) -> Configuration:
     """The human's docker configuration, an empty one if there is no file."""
     folder = environment.get("DOCKER_CONFIG", "")
     home = environment.get("HOME", "/")
     path = os.path.join(folder or expand_home("~/.docker", home), "config.json")
     if not os.path.isabs(path):
         raise _refuse("DOCKER_CONFIG of the daemon names no directory of this host")
-    conflict = boxed.reserved.private.conflict(os.path.realpath(path))
+    conflict = reserved.private.conflict(os.path.realpath(path))
     if leads_through(path, written):
         conflict = "the way to it leads through a workspace"
     if conflict is not None:
@@ -86,7 +81,7 @@ def _read(boxed: Boxed, environment: Mapping[str, str], written: tuple[str, ...]
 def _refuse(problem: str) -> Denied:
     return Denied(
         f"docker's logins cannot be had: {problem}",
-        layer="sandbox",
+        layer="broker",
         rule="logins",
         hint="a person on the host can mend that file, or set DOCKER_CONFIG of the daemon",
     )

@@ -4,6 +4,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import ARGUMENTS, shorten, shorten_all
@@ -23,8 +24,35 @@ from airlock_wire import Request
 if TYPE_CHECKING:
     from airlock_daemon.serving.request.relay import Origin
 
+MOST_RECORDS = 1000
+EVERY_S = 60.0
+"""The most records of an agent's operations in EVERY_S seconds.
+
+Further reads and refusals are only counted; what may change something always has a record.
+"""
+
 RECORDS = 1000
 """The most broker records of one command; others are counted."""
+
+
+class RecordQuota:
+    """How many records of its operations an agent may still cause: `MOST_RECORDS` in `EVERY_S`."""
+
+    def __init__(self) -> None:
+        self._since = -EVERY_S
+        self._left = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the next record is written rather than counted."""
+        now = trio.current_time()
+        if now - self._since >= EVERY_S:
+            self._since, self._left = now, MOST_RECORDS
+        return self._left > 0
+
+    def spend(self) -> None:
+        """Note that a record is written."""
+        self._left -= 1
 
 
 class Recording:

@@ -16,7 +16,7 @@ from airlock_daemon.boundary.fairness.allowance import Allowance
 from airlock_daemon.boundary.fairness.gate import Gate, Share, Starts
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.boundary.identity.peer import Ancestry
-from airlock_daemon.errors import Failed
+from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.session import Cancellation, ClientWatch
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airlock_daemon.boundary.box.prewarmed import Boxes, BoxPool
     from airlock_daemon.boundary.box.system import ApiAccess
     from airlock_daemon.boundary.identity.containers import Containers
+    from airlock_daemon.boundary.identity.peer import Peer
     from airlock_daemon.serving.request.approvals import Approvals
     from airlock_daemon.serving.request.recording import Recording
 
@@ -148,6 +149,24 @@ class Apis(Protocol):
         """
 
 
+class Engines(Protocol):
+    """Serves one agent's calls of a docker engine to its boxes."""
+
+    def put(self, error: Denied) -> bytes:
+        """A refusal of a connection, in the engine's form."""
+
+    async def carry(
+        self, connection: trio.SocketStream, recording: "Recording", peer: "Peer"
+    ) -> None:
+        """Serve a connection from a box of a command of `peer` to its end, and close it.
+
+        `recording` is that of the box's request. Raises nothing but cancellation.
+        """
+
+    async def remove_own(self) -> None:
+        """Remove what the agent has made at the engine: it was removed. Logs what stays."""
+
+
 class AgentState:
     """One agent's state; `generation` decides its next request.
 
@@ -167,6 +186,8 @@ class AgentState:
         self.owes_word_of_signing = generation.signs_commits
         # Serves its APIs; None until it is granted one.
         self.apis: Apis | None = None
+        # Serves its calls of a docker engine; None until it is granted docker.
+        self.engines: Engines | None = None
         # The templates of its boxes, and its prewarmed boxes.
         self.templates: Templates | None = None
         self.pool: BoxPool | None = None

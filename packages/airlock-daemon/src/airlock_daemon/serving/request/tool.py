@@ -7,8 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.box import Box, advising, refuse
-from airlock_daemon.boundary.box.choice import Maker, find_maker, list_untrusted
-from airlock_daemon.boundary.box.engine import choose_place, needs_logins, tell_place
+from airlock_daemon.boundary.box.choice import Maker, find_maker
 from airlock_daemon.boundary.box.environment import adapt_daemon, adapt_path, adapt_variables
 from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.command.order import CommandLine, build_environment
@@ -148,10 +147,10 @@ async def _confine_paths(
 ) -> tuple[str, ...]:
     """Return the arguments, with each confined path replaced by the host's."""
     renames = maker is not None and maker.renames
-    if not allowed.paths or (renames and not allowed.module.has_engine):
+    if not allowed.paths or renames:
         # Paths in a box are the client's, and the box contains nothing that the client lacks.
         return request.args
-    held = await confine_paths(
+    return await confine_paths(
         request.args,
         allowed.paths,
         directory=workspace,
@@ -159,13 +158,11 @@ async def _confine_paths(
         lookups=call.agent.lookups,
         pause=call.agent.turns.take,
     )
-    return request.args if renames else held
 
 
 async def _judge_paths(request: Request, allowed: Allowed, peer: Peer, call: Call) -> None:
     maker = find_maker(allowed.module, call.generation)
-    renames = maker is not None and maker.renames
-    if allowed.paths and (allowed.module.has_engine or not renames):
+    if allowed.paths and not (maker is not None and maker.renames):
         agent = call.generation.agent
         await judge_paths(
             request.args,
@@ -196,18 +193,11 @@ async def _prepare_access(module: Module, call: Call) -> ApiAccess | None:
 
 
 class Boxed(msgspec.Struct, frozen=True):
-    """A command's box, its maker, and what the box must not contain.
-
-    `logins` is the directory of docker's configuration; with `needs_logins` it contains the human's
-    logins, never read through a directory that agents can write (`written`).
-    """
+    """A command's box, its maker, and what the box must not contain."""
 
     box: Box
     maker: Maker
     reserved: Reserved
-    logins: str = ""
-    needs_logins: bool = False
-    written: tuple[str, ...] = ()
 
 
 def plan_tool(
@@ -250,24 +240,13 @@ def plan_tool(
         root=None if workspace.mounts is None or renames else workspace.root,
         is_boxed=boxed is not None,
     )
-    prepend, told = module.prepend, dict[str, str]()
-    if module.sandbox is not None and module.has_engine:
-        place = "" if boxed is None else choose_place()
-        prepend, told = tell_place(module.prepend, place)
-        if boxed is not None:
-            written = list_untrusted(workspace, generation)
-            needed = needs_logins(args)
-            boxed = replace(boxed, logins=place, needs_logins=needed, written=written)
     if boxed is not None:
-        # For example the builder of docker's client.
-        more = module.set if boxed.maker.has_engine else {}
-        variables = adapt_variables(variables, boxed.box, more=more)
+        variables = adapt_variables(variables, boxed.box)
         if access is not None:
             variables |= access.environment
-        variables |= told
     line = CommandLine(
         program=program,
-        argv=(module.bin, *prepend, *args, *module.append),
+        argv=(module.bin, *module.prepend, *args, *module.append),
         environment=variables,
         directory=workspace.descriptor,
     )

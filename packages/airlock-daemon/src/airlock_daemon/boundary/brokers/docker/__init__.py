@@ -1,1 +1,1 @@
-"""The human's docker engine and registry logins, for a box with docker's client."""
+"""A docker engine: the broker of its API, the human's logins, and the relay for a box's client."""

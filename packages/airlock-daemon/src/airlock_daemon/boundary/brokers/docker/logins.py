@@ -1,12 +1,18 @@
-"""Extracts registry logins, the only part of docker's configuration that a box gets.
+"""The human's registry logins: what docker's configuration has, and what its helpers answer."""
 
-The rest would configure the client: plugins, helpers, proxies, headers, contexts.
-"""
-
-from base64 import b64encode
-from collections.abc import Iterator, Mapping
+import logging
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import suppress
 
 import msgspec
+
+from airlock_daemon.boundary.brokers.asking import Ask
+from airlock_daemon.errors import Failed
+from airlock_daemon.setup.programs import Programs
+from airlock_wire import quote
+
+log = logging.getLogger("airlock")
 
 # A helper's user name for an identity token.
 _TOKEN_USER = "<token>"  # noqa: S105 - a name
@@ -74,9 +80,62 @@ def read_answer(printed: bytes) -> Login | None:
     return Login(auth=b64encode(pair).decode())
 
 
-def write_logins(logins: Mapping[str, Login]) -> bytes:
-    """A configuration with these logins and nothing else."""
-    return msgspec.json.encode({"auths": {name: each for name, each in logins.items() if each}})
+async def find_login(
+    configuration: Configuration, registry: str, programs: Programs, ask: Ask
+) -> Login | None:
+    """The login at one registry, by its name in an image's; None if there is none.
+
+    A helper is called as docker calls it: `get`, with the registry on stdin. One that fails or has
+    no login counts as if nobody had logged in; the daemon logs it.
+    """
+    for name in list_spellings(registry):
+        login = (configuration.auths or {}).get(name)
+        if login:
+            return login
+    helpers = dict(configuration.list_asked())
+    for name in list_spellings(registry):
+        if name in helpers:
+            return await _ask_helper(name, helpers[name], programs, ask)
+    return None
+
+
+async def _ask_helper(registry: str, helper: str, programs: Programs, ask: Ask) -> Login | None:
+    program = programs.find(helper)
+    if program is None:
+        problem = "%s is not an executable on the host: no login for %s; install it"
+        log.warning(problem, helper, quote(registry))
+        return None
+    try:
+        status, printed = await ask(program, (helper, "get"), said=registry.encode())
+    except Failed as error:
+        log.warning("no login for %s: %s; %s", quote(registry), error.message, error.hint)
+        return None
+    login = read_answer(printed) if status == 0 else None
+    if login is None:
+        problem = "%s has no login for %s (status %d); run docker login as the user of the daemon"
+        log.warning(problem, helper, quote(registry), status)
+    return login
+
+
+def list_spellings(registry: str) -> tuple[str, ...]:
+    """How docker's configuration may name the registry of an image's name."""
+    if registry == "docker.io":
+        return ("https://index.docker.io/v1/", "index.docker.io", "docker.io")
+    return (registry, f"https://{registry}", f"https://{registry}/v1/", f"https://{registry}/v2/")
+
+
+def write_header(login: Login) -> bytes | None:
+    """A login as the engine's `X-Registry-Auth`; None if it is none."""
+    said: dict[str, str] = {}
+    if login.identity:
+        said = {"identitytoken": login.identity}
+    elif login.registry:
+        said = {"registrytoken": login.registry}
+    else:
+        with suppress(ValueError):
+            user, colon, password = b64decode(login.auth).decode().partition(":")
+            said = {"username": user, "password": password} if colon else {}
+    return urlsafe_b64encode(msgspec.json.encode(said)) if said else None
 
 
 def _is_name(name: str) -> bool:

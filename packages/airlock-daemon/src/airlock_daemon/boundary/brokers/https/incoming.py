@@ -9,12 +9,11 @@ import re
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import msgspec
 import trio
 
-from airlock_daemon.boundary.brokers.http.tls import TlsStream
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import Failed
 from airlock_modules.apis import LONGEST_HEAD, Head
@@ -39,6 +38,28 @@ IN_MEMORY = 1 << 20
 _ALL_IN_MEMORY = 4 << 20
 MOST = 1 << 28
 """Limit in bytes for all buffered bodies of an agent."""
+
+
+class Stream(Protocol):
+    """A connection as `TlsStream` has it, by TLS or in clear. Its owner closes it.
+
+    All raise BrokenResourceError.
+    """
+
+    def receive_now(self, max_bytes: int) -> bytes | None:
+        """Receive at most `max_bytes` without waiting; b"" at EOF, None if nothing is there."""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """As `receive_now`, but wait."""
+
+    async def wait_for_more(self) -> None:
+        """Wait until there is more for `receive_now`."""
+
+    def send_now(self, data: bytes) -> bool:
+        """Send what can be sent at once; returns whether that was all. The rest is sent first."""
+
+    async def send_all(self, data: bytes) -> None:
+        """Send all."""
 
 
 class Damaged(Failed):
@@ -126,7 +147,7 @@ class Reader:
         self._count = 0
         self._turn_at = BULK
 
-    async def read(self, stream: TlsStream) -> bytes:
+    async def read(self, stream: Stream) -> bytes:
         """Read the next piece, b"" at EOF. Raises BrokenResourceError, and what `wait` raises."""
         if self._count >= self._turn_at:
             await self._take_turn()
@@ -148,7 +169,7 @@ class Reader:
 class Incoming:
     """A tool's request whose head has been read, and its answer. Its body is parsed strictly."""
 
-    def __init__(self, client: TlsStream, head: Head, behind: bytes, turns: TurnSource) -> None:
+    def __init__(self, client: Stream, head: Head, behind: bytes, turns: TurnSource) -> None:
         """`behind` are the bytes received after the head."""
         self.head = head
         self._client = client
@@ -392,7 +413,7 @@ class BufferedBody:
         self.size = 0
 
 
-async def send(stream: TlsStream, data: bytes) -> None:
+async def send(stream: Stream, data: bytes) -> None:
     """Send bytes within `_WRITE_S`. Raises BrokenResourceError."""
     if not stream.send_now(data):
         try:

@@ -1,0 +1,1 @@
+"""Attacks on the broker of a docker engine."""

@@ -1,0 +1,197 @@
+"""``unguarded.py GUARD ...``: the daemon with one guard of its broker for a docker engine off.
+
+It is a program of its own, and one of the few places below e2e that know the packages.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from msgspec.structs import replace
+
+from airlock_daemon.admin.cli import main
+from airlock_daemon.boundary.brokers.docker import broker, lookups, making
+from airlock_daemon.setup import engines
+from airlock_modules.engine import (
+    FoundCall,
+    Ownership,
+    OwnImages,
+    Refused,
+    Root,
+    View,
+    answers,
+    container,
+    strict,
+)
+from airlock_modules.engine.calls import Call
+
+
+def _put(where: object, name: str, value: object) -> Any:
+    """Replace what is called so, and return it. Raises AttributeError where there is no such."""
+    real = getattr(where, name)
+    setattr(where, name, value)
+    return real
+
+
+def calls() -> None:
+    """Every call is made as it is."""
+
+    def find(method: str, path: str, query: str, **words: Any) -> FoundCall:
+        try:
+            found: FoundCall = real(method, path, query, **words)
+        except Refused:
+            call = Call(name="any", method=method, path=path, query={}, answers="stream")
+            found = FoundCall(call=call, target=None, query=dict(parse_qsl(query)))
+        return found
+
+    real = _put(broker, "find_call", find)
+
+
+def owned() -> None:
+    """Everything is the agent's."""
+    _put(Ownership, "owns", lambda *_: True)
+
+
+def label() -> None:
+    """An object is the agent's by its prefix."""
+    _put(Ownership, "owns", lambda self, name, _: str(name).lstrip("/").startswith(self.prefix))
+
+
+def prefix() -> None:
+    """An object is the agent's by its label."""
+    _put(
+        Ownership, "owns", lambda self, _, labels: (labels or {}).get("airlock.agent") == self.agent
+    )
+
+
+def read() -> None:
+    """What a person's container may be looked at for is all that the engine tells."""
+    rewriters = _put(answers, "_REWRITERS", {})
+    answers.__dict__["_REWRITERS"] = {**rewriters, "container.inspect": lambda answer, _: answer}
+
+
+def narrow() -> None:
+    """A prune has the client's filters alone."""
+    _put(making.Making, "_narrow", lambda self: self._query.get("filters") or {})
+
+
+def _create(change: Callable[[dict[str, Any], bytes], None], clean: bool) -> None:
+    def create(body: bytes, **words: Any) -> Any:
+        given = json.loads(body)
+        if clean:
+            given = {**given, "HostConfig": {}}
+        order = real(json.dumps(given).encode(), **words)
+        made = dict(order.body)
+        change(made, body)
+        return replace(order, body=made)
+
+    real = _put(making, "read_container", create)
+
+
+def fields() -> None:
+    """The host's configuration of a container is what the client writes."""
+
+    def change(made: dict[str, Any], body: bytes) -> None:
+        made["HostConfig"] = {**made["HostConfig"], **json.loads(body).get("HostConfig", {})}
+
+    _create(change, clean=True)
+
+
+def bodies() -> None:
+    """A body is read as Python reads it, and sent so that Go reads it its own way."""
+
+    def merge(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            had = found.get(name)
+            is_both = isinstance(had, dict) and isinstance(value, dict)
+            found[name] = {**had, **value} if is_both and had is not None else value
+        return found
+
+    def change(made: dict[str, Any], body: bytes) -> None:
+        as_go = json.loads(body, object_pairs_hook=merge)
+        made["HostConfig"] = {**made["HostConfig"], **as_go["HostConfig"]}
+
+    _put(strict, "_read_pairs", dict)
+    _create(change, clean=False)
+
+
+def binds() -> None:
+    """A path of the host is a workspace."""
+    root = Root(inner="/", outer="/", user="")
+
+    def place(bind: Any, *_: object) -> tuple[dict[str, Any], Root]:
+        return {"Type": "bind", "Source": bind.source, "Target": bind.target}, root
+
+    _put(container, "_place_bind", place)
+
+
+def links() -> None:
+    """A directory below a workspace is bound by its path."""
+
+    def place(bind: Any, grant: Any) -> Any:
+        mount, root = real(bind, grant)
+        if root is not None and mount["Type"] == "volume":
+            source = os.path.join(root.outer, mount["VolumeOptions"]["Subpath"])
+            mount = {"Type": "bind", "Source": source, "Target": bind.target}
+        return mount, root
+
+    real = _put(container, "_place_bind", place)
+
+
+def owner() -> None:
+    """A container with a workspace runs as it likes."""
+    _put(container, "_run_as", lambda *_: None)
+
+
+def answers_() -> None:
+    """Answers are as the engine gives them."""
+    _put(broker, "rewrite", lambda _, answer, __: answer)
+
+
+def images_() -> None:
+    """Every image may be used."""
+    _put(View, "sees_image", lambda *_: True)
+
+
+def names() -> None:
+    """A name that an agent gives is the engine's."""
+    _put(OwnImages, "outer", lambda _, image: str(image))
+
+
+def ports() -> None:
+    """A port leads to whatever container has it, in any network."""
+    owned()
+    _put(lookups.Lookups, "require_internal", lambda _, found: found)
+
+
+def sockets() -> None:
+    """What stands in the agent's directory is mounted as its socket."""
+    _put(engines, "find_link", lambda agent, name: f"{agent}/{name}")
+
+
+_GUARDS = {
+    "engine-calls": calls,
+    "engine-owned": owned,
+    "engine-label": label,
+    "engine-prefix": prefix,
+    "engine-read": read,
+    "engine-narrow": narrow,
+    "engine-fields": fields,
+    "engine-bodies": bodies,
+    "engine-binds": binds,
+    "engine-links": links,
+    "engine-owner": owner,
+    "engine-answers": answers_,
+    "engine-images": images_,
+    "engine-names": names,
+    "engine-ports": ports,
+    "engine-sockets": sockets,
+}
+
+if __name__ == "__main__":
+    _GUARDS[sys.argv.pop(1)]()
+    main()

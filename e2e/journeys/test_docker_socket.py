@@ -1,0 +1,216 @@
+"""docker.sock in a container of `run`: the image's own docker and compose, before a real engine."""
+
+import json
+import shlex
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from e2e.world.daemon import Daemon
+from e2e.world.engine import WORKER, docker
+from e2e.world.executables import Executables
+from e2e.world.images import Images, make_docker_client
+from e2e.world.person import Person, newcomer
+from e2e.world.project import Project
+from e2e.world.scene import Stage
+
+from .errands.docker import Docker
+
+AGENT = f"composer-{WORKER}"
+COMPOSE = """
+services:
+  web:
+    image: {image}
+    command: httpd -f -p 8000 -h /site
+    volumes: ["./site:/site:ro"]
+    depends_on:
+      rows: {{condition: service_healthy}}
+  rows:
+    image: {image}
+    command: sh -c 'echo a row of the database >/data/table; exec sh /data/serve'
+    volumes: ["rows:/data"]
+    configs: [{{source: serve, target: /data/serve}}]
+    healthcheck: {{test: ["CMD", "test", "-s", "/data/table"], interval: 1s, retries: 20}}
+configs:
+  serve: {{content: "while :; do nc -l -p 5432 </data/table; done"}}
+volumes:
+  rows:
+"""
+ASK = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'; nc rows 5432 </dev/null\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A person whose agent has docker, in a container with docker's own client and compose."""
+
+    person: Person
+    project: Project
+    image: str
+    busybox: str
+    registry: Docker
+
+    def run(self, line: str) -> str:
+        """What a line for sh says in a container of the agent; it must succeed."""
+        words = f"airlock-daemon run {AGENT} {self.image} sh -euc {shlex.quote(line)}"
+        return self.person.run(words, cwd=self.project.path)
+
+    def refuse(self, line: str) -> str:
+        """What a line that must fail says on stderr."""
+        words = f"airlock-daemon run {AGENT} {self.image} sh -euc {shlex.quote(line)}"
+        done = self.person.try_line(words, cwd=self.project.path)
+        assert done.exit_code != 0, done.stdout
+        return done.stderr
+
+
+@pytest.fixture(scope="module")
+def place(
+    stages: dict[str, Stage],
+    executables: Executables,
+    images: Images,
+    docker_errand: Docker,
+    ground: Path,
+) -> Iterator[Place]:
+    """Return the person, while the daemon runs."""
+    stage = stages["user"]
+    project = Project.make(stage.account, ground / "composed", stage.server.make_repository("own"))
+    with ExitStack() as stack:
+        person = stack.enter_context(newcomer(stage.account, executables))
+        person.run(
+            f"airlock-daemon agent add {AGENT} --workspace . --command docker --yes",
+            cwd=project.path,
+        )
+        files = stage.account.home / ".config/airlock"
+        profile = files / f"agents/{AGENT}/airlock.toml"
+        registry = docker_errand.address
+        granted = (
+            f"\n[docker]\nimages = [{json.dumps(f'docker.io/{images.busybox}')}]\n"
+            f"registries = [{json.dumps(registry)}]\npush = [{json.dumps(f'{registry}/mine/*')}]\n"
+        )
+        stage.account.write(profile, profile.read_text() + granted, mode=0o600)
+        sockets = files / "sockets" / AGENT
+        daemon = Daemon(
+            person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
+            said=ground / "docker-socket.log",
+            sockets=lambda: [sockets / "airlock.sock", sockets / "docker.sock"],
+            environment=person.environment,
+        )
+        stack.enter_context(daemon)
+        yield Place(
+            person=person,
+            project=project,
+            image=make_docker_client(),
+            busybox=images.busybox,
+            registry=docker_errand,
+        )
+        # What is left goes with the agent.
+        person.run(f"airlock-daemon agent remove {AGENT} --yes", cwd=project.path)
+        person.run("airlock-daemon reload", cwd=project.path)
+        left = docker("ps", "--all", "--quiet", f"--filter=label=airlock.agent={AGENT}")
+        assert left.succeeded().stdout == ""
+
+
+def test_compose_runs_an_application_and_its_database(place: Place) -> None:
+    """From files of the project; logs are followed, commands run in it, and all of it goes."""
+    account, project = place.person.account, place.project.path
+    site = account.make_directory(account.make_directory(project / "site") / "cgi-bin")
+    account.write(site / "ask", ASK, mode=0o755)
+    account.write(project / "compose.yaml", COMPOSE.format(image=place.busybox))
+    place.run("docker compose up --detach --quiet-pull")
+    asked = "docker compose exec -T web wget -qO- http://127.0.0.1:8000/cgi-bin/ask"
+    assert place.run(asked) == "a row of the database"
+    account.write(project / "site" / "edited", "by the agent")
+    said = place.run("docker compose exec -T web wget -qO- http://127.0.0.1:8000/edited")
+    assert said == "by the agent"
+    assert "rows" in place.run("docker compose ps --services")
+    place.run("docker compose restart --timeout 1 web && docker compose logs --tail 5")
+    place.run("docker compose down --volumes --timeout 1")
+    assert place.run("docker ps -aq; docker volume ls -q") == ""
+
+
+def test_the_project_is_mounted_for_its_owner(place: Place) -> None:
+    """`docker run -v "$PWD:/src"` makes files that the person owns."""
+    said = place.run(f'docker run --rm -v "$PWD:/src" -w /src {place.busybox} sh -c "id -u >made"')
+    assert said == ""
+    account, made = place.person.account, place.project.path / "made"
+    assert made.read_text().strip() == str(account.uid) == str(made.stat().st_uid)
+    folder = account.make_directory(account.make_directory(place.project.path / "deep") / "er")
+    place.run(f'docker run --rm -v "$PWD/deep:/src" {place.busybox} touch /src/er/below')
+    assert (folder / "below").stat().st_uid == account.uid
+    masked = place.refuse(f"docker run --rm -v /etc:/etc {place.busybox} true")
+    assert "airlock: " in masked
+
+
+def test_a_container_is_entered_followed_and_copied_from(place: Place) -> None:
+    """`exec -it` has a terminal, `logs -f` ends with the container, `cp` goes both ways."""
+    image = place.busybox
+    name = f"entered-{uuid.uuid4().hex[:8]}"
+    place.run(f"docker run -d --name {name} {image} sh -c 'echo one; cat /gate; echo two'")
+    terminal = f"script -qec 'docker exec -it {name} tty' /dev/null"
+    loop = (
+        f"docker run -d --name {name}-2 {image} sh -c 'until test -e /gate; do :; done; echo end'"
+    )
+    assert "two" in place.run(f"docker logs -f {name} 2>&1; docker rm -f {name} >&2")
+    place.run(loop)
+    assert "/dev/pts/" in place.run(terminal.replace(name, f"{name}-2"))
+    said = place.run(
+        f"echo gate >/tmp/gate; docker cp /tmp/gate {name}-2:/gate 2>&1; docker logs -f {name}-2; "
+        f"docker cp {name}-2:/gate /tmp/back 2>&1; cat /tmp/back; docker rm {name}-2"
+    )
+    assert "end\n" in said
+    assert "gate\n" in said
+
+
+def test_images_are_pushed_and_pulled_with_the_persons_login(place: Place) -> None:
+    """The container has no login; a name that is not granted is refused."""
+    address = place.registry.address
+    name = f"{address}/mine/app:{uuid.uuid4().hex[:8]}"
+    place.run(f"docker tag {place.busybox} {name}; docker push --quiet {name}")
+    place.run(f"docker rmi {name}; docker pull --quiet {name}; docker run --rm {name} true")
+    assert "not granted" in place.refuse(f"docker push {place.busybox}")
+    assert "not granted" in place.refuse(
+        f"docker tag {place.busybox} {address}/other; docker push {address}/other"
+    )
+    assert place.run("cat ~/.docker/config.json 2>/dev/null || echo none") == "none"
+    place.run(f"docker rmi {name}")
+
+
+def test_what_runs_on_is_told_and_what_is_masked_stays_masked(place: Place) -> None:
+    """When the container of `run` ends; and no mount shows more than that container had."""
+    account = place.person.account
+    account.make_directory(place.project.path / "kept")
+    line = f'docker run --rm -v "$PWD:/src" {place.busybox} touch /src/kept/changed'
+    options = "--read-only kept"
+    words = f"airlock-daemon run {AGENT} {options} {place.image} sh -euc {shlex.quote(line)}"
+    done = place.person.try_line(words, cwd=place.project.path)
+    assert "masked or read-only" in done.stderr
+    assert not (place.project.path / "kept" / "changed").exists()
+    line = f"docker run -d --name on {place.busybox} sleep 600 >&2"
+    words = f"airlock-daemon run {AGENT} {place.image} sh -euc {shlex.quote(line)}"
+    said = place.person.try_line(words, cwd=place.project.path).stderr
+    assert f"agent {AGENT} has left running: on ({place.busybox})" in said
+    place.run("docker rm -f on")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--privileged", "--pid=host", "--network=host", "-v /var/lib:/x", "--device=/dev/kmsg"],
+)
+def test_what_reaches_the_host_is_refused_by_name(place: Place, words: str) -> None:
+    """In the engine's own form, so that docker shows it as an error of the engine."""
+    said = place.refuse(f"docker run --rm {words} {place.busybox} true")
+    assert "Error response from daemon: airlock: " in said
+
+
+def test_another_container_of_the_host_is_not_there(place: Place) -> None:
+    """Neither that of the agent itself nor a person's is listed, entered or stopped."""
+    made = docker("run", "--detach", place.busybox, "sleep", "600").succeeded().stdout
+    try:
+        assert place.run("docker ps -aq") == ""
+        for line in ("exec X true", "stop X", "logs X", "run --network container:X {image} true"):
+            said = place.refuse("docker " + line.replace("X", made).format(image=place.busybox))
+            assert "No such container" in said, said
+    finally:
+        docker("rm", "--force", made).succeeded()

@@ -1,0 +1,314 @@
+"""Looks up what a client's call names, and makes what each agent has by default.
+
+A name is looked up with the agent's prefix first, then as an id; what is not the agent's is as if
+it were not there. The call is then made by full ids: a name could change hands in between.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote as quote_path
+
+import msgspec
+
+from airlock_daemon.boundary.brokers.docker.connections import ask
+from airlock_daemon.errors import Failed
+from airlock_modules.engine import (
+    LABEL,
+    NEWEST,
+    OLDEST,
+    OWN_NETWORK,
+    ROOT_LABEL,
+    USER_LABEL,
+    ImageConfig,
+    Reference,
+    Refused,
+    Version,
+    View,
+    encode,
+    is_image_id,
+    list_names,
+    read_image_config,
+    read_image_name,
+    read_ports,
+)
+from airlock_wire import quote
+
+_HEX = re.compile("[0-9a-f]{1,64}")
+_FULL_ID = re.compile("(?:sha256:)?[0-9a-f]{64}")
+_PLURAL = {"container": "containers", "network": "networks", "volume": "volumes"}
+_VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})")
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """An object of the engine. `id` is what a call is sent with; `name` is the engine's.
+
+    `user` is whom a container with a workspace runs as, else "". `is_own` is false for a person's
+    container that may be looked at. `leads_out` tells that a network is not internal. `ports` are
+    those of a container at the agent's loopback, `config` is that of an image or a container.
+    """
+
+    id: str
+    name: str
+    user: str = ""
+    is_own: bool = True
+    leads_out: bool = False
+    ports: Mapping[int, int] = {}
+    config: ImageConfig = ImageConfig()
+
+
+class Lookups:
+    """The lookups of one call, by the engine at the socket `engine`."""
+
+    def __init__(self, engine: str, view: View, *, may_read: bool = False) -> None:
+        """With `may_read` a person's container that is granted for reading is found."""
+        self._engine = engine
+        self._view = view
+        self._may_read = may_read
+        major, minor = view.version
+        self._base = f"/v{major}.{minor}"
+        self._found: dict[Reference, Found] = {}
+
+    async def find_all(
+        self, references: Iterable[Reference], *, makes: bool = False
+    ) -> dict[Reference, str]:
+        """The ids of all references. Raises Refused and Failed.
+
+        With `makes`, a volume that is not there is made, as docker does for a container.
+        """
+        found: dict[Reference, str] = {}
+        for each in references:
+            if each not in found:
+                found[each] = self.require_internal(await self.find(each, makes=makes)).id
+        return found
+
+    def require_internal(self, found: Found) -> Found:
+        """Refuse a network of the agent's that leads out, made when that was granted."""
+        if found.leads_out and not self._view.grant.is_bridged:
+            name = self._view.ownership.inner(found.name)
+            raise Refused(
+                f"the network {name} leads out, which is not granted any more",
+                hint=f"remove it, and have it made again: docker network rm {name}",
+                rule="network",
+            )
+        return found
+
+    async def find(self, reference: Reference, *, makes: bool = False) -> Found:
+        """Look up a reference, once in a call. Raises Refused with status 404, and Failed."""
+        if reference not in self._found:
+            self._found[reference] = await self._find(reference, makes=makes)
+        return self._found[reference]
+
+    async def _find(self, reference: Reference, *, makes: bool) -> Found:
+        kind, text = reference.kind, reference.text
+        if kind == "image":
+            found = await self._find_image(text)
+        elif kind == "exec":
+            found = await self._find_exec(text)
+        elif kind == "root":
+            found = await self._make_root(text)
+        else:
+            found = await self._find_named(kind, text)
+        if found is None and kind == "network" and text == OWN_NETWORK:
+            found = await self._make_network()
+        if found is None and kind == "volume" and makes:
+            found = await self._make_volume(text)
+        if found is None:
+            # By a 404 for anything else docker's client would pull the image, and try again.
+            is_for_pulling = kind == "image" or not makes
+            status = HTTPStatus.NOT_FOUND if is_for_pulling else HTTPStatus.BAD_REQUEST
+            raise missing(kind, text, status)
+        return found
+
+    async def _find_named(self, kind: str, text: str) -> Found | None:
+        names = [self._view.ownership.outer(text)]
+        if (_HEX.fullmatch(text) and kind != "volume") or (self._may_read and kind == "container"):
+            names.append(text)
+        for name in names:
+            answer = await self._get(f"/{_PLURAL[kind]}/{name}")
+            if answer is not None and (found := self._read(kind, answer)) is not None:
+                return found
+        return None
+
+    def _read(self, kind: str, answer: Mapping[str, Any]) -> Found | None:
+        """An object that is the agent's, or a container that it may look at."""
+        name = str(answer.get("Name", ""))
+        labels = (answer.get("Config") or {} if kind == "container" else answer).get("Labels") or {}
+        is_own = self._view.ownership.owns(name, labels)
+        is_read = self._may_read and kind == "container" and self._view.grant.may_read(name)
+        if not is_own and not is_read:
+            return None
+        identity = name if kind == "volume" else str(answer.get("Id", ""))
+        if kind != "volume" and not _FULL_ID.fullmatch(identity):
+            return None
+        return Found(
+            id=identity,
+            name=name.removeprefix("/"),
+            user=(str(labels.get(USER_LABEL, "")) or self._find_owner(answer)) if is_own else "",
+            is_own=is_own,
+            leads_out=kind == "network" and answer.get("Internal") is not True,
+            ports=read_ports(labels) if is_own and kind == "container" else {},
+            config=read_image_config(answer) if kind == "container" else ImageConfig(),
+        )
+
+    def _find_owner(self, container: Mapping[str, Any]) -> str:
+        """The owner of the workspace that a container mounts, unless the user there is free now.
+
+        It may have been when the container was made.
+        """
+        grant, ownership = self._view.grant, self._view.ownership
+        mounts = container.get("Mounts") or ()
+        seen = {each.get(key) for each in mounts for key in ("Source", "Name")}
+        owners = (
+            root.user
+            for root in grant.roots
+            if root.outer in seen or ownership.root_volume(root.outer) in seen
+        )
+        return "" if grant.root_binds else next(owners, "")
+
+    async def _find_image(self, text: str) -> Found | None:
+        names = [text]
+        if not is_image_id(text) and not (image := read_image_name(text)).digest:
+            # A name that the agent gave has precedence for it.
+            names.insert(0, self._view.own_images.outer(image))
+        for name in names:
+            answer = await self._get(f"/images/{quote_path(name, safe=':')}")
+            identity = "" if answer is None else str(answer.get("Id", ""))
+            if answer is not None and self._view.sees_image(identity, list_names(answer)):
+                made = Found(id=identity, name=text, config=read_image_config(answer))
+                return made if _FULL_ID.fullmatch(identity) else None
+        return None
+
+    async def _find_exec(self, text: str) -> Found | None:
+        if not _HEX.fullmatch(text):
+            return None
+        answer = await self._get(f"/exec/{text}")
+        if answer is None or answer.get("ID") != text:
+            return None
+        # By id alone: a container of the agent may have another's id as its name.
+        identity = str(answer.get("ContainerID", ""))
+        if not _FULL_ID.fullmatch(identity):
+            return None
+        container = await self._get(f"/containers/{identity}")
+        if container is None or container.get("Id") != identity:
+            return None
+        found = self._read("container", container)
+        return None if found is None or not found.is_own else Found(id=text, name=found.name)
+
+    async def _get(self, path: str) -> Mapping[str, Any] | None:
+        """What the engine says of an object; None if there is none."""
+        suffix = "" if path.startswith(("/networks/", "/volumes/")) else "/json"
+        target = self._base + path + suffix
+        status, answer = await ask(self._engine, "GET", target)
+        if status == HTTPStatus.OK and isinstance(answer, dict):
+            return answer
+        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
+            return None
+        raise _unusual(status)
+
+    async def _make_network(self) -> Found:
+        """Make the network that the agent's containers are in by default."""
+        ownership = self._view.ownership
+        body = {
+            "Name": ownership.outer(OWN_NETWORK),
+            "CheckDuplicate": True,
+            "Driver": "bridge",
+            "Internal": not self._view.grant.is_bridged,
+            "Labels": ownership.mark({}),
+        }
+        await self._post("/networks/create", body)
+        found = await self._find_named("network", OWN_NETWORK)
+        if found is None:
+            raise _unusual(HTTPStatus.NOT_FOUND)
+        return found
+
+    async def _make_volume(self, text: str) -> Found | None:
+        ownership = self._view.ownership
+        body = {"Name": ownership.outer(text), "Driver": "local", "Labels": ownership.mark({})}
+        await self._post("/volumes/create", body)
+        return await self._find_named("volume", text)
+
+    async def _make_root(self, root: str) -> Found:
+        """The volume that is a workspace. The engine opens what is below it without leaving it."""
+        if self._view.version < (1, 45):
+            raise Refused(
+                "this engine mounts a workspace alone, and no directory below it",
+                hint="mount the workspace itself; docker 26 and newer mount what is below",
+                rule="subpath",
+            )
+        name = self._view.ownership.root_volume(root)
+        labels = {LABEL: self._view.ownership.agent, ROOT_LABEL: root}
+        options = {"type": "none", "o": "bind", "device": root}
+        body = {"Name": name, "Driver": "local", "DriverOpts": options, "Labels": labels}
+        await self._post("/volumes/create", body)
+        # The engine answers with one of this name that was there before, whatever it is.
+        answer = await self._get(f"/volumes/{name}")
+        made = {} if answer is None else answer
+        is_same = made.get("Labels") == labels and made.get("Options") == options
+        if not is_same or made.get("Driver") != "local":
+            raise Failed(
+                f"the volume {name} of the host's engine is not the workspace {quote(root)}",
+                hint=f"a person on the host can look at it, and remove it: docker volume rm {name}",
+            )
+        return Found(id=name, name=name)
+
+    async def _post(self, path: str, body: object) -> None:
+        status, _ = await ask(self._engine, "POST", self._base + path, encode(body))
+        # A conflict: another call of the agent made it meanwhile.
+        if status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.CONFLICT:
+            raise _unusual(status)
+
+
+class EngineKind(msgspec.Struct, frozen=True):
+    """What the engine at a socket is: the newest version that both it and the table of calls have,
+    and whether it runs in a user namespace, as an ordinary user.
+    """
+
+    engine: str
+    version: Version
+    is_rootless: bool
+
+
+async def find_kind(engine: str) -> EngineKind:
+    """Ask an engine what it is. Raises Failed."""
+    version = await find_version(engine)
+    status, answer = await ask(engine, "GET", f"/v{version[0]}.{version[1]}/info")
+    options = answer.get("SecurityOptions") if isinstance(answer, dict) else ()
+    if status != HTTPStatus.OK:
+        raise _unusual(status)
+    is_rootless = any(str(each).startswith("name=rootless") for each in options or ())
+    return EngineKind(engine, version, is_rootless)
+
+
+async def find_version(engine: str) -> Version:
+    """The newest version that both the engine and the table of calls have. Raises Failed."""
+    status, answer = await ask(engine, "GET", "/version")
+    told = answer.get("ApiVersion", "") if isinstance(answer, dict) else ""
+    found = _VERSION.fullmatch(str(told))
+    if status != HTTPStatus.OK or found is None:
+        raise _unusual(status)
+    version = min((int(found[1]), int(found[2])), NEWEST)
+    if version < OLDEST:
+        raise Failed(
+            f"the docker engine of the host speaks version {told} of its API alone",
+            hint=f"install docker 20.10 or newer, which speaks {OLDEST[0]}.{OLDEST[1]}",
+        )
+    return version
+
+
+def missing(kind: str, text: str, status: HTTPStatus = HTTPStatus.NOT_FOUND) -> Refused:
+    """The refusal of what is not there, or is another's: the engine's own status."""
+    return Refused(
+        f"No such {kind}: {text}",
+        hint=f"an agent sees the {kind}s that are its own, and those that its profile grants",
+        status=status,
+        rule="missing",
+    )
+
+
+def _unusual(status: int) -> Failed:
+    return Failed(
+        f"the docker engine of the host answered {status} when it was asked for what a call names",
+        hint="try again; a person on the host finds the engine's own messages there",
+    )

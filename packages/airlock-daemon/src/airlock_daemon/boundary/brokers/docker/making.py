@@ -1,0 +1,499 @@
+"""Makes the request to a docker engine from a call: looked up, written anew, with logins."""
+
+import os
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import msgspec
+
+from airlock_daemon.boundary.brokers.docker.connections import ask
+from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
+from airlock_daemon.boundary.brokers.docker.images import Images, Named
+from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
+from airlock_daemon.boundary.brokers.docker.ports import choose_ports, list_own
+from airlock_daemon.boundary.connection.closing import Closer
+from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.errors import AirlockError
+from airlock_modules.engine import (
+    ROOT_LABEL,
+    ArchiveRewriter,
+    DockerGrant,
+    Egress,
+    FoundCall,
+    ImageName,
+    Reference,
+    Refused,
+    View,
+    encode,
+    find_connected,
+    is_image_id,
+    join_tag,
+    list_references,
+    malformed,
+    read_commit,
+    read_connection,
+    read_container,
+    read_disconnection,
+    read_exec,
+    read_exec_start,
+    read_network,
+    read_volume,
+    refuse_builder,
+    resolve,
+    restore_words,
+    shorten_name,
+)
+from airlock_modules.operation import Operation
+
+_NO_LOGIN = urlsafe_b64encode(b"{}")
+# What buildx makes where the engine's own builder is refused.
+_BUILDX_CONTAINER = "buildx_buildkit_"
+_BUILDX_IMAGE = "docker.io/moby/buildkit"
+_OWN_NAMES = {"container.list", "network.list", "volume.list"}
+
+
+class CallResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One call's outcome, for its record: bytes to and from the engine, its status, or the error.
+
+    `operation` is None if the call was not understood; `changes` says that it may do more than
+    read. Without status and error the client or the agent's service has gone. `approval` is that of
+    a person.
+    """
+
+    operation: Operation | None
+    changes: bool = False
+    status: int | None = None
+    sent: int = 0
+    received: int = 0
+    error: AirlockError | None = None
+    approval: object | None = None
+
+
+Details = tuple[tuple[str, str], ...]
+
+
+class EngineAgent(Protocol):
+    """The agent, as the broker sees it."""
+
+    turns: TurnQueue
+    closer: Closer
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+
+    @property
+    def engine(self) -> str:
+        """The path of the engine's socket. Raises AirlockError."""
+
+    @property
+    def grant(self) -> DockerGrant:
+        """What its present profile grants. Raises AirlockError if that is nothing."""
+
+    async def admit(
+        self, operation: Operation, details: Details, *, changes: bool, note: str = ""
+    ) -> object | None:
+        """Judge an operation, and record its start; returns the approval that was needed.
+
+        It may wait for a person, who is shown `details`, pairs of a label and a text, and `note`,
+        which says what the answer does not cover. Raises Denied and Failed.
+        """
+
+    def tell(self, result: CallResult) -> None:
+        """Record the end of a call."""
+
+    async def find_login(self, image: ImageName) -> bytes | None:
+        """The human's login at an image's registry, as `X-Registry-Auth`; None for none."""
+
+    async def find_egress(self, architecture: str) -> Egress | None:
+        """What a container of an image for this processor gets as its way out, None for none.
+
+        Raises AirlockError.
+        """
+
+
+Note = Callable[[object], Awaitable[list[dict[str, str]]]]
+"""Notes what a call that succeeded has made; returns further lines for a stream.
+
+Gets the answer's JSON; for a stream the digests that it told.
+"""
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A call as it is made: the request to the engine, and what is looked at in its answer.
+
+    `note` is called before the client has the whole answer. An archive is rewritten by `sent` or
+    `received`.
+    """
+
+    method: str
+    target: str
+    body: bytes | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    is_raw: bool = False
+    warnings: tuple[str, ...] = ()
+    note: Note | None = None
+    sent: ArchiveRewriter | None = None
+    received: ArchiveRewriter | None = None
+    starts: Found | None = None
+    """The container that starts."""
+
+
+class Making:
+    """Makes the request to the engine from a call."""
+
+    def __init__(
+        self,
+        agent: EngineAgent,
+        view: View,
+        record: ImageRecord,
+        found: FoundCall,
+        body: bytes,
+        *,
+        has_listener: bool,
+    ) -> None:
+        """`record` has the agent's images; calls that make some add to it.
+
+        `has_listener` tells whether ports of containers are published (`PublishedPorts`).
+        """
+        self._has_listener = has_listener
+        self._agent = agent
+        self._images = Images(agent.engine, view, record)
+        self._body = body
+        self._view = view
+        self._found = found
+        self._query = dict(found.query)
+        self._lookups = Lookups(agent.engine, view, may_read=found.call.reads)
+
+    async def prepare(self) -> Prepared:
+        """Look up what the call names, and write it anew. Raises Refused and AirlockError."""
+        found, query = self._found, self._query
+        name = found.call.name
+        if name in _OWN_NAMES or name.endswith(".prune") or name == "system.events":
+            query["filters"] = self._narrow()
+        if name == "image.list" and (given := _as_filters(query)).get("reference"):
+            outer = [self._view.own_images.outer_pattern(each) for each in given["reference"]]
+            query["filters"] = {**given, "reference": [*given["reference"], *outer]}
+        if name == "container.remove":
+            # Volumes without a name go with their container: nobody could find them again.
+            query["v"] = True
+        handlers: Mapping[str, Callable[[], Awaitable[Prepared]]] = {
+            "container.create": self._create_container,
+            "container.rename": self._rename_container,
+            "container.start": self._start_container,
+            "container.restart": self._start_container,
+            "container.archive": self._copy,
+            "container.extract": self._copy,
+            "exec.create": self._create_exec,
+            "exec.start": self._start_exec,
+            "network.create": self._create_network,
+            "network.connect": self._connect,
+            "network.disconnect": self._disconnect,
+            "volume.create": self._create_volume,
+            "image.pull": self._pull,
+            "image.push": self._push,
+            "image.tag": self._tag,
+            "image.import": self._import,
+            "image.load": self._load,
+            "image.save": self._save,
+            "container.commit": self._commit,
+        }
+        handler = handlers.get(name)
+        if handler is not None:
+            return await handler()
+        return await self._write(None, is_raw=found.call.answers == "raw")
+
+    async def _write(
+        self,
+        body: object,
+        *,
+        makes: bool = False,
+        is_raw: bool = False,
+        target: str | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        note: Note | None = None,
+    ) -> Prepared:
+        """Look up all references and write the request; `target` replaces the id in its path."""
+        found = msgspec.structs.replace(self._found, query=self._query)
+        wanted = [*list_references(body), *list_references(self._query)]
+        ids = await self._lookups.find_all(wanted, makes=makes)
+        if found.target is not None:
+            ids[found.target] = target or (await self._lookups.find(found.target)).id
+        return Prepared(
+            method=found.call.method,
+            target=found.write(self._view.version, ids),
+            body=None if body is None else encode(resolve(body, ids)),
+            headers=headers,
+            is_raw=is_raw,
+            note=note,
+        )
+
+    def _narrow(self) -> dict[str, list[Any]]:
+        """Filters that list the agent's own alone, unless a person's may be looked at."""
+        given = _as_filters(self._query)
+        if "name" in given:
+            given["name"] = [self._view.ownership.outer_pattern(each) for each in given["name"]]
+        if self._found.call.name == "container.list" and self._view.grant.read:
+            return given
+        given["label"] = [*given.get("label", []), self._view.ownership.filter]
+        if self._found.call.name.endswith(".prune"):
+            given["label!"] = [ROOT_LABEL]
+        return given
+
+    async def _create_container(self) -> Prepared:
+        grant, ownership = self._view.grant, self._view.ownership
+        name = str(self._query.get("name") or os.urandom(6).hex()).removeprefix("/")
+        if name.startswith(_BUILDX_CONTAINER):
+            raise refuse_builder()
+        order = read_container(self._body, name=name, grant=grant, ownership=ownership)
+        own = await list_own(self._agent.engine, self._view)
+        if len(own) >= grant.containers:
+            raise Refused(
+                f"the agent has {grant.containers} containers, as many as it may have",
+                hint="remove some: docker container prune",
+                rule="containers",
+            )
+        self._query["name"] = ownership.outer(name)
+        wanted = dict(order.ports)
+        [reference] = list_references(order.body["Image"])
+        image = (await self._lookups.find(reference)).config
+        if order.publishes_all:
+            numbers = (port.partition("/") for port in image.exposed)
+            wanted = {int(port): 0 for port, _, kind in numbers if kind == "tcp"} | wanted
+        ports = choose_ports(wanted, own)
+        order = order.publish(ports)
+        if egress := await self._agent.find_egress(image.architecture):
+            order = order.lead_out(egress, image)
+        prepared = await self._write(order.body, makes=True)
+        unpublished = list(order.unpublished)
+        if not self._has_listener:
+            unpublished += [f"{port}/tcp" for port in ports.values()]
+        warnings = tuple(
+            f"airlock: port {port} is published nowhere; containers of the agent reach it by the "
+            "name of this one"
+            for port in unpublished
+        )
+        return msgspec.structs.replace(prepared, warnings=warnings)
+
+    async def _start_container(self) -> Prepared:
+        container = await self._lookups.find(self._need_target())
+        prepared = await self._write(None, target=container.id)
+        return msgspec.structs.replace(prepared, starts=container)
+
+    async def _rename_container(self) -> Prepared:
+        name = str(self._query.get("name", "")).removeprefix("/")
+        self._query["name"] = self._view.ownership.outer(name)
+        return await self._write(None)
+
+    async def _copy(self) -> Prepared:
+        """Copy from or to a container: the engine does that as root, also in a workspace."""
+        target = self._need_target()
+        if (await self._lookups.find(target)).user:
+            raise Refused(
+                "files of a container that mounts a workspace are not copied by the engine",
+                hint="use a command in it: docker exec CONTAINER tar -c PATH | tar -x",
+                rule="copy",
+            )
+        return await self._write(None)
+
+    async def _create_exec(self) -> Prepared:
+        container = await self._lookups.find(self._need_target())
+        return await self._write(read_exec(self._body, user=container.user))
+
+    async def _start_exec(self) -> Prepared:
+        order = read_exec_start(self._body)
+        return await self._write(order, is_raw=not order.get("Detach"))
+
+    async def _create_network(self) -> Prepared:
+        grant, ownership = self._view.grant, self._view.ownership
+        return await self._write(read_network(self._body, grant=grant, ownership=ownership))
+
+    async def _connect(self) -> Prepared:
+        reference = find_connected(self._body)
+        if not isinstance(reference, Reference):
+            raise TypeError(reference)
+        self._lookups.require_internal(await self._lookups.find(self._need_target()))
+        container = await self._lookups.find(reference)
+        name = self._view.ownership.inner(container.name)
+        return await self._write(read_connection(self._body, name=name))
+
+    async def _disconnect(self) -> Prepared:
+        return await self._write(read_disconnection(self._body))
+
+    async def _create_volume(self) -> Prepared:
+        made = os.urandom(16).hex()
+        return await self._write(read_volume(self._body, ownership=self._view.ownership, name=made))
+
+    async def _pull(self) -> Prepared:
+        image = join_tag(str(self._query.get("fromImage", "")), self._query.get("tag"))
+        if image.repository == _BUILDX_IMAGE:
+            raise refuse_builder()
+        if not self._view.grant.may_pull(image):
+            raise Refused(
+                f"pulling {image} is not granted",
+                hint="a person on the host can add it to images in [docker] of the profile",
+                rule="images",
+            )
+        is_persons = await self._images.is_persons(image)
+        self._query |= {"fromImage": image.repository, "tag": image.digest or image.tag}
+        login = await self._agent.find_login(image)
+        headers = () if login is None else ((b"X-Registry-Auth", login),)
+
+        async def note(digests: object) -> list[dict[str, str]]:
+            for digest in digests if isinstance(digests, list) else ():
+                await self._images.note_pulled(image, digest, is_persons=is_persons)
+            return []
+
+        return await self._write(None, headers=headers, note=note)
+
+    async def _push(self) -> Prepared:
+        target = self._need_target()
+        image = join_tag(target.text.rpartition(":")[0], self._query.get("tag"))
+        if is_image_id(target.text) or not self._view.grant.may_push(image):
+            raise Refused(
+                f"pushing {image} is not granted",
+                hint="a person on the host can add it to push in [docker] of the profile",
+                rule="push",
+            )
+        await self._lookups.find(Reference("image", str(image)))
+        self._query["tag"] = image.tag
+        login = await self._agent.find_login(image)
+        headers = ((b"X-Registry-Auth", login or _NO_LOGIN),)
+        return await self._write(None, target=image.repository, headers=headers)
+
+    async def _name_image(self) -> Named | None:
+        """Write the name that a call gives by `repo` and `tag`; None if it gives none."""
+        repository = str(self._query.pop("repo", ""))
+        tag = self._query.pop("tag", None)
+        if not repository:
+            return None
+        named = await self._images.judge_name(repository, tag)
+        outer, _, tag = named.outer.rpartition(":")
+        self._query |= {"repo": outer, "tag": tag}
+        return named
+
+    async def _tag(self) -> Prepared:
+        named = await self._name_image()
+        if named is None:
+            raise malformed("repo is missing")
+
+        async def note(_: object) -> list[dict[str, str]]:
+            await self._images.note_named(named)
+            return []
+
+        return await self._write(None, note=note)
+
+    async def _commit(self) -> Prepared:
+        read_commit(self._body)
+        if "container" not in self._query:
+            raise malformed("container is missing")
+        named = await self._name_image()
+
+        async def note(answer: object) -> list[dict[str, str]]:
+            if isinstance(answer, dict):
+                self._images.note_made(str(answer.get("Id")))
+            if named is not None:
+                await self._images.note_named(named)
+            return []
+
+        [reference] = list_references(self._query["container"])
+        container = await self._lookups.find(reference)
+        return await self._write(restore_words(container.config), note=note)
+
+    async def _import(self) -> Prepared:
+        named = await self._name_image()
+        if named is None:
+            raise Refused(
+                "an image that is imported needs a name",
+                hint="name it: docker import FILE NAME",
+                rule="images",
+            )
+
+        async def note(_: object) -> list[dict[str, str]]:
+            await self._images.note_named(named)
+            return []
+
+        return await self._write(None, note=note)
+
+    async def _load(self) -> Prepared:
+        """Load images without the names that their archive has, and give these afterwards."""
+        wanted: list[tuple[str, ...]] = []
+
+        def take(_: str, names: tuple[str, ...]) -> tuple[str, ...]:
+            wanted.append(names)
+            return ()
+
+        async def note(digests: object) -> list[dict[str, str]]:
+            # The engine tells them in the order of the manifest.
+            return await self._images.name_loaded(digests, wanted)
+
+        prepared = await self._write(None, note=note)
+        return msgspec.structs.replace(prepared, sent=ArchiveRewriter(take))
+
+    async def _save(self) -> Prepared:
+        """Save an image by its id, with the name by which the client asked for it."""
+        asked = self._found.target or self._query.get("names")
+        if not isinstance(asked, Reference):
+            raise malformed("names is missing")
+        identity = (await self._lookups.find(asked)).id.removeprefix("sha256:")
+        name = () if is_image_id(asked.text) else (shorten_name(asked.text),)
+        prepared = await self._write(None)
+        received = ArchiveRewriter(lambda digest, _: name if digest == identity else ())
+        return msgspec.structs.replace(prepared, received=received)
+
+    async def answer_itself(self) -> object | None:
+        """The answer to a call that the engine gets in several; None for another one.
+
+        Raises Refused and AirlockError.
+        """
+        name = self._found.call.name
+        if name == "container.prune":
+            return await self._prune_containers()
+        if name == "build.prune":
+            return {"CachesDeleted": [], "SpaceReclaimed": 0}
+        if name == "image.prune":
+            return await self._images.prune(_as_filters(self._query))
+        if name == "image.remove":
+            target = self._need_target()
+            identity = (await self._lookups.find(target)).id
+            return await self._images.remove(target.text, identity)
+        return None
+
+    async def _prune_containers(self) -> object:
+        """Remove own containers that do not run.
+
+        The engine would go by labels alone, which a person's container may have from its image.
+        """
+        base = f"/v{self._view.version[0]}.{self._view.version[1]}/containers/"
+        filters = self._narrow()
+        filters.pop("label!", None)
+        if filters.keys() - {"label"}:
+            raise Refused("prune by age is not granted", hint="leave the filter out", rule="field")
+        filters |= {"status": ["created", "exited", "dead"]}
+        target = f"{base}json?all=1&filters={_escape(encode(filters).decode())}"
+        _, found = await ask(self._agent.engine, "GET", target)
+        removed = []
+        for each in found if isinstance(found, list) else ():
+            names = each.get("Names") or [""]
+            if self._view.ownership.owns(names[0], each.get("Labels")):
+                path = f"{base}{each['Id']}?v=1"
+                status, _ = await ask(self._agent.engine, "DELETE", path)
+                removed += [each["Id"]] if status < HTTPStatus.BAD_REQUEST else []
+        return {"ContainersDeleted": removed, "SpaceReclaimed": 0}
+
+    def _need_target(self) -> Reference:
+        if self._found.target is None:
+            raise TypeError(self._found)
+        return self._found.target
+
+
+def _escape(text: str) -> str:
+    return quote(text, safe=":")
+
+
+def _as_filters(query: Mapping[str, object]) -> dict[str, list[Any]]:
+    filters = query.get("filters")
+    return dict(filters) if isinstance(filters, dict) else {}

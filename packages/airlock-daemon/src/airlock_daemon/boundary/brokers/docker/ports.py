@@ -1,0 +1,328 @@
+"""The ports of an agent's containers, at the loopback of its own container.
+
+`airlock-shim --exec` listens there. It sends `POST /airlock/ports`, gets a line with the ports each
+time they change, and answers each with those at which it cannot listen. For each connection it
+sends `POST /airlock/connect?port=N`, which leads to the address that the engine gives the container
+in a network of the agent's; no client names an address.
+"""
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from socket import SO_BINDTODEVICE, SOL_SOCKET
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import trio
+
+from airlock_daemon.boundary.brokers.docker.connections import (
+    ClientStream,
+    EngineConnection,
+    ask,
+)
+from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
+from airlock_daemon.errors import Failed
+from airlock_modules.engine import (
+    LOOPBACK,
+    MOST_PORTS,
+    Reference,
+    Refused,
+    View,
+    encode,
+    read_ports,
+)
+
+PORTS, CONNECT = "/airlock/ports", "/airlock/connect"
+"""The paths of Airlock's own calls."""
+
+# For a port that the client leaves open: below those that the kernel gives to connections.
+_FIRST, _LAST = 20_000, 32_767
+_ANSWER_S = 2.0
+_CONNECT_S = 10.0
+_LISTENS_S = 2.0
+_AGAIN_S = 0.05
+_LONGEST_LINE = 1024
+_EVENTS = ("start", "die", "destroy", "pause", "unpause", "rename")
+
+
+class Published(msgspec.Struct, frozen=True):
+    """Where a published port leads: a port of a container, and its addresses by network."""
+
+    container: str
+    port: int
+    addresses: Mapping[str, str]
+
+
+class _Listener:
+    """A shim that listens at the ports. Its `scope` is cancelled when it has gone."""
+
+    def __init__(self, stream: ClientStream) -> None:
+        self.scope = trio.CancelScope()
+        self._stream = stream
+        self._turn = trio.Lock()
+        self._shown: frozenset[int] | None = None
+        self._refused: frozenset[int] = frozenset()
+        self._answering, self._answers = trio.open_memory_channel[frozenset[int]](1)
+        self._changed = trio.Event()
+
+    def wake(self) -> None:
+        """Have `wait` return."""
+        self._changed.set()
+
+    async def wait(self) -> None:
+        """Wait until the ports may have changed."""
+        await self._changed.wait()
+        self._changed = trio.Event()
+
+    async def show(self, ports: frozenset[int]) -> frozenset[int]:
+        """Have it listen at these ports alone; returns those at which it cannot.
+
+        Without an answer it counts as gone.
+        """
+        async with self._turn:
+            # What it could not have may be free by now.
+            if ports != self._shown or self._refused:
+                self._refused, self._shown = ports, ports
+                words = ("ports", *map(str, sorted(ports)))
+                with trio.move_on_after(_ANSWER_S), suppress(trio.BrokenResourceError):
+                    await self._stream.send_all(" ".join(words).encode() + b"\n")
+                    self._refused = await self._answers.receive() & ports
+                    return self._refused
+                self.scope.cancel()
+            return self._refused
+
+    async def read(self) -> None:
+        """Read its answers until it has gone."""
+        line = b""
+        with suppress(trio.BrokenResourceError):
+            while len(line) < _LONGEST_LINE and (data := await self._stream.receive_some()):
+                *lines, line = (line + data).split(b"\n")
+                for each in lines:
+                    refused = (int(word) for word in each.split() if word.isdigit())
+                    await self._answering.send(frozenset(refused))
+        self.scope.cancel()
+
+
+class PublishedPorts:
+    """The ports of one agent's containers, and the shims that listen at them."""
+
+    def __init__(self) -> None:
+        self._listeners: set[_Listener] = set()
+        # Those of containers that are being started, by how many.
+        self._claimed: Counter[int] = Counter()
+
+    @property
+    def has_listener(self) -> bool:
+        """Whether a container of the agent listens at ports."""
+        return bool(self._listeners)
+
+    async def serve(self, stream: ClientStream, engine: str, view: View) -> None:
+        """Tell a shim the ports until it or the engine has gone. Raises Failed."""
+        listener = _Listener(stream)
+        self._listeners.add(listener)
+        error: Failed | None = None
+        try:
+            with listener.scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(listener.read)
+                    try:
+                        await nursery.start(_watch, engine, view, listener)
+                        while True:
+                            running = await list_published(engine, view)
+                            await listener.show(self._join(running))
+                            await listener.wait()
+                    except Failed as failed:
+                        error = failed
+                        listener.scope.cancel()
+        finally:
+            self._listeners.discard(listener)
+        if error is not None:
+            raise error
+
+    @asynccontextmanager
+    async def claim(self, container: Found | None, engine: str, view: View) -> AsyncIterator[None]:
+        """Have the agent's own container listen at the ports of one that is about to start.
+
+        Raises Refused if that is impossible, and Failed. On exit only containers that run count.
+        """
+        if container is None or not container.ports:
+            yield
+            return
+        running = await list_published(engine, view)
+        others = {port for port, each in running.items() if each.container != container.id}
+        wanted = frozenset(container.ports)
+        if taken := wanted & (others | set(+self._claimed)):
+            raise _taken(taken)
+        if len(wanted | others) > MOST_PORTS:
+            raise Refused(
+                f"the agent's containers publish more than {MOST_PORTS} ports",
+                hint="stop some containers, or have them publish fewer",
+                rule="ports",
+            )
+        self._claimed.update(wanted)
+        try:
+            if refused := await self._show_all(self._join(running)) & wanted:
+                raise _taken(refused)
+            yield
+        finally:
+            self._claimed.subtract(wanted)
+            for listener in self._listeners:
+                listener.wake()
+
+    def _join(self, running: Mapping[int, Published]) -> frozenset[int]:
+        return frozenset([*running, *+self._claimed][:MOST_PORTS])
+
+    async def _show_all(self, ports: frozenset[int]) -> frozenset[int]:
+        """Show the ports to all shims; returns those at which none can listen."""
+        refused: list[frozenset[int]] = []
+        for listener in list(self._listeners):
+            found = await listener.show(ports)
+            if not listener.scope.cancel_called:
+                refused.append(found)
+        return frozenset.intersection(*refused) if refused else frozenset()
+
+
+async def list_published(engine: str, view: View) -> dict[int, Published]:
+    """The ports of the agent's containers that run. Raises Failed."""
+    found: dict[int, Published] = {}
+    for each in await list_own(engine, view):
+        if each.get("State") not in ("running", "paused"):
+            continue
+        networks = (each.get("NetworkSettings") or {}).get("Networks") or {}
+        addresses = {
+            str(end.get("NetworkID")): str(end.get("IPAddress"))
+            for end in networks.values()
+            if end.get("IPAddress")
+        }
+        for outer, inner in read_ports(each.get("Labels") or {}).items():
+            found.setdefault(outer, Published(str(each["Id"]), inner, addresses))
+    return found
+
+
+async def list_own(engine: str, view: View) -> list[dict[str, Any]]:
+    """The agent's containers, running or not, as the engine lists them. Raises Failed."""
+    target = f"/v{view.version[0]}.{view.version[1]}/containers/json?all=1&filters="
+    filters = quote(encode({"label": [view.ownership.filter]}).decode())
+    status, answer = await ask(engine, "GET", target + filters)
+    if status != HTTPStatus.OK or not isinstance(answer, list):
+        raise Failed(
+            f"the docker engine of the host answered {status} when it was asked for containers",
+            hint="try again; a person on the host finds the engine's own messages there",
+        )
+    return [
+        each
+        for each in answer
+        if view.ownership.owns((each.get("Names") or [""])[0], each.get("Labels"))
+    ]
+
+
+def choose_ports(wanted: Mapping[int, int], others: list[dict[str, Any]]) -> dict[int, int]:
+    """Choose a port of the loopback for each port of a container that wants any (0).
+
+    `others` are the agent's containers, whose ports it does not choose. Raises Refused.
+    """
+    taken = {outer for each in others for outer in read_ports(each.get("Labels") or {})}
+    taken.update(wanted.values())
+    chosen: dict[int, int] = {}
+    for inner, outer in wanted.items():
+        port = outer or random.choice(  # noqa: S311 - no secret
+            [each for each in range(_FIRST, _LAST + 1) if each not in taken]
+        )
+        if port in chosen:
+            raise _taken([port])
+        taken.add(port)
+        chosen[port] = inner
+    return chosen
+
+
+async def connect(port: int, engine: str, view: View) -> trio.SocketStream:
+    """Connect to a published port. Raises Refused and Failed."""
+    published = (await list_published(engine, view)).get(port)
+    if published is None:
+        raise Refused(
+            f"no container of the agent that runs has the port {port}",
+            hint="start the container: docker ps -a",
+            status=HTTPStatus.NOT_FOUND,
+            rule="ports",
+        )
+    lookups = Lookups(engine, view)
+    why = "it has no address in a network of the agent"
+    for network, address in published.addresses.items():
+        try:
+            found = lookups.require_internal(await lookups.find(Reference("network", network)))
+        except Refused:
+            continue
+        try:
+            return await _open(f"br-{found.id[:12]}", address, published.port)
+        except OSError as error:
+            why = error.strerror or str(error)
+        except trio.TooSlowError:
+            why = "it does not answer"
+    raise Failed(
+        f"the port {published.port} of the container cannot be reached: {why}",
+        hint="see whether something listens there; containers of a rootless engine, or of one in a "
+        "virtual machine, cannot be reached from the host",
+    )
+
+
+async def _open(device: str, address: str, port: int) -> trio.SocketStream:
+    """Connect by a network's own bridge, `device`, to an IPv4 address.
+
+    An engine in another network namespace or machine has no such bridge here, and its address is
+    that of something else. What has just started may not listen yet. Raises OSError and
+    TooSlowError.
+    """
+    until = trio.current_time() + _LISTENS_S
+    with trio.fail_after(_CONNECT_S):
+        while True:
+            connection = trio.socket.socket()
+            try:
+                connection.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, device.encode())
+                await connection.connect((address, port))
+            except ConnectionRefusedError:
+                connection.close()
+                if trio.current_time() > until:
+                    raise
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                return trio.SocketStream(connection)
+            await trio.sleep(_AGAIN_S)
+
+
+async def _watch(
+    engine: str, view: View, listener: _Listener, *, task_status: trio.TaskStatus[None]
+) -> None:
+    """Wake a listener at each event of the agent's containers. Raises Failed."""
+    filters = {
+        "type": ["container"],
+        "event": list(_EVENTS),
+        "label": [view.ownership.filter],
+    }
+    target = f"/v{view.version[0]}.{view.version[1]}/events?filters="
+    async with await EngineConnection.open(engine) as connection:
+        await connection.begin("GET", target + quote(encode(filters).decode()), [])
+        await connection.end()
+        await connection.read_head()
+        task_status.started()
+        while await connection.read():
+            listener.wake()
+    raise Failed(
+        "the docker engine of the host ended its events",
+        hint="see whether it runs; ports come back with it",
+    )
+
+
+def _taken(ports: Collection[int]) -> Refused:
+    """The refusal in the engine's own words, by which clients know it."""
+    return Refused(
+        f"Bind for {LOOPBACK}:{min(ports)} failed: port is already allocated",
+        hint="stop what listens there, a program or a container (docker ps), or publish another "
+        "port",
+        status=HTTPStatus.INTERNAL_SERVER_ERROR,
+        rule="ports",
+    )

@@ -1,0 +1,316 @@
+"""Serves an agent's `docker.sock`: identifies its clients, and records their calls."""
+
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+
+import trio
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.audit_text import shorten
+from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_refusal
+from airlock_daemon.boundary.brokers.docker.departure import remove_own
+from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine
+from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
+from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
+from airlock_daemon.boundary.brokers.egress.conversation import say_last
+from airlock_daemon.boundary.connection.descriptors import drop_unread
+from airlock_daemon.boundary.identity.peer import Peer
+from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
+from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
+from airlock_daemon.serving.audit.ledger import Kind
+from airlock_daemon.serving.audit.record import Outcome, Record
+from airlock_daemon.serving.daemon.callers import identify_caller
+from airlock_daemon.serving.daemon.clients import describe_peer
+from airlock_daemon.serving.request.https import Caller
+from airlock_daemon.serving.request.logins import find_registry_login
+from airlock_daemon.serving.request.recording import Recording, RecordQuota
+from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.session import Cancellation, Reason
+from airlock_daemon.setup.client import VARIABLES
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.shim_program import find_shim
+from airlock_daemon.setup.sockets import PUBLISHED
+from airlock_daemon.setup.state import State
+from airlock_daemon.setup.trust import leads_through
+from airlock_modules.engine import LABEL, DockerGrant, Egress, ImageName
+from airlock_modules.operation import Operation
+
+
+class DockerService:
+    """Serves one agent's `docker.sock`."""
+
+    def __init__(self, shared: DaemonState, agent: AgentState, state: State) -> None:
+        self._shared = shared
+        self._agent = agent
+        self._images = ImageRecord(state, agent.generation.agent.name)
+        self._broker = EngineBroker(self._images)
+        self._records = _Records(shared, agent)
+        self._reason: Reason | None = None
+        self._open: set[Cancellation] = set()
+
+    def stop(self, reason: Reason) -> None:
+        """As `Service.stop`. Calls end too: a log may be followed for ever."""
+        self._reason = reason
+        for cancellation in list(self._open):
+            cancellation.end(reason)
+
+    def put(self, error: Denied) -> bytes:
+        """As `Service.put`."""
+        return write_refusal(error, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
+        """As `Service.serve`."""
+        cancellation = Cancellation()
+        if self._reason is not None:
+            cancellation.end(self._reason)
+        self._open.add(cancellation)
+        try:
+            with cancellation.scope:
+                if not is_turn:
+                    await self._agent.turns.take()
+                await self._converse(connection)
+        except Exception:  # noqa: BLE001 - whatever went wrong
+            # One connection must not end the others.
+            log.exception("a fault of the daemon ended a connection; please report it")
+        finally:
+            self._open.discard(cancellation)
+            drop_unread(connection, self._agent.closer)
+            connection.close()
+            self._agent.gate.disconnect()
+
+    async def carry(self, connection: trio.SocketStream, recording: Recording, peer: Peer) -> None:
+        """As `Engines.carry`."""
+        record = recording.record
+        caller = Caller(
+            peer=record.peer,
+            request=recording.request,
+            container=record.container,
+            container_proven=record.container_proven,
+        )
+        cancellation = Cancellation()
+        if self._reason == "removed":
+            cancellation.end(self._reason)
+        self._open.add(cancellation)
+        taken = socket.socket(fileno=connection.socket.detach())
+        taken.setblocking(False)
+        try:
+            with cancellation.scope:
+                points = await self._list_points(peer)
+                client = _Client(self._shared, self._agent, self._records, caller, points)
+                await self._broker.serve(taken, client)
+        finally:
+            self._open.discard(cancellation)
+            drop_unread(taken, self._agent.closer)
+            taken.close()
+
+    async def remove_own(self) -> None:
+        """As `Engines.remove_own`."""
+        name = self._agent.generation.agent.name
+        by_label = f"docker ps -a --filter label={LABEL}={name}"
+        try:
+            engine = find_socket(self._agent.generation, self._shared.environment)
+            removed = await remove_own(engine, name)
+            self._images.forget_all()
+        except AirlockError as error:
+            problem = "what agent %s has made at the docker engine stays: %s; %s; find it: %s"
+            log.warning(problem, name, error.message, error.hint, by_label)
+            return
+        if removed.left:
+            log.warning(
+                "agent %s: the docker engine has kept %s; look why, and remove it: %s",
+                *(name, ", ".join(removed.left), by_label),
+            )
+
+    async def _converse(self, connection: socket.socket) -> None:
+        try:
+            caller, peer = await identify_caller(connection, self._agent, self._shared)
+        except AirlockError as error:
+            caller = Caller(peer=describe_peer(connection))
+            self._records.write(CallResult(operation=None, error=error), caller)
+            await self._agent.gate.pace.keep()
+            is_denied = isinstance(error, Denied)
+            status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.SERVICE_UNAVAILABLE
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection.dup()))
+            async with stream:
+                said = write_refusal(error, status)
+                await say_last(stream, said, self._agent.turns, self._agent.closer)
+            return
+        points = await self._list_points(peer)
+        client = _Client(self._shared, self._agent, self._records, caller, points)
+        await self._broker.serve(connection, client)
+
+    async def _list_points(self, peer: Peer) -> tuple[str, ...]:
+        """The mount points of the client's container, as its first process has them."""
+        if peer.kind != "container":
+            return ()
+        mountinfo = peer.mountinfo
+        with suppress(Failed):
+            name = self._agent.generation.agent.name
+            container = await self._shared.containers.find(peer, agent=name)
+            mountinfo = container.read_mountinfo()
+        return tuple(row.point for row in parse_mountinfo(mountinfo))
+
+
+class _Client:
+    """One client of an agent's socket, as the broker's `EngineAgent`."""
+
+    def __init__(
+        self,
+        shared: DaemonState,
+        agent: AgentState,
+        records: "_Records",
+        caller: Caller,
+        points: tuple[str, ...],
+    ) -> None:
+        """`points` are the client's mount points."""
+        self.turns = agent.turns
+        self.closer = agent.closer
+        self._shared = shared
+        self._agent = agent
+        self._records = records
+        self._caller = caller
+        self._points = points
+
+    @property
+    def name(self) -> str:
+        """As `EngineAgent.name`."""
+        return self._agent.generation.agent.name
+
+    @property
+    def grant(self) -> DockerGrant:
+        """As `EngineAgent.grant`."""
+        grant = self._agent.generation.docker
+        if grant is None:
+            raise Denied(
+                "docker is not granted to the agent any more",
+                layer="profile",
+                rule="docker",
+                hint=f"a person on the host can add [docker] to its airlock.toml{AND_RELOAD}",
+            )
+        return grant.cover(self._points)
+
+    @property
+    def engine(self) -> str:
+        """As `EngineAgent.engine`."""
+        return find_socket(self._agent.generation, self._shared.environment)
+
+    async def admit(
+        self, operation: Operation, details: Details, *, changes: bool, note: str = ""
+    ) -> object | None:
+        """As `EngineAgent.admit`."""
+        record = self._records.begin(operation, self._caller)
+        profile = self._agent.generation.agent.profile
+        if profile.find_approval((operation.words,)) is not None:
+            from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415
+
+            asked = Asked(operation=operation, details=details, note=note).lasting
+            record = await self._shared.approvals.record_answer(
+                asked, record, agent=self._agent, size=sum(len(text) for _, text in details)
+            )
+        if changes:
+            self._shared.record_ahead(replace(record, event="broker-start"))
+        return record.approval
+
+    def tell(self, result: CallResult) -> None:
+        """As `EngineAgent.tell`."""
+        self._records.write(result, self._caller)
+
+    async def find_login(self, image: ImageName) -> bytes | None:
+        """As `EngineAgent.find_login`."""
+        if not self.grant.has_login(image):
+            return None
+        return await find_registry_login(image.domain, agent=self._agent, shared=self._shared)
+
+    async def find_egress(self, architecture: str) -> Egress | None:
+        """As `EngineAgent.find_egress`."""
+        grant = self.grant
+        apis = self._agent.apis
+        if apis is None or not self._agent.generation.apis or grant.is_bridged:
+            return None
+        try:
+            shim = find_shim(architecture)
+        except AirlockError:
+            # None is for this processor.
+            return None
+        access = await apis.prepare()
+        link_published(access.published, grant.egress)
+        return Egress(directory=grant.egress, shim=shim, environment=VARIABLES)
+
+
+def link_published(source: str, target: str) -> None:
+    """Link the HTTPS broker's files into the directory that containers mount. Raises Failed."""
+    for name in PUBLISHED:
+        old, new = os.path.join(source, name), os.path.join(target, name)
+        try:
+            if os.path.lexists(new) and os.path.samestat(os.lstat(old), os.lstat(new)):
+                continue
+            with suppress(FileNotFoundError):
+                os.unlink(new)
+            # What a container may have put in its place is no more than a link there, too.
+            os.link(old, new, follow_symlinks=False)
+        except OSError as error:
+            raise Failed(
+                f"{new} cannot be made: {error.strerror}",
+                hint="a person on the host can see whether the daemon may write its directory",
+            ) from error
+
+
+def find_socket(generation: Generation, environment: Mapping[str, str]) -> str:
+    """The path of the engine's socket: that of `[docker]`, else of the human's docker.
+
+    Raises Denied.
+    """
+    named = "" if generation.docker is None else generation.docker.engine
+    variables: Mapping[str, str] = {
+        **environment,
+        **generation.agent.profile.env,
+        **({"DOCKER_HOST": f"unix://{named}"} if named else {}),
+    }
+    return find_engine(variables, partial(leads_through, written=generation.workspaces))
+
+
+class _Records:
+    """The records of an agent's calls: many that only read or are refused are counted in one."""
+
+    def __init__(self, shared: DaemonState, agent: AgentState) -> None:
+        self._shared = shared
+        self._agent = agent
+        self._quota = RecordQuota()
+
+    def begin(self, operation: Operation | None, caller: Caller) -> Record:
+        """A record of an operation, without its outcome."""
+        line = "docker" if operation is None else operation.line
+        return Record(
+            event="broker",
+            id=os.urandom(8).hex(),
+            request=caller.request,
+            profile=self._agent.generation.agent.name,
+            command="docker",
+            peer=caller.peer,
+            container=caller.container,
+            container_proven=caller.container_proven,
+            detail={"service": "docker", "operation": line},
+        )
+
+    def write(self, result: CallResult, caller: Caller) -> None:
+        """Write the record of a call, or count it."""
+        record = replace(self.begin(result.operation, caller), approval=result.approval)
+        outcome: Outcome = "aborted" if result.status is None else "allowed"
+        if result.error is not None:
+            outcome = "denied" if isinstance(result.error, Denied) else "failed"
+            record = replace(record, reason=shorten(result.error.message))
+        if isinstance(result.error, Denied):
+            record = replace(record, layer=result.error.layer, rule=result.error.rule)
+        done = {"status": result.status, "bytes": result.sent, "received": result.received}
+        detail = record.detail if isinstance(record.detail, dict) else {}
+        record = replace(record, outcome=outcome, detail={**detail, **done})
+        if self._quota.has_room or (result.changes and result.error is None):
+            self._quota.spend()
+            self._shared.record(record)
+        else:
+            kind = Kind("broker", outcome, record.layer)
+            self._shared.audit.count(str(record.profile), kind, record.peer)

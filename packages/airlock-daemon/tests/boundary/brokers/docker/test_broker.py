@@ -1,0 +1,577 @@
+"""The broker of a docker engine, against an engine that answers as it is told."""
+
+import json
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import h11
+import msgspec
+import pytest
+import trio
+from docker_world import Agent
+from trio.testing import wait_all_tasks_blocked
+
+from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
+from airlock_daemon.boundary.brokers.docker.departure import remove_own
+from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
+from airlock_daemon.boundary.connection.descriptors import drop_unread
+from airlock_daemon.boundary.fairness.turns import Rounds
+from airlock_daemon.errors import Denied
+from airlock_daemon.setup.state import State
+from airlock_modules.engine import DockerGrant, Ownership, Root
+from airlock_modules.operation import Operation
+
+_ID, _OTHER, _NET, _IMAGE = ("1" * 64, "2" * 64, "3" * 64, "sha256:" + "4" * 64)
+_LABELS = {"airlock.agent": "a", "airlock.user": "", "airlock.image": "alpine"}
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One call that the engine got."""
+
+    method: str
+    path: str
+    query: Mapping[str, list[str]]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Engine:
+    """An engine with some objects. `calls` are those that it got."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.answers: dict[tuple[str, str], tuple[int, Any]] = {
+            ("GET", "/version"): (200, {"ApiVersion": "1.45", "Version": "26.1"}),
+            ("GET", "/v1.45/info"): (200, {"SecurityOptions": ["name=seccomp,profile=builtin"]}),
+            ("GET", "/v1.45/containers/airlock-a-web/json"): (200, own("web", _ID)),
+            ("GET", f"/v1.45/containers/{_ID}/json"): (200, own("web", _ID)),
+            ("GET", "/v1.45/networks/airlock-a-default"): (
+                200,
+                {
+                    "Id": _NET,
+                    "Name": "airlock-a-default",
+                    "Labels": {"airlock.agent": "a"},
+                    "Internal": True,
+                },
+            ),
+            ("GET", "/v1.45/images/docker.io/library/alpine:latest/json"): (
+                200,
+                {"Id": _IMAGE, "RepoTags": ["alpine:latest"]},
+            ),
+        }
+
+    def made(self, method: str, path: str) -> Call:
+        """The one call of this method and path."""
+        [found] = [each for each in self.calls if (each.method, each.path) == (method, path)]
+        return found
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """Answer one connection."""
+        http = h11.Connection(h11.SERVER)
+        with suppress(trio.BrokenResourceError):
+            async with stream:
+                await self._serve(stream, http)
+
+    async def _serve(self, stream: trio.SocketStream, http: h11.Connection) -> None:
+        request, body = None, b""
+        while True:
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                http.receive_data(await stream.receive_some())
+            elif isinstance(event, h11.Request):
+                request = event
+            elif isinstance(event, h11.Data):
+                body += event.data
+            else:
+                break
+        if request is None:
+            return
+        target = urlsplit(request.target.decode())
+        headers = {name.decode(): value.decode() for name, value in request.headers}
+        path = unquote(target.path)
+        call = Call(request.method.decode(), path, parse_qs(target.query), headers, body)
+        self.calls.append(call)
+        status, answer = self.answers.get((call.method, path), (404, {"message": "not here"}))
+        if status == 101:
+            await stream.send_all(
+                b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly "
+            )
+            while data := await stream.receive_some():
+                await stream.send_all(data.upper())
+            await stream.send_eof()
+            return
+        content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        lines = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+        await stream.send_all(http.send(h11.Response(status_code=status, headers=lines)) or b"")
+        await stream.send_all(http.send(h11.Data(data=content)) or b"")
+        await stream.send_all(http.send(h11.EndOfMessage()) or b"")
+
+
+def own(name: str, identity: str, **labels: str) -> dict[str, Any]:
+    """An own container, as the engine tells of it."""
+    config = {"Labels": {**_LABELS, **labels}, "Env": ["A=1"]}
+    return {"Id": identity, "Name": f"/airlock-a-{name}", "Config": config}
+
+
+class Client:
+    """A client with one connection to the broker."""
+
+    def __init__(self, connection: trio.SocketStream) -> None:
+        self.connection = connection
+
+    async def send(self, line: str, *headers: str, body: bytes | None = None) -> None:
+        """Send a request."""
+        lines = [f"{line} HTTP/1.1", "Host: docker", *headers]
+        lines += [] if body is None else [f"Content-Length: {len(body)}"]
+        await self.connection.send_all("\r\n".join((*lines, "", "")).encode() + (body or b""))
+
+    async def ask(self, line: str, *headers: str, body: object = None) -> tuple[int, Any]:
+        """Send a request and read its answer."""
+        data = (
+            body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        )
+        await self.send(line, *headers, body=data)
+        http = h11.Connection(h11.CLIENT)
+        http.send(
+            h11.Request(method=line.split(maxsplit=1)[0], target="/", headers=[("Host", "x")])
+        )
+        http.send(h11.EndOfMessage())
+        status, content = 0, b""
+        while True:
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                http.receive_data(await self.connection.receive_some())
+            elif isinstance(event, h11.Response):
+                status = event.status_code
+            elif isinstance(event, h11.Data):
+                content += event.data
+            else:
+                assert isinstance(event, h11.EndOfMessage)
+                break
+        with suppress(ValueError):
+            return status, json.loads(content)
+        return status, content
+
+
+class Scene:
+    """A broker between an engine and clients."""
+
+    def __init__(self, engine: Engine, agent: Agent, nursery: trio.Nursery, state: State) -> None:
+        self.engine = engine
+        self.agent = agent
+        self.broker = EngineBroker(ImageRecord(state, agent.name))
+        self.clients: list[Client] = []
+        self._nursery = nursery
+
+    def connect(self) -> Client:
+        """Connect a client."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._nursery.start_soon(self._serve, ours)
+        client = Client(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
+        self.clients.append(client)
+        return client
+
+    async def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            await self.broker.serve(connection, self.agent)
+            drop_unread(connection, self.agent.closer)
+
+
+_ROOT = Root(inner="/work", outer="/home/u/work", user="1000:1000")
+_GRANT = DockerGrant(
+    images=("docker.io/library/*",), registries=("ghcr.io",), read=("db",), roots=(_ROOT,)
+)
+
+
+@asynccontextmanager
+async def scene(directory: Path, grant: DockerGrant = _GRANT) -> AsyncIterator[Scene]:
+    """A broker of an agent with this grant."""
+    engine, path = Engine(), str(directory / "engine.sock")
+    listening = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    await listening.bind(path)
+    listening.listen()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, engine.serve, [trio.SocketListener(listening)])
+        rounds = Rounds()
+        trio.lowlevel.add_instrument(rounds)
+        nursery.start_soon(rounds.run)
+        state = State(str(directory / "state"))
+        made = Scene(engine, Agent(path, grant, rounds), nursery, state)
+        try:
+            yield made
+        finally:
+            trio.lowlevel.remove_instrument(rounds)
+            nursery.cancel_scope.cancel()
+            for each in made.clients:
+                each.connection.socket.close()
+
+
+async def test_a_call_is_sent_by_the_full_id(tmp_path: Path) -> None:
+    """A name is looked up with the agent's prefix; the call is made by the id that was found."""
+    async with scene(tmp_path) as here:
+        here.engine.answers["POST", f"/v1.45/containers/{_ID}/stop"] = (204, b"")
+        client = here.connect()
+        assert await client.ask("POST /v1.44/containers/web/stop?t=5") == (204, b"")
+        assert here.engine.made("POST", f"/v1.45/containers/{_ID}/stop").query == {"t": ["5"]}
+        # The connection serves further calls, each by a connection of the engine's own.
+        status, answer = await client.ask("GET /containers/web/json")
+        assert (status, answer["Name"], answer["Config"]["Labels"]) == (200, "/web", {})
+        await wait_all_tasks_blocked()
+        assert [each.operation.line for each in here.agent.results if each.operation] == [
+            "docker container.stop web",
+            "docker container.inspect web",
+        ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"Id": _OTHER, "Name": "/web", "Config": {"Labels": _LABELS}},
+        {"Id": _OTHER, "Name": "/airlock-a-web", "Config": {"Labels": {}}},
+        {"Id": _OTHER, "Name": "/airlock-b-web", "Config": {"Labels": {"airlock.agent": "b"}}},
+        {"Id": "../../swarm", "Name": "/airlock-a-web", "Config": {"Labels": _LABELS}},
+        {"Id": "", "Name": "/airlock-a-web", "Config": {"Labels": _LABELS}},
+    ],
+)
+async def test_anothers_container_is_not_there(tmp_path: Path, answer: dict[str, Any]) -> None:
+    """A container without label and prefix is as none, whatever it is asked for by."""
+    async with scene(tmp_path) as here:
+        here.engine.answers["GET", "/v1.45/containers/airlock-a-web/json"] = (200, answer)
+        here.engine.answers["GET", f"/v1.45/containers/{_OTHER}/json"] = (200, answer)
+        client = here.connect()
+        for name in ("web", _OTHER):
+            for line in (f"POST /containers/{name}/start", f"GET /containers/{name}/json"):
+                status, said = await client.ask(line)
+                assert status == 404
+                assert said["message"].startswith("airlock: No such container")
+        assert {each.method for each in here.engine.calls} == {"GET"}
+
+
+async def test_a_persons_container_is_looked_at_alone(tmp_path: Path) -> None:
+    """With `read` it may be inspected without its environment, and nothing else."""
+    async with scene(tmp_path) as here:
+        told = {"Id": _OTHER, "Name": "/db", "Config": {"Env": ["P=secret"], "Labels": {}}}
+        here.engine.answers["GET", "/v1.45/containers/db/json"] = (200, told)
+        here.engine.answers["GET", f"/v1.45/containers/{_OTHER}/json"] = (200, told)
+        client = here.connect()
+        status, answer = await client.ask("GET /containers/db/json")
+        assert (status, answer["Config"]["Env"]) == (200, [])
+        for line in ("POST /containers/db/stop", "GET /containers/db/top", "DELETE /containers/db"):
+            assert (await client.ask(line))[0] == 404
+
+
+async def test_a_container_is_created_anew(tmp_path: Path) -> None:
+    """Name, image and network are looked up; labels, limits and network are the agent's."""
+    async with scene(tmp_path) as here:
+        here.engine.answers["POST", "/v1.45/containers/create"] = (201, {"Id": _ID, "Warnings": []})
+        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [])
+        host = {"Privileged": False, "PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}
+        body = {"Image": "alpine", "Labels": {"x": "y"}, "HostConfig": host}
+        client = here.connect()
+        status, answer = await client.ask("POST /containers/create?name=web", body=body)
+        assert status == 201
+        assert "port 80/tcp is published nowhere" in answer["Warnings"][0]
+        made = here.engine.made("POST", "/v1.45/containers/create")
+        sent = json.loads(made.body)
+        assert made.query == {"name": ["airlock-a-web"]}
+        assert (sent["Image"], sent["HostConfig"]["NetworkMode"]) == (_IMAGE, _NET)
+        assert sent["Labels"]["airlock.agent"] == "a"
+        await wait_all_tasks_blocked()
+        assert here.agent.results[-1].operation == Operation(
+            ("docker", "container.create", "image=alpine")
+        )
+        body["HostConfig"] = {"Privileged": True}
+        status, answer = await client.ask("POST /containers/create", body=body)
+        assert status == 403
+        assert "Privileged" in answer["message"]
+        await wait_all_tasks_blocked()
+        error = here.agent.results[-1].error
+        assert isinstance(error, Denied)
+        assert error.layer == "broker"
+
+
+async def test_an_agent_has_a_bounded_number_of_containers(tmp_path: Path) -> None:
+    """One more than the limit is refused."""
+    async with scene(tmp_path, DockerGrant(containers=1)) as here:
+        listed = {"Id": _ID, "Names": ["/airlock-a-web"], "Labels": _LABELS}
+        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [listed])
+        status, answer = await here.connect().ask(
+            "POST /containers/create", body={"Image": "alpine"}
+        )
+        assert (status, "as many as it may have" in answer["message"]) == (403, True)
+
+
+async def test_an_image_that_is_not_there_is_missing(tmp_path: Path) -> None:
+    """The client learns it by the engine's status, and then pulls."""
+    async with scene(tmp_path) as here:
+        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [])
+        client = here.connect()
+        assert (await client.ask("POST /containers/create", body={"Image": "busybox"}))[0] == 404
+        status, _ = await client.ask("POST /images/create?fromImage=evil.example/x&tag=1")
+        assert status == 403
+        here.engine.answers["POST", "/v1.45/images/create"] = (200, b'{"status":"Pulled"}\n')
+        status, _ = await client.ask(
+            "POST /images/create?fromImage=ghcr.io/acme/x&tag=1", "X-Registry-Auth: bWluZQ=="
+        )
+        assert status == 200
+        pulled = here.engine.made("POST", "/v1.45/images/create")
+        assert pulled.headers["x-registry-auth"] == "bG9naW4="
+        assert pulled.query == {"fromImage": ["ghcr.io/acme/x"], "tag": ["1"]}
+
+
+async def test_a_command_in_a_container_with_a_workspace_has_its_owner(tmp_path: Path) -> None:
+    """Its user cannot be chosen, and the engine, which is root, copies nothing there."""
+    async with scene(tmp_path) as here:
+        told = own("web", _ID, **{"airlock.user": "1000:1000"})
+        here.engine.answers["GET", "/v1.45/containers/airlock-a-web/json"] = (200, told)
+        here.engine.answers["POST", f"/v1.45/containers/{_ID}/exec"] = (201, {"Id": "5" * 64})
+        client = here.connect()
+        body = {"Cmd": ["id"], "User": "0"}
+        assert (await client.ask("POST /containers/web/exec", body=body))[0] == 201
+        sent = json.loads(here.engine.made("POST", f"/v1.45/containers/{_ID}/exec").body)
+        assert sent["User"] == "1000:1000"
+        for line in ("GET /containers/web/archive?path=/", "PUT /containers/web/archive?path=/"):
+            assert (await client.ask(line))[0] == 403
+
+
+async def test_a_narrower_grant_holds_for_what_was_made_before(tmp_path: Path) -> None:
+    """A network that leads out is not joined any more, and a free user becomes the owner."""
+    async with scene(tmp_path) as here:
+        answers = here.engine.answers
+        answers["GET", "/v1.45/containers/json"] = (200, [])
+        network = {"Id": _NET, "Name": "airlock-a-default", "Labels": {"airlock.agent": "a"}}
+        answers["GET", "/v1.45/networks/airlock-a-default"] = (200, {**network, "Internal": False})
+        client = here.connect()
+        status, said = await client.ask("POST /containers/create", body={"Image": "alpine"})
+        assert (status, "docker network rm default" in said["message"]) == (403, True)
+        body = {"Container": "web"}
+        assert (await client.ask("POST /networks/default/connect", body=body))[0] == 403
+        answers["DELETE", f"/v1.45/networks/{_NET}"] = (204, b"")
+        assert (await client.ask("DELETE /networks/default"))[0] == 204
+        told = {**own("web", _ID), "Mounts": [{"Type": "bind", "Source": "/home/u/work"}]}
+        answers["GET", "/v1.45/containers/airlock-a-web/json"] = (200, told)
+        answers["POST", f"/v1.45/containers/{_ID}/exec"] = (201, {"Id": "5" * 64})
+        run = {"Cmd": ["id"], "User": "0"}
+        assert (await client.ask("POST /containers/web/exec", body=run))[0] == 201
+        sent = json.loads(here.engine.made("POST", f"/v1.45/containers/{_ID}/exec").body)
+        assert sent["User"] == "1000:1000"
+
+
+async def test_an_exec_is_looked_up_by_its_containers_id_alone(tmp_path: Path) -> None:
+    """An own container that is called as another's id does not lead to that one's commands."""
+    async with scene(tmp_path) as here:
+        run = "6" * 64
+        here.engine.answers["GET", f"/v1.45/exec/{run}/json"] = (
+            200,
+            {"ID": run, "ContainerID": _OTHER},
+        )
+        here.engine.answers["GET", f"/v1.45/containers/airlock-a-{_OTHER}/json"] = (
+            200,
+            own(_OTHER, _ID),
+        )
+        told = {"Id": _OTHER, "Name": "/theirs", "Config": {"Labels": {}}}
+        here.engine.answers["GET", f"/v1.45/containers/{_OTHER}/json"] = (200, told)
+        assert (await here.connect().ask(f"POST /exec/{run}/start", body={}))[0] == 404
+
+
+@pytest.mark.parametrize("has_upgrade", [True, False])
+async def test_a_raw_stream_is_opaque_once_granted(tmp_path: Path, *, has_upgrade: bool) -> None:
+    """After the engine has switched, bytes go both ways until both have ended."""
+    async with scene(tmp_path) as here:
+        here.engine.answers["POST", f"/v1.45/containers/{_ID}/attach"] = (101, None)
+        client = here.connect()
+        headers = ("Connection: Upgrade", "Upgrade: tcp") if has_upgrade else ()
+        await client.send("POST /containers/web/attach?stream=1&stdin=1&stdout=1", *headers)
+        await client.connection.send_all(b"hello")
+        await client.connection.send_eof()
+        got = b""
+        while data := await client.connection.receive_some():
+            got += data
+        head, _, rest = got.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 " if has_upgrade else b"HTTP/1.1 200 ")
+        assert rest == b"early HELLO"
+
+
+async def test_a_raw_stream_that_the_engine_does_not_begin_fails(tmp_path: Path) -> None:
+    """A plain answer in its place never makes the connection opaque."""
+    async with scene(tmp_path) as here:
+        here.engine.answers["POST", f"/v1.45/containers/{_ID}/attach"] = (200, {})
+        status, answer = await here.connect().ask("POST /containers/web/attach?stream=1")
+        assert (status, "did not begin a raw stream" in answer["message"]) == (503, True)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET /info HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET /../swarm HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /_ping HTTP/1.0\r\nHost: x\r\n\r\n",
+        b"GET http://x/_ping HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /_ping HTTP/1.1\nHost: x\n\r\n\r\n",
+    ],
+)
+async def test_what_can_be_read_in_two_ways_ends_the_connection(tmp_path: Path, raw: bytes) -> None:
+    """The head is read strictly, and nothing of it reaches the engine."""
+    async with scene(tmp_path) as here:
+        client = here.connect()
+        await client.connection.send_all(raw + b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        got = b""
+        while data := await client.connection.receive_some():
+            got += data
+        assert got.startswith(b"HTTP/1.1 400 ")
+        assert got.count(b"HTTP/1.1 4") == 1
+        assert here.engine.calls == []
+
+
+async def test_a_body_where_none_belongs_is_refused(tmp_path: Path) -> None:
+    """The engine gets no body of a call that has none, and the connection ends."""
+    async with scene(tmp_path) as here:
+        client = here.connect()
+        status, _ = await client.ask("POST /containers/web/start", body=b'{"HostConfig":{}}')
+        assert status == 400
+        assert [each.path for each in here.engine.calls] == ["/version", "/v1.45/info"]
+
+
+async def test_the_policy_is_asked_before_the_engine(tmp_path: Path) -> None:
+    """An operation that the profile denies is not made, nor looked up."""
+    async with scene(tmp_path) as here:
+        here.agent.refuses = "container.stop"
+        status, answer = await here.connect().ask("POST /containers/web/stop")
+        assert (status, answer) == (403, {"message": "airlock: not today; ask tomorrow"})
+        assert [each.path for each in here.engine.calls] == ["/version", "/v1.45/info"]
+
+
+async def test_lists_are_narrowed_by_the_engine_too(tmp_path: Path) -> None:
+    """The agent's label is added to a list's filters; what comes is still looked at."""
+    async with scene(tmp_path, DockerGrant()) as here:
+        others = {"Names": ["/x"], "Labels": {"airlock.agent": "a"}}
+        mine = {"Names": ["/airlock-a-web"], "Labels": _LABELS}
+        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [others, mine])
+        status, found = await here.connect().ask("GET /containers/json?all=1")
+        assert (status, [each["Names"] for each in found]) == (200, [["/web"]])
+        query = here.engine.made("GET", "/v1.45/containers/json").query
+        assert json.loads(query["filters"][0]) == {"label": ["airlock.agent=a"]}
+
+
+async def test_events_are_looked_at_line_by_line(tmp_path: Path) -> None:
+    """Others' events are dropped from the stream, own ones have the client's names."""
+    async with scene(tmp_path) as here:
+        events = [
+            {"Type": "container", "Actor": {"Attributes": {"name": "secret"}}},
+            {"Type": "container", "Actor": {"Attributes": {**_LABELS, "name": "airlock-a-web"}}},
+        ]
+        lines = b"".join(json.dumps(each).encode() + b"\n" for each in events)
+        here.engine.answers["GET", "/v1.45/events"] = (200, lines)
+        status, found = await here.connect().ask("GET /events?until=1")
+        assert (status, found["Actor"]["Attributes"]["name"]) == (200, "web")
+
+
+async def test_containers_are_pruned_one_by_one(tmp_path: Path) -> None:
+    """A person's container with the agent's label, from its image, is not removed."""
+    async with scene(tmp_path) as here:
+        theirs = {"Id": _OTHER, "Names": ["/theirs"], "Labels": _LABELS}
+        mine = {"Id": _ID, "Names": ["/airlock-a-web"], "Labels": _LABELS}
+        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [theirs, mine])
+        here.engine.answers["DELETE", f"/v1.45/containers/{_ID}"] = (204, b"")
+        status, answer = await here.connect().ask("POST /containers/prune")
+        assert (status, answer["ContainersDeleted"]) == (200, [_ID])
+        assert [each.path for each in here.engine.calls if each.method == "DELETE"] == [
+            f"/v1.45/containers/{_ID}"
+        ]
+
+
+async def test_a_rootless_engines_containers_have_its_own_user(tmp_path: Path) -> None:
+    """Root of its user namespace: any other user there has no file of the workspace."""
+    async with scene(tmp_path) as here:
+        answers = here.engine.answers
+        answers["GET", "/v1.45/info"] = (200, {"SecurityOptions": ["name=rootless"]})
+        answers["GET", "/v1.45/containers/json"] = (200, [])
+        answers["POST", "/v1.45/containers/create"] = (201, {"Id": _ID})
+        body = {"Image": "alpine", "HostConfig": {"Binds": ["/work:/src"]}}
+        assert (await here.connect().ask("POST /containers/create", body=body))[0] == 201
+        sent = json.loads(here.engine.made("POST", "/v1.45/containers/create").body)
+        assert (sent["User"], sent["HostConfig"]["CapDrop"]) == ("0:0", ["ALL"])
+
+
+async def test_a_workspace_below_its_root_is_a_volume(tmp_path: Path) -> None:
+    """The volume is made for the workspace's path, and one of another kind is not used."""
+    async with scene(tmp_path) as here:
+        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [])
+        here.engine.answers["POST", "/v1.45/volumes/create"] = (201, {})
+        here.engine.answers["POST", "/v1.45/containers/create"] = (201, {"Id": _ID})
+        body = {"Image": "alpine", "HostConfig": {"Binds": ["/work/src:/src"]}}
+        client = here.connect()
+        assert (await client.ask("POST /containers/create", body=body))[0] == 503
+        made = json.loads(here.engine.made("POST", "/v1.45/volumes/create").body)
+        assert made["DriverOpts"] == {"type": "none", "o": "bind", "device": "/home/u/work"}
+        there = {**made, "Options": made["DriverOpts"]}
+        here.engine.answers["GET", f"/v1.45/volumes/{made['Name']}"] = (200, there)
+        assert (await client.ask("POST /containers/create", body=body))[0] == 201
+        sent = json.loads(here.engine.made("POST", "/v1.45/containers/create").body)
+        [mount] = sent["HostConfig"]["Mounts"]
+        assert (mount["Source"], mount["VolumeOptions"]["Subpath"]) == (made["Name"], "src")
+
+
+async def test_what_an_agent_has_made_goes_with_it(tmp_path: Path) -> None:
+    """Containers, networks and volumes go, a workspace's volume too, and nothing of a person."""
+    async with scene(tmp_path) as here:
+        answers, labels = here.engine.answers, {"airlock.agent": "a"}
+        root = Ownership("a").root_volume("/home/u/work")
+        answers["GET", "/v1.45/containers/json"] = (
+            200,
+            [
+                {"Id": _ID, "Names": ["/airlock-a-web"], "Labels": labels},
+                {"Id": _OTHER, "Names": ["/theirs"], "Labels": labels},
+            ],
+        )
+        answers["GET", "/v1.45/networks"] = (
+            200,
+            [{"Id": _NET, "Name": "airlock-a-default", "Labels": labels}],
+        )
+        volumes = [
+            {"Name": "airlock-a-data", "Labels": labels},
+            {"Name": root, "Labels": {**labels, "airlock.root": "/home/u/work"}},
+            {"Name": "theirs", "Labels": {**labels, "airlock.root": "/home/u/work"}},
+        ]
+        answers["GET", "/v1.45/volumes"] = (200, {"Volumes": volumes})
+        gone = [f"/containers/{_ID}", f"/networks/{_NET}", "/volumes/airlock-a-data"]
+        for path in gone:
+            answers["DELETE", f"/v1.45{path}"] = (204, b"")
+        answers["DELETE", f"/v1.45/volumes/{root}"] = (409, {"message": "in use"})
+        removed = await remove_own(here.agent.engine, "a")
+        assert (removed.count, removed.left) == (3, (root,))
+        asked = [each.path for each in here.engine.calls if each.method == "DELETE"]
+        assert asked == [f"/v1.45{path}" for path in (*gone, f"/volumes/{root}")]
+
+
+async def test_no_address_is_reached_but_by_the_bridge_of_a_network(tmp_path: Path) -> None:
+    """Where the engine is elsewhere, a container's address is that of something else here."""
+    async with scene(tmp_path) as here:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            end = {"NetworkID": _NET, "IPAddress": "127.0.0.1"}
+            listed = {
+                "Id": _ID,
+                "Names": ["/airlock-a-web"],
+                "State": "running",
+                "Labels": {**_LABELS, "airlock.ports": f"8080:{port}"},
+                "NetworkSettings": {"Networks": {"x": end}},
+            }
+            network = here.engine.answers["GET", "/v1.45/networks/airlock-a-default"]
+            here.engine.answers["GET", f"/v1.45/networks/{_NET}"] = network
+            here.engine.answers["GET", "/v1.45/containers/json"] = (200, [listed])
+            client = here.connect()
+            await client.send("POST /airlock/connect?port=8080")
+            assert await client.connection.receive_some() == b""
+            other.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                other.accept()
+        await wait_all_tasks_blocked()
+        error = here.agent.results[-1].error
+        assert error is not None
+        assert "cannot be reached: No such device" in error.message

@@ -1,0 +1,111 @@
+"""Ports of an agent's containers: docker's own client, a real engine, and the shim."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import trio
+from docker_scene import Scene, image, pytestmark, scene
+
+from airlock_daemon.setup.shim_program import find_shim
+
+__all__ = ["image", "pytestmark"]
+
+_SERVE = ("httpd", "-f", "-p", "80", "-h", "/bin")
+
+
+@asynccontextmanager
+async def listening(directory: Path) -> AsyncIterator[Scene]:
+    """A broker, and the shim beside a command, as in the agent's own container."""
+    async with scene(directory) as here:
+        environment = {"AIRLOCK_SOCKET": str(directory / "airlock.sock"), "PATH": "/usr/bin:/bin"}
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            environment["AIRLOCK_PROXY_PORT"] = str(probe.getsockname()[1])
+        words = (find_shim(), "--exec", "sleep", "1000")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(trio.run_process, words, env=environment, check=False))
+            while not here.broker.ports.has_listener:
+                await trio.lowlevel.checkpoint()
+            yield here
+            nursery.cancel_scope.cancel()
+
+
+async def _fetch(port: int) -> bytes:
+    """What a server at a port of the loopback says, once it is there. Raises OSError."""
+    while True:
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        async with stream:
+            await stream.send_all(b"GET /id HTTP/1.0\r\n\r\n")
+            found = b"".join([piece async for piece in stream])
+        if found:
+            return found
+
+
+async def test_a_published_port_is_reached_at_the_loopback(tmp_path: Path, image: str) -> None:
+    """From the moment that docker has started it to its end, at the port that docker shows."""
+    async with listening(tmp_path) as here:
+        status, text = await here.docker(
+            *("run", "-d", "--rm", "--name", "web", "-p", "80", image, *_SERVE)
+        )
+        assert status == 0, text
+        status, text = await here.docker("port", "web", "80/tcp")
+        assert text.startswith("127.0.0.1:"), text
+        port = int(text.partition(":")[2])
+        found = await _fetch(port)
+        assert found.startswith(b"HTTP/1.")
+        assert b"\x7fELF" in found
+        status, text = await here.docker("ps", "--format", "{{.Ports}}")
+        assert text == f"127.0.0.1:{port}->80/tcp\n"
+        assert (await here.docker("rm", "-f", "web"))[0] == 0
+        while True:
+            try:
+                await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
+            except OSError:
+                break
+
+
+async def test_a_port_that_is_in_use_is_refused_as_by_docker(tmp_path: Path, image: str) -> None:
+    """By a program of the agent's container, or by another container; it is free afterwards."""
+    async with listening(tmp_path) as here:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            run = ("run", "-d", "-p", f"{port}:80")
+            status, text = await here.docker(*run, "--name", "web", image, *_SERVE)
+            assert status == 125
+            assert f"Bind for 127.0.0.1:{port} failed: port is already allocated" in text
+        status, text = await here.docker("start", "web")
+        assert status == 0, text
+        assert b"\x7fELF" in await _fetch(port)
+        status, text = await here.docker(*run, image, *_SERVE)
+        assert (status, "port is already allocated" in text) == (125, True)
+        assert (await here.docker("restart", "-t", "0", "web"))[0] == 0
+        assert b"\x7fELF" in await _fetch(port)
+
+
+async def test_without_a_shim_the_client_is_warned(tmp_path: Path, image: str) -> None:
+    """The container is made, and says what its port is."""
+    async with scene(tmp_path) as here:
+        status, text = await here.docker("create", "-P", "--expose", "80", image, "sleep", "1")
+        assert (status, "airlock: port 80/tcp is published nowhere" in text) == (0, True)
+
+
+async def test_no_client_names_an_address(tmp_path: Path, image: str) -> None:
+    """A connection leads to a port of the agent's own containers alone, and else is closed."""
+    async with listening(tmp_path) as here:
+        with socket.create_server(("127.0.0.1", 0)) as host:
+            port = host.getsockname()[1]
+            for query in (f"port={port}", f"port={port}&address=127.0.0.1", "port=0", ""):
+                stream = await trio.open_unix_socket(str(here.path))
+                async with stream:
+                    head = f"POST /airlock/connect?{query} HTTP/1.1\r\nHost: docker\r\n\r\n"
+                    await stream.send_all(head.encode())
+                    assert await stream.receive_some() == b"", query
+            host.settimeout(0)
+            try:
+                host.accept()
+            except BlockingIOError:
+                return
+            raise AssertionError

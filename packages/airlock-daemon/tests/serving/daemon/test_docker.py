@@ -1,0 +1,218 @@
+"""A daemon whose agent has `docker.sock`, before an engine that says what it got."""
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airlock_daemon.errors import Failed
+from airlock_daemon.serving.daemon.docker import link_published
+from airlock_daemon.setup.sockets import BUNDLE, CA, PUBLISHED, TRUSTSTORE
+from approving import approve, reject
+from commanding import reload
+from engines import EmptyEngine, run_empty_engine
+from running import Daemon, Message, connect_to
+from worlds import World
+
+_WORKSPACE = "[workspace]\nhost = true\n"
+
+
+class DockerWorld:
+    """A world whose agent has `[docker]`, with its engine."""
+
+    def __init__(self, world: World, engine: EmptyEngine) -> None:
+        self.world = world
+        self.engine = engine
+        self.socket = Path(world.socket).with_name("docker.sock")
+
+    def grant(self, *, has_docker: bool, more: str = "", workspace: str = "") -> None:
+        """Write the profile, with or without `[docker]`."""
+        granted = f'[docker]\nengine = "unix://{self.engine.path}"\n{more}' if has_docker else ""
+        self.world.write_profile(f"{_WORKSPACE}{workspace}{granted}")
+
+    @contextmanager
+    def client(self) -> Iterator[HTTPConnection]:
+        """A client of the agent's socket, which the daemon opens after that of its commands."""
+        connection = HTTPConnection("docker")
+        while connection.sock is None:
+            with suppress(FileNotFoundError, ConnectionRefusedError):
+                connection.sock = connect_to(self.socket)
+            os.sched_yield()
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def docker(world: World, tmp_path: Path) -> Iterator[DockerWorld]:
+    """A world with an engine, whose command docker is a module of the agent's own."""
+    text = (world.config / "config.toml").read_text()
+    (world.config / "config.toml").write_text(text.replace('"git"]', '"git", "docker"]'))
+    world.write_module("docker", "/bin/true")
+    with run_empty_engine(tmp_path / "engine.sock") as engine:
+        made = DockerWorld(world, engine)
+        made.grant(has_docker=True)
+        yield made
+
+
+def _ask(client: HTTPConnection, path: str, method: str = "GET") -> tuple[int, Any]:
+    client.request(method, path)
+    answer = client.getresponse()
+    data = answer.read()
+    return answer.status, json.loads(data) if data.startswith((b"{", b"[")) else data
+
+
+def _wait_for_records(daemon: Daemon, count: int) -> list[Message]:
+    """So many records of the broker: a call's is written when its answer has been sent."""
+    while len(found := daemon.records("broker")) < count:
+        with suppress(subprocess.TimeoutExpired):
+            daemon.process.wait(0.01)
+    return found
+
+
+def test_calls_are_judged_and_recorded(docker: DockerWorld) -> None:
+    """A listed call is made, another refused in the engine's form; both are recorded."""
+    with Daemon(docker.world) as daemon, docker.client() as client:
+        assert _ask(client, "/_ping") == (200, b"OK")
+        assert _ask(client, "/v1.45/containers/json") == (200, [])
+        status, answer = _ask(client, "/v1.45/swarm")
+        assert status == 403
+        assert answer["message"].startswith("airlock: ")
+        assert docker.engine.paths == ["/version", "/v1.45/info", "/v1.45/containers/json"]
+        records = _wait_for_records(daemon, 3)
+    found = [(each["outcome"], each["detail"]["operation"]) for each in records]
+    assert found == [
+        ("allowed", "docker system.ping"),
+        ("allowed", "docker container.list"),
+        ("denied", "docker GET /v1.45/swarm"),
+    ]
+
+
+def test_the_socket_comes_and_goes_with_the_table(docker: DockerWorld) -> None:
+    """A reload makes the socket, and ends it with its connections."""
+    docker.grant(has_docker=False)
+    with Daemon(docker.world):
+        assert not docker.socket.exists()
+        docker.grant(has_docker=True)
+        assert reload(docker.world).stdout == "changed: my\nreloaded\n"
+        with docker.client() as client:
+            assert _ask(client, "/_ping")[0] == 200
+            docker.grant(has_docker=False)
+            assert reload(docker.world).stdout == "changed: my\nreloaded\n"
+            assert not docker.socket.exists()
+            assert client.sock is not None
+            assert client.sock.recv(1) == b""
+
+
+_PULL = "/v1.45/images/create?fromImage=ghcr.io%2Facme%2Fapp&tag=1"
+
+
+def test_the_humans_login_goes_to_the_engine_with_the_call_alone(
+    docker: DockerWorld, tmp_path: Path
+) -> None:
+    """For a registry that is named, where the daemon's own configuration of docker has one."""
+    auth = base64.b64encode(b"me:pass").decode()
+    config = {"auths": {"ghcr.io": {"auth": auth}}, "proxies": {"default": {"httpProxy": "x"}}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    docker.grant(has_docker=True, more='registries = ["ghcr.io"]\n')
+    with (
+        Daemon(docker.world, environment={"DOCKER_CONFIG": str(tmp_path)}),
+        docker.client() as client,
+    ):
+        assert _ask(client, _PULL, "POST") == (200, {})
+    (sent,) = docker.engine.logins
+    assert json.loads(base64.urlsafe_b64decode(sent or "")) == {
+        "username": "me",
+        "password": "pass",
+    }
+
+
+@pytest.mark.parametrize("place", ["workspace", "link"])
+def test_a_configuration_that_an_agent_writes_is_not_read(docker: DockerWorld, place: str) -> None:
+    """It would be the agent that chooses the login, and the program that is asked for it."""
+    folder = docker.world.workspace
+    (folder / "config.json").write_text('{"credHelpers": {"ghcr.io": "one"}}')
+    if place == "link":
+        folder = docker.world.root / "configuration"
+        folder.symlink_to(docker.world.workspace)
+    mount = f'mounts = {{ "/workspace" = "{docker.world.workspace}" }}\n'
+    docker.grant(has_docker=True, more='registries = ["ghcr.io"]\n', workspace=mount)
+    with (
+        Daemon(docker.world, environment={"DOCKER_CONFIG": str(folder)}) as daemon,
+        docker.client() as client,
+    ):
+        status, answer = _ask(client, _PULL, "POST")
+        (record,) = _wait_for_records(daemon, 1)
+    assert (status, record["rule"]) == (403, "logins")
+    assert "leads through a workspace" in answer["message"]
+    assert docker.engine.logins == []
+
+
+def test_a_configuration_that_docker_could_not_read_is_refused(
+    docker: DockerWorld, tmp_path: Path
+) -> None:
+    """Without a word of what stands there."""
+    (tmp_path / "config.json").write_text('{"auths": "s3cr3t"')
+    docker.grant(has_docker=True, more='registries = ["ghcr.io"]\n')
+    with (
+        Daemon(docker.world, environment={"DOCKER_CONFIG": str(tmp_path)}),
+        docker.client() as client,
+    ):
+        status, answer = _ask(client, _PULL, "POST")
+    assert status == 403
+    assert "is no configuration of docker" in answer["message"]
+    assert "s3cr3t" not in answer["message"]
+
+
+def test_certificates_of_containers_follow_those_of_the_agent(tmp_path: Path) -> None:
+    """What an agent put in their place is linked as it is, and never read."""
+    source, target = tmp_path / "my", tmp_path / "containers"
+    for folder in (source, target):
+        folder.mkdir()
+    for name in PUBLISHED:
+        (source / name).write_text("first")
+    link_published(str(source), str(target))
+    (source / "new").write_text("second")
+    (source / "new").replace(source / CA)
+    (source / BUNDLE).unlink()
+    (source / BUNDLE).symlink_to("/etc/shadow")
+    for _ in range(2):
+        link_published(str(source), str(target))
+        assert (target / CA).read_text() == "second"
+        assert (target / TRUSTSTORE).samefile(source / TRUSTSTORE)
+        assert (target / BUNDLE).is_symlink()
+    (source / CA).unlink()
+    with pytest.raises(Failed, match="cannot be made"):
+        link_published(str(source), str(target))
+
+
+def test_a_call_waits_for_a_person(docker: DockerWorld) -> None:
+    """Who is shown the whole call, approves that value alone, and stands in its records."""
+    asks = '[approve]\nrequire = ["docker image.pull *", "docker volume.create"]\n'
+    docker.grant(has_docker=True, more=f'registries = ["ghcr.io"]\n{asks}')
+    with Daemon(docker.world) as daemon, docker.client() as client, docker.client() as other:
+        assert _ask(client, "/v1.45/containers/json")[0] == 200
+        # Which this engine answers as no engine does.
+        assert _ask(client, "/v1.45/volumes")[0] == 503
+        client.request("POST", _PULL)
+        question = approve(docker.world)
+        assert question["operation"] == "docker image.pull ghcr.io/acme/app:1"
+        with client.getresponse() as answer:
+            assert (answer.status, answer.read()) == (200, b"{}\n")
+        other.request("POST", "/v1.45/volumes/create", '{"Name":"a"}')
+        question = reject(docker.world, "not now")
+        assert '{"Name":"a"}' in json.dumps(question["details"]).replace("\\", "")
+        with other.getresponse() as answer:
+            assert (answer.status, "not now" in answer.read().decode()) == (403, True)
+        records = _wait_for_records(daemon, 4)
+    pulled = next(each for each in records if "image.pull" in each["detail"]["operation"])
+    assert pulled["approval"]["id"]
+    assert "/v1.45/volumes/create" not in docker.engine.paths

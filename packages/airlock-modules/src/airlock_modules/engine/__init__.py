@@ -1,0 +1,119 @@
+"""The API of a docker engine, judged: which calls an agent may make, and what they may say.
+
+A call is found in a table (`find_call`), its body read strictly and written anew (`read_container`
+and others), each name in it replaced by the full id that the engine gives (`list_references`,
+`resolve`), and the answer rewritten with the client's names (`rewrite`). Nothing here does I/O.
+"""
+
+from airlock_modules.engine.answers import (
+    View,
+    list_names,
+    rewrite,
+    rewrite_error,
+    rewrite_event,
+    rewrite_stats,
+    spell_refusal,
+)
+from airlock_modules.engine.archive import ArchiveRewriter
+from airlock_modules.engine.calls import (
+    NEWEST,
+    OLDEST,
+    Call,
+    FoundCall,
+    Version,
+    find_call,
+    refuse_builder,
+)
+from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
+from airlock_modules.engine.egress import Egress, ImageConfig, read_image_config, restore_words
+from airlock_modules.engine.grant import DockerGrant, Root, is_below
+from airlock_modules.engine.images import (
+    ImageName,
+    OwnImages,
+    is_image_id,
+    join_tag,
+    read_engine_name,
+    read_image_name,
+    shorten_name,
+)
+from airlock_modules.engine.names import IMAGE_LABEL, LABEL, ROOT_LABEL, USER_LABEL, Ownership
+from airlock_modules.engine.ports import LOOPBACK, MOST_PORTS, read_ports
+from airlock_modules.engine.resources import (
+    find_connected,
+    read_commit,
+    read_connection,
+    read_disconnection,
+    read_exec,
+    read_exec_start,
+    read_network,
+    read_volume,
+)
+from airlock_modules.engine.strict import (
+    LONGEST_BODY,
+    Reference,
+    Refused,
+    decode,
+    encode,
+    list_references,
+    malformed,
+    resolve,
+)
+
+__all__ = [
+    "IMAGE_LABEL",
+    "LABEL",
+    "LONGEST_BODY",
+    "LOOPBACK",
+    "MOST_PORTS",
+    "NEWEST",
+    "OLDEST",
+    "OWN_NETWORK",
+    "ROOT_LABEL",
+    "USER_LABEL",
+    "ArchiveRewriter",
+    "Call",
+    "ContainerOrder",
+    "DockerGrant",
+    "Egress",
+    "FoundCall",
+    "ImageConfig",
+    "ImageName",
+    "OwnImages",
+    "Ownership",
+    "Reference",
+    "Refused",
+    "Root",
+    "Version",
+    "View",
+    "decode",
+    "encode",
+    "find_call",
+    "find_connected",
+    "is_below",
+    "is_image_id",
+    "join_tag",
+    "list_names",
+    "list_references",
+    "malformed",
+    "read_commit",
+    "read_connection",
+    "read_container",
+    "read_disconnection",
+    "read_engine_name",
+    "read_exec",
+    "read_exec_start",
+    "read_image_config",
+    "read_image_name",
+    "read_network",
+    "read_ports",
+    "read_volume",
+    "refuse_builder",
+    "resolve",
+    "restore_words",
+    "rewrite",
+    "rewrite_error",
+    "rewrite_event",
+    "rewrite_stats",
+    "shorten_name",
+    "spell_refusal",
+]

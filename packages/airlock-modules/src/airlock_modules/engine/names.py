@@ -1,0 +1,117 @@
+"""Whose an object of the engine is, and its name on both sides.
+
+An object of an agent has the label `airlock.agent` and the prefix `airlock-AGENT-` before its
+name. Neither is enough: names of agents `a` and `a-b` may begin alike, and a container inherits
+the labels of its image, which an agent may have made for a person to run. The client never sees
+the prefix, and never names a label of Airlock's.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from airlock_modules.engine.strict import Reader, Refused, malformed, mapping, text
+from airlock_wire.text import quote
+
+LABEL = "airlock.agent"
+"""The label with the agent's name, which every object of it has."""
+IMAGE_LABEL = "airlock.image"
+"""The label of a container with the image's name as the client wrote it."""
+USER_LABEL = "airlock.user"
+"""The label of a container with whom its commands run as; empty for any user."""
+PORTS_LABEL = "airlock.ports"
+"""The label of a container with its ports at the agent's loopback (`ports.write_ports`)."""
+ROOT_LABEL = "airlock.root"
+"""The label of a volume that is a workspace, which no client may name."""
+_PREFIX = "airlock"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+class Ownership(Struct, frozen=True):
+    """What marks the objects of one agent, whose name is `agent`."""
+
+    agent: str
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of its objects' names at the engine."""
+        return f"{_PREFIX}-{self.agent}-"
+
+    @property
+    def filter(self) -> str:
+        """The value of the filter `label` that lists its objects alone."""
+        return f"{LABEL}={self.agent}"
+
+    def owns(self, name: object, labels: object) -> bool:
+        """Whether an object with this name, as the engine has it, is the agent's."""
+        if not isinstance(name, str) or not isinstance(labels, Mapping):
+            return False
+        is_named = name.removeprefix("/").startswith(self.prefix)
+        return is_named and labels.get(LABEL) == self.agent
+
+    def root_volume(self, root: str) -> str:
+        """The name of the volume that is the workspace `root`. No `outer` name is equal to it."""
+        digest = hashlib.sha256(root.encode(errors="surrogateescape")).hexdigest()[:16]
+        return f"{_PREFIX}root-{self.agent}-{digest}"
+
+    def outer(self, name: str) -> str:
+        """The name at the engine of an object that the client calls `name`. Raises Refused."""
+        if not _NAME.fullmatch(name):
+            raise malformed(f"{quote(name, limit=80)} is no name of an object of the engine")
+        return self.prefix + name
+
+    def inner(self, name: str) -> str:
+        """The client's name of an object; a name without the prefix stays as it is."""
+        slash = "/" if name.startswith("/") else ""
+        return slash + name.removeprefix("/").removeprefix(self.prefix)
+
+    def outer_pattern(self, pattern: str) -> str:
+        """A pattern of names in a filter, which is searched in the engine's own names."""
+        begins = re.match(r"\^/?", pattern)
+        if begins is None:
+            return pattern
+        return begins[0] + self.prefix.replace(".", r"\.") + pattern[begins.end() :]
+
+    def mark(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """The client's labels, with the agent's own."""
+        return {**labels, LABEL: self.agent}
+
+    def clean(self, line: str) -> str:
+        """A message of the engine with the client's names."""
+        return line.replace(self.prefix, "")
+
+
+def is_airlocks(label: str) -> bool:
+    """Whether a label is Airlock's, in any case and with blanks around."""
+    return label.strip().casefold().split("=")[0].partition(".")[0] == _PREFIX
+
+
+def _read_label(value: object, place: str) -> object:
+    name = _TEXT(value, place)
+    if isinstance(name, str) and is_airlocks(name):
+        raise Refused(
+            f"the label {quote(name, limit=80)} is one of Airlock's own",
+            hint="choose a label that begins with another word",
+        )
+    return name
+
+
+_TEXT = text(most=4096)
+labels: Reader = mapping(_read_label, text())
+"""The client's labels, none of which is Airlock's."""
+
+
+def hide_labels(found: object) -> object:
+    """The labels of an object as its client sees them."""
+    if not isinstance(found, Mapping):
+        return found
+    return {name: value for name, value in found.items() if not is_airlocks(name)}
+
+
+def rename_keys(table: object, inner: Callable[[str], str]) -> object:
+    """A table by name, with the client's names."""
+    if not isinstance(table, Mapping):
+        return table
+    return {inner(str(name)): value for name, value in table.items()}

@@ -1,0 +1,148 @@
+"""Reads the bodies of calls other than `containers/create`, and writes them anew.
+
+These are exec, networks and volumes. Networks are internal unless the profile says otherwise, and
+have the engine's own addresses; volumes lie in the engine's own directory.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from airlock_modules.engine.container import endpoint
+from airlock_modules.engine.grant import DockerGrant
+from airlock_modules.engine.names import Ownership, labels
+from airlock_modules.engine.strict import (
+    Value,
+    decode,
+    dropped,
+    either,
+    flag,
+    items,
+    malformed,
+    number,
+    record,
+    reference,
+    text,
+    unused,
+)
+
+_size = items(number(0, 65_535), most=2)
+_exec = record(
+    {
+        "AttachStdin": flag,
+        "AttachStdout": flag,
+        "AttachStderr": flag,
+        "Cmd": items(text()),
+        "ConsoleSize": _size,
+        # Some clients repeat the container of the path, which counts alone.
+        "Container": unused(text()),
+        "DetachKeys": text("[A-Za-z0-9@^\\[\\],_?-]{0,100}"),
+        "Env": items(text()),
+        "Tty": flag,
+        "User": text(r"[A-Za-z0-9_.$:-]{0,100}"),
+        "WorkingDir": text(most=4096),
+    }
+)
+_exec_start = record({"Detach": flag, "Tty": flag, "ConsoleSize": _size})
+
+_network = record(
+    {
+        "Attachable": flag,
+        "CheckDuplicate": flag,
+        "ConfigFrom": record({"Network": dropped("")}),
+        "Driver": dropped("", "bridge", "default"),
+        "EnableIPv4": dropped(True),
+        "EnableIPv6": flag,
+        "IPAM": record({"Driver": dropped("", "default")}),
+        "Internal": flag,
+        "Labels": labels,
+        "Name": text(most=128),
+        "Scope": dropped("", "local"),
+    }
+)
+_connect = record(
+    {"Container": reference("container"), "EndpointConfig": either(dict, endpoint, dropped(None))}
+)
+_disconnect = record({"Container": reference("container"), "Force": flag})
+
+_volume = record({"Driver": dropped("", "local"), "Labels": labels, "Name": text(most=128)})
+
+
+def read_exec(body: bytes, *, user: str) -> dict[str, Value]:
+    """Read the body of `containers/ID/exec`. The command runs as `user`, unless it is "".
+
+    `user` is that of a container with a workspace.
+    """
+    found = _as_object(_exec(decode(body), ""))
+    if not found.get("Cmd"):
+        raise malformed("Cmd is empty")
+    return {**found, **({"User": user} if user else {})}
+
+
+def read_exec_start(body: bytes) -> dict[str, Value]:
+    """Read the body of `exec/ID/start`; an empty one has the engine's defaults."""
+    return _as_object(_exec_start(decode(body or b"{}"), ""))
+
+
+def read_network(body: bytes, *, grant: DockerGrant, ownership: Ownership) -> dict[str, Value]:
+    """Read the body of `networks/create`."""
+    found = _as_object(_network(decode(body), ""))
+    name = found.get("Name")
+    if not isinstance(name, str) or not name:
+        raise malformed("Name is missing")
+    # The engine has networks of equal names unless it is asked to look.
+    made = {"Name": ownership.outer(name), "CheckDuplicate": True, "Driver": "bridge"}
+    return {**_mark(found, ownership), **made, "Internal": _is_internal(found, grant)}
+
+
+def _is_internal(found: Mapping[str, Any], grant: DockerGrant) -> bool:
+    return bool(found.get("Internal")) or not grant.is_bridged
+
+
+def read_connection(body: bytes, *, name: str) -> dict[str, Value]:
+    """Read the body of `networks/ID/connect`; `name` is the container's as the client calls it."""
+    found = _as_object(_connect(decode(body), ""))
+    _require(found, "Container")
+    own = found.get("EndpointConfig")
+    aliases = own.get("Aliases", []) if isinstance(own, dict) else []
+    return {**found, "EndpointConfig": {"Aliases": list(dict.fromkeys([name, *aliases]))}}
+
+
+def find_connected(body: bytes) -> Value:
+    """The reference to the container in the body of `networks/ID/connect`."""
+    found = _as_object(_connect(decode(body), ""))
+    _require(found, "Container")
+    return found["Container"]
+
+
+def read_disconnection(body: bytes) -> dict[str, Value]:
+    """Read the body of `networks/ID/disconnect`."""
+    found = _as_object(_disconnect(decode(body), ""))
+    _require(found, "Container")
+    return found
+
+
+def read_volume(body: bytes, *, ownership: Ownership, name: str) -> dict[str, Value]:
+    """Read the body of `volumes/create`; `name` is for one that the client does not name."""
+    found = _as_object(_volume(decode(body), ""))
+    wanted = found.get("Name") or name
+    return {**_mark(found, ownership), "Name": ownership.outer(str(wanted)), "Driver": "local"}
+
+
+def read_commit(body: bytes) -> None:
+    """Read the body of `commit`, which has a configuration in it: none is granted."""
+    either(dict, record({}), dropped(None))(decode(body or b"null"), "")
+
+
+def _mark(found: dict[str, Any], ownership: Ownership) -> dict[str, Value]:
+    return {**found, "Labels": ownership.mark(found.get("Labels", {}))}
+
+
+def _require(found: Mapping[str, Value], name: str) -> None:
+    if name not in found:
+        raise malformed(f"{name} is missing")
+
+
+def _as_object(value: Value) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(value)
+    return value
