@@ -245,7 +245,8 @@ class EngineScene:
             is_own = mount["Type"] == "volume" and mount["Name"].startswith("airlock")
             anonymous = mount["Type"] == "volume" and len(mount["Name"]) == 64
             inside = source == str(self.workspace) or source.endswith(f"/.containers/{MINE}.sock")
-            if not (is_own or anonymous or inside):
+            is_shim = Path(source).name.startswith("airlock-shim") and not mount["RW"]
+            if not (is_own or anonymous or inside or is_shim):
                 yield f"a container mounts {source or mount['Name']}"
             if inside and source == str(self.workspace) and found["Config"]["User"] in ("", "0"):
                 yield "a container is root in a workspace"

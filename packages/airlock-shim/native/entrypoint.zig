@@ -12,6 +12,7 @@ const invocation = @import("invocation.zig");
 const listener = @import("listener.zig");
 const client_environment = @import("client_environment.zig");
 const search_path = @import("search_path.zig");
+const socket_module = @import("socket.zig");
 const unreachable_daemon = @import("unreachable_daemon.zig");
 const diagnostics = @import("diagnostics.zig");
 const report = diagnostics.report;
@@ -41,7 +42,7 @@ pub fn execute(words: []const [*:0]const u8, environment: []const [*:0]const u8)
 fn readPort(environment: []const [*:0]const u8) ?u16 {
     const text = invocation.find(environment, "AIRLOCK_PROXY_PORT") orelse return usual_port;
     if (text.len == 0) return usual_port;
-    const port = std.fmt.parseInt(u16, text, 10) catch 0;
+    const port = socket_module.parsePort(text);
     if (port != 0) return port;
     report(&.{ .{ .plain = "the variable AIRLOCK_PROXY_PORT is no port: " }, .{ .shown = text } });
     diagnostics.advise(.{ .plain = "set it to a number from 1024 to 65535, or unset it" });

@@ -22,6 +22,8 @@ const entrypoint = @import("entrypoint.zig");
 const git_sign = @import("git_sign.zig");
 const lfs_agent = @import("lfs_agent.zig");
 const mounted = @import("mounted.zig");
+const port_stdio = @import("port_stdio.zig");
+const socket_module = @import("socket.zig");
 const report = diagnostics.report;
 
 pub const std_options: std.Options = .{
@@ -82,6 +84,10 @@ fn explainOrInstall(args: []const [*:0]const u8) u8 {
             return entrypoint.execute(words, @ptrCast(std.os.environ));
         },
     };
+    if (std.mem.eql(u8, option, "--connect") and args.len == 2) {
+        const port = socket_module.parsePort(std.mem.span(args[1]));
+        if (port != 0) return @intFromBool(!port_stdio.run(port));
+    }
     if (std.mem.eql(u8, option, "--help") and args.len <= 1) return print(usage.text);
     if (std.mem.eql(u8, option, "--version") and args.len == 1) return print(usage.version_line);
     if (std.mem.eql(u8, option, "--doors") and args.len == 1) {

@@ -92,7 +92,7 @@ pub const PublishedPorts = struct {
         var words = std.mem.tokenizeScalar(u8, line, ' ');
         _ = words.next();
         for (&wanted) |*port| {
-            port.* = std.fmt.parseInt(u16, words.next() orelse break, 10) catch 0;
+            port.* = socket_module.parsePort(words.next() orelse break);
         }
         for (listeners, &ports.numbers) |*fd, *number| {
             if (fd.* < 0) continue;

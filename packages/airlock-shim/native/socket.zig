@@ -104,15 +104,36 @@ pub noinline fn listenAtLoopback(port: u16) Result {
     const fd = made.descriptor();
     // Connections of an earlier listener may still be in TIME-WAIT.
     enable(fd, linux.SOL.SOCKET, linux.SO.REUSEADDR);
-    const address: linux.sockaddr.in = .{
-        .port = std.mem.nativeToBig(u16, port),
-        .addr = std.mem.nativeToBig(u32, 0x7f000001),
-    };
+    const address = loopback(port);
     var done = resultOf(linux.bind(fd, @ptrCast(&address), @sizeOf(linux.sockaddr.in)));
     if (done.ok()) done = resultOf(linux.listen(fd, backlog));
     if (done.ok()) return made;
     system.close(fd);
     return done;
+}
+
+/// A connection to a port of 127.0.0.1, which blocks.
+pub fn connectLoopback(port: u16) Result {
+    const made = resultOf(linux.socket(linux.AF.INET, linux.SOCK.STREAM | linux.SOCK.CLOEXEC, 0));
+    if (!made.ok()) return made;
+    const address = loopback(port);
+    const size = @sizeOf(linux.sockaddr.in);
+    const connected = resultOf(linux.connect(made.descriptor(), @ptrCast(&address), size));
+    if (connected.ok()) return made;
+    system.close(made.descriptor());
+    return connected;
+}
+
+/// A port's number; 0 for anything else.
+pub noinline fn parsePort(text: []const u8) u16 {
+    return std.fmt.parseInt(u16, text, 10) catch 0;
+}
+
+fn loopback(port: u16) linux.sockaddr.in {
+    return .{
+        .port = std.mem.nativeToBig(u16, port),
+        .addr = std.mem.nativeToBig(u32, 0x7f000001),
+    };
 }
 
 /// Sets an option of setsockopt(2) to 1. That a socket has no such option is no fault.

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -195,6 +197,51 @@ def test_no_descriptor_is_left(docker: DockerSocket, broker: FakeBroker) -> None
     client.sendall(b"x")
     daemon.recv(1)
     assert _count(pid) <= before + 2
+
+
+def test_an_engine_connects_to_a_port_by_standard_streams(shim: Path) -> None:
+    """Both ends close as usual, and one that sends no more still gets the answer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE_S)
+        words = [shim, "--connect", str(server.getsockname()[1])]
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        connection, _ = server.accept()
+        connection.settimeout(PATIENCE_S)
+        blob = os.urandom(200_000)
+        said: list[bytes] = []
+        reader = threading.Thread(target=lambda: said.append(read_all(connection)))
+        reader.start()
+        assert process.stdin is not None
+        process.stdin.write(blob)
+        process.stdin.close()
+        reader.join()
+        connection.sendall(blob[::-1])
+        connection.close()
+        assert process.stdout is not None
+        assert (said, process.stdout.read()) == ([blob], blob[::-1])
+        process.stdout.close()
+        assert process.wait(PATIENCE_S) == 0
+
+
+def test_a_server_that_closes_ends_it(shim: Path) -> None:
+    """Though its standard input stays open."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE_S)
+        words = [shim, "--connect", str(server.getsockname()[1])]
+        with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+            server.accept()[0].close()
+            assert process.wait(PATIENCE_S) == 0
+
+
+def test_a_port_without_a_server_is_told(shim: Path) -> None:
+    """By the status too."""
+    words = [shim, "--connect", str(free_port())]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        "airlock: nothing can be reached at this port: nobody listens there\n"
+        "airlock: hint: see whether a program of this container listens there\n"
+    )
 
 
 def _count(pid: int) -> int:

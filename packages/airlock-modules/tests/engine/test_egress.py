@@ -4,7 +4,7 @@ import pytest
 
 from airlock_modules.engine import DockerGrant, Egress, ImageConfig, Ownership, read_image_config
 from airlock_modules.engine.container import read_container
-from airlock_modules.engine.egress import hide_line, hide_words, restore_words
+from airlock_modules.engine.egress import hide_line, hide_words, lead_out, restore_words
 from airlock_modules.engine.strict import encode
 
 _EGRESS = Egress(
@@ -60,10 +60,15 @@ def test_socket_and_shim_are_mounted_read_only() -> None:
     """Beside the client's own mounts."""
     mounts = _lead({"HostConfig": {"Binds": ["data:/d"]}})["HostConfig"]["Mounts"]
     found = [(each.get("Source"), each["Target"], each.get("ReadOnly")) for each in mounts[1:]]
-    assert found == [
-        ("/srv/a", "/run/airlock", True),
-        ("/usr/lib/shim", "/opt/airlock-shim", True),
-    ]
+    shim = ("/usr/lib/shim", "/opt/airlock-shim", True)
+    assert found == [shim, ("/srv/a", "/run/airlock", True)]
+
+
+def test_without_a_way_out_a_container_has_the_shim_alone() -> None:
+    """Its command and variables are its own."""
+    led: Any = lead_out({"Cmd": ["x"]}, Egress(shim="/usr/lib/shim"), _IMAGE)
+    [mount] = led.pop("HostConfig")["Mounts"]
+    assert (mount["Source"], led) == ("/usr/lib/shim", {"Cmd": ["x"]})
 
 
 @pytest.mark.parametrize(

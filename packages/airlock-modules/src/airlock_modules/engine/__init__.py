@@ -25,7 +25,13 @@ from airlock_modules.engine.calls import (
     refuse_builder,
 )
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
-from airlock_modules.engine.egress import Egress, ImageConfig, read_image_config, restore_words
+from airlock_modules.engine.egress import (
+    SHIM,
+    Egress,
+    ImageConfig,
+    read_image_config,
+    restore_words,
+)
 from airlock_modules.engine.grant import DockerGrant, Root, is_below
 from airlock_modules.engine.images import (
     ImageName,
@@ -69,6 +75,7 @@ __all__ = [
     "OLDEST",
     "OWN_NETWORK",
     "ROOT_LABEL",
+    "SHIM",
     "USER_LABEL",
     "ArchiveRewriter",
     "Call",

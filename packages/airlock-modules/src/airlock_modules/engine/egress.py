@@ -22,11 +22,14 @@ Body = Mapping[str, Any]
 
 
 class Egress(Struct, frozen=True, kw_only=True):
-    """What is put into a container: paths of the host, and variables."""
+    """What is put into a container: paths of the host, and variables.
 
-    directory: str
+    Without a `directory` it is the shim alone, by which its ports are reached.
+    """
+
     shim: str
-    environment: Mapping[str, str]
+    directory: str = ""
+    environment: Mapping[str, str] = {}
 
 
 class ImageConfig(Struct, frozen=True, kw_only=True):
@@ -65,10 +68,11 @@ def lead_out(body: Body, egress: Egress, image: ImageConfig) -> dict[str, Any]:
 
     A variable that the client or the image sets, in whatever case, stays as it is.
     """
+    mounted = {**body, "HostConfig": _mount(body.get("HostConfig") or {}, egress)}
     entrypoint, command = _find_words(body, image)
-    if not entrypoint and not command:
-        # The engine says that there is no command.
-        return dict(body)
+    if not egress.directory or not (entrypoint or command):
+        # Without a command the engine says so.
+        return mounted
     own = list(body.get("Env") or ())
     names = {each.partition("=")[0].casefold() for each in (*own, *image.environment)}
     added = [
@@ -76,29 +80,29 @@ def lead_out(body: Body, egress: Egress, image: ImageConfig) -> dict[str, Any]:
         for name, value in egress.environment.items()
         if name.casefold() not in names
     ]
-    host = dict(body.get("HostConfig") or {})
-    mounts = ((egress.directory, DIRECTORY), (egress.shim, SHIM))
-    options = {"Propagation": "rprivate", "CreateMountpoint": False}
-    host["Mounts"] = [
-        *host.get("Mounts", ()),
-        *(
-            {
-                "Type": "bind",
-                "Source": source,
-                "Target": target,
-                "ReadOnly": True,
-                "BindOptions": options,
-            }
-            for source, target in mounts
-        ),
-    ]
     return {
-        **body,
+        **mounted,
         "Entrypoint": [*_FIRST, *entrypoint],
         "Cmd": command,
         "Env": [*own, *added],
-        "HostConfig": host,
     }
+
+
+def _mount(host: Body, egress: Egress) -> dict[str, Any]:
+    """The host's configuration with the mounts of a way out."""
+    pairs = [(egress.shim, SHIM), *([(egress.directory, DIRECTORY)] if egress.directory else [])]
+    options = {"Propagation": "rprivate", "CreateMountpoint": False}
+    mounts = [
+        {
+            "Type": "bind",
+            "Source": source,
+            "Target": target,
+            "ReadOnly": True,
+            "BindOptions": options,
+        }
+        for source, target in pairs
+    ]
+    return {**host, "Mounts": [*host.get("Mounts", ()), *mounts]}
 
 
 def _find_words(body: Body, image: ImageConfig) -> tuple[list[str], list[str]]:

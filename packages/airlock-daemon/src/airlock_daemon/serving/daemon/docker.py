@@ -227,15 +227,14 @@ class _Client:
 
     async def find_egress(self, architecture: str) -> Egress | None:
         """As `EngineAgent.find_egress`."""
-        grant = self.grant
-        apis = self._agent.apis
-        if apis is None or not self._agent.generation.apis or grant.is_bridged:
-            return None
+        grant, apis = self.grant, self._agent.apis
         try:
             shim = find_shim(architecture)
         except AirlockError:
             # None is for this processor.
             return None
+        if apis is None or not self._agent.generation.apis or grant.is_bridged:
+            return Egress(shim=shim)
         access = await apis.prepare()
         link_published(access.published, grant.egress)
         return Egress(directory=grant.egress, shim=shim, environment=VARIABLES)

@@ -574,4 +574,4 @@ async def test_no_address_is_reached_but_by_the_bridge_of_a_network(tmp_path: Pa
         await wait_all_tasks_blocked()
         error = here.agent.results[-1].error
         assert error is not None
-        assert "cannot be reached: No such device" in error.message
+        assert "cannot be reached: the engine answers 404" in error.message

@@ -1,15 +1,19 @@
 """Ports of an agent's containers: docker's own client, a real engine, and the shim."""
 
+import errno
+import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import pytest
 import trio
 from docker_scene import Scene, image, pytestmark, scene
 
 from airlock_daemon.setup.shim_program import find_shim
+from airlock_modules.engine import Egress
 
 __all__ = ["image", "pytestmark"]
 
@@ -83,6 +87,30 @@ async def test_a_port_that_is_in_use_is_refused_as_by_docker(tmp_path: Path, ima
         assert (status, "port is already allocated" in text) == (125, True)
         assert (await here.docker("restart", "-t", "0", "web"))[0] == 0
         assert b"\x7fELF" in await _fetch(port)
+
+
+async def test_a_port_is_reached_from_within_where_its_address_is_none_of_this_host(
+    tmp_path: Path, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a rootless engine: by the shim in the container, byte for byte."""
+
+    async def open_elsewhere(*_: object) -> trio.SocketStream:
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr("airlock_daemon.boundary.brokers.docker.ports._open", open_elsewhere)
+    busybox = shutil.which("busybox")
+    assert busybox is not None
+    async with listening(tmp_path) as here:
+        here.agent.egress = Egress(shim=find_shim())
+        status, text = await here.docker(
+            *("run", "-d", "--rm", "--name", "web", "-p", "80", image, *_SERVE)
+        )
+        assert status == 0, text
+        _, text = await here.docker("port", "web", "80/tcp")
+        found = await _fetch(int(text.partition(":")[2]))
+        assert found.partition(b"\r\n\r\n")[2] == Path(busybox).read_bytes()
+        _, text = await here.docker("inspect", "--format", "{{.Path}} {{.Mounts}}", "web")
+        assert text == "httpd []\n"
 
 
 async def test_without_a_shim_the_client_is_warned(tmp_path: Path, image: str) -> None:

@@ -55,6 +55,8 @@ from airlock_modules.engine import (
 from airlock_modules.operation import Operation
 
 _IDLE_S = 600.0
+# How long, and up to how many bytes, the rest of a refused request is read.
+_REST_S, _MOST_REST = 5.0, 1 << 26
 _KIND_S = 60.0
 _JSON = (b"content-type", b"application/json")
 _NO_LOGIN = urlsafe_b64encode(b"{}")
@@ -267,7 +269,7 @@ class _Call:
             stream = ClientStream(self._connection, self._agent.closer)
             await self._broker.ports.serve(stream, engine, view)
             return
-        async with await connect(port, engine, view) as server:
+        async with connect(port, engine, view, self._agent.turns) as server:
             await self._switch_for_port()
             await self._splice(server, b"")
 
@@ -461,6 +463,11 @@ class _Call:
             return
         headers = [_JSON] if self._request.is_whole else [_JSON, (b"connection", b"close")]
         await self._answer(status, headers, spell_refusal(error.message, error.hint))
+        if not self._request.is_whole and not self._request.is_held_back:
+            # A client that is still writing would see a broken pipe instead of the answer.
+            with trio.move_on_after(_REST_S), suppress(Damaged):
+                while self._request.count < _MOST_REST and await self._request.read():
+                    pass
 
 
 class _Lines:

@@ -109,7 +109,7 @@ class EngineAgent(Protocol):
         """The human's login at an image's registry, as `X-Registry-Auth`; None for none."""
 
     async def find_egress(self, architecture: str) -> Egress | None:
-        """What a container of an image for this processor gets as its way out, None for none.
+        """What a container of an image for this processor gets besides, None for nothing.
 
         Raises AirlockError.
         """

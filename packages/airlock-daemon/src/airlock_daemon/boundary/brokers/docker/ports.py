@@ -3,10 +3,13 @@
 `airlock-shim --exec` listens there. It sends `POST /airlock/ports`, gets a line with the ports each
 time they change, and answers each with those at which it cannot listen. For each connection it
 sends `POST /airlock/connect?port=N`, which leads to the address that the engine gives the container
-in a network of the agent's; no client names an address.
+in a network of the agent's; no client names an address. Where that is none of this host, the engine
+executes the shim in the container.
 """
 
+import errno
 import random
+import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -19,15 +22,18 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.brokers.docker.connections import (
+    PIECE,
     ClientStream,
     EngineConnection,
     ask,
 )
 from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
+from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed
 from airlock_modules.engine import (
     LOOPBACK,
     MOST_PORTS,
+    SHIM,
     Reference,
     Refused,
     View,
@@ -45,6 +51,12 @@ _CONNECT_S = 10.0
 _LISTENS_S = 2.0
 _AGAIN_S = 0.05
 _LONGEST_LINE = 1024
+# What binding to a bridge raises that is in another namespace or machine; or that a user may not
+# bind to, before Linux 5.7.
+_NOT_HERE = (errno.ENODEV, errno.EPERM)
+# The head of a frame of an engine's raw stream: which output it is of, and its size.
+_FRAME = struct.Struct(">B3xI")
+_STDOUT = 1
 _EVENTS = ("start", "die", "destroy", "pause", "unpause", "rename")
 
 
@@ -238,8 +250,11 @@ def choose_ports(wanted: Mapping[int, int], others: list[dict[str, Any]]) -> dic
     return chosen
 
 
-async def connect(port: int, engine: str, view: View) -> trio.SocketStream:
-    """Connect to a published port. Raises Refused and Failed."""
+@asynccontextmanager
+async def connect(
+    port: int, engine: str, view: View, turns: TurnQueue
+) -> AsyncIterator[trio.SocketStream]:
+    """A connection to a published port. Raises Refused and Failed."""
     published = (await list_published(engine, view)).get(port)
     if published is None:
         raise Refused(
@@ -248,8 +263,21 @@ async def connect(port: int, engine: str, view: View) -> trio.SocketStream:
             status=HTTPStatus.NOT_FOUND,
             rule="ports",
         )
+    stream = await _reach(published, engine, view)
+    if stream is not None:
+        async with stream:
+            yield stream
+    else:
+        async with _enter(published, engine, view, turns) as entered:
+            yield entered
+
+
+async def _reach(published: Published, engine: str, view: View) -> trio.SocketStream | None:
+    """Connect to a container's address in a network of the agent; None if it is none of this host.
+
+    Raises Failed.
+    """
     lookups = Lookups(engine, view)
-    why = "it has no address in a network of the agent"
     for network, address in published.addresses.items():
         try:
             found = lookups.require_internal(await lookups.find(Reference("network", network)))
@@ -258,14 +286,11 @@ async def connect(port: int, engine: str, view: View) -> trio.SocketStream:
         try:
             return await _open(f"br-{found.id[:12]}", address, published.port)
         except OSError as error:
-            why = error.strerror or str(error)
+            if error.errno not in _NOT_HERE:
+                raise _unreachable(published, error.strerror or str(error)) from error
         except trio.TooSlowError:
-            why = "it does not answer"
-    raise Failed(
-        f"the port {published.port} of the container cannot be reached: {why}",
-        hint="see whether something listens there; containers of a rootless engine, or of one in a "
-        "virtual machine, cannot be reached from the host",
-    )
+            raise _unreachable(published, "it does not answer") from None
+    return None
 
 
 async def _open(device: str, address: str, port: int) -> trio.SocketStream:
@@ -294,6 +319,70 @@ async def _open(device: str, address: str, port: int) -> trio.SocketStream:
             await trio.sleep(_AGAIN_S)
 
 
+@asynccontextmanager
+async def _enter(
+    published: Published, engine: str, view: View, turns: TurnQueue
+) -> AsyncIterator[trio.SocketStream]:
+    """Connect from within a container, by the shim that the engine executes. Raises Failed."""
+    base = f"/v{view.version[0]}.{view.version[1]}"
+    words = [SHIM, "--connect", str(published.port)]
+    order = encode({"AttachStdin": True, "AttachStdout": True, "Cmd": words})
+    path = f"{base}/containers/{published.container}/exec"
+    status, made = await ask(engine, "POST", path, order)
+    if status != HTTPStatus.CREATED or not isinstance(made, dict):
+        raise _unreachable(published, f"the engine answers {status}")
+    async with await EngineConnection.open(engine) as connection:
+        start = encode({"Detach": False, "Tty": False})
+        headers = [
+            *((b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(start))),
+            *((b"Connection", b"Upgrade"), (b"Upgrade", b"tcp")),
+        ]
+        await connection.begin("POST", f"{base}/exec/{made['Id']}/start", headers)
+        await connection.write(start)
+        await connection.end()
+        status = (await connection.read_head()).status
+        if status != HTTPStatus.SWITCHING_PROTOCOLS:
+            raise _unreachable(published, f"the engine answers {status}")
+        ours, theirs = map(trio.SocketStream, trio.socket.socketpair())
+        async with ours, theirs, trio.open_nursery() as nursery:
+            nursery.start_soon(_pour, theirs, connection.stream, turns)
+            nursery.start_soon(_unwrap, connection, theirs, turns)
+            yield ours
+            nursery.cancel_scope.cancel()
+
+
+async def _pour(source: trio.SocketStream, target: trio.SocketStream, turns: TurnQueue) -> None:
+    """Pass on all bytes, and their end."""
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        while data := await source.receive_some(PIECE):
+            await turns.take()
+            await target.send_all(data)
+        await target.send_eof()
+
+
+async def _unwrap(
+    connection: EngineConnection, target: trio.SocketStream, turns: TurnQueue
+) -> None:
+    """Pass on what a command prints, without the engine's frames, and its end."""
+    data, kind, left = connection.early, 0, 0
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        while True:
+            if not left and len(data) >= _FRAME.size:
+                kind, left = _FRAME.unpack_from(data)
+                data = data[_FRAME.size :]
+            elif left and data:
+                piece, data = data[:left], data[left:]
+                left -= len(piece)
+                if kind == _STDOUT:
+                    await target.send_all(piece)
+            elif more := await connection.stream.receive_some(PIECE):
+                await turns.take()
+                data += more
+            else:
+                break
+        await target.send_eof()
+
+
 async def _watch(
     engine: str, view: View, listener: _Listener, *, task_status: trio.TaskStatus[None]
 ) -> None:
@@ -314,6 +403,14 @@ async def _watch(
     raise Failed(
         "the docker engine of the host ended its events",
         hint="see whether it runs; ports come back with it",
+    )
+
+
+def _unreachable(published: Published, why: str) -> Failed:
+    return Failed(
+        f"the port {published.port} of the container cannot be reached: {why}",
+        hint="see whether something listens there; a container that was made before the daemon was "
+        "upgraded has to be made anew",
     )
 
 
