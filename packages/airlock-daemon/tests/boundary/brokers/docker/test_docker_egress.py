@@ -93,6 +93,23 @@ async def test_an_image_of_a_container_has_its_own_words(tmp_path: Path, image: 
         assert await here.docker("run", "--rm", "made:1") == (0, "the proxy")
 
 
+async def test_an_engine_that_does_not_see_them_makes_containers_without(
+    tmp_path: Path, image: str
+) -> None:
+    """As one of another user: the client is warned of what they lack."""
+    async with scene(tmp_path) as here:
+        here.agent.egress = Egress(shim=find_shim(), directory="/nowhere/of/the/host")
+        status, text = await here.docker("run", "--rm", image, "sh", "-c", "echo made; ls -d /opt")
+        assert "made\n" in text
+        assert "airlock: the engine does not see the agent's sockets" in text
+        here.agent.egress = Egress(shim="/nowhere/either", directory="/nowhere/of/the/host")
+        status, text = await here.docker("run", "--rm", image, "sh", "-c", "echo made")
+        assert (status, "made\n" in text) == (0, True)
+        assert "airlock: the engine does not see the shim" in text
+        status, text = await here.docker("run", "--rm", "-w", "not/absolute", image, "id")
+        assert (status, "not/absolute" in text) == (125, True)
+
+
 async def test_a_container_without_a_network_has_no_way_out(tmp_path: Path, image: str) -> None:
     """As its client wants it."""
     async with leading(tmp_path) as here:

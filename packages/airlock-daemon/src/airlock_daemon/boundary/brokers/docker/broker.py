@@ -242,16 +242,22 @@ class _Call:
 
     async def _make(self, making: Making, found: FoundCall, view: View) -> None:
         """Make the call, and answer with what the engine answers."""
-        prepared = await making.prepare()
-        engine_path, ports = self._agent.engine, self._broker.ports
-        async with (
-            ports.claim(prepared.starts, engine_path, view),
-            await EngineConnection.open(engine_path) as engine,
-        ):
+        first = await making.prepare()
+        async with self._broker.ports.claim(first.starts, self._agent.engine, view):
+            prepared: Prepared | None = first
+            while prepared is not None:
+                prepared = await self._try(prepared, found, view)
+
+    async def _try(self, prepared: Prepared, found: FoundCall, view: View) -> Prepared | None:
+        """Send the request, and answer; or return what is to be sent in its place."""
+        async with await EngineConnection.open(self._agent.engine) as engine:
             await self._send(engine, prepared, found)
             answer = await engine.read_head()
+            if answer.status == HTTPStatus.BAD_REQUEST and prepared.otherwise is not None:
+                return prepared.otherwise
             self._status = answer.status
             await self._relay(engine, answer, prepared, found, view)
+            return None
 
     async def _lead_to_ports(self, view: View) -> None:
         """Serve the agent's own container: its list of ports, or a connection to one."""

@@ -20,6 +20,7 @@ from airlock_daemon.errors import AirlockError
 from airlock_modules.engine import (
     ROOT_LABEL,
     ArchiveRewriter,
+    ContainerOrder,
     DockerGrant,
     Egress,
     FoundCall,
@@ -52,6 +53,13 @@ _NO_LOGIN = urlsafe_b64encode(b"{}")
 # What buildx makes where the engine's own builder is refused.
 _BUILDX_CONTAINER = "buildx_buildkit_"
 _BUILDX_IMAGE = "docker.io/moby/buildkit"
+_NO_SHIM = (
+    "airlock: the engine does not see the shim on the host: the container has no way out, and its "
+    "ports may not be reached"
+)
+_NO_SOCKETS = (
+    "airlock: the engine does not see the agent's sockets on the host: the container has no way out"
+)
 _OWN_NAMES = {"container.list", "network.list", "volume.list"}
 
 
@@ -140,6 +148,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     received: ArchiveRewriter | None = None
     starts: Found | None = None
     """The container that starts."""
+    otherwise: "Prepared | None" = None
+    """What is sent if the engine finds a fault in this."""
 
 
 class Making:
@@ -265,9 +275,6 @@ class Making:
             wanted = {int(port): 0 for port, _, kind in numbers if kind == "tcp"} | wanted
         ports = choose_ports(wanted, own)
         order = order.publish(ports)
-        if egress := await self._agent.find_egress(image.architecture):
-            order = order.lead_out(egress, image)
-        prepared = await self._write(order.body, makes=True)
         unpublished = list(order.unpublished)
         if not self._has_listener:
             unpublished += [f"{port}/tcp" for port in ports.values()]
@@ -276,7 +283,22 @@ class Making:
             "name of this one"
             for port in unpublished
         )
-        return msgspec.structs.replace(prepared, warnings=warnings)
+        egress = await self._agent.find_egress(image.architecture)
+        if egress is None:
+            return await self._prepare_order(order, warnings)
+        # An engine of another user, or in a machine of its own, may not see what is to be mounted.
+        warned = (*warnings, _NO_SHIM) if ports or egress.directory else warnings
+        prepared = await self._prepare_order(order, warned)
+        if egress.directory:
+            shim = order.lead_out(Egress(shim=egress.shim), image)
+            prepared = await self._prepare_order(shim, (*warnings, _NO_SOCKETS), prepared)
+        return await self._prepare_order(order.lead_out(egress, image), warnings, prepared)
+
+    async def _prepare_order(
+        self, order: ContainerOrder, warnings: tuple[str, ...], otherwise: Prepared | None = None
+    ) -> Prepared:
+        prepared = await self._write(order.body, makes=True)
+        return msgspec.structs.replace(prepared, warnings=warnings, otherwise=otherwise)
 
     async def _start_container(self) -> Prepared:
         container = await self._lookups.find(self._need_target())
