@@ -28,7 +28,6 @@ require = [
   "run terraform ** apply",
 ]
 """
-IMAGES = '[docker]\nimages = ["docker.io/airlock-e2e/*"]\n'
 MERGES = '[gh]\nallow = ["mutation mergePullRequest"]\n'
 LATER = "after the freeze"
 
@@ -128,7 +127,7 @@ def test_an_apply_by_terraform(place: Place, asking: Questions) -> None:
 def workshop(user_stage: Stage) -> Scene:
     """A scene whose agent may use ssh and docker, and is asked about both."""
     return user_stage.scene(
-        profile=f"{MAPPED}{IMAGES}{REQUIRE}", commands=COMMANDS, modules=user_stage.modules()
+        profile=f"{MAPPED}{REQUIRE}", commands=COMMANDS, modules=user_stage.modules()
     )
 
 
