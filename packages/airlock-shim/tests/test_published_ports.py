@@ -235,7 +235,7 @@ def test_a_server_that_closes_ends_it(shim: Path) -> None:
 
 def test_a_port_without_a_server_is_told(shim: Path) -> None:
     """By the status too."""
-    words = [shim, "--connect", str(free_port())]
+    words = [str(shim), "--connect", str(free_port())]
     ended = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (

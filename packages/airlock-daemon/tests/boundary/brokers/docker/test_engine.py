@@ -289,9 +289,7 @@ async def test_a_build_is_refused_by_name(tmp_path: Path, kind: str) -> None:
             "classic": ("build", f"--tag={NAME}-built", str(own.workspace)),
         }
         builder = "0" if kind == "classic" else ""
-        status, said = await own.docker(
-            *words.get(kind, words["classic"]), DOCKER_BUILDKIT=builder
-        )
+        status, said = await own.docker(*words.get(kind, words["classic"]), DOCKER_BUILDKIT=builder)
         listed = await own.docker("ps", "--all", "--quiet")
     assert status != 0
     assert "airlock: building images is not granted to an agent" in said
