@@ -42,7 +42,15 @@ _HOST_CONFIG = frozenset(
     {
         *("AutoRemove", "CapAdd", "CapDrop", "ConsoleSize", "CpuShares", "ExtraHosts", "GroupAdd"),
         *("Init", "IpcMode", "LogConfig", "Memory", "MemoryReservation", "MemorySwap", "Mounts"),
-        *("NanoCpus", "NetworkMode", "OomScoreAdj", "PidsLimit", "ReadonlyRootfs", "SecurityOpt"),
+        *(
+            "CgroupnsMode",
+            "NanoCpus",
+            "NetworkMode",
+            "OomScoreAdj",
+            "PidsLimit",
+            "ReadonlyRootfs",
+            "SecurityOpt",
+        ),
         *("RestartPolicy", "ShmSize", "Tmpfs", "Ulimits"),
     }
 )
@@ -109,6 +117,7 @@ def _look(name: str, sent: Any) -> None:
     host = sent["HostConfig"]
     _require(host.keys() <= _HOST_CONFIG, sent)
     _require(host["SecurityOpt"] == ["no-new-privileges"], sent)
+    _require(host["CgroupnsMode"] == "private", sent)
     _require(host["NetworkMode"] in (_ID, "none", f"container:{_ID}"), sent)
     _require(host.get("IpcMode") in (None, "", "private", "none", "shareable"), sent)
     for mount in host["Mounts"]:

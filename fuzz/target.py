@@ -26,6 +26,7 @@ TARGETS = (
     "kubeconfig",
     "client_hello",
     "engine_call",
+    "engine_archive",
 )
 """The names of the targets, each the name of its file."""
 

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from e2e.canary.attack import Attack, Family
 from e2e.world import engine
@@ -231,6 +232,27 @@ _OWNED = [
         for path in ("containers/json", "networks", "volumes")
         for label in ("airlock.agent%3Dother", "Airlock.agent", "a%3Db")
     ),
+]
+
+_PROCESSES = [
+    _say(
+        f"processes of the host by {args}",
+        "processes",
+        _create(Cmd=["sleep", "60"]),
+        _request("POST /containers/made/start"),
+        _request(f"GET /containers/made/top?ps_args={quote(args)}"),
+        works=args == "-C planted -o args,pid",
+    )
+    for args in (
+        "-C planted -o args,pid",
+        "-C planted -o pid,args",
+        "-N -o args,pid",
+        "-eo args,pid",
+        "-o pid,args -C planted",
+        "-o pid -o args",
+        "-ef\n-C planted",
+        "-o pid=PID,args=x",
+    )
 ]
 
 _HOST: dict[str, Any] = {
@@ -567,7 +589,7 @@ _PORTS = [
 
 ENGINE_FAMILIES = (
     Family("engine-calls", (*_CALLS, *_HEADS), engine.why_not),
-    Family("engine-owned", tuple(_OWNED), engine.why_not),
+    Family("engine-owned", (*_OWNED, *_PROCESSES), engine.why_not),
     Family("engine-fields", tuple(_FIELDS), engine.why_not),
     Family(
         "engine-binds",

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -90,6 +91,7 @@ class EngineScene:
         self._engine = found.host.removeprefix("unix://")
         self._words: dict[str, str] = {}
         self._before: dict[str, object] = {}
+        self._process: subprocess.Popen[bytes] | None = None
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -99,6 +101,9 @@ class EngineScene:
             self._before = self._describe()
             yield
         finally:
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
             if self._before:
                 self.clear()
             words = {each: self._words.get(each, each) for each in (*_CONTAINERS, *_OTHERS)}
@@ -130,6 +135,12 @@ class EngineScene:
         made = self._ask(path, "POST", body)
         self._words |= {"EXEC-ID": made["Id"], "PERSON-PART": self._words["PERSON-ID"][:20]}
         self._words["NET-ID"] = self._ask(f"/networks/{self._words['NET']}")["Id"]
+        # A process of the host, whose argument is one.
+        (self.root / "planted").symlink_to(shutil.which("cat") or "/bin/cat")
+        os.mkfifo(self.root / f"{_CANARY}process")
+        # ps cuts what is longer.
+        words, program = ["p", f"{_CANARY}process"], self.root / "planted"
+        self._process = subprocess.Popen(words, executable=program, cwd=self.root)
         (self.root / "secret").mkdir()
         (self.root / "secret" / "file").write_text(f"{_CANARY}host")
 

@@ -50,6 +50,17 @@ def calls() -> None:
     real = _put(broker, "find_call", find)
 
 
+def processes() -> None:
+    """ps gets the client's arguments."""
+
+    def find(method: str, path: str, query: str, **words: Any) -> FoundCall:
+        asks = path.endswith("/top")
+        found: FoundCall = real(method, path, "" if asks else query, **words)
+        return replace(found, query=dict(parse_qsl(query))) if asks else found
+
+    real = _put(broker, "find_call", find)
+
+
 def owned() -> None:
     """Everything is the agent's."""
     _put(Ownership, "owns", lambda *_: True)
@@ -175,6 +186,7 @@ def sockets() -> None:
 
 _GUARDS = {
     "engine-calls": calls,
+    "engine-processes": processes,
     "engine-owned": owned,
     "engine-label": label,
     "engine-prefix": prefix,

@@ -1,5 +1,6 @@
 //! `airlock-shim --connect PORT`: a connection to a port of this container's loopback, as standard input
-//! and output. An engine executes it for the daemon where that cannot reach the container's address.
+//! and output. An engine executes it for the daemon where that cannot reach the container's address. A
+//! line `connected` comes first: an engine that cannot execute it says so on standard output.
 
 const std = @import("std");
 const system = @import("system.zig");
@@ -32,6 +33,7 @@ pub fn run(port: u16) bool {
         return false;
     }
     const fd = connected.descriptor();
+    _ = system.writeAll(1, "connected\n");
     const child = system.resultOf(linux.fork());
     if (child.ok() and child.value == 0) {
         copy(0, fd);

@@ -175,6 +175,26 @@ def test_the_builder_is_refused_by_name() -> None:
         assert error.value.rule == "no-builder"
 
 
+@pytest.mark.parametrize("args", ["-ef", "aux", "-o pid,args", "-eo pid,user,%cpu", "-e -opid"])
+def test_processes_of_a_container_are_listed(args: str) -> None:
+    """In the forms that people use."""
+    _find(f"GET /containers/web/top?ps_args={urllib.parse.quote(args)}")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        *("-o args,pid", "-eo args,pid", "-C sh -o args,pid", "-C sh", "-N -o pid", "-o pid -N"),
+        *("--deselect -o pid", "-o pid=args", "-o pid -o args,pid", "-p 1", "-u root", "-o args"),
+        *("-o pid,args -C sh", "-ef -N", "-o pid,args:9", "--sort args", "-G 0", "-ef\n-N"),
+    ],
+)
+def test_no_other_process_of_the_host_is_listed(args: str) -> None:
+    """The engine knows a container's processes by a word of the line, and tells another one."""
+    with pytest.raises(Refused):
+        _find(f"GET /containers/web/top?ps_args={urllib.parse.quote(args)}")
+
+
 def test_each_line_of_the_table_is_found() -> None:
     """Each line finds itself, by an operation with an object where it has one."""
     for call in TABLE:

@@ -39,6 +39,7 @@ def test_a_table_names_what_is_granted() -> None:
         root_binds = true
         containers = 3
         engine = "unix:///run/user/1000/docker.sock"
+        builder = "moby/buildkit:rootless"
         """
     )
     assert faults == []
@@ -48,6 +49,7 @@ def test_a_table_names_what_is_granted() -> None:
     assert [grant.may_read(each) for each in ("/web", "/db-1", "/web2")] == [True, True, False]
     assert (grant.is_bridged, grant.publishes_on_host, grant.root_binds) == (True, True, True)
     assert (grant.containers, grant.engine) == (3, "/run/user/1000/docker.sock")
+    assert grant.builder == "docker.io/moby/buildkit:rootless"
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,7 @@ def test_a_table_names_what_is_granted() -> None:
         "containers = 0",
         'engine = "tcp://127.0.0.1:2375"',
         'engine = "ssh://host"',
+        'builder = "Moby/buildkit"',
         "privileged = true",
     ],
 )

@@ -86,6 +86,7 @@ _DOCKER_NOTES = {
     "root_binds": "lets a container with a workspace act there as root of this host",
     "network": "lets its containers reach what the engine's do: this host and its network",
     "host_ports": "lets its containers listen on 127.0.0.1 of this host",
+    "builder": "lets its builds make any system call, from a container of your engine's",
 }
 
 
@@ -97,6 +98,7 @@ def find_engine_grants(agents: Iterable[Agent]) -> Iterator[Finding]:
             "root_binds": docker.root_binds,
             "network": docker.is_bridged,
             "host_ports": docker.publishes_on_host,
+            "builder": bool(docker.builder),
         }
         for key in [key for key, is_lifted in (lifted or {}).items() if is_lifted]:
             yield Finding(

@@ -123,6 +123,35 @@ def test_an_endpoint_without_an_engine_is_told(
     assert not found.is_note
 
 
+@pytest.mark.parametrize(
+    ("runc", "engine", "problem", "is_note"),
+    [
+        ("1.1.11", "28.0.0", "CVE-2024-21626 (a container reaches", False),
+        ("1.3.2", "28.0.0", "are mended in 1.2.8 and 1.3.3 and 1.4.0-rc.3", False),
+        ("1.4.0-rc.2", "28.0.0", "CVE-2025-31133", False),
+        ("1.3.3", "25.0.4", "CVE-2024-29018", False),
+        ("1.1.15+ds1", "26.1.5+dfsg1", "may be mended there", True),
+        ("1.2.8", "25.0.5", "", False),
+        ("1.4.0", "28.5.1", "", False),
+        ("something", "else", "", False),
+    ],
+)
+def test_an_engine_with_a_known_hole_is_told(
+    world: World, tmp_path: Path, runc: str, engine: str, problem: str, *, is_note: bool
+) -> None:
+    """Where an agent is granted docker: by the branch; a distribution's may have it mended."""
+    components = [{"Name": "Engine", "Version": engine}, {"Name": "runc", "Version": runc}]
+    answer = json.dumps({"Components": components})
+    write_program(tmp_path / "tools", "docker", f"echo '{answer}'")
+    world.write_config(f'[daemon]\npath = "{tmp_path}/tools:/usr/bin:/bin"\n')
+    assert find("engine-version", around(world)) == []
+    world.write_module("git", "docker", '[sandbox]\nbox = "closed"\nbrokers = ["docker"]\n')
+    found = find("engine-version", around(world))
+    assert problem in " ".join(each.problem for each in found)
+    assert bool(found) == bool(problem)
+    assert any(each.is_note for each in found) == is_note
+
+
 def test_docker_desktop_is_told(world: World, tmp_path: Path) -> None:
     """A stand-in for what this machine cannot be; another engine is good."""
     tools = tmp_path / "tools"

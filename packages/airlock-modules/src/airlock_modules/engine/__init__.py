@@ -15,15 +15,8 @@ from airlock_modules.engine.answers import (
     spell_refusal,
 )
 from airlock_modules.engine.archive import ArchiveRewriter
-from airlock_modules.engine.calls import (
-    NEWEST,
-    OLDEST,
-    Call,
-    FoundCall,
-    Version,
-    find_call,
-    refuse_builder,
-)
+from airlock_modules.engine.builder import find_builder, is_builder, order_builder
+from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
 from airlock_modules.engine.egress import (
     SHIM,
@@ -94,14 +87,17 @@ __all__ = [
     "View",
     "decode",
     "encode",
+    "find_builder",
     "find_call",
     "find_connected",
     "is_below",
+    "is_builder",
     "is_image_id",
     "join_tag",
     "list_names",
     "list_references",
     "malformed",
+    "order_builder",
     "read_commit",
     "read_connection",
     "read_container",
@@ -114,7 +110,6 @@ __all__ = [
     "read_network",
     "read_ports",
     "read_volume",
-    "refuse_builder",
     "resolve",
     "restore_words",
     "rewrite",

@@ -286,6 +286,26 @@ def _image_of(found: Json, view: View) -> Json:
     return {**kept, **names, **({"Containers": -1} if "Containers" in found else {})}
 
 
+def _history(answer: Any, view: View) -> list[Json]:
+    """The layers of an image, whose own names others may have given."""
+    inner = view.own_images.inner
+    return [
+        {
+            **each,
+            "Tags": [inner(str(name)) for name in each.get("Tags") or () if view.sees_name(name)]
+            or None,
+        }
+        for each in answer
+    ]
+
+
+def _made_volume(answer: Any, view: View) -> Json:
+    """A volume that was made, unless another of this name was there. Raises KeyError for that."""
+    if not view.ownership.owns(answer.get("Name"), answer.get("Labels")):
+        raise KeyError(answer.get("Name"))
+    return _volume(answer, view)
+
+
 def _removed(answer: Any, view: View) -> list[Json]:
     inner = view.own_images.inner
     return [{key: inner(str(value)) for key, value in each.items()} for each in answer]
@@ -349,10 +369,11 @@ _REWRITERS: Mapping[str, Rewriter] = {
     "network.prune": _pruned,
     "volume.list": _list_volumes,
     "volume.inspect": _volume,
-    "volume.create": _volume,
+    "volume.create": _made_volume,
     "volume.prune": _pruned,
     "image.list": _list_images,
     "image.inspect": _image_of,
+    "image.history": _history,
     "image.remove": _removed,
     "system.df": _disk_usage,
 }

@@ -14,6 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from airlock_modules.apis.head import read_query
+from airlock_modules.engine.builder import refuse_builder
 from airlock_modules.engine.images import read_image_reference
 from airlock_modules.engine.names import is_airlocks
 from airlock_modules.engine.strict import (
@@ -103,9 +104,14 @@ def _flag(value: object, place: str) -> object:
 _integer = text("-?[0-9]{1,9}")
 _time = text(r"[0-9]{1,12}(?:\.[0-9]{1,9})?|[0-9]{4}-[0-9TtZz:.+-]{1,40}|(?:[0-9]{1,9}[hms]){1,3}")
 _name = text(r"[A-Za-z0-9/][A-Za-z0-9_.-]{0,127}")
-# The engine runs the host's ps, and finds the container's processes by a column's name, which `=`
-# may change.
-_ps = text("[A-Za-z, -]{0,100}")
+# The engine runs the host's ps for all processes, and takes lines whose word below "PID" is of the
+# container; another word there it tells in an error. So no column of several words stands before
+# it, no column has another name, and nothing else selects processes.
+_ps = text(
+    "-?(?:e|ef|el|f|l|a|ax|aux|au|auxww|efww)|"
+    "-?(?:e|a|ax)?o ?pid(?:,[a-z_%]{1,20}){0,20}|"
+    "-(?:e|a|ax) -o ?pid(?:,[a-z_%]{1,20}){0,20}"
+)
 _keys = text(r"[A-Za-z0-9@^\[\],_?-]{0,100}")
 _word = text("[A-Za-z0-9+._-]{0,40}")
 _path = text(most=4096)
@@ -400,18 +406,6 @@ def _compile(path: str) -> "re.Pattern[str]":
 _FIXED_FIRST = sorted(TABLE, key=lambda call: "{" in call.path)
 _COMPILED = tuple((call, _compile(call.path), _SLOT.search(call.path)) for call in _FIXED_FIRST)
 _BUILDER = frozenset({"/build", "/build/cancel", "/session", "/grpc"})
-
-
-def refuse_builder() -> Refused:
-    """The refusal of a build: by the engine's own builder, or by one that a client would make."""
-    return Refused(
-        "building images is not granted to an agent: the engine's builder shares its caches with "
-        "the human's builds, and one of its own would be a privileged container",
-        hint="a person on the host can build the image, and grant its name by images in [docker] "
-        "of the profile; in a container of one's own, docker commit makes an image",
-        status=HTTPStatus.FORBIDDEN,
-        rule="no-builder",
-    )
 
 
 def find_call(method: str, path: str, query: str, *, spoken: Version) -> FoundCall:

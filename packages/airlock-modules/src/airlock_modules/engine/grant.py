@@ -36,7 +36,7 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     all, with the human's logins, which `push` has too; without both it may pull from docker.io.
     `read` are patterns of names of the human's containers. `socket` is the host's path of the
     agent's own `docker.sock`, `egress` that of the directory by which its containers reach its
-    APIs; memory is in bytes.
+    APIs; `builder` is the image in which it builds, "" for none; memory is in bytes.
     """
 
     engine: str = ""
@@ -50,6 +50,7 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     roots: tuple[Root, ...] = ()
     socket: str = ""
     egress: str = ""
+    builder: str = ""
     memory: int = 4 << 30
     pids: int = 4096
     containers: int = 50
@@ -78,7 +79,7 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
 
     def may_use(self, image: ImageName) -> bool:
         """Whether it may use this image if the engine has it, whosoever pulled or built it."""
-        return _matches(self.images, image.repository)
+        return str(image) == self.builder or _matches(self.images, image.repository)
 
     def may_push(self, image: ImageName) -> bool:
         """Whether it may push to this name."""

@@ -1,6 +1,6 @@
 """Reading `[docker]` of a profile: what an agent's containers may be made of."""
 
-from airlock_modules.engine import DockerGrant
+from airlock_modules.engine import DockerGrant, Refused, read_image_name
 from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.remotes.grants import is_pattern
 
@@ -26,6 +26,7 @@ def read_docker_grant(table: TableReader) -> DockerGrant:
         root_binds=table.boolean("root_binds", default=False),
         containers=table.integer("containers", default=50, minimum=1, maximum=_MOST_CONTAINERS),
         engine=_read_engine(table),
+        builder=_read_builder(table),
     )
     if grant.publishes_on_host and not grant.is_bridged:
         problem = "has no effect: an engine publishes no port of an internal network"
@@ -41,6 +42,16 @@ def _read_patterns(table: TableReader, key: str, *, remedy: str) -> tuple[str, .
         if not is_pattern(each) or not is_named or (key != "read" and "@" in each):
             table.fault(key, f'"{each}" is no pattern of {key}', remedy)
     return patterns
+
+
+def _read_builder(table: TableReader) -> str:
+    builder = table.string("builder", default="")
+    try:
+        return str(read_image_name(builder)) if builder else ""
+    except Refused:
+        remedy = 'write it like "docker.io/moby/buildkit:rootless"'
+        table.fault("builder", f'"{builder}" is no name of an image', remedy)
+        return ""
 
 
 def _read_engine(table: TableReader) -> str:

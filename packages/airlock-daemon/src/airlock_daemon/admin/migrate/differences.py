@@ -34,8 +34,8 @@ _BOXED: Mapping[str, str] = {
     ),
     "docker": (
         "reaches what the agent made itself, images that [docker] of its airlock.toml names, and "
-        "its workspaces, and nothing else of your engine; it builds no image: airlock show docker "
-        "--security"
+        "its workspaces, and nothing else of your engine; it builds where [docker] names a "
+        "builder: airlock show docker --security"
     ),
     "git": (
         "runs in a box with the workspace and without your keys; the daemon itself talks to its "

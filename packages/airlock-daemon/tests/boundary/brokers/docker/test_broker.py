@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import trio
 from docker_world import Agent
+from msgspec.structs import replace
 from trio.testing import wait_all_tasks_blocked
 
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker
@@ -483,6 +484,30 @@ async def test_containers_are_pruned_one_by_one(tmp_path: Path) -> None:
         assert [each.path for each in here.engine.calls if each.method == "DELETE"] == [
             f"/v1.45/containers/{_ID}"
         ]
+
+
+async def test_what_buildx_makes_becomes_the_granted_builder(tmp_path: Path) -> None:
+    """It pulls its image, looks for it, and makes a container with all privileges."""
+    async with scene(tmp_path) as here:
+        here.agent.grant = replace(here.agent.grant, builder="docker.io/library/alpine:latest")
+        answers = here.engine.answers
+        answers["GET", "/v1.45/containers/json"] = (200, [])
+        answers["POST", "/v1.45/images/create"] = (500, {"message": "no such host"})
+        answers["POST", "/v1.45/containers/create"] = (201, {"Id": _ID})
+        client = here.connect()
+        wanted = "moby/buildkit:buildx-stable-1"
+        pull = "POST /images/create?fromImage=moby%2Fbuildkit&tag=buildx-stable-1"
+        assert (await client.ask(pull))[0] == 500
+        pulled = here.engine.made("POST", "/v1.45/images/create")
+        assert pulled.query == {"fromImage": ["docker.io/library/alpine"], "tag": ["latest"]}
+        answers["GET", f"/v1.45/images/{_IMAGE}/json"] = (200, {"Id": _IMAGE})
+        assert (await client.ask(f"GET /images/{wanted}/json"))[1]["Id"] == _IMAGE
+        body = {"Image": wanted, "HostConfig": {"Privileged": True, "Binds": ["/:/host"]}}
+        made = "POST /containers/create?name=buildx_buildkit_default"
+        assert (await client.ask(made, body=body))[0] == 201
+        sent = json.loads(here.engine.made("POST", "/v1.45/containers/create").body)
+        assert (sent["Image"], sent["HostConfig"]["Mounts"]) == (_IMAGE, [])
+        assert "Privileged" not in sent["HostConfig"]
 
 
 async def test_a_rootless_engines_containers_have_its_own_user(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ async def _fetch(port: int) -> bytes:
 async def test_a_published_port_is_reached_at_the_loopback(tmp_path: Path, image: str) -> None:
     """From the moment that docker has started it to its end, at the port that docker shows."""
     async with listening(tmp_path) as here:
+        # What a person must be asked for is no connection to a port.
+        here.agent.refuses = "docker port."
         status, text = await here.docker(
             *("run", "-d", "--rm", "--name", "web", "-p", "80", image, *_SERVE)
         )
@@ -111,6 +113,15 @@ async def test_a_port_is_reached_from_within_where_its_address_is_none_of_this_h
         assert found.partition(b"\r\n\r\n")[2] == Path(busybox).read_bytes()
         _, text = await here.docker("inspect", "--format", "{{.Path}} {{.Mounts}}", "web")
         assert text == "httpd []\n"
+        # Without the shim, and without a server, nothing is said to the client.
+        for egress, words in ((None, _SERVE), (here.agent.egress, ("sleep", "100"))):
+            here.agent.egress = egress
+            status, text = await here.docker("run", "-d", "-p", "80", image, *words)
+            assert status == 0, text
+            _, text = await here.docker("port", text.strip(), "80/tcp")
+            stream = await trio.open_tcp_stream("127.0.0.1", int(text.partition(":")[2]))
+            async with stream:
+                assert await stream.receive_some() == b""
 
 
 async def test_without_a_shim_the_client_is_warned(tmp_path: Path, image: str) -> None:

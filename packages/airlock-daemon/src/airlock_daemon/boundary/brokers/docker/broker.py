@@ -267,7 +267,7 @@ class _Call:
         port = 0 if head.path == PORTS or number is None else int(number[1])
         words = ("port.list",) if head.path == PORTS else ("port.connect", str(port))
         self._operation = Operation(("docker", *words))
-        self._approval = await self._agent.admit(self._operation, (), changes=False)
+        # It is recorded, and no person is asked: the start of the container was judged.
         # A client of a port may speak any protocol: an error closes its connection.
         self.is_opaque = self._has_answered = True
         if head.path == PORTS:
@@ -366,7 +366,8 @@ class _Call:
                 hint="try again; a person on the host finds the engine's own messages there",
             ) from None
         except KeyError:
-            raise missing("container", "of this agent") from None
+            kind, _, _ = found.call.name.partition(".")
+            raise missing(kind, "of this agent") from None
         if prepared.warnings and isinstance(value, dict):
             value["Warnings"] = [*(value.get("Warnings") or ()), *prepared.warnings]
         await self._answer_json(answer.status, value)

@@ -29,20 +29,23 @@ from airlock_modules.engine import (
     Refused,
     View,
     encode,
+    find_builder,
     find_connected,
+    is_builder,
     is_image_id,
     join_tag,
     list_references,
     malformed,
+    order_builder,
     read_commit,
     read_connection,
     read_container,
     read_disconnection,
     read_exec,
     read_exec_start,
+    read_image_name,
     read_network,
     read_volume,
-    refuse_builder,
     resolve,
     restore_words,
     shorten_name,
@@ -50,9 +53,6 @@ from airlock_modules.engine import (
 from airlock_modules.operation import Operation
 
 _NO_LOGIN = urlsafe_b64encode(b"{}")
-# What buildx makes where the engine's own builder is refused.
-_BUILDX_CONTAINER = "buildx_buildkit_"
-_BUILDX_IMAGE = "docker.io/moby/buildkit"
 _NO_SHIM = (
     "airlock: the engine does not see the shim on the host: the container has no way out, and its "
     "ports may not be reached"
@@ -204,6 +204,7 @@ class Making:
             "network.disconnect": self._disconnect,
             "volume.create": self._create_volume,
             "image.pull": self._pull,
+            "image.inspect": self._inspect_image,
             "image.push": self._push,
             "image.tag": self._tag,
             "image.import": self._import,
@@ -256,9 +257,10 @@ class Making:
     async def _create_container(self) -> Prepared:
         grant, ownership = self._view.grant, self._view.ownership
         name = str(self._query.get("name") or os.urandom(6).hex()).removeprefix("/")
-        if name.startswith(_BUILDX_CONTAINER):
-            raise refuse_builder()
-        order = read_container(self._body, name=name, grant=grant, ownership=ownership)
+        if is_builder(name):
+            order = order_builder(name, grant=grant, ownership=ownership)
+        else:
+            order = read_container(self._body, name=name, grant=grant, ownership=ownership)
         own = await list_own(self._agent.engine, self._view)
         if len(own) >= grant.containers:
             raise Refused(
@@ -349,10 +351,16 @@ class Making:
         made = os.urandom(16).hex()
         return await self._write(read_volume(self._body, ownership=self._view.ownership, name=made))
 
+    async def _inspect_image(self) -> Prepared:
+        target = self._need_target()
+        if not is_image_id(target.text):
+            builder = find_builder(read_image_name(target.text), self._view.grant)
+            target = Reference("image", str(builder))
+        return await self._write(None, target=(await self._lookups.find(target)).id)
+
     async def _pull(self) -> Prepared:
         image = join_tag(str(self._query.get("fromImage", "")), self._query.get("tag"))
-        if image.repository == _BUILDX_IMAGE:
-            raise refuse_builder()
+        image = find_builder(image, self._view.grant)
         if not self._view.grant.may_pull(image):
             raise Refused(
                 f"pulling {image} is not granted",

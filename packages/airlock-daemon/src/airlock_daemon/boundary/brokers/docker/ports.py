@@ -57,6 +57,7 @@ _NOT_HERE = (errno.ENODEV, errno.EPERM)
 # The head of a frame of an engine's raw stream: which output it is of, and its size.
 _FRAME = struct.Struct(">B3xI")
 _STDOUT = 1
+_CONNECTED = b"connected"
 _EVENTS = ("start", "die", "destroy", "pause", "unpause", "rename")
 
 
@@ -347,8 +348,24 @@ async def _enter(
         async with ours, theirs, trio.open_nursery() as nursery:
             nursery.start_soon(_pour, theirs, connection.stream, turns)
             nursery.start_soon(_unwrap, connection, theirs, turns)
-            yield ours
+            if (said := await _read_line(ours)) == _CONNECTED:
+                yield ours
             nursery.cancel_scope.cancel()
+    if said != _CONNECTED:
+        # The engine tells there why it does not execute the shim.
+        raise _unreachable(published, said.decode(errors="replace") or "nothing listens there")
+
+
+async def _read_line(stream: trio.SocketStream) -> bytes:
+    """The first line that comes, without its end, or what there is of it."""
+    line = b""
+    with trio.move_on_after(_CONNECT_S):
+        while len(line) < _LONGEST_LINE and (byte := await stream.receive_some(1)) not in (
+            b"",
+            b"\n",
+        ):
+            line += byte
+    return line.rstrip()
 
 
 async def _pour(source: trio.SocketStream, target: trio.SocketStream, turns: TurnQueue) -> None:

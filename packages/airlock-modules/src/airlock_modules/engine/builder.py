@@ -1,0 +1,69 @@
+"""Builds: never by the engine's own builder, but in a container of the agent's.
+
+buildx, to which the engine's builder is refused, makes a container `buildx_buildkit_NAME` of the
+image `moby/buildkit:buildx-stable-1`, with all privileges, and speaks to BuildKit by `exec`. With
+`[docker] builder` that becomes a container of the granted image, in which BuildKit runs as an
+ordinary user (`moby/buildkit:rootless`). Without it the client is told why it is refused.
+"""
+
+from http import HTTPStatus
+
+from msgspec.structs import replace
+
+from airlock_modules.engine.container import ContainerOrder, read_container
+from airlock_modules.engine.grant import DockerGrant
+from airlock_modules.engine.images import ImageName, read_image_name
+from airlock_modules.engine.names import Ownership
+from airlock_modules.engine.strict import Refused, encode
+
+_CONTAINER = "buildx_buildkit_"
+_REPOSITORY = "docker.io/moby/buildkit"
+_TAGS = "buildx-"
+
+# A process sandbox would mount a /proc in the user namespace, which the engine's masks forbid.
+_WORDS = ("--oci-worker-no-process-sandbox",)
+
+# What a user namespace and mounts in it need. Ids are mapped by newuidmap, which has capabilities
+# of its file: with no-new-privileges it would have none.
+_SECURITY = ("seccomp=unconfined", "apparmor=unconfined")
+
+
+def refuse_builder() -> Refused:
+    """The refusal of a build: by the engine's own builder, or by one that a client would make."""
+    return Refused(
+        "building images is not granted to an agent: the engine's builder shares its caches with "
+        "the human's builds, and one of its own would be a privileged container",
+        hint="a person on the host can grant one that is not (builder in [docker] of the profile), "
+        "or build the image and grant its name by images there",
+        status=HTTPStatus.FORBIDDEN,
+        rule="no-builder",
+    )
+
+
+def is_builder(name: str) -> bool:
+    """Whether a container of this name, as the client calls it, is one that buildx makes."""
+    return name.startswith(_CONTAINER)
+
+
+def find_builder(image: ImageName, grant: DockerGrant) -> ImageName:
+    """The granted builder's image where buildx names its own; any other image as it is.
+
+    Raises Refused without a builder.
+    """
+    if image.repository != _REPOSITORY or not image.tag.startswith(_TAGS):
+        return image
+    if not grant.builder:
+        raise refuse_builder()
+    return read_image_name(grant.builder)
+
+
+def order_builder(name: str, *, grant: DockerGrant, ownership: Ownership) -> ContainerOrder:
+    """The container that is made in place of buildx' own. Raises Refused without a builder."""
+    if not grant.builder:
+        raise refuse_builder()
+    body = encode({"Image": grant.builder, "Cmd": list(_WORDS)})
+    order = read_container(body, name=name, grant=grant, ownership=ownership)
+    host = order.body["HostConfig"]
+    if not isinstance(host, dict):
+        raise TypeError(host)
+    return replace(order, body={**order.body, "HostConfig": {**host, "SecurityOpt": [*_SECURITY]}})

@@ -1,0 +1,59 @@
+import pytest
+from msgspec.structs import replace
+
+from airlock_modules.engine import (
+    DockerGrant,
+    Ownership,
+    Refused,
+    find_builder,
+    is_builder,
+    order_builder,
+    read_image_name,
+)
+
+GRANT = DockerGrant(builder="docker.io/moby/buildkit:rootless", pids=99)
+OWN = Ownership("a")
+
+
+def test_a_builder_has_what_an_ordinary_user_needs_and_no_more() -> None:
+    """Nothing that buildx asks for is looked at: no privileges, mounts, networks or words."""
+    order = order_builder("buildx_buildkit_default", grant=GRANT, ownership=OWN)
+    body = dict(order.body)
+    host = body["HostConfig"]
+    assert isinstance(host, dict)
+    assert host["SecurityOpt"] == ["seccomp=unconfined", "apparmor=unconfined"]
+    assert not {"Privileged", "CapAdd", "Devices", "Binds"} & host.keys()
+    assert (host["Mounts"], host["PidsLimit"]) == ([], 99)
+    assert body["Cmd"] == ["--oci-worker-no-process-sandbox"]
+    assert "Entrypoint" not in body
+    assert "User" not in body
+
+
+def test_all_else_of_a_builder_is_as_of_any_container() -> None:
+    """Labels, network and limits."""
+    order = order_builder("buildx_buildkit_x", grant=GRANT, ownership=OWN)
+    assert order.image == GRANT.builder
+    labels = order.body["Labels"]
+    assert isinstance(labels, dict)
+    assert labels["airlock.agent"] == "a"
+
+
+@pytest.mark.parametrize("grant", [DockerGrant(), replace(GRANT, builder="")])
+def test_without_a_builder_each_way_to_one_is_refused(grant: DockerGrant) -> None:
+    """The container that buildx makes, and before that its image."""
+    assert is_builder("buildx_buildkit_x")
+    with pytest.raises(Refused, match="building images is not granted") as error:
+        order_builder("buildx_buildkit_x", grant=grant, ownership=OWN)
+    assert error.value.rule == "no-builder"
+    with pytest.raises(Refused, match="building images is not granted"):
+        find_builder(read_image_name("moby/buildkit:buildx-stable-1"), grant)
+
+
+def test_the_image_of_buildx_is_the_granted_one() -> None:
+    """Of whichever tag it wants; another image is what it is."""
+    named = read_image_name("moby/buildkit:buildx-stable-1-rootless")
+    assert str(find_builder(named, GRANT)) == GRANT.builder
+    for other in ("moby/buildkit:latest", "ghcr.io/moby/buildkit:buildx-stable-1", "alpine"):
+        assert find_builder(read_image_name(other), GRANT) == read_image_name(other)
+    assert GRANT.may_use(read_image_name("moby/buildkit:rootless"))
+    assert not GRANT.may_use(read_image_name("moby/buildkit:latest"))
