@@ -170,7 +170,7 @@ def test_a_version_that_is_not_spoken_names_those_that_are() -> None:
 def test_the_builder_is_refused_by_name() -> None:
     """A build has a rule of its own, by whichever path."""
     for path in ("/v1.45/build", "/session", "/grpc"):
-        with pytest.raises(Refused, match="building images is not granted") as error:
+        with pytest.raises(Refused, match="no image is built by the engine's own builder") as error:
             find_call("POST", path, "", spoken=NEWEST)
         assert error.value.rule == "no-builder"
 

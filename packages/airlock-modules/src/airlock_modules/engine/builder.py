@@ -23,18 +23,23 @@ _TAGS = "buildx-"
 # A process sandbox would mount a /proc in the user namespace, which the engine's masks forbid.
 _WORDS = ("--oci-worker-no-process-sandbox",)
 
-# What a user namespace and mounts in it need. Ids are mapped by newuidmap, which has capabilities
-# of its file: with no-new-privileges it would have none.
-_SECURITY = ("seccomp=unconfined", "apparmor=unconfined")
+# What a user namespace and mounts in it need. newuidmap and newgidmap map its ids by a capability,
+# which they have of their file: with no-new-privileges they would have none.
+_LIFTED = {
+    "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"],
+    "CapDrop": ["ALL"],
+    "CapAdd": ["SETUID", "SETGID"],
+}
 
 
 def refuse_builder() -> Refused:
     """The refusal of a build: by the engine's own builder, or by one that a client would make."""
     return Refused(
-        "building images is not granted to an agent: the engine's builder shares its caches with "
-        "the human's builds, and one of its own would be a privileged container",
-        hint="a person on the host can grant one that is not (builder in [docker] of the profile), "
-        "or build the image and grant its name by images there",
+        "no image is built by the engine's own builder, whose caches are the human's too, nor in a "
+        "privileged container",
+        hint="where the profile names a builder in [docker], buildx builds in a container of the "
+        "agent's own (docker build --load); a person on the host can name one, or build the image "
+        "and grant its name by images",
         status=HTTPStatus.FORBIDDEN,
         rule="no-builder",
     )
@@ -66,4 +71,4 @@ def order_builder(name: str, *, grant: DockerGrant, ownership: Ownership) -> Con
     host = order.body["HostConfig"]
     if not isinstance(host, dict):
         raise TypeError(host)
-    return replace(order, body={**order.body, "HostConfig": {**host, "SecurityOpt": [*_SECURITY]}})
+    return replace(order, body={**order.body, "HostConfig": {**host, **_LIFTED}})

@@ -7,7 +7,9 @@ import pytest
 import trio
 import trio.lowlevel
 from docker_scene import ENGINE, NAME, Scene, image, pack, pytestmark, scene
+from msgspec.structs import replace
 
+from airlock_modules.engine import read_image_name
 from engines import has_engine
 
 __all__ = ["image", "pytestmark"]
@@ -292,5 +294,39 @@ async def test_a_build_is_refused_by_name(tmp_path: Path, kind: str) -> None:
         status, said = await own.docker(*words.get(kind, words["classic"]), DOCKER_BUILDKIT=builder)
         listed = await own.docker("ps", "--all", "--quiet")
     assert status != 0
-    assert "airlock: building images is not granted to an agent" in said
+    assert "airlock: no image is built by the engine's own builder" in said
     assert listed == (0, "")
+
+
+BUILDER = os.environ.get("AIRLOCK_BUILDER", "moby/buildkit:rootless")
+"""An image of rootless BuildKit, for the test of builds."""
+
+
+@pytest.mark.parametrize("kind", ["buildx", "compose"])
+async def test_a_build_runs_in_a_builder_of_the_agents_own(tmp_path: Path, kind: str) -> None:
+    """By the client as it is: context, a command and the result, which is the agent's."""
+    asked = ("docker", "image", "inspect", BUILDER)
+    found = await trio.run_process(asked, capture_stdout=True, capture_stderr=True, check=False)
+    if found.returncode:
+        pytest.skip("needs an image of rootless BuildKit: AIRLOCK_BUILDER")
+    async with scene(tmp_path) as here:
+        builder = str(read_image_name(BUILDER))
+        here.agent.grant = replace(here.agent.grant, builder=builder)
+        (here.workspace / "rootfs.tar").write_bytes(pack())
+        (here.workspace / "Dockerfile").write_text(
+            'FROM scratch\nADD rootfs.tar /\nRUN ["/bin/sh", "-c", "id > /made"]\n'
+        )
+        service = f'services:\n  web:\n    build: "{here.workspace}"\n    image: web\n'
+        (here.workspace / "compose.yaml").write_text(service)
+        words = ("build", "--load", "--tag=web", str(here.workspace))
+        if kind == "compose":
+            words = ("compose", f"--file={here.workspace}/compose.yaml", "build")
+        status, said = await here.docker(*words)
+        assert status == 0, said
+        assert await here.docker("run", "--rm", "web", "cat", "/made") == (
+            0,
+            "uid=0 gid=0 groups=0\n",
+        )
+        inspect = ("inspect", "--format={{.HostConfig.Privileged}} {{.HostConfig.CapAdd}}")
+        made = await here.docker(*inspect, "buildx_buildkit_default")
+        assert made == (0, "false [CAP_SETGID CAP_SETUID]\n")
