@@ -1,10 +1,16 @@
 """Tests of `airlock_modules.files.approvals`: which operations a pattern asks about."""
 
 import time
+from typing import Any
 
 import pytest
 
-from airlock_modules.files.approvals import ApprovalRules, list_tool_forms, read_approvals
+from airlock_modules.files.approvals import (
+    ApprovalRules,
+    list_tool_forms,
+    name_place,
+    read_approvals,
+)
 from airlock_modules.files.module_file import load_builtin
 from airlock_modules.files.toml_reader import Fault, TableReader
 from airlock_modules.operation import parse_operation
@@ -72,6 +78,38 @@ def test_a_pattern_matches_what_begins_with_it(pattern: str, operation: str) -> 
 def test_a_pattern_matches_nothing_else(pattern: str, operation: str) -> None:
     """`*` crosses no slash, and every word of the pattern has to be there."""
     assert rules_of(pattern).find([parse_operation(operation).words]) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "place", "is_asked"),
+    [
+        ("git push git@h.example/acme/app", (None, "h.example", None, "/acme/app"), True),
+        ("git push git@h.example/acme/*", ("git", "h.example", None, "/acme/app"), True),
+        ("git push git@h.example/acme/app", ("other", "h.example", None, "/acme/app"), False),
+        ("git push h.example/acme/app", ("git", "h.example", 2222, "/acme/app"), True),
+        ("git push h.example:2222/acme/app", (None, "h.example", None, "/acme/app"), True),
+        ("git push h.example:2222/acme/app", (None, "h.example", 443, "/acme/app"), False),
+        ("ssh deploy@prod", (None, "prod", None), True),
+        ("ssh deploy@prod", ("deploy", "prod", 22), True),
+        ("ssh deploy@prod", ("root", "prod", None), False),
+        ("ssh prod:2222", ("deploy", "prod", 2222), True),
+        ("ssh prod:2222", ("deploy", "prod", None), True),
+        ("ssh prod:2222", ("deploy", "prod", 22), False),
+        ("ssh deploy@prod:2222", (None, "prod", 2222), True),
+        ('ssh "deploy@[2001:db8::1]:22"', (None, "[2001:db8::1]", None), True),
+        ("* deploy@prod", (None, "prod", None), True),
+        ("ssh *@prod", ("root", "prod", 22), True),
+        ("ssh prod", ("root", "prod", 22), True),
+        ("ssh prod", (None, "other", None), False),
+    ],
+)
+def test_a_user_or_port_is_also_that_of_a_request_without(
+    pattern: str, place: tuple[Any, ...], *, is_asked: bool
+) -> None:
+    """Else https, or what ssh's configuration says, would be a way around the question."""
+    begin = ("git", "push") if len(place) > 3 else ("ssh",)
+    forms = [(*begin, name) for name in name_place(*place)]
+    assert (rules_of(pattern).find(forms) is not None) is is_asked
 
 
 def test_one_matching_form_is_enough() -> None:

@@ -293,10 +293,16 @@ def test_a_key_that_cannot_be_used_is_a_failure_without_its_words(signing: Signi
 
 
 @pytest.mark.parametrize(
-    "lines", ['[sign]\nemails = ["b@acme.com"]\n', "[sign]\ncommits = false\n"]
+    "lines",
+    [
+        '[sign]\nemails = ["b@acme.com"]\n',
+        "[sign]\ncommits = false\n",
+        f'{GRANT}key = "~/agents"\n',
+    ],
 )
 def test_what_was_withdrawn_meanwhile_is_not_signed(signing: Signing, lines: str) -> None:
     """A client may begin a request, and send the commit when the profile has changed."""
+    signing.make_key("agents")
     features = ("base64", "stdin")
     with (
         signing.running() as daemon,

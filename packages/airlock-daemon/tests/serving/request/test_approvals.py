@@ -121,6 +121,18 @@ def test_input_that_is_sent_meanwhile_is_not_lost(daemon: Daemon) -> None:
     assert answer.text() == "early\n"
 
 
+def test_signals_that_are_sent_meanwhile_are_not_kept(daemon: Daemon) -> None:
+    """No command is there to get them, and a client may send any number."""
+    with daemon.connect() as connection:
+        connection.sendall(request("sh", "-c", "echo asked", features=["signals"]))
+        wait_for_questions(daemon.world)
+        message = {"jsonrpc": "2.0", "method": "signal", "params": {"name": "SIGUSR1"}}
+        connection.sendall((json.dumps(message).encode() + b"\n") * 1000)
+        approve(daemon.world)
+        answer = read_answer(connection)
+    assert (answer.text(), answer.exit_code) == ("asked\n", 0)
+
+
 def test_the_answer_waits_for_a_client_that_had_gone(daemon: Daemon) -> None:
     """Its next try takes it."""
     send(daemon, "echo asked").close()

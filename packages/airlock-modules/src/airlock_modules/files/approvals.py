@@ -6,7 +6,8 @@ at the end, and `**` any number of words. Within a word `*` crosses no `/`, `**`
 is also `/x`.
 
 Such a pattern protects, so doubt goes against the request: letter case, forms of Unicode, and the
-spellings of a path that some server may understand make no difference.
+spellings of a path that some server may understand make no difference. A user or port in a pattern
+is also that of a request that names none: it is left to ssh's configuration, or https has no user.
 """
 
 import re
@@ -27,6 +28,12 @@ _MOST_PATTERNS = 200
 _EXAMPLE = 'write it like "git push * refs/heads/release/**" or "run terraform apply"'
 # Connections to destinations without a credential: no request can be shown to a person.
 _UNASKED = ("connect",)
+
+# With places in their operations: [user@]host[:port][/path].
+_WITH_PLACES = ("git", "ssh", "*", "**")
+_PLACE = re.compile(
+    r"(?P<user>[^@/]*@)?(?P<host>\[[^\]/]*\]|[^@:/]*)(?P<port>:[^:/]*)?(?P<path>/.*)?", re.DOTALL
+)
 
 _Word = re.Pattern[str] | None
 
@@ -148,16 +155,36 @@ def _read_pattern(table: TableReader, text: str) -> OperationPattern | None:
         if word == "**":
             runs.append([])
         else:
-            runs[-1].append(None if word == "*" else _compile(word))
+            spelled = spell_place(word) if words[0] in _WITH_PLACES else (word,)
+            runs[-1].append(None if word == "*" else _compile(*spelled))
     return OperationPattern(text, tuple(map(tuple, runs)))
 
 
-def _compile(word: str) -> "re.Pattern[str]":
-    protection = compile_protection(word)
-    beginning = word.removesuffix("/**")
-    if beginning in (word, ""):
-        return protection
-    return re.compile(f"{protection.pattern}|{compile_protection(beginning).pattern}")
+def _compile(*words: str) -> "re.Pattern[str]":
+    """The expression of words, with any of which a text may match."""
+    texts = (each for word in words for each in (word, word.removesuffix("/**") or word))
+    ways = (compile_protection(text).pattern for text in dict.fromkeys(texts))
+    return re.compile("|".join(ways))
+
+
+def spell_place(word: str) -> tuple[str, ...]:
+    """The word of a pattern as it is, and without the user or port that a request may leave out.
+
+    Then `@` or `:` stays, so that it matches no place that another pattern names without them.
+    """
+    found = _PLACE.fullmatch(word)
+    if found is None:
+        return (word,)
+    users = dict.fromkeys((found["user"] or "", "@" if found["user"] else ""))
+    ports = dict.fromkeys((found["port"] or "", ":" if found["port"] else ""))
+    rest = found["path"] or ""
+    return tuple(f"{user}{found['host']}{port}{rest}" for user in users for port in ports)
+
+
+def name_place(user: str | None, host: str, port: int | None, path: str = "") -> tuple[str, ...]:
+    """The names of a place in patterns, with and without user and port."""
+    users, ports = (f"{user or ''}@", ""), (f":{'' if port is None else port}", "")
+    return tuple(f"{who}{host}{at}{path}" for who in users for at in ports)
 
 
 def list_tool_forms(command: tuple[str, ...], module: Module) -> tuple[tuple[str, ...], ...]:

@@ -100,11 +100,10 @@ def describe_transfer(asked: RemoteRequest, wanted: "Wanted") -> Asked:
 
 def list_names(destination: Destination) -> tuple[str, ...]:
     """The names of a repository in patterns: with and without user and port."""
-    bare = f"{destination.host}/{destination.name}"
-    user = "" if destination.user is None else f"{destination.user}@"
-    port = "" if destination.port is None else f":{destination.port}"
-    port_only = f"{destination.host}{port}/{destination.name}"
-    return tuple(dict.fromkeys((str(destination), bare, f"{user}{bare}", port_only)))
+    from airlock_modules.files.approvals import name_place  # noqa: PLC0415 - few need it
+
+    path = f"/{destination.name}"
+    return name_place(destination.user, destination.host, destination.port, path)
 
 
 def _list_forms(updates: tuple[Update, ...], asked: RemoteRequest) -> Iterator[tuple[str, ...]]:

@@ -177,13 +177,13 @@ def name_operation(asked: Session | Query) -> Operation:
 def describe_session(asked: Session | Query) -> "Asked | None":
     """A session for a person; None for a query, which leads nowhere."""
     from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415 - few need it
+    from airlock_modules.files.approvals import name_place  # noqa: PLC0415
 
     if not isinstance(asked, Session):
         return None
     login, operation = asked.login, name_operation(asked)
     _, _, *rest = operation.words
-    # A pattern may omit user and port, and one with a user is also for the host's default user.
-    names = (str(login), login.host, f"{login.user or ''}@{login.host}")
+    names = name_place(login.user, login.host, login.port)
     details = [(name, value) for name, value in asked.options]
     details += [("sends the variable", name) for name in asked.sends]
     if asked.terminal != "auto":
@@ -191,7 +191,7 @@ def describe_session(asked: Session | Query) -> "Asked | None":
     return Asked(
         operation=operation,
         details=tuple(details),
-        forms=tuple(("ssh", name, *rest) for name in dict.fromkeys(names)),
+        forms=tuple(("ssh", name, *rest) for name in names),
         note="what the command reads, and what is sent to it, is not bound",
     ).lasting
 
