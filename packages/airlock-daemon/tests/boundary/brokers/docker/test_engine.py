@@ -318,7 +318,7 @@ async def test_a_build_runs_in_a_builder_of_the_agents_own(tmp_path: Path, kind:
         )
         service = f'services:\n  web:\n    build: "{here.workspace}"\n    image: web\n'
         (here.workspace / "compose.yaml").write_text(service)
-        words = ("build", "--load", "--tag=web", str(here.workspace))
+        words: tuple[str, ...] = ("build", "--load", "--tag=web", str(here.workspace))
         if kind == "compose":
             words = ("compose", f"--file={here.workspace}/compose.yaml", "build")
         status, said = await here.docker(*words)
