@@ -36,7 +36,7 @@ pytestmark = [
 NAME = f"airlock-broker-{os.getpid()}"
 ENGINE = "/var/run/docker.sock"
 OWNER = "1000:1000"
-_PROGRAMS = ("sh", "cat", "env", "httpd", "id", "sleep", "touch", "wget")
+_PROGRAMS = ("sh", "cat", "env", "grep", "httpd", "id", "sleep", "touch", "wget")
 
 
 def pack() -> bytes:
@@ -90,8 +90,9 @@ async def scene(
     state: Path | None = None,
     images: tuple[str, ...] = (f"docker.io/library/{NAME}",),
     containers: int = 50,
+    engine: str = ENGINE,
 ) -> AsyncIterator[Scene]:
-    """A broker before the engine of this host; `state` is the daemon's state directory."""
+    """A broker before an engine of this host; `state` is the daemon's state directory."""
     workspace = directory / "workspace"
     workspace.mkdir()
     if os.geteuid() == 0:
@@ -100,7 +101,7 @@ async def scene(
     root = Root(inner="/work", outer=str(workspace), user=f"{status.st_uid}:{status.st_gid}")
     grant = DockerGrant(images=images, roots=(root,), containers=containers)
     path, rounds = directory / "docker.sock", Rounds()
-    agent = Agent(ENGINE, grant, rounds, name=f"t{os.getpid()}")
+    agent = Agent(engine, grant, rounds, name=f"t{os.getpid()}")
     broker = EngineBroker(ImageRecord(State(str(state or directory / "state")), agent.name))
 
     async def serve(stream: trio.SocketStream) -> None:
@@ -123,5 +124,5 @@ async def scene(
     finally:
         trio.lowlevel.remove_instrument(rounds)
         with trio.CancelScope(shield=True):
-            removed = await remove_own(ENGINE, agent.name)
+            removed = await remove_own(engine, agent.name)
     assert removed.left == ()

@@ -1,6 +1,11 @@
 """docker's own client through the broker, before a real engine."""
 
 import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -329,4 +334,45 @@ async def test_a_build_runs_in_a_builder_of_the_agents_own(tmp_path: Path, kind:
         )
         inspect = ("inspect", "--format={{.HostConfig.Privileged}} {{.HostConfig.CapAdd}}")
         made = await here.docker(*inspect, "buildx_buildkit_default")
-        assert made == (0, "false [CAP_SETGID CAP_SETUID]\n")
+        assert made == (0, "false [SETUID SETGID]\n")
+
+
+@asynccontextmanager
+async def podman(folder: Path) -> AsyncIterator[str]:
+    """The socket of a podman of its own, which has the image `NAME`."""
+    program = shutil.which("podman")
+    if program is None or os.geteuid() != 0:
+        pytest.skip("needs podman, and root")
+    path = folder / "podman.sock"
+    words = (program, f"--root={folder}/root", f"--runroot={folder}/run")
+    async with trio.open_nursery() as nursery:
+        serve = (*words, "system", "service", "--time=0", f"unix://{path}")
+        nursery.start_soon(partial(trio.run_process, serve, check=False, stderr=subprocess.DEVNULL))
+        await trio.run_process((*words, "import", "-", NAME), stdin=pack(), capture_stdout=True)
+        while not path.exists():
+            await trio.lowlevel.checkpoint()
+        yield str(path)
+        nursery.cancel_scope.cancel()
+
+
+async def test_podman_is_an_engine_too(tmp_path: Path) -> None:
+    """Its containers are kept as docker's are; what it cannot mount is refused by name."""
+    async with (
+        podman(tmp_path) as engine,
+        scene(tmp_path, images=(f"localhost/{NAME}",), engine=engine) as here,
+    ):
+        name = f"localhost/{NAME}"
+        run = ("run", "--rm", "--network=none")
+        show = ("grep", "-E", "^(Uid|CapBnd|NoNewPrivs|Seccomp):", "/proc/self/status")
+        status, said = await here.docker(*run, "-v", "/work:/w", name, *show)
+        assert (status, said.split()) == (0, [
+            *("Uid:", *["1000"] * 4),
+            *("CapBnd:", "0" * 16),
+            *("NoNewPrivs:", "1"),
+            *("Seccomp:", "2"),
+        ])  # fmt: skip
+        (here.workspace / "sub").mkdir()
+        status, said = await here.docker(*run, "-v", "/work/sub:/w", name, "true")
+        assert (status, "mount the workspace itself" in said) == (125, True)
+        status, said = await here.docker(*run, "--privileged", name, "true")
+        assert (status, "Privileged = true is not granted" in said) == (125, True)
