@@ -91,6 +91,11 @@ def test_a_rejected_command_does_not_run(daemon: Daemon) -> None:
         assert answer.error["data"]["rule"] == "approve"
         assert r'"not\u{1b}[2J today"' in answer.error["message"]
     assert not list(daemon.world.root.rglob("asked"))
+    for record in daemon.records():
+        assert record["outcome"] == "denied"
+        assert record["approval"]["by"]
+        assert record["approval"]["rejected"]
+    assert "[rejected by " in run(daemon.world, "log", "tail").stdout
 
 
 def test_a_signal_ends_the_wait(daemon: Daemon) -> None:

@@ -12,6 +12,7 @@ from airlock_daemon.boundary.approval.questions import (
     Asked,
     Question,
     Questions,
+    Rejected,
     Ticket,
     TooManyQuestions,
 )
@@ -22,7 +23,6 @@ from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module
 from airlock_modules.files.approvals import ApprovalRules, list_tool_forms
 from airlock_modules.operation import Operation
-from airlock_wire import quote
 
 if TYPE_CHECKING:
     from airlock_daemon.serving.request.job import Call
@@ -42,9 +42,6 @@ _DESKTOP = (
     "DBUS_SESSION_BUS_ADDRESS",
 )
 _BASE = ("HOME", "USER", *_DESKTOP)
-
-_REASON = 300
-
 
 Pending = Question
 """What is returned to a client that cannot wait: the open question."""
@@ -228,18 +225,22 @@ class _Bell:
 
 
 async def require(asked: Asked, call: "Call", tell: Tell) -> None:
-    """Wait for the approval of a request's operation, if its rules ask, and note it in the record.
+    """Wait for the approval of a request's operation, if its rules ask; the record has the answer.
 
     Raises Denied, and what `tell` raises.
     """
     record = call.recording.record
-    answer = await call.shared.approvals.wait(
-        asked,
-        agent=call.agent,
-        generation=call.generation,
-        client=name_client(record.container, record.peer),
-        tell=tell,
-    )
+    try:
+        answer = await call.shared.approvals.wait(
+            asked,
+            agent=call.agent,
+            generation=call.generation,
+            client=name_client(record.container, record.peer),
+            tell=tell,
+        )
+    except Rejected as error:
+        call.recording.note(approval=describe_approval(error.answer))
+        raise
     if isinstance(answer, Answer):
         call.recording.note(approval=describe_approval(answer))
 
@@ -269,8 +270,9 @@ def name_client(container: str | None, peer: Mapping[str, int] | None) -> str:
 
 
 def describe_approval(answer: Answer) -> dict[str, object]:
-    """The `approval` of a record: the question's id, and who answered, in at most 68 letters."""
-    return {"id": answer.id, "by": answer.by}
+    """The `approval` of a record: the question's id, and who answered, in at most 85 letters."""
+    rejected = {"rejected": True} if answer.verdict == "rejected" else {}
+    return {"id": answer.id, "by": answer.by, **rejected}
 
 
 def _find_pattern(
@@ -292,11 +294,7 @@ def _judge(answer: Answer) -> Answer:
         case "approved":
             return answer
         case "rejected":
-            because = f": {quote(answer.reason, limit=_REASON)}" if answer.reason else ""
-            raise _refuse(
-                f"a person on the host has rejected it (approval {answer.id}){because}",
-                hint="do not try it again before that person has said so",
-            )
+            raise Rejected(answer)
         case "silence":
             raise _refuse(
                 f"nobody has answered approval {answer.id} in time",
