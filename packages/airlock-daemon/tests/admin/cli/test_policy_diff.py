@@ -420,6 +420,15 @@ def test_an_agent_outside_of_both_sides_is_named(policy: Policy, tmp_path: Path)
     assert note == f"agent my is the same in both: {outside} is a part of neither"
 
 
+def test_the_keys_of_another_host_need_not_be_here(policy: Policy) -> None:
+    """A job of CI compares the files, and has no key."""
+    policy.commit()
+    keys = 'key = "~/nowhere/agents"\n[env]\nset = { GIT_SSH_COMMAND = "ssh -i ~/nowhere/key" }\n'
+    policy.write_profile(PROFILE.replace("[gh]\n", keys + "[gh]\n"))
+    told = policy.report("HEAD", str(policy.root))["agents"]["my"]
+    assert {each["name"] for each in told["settings"]} == {"sign.key", "env.set.GIT_SSH_COMMAND"}
+
+
 def test_an_agent_that_is_registered_or_removed_is_compared_with_nothing(policy: Policy) -> None:
     """All that it may do becomes allowed, or refused."""
     policy.commit()
