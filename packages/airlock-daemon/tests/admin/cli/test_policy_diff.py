@@ -503,6 +503,15 @@ def test_a_link_in_a_revision_leads_nowhere(policy: Policy, tmp_path: Path) -> N
     assert '"agents/my/airlock.toml" is a link' in said
 
 
+def test_nothing_invisible_is_shown(policy: Policy) -> None:
+    """A letter that no terminal shows is no way to have two patterns look alike."""
+    policy.commit()
+    policy.write_profile(PROFILE.replace("acme/app", "acme/app\u3164"))
+    said = policy.diff("HEAD", str(policy.root)).stdout
+    assert "\u3164" not in said
+    assert "\\u{3164}" in said
+
+
 def test_a_folder_that_is_a_link_is_not_left_out(policy: Policy) -> None:
     """The daemon would read its modules, so that no difference would be untrue."""
     policy.commit()
