@@ -146,6 +146,25 @@ def test_the_answer_waits_for_a_client_that_had_gone(daemon: Daemon) -> None:
     assert daemon.shell("echo asked").text() == "asked\n"
 
 
+def test_what_came_after_a_person_has_looked_waits_on(daemon: Daemon) -> None:
+    """A command that is shown as asked for once does not run a second time."""
+    first = send(daemon, "echo asked")
+    (question,) = wait_for_questions(daemon.world)
+    more = [send(daemon, "echo asked") for _ in range(2)]
+    for each in more:
+        # It is told that it waits.
+        each.recv(1, socket.MSG_PEEK)
+    approved = run(daemon.world, "approve", question["id"])
+    assert "1 request waits" in approved.stdout
+    assert "2 more came meanwhile" in approved.stderr
+    assert finish(first).text() == "asked\n"
+    (again,) = wait_for_questions(daemon.world)
+    assert again["id"] != question["id"]
+    run(daemon.world, "approve", again["id"])
+    for each in more:
+        assert finish(each).text() == "asked\n"
+
+
 def test_another_command_is_another_question(daemon: Daemon) -> None:
     """Answers come in any order."""
     first, second = (send(daemon, f"echo asked {number}") for number in (1, 2))
