@@ -229,13 +229,17 @@ async def require(asked: Asked, call: "Call", tell: Tell) -> None:
 
     Raises Denied, and what `tell` raises.
     """
-    record = call.recording.record
+    record, origin = call.recording.record, call.origin
+    container, peer = record.container, record.peer
+    if origin is not None:
+        # A request over a relay has no client of its own.
+        container, peer = origin.peer.container, {"pid": origin.peer.pid}
     try:
         answer = await call.shared.approvals.wait(
             asked,
             agent=call.agent,
             generation=call.generation,
-            client=name_client(record.container, record.peer),
+            client=name_client(container, peer),
             tell=tell,
         )
     except Rejected as error:
