@@ -233,6 +233,25 @@ def test_a_program_is_told_of_a_question(world: World) -> None:
     assert json.loads(refused)["type"] == "Refused"
 
 
+def test_a_program_is_told_of_those_that_wait_on(world: World) -> None:
+    """What came after a person has looked is a new question."""
+    told = world.root / "told"
+    argv = ["sh", "-c", f"cat >> {told}"]
+    world.write_profile(f"{PROFILE}notify = {json.dumps(argv)}\n")
+    with Daemon(world) as daemon:
+        first = send(daemon, "echo asked")
+        (question,) = wait_for_questions(world)
+        second = send(daemon, "echo asked")
+        second.recv(1, socket.MSG_PEEK)
+        run(world, "approve", question["id"])
+        assert finish(first).exit_code == 0
+        (again,) = wait_for_questions(world)
+        while not told.exists() or again["id"] not in told.read_text():
+            wait_for_questions(world)
+        run(world, "approve", again["id"])
+        assert finish(second).exit_code == 0
+
+
 def test_the_socket_is_the_owners_alone(daemon: Daemon) -> None:
     path = Path(control_path(daemon.world))
     assert path.stat().st_mode & 0o777 == 0o600

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -105,9 +106,9 @@ class Approvals:
         try:
             # A nursery would put an error into a group.
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._notify, ticket.question, agent, rules.notify)
+                notify = partial(self._start_notify, nursery, agent, rules.notify)
                 try:
-                    outcome = await self._wait(ticket, bell, tell, patience_s)
+                    outcome = await self._wait(ticket, bell, tell, notify, patience_s)
                 except Exception as error:  # noqa: BLE001 - raised again below
                     outcome = error
                 nursery.cancel_scope.cancel()
@@ -119,7 +120,12 @@ class Approvals:
         return _judge(outcome) if isinstance(outcome, Answer) else outcome
 
     async def _wait(
-        self, ticket: Ticket, bell: "_Bell", tell: Tell, patience_s: float | None
+        self,
+        ticket: Ticket,
+        bell: "_Bell",
+        tell: Tell,
+        notify: Callable[[Question], None],
+        patience_s: float | None,
     ) -> Answer | Question:
         told = ""
         patience = trio.CancelScope()
@@ -128,6 +134,7 @@ class Approvals:
         while (question := ticket.question) is not None and ticket.answer is None:
             if question.id != told:
                 told = question.id
+                notify(question)
                 left = question.ends - trio.current_time()
                 await tell(
                     f"approval {told} is pending: it waits up to {left:.0f} s for a person on the "
@@ -174,11 +181,14 @@ class Approvals:
         self.questions.withdraw(None, reason="the daemon stopped")
         self.note_change()
 
-    async def _notify(
-        self, question: Question | None, agent: AgentState, argv: tuple[str, ...]
+    def _start_notify(
+        self, nursery: trio.Nursery, agent: AgentState, argv: tuple[str, ...], question: Question
     ) -> None:
+        nursery.start_soon(self._notify, agent, argv, question)
+
+    async def _notify(self, agent: AgentState, argv: tuple[str, ...], question: Question) -> None:
         """Run `notify` once for a question. It cannot answer: it descends from the daemon."""
-        if question is None or not argv or question.id in self._notified:
+        if not argv or question.id in self._notified:
             return
         open_ids = {each.id for each in self.questions.list_open(trio.current_time())}
         self._notified = (self._notified & open_ids) | {question.id}
