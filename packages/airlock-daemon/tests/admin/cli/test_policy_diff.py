@@ -547,7 +547,19 @@ def test_an_agent_that_moves_is_a_difference(policy: Policy, tmp_path: Path) -> 
     for sides in (("HEAD~1", "HEAD"), ("HEAD~1", str(policy.root))):
         (change,) = policy.report(*sides)["agents"]["my"]["grants"]
         assert change["name"] == "directory"
-        assert (change["before"], change["after"]) == (str(policy.agent), str(other))
+        assert change["before"] == os.path.realpath(policy.agent)
+        assert change["after"] == os.path.realpath(other)
+
+
+def test_an_agent_beside_the_configuration_has_not_moved(policy: Policy, tmp_path: Path) -> None:
+    """Its directory is in the repository, and its registered path leads through a link."""
+    link = tmp_path / "link"
+    link.symlink_to(policy.root)
+    policy.write("conf/config.toml", (policy.root / "config.toml").read_text())
+    policy.write("conf/agents.toml", f'[my]\npath = "{link}/agents/my"\n')
+    policy.commit()
+    words = ("--config", str(link / "conf"), "check", "--diff", "HEAD", str(link / "conf"))
+    assert "no difference" in airlock_daemon(*words, status=0).stdout
 
 
 def test_a_tree_that_cannot_be_written_is_a_fault(policy: Policy) -> None:
