@@ -1,12 +1,16 @@
 """Tests of `airlock_modules.files.approvals`: which operations a pattern asks about."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airlock_modules.files.approvals import (
     ApprovalRules,
+    MaybeValue,
     list_tool_forms,
     name_place,
     read_approvals,
@@ -195,6 +199,62 @@ def find(pattern: str, *command: str) -> str | None:
 )
 def test_flags_before_a_subcommand_avoid_no_question(command: tuple[str, ...]) -> None:
     assert find("run terraform apply", *command) is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "is_asked"),
+    [
+        (("delete", "pod", "x"), True),
+        (("-n", "x", "delete", "pod"), True),
+        (("--force", "delete", "pod"), True),
+        (("-n", "x", "--force", "delete", "-l", "a", "--now", "pod"), True),
+        (("--namespace=x", "delete", "--", "pod"), True),
+        (("get", "delete", "pod"), False),
+        (("get", "-n", "delete", "pod"), False),
+        (("delete", "service"), False),
+        (("--namespace=x", "get", "delete"), False),
+    ],
+)
+def test_without_a_table_a_word_after_a_flag_may_be_its_value(
+    words: tuple[str, ...], *, is_asked: bool
+) -> None:
+    """Doubt asks, and flags between the words are no way around a pattern."""
+    assert (find("run kubectl delete pod", "kubectl", *words) is not None) is is_asked
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "*"]) | st.just("**"), min_size=1, max_size=6),
+    st.lists(st.sampled_from(["a", "b"]), max_size=8),
+    st.sets(st.integers(0, 7)),
+)
+def test_words_are_matched_as_they_are_defined(
+    pattern: list[str], words: list[str], optional: set[int]
+) -> None:
+    """By trying every way to leave words out, and every beginning."""
+
+    def begins(pattern: list[str], words: list[str]) -> bool:
+        if all(each == "**" for each in pattern):
+            return True
+        first, *rest = pattern
+        if first == "**":
+            return any(begins(rest, words[at:]) for at in range(len(words) + 1))
+        return bool(words) and first in ("*", words[0]) and begins(rest, words[1:])
+
+    def drop(words: list[str], at: int = 0) -> Iterator[list[str]]:
+        if at == len(words):
+            yield []
+            return
+        for others in drop(words, at + 1):
+            yield [words[at], *others]
+            if at in optional:
+                yield others
+
+    form = [MaybeValue(word) if at in optional else word for at, word in enumerate(words)]
+    asked = rules_of(" ".join(pattern)).find([form]) is not None
+    stars = [*pattern]
+    while len(stars) > 1 and stars[-1] in ("*", "**"):
+        stars.pop()
+    assert asked is any(begins(stars, each) for each in drop(words))
 
 
 @pytest.mark.parametrize("words", [("-C", "x", "push", "origin"), ("-c", "a=b", "push"), ("push",)])

@@ -420,6 +420,15 @@ def test_an_agent_outside_of_both_sides_is_named(policy: Policy, tmp_path: Path)
     assert note == f"agent my is the same in both: {outside} is a part of neither"
 
 
+def test_the_keys_of_another_host_need_not_be_here(policy: Policy) -> None:
+    """A job of CI compares the files, and has no key."""
+    policy.commit()
+    keys = 'key = "~/nowhere/agents"\n[env]\nset = { GIT_SSH_COMMAND = "ssh -i ~/nowhere/key" }\n'
+    policy.write_profile(PROFILE.replace("[gh]\n", keys + "[gh]\n"))
+    told = policy.report("HEAD", str(policy.root))["agents"]["my"]
+    assert {each["name"] for each in told["settings"]} == {"sign.key", "env.set.GIT_SSH_COMMAND"}
+
+
 def test_an_agent_that_is_registered_or_removed_is_compared_with_nothing(policy: Policy) -> None:
     """All that it may do becomes allowed, or refused."""
     policy.commit()
@@ -494,6 +503,15 @@ def test_a_link_in_a_revision_leads_nowhere(policy: Policy, tmp_path: Path) -> N
     assert '"agents/my/airlock.toml" is a link' in said
 
 
+def test_nothing_invisible_is_shown(policy: Policy) -> None:
+    """A letter that no terminal shows is no way to have two patterns look alike."""
+    policy.commit()
+    policy.write_profile(PROFILE.replace("acme/app", "acme/app\u3164"))
+    said = policy.diff("HEAD", str(policy.root)).stdout
+    assert "\u3164" not in said
+    assert "\\u{3164}" in said
+
+
 def test_a_folder_that_is_a_link_is_not_left_out(policy: Policy) -> None:
     """The daemon would read its modules, so that no difference would be untrue."""
     policy.commit()
@@ -529,7 +547,19 @@ def test_an_agent_that_moves_is_a_difference(policy: Policy, tmp_path: Path) -> 
     for sides in (("HEAD~1", "HEAD"), ("HEAD~1", str(policy.root))):
         (change,) = policy.report(*sides)["agents"]["my"]["grants"]
         assert change["name"] == "directory"
-        assert (change["before"], change["after"]) == (str(policy.agent), str(other))
+        assert change["before"] == os.path.realpath(policy.agent)
+        assert change["after"] == os.path.realpath(other)
+
+
+def test_an_agent_beside_the_configuration_has_not_moved(policy: Policy, tmp_path: Path) -> None:
+    """Its directory is in the repository, and its registered path leads through a link."""
+    link = tmp_path / "link"
+    link.symlink_to(policy.root)
+    policy.write("conf/config.toml", (policy.root / "config.toml").read_text())
+    policy.write("conf/agents.toml", f'[my]\npath = "{link}/agents/my"\n')
+    policy.commit()
+    words = ("--config", str(link / "conf"), "check", "--diff", "HEAD", str(link / "conf"))
+    assert "no difference" in airlock_daemon(*words, status=0).stdout
 
 
 def test_a_tree_that_cannot_be_written_is_a_fault(policy: Policy) -> None:

@@ -338,6 +338,8 @@ def test_gpg_signs_by_the_human_s_agent(signing: Signing) -> None:
     """For a key that is a fingerprint, and with the word on stderr that git waits for."""
     with gpg_home() as (home, fingerprint):
         signing.environment = {"GNUPGHOME": home}
+        (signing.home / "own-gpg").symlink_to(shutil.which("gpg") or "")
+        signing.configure("gpg.program", "~/own-gpg")
         signing.grant(f'{GRANT}key = "{fingerprint}"\n')
         with signing.running():
             done = signing.ask(COMMIT, "openpgp")

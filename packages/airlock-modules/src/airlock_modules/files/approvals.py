@@ -10,8 +10,9 @@ spellings of a path that some server may understand make no difference. A user o
 is also that of a request that names none: it is left to ssh's configuration, or https has no user.
 """
 
+import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -38,6 +39,12 @@ _PLACE = re.compile(
 _Word = re.Pattern[str] | None
 
 
+class MaybeValue(str):
+    """A word of a tool's operation that may be a flag's value instead."""
+
+    __slots__ = ()
+
+
 class OperationPattern(Struct, frozen=True):
     """A pattern: its text in the profile, and its runs of words, any words between two runs.
 
@@ -47,20 +54,25 @@ class OperationPattern(Struct, frozen=True):
     text: str
     runs: tuple[tuple[_Word, ...], ...]
 
-    def matches(self, words: Sequence[frozenset[str]]) -> bool:
-        """Whether an operation begins with the pattern; each word is given in all its forms."""
-        first, *others = self.runs
-        if not _is_at(first, words, 0):
-            return False
-        at = len(first)
-        for run in others:
-            # The leftmost match leaves the most to the next run.
-            last = len(words) - len(run)
-            found = next((each for each in range(at, last + 1) if _is_at(run, words, each)), None)
-            if found is None:
-                return False
-            at = found + len(run)
-        return True
+    def matches(
+        self, words: Sequence[frozenset[str]], optional: Collection[int] = frozenset()
+    ) -> bool:
+        """Whether an operation begins with the pattern; each word is given in all its forms.
+
+        The words at the positions `optional` may be none of the operation's.
+        """
+        expected = [word for run in self.runs for word in run]
+        # How many of the expected words may precede any number of words.
+        gaps = {*itertools.accumulate(map(len, self.runs[:-1]))}
+        found = {0}
+        for at, word in enumerate(words):
+            if len(expected) in found:
+                break
+            stays = found if at in optional else found & gaps
+            found = {count + 1 for count in found if _fits(expected[count], word)} | stays
+            if not found:
+                break
+        return len(expected) in found
 
     def may_match(self, words: Sequence[frozenset[str]]) -> bool:
         """Whether it may match an operation that begins with these words."""
@@ -86,8 +98,9 @@ class ApprovalRules(Struct, frozen=True, kw_only=True):
         """
         for form in forms:
             words = [_fold(word) for word in form]
+            optional = {at for at, word in enumerate(form) if isinstance(word, MaybeValue)}
             for pattern in self.require:
-                if pattern.matches(words):
+                if pattern.matches(words, optional):
                     return pattern.text
         return None
 
@@ -99,9 +112,12 @@ class ApprovalRules(Struct, frozen=True, kw_only=True):
 
 def _is_at(run: Sequence[_Word], words: Sequence[frozenset[str]], at: int) -> bool:
     return len(words) >= at + len(run) and all(
-        word is None or any(map(word.fullmatch, words[at + number]))
-        for number, word in enumerate(run)
+        _fits(word, words[at + number]) for number, word in enumerate(run)
     )
+
+
+def _fits(expected: _Word, word: frozenset[str]) -> bool:
+    return expected is None or any(map(expected.fullmatch, word))
 
 
 def _fold(word: str) -> frozenset[str]:
@@ -195,8 +211,7 @@ def list_tool_forms(command: tuple[str, ...], module: Module) -> tuple[tuple[str
     name, *args = command
     words: Iterable[str]
     if isinstance(module.rules, PlainRules):
-        # Without a table a flag may have its value in the next word, or none.
-        words = (word for word in args if not word.startswith("-"))
+        words = _read_words(args)
     else:
         # A module with a table has loaded it.
         from airlock_modules.reading.grammar import parse  # noqa: PLC0415
@@ -204,3 +219,17 @@ def list_tool_forms(command: tuple[str, ...], module: Module) -> tuple[tuple[str
         parsed = parse(module.rules.table, args)
         words = (*parsed.command, *(word.text for word in parsed.words), *parsed.rest)
     return (("run", *command), ("run", name, *words))
+
+
+def _read_words(args: Iterable[str]) -> Iterator[str]:
+    """The words without flags, by their form: the next word may be a flag's value."""
+    is_over = is_open = False
+    for arg in args:
+        if not is_over and arg == "--":
+            is_over, is_open = True, False
+        elif is_over or arg == "-" or not arg.startswith("-"):
+            is_doubtful = is_open or arg.startswith("-")
+            yield MaybeValue(arg) if is_doubtful else arg
+            is_open = False
+        else:
+            is_open = "=" not in arg

@@ -168,7 +168,7 @@ def _load(
     for agent, generation in generations.items():
         own = generation.agent.directory
         below = os.path.relpath(own, root) if is_within(own, root) else own
-        places[agent] = os.path.normpath(os.path.join(stands_for, below))
+        places[agent] = os.path.realpath(os.path.join(stands_for, below))
         paths = [os.path.join(own, PROFILE), *_list_modules(own, "commands")]
         documents[agent] = tuple(_read(path, own, name) for path in paths)
         found = generation.agent.hooks.paths

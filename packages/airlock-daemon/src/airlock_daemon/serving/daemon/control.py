@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from airlock_daemon.boundary.approval.questions import Asked, Question
 from airlock_daemon.boundary.identity.peer import Peer, identify, refuse_own
@@ -51,6 +52,8 @@ class ControlSocket:
         self._shared = shared
         self._approvals = shared.approvals
         self._texts: dict[str, Text] = {}
+        # By question, how many requests a person was shown.
+        self._counts: dict[str, int] = {}
         self._name = os.path.basename(path)
         folder = os.path.dirname(path)
         try:
@@ -122,7 +125,7 @@ class ControlSocket:
                 raise
             request = _read_request(await _receive_line(stream))
             if isinstance(request, answering.ListQuestions):
-                await self._list(stream, follows=request.follows)
+                await self._list(stream, request)
                 return
             reply = self._answer(request, by)
         except AirlockError as error:
@@ -150,7 +153,8 @@ class ControlSocket:
         refuse_own(peer, self._shared.ancestry)
         return _name_person(peer)
 
-    async def _list(self, stream: trio.SocketStream, *, follows: bool) -> None:
+    async def _list(self, stream: trio.SocketStream, request: answering.ListQuestions) -> None:
+        printed = set[str]()
         while True:
             # A question that is asked while the list is sent is a change.
             wait, now = self._approvals.watch(), trio.current_time()
@@ -159,12 +163,20 @@ class ControlSocket:
             self._texts = {
                 each.id: self._texts.get(each.id) or Text.of(each.asked) for each in listed
             }
+            counts = {each.id: self._counts.get(each.id, 1) for each in listed}
+            if request.answers:
+                listed = tuple(_limit(each, counts[each.id]) for each in listed)
+            else:
+                # Whoever follows them sees each question once.
+                counts |= {each.id: each.waiting for each in listed if each.id not in printed}
+                printed.update(counts)
+            self._counts = counts
             shown = tuple(show(each, now, self._texts[each.id]) for each in listed)
             line = _encode(answering.Questions(questions=shown))
             # Others have most of the time, however long the list is and however often it changes.
             pause = _PAUSE * (trio.current_time() - now)
             await stream.send_all(line)
-            if not follows:
+            if not request.follows:
                 return
             await trio.sleep(pause)
             await _wait_change(stream, wait)
@@ -210,6 +222,11 @@ async def _wait_change(stream: trio.SocketStream, wait: Callable[[], Awaitable[N
         nursery.cancel_scope.cancel()
     if is_gone:
         raise trio.BrokenResourceError
+
+
+def _limit(question: Question, count: int) -> Question:
+    """Count only as many requests as a person was shown: any number may have come since."""
+    return replace(question, waiting=min(question.waiting, count))
 
 
 class Text(msgspec.Struct, frozen=True):

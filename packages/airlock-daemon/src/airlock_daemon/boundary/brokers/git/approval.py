@@ -63,12 +63,12 @@ def describe_push(push: PushList, asked: RemoteRequest) -> Asked:
     details += [(each.ref, _describe_update(each)) for each in push.updates]
     details += [("push option", option) for option in push.options]
     kinds = ((each.ref, "delete" if each.is_deletion else "update") for each in push.updates)
-    options = " ".join(sorted(push.options))
     return Asked(
         operation=name_operation(asked, push.updates),
         details=tuple(details),
         forms=tuple(_list_forms(push.updates, asked)),
-        scope=tuple(f"{kind} {ref} {url} {options}" for ref, kind in kinds),
+        # Paths and options may have blanks, and none of them a NUL.
+        scope=tuple("\0".join((kind, ref, url, *sorted(push.options))) for ref, kind in kinds),
     )
 
 
