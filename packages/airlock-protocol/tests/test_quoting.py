@@ -1,10 +1,12 @@
 """Quoting untrusted text for people."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_wire import quote
+from airlock_wire import escape, quote
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,19 @@ from airlock_wire import quote
 def test_what_could_mislead_is_escaped(text: str, quoted: str) -> None:
     """Control, bidirectional, zero-width and other invisible characters are written out."""
     assert quote(text) == quoted
+
+
+def test_what_is_kept_is_not_escaped() -> None:
+    assert escape('a "b"\n\x1b', keep='"\n') == 'a "b"\n\\u{1b}'
+
+
+def test_a_long_text_takes_little_time() -> None:
+    """It may be the body of a request, and everything else waits meanwhile."""
+    text = '{"ä": "b"}' * 100_000
+    began = time.process_time()
+    for _ in range(10):
+        quote(text, limit=None)
+    assert time.process_time() - began < 1
 
 
 def test_long_text_is_cut_and_its_length_said() -> None:

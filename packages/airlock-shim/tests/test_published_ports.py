@@ -203,7 +203,7 @@ def test_an_engine_connects_to_a_port_by_standard_streams(shim: Path) -> None:
     """Both ends close as usual, and one that sends no more still gets the answer."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(PATIENCE_S)
-        words = [shim, "--connect", str(server.getsockname()[1])]
+        words = [str(shim), "--connect", str(server.getsockname()[1])]
         process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         connection, _ = server.accept()
         connection.settimeout(PATIENCE_S)
@@ -227,7 +227,7 @@ def test_a_server_that_closes_ends_it(shim: Path) -> None:
     """Though its standard input stays open."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(PATIENCE_S)
-        words = [shim, "--connect", str(server.getsockname()[1])]
+        words = [str(shim), "--connect", str(server.getsockname()[1])]
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
             server.accept()[0].close()
             assert process.wait(PATIENCE_S) == 0
@@ -235,7 +235,7 @@ def test_a_server_that_closes_ends_it(shim: Path) -> None:
 
 def test_a_port_without_a_server_is_told(shim: Path) -> None:
     """By the status too."""
-    words = [shim, "--connect", str(free_port())]
+    words = [str(shim), "--connect", str(free_port())]
     ended = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (

@@ -72,7 +72,8 @@ def test_names_are_replaced_and_the_rest_is_kept() -> None:
 @given(sizes=st.lists(st.integers(1, 1500), min_size=1, max_size=10))
 def test_pieces_of_any_size_give_the_same_archive(sizes: list[int]) -> None:
     """An entry may come in many pieces, and a piece have many entries."""
-    pieces, at = [], 0
+    pieces: list[bytes] = []
+    at = 0
     while at < len(_ARCHIVE):
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(_ARCHIVE[at : at + size])

@@ -1,10 +1,20 @@
 """Tests of `airlock_modules.files.approvals`: which operations a pattern asks about."""
 
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from airlock_modules.files.approvals import ApprovalRules, list_tool_forms, read_approvals
+from airlock_modules.files.approvals import (
+    ApprovalRules,
+    MaybeValue,
+    list_tool_forms,
+    name_place,
+    read_approvals,
+)
 from airlock_modules.files.module_file import load_builtin
 from airlock_modules.files.toml_reader import Fault, TableReader
 from airlock_modules.operation import parse_operation
@@ -72,6 +82,38 @@ def test_a_pattern_matches_what_begins_with_it(pattern: str, operation: str) -> 
 def test_a_pattern_matches_nothing_else(pattern: str, operation: str) -> None:
     """`*` crosses no slash, and every word of the pattern has to be there."""
     assert rules_of(pattern).find([parse_operation(operation).words]) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "place", "is_asked"),
+    [
+        ("git push git@h.example/acme/app", (None, "h.example", None, "/acme/app"), True),
+        ("git push git@h.example/acme/*", ("git", "h.example", None, "/acme/app"), True),
+        ("git push git@h.example/acme/app", ("other", "h.example", None, "/acme/app"), False),
+        ("git push h.example/acme/app", ("git", "h.example", 2222, "/acme/app"), True),
+        ("git push h.example:2222/acme/app", (None, "h.example", None, "/acme/app"), True),
+        ("git push h.example:2222/acme/app", (None, "h.example", 443, "/acme/app"), False),
+        ("ssh deploy@prod", (None, "prod", None), True),
+        ("ssh deploy@prod", ("deploy", "prod", 22), True),
+        ("ssh deploy@prod", ("root", "prod", None), False),
+        ("ssh prod:2222", ("deploy", "prod", 2222), True),
+        ("ssh prod:2222", ("deploy", "prod", None), True),
+        ("ssh prod:2222", ("deploy", "prod", 22), False),
+        ("ssh deploy@prod:2222", (None, "prod", 2222), True),
+        ('ssh "deploy@[2001:db8::1]:22"', (None, "[2001:db8::1]", None), True),
+        ("* deploy@prod", (None, "prod", None), True),
+        ("ssh *@prod", ("root", "prod", 22), True),
+        ("ssh prod", ("root", "prod", 22), True),
+        ("ssh prod", (None, "other", None), False),
+    ],
+)
+def test_a_user_or_port_is_also_that_of_a_request_without(
+    pattern: str, place: tuple[Any, ...], *, is_asked: bool
+) -> None:
+    """Else https, or what ssh's configuration says, would be a way around the question."""
+    begin = ("git", "push") if len(place) > 3 else ("ssh",)
+    forms = [(*begin, name) for name in name_place(*place)]
+    assert (rules_of(pattern).find(forms) is not None) is is_asked
 
 
 def test_one_matching_form_is_enough() -> None:
@@ -157,6 +199,62 @@ def find(pattern: str, *command: str) -> str | None:
 )
 def test_flags_before_a_subcommand_avoid_no_question(command: tuple[str, ...]) -> None:
     assert find("run terraform apply", *command) is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "is_asked"),
+    [
+        (("delete", "pod", "x"), True),
+        (("-n", "x", "delete", "pod"), True),
+        (("--force", "delete", "pod"), True),
+        (("-n", "x", "--force", "delete", "-l", "a", "--now", "pod"), True),
+        (("--namespace=x", "delete", "--", "pod"), True),
+        (("get", "delete", "pod"), False),
+        (("get", "-n", "delete", "pod"), False),
+        (("delete", "service"), False),
+        (("--namespace=x", "get", "delete"), False),
+    ],
+)
+def test_without_a_table_a_word_after_a_flag_may_be_its_value(
+    words: tuple[str, ...], *, is_asked: bool
+) -> None:
+    """Doubt asks, and flags between the words are no way around a pattern."""
+    assert (find("run kubectl delete pod", "kubectl", *words) is not None) is is_asked
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "*"]) | st.just("**"), min_size=1, max_size=6),
+    st.lists(st.sampled_from(["a", "b"]), max_size=8),
+    st.sets(st.integers(0, 7)),
+)
+def test_words_are_matched_as_they_are_defined(
+    pattern: list[str], words: list[str], optional: set[int]
+) -> None:
+    """By trying every way to leave words out, and every beginning."""
+
+    def begins(pattern: list[str], words: list[str]) -> bool:
+        if all(each == "**" for each in pattern):
+            return True
+        first, *rest = pattern
+        if first == "**":
+            return any(begins(rest, words[at:]) for at in range(len(words) + 1))
+        return bool(words) and first in ("*", words[0]) and begins(rest, words[1:])
+
+    def drop(words: list[str], at: int = 0) -> Iterator[list[str]]:
+        if at == len(words):
+            yield []
+            return
+        for others in drop(words, at + 1):
+            yield [words[at], *others]
+            if at in optional:
+                yield others
+
+    form = [MaybeValue(word) if at in optional else word for at, word in enumerate(words)]
+    asked = rules_of(" ".join(pattern)).find([form]) is not None
+    stars = [*pattern]
+    while len(stars) > 1 and stars[-1] in ("*", "**"):
+        stars.pop()
+    assert asked is any(begins(stars, each) for each in drop(words))
 
 
 @pytest.mark.parametrize("words", [("-C", "x", "push", "origin"), ("-c", "a=b", "push"), ("push",)])

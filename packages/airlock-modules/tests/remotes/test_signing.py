@@ -36,6 +36,15 @@ def refusal(data: bytes | str) -> tuple[str, str]:
     return caught.value.rule, caught.value.problem
 
 
+def test_a_subject_is_the_one_that_git_shows() -> None:
+    """It leaves out blank lines before it, which could hide it from a person and from patterns."""
+    begin = COMMIT.partition("\n\n")[0]
+    for blank in ("", "\n", " \t\n\r\n\n", "\n" * 100_000):
+        assert read_unsigned(f"{begin}\n\n{blank}subject\nmore\n".encode()).title == "subject"
+    assert read_unsigned(f"{begin}\n\n  ".encode()).title == "  "
+    assert read_unsigned(f"{begin}\n\n".encode()).title == ""
+
+
 class Signing:
     """A repository whose git hands what it signs to the test."""
 

@@ -83,10 +83,16 @@ def quote(text: str, *, limit: int | None = 200) -> str:
     if shown.isascii() and shown.isprintable() and '"' not in shown and "\\" not in shown:
         quoted = f'"{shown}"'
     else:
-        quoted = '"' + "".join(map(_escape, shown)) + '"'
+        quoted = f'"{escape(shown)}"'
     if len(shown) == len(text):
         return quoted
     return f"{quoted}... ({len(text)} characters)"
+
+
+def escape(text: str, *, keep: str = "") -> str:
+    """Return `text` with the escapes of `quote`, but for the characters in `keep`."""
+    # Each different character once: the text may be a megabyte.
+    return text.translate({ord(char): _escape(char) for char in set(text) - set(keep)})
 
 
 def _escape(char: str) -> str:

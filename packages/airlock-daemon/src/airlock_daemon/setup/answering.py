@@ -41,9 +41,14 @@ class ShownQuestion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListQuestions(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Asks for the open questions; with `follows`, again after each change."""
+    """Asks for the open questions; with `follows`, again after each change.
+
+    With `answers` an approval is about to name one of them. `waiting` is then at most the number
+    that a person was shown before, one if none was.
+    """
 
     follows: bool = False
+    answers: bool = False
 
 
 class Approve(msgspec.Struct, frozen=True, kw_only=True, tag=True):

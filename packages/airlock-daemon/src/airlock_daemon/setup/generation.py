@@ -191,7 +191,7 @@ def load_policies(
     faults: list[Fault] = []
     read = _read_files(locations, faults=faults, warnings=[], find_directory=find_directory)
     config = read.config
-    faults.extend(_find_refused(config, read.agents))
+    faults.extend(_find_refused(config, read.agents, has_keys=False))
     if config is None or faults:
         raise SetupError(tuple(faults))
     nothing, programs = Reserved(()), Programs("")
@@ -240,12 +240,17 @@ def _read_files(
     return _Files(config=config, shared=shared, directories=directories, agents=agents)
 
 
-def _find_refused(config: Config | None, agents: Mapping[str, Agent]) -> Iterator[Fault]:
-    """Find what contradicts itself in the agents' files, if config.toml can be read."""
+def _find_refused(
+    config: Config | None, agents: Mapping[str, Agent], *, has_keys: bool = True
+) -> Iterator[Fault]:
+    """Find what contradicts itself in the agents' files, if config.toml can be read.
+
+    `has_keys` is as for `find_contradictions`.
+    """
     if config is None:
         return
     for agent in agents.values():
-        yield from named("remotes", find_contradictions(agent, config.ceiling))
+        yield from named("remotes", find_contradictions(agent, config.ceiling, has_keys=has_keys))
         yield from named("api", find_conflicts(agent, config.ceiling))
 
 

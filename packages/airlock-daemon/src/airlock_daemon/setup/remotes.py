@@ -17,10 +17,13 @@ ANY_REFS = ("refs/heads/**", "refs/tags/**")
 _VERBS = {"push", "fetch", "pull", "clone", "ls-remote"}
 
 
-def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]:
+def find_contradictions(
+    agent: Agent, ceiling: Sequence[str], *, has_keys: bool = True
+) -> Iterator[Fault]:
     """Find a `[git]` or `[ssh]` that some of git or ssh bypasses.
 
-    Also rules for git without effect, and a GIT_SSH_COMMAND or key that a broker cannot use.
+    Also rules for git without effect, and a GIT_SSH_COMMAND or key that a broker cannot use;
+    `has_keys` says that the key files should be on this host.
     """
     profile, source = agent.profile, agent.profile_file
     granted = agent.list_granted(ceiling)
@@ -43,7 +46,7 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
             )
     grant = profile.sign
     signs_by = None if grant is None or grant.is_openpgp else grant.key
-    if signs_by is not None and not os.path.isfile(os.path.expanduser(signs_by)):
+    if has_keys and signs_by is not None and not os.path.isfile(os.path.expanduser(signs_by)):
         missing = f"names a key that is not there: {quote(signs_by)}"
         yield Fault(source, "sign.key", missing, "put the file there, or name another")
     text = profile.env.get("GIT_SSH_COMMAND")
@@ -56,7 +59,8 @@ def find_contradictions(agent: Agent, ceiling: Sequence[str]) -> Iterator[Fault]
         )
 
         try:
-            problem = find_missing_file(read_ssh_command(text), os.path.expanduser("~"))
+            words = read_ssh_command(text)
+            problem = find_missing_file(words, os.path.expanduser("~")) if has_keys else None
             remedy = "put the file there, or name another"
         except UnfitCommandError as error:
             problem, remedy = str(error), 'write it like "ssh -i ~/.ssh/key"'

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from airlock_daemon.admin.cli.compared_sides import read_side
 from airlock_daemon.admin.cli.policy_diff import AgentDiff, compare
 from airlock_daemon.admin.cli.policy_judge import Judge
-from airlock_daemon.admin.cli.sampled_operations import Question
+from airlock_daemon.admin.cli.sampled_operations import Question, compile_action, meet
 from airlock_daemon.setup.paths import locate
 from commanding import Done, airlock_daemon
 
@@ -420,6 +420,15 @@ def test_an_agent_outside_of_both_sides_is_named(policy: Policy, tmp_path: Path)
     assert note == f"agent my is the same in both: {outside} is a part of neither"
 
 
+def test_the_keys_of_another_host_need_not_be_here(policy: Policy) -> None:
+    """A job of CI compares the files, and has no key."""
+    policy.commit()
+    keys = 'key = "~/nowhere/agents"\n[env]\nset = { GIT_SSH_COMMAND = "ssh -i ~/nowhere/key" }\n'
+    policy.write_profile(PROFILE.replace("[gh]\n", keys + "[gh]\n"))
+    told = policy.report("HEAD", str(policy.root))["agents"]["my"]
+    assert {each["name"] for each in told["settings"]} == {"sign.key", "env.set.GIT_SSH_COMMAND"}
+
+
 def test_an_agent_that_is_registered_or_removed_is_compared_with_nothing(policy: Policy) -> None:
     """All that it may do becomes allowed, or refused."""
     policy.commit()
@@ -492,6 +501,88 @@ def test_a_link_in_a_revision_leads_nowhere(policy: Policy, tmp_path: Path) -> N
     policy.commit()
     said = policy.diff("HEAD~1", "HEAD", status=2).stderr
     assert '"agents/my/airlock.toml" is a link' in said
+
+
+def test_nothing_invisible_is_shown(policy: Policy) -> None:
+    """A letter that no terminal shows is no way to have two patterns look alike."""
+    policy.commit()
+    policy.write_profile(PROFILE.replace("acme/app", "acme/app\u3164"))
+    said = policy.diff("HEAD", str(policy.root)).stdout
+    assert "\u3164" not in said
+    assert "\\u{3164}" in said
+
+
+def test_a_folder_that_is_a_link_is_not_left_out(policy: Policy) -> None:
+    """The daemon would read its modules, so that no difference would be untrue."""
+    policy.commit()
+    policy.write("elsewhere/git.toml", '[command]\nbin = "sh"\n[sandbox]\nbox = "none"\n')
+    (policy.root / "modules").symlink_to("elsewhere")
+    policy.commit()
+    assert '"modules" is a link' in policy.diff("HEAD~1", "HEAD", status=2).stderr
+
+
+def test_a_directory_does_not_stand_in_for_a_revision(
+    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent may have made one in its workspace, where a person happens to call it."""
+    policy.commit()
+    policy.write_profile(PROFILE.replace("acme/app", "acme/*"))
+    policy.commit()
+    here = tmp_path / "workspace"
+    for name in ("HEAD~1", "HEAD"):
+        Policy(here / name)
+    monkeypatch.chdir(here)
+    said = policy.diff("HEAD~1", "HEAD", status=2).stderr
+    assert '"HEAD~1" is a directory here, and a revision of ' in said
+    assert "hint: write ./HEAD~1 for the directory" in said
+    policy.diff("./HEAD~1", "./HEAD", status=0)
+
+
+def test_an_agent_that_moves_is_a_difference(policy: Policy, tmp_path: Path) -> None:
+    """Whoever can write there decides, though it has the same files today."""
+    policy.commit()
+    other = Policy(tmp_path / "other").agent
+    policy.write("agents.toml", f'[my]\npath = "{other}"\n')
+    policy.commit()
+    for sides in (("HEAD~1", "HEAD"), ("HEAD~1", str(policy.root))):
+        (change,) = policy.report(*sides)["agents"]["my"]["grants"]
+        assert change["name"] == "directory"
+        assert change["before"] == os.path.realpath(policy.agent)
+        assert change["after"] == os.path.realpath(other)
+
+
+def test_an_agent_beside_the_configuration_has_not_moved(policy: Policy, tmp_path: Path) -> None:
+    """Its directory is in the repository, and its registered path leads through a link."""
+    link = tmp_path / "link"
+    link.symlink_to(policy.root)
+    policy.write("conf/config.toml", (policy.root / "config.toml").read_text())
+    policy.write("conf/agents.toml", f'[my]\npath = "{link}/agents/my"\n')
+    policy.commit()
+    words = ("--config", str(link / "conf"), "check", "--diff", "HEAD", str(link / "conf"))
+    assert "no difference" in airlock_daemon(*words, status=0).stdout
+
+
+def test_a_tree_that_cannot_be_written_is_a_fault(policy: Policy) -> None:
+    """A file below another file, and a file that the repository lacks."""
+    policy.commit()
+    blob = bytes.fromhex(policy.git("hash-object", "-w", "config.toml"))
+    inner = bytes.fromhex(_write_tree(policy, b"100644 b.toml\0" + blob))
+    pair = b"100644 a.toml\0" + blob + b"40000 a.toml\0" + inner
+    lacking = b"100644 a.toml\0" + b"\x11" * 20
+    for more, problem in ((pair, "cannot be written"), (lacking, "lacks the file")):
+        commit = policy.git(
+            "commit-tree", _write_tree(policy, more + _list_tree(policy)), "-m", "x"
+        )
+        assert problem in policy.diff("HEAD", commit, status=2).stderr
+
+
+@pytest.mark.timeout(60)
+def test_a_pattern_with_many_stars_takes_no_time() -> None:
+    """The author of a revision may be nobody's friend."""
+    assert meet("refs/" + "x*" * 24 + "y", "refs/" + "x" * 60) is None
+    assert meet("refs/" + "x*" * 24 + "y", "refs/" + "x" * 60 + "y") is not None
+    assert compile_action("s3:" + "*e" * 20 + "X").fullmatch("s3:" + "e" * 60) is None
+    assert compile_action("*:*ject*").fullmatch("s3:GetObjectAcl")
 
 
 def test_a_tree_cannot_write_outside_of_its_directory(policy: Policy, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import itertools
 import os
 import pty
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import ioctl
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from airlock_daemon.admin.cli import questions
 from airlock_daemon.admin.cli.questions import describe_question
 from airlock_daemon.boundary.approval.questions import Asked, Question
-from airlock_daemon.serving.daemon.control import show
+from airlock_daemon.serving.daemon.control import Text, show
 from airlock_modules.operation import Operation
 
 WIDTH = 60
@@ -59,6 +60,20 @@ def terminal(columns: int) -> Iterator[None]:
 def wrap(lines: list[str]) -> list[str]:
     """The rows of a terminal that prints these lines."""
     return [line[at : at + WIDTH] for line in lines for at in range(0, len(line) or 1, WIDTH)]
+
+
+def test_a_question_of_any_length_is_listed_quickly() -> None:
+    """A client may have it listed again at any moment, and all else waits meanwhile."""
+    details = tuple(("body", text) for text in ('{"a": "b"}' * 100_000, "\n" * 1_000_000))
+    asked = Asked(operation=Operation(("gh", "POST", "/repos")), details=details)
+    question = Question(
+        id="K7M2PQ", agent="my", asked=asked, digest="", pattern="gh *", began=0, ends=300
+    )
+    text = Text.of(asked)
+    began = time.process_time()
+    for _ in range(100):
+        assert show(question, 1, text).details is text.details
+    assert time.process_time() - began < 1
 
 
 # A client guesses the width of the terminal, and fills its row.

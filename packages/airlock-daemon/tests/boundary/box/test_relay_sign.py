@@ -1,15 +1,18 @@
 """git in a closed box signs over the relay, where its agent is granted that."""
 
+import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import pytest
 from relay_world import in_box, relay_world
 
+from approving import wait_for_questions
 from boxing import needs_bubblewrap
-from commanding import reload
+from commanding import reload, run
 from running import Daemon, read_answer, read_until, request
 from worlds import World
 
@@ -112,6 +115,21 @@ def test_a_reload_takes_signing_from_a_box_that_runs() -> None:
         answer = read_answer(connection)
     assert answer.exit_code == 126
     assert "the profile of this agent does not grant it" in answer.text("stderr")
+
+
+def test_a_signature_for_a_box_waits_for_a_person() -> None:
+    """The client is that of the box's command."""
+    with sign_world() as world:
+        world.write_profile(f'{PROFILE}[approve]\nrequire = ["sign *"]\n', commands=GRANTED)
+        with running(world) as daemon, ThreadPoolExecutor() as pool:
+            waiting = pool.submit(in_box, daemon, COMMIT.format(name="one"))
+            (question,) = wait_for_questions(world)
+            assert question["client"] == f"process {os.getpid()}"
+            run(world, "approve", question["id"])
+            answer = waiting.result()
+            record = daemon.records("broker")[-1]
+    assert answer.exit_code == 0, answer.text("stderr")
+    assert record["approval"]["id"] == question["id"]
 
 
 def test_each_commit_is_signed_where_the_human_s_are() -> None:

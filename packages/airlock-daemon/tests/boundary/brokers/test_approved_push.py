@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from git_world import Remote, make_world
 
+from airlock_daemon.boundary.brokers.git.approval import describe_push
+from airlock_daemon.boundary.brokers.git.patient_push import WithoutRefs
+from airlock_modules import Destination, PushList, RemoteError, RemoteRequest, Update
 from approving import approve, reject, wait_for_questions
 from commanding import run
 from running import Daemon
@@ -110,3 +113,37 @@ def test_another_commit_is_another_question(remote: Remote) -> None:
 def test_other_pushes_do_not_wait(remote: Remote) -> None:
     assert remote.git("push", "origin", "HEAD:refs/heads/x").returncode == 0
     assert remote.refs() == ["refs/heads/x"]
+
+
+def test_no_two_pushes_share_what_an_approval_lasts_for() -> None:
+    """A blank in a path or an option is no end of it."""
+
+    def scope(path: str, *options: str) -> tuple[str, ...]:
+        destination = Destination(scheme="ssh", user="git", host="h", port=None, path=path)
+        push = PushList(updates=(Update("0" * 40, "1" * 40, "refs/heads/x"),), options=options)
+        asked = RemoteRequest(destination=destination, service="git-receive-pack")
+        return describe_push(push, asked).scope
+
+    scopes = [scope("a"), scope("a b"), scope("a", "b"), scope("a", "b c"), scope("a", "b", "c")]
+    assert len(set(scopes)) == len(scopes)
+    assert scope("a", "c", "b") == scope("a", "b", "c")
+
+
+async def test_a_remote_without_packets_is_refused() -> None:
+    """Python reads more as a number than git writes as a length."""
+    for data in (b"-001", b" 01f", b"0_1f", b"0001", b"+004"):
+        with pytest.raises(RemoteError):
+            await WithoutRefs(_drop_all).take(data)
+    passed: list[bytes] = []
+
+    async def write(data: bytes) -> None:
+        passed.append(data)
+
+    others = WithoutRefs(write)
+    for byte in b"0008abcd0005x0000000eunpack ok\n0000":
+        await others.take(bytes([byte]))
+    assert b"".join(passed) == b"000eunpack ok\n0000"
+
+
+async def _drop_all(_data: bytes) -> None:
+    """Write nowhere."""

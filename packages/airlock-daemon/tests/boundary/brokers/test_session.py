@@ -15,6 +15,8 @@ import pytest
 from git_world import KNOWS_COMMANDS, make_world
 
 from airlock_daemon.boundary.brokers.ssh.words import FORCED
+from approving import wait_for_questions
+from commanding import run
 from running import Answer, Daemon, read_answer, request
 from talking import Talk
 from worlds import World
@@ -33,7 +35,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def start(
-            *, hosts: str | None = "host", config: str = "", known: str = "", module: str = ""
+            *,
+            hosts: str | None = "host",
+            config: str = "",
+            known: str = "",
+            module: str = "",
+            more: str = "",
         ) -> Daemon:
             world = make_world(tmp_path)
             file, list_of_keys = tmp_path / "ssh_config", tmp_path / "known_hosts"
@@ -42,7 +49,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             text = (world.config / "config.toml").read_text()
             (world.config / "config.toml").write_text(text.replace("git-remote", "ssh"))
             grant = "" if hosts is None else f'[ssh]\nhosts = ["{hosts}"]\n'
-            world.write_profile(grant, commands='["ssh"]')
+            world.write_profile(grant + more, commands='["ssh"]')
             (world.agent / "commands" / "ssh.toml").write_text(
                 module
                 or '[command]\nbroker = "ssh"\n[deny]\nargs = []\n[env]\nforward = ["LANG"]\n'
@@ -57,6 +64,25 @@ def read_notes(world: World) -> list[str]:
     """Words, variables and directory of the last ssh, a line each; none before there is one."""
     file = world.root / "notes"
     return file.read_text().splitlines() if file.exists() else []
+
+
+def test_a_session_waits_for_a_person(start: Start) -> None:
+    """Whatever user or port its words leave to ssh's configuration; its variables are bound."""
+    daemon = start(more='[approve]\nrequire = ["ssh me@host:2222"]\n')
+    words = ("ssh", "host", "echo", "done")
+    with daemon.connect() as connection:
+        connection.sendall(request(*words, features=FEATURES, env={"LANG": "C", "OTHER": "x"}))
+        (question,) = wait_for_questions(daemon.world)
+        assert question["operation"] == 'ssh host "echo done"'
+        assert question["details"] == [["variable LANG", ["C"]]]
+        run(daemon.world, "approve", question["id"], "--for", "1m")
+        assert read_answer(connection).text() == "done\n"
+    same = daemon.ask(*words, features=FEATURES, env={"LANG": "C"})
+    assert same.text() == "done\n"
+    with daemon.connect() as connection:
+        connection.sendall(request(*words, features=FEATURES, env={"LANG": "C.UTF-8"}))
+        (another,) = wait_for_questions(daemon.world)
+    assert another["id"] != question["id"]
 
 
 def test_the_words_are_the_daemons_own(start: Start) -> None:

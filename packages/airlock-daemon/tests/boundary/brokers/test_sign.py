@@ -293,10 +293,16 @@ def test_a_key_that_cannot_be_used_is_a_failure_without_its_words(signing: Signi
 
 
 @pytest.mark.parametrize(
-    "lines", ['[sign]\nemails = ["b@acme.com"]\n', "[sign]\ncommits = false\n"]
+    "lines",
+    [
+        '[sign]\nemails = ["b@acme.com"]\n',
+        "[sign]\ncommits = false\n",
+        f'{GRANT}key = "~/agents"\n',
+    ],
 )
 def test_what_was_withdrawn_meanwhile_is_not_signed(signing: Signing, lines: str) -> None:
     """A client may begin a request, and send the commit when the profile has changed."""
+    signing.make_key("agents")
     features = ("base64", "stdin")
     with (
         signing.running() as daemon,
@@ -332,6 +338,8 @@ def test_gpg_signs_by_the_human_s_agent(signing: Signing) -> None:
     """For a key that is a fingerprint, and with the word on stderr that git waits for."""
     with gpg_home() as (home, fingerprint):
         signing.environment = {"GNUPGHOME": home}
+        (signing.home / "own-gpg").symlink_to(shutil.which("gpg") or "")
+        signing.configure("gpg.program", "~/own-gpg")
         signing.grant(f'{GRANT}key = "{fingerprint}"\n')
         with signing.running():
             done = signing.ask(COMMIT, "openpgp")

@@ -65,7 +65,7 @@ def write_widest(text: str, count: int, *, most: int = ARGUMENTS) -> Record:
         container="c" * 64,
         container_proven=False,
         peer={"pid": 1 << 22, "uid": (1 << 32) - 1},
-        approval={"id": "K7M2PQ", "by": f"{'u' * 32} as {'v' * 32}"},
+        approval={"id": "K7M2PQ", "by": f"{'u' * 32} as {'v' * 32}", "rejected": True},
         bytes_out=1 << 50,
         prev="0" * 64,
     )

@@ -72,10 +72,12 @@ def test_an_approved_request_reaches_the_api(apis: ApiWorld) -> None:
 
 def test_a_rejected_request_does_not(apis: ApiWorld) -> None:
     """The tool gets the reason in the service's form."""
-    with apis.daemon():
+    with apis.daemon() as daemon:
         wait = begin(apis, "/who")
         reject(apis.world, "not today")
         status, text = wait()
+        (record,) = daemon.records("broker")
+        assert record["approval"]["rejected"]
     assert status == 403
     assert "not today" in json.loads(text)["message"]
     assert apis.server.requests == []

@@ -91,6 +91,11 @@ def test_a_rejected_command_does_not_run(daemon: Daemon) -> None:
         assert answer.error["data"]["rule"] == "approve"
         assert r'"not\u{1b}[2J today"' in answer.error["message"]
     assert not list(daemon.world.root.rglob("asked"))
+    for record in daemon.records():
+        assert record["outcome"] == "denied"
+        assert record["approval"]["by"]
+        assert record["approval"]["rejected"]
+    assert "[rejected by " in run(daemon.world, "log", "tail").stdout
 
 
 def test_a_signal_ends_the_wait(daemon: Daemon) -> None:
@@ -121,12 +126,43 @@ def test_input_that_is_sent_meanwhile_is_not_lost(daemon: Daemon) -> None:
     assert answer.text() == "early\n"
 
 
+def test_signals_that_are_sent_meanwhile_are_not_kept(daemon: Daemon) -> None:
+    """No command is there to get them, and a client may send any number."""
+    with daemon.connect() as connection:
+        connection.sendall(request("sh", "-c", "echo asked", features=["signals"]))
+        wait_for_questions(daemon.world)
+        message = {"jsonrpc": "2.0", "method": "signal", "params": {"name": "SIGUSR1"}}
+        connection.sendall((json.dumps(message).encode() + b"\n") * 1000)
+        approve(daemon.world)
+        answer = read_answer(connection)
+    assert (answer.text(), answer.exit_code) == ("asked\n", 0)
+
+
 def test_the_answer_waits_for_a_client_that_had_gone(daemon: Daemon) -> None:
     """Its next try takes it."""
     send(daemon, "echo asked").close()
     (question,) = wait_for_questions(daemon.world)
     run(daemon.world, "approve", question["id"])
     assert daemon.shell("echo asked").text() == "asked\n"
+
+
+def test_what_came_after_a_person_has_looked_waits_on(daemon: Daemon) -> None:
+    """A command that is shown as asked for once does not run a second time."""
+    first = send(daemon, "echo asked")
+    (question,) = wait_for_questions(daemon.world)
+    more = [send(daemon, "echo asked") for _ in range(2)]
+    for each in more:
+        # It is told that it waits.
+        each.recv(1, socket.MSG_PEEK)
+    approved = run(daemon.world, "approve", question["id"])
+    assert "1 request waits" in approved.stdout
+    assert "2 more came meanwhile" in approved.stderr
+    assert finish(first).text() == "asked\n"
+    (again,) = wait_for_questions(daemon.world)
+    assert again["id"] != question["id"]
+    run(daemon.world, "approve", again["id"])
+    for each in more:
+        assert finish(each).text() == "asked\n"
 
 
 def test_another_command_is_another_question(daemon: Daemon) -> None:
@@ -195,6 +231,25 @@ def test_a_program_is_told_of_a_question(world: World) -> None:
     assert json.loads(message)["id"] == question["id"]
     assert json.loads(message)["operation"] == 'run sh -c "echo asked"'
     assert json.loads(refused)["type"] == "Refused"
+
+
+def test_a_program_is_told_of_those_that_wait_on(world: World) -> None:
+    """What came after a person has looked is a new question."""
+    told = world.root / "told"
+    argv = ["sh", "-c", f"cat >> {told}"]
+    world.write_profile(f"{PROFILE}notify = {json.dumps(argv)}\n")
+    with Daemon(world) as daemon:
+        first = send(daemon, "echo asked")
+        (question,) = wait_for_questions(world)
+        second = send(daemon, "echo asked")
+        second.recv(1, socket.MSG_PEEK)
+        run(world, "approve", question["id"])
+        assert finish(first).exit_code == 0
+        (again,) = wait_for_questions(world)
+        while not told.exists() or again["id"] not in told.read_text():
+            wait_for_questions(world)
+        run(world, "approve", again["id"])
+        assert finish(second).exit_code == 0
 
 
 def test_the_socket_is_the_owners_alone(daemon: Daemon) -> None:

@@ -6,11 +6,13 @@ at the end, and `**` any number of words. Within a word `*` crosses no `/`, `**`
 is also `/x`.
 
 Such a pattern protects, so doubt goes against the request: letter case, forms of Unicode, and the
-spellings of a path that some server may understand make no difference.
+spellings of a path that some server may understand make no difference. A user or port in a pattern
+is also that of a request that names none: it is left to ssh's configuration, or https has no user.
 """
 
+import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -28,7 +30,19 @@ _EXAMPLE = 'write it like "git push * refs/heads/release/**" or "run terraform a
 # Connections to destinations without a credential: no request can be shown to a person.
 _UNASKED = ("connect",)
 
+# With places in their operations: [user@]host[:port][/path].
+_WITH_PLACES = ("git", "ssh", "*", "**")
+_PLACE = re.compile(
+    r"(?P<user>[^@/]*@)?(?P<host>\[[^\]/]*\]|[^@:/]*)(?P<port>:[^:/]*)?(?P<path>/.*)?", re.DOTALL
+)
+
 _Word = re.Pattern[str] | None
+
+
+class MaybeValue(str):
+    """A word of a tool's operation that may be a flag's value instead."""
+
+    __slots__ = ()
 
 
 class OperationPattern(Struct, frozen=True):
@@ -40,20 +54,25 @@ class OperationPattern(Struct, frozen=True):
     text: str
     runs: tuple[tuple[_Word, ...], ...]
 
-    def matches(self, words: Sequence[frozenset[str]]) -> bool:
-        """Whether an operation begins with the pattern; each word is given in all its forms."""
-        first, *others = self.runs
-        if not _is_at(first, words, 0):
-            return False
-        at = len(first)
-        for run in others:
-            # The leftmost match leaves the most to the next run.
-            last = len(words) - len(run)
-            found = next((each for each in range(at, last + 1) if _is_at(run, words, each)), None)
-            if found is None:
-                return False
-            at = found + len(run)
-        return True
+    def matches(
+        self, words: Sequence[frozenset[str]], optional: Collection[int] = frozenset()
+    ) -> bool:
+        """Whether an operation begins with the pattern; each word is given in all its forms.
+
+        The words at the positions `optional` may be none of the operation's.
+        """
+        expected = [word for run in self.runs for word in run]
+        # How many of the expected words may precede any number of words.
+        gaps = {*itertools.accumulate(map(len, self.runs[:-1]))}
+        found = {0}
+        for at, word in enumerate(words):
+            if len(expected) in found:
+                break
+            stays = found if at in optional else found & gaps
+            found = {count + 1 for count in found if _fits(expected[count], word)} | stays
+            if not found:
+                break
+        return len(expected) in found
 
     def may_match(self, words: Sequence[frozenset[str]]) -> bool:
         """Whether it may match an operation that begins with these words."""
@@ -79,8 +98,9 @@ class ApprovalRules(Struct, frozen=True, kw_only=True):
         """
         for form in forms:
             words = [_fold(word) for word in form]
+            optional = {at for at, word in enumerate(form) if isinstance(word, MaybeValue)}
             for pattern in self.require:
-                if pattern.matches(words):
+                if pattern.matches(words, optional):
                     return pattern.text
         return None
 
@@ -92,9 +112,12 @@ class ApprovalRules(Struct, frozen=True, kw_only=True):
 
 def _is_at(run: Sequence[_Word], words: Sequence[frozenset[str]], at: int) -> bool:
     return len(words) >= at + len(run) and all(
-        word is None or any(map(word.fullmatch, words[at + number]))
-        for number, word in enumerate(run)
+        _fits(word, words[at + number]) for number, word in enumerate(run)
     )
+
+
+def _fits(expected: _Word, word: frozenset[str]) -> bool:
+    return expected is None or any(map(expected.fullmatch, word))
 
 
 def _fold(word: str) -> frozenset[str]:
@@ -148,16 +171,36 @@ def _read_pattern(table: TableReader, text: str) -> OperationPattern | None:
         if word == "**":
             runs.append([])
         else:
-            runs[-1].append(None if word == "*" else _compile(word))
+            spelled = spell_place(word) if words[0] in _WITH_PLACES else (word,)
+            runs[-1].append(None if word == "*" else _compile(*spelled))
     return OperationPattern(text, tuple(map(tuple, runs)))
 
 
-def _compile(word: str) -> "re.Pattern[str]":
-    protection = compile_protection(word)
-    beginning = word.removesuffix("/**")
-    if beginning in (word, ""):
-        return protection
-    return re.compile(f"{protection.pattern}|{compile_protection(beginning).pattern}")
+def _compile(*words: str) -> "re.Pattern[str]":
+    """The expression of words, with any of which a text may match."""
+    texts = (each for word in words for each in (word, word.removesuffix("/**") or word))
+    ways = (compile_protection(text).pattern for text in dict.fromkeys(texts))
+    return re.compile("|".join(ways))
+
+
+def spell_place(word: str) -> tuple[str, ...]:
+    """The word of a pattern as it is, and without the user or port that a request may leave out.
+
+    Then `@` or `:` stays, so that it matches no place that another pattern names without them.
+    """
+    found = _PLACE.fullmatch(word)
+    if found is None:
+        return (word,)
+    users = dict.fromkeys((found["user"] or "", "@" if found["user"] else ""))
+    ports = dict.fromkeys((found["port"] or "", ":" if found["port"] else ""))
+    rest = found["path"] or ""
+    return tuple(f"{user}{found['host']}{port}{rest}" for user in users for port in ports)
+
+
+def name_place(user: str | None, host: str, port: int | None, path: str = "") -> tuple[str, ...]:
+    """The names of a place in patterns, with and without user and port."""
+    users, ports = (f"{user or ''}@", ""), (f":{'' if port is None else port}", "")
+    return tuple(f"{who}{host}{at}{path}" for who in users for at in ports)
 
 
 def list_tool_forms(command: tuple[str, ...], module: Module) -> tuple[tuple[str, ...], ...]:
@@ -168,8 +211,7 @@ def list_tool_forms(command: tuple[str, ...], module: Module) -> tuple[tuple[str
     name, *args = command
     words: Iterable[str]
     if isinstance(module.rules, PlainRules):
-        # Without a table a flag may have its value in the next word, or none.
-        words = (word for word in args if not word.startswith("-"))
+        words = _read_words(args)
     else:
         # A module with a table has loaded it.
         from airlock_modules.reading.grammar import parse  # noqa: PLC0415
@@ -177,3 +219,17 @@ def list_tool_forms(command: tuple[str, ...], module: Module) -> tuple[tuple[str
         parsed = parse(module.rules.table, args)
         words = (*parsed.command, *(word.text for word in parsed.words), *parsed.rest)
     return (("run", *command), ("run", name, *words))
+
+
+def _read_words(args: Iterable[str]) -> Iterator[str]:
+    """The words without flags, by their form: the next word may be a flag's value."""
+    is_over = is_open = False
+    for arg in args:
+        if not is_over and arg == "--":
+            is_over, is_open = True, False
+        elif is_over or arg == "-" or not arg.startswith("-"):
+            is_doubtful = is_open or arg.startswith("-")
+            yield MaybeValue(arg) if is_doubtful else arg
+            is_open = False
+        else:
+            is_open = "=" not in arg

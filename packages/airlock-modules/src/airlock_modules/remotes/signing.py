@@ -56,6 +56,8 @@ _ENCODING = re.compile(
     rb"(?i)utf-?8|us-ascii|iso-?8859-[0-9]{1,2}|latin-?[0-9]|(?:windows-|cp)125[0-9]|koi8-[ru]"
     rb"|euc-?(?:jp|kr|cn|tw)|gb(?:k|2312|18030)|big5|s(?:hift_?)?jis"
 )
+# Lines that git leaves out before the subject of a commit.
+_BLANK = re.compile(rb"\A(?:[ \t\r\v\f]*+\n)*+")
 # git looks for the last of these lines, at which a tag's signature begins.
 _SIGNATURE = re.compile(
     rb"^-----BEGIN (?:PGP SIGNATURE|PGP MESSAGE|SIGNED MESSAGE|SSH SIGNATURE)-----", re.MULTILINE
@@ -70,8 +72,9 @@ class Unsigned(Struct, frozen=True, kw_only=True):
     """A commit or tag that git wants signed.
 
     `id` is the whole object id: of the commit as it is without the signature, or of the object that
-    a tag names. `title` is the first line of a commit's message, or a tag's name; bytes that are
-    not UTF-8 are surrogates. `people` are author and committer, or tagger, each with the address.
+    a tag names. `title` is the first line of a commit's message that is not blank, or a tag's name;
+    bytes that are not UTF-8 are surrogates. `people` are author and committer, or tagger, each with
+    the address.
     `digest` is the SHA-256 of all its bytes, in hexadecimal: equal only for the very same object.
     """
 
@@ -118,7 +121,8 @@ def read_unsigned(data: bytes) -> Unsigned:
     if kind == "tag":
         id_, title = named, headers[2][1]
     else:
-        id_, title = _hash(data, is_sha1=len(named) == _SHA1), message.partition(b"\n")[0]
+        id_ = _hash(data, is_sha1=len(named) == _SHA1)
+        title = _BLANK.sub(b"", message, count=1).partition(b"\n")[0]
     return Unsigned(
         kind=kind,
         id=id_,

@@ -35,15 +35,16 @@ def approve(
     """Let through an operation that waits for a person.
 
     Prints the whole operation, and approves exactly that: the ids of a push, the body of a
-    request. It lets through the requests that wait now. If none does any more, the next equal one
-    within 15 minutes takes the answer. The log says who has answered.
+    request. It lets through as many equal requests as you were shown, one if you have not looked.
+    If none waits any more, the next equal one within 15 minutes takes the answer. The log says who
+    has answered.
 
     \b
         airlock approve K7M2PQ
         airlock approve K7M2PQ --for 10m
     """
     for_s = None if duration is None else _read_duration(duration)
-    question = find_question(application, wanted)
+    question = find_question(application, wanted, answers=True)
     request = answering.Approve(
         id=question.id, digest=question.digest, waiting=question.waiting, for_s=for_s
     )

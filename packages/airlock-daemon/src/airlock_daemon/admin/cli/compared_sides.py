@@ -30,6 +30,10 @@ _ANSWER_S = 60
 # Files of a configuration are far smaller; this bounds what a revision makes us write.
 _MOST_FILES, _MOST_BYTES = 5_000, 64 << 20
 _PLAIN_FILES = ("100644", "100755")
+# Directories of a configuration that it need not have.
+_FOLDERS = ("commands", "hooks", "modules")
+# How a word begins that can only be a directory.
+_PATHS = ("/", "./", "../")
 _NAME_ONE = (
     "name a directory with a config.toml, or a revision such as HEAD~1 of the repository that has "
     "the configuration in use (--config)"
@@ -90,7 +94,8 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     """One of the two configurations: `title` says which, for a person.
 
     `directory` has its config.toml. `documents` are the files of each agent, `shared` those for all
-    of them; `hooks` has the digests of each agent's hooks by name.
+    of them; `hooks` has the digests of each agent's hooks by name. `places` has the directory of
+    each agent, as it is in the configuration in use.
     """
 
     title: str
@@ -99,6 +104,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     shared: tuple[Document, ...]
     documents: Mapping[str, tuple[Document, ...]]
     hooks: Mapping[str, Mapping[str, str]]
+    places: Mapping[str, str]
 
 
 def read_side(wanted: str, locations: Locations, scratch: str) -> Side:
@@ -108,24 +114,36 @@ def read_side(wanted: str, locations: Locations, scratch: str) -> Side:
     its registration names below its directory is read at the same place of the side. Raises
     AirlockError, and SetupError with all faults of the files.
     """
+    in_use = os.path.realpath(locations.config_dir)
     if os.path.isdir(wanted):
+        if not wanted.startswith(_PATHS) and _is_revision(wanted, in_use):
+            raise AirlockError(
+                f"{quote(wanted)} is a directory here, and a revision of {in_use}",
+                hint=f"write ./{plain(wanted)} for the directory, or call it where there is none",
+            )
         directory = absolute(wanted)
-        return _load(wanted, directory, directory, locations, str)
+        return _load(wanted, directory, directory, in_use, locations, str)
     if os.path.isabs(wanted):
         raise AirlockError(f"there is no directory {quote(wanted)}", hint=_NAME_ONE)
-    tree = _list_revision(wanted, os.path.realpath(locations.config_dir))
+    tree = _list_revision(wanted, in_use)
     checkout = _Checkout(tree, scratch)
     directory = checkout.bring(locations.config_dir)
     title = f"{wanted} ({tree.commit[:10]})"
-    return _load(title, directory, scratch, locations, checkout.bring)
+    return _load(title, directory, scratch, tree.top, locations, checkout.bring)
 
 
 def _load(
-    title: str, directory: str, root: str, locations: Locations, bring: Callable[[str], str]
+    title: str,
+    directory: str,
+    root: str,
+    stands_for: str,
+    locations: Locations,
+    bring: Callable[[str], str],
 ) -> Side:
     """Read a side from `directory`; files are named by their path below `root`.
 
-    `bring` returns where the side has another directory of the configuration in use.
+    `root` stands for the directory `stands_for` of the configuration in use, and `bring` returns
+    where the side has another one.
     """
     in_use = (locations.config_dir, os.path.realpath(locations.config_dir))
 
@@ -146,9 +164,11 @@ def _load(
     except SetupError as error:
         raise SetupError(tuple(_spell_fault(each, title, name) for each in error.faults)) from error
     shared = [os.path.join(directory, "config.toml"), *_list_modules(directory, "modules")]
-    documents, hooks = {}, {}
+    documents, hooks, places = {}, {}, {}
     for agent, generation in generations.items():
         own = generation.agent.directory
+        below = os.path.relpath(own, root) if is_within(own, root) else own
+        places[agent] = os.path.realpath(os.path.join(stands_for, below))
         paths = [os.path.join(own, PROFILE), *_list_modules(own, "commands")]
         documents[agent] = tuple(_read(path, own, name) for path in paths)
         found = generation.agent.hooks.paths
@@ -160,6 +180,7 @@ def _load(
         shared=tuple(_read(path, directory, name) for path in shared),
         documents=documents,
         hooks=hooks,
+        places=places,
     )
 
 
@@ -202,11 +223,23 @@ class _Tree(msgspec.Struct, frozen=True):
     entries: Mapping[str, _Entry]
 
 
-def _list_revision(wanted: str, directory: str) -> _Tree:
-    top = _git(directory, "rev-parse", "--show-toplevel", what=f"no revision of {directory}")
+def _find_commit(wanted: str, directory: str) -> str:
     what = f"no directory {quote(wanted)}, and no such revision of {directory},"
     words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
-    commit = _git(directory, *words, what=what).decode().strip()
+    return _git(directory, *words, what=what).decode().strip()
+
+
+def _is_revision(wanted: str, directory: str) -> bool:
+    try:
+        _find_commit(wanted, directory)
+    except AirlockError:
+        return False
+    return True
+
+
+def _list_revision(wanted: str, directory: str) -> _Tree:
+    top = _git(directory, "rev-parse", "--show-toplevel", what=f"no revision of {directory}")
+    commit = _find_commit(wanted, directory)
     what = f"no tree of {quote(wanted)}"
     listed = _git(directory, "ls-tree", "-r", "-z", "--full-tree", commit, what=what)
     entries = {}
@@ -240,31 +273,45 @@ class _Checkout:
             return path
         within = os.path.relpath(real, top)
         prefix = "" if within == os.curdir else f"{within}/"
-        names = (name for name in self._tree.entries if name.startswith(prefix) and _is_read(name))
-        self._write([name for name in names if name not in self._written])
+        found = [name for name in self._tree.entries if name.startswith(prefix)]
+        for name in found:
+            # A folder that is a link would be read in a working tree.
+            is_folder, (mode, _) = os.path.basename(name) in _FOLDERS, self._tree.entries[name]
+            if mode not in _PLAIN_FILES and (is_folder or _is_read(name)):
+                raise AirlockError(
+                    f"{quote(name)} is a link in {self._tree.commit[:10]}, and leads out of it",
+                    hint="commit a plain file or directory, or compare two directories",
+                )
+        self._write([name for name in found if _is_read(name) and name not in self._written])
         return os.path.normpath(os.path.join(self._scratch, within))
 
     def _write(self, names: Sequence[str]) -> None:
         self._written.update(names)
         entries = [self._tree.entries[name] for name in names]
-        for name, (mode, _) in zip(names, entries, strict=True):
-            if mode not in _PLAIN_FILES:
-                raise AirlockError(
-                    f"{quote(name)} is a link in {self._tree.commit[:10]}, and leads out of it",
-                    hint="commit a plain file, or compare two directories",
-                )
         if len(self._written) > _MOST_FILES:
             raise AirlockError(
                 f"a revision has more than {_MOST_FILES} files for a configuration",
                 hint=_KEEP_APART,
             )
         ids = "".join(f"{identifier}\n" for _, identifier in entries).encode()
-        blobs = _git(self._tree.top, "cat-file", "--batch", what="no files", content=ids)
+        what = "no files"
+        sizes = _git(self._tree.top, "cat-file", "--batch-check", what=what, content=ids)
+        # Before git reads them: a revision may have files of any size.
+        _check_size(sum(map(_read_size, sizes.splitlines())))
+        blobs = _git(self._tree.top, "cat-file", "--batch", what=what, content=ids)
         for name, (mode, _), blob in zip(names, entries, _split(blobs), strict=True):
             path = os.path.join(self._scratch, name)
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            with open(path, "xb") as file:
-                file.write(blob)
+            try:
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+                with open(path, "xb") as file:
+                    file.write(blob)
+            except OSError as error:
+                # The tree may name a file below another file, or by too long a name.
+                raise AirlockError(
+                    f"{quote(name)} of {self._tree.commit[:10]} cannot be written: "
+                    f"{error.strerror}",
+                    hint="compare two directories",
+                ) from error
             os.chmod(path, 0o700 if mode == "100755" else 0o600)
 
 
@@ -277,9 +324,28 @@ def _split(blobs: bytes) -> Iterator[bytes]:
     at = 0
     while at < len(blobs):
         end = blobs.index(b"\n", at)
-        size = int(blobs[at:end].rsplit(b" ", 1)[1])
+        size = _read_size(blobs[at:end])
         yield blobs[end + 1 : end + 1 + size]
         at = end + 1 + size + 1
+
+
+def _read_size(line: bytes) -> int:
+    """The size in a line of `git cat-file`."""
+    identifier, _, size = line.decode("utf-8", "replace").partition(" blob ")
+    if not size.isdecimal():
+        raise AirlockError(
+            f"the repository lacks the file {quote(identifier, limit=80)} of a revision",
+            hint="fetch it, or compare two directories",
+        )
+    return int(size)
+
+
+def _check_size(size: int) -> None:
+    if size > _MOST_BYTES:
+        raise AirlockError(
+            f"a revision has more than {_MOST_BYTES >> 20} MiB for a configuration",
+            hint=_KEEP_APART,
+        )
 
 
 def _git(directory: str, *words: str, what: str, content: bytes = b"") -> bytes:
@@ -295,13 +361,15 @@ def _git(directory: str, *words: str, what: str, content: bytes = b"") -> bytes:
         "PATH": path,
         "HOME": os.path.expanduser("~"),
         "LC_ALL": "C",
+        # Without transports a partial clone fetches nothing, by any version of git. Unlike
+        # protocol.allow this holds whatever the repository's own configuration says.
+        "GIT_ALLOW_PROTOCOL": "",
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",
     }
-    # Without transports a partial clone fetches nothing, by any version of git.
-    options = ("--no-pager", "-c", "protocol.allow=never", "-c", "core.fsmonitor=false")
+    options = ("--no-pager", "-c", "core.fsmonitor=false")
     try:
         done = subprocess.run(
             [program, *options, *words],
@@ -318,9 +386,5 @@ def _git(directory: str, *words: str, what: str, content: bytes = b"") -> bytes:
         said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
         shown = f": git says {quote(said)}" if said else ""
         raise AirlockError(f"{what} can be read{shown}", hint=_NAME_ONE)
-    if len(done.stdout) > _MOST_BYTES:
-        raise AirlockError(
-            f"a revision has more than {_MOST_BYTES >> 20} MiB for a configuration",
-            hint=_KEEP_APART,
-        )
+    _check_size(len(done.stdout))
     return done.stdout

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_wire import quote
+from airlock_wire import escape, quote
 
 _OUR_FAULT = 70
 _PERIOD_MS = 200
@@ -58,8 +58,8 @@ def say(*messages: object) -> None:
 
 
 def plain(text: str) -> str:
-    """`text` for its own line, quoted if it has unprintable characters."""
-    return text if text.isprintable() else quote(text, limit=None)
+    """`text` for its own line, quoted if a terminal would obey or not show some of it."""
+    return text if escape(text, keep='"\\') == text else quote(text, limit=None)
 
 
 def list_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

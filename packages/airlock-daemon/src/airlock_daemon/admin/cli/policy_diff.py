@@ -265,6 +265,12 @@ def _compare_grants(agent: str, sides: Sequence[Side], files: Sequence[_Files]) 
             known, place = (new, files[1]) if name in new else (old, files[0])
             where = place.locate(known[name].outcome)
             yield Change(name=name, before=before, after=after, where=where)
+    places = [side.places.get(agent) for side in sides]
+    if None not in places and places[0] != places[1]:
+        # Whoever can write there decides, whatever it has now.
+        yield Change(
+            name="directory", before=f"{places[0]}", after=f"{places[1]}", where="the registration"
+        )
 
 
 def _is_setting(item: Item, patterns: Mapping[Item, Pattern | None]) -> bool:

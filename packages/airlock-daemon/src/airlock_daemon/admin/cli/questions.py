@@ -85,10 +85,14 @@ def _read(lines: Iterator[bytes]) -> Iterator[answering.ToPerson]:
         raise AirlockError("the daemon closed the control socket", hint=LOOK_AT_MESSAGES)
 
 
-def find_question(application: Application, wanted: str) -> answering.ShownQuestion:
-    """The open question with this id, in any case. Raises AirlockError."""
+def find_question(
+    application: Application, wanted: str, *, answers: bool = False
+) -> answering.ShownQuestion:
+    """The open question with this id, in any case; `answers` is as in ListQuestions.
 
-    with asking(application, answering.ListQuestions()) as replies:
+    Raises AirlockError.
+    """
+    with asking(application, answering.ListQuestions(answers=answers)) as replies:
         reply = next(replies)
     questions = reply.questions if isinstance(reply, answering.Questions) else ()
     for question in questions:

@@ -117,8 +117,7 @@ def _meet(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | Non
     rest = _meet(one[1:], other[1:])
     for pattern, text in ((one[0], other[0]), (other[0], one[0])):
         plain = _STARS.sub("x", text)
-        expression = ".*".join(map(re.escape, _STARS.split(pattern)))
-        if rest is not None and re.fullmatch(expression, plain):
+        if rest is not None and _compile_stars(_STARS.split(pattern)).fullmatch(plain):
             return (plain, *rest)
     return None
 
@@ -474,7 +473,17 @@ def find_host(api: Api) -> str:
 @functools.lru_cache(4096)
 def compile_action(pattern: str) -> "re.Pattern[str]":
     """An expression, for `fullmatch`, for SERVICE:OPERATION with stars."""
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))))
+    return _compile_stars(pattern.split("*"))
+
+
+def _compile_stars(texts: Sequence[str]) -> "re.Pattern[str]":
+    """An expression, for `fullmatch`, for texts with anything between them.
+
+    The first place of each is as good as any later one, so nothing is tried twice.
+    """
+    first, *others = map(re.escape, texts)
+    between = (f"(?>.*?{text})" for text in others[:-1])
+    return re.compile("".join((first, *between, *(f".*{text}" for text in others[-1:]))))
 
 
 _SET = re.compile(r"\[[!^]?\]?[^\]]*\]")

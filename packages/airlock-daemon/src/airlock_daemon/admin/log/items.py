@@ -297,6 +297,8 @@ def _tell_words(entry: Entry) -> Iterator[str]:
     if detail is not None:
         yield f"[{show_word(detail)}]"
     match entry.approval:
+        case {"by": by, "rejected": True}:
+            yield f"[rejected by {show_word(by)}]"
         case {"by": by}:
             yield f"[approved by {show_word(by)}]"
     if entry.count is not None:

@@ -27,7 +27,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.errors import AirlockError
+from airlock_daemon.errors import AirlockError, Denied
 from airlock_modules.operation import Operation
 from airlock_wire import quote
 
@@ -42,6 +42,9 @@ LONGEST_S = 24 * 3600.0
 _LETTERS = "23456789BCDFGHJKMNPQRSTVWXYZ"
 _LENGTH = 6
 _REMEMBERED = 100_000
+
+# Letters of a reason that a client is told.
+_REASON = 300
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +108,20 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     by: str = ""
     reason: str = ""
+
+
+class Rejected(Denied):
+    """A person has rejected an operation, by this `answer`."""
+
+    def __init__(self, answer: Answer) -> None:
+        because = f": {quote(answer.reason, limit=_REASON)}" if answer.reason else ""
+        super().__init__(
+            f"a person on the host has rejected it (approval {answer.id}){because}",
+            layer="profile",
+            rule="approve",
+            hint="do not try it again before that person has said so",
+        )
+        self.answer = answer
 
 
 class Ticket:

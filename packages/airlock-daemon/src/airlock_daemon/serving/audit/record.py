@@ -35,7 +35,7 @@ class Record(msgspec.Struct, kw_only=True):
     `ts` begins each line; `seq` counts records from 1, across files and daemons. `asked` is what
     the client sent if a hook replaced command, args or cwd. `detail` is what a post-exec hook did,
     a `broker`'s destination and operation, a `daemon-start`'s version, or a `reload`'s changes.
-    `approval` names the question that a person has approved, and that person. `count` is set if one
+    `approval` names the question that a person has answered, and that person. `count` is set if one
     record covers several requests or connections.
     """
 

@@ -13,8 +13,9 @@ from contextlib import suppress
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.questions import Question
+from airlock_daemon.boundary.approval.questions import Asked, Question
 from airlock_daemon.boundary.identity.peer import Peer, identify, refuse_own
 from airlock_daemon.errors import AirlockError, Denied, own_fault
 from airlock_daemon.platform.linux.peer import peer_credentials
@@ -23,12 +24,14 @@ from airlock_daemon.serving.daemon.socket_file import bind, clear
 from airlock_daemon.serving.daemon.socket_file import identify as identify_file
 from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup import answering
-from airlock_wire import quote
+from airlock_wire import escape
 
 _MODE = 0o600
 # Connections at a time, and seconds for a request.
 _AT_ONCE = 16
 _REQUEST_S = 10.0
+# Between two lists of questions, this times what the first one took.
+_PAUSE = 4
 # Seconds until it accepts again after an error.
 _AGAIN_S = 1.0
 _USER = re.compile(r"[A-Za-z0-9._@$-]{1,32}")
@@ -48,6 +51,9 @@ class ControlSocket:
         """Make the socket, and its directory (0700). Raises AirlockError."""
         self._shared = shared
         self._approvals = shared.approvals
+        self._texts: dict[str, Text] = {}
+        # By question, how many requests a person was shown.
+        self._counts: dict[str, int] = {}
         self._name = os.path.basename(path)
         folder = os.path.dirname(path)
         try:
@@ -119,7 +125,7 @@ class ControlSocket:
                 raise
             request = _read_request(await _receive_line(stream))
             if isinstance(request, answering.ListQuestions):
-                await self._list(stream, follows=request.follows)
+                await self._list(stream, request)
                 return
             reply = self._answer(request, by)
         except AirlockError as error:
@@ -147,14 +153,32 @@ class ControlSocket:
         refuse_own(peer, self._shared.ancestry)
         return _name_person(peer)
 
-    async def _list(self, stream: trio.SocketStream, *, follows: bool) -> None:
+    async def _list(self, stream: trio.SocketStream, request: answering.ListQuestions) -> None:
+        printed = set[str]()
         while True:
             # A question that is asked while the list is sent is a change.
             wait, now = self._approvals.watch(), trio.current_time()
-            shown = tuple(show(each, now) for each in self._approvals.questions.list_open(now))
-            await _send(stream, answering.Questions(questions=shown))
-            if not follows:
+            listed = self._approvals.questions.list_open(now)
+            # A client may change a question often, but not what it is about.
+            self._texts = {
+                each.id: self._texts.get(each.id) or Text.of(each.asked) for each in listed
+            }
+            counts = {each.id: self._counts.get(each.id, 1) for each in listed}
+            if request.answers:
+                listed = tuple(_limit(each, counts[each.id]) for each in listed)
+            else:
+                # Whoever follows them sees each question once.
+                counts |= {each.id: each.waiting for each in listed if each.id not in printed}
+                printed.update(counts)
+            self._counts = counts
+            shown = tuple(show(each, now, self._texts[each.id]) for each in listed)
+            line = _encode(answering.Questions(questions=shown))
+            # Others have most of the time, however long the list is and however often it changes.
+            pause = _PAUSE * (trio.current_time() - now)
+            await stream.send_all(line)
+            if not request.follows:
                 return
+            await trio.sleep(pause)
             await _wait_change(stream, wait)
 
     def _answer(self, request: answering.Approve | answering.Reject, by: str) -> answering.Answered:
@@ -200,15 +224,37 @@ async def _wait_change(stream: trio.SocketStream, wait: Callable[[], Awaitable[N
         raise trio.BrokenResourceError
 
 
-def show(question: Question, now: float) -> answering.ShownQuestion:
-    """A question for a person, with nothing that a terminal obeys."""
+def _limit(question: Question, count: int) -> Question:
+    """Count only as many requests as a person was shown: any number may have come since."""
+    return replace(question, waiting=min(question.waiting, count))
+
+
+class Text(msgspec.Struct, frozen=True):
+    """What a question is about, for a person, with nothing that a terminal obeys."""
+
+    operation: str
+    details: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @classmethod
+    def of(cls, asked: Asked) -> "Text":
+        """The text of an operation; some megabytes for four requests with a body."""
+        details = (
+            (_escape(label), tuple(_escape(text, keep="\n").split("\n")))
+            for label, text in asked.details
+        )
+        return cls(asked.operation.whole, tuple(details))
+
+
+def show(question: Question, now: float, text: Text | None = None) -> answering.ShownQuestion:
+    """A question for a person; `text` is that of what it is about, if it is made already."""
     asked = question.asked
+    text = text or Text.of(asked)
     return answering.ShownQuestion(
         id=question.id,
         agent=question.agent,
         client=question.client,
-        operation=asked.operation.whole,
-        details=tuple((_show(label), _show_lines(text)) for label, text in asked.details),
+        operation=text.operation,
+        details=text.details,
         digest=question.digest,
         waiting=question.waiting,
         pattern=question.pattern,
@@ -219,13 +265,9 @@ def show(question: Question, now: float) -> answering.ShownQuestion:
     )
 
 
-def _show_lines(text: str) -> tuple[str, ...]:
-    return tuple(map(_show, text.split("\n")))
-
-
-def _show(text: str) -> str:
-    """A text with escapes as in `quote` but for the double quotes."""
-    return quote(text, limit=None)[1:-1].replace('\\"', '"')
+def _escape(text: str, *, keep: str = "") -> str:
+    """A text with escapes as in `quote`, but for double quotes and what to `keep`."""
+    return escape(text, keep=f'"{keep}')
 
 
 def _name_person(peer: Peer) -> str:
@@ -272,7 +314,11 @@ def _read_request(data: bytes) -> answering.ToDaemon:
 
 
 async def _send(stream: trio.SocketStream, reply: answering.ToPerson) -> None:
-    await stream.send_all(msgspec.json.encode(reply) + b"\n")
+    await stream.send_all(_encode(reply))
+
+
+def _encode(reply: answering.ToPerson) -> bytes:
+    return msgspec.json.encode(reply) + b"\n"
 
 
 def _deny(message: str) -> Denied:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +14,7 @@ from airlock_daemon.boundary.approval.questions import (
     Asked,
     Question,
     Questions,
+    Rejected,
     Ticket,
     TooManyQuestions,
 )
@@ -25,7 +27,6 @@ from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module
 from airlock_modules.files.approvals import ApprovalRules, list_tool_forms
 from airlock_modules.operation import Operation
-from airlock_wire import quote
 
 if TYPE_CHECKING:
     from airlock_daemon.serving.request.job import Call
@@ -45,8 +46,6 @@ _DESKTOP = (
     "DBUS_SESSION_BUS_ADDRESS",
 )
 _BASE = ("HOME", "USER", *_DESKTOP)
-
-_REASON = 300
 
 # What waits for a person takes at most this times its bytes.
 _SHOWN_TIMES = 5
@@ -110,9 +109,9 @@ class Approvals:
         try:
             # A nursery would put an error into a group.
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._notify, ticket.question, agent, rules.notify)
+                notify = partial(self._start_notify, nursery, agent, rules.notify)
                 try:
-                    outcome = await self._wait(ticket, bell, tell, patience_s)
+                    outcome = await self._wait(ticket, bell, tell, notify, patience_s)
                 except Exception as error:  # noqa: BLE001 - raised again below
                     outcome = error
                 nursery.cancel_scope.cancel()
@@ -124,7 +123,12 @@ class Approvals:
         return _judge(outcome) if isinstance(outcome, Answer) else outcome
 
     async def _wait(
-        self, ticket: Ticket, bell: "_Bell", tell: Tell, patience_s: float | None
+        self,
+        ticket: Ticket,
+        bell: "_Bell",
+        tell: Tell,
+        notify: Callable[[Question], None],
+        patience_s: float | None,
     ) -> Answer | Question:
         told = ""
         patience = trio.CancelScope()
@@ -133,6 +137,7 @@ class Approvals:
         while (question := ticket.question) is not None and ticket.answer is None:
             if question.id != told:
                 told = question.id
+                notify(question)
                 left = question.ends - trio.current_time()
                 await tell(
                     f"approval {told} is pending: it waits up to {left:.0f} s for a person on the "
@@ -210,11 +215,14 @@ class Approvals:
         self.questions.withdraw(None, reason="the daemon stopped")
         self.note_change()
 
-    async def _notify(
-        self, question: Question | None, agent: AgentState, argv: tuple[str, ...]
+    def _start_notify(
+        self, nursery: trio.Nursery, agent: AgentState, argv: tuple[str, ...], question: Question
     ) -> None:
+        nursery.start_soon(self._notify, agent, argv, question)
+
+    async def _notify(self, agent: AgentState, argv: tuple[str, ...], question: Question) -> None:
         """Run `notify` once for a question. It cannot answer: it descends from the daemon."""
-        if question is None or not argv or question.id in self._notified:
+        if not argv or question.id in self._notified:
             return
         open_ids = {each.id for each in self.questions.list_open(trio.current_time())}
         self._notified = (self._notified & open_ids) | {question.id}
@@ -265,18 +273,26 @@ async def _tell_nobody(_line: str) -> None:
 
 
 async def require(asked: Asked, call: "Call", tell: Tell) -> None:
-    """Wait for the approval of a request's operation, if its rules ask, and note it in the record.
+    """Wait for the approval of a request's operation, if its rules ask; the record has the answer.
 
     Raises Denied, and what `tell` raises.
     """
-    record = call.recording.record
-    answer = await call.shared.approvals.wait(
-        asked,
-        agent=call.agent,
-        generation=call.generation,
-        client=name_client(record.container, record.peer),
-        tell=tell,
-    )
+    record, origin = call.recording.record, call.origin
+    container, peer = record.container, record.peer
+    if origin is not None:
+        # A request over a relay has no client of its own.
+        container, peer = origin.peer.container, {"pid": origin.peer.pid}
+    try:
+        answer = await call.shared.approvals.wait(
+            asked,
+            agent=call.agent,
+            generation=call.generation,
+            client=name_client(container, peer),
+            tell=tell,
+        )
+    except Rejected as error:
+        call.recording.note(approval=describe_approval(error.answer))
+        raise
     if isinstance(answer, Answer):
         call.recording.note(approval=describe_approval(answer))
 
@@ -306,8 +322,9 @@ def name_client(container: str | None, peer: Mapping[str, int] | None) -> str:
 
 
 def describe_approval(answer: Answer) -> dict[str, object]:
-    """The `approval` of a record: the question's id, and who answered, in at most 68 letters."""
-    return {"id": answer.id, "by": answer.by}
+    """The `approval` of a record: the question's id, and who answered, in at most 85 letters."""
+    rejected = {"rejected": True} if answer.verdict == "rejected" else {}
+    return {"id": answer.id, "by": answer.by, **rejected}
 
 
 def _find_pattern(
@@ -329,11 +346,7 @@ def _judge(answer: Answer) -> Answer:
         case "approved":
             return answer
         case "rejected":
-            because = f": {quote(answer.reason, limit=_REASON)}" if answer.reason else ""
-            raise _refuse(
-                f"a person on the host has rejected it (approval {answer.id}){because}",
-                hint="do not try it again before that person has said so",
-            )
+            raise Rejected(answer)
         case "silence":
             raise _refuse(
                 f"nobody has answered approval {answer.id} in time",

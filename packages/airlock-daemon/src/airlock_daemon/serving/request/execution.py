@@ -17,7 +17,7 @@ from airlock_daemon.errors import AND_RELOAD, Failed, own_fault
 from airlock_daemon.serving.request.job import Call, Finished, Job, require_approval
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.serving.session import ClientGone, Said
-from airlock_wire import ErrorObject, RemoteProtocolError, Signal
+from airlock_wire import ErrorObject, RemoteProtocolError, Resize, Signal
 
 if TYPE_CHECKING:
     from airlock_daemon.boundary.approval.questions import Asked
@@ -91,16 +91,20 @@ async def _await_approval(job: Job, asked: "Asked", call: Call) -> Ended | None:
     ClientGone.
     """
     held: list[Said] = []
+    resized: Resize | None = None
     scope = trio.CancelScope()
     ended: Ended | None = None
 
     def hear(said: Said) -> None:
-        nonlocal ended
-        if isinstance(said, Signal) and said.name in ENDING:
+        nonlocal ended, resized
+        # Only stdin is bounded, by its credit: the client may send any number of the others.
+        if isinstance(said, Resize):
+            resized = said
+        elif not isinstance(said, Signal):
+            held.append(said)
+        elif said.name in ENDING:
             ended = Ended(128 + ENDING[said.name], said.name)
             scope.cancel()
-        else:
-            held.append(said)
 
     async def tell(line: str) -> None:
         buffer_start(job, call)
@@ -114,8 +118,9 @@ async def _await_approval(job: Job, asked: "Asked", call: Call) -> Ended | None:
     # Nobody watches a client that has hung up.
     with suppress(OSError):
         call.watched.ignore()
-    call.session.keep(held)
-    return ended if scope.cancelled_caught else None
+    call.session.keep(held if resized is None else [resized, *held])
+    # It may have come with the answer.
+    return ended
 
 
 async def _run_in_time(job: Job, call: Call, emit: Emit, *, answers: bool) -> Finished:

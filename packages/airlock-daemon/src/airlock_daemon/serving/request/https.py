@@ -8,7 +8,7 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.approval.questions import Asked
+from airlock_daemon.boundary.approval.questions import Asked, Rejected
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.https.messages import (
     Answer,
@@ -105,7 +105,9 @@ class Operations:
             self._write(operation, "aborted", HUNG_UP)
             raise
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
-            answer = self._refuse(question.question, operation.record, error)
+            answer = self._refuse(
+                question.question, _note_rejection(operation.record, error), error
+            )
         await self._agent.gate.pace.keep()
         return answer
 
@@ -390,6 +392,15 @@ def describe_request(question: Question, api: Api, body: bytes) -> Asked:
         forms=tuple(_list_forms(question, api)),
         note=note,
     ).lasting
+
+
+def _note_rejection(record: Record, error: Exception) -> Record:
+    """The record, with the answer of a person who has rejected the request."""
+    if not isinstance(error, Rejected):
+        return record
+    from airlock_daemon.serving.request.approvals import describe_approval  # noqa: PLC0415
+
+    return replace(record, approval=describe_approval(error.answer))
 
 
 def _detail(record: Record) -> dict[str, object]:

@@ -23,7 +23,7 @@ from airlock_daemon.serving.request.broker import may_pass
 from airlock_daemon.serving.request.execution import Steps, run_command
 from airlock_daemon.serving.request.job import Call, Finished, Job, agree, find_term
 from airlock_daemon.serving.request.recording import Recording
-from airlock_modules import Module, Session
+from airlock_modules import Module, Session, select_forwarded
 from airlock_modules.operation import Operation
 from airlock_wire import Request
 
@@ -54,12 +54,14 @@ class SshBroker:
         is_captured = generation.agent.hooks.post_exec is not None
         can_pass = not is_captured and may_pass(call, peer)
         terms = agree(request, may_pass=can_pass, is_captured=is_captured)
+        client = request.env if terms.uses("env") else {}
+        sent = select_forwarded(client, module.forward)
         built = build_environment(
             module,
             generation.agent.profile,
             daemon=call.shared.environment,
             search_path=generation.programs.path,
-            client=request.env if terms.uses("env") else {},
+            client=client,
             term=find_term(request, terms, call.passed),
         )
         variables = {**requester.variables, **built}
@@ -75,7 +77,7 @@ class SshBroker:
                 admitted.program, admitted.argv, variables, requester.directory
             ),
             broker_run=_SshRun(admitted),
-            asked=describe_session(admitted.asked) if call.asks else None,
+            asked=describe_session(admitted.asked, sent) if call.asks else None,
             banner=f"{banner}{end}".encode() if banner else b"",
         )
 

@@ -310,8 +310,8 @@ async def test_a_build_is_refused_by_name(tmp_path: Path, kind: str) -> None:
             "compose": ("compose", f"--file={own.workspace}/compose.yaml", "build"),
             "classic": ("build", f"--tag={NAME}-built", str(own.workspace)),
         }
-        more = {"DOCKER_BUILDKIT": "0"} if kind == "classic" else {}
-        status, said = await own.docker(*words.get(kind, words["classic"]), **more)
+        builder = "0" if kind == "classic" else ""
+        status, said = await own.docker(*words.get(kind, words["classic"]), DOCKER_BUILDKIT=builder)
         listed = await own.docker("ps", "--all", "--quiet")
     assert status != 0
     assert "airlock: no image is built by the engine's own builder" in said
@@ -338,7 +338,7 @@ async def test_a_build_runs_in_a_builder_of_the_agents_own(tmp_path: Path, kind:
         )
         service = f'services:\n  web:\n    build: "{here.workspace}"\n    image: web\n'
         (here.workspace / "compose.yaml").write_text(service)
-        words = ("build", "--load", "--tag=web", str(here.workspace))
+        words: tuple[str, ...] = ("build", "--load", "--tag=web", str(here.workspace))
         if kind == "compose":
             words = ("compose", f"--file={here.workspace}/compose.yaml", "build")
         status, said = await here.docker(*words)

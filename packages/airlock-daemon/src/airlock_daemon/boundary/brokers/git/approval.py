@@ -63,12 +63,12 @@ def describe_push(push: PushList, asked: RemoteRequest) -> Asked:
     details += [(each.ref, _describe_update(each)) for each in push.updates]
     details += [("push option", option) for option in push.options]
     kinds = ((each.ref, "delete" if each.is_deletion else "update") for each in push.updates)
-    options = " ".join(sorted(push.options))
     return Asked(
         operation=name_operation(asked, push.updates),
         details=tuple(details),
         forms=tuple(_list_forms(push.updates, asked)),
-        scope=tuple(f"{kind} {ref} {url} {options}" for ref, kind in kinds),
+        # Paths and options may have blanks, and none of them a NUL.
+        scope=tuple("\0".join((kind, ref, url, *sorted(push.options))) for ref, kind in kinds),
     )
 
 
@@ -100,11 +100,10 @@ def describe_transfer(asked: RemoteRequest, wanted: "Wanted") -> Asked:
 
 def list_names(destination: Destination) -> tuple[str, ...]:
     """The names of a repository in patterns: with and without user and port."""
-    bare = f"{destination.host}/{destination.name}"
-    user = "" if destination.user is None else f"{destination.user}@"
-    port = "" if destination.port is None else f":{destination.port}"
-    port_only = f"{destination.host}{port}/{destination.name}"
-    return tuple(dict.fromkeys((str(destination), bare, f"{user}{bare}", port_only)))
+    from airlock_modules.files.approvals import name_place  # noqa: PLC0415 - few need it
+
+    path = f"/{destination.name}"
+    return name_place(destination.user, destination.host, destination.port, path)
 
 
 def _list_forms(updates: tuple[Update, ...], asked: RemoteRequest) -> Iterator[tuple[str, ...]]:

@@ -5,6 +5,7 @@ for the client to choose from. Once the push is judged and approved, the second 
 updates, with the ids that were approved: the remote itself compares the old ones with its refs.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import closing, suppress
 
@@ -33,6 +34,8 @@ from airlock_wire import StdinData, StdinEnd, Stream
 
 _FLUSH = b"0000"
 _LENGTH = 4
+# A flush, or the length of a packet with these digits.
+_PKT_LENGTH = re.compile(rb"0000|(?!000[0-3])[0-9A-Fa-f]{4}")
 # Bytes of a push that are on their way to ssh.
 _CREDIT = 1 << 18
 # git's own exit status when a remote fails.
@@ -107,7 +110,7 @@ class PatientPush:
             while push.brings_pack and (data := await streams.read()):
                 await feed.send(data)
 
-        return await self._connect(_WithoutRefs(streams.write).take, send, emit)
+        return await self._connect(WithoutRefs(streams.write).take, send, emit)
 
     async def _judge(self, push: PushList, emit: Emit) -> list[Refusal]:
         async def tell(line: str) -> None:
@@ -217,7 +220,7 @@ class _Feed:
         self._has_room.set()
 
 
-class _WithoutRefs:
+class WithoutRefs:
     """Passes on what follows a remote's list of refs, which the client has already."""
 
     def __init__(self, write: Take) -> None:
@@ -244,10 +247,9 @@ class _WithoutRefs:
             if self._left or len(digits) < _LENGTH:
                 self._held = data[at:]
                 return b""
-            try:
-                self._left = int(digits, 16)
-            except ValueError:
-                raise RemoteError("the remote lists no refs", rule="pkt-line") from None
+            if _PKT_LENGTH.fullmatch(digits) is None:
+                raise RemoteError("the remote lists no refs", rule="pkt-line")
+            self._left = int(digits, 16)
             self._is_over = self._left == 0
             if self._is_over:
                 at += _LENGTH

@@ -84,11 +84,13 @@ async def ask_human(git: str, requester: Requester) -> HumanSigning:
         name, _, value = entry.partition("\n")
         # The last value counts.
         found[name] = value
+    gpg = found.get("gpg.openpgp.program") or found.get("gpg.program") or "gpg"
     return HumanSigning(
         key=found.get("user.signingkey") or None,
         format=found.get("gpg.format") or None,
         email=found.get("user.email") or None,
-        gpg=found.get("gpg.openpgp.program") or found.get("gpg.program") or "gpg",
+        # A path, as git reads it.
+        gpg=os.path.join(requester.home, gpg[2:]) if gpg.startswith("~/") else gpg,
     )
 
 

@@ -170,7 +170,7 @@ class SignConversation:
     def _judge(self, asked: Unsigned) -> None:
         """A client may delay what it sends, so the grants at its start and now must both allow it.
 
-        Raises Denied.
+        They must also name the same key. Raises Denied.
         """
         requester = self._requester
         current = requester.current
@@ -182,6 +182,13 @@ class SignConversation:
                     layer=decision.layer or "profile",
                     rule=decision.rule,
                     hint=decision.hint,
+                )
+            if find_grant(current).key != find_grant(requester.generation).key:
+                raise Denied(
+                    "the key that signs for this agent was changed since git asked",
+                    layer="broker",
+                    rule="sign.key",
+                    hint="sign it again",
                 )
             judge_object(asked, current, own=self._admitted.human.email)
         judge_object(asked, requester.generation, own=self._admitted.human.email)

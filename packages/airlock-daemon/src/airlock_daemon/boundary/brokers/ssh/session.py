@@ -1,5 +1,6 @@
 """ssh sessions: admission, ssh's arguments, audit records, and advice when ssh fails."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -174,24 +175,28 @@ def name_operation(asked: Session | Query) -> Operation:
     return Operation(("ssh", str(asked.login), *subsystem, *command))
 
 
-def describe_session(asked: Session | Query) -> "Asked | None":
-    """A session for a person; None for a query, which leads nowhere."""
+def describe_session(asked: Session | Query, variables: Mapping[str, str] = {}) -> "Asked | None":
+    """A session for a person; None for a query, which leads nowhere.
+
+    `variables` are the client's that ssh gets, and may send.
+    """
     from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415 - few need it
+    from airlock_modules.files.approvals import name_place  # noqa: PLC0415
 
     if not isinstance(asked, Session):
         return None
     login, operation = asked.login, name_operation(asked)
     _, _, *rest = operation.words
-    # A pattern may omit user and port, and one with a user is also for the host's default user.
-    names = (str(login), login.host, f"{login.user or ''}@{login.host}")
+    names = name_place(login.user, login.host, login.port)
     details = [(name, value) for name, value in asked.options]
     details += [("sends the variable", name) for name in asked.sends]
+    details += [(f"variable {name}", value) for name, value in sorted(variables.items())]
     if asked.terminal != "auto":
         details.append(("terminal", asked.terminal))
     return Asked(
         operation=operation,
         details=tuple(details),
-        forms=tuple(("ssh", name, *rest) for name in dict.fromkeys(names)),
+        forms=tuple(("ssh", name, *rest) for name in names),
         note="what the command reads, and what is sent to it, is not bound",
     ).lasting
 
