@@ -105,6 +105,7 @@ def _look(name: str, sent: Any) -> None:
     """Raise BrokenPromiseError for a body that reaches the host."""
     if name in ("container.create", "network.create", "volume.create"):
         _require(sent["Labels"]["airlock.agent"] == "a", sent)
+        _require(all(name.startswith("airlock.") for name in sent["Labels"]), sent)
     if name == "network.create":
         _require(sent["Internal"] is True, sent)
     if name in ("network.create", "volume.create"):

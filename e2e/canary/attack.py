@@ -76,6 +76,7 @@ ENGINE_GUARANTEES: Mapping[str, str] = {
     "engine-label": "the prefix of a name alone makes nothing an agent's",
     "engine-prefix": "the label alone, which an image can bring, makes nothing an agent's",
     "engine-processes": "no process of the host is listed, nor what it was started with",
+    "engine-labels": "no program of a person's finds an agent's container by a label",
     "engine-read": "of a person's container that may be looked at nobody sees the environment",
     "engine-narrow": "no prune takes what is another's",
     "engine-fields": "a container has nothing of the host but its image, network and workspace",

@@ -86,7 +86,7 @@ def place(
         profile = files / f"agents/{AGENT}/airlock.toml"
         registry = docker_errand.address
         granted = (
-            f"\n[docker]\nimages = [{json.dumps(f'docker.io/{images.busybox}')}]\n"
+            f"\n[docker]\nimages = [{json.dumps('docker.io/airlock-e2e/*')}]\n"
             f"registries = [{json.dumps(registry)}]\npush = [{json.dumps(f'{registry}/mine/*')}]\n"
         )
         stage.account.write(profile, profile.read_text() + granted, mode=0o600)
@@ -192,6 +192,21 @@ def test_what_runs_on_is_told_and_what_is_masked_stays_masked(place: Place) -> N
     said = place.person.try_line(words, cwd=place.project.path).stderr
     assert f"agent {AGENT} has left running: on ({place.busybox})" in said
     place.run("docker rm -f on")
+
+
+def test_no_other_container_leads_past_a_mask(place: Place) -> None:
+    """One that binds the agent's own socket sees no mask, and mounts no workspace into others."""
+    place.person.account.make_directory(place.project.path / "masked")
+    inner = f"docker run --rm -v $PWD:/src {place.busybox} touch /src/masked/changed"
+    socket = "-v /var/run/docker.sock:/var/run/docker.sock"
+    line = f'docker run --rm {socket} {place.image} sh -c "docker version && {inner}"'
+    words = (
+        f"airlock-daemon run {AGENT} --read-only masked {place.image} sh -euc {shlex.quote(line)}"
+    )
+    done = place.person.try_line(words, cwd=place.project.path)
+    assert done.exit_code != 0
+    assert "mounts no workspace into others" in done.stderr
+    assert not (place.project.path / "masked" / "changed").exists()
 
 
 @pytest.mark.parametrize(

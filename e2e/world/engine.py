@@ -92,7 +92,7 @@ def alone() -> Iterator[None]:
         yield
         return
     with _locked(_LOCKS):
-        for label in (LABEL, MADE_LABEL):
+        for label in (LABEL, f"airlock.label.{MADE_LABEL}"):
             left = docker("ps", "--all", "--quiet", "--filter", f"label={label}").succeeded()
             remove(left.stdout.split())
         yield

@@ -559,6 +559,21 @@ _IMAGES = [
         _request("POST /images/create?fromSrc=http%3A%2F%2F127.0.0.1%3A1%2Fx&repo=x"),
     ),
     _say(
+        "labels that a person's programs obey",
+        "labels",
+        _create(Labels={"com.docker.compose.project": "mine", "traefik.enable": "true"}),
+        works=True,
+    ),
+    _say(
+        "labels that an image brings",
+        "labels",
+        _create(),
+        _request(
+            f"POST /commit?container=made&repo=x&changes={quote('LABEL ofelia.job-run.x=y')}", {}
+        ),
+        _create("two", Image="x"),
+    ),
+    _say(
         "labels of Airlock's",
         "fields",
         _create(Labels={"airlock.agent": "other"}),

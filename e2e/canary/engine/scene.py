@@ -244,6 +244,9 @@ class EngineScene:
         for name, plain in _PLAIN.items():
             if host.get(name) not in plain:
                 yield f"a container has {name} = {host.get(name)!r}"
+        for name, value in (found["Config"]["Labels"] or {}).items():
+            if value and not name.startswith("airlock."):
+                yield f"a person's programs see the label {name}"
         networks = set(found["NetworkSettings"]["Networks"])
         modes = {network["Name"] for network in self._ask("/networks") if _is_own(network)}
         if not networks <= modes | {"none"}:

@@ -26,6 +26,7 @@ from airlock_modules.engine import (
     container,
     strict,
 )
+from airlock_modules.engine import names as names_of_objects
 from airlock_modules.engine.calls import Call
 
 
@@ -59,6 +60,11 @@ def processes() -> None:
         return replace(found, query=dict(parse_qsl(query))) if asks else found
 
     real = _put(broker, "find_call", find)
+
+
+def labels() -> None:
+    """A client's labels are the engine's."""
+    _put(names_of_objects, "outer_label", lambda label: label)
 
 
 def owned() -> None:
@@ -187,6 +193,7 @@ def sockets() -> None:
 _GUARDS = {
     "engine-calls": calls,
     "engine-processes": processes,
+    "engine-labels": labels,
     "engine-owned": owned,
     "engine-label": label,
     "engine-prefix": prefix,

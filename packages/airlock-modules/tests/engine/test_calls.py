@@ -125,8 +125,8 @@ def test_every_other_call_is_refused(line: str) -> None:
 @pytest.mark.parametrize(
     ("filters", "sent"),
     [
-        ({"label": ["a=b"]}, {"label": ["a=b"]}),
-        ({"label": {"a=b": True}}, {"label": ["a=b"]}),
+        ({"label": ["a=b"]}, {"label": ["airlock.label.a=b"]}),
+        ({"label": {"a=b": True}}, {"label": ["airlock.label.a=b"]}),
         ({"network": ["app"]}, {"network": ["ID-app"]}),
         ({"ancestor": ["alpine"]}, {"ancestor": ["ID-docker.io/library/alpine:latest"]}),
         ({}, {}),

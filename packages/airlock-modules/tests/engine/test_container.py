@@ -12,6 +12,8 @@ from airlock_modules.engine import (
     list_references,
     read_container,
 )
+from airlock_modules.engine.egress import ImageConfig
+from airlock_modules.engine.names import show_labels
 
 _OWN = Ownership("a")
 _ROOT = Root(
@@ -413,10 +415,34 @@ def test_networks_are_looked_up() -> None:
 
 
 def test_what_a_client_sees_otherwise_is_covered() -> None:
-    """Mount points below a workspace are noted with it; the workspace itself, and others', not."""
+    """A mask below a workspace, a workspace that is read-only there, and one that is not there."""
     root = Root(inner="/work", outer="/home/u/work", user="1000:1000", covered=("/work/hidden",))
-    other = Root(inner="/works", outer="/home/u/works", user="1000:1000")
-    points = ("/", "/work", "/work/.git/hooks", "/works", "/proc")
-    first, second = DockerGrant(roots=(root, other)).cover(points).roots
-    assert first.covered == ("/work/hidden", "/work/.git/hooks")
-    assert second.covered == ()
+    other = Root(inner="/other", outer="/home/u/other", user="1000:1000")
+    grant = DockerGrant(roots=(root, other))
+    mounts = {"/": False, "/work": False, "/work/.git/hooks": True, "/workshop": True}
+    [first] = grant.cover(mounts).roots
+    assert (first.covered, first.is_read_only) == (("/work/hidden", "/work/.git/hooks"), False)
+    first, second = grant.cover({"/": True, "/work": True, "/other": False}).roots
+    assert (first.is_read_only, second.is_read_only) == (True, False)
+    deep = Root(inner="/srv/a/b", outer="/home/u/b", user="1000:1000")
+    [found] = DockerGrant(roots=(deep,)).cover({"/srv": True, "/srv/a": False, "/": True}).roots
+    assert not found.is_read_only
+
+
+def test_labels_are_the_clients_alone() -> None:
+    """A person's programs, which obey labels, see none; nor those that an image would bring."""
+    image = ImageConfig(
+        labels={"traefik.enable": "true", "own": "of the image", "airlock.user": "0"}
+    )
+    order = read_container(
+        json.dumps({"Image": "a", "Labels": {"own": "kept"}}).encode(),
+        name="web",
+        grant=_GRANT,
+        ownership=_OWN,
+    ).cover(image)
+    labels = order.body["Labels"]
+    assert isinstance(labels, dict)
+    seen = {name: value for name, value in labels.items() if not name.startswith("airlock.")}
+    assert seen == {"traefik.enable": "", "own": ""}
+    assert labels["airlock.user"] == ""
+    assert show_labels({**image.labels, **labels}) == {"traefik.enable": "true", "own": "kept"}

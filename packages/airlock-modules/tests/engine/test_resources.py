@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -66,7 +67,10 @@ def test_networks_are_internal_unless_granted() -> None:
     )
     made = _network(body)
     assert (made["Name"], made["Internal"]) == ("airlock-a-app_default", True)
-    assert made["Labels"] == {"com.docker.compose.project": "app", "airlock.agent": "a"}
+    assert made["Labels"] == {
+        "airlock.label.com.docker.compose.project": "app",
+        "airlock.agent": "a",
+    }
     grant = DockerGrant(is_bridged=True)
     assert read_network(body, grant=grant, ownership=_OWN)["Internal"] is False
     kept = _dump(Name="x", Internal=True)
@@ -79,7 +83,7 @@ def test_volumes_are_the_engines_own() -> None:
     assert made == {
         "Name": "airlock-a-data",
         "Driver": "local",
-        "Labels": {"a": "b", "airlock.agent": "a"},
+        "Labels": {"airlock.label.a": "b", "airlock.agent": "a"},
     }
     assert _volume(b"{}")["Name"] == "airlock-a-made"
     assert _OWN.root_volume("/w") not in ("", _OWN.outer("root"))
@@ -191,6 +195,15 @@ def test_images_are_granted_by_pattern() -> None:
 
 def test_patterns_of_names_meet_the_engines_names() -> None:
     """A pattern with a beginning is one of the client's names."""
-    assert Ownership("a.b").outer_pattern("^/web$") == "^/airlock-a\\.b-web$"
-    assert _OWN.outer_pattern("^web") == "^airlock-a-web"
-    assert _OWN.outer_pattern("web") == "web"
+    assert Ownership("a.b").outer_pattern("^/web$") == "^/?airlock-a\\.b-web$"
+    for pattern, found in {
+        "^web": ["web", "webs"],
+        "/web": ["web", "webs"],
+        "web$": ["a-web", "web"],
+        "eb": ["a-web", "web", "webs"],
+        "airlock": [],
+    }.items():
+        names = ("a-web", "web", "webs", "other")
+        outer = re.compile(_OWN.outer_pattern(pattern))
+        assert [each for each in names if outer.search("/" + _OWN.outer(each))] == found
+        assert not outer.search("/web")

@@ -1,7 +1,6 @@
 import pytest
 
-from airlock_modules import ModuleError, load_options, parse, parse_options
-from airlock_modules.reading.grammar import FORMS
+from airlock_modules import ModuleError, load_options, parse_options
 from tool_table import TEXT
 
 HEAD = 'tool = "x"\nversion = "1"\nsource = "y"\n'
@@ -126,31 +125,3 @@ def test_the_table_of_a_builtin_module_is_found_by_its_name() -> None:
     assert load_options("ssh").tool == "ssh"
     with pytest.raises(KeyError):
         load_options("../ssh")
-
-
-def test_a_table_prescribes_forms_of_words_and_values() -> None:
-    """Each word has its own, and the last is for those behind it as well."""
-    text = (
-        HEAD
-        + 'subcommands = 1\n[commands.a]\nflags = ["-n --net NETWORK"]\nforms = ["IMAGE", "ID"]\n'
-    )
-    table = parse_options(text, "options.toml")
-
-    def malformed(line: str) -> list[str]:
-        return [each.piece.text for each in parse(table, line.split()).malformed]
-
-    assert malformed("a x/y:1 b c --net=d -nname=e,ip=10.0.0.1") == []
-    assert malformed("a x/.y b/c c/d --net=../d -nname=../e") == [
-        *("x/.y", "b/c", "c/d"),
-        *("../d", "name=../e"),
-    ]
-    (fault,) = faults_of(text.replace('"ID"', '"IDS"'))
-    assert '"IDS" is no form' in fault
-
-
-@pytest.mark.parametrize("text", ["a-" * 2000, "a." * 2000 + "/", "0/" * 2000 + "-", "a--" * 1000])
-def test_hostile_text_does_not_make_forms_explode(text: str) -> None:
-    """Work grows with the length of what a client sends."""
-    for form in FORMS.values():
-        form.covers(text)
-        assert not form.covers(text * 2)

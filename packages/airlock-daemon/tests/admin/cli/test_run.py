@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.admin.cli.image import inspect_image
+from airlock_daemon.admin.cli.image import inspect_image, list_left
 from airlock_daemon.admin.cli.machine import User, add_user, read_image
 from airlock_daemon.admin.cli.mounted_workspaces import choose_workspaces
 from airlock_daemon.admin.cli.wiring import HOME, Mount
@@ -476,3 +476,15 @@ def test_a_workspace_that_would_cover_airlocks_mounts_is_refused(target: str, wo
     world.write_profile(f'[workspace]\nmounts = {{ "{target}" = "{world.workspace}" }}\n')
     with pytest.raises(AirlockError, match="would cover /"):
         choose(world)
+
+
+@pytest.mark.parametrize(("prints", "told"), [("airlock-my-web nginx:1\nweb x", 2), ("", 0)])
+def test_containers_that_an_agent_has_left_are_told(tmp_path: Path, prints: str, told: int) -> None:
+    """Only its own, with the line that ends them."""
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\nprintf '%s' '{prints}'\n")
+    program.chmod(0o755)
+    lines = list(list_left(str(program), "my"))
+    assert len(lines) == told
+    assert "".join(lines[:1]) in ("", "agent my has left running: web (nginx:1)")
+    assert "".join(lines[1:]) in ("", "hint: to end them: docker rm -f airlock-my-web")

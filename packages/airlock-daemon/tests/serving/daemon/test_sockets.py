@@ -14,7 +14,7 @@ import pytest
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.daemon.socket_file import File, bind
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
-from airlock_daemon.setup.sockets import ENGINE, HTTPS, LOCK, SOCKET
+from airlock_daemon.setup.sockets import ENGINE, HTTPS, LOCK, NAMES, SOCKET, find_link
 
 
 def open_directory(path: Path, *, mode: int | None = None) -> SocketsDirectory:
@@ -115,18 +115,20 @@ def test_who_looks_whether_there_is_a_daemon_keeps_none_from_starting(
     open_directory(tmp_path / "sockets").close()
 
 
-def test_a_dead_socket_is_replaced(tmp_path: Path) -> None:
-    """What a killed daemon left does not keep the next one from listening."""
-    agent = tmp_path / "my"
-    agent.mkdir()
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dead_socket_is_replaced(tmp_path: Path, name: str) -> None:
+    """What a killed daemon left does not keep the next one from listening, at the link too."""
+    path, link = tmp_path / "my" / name, tmp_path / find_link("my", name)
+    for each in (path, link):
+        each.parent.mkdir(parents=True, exist_ok=True)
     left = socket.socket(socket.AF_UNIX)
-    left.bind(str(agent / "airlock.sock"))
-    os.link(agent / "airlock.sock", tmp_path / "my.sock")
+    left.bind(str(path))
+    os.link(path, link)
     left.close()
     sockets = open_directory(tmp_path)
-    sockets.listen("my")
+    sockets.listen("my", name)
     with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(tmp_path / "my.sock"))
+        client.connect(str(link))
     sockets.close()
 
 

@@ -17,9 +17,8 @@ from airlock_modules.engine.images import OwnImages, read_engine_name
 from airlock_modules.engine.names import (
     IMAGE_LABEL,
     Ownership,
-    hide_labels,
-    is_airlocks,
     rename_keys,
+    show_labels,
 )
 from airlock_modules.engine.ports import list_bindings, list_rows, read_ports
 
@@ -139,9 +138,10 @@ def _listed(found: Json, view: View) -> Json | None:
             "Names": [view.ownership.inner(each) for each in names[:1]],
             "Command": hide_line(str(found.get("Command", ""))),
             "Image": labels.get(IMAGE_LABEL) or found.get("Image"),
-            "Labels": hide_labels(labels),
+            "Labels": show_labels(labels),
             "Mounts": _mounts(found, view),
-            "NetworkSettings": _networks(found.get("NetworkSettings"), view),
+            "NetworkSettings": (settings := _networks(found.get("NetworkSettings"), view)),
+            "HostConfig": _name_mode(found.get("HostConfig") or {}, settings),
         }
     if view.grant.may_read(names[0]):
         empty = {"Command": "", "Ports": [], "Labels": {}, "Mounts": [], "HostConfig": {}}
@@ -164,7 +164,8 @@ def _inspect_container(answer: Any, view: View) -> Json:
             "NetworkSettings": {"Networks": {}, "Ports": {}},
         }
     settings = _networks(answer.get("NetworkSettings"), view)
-    host = {**(answer.get("HostConfig") or {}), "Binds": None, "ContainerIDFile": ""}
+    host = _name_mode(answer.get("HostConfig") or {}, settings)
+    host |= {"Binds": None, "ContainerIDFile": ""}
     if bindings := list_bindings(read_ports(labels)):
         host["PortBindings"] = bindings
         is_running = (answer.get("State") or {}).get("Running")
@@ -173,7 +174,7 @@ def _inspect_container(answer: Any, view: View) -> Json:
     image = labels.get(IMAGE_LABEL) or config.get("Image")
     first, *words = hide_words([str(answer.get("Path", "")), *(answer.get("Args") or ())]) or [""]
     entrypoint = hide_words(config.get("Entrypoint") or ()) or None
-    own = {"Image": image, "Labels": hide_labels(labels), "Entrypoint": entrypoint}
+    own = {"Image": image, "Labels": show_labels(labels), "Entrypoint": entrypoint}
     return {
         **{key: value for key, value in answer.items() if key not in _HOST_ONLY},
         "Name": view.ownership.inner(str(name)),
@@ -193,6 +194,13 @@ def _networks(settings: Any, view: View) -> Json:
     if isinstance(networks, dict):
         networks = {name: _endpoint(each, view) for name, each in networks.items()}
     return {**kept, "Networks": networks}
+
+
+def _name_mode(host: Mapping[str, Any], settings: Json) -> Json:
+    """The host's configuration, with the client's name of the network that it was made by."""
+    names = {each.get("NetworkID"): name for name, each in settings["Networks"].items()}
+    mode = host.get("NetworkMode")
+    return {**host, **({"NetworkMode": names[mode]} if mode in names else {})}
 
 
 def _endpoint(found: Any, view: View) -> object:
@@ -232,7 +240,7 @@ def _network(found: Json, view: View) -> Json:
         identity: {**each, "Name": inner(str(each.get("Name", "")))}
         for identity, each in (found.get("Containers") or {}).items()
     }
-    labels = hide_labels(found.get("Labels") or {})
+    labels = show_labels(found.get("Labels") or {})
     named = {"Name": inner(str(found.get("Name"))), "Labels": labels}
     return {**found, **named, "Containers": containers, "Peers": []}
 
@@ -245,7 +253,7 @@ def _list_volumes(answer: Any, view: View) -> Json:
 
 
 def _volume(found: Json, view: View) -> Json:
-    labels = hide_labels(found.get("Labels") or {})
+    labels = show_labels(found.get("Labels") or {})
     return {
         **_pick(found, ("CreatedAt", "Driver", "Scope", "Options", "UsageData")),
         "Name": view.ownership.inner(str(found.get("Name"))),
@@ -283,6 +291,10 @@ def _image_of(found: Json, view: View) -> Json:
         for key in _IMAGE_NAMES
     }
     kept = {key: value for key, value in found.items() if key not in ("GraphDriver", "Metadata")}
+    if "Labels" in found:
+        kept["Labels"] = show_labels(found["Labels"])
+    if isinstance(config := found.get("Config"), Mapping):
+        kept["Config"] = {**config, "Labels": show_labels(config.get("Labels"))}
     return {**kept, **names, **({"Containers": -1} if "Containers" in found else {})}
 
 
@@ -344,11 +356,9 @@ def rewrite_event(event: object, view: View) -> Json | None:
         return None
     if not view.ownership.owns(attributes.get("name"), attributes):
         return None
-    own = {
-        key: value
-        for key, value in attributes.items()
-        if key in _EVENT_ATTRIBUTES or not is_airlocks(str(key))
-    }
+    of_event = {key: attributes[key] for key in _EVENT_ATTRIBUTES if key in attributes}
+    shown = show_labels({key: attributes[key] for key in attributes if key not in of_event})
+    own = {**(shown if isinstance(shown, Mapping) else {}), **of_event}
     own["name"] = view.ownership.inner(str(attributes["name"]))
     own["image"] = attributes.get(IMAGE_LABEL) or attributes.get("image", "")
     kept = _pick(dict(event), ("status", "id", "Type", "Action", "scope", "time", "timeNano"))

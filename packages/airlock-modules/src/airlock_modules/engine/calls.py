@@ -16,7 +16,7 @@ from msgspec import Struct
 from airlock_modules.apis.head import read_query
 from airlock_modules.engine.builder import refuse_builder
 from airlock_modules.engine.images import read_image_reference
-from airlock_modules.engine.names import is_airlocks
+from airlock_modules.engine.names import is_airlocks, outer_label
 from airlock_modules.engine.strict import (
     Reader,
     Reference,
@@ -39,6 +39,7 @@ Version = tuple[int, int]
 Answer = Literal["plain", "stream", "raw"]
 Flow = Literal["none", "json", "bytes", "raw"]
 
+_PLUGIN = re.compile("/plugins/[^/]+/json")
 _VERSION = re.compile(r"/v([0-9]{1,3})\.([0-9]{1,3})(?=/)")
 _SLOT = re.compile(r"\{([a-z]+)\}")
 _SLOTS = {"image": "(.+)"}
@@ -147,11 +148,15 @@ def _filters(**readers: Reader) -> Reader:
     return read
 
 
-def _label(value: object, place: str) -> object:
+def _image_label(value: object, place: str) -> object:
     word = text(most=4096)(value, place)
     if isinstance(word, str) and is_airlocks(word.removesuffix("!")):
         raise not_granted(place, word)
     return word
+
+
+def _label(value: object, place: str) -> object:
+    return outer_label(str(_image_label(value, place)))
 
 
 def _owned(kind: str) -> Reader:
@@ -180,13 +185,14 @@ _ids = text("[0-9a-f]{1,64}")
 _network_filters = _filters(**_name_filters, driver=_word, id=_ids, scope=_word, type=_word)
 _volume_filters = _filters(**_name_filters, driver=_word)
 _image_filters = _filters(
-    label=_label,
+    label=_image_label,
     dangling=_boolean,
     reference=text("[A-Za-z0-9/:*_.-]{1,255}"),
     before=_image,
     since=_image,
 )
 _prune_filters = _filters(label=_label, until=_time, all=_boolean, dangling=_boolean)
+_image_prune_filters = _filters(label=_image_label, until=_time, all=_boolean, dangling=_boolean)
 _event_filters = _filters(
     container=_id,
     event=text("[a-z_]{1,30}(?:: ?.{0,200})?"),
@@ -256,7 +262,7 @@ TABLE = (
         answers="stream",
         reads=True,
     ),
-    _call("GET /containers/{container}/changes", "container.changes"),
+    _call("GET /containers/{container}/changes", "container.changes", answers="stream"),
     _call("GET /containers/{container}/export", "container.export", answers="stream"),
     _call(
         "GET /containers/{container}/stats",
@@ -378,7 +384,7 @@ TABLE = (
     ),
     # The agent has no caches of the engine's own builder.
     _call("POST /build/prune", "build.prune", query={"filters": _prune_filters, "all": _flag}),
-    _call("POST /images/prune", "image.prune", query={"filters": _prune_filters}),
+    _call("POST /images/prune", "image.prune", query={"filters": _image_prune_filters}),
     _call("GET /images/{image}/json", "image.inspect"),
     _call("GET /images/{image}/get", "image.save", answers="stream"),
     _call("GET /images/get", "image.save", query={"names": _image}, answers="stream"),
@@ -429,7 +435,8 @@ def find_call(method: str, path: str, query: str, *, spoken: Version) -> FoundCa
     raise Refused(
         f"{what} is not granted to an agent",
         hint="on the host, airlock show docker --security lists what is granted",
-        status=HTTPStatus.FORBIDDEN,
+        # docker's client looks for an object among plugins last.
+        status=HTTPStatus.NOT_FOUND if _PLUGIN.fullmatch(decoded) else HTTPStatus.FORBIDDEN,
         rule=rule,
     )
 

@@ -22,6 +22,7 @@ from airlock_modules.engine.names import (
     PORTS_LABEL,
     USER_LABEL,
     Ownership,
+    cover_labels,
     labels,
 )
 from airlock_modules.engine.ports import Ports, write_ports
@@ -109,6 +110,11 @@ class ContainerOrder(Struct, frozen=True, kw_only=True):
     def publish(self, ports: Ports) -> "ContainerOrder":
         """The order with the ports that were chosen for it."""
         marks = {**_as_object(self.body["Labels"]), PORTS_LABEL: write_ports(ports)}
+        return replace(self, body={**self.body, "Labels": marks})
+
+    def cover(self, image: ImageConfig) -> "ContainerOrder":
+        """The order with labels that cover those of its image."""
+        marks = cover_labels(_as_object(self.body["Labels"]), image.labels)
         return replace(self, body={**self.body, "Labels": marks})
 
     def lead_out(self, egress: Egress, image: ImageConfig) -> "ContainerOrder":

@@ -2,7 +2,9 @@
 
 An object of an agent has the label `airlock.agent` and the prefix `airlock-AGENT-` before its
 name. Neither is enough: names of agents `a` and `a-b` may begin alike, and a container inherits
-the labels of its image, which an agent may have made for a person to run. The client never sees
+the labels of its image, which an agent may have made for a person to run. A client's own labels
+have other names at the engine, because a person's programs obey them: compose, a reverse proxy, a
+scheduler of commands. The client never sees
 the prefix, and never names a label of Airlock's.
 """
 
@@ -25,6 +27,7 @@ PORTS_LABEL = "airlock.ports"
 """The label of a container with its ports at the agent's loopback (`ports.write_ports`)."""
 ROOT_LABEL = "airlock.root"
 """The label of a volume that is a workspace, which no client may name."""
+_CLIENT_LABEL = "airlock.label."
 _PREFIX = "airlock"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -68,11 +71,10 @@ class Ownership(Struct, frozen=True):
         return slash + name.removeprefix("/").removeprefix(self.prefix)
 
     def outer_pattern(self, pattern: str) -> str:
-        """A pattern of names in a filter, which is searched in the engine's own names."""
-        begins = re.match(r"\^/?", pattern)
-        if begins is None:
-            return pattern
-        return begins[0] + self.prefix.replace(".", r"\.") + pattern[begins.end() :]
+        """A filter's pattern of names, as it matches the engine's names of the agent's objects."""
+        begins = re.match(r"\^/?|/", pattern)
+        rest = f".*{pattern}" if begins is None else pattern[begins.end() :]
+        return "^/?" + self.prefix.replace(".", r"\.") + rest
 
     def mark(self, labels: Mapping[str, str]) -> dict[str, str]:
         """The client's labels, with the agent's own."""
@@ -88,26 +90,47 @@ def is_airlocks(label: str) -> bool:
     return label.strip().casefold().split("=")[0].partition(".")[0] == _PREFIX
 
 
+def outer_label(label: str) -> str:
+    """The name at the engine of a client's label."""
+    return _CLIENT_LABEL + label
+
+
 def _read_label(value: object, place: str) -> object:
     name = _TEXT(value, place)
-    if isinstance(name, str) and is_airlocks(name):
+    if not isinstance(name, str):
+        raise TypeError(name)
+    if is_airlocks(name):
         raise Refused(
             f"the label {quote(name, limit=80)} is one of Airlock's own",
             hint="choose a label that begins with another word",
         )
-    return name
+    return outer_label(name)
 
 
 _TEXT = text(most=4096)
 labels: Reader = mapping(_read_label, text())
-"""The client's labels, none of which is Airlock's."""
+"""The client's labels, none of which is Airlock's, by their names at the engine."""
 
 
-def hide_labels(found: object) -> object:
+def show_labels(found: object) -> object:
     """The labels of an object as its client sees them."""
     if not isinstance(found, Mapping):
         return found
-    return {name: value for name, value in found.items() if not is_airlocks(name)}
+    of_image = {name: value for name, value in found.items() if not is_airlocks(name)}
+    own = {
+        name.removeprefix(_CLIENT_LABEL): value
+        for name, value in found.items()
+        if name.startswith(_CLIENT_LABEL)
+    }
+    return {**of_image, **own}
+
+
+def cover_labels(own: Mapping[str, str], of_image: Mapping[str, str]) -> dict[str, str]:
+    """The labels of a container that would inherit those of its image: these stay the client's."""
+    shown = show_labels(of_image)
+    inherited = dict(shown) if isinstance(shown, Mapping) else {}
+    covered = {name: "" for name in of_image if not is_airlocks(name)}
+    return {**covered, **{outer_label(name): value for name, value in inherited.items()}, **own}
 
 
 def rename_keys(table: object, inner: Callable[[str], str]) -> object:

@@ -7,8 +7,7 @@ An `options.toml` has, besides `tool`, `version` and `source`:
 - `global`: flags before the subcommand; `everywhere`: flags before and after it;
 - `[commands.NAME]` or `[commands."NAME NESTED"]` with `flags`, `stops = "first-word"`, and `words`,
   the type of its operands: `"values"`, `"paths"`, or `"none"`, the default of a command with nested
-  ones; `[commands.""]` is for no subcommand; `also` lists aliases of the command; `forms` lists
-  the form (`reading.grammar`) of each operand, the last also for all later ones;
+  ones; `[commands.""]` is for no subcommand; `also` lists aliases of the command;
 - `open`: unlisted subcommands, and unlisted flags after a subcommand, are accepted;
 - `remote_command`, for which see `OptionTable`.
 
@@ -26,11 +25,9 @@ from msgspec.structs import replace
 from airlock_modules.files.builtins import builtin_options
 from airlock_modules.files.toml_reader import Fault, ModuleError, TableReader
 from airlock_modules.reading.option_table import (
-    FORM_NAMES,
     STYLES,
     FlagSet,
     FlagSpec,
-    FormName,
     Kind,
     NotationError,
     OptionTable,
@@ -161,20 +158,7 @@ def _read_command(
         nested=words == "",
         path_words=words == "paths",
         is_open=table.boolean("open", default=is_open),
-        forms=_read_forms(table),
     )
-
-
-def _read_forms(table: TableReader) -> tuple[FormName, ...]:
-    found = []
-    for text in table.strings("forms"):
-        form = next((name for name in FORM_NAMES if name == text), None)
-        if form is None:
-            remedy = f"write one of {', '.join(FORM_NAMES)}"
-            table.fault("forms", f"{quote(text)} is no form", remedy)
-        else:
-            found.append(form)
-    return tuple(found)
 
 
 def _mark_nested(commands: dict[str, Scope]) -> dict[str, Scope]:

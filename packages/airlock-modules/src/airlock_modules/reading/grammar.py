@@ -3,89 +3,13 @@
 One pass from left to right, each argument visited once. Where tools or versions differ, the result
 keeps every interpretation. Where the difference would change how later arguments are parsed, the
 argument counts as unknown, so interpretations never multiply.
-
-A table may prescribe a form for a word or a flag's value, for tools that turn a name into something
-else: docker's client joins ids into a request path, where `../swarm` leads elsewhere. Any text that
-does not match the form is refused.
 """
 
 import posixpath
-import re
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
-
-from airlock_modules.reading.option_table import NUMBER, FlagSpec, FormName, Kind, OptionTable
-from airlock_modules.reading.parsed import Flag, Malformed, Parsed, PathUse, Piece
-
-LONGEST = 4096
-"""Maximum characters of a text that can match a form (PATH_MAX)."""
-
-_ID = r"[A-Za-z0-9][A-Za-z0-9_.-]*+"
-# https://pkg.go.dev/github.com/distribution/reference: name, tag and digest.
-_LABEL = r"[A-Za-z0-9]++(?:-++[A-Za-z0-9]++)*+"
-_REGISTRY = rf"(?:{_LABEL}(?:\.{_LABEL})*+|\[[0-9a-fA-F:]++\])(?::[0-9]++)?"
-_PART = r"[a-z0-9]++(?:(?:\.|__?|-++)[a-z0-9]++)*+"
-_ALGORITHM = r"[A-Za-z][A-Za-z0-9]*+(?:[-_+.][A-Za-z][A-Za-z0-9]*+)*+"
-_IMAGE = (
-    rf"(?:{_REGISTRY}/)?{_PART}(?:/{_PART})*+"
-    rf"(?::[A-Za-z0-9_][A-Za-z0-9_.-]*+)?(?:@{_ALGORITHM}:[0-9a-fA-F]++)?"
-)
-_SETTING = r"(?:alias|ip6?|link-local-ip|mac-address)=[A-Za-z0-9_.:-]+"
-_NETWORK = rf"{_ID}|(?:(?:name={_ID}|{_SETTING})(?:,|\Z))+(?<!,)"
-# A client path or CONTAINER:PATH. docker takes text that begins with / or a dot, or has no colon,
-# for a client path.
-_COPY = rf"[/.].*+|[^:]*+|{_ID}:.*+"
-
-
-class Form(Struct, frozen=True):
-    """The texts that are valid for a form, and its description in messages."""
-
-    expression: re.Pattern[str]
-    description: str
-
-    def covers(self, text: str) -> bool:
-        """Whether `text` has this form."""
-        return len(text) <= LONGEST and self.expression.fullmatch(text) is not None
-
-
-def _form(expression: str, description: str) -> Form:
-    return Form(re.compile(expression, re.DOTALL), description)
-
-
-FORMS: dict[FormName, Form] = {
-    "ID": _form(_ID, "a name or an id, of letters, digits and _ . -"),
-    "IMAGE": _form(_IMAGE, "the name or id of an image"),
-    "OBJECT": _form(rf"{_ID}|{_IMAGE}", "a name, an id or the name of an image"),
-    "NETWORK": _form(_NETWORK, "a network, or name=NETWORK with aliases and addresses"),
-    "COPY": _form(_COPY, "a path, or CONTAINER:PATH"),
-    "SCALE": _form(rf"{_ID}=[0-9]+", "SERVICE=NUMBER"),
-    "VALUE": _form(".*+", "a text"),
-}
-
-
-def find_malformed(
-    forms: Sequence[FormName], *, words: Sequence[Piece], flags: Sequence[Flag]
-) -> tuple[Malformed, ...]:
-    """Return the words and values that do not match their prescribed form.
-
-    `forms` has one form per word; the last also applies to all later words. The values of an
-    ambiguous flag must match the forms of every candidate.
-    """
-    found = []
-    for number, word in enumerate(words if forms else ()):
-        form = forms[min(number, len(forms) - 1)]
-        if not FORMS[form].covers(word.text):
-            found.append(Malformed(word, FORMS[form].description))
-    for flag in flags:
-        for name in dict.fromkeys(spec.form for spec in flag.specs if spec.form is not None):
-            found += [
-                Malformed(value, FORMS[name].description, flag.name)
-                for value in flag.values
-                if not FORMS[name].covers(value.text)
-            ]
-    return tuple(found)
-
+from airlock_modules.reading.option_table import NUMBER, FlagSpec, Kind, OptionTable
+from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece
 
 LONGEST_PATH = 4096
 """PATH_MAX of limits.h: no system call accepts a longer path."""
@@ -186,7 +110,6 @@ def parse(table: OptionTable, args: Sequence[str]) -> Parsed:
             command=reader.command,
             path_words=reader.scope.path_words,
         ),
-        malformed=find_malformed(reader.scope.forms, words=reader.words, flags=flags),
     )
 
 

@@ -14,16 +14,15 @@ value, as in a manual's usage line:
 | `--[no-]verify` | stands for two flags, `--verify` and `--no-verify` |
 | `-<number>` | is a dash with digits: `-3` |
 
-The placeholder is significant if it is `PATH` (the tool opens it), `CHDIR` (the tool enters it
-before it opens any other path) or a form (`FormName`; see `grammar`) that the value must match;
-any other word in capitals is the same as `VALUE`.
+The placeholder is significant if it is `PATH` (the tool opens it) or `CHDIR` (the tool enters it
+before it opens any other path); any other word in capitals is the same as `VALUE`.
 """
 
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Literal, Self, get_args
+from typing import Literal, Self
 
 from msgspec import Struct
 from msgspec.structs import force_setattr, replace
@@ -46,15 +45,12 @@ NUMBER = "-<number>"
 
 Takes = Literal["nothing", "value", "optional", "several", "unsure"]
 Kind = Literal["VALUE", "PATH", "CHDIR", "EITHER"]
-FormName = Literal["ID", "IMAGE", "OBJECT", "NETWORK", "COPY", "SCALE", "VALUE"]
-FORM_NAMES: tuple[FormName, ...] = get_args(FormName)
 Origin = Literal["global", "everywhere", "command"]
 
 _NAME = re.compile(r"--?[^\s=\[\]<>*?-][^\s=\[\]<>*?]*|-[?#]")
 _PLACEHOLDER = re.compile(r"([A-Z][A-Z0-9_=-]*)(\.\.\.)?")
 _OPTIONAL = re.compile(r"(.*)\[=([A-Z][A-Z0-9_=-]*)\]")
 _NEGATABLE = "--[no-]"
-_FORMS: tuple[FormName, ...] = tuple(name for name in FORM_NAMES if name != "VALUE")
 _KINDS: dict[str, Kind] = {"PATH": "PATH", "CHDIR": "CHDIR"}
 
 
@@ -64,7 +60,7 @@ class FlagSpec(Struct, frozen=True, kw_only=True):
     `takes` is `unsure` if it is not known whether the next word is its value. `kind` is the type of
     the value; `EITHER` is a path that the tool may enter or open. `negates` names the flag that
     this one switches off. `origin` is where the tool accepts it: before the subcommand, everywhere,
-    or after the subcommand that lists it. `form` is what a value must match, None for any.
+    or after the subcommand that lists it.
     """
 
     names: tuple[str, ...]
@@ -72,7 +68,6 @@ class FlagSpec(Struct, frozen=True, kw_only=True):
     kind: Kind = "VALUE"
     negates: tuple[str, ...] = ()
     origin: Origin = "command"
-    form: FormName | None = None
 
     @property
     def name(self) -> str:
@@ -98,14 +93,11 @@ def parse_flag(text: str, *, style: Style, origin: Origin = "command") -> tuple[
         takes=takes,
         kind=kind,
         origin=origin,
-        form=next((form for form in _FORMS if form == word), None),
     )
     if not negations:
         return (spec,)
     negations = tuple(normalise(name, style) for name in negations)
-    negated = replace(
-        spec, names=negations, takes="nothing", kind="VALUE", form=None, negates=spec.names
-    )
+    negated = replace(spec, names=negations, takes="nothing", kind="VALUE", negates=spec.names)
     return (spec, negated)
 
 
@@ -192,8 +184,7 @@ class Scope(Struct, frozen=True, kw_only=True):
     ends the flags. With `stops` everything after the first operand belongs to another program, as
     after docker's image. `nested` means that longer subcommands begin with this one; it then has
     operands of its own only if `takes_words`. `path_words` means that its operands are paths,
-    `is_open` that unlisted flags are accepted. `forms` has the form of each operand, the last also
-    for all later ones; empty if any text is valid.
+    `is_open` that unlisted flags are accepted.
     """
 
     key: tuple[str, ...]
@@ -206,7 +197,6 @@ class Scope(Struct, frozen=True, kw_only=True):
     takes_words: bool = True
     path_words: bool = False
     is_open: bool = False
-    forms: tuple[FormName, ...] = ()
 
 
 class OptionTable(Struct, frozen=True, kw_only=True):

@@ -95,14 +95,6 @@ class PathUse(Struct, frozen=True):
         return posixpath.join(self.base, self.text) if self.base else self.text
 
 
-class Malformed(Struct, frozen=True):
-    """A word, or a value of the flag `by`, that is not an `expected` text."""
-
-    piece: Piece
-    expected: str
-    by: str = ""
-
-
 class Parsed(Struct, frozen=True, kw_only=True):
     """All arguments of a request, as the tool would parse them.
 
@@ -110,8 +102,7 @@ class Parsed(Struct, frozen=True, kw_only=True):
     it. `words` are the operands, `rest` the arguments of another program (a container, a remote
     shell). `unknown` are arguments that the table cannot explain. `knows_command` is false if the
     subcommand is not in the table; everything after it is then unparsed in `rest`. `excess` is the
-    argument at which parsing stopped, for too many flags in clusters. `malformed` are words and
-    values that do not match the form of the table.
+    argument at which parsing stopped, for too many flags in clusters.
     """
 
     command: tuple[str, ...] = ()
@@ -123,7 +114,6 @@ class Parsed(Struct, frozen=True, kw_only=True):
     unknown: tuple[Piece, ...] = ()
     excess: Piece | None = None
     paths: tuple[PathUse, ...] = ()
-    malformed: tuple[Malformed, ...] = ()
 
 
 Role = Literal["flag", "positional", "maybe-value"]

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from airlock_modules.reading.grammar import MOST_LETTERS, parse
 from airlock_modules.reading.option_table import FlagSpec, OptionTable
-from airlock_modules.reading.parsed import Flag, Malformed, Parsed, Piece
+from airlock_modules.reading.parsed import Flag, Parsed, Piece
 from airlock_modules.rules.grammar_rules import AllowList, Exclusion, Facts
 from airlock_modules.rules.judgement import (
     Mode,
@@ -24,8 +24,6 @@ UNKNOWN_COMMAND = "command"
 """The `rule` of a refusal whose subcommand is unknown or not listed."""
 UNKNOWN_FLAG = "unknown-flag"
 """The `rule` of a refusal whose flag is not in the option table."""
-MALFORMED = "form"
-"""The `rule` of a refusal whose word or value does not match the form of the table."""
 TOO_MANY_FLAGS = "too-many-flags"
 """The `rule` of a refusal whose arguments were not parsed to their end."""
 
@@ -35,7 +33,7 @@ class GrammarRules(Struct, frozen=True, kw_only=True):
 
     Mode `deny` refuses what `rules` match. Mode `allow` refuses what `exceptions` match, and what
     `permitted` does not list or, without that list, what no rule of `rules` matches. Both refuse
-    arguments that the table cannot explain or that do not match its forms. The reason for refusing
+    arguments that the table cannot explain. The reason for refusing
     something unlisted is that of the first of `exclusions` that covers it, else `reason`.
     `narrowing`, the rules of an agent's profile, then refuses what it matches.
     """
@@ -74,8 +72,6 @@ def _judge_parsed(rules: GrammarRules, facts: Facts) -> Verdict:
         return refuse_matched(parsed, *found)
     if parsed.unknown:
         return _refuse_unknown(rules, parsed, parsed.unknown[0])
-    if parsed.malformed:
-        return _refuse_malformed(parsed, parsed.malformed[0])
     if rules.mode == "deny":
         return Verdict(reading=parsed, allowed=True, detail="no deny rule matches")
     if rules.permitted is not None:
@@ -127,12 +123,6 @@ def _refuse_unknown(rules: GrammarRules, parsed: Parsed, piece: Piece) -> Verdic
     reason = _find_reason(rules, parsed.command, flag) or why
     shown = _show_with(parsed, quote(piece.text))
     return refuse(parsed, shown, rule=UNKNOWN_FLAG, reason=reason, why=why)
-
-
-def _refuse_malformed(parsed: Parsed, malformed: Malformed) -> Verdict:
-    why = f"it is not {malformed.expected}"
-    shown = " ".join(filter(None, (malformed.by, quote(malformed.piece.text))))
-    return refuse(parsed, _show_with(parsed, shown), rule=MALFORMED, reason=why, why=why)
 
 
 def _refuse_excess(parsed: Parsed, piece: Piece) -> Verdict:

@@ -1,6 +1,7 @@
 """`airlock agent add`, `agent list`, `agent remove` and `agent trust`."""
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 from airlock_daemon.admin.cli.api_access import choose_network, prepare_access
 from airlock_daemon.admin.cli.application import Application, Registration
 from airlock_daemon.admin.cli.changing import changing
+from airlock_daemon.admin.cli.image import ENGINE, list_left
 from airlock_daemon.admin.cli.machine import User, find_home, prepare_machine
 from airlock_daemon.admin.cli.next_steps import (
     Form,
@@ -221,8 +223,9 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     Removes its entry, and its directory if that contains nothing but the airlock.toml of `agent
     add`. It shows that first, and asks. Commands stay enabled in config.toml. Workspaces stay, and
     so does the home of its containers, whose path is printed. A running daemon reloads: running
-    commands finish, and no new one starts. Credentials that were stored for this agent alone are
-    deleted, with the keys of its containers' certificates and placeholders.
+    commands finish, and no new one starts; what the agent has made at a docker engine is removed.
+    Credentials that were stored for this agent alone are deleted, with the keys of its containers'
+    certificates and placeholders.
     """
     registration = application.find_registration()
     file = registration.path
@@ -260,6 +263,9 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     if home is not None:
         lines.append(f"the home of its containers is still there: {home}")
     application.print(report, [*lines, *_describe_reload(reload)])
+    if reload is None and (program := shutil.which(ENGINE)) is not None:
+        # A daemon that serves the agent removes them.
+        say_each(list_left(program, name))
     _end_by(reload)
 
 

@@ -97,7 +97,7 @@ def inspect_image(program: str, name: str) -> Image:
     )
 
 
-def list_left(program: str, agent: str, *, engine: str) -> Iterator[str]:
+def list_left(program: str, agent: str, *, engine: str = "") -> Iterator[str]:
     """Lines on the containers that an agent has left running.
 
     `engine` is the path of the socket that its profile names, "" for the person's own engine.

@@ -7,7 +7,7 @@ from airlock_daemon.boundary.identity.peer import Peer, identify, refuse_own
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.serving.daemon.clients import describe_peer
-from airlock_daemon.serving.request.https import Caller
+from airlock_daemon.serving.request.recording import Caller
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 
 

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -25,9 +25,8 @@ from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
 from airlock_daemon.serving.daemon.callers import identify_caller
 from airlock_daemon.serving.daemon.clients import describe_peer
-from airlock_daemon.serving.request.https import Caller
 from airlock_daemon.serving.request.logins import find_registry_login
-from airlock_daemon.serving.request.recording import Recording, RecordQuota
+from airlock_daemon.serving.request.recording import Caller, Recording, RecordQuota
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import VARIABLES
@@ -99,8 +98,8 @@ class DockerService:
         taken.setblocking(False)
         try:
             with cancellation.scope:
-                points = await self._list_points(peer)
-                client = _Client(self._shared, self._agent, self._records, caller, points)
+                narrow = await self._find_grant(peer)
+                client = _Client(self._shared, self._agent, self._records, caller, narrow)
                 await self._broker.serve(taken, client)
         finally:
             self._open.discard(cancellation)
@@ -139,20 +138,28 @@ class DockerService:
                 said = write_refusal(error, status)
                 await say_last(stream, said, self._agent.turns, self._agent.closer)
             return
-        points = await self._list_points(peer)
-        client = _Client(self._shared, self._agent, self._records, caller, points)
+        narrow = await self._find_grant(peer)
+        client = _Client(self._shared, self._agent, self._records, caller, narrow)
         await self._broker.serve(connection, client)
 
-    async def _list_points(self, peer: Peer) -> tuple[str, ...]:
-        """The mount points of the client's container, as its first process has them."""
-        if peer.kind != "container":
-            return ()
-        mountinfo = peer.mountinfo
-        with suppress(Failed):
+    async def _find_grant(self, peer: Peer) -> Callable[[DockerGrant], DockerGrant]:
+        """What becomes of the agent's grant for a client that may see less of the workspaces.
+
+        That is by the mounts of its container, as the first process there has them: a process can
+        make those that it sees itself. Where they are not known, there is no workspace.
+        """
+        if peer.kind == "local":
+            return lambda grant: grant
+        try:
             name = self._agent.generation.agent.name
             container = await self._shared.containers.find(peer, agent=name)
-            mountinfo = container.read_mountinfo()
-        return tuple(row.point for row in parse_mountinfo(mountinfo))
+            rows = parse_mountinfo(container.read_mountinfo())
+        except Failed as error:
+            log.info("agent %s: its client mounts no workspace: %s", name, error.message)
+            return lambda grant: replace(grant, roots=())
+        # Of several at one point the last one is on top.
+        mounts = {row.point: row.read_only for row in rows}
+        return lambda grant: grant.cover(mounts)
 
 
 class _Client:
@@ -164,16 +171,16 @@ class _Client:
         agent: AgentState,
         records: "_Records",
         caller: Caller,
-        points: tuple[str, ...],
+        narrow: Callable[[DockerGrant], DockerGrant],
     ) -> None:
-        """`points` are the client's mount points."""
+        """`narrow` is `_find_grant`'s."""
         self.turns = agent.turns
         self.closer = agent.closer
         self._shared = shared
         self._agent = agent
         self._records = records
         self._caller = caller
-        self._points = points
+        self._narrow = narrow
 
     @property
     def name(self) -> str:
@@ -191,7 +198,12 @@ class _Client:
                 rule="docker",
                 hint=f"a person on the host can add [docker] to its airlock.toml{AND_RELOAD}",
             )
-        return grant.cover(self._points)
+        return self._narrow(grant)
+
+    @property
+    def container(self) -> str:
+        """As `EngineAgent.container`."""
+        return self._caller.container or ""
 
     @property
     def engine(self) -> str:
@@ -230,8 +242,9 @@ class _Client:
         grant, apis = self.grant, self._agent.apis
         try:
             shim = find_shim(architecture)
-        except AirlockError:
-            # None is for this processor.
+        except AirlockError as error:
+            problem = "agent %s: a container has no way out, and ports by its address alone: %s; %s"
+            log.warning(problem, self.name, error, error.hint)
             return None
         if apis is None or not self._agent.generation.apis or grant.is_bridged:
             return Egress(shim=shim)
@@ -304,6 +317,12 @@ class _Records:
             record = replace(record, reason=shorten(result.error.message))
         if isinstance(result.error, Denied):
             record = replace(record, layer=result.error.layer, rule=result.error.rule)
+            if result.error.rule == "approve":
+                from airlock_daemon.serving.request.approvals import (  # noqa: PLC0415
+                    note_rejection,
+                )
+
+                record = note_rejection(record, result.error)
         done = {"status": result.status, "bytes": result.sent, "received": result.received}
         detail = record.detail if isinstance(record.detail, dict) else {}
         record = replace(record, outcome=outcome, detail={**detail, **done})

@@ -32,8 +32,8 @@ from airlock_daemon.serving.daemon.callers import identify_caller
 from airlock_daemon.serving.daemon.clients import describe_peer
 from airlock_daemon.serving.daemon.https_parent import Parent
 from airlock_daemon.serving.daemon.https_worker import REMOVED, Worker
-from airlock_daemon.serving.request.https import Caller, Operations
-from airlock_daemon.serving.request.recording import Recording
+from airlock_daemon.serving.request.https import Operations
+from airlock_daemon.serving.request.recording import Caller, Recording
 from airlock_daemon.serving.request.sources import Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason

@@ -30,7 +30,8 @@ from airlock_daemon.boundary.brokers.https.messages import (
     read_sealed,
 )
 from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES, Denied, Failed
-from airlock_daemon.serving.request.https import HUNG_UP, Caller, Operations
+from airlock_daemon.serving.request.https import HUNG_UP, Operations
+from airlock_daemon.serving.request.recording import Caller
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 

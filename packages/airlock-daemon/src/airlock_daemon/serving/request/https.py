@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 import trio
@@ -22,7 +22,7 @@ from airlock_daemon.boundary.brokers.https.messages import (
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, own_fault
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
-from airlock_daemon.serving.request.recording import RecordQuota
+from airlock_daemon.serving.request.recording import Caller, RecordQuota
 from airlock_daemon.serving.request.sources import Secret, Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_modules.apis import Api, ApiCall, Verdict
@@ -34,20 +34,6 @@ _FORBIDDEN, _FAULT = 403, 500
 _HTTPS = 443
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """The process at the other end of a connection, for records.
-
-    `request` is the log's id of the command whose box it comes from, None for a container's.
-    `spend_record` returns whether one more record of that command's connections may be written.
-    """
-
-    peer: dict[str, int] | None
-    request: str | None = None
-    spend_record: Callable[[], bool] | None = None
-    container: str | None = None
-    container_proven: bool | None = None
 
 
 class _Operation(msgspec.Struct, frozen=True):
@@ -119,9 +105,14 @@ class Operations:
             self._write(operation, "aborted", HUNG_UP)
             raise
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
-            answer = self._refuse(
-                question.question, _note_rejection(operation.record, error), error
-            )
+            record = operation.record
+            if isinstance(error, Rejected):
+                from airlock_daemon.serving.request.approvals import (  # noqa: PLC0415
+                    note_rejection,
+                )
+
+                record = note_rejection(record, error)
+            answer = self._refuse(question.question, record, error)
         await self._agent.gate.pace.keep()
         return answer
 
@@ -406,15 +397,6 @@ def describe_request(question: Question, api: Api, body: bytes) -> Asked:
         forms=tuple(_list_forms(question, api)),
         note=note,
     ).lasting
-
-
-def _note_rejection(record: Record, error: Exception) -> Record:
-    """The record, with the answer of a person who has rejected the request."""
-    if not isinstance(error, Rejected):
-        return record
-    from airlock_daemon.serving.request.approvals import describe_approval  # noqa: PLC0415
-
-    return replace(record, approval=describe_approval(error.answer))
 
 
 def _detail(record: Record) -> dict[str, object]:

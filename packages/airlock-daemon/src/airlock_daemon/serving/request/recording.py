@@ -2,8 +2,10 @@
 
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
 import trio
 from msgspec.structs import replace
 
@@ -53,6 +55,20 @@ class RecordQuota:
     def spend(self) -> None:
         """Note that a record is written."""
         self._left -= 1
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """The process at the other end of a connection, for records.
+
+    `request` is the log's id of the command whose box it comes from, None for a container's.
+    `spend_record` returns whether one more record of that command's connections may be written.
+    """
+
+    peer: dict[str, int] | None
+    request: str | None = None
+    spend_record: Callable[[], bool] | None = None
+    container: str | None = None
+    container_proven: bool | None = None
 
 
 class Recording:

@@ -23,7 +23,7 @@ from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.fairness.turns import Rounds
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.state import State
-from airlock_modules.engine import DockerGrant, Ownership, Root
+from airlock_modules.engine import DockerGrant, Ownership, OwnImages, Root, read_image_name
 from airlock_modules.operation import Operation
 
 _ID, _OTHER, _NET, _IMAGE = ("1" * 64, "2" * 64, "3" * 64, "sha256:" + "4" * 64)
@@ -262,6 +262,11 @@ async def test_a_persons_container_is_looked_at_alone(tmp_path: Path) -> None:
         client = here.connect()
         status, answer = await client.ask("GET /containers/db/json")
         assert (status, answer["Config"]["Env"]) == (200, [])
+        here.engine.answers["GET", f"/v1.45/containers/{_OTHER}/logs"] = (200, b"line")
+        assert (await client.ask("GET /containers/db/logs?stdout=1&details=1"))[0] == 200
+        # Details may be variables of the environment.
+        sent = here.engine.made("GET", f"/v1.45/containers/{_OTHER}/logs")
+        assert sent.query == {"stdout": ["1"]}
         for line in ("POST /containers/db/stop", "GET /containers/db/top", "DELETE /containers/db"):
             assert (await client.ask(line))[0] == 404
 
@@ -323,6 +328,41 @@ async def test_an_image_that_is_not_there_is_missing(tmp_path: Path) -> None:
         pulled = here.engine.made("POST", "/v1.45/images/create")
         assert pulled.headers["x-registry-auth"] == "bG9naW4="
         assert pulled.query == {"fromImage": ["ghcr.io/acme/x"], "tag": ["1"]}
+
+
+async def test_a_push_takes_no_persons_image_of_that_name(tmp_path: Path) -> None:
+    """The engine pushes by name: what an agent calls so must be what the engine calls so."""
+    async with scene(tmp_path, DockerGrant(push=("ghcr.io/acme/*",))) as here:
+        named = OwnImages("a").outer(read_image_name("ghcr.io/acme/x:1"))
+        answers = here.engine.answers
+        answers["GET", f"/v1.45/images/{named}/json"] = (200, {"Id": _IMAGE, "RepoTags": [named]})
+        theirs = {"Id": f"sha256:{_OTHER}", "RepoTags": ["ghcr.io/acme/x:1"]}
+        answers["GET", "/v1.45/images/ghcr.io/acme/x:1/json"] = (200, theirs)
+        client = here.connect()
+        assert (await client.ask("POST /images/ghcr.io/acme/x/push?tag=1"))[0] == 404
+        status, answer = await client.ask("POST /images/ghcr.io/acme/x/push")
+        assert (status, "one by one" in answer["message"]) == (403, True)
+        answers["GET", "/v1.45/images/ghcr.io/acme/x:1/json"] = (200, {**theirs, "Id": _IMAGE})
+        answers["POST", "/v1.45/images/ghcr.io/acme/x/push"] = (200, b'{"status":"Pushed"}\n')
+        assert (await client.ask("POST /images/ghcr.io/acme/x/push?tag=1"))[0] == 200
+
+
+async def test_a_container_made_by_the_socket_mounts_no_workspace_into_others(
+    tmp_path: Path,
+) -> None:
+    """It may bind the socket, and does not see what the agent's own container sees masked."""
+    async with scene(tmp_path) as here:
+        listed = {"Id": _ID, "Names": ["/airlock-a-web"], "Labels": _LABELS}
+        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [listed])
+        here.engine.answers["POST", "/v1.45/containers/create"] = (201, {"Id": _ID, "Warnings": []})
+        client = here.connect()
+        bound = {"Image": "alpine", "HostConfig": {"Binds": ["/work:/src"]}}
+        here.agent.container = _ID
+        status, answer = await client.ask("POST /containers/create", body=bound)
+        assert (status, "mounts no workspace" in answer["message"]) == (403, True)
+        assert (await client.ask("POST /containers/create", body={"Image": "alpine"}))[0] == 201
+        here.agent.container = _OTHER
+        assert (await client.ask("POST /containers/create", body=bound))[0] == 201
 
 
 async def test_a_command_in_a_container_with_a_workspace_has_its_owner(tmp_path: Path) -> None:
@@ -600,3 +640,18 @@ async def test_no_address_is_reached_but_by_the_bridge_of_a_network(tmp_path: Pa
         error = here.agent.results[-1].error
         assert error is not None
         assert "cannot be reached: the engine answers 404" in error.message
+
+
+async def test_a_list_of_ports_ends_with_the_engines_events(tmp_path: Path) -> None:
+    """The shim asks again: what it listened at may have changed meanwhile."""
+    async with scene(tmp_path) as here:
+        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [])
+        here.engine.answers["GET", "/v1.45/events"] = (200, b"{}")
+        client = here.connect()
+        await client.send("POST /airlock/ports")
+        said = b"".join([piece async for piece in client.connection])
+        assert said.startswith(b"HTTP/1.1 101 ")
+        await wait_all_tasks_blocked()
+        error = here.agent.results[-1].error
+        assert error is not None
+        assert "ended its events" in error.message

@@ -158,6 +158,10 @@ async def test_labels_of_an_image_change_nothing(tmp_path: Path) -> None:
         run = ("run", "-d", "--name", "web", "labelled:1", "sleep", "100")
         assert (await here.docker(*run))[0] == 0
         assert (await here.docker("exec", "web", "id", "-u")) == (0, "0\n")
+        # A person's programs find nothing by them.
+        listed = ("docker", "-H", f"unix://{ENGINE}", "ps", "-aq", "--filter", "label=own=kept")
+        assert (await trio.run_process(listed, capture_stdout=True)).stdout == b""
+        assert (await here.docker("ps", "-q", "--filter", "label=own=kept"))[1] != ""
         shown = "{{.Names}} {{.Labels}} {{.Ports}}"
         assert await here.docker("ps", "--format", shown) == (0, "web own=kept \n")
         assert await here.docker("rm", "-f", "web") == (0, "web\n")
@@ -215,6 +219,17 @@ async def test_concurrent_calls_make_no_more_containers_than_granted(
             for _ in range(6):
                 nursery.start_soon(create, here)
         assert sorted(ends) == [0, 0, 1, 1, 1, 1]
+
+
+async def test_networks_have_the_clients_names(tmp_path: Path, image: str) -> None:
+    """Of those that a container was made by, and is in."""
+    form = "{{.HostConfig.NetworkMode}} {{range $n, $_ := .NetworkSettings.Networks}}{{$n}}{{end}}"
+    async with scene(tmp_path) as here:
+        assert (await here.docker("network", "create", "back"))[0] == 0
+        for words, name in (((), "default"), (("--network", "back"), "back")):
+            status, text = await here.docker("run", "-d", *words, image, "sleep", "100")
+            assert status == 0, text
+            assert await here.docker("inspect", "-f", form, text.strip()) == (0, f"{name} {name}\n")
 
 
 async def test_a_persons_container_is_not_there(tmp_path: Path, image: str) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.brokers.docker.images import Images, Named
-from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
+from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups, missing
 from airlock_daemon.boundary.brokers.docker.ports import choose_ports, list_own
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
@@ -92,6 +92,10 @@ class EngineAgent(Protocol):
     @property
     def name(self) -> str:
         """The agent's name."""
+
+    @property
+    def container(self) -> str:
+        """The id of the client's container, "" for none."""
 
     @property
     def engine(self) -> str:
@@ -192,6 +196,7 @@ class Making:
             query["v"] = True
         handlers: Mapping[str, Callable[[], Awaitable[Prepared]]] = {
             "container.create": self._create_container,
+            "container.logs": self._log,
             "container.rename": self._rename_container,
             "container.start": self._start_container,
             "container.restart": self._start_container,
@@ -246,13 +251,27 @@ class Making:
         """Filters that list the agent's own alone, unless a person's may be looked at."""
         given = _as_filters(self._query)
         if "name" in given:
-            given["name"] = [self._view.ownership.outer_pattern(each) for each in given["name"]]
-        if self._found.call.name == "container.list" and self._view.grant.read:
+            names = given["name"]
+            given["name"] = [self._view.ownership.outer_pattern(each) for each in names]
+            if self._reads_persons:
+                given["name"] += names
+        if self._reads_persons:
             return given
         given["label"] = [*given.get("label", []), self._view.ownership.filter]
         if self._found.call.name.endswith(".prune"):
             given["label!"] = [ROOT_LABEL]
         return given
+
+    @property
+    def _reads_persons(self) -> bool:
+        """Whether containers of a person are listed, too."""
+        return self._found.call.name == "container.list" and bool(self._view.grant.read)
+
+    async def _log(self) -> Prepared:
+        """Ask for the lines of a container; a person's comes without what its environment adds."""
+        if not (await self._lookups.find(self._need_target())).is_own:
+            self._query.pop("details", None)
+        return await self._write(None)
 
     async def _create_container(self) -> Prepared:
         grant, ownership = self._view.grant, self._view.ownership
@@ -262,6 +281,13 @@ class Making:
         else:
             order = read_container(self._body, name=name, grant=grant, ownership=ownership)
         own = await list_own(self._agent.engine, self._view)
+        if order.has_workspace and any(each.get("Id") == self._agent.container for each in own):
+            # What the agent's own container sees masked, this one may not.
+            raise Refused(
+                "a container that was made by docker.sock mounts no workspace into others",
+                hint="make them from the agent's own container, or share a volume",
+                rule="nested",
+            )
         if len(own) >= grant.containers:
             raise Refused(
                 f"the agent has {grant.containers} containers, as many as it may have",
@@ -276,7 +302,7 @@ class Making:
             numbers = (port.partition("/") for port in image.exposed)
             wanted = {int(port): 0 for port, _, kind in numbers if kind == "tcp"} | wanted
         ports = choose_ports(wanted, own)
-        order = order.publish(ports)
+        order = order.publish(ports).cover(image)
         unpublished = list(order.unpublished)
         if not self._has_listener:
             unpublished += [f"{port}/tcp" for port in ports.values()]
@@ -388,7 +414,16 @@ class Making:
                 hint="a person on the host can add it to push in [docker] of the profile",
                 rule="push",
             )
-        await self._lookups.find(Reference("image", str(image)))
+        if "tag" not in self._query:
+            raise Refused(
+                "pushing all tags at once is not granted",
+                hint="push them one by one",
+                rule="push",
+            )
+        found = await self._lookups.find(Reference("image", str(image)))
+        if await self._images.find(str(image)) != found.id:
+            # The engine pushes by name, and a person's image has this one.
+            raise missing("image", str(image))
         self._query["tag"] = image.tag
         login = await self._agent.find_login(image)
         headers = ((b"X-Registry-Auth", login or _NO_LOGIN),)

@@ -11,12 +11,13 @@ import errno
 import random
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from http import HTTPStatus
 from socket import SO_BINDTODEVICE, SOL_SOCKET
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote as quote_query
 
 import msgspec
 import trio
@@ -40,6 +41,7 @@ from airlock_modules.engine import (
     encode,
     read_ports,
 )
+from airlock_wire import quote
 
 PORTS, CONNECT = "/airlock/ports", "/airlock/connect"
 """The paths of Airlock's own calls."""
@@ -70,16 +72,22 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class _Listener:
-    """A shim that listens at the ports. Its `scope` is cancelled when it has gone."""
+    """A shim that listens at the ports. Its `scope` is cancelled when it has gone, or by `fail`."""
 
     def __init__(self, stream: ClientStream) -> None:
         self.scope = trio.CancelScope()
+        self.error: Failed | None = None
         self._stream = stream
         self._turn = trio.Lock()
         self._shown: frozenset[int] | None = None
         self._refused: frozenset[int] = frozenset()
         self._answering, self._answers = trio.open_memory_channel[frozenset[int]](1)
         self._changed = trio.Event()
+
+    def fail(self, error: Failed) -> None:
+        """Let it go because of an error."""
+        self.error = error
+        self.scope.cancel()
 
     def wake(self) -> None:
         """Have `wait` return."""
@@ -90,12 +98,13 @@ class _Listener:
         await self._changed.wait()
         self._changed = trio.Event()
 
-    async def show(self, ports: frozenset[int]) -> frozenset[int]:
-        """Have it listen at these ports alone; returns those at which it cannot.
+    async def show(self, find: Callable[[], frozenset[int]]) -> frozenset[int]:
+        """Have it listen at the ports of `find` alone; returns those at which it cannot.
 
-        Without an answer it counts as gone.
+        `find` is called once it is this caller's turn. Without an answer it counts as gone.
         """
         async with self._turn:
+            ports = find()
             # What it could not have may be free by now.
             if ports != self._shown or self._refused:
                 self._refused, self._shown = ports, ports
@@ -136,24 +145,26 @@ class PublishedPorts:
         """Tell a shim the ports until it or the engine has gone. Raises Failed."""
         listener = _Listener(stream)
         self._listeners.add(listener)
-        error: Failed | None = None
         try:
             with listener.scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(listener.read)
-                    try:
-                        await nursery.start(_watch, engine, view, listener)
-                        while True:
-                            running = await list_published(engine, view)
-                            await listener.show(self._join(running))
-                            await listener.wait()
-                    except Failed as failed:
-                        error = failed
-                        listener.scope.cancel()
+                    nursery.start_soon(_watch, engine, view, listener)
+                    while True:
+                        await listener.wait()
+                        await self._show(listener, engine, view)
         finally:
             self._listeners.discard(listener)
-        if error is not None:
-            raise error
+        if listener.error is not None:
+            raise listener.error
+
+    async def _show(self, listener: _Listener, engine: str, view: View) -> None:
+        try:
+            running = await list_published(engine, view)
+        except Failed as error:
+            listener.fail(error)
+        else:
+            await listener.show(partial(self._join, running))
 
     @asynccontextmanager
     async def claim(self, container: Found | None, engine: str, view: View) -> AsyncIterator[None]:
@@ -177,7 +188,7 @@ class PublishedPorts:
             )
         self._claimed.update(wanted)
         try:
-            if refused := await self._show_all(self._join(running)) & wanted:
+            if refused := await self._show_all(running) & wanted:
                 raise _taken(refused)
             yield
         finally:
@@ -188,11 +199,11 @@ class PublishedPorts:
     def _join(self, running: Mapping[int, Published]) -> frozenset[int]:
         return frozenset([*running, *+self._claimed][:MOST_PORTS])
 
-    async def _show_all(self, ports: frozenset[int]) -> frozenset[int]:
-        """Show the ports to all shims; returns those at which none can listen."""
+    async def _show_all(self, running: Mapping[int, Published]) -> frozenset[int]:
+        """Show all ports to all shims; returns those at which none can listen."""
         refused: list[frozenset[int]] = []
         for listener in list(self._listeners):
-            found = await listener.show(ports)
+            found = await listener.show(partial(self._join, running))
             if not listener.scope.cancel_called:
                 refused.append(found)
         return frozenset.intersection(*refused) if refused else frozenset()
@@ -218,7 +229,7 @@ async def list_published(engine: str, view: View) -> dict[int, Published]:
 async def list_own(engine: str, view: View) -> list[dict[str, Any]]:
     """The agent's containers, running or not, as the engine lists them. Raises Failed."""
     target = f"/v{view.version[0]}.{view.version[1]}/containers/json?all=1&filters="
-    filters = quote(encode({"label": [view.ownership.filter]}).decode())
+    filters = quote_query(encode({"label": [view.ownership.filter]}).decode())
     status, answer = await ask(engine, "GET", target + filters)
     if status != HTTPStatus.OK or not isinstance(answer, list):
         raise Failed(
@@ -345,15 +356,22 @@ async def _enter(
         if status != HTTPStatus.SWITCHING_PROTOCOLS:
             raise _unreachable(published, f"the engine answers {status}")
         ours, theirs = map(trio.SocketStream, trio.socket.socketpair())
+        error: trio.BrokenResourceError | None = None
         async with ours, theirs, trio.open_nursery() as nursery:
             nursery.start_soon(_pour, theirs, connection.stream, turns)
             nursery.start_soon(_unwrap, connection, theirs, turns)
             if (said := await _read_line(ours)) == _CONNECTED:
-                yield ours
+                try:
+                    yield ours
+                except trio.BrokenResourceError as raised:
+                    error = raised
             nursery.cancel_scope.cancel()
+    if error is not None:
+        raise error
     if said != _CONNECTED:
         # The engine tells there why it does not execute the shim.
-        raise _unreachable(published, said.decode(errors="replace") or "nothing listens there")
+        why = quote(said.decode(errors="replace"), limit=200) if said else "nothing listens there"
+        raise _unreachable(published, why)
 
 
 async def _read_line(stream: trio.SocketStream) -> bytes:
@@ -400,27 +418,27 @@ async def _unwrap(
         await target.send_eof()
 
 
-async def _watch(
-    engine: str, view: View, listener: _Listener, *, task_status: trio.TaskStatus[None]
-) -> None:
-    """Wake a listener at each event of the agent's containers. Raises Failed."""
+async def _watch(engine: str, view: View, listener: _Listener) -> None:
+    """Wake a listener at once, and at each event of the agent's containers."""
     filters = {
         "type": ["container"],
         "event": list(_EVENTS),
         "label": [view.ownership.filter],
     }
     target = f"/v{view.version[0]}.{view.version[1]}/events?filters="
-    async with await EngineConnection.open(engine) as connection:
-        await connection.begin("GET", target + quote(encode(filters).decode()), [])
-        await connection.end()
-        await connection.read_head()
-        task_status.started()
-        while await connection.read():
+    try:
+        async with await EngineConnection.open(engine) as connection:
+            await connection.begin("GET", target + quote_query(encode(filters).decode()), [])
+            await connection.end()
+            await connection.read_head()
             listener.wake()
-    raise Failed(
-        "the docker engine of the host ended its events",
-        hint="see whether it runs; ports come back with it",
-    )
+            while await connection.read():
+                listener.wake()
+    except Failed as error:
+        listener.fail(error)
+    else:
+        hint = "see whether it runs; ports come back with it"
+        listener.fail(Failed("the docker engine of the host ended its events", hint=hint))
 
 
 def _unreachable(published: Published, why: str) -> Failed:
