@@ -320,6 +320,24 @@ def test_other_mounts_are_refused(mount: dict[str, Any]) -> None:
         _create({"Mounts": [mount]})
 
 
+def test_a_tmpfs_is_one_of_its_own() -> None:
+    """A flag that changes another mount, to which its target may be a link, is refused."""
+    for options in ("", "rw", "size=64m,mode=1777,uid=1000,noexec", "ro,nr_inodes=50k,relatime"):
+        assert _host({"Tmpfs": {"/x": options}})["Tmpfs"] == {"/x": options}
+    for options in (
+        "remount",
+        "rw,remount,size=1m",
+        "bind",
+        "rbind",
+        "shared",
+        "dev",
+        "size=",
+        ",",
+    ):
+        with pytest.raises(Refused):
+            _create({"Tmpfs": {"/x": options}})
+
+
 def test_the_engines_socket_becomes_the_agents_own() -> None:
     """A bind of the engine's socket is one of the agent's own, which it cannot replace."""
     for bind in (
