@@ -401,6 +401,21 @@ async def test_a_narrower_grant_holds_for_what_was_made_before(tmp_path: Path) -
         assert (await client.ask("POST /containers/web/exec", body=run))[0] == 201
         sent = json.loads(here.engine.made("POST", f"/v1.45/containers/{_ID}/exec").body)
         assert sent["User"] == "1000:1000"
+        status, said = await client.ask("POST /containers/web/start")
+        assert (status, "a user of its own" in said["message"]) == (403, True)
+        bound = {**own("web", _ID), "HostConfig": {"PortBindings": {"80/tcp": []}}}
+        answers["GET", "/v1.45/containers/airlock-a-web/json"] = (200, bound)
+        for line, body in (("start", None), ("restart", None), ("unpause", None), ("exec", run)):
+            status, said = await client.ask(f"POST /containers/web/{line}", body=body)
+            assert (status, "ports of the host" in said["message"]) == (403, True), line
+        joined = {"Networks": {"airlock-a-default": {"NetworkID": _NET}}}
+        answers["GET", "/v1.45/containers/airlock-a-web/json"] = (
+            200,
+            {**own("web", _ID), "NetworkSettings": joined},
+        )
+        answers["GET", f"/v1.45/networks/{_NET}"] = (200, {**network, "Internal": False})
+        status, said = await client.ask("POST /containers/web/start")
+        assert (status, "leads out" in said["message"]) == (403, True)
 
 
 async def test_an_exec_is_looked_up_by_its_containers_id_alone(tmp_path: Path) -> None:

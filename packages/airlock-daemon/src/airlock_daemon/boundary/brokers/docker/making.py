@@ -200,6 +200,8 @@ class Making:
             "container.rename": self._rename_container,
             "container.start": self._start_container,
             "container.restart": self._start_container,
+            "container.unpause": self._resume,
+            "container.attach": self._resume,
             "container.archive": self._copy,
             "container.extract": self._copy,
             "exec.create": self._create_exec,
@@ -330,8 +332,13 @@ class Making:
 
     async def _start_container(self) -> Prepared:
         container = await self._lookups.find(self._need_target())
+        await self._lookups.require_granted(container, starts=True)
         prepared = await self._write(None, target=container.id)
         return msgspec.structs.replace(prepared, starts=container)
+
+    async def _resume(self) -> Prepared:
+        await self._lookups.require_granted(await self._lookups.find(self._need_target()))
+        return await self._write(None, is_raw=self._found.call.answers == "raw")
 
     async def _rename_container(self) -> Prepared:
         name = str(self._query.get("name", "")).removeprefix("/")
@@ -351,10 +358,12 @@ class Making:
 
     async def _create_exec(self) -> Prepared:
         container = await self._lookups.find(self._need_target())
+        await self._lookups.require_granted(container)
         return await self._write(read_exec(self._body, user=container.user))
 
     async def _start_exec(self) -> Prepared:
         order = read_exec_start(self._body)
+        await self._lookups.require_granted(await self._lookups.find(self._need_target()))
         return await self._write(order, is_raw=not order.get("Detach"))
 
     async def _create_network(self) -> Prepared:
