@@ -563,6 +563,10 @@ async def test_what_buildx_makes_becomes_the_granted_builder(tmp_path: Path) -> 
         sent = json.loads(here.engine.made("POST", "/v1.45/containers/create").body)
         assert (sent["Image"], sent["HostConfig"]["Mounts"]) == (_IMAGE, [])
         assert "Privileged" not in sent["HostConfig"]
+        await wait_all_tasks_blocked()
+        operation = here.agent.results[-1].operation
+        assert operation is not None
+        assert operation.words[2] == "image=docker.io/library/alpine:latest"
 
 
 async def test_a_rootless_engines_containers_have_its_own_user(tmp_path: Path) -> None:

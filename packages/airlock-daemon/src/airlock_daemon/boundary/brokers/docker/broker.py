@@ -45,6 +45,7 @@ from airlock_modules.engine import (
     View,
     decode,
     find_call,
+    is_builder,
     join_tag,
     rewrite,
     rewrite_error,
@@ -212,7 +213,7 @@ class _Call:
         if found.call.sends == "json":
             await self._request.allow()
             body = await self._read_body(LONGEST_BODY)
-        self._operation = Operation(_describe(found, body))
+        self._operation = Operation(_describe(found, body, view))
         self._changes = head.method not in _READING
         if name == "system.ping":
             await self._ping(view)
@@ -539,12 +540,15 @@ def _passed(answer: EngineHead) -> list[tuple[bytes, bytes]]:
     return [each for each in answer.headers if each[0] in _PASSED]
 
 
-def _describe(found: FoundCall, body: bytes) -> tuple[str, ...]:
+def _describe(found: FoundCall, body: bytes, view: View) -> tuple[str, ...]:
     """The words of the operation. Raises Refused."""
     words = list(found.words)
     if found.call.name == "container.create":
         value = decode(body)
         image = value.get("Image", "") if isinstance(value, dict) else ""
+        # Of a container of this name the body says nothing (`order_builder`).
+        name = str(found.query.get("name", "")).removeprefix("/")
+        image = view.grant.builder if is_builder(name) else image
         words.append(f"image={image}")
     elif found.call.name == "image.pull":
         words.append(str(join_tag(str(found.query.get("fromImage", "")), found.query.get("tag"))))
