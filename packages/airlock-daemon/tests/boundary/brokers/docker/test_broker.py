@@ -405,8 +405,9 @@ async def test_a_narrower_grant_holds_for_what_was_made_before(tmp_path: Path) -
         assert (status, "a user of its own" in said["message"]) == (403, True)
         bound = {**own("web", _ID), "HostConfig": {"PortBindings": {"80/tcp": []}}}
         answers["GET", "/v1.45/containers/airlock-a-web/json"] = (200, bound)
-        for line, body in (("start", None), ("restart", None), ("unpause", None), ("exec", run)):
-            status, said = await client.ask(f"POST /containers/web/{line}", body=body)
+        lines = (("start", None), ("restart", None), ("unpause", None), ("exec", run))
+        for line, given in lines:
+            status, said = await client.ask(f"POST /containers/web/{line}", body=given)
             assert (status, "ports of the host" in said["message"]) == (403, True), line
         joined = {"Networks": {"airlock-a-default": {"NetworkID": _NET}}}
         answers["GET", "/v1.45/containers/airlock-a-web/json"] = (
