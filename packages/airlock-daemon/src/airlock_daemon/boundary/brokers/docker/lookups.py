@@ -119,9 +119,12 @@ class Lookups:
                 rule="granted",
             )
         for network in () if self._view.grant.is_bridged else container.networks:
-            answer = await self._get(f"/networks/{network}")
-            if answer is not None and answer.get("Internal") is not True:
-                raise self._leads_out(str(answer.get("Name", "")))
+            answer = await self._get(f"/networks/{network}") or {}
+            name = str(answer.get("Name", ""))
+            # To another one a person has connected it.
+            is_agents = name.startswith(self._view.ownership.prefix)
+            if is_agents and answer.get("Internal") is not True:
+                raise self._leads_out(name)
 
     async def find(self, reference: Reference, *, makes: bool = False) -> Found:
         """Look up a reference, once in a call. Raises Refused with status 404, and Failed."""
