@@ -409,6 +409,13 @@ async def test_a_narrower_grant_holds_for_what_was_made_before(tmp_path: Path) -
         for line, given in lines:
             status, said = await client.ask(f"POST /containers/web/{line}", body=given)
             assert (status, "ports of the host" in said["message"]) == (403, True), line
+        elsewhere = {"Type": "bind", "Source": "/home/u/other"}
+        answers["GET", "/v1.45/containers/airlock-a-web/json"] = (
+            200,
+            {**own("web", _ID), "Mounts": [elsewhere]},
+        )
+        status, said = await client.ask("GET /containers/web/archive?path=/")
+        assert (status, "no workspace of this client" in said["message"]) == (403, True)
         joined = {"Networks": {"airlock-a-default": {"NetworkID": _NET}}}
         answers["GET", "/v1.45/containers/airlock-a-web/json"] = (
             200,

@@ -347,8 +347,9 @@ class Making:
 
     async def _copy(self) -> Prepared:
         """Copy from or to a container: the engine does that as root, also in a workspace."""
-        target = self._need_target()
-        if (await self._lookups.find(target)).user:
+        container = await self._lookups.find(self._need_target())
+        await self._lookups.require_granted(container)
+        if container.user:
             raise Refused(
                 "files of a container that mounts a workspace are not copied by the engine",
                 hint="use a command in it: docker exec CONTAINER tar -c PATH | tar -x",
