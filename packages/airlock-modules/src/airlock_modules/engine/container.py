@@ -503,13 +503,16 @@ def _place_bind(bind: Bind, grant: DockerGrant) -> Mount:
             f"{quote(source, limit=200)} is no path of a workspace of this agent",
             hint=f"mount a workspace or a directory below one ({mounted}), or a volume",
         )
-    for path in root.covered:
-        if is_below(path, source) or is_below(source, path):
-            raise Refused(
-                f"{quote(source, limit=200)} has {quote(path)} below or above it, which this agent "
-                "sees masked or read-only",
-                hint="mount a directory without it",
-            )
+    if root.covered:
+        # No path is safe beside it: by the time that the container starts, the agent can have put a
+        # link there, or moved a directory with what is covered to it or into it.
+        raise Refused(
+            f"{quote(source, limit=200)} is in a workspace of which this agent sees a part masked, "
+            f"read-only or mounted from elsewhere: {quote(root.covered[0])}",
+            hint="use a volume, and copy into it what the container needs; a container of the "
+            "agent that mounts the workspace alone, without [workspace] hide, can mount it",
+            rule="covered",
+        )
     mount["ReadOnly"] = bind.is_read_only or root.is_read_only
     if source == root.inner:
         # The engine must not make the directory: it was there when the agent was registered.
