@@ -564,6 +564,12 @@ async def test_what_buildx_makes_becomes_the_granted_builder(tmp_path: Path) -> 
         pulled = here.engine.made("POST", "/v1.45/images/create")
         assert pulled.query == {"fromImage": ["docker.io/library/alpine"], "tag": ["latest"]}
         answers["GET", f"/v1.45/images/{_IMAGE}/json"] = (200, {"Id": _IMAGE})
+        # The agent's own image of that name has not its rights.
+        named = OwnImages("a").outer(read_image_name("alpine"))
+        answers["GET", f"/v1.45/images/{named}/json"] = (
+            200,
+            {"Id": f"sha256:{_OTHER}", "RepoTags": [named]},
+        )
         assert (await client.ask(f"GET /images/{wanted}/json"))[1]["Id"] == _IMAGE
         body = {"Image": wanted, "HostConfig": {"Privileged": True, "Binds": ["/:/host"]}}
         made = "POST /containers/create?name=buildx_buildkit_default"
@@ -575,6 +581,21 @@ async def test_what_buildx_makes_becomes_the_granted_builder(tmp_path: Path) -> 
         operation = here.agent.results[-1].operation
         assert operation is not None
         assert operation.words[2] == "image=docker.io/library/alpine:latest"
+
+
+async def test_a_persons_image_is_not_pushed_in_place_of_the_agents(tmp_path: Path) -> None:
+    """The agent has a name of its own, which it was not granted to push to then."""
+    async with scene(tmp_path, replace(_GRANT, push=("ghcr.io/acme/*",))) as here:
+        answers, image = here.engine.answers, "ghcr.io/acme/app:1"
+        named = OwnImages("a").outer(read_image_name(image))
+        theirs = {"Id": f"sha256:{_OTHER}", "RepoTags": [image]}
+        answers["GET", f"/v1.45/images/{named}/json"] = (200, {"Id": _IMAGE, "RepoTags": [named]})
+        answers["GET", f"/v1.45/images/{image}/json"] = (200, theirs)
+        answers["POST", "/v1.45/images/ghcr.io/acme/app/push"] = (200, b"{}")
+        client = here.connect()
+        assert (await client.ask("POST /images/ghcr.io/acme/app/push?tag=1"))[0] == 403
+        answers["GET", f"/v1.45/images/{image}/json"] = (200, {**theirs, "Id": _IMAGE})
+        assert (await client.ask("POST /images/ghcr.io/acme/app/push?tag=1"))[0] == 200
 
 
 async def test_a_rootless_engines_containers_have_its_own_user(tmp_path: Path) -> None:

@@ -209,8 +209,11 @@ class Lookups:
 
     async def _find_image(self, text: str) -> Found | None:
         names = [text]
-        if not is_image_id(text) and not (image := read_image_name(text)).digest:
-            # A name that the agent gave has precedence for it.
+        is_builder = text == self._view.grant.builder
+        is_name = not is_image_id(text) and not is_builder
+        if is_name and not (image := read_image_name(text)).digest:
+            # A name that the agent gave has precedence for it, but for the image that a person has
+            # granted more rights.
             names.insert(0, self._view.own_images.outer(image))
         for name in names:
             answer = await self._get(f"/images/{quote_path(name, safe=':')}")

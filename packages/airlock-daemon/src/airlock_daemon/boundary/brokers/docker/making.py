@@ -432,8 +432,12 @@ class Making:
             )
         found = await self._lookups.find(Reference("image", str(image)))
         if await self._images.find(str(image)) != found.id:
-            # The engine pushes by name, and a person's image has this one.
-            raise missing("image", str(image))
+            # The engine pushes what has the name there, which may be a person's.
+            raise Refused(
+                f"{image} is an image of this agent's, and another one at the engine",
+                hint="tag it again, or use another tag",
+                rule="push",
+            )
         self._query["tag"] = image.tag
         login = await self._agent.find_login(image)
         headers = ((b"X-Registry-Auth", login or _NO_LOGIN),)
