@@ -215,17 +215,17 @@ def test_errors_are_in_the_engines_form() -> None:
     "message",
     [
         (
-            'error mounting "/home/u/.local/lib/airlock-shim" to rootfs at "/opt/airlock-shim": mount '
-            "/home/u/.local/lib/airlock-shim:/opt/airlock-shim (via /proc/self/fd/6), flags: 0x5001"
+            'error mounting "/home/u/lib/airlock-shim" to rootfs at "/opt/airlock-shim": mount '
+            "/home/u/lib/airlock-shim:/opt/airlock-shim (via /proc/self/fd/6), flags: 0x5001"
         ),
         (
-            'error mounting "/home/u/shim" to rootfs at "/opt/airlock-shim": mount src=/home/u/shim, '
-            "dst=/opt/airlock-shim, dstFd=/proc/thread-self/fd/8: not a directory"
+            'error mounting "/home/u/shim" to rootfs at "/opt/airlock-shim": mount '
+            "src=/home/u/shim, dst=/opt/airlock-shim, dstFd=/proc/thread-self/fd/8: not a directory"
         ),
         "bind source path does not exist: /home/u/.config/airlock/sockets/.containers/a",
         (
-            "failed to mount local volume: mount /home/u/work:/var/lib/docker/volumes/airlockroot-a-1/"
-            "_data, flags: 0x1000: no such file or directory"
+            "failed to mount local volume: mount /home/u/work:/var/lib/docker/volumes/"
+            "airlockroot-a-1/_data, flags: 0x1000: no such file or directory"
         ),
         "stat /run/docker/containerd/daemon/moby/1/tmpfs: no such file or directory",
         "open /home/u/.local/share/docker/overlay2/1/merged: no space left",

@@ -312,6 +312,19 @@ async def test_an_agent_has_a_bounded_number_of_containers(tmp_path: Path) -> No
         assert (status, "as many as it may have" in answer["message"]) == (403, True)
 
 
+async def test_an_agent_does_not_use_up_the_engines_addresses(tmp_path: Path) -> None:
+    """It has twelve networks at most."""
+    async with scene(tmp_path) as here:
+        answers = here.engine.answers
+        answers["GET", "/v1.45/networks"] = (200, [{"Id": _NET}] * 11)
+        answers["POST", "/v1.45/networks/create"] = (201, {"Id": _NET})
+        client = here.connect()
+        assert (await client.ask("POST /networks/create", body={"Name": "n"}))[0] == 201
+        answers["GET", "/v1.45/networks"] = (200, [{"Id": _NET}] * 12)
+        status, answer = await client.ask("POST /networks/create", body={"Name": "n"})
+        assert (status, "as many as it may have" in answer["message"]) == (403, True)
+
+
 async def test_an_image_that_is_not_there_is_missing(tmp_path: Path) -> None:
     """The client learns it by the engine's status, and then pulls."""
     async with scene(tmp_path) as here:

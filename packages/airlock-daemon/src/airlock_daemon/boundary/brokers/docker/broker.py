@@ -67,6 +67,7 @@ _LONGEST_LINE = 1 << 20
 _PORT = re.compile("port=([1-9][0-9]{0,4})")
 _DIGEST = re.compile("(?:Digest|Loaded image ID): (sha256:[0-9a-f]{64})")
 _OWN_NAMES = {"container.list", "network.list", "volume.list"}
+_COUNTED = {"container.create", "network.create"}
 _RAW = (b"content-type", b"application/vnd.docker.raw-stream")
 _READING = frozenset({"GET", "HEAD"})
 
@@ -79,7 +80,7 @@ class EngineBroker:
     def __init__(self, images: ImageRecord) -> None:
         self.images = images
         self.ports = PublishedPorts()
-        # Containers are counted and made one after another.
+        # Containers and networks are counted and made one after another.
         self.creating = trio.Lock()
         self._kind: EngineKind | None = None
         self._looked = -math.inf
@@ -238,7 +239,7 @@ class _Call:
         if (value := await making.answer_itself()) is not None:
             await self._answer_json(HTTPStatus.OK, value)
             return
-        async with self._broker.creating if name == "container.create" else nullcontext():
+        async with self._broker.creating if name in _COUNTED else nullcontext():
             await self._make(making, found, view)
 
     async def _make(self, making: Making, found: FoundCall, view: View) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.brokers.docker.images import Images, Named
-from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups, missing
+from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
 from airlock_daemon.boundary.brokers.docker.ports import choose_ports, list_own
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
@@ -53,6 +53,8 @@ from airlock_modules.engine import (
 from airlock_modules.operation import Operation
 
 _NO_LOGIN = urlsafe_b64encode(b"{}")
+# An engine has addresses for some thirty, a person's among them.
+_MOST_NETWORKS = 12
 _NO_SHIM = (
     "airlock: the engine does not see the shim on the host: the container has no way out, and its "
     "ports may not be reached"
@@ -369,6 +371,15 @@ class Making:
 
     async def _create_network(self) -> Prepared:
         grant, ownership = self._view.grant, self._view.ownership
+        filters = _escape(encode({"label": [ownership.filter]}).decode())
+        target = f"/v{self._view.version[0]}.{self._view.version[1]}/networks?filters={filters}"
+        _, networks = await ask(self._agent.engine, "GET", target)
+        if isinstance(networks, list) and len(networks) >= _MOST_NETWORKS:
+            raise Refused(
+                f"the agent has {len(networks)} networks, as many as it may have",
+                hint="remove some: docker network prune",
+                rule="networks",
+            )
         return await self._write(read_network(self._body, grant=grant, ownership=ownership))
 
     async def _connect(self) -> Prepared:
