@@ -1,7 +1,9 @@
 """The broker of a docker engine, against an engine that answers as it is told."""
 
+import io
 import json
 import socket
+import tarfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -609,6 +611,21 @@ async def test_a_persons_image_is_not_pushed_in_place_of_the_agents(tmp_path: Pa
         assert (await client.ask("POST /images/ghcr.io/acme/app/push?tag=1"))[0] == 403
         answers["GET", f"/v1.45/images/{image}/json"] = (200, {**theirs, "Id": _IMAGE})
         assert (await client.ask("POST /images/ghcr.io/acme/app/push?tag=1"))[0] == 200
+
+
+async def test_an_archive_has_not_any_number_of_names(tmp_path: Path) -> None:
+    """Each is several calls of the engine, and the client waits for none of them."""
+    names = [f"made:{number}" for number in range(200)]
+    manifest = json.dumps([{"Config": "1.json", "RepoTags": names, "Layers": []}]).encode()
+    entry = tarfile.TarInfo("manifest.json")
+    entry.size = len(manifest)
+    with io.BytesIO() as packed:
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.addfile(entry, io.BytesIO(manifest))
+        body = packed.getvalue()
+    async with scene(tmp_path) as here:
+        status, said = await here.connect().ask("POST /images/load", body=body)
+        assert (status, "more than 200" in said["message"]) == (400, True)
 
 
 async def test_a_rootless_engines_containers_have_its_own_user(tmp_path: Path) -> None:

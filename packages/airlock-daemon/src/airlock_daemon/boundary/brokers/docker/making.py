@@ -53,6 +53,8 @@ from airlock_modules.engine import (
 from airlock_modules.operation import Operation
 
 _NO_LOGIN = urlsafe_b64encode(b"{}")
+# Each is several calls of the engine.
+_MOST_LOADED = 200
 # An engine has addresses for some thirty, a person's among them.
 _MOST_NETWORKS = 12
 _NO_SHIM = (
@@ -514,6 +516,8 @@ class Making:
 
         def take(_: str, names: tuple[str, ...]) -> tuple[str, ...]:
             wanted.append(names)
+            if len(wanted) + sum(map(len, wanted)) > _MOST_LOADED:
+                raise malformed(f"the archive has more than {_MOST_LOADED} images and names")
             return ()
 
         async def note(digests: object) -> list[dict[str, str]]:
