@@ -19,7 +19,9 @@ _OWN = Ownership("a")
 _ROOT = Root(inner="/work", outer="/home/u/work", user="1000:1000")
 _COVERED = Root(inner="/part", outer="/home/u/part", user="1000:1000", covered=("/part/a/.env",))
 _DATA = Root(inner="/data", outer="/srv/data", user="1000:1000", is_read_only=True)
-_GRANT = DockerGrant(roots=(_ROOT, _COVERED, _DATA), socket="/run/airlock/a/docker.sock", memory=1 << 30)
+_GRANT = DockerGrant(
+    roots=(_ROOT, _COVERED, _DATA), socket="/run/airlock/a/docker.sock", memory=1 << 30
+)
 
 # What docker's own client sends for `docker run alpine true`, in the parts that are not zero.
 _CLIENT = {
