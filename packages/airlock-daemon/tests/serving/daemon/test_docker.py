@@ -215,4 +215,6 @@ def test_a_call_waits_for_a_person(docker: DockerWorld) -> None:
         records = _wait_for_records(daemon, 4)
     pulled = next(each for each in records if "image.pull" in each["detail"]["operation"])
     assert pulled["approval"]["id"]
+    rejected = next(each for each in records if "volume.create" in each["detail"]["operation"])
+    assert (rejected["outcome"], rejected["approval"]["id"]) == ("denied", question["id"])
     assert "/v1.45/volumes/create" not in docker.engine.paths

@@ -317,6 +317,12 @@ class _Records:
             record = replace(record, reason=shorten(result.error.message))
         if isinstance(result.error, Denied):
             record = replace(record, layer=result.error.layer, rule=result.error.rule)
+            if result.error.rule == "approve":
+                from airlock_daemon.serving.request.approvals import (  # noqa: PLC0415
+                    note_rejection,
+                )
+
+                record = note_rejection(record, result.error)
         done = {"status": result.status, "bytes": result.sent, "received": result.received}
         detail = record.detail if isinstance(record.detail, dict) else {}
         record = replace(record, outcome=outcome, detail={**detail, **done})

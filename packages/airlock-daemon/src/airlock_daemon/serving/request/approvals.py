@@ -321,6 +321,13 @@ def name_client(container: str | None, peer: Mapping[str, int] | None) -> str:
     return f"process {peer['pid']}" if peer is not None and peer["pid"] else "an unseen container"
 
 
+def note_rejection(record: Record, error: Exception) -> Record:
+    """The record, with the answer of the person if one has rejected the operation."""
+    if not isinstance(error, Rejected):
+        return record
+    return replace(record, approval=describe_approval(error.answer))
+
+
 def describe_approval(answer: Answer) -> dict[str, object]:
     """The `approval` of a record: the question's id, and who answered, in at most 85 letters."""
     rejected = {"rejected": True} if answer.verdict == "rejected" else {}

@@ -105,9 +105,14 @@ class Operations:
             self._write(operation, "aborted", HUNG_UP)
             raise
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
-            answer = self._refuse(
-                question.question, _note_rejection(operation.record, error), error
-            )
+            record = operation.record
+            if isinstance(error, Rejected):
+                from airlock_daemon.serving.request.approvals import (  # noqa: PLC0415
+                    note_rejection,
+                )
+
+                record = note_rejection(record, error)
+            answer = self._refuse(question.question, record, error)
         await self._agent.gate.pace.keep()
         return answer
 
@@ -392,15 +397,6 @@ def describe_request(question: Question, api: Api, body: bytes) -> Asked:
         forms=tuple(_list_forms(question, api)),
         note=note,
     ).lasting
-
-
-def _note_rejection(record: Record, error: Exception) -> Record:
-    """The record, with the answer of a person who has rejected the request."""
-    if not isinstance(error, Rejected):
-        return record
-    from airlock_daemon.serving.request.approvals import describe_approval  # noqa: PLC0415
-
-    return replace(record, approval=describe_approval(error.answer))
 
 
 def _detail(record: Record) -> dict[str, object]:
