@@ -152,6 +152,17 @@ def test_an_engine_with_a_known_hole_is_told(
     assert any(each.is_note for each in found) == is_note
 
 
+def test_an_engine_of_a_profile_that_does_not_answer_is_told(world: World) -> None:
+    """The person's own is told of by another check."""
+    if shutil.which("docker") is None:
+        pytest.skip("there is no docker")
+    world.write_module("git", "docker", '[sandbox]\nbox = "closed"\nbrokers = ["docker"]\n')
+    world.write_profile('[docker]\nengine = "unix:///nowhere/docker.sock"\n')
+    (found,) = find("engine-version", around(world))
+    assert found.source == "/nowhere/docker.sock"
+    assert "does not answer" in found.problem
+
+
 def test_docker_desktop_is_told(world: World, tmp_path: Path) -> None:
     """A stand-in for what this machine cannot be; another engine is good."""
     tools = tmp_path / "tools"

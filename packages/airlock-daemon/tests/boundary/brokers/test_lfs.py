@@ -112,6 +112,10 @@ def asking(site: Site, *words: str, streamed: bool = False) -> Iterator[Agent]:
     agent = Agent(site, *words, streamed=streamed)
     try:
         yield agent
+    except BaseException:
+        # It may wait for something that does not come any more.
+        agent.process.kill()
+        raise
     finally:
         if agent.process.returncode is None:
             agent.end()
@@ -189,8 +193,8 @@ def test_each_object_waits_for_a_person(site: Site, lfs: LfsService) -> None:
     site.grant('[approve]\nrequire = ["git lfs upload"]\n')
     with (
         site.running(),
-        asking(site, "upload", "remote", site.url) as agent,
         ThreadPoolExecutor() as pool,
+        asking(site, "upload", "remote", site.url) as agent,
     ):
         waiting = pool.submit(agent.upload, CONTENT)
         (question,) = wait_for_questions(site.world)

@@ -63,21 +63,27 @@ class _Server(msgspec.Struct):
 
 
 def check_engine_versions(around: Surroundings) -> Iterator[Problem]:
-    """An engine that an agent is granted, or its runc, has a known hole."""
+    """An engine that an agent is granted does not answer, or it or its runc has a known hole."""
     program = shutil.which("docker", path=around.daemon_path)
     generations = () if around.setup is None else around.setup.generations.values()
     engines = {each.docker.engine for each in generations if each.docker is not None}
     for engine in sorted(engines) if program is not None else ():
         named = {"DOCKER_HOST": f"unix://{engine}"} if engine else {}
         words = (program or "", "version", "--format", "{{json .Server}}")
-        for component in _ask(words, {**os.environ, **around.daemon_environment, **named}):
+        components = _ask(words, {**os.environ, **around.daemon_environment, **named})
+        if engine and not components:
+            remedy = (
+                f"start it, or let the user of the daemon reach it: docker -H unix://{engine} ps"
+            )
+            yield Problem(engine, "does not answer, and [docker] of a profile names it", remedy)
+        for component in components:
             for each in _FIXES:
                 if each.component == component.name:
                     yield from _judge(component.version, each)
 
 
 def _ask(words: Sequence[str], environment: dict[str, str]) -> tuple[_Component, ...]:
-    """The components of an engine; none if it does not answer, which another check tells."""
+    """The components of an engine; none if it does not answer."""
     try:
         done = subprocess.run(
             words,
