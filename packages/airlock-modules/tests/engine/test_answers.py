@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from airlock_modules.engine import (
     DockerGrant,
@@ -208,6 +209,35 @@ def test_errors_are_in_the_engines_form() -> None:
         "message": 'Conflict. The container name "/web" is in use'
     }
     assert rewrite_error(None, _VIEW) == {"message": "the engine failed without a reason"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        (
+            'error mounting "/home/u/lib/airlock-shim" to rootfs at "/opt/airlock-shim": mount '
+            "/home/u/lib/airlock-shim:/opt/airlock-shim (via /proc/self/fd/6), flags: 0x5001"
+        ),
+        (
+            'error mounting "/home/u/shim" to rootfs at "/opt/airlock-shim": mount '
+            "src=/home/u/shim, dst=/opt/airlock-shim, dstFd=/proc/thread-self/fd/8: not a directory"
+        ),
+        "bind source path does not exist: /home/u/.config/airlock/sockets/.containers/a",
+        (
+            "failed to mount local volume: mount /home/u/work:/var/lib/docker/volumes/"
+            "airlockroot-a-1/_data, flags: 0x1000: no such file or directory"
+        ),
+        "stat /run/docker/containerd/daemon/moby/1/tmpfs: no such file or directory",
+        "open /home/u/.local/share/docker/overlay2/1/merged: no space left",
+    ],
+)
+def test_errors_tell_no_path_of_the_host(message: str) -> None:
+    """The source of a mount, and the engine's own files."""
+    sockets = "/home/u/.config/airlock/sockets/.containers/a"
+    grant = replace(_VIEW.grant, egress=sockets, socket=f"{sockets}.sock")
+    told = rewrite_error({"message": message}, replace(_VIEW, grant=grant))["message"]
+    assert "/home" not in told
+    assert "docker/" not in told
 
 
 def _rewrite(name: str, answer: object) -> Any:

@@ -16,11 +16,12 @@ from airlock_modules.engine.egress import ImageConfig
 from airlock_modules.engine.names import show_labels
 
 _OWN = Ownership("a")
-_ROOT = Root(
-    inner="/work", outer="/home/u/work", user="1000:1000", covered=("/work/app/.git/hooks",)
-)
+_ROOT = Root(inner="/work", outer="/home/u/work", user="1000:1000")
+_COVERED = Root(inner="/part", outer="/home/u/part", user="1000:1000", covered=("/part/a/.env",))
 _DATA = Root(inner="/data", outer="/srv/data", user="1000:1000", is_read_only=True)
-_GRANT = DockerGrant(roots=(_ROOT, _DATA), socket="/run/airlock/a/docker.sock", memory=1 << 30)
+_GRANT = DockerGrant(
+    roots=(_ROOT, _COVERED, _DATA), socket="/run/airlock/a/docker.sock", memory=1 << 30
+)
 
 # What docker's own client sends for `docker run alpine true`, in the parts that are not zero.
 _CLIENT = {
@@ -260,10 +261,13 @@ def test_a_read_only_workspace_stays_read_only() -> None:
         "/work//x:/x",
         "//work:/x",
         "/work/\n:/x",
-        "/work/app:/x",
-        "/work/app/.git:/x",
-        "/work/app/.git/hooks:/x",
-        "/work/app/.git/hooks/pre-push:/x",
+        "/part:/x",
+        "/part/a:/x",
+        "/part/a/.env:/x",
+        "/part/a/.env/x:/x",
+        # A link to what is covered, or a directory to which it is moved before the start.
+        "/part/link:/x",
+        "/part/src:/x:ro",
         "/work/src:/x:Z",
         "/work/src:/x:rshared",
         "/work/src:/x:ro,rw",
@@ -318,6 +322,24 @@ def test_other_mounts_are_refused(mount: dict[str, Any]) -> None:
     """Drivers, propagation, other types and paths are refused."""
     with pytest.raises(Refused):
         _create({"Mounts": [mount]})
+
+
+def test_a_tmpfs_is_one_of_its_own() -> None:
+    """A flag that changes another mount, to which its target may be a link, is refused."""
+    for options in ("", "rw", "size=64m,mode=1777,uid=1000,noexec", "ro,nr_inodes=50k,relatime"):
+        assert _host({"Tmpfs": {"/x": options}})["Tmpfs"] == {"/x": options}
+    for options in (
+        "remount",
+        "rw,remount,size=1m",
+        "bind",
+        "rbind",
+        "shared",
+        "dev",
+        "size=",
+        ",",
+    ):
+        with pytest.raises(Refused):
+            _create({"Tmpfs": {"/x": options}})
 
 
 def test_the_engines_socket_becomes_the_agents_own() -> None:

@@ -74,11 +74,20 @@ def test_what_replaces_a_socket_is_not_linked(
         os.symlink("/var/run/docker.sock", name, dir_fd=directory)
         return listening, own
 
+    link = os.link
+    linked: list[str] = []
+
+    def noted(source: str, target: str, **places: Any) -> None:
+        linked.append(target)
+        link(source, target, **places)
+
     monkeypatch.setattr("airlock_daemon.serving.daemon.sockets.bind", replaced)
+    monkeypatch.setattr("os.link", noted)
     with closing(open_directory(tmp_path)) as sockets:
         with pytest.raises(AirlockError, match="was replaced"):
             sockets.listen("my", ENGINE)
         assert _list_files(tmp_path / ".containers") == []
+        assert linked == [".containers/my.sock.new"]
 
 
 def test_a_directory_that_others_reach_has_private_sockets(tmp_path: Path) -> None:

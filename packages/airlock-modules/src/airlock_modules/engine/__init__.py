@@ -26,6 +26,7 @@ from airlock_modules.engine.egress import (
     restore_words,
 )
 from airlock_modules.engine.grant import DockerGrant, Root, is_below
+from airlock_modules.engine.held import find_excess
 from airlock_modules.engine.images import (
     ImageName,
     OwnImages,
@@ -90,6 +91,7 @@ __all__ = [
     "find_builder",
     "find_call",
     "find_connected",
+    "find_excess",
     "is_below",
     "is_builder",
     "is_image_id",

@@ -4,6 +4,7 @@ What describes the engine or a person's container is composed of listed members 
 own objects keep what the engine says of them, but for paths of the host and Airlock's labels.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from airlock_modules.engine.calls import OLDEST, Version
-from airlock_modules.engine.egress import hide_line, hide_words, is_hidden
+from airlock_modules.engine.container import ENGINE_SOCKETS
+from airlock_modules.engine.egress import DIRECTORY, hide_line, hide_words, is_hidden
 from airlock_modules.engine.grant import DockerGrant
 from airlock_modules.engine.images import OwnImages, read_engine_name
 from airlock_modules.engine.names import (
@@ -46,6 +48,13 @@ _EXEC = (
     *("CanRemove", "ContainerID", "DetachKeys", "Pid"),
 )
 _IMAGE_NAMES = ("RepoTags", "RepoDigests")
+# What runc says of a mount that fails, whose source is a path of the host; and where engines keep
+# their own files.
+_SOURCE = re.compile(
+    r'(?<=error mounting )\\?"[^"]*"(?= to rootfs)|(?<=mount )/[^:]*(?=:)|(?<=mount src=)[^,]*|'
+    r"/(?:var/|home/[^/]*/\.local/)?(?:lib|run|share)/(?:docker|containerd|containers|user)\b"
+    r'[^\s":,]*'
+)
 _EVENT_ATTRIBUTES = ("exitCode", "signal", "execID", "image", "name")
 
 
@@ -93,9 +102,12 @@ def rewrite_error(answer: object, view: View) -> dict[str, str]:
     message = answer.get("message") if isinstance(answer, Mapping) else None
     cleaned = view.ownership.clean(str(message or "the engine failed without a reason"))
     cleaned = cleaned.replace(view.own_images.prefix, "")
-    for root in view.grant.roots:
-        cleaned = cleaned.replace(root.outer, root.inner)
-    return {"message": cleaned}
+    grant = view.grant
+    seen = {root.outer: root.inner for root in grant.roots}
+    seen |= {grant.egress: DIRECTORY, grant.socket: ENGINE_SOCKETS[0]}
+    for outer in filter(None, seen):
+        cleaned = cleaned.replace(outer, seen[outer])
+    return {"message": _SOURCE.sub("(a path of the host)", cleaned)}
 
 
 def _as_it_is(answer: object, _view: View) -> object:

@@ -215,6 +215,13 @@ _mount = record(
         "TmpfsOptions": record({"SizeBytes": number(0), "Mode": number(0, 0o1777)}),
     }
 )
+# An engine takes flags of any mount. "remount" is for what is there already, and the target may be
+# a link of the image to it: a read-only mount of the host would become writable.
+_TMPFS_OPTION = (
+    "defaults|rw|ro|exec|noexec|suid|nosuid|nodev|(?:no|rel|strict)atime|"
+    "(?:size|nr_blocks|nr_inodes)=[0-9]{1,18}[kKmMgG%]?|mode=[0-7]{1,5}|[ug]id=[0-9]{1,10}"
+)
+_tmpfs = text(f"(?:(?:{_TMPFS_OPTION})(?:,(?:{_TMPFS_OPTION})){{0,20}})?", most=400)
 _ulimit = record({"Name": one_of(*_ULIMITS), "Soft": number(-1), "Hard": number(-1)})
 _restart = record({"Name": dropped("", "no"), "MaximumRetryCount": dropped(0)})
 
@@ -254,7 +261,7 @@ _host_config = record(
         "RestartPolicy": _restart,
         "SecurityOpt": items(dropped(*_NO_NEW_PRIVILEGES)),
         "ShmSize": number(0),
-        "Tmpfs": mapping(_path, text(r"[A-Za-z0-9=,._%-]*", most=400), most=100),
+        "Tmpfs": mapping(_path, _tmpfs, most=100),
         "Ulimits": items(_ulimit, most=20),
     }
 )
@@ -496,13 +503,16 @@ def _place_bind(bind: Bind, grant: DockerGrant) -> Mount:
             f"{quote(source, limit=200)} is no path of a workspace of this agent",
             hint=f"mount a workspace or a directory below one ({mounted}), or a volume",
         )
-    for path in root.covered:
-        if is_below(path, source) or is_below(source, path):
-            raise Refused(
-                f"{quote(source, limit=200)} has {quote(path)} below or above it, which this agent "
-                "sees masked or read-only",
-                hint="mount a directory without it",
-            )
+    if root.covered:
+        # No path is safe beside it: by the time that the container starts, the agent can have put a
+        # link there, or moved a directory with what is covered to it or into it.
+        raise Refused(
+            f"{quote(source, limit=200)} is in a workspace of which this agent sees a part masked, "
+            f"read-only or mounted from elsewhere: {quote(root.covered[0])}",
+            hint="use a volume, and copy into it what the container needs; a container of the "
+            "agent that mounts the workspace alone, without [workspace] hide, can mount it",
+            rule="covered",
+        )
     mount["ReadOnly"] = bind.is_read_only or root.is_read_only
     if source == root.inner:
         # The engine must not make the directory: it was there when the agent was registered.

@@ -18,7 +18,8 @@ class Root(Struct, frozen=True, kw_only=True):
     """A workspace of the agent that containers may mount.
 
     `inner` is its path in the agent's container, `outer` on the host; `user` is its owner as
-    `UID:GID`. `covered` are paths, as `inner`, that the agent sees masked or read-only.
+    `UID:GID`. `covered` are paths, as `inner`, that the agent sees masked or read-only; with one,
+    nothing of the workspace is mounted.
     """
 
     inner: str
@@ -60,7 +61,7 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
 
         A workspace that is not mounted there cannot be mounted into others, nor in another way.
         Whether a mount below it masks something or is only another directory, a container that
-        mounts what is above it would see what lies under it.
+        mounts a part of the workspace could see what lies under it.
         """
 
         def narrow(root: Root) -> Root | None:

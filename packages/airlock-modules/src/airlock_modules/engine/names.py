@@ -54,10 +54,15 @@ class Ownership(Struct, frozen=True):
         is_named = name.removeprefix("/").startswith(self.prefix)
         return is_named and labels.get(LABEL) == self.agent
 
+    @property
+    def root_prefix(self) -> str:
+        """The beginning of the names of volumes that are workspaces."""
+        return f"{_PREFIX}root-{self.agent}-"
+
     def root_volume(self, root: str) -> str:
         """The name of the volume that is the workspace `root`. No `outer` name is equal to it."""
         digest = hashlib.sha256(root.encode(errors="surrogateescape")).hexdigest()[:16]
-        return f"{_PREFIX}root-{self.agent}-{digest}"
+        return self.root_prefix + digest
 
     def outer(self, name: str) -> str:
         """The name at the engine of an object that the client calls `name`. Raises Refused."""

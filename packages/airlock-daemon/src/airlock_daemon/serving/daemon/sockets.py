@@ -86,14 +86,7 @@ class SocketsDirectory:
             if not is_taken:
                 self._listening[path] = bind(directory, name, mode=self._mode, gid=self._gid)
             if not is_linked:
-                os.link(
-                    name,
-                    link,
-                    src_dir_fd=directory,
-                    dst_dir_fd=self._directory,
-                    follow_symlinks=False,
-                )
-                self._check_link(link, path)
+                self._link(path, directory, link)
             if self._store is not None and not self._store.keeps(path):
                 self._store.keep(path, *self._listening[path])
         except OSError as error:
@@ -197,14 +190,23 @@ class SocketsDirectory:
             with suppress(FileExistsError):
                 os.mkdir("/".join(parents[:end]), 0o755, dir_fd=self._directory)
 
-    def _check_link(self, link: str, path: str) -> None:
-        """Remove a link to what was put in a socket's place meanwhile. Raises AirlockError."""
-        if not self._is_own(link, path):
-            os.unlink(link, dir_fd=self._directory)
+    def _link(self, path: str, directory: int, link: str) -> None:
+        """Link the socket `path`, which lies in the agent's open `directory`.
+
+        Raises AirlockError if something was put in its place meanwhile. That is never at `link`: an
+        engine that mounts it would follow a symlink on the host.
+        """
+        name, new = os.path.basename(path), f"{link}.new"
+        with suppress(FileNotFoundError):
+            os.unlink(new, dir_fd=self._directory)
+        os.link(name, new, src_dir_fd=directory, dst_dir_fd=self._directory, follow_symlinks=False)
+        if not self._is_own(new, path):
+            os.unlink(new, dir_fd=self._directory)
             raise AirlockError(
                 f"{os.path.join(self.path, path)} was replaced while it was made",
                 hint="mount the agent's socket directory read-only, and reload: airlock reload",
             )
+        os.rename(new, link, src_dir_fd=self._directory, dst_dir_fd=self._directory)
 
     def _is_own(self, name: str, path: str) -> bool:
         """Whether the file `name` is the listening socket of `path`."""

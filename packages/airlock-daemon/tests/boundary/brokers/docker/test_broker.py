@@ -1,7 +1,9 @@
 """The broker of a docker engine, against an engine that answers as it is told."""
 
+import io
 import json
 import socket
+import tarfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -312,6 +314,19 @@ async def test_an_agent_has_a_bounded_number_of_containers(tmp_path: Path) -> No
         assert (status, "as many as it may have" in answer["message"]) == (403, True)
 
 
+async def test_an_agent_does_not_use_up_the_engines_addresses(tmp_path: Path) -> None:
+    """It has twelve networks at most."""
+    async with scene(tmp_path) as here:
+        answers = here.engine.answers
+        answers["GET", "/v1.45/networks"] = (200, [{"Id": _NET}] * 11)
+        answers["POST", "/v1.45/networks/create"] = (201, {"Id": _NET})
+        client = here.connect()
+        assert (await client.ask("POST /networks/create", body={"Name": "n"}))[0] == 201
+        answers["GET", "/v1.45/networks"] = (200, [{"Id": _NET}] * 12)
+        status, answer = await client.ask("POST /networks/create", body={"Name": "n"})
+        assert (status, "as many as it may have" in answer["message"]) == (403, True)
+
+
 async def test_an_image_that_is_not_there_is_missing(tmp_path: Path) -> None:
     """The client learns it by the engine's status, and then pulls."""
     async with scene(tmp_path) as here:
@@ -339,7 +354,7 @@ async def test_a_push_takes_no_persons_image_of_that_name(tmp_path: Path) -> Non
         theirs = {"Id": f"sha256:{_OTHER}", "RepoTags": ["ghcr.io/acme/x:1"]}
         answers["GET", "/v1.45/images/ghcr.io/acme/x:1/json"] = (200, theirs)
         client = here.connect()
-        assert (await client.ask("POST /images/ghcr.io/acme/x/push?tag=1"))[0] == 404
+        assert (await client.ask("POST /images/ghcr.io/acme/x/push?tag=1"))[0] == 403
         status, answer = await client.ask("POST /images/ghcr.io/acme/x/push")
         assert (status, "one by one" in answer["message"]) == (403, True)
         answers["GET", "/v1.45/images/ghcr.io/acme/x:1/json"] = (200, {**theirs, "Id": _IMAGE})
@@ -401,6 +416,29 @@ async def test_a_narrower_grant_holds_for_what_was_made_before(tmp_path: Path) -
         assert (await client.ask("POST /containers/web/exec", body=run))[0] == 201
         sent = json.loads(here.engine.made("POST", f"/v1.45/containers/{_ID}/exec").body)
         assert sent["User"] == "1000:1000"
+        status, said = await client.ask("POST /containers/web/start")
+        assert (status, "a user of its own" in said["message"]) == (403, True)
+        bound = {**own("web", _ID), "HostConfig": {"PortBindings": {"80/tcp": []}}}
+        answers["GET", "/v1.45/containers/airlock-a-web/json"] = (200, bound)
+        lines = (("start", None), ("restart", None), ("unpause", None), ("exec", run))
+        for line, given in lines:
+            status, said = await client.ask(f"POST /containers/web/{line}", body=given)
+            assert (status, "ports of the host" in said["message"]) == (403, True), line
+        elsewhere = {"Type": "bind", "Source": "/home/u/other"}
+        answers["GET", "/v1.45/containers/airlock-a-web/json"] = (
+            200,
+            {**own("web", _ID), "Mounts": [elsewhere]},
+        )
+        status, said = await client.ask("GET /containers/web/archive?path=/")
+        assert (status, "no workspace of this client" in said["message"]) == (403, True)
+        joined = {"Networks": {"airlock-a-default": {"NetworkID": _NET}}}
+        answers["GET", "/v1.45/containers/airlock-a-web/json"] = (
+            200,
+            {**own("web", _ID), "NetworkSettings": joined},
+        )
+        answers["GET", f"/v1.45/networks/{_NET}"] = (200, {**network, "Internal": False})
+        status, said = await client.ask("POST /containers/web/start")
+        assert (status, "leads out" in said["message"]) == (403, True)
 
 
 async def test_an_exec_is_looked_up_by_its_containers_id_alone(tmp_path: Path) -> None:
@@ -541,6 +579,12 @@ async def test_what_buildx_makes_becomes_the_granted_builder(tmp_path: Path) -> 
         pulled = here.engine.made("POST", "/v1.45/images/create")
         assert pulled.query == {"fromImage": ["docker.io/library/alpine"], "tag": ["latest"]}
         answers["GET", f"/v1.45/images/{_IMAGE}/json"] = (200, {"Id": _IMAGE})
+        # The agent's own image of that name has not its rights.
+        named = OwnImages("a").outer(read_image_name("alpine"))
+        answers["GET", f"/v1.45/images/{named}/json"] = (
+            200,
+            {"Id": f"sha256:{_OTHER}", "RepoTags": [named]},
+        )
         assert (await client.ask(f"GET /images/{wanted}/json"))[1]["Id"] == _IMAGE
         body = {"Image": wanted, "HostConfig": {"Privileged": True, "Binds": ["/:/host"]}}
         made = "POST /containers/create?name=buildx_buildkit_default"
@@ -548,6 +592,25 @@ async def test_what_buildx_makes_becomes_the_granted_builder(tmp_path: Path) -> 
         sent = json.loads(here.engine.made("POST", "/v1.45/containers/create").body)
         assert (sent["Image"], sent["HostConfig"]["Mounts"]) == (_IMAGE, [])
         assert "Privileged" not in sent["HostConfig"]
+        await wait_all_tasks_blocked()
+        operation = here.agent.results[-1].operation
+        assert operation is not None
+        assert operation.words[2] == "image=docker.io/library/alpine:latest"
+
+
+async def test_an_archive_has_not_any_number_of_names(tmp_path: Path) -> None:
+    """Each is several calls of the engine, and the client waits for none of them."""
+    names = [f"made:{number}" for number in range(200)]
+    manifest = json.dumps([{"Config": "1.json", "RepoTags": names, "Layers": []}]).encode()
+    entry = tarfile.TarInfo("manifest.json")
+    entry.size = len(manifest)
+    with io.BytesIO() as packed:
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.addfile(entry, io.BytesIO(manifest))
+        body = packed.getvalue()
+    async with scene(tmp_path) as here:
+        status, said = await here.connect().ask("POST /images/load", body=body)
+        assert (status, "more than 200" in said["message"]) == (400, True)
 
 
 async def test_a_rootless_engines_containers_have_its_own_user(tmp_path: Path) -> None:

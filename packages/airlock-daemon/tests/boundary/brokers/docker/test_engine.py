@@ -370,8 +370,9 @@ async def podman(folder: Path) -> AsyncIterator[str]:
         nursery.cancel_scope.cancel()
 
 
-async def test_podman_is_an_engine_too(tmp_path: Path) -> None:
+async def test_podman_is_an_engine_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its containers are kept as docker's are; what it cannot mount is refused by name."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://person:{SECRET}@proxy.invalid:1")
     async with (
         podman(tmp_path) as engine,
         scene(tmp_path, images=(f"localhost/{NAME}",), engine=engine) as here,
@@ -386,6 +387,7 @@ async def test_podman_is_an_engine_too(tmp_path: Path) -> None:
             *("NoNewPrivs:", "1"),
             *("Seccomp:", "2"),
         ])  # fmt: skip
+        assert SECRET not in (await here.docker(*run, name, "env"))[1]
         (here.workspace / "sub").mkdir()
         status, said = await here.docker(*run, "-v", "/work/sub:/w", name, "true")
         assert (status, "mount the workspace itself" in said) == (125, True)

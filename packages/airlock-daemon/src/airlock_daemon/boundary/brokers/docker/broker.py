@@ -45,6 +45,7 @@ from airlock_modules.engine import (
     View,
     decode,
     find_call,
+    is_builder,
     join_tag,
     rewrite,
     rewrite_error,
@@ -66,6 +67,7 @@ _LONGEST_LINE = 1 << 20
 _PORT = re.compile("port=([1-9][0-9]{0,4})")
 _DIGEST = re.compile("(?:Digest|Loaded image ID): (sha256:[0-9a-f]{64})")
 _OWN_NAMES = {"container.list", "network.list", "volume.list"}
+_COUNTED = {"container.create", "network.create"}
 _RAW = (b"content-type", b"application/vnd.docker.raw-stream")
 _READING = frozenset({"GET", "HEAD"})
 
@@ -78,7 +80,7 @@ class EngineBroker:
     def __init__(self, images: ImageRecord) -> None:
         self.images = images
         self.ports = PublishedPorts()
-        # Containers are counted and made one after another.
+        # Containers and networks are counted and made one after another.
         self.creating = trio.Lock()
         self._kind: EngineKind | None = None
         self._looked = -math.inf
@@ -212,7 +214,7 @@ class _Call:
         if found.call.sends == "json":
             await self._request.allow()
             body = await self._read_body(LONGEST_BODY)
-        self._operation = Operation(_describe(found, body))
+        self._operation = Operation(_describe(found, body, view))
         self._changes = head.method not in _READING
         if name == "system.ping":
             await self._ping(view)
@@ -237,7 +239,7 @@ class _Call:
         if (value := await making.answer_itself()) is not None:
             await self._answer_json(HTTPStatus.OK, value)
             return
-        async with self._broker.creating if name == "container.create" else nullcontext():
+        async with self._broker.creating if name in _COUNTED else nullcontext():
             await self._make(making, found, view)
 
     async def _make(self, making: Making, found: FoundCall, view: View) -> None:
@@ -539,12 +541,15 @@ def _passed(answer: EngineHead) -> list[tuple[bytes, bytes]]:
     return [each for each in answer.headers if each[0] in _PASSED]
 
 
-def _describe(found: FoundCall, body: bytes) -> tuple[str, ...]:
+def _describe(found: FoundCall, body: bytes, view: View) -> tuple[str, ...]:
     """The words of the operation. Raises Refused."""
     words = list(found.words)
     if found.call.name == "container.create":
         value = decode(body)
         image = value.get("Image", "") if isinstance(value, dict) else ""
+        # Of a container of this name the body says nothing (`order_builder`).
+        name = str(found.query.get("name", "")).removeprefix("/")
+        image = view.grant.builder if is_builder(name) else image
         words.append(f"image={image}")
     elif found.call.name == "image.pull":
         words.append(str(join_tag(str(found.query.get("fromImage", "")), found.query.get("tag"))))

@@ -60,9 +60,10 @@ class ImageRecord:
         The oldest of more than 2,000 are forgotten.
         """
         had = self._read()
-        ids = [*(each for each in had.ids if each != identity), identity]
+        # One that is there stays in its place: a file that changes by each call is one to wait for.
+        ids = had.ids if identity in had.ids else (*had.ids, identity)
         names = [*had.names.items(), *([(name, _Name(id=identity, is_own=is_own))] if name else ())]
-        self._write(_Images(ids=tuple(ids[-_MOST:]), names=dict(names[-_MOST:])))
+        self._write(_Images(ids=ids[-_MOST:], names=dict(names[-_MOST:])))
 
     def forget_name(self, name: str) -> None:
         """Note that the agent has removed a name."""

@@ -5,7 +5,7 @@ it were not there. The call is then made by full ids: a name could change hands 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote as quote_path
@@ -27,6 +27,7 @@ from airlock_modules.engine import (
     Version,
     View,
     encode,
+    find_excess,
     is_image_id,
     list_names,
     read_image_config,
@@ -47,6 +48,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     `user` is whom a container with a workspace runs as, else "". `is_own` is false for a person's
     container that may be looked at. `leads_out` tells that a network is not internal. `ports` are
     those of a container at the agent's loopback, `config` is that of an image or a container.
+    `excess` is what a container has that is not granted (`find_excess`), `networks` are its own;
+    `is_free` says that it has a workspace, and its first process would not run as `user`.
     """
 
     id: str
@@ -56,6 +59,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     leads_out: bool = False
     ports: Mapping[int, int] = {}
     config: ImageConfig = ImageConfig()
+    excess: str = ""
+    is_free: bool = False
+    networks: tuple[str, ...] = ()
 
 
 class Lookups:
@@ -86,13 +92,39 @@ class Lookups:
     def require_internal(self, found: Found) -> Found:
         """Refuse a network of the agent's that leads out, made when that was granted."""
         if found.leads_out and not self._view.grant.is_bridged:
-            name = self._view.ownership.inner(found.name)
-            raise Refused(
-                f"the network {name} leads out, which is not granted any more",
-                hint=f"remove it, and have it made again: docker network rm {name}",
-                rule="network",
-            )
+            raise self._leads_out(found.name)
         return found
+
+    def _leads_out(self, name: str) -> Refused:
+        name = self._view.ownership.inner(name)
+        return Refused(
+            f"the network {name} leads out, which is not granted any more",
+            hint=f"remove it, and have it made again: docker network rm {name}",
+            rule="network",
+        )
+
+    async def require_granted(self, container: Found, *, starts: bool = False) -> None:
+        """Refuse to let a container do something, or start, if what it has is not granted now.
+
+        Raises Refused and Failed.
+        """
+        excess = container.excess
+        if starts and container.is_free:
+            excess = excess or "a user of its own beside a workspace"
+        if excess:
+            name = self._view.ownership.inner(container.name)
+            raise Refused(
+                f"the container {name} has {excess}, which is not granted now",
+                hint=f"remove it, and make it again: docker rm --force {name}",
+                rule="granted",
+            )
+        for network in () if self._view.grant.is_bridged else container.networks:
+            answer = await self._get(f"/networks/{network}") or {}
+            name = str(answer.get("Name", ""))
+            # To another one a person has connected it.
+            is_agents = name.startswith(self._view.ownership.prefix)
+            if is_agents and answer.get("Internal") is not True:
+                raise self._leads_out(name)
 
     async def find(self, reference: Reference, *, makes: bool = False) -> Found:
         """Look up a reference, once in a call. Raises Refused with status 404, and Failed."""
@@ -142,14 +174,22 @@ class Lookups:
         identity = name if kind == "volume" else str(answer.get("Id", ""))
         if kind != "volume" and not _FULL_ID.fullmatch(identity):
             return None
+        is_container = kind == "container"
+        is_judged = is_own and is_container
+        grant, ownership = self._view.grant, self._view.ownership
+        user = (str(labels.get(USER_LABEL, "")) or self._find_owner(answer)) if is_own else ""
+        runs_as = str((answer.get("Config") or {}).get("User", "")) if is_container else ""
         return Found(
             id=identity,
             name=name.removeprefix("/"),
-            user=(str(labels.get(USER_LABEL, "")) or self._find_owner(answer)) if is_own else "",
+            user=user,
             is_own=is_own,
             leads_out=kind == "network" and answer.get("Internal") is not True,
-            ports=read_ports(labels) if is_own and kind == "container" else {},
-            config=read_image_config(answer) if kind == "container" else ImageConfig(),
+            ports=read_ports(labels) if is_judged else {},
+            config=read_image_config(answer) if is_container else ImageConfig(),
+            excess=find_excess(answer, grant, ownership) if is_judged else "",
+            is_free=bool(user) and runs_as != user,
+            networks=tuple(_list_networks(answer)) if is_judged else (),
         )
 
     def _find_owner(self, container: Mapping[str, Any]) -> str:
@@ -169,8 +209,11 @@ class Lookups:
 
     async def _find_image(self, text: str) -> Found | None:
         names = [text]
-        if not is_image_id(text) and not (image := read_image_name(text)).digest:
-            # A name that the agent gave has precedence for it.
+        is_builder = text == self._view.grant.builder
+        is_name = not is_image_id(text) and not is_builder
+        if is_name and not (image := read_image_name(text)).digest:
+            # A name that the agent gave has precedence for it, but for the image that a person has
+            # granted more rights.
             names.insert(0, self._view.own_images.outer(image))
         for name in names:
             answer = await self._get(f"/images/{quote_path(name, safe=':')}")
@@ -194,7 +237,9 @@ class Lookups:
         if container is None or container.get("Id") != identity:
             return None
         found = self._read("container", container)
-        return None if found is None or not found.is_own else Found(id=text, name=found.name)
+        if found is None or not found.is_own:
+            return None
+        return msgspec.structs.replace(found, id=text)
 
     async def _get(self, path: str) -> Mapping[str, Any] | None:
         """What the engine says of an object; None if there is none."""
@@ -258,6 +303,14 @@ class Lookups:
         # A conflict: another call of the agent made it meanwhile.
         if status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.CONFLICT:
             raise _unusual(status)
+
+
+def _list_networks(container: Mapping[str, Any]) -> Iterator[str]:
+    """The ids of a container's networks that lead somewhere, or their names before its start."""
+    networks = (container.get("NetworkSettings") or {}).get("Networks") or {}
+    for name, end in networks.items():
+        if name != "none":
+            yield quote_path(str((end or {}).get("NetworkID") or name), safe="")
 
 
 class EngineKind(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import msgspec
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.brokers.docker.images import Images, Named
-from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups, missing
+from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
 from airlock_daemon.boundary.brokers.docker.ports import choose_ports, list_own
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
@@ -53,6 +53,10 @@ from airlock_modules.engine import (
 from airlock_modules.operation import Operation
 
 _NO_LOGIN = urlsafe_b64encode(b"{}")
+# Each is several calls of the engine.
+_MOST_LOADED = 200
+# An engine has addresses for some thirty, a person's among them.
+_MOST_NETWORKS = 12
 _NO_SHIM = (
     "airlock: the engine does not see the shim on the host: the container has no way out, and its "
     "ports may not be reached"
@@ -200,6 +204,8 @@ class Making:
             "container.rename": self._rename_container,
             "container.start": self._start_container,
             "container.restart": self._start_container,
+            "container.unpause": self._resume,
+            "container.attach": self._resume,
             "container.archive": self._copy,
             "container.extract": self._copy,
             "exec.create": self._create_exec,
@@ -330,8 +336,13 @@ class Making:
 
     async def _start_container(self) -> Prepared:
         container = await self._lookups.find(self._need_target())
+        await self._lookups.require_granted(container, starts=True)
         prepared = await self._write(None, target=container.id)
         return msgspec.structs.replace(prepared, starts=container)
+
+    async def _resume(self) -> Prepared:
+        await self._lookups.require_granted(await self._lookups.find(self._need_target()))
+        return await self._write(None, is_raw=self._found.call.answers == "raw")
 
     async def _rename_container(self) -> Prepared:
         name = str(self._query.get("name", "")).removeprefix("/")
@@ -340,8 +351,9 @@ class Making:
 
     async def _copy(self) -> Prepared:
         """Copy from or to a container: the engine does that as root, also in a workspace."""
-        target = self._need_target()
-        if (await self._lookups.find(target)).user:
+        container = await self._lookups.find(self._need_target())
+        await self._lookups.require_granted(container)
+        if container.user:
             raise Refused(
                 "files of a container that mounts a workspace are not copied by the engine",
                 hint="use a command in it: docker exec CONTAINER tar -c PATH | tar -x",
@@ -351,14 +363,25 @@ class Making:
 
     async def _create_exec(self) -> Prepared:
         container = await self._lookups.find(self._need_target())
+        await self._lookups.require_granted(container)
         return await self._write(read_exec(self._body, user=container.user))
 
     async def _start_exec(self) -> Prepared:
         order = read_exec_start(self._body)
+        await self._lookups.require_granted(await self._lookups.find(self._need_target()))
         return await self._write(order, is_raw=not order.get("Detach"))
 
     async def _create_network(self) -> Prepared:
         grant, ownership = self._view.grant, self._view.ownership
+        filters = _escape(encode({"label": [ownership.filter]}).decode())
+        target = f"/v{self._view.version[0]}.{self._view.version[1]}/networks?filters={filters}"
+        _, networks = await ask(self._agent.engine, "GET", target)
+        if isinstance(networks, list) and len(networks) >= _MOST_NETWORKS:
+            raise Refused(
+                f"the agent has {len(networks)} networks, as many as it may have",
+                hint="remove some: docker network prune",
+                rule="networks",
+            )
         return await self._write(read_network(self._body, grant=grant, ownership=ownership))
 
     async def _connect(self) -> Prepared:
@@ -422,8 +445,12 @@ class Making:
             )
         found = await self._lookups.find(Reference("image", str(image)))
         if await self._images.find(str(image)) != found.id:
-            # The engine pushes by name, and a person's image has this one.
-            raise missing("image", str(image))
+            # The engine pushes what has the name there, which may be a person's.
+            raise Refused(
+                f"{image} is an image of this agent's, and another one at the engine",
+                hint="tag it again, or use another tag",
+                rule="push",
+            )
         self._query["tag"] = image.tag
         login = await self._agent.find_login(image)
         headers = ((b"X-Registry-Auth", login or _NO_LOGIN),)
@@ -489,6 +516,8 @@ class Making:
 
         def take(_: str, names: tuple[str, ...]) -> tuple[str, ...]:
             wanted.append(names)
+            if len(wanted) + sum(map(len, wanted)) > _MOST_LOADED:
+                raise malformed(f"the archive has more than {_MOST_LOADED} images and names")
             return ()
 
         async def note(digests: object) -> list[dict[str, str]]:
