@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from msgspec.structs import replace
 
@@ -21,7 +23,11 @@ def test_a_builder_has_what_an_ordinary_user_needs_and_no_more() -> None:
     body = dict(order.body)
     host = body["HostConfig"]
     assert isinstance(host, dict)
-    assert host["SecurityOpt"] == ["seccomp=unconfined", "apparmor=unconfined"]
+    seccomp, apparmor = host["SecurityOpt"]
+    rules = json.loads(str(seccomp).removeprefix("seccomp="))
+    assert {"bpf", "io_uring_setup", "userfaultfd"} <= set(rules["syscalls"][0]["names"])
+    assert not {"clone", "unshare", "mount"} & set(rules["syscalls"][0]["names"])
+    assert apparmor == "apparmor=unconfined"
     assert (host["CapDrop"], host["CapAdd"]) == (["ALL"], ["SETUID", "SETGID"])
     assert not {"Privileged", "Devices", "Binds"} & host.keys()
     assert (host["Mounts"], host["PidsLimit"]) == ([], 99)

@@ -86,7 +86,7 @@ _DOCKER_NOTES = {
     "root_binds": "lets a container with a workspace act there as root of this host",
     "network": "lets its containers reach what the engine's do: this host and its network",
     "host_ports": "lets its containers listen on 127.0.0.1 of this host",
-    "builder": "lets its builds make any system call, from a container of your engine's",
+    "builder": "lets its builds make user namespaces, in a container of your engine's",
 }
 
 

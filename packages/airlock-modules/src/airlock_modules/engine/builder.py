@@ -23,10 +23,28 @@ _TAGS = "buildx-"
 # A process sandbox would mount a /proc in the user namespace, which the engine's masks forbid.
 _WORDS = ("--oci-worker-no-process-sandbox",)
 
-# What a user namespace and mounts in it need. newuidmap and newgidmap map its ids by a capability,
-# which they have of their file: with no-new-privileges they would have none.
+# Docker's filter of system calls refuses user namespaces, and mounts in them, which BuildKit makes.
+# Without it these would be allowed too, which it refuses as well and BuildKit does not need.
+_REFUSED = (
+    *("acct", "bpf", "clock_adjtime", "clock_settime", "create_module", "delete_module"),
+    *("finit_module", "init_module", "io_uring_enter", "io_uring_register", "io_uring_setup"),
+    *("ioperm", "iopl", "kcmp", "kexec_file_load", "kexec_load", "lookup_dcookie", "mbind"),
+    *("migrate_pages", "move_pages", "nfsservctl", "open_by_handle_at", "perf_event_open"),
+    *("process_vm_readv", "process_vm_writev", "quotactl", "quotactl_fd", "reboot"),
+    *("set_mempolicy", "settimeofday", "stime", "swapoff", "swapon", "sysfs", "syslog"),
+    *("uselib", "userfaultfd", "ustat", "vhangup", "vm86", "vm86old"),
+)
+_FILTER = encode(
+    {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": list(_REFUSED), "action": "SCMP_ACT_ERRNO", "errnoRet": 1}],
+    }
+).decode()
+
+# newuidmap and newgidmap map the ids of a user namespace by a capability, which they have of their
+# file: with no-new-privileges they would have none.
 _LIFTED = {
-    "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"],
+    "SecurityOpt": [f"seccomp={_FILTER}", "apparmor=unconfined"],
     "CapDrop": ["ALL"],
     "CapAdd": ["SETUID", "SETGID"],
 }

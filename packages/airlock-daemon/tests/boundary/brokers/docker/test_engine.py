@@ -350,6 +350,10 @@ async def test_a_build_runs_in_a_builder_of_the_agents_own(tmp_path: Path, kind:
         inspect = ("inspect", "--format={{.HostConfig.Privileged}} {{.HostConfig.CapAdd}}")
         made = await here.docker(*inspect, "buildx_buildkit_default")
         assert made == (0, "false [SETUID SETGID]\n")
+        _, status_file = await here.docker(
+            "exec", "buildx_buildkit_default", "cat", "/proc/1/status"
+        )
+        assert "Seccomp:\t2" in status_file
 
 
 @asynccontextmanager
