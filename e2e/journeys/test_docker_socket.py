@@ -185,7 +185,7 @@ def test_what_runs_on_is_told_and_what_is_masked_stays_masked(place: Place) -> N
     options = "--read-only kept"
     words = f"airlock-daemon run {AGENT} {options} {place.image} sh -euc {shlex.quote(line)}"
     done = place.person.try_line(words, cwd=place.project.path)
-    assert "masked or read-only" in done.stderr
+    assert "sees a part masked, read-only or mounted from elsewhere" in done.stderr
     assert not (place.project.path / "kept" / "changed").exists()
     line = f"docker run -d --name on {place.busybox} sleep 600 >&2"
     words = f"airlock-daemon run {AGENT} {place.image} sh -euc {shlex.quote(line)}"
@@ -195,7 +195,7 @@ def test_what_runs_on_is_told_and_what_is_masked_stays_masked(place: Place) -> N
 
 
 def test_no_other_container_leads_past_a_mask(place: Place) -> None:
-    """One that binds the agent's own socket sees no mask, and mounts no workspace into others."""
+    """One that binds the agent's own socket has the workspaces that it mounts itself: none here."""
     place.person.account.make_directory(place.project.path / "masked")
     inner = f"docker run --rm -v $PWD:/src {place.busybox} touch /src/masked/changed"
     socket = "-v /var/run/docker.sock:/var/run/docker.sock"
@@ -205,7 +205,7 @@ def test_no_other_container_leads_past_a_mask(place: Place) -> None:
     )
     done = place.person.try_line(words, cwd=place.project.path)
     assert done.exit_code != 0
-    assert "mounts no workspace into others" in done.stderr
+    assert "is no path of a workspace of this agent" in done.stderr
     assert not (place.project.path / "masked" / "changed").exists()
 
 

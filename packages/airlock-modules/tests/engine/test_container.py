@@ -93,7 +93,6 @@ def test_what_dockers_client_sends_passes() -> None:
     assert host["Memory"] == host["MemorySwap"] == 1 << 30
     assert host["PidsLimit"] == _GRANT.pids
     assert "Privileged" not in host
-    assert not order.has_workspace
 
 
 @pytest.mark.parametrize(
@@ -226,7 +225,6 @@ def test_a_workspace_is_mounted_by_its_written_path() -> None:
             "BindOptions": {"Propagation": "rprivate", "CreateMountpoint": False},
         }
     ]
-    assert order.has_workspace
     assert order.body["User"] == order.user == "1000:1000"
     assert host["CapDrop"] == ["ALL"]
     assert order.body["Labels"]["airlock.user"] == "1000:1000"  # type: ignore[index]

@@ -20,7 +20,6 @@ class Agent:
         self.grant = grant
         self.results: list[CallResult] = []
         self.refuses = ""
-        self.container = ""
         self.egress: Egress | None = None
 
     async def admit(

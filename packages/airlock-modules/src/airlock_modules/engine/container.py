@@ -93,15 +93,14 @@ class Bind(Struct, frozen=True):
 class ContainerOrder(Struct, frozen=True, kw_only=True):
     """A container as it will be created, but for references.
 
-    `image` is what the client wrote. `has_workspace` tells whether it mounts one, `user` is then
-    whom it runs as, "" for any. `ports` are those to publish at the agent's loopback, with the
+    `image` is what the client wrote. `user` is whom a container with a workspace runs as, "" for
+    any. `ports` are those to publish at the agent's loopback, with the
     port there, 0 for any; `publishes_all` adds those of the image. `unpublished` are ports that
     nothing publishes.
     """
 
     body: Mapping[str, Value]
     image: str
-    has_workspace: bool
     user: str
     ports: Mapping[int, int] = {}
     publishes_all: bool = False
@@ -347,7 +346,6 @@ def read_container(
     return ContainerOrder(
         body=found,
         image=image,
-        has_workspace=bool(owners),
         user=user,
         ports={}
         if grant.publishes_on_host

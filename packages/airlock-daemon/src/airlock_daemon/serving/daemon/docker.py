@@ -201,11 +201,6 @@ class _Client:
         return self._narrow(grant)
 
     @property
-    def container(self) -> str:
-        """As `EngineAgent.container`."""
-        return self._caller.container or ""
-
-    @property
     def engine(self) -> str:
         """As `EngineAgent.engine`."""
         return find_socket(self._agent.generation, self._shared.environment)

@@ -362,24 +362,6 @@ async def test_a_push_takes_no_persons_image_of_that_name(tmp_path: Path) -> Non
         assert (await client.ask("POST /images/ghcr.io/acme/x/push?tag=1"))[0] == 200
 
 
-async def test_a_container_made_by_the_socket_mounts_no_workspace_into_others(
-    tmp_path: Path,
-) -> None:
-    """It may bind the socket, and does not see what the agent's own container sees masked."""
-    async with scene(tmp_path) as here:
-        listed = {"Id": _ID, "Names": ["/airlock-a-web"], "Labels": _LABELS}
-        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [listed])
-        here.engine.answers["POST", "/v1.45/containers/create"] = (201, {"Id": _ID, "Warnings": []})
-        client = here.connect()
-        bound = {"Image": "alpine", "HostConfig": {"Binds": ["/work:/src"]}}
-        here.agent.container = _ID
-        status, answer = await client.ask("POST /containers/create", body=bound)
-        assert (status, "mounts no workspace" in answer["message"]) == (403, True)
-        assert (await client.ask("POST /containers/create", body={"Image": "alpine"}))[0] == 201
-        here.agent.container = _OTHER
-        assert (await client.ask("POST /containers/create", body=bound))[0] == 201
-
-
 async def test_a_command_in_a_container_with_a_workspace_has_its_owner(tmp_path: Path) -> None:
     """Its user cannot be chosen, and the engine, which is root, copies nothing there."""
     async with scene(tmp_path) as here:

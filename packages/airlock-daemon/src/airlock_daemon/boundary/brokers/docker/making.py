@@ -98,10 +98,6 @@ class EngineAgent(Protocol):
         """The agent's name."""
 
     @property
-    def container(self) -> str:
-        """The id of the client's container, "" for none."""
-
-    @property
     def engine(self) -> str:
         """The path of the engine's socket. Raises AirlockError."""
 
@@ -287,13 +283,6 @@ class Making:
         else:
             order = read_container(self._body, name=name, grant=grant, ownership=ownership)
         own = await list_own(self._agent.engine, self._view)
-        if order.has_workspace and any(each.get("Id") == self._agent.container for each in own):
-            # What the agent's own container sees masked, this one may not.
-            raise Refused(
-                "a container that was made by docker.sock mounts no workspace into others",
-                hint="make them from the agent's own container, or share a volume",
-                rule="nested",
-            )
         if len(own) >= grant.containers:
             raise Refused(
                 f"the agent has {grant.containers} containers, as many as it may have",
