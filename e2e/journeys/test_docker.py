@@ -76,6 +76,21 @@ def test_a_container_has_the_workspace_at_the_paths_of_the_client(stage: Stage) 
         assert refused.exit_code == 125
 
 
+def test_a_compose_file_of_the_workspace_is_run(user_stage: Stage) -> None:
+    """By the host's plugin in the box, with a bind of the project by a relative path."""
+    scene = user_stage.workshop
+    image = scene.images.busybox
+    service = f"{{image: {image}, command: cat /src/word, volumes: ['.:/src']}}"
+    scene.project.account.write(scene.project.path / "word", "of the workspace\n")
+    scene.project.account.write(
+        scene.project.path / "compose.yaml", f"services:\n  web: {service}\n"
+    )
+    with scene.setup(image).running() as client:
+        ran = client.run("docker", "compose", "run", "--rm", "--quiet-pull", "web").succeeded()
+        assert ran.stdout == "of the workspace"
+        client.run("docker", "compose", "down").succeeded()
+
+
 @pytest.mark.parametrize(
     "words",
     [
