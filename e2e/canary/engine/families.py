@@ -104,9 +104,18 @@ def _pack(name: str, content: str) -> str:
         return packed.getvalue().decode("latin-1")
 
 
+def _build(scene: "EngineScene") -> bytes:
+    """Build an image of a person's, whose steps tell what is in it."""
+    content = _pack("Dockerfile", scene.fill("FROM SECRET-IMAGE\nRUN cat /content\n"))
+    head = scene.fill(_request("POST /build?version=1&t=PLANTED"))
+    head = head.replace("Content-Length: 0", f"Content-Length: {len(content)}")
+    return scene.say(head.encode() + content.encode("latin-1"))
+
+
 _CALLS = [
-    _say("an image saved", "calls", _request("GET /images/SECRET-IMAGE/get"), works=True),
-    _say("images saved", "calls", _request("GET /images/get?names=SECRET-IMAGE"), works=True),
+    Attack("the engine's own builder", "engine-calls", _build, works_without=True),
+    _say("an image saved", "images", _request("GET /images/SECRET-IMAGE/get"), works=True),
+    _say("images saved", "images", _request("GET /images/get?names=SECRET-IMAGE"), works=True),
     *(
         _say(f"a path that is not normal: {path}", "calls", _request(f"GET {path}"))
         for path in (

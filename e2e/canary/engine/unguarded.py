@@ -44,7 +44,14 @@ def calls() -> None:
         try:
             found: FoundCall = real(method, path, query, **words)
         except Refused:
-            call = Call(name="any", method=method, path=path, query={}, answers="stream")
+            call = Call(
+                name="any",
+                method=method,
+                path=path,
+                query={},
+                sends="bytes" if method == "POST" else "none",
+                answers="stream",
+            )
             found = FoundCall(call=call, target=None, query=dict(parse_qsl(query)))
         return found
 
