@@ -132,6 +132,17 @@ def wait_for_end(pid: int) -> None:
         os.close(descriptor)
 
 
+def read_exactly(connection: socket.socket, count: int) -> bytes:
+    """The next `count` bytes, fewer if the other end closes first.
+
+    With a timeout a socket does not block, so that MSG_WAITALL has no effect.
+    """
+    data = bytearray()
+    while len(data) < count and (piece := connection.recv(count - len(data))):
+        data += piece
+    return bytes(data)
+
+
 def read_all(connection: socket.socket) -> bytes:
     """Read until the other end closes its sending half."""
     received = b""

@@ -15,7 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from fake_brokers import FakeBroker, listener_of, read_all, wait_for_end, wait_until_refused
+from fake_brokers import (
+    FakeBroker,
+    listener_of,
+    read_all,
+    read_exactly,
+    wait_for_end,
+    wait_until_refused,
+)
 from fake_daemons import Ended, wait
 from fake_tools import PATIENCE_S
 
@@ -133,8 +140,8 @@ def test_many_connections_leave_nothing(broker: FakeBroker) -> None:
         client.sendall(bytes(20_000))
         daemon.sendall(bytes(20_000))
     for client, daemon in pairs:
-        assert len(daemon.recv(20_000, socket.MSG_WAITALL)) == 20_000
-        assert len(client.recv(20_000, socket.MSG_WAITALL)) == 20_000
+        assert len(read_exactly(daemon, 20_000)) == 20_000
+        assert len(read_exactly(client, 20_000)) == 20_000
     assert len(os.listdir(f"/proc/{pid}/fd")) == before + 600
     for client, daemon in pairs:
         client.close()

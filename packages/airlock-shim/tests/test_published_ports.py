@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from fake_brokers import FakeBroker, free_port, listener_of, read_all, wait_until_refused
+from fake_brokers import (
+    FakeBroker,
+    free_port,
+    listener_of,
+    read_all,
+    read_exactly,
+    wait_until_refused,
+)
 from fake_tools import PATIENCE_S
 
 _SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: tcp\r\n\r\n"
@@ -95,7 +102,7 @@ def test_a_connection_to_a_port_is_led_to_the_daemon(docker: DockerSocket) -> No
         for byte in _SWITCHED:
             daemon.sendall(bytes([byte]))
         daemon.sendall(b"\r\n\r\nbody")
-        assert client.recv(8, socket.MSG_WAITALL) == b"\r\n\r\nbody"
+        assert read_exactly(client, 8) == b"\r\n\r\nbody"
         client.shutdown(socket.SHUT_WR)
         assert daemon.recv(1) == b""
         daemon.sendall(b"rest")
@@ -111,9 +118,9 @@ def test_much_passes_both_ways(docker: DockerSocket) -> None:
     with _connect(port) as client:
         daemon = docker.accept(f"POST /airlock/connect?port={port}")
         daemon.sendall(_SWITCHED + blob)
-        assert client.recv(len(blob), socket.MSG_WAITALL) == blob
+        assert read_exactly(client, len(blob)) == blob
         client.sendall(blob)
-        assert daemon.recv(len(blob), socket.MSG_WAITALL) == blob
+        assert read_exactly(daemon, len(blob)) == blob
 
 
 def test_a_daemon_that_closes_closes_the_client(docker: DockerSocket) -> None:
@@ -135,7 +142,7 @@ def test_ports_come_and_go(docker: DockerSocket) -> None:
         assert _tell(stream, ports[1]) == []
         wait_until_refused(ports[0])
         daemon.sendall(_SWITCHED + b"still")
-        assert client.recv(5, socket.MSG_WAITALL) == b"still"
+        assert read_exactly(client, 5) == b"still"
     with _connect(ports[1]):
         docker.accept(f"POST /airlock/connect?port={ports[1]}")
     assert _tell(stream) == []

@@ -273,8 +273,8 @@ def test_closed_standard_descriptors_are_filled() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], b"one argument is needed, or eight and pairs"),
-        (["3", "4"], b"one argument is needed, or eight and pairs"),
+        ([], b"one argument is needed, or seven and pairs"),
+        (["3", "4"], b"one argument is needed, or seven and pairs"),
         (["2"], b"FD must be a number above 2"),
         (["x"], b"FD must be a number above 2"),
         (["1000"], b"SERVICE_FD cannot be read"),
