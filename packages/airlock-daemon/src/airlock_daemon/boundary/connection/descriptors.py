@@ -15,6 +15,7 @@ from typing import Literal
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.flags import CLOSED_AT_EXEC
 from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
 from airlock_daemon.platform.linux.procfs import name_descriptor, read_mount_id, read_process_file
 
@@ -26,7 +27,7 @@ _PIECE = 65536
 
 _HOW = "send stdin, stdout and stderr with the first byte of the request, or no descriptor at all"
 
-AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+AT_ONCE = socket.MSG_DONTWAIT | CLOSED_AT_EXEC
 """For recvmsg(2): others that hold the socket could clear its O_NONBLOCK."""
 
 ROOM = socket.CMSG_SPACE(253 * array.array("i").itemsize)
