@@ -1,6 +1,7 @@
 """What serving, and examining workspaces, need of the operating system: Linux."""
 
 import importlib
+import os
 
 # A Python built for an old C library lacks some of these on Linux too.
 _NEEDED = (
@@ -12,6 +13,11 @@ _NEEDED = (
     "signal.pidfd_send_signal",
     "socket.SO_PEERCRED",
 )
+
+
+def is_darwin() -> bool:
+    """Whether the kernel is that of macOS, whatever names this Python has."""
+    return os.uname().sysname == "Darwin"
 
 
 def find_missing() -> tuple[str, ...]:

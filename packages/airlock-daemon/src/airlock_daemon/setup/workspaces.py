@@ -15,6 +15,7 @@ from contextlib import suppress
 import msgspec
 from msgspec.structs import replace
 
+from airlock_daemon.platform.flags import SEARCH
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     by_point,
@@ -291,7 +292,7 @@ def _identify(agent: Agent, found: Mapping[str, Identity]) -> Agent:
 
 def identify(path: str) -> Identity:
     """Identify a directory, opened without following symlinks. Raises OSError."""
-    flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+    flags = SEARCH | os.O_DIRECTORY | os.O_CLOEXEC
     descriptor = open_without_links(path, flags)
     try:
         status = read_known_status(descriptor)

@@ -8,6 +8,8 @@ import struct
 import sys
 from collections.abc import Callable
 
+from airlock_daemon.platform.flags import SEARCH
+
 RESOLVE_NO_SYMLINKS = 0x04
 """No component may be a symlink (ELOOP), the last one included."""
 
@@ -64,7 +66,7 @@ def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:
 
 def _open_by_parts(path: str, flags: int) -> int:
     """Open without openat2(2), by a system call per component."""
-    directory = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+    directory = SEARCH | os.O_DIRECTORY | os.O_CLOEXEC
     descriptor = os.open("/", directory)
     parts = [part for part in path.split("/") if part]
     for number, part in enumerate(parts, start=1):

@@ -4,6 +4,7 @@ import gc
 import os
 import resource
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, suppress
 
@@ -179,6 +180,10 @@ def _raise_descriptor_limit() -> int:
 
     Each connection is a descriptor. Tools get the old limit: some close or scan all descriptors.
     """
+    if sys.platform != "linux":
+        from airlock_daemon.platform.posix.limits import raise_open_files  # noqa: PLC0415
+
+        return raise_open_files()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
