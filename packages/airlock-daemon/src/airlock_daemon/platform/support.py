@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import sys
 
 # A Python built for an old C library lacks some of these on Linux too.
 _NEEDED = (
@@ -28,3 +29,10 @@ def find_missing() -> tuple[str, ...]:
         if not hasattr(importlib.import_module(module), attribute):
             missing.append(name)
     return tuple(missing)
+
+
+def count_processors() -> int:
+    """The processors that this process may use, or those of the machine."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.memfd import make_sealed
 from airlock_daemon.setup.profile import Profile
 from airlock_modules import Module, select_forwarded
@@ -114,6 +115,17 @@ def encode_order(
     if len(header) + len(strings) <= MESSAGE:
         return header + strings, ()
     return header, (_make_file(strings),)
+
+
+def refuse_box() -> Denied:
+    """The refusal of all that needs a box, where the system has none."""
+    return Denied(
+        "this command runs in a box, and macOS hosts have none",
+        layer="sandbox",
+        rule="no-box",
+        hint="let the image have the tool, and reach its service by the broker "
+        '(airlock show NAME --security); a person may set box = "none" in a module of their own',
+    )
 
 
 def _join(what: CommandLine) -> bytes:

@@ -13,8 +13,14 @@ from collections.abc import Sequence
 import trio
 
 from airlock_daemon.boundary.command.launcher import Launch, cannot_start
-from airlock_daemon.boundary.command.order import Bounds, CommandLine, Fence, Identity
-from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.boundary.command.order import (
+    Bounds,
+    CommandLine,
+    Fence,
+    Identity,
+    refuse_box,
+)
+from airlock_daemon.errors import Failed
 from airlock_daemon.platform.posix.spawner import HEADER, REPORT
 
 _PROGRAM = "airlock_daemon.platform.posix.spawner"
@@ -130,17 +136,6 @@ class PosixLauncher:
         finally:
             theirs.close()
         self._orders = ours
-
-
-def refuse_box() -> Denied:
-    """The refusal of all that needs a box, where the system has none."""
-    return Denied(
-        "this command runs in a box, and macOS hosts have none",
-        layer="sandbox",
-        rule="no-box",
-        hint="let the image have the tool, and reach its service by the broker "
-        '(airlock show NAME --security); a person may set box = "none" in a module of their own',
-    )
 
 
 async def _receive_arrival(control: socket.socket) -> None:

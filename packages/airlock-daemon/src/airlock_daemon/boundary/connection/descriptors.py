@@ -9,6 +9,7 @@ import functools
 import os
 import re
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -99,10 +100,22 @@ class ClientDescriptors:
             self.closer.close(numbers, is_usual=is_usable)
 
 
-def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
-    """Read at most `size` bytes and the descriptors with them, which the caller closes."""
-    data, ancillary, _, _ = connection.recvmsg(size, ROOM, AT_ONCE)
-    return data, list_rights(ancillary) if ancillary else []
+if sys.platform == "linux":
+
+    def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
+        """Read at most `size` bytes and the descriptors with them, which the caller closes."""
+        data, ancillary, _, _ = connection.recvmsg(size, ROOM, AT_ONCE)
+        return data, list_rights(ancillary) if ancillary else []
+
+else:
+
+    def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
+        """Read at most `size` bytes. Descriptors with them are not taken: input is streamed.
+
+        recvmsg(2) of macOS installs those without room, too, and does not tell their numbers; a
+        plain recv(2) has the kernel drop them.
+        """
+        return connection.recv(size, socket.MSG_DONTWAIT), []
 
 
 def drop_unread(connection: socket.socket, closer: Closer) -> None:

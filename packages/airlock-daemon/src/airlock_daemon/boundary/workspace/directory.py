@@ -1,6 +1,7 @@
 """Where a command runs: turns a path claimed by the client into an open, checked directory."""
 
 import os
+import sys
 from functools import partial
 
 import trio
@@ -223,6 +224,14 @@ def _has_workspace(mounts: Mounts, reserved: Reserved) -> bool:
 
 def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) -> Workspace:
     """Open the working directory that the kernel reports for a process of the host."""
+    if sys.platform != "linux":
+        raise Denied(
+            "[workspace] host = true has no meaning here: an agent is in a container, and that in "
+            "a virtual machine",
+            layer="workspace",
+            rule="host",
+            hint="map the agent's directory instead: [workspace] mounts in its airlock.toml",
+        )
     if peer.uid != os.geteuid() or peer.container is not None:
         raise Denied(
             "[workspace] host = true is for the daemon's own user outside of containers",

@@ -24,6 +24,7 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import Failed
+from airlock_daemon.platform.flags import CLOSED_AT_EXEC
 from airlock_modules.apis import Api, GraphQlField
 from airlock_modules.apis.aws import Call
 
@@ -274,7 +275,7 @@ class Channel(Generic[In, Out]):
         """
         try:
             size, ancillary, _, _ = await self._socket.recvmsg_into(
-                [self._room], _ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC
+                [self._room], _ONE_DESCRIPTOR, CLOSED_AT_EXEC
             )
         except (OSError, trio.ClosedResourceError):
             return None
@@ -303,7 +304,7 @@ def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview
 
 def receive_message(connection: socket.socket) -> tuple[bytes, int | None] | None:
     """As `Channel.receive`, undecoded, on a blocking socket without an event loop."""
-    data, ancillary, _, _ = connection.recvmsg(MOST_BYTES, _ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC)
+    data, ancillary, _, _ = connection.recvmsg(MOST_BYTES, _ONE_DESCRIPTOR, CLOSED_AT_EXEC)
     return (data, _take_descriptor(ancillary)) if data else None
 
 
