@@ -3,22 +3,12 @@
 import os
 import subprocess
 
-from airlock_daemon.platform.linux.procfs import read_process_entry
-from airlock_daemon.platform.posix.processes import Ancestry, ProcessEntry
-
-
-def read(pid: int) -> ProcessEntry:
-    """Read an entry as the leaf of macOS does, from /proc."""
-    try:
-        words = read_process_entry(pid, "stat").rpartition(")")[2].split()
-    except FileNotFoundError as error:
-        raise ProcessLookupError from error
-    return ProcessEntry(int(words[1]), int(words[19]))
+from airlock_daemon.platform.posix.processes import Ancestry, ProcessEntry, read_process
 
 
 def test_children_and_theirs_descend_and_parents_do_not() -> None:
     """The process itself counts as its own descendant."""
-    ancestry = Ancestry(os.getpid(), read)
+    ancestry = Ancestry(os.getpid(), read_process)
     with subprocess.Popen(
         ["sh", "-c", "sh -c 'echo $$; read _'; :"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:

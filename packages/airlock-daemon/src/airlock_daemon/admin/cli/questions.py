@@ -39,7 +39,7 @@ def asking(
             "no daemon runs here: serving needs Linux",
             hint="answer on the host where it runs",
         )
-    from airlock_daemon.platform.linux.peer import peer_credentials  # noqa: PLC0415
+    from airlock_daemon.platform.peer import peer_credentials  # noqa: PLC0415
     from airlock_daemon.setup.status import find_published  # noqa: PLC0415
 
     locations = application.locations

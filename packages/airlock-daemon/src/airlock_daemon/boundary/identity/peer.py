@@ -5,9 +5,10 @@ import functools
 import os
 import re
 import socket
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -30,6 +31,16 @@ KEPT = 16
 
 # Walks of a process table that changes meanwhile.
 ATTEMPTS = 8
+
+
+class Descendants(Protocol):
+    """Tells the descendants of a process from all others."""
+
+    def includes(self, pid: int, *, parent: int | None = None) -> bool:
+        """Whether `pid` is one of them; True also if that is unknown."""
+
+    def close(self) -> None:
+        """Release what it holds."""
 
 
 class Ancestry:
@@ -114,6 +125,15 @@ class Ancestry:
         self._strangers[pid] = pidfd
 
 
+def know_descendants(ancestor: int) -> Descendants:
+    """What tells the descendants of process `ancestor` on this system, for the caller to close."""
+    if sys.platform == "linux":
+        return Ancestry(ancestor)
+    from airlock_daemon.platform.posix import processes  # noqa: PLC0415 - for macOS
+
+    return processes.Ancestry(ancestor, processes.read_process)
+
+
 def _close(processes: dict[int, int]) -> None:
     for pidfd in processes.values():
         with suppress(OSError):
@@ -163,6 +183,9 @@ def identify(connection: socket.socket, credentials: Credentials) -> Peer:
     pid, uid = credentials.pid, credentials.uid
     if pid == 0:
         return Peer(pid=0, uid=uid, kind="unseen")
+    if sys.platform != "linux":
+        # Containers are in a virtual machine, and come through a bridge.
+        return Peer(pid=pid, uid=uid, kind="local")
     pidfd = _open_pidfd(connection)
     try:
         peer = _look(pid, uid)
@@ -229,7 +252,7 @@ def _own_namespaces() -> tuple[str, str]:
     return read_namespaces("self")
 
 
-def refuse_own(peer: Peer, ancestry: Ancestry) -> None:
+def refuse_own(peer: Peer, ancestry: Descendants) -> None:
     """Refuse a descendant of the daemon: a process started by a tool is not a client.
 
     Raises Denied. A tool could not have created the namespace of a process that cannot be seen.

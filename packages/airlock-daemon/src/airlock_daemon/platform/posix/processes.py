@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from airlock_daemon.platform.support import is_darwin
+
 # Exceeds any process's ancestry; ends the walk if the process table changes meanwhile.
 GENERATIONS = 256
 
@@ -24,6 +26,21 @@ class ProcessEntry(msgspec.Struct, frozen=True):
 
 Read = Callable[[int], ProcessEntry]
 """Reads the entry of a pid; raises ProcessLookupError for one that has ended, and OSError."""
+
+
+def read_process(pid: int) -> ProcessEntry:
+    """Read the entry of a process of this system; raises as Read does."""
+    if is_darwin():
+        from airlock_daemon.platform.darwin import leaves  # noqa: PLC0415 - on macOS alone
+
+        return leaves.read_process(pid)
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # A process's name may contain blanks and parentheses.
+            words = file.read().rpartition(b")")[2].split()
+    except FileNotFoundError as error:
+        raise ProcessLookupError from error
+    return ProcessEntry(parent=int(words[1]), began=int(words[19]))
 
 
 class Ancestry:
