@@ -9,5 +9,8 @@ SEARCH: int = getattr(os, "O_PATH", None) or getattr(os, "O_SEARCH", os.O_RDONLY
 KEEP_IDLE: int = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE", 4)
 """For setsockopt(2): seconds of silence after which a TCP peer is asked whether it is there."""
 
+LOOK: int = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+"""Opens a file without its contents (O_PATH); else to read it, without waiting for anybody."""
+
 CLOSED_AT_EXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 """For recvmsg(2): a program that is executed does not get the received descriptors."""

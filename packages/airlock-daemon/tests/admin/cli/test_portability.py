@@ -55,7 +55,7 @@ def test_the_names_that_are_missing_are_those_of_linux(module: str, names: list[
 
 def test_the_names_are_really_gone() -> None:
     """What needs one of them cannot even be imported."""
-    code = preamble() + "import airlock_daemon.boundary.workspace.beneath"
+    code = preamble() + "import airlock_daemon.boundary.box.groups"
     assert "O_PATH" in airlock_daemon(status=1, before=("-c", code)).stderr
 
 

@@ -18,6 +18,7 @@ from airlock_daemon.boundary.workspace.mapping import Mapping, Mounts, Source, U
 from airlock_daemon.boundary.workspace.snapshot import find_in_thread, look_in_thread
 from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace, make_empty
 from airlock_daemon.errors import Denied
+from airlock_daemon.platform.flags import SEARCH
 from airlock_daemon.platform.linux.openat2 import read_known_status
 from airlock_daemon.platform.linux.procfs import read_mount_id
 from airlock_daemon.setup.generation import Generation
@@ -240,7 +241,7 @@ def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) ->
             hint="run the client as the user of the daemon, or map its directory",
         )
     try:
-        descriptor = os.open(f"/proc/{peer.pid}/cwd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(f"/proc/{peer.pid}/cwd", SEARCH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise Denied(
             f"the client's directory cannot be opened: {error.strerror}",

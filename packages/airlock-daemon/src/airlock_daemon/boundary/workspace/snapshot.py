@@ -9,6 +9,7 @@ thread.
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -17,6 +18,7 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import Failed
+from airlock_daemon.platform.flags import LOOK
 from airlock_daemon.platform.linux.openat2 import (
     RESOLVE_CACHED,
     RESOLVE_NO_SYMLINKS,
@@ -94,7 +96,7 @@ async def look_in_thread(
         raise
 
 
-_FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_FLAGS = LOOK | os.O_NOFOLLOW | os.O_CLOEXEC
 _AT_ONCE = RESOLVE_CACHED | RESOLVE_NO_SYMLINKS
 
 
@@ -183,6 +185,8 @@ def _look(path: str) -> HostPath | None:
 
 
 def _look_at_once(path: str) -> HostPath | None:
+    if sys.platform != "linux":
+        raise _WouldWaitError(path)
     try:
         descriptor = openat2(path, _FLAGS, resolve=_AT_ONCE)
     except NotImplementedError as error:
