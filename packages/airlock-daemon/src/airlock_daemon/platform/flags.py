@@ -9,6 +9,9 @@ SEARCH: int = getattr(os, "O_PATH", None) or getattr(os, "O_SEARCH", os.O_RDONLY
 KEEP_IDLE: int = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE", 4)
 """For setsockopt(2): seconds of silence after which a TCP peer is asked whether it is there."""
 
+BIND_TO_DEVICE: int = getattr(socket, "SO_BINDTODEVICE", 25)
+"""For setsockopt(2): only through this network device. Other systems refuse it."""
+
 LOOK: int = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
 """Opens a file without its contents (O_PATH); else to read it, without waiting for anybody."""
 

@@ -11,9 +11,18 @@ def make_sealed(name: str, content: bytes) -> int:
         view = memoryview(content)
         while view:
             view = view[os.write(file, view) :]
-        size_and_bytes = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
-        fcntl.fcntl(file, fcntl.F_ADD_SEALS, size_and_bytes | fcntl.F_SEAL_SEAL)
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _content_seals() | fcntl.F_SEAL_SEAL)
     except BaseException:
         os.close(file)
         raise
     return file
+
+
+def is_sealed(file: int) -> bool:
+    """Whether nobody can change an open file in memory. Raises OSError for any other file."""
+    wanted = _content_seals()
+    return fcntl.fcntl(file, fcntl.F_GET_SEALS) & wanted == wanted
+
+
+def _content_seals() -> int:
+    return fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
