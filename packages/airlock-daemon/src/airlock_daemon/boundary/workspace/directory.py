@@ -17,7 +17,7 @@ from airlock_daemon.boundary.workspace.beneath import (
 from airlock_daemon.boundary.workspace.mapping import Mapping, Mounts, Source, Unmapped, read_mounts
 from airlock_daemon.boundary.workspace.snapshot import find_in_thread, look_in_thread
 from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace, make_empty
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.flags import SEARCH
 from airlock_daemon.platform.linux.openat2 import read_known_status
 from airlock_daemon.platform.linux.procfs import read_mount_id
@@ -231,7 +231,8 @@ def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) ->
             "a virtual machine",
             layer="workspace",
             rule="host",
-            hint="map the agent's directory instead: [workspace] mounts in its airlock.toml",
+            hint="a person on the host can map the agent's directory: [workspace] mounts in its "
+            f"airlock.toml{AND_RELOAD}",
         )
     if peer.uid != os.geteuid() or peer.container is not None:
         raise Denied(
