@@ -24,10 +24,13 @@ def _try_peer() -> None:
         listening.listen()
         listening.settimeout(10)
         with subprocess.Popen([sys.executable, "-I", "-c", code, path]) as client:
-            connection, _ = listening.accept()
-            with connection:
-                expect(leaves.read_peer_pid(connection), client.pid, "the client's pid")
-                expect(leaves.read_peer_user(connection), os.geteuid(), "the client's user")
+            try:
+                connection, _ = listening.accept()
+                with connection:
+                    expect(leaves.read_peer_pid(connection), client.pid, "the client's pid")
+                    expect(leaves.read_peer_user(connection), os.geteuid(), "the client's user")
+            finally:
+                client.kill()
 
 
 def _try_process() -> None:

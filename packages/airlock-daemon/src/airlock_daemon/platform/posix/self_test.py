@@ -18,6 +18,7 @@ import msgspec
 from airlock_daemon.platform.byte_lock import find_holder
 from airlock_daemon.platform.posix.copying import copy
 from airlock_daemon.platform.posix.poll_set import is_gone
+from airlock_daemon.platform.posix.spawner import HEADER, REPORT
 from airlock_daemon.platform.posix.walk import Directory, Link, Other, step
 from airlock_daemon.platform.support import is_darwin
 
@@ -167,7 +168,51 @@ def _try_descriptors() -> None:
         expect((data, len(received)), (b"x", 5), "what arrives with a byte")
 
 
+def _try_terminal() -> None:
+    ours, theirs = os.openpty()
+    try:
+        asked = select.poll()
+        asked.register(ours, select.POLLIN)
+        expect(asked.poll(0), [], "what a silent terminal has")
+        os.write(theirs, b"x")
+        found = [number for number, _ in asked.poll(_WAIT_S * 1000)]
+        expect(found, [ours], "the terminal that has something to read")
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def _try_launcher() -> None:
+    """A shell that leaves a process behind: both end, and the launcher says so."""
+    service, its_service = socket.socketpair()
+    control, its_control = socket.socketpair()
+    number = its_service.fileno()
+    words = [sys.executable, "-I", "-m", "airlock_daemon.platform.posix.spawner", str(number)]
+    argv = (b"/bin/sh", b"/bin/sh", b"-c", b"sleep 60 & exit 3", b"PATH=/bin:/usr/bin", b"")
+    strings = b"\0".join(argv)
+    # It ends when these are closed, whatever was found.
+    with subprocess.Popen(words, pass_fds=(number,)) as launcher, service, control, its_control:
+        its_service.close()
+        control.settimeout(_WAIT_S)
+        root = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            socket.send_fds(service, [b"c"], [its_control.fileno(), root, null, null, null])
+            expect(REPORT.unpack(control.recv(REPORT.size)), (b"A", 0), "the first report")
+        finally:
+            os.close(root)
+            os.close(null)
+        its_control.close()
+        control.sendall(HEADER.pack(len(strings), 3, 1, 0, 0, 256) + strings)
+        expect(REPORT.unpack(control.recv(REPORT.size)), (b"X", 3 << 8), "the report of the end")
+        expect(control.recv(REPORT.size), b"", "what comes when all processes have ended")
+        service.close()
+        expect(launcher.wait(_WAIT_S), 0, "the launcher's own exit status")
+
+
 CHECKS: tuple[Check, ...] = (
+    ("terminals", "waiting for a terminal's output (poll(2))", _try_terminal),
+    ("launcher", "a tool, and a process that it leaves behind (setsid(2))", _try_launcher),
     ("hangups", "a client that is gone, and one that still reads (send(2))", _try_hangups),
     ("poll", "waiting for a hangup alone (poll(2))", _try_poll),
     ("walk", "directories, symlinks and fifos, opened one by one (openat(2))", _try_walk),
