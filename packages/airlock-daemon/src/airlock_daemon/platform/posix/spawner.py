@@ -103,7 +103,7 @@ class _Command:
         if self.failure is not None:
             return
         while len(self._text) >= 2 and self.pid:
-            letter, number = self._text[:1], self._text[1]
+            letter, number = bytes(self._text[:1]), self._text[1]
             del self._text[:2]
             if letter == b"S":
                 self._signal_group(number)
@@ -172,9 +172,9 @@ class _Command:
             self.is_done = True
             return False
         argv = words[1 : arguments + 1]
-        environment = dict(
-            word.partition(b"=")[::2] for word in words[arguments + 1 : arguments + variables + 1]
-        )
+        variable_words = words[arguments + 1 : arguments + variables + 1]
+        pairs = (word.partition(b"=") for word in variable_words)
+        environment = {name: value for name, _, value in pairs}
         self.failure, tell = os.pipe()
         try:
             self.pid = os.fork()
