@@ -1,4 +1,4 @@
-"""The native launcher: one process that starts tools for the daemon.
+"""The launcher: one process that starts tools for the daemon. Here is the native one, of Linux.
 
 It creates a supervisor for each command, the parent of the tool and of all processes that the tool
 leaves behind, so that they all end with the tool, the client or the daemon. A supervisor without
@@ -14,8 +14,10 @@ import signal
 import signal as signals
 import socket
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from importlib.resources import files
+from typing import Protocol
 
 import msgspec
 import trio
@@ -202,17 +204,11 @@ def _launcher_path() -> str:
     return str(files("airlock_daemon").joinpath("_native/airlock-launch"))
 
 
-class Launcher:
-    """The launcher process. Its owner must `close` it, which ends all that it runs."""
+class Launcher(Protocol):
+    """What starts tools. Its owner must `close` it, which ends all that it runs."""
 
-    def __init__(self, path: str, *, nofile: int) -> None:
-        """Start it; `nofile` is the tools' soft limit of open files. Raises Failed."""
-        self._path = path
-        self.nofile = nofile
-        self._turn = trio.Lock()
-        self._ahead: tuple[socket.socket, socket.socket] | None = None
-        self._idle: list[socket.socket] = []
-        self._start()
+    nofile: int
+    """The tools' soft limit of open files."""
 
     async def launch(
         self,
@@ -235,6 +231,47 @@ class Launcher:
         its cgroup. Raises Failed if nothing can be started; `Launch.read_report` tells if the tool
         itself could not be.
         """
+
+    def close(self) -> None:
+        """End the launcher. Running commands end with their own control sockets."""
+
+
+def open_launcher(*, nofile: int) -> Launcher:
+    """Start this system's launcher; raises Failed."""
+    if sys.platform == "linux":
+        return NativeLauncher(find_launcher(), nofile=nofile)
+    from airlock_daemon.boundary.command.posix_launcher import (  # noqa: PLC0415 - for macOS
+        PosixLauncher,
+    )
+
+    return PosixLauncher(nofile=nofile)
+
+
+class NativeLauncher:
+    """The native launcher's process, as a `Launcher`."""
+
+    def __init__(self, path: str, *, nofile: int) -> None:
+        """Start it; `nofile` is the tools' soft limit of open files. Raises Failed."""
+        self._path = path
+        self.nofile = nofile
+        self._turn = trio.Lock()
+        self._ahead: tuple[socket.socket, socket.socket] | None = None
+        self._idle: list[socket.socket] = []
+        self._start()
+
+    async def launch(
+        self,
+        what: CommandLine,
+        standard: Sequence[int],
+        *,
+        terminal: int = 0,
+        kept: Sequence[int] = (),
+        identity: Identity | None = None,
+        fence: Fence | None = None,
+        bounds: Bounds | None = None,
+        group: int | None = None,
+    ) -> "Launch":
+        """As `Launcher.launch`."""
         try:
             rules = () if fence is None else fence.rules
             groups = () if group is None else (group,)
@@ -289,7 +326,7 @@ class Launcher:
             control.close()
 
     def close(self) -> None:
-        """End the launcher. Running commands end with their own control sockets."""
+        """As `Launcher.close`."""
         self._is_open = False
         for end in (*self._idle, *(self._ahead or ())):
             end.close()

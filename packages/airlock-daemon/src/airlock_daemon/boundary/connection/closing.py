@@ -7,6 +7,8 @@ fcntl(2) wait for that lock. One such call in the event loop would block all age
 """
 
 import os
+import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -64,7 +66,7 @@ class Closer:
         """Close them asynchronously. `is_usual`: they were verified to be of the expected kind."""
         numbers = tuple(descriptors)
         if numbers:
-            is_usual = is_usual or all(is_pipe(name_descriptor(number)) for number in numbers)
+            is_usual = is_usual or all(map(_is_own_pipe, numbers))
             self._do(partial(_close_all, numbers), is_usual=is_usual)
 
     def enlarge_pipe(self, pipe: int, size: int) -> None:
@@ -170,6 +172,14 @@ class _Finished:
 def is_pipe(name: str) -> bool:
     """Whether a link in /proc/<pid>/fd is a pipe's; a path starts with a slash."""
     return name.startswith("pipe:[")
+
+
+def _is_own_pipe(number: int) -> bool:
+    """Whether a descriptor is a pipe, without access to the file itself."""
+    if sys.platform == "linux":
+        return is_pipe(name_descriptor(number))
+    # None is a client's: they are not taken.
+    return stat.S_ISFIFO(os.fstat(number).st_mode)
 
 
 def _enlarge_and_close(pipe: int, size: int) -> None:

@@ -12,11 +12,10 @@ import trio
 
 from airlock_daemon._version import __version__
 from airlock_daemon.boundary.box.groups import Groups, claim_groups
-from airlock_daemon.boundary.command.launcher import Launcher, find_launcher
+from airlock_daemon.boundary.command.launcher import open_launcher
 from airlock_daemon.boundary.workspace.temporary import remove_left_behind
-from airlock_daemon.errors import Failed
-from airlock_daemon.platform.linux.privileges import forbid_tracing
-from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
+from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.platform.support import forbid_tracing, is_darwin
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
@@ -46,12 +45,19 @@ def run_daemon(setup: Setup) -> None:
 
     Raises AirlockError if something that serving needs is missing or belongs to another daemon.
     """
+    if is_darwin():
+        _prove_system()
     if not forbid_tracing():
         log.warning(
             "other processes of this user can trace the daemon on a kernel before Linux 5.14; "
             "run it as a user of its own"
         )
-    ask_for_short_slices()
+    if sys.platform == "linux":
+        from airlock_daemon.platform.linux.scheduling import (  # noqa: PLC0415 - of Linux alone
+            ask_for_short_slices,
+        )
+
+        ask_for_short_slices()
     with ExitStack() as stack:
         manager = ServiceManager(os.environ)
         # First, so that no program inherits the stored sockets.
@@ -69,6 +75,18 @@ def run_daemon(setup: Setup) -> None:
         # Loaded code stays, so the garbage collector need not visit it.
         gc.freeze()
         trio.run(_serve, setup, shared, sockets, manager, instruments=[shared.rounds])
+
+
+def _prove_system() -> None:
+    """Try all that serving relies on and only a Mac can prove; raises AirlockError."""
+    from airlock_daemon.platform.posix.self_test import run_self_test  # noqa: PLC0415
+
+    for tried in run_self_test():
+        if tried.problem is not None:
+            raise AirlockError(
+                f"this macOS does not do what the daemon relies on: {tried.what}: {tried.problem}",
+                hint="please report what this prints: airlock doctor --self-test",
+            )
 
 
 def announce(setup: Setup) -> None:
@@ -163,9 +181,9 @@ async def _clear_up() -> None:
 def _open_state(setup: Setup) -> DaemonState:
     audit = AuditLog(setup.config.log)
     # Before the launcher exists, which would otherwise stay in the daemon's old cgroup.
-    groups = claim_groups(os.environ)
+    groups = claim_groups(os.environ) if sys.platform == "linux" else "macOS has no cgroups"
     try:
-        launcher = Launcher(find_launcher(), nofile=_raise_descriptor_limit())
+        launcher = open_launcher(nofile=_raise_descriptor_limit())
     except BaseException:
         if isinstance(groups, Groups):
             groups.close()
