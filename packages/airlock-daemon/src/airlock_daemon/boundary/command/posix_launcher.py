@@ -21,7 +21,7 @@ from airlock_daemon.boundary.command.order import (
     refuse_box,
 )
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.posix.spawner import HEADER, REPORT
+from airlock_daemon.platform.posix.spawner import HEADER, REPORT, kill_session
 
 _PROGRAM = "airlock_daemon.platform.posix.spawner"
 
@@ -29,7 +29,20 @@ _PROGRAM = "airlock_daemon.platform.posix.spawner"
 class PosixLaunch(Launch):
     """One command of this launcher; its reports come on a stream."""
 
+    # The tool's session, while only this object knows what to end if the launcher is killed.
+    _session = 0
+
     def _take_message(self) -> bytes:
+        while (message := self._take_report())[:1] == b"P":
+            _, self._session = REPORT.unpack(message)
+        if not message and self._session:
+            kill_session(self._session)
+        if message[:1] != b"X":
+            self._session = 0
+        # All has ended, as the end of the stream says, too.
+        return b"" if message[:1] == b"G" else message
+
+    def _take_report(self) -> bytes:
         try:
             return self.control.recv(REPORT.size)
         except BlockingIOError:

@@ -12,10 +12,12 @@ socket carries, numbers in little-endian:
   to the tool's process group; `E` ends the command: the signal to all of its processes, SIGKILL to
   the rest after GRACE_S, and with SIGKILL at once. Closing it means `E` with SIGHUP.
 - to the daemon, a REPORT: `A` as soon as the descriptors are here (until then macOS may drop
-  sockets that their sender closes); then `O` with a wait(2) status if the tool ended and left
-  nothing; `X` if it left processes, which are ended as by `E`; or `F`, `D`, `N` with an errno if it
-  could not be executed, its directory not entered, or something else not be set up. The socket is
-  closed when all of the command's processes have ended.
+  sockets that their sender closes); `P` with the tool's pid, which is its session's, sent by the
+  child itself, so that the daemon can end the session if this process is killed; then `O` with a
+  wait(2) status if the tool ended and left nothing; `X` if it left processes, which are ended as by
+  `E`, and then `G`; or `F`, `D`, `N` with an errno if it could not be executed, its directory not
+  entered, or something else not be set up. The socket is closed when all of the command's
+  processes have ended.
 
 A command's processes are those of its tool's session: a tool is made the leader of one. Without
 subreapers there is no way to find a process that has left it (setsid(2)).
@@ -53,6 +55,9 @@ GRACE_S = 2.0
 _TICK_S = 0.01
 
 _READ = 65536
+
+# Of all processes, to kill those of one session: each may have started another meanwhile.
+_PASSES = 50
 
 _FAILED = struct.Struct("<ci")
 
@@ -149,6 +154,7 @@ class _Command:
             self._signal_all(signal.SIGKILL)
         if self._is_over and not self._members():
             _reap(self.pid)
+            self.report(b"G", 0)
             self.is_done = True
 
     def close(self) -> None:
@@ -184,7 +190,11 @@ class _Command:
             self.is_done = True
             return False
         if not self.pid:
-            _become(words[0], argv, environment, self.descriptors, terminal, nofile, tell)
+            _become(
+                *(words[0], argv, environment, self.descriptors, terminal, nofile),
+                control=self.control,
+                tell=tell,
+            )
         os.close(tell)
         for descriptor in self.descriptors:
             os.close(descriptor)
@@ -220,6 +230,17 @@ class _Command:
             for pid in self._list_pids()
             if _session(pid) == self.pid and not (self._is_over and pid == self.pid)
         ]
+
+
+def kill_session(leader: int) -> None:
+    """Kill all processes of a session, for which no launcher exists any more."""
+    for _ in range(_PASSES):
+        members = [pid for pid in list_all() if _session(pid) == leader]
+        if not members:
+            return
+        for pid in members:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _session(pid: int) -> int:
@@ -258,12 +279,16 @@ def _become(
     descriptors: Sequence[int],
     terminal: int,
     nofile: int,
+    *,
+    control: socket.socket,
     tell: int,
 ) -> None:
     """Become the tool, in the child; never returns."""
     stage = b"N"
     try:
         os.setsid()
+        with suppress(OSError):
+            control.send(REPORT.pack(b"P", os.getpid()))
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
@@ -375,5 +400,18 @@ def _is_zombie(name: str) -> bool:
         return file.read().rpartition(b") ")[2].startswith(b"Z")
 
 
+def _close_others(service: int) -> None:
+    """Close what the daemon's process has left open here: tools would inherit it."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2 and int(name) != service:  # noqa: PLR2004 - stderr
+            # The directory's own is closed already.
+            with suppress(OSError):
+                os.close(int(name))
+
+
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), list_all)
+    descriptor = int(sys.argv[1])
+    _close_others(descriptor)
+    # No tool may have it: the descriptors of all commands come there.
+    os.set_inheritable(descriptor, False)
+    serve(socket.socket(fileno=descriptor), list_all)

@@ -2,9 +2,17 @@
 
 The kernel is still Linux, so what stands in really runs. A container's processes are not the
 daemon's to see, as those of an engine in a virtual machine: their connections have no pid.
+
+With WITHOUT_LINUX=1 in the environment, tests start such daemons. Then `[workspace] host`, which
+they have not, is a mapping of the workspace to its own path, and requests name their directory.
 """
 
+import atexit
+import functools
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from linux_names import remove_linux_names
@@ -63,6 +71,19 @@ from airlock_daemon.admin.cli import main
 
 main()
 """
+
+
+def is_wanted() -> bool:
+    """Whether tests are to start such daemons."""
+    return os.environ.get("WITHOUT_LINUX") == "1"
+
+
+@functools.cache
+def find_daemon() -> str:
+    """The path of such an `airlock-daemon`, made for this process."""
+    folder = Path(tempfile.mkdtemp(prefix="al-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return str(make_daemon(folder / "bin"))
 
 
 def make_daemon(folder: Path) -> Path:
