@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -143,9 +144,24 @@ async def test_a_signal_that_is_sent_at_once_reaches_the_tool(starter: Starter) 
     assert await finish(tool) == Ended(143, "SIGTERM")
 
 
+# Ends once its child is in a group of its own, and ignores SIGHUP.
+LEAVING = """
+import os, signal, time
+reading, writing = os.pipe()
+if os.fork():
+    os.read(reading, 1)
+    os._exit(0)
+os.setpgid(0, 0)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+print(os.getpid(), flush=True)
+os.write(writing, b"x")
+time.sleep(60)
+"""
+
+
 async def test_what_a_tool_leaves_behind_ends(starter: Starter) -> None:
     """Also in a process group of its own, and if it ignores SIGHUP."""
-    tool = await starter.shell("set -m; trap '' HUP; sleep 60 & echo $!")
+    tool = await starter.start(sys.executable, "-c", LEAVING)
     left = int(await read_line(tool))
     assert await finish(tool) == Ended(0, None)
     assert not is_alive(left)

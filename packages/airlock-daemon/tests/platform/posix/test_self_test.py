@@ -3,7 +3,8 @@
 import pytest
 
 from airlock_daemon.platform.posix import self_test
-from airlock_daemon.platform.posix.self_test import CHECKS, run_self_test
+from airlock_daemon.platform.posix.self_test import CHECKS
+from airlock_daemon.platform.system import run_self_test
 from commanding import airlock_daemon
 
 

@@ -103,7 +103,7 @@ def doctor(
 
 def _try_system(application: Application) -> None:
     """Print each check of the self-test; exits with 1 if one fails."""
-    from airlock_daemon.platform.posix.self_test import run_self_test  # noqa: PLC0415 - seldom used
+    from airlock_daemon.platform.system import run_self_test  # noqa: PLC0415 - seldom used
 
     tried = list(run_self_test())
     lines = (

@@ -5,7 +5,7 @@ import plistlib
 from collections.abc import Iterator
 
 from airlock_daemon.admin.service.manager import Obstacle, Program, ask, demand, seal
-from airlock_daemon.platform.darwin.ssh_agent import VARIABLE, is_of_launchd
+from airlock_daemon.platform.darwin.ssh_agent import is_of_launchd
 
 LABEL = "airlock.daemon"
 
@@ -32,7 +32,7 @@ class Launchd:
             "EnvironmentVariables": {
                 name: value
                 for name, value in program.environment.items()
-                if not (name == VARIABLE and is_of_launchd(value))
+                if not (name == "SSH_AUTH_SOCK" and is_of_launchd(value))
             },
             "RunAtLoad": True,
             "KeepAlive": {"Crashed": True},

@@ -16,8 +16,8 @@ import trio
 from airlock_daemon.boundary.command.launcher import Launcher
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.errors import AirlockError, Failed
-from airlock_daemon.platform.flags import SEARCH
 from airlock_daemon.platform.linux.cgroup import Cgroup, find_cgroup
+from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.limits import Limits
 
 DAEMON = "daemon"

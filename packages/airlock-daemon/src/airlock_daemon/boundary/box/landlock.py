@@ -22,8 +22,8 @@ from airlock_daemon.boundary.command.launcher import Launch, Launcher, cannot_st
 from airlock_daemon.boundary.command.order import CommandLine, Fence, Identity
 from airlock_daemon.boundary.workspace.mapping import Mounts
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
-from airlock_daemon.platform.flags import LOOK
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount
+from airlock_daemon.platform.system import LOOK
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_wire import quote
 

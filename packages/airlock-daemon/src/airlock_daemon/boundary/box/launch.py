@@ -29,9 +29,7 @@ from airlock_daemon.boundary.command.launcher import (
 )
 from airlock_daemon.boundary.command.order import CommandLine, Identity, encode_order
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.flags import SEARCH
-from airlock_daemon.platform.linux.openat2 import read_known_status
-from airlock_daemon.platform.readiness import READABLE, open_readiness
+from airlock_daemon.platform.system import READABLE, SEARCH, open_readiness, read_known_status
 from airlock_daemon.setup.reserved import Reserved
 from airlock_wire import quote
 
@@ -171,7 +169,7 @@ class BoxedLaunch(Launch):
         super().__init__(control, socket.socket.close)
         self._either = open_readiness()
         for each in (control, maker.control):
-            self._either.register(each, READABLE)
+            self._either.register(each.fileno(), READABLE)
         self._maker = maker
         self._said = said
         self._group = group

@@ -14,7 +14,7 @@ from airlock_daemon.boundary.command.order import CommandLine, Identity
 from airlock_daemon.boundary.workspace.mapping import Source
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.flags import SEARCH
+from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
 

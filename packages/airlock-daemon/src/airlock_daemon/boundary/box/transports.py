@@ -7,7 +7,7 @@ from functools import lru_cache
 from airlock_daemon.boundary.box.box import System
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError, Denied
-from airlock_daemon.platform.flags import SEARCH
+from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.human_git import BOX_AGENT, BOX_SIGNER
 from airlock_daemon.setup.programs import Programs, find_program
 from airlock_daemon.setup.remotes import BROKER, SIGNER, grants_relayed

@@ -21,7 +21,7 @@ from airlock_daemon.boundary.command.order import (
     refuse_box,
 )
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.posix.spawner import HEADER, REPORT, kill_session
+from airlock_daemon.platform.posix import spawner
 
 _PROGRAM = "airlock_daemon.platform.posix.spawner"
 
@@ -34,9 +34,9 @@ class PosixLaunch(Launch):
 
     def _take_message(self) -> bytes:
         while (message := self._take_report())[:1] == b"P":
-            _, self._session = REPORT.unpack(message)
+            _, self._session = spawner.REPORT.unpack(message)
         if not message and self._session:
-            kill_session(self._session)
+            spawner.kill_session(self._session)
         if message[:1] != b"X":
             self._session = 0
         # All has ended, as the end of the stream says, too.
@@ -44,7 +44,7 @@ class PosixLaunch(Launch):
 
     def _take_report(self) -> bytes:
         try:
-            return self.control.recv(REPORT.size)
+            return self.control.recv(spawner.REPORT.size)
         except BlockingIOError:
             raise
         except OSError:
@@ -155,7 +155,7 @@ async def _receive_arrival(control: socket.socket) -> None:
     """Wait until the descriptors have arrived. Raises OSError if the launcher is gone."""
     while True:
         try:
-            message = control.recv(REPORT.size)
+            message = control.recv(spawner.REPORT.size)
         except BlockingIOError:
             await trio.lowlevel.wait_readable(control)
         else:
@@ -179,4 +179,4 @@ def _encode(what: CommandLine, *, terminal: int, kept: int, nofile: int) -> byte
     words.append("")
     strings = "\0".join(words).encode("utf-8", "surrogateescape")
     lengths = (len(strings), len(what.argv), len(what.environment), terminal, kept)
-    return HEADER.pack(*lengths, nofile) + strings
+    return spawner.HEADER.pack(*lengths, nofile) + strings

@@ -9,7 +9,7 @@ from airlock_daemon.boundary.command.launcher import Ended, Launch
 from airlock_daemon.boundary.command.stdio import Emit, Input, Stdio
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.readiness import READABLE, WRITABLE, Readiness, open_readiness
+from airlock_daemon.platform.system import READABLE, WRITABLE, Readiness, open_readiness
 from airlock_wire import Resize, Signal, StdinData, StdinEnd
 
 # The launcher kills what is left 2 s after the order to end; a process that still exists long after

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
-from airlock_daemon.platform.pipes import enlarge_pipe
+from airlock_daemon.platform.system import enlarge_pipe
 from airlock_wire import Stream
 
 

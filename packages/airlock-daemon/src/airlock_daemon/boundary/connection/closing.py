@@ -18,8 +18,7 @@ from queue import SimpleQueue
 
 import trio
 
-from airlock_daemon.platform.linux.procfs import name_descriptor
-from airlock_daemon.platform.pipes import enlarge_pipe, splice
+from airlock_daemon.platform.system import enlarge_pipe, name_descriptor, splice
 
 # Each hanging call occupies a thread. With this many, the agent's descriptors are not welcome, but
 # one that arrives must be closed in a thread: not receiving it would close it in this one.

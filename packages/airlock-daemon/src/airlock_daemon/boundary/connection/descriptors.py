@@ -16,9 +16,9 @@ from typing import Literal
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.flags import CLOSED_AT_EXEC
 from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
-from airlock_daemon.platform.linux.procfs import name_descriptor, read_mount_id, read_process_file
+from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.platform.system import CLOSED_AT_EXEC, name_descriptor, read_mount_id
 
 Kind = Literal["pipe", "null", "terminal"]
 

@@ -13,15 +13,15 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.descriptor_path import find_descriptor_path
-from airlock_daemon.platform.flags import LOOK, SEARCH
-from airlock_daemon.platform.linux.openat2 import (
-    RESOLVE_CACHED,
+from airlock_daemon.platform.linux.openat2 import openat2
+from airlock_daemon.platform.system import (
+    LOOK,
+    SEARCH,
+    name_descriptor,
     open_without_links,
-    openat2,
     read_known_status,
+    step,
 )
-from airlock_daemon.platform.posix.walk import Directory, Link, Other, step
 from airlock_daemon.setup.reserved import is_within
 from airlock_wire import quote
 
@@ -60,7 +60,7 @@ def follow(
     try:
         if end.rest:
             count(end.rest, depth=end.depth)
-        elif not is_within(find_descriptor_path(end.descriptor), root_path):
+        elif not is_within(name_descriptor(end.descriptor), root_path):
             # A directory was moved meanwhile.
             raise LeadsOutError
     finally:
@@ -124,7 +124,7 @@ def _walk(
                 if error.errno not in _ABSENT:
                     raise
                 return _End(here, depth, (part, *reversed(waiting)), error)
-            if isinstance(found, Other):
+            if found is None:
                 return _End(here, depth + 1, waiting[::-1], _no_directory())
             inner, target = _settle(found, at_once=at_once)
             if target is None:
@@ -147,23 +147,22 @@ def _walk(
     return _End(here, depth)
 
 
-def _open(part: str, directory: int, *, at_once: bool) -> int | Link | Other:
-    """Open a part; without O_PATH directories alone."""
+def _open(part: str, directory: int, *, at_once: bool) -> int | str | None:
+    """Open a part; without O_PATH as `step` does."""
     if sys.platform != "linux":
         if at_once:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        found = step(part, directory)
-        return found.descriptor if isinstance(found, Directory) else found
+        return step(part, directory)
     if at_once:
         with suppress(NotImplementedError):
-            return openat2(part, _STEP, resolve=RESOLVE_CACHED, directory=directory)
+            return openat2(part, _STEP, directory=directory, is_cached=True)
     return os.open(part, _STEP, dir_fd=directory)
 
 
-def _settle(found: int | Link, *, at_once: bool) -> tuple[int, str | None]:
+def _settle(found: int | str, *, at_once: bool) -> tuple[int, str | None]:
     """Return an open part and None; or no descriptor and a symlink's target, which it closes."""
-    if isinstance(found, Link):
-        return -1, found.target
+    if isinstance(found, str):
+        return -1, found
     try:
         target = _read_link(found, at_once=at_once)
     except BaseException:
@@ -252,7 +251,7 @@ def _closed(path: str, error: OSError) -> Denied:
 
 def real_path(descriptor: int) -> str:
     """The kernel's path of an open directory. Raises Denied if it was removed."""
-    path = find_descriptor_path(descriptor)
+    path = name_descriptor(descriptor)
     # An existing directory's name may end like this too.
     may_be_removed = sys.platform != "linux" or path.endswith(" (deleted)")
     is_removed = may_be_removed and read_known_status(descriptor).st_nlink == 0

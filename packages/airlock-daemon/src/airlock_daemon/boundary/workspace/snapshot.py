@@ -18,13 +18,8 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.flags import LOOK
-from airlock_daemon.platform.linux.openat2 import (
-    RESOLVE_CACHED,
-    RESOLVE_NO_SYMLINKS,
-    openat2,
-    read_known_status,
-)
+from airlock_daemon.platform.linux.openat2 import openat2
+from airlock_daemon.platform.system import LOOK, read_known_status
 from airlock_daemon.platform.threads import run_in_thread
 
 T = TypeVar("T")
@@ -97,7 +92,6 @@ async def look_in_thread(
 
 
 _FLAGS = LOOK | os.O_NOFOLLOW | os.O_CLOEXEC
-_AT_ONCE = RESOLVE_CACHED | RESOLVE_NO_SYMLINKS
 
 
 class HostPath(msgspec.Struct, frozen=True):
@@ -188,7 +182,7 @@ def _look_at_once(path: str) -> HostPath | None:
     if sys.platform != "linux":
         raise _WouldWaitError(path)
     try:
-        descriptor = openat2(path, _FLAGS, resolve=_AT_ONCE)
+        descriptor = openat2(path, _FLAGS, is_cached=True, no_links=True)
     except NotImplementedError as error:
         raise _WouldWaitError(path) from error
     except OSError as error:

@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.flags import SEARCH
+from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.platform.threads import run_in_thread
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 
-VARIABLE = "SSH_AUTH_SOCK"
+_VARIABLE = "SSH_AUTH_SOCK"
 
 _OF_LAUNCHD = re.compile(r"/(private/)?(var/run|tmp)/com\.apple\.launchd\.[^/]+/Listeners")
 _LAUNCHCTL = "/bin/launchctl"
@@ -25,10 +25,10 @@ def find_agent(environment: Mapping[str, str], *, launchctl: str = _LAUNCHCTL) -
 
     A person's own agent, in the daemon's `environment`, comes first.
     """
-    stored = environment.get(VARIABLE)
+    stored = environment.get(_VARIABLE)
     if stored and not is_of_launchd(stored):
         return stored
-    words = (launchctl, "getenv", VARIABLE)
+    words = (launchctl, "getenv", _VARIABLE)
     try:
         done = subprocess.run(
             words, capture_output=True, text=True, timeout=_LONGEST_S, check=False

@@ -61,7 +61,9 @@ def read_parent(pidfd: int) -> int | None:
         _, _, _, _, parent = _PIDFD_INFO.unpack(fcntl.ioctl(pidfd, _PIDFD_GET_INFO, asked))
     except ProcessLookupError:
         raise
-    except OSError:
+    except OSError as error:
+        if is_dead(pidfd):
+            raise ProcessLookupError from error
         return None
     return int(parent)
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from airlock_daemon.platform.readiness import HANGUPS_ALONE
+from airlock_daemon.platform.system import HANGUPS_ALONE
 
 HALF_CLOSED_S = 1.0
 """How often a half-closed socket is asked whether its peer is gone."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from airlock_daemon.platform.support import is_darwin
+from airlock_daemon.platform.system import is_darwin
 
 # Exceeds any process's ancestry; ends the walk if the process table changes meanwhile.
 GENERATIONS = 256

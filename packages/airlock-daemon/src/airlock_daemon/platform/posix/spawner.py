@@ -296,8 +296,8 @@ def _become(
         count = len(descriptors) - 1
         held = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, 3 + count) for each in descriptors]
         tell = fcntl.fcntl(tell, fcntl.F_DUPFD_CLOEXEC, 3 + count)
-        for number, descriptor in enumerate(held[1:]):
-            os.dup2(descriptor, number)
+        for standard, descriptor in enumerate(held[1:]):
+            os.dup2(descriptor, standard)
         if terminal:
             fcntl.ioctl((terminal & -terminal).bit_length() - 1, termios.TIOCSCTTY, 0)
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -306,7 +306,7 @@ def _become(
         stage = b"N"
         resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, hard))
         stage = b"F"
-        os.execve(program, argv, environment)
+        os.execve(program, list(argv), environment)
     except OSError as error:
         os.write(tell, _FAILED.pack(stage, error.errno or errno.EINVAL))
     except BaseException:  # noqa: BLE001 - the child must never run the parent's loop
@@ -378,7 +378,7 @@ def _accept(
 
 def list_all() -> list[int]:
     """The pids of the host, as far as this user may see them."""
-    from airlock_daemon.platform.support import is_darwin  # noqa: PLC0415 - seldom needed
+    from airlock_daemon.platform.system import is_darwin  # noqa: PLC0415 - seldom needed
 
     if is_darwin():
         from airlock_daemon.platform.darwin.leaves import list_pids  # noqa: PLC0415

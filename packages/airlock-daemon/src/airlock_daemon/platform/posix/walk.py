@@ -8,9 +8,7 @@ import errno
 import os
 import stat
 
-import msgspec
-
-from airlock_daemon.platform.flags import SEARCH
+from airlock_daemon.platform.system import SEARCH
 
 _DIRECTORY = SEARCH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -18,32 +16,11 @@ _DIRECTORY = SEARCH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 ATTEMPTS = 16
 
 
-class Directory(msgspec.Struct, frozen=True):
-    """An open directory, for the caller to close."""
-
-    descriptor: int
-
-
-class Link(msgspec.Struct, frozen=True):
-    """A symlink's target."""
-
-    target: str
-
-
-class Other(msgspec.Struct, frozen=True):
-    """A file of another kind, which was not opened."""
-
-    status: os.stat_result
-
-
-def step(name: str, directory: int) -> Directory | Link | Other:
-    """Look at `name`, one component, in the open `directory`, following no symlink.
-
-    Raises OSError; ELOOP if the name is replaced again and again meanwhile.
-    """
+def step(name: str, directory: int) -> int | str | None:
+    """As `system.step`; raises ELOOP if the name is replaced again and again meanwhile."""
     for _ in range(ATTEMPTS):
         try:
-            return Directory(os.open(name, _DIRECTORY, dir_fd=directory))
+            return os.open(name, _DIRECTORY, dir_fd=directory)
         except OSError as error:
             # A symlink is ELOOP or ENOTDIR, by system.
             if error.errno not in (errno.ELOOP, errno.ENOTDIR):
@@ -51,11 +28,11 @@ def step(name: str, directory: int) -> Directory | Link | Other:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if stat.S_ISLNK(status.st_mode):
             try:
-                return Link(os.readlink(name, dir_fd=directory))
+                return os.readlink(name, dir_fd=directory)
             except OSError as error:
                 # It is no symlink any more.
                 if error.errno != errno.EINVAL:
                     raise
         elif not stat.S_ISDIR(status.st_mode):
-            return Other(status)
+            return None
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)

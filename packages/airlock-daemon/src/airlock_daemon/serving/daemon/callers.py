@@ -5,7 +5,7 @@ import socket
 from airlock_daemon.boundary.identity.engine_sockets import refuse_engine_socket
 from airlock_daemon.boundary.identity.peer import Peer, identify, refuse_own
 from airlock_daemon.errors import Denied, Failed
-from airlock_daemon.platform.peer import peer_credentials
+from airlock_daemon.platform.system import peer_credentials
 from airlock_daemon.serving.daemon.clients import describe_peer
 from airlock_daemon.serving.request.recording import Caller
 from airlock_daemon.serving.request.state import AgentState, DaemonState

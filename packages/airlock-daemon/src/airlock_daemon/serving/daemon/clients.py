@@ -9,7 +9,7 @@ import trio
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.fairness.gate import too_many_error
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.peer import peer_credentials
+from airlock_daemon.platform.system import peer_credentials
 from airlock_daemon.serving.audit.record import Outcome, Record, shorten_id
 from airlock_daemon.serving.request.exchange import (
     REMOVED,

@@ -2,11 +2,9 @@
 
 import gc
 import os
-import resource
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import trio
 
@@ -15,7 +13,13 @@ from airlock_daemon.boundary.box.groups import Groups, claim_groups
 from airlock_daemon.boundary.command.launcher import open_launcher
 from airlock_daemon.boundary.workspace.temporary import remove_left_behind
 from airlock_daemon.errors import AirlockError, Failed
-from airlock_daemon.platform.support import forbid_tracing, is_darwin
+from airlock_daemon.platform.system import (
+    ask_for_short_slices,
+    forbid_tracing,
+    is_darwin,
+    raise_open_files,
+    run_self_test,
+)
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
@@ -52,12 +56,7 @@ def run_daemon(setup: Setup) -> None:
             "other processes of this user can trace the daemon on a kernel before Linux 5.14; "
             "run it as a user of its own"
         )
-    if sys.platform == "linux":
-        from airlock_daemon.platform.linux.scheduling import (  # noqa: PLC0415 - of Linux alone
-            ask_for_short_slices,
-        )
-
-        ask_for_short_slices()
+    ask_for_short_slices()
     with ExitStack() as stack:
         manager = ServiceManager(os.environ)
         # First, so that no program inherits the stored sockets.
@@ -79,8 +78,6 @@ def run_daemon(setup: Setup) -> None:
 
 def _prove_system() -> None:
     """Try all that serving relies on and only a Mac can prove; raises AirlockError."""
-    from airlock_daemon.platform.posix.self_test import run_self_test  # noqa: PLC0415
-
     for tried in run_self_test():
         if tried.problem is not None:
             raise AirlockError(
@@ -183,7 +180,7 @@ def _open_state(setup: Setup) -> DaemonState:
     # Before the launcher exists, which would otherwise stay in the daemon's old cgroup.
     groups = claim_groups(os.environ) if sys.platform == "linux" else "macOS has no cgroups"
     try:
-        launcher = open_launcher(nofile=_raise_descriptor_limit())
+        launcher = open_launcher(nofile=raise_open_files())
     except BaseException:
         if isinstance(groups, Groups):
             groups.close()
@@ -191,21 +188,6 @@ def _open_state(setup: Setup) -> DaemonState:
         raise
     ledger = Ledger(audit, agents=len(setup.generations))
     return DaemonState(ledger, launcher, groups=groups, search_path=setup.search_path)
-
-
-def _raise_descriptor_limit() -> int:
-    """Raise this process's soft limit of open files to the hard limit; returns the old one.
-
-    Each connection is a descriptor. Tools get the old limit: some close or scan all descriptors.
-    """
-    if sys.platform != "linux":
-        from airlock_daemon.platform.posix.limits import raise_open_files  # noqa: PLC0415
-
-        return raise_open_files()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return soft
 
 
 async def _end_after(grace: float, shared: DaemonState, signals: AsyncIterator[int]) -> None:

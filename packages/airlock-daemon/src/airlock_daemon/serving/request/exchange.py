@@ -21,7 +21,7 @@ from airlock_daemon.errors import (
     is_full_table,
     own_fault,
 )
-from airlock_daemon.platform.peer import peer_credentials
+from airlock_daemon.platform.system import peer_credentials
 from airlock_daemon.serving.request.broker import find_broker, make_requester
 from airlock_daemon.serving.request.decision import Allowed, decide, decide_relayed, hand_over
 from airlock_daemon.serving.request.execution import run_job

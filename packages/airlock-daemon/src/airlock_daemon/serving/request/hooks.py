@@ -19,7 +19,7 @@ from airlock_daemon.boundary.command.stdio import Piped
 from airlock_daemon.boundary.fairness.gate import SMALL, Gate, too_large_error
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
-from airlock_daemon.platform.flags import SEARCH
+from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.setup.generation import Generation
 from airlock_modules.operation import Operation

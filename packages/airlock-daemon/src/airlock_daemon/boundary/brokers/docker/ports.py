@@ -31,7 +31,7 @@ from airlock_daemon.boundary.brokers.docker.connections import (
 from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.flags import BIND_TO_DEVICE
+from airlock_daemon.platform.system import BIND_TO_DEVICE
 from airlock_modules.engine import (
     LOOPBACK,
     MOST_PORTS,

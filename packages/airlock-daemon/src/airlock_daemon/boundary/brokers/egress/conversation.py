@@ -20,7 +20,7 @@ from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.connection.descriptors import ROOM, drop_unread, list_rights, receive
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError, Denied
-from airlock_daemon.platform.flags import CLOSED_AT_EXEC
+from airlock_daemon.platform.system import CLOSED_AT_EXEC
 
 PIECE = 1 << 18
 """Maximum bytes of one step."""

@@ -26,7 +26,7 @@ from airlock_daemon.boundary.command.stdio import PIECE, Counted, Emit, Stdio
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.fairness.turns import TurnQueue
-from airlock_daemon.platform.pipes import splice
+from airlock_daemon.platform.system import splice
 from airlock_modules import PushList, Refusal, RemoteError, compose_report
 from airlock_wire import Signal
 

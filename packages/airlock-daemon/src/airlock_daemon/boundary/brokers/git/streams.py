@@ -12,7 +12,7 @@ from airlock_daemon.boundary.command.stdio import PIECE, Emit
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.fairness.turns import TurnQueue
-from airlock_daemon.platform.pipes import enlarge_pipe
+from airlock_daemon.platform.system import enlarge_pipe
 from airlock_modules import RemoteError
 from airlock_wire import Resize, Signal, StdinData, StdinEnd
 

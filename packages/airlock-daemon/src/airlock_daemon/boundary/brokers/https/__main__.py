@@ -30,7 +30,7 @@ from airlock_daemon.boundary.brokers.https.messages import (
 )
 from airlock_daemon.boundary.brokers.https.worker import serve_agent
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.support import forbid_tracing
+from airlock_daemon.platform.system import forbid_tracing
 
 if sys.platform == "linux":
     from airlock_daemon.platform.linux.privileges import drop_capabilities

@@ -17,8 +17,7 @@ from airlock_daemon.boundary.brokers.http.tls import (
     read_trust,
 )
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.flags import KEEP_IDLE
-from airlock_daemon.platform.private_file import private_file
+from airlock_daemon.platform.system import KEEP_IDLE, private_file
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.paths import expand_home
 from airlock_modules.apis import LONGEST_HEAD, Api

@@ -1,8 +1,9 @@
-"""Tests of `airlock_daemon.platform.readiness`: an epoll, and the set that stands for it."""
+"""Tests of `airlock_daemon.platform.posix.poll_set`, beside the epoll that it stands for."""
 
 import os
 import select
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 
@@ -10,7 +11,7 @@ import pytest
 import trio
 
 from airlock_daemon.platform.posix.poll_set import PollSet, is_gone
-from airlock_daemon.platform.readiness import (
+from airlock_daemon.platform.system import (
     GONE,
     HANGUPS_ALONE,
     READABLE,
@@ -135,8 +136,8 @@ async def test_many_ready_descriptors_are_served_in_turns(ready: Readiness) -> N
 
 def test_a_closed_set_leaves_no_descriptor() -> None:
     """Nor its thread."""
-    before = os.listdir("/proc/self/fd"), os.listdir("/proc/self/task")
+    descriptors, threads = os.listdir("/proc/self/fd"), threading.enumerate()
     made = PollSet()
     made.close()
     made.close()
-    assert (os.listdir("/proc/self/fd"), os.listdir("/proc/self/task")) == before
+    assert (os.listdir("/proc/self/fd"), threading.enumerate()) == (descriptors, threads)
