@@ -199,7 +199,7 @@ _NS_GET_USERNS, _NS_GET_PARENT = 0xB701, 0xB702
 def holds_devices(pid: int | None) -> bool:
     """Whether root of the container of `pid` can make devices that the daemon can open.
 
-    True if unknown, but not on macOS, where a virtual machine's devices are not the host's. A daemon
+    True if unknown, but not on macOS: the devices of a virtual machine are not the host's. A daemon
     in a pid namespace of its own is in a container, whose engine limits the devices that can be
     opened there.
     """

@@ -403,7 +403,7 @@ def _is_zombie(name: str) -> bool:
 def _close_others(service: int) -> None:
     """Close what the daemon's process has left open here: tools would inherit it."""
     for name in os.listdir("/dev/fd"):
-        if int(name) > 2 and int(name) != service:  # noqa: PLR2004 - stderr
+        if int(name) > 2 and int(name) != service:
             # The directory's own is closed already.
             with suppress(OSError):
                 os.close(int(name))

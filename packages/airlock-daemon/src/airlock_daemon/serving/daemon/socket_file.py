@@ -97,9 +97,7 @@ def open_to_others(directory: int, name: str, own: File, *, mode: int, gid: int 
         os.close(file)
 
 
-def _open_by_name(
-    directory: int, name: str, own: File, *, mode: int, gid: int | None
-) -> None:
+def _open_by_name(directory: int, name: str, own: File, *, mode: int, gid: int | None) -> None:
     """As `open_to_others`, without O_PATH."""
     _check(os.stat(name, dir_fd=directory, follow_symlinks=False), own)
     if gid is not None:

@@ -1,9 +1,9 @@
 """The parent of the workers, which the daemon starts as `python -m …brokers.https FD`.
 
-FD is one end of a pair of stream sockets. For each `Fork` message, which carries one end of
-another pair, the parent sends it back and forks a worker. It has imported what a worker needs, so a worker starts in
-milliseconds and shares its memory. It has no event loop and no threads, which would not survive a
-fork. It exits when the daemon closes its end, and its workers exit with it.
+FD is one end of a pair of stream sockets. For each `Fork` message, which carries one end of another
+pair, the parent sends it back and forks a worker. It has imported what a worker needs, so a worker
+starts in milliseconds and shares its memory. It has no event loop and no threads, which would not
+survive a fork. It exits when the daemon closes its end, and its workers exit with it.
 
 The parent has no PR_SET_PDEATHSIG: that signal is sent when the forking thread exits, and the
 daemon starts processes from threads.

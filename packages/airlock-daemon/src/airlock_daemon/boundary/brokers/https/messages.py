@@ -327,7 +327,7 @@ class Channel(Generic[In, Out]):
             if (descriptor := _take_descriptor(ancillary)) is not None:
                 self._descriptors.append(descriptor)
             # That of a message that has not come in whole, and one that came with its rest.
-            if len(self._descriptors) > 2:  # noqa: PLR2004 - see above
+            if len(self._descriptors) > 2:
                 raise msgspec.DecodeError("more descriptors come than messages")
             if size == 0:
                 return None
