@@ -34,7 +34,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 HEADER = struct.Struct("<5IQ")
@@ -228,26 +228,19 @@ class _Command:
         return [
             pid
             for pid in self._list_pids()
-            if _session(pid) == self.pid and not (self._is_over and pid == self.pid)
+            if _belongs(pid, self.pid) and not (self._is_over and pid == self.pid)
         ]
 
 
 def kill_session(leader: int) -> None:
     """Kill all processes of a session, for which no launcher exists any more."""
     for _ in range(_PASSES):
-        members = [pid for pid in list_all() if _session(pid) == leader]
+        members = [pid for pid in list_all() if _belongs(pid, leader)]
         if not members:
             return
         for pid in members:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-
-
-def _session(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return -1
 
 
 def _find_end(pid: int) -> int | None:
@@ -384,20 +377,22 @@ def list_all() -> list[int]:
         from airlock_daemon.platform.darwin.leaves import list_pids  # noqa: PLC0415
 
         return list_pids()
-    return list(_list_proc())
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def _list_proc() -> Iterator[int]:
-    for name in os.listdir("/proc"):
-        # Those that have ended and wait for init are no longer of interest.
-        with suppress(OSError):
-            if name.isdigit() and not _is_zombie(name):
-                yield int(name)
+def _belongs(pid: int, session: int) -> bool:
+    """Whether a process is of a session, and has not ended."""
+    try:
+        return os.getsid(pid) == session and not _is_zombie(pid)
+    except OSError:
+        return False
 
 
-def _is_zombie(name: str) -> bool:
-    with open(f"/proc/{name}/stat", "rb") as file:
+def _is_zombie(pid: int) -> bool:
+    # macOS knows no session of one.
+    with suppress(FileNotFoundError), open(f"/proc/{pid}/stat", "rb") as file:
         return file.read().rpartition(b") ")[2].startswith(b"Z")
+    return False
 
 
 def _close_others(service: int) -> None:
