@@ -6,26 +6,23 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from airlock_daemon.platform import system
+from airlock_daemon.platform.posix import calls
 from airlock_daemon.platform.posix.copying import copy
-from airlock_daemon.platform.system import (
-    find_holder,
-    find_missing,
-    lock_byte,
-    private_file,
-    splice,
-)
+from airlock_daemon.platform.system import find_missing, private_file, splice
 from commanding import airlock_daemon
 
 LOADED = """
 import sys
 from airlock_daemon.serving.daemon import daemon
-from airlock_daemon.platform.system import forbid_tracing, know_descendants, open_readiness
-know_descendants(1), open_readiness(), forbid_tracing()
+from airlock_daemon.platform.system import Ancestry, Readiness, forbid_tracing
+Ancestry(1), Readiness(), forbid_tracing()
 print([name for name in sys.modules if ".platform.posix" in name or ".platform.darwin" in name])
 """
 
@@ -46,16 +43,15 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_missing() == ("select.epoll",)
 
 
-@pytest.mark.parametrize("system", ["linux", "darwin"])
+@pytest.mark.parametrize("make", [private_file, calls.private_file], ids=["linux", "posix"])
 def test_a_file_can_be_read_repeatedly_and_is_gone_afterwards(
-    system: str, monkeypatch: pytest.MonkeyPatch
+    make: Callable[[str, bytes], AbstractContextManager[str]],
 ) -> None:
     """As a library reads a certificate and its key from one file."""
-    monkeypatch.setattr(sys, "platform", system)
     descriptors = os.listdir("/proc/self/fd")
-    with private_file("name", b"secret") as path:
+    with make("name", b"secret") as path:
         assert [Path(path).read_bytes() for _ in range(2)] == [b"secret"] * 2
-        assert system == "linux" or stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        assert path.startswith("/proc/") or stat.S_IMODE(os.stat(path).st_mode) == 0o600
     assert not os.path.exists(path)
     assert os.listdir("/proc/self/fd") == descriptors
 
@@ -71,8 +67,10 @@ sys.stdin.read()
 """
 
 
-def test_the_kernel_names_the_process_that_holds_a_byte(tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", [system, calls], ids=["linux", "posix"])
+def test_the_kernel_names_the_process_that_holds_a_byte(tmp_path: Path, module: ModuleType) -> None:
     """For that byte alone, and until the process ends."""
+    find_holder, lock_byte = module.find_holder, module.lock_byte
     path = tmp_path / "file"
     path.touch()
     file = os.open(path, os.O_RDWR)

@@ -8,22 +8,45 @@ import errno
 import fcntl
 import importlib
 import os
+import resource
 import select
 import socket
-import struct
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import Protocol, Self
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from airlock_daemon.platform.linux import procfs
-from airlock_daemon.platform.linux.mountinfo import MountRow
 from airlock_daemon.platform.linux.openat2 import openat2, read_known_status
 from airlock_daemon.platform.linux.peer import Credentials
+
+if sys.platform == "linux":
+    from airlock_daemon.platform.linux.ancestry import Ancestry
+    from airlock_daemon.platform.linux.byte_lock import find_holder, lock_byte
+    from airlock_daemon.platform.linux.memfd import private_file
+    from airlock_daemon.platform.linux.mountinfo import read_own_mounts
+    from airlock_daemon.platform.linux.peer import peer_credentials
+    from airlock_daemon.platform.linux.privileges import forbid_tracing
+    from airlock_daemon.platform.linux.procfs import name_descriptor, read_mount_id
+    from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
+
+    Readiness = select.epoll
+else:
+    from airlock_daemon.platform.posix.calls import (
+        ask_for_short_slices,
+        find_holder,
+        forbid_tracing,
+        lock_byte,
+        name_descriptor,
+        peer_credentials,
+        private_file,
+        read_mount_id,
+        read_own_mounts,
+    )
+    from airlock_daemon.platform.posix.poll_set import PollSet as Readiness
+    from airlock_daemon.platform.posix.processes import Ancestry
+
+if TYPE_CHECKING:
+    from airlock_daemon.platform.posix.self_test import Tried
 
 __all__ = [
     "BIND_TO_DEVICE",
@@ -35,8 +58,8 @@ __all__ = [
     "READABLE",
     "SEARCH",
     "WRITABLE",
+    "Ancestry",
     "Credentials",
-    "Descendants",
     "Readiness",
     "ask_for_short_slices",
     "count_processors",
@@ -44,11 +67,8 @@ __all__ = [
     "find_holder",
     "find_missing",
     "forbid_tracing",
-    "is_darwin",
-    "know_descendants",
     "lock_byte",
     "name_descriptor",
-    "open_readiness",
     "open_without_links",
     "peer_credentials",
     "private_file",
@@ -75,11 +95,6 @@ _OF_LINUX = (
 _OF_MACOS = ("os.posix_spawn", "select.poll", "socket.recv_fds")
 
 
-def is_darwin() -> bool:
-    """Whether the kernel is that of macOS, whatever names this Python has."""
-    return os.uname().sysname == "Darwin"
-
-
 def find_missing() -> tuple[str, ...]:
     """The names of the standard library that serving needs and this Python lacks."""
     missing = []
@@ -88,31 +103,6 @@ def find_missing() -> tuple[str, ...]:
         if not hasattr(importlib.import_module(module), attribute):
             missing.append(name)
     return tuple(missing)
-
-
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """One check of the self-test: its name, what it is about, and what is wrong, None if nothing.
-
-    Each is something that serving without Linux's own calls relies on, tried on this machine.
-    """
-
-    name: str
-    what: str
-    problem: str | None
-
-
-def run_self_test() -> Iterator[Tried]:
-    """Run all checks for this system; one that raises anything has failed."""
-    from airlock_daemon.platform.posix.self_test import list_checks  # noqa: PLC0415
-
-    for name, what, check in list_checks():
-        try:
-            check()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the call cannot be relied on
-            problem = f"{type(error).__name__}: {error}"
-            yield Tried(name=name, what=what, problem=problem)
-        else:
-            yield Tried(name=name, what=what, problem=None)
 
 
 # Flags, each for what Linux alone has.
@@ -133,67 +123,11 @@ CLOSED_AT_EXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 """For recvmsg(2): a program that is executed does not get the received descriptors."""
 
 
-# Processes.
+def run_self_test() -> Iterator["Tried"]:
+    """Try here what serving without Linux's own calls relies on; an error fails a check."""
+    from airlock_daemon.platform.posix import self_test  # noqa: PLC0415
 
-
-class Descendants(Protocol):
-    """Tells the descendants of a process from all others."""
-
-    def includes(self, pid: int, *, parent: int | None = None) -> bool:
-        """Whether `pid` is one of them; True also if that is unknown.
-
-        `parent` is the parent of `pid`, if known.
-        """
-
-    def close(self) -> None:
-        """Release what it holds."""
-
-
-def know_descendants(ancestor: int) -> Descendants:
-    """What tells the descendants of process `ancestor`, for the caller to close."""
-    if sys.platform == "linux":
-        from airlock_daemon.platform.linux.ancestry import Ancestry  # noqa: PLC0415
-
-        return Ancestry(ancestor)
-    from airlock_daemon.platform.posix import processes  # noqa: PLC0415
-
-    return processes.Ancestry(ancestor, processes.read_process)
-
-
-if sys.platform == "linux":
-    from airlock_daemon.platform.linux.peer import peer_credentials
-else:
-
-    def peer_credentials(connection: socket.socket) -> Credentials:
-        """Return the process that connected (unix(7); unix(4) of macOS). Raises OSError."""
-        if is_darwin():
-            from airlock_daemon.platform.darwin import leaves  # noqa: PLC0415
-
-            return Credentials(leaves.read_peer_pid(connection), leaves.read_peer_user(connection))
-        from airlock_daemon.platform.linux import peer  # noqa: PLC0415
-
-        return peer.peer_credentials(connection)
-
-
-def forbid_tracing() -> bool:
-    """Keep the user's other processes from this one's memory; False if that is not possible."""
-    if is_darwin():
-        from airlock_daemon.platform.darwin import leaves  # noqa: PLC0415
-
-        leaves.forbid_tracing()
-        return True
-    from airlock_daemon.platform.linux import privileges  # noqa: PLC0415
-
-    return privileges.forbid_tracing()
-
-
-def ask_for_short_slices() -> bool:
-    """Ask the kernel to run this thread soon whenever it can; False if it does not know that."""
-    if sys.platform != "linux":
-        return False
-    from airlock_daemon.platform.linux import scheduling  # noqa: PLC0415
-
-    return scheduling.ask_for_short_slices()
+    return self_test.run_self_test()
 
 
 def count_processors() -> int:
@@ -205,8 +139,6 @@ def count_processors() -> int:
 
 def raise_open_files() -> int:
     """Raise this process's soft limit of open files as far as possible; returns the old one."""
-    import resource  # noqa: PLC0415 - commands for people do not need it
-
     if sys.platform != "linux":
         from airlock_daemon.platform.posix import limits  # noqa: PLC0415
 
@@ -215,30 +147,6 @@ def raise_open_files() -> int:
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return soft
-
-
-# Files.
-
-if sys.platform == "linux":
-    from airlock_daemon.platform.linux.mountinfo import read_own_mounts
-    from airlock_daemon.platform.linux.procfs import name_descriptor, read_mount_id
-else:
-
-    def name_descriptor(descriptor: int) -> str:
-        """The path of an open directory, on macOS as it is spelled on disk. Raises OSError."""
-        if is_darwin():
-            from airlock_daemon.platform.darwin import leaves  # noqa: PLC0415
-
-            return leaves.read_path(descriptor)
-        return procfs.name_descriptor(descriptor)
-
-    def read_mount_id(descriptor: int) -> int | None:
-        """Return None: the mounts of this system have no ids."""
-        del descriptor
-
-    def read_own_mounts() -> tuple[MountRow, ...]:
-        """Return no mounts: containers are in a virtual machine, and see none of this system's."""
-        return ()
 
 
 def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:
@@ -276,60 +184,6 @@ def step(name: str, directory: int) -> int | str | None:
     return walk.step(name, directory)
 
 
-@contextmanager
-def private_file(name: str, content: bytes) -> Iterator[str]:
-    """Yield a path at which this process alone can read `content` meanwhile. Raises OSError.
-
-    It is for libraries that read only files. On Linux the file is in memory, with this `name`.
-    Elsewhere it is one of the temporary directory, 0600, and is removed.
-    """
-    if sys.platform == "linux":
-        file = os.memfd_create(name, os.MFD_CLOEXEC)
-        try:
-            os.write(file, content)
-            yield f"/proc/self/fd/{file}"
-        finally:
-            os.close(file)
-    else:
-        with tempfile.NamedTemporaryFile(prefix="airlock-") as made:
-            made.write(content)
-            made.flush()
-            yield made.name
-
-
-# Locks on one byte of a file, which the kernel attributes to a process (F_SETLK of fcntl(2)). Such
-# a lock belongs to the process that took it: it cannot be passed by a descriptor, children do not
-# inherit it, and it ends with the process. It also ends when the process closes any descriptor of
-# the same file. The byte need not exist.
-
-# struct flock with 64-bit offsets. Linux: type, whence, start, length, pid.
-_LINUX_LOCK = struct.Struct("hhqqi4x")
-# macOS: start, length, pid, type, whence.
-_DARWIN_LOCK = struct.Struct("qqihh")
-
-
-def lock_byte(descriptor: int, offset: int) -> None:
-    """Lock a byte of a file open for writing; raises OSError, also if another process has it."""
-    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, offset, os.SEEK_SET)
-
-
-def find_holder(descriptor: int, offset: int) -> int | None:
-    """The pid of another process that has locked a byte of the open file, None if none has.
-
-    0 for a process outside of this pid namespace. Raises OSError.
-    """
-    if is_darwin():
-        asked = _DARWIN_LOCK.pack(offset, 1, 0, fcntl.F_WRLCK, os.SEEK_SET)
-        _, _, pid, kind, _ = _DARWIN_LOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
-    else:
-        asked = _LINUX_LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0)
-        kind, _, _, _, pid = _LINUX_LOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
-    return None if kind == fcntl.F_UNLCK else pid
-
-
-# Pipes.
-
-
 def enlarge_pipe(pipe: int, size: int) -> None:
     """Enlarge a pipe if possible: it is not if its user has many pipes, or outside of Linux."""
     if sys.platform == "linux":
@@ -349,7 +203,7 @@ def splice(source: int, target: int, most: int) -> int:
     return copying.copy(source, target, most)
 
 
-# Which of many descriptors are ready. The numbers are those of epoll(7), too.
+# Events of a Readiness. The numbers are those of epoll(7), too.
 
 READABLE = select.POLLIN
 WRITABLE = select.POLLOUT
@@ -358,46 +212,3 @@ GONE = select.POLLHUP | select.POLLERR
 
 HANGUPS_ALONE: int = getattr(select, "EPOLLONESHOT", 0)
 """As events: wait for nothing but GONE."""
-
-
-class Readiness(Protocol):
-    """What is used of select.epoll. Its own descriptor is readable while one of its is ready."""
-
-    def register(self, descriptor: int, events: int, /) -> None:
-        """Add a descriptor."""
-
-    def modify(self, descriptor: int, events: int, /) -> None:
-        """Change the events of a descriptor."""
-
-    def unregister(self, descriptor: int, /) -> None:
-        """Remove a descriptor, before it is closed."""
-
-    def poll(self, timeout: float, most: int = -1, /) -> list[tuple[int, int]]:
-        """Return at most `most` ready descriptors with their events; `timeout` is 0."""
-
-    def fileno(self) -> int:
-        """Return its own descriptor."""
-
-    def close(self) -> None:
-        """Release everything but the registered descriptors."""
-
-    def __enter__(self) -> Self:
-        """Return it."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-        /,
-    ) -> None:
-        """Close it."""
-
-
-def open_readiness() -> Readiness:
-    """Make an empty set of descriptors, for the caller to close: an epoll(7), or of poll(2)."""
-    if sys.platform == "linux":
-        return select.epoll()
-    from airlock_daemon.platform.posix.poll_set import PollSet  # noqa: PLC0415
-
-    return PollSet()

@@ -22,7 +22,7 @@ from airlock_daemon.boundary.connection.descriptors import (
 )
 from airlock_daemon.boundary.fairness.gate import Gate, too_large_error
 from airlock_daemon.boundary.fairness.turns import TurnQueue
-from airlock_daemon.platform.system import GONE, HANGUPS_ALONE, READABLE, open_readiness
+from airlock_daemon.platform.system import GONE, HANGUPS_ALONE, READABLE, Readiness
 from airlock_daemon.setup.limits import Limits
 from airlock_wire import (
     ErrorObject,
@@ -389,7 +389,7 @@ class ClientWatch:
     """Calls back when a watched descriptor's peer hangs up (once) or sends something."""
 
     def __init__(self) -> None:
-        self.epoll = open_readiness()
+        self.epoll = Readiness()
         self._watched: dict[int, Watched] = {}
         # By descriptor, in order of time.
         self._late: dict[int, tuple[float, Callable[[], None]]] = {}

@@ -54,7 +54,7 @@ def test_sessions_streams_and_commands_need_no_name_of_linux() -> None:
     )
     imports = "\n".join(f"import airlock_daemon.{name}" for name in modules)
     code = (
-        f"{imports}\nfrom airlock_daemon.platform.system import open_readiness\n"
-        "with open_readiness() as ready:\n    print(type(ready).__name__)\n"
+        f"{imports}\nfrom airlock_daemon.platform.system import Readiness\n"
+        "with Readiness() as ready:\n    print(type(ready).__name__)\n"
     )
     assert run_elsewhere(code) == "PollSet\n"

@@ -20,7 +20,7 @@ from airlock_daemon.boundary.identity.peer import (
     same_namespace,
 )
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.system import know_descendants, peer_credentials
+from airlock_daemon.platform.system import Ancestry, peer_credentials
 
 ID = "ab" * 32
 OTHER = "cd" * 32
@@ -184,7 +184,7 @@ def test_what_airlock_itself_started_is_no_client() -> None:
         for kind in kinds:
             peer = Peer(pid=child.pid, uid=os.geteuid(), kind=kind)
             with pytest.raises(Denied, match="that Airlock started"):
-                refuse_own(peer, know_descendants(os.getpid()))
+                refuse_own(peer, Ancestry(os.getpid()))
     finally:
         child.kill()
         child.wait()

@@ -17,13 +17,14 @@ from airlock_daemon.platform.system import (
     READABLE,
     WRITABLE,
     Readiness,
-    open_readiness,
 )
 
+Set = Readiness | PollSet
 
-@pytest.fixture(params=[open_readiness, PollSet], ids=["epoll", "poll"])
-def ready(request: pytest.FixtureRequest) -> Iterator[Readiness]:
-    make: Callable[[], Readiness] = request.param
+
+@pytest.fixture(params=[Readiness, PollSet], ids=["epoll", "poll"])
+def ready(request: pytest.FixtureRequest) -> Iterator[Set]:
+    make: Callable[[], Set] = request.param
     with make() as made:
         yield made
 
@@ -35,7 +36,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield stack.enter_context(ours), stack.enter_context(theirs)
 
 
-async def wait(ready: Readiness) -> list[tuple[int, int]]:
+async def wait(ready: Set) -> list[tuple[int, int]]:
     """Wait until a descriptor is ready; being woken for nothing is allowed."""
     while not (found := ready.poll(0)):
         await trio.lowlevel.wait_readable(ready.fileno())
@@ -46,10 +47,10 @@ def test_the_numbers_are_those_of_epoll() -> None:
     """So that an epoll needs no translation."""
     assert (READABLE, WRITABLE) == (select.EPOLLIN, select.EPOLLOUT)
     assert GONE == select.EPOLLHUP | select.EPOLLERR
-    assert isinstance(open_readiness(), select.epoll)
+    assert isinstance(Readiness(), select.epoll)
 
 
-async def test_a_pipe_wakes_its_reader_until_it_is_empty(ready: Readiness) -> None:
+async def test_a_pipe_wakes_its_reader_until_it_is_empty(ready: Set) -> None:
     """And its end wakes it, too."""
     reading, writing = os.pipe()
     ready.register(reading, READABLE)
@@ -64,7 +65,7 @@ async def test_a_pipe_wakes_its_reader_until_it_is_empty(ready: Readiness) -> No
 
 
 async def test_what_a_client_sends_does_not_wake_who_waits_for_hangups(
-    ready: Readiness, pair: tuple[socket.socket, socket.socket]
+    ready: Set, pair: tuple[socket.socket, socket.socket]
 ) -> None:
     """Until it is asked for."""
     ours, theirs = pair
@@ -76,7 +77,7 @@ async def test_what_a_client_sends_does_not_wake_who_waits_for_hangups(
 
 
 async def test_a_client_that_still_reads_has_not_hung_up(
-    ready: Readiness, pair: tuple[socket.socket, socket.socket]
+    ready: Set, pair: tuple[socket.socket, socket.socket]
 ) -> None:
     """It has closed its sending half; the hangup comes when it closes the other."""
     ours, theirs = pair
@@ -120,7 +121,7 @@ async def test_a_half_closed_socket_does_not_report_its_hangup_again_and_again(
         assert [number for number, _ in await wait(ready)] == [ours.fileno()]
 
 
-async def test_many_ready_descriptors_are_served_in_turns(ready: Readiness) -> None:
+async def test_many_ready_descriptors_are_served_in_turns(ready: Set) -> None:
     """Busy ones starve nobody."""
     pipes = [os.pipe() for _ in range(5)]
     for reading, writing in pipes:

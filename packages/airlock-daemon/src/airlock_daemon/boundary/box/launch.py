@@ -29,7 +29,7 @@ from airlock_daemon.boundary.command.launcher import (
 )
 from airlock_daemon.boundary.command.order import CommandLine, Identity, encode_order
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.system import READABLE, SEARCH, open_readiness, read_known_status
+from airlock_daemon.platform.system import READABLE, SEARCH, Readiness, read_known_status
 from airlock_daemon.setup.reserved import Reserved
 from airlock_wire import quote
 
@@ -167,7 +167,7 @@ class BoxedLaunch(Launch):
         Raises OSError, and has then taken over nothing.
         """
         super().__init__(control, socket.socket.close)
-        self._either = open_readiness()
+        self._either = Readiness()
         for each in (control, maker.control):
             self._either.register(each.fileno(), READABLE)
         self._maker = maker

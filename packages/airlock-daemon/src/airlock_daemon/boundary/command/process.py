@@ -9,7 +9,7 @@ from airlock_daemon.boundary.command.launcher import Ended, Launch
 from airlock_daemon.boundary.command.stdio import Emit, Input, Stdio
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.system import READABLE, WRITABLE, Readiness, open_readiness
+from airlock_daemon.platform.system import READABLE, WRITABLE, Readiness
 from airlock_wire import Resize, Signal, StdinData, StdinEnd
 
 # The launcher kills what is left 2 s after the order to end; a process that still exists long after
@@ -81,7 +81,7 @@ class Command:
             return await self._wait_report()
         # One task waits for an epoll of the streams and the control socket. A task for each would
         # cost more than many commands do.
-        with open_readiness() as ready:
+        with Readiness() as ready:
             for descriptor in self._stdio.outputs:
                 ready.register(descriptor, READABLE)
             ready.register(self._launch.ready, READABLE)

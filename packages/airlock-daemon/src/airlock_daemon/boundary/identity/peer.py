@@ -16,7 +16,7 @@ from airlock_daemon.errors import NO_DESCRIPTORS, Denied, is_full_table
 from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo, shows_all
 from airlock_daemon.platform.linux.peer import peer_pidfd, read_namespaces, read_parent
 from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
-from airlock_daemon.platform.system import Credentials, Descendants
+from airlock_daemon.platform.system import Ancestry, Credentials
 
 # Bytes: some thousands of mounts. A client that may mount could have far more, to be read for each
 # request.
@@ -127,7 +127,7 @@ def _own_namespaces() -> tuple[str, str]:
     return read_namespaces("self")
 
 
-def refuse_own(peer: Peer, ancestry: Descendants) -> None:
+def refuse_own(peer: Peer, ancestry: Ancestry) -> None:
     """Refuse a descendant of the daemon: a process started by a tool is not a client.
 
     Raises Denied. A tool could not have created the namespace of a process that cannot be seen.

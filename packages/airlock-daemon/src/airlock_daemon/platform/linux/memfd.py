@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def make_sealed(name: str, content: bytes) -> int:
@@ -16,6 +18,20 @@ def make_sealed(name: str, content: bytes) -> int:
         os.close(file)
         raise
     return file
+
+
+@contextmanager
+def private_file(name: str, content: bytes) -> Iterator[str]:
+    """Yield a path at which this process alone can read `content` meanwhile. Raises OSError.
+
+    It is for libraries that read only files.
+    """
+    file = os.memfd_create(name, os.MFD_CLOEXEC)
+    try:
+        os.write(file, content)
+        yield f"/proc/self/fd/{file}"
+    finally:
+        os.close(file)
 
 
 def is_sealed(file: int) -> bool:

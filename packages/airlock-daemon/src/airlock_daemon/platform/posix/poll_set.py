@@ -18,8 +18,6 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from airlock_daemon.platform.system import HANGUPS_ALONE
-
 HALF_CLOSED_S = 1.0
 """How often a half-closed socket is asked whether its peer is gone."""
 
@@ -194,7 +192,8 @@ def _is_stream(descriptor: int) -> bool:
 
 
 def _without_flags(events: int) -> int:
-    return events & ~HANGUPS_ALONE
+    """What poll(2) knows of events that are meant for an epoll, too."""
+    return events & (select.POLLIN | select.POLLOUT)
 
 
 def _drain(pipe: int) -> None:

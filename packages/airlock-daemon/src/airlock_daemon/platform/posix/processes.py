@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from airlock_daemon.platform.system import is_darwin
+from airlock_daemon.platform.posix import is_darwin
 
 # Exceeds any process's ancestry; ends the walk if the process table changes meanwhile.
 GENERATIONS = 256
@@ -50,7 +50,7 @@ class Ancestry:
     launcher ends such processes with their command, unless they have left its session.
     """
 
-    def __init__(self, ancestor: int, read: Read) -> None:
+    def __init__(self, ancestor: int, read: Read = read_process) -> None:
         self._ancestor = ancestor
         self._read = read
 

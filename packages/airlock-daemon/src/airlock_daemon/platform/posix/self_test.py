@@ -13,11 +13,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
+import msgspec
+
+from airlock_daemon.platform.posix import is_darwin
 from airlock_daemon.platform.posix.copying import copy
 from airlock_daemon.platform.posix.poll_set import is_gone
 from airlock_daemon.platform.posix.spawner import HEADER, REPORT
 from airlock_daemon.platform.posix.walk import step
-from airlock_daemon.platform.system import find_holder, is_darwin
+from airlock_daemon.platform.system import find_holder
 
 _OFFSET = 1 << 61
 
@@ -31,6 +34,14 @@ sys.stdin.read()
 _WAIT_S = 10.0
 
 
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """One check: its name, what it is about, and what is wrong, None if nothing is."""
+
+    name: str
+    what: str
+    problem: str | None
+
+
 class WrongAnswer(Exception):
     """The kernel's answer is not the known one."""
 
@@ -38,8 +49,19 @@ class WrongAnswer(Exception):
 Check = tuple[str, str, Callable[[], None]]
 
 
-def list_checks() -> Iterator[Check]:
-    """The checks for this system, each with its name and what it is about."""
+def run_self_test() -> Iterator[Tried]:
+    """As `system.run_self_test`."""
+    for name, what, check in _list_checks():
+        try:
+            check()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the call cannot be relied on
+            problem = f"{type(error).__name__}: {error}"
+            yield Tried(name=name, what=what, problem=problem)
+        else:
+            yield Tried(name=name, what=what, problem=None)
+
+
+def _list_checks() -> Iterator[Check]:
     yield from CHECKS
     if is_darwin():
         from airlock_daemon.platform.darwin.self_test import LEAVES  # noqa: PLC0415

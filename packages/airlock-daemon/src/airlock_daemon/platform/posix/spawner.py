@@ -371,7 +371,7 @@ def _accept(
 
 def list_all() -> list[int]:
     """The pids of the host, as far as this user may see them."""
-    from airlock_daemon.platform.system import is_darwin  # noqa: PLC0415 - seldom needed
+    from airlock_daemon.platform.posix import is_darwin  # noqa: PLC0415 - seldom needed
 
     if is_darwin():
         from airlock_daemon.platform.darwin.leaves import list_pids  # noqa: PLC0415

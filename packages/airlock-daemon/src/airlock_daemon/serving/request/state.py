@@ -16,7 +16,7 @@ from airlock_daemon.boundary.fairness.allowance import Allowance
 from airlock_daemon.boundary.fairness.gate import Gate, Share, Starts
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.errors import Denied, Failed
-from airlock_daemon.platform.system import know_descendants
+from airlock_daemon.platform.system import Ancestry
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.session import Cancellation, ClientWatch
@@ -56,7 +56,7 @@ class DaemonState:
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self._search_path = search_path
         self._containers: Containers | None = None
-        self.ancestry = know_descendants(os.getpid())
+        self.ancestry = Ancestry(os.getpid())
         self.watch = ClientWatch()
         self.rounds = Rounds()
         self.starts = Starts()
