@@ -144,7 +144,7 @@ def test_init_makes_the_files(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     said = elsewhere("init").stdout
     assert (tmp_path / "home" / ".config" / "airlock" / "agents.toml").is_file()
-    assert "no command is enabled yet" in said
+    assert "no service was installed: launchd has no session of this user" in said
 
 
 def test_files_of_an_earlier_release_are_migrated(
