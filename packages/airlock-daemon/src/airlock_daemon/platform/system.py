@@ -26,19 +26,26 @@ if sys.platform == "linux":
     from airlock_daemon.platform.linux.mountinfo import read_own_mounts
     from airlock_daemon.platform.linux.peer import peer_credentials
     from airlock_daemon.platform.linux.privileges import forbid_tracing
-    from airlock_daemon.platform.linux.procfs import name_descriptor, read_mount_id
+    from airlock_daemon.platform.linux.procfs import (
+        find_fault,
+        name_descriptor,
+        read_arguments,
+        read_mount_id,
+    )
     from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
 
     Readiness = select.epoll
 else:
     from airlock_daemon.platform.posix.calls import (
         ask_for_short_slices,
+        find_fault,
         find_holder,
         forbid_tracing,
         lock_byte,
         name_descriptor,
         peer_credentials,
         private_file,
+        read_arguments,
         read_mount_id,
         read_own_mounts,
     )
@@ -64,6 +71,7 @@ __all__ = [
     "ask_for_short_slices",
     "count_processors",
     "enlarge_pipe",
+    "find_fault",
     "find_holder",
     "find_missing",
     "forbid_tracing",
@@ -73,6 +81,7 @@ __all__ = [
     "peer_credentials",
     "private_file",
     "raise_open_files",
+    "read_arguments",
     "read_known_status",
     "read_mount_id",
     "read_own_mounts",

@@ -22,7 +22,7 @@ from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import plain, say
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.platform.linux.procfs import read_process_entry
-from airlock_daemon.platform.system import find_missing, is_darwin
+from airlock_daemon.platform.system import find_missing, read_arguments
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.status import Reload, find_published
 
@@ -233,20 +233,15 @@ def is_daemon(pid: int) -> bool:
     A daemon is not dumpable, so /proc/PID/exe and others are closed to its own user. macOS tells
     the arguments alone, and those only to a process's own user.
     """
-    if sys.platform != "linux" and is_darwin():
-        from airlock_daemon.platform.darwin.leaves import read_arguments  # noqa: PLC0415
-
-        try:
-            return _runs_daemon([os.fsdecode(word) for word in read_arguments(pid)])
-        except OSError:
-            return False
     try:
+        words = read_arguments(pid)
+        if sys.platform != "linux":
+            return _runs_daemon(words)
         status = dict(
             line.split(":\t", 1)
             for line in read_process_entry(pid, "status").splitlines()
             if ":\t" in line
         )
-        words = read_process_entry(pid, "cmdline").split("\0")
     except OSError:
         return False
     # proc_pid_status(5): real, effective, saved and file system uid; pids from outer to inner

@@ -40,6 +40,23 @@ def forbid_tracing() -> bool:
     return privileges.forbid_tracing()
 
 
+def find_fault() -> str | None:
+    """What this Mac does not do as serving relies on, by the self-test; None if it does all."""
+    from airlock_daemon.platform.posix import self_test  # noqa: PLC0415 - once, at the start
+
+    tried = self_test.run_self_test() if is_darwin() else ()
+    return next((f"{each.what}: {each.problem}" for each in tried if each.problem), None)
+
+
+def read_arguments(pid: int) -> list[str]:
+    """The arguments of a process of this user. Raises OSError."""
+    if is_darwin():
+        from airlock_daemon.platform.darwin import leaves  # noqa: PLC0415
+
+        return [os.fsdecode(word) for word in leaves.read_arguments(pid)]
+    return procfs.read_arguments(pid)
+
+
 def ask_for_short_slices() -> bool:
     """Return False: POSIX has no such call."""
     return False

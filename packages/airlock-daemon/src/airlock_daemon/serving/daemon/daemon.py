@@ -16,10 +16,9 @@ from airlock_daemon.boundary.workspace.temporary import remove_left_behind
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.system import (
     ask_for_short_slices,
+    find_fault,
     forbid_tracing,
-    is_darwin,
     raise_open_files,
-    run_self_test,
 )
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.ledger import Ledger
@@ -50,8 +49,11 @@ def run_daemon(setup: Setup) -> None:
 
     Raises AirlockError if something that serving needs is missing or belongs to another daemon.
     """
-    if is_darwin():
-        _prove_system()
+    if (fault := find_fault()) is not None:
+        raise AirlockError(
+            f"this macOS does not do what the daemon relies on: {fault}",
+            hint="please report what this prints: airlock doctor --self-test",
+        )
     if not forbid_tracing():
         log.warning(
             "other processes of this user can trace the daemon on a kernel before Linux 5.14; "
@@ -75,16 +77,6 @@ def run_daemon(setup: Setup) -> None:
         # Loaded code stays, so the garbage collector need not visit it.
         gc.freeze()
         trio.run(_serve, setup, shared, sockets, manager, instruments=[shared.rounds])
-
-
-def _prove_system() -> None:
-    """Try all that serving relies on and only a Mac can prove; raises AirlockError."""
-    for tried in run_self_test():
-        if tried.problem is not None:
-            raise AirlockError(
-                f"this macOS does not do what the daemon relies on: {tried.what}: {tried.problem}",
-                hint="please report what this prints: airlock doctor --self-test",
-            )
 
 
 def announce(setup: Setup) -> None:
