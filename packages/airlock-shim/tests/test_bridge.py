@@ -1,7 +1,8 @@
-"""`--bridge`: the container's end, between clients of its sockets and frames on stdin and stdout."""
+"""`--bridge`: the container's end, between clients of its sockets and frames of its pipes."""
 
 import hashlib
 import os
+import resource
 import socket
 import stat
 import threading
@@ -177,7 +178,16 @@ def test_many_at_once_are_served(bridge: FakeBridge) -> None:
     assert [_read_all(client) for client in clients] == [b"answer to %d" % n for n in range(50)]
 
 
-def test_more_than_fit_wait_until_others_have_ended(bridge: FakeBridge) -> None:
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Room for as many open files as a bridge and its clients have at most."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_more_than_fit_wait_until_others_have_ended(many_files: None, bridge: FakeBridge) -> None:
     """No client is refused by the bridge."""
     clients = [bridge.connect() for _ in range(MOST_STREAMS + 1)]
     numbers = [bridge.read().stream for _ in range(MOST_STREAMS)]
@@ -216,9 +226,7 @@ def test_every_user_may_connect(bridge: FakeBridge) -> None:
     assert stat.S_IMODE(status.st_mode) == 0o666
 
 
-def test_a_new_bridge_takes_the_place_of_one_that_was_killed(
-    bridge: FakeBridge, shim: Path
-) -> None:
+def test_a_new_bridge_takes_the_place_of_a_killed_one(bridge: FakeBridge, shim: Path) -> None:
     """Its sockets are replaced, and the same path leads to the new one."""
     bridge.process.kill()
     bridge.wait()
@@ -332,7 +340,7 @@ _frames = st.builds(
 def test_whatever_comes_it_ends_by_itself(
     folder: Path, shim: Path, frames: list[Frame | bytes]
 ) -> None:
-    """With status 0 when stdin ends, or 125; never by a signal, and never with a fault of its own."""
+    """With status 0 when stdin ends, or 125; never by a signal or a fault of its own."""
     with FakeBridge(folder, shim) as bridge:
         assert bridge.read() == Frame(0, HELLO, GREETING)
         hello = Frame(0, HELLO, GREETING + b" airlock.sock").encoded
