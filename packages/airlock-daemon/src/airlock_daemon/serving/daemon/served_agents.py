@@ -1,7 +1,8 @@
 """Serves the agents of the latest generations; adds, changes and removes them on reload."""
 
+import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,9 +22,11 @@ from airlock_daemon.setup.sockets import ENGINE, HTTPS, SOCKET
 from airlock_daemon.setup.state import State
 
 if TYPE_CHECKING:
+    from airlock_daemon.serving.daemon.bridge_container import BridgeContainer
     from airlock_daemon.serving.daemon.control import ControlSocket
     from airlock_daemon.serving.daemon.https import HttpsBroker
 
+_Serve = Callable[[str, socket.socket], Awaitable[None]]
 _Nurseries = tuple[trio.Nursery, trio.Nursery, trio.Nursery]
 
 
@@ -71,6 +74,8 @@ class ServedAgents:
                 self._served[name] = self._add(generation)
         for (name, each), listening in added.items():
             self._open(self._served[name], each, listening, setup.state)
+        for name, generation in generations.items():
+            self._adopt_bridge(self._served[name], generation, setup.state)
         if self._https is not None:
             self._https.renew()
 
@@ -91,6 +96,8 @@ class ServedAgents:
                 accepting.start_soon(self._attend, name, served)
                 for opened in served.listeners.values():
                     accepting.start_soon(opened.accept, requests)
+                if served.bridge is not None:
+                    watching.start_soon(served.bridge.run, served.serve_bridged, requests)
             await trio.sleep_forever()
 
     def stop(self) -> None:
@@ -100,6 +107,8 @@ class ServedAgents:
         for served in self._served.values():
             for opened in served.listeners.values():
                 opened.listener.stop("stop")
+            if served.bridge is not None:
+                served.bridge.container.offer(())
 
     def _fit(self, generations: Mapping[str, Generation]) -> dict[str, Generation]:
         """Lower all agents' limits to what the descriptor table allows."""
@@ -180,6 +189,35 @@ class ServedAgents:
                 _, _, watching = self._nurseries
                 watching.start_soon(self._https.run)
 
+    def _adopt_bridge(self, served: "_Served", generation: Generation, state: State) -> None:
+        """Give an agent the bridge of its generation, or none. It carries all of its sockets."""
+        engine, present = generation.agent.profile.bridge, served.bridge
+        if present is not None and present.engine != engine:
+            present.end()
+            served.bridge = served.agent.bridge = None
+        if engine is None:
+            return
+        if served.bridge is None:
+            from airlock_daemon.serving.daemon.bridge_container import (  # noqa: PLC0415
+                BridgeContainer,
+            )
+
+            name = generation.agent.name
+            container = BridgeContainer(
+                name,
+                engine,
+                directory=os.path.join(self._sockets.path, name),
+                state=state,
+                search_path=lambda: self._shared.search_path,
+                environment=self._shared.environment,
+            )
+            served.agent.bridge = container
+            served.bridge = _AgentBridge(engine, container, before=present)
+            if self._nurseries is not None:
+                _, requests, watching = self._nurseries
+                watching.start_soon(served.bridge.run, served.serve_bridged, requests)
+        served.bridge.container.offer(tuple(served.listeners))
+
     def _add(self, generation: Generation) -> "_Served":
         name = generation.agent.name
         left = self._leaving.pop(name, None)
@@ -190,6 +228,9 @@ class ServedAgents:
             left.waiting.cancel()
             served = _Served(left.agent)
             served.agent.adopt(generation)
+            served.bridge = left.bridge
+            if left.bridge is not None:
+                left.bridge.serve = served.serve_bridged
         if self._nurseries is not None:
             accepting, _, _ = self._nurseries
             accepting.start_soon(self._attend, name, served)
@@ -218,6 +259,8 @@ class ServedAgents:
         for opened in served.listeners.values():
             self._shut(name, opened)
         self._sockets.withhold(name)
+        if served.bridge is not None:
+            served.bridge.container.offer(())
         served.removed.set()
 
     def _shut(self, name: str, opened: "_AgentListener") -> None:
@@ -235,6 +278,8 @@ class ServedAgents:
             await served.agent.gate.wait_left()
             if served.agent.engines is not None:
                 await served.agent.engines.remove_own()
+            if served.bridge is not None:
+                served.bridge.end()
             await trio.lowlevel.checkpoint_if_cancelled()
             del self._leaving[name]
             self._shared.audit.close_account(name)
@@ -246,8 +291,57 @@ class _Served:
     def __init__(self, agent: AgentState) -> None:
         self.agent = agent
         self.listeners: dict[str, _AgentListener] = {}
+        self.bridge: _AgentBridge | None = None
         self.removed = trio.Event()
         self.waiting = trio.CancelScope()
+
+    async def serve_bridged(self, name: str, connection: socket.socket) -> None:
+        """Serve a connection that came over the bridge for the socket `name`, and close it."""
+        opened = self.listeners.get(name)
+        if opened is None:
+            connection.close()
+        else:
+            await opened.listener.serve_bridged(connection)
+
+
+class _AgentBridge:
+    """The bridge of one agent at one engine, until it is removed."""
+
+    def __init__(
+        self, engine: str, container: "BridgeContainer", *, before: "_AgentBridge | None"
+    ) -> None:
+        """`before` is the agent's at another engine, whose volume has to be removed first."""
+        self.engine = engine
+        self.container = container
+        self.serve: _Serve | None = None
+        self._before = before
+        self._is_over = trio.Event()
+        self._running = trio.CancelScope()
+
+    async def run(self, serve: _Serve, requests: trio.Nursery) -> None:
+        """Keep the bridge until `end`, and then remove it."""
+        self.serve = serve
+        if self._before is not None:
+            await self._before.wait()
+        with self._running:
+            await self.container.run(self._serve_latest, requests)
+        await self.container.remove()
+        self._is_over.set()
+
+    async def wait(self) -> None:
+        """Wait until it is removed."""
+        await self._is_over.wait()
+
+    def end(self) -> None:
+        """The agent has it no more."""
+        self._running.cancel()
+
+    async def _serve_latest(self, name: str, connection: socket.socket) -> None:
+        # An agent that was removed and comes back has its bridge still.
+        if self.serve is None:
+            connection.close()
+        else:
+            await self.serve(name, connection)
 
 
 class _AgentListener:
