@@ -8,6 +8,8 @@ has run `airlock agent trust`.
 
 import fcntl
 import os
+import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import MappingProxyType
@@ -20,6 +22,7 @@ from airlock_daemon.setup.writing import make_directory, read_whole, write_whole
 from airlock_modules import Fault
 
 _LOCK = ".lock"
+_VOLUME = re.compile(r"airlock-[0-9a-f]{32}\n", re.ASCII)
 
 
 class State(msgspec.Struct, frozen=True):
@@ -58,6 +61,38 @@ class State(msgspec.Struct, frozen=True):
                 make_directory(os.path.dirname(path), mode=0o700, undo=undo)
                 undo.pop_all()
         write_whole(path, text)
+
+    def find_volume(self, agent: str, *, make: bool = False) -> str | None:
+        """The name of the volume of an agent's bridge; None if it has none, and none is to be made.
+
+        It is random, since whoever mounts the volume is the agent, and stays with the agent until
+        the volume is removed. Raises AirlockError.
+        """
+        name = self._read_volume(agent)
+        if name is not None or not make:
+            return name
+        with self.changing():
+            # The daemon and a command may both be the first.
+            name = self._read_volume(agent)
+            if name is None:
+                name = f"airlock-{secrets.token_hex(16)}"
+                self.write(f"bridges/{agent}", f"{name}\n")
+        return name
+
+    def forget_volume(self, agent: str) -> None:
+        """Forget an agent's volume, which is removed. Raises AirlockError."""
+        with self.changing():
+            self.write(f"bridges/{agent}", None)
+
+    def _read_volume(self, agent: str) -> str | None:
+        text = self.read(f"bridges/{agent}")
+        if text is not None and not _VOLUME.fullmatch(text):
+            path = self.path(f"bridges/{agent}")
+            raise AirlockError(
+                f"{path} has no name of a volume",
+                hint=f"remove it, and recreate the agent's containers: rm {path}",
+            )
+        return None if text is None else text.strip()
 
     @contextmanager
     def changing(self) -> Iterator[None]:

@@ -7,7 +7,6 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.errors import AND_RELOAD, AirlockError
-from airlock_daemon.setup.bridges import find_volume
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -33,7 +32,7 @@ def bridge(
             hint="where its containers run in a virtual machine, add to "
             f"{generation.agent.profile_file}: [bridge]{AND_RELOAD}",
         )
-    volume = find_volume(setup.state, agent, make=True)
+    volume = setup.state.find_volume(agent, make=True)
     mount = f"type=volume,source={volume},target={SOCKET_DIRECTORY},readonly"
     report = {"agent": agent, "engine": engine, "volume": volume, "mount": mount}
     application.print(report, [f"--mount {mount}"])

@@ -25,7 +25,6 @@ from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.daemon.bridge import Bridge, Serve
 from airlock_daemon.serving.request.state import log
-from airlock_daemon.setup.bridges import LABEL, find_volume, forget_volume
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import CLIENT_ENV, PUBLISHED
@@ -38,6 +37,9 @@ LONGEST_DELAY_S = 30.0
 longer than that."""
 ANSWER_S = 60.0
 _LEFT_S = 5.0
+
+LABEL = "airlock.bridge"
+"""The label of an agent's volume and bridge container; its value is the agent."""
 
 _IMAGE = "airlock-bridge"
 _PROGRAM = "/airlock-shim"
@@ -116,13 +118,13 @@ class BridgeContainer:
 
     async def remove(self) -> None:
         """Remove the container and the volume, which nothing serves any more. Logs what stays."""
-        volume = find_volume(self._state, self._agent)
+        volume = self._state.find_volume(self._agent)
         if volume is None:
             return
         try:
             await self._end_others(volume)
             await self._ask("volume", "rm", "--force", volume)
-            forget_volume(self._state, self._agent)
+            self._state.forget_volume(self._agent)
         except AirlockError as error:
             log.warning(
                 "agent %s: its volume %s stays at %s: %s; end the containers that mount it, then: "
@@ -133,7 +135,7 @@ class BridgeContainer:
     async def _run_one(self, serve: Serve, requests: trio.Nursery) -> None:
         """Start a container, and carry its connections to its end. Raises AirlockError."""
         image = await self._prepare_image()
-        volume = find_volume(self._state, self._agent, make=True) or ""
+        volume = self._state.find_volume(self._agent, make=True) or ""
         label = f"{LABEL}={self._agent}"
         await self._ask("volume", "create", "--label", label, volume)
         await self._end_others(volume)
