@@ -6,7 +6,7 @@ It runs the shim of the containers on this host, in a folder that stands for the
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -87,6 +87,12 @@ def engine(tmp_path: Path) -> Engine:
     return Engine(folder)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another process does."""
+    while not condition():  # noqa: ASYNC110 - it tells nobody
+        await trio.sleep(0.01)
+
+
 async def _echo(name: str, connection: socket.socket) -> None:
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
     async with stream:
@@ -110,8 +116,7 @@ async def test_containers_reach_the_daemon_and_a_killed_bridge_comes_back(engine
     async with running(container):
         assert await engine.ask(b"one") == b"airlock.sock: one"
         os.kill(engine.started[0], signal.SIGKILL)
-        while len(engine.started) < 2:
-            await trio.sleep(0.01)
+        await until(lambda: len(engine.started) == 2)
         assert await engine.ask(b"two") == b"airlock.sock: two"
     first, second = (line.split() for line in engine.asked("run"))
     volume = engine.state.find_volume("my")
@@ -139,8 +144,7 @@ async def test_the_walls_of_the_container_are_asked_for(engine: Engine) -> None:
     """No network, user, capability, writable root or log of what passes."""
     container = engine.make()
     async with running(container):
-        while not (engine.volume.parent / "started").exists():
-            await trio.sleep(0.01)
+        await until((engine.volume.parent / "started").exists)
     (words,) = (line.split() for line in engine.asked("run"))
     for word in (
         "--network=none",
@@ -167,12 +171,10 @@ async def test_the_files_of_the_agent_follow_into_the_volume(engine: Engine) -> 
         for text in ("first", "second"):
             (engine.agent / "ca.pem").write_text(text)
             container.renew()
-            while not path.exists() or path.read_text() != text:
-                await trio.sleep(0.01)
+            await until(lambda text=text: path.exists() and path.read_text() == text)
         (engine.agent / "ca.pem").unlink()
         container.renew()
-        while path.exists():
-            await trio.sleep(0.01)
+        await until(lambda: not path.exists())
 
 
 async def test_sockets_come_and_go(engine: Engine) -> None:
@@ -182,8 +184,7 @@ async def test_sockets_come_and_go(engine: Engine) -> None:
     async with running(container):
         await engine.ask(b"x")
         container.offer(("airlock.sock",))
-        while (engine.volume / "https.sock").exists():
-            await trio.sleep(0.01)
+        await until(lambda: not (engine.volume / "https.sock").exists())
         assert await engine.ask(b"x") == b"airlock.sock: x"
 
 
@@ -206,6 +207,5 @@ async def test_an_engine_that_is_not_there_is_told(
     (engine.volume.parent / "docker").unlink()
     container = engine.make()
     async with running(container):
-        while "is not on the daemon's PATH" not in caplog.text:
-            await trio.sleep(0.01)
+        await until(lambda: "is not on the daemon's PATH" in caplog.text)
     assert "agent my: its containers have no bridge" in caplog.text
