@@ -427,6 +427,7 @@ const Bridge = struct {
         return if (done.ok()) made else done;
     }
 
+    /// Every file may be executed, since the shim is one of them.
     fn openFile(bridge: *Bridge, number: u32, name: []const u8) bool {
         if (number != bridge.last_file +% 2 or bridge.file >= 0) return false;
         if (!isName(name) or bridge.isListening(name)) return false;
@@ -441,7 +442,7 @@ const Bridge = struct {
             .NOFOLLOW = true,
             .CLOEXEC = true,
         };
-        const result = system.resultOf(linux.open(hidden.terminated(), flags, 0o644));
+        const result = system.resultOf(linux.open(hidden.terminated(), flags, 0o755));
         if (result.ok()) bridge.file = result.descriptor() else bridge.failFile(result.errno);
         return true;
     }

@@ -257,7 +257,7 @@ def test_files_stand_beside_the_sockets_when_they_are_whole(bridge: FakeBridge) 
     assert bridge.read() == Frame(4, CLOSE)
     bridge.send(Frame(4, CLOSE))
     assert path.read_bytes() == long
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
     bridge.send(Frame(6, OPEN, b"ca.pem"), Frame(6, END))
     assert bridge.read() == Frame(6, CLOSE)
     assert [each.name for each in bridge.folder.iterdir()] == ["airlock.sock"]

@@ -25,7 +25,13 @@ from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import ignoring_closed_stdout, list_rows, say, say_each
 from airlock_daemon.admin.cli.reload import dump_reload, say_faults, try_reload
 from airlock_daemon.admin.cli.scan import note_workspaces
-from airlock_daemon.admin.cli.wiring import Mount, Wiring, list_replaceable, list_shims
+from airlock_daemon.admin.cli.wiring import (
+    Mount,
+    Wiring,
+    find_volume,
+    list_replaceable,
+    list_shims,
+)
 from airlock_daemon.admin.scan.scanning import forget
 from airlock_daemon.admin.service.installing import find_manager, start_installed
 from airlock_daemon.admin.service.manager import find_self
@@ -347,9 +353,11 @@ def _wire(setup: Setup, generation: Generation, workspaces: Sequence[Mount]) -> 
     locations, agent, apis = setup.locations, generation.agent, generation.apis
     shims = list_shims(agent, setup.config.ceiling)
     sources = [mount.source for mount in workspaces]
+    volume = find_volume(setup, agent)
     return Wiring(
         sockets=os.path.join(locations.sockets_dir, agent.name),
         shim=find_lasting_shim(),
+        volume=volume,
         commands=shims,
         replaceable=list_replaceable(agent, shims),
         workspaces=tuple(workspaces),
@@ -359,7 +367,7 @@ def _wire(setup: Setup, generation: Generation, workspaces: Sequence[Mount]) -> 
             user=User.find(),
             search_path=search_path(None, workspaces=sources, warnings=[]),
         ),
-        access=prepare_access(locations, setup.state, agent.name, apis),
+        access=prepare_access(locations, setup.state, agent.name, apis, volume=volume),
         networks=choose_network((), apis),
         exec_options=() if apis else None,
     )

@@ -45,7 +45,9 @@ def compose(wiring: Wiring, *, user: str) -> str:
     if wiring.entrypoint is not None:
         service.append(f"entrypoint: {_quote((wiring.entrypoint, *begin_words(wiring, ())))}")
     service += ["volumes:", *(f"  - {_quote(volume)}" for volume in volumes)]
-    return "\n".join(("services:", "  agent:", *(f"    {line}" for line in service)))
+    # The daemon makes the volume of a bridge.
+    own = ("volumes:", f"  {wiring.volume}: {{external: true}}") if wiring.volume else ()
+    return "\n".join(("services:", "  agent:", *(f"    {line}" for line in service), *own))
 
 
 def devcontainer(wiring: Wiring, *, user: str) -> dict[str, object]:
@@ -85,6 +87,10 @@ def _type(word: str) -> str:
 
 
 def _volume(mount: Mount) -> dict[str, object]:
+    if mount.volume:
+        part = {"volume": {"subpath": mount.source}} if mount.source else {}
+        kept = {"type": "volume", "source": mount.volume, "target": mount.target}
+        return {**kept, "read_only": mount.read_only, **part}
     return {
         "type": "bind",
         "source": mount.source.replace("$", "$$"),

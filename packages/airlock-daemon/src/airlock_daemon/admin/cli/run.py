@@ -40,6 +40,7 @@ from airlock_daemon.admin.cli.wiring import (
     Wiring,
     begin_words,
     docker_words,
+    find_volume,
     list_replaceable,
     list_shims,
 )
@@ -141,6 +142,9 @@ def run(
     keeps, and is removed when it ends. The shim starts the image's own entrypoint. First it refuses
     a workspace that was replaced after this command looked at it.
 
+    For an agent with [bridge], whose containers run in a virtual machine, sockets, shim and
+    certificates are in a volume, which the daemon keeps (airlock bridge).
+
     If the agent is granted an API, such as gh or anthropic, the container has a proxy on its
     loopback address that leads to the HTTPS broker; the certificate of the agent's own authority,
     over that of the image and in the variables that programs read; and a placeholder for each
@@ -173,9 +177,11 @@ def run(
     known = read_image(engine, described, locations=setup.locations, user=user, tools=replaceable)
     said, entrypoints = take_option(docker_arg or (), "--entrypoint")
     said, networks = take_option(said, "--network", "--net")
+    volume = find_volume(setup, generation.agent)
     wiring = Wiring(
         sockets=sockets,
         shim=find_shim(described.architecture),
+        volume=volume,
         commands=list_shims(generation.agent, setup.config.ceiling),
         replaceable=replaceable,
         workspaces=workspaces,
@@ -197,6 +203,7 @@ def run(
             generation.apis,
             stores=known.stores,
             has_engine=generation.docker is not None,
+            volume=volume,
         ),
         networks=choose_network((*filter(None, [network]), *networks), generation.apis),
         exec_options=(),

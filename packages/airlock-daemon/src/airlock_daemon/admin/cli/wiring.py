@@ -7,6 +7,7 @@ import msgspec
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.human_git import git_variables
 from airlock_daemon.setup.remotes import BROKER
 
@@ -50,11 +51,15 @@ _SPECIAL = frozenset(',"\r\n')
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
-    """One path of the host (`source`) and its path in the container (`target`)."""
+    """One path of the host (`source`) and its path in the container (`target`).
+
+    With `volume` the source is a path in that volume, "" for all of it.
+    """
 
     source: str
     target: str
     read_only: bool = False
+    volume: str = ""
 
     @property
     def option(self) -> str:
@@ -62,7 +67,11 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 
         `docker run -v` would create it, as root's directory. It is a line of CSV (RFC 4180).
         """
-        fields = ["type=bind", f"source={self.source}", f"target={self.target}"]
+        fields = ["type=bind", f"source={self.source}"]
+        if self.volume:
+            fields = ["type=volume", f"source={self.volume}"]
+            fields += [f"volume-subpath={self.source}"] if self.source else []
+        fields += [f"target={self.target}"]
         fields += ["readonly"] if self.read_only else []
         return ",".join(_quote(field) if _SPECIAL & set(field) else field for field in fields)
 
@@ -77,7 +86,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     """What gives a container an agent's socket, and the shim under its commands' names.
 
-    `sockets` is the agent's socket directory on the host. `shim` is None if none is installed. Of
+    `sockets` is the agent's socket directory on the host. `shim` is None if none is installed. With
+    `volume`, that of the agent's bridge, both are there instead. Of
     `commands`, those in `replaceable` use the image's own tool if it has one. `workspaces` may be
     empty if the user of the lines names them. `search_path` is the image's PATH, None for an
     unknown image. `machine` is empty if the container keeps the image's user. `access` has what the
@@ -89,6 +99,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
 
     sockets: str
     shim: str | None
+    volume: str = ""
     commands: tuple[str, ...]
     workspaces: tuple[Mount, ...]
     replaceable: tuple[str, ...] = ()
@@ -115,9 +126,11 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         if self.entrypoint is not None:
             targets.append(self.entrypoint)
         pairs = [(self.shim or UNKNOWN_SHIM, target) for target in targets]
+        pairs = [(self.sockets, SOCKET_DIRECTORY), *pairs]
+        if self.volume:
+            pairs = [("", SOCKET_DIRECTORY), *((SHIM, target) for target in targets)]
         given = tuple(
-            Mount(source=old, target=new, read_only=True)
-            for old, new in ((self.sockets, SOCKET_DIRECTORY), *pairs)
+            Mount(source=old, target=new, read_only=True, volume=self.volume) for old, new in pairs
         )
         return given + self.machine.mounts + self.access.mounts
 
@@ -167,6 +180,13 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     def has_own_git(self) -> bool:
         """Whether the container's own git reaches its remotes, rather than the host's."""
         return BROKER in self.commands and "git" not in self.commands
+
+
+def find_volume(setup: Setup, agent: Agent) -> str:
+    """The volume of an agent's bridge, "" without one. Raises AirlockError."""
+    if agent.profile.bridge is None:
+        return ""
+    return setup.state.find_volume(agent.name, make=True) or ""
 
 
 def list_shims(agent: Agent, ceiling: Sequence[str]) -> tuple[str, ...]:

@@ -86,6 +86,7 @@ class BridgeContainer:
         self._search_path = search_path
         self._environment = dict(environment)
         self._bridge: Bridge | None = None
+        self._shim = ""
         self._sockets: tuple[str, ...] = ()
         self._has_news = trio.Event()
 
@@ -204,9 +205,13 @@ class BridgeContainer:
             await self._has_news.wait()
 
     def _read_files(self) -> dict[str, bytes]:
-        found = {}
+        # Containers mount the shim from there under the names of tools.
+        paths = {_PROGRAM.strip("/"): self._shim}
         for name in (*PUBLISHED, CLIENT_ENV):
-            with suppress(OSError), open(os.path.join(self._directory, name), "rb") as file:
+            paths[name] = os.path.join(self._directory, name)
+        found = {}
+        for name, path in paths.items():
+            with suppress(OSError), open(path, "rb") as file:
                 found[name] = file.read()
         return found
 
@@ -236,7 +241,7 @@ class BridgeContainer:
     async def _prepare_image(self) -> str:
         """Find or make the image, which has the shim alone. Raises AirlockError."""
         processor = await self._ask("version", "--format", "{{.Server.Arch}}")
-        shim = find_shim(processor)
+        shim = self._shim = find_shim(processor)
         archive = await run_in_thread(lambda: _pack(shim))
         name = f"{_IMAGE}:{sha256(archive).hexdigest()[:16]}"
         if await self._ask("images", "--quiet", name):
