@@ -75,8 +75,9 @@ const Stream = struct {
 const Socket = struct { fd: i32 = -1, name: Path = undefined };
 
 const Memory = struct {
+    /// At the start of a page, so that their pages can be given back.
+    buffers: [most_streams][window]u8 align(std.heap.page_size_min),
     streams: [most_streams]Stream,
-    buffers: [most_streams][window]u8,
     incoming: [window]u8,
     outgoing: [1024 * 1024]u8,
     poll: [2 + most_sockets + most_streams]linux.pollfd,
