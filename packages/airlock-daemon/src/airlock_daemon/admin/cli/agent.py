@@ -251,6 +251,9 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     reload = _reload(application, registration)
     # Last: a daemon that still serves the agent would make them again.
     forget_agent(state, name)
+    # Another agent of this name must not be behind the sockets that its containers mount.
+    if state.find_volume(name) is not None:
+        state.forget_volume(name)
     if os.path.isdir(homes := state.homes(name)):
         # Imports trio, which no other step here needs.
         from airlock_daemon.boundary.workspace.temporary import remove_tree  # noqa: PLC0415

@@ -87,6 +87,8 @@ class BridgeContainer:
         self._environment = dict(environment)
         self._bridge: Bridge | None = None
         self._shim = ""
+        # It is forgotten in the state as soon as a person removes the agent.
+        self._volume: str | None = None
         self._sockets: tuple[str, ...] = ()
         self._has_news = trio.Event()
 
@@ -119,13 +121,14 @@ class BridgeContainer:
 
     async def remove(self) -> None:
         """Remove the container and the volume, which nothing serves any more. Logs what stays."""
-        volume = self._state.find_volume(self._agent)
+        volume = self._volume
         if volume is None:
             return
         try:
             await self._end_others(volume)
             await self._ask("volume", "rm", "--force", volume)
-            self._state.forget_volume(self._agent)
+            if self._state.find_volume(self._agent) == volume:
+                self._state.forget_volume(self._agent)
         except AirlockError as error:
             log.warning(
                 "agent %s: its volume %s stays at %s: %s; end the containers that mount it, then: "
@@ -137,6 +140,7 @@ class BridgeContainer:
         """Start a container, and carry its connections to its end. Raises AirlockError."""
         image = await self._prepare_image()
         volume = self._state.find_volume(self._agent, make=True) or ""
+        self._volume = volume
         label = f"{LABEL}={self._agent}"
         await self._ask("volume", "create", "--label", label, volume)
         await self._end_others(volume)
