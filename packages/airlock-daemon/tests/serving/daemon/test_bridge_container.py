@@ -59,7 +59,7 @@ class Engine:
             "docker",
             directory=os.fspath(self.agent),
             state=self.state,
-            search_path=lambda: f"{self._folder}:/usr/bin:/bin",
+            search_path=lambda: os.fspath(self._folder),
             environment=dict(os.environ),
         )
 
