@@ -59,7 +59,8 @@ def test_a_credential_that_has_ended_is_not_shown(place: Place) -> None:
         assert "401\n" in place.run(ASK)
     finally:
         place.services.tokens[INDEX] = good
-    said = place.run(ASK.replace("$INDEX", "${INDEX}echo"))
+    # An answer of which a part had come before the credential in it is cut off.
+    said = place.run(f"{{ {ASK.replace('$INDEX', '${INDEX}echo')}; }} || true")
     assert "you are" not in said
 
 

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from airlock_daemon.setup import answering
@@ -14,6 +17,22 @@ from worlds import World
 def control_path(world: World) -> str:
     """The path of the control socket."""
     return answering.locate_control(locate_state(world.locations), world.locations.sockets_dir)
+
+
+def begin(
+    git: "Callable[..., subprocess.CompletedProcess[str]]", *words: str
+) -> Callable[[], "subprocess.CompletedProcess[str]"]:
+    """Start git by its function; the returned one waits for its end."""
+    done: list[subprocess.CompletedProcess[str]] = []
+    thread = threading.Thread(target=lambda: done.append(git(*words)))
+    thread.start()
+
+    def wait() -> "subprocess.CompletedProcess[str]":
+        thread.join(50)
+        (ended,) = done
+        return ended
+
+    return wait
 
 
 def wait_for_questions(world: World, count: int = 1) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from airlock_modules.engine import DockerGrant, Ownership, Root, find_excess
+from airlock_modules.engine import DockerGrant, Ownership, Root, find_excess, order_builder
 
 _OWN = Ownership("a")
 _ROOT = Root(inner="/work", outer="/home/u/work", user="1000:1000")
@@ -43,3 +43,12 @@ def test_what_the_profile_lifted_before_is_excess() -> None:
     lifted = ["seccomp=unconfined", "apparmor=unconfined"]
     assert _find(SecurityOpt=lifted) == "the rights of a builder"
     assert _find(SecurityOpt=lifted, grant=replace(_GRANT, builder="docker.io/b:1")) == ""
+
+
+def test_a_builder_as_it_is_made_is_excess_without_the_grant() -> None:
+    """By its own filter and profile, whatever these are."""
+    granted = replace(_GRANT, builder="docker.io/b:1")
+    order = order_builder("buildx_buildkit_default", grant=granted, ownership=_OWN)
+    made = {"Mounts": [], "HostConfig": order.body["HostConfig"]}
+    assert find_excess(made, _GRANT, _OWN) == "the rights of a builder"
+    assert find_excess(made, granted, _OWN) == ""

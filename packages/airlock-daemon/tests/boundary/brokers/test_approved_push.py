@@ -1,8 +1,6 @@
 """Pushes and fetches that wait for a person, over ssh."""
 
-import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ from git_world import Remote, make_world
 from airlock_daemon.boundary.brokers.git.approval import describe_push
 from airlock_daemon.boundary.brokers.git.patient_push import WithoutRefs
 from airlock_modules import Destination, PushList, RemoteError, RemoteRequest, Update
-from approving import approve, reject, wait_for_questions
+from approving import approve, begin, reject, wait_for_questions
 from commanding import run
 from running import Daemon
 from worlds import ANY_REF, World
@@ -33,25 +31,11 @@ def remote(world: World) -> Iterator[Remote]:
         yield Remote(world, daemon)
 
 
-def begin(remote: Remote, *words: str) -> Callable[[], "subprocess.CompletedProcess[str]"]:
-    """Start git; the returned function waits for its end."""
-    done: list[subprocess.CompletedProcess[str]] = []
-    thread = threading.Thread(target=lambda: done.append(remote.git(*words)))
-    thread.start()
-
-    def wait() -> "subprocess.CompletedProcess[str]":
-        thread.join(50)
-        (ended,) = done
-        return ended
-
-    return wait
-
-
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_push_arrives_once_it_is_approved(remote: Remote, *, streamed: bool) -> None:
     """The person sees both commits, the client that it waits, the log who has answered."""
     remote.streamed = streamed
-    wait = begin(remote, "push", "origin", "HEAD:refs/heads/release/1")
+    wait = begin(remote.git, "push", "origin", "HEAD:refs/heads/release/1")
     head = remote.git("rev-parse", "HEAD").stdout.strip()
     (question,) = wait_for_questions(remote.world)
     assert remote.refs() == []
@@ -68,7 +52,7 @@ def test_a_push_arrives_once_it_is_approved(remote: Remote, *, streamed: bool) -
 
 def test_a_rejected_push_does_not_arrive(remote: Remote) -> None:
     """git prints the reason as the remote's words."""
-    wait = begin(remote, "push", "origin", "HEAD:refs/heads/release/1")
+    wait = begin(remote.git, "push", "origin", "HEAD:refs/heads/release/1")
     reject(remote.world, "after the freeze")
     pushed = wait()
     assert pushed.returncode == 1
@@ -89,7 +73,7 @@ def test_a_rejected_push_does_not_arrive(remote: Remote) -> None:
 )
 def test_no_spelling_avoids_the_question(remote: Remote, words: tuple[str, ...]) -> None:
     """Nor other refs in the same push."""
-    wait = begin(remote, "push", "origin", *words)
+    wait = begin(remote.git, "push", "origin", *words)
     reject(remote.world)
     assert wait().returncode == 1
     assert remote.refs() == []
@@ -97,11 +81,11 @@ def test_no_spelling_avoids_the_question(remote: Remote, words: tuple[str, ...])
 
 def test_another_commit_is_another_question(remote: Remote) -> None:
     """An approval is for the ids that were shown."""
-    wait = begin(remote, "push", "origin", "HEAD:refs/heads/release/1")
+    wait = begin(remote.git, "push", "origin", "HEAD:refs/heads/release/1")
     first = approve(remote.world)
     assert wait().returncode == 0
     remote.git("commit", "--allow-empty", "--quiet", "-m", "another")
-    wait = begin(remote, "push", "origin", "HEAD:refs/heads/release/1")
+    wait = begin(remote.git, "push", "origin", "HEAD:refs/heads/release/1")
     second = approve(remote.world, "--for", "10m")
     assert second["id"] != first["id"]
     assert wait().returncode == 0

@@ -1,14 +1,12 @@
 """Pushes and fetches over https that wait for a person."""
 
-import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from url_world import Site, making_site
 
-from approving import approve, reject, wait_for_questions
+from approving import approve, begin, reject, wait_for_questions
 from commanding import run
 
 REQUIRE = """[approve]
@@ -26,25 +24,11 @@ def site(tmp_path: Path) -> Iterator[Site]:
             yield site
 
 
-def begin(site: Site, *words: str) -> Callable[[], "subprocess.CompletedProcess[str]"]:
-    """Start git; the returned function waits for its end."""
-    done: list[subprocess.CompletedProcess[str]] = []
-    thread = threading.Thread(target=lambda: done.append(site.git(*words)))
-    thread.start()
-
-    def wait() -> "subprocess.CompletedProcess[str]":
-        thread.join(50)
-        (ended,) = done
-        return ended
-
-    return wait
-
-
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_push_arrives_once_it_is_approved(site: Site, *, streamed: bool) -> None:
     """The server is asked for its refs first, and gets the list of updates after the answer."""
     site.streamed = streamed
-    wait = begin(site, "push", "origin", "HEAD:refs/heads/agent/asked/1")
+    wait = begin(site.git, "push", "origin", "HEAD:refs/heads/agent/asked/1")
     (question,) = wait_for_questions(site.world)
     before = len(site.server.requests)
     run(site.world, "approve", question["id"])
@@ -58,7 +42,7 @@ def test_a_push_arrives_once_it_is_approved(site: Site, *, streamed: bool) -> No
 
 def test_a_rejected_push_does_not_arrive(site: Site) -> None:
     """git prints the reason as the remote's words."""
-    wait = begin(site, "push", "origin", "HEAD:refs/heads/agent/asked/1")
+    wait = begin(site.git, "push", "origin", "HEAD:refs/heads/agent/asked/1")
     wait_for_questions(site.world)
     before = len(site.server.requests)
     reject(site.world, "after the freeze")
@@ -72,7 +56,7 @@ def test_a_fetch_waits_too(site: Site) -> None:
     """Before the server is asked for anything."""
     assert site.git("push", "origin", "HEAD:refs/heads/agent/x").returncode == 0
     before = len(site.server.requests)
-    wait = begin(site, "fetch", "origin")
+    wait = begin(site.git, "fetch", "origin")
     (question,) = wait_for_questions(site.world)
     assert question["operation"].startswith("git fetch ")
     assert len(site.server.requests) == before

@@ -11,7 +11,8 @@ from airlock_modules.engine.egress import is_hidden
 from airlock_modules.engine.grant import DockerGrant, Root
 from airlock_modules.engine.names import Ownership
 
-_UNFILTERED = "seccomp=unconfined"
+# Security options that replace how the engine confines a container: only a builder has them.
+_CONFINED_BY = ("seccomp=", "apparmor=")
 
 
 def find_excess(container: Mapping[str, Any], grant: DockerGrant, ownership: Ownership) -> str:
@@ -32,7 +33,8 @@ def find_excess(container: Mapping[str, Any], grant: DockerGrant, ownership: Own
             return "a directory that is no workspace of this client"
     if host.get("PortBindings") and not grant.publishes_on_host:
         return "ports of the host"
-    if _UNFILTERED in (host.get("SecurityOpt") or ()) and not grant.builder:
+    options = host.get("SecurityOpt") or ()
+    if not grant.builder and any(str(each).startswith(_CONFINED_BY) for each in options):
         return "the rights of a builder"
     return ""
 
