@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.human_git import git_variables
 from airlock_daemon.setup.remotes import BROKER
+from airlock_daemon.setup.state import BridgeVolume
 
 HOME = "/home/airlock-agent"
 """The home in each container. No image has it, so it hides nothing."""
@@ -87,9 +89,9 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     """What gives a container an agent's socket, and the shim under its commands' names.
 
     `sockets` is the agent's socket directory on the host. `shim` is None if none is installed. With
-    `volume`, that of the agent's bridge, both are there instead. Of
-    `commands`, those in `replaceable` use the image's own tool if it has one. `workspaces` may be
-    empty if the user of the lines names them. `search_path` is the image's PATH, None for an
+    `volume`, that of the agent's bridge, both are there instead. `engine` is the engine's command.
+    Of `commands`, those in `replaceable` use the image's own tool if it has one. `workspaces` may
+    be empty if the user of the lines names them. `search_path` is the image's PATH, None for an
     unknown image. `machine` is empty if the container keeps the image's user. `access` has what the
     container needs to reach the agent's APIs, if any. `networks` is empty for docker's default.
     `exec_options` are for `airlock-shim --exec`, which is then the entrypoint and starts the
@@ -99,6 +101,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
 
     sockets: str
     shim: str | None
+    engine: str = "docker"
     volume: str = ""
     commands: tuple[str, ...]
     workspaces: tuple[Mount, ...]
@@ -182,11 +185,18 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         return BROKER in self.commands and "git" not in self.commands
 
 
-def find_volume(setup: Setup, agent: Agent) -> str:
-    """The volume of an agent's bridge, "" without one. Raises AirlockError."""
-    if agent.profile.bridge is None:
-        return ""
-    return setup.state.find_volume(agent.name, make=True) or ""
+def find_volume(setup: Setup, agent: Agent) -> BridgeVolume | None:
+    """The volume of an agent's bridge, None without one. Raises AirlockError."""
+    engine = agent.profile.bridge
+    if engine is None:
+        return None
+    volume = setup.state.make_volume(agent.name, engine)
+    if volume.engine != engine:
+        raise AirlockError(
+            f"[bridge] of agent {agent.name} names {engine}, and its volume is at {volume.engine}",
+            hint="have the daemon remove that: airlock reload; or start it",
+        )
+    return volume
 
 
 def list_shims(agent: Agent, ceiling: Sequence[str]) -> tuple[str, ...]:
@@ -222,7 +232,9 @@ def docker_words(
 
     `user` is UID:GID, None for the image's own; `directory` is the container's working directory.
     """
-    groups: list[tuple[str, ...]] = [("docker", "run", "-it" if has_terminal else "-i", "--rm")]
+    groups: list[tuple[str, ...]] = [
+        (wiring.engine, "run", "-it" if has_terminal else "-i", "--rm")
+    ]
     groups += [("--user", user)] if user is not None else []
     groups += [("--mount", mount.option) for mount in wiring.workspaces]
     groups += [("--workdir", directory)]
