@@ -35,7 +35,7 @@ def frame(stream: int, kind: int, payload: bytes = b"") -> bytes:
 
 def read_all(end: BridgeEnd) -> list[BridgeEvent]:
     events = []
-    while not isinstance(event := end.next_event(), type(NEED_DATA)):
+    while (event := end.next_event()) is not NEED_DATA:
         events.append(event)
     return events
 
