@@ -6,7 +6,7 @@ import typer
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
-from airlock_daemon.admin.cli.wiring import find_volume
+from airlock_daemon.admin.cli.wiring import Mount, find_volume
 from airlock_daemon.errors import AND_RELOAD, AirlockError
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
 
@@ -33,6 +33,7 @@ def bridge(
             hint="where its containers run in a virtual machine, add to "
             f"{generation.agent.profile_file}: [bridge]{AND_RELOAD}",
         )
-    mount = f"type=volume,source={volume.name},target={SOCKET_DIRECTORY},readonly"
+    sockets = Mount(source="", target=SOCKET_DIRECTORY, read_only=True, volume=volume.name)
+    mount = sockets.describe(volume.engine)
     report = {"agent": agent, "engine": volume.engine, "volume": volume.name, "mount": mount}
     application.print(report, [f"--mount {mount}"])

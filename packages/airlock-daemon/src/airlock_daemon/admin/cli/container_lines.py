@@ -89,9 +89,14 @@ def _type(word: str) -> str:
 
 def _volume(mount: Mount) -> dict[str, object]:
     if mount.volume:
-        part = {"volume": {"subpath": mount.source}} if mount.source else {}
-        kept = {"type": "volume", "source": mount.volume, "target": mount.target}
-        return {**kept, "read_only": mount.read_only, **part}
+        part = {"subpath": mount.source} if mount.source else {}
+        return {
+            "type": "volume",
+            "source": mount.volume,
+            "target": mount.target,
+            "read_only": mount.read_only,
+            "volume": {"nocopy": True, **part},
+        }
     return {
         "type": "bind",
         "source": mount.source.replace("$", "$$"),

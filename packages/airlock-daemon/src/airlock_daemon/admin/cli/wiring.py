@@ -65,13 +65,19 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def option(self) -> str:
-        """The value of `docker run --mount`, which refuses a missing source.
+        """The value of --mount for it, which refuses a source that does not exist.
 
         `docker run -v` would create it, as root's directory. It is a line of CSV (RFC 4180).
         """
+        return self.describe("docker")
+
+    def describe(self, engine: str) -> str:
+        """As `option`, for the engine of this command."""
         fields = ["type=bind", f"source={self.source}"]
         if self.volume:
             fields = ["type=volume", f"source={self.volume}"]
+            # Docker would copy what the image has there into the volume, and fails at a file.
+            fields += ["volume-nocopy"] if engine == "docker" else []
             fields += [f"volume-subpath={self.source}"] if self.source else []
         fields += [f"target={self.target}"]
         fields += ["readonly"] if self.read_only else []
@@ -238,7 +244,7 @@ def docker_words(
     groups += [("--user", user)] if user is not None else []
     groups += [("--mount", mount.option) for mount in wiring.workspaces]
     groups += [("--workdir", directory)]
-    groups += [("--mount", mount.option) for mount in wiring.mounts]
+    groups += [("--mount", mount.describe(wiring.engine)) for mount in wiring.mounts]
     groups += [("--env", f"{name}={value}") for name, value in wiring.environment.items()]
     groups += [("--network", network) for network in wiring.networks]
     groups += [("--entrypoint", wiring.entrypoint)] if wiring.entrypoint is not None else []
