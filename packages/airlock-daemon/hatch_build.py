@@ -39,9 +39,9 @@ ARCHITECTURES = ("x86_64", "aarch64")
 WHEEL_TAG = "py3-none-manylinux_2_17_{arch}.musllinux_1_1_{arch}"
 
 
-# The root module's mode says whether a program checks its indices, casts and sums while it runs, and
-# a module's own what it is compiled for. So a root of ReleaseSafe keeps all checks in a program that is
-# compiled for size, which makes it smaller by a fifth.
+# The root module's mode says whether a program checks indices, casts and sums while it runs, and a
+# module's own what it is compiled for. So a root of ReleaseSafe keeps all checks in a program that
+# is compiled for size, which makes it smaller by a fifth.
 ROOT = """const program = @import("program");
 pub const main = program.main;
 pub const panic = program.panic;
