@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import absolute
+from airlock_daemon.setup.sockets import BRIDGED
 from airlock_modules import (
     Fault,
     GitGrant,
@@ -71,10 +72,6 @@ class ContainerNetwork(msgspec.Struct, frozen=True):
 
     network: tuple[str, ...] = ()
     presets: tuple[str, ...] = ()
-
-
-BRIDGED = ("docker", "podman")
-"""The engines whose own command can run a bridge."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ import msgspec
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.profile import Identity
+from airlock_daemon.setup.sockets import BridgeVolume
 from airlock_daemon.setup.writing import make_directory, read_whole, write_whole
 from airlock_modules import Fault
 
@@ -63,11 +64,11 @@ class State(msgspec.Struct, frozen=True):
                 undo.pop_all()
         write_whole(path, text)
 
-    def find_volume(self, agent: str) -> "BridgeVolume | None":
+    def find_volume(self, agent: str) -> BridgeVolume | None:
         """The volume of an agent's bridge, None if it has none. Raises AirlockError."""
         return self._read_volume(agent)
 
-    def make_volume(self, agent: str, engine: str) -> "BridgeVolume":
+    def make_volume(self, agent: str, engine: str) -> BridgeVolume:
         """The volume of an agent's bridge; a new one is noted for `engine` if it has none.
 
         Raises AirlockError.
@@ -81,7 +82,7 @@ class State(msgspec.Struct, frozen=True):
                 self.write(f"{_VOLUMES}/{agent}", f"{engine} {name}\n")
         return volume
 
-    def leave_volume(self, volume: "BridgeVolume") -> None:
+    def leave_volume(self, volume: BridgeVolume) -> None:
         """Take a volume from its agent, and note that it is to be removed. Raises AirlockError."""
         with self.changing():
             present = self._read_volume(volume.agent)
@@ -89,7 +90,7 @@ class State(msgspec.Struct, frozen=True):
                 self.write(f"{_VOLUMES}/-{volume.name}", f"{volume.engine} {volume.name}\n")
                 self.write(f"{_VOLUMES}/{volume.agent}", None)
 
-    def forget_volume(self, volume: "BridgeVolume") -> None:
+    def forget_volume(self, volume: BridgeVolume) -> None:
         """Forget a volume, which is removed. Raises AirlockError."""
         with self.changing():
             for note in (volume.agent, f"-{volume.name}"):
@@ -97,7 +98,7 @@ class State(msgspec.Struct, frozen=True):
                 if present is not None and present.name == volume.name:
                     self.write(f"{_VOLUMES}/{note}", None)
 
-    def list_volumes(self) -> "list[BridgeVolume]":
+    def list_volumes(self) -> list[BridgeVolume]:
         """The volumes of all bridges, also of those that are to be removed. Raises AirlockError."""
         try:
             notes = os.listdir(self.path(_VOLUMES))
@@ -105,7 +106,7 @@ class State(msgspec.Struct, frozen=True):
             return []
         return [each for note in sorted(notes) if (each := self._read_volume(note)) is not None]
 
-    def _read_volume(self, note: str) -> "BridgeVolume | None":
+    def _read_volume(self, note: str) -> BridgeVolume | None:
         text = self.read(f"{_VOLUMES}/{note}")
         if text is None:
             return None
@@ -137,23 +138,6 @@ class State(msgspec.Struct, frozen=True):
             yield
         finally:
             os.close(lock)
-
-
-class BridgeVolume(msgspec.Struct, frozen=True, kw_only=True):
-    """The volume of an agent's bridge, at the engine with the command `engine`.
-
-    Its name is random, since whoever mounts it is the agent. `agent` begins with a hyphen once no
-    agent has it.
-    """
-
-    agent: str
-    engine: str
-    name: str
-
-    @property
-    def home(self) -> str:
-        """The name of the volume with the home of the agent's containers."""
-        return f"{self.name}-home"
 
 
 FILE = "workspaces.json"

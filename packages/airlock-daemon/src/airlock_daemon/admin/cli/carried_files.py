@@ -29,7 +29,7 @@ from airlock_daemon.admin.cli.wiring import HOME, SHIM, Mount, Wiring
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.human_git import read_identity
-from airlock_daemon.setup.state import BridgeVolume
+from airlock_daemon.setup.sockets import BridgeVolume
 
 _IMAGE = "airlock-bridge"
 _LABEL = "airlock.bridge"

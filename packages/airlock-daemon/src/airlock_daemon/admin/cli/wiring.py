@@ -11,7 +11,7 @@ from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.human_git import git_variables
 from airlock_daemon.setup.remotes import BROKER
-from airlock_daemon.setup.state import BridgeVolume
+from airlock_daemon.setup.sockets import BridgeVolume
 
 HOME = "/home/airlock-agent"
 """The home in each container. No image has it, so it hides nothing."""

@@ -92,11 +92,20 @@ def check_kernel(around: Surroundings) -> Iterator[Problem]:
 
 
 def check_bridges(around: Surroundings) -> Iterator[Problem]:
-    """An agent's bridge does not run, or is paused, or its engine needs none."""
-    generations = {} if around.setup is None else around.setup.generations
-    for name, generation in generations.items():
-        engine = generation.agent.profile.bridge
-        if engine is None or around.setup is None:
+    """An agent's bridge does not run, or is paused, or its engine needs none; or one is left."""
+    if around.setup is None:
+        return
+    bridges = {
+        name: (generation, generation.agent.profile.bridge)
+        for name, generation in around.setup.generations.items()
+    }
+    for volume in around.setup.state.list_volumes():
+        if bridges.get(volume.agent, (None, None))[1] is None:
+            remedy = "end the containers that mount it, and start the daemon again"
+            problem = f"has the volume {volume.name} of a bridge that no agent has now"
+            yield Problem(volume.engine, problem, remedy)
+    for name, (generation, engine) in bridges.items():
+        if engine is None:
             continue
         source = generation.agent.profile_file
         program = shutil.which(engine, path=around.daemon_path)
@@ -111,9 +120,9 @@ def check_bridges(around: Surroundings) -> Iterator[Problem]:
                 "sees which container asks, and they can have boxes"
             )
             yield Note(source, problem, f"remove [bridge] there{AND_RELOAD}", is_note=True)
-        volume = around.setup.state.find_volume(name)
         if around.status is not None:
-            yield from _find_broken_bridge(program, engine, name, volume.name if volume else None)
+            own = around.setup.state.find_volume(name)
+            yield from _find_broken_bridge(program, engine, name, own.name if own else None)
 
 
 def _find_broken_bridge(

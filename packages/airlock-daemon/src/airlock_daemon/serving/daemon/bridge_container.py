@@ -27,8 +27,8 @@ from airlock_daemon.serving.daemon.engine_command import (
 )
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
-from airlock_daemon.setup.sockets import CLIENT_ENV, PUBLISHED
-from airlock_daemon.setup.state import BridgeVolume, State
+from airlock_daemon.setup.sockets import CLIENT_ENV, PUBLISHED, BridgeVolume
+from airlock_daemon.setup.state import State
 
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 30.0

@@ -15,9 +15,9 @@ from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
-from airlock_daemon.setup.profile import BRIDGED
 from airlock_daemon.setup.shim_program import find_shim
-from airlock_daemon.setup.state import BridgeVolume, State
+from airlock_daemon.setup.sockets import BRIDGED, BridgeVolume
+from airlock_daemon.setup.state import State
 from airlock_wire import quote
 
 ANSWER_S = 60.0
