@@ -197,14 +197,20 @@ def _measure_build(
 def _direct_builder(home: Path) -> Iterator[None]:
     """A builder like the agent's, which buildx finds by its name instead of making its own."""
     home.mkdir(exist_ok=True)
-    path = f"/containers/airlock-{TIMED}-{_NODE}default"
-    like = json.loads(_ask(_ENGINE, "GET", f"{path}/json", [], 0))
+    found = json.loads(_ask(_ENGINE, "GET", "/containers/json", [], 0))
+    beginning, end = f"/airlock-{TIMED}-", f"-{_NODE}default"
+    [made] = (
+        each["Id"]
+        for each in found
+        if each["Names"][0].startswith(beginning) and each["Names"][0].endswith(end)
+    )
+    like = json.loads(_ask(_ENGINE, "GET", f"/containers/{made}/json", [], 0))
     kept = ("SecurityOpt", "CapDrop", "CapAdd", "Memory", "PidsLimit")
     host = {name: like["HostConfig"][name] for name in kept}
     body = {"Image": _BUILDER, "Cmd": like["Config"]["Cmd"], "HostConfig": host}
     name = f"{_NODE}{_IMAGE}0"
-    made = json.dumps(body).encode()
-    _ask(_ENGINE, "POST", f"/containers/create?name={name}", [made], len(made))
+    text = json.dumps(body).encode()
+    _ask(_ENGINE, "POST", f"/containers/create?name={name}", [text], len(text))
     try:
         words = ("docker", "buildx", "create", f"--name={_IMAGE}", "--driver=docker-container")
         variables = {**base_environment(home), "DOCKER_HOST": f"unix://{_ENGINE}"}

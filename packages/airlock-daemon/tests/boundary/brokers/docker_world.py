@@ -4,7 +4,7 @@ from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.errors import Denied
-from airlock_modules.engine import DockerGrant, Egress, ImageName
+from airlock_modules.engine import DockerGrant, Egress, ImageName, Ownership
 from airlock_modules.operation import Operation
 
 
@@ -13,7 +13,7 @@ class Agent:
 
     def __init__(self, engine: str, grant: DockerGrant, rounds: Rounds, *, name: str = "a") -> None:
         """`rounds` run as an instrument and as a task."""
-        self.name = name
+        self.ownership = Ownership(name, "0")
         self.turns = TurnQueue(rounds)
         self.closer = Closer()
         self.engine = engine

@@ -104,16 +104,18 @@ def is_image_id(text: str) -> bool:
 
 
 class OwnImages(Struct, frozen=True):
-    """The names at the engine of images that the agent `agent` has named."""
+    """The names at the engine of images that the agent `agent` of an installation has named."""
 
     agent: str
+    installation: str
 
     @property
     def prefix(self) -> str:
         """The beginning of these names."""
         readable = re.sub("[^a-z0-9]+", "-", self.agent.lower()).strip("-")
         # Names of agents differ by letters that no name of an image may have.
-        digest = hashlib.sha256(self.agent.encode()).hexdigest()[:12]
+        whole = f"{self.installation} {self.agent}"
+        digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
         return f"{_OWN_DOMAIN}/{readable}-{digest}/"
 
     def outer(self, image: ImageName) -> str:

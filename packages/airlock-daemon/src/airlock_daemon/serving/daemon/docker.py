@@ -34,8 +34,9 @@ from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import PUBLISHED
 from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import INSTALLATION, find_installation
 from airlock_daemon.setup.trust import leads_through
-from airlock_modules.engine import LABEL, DockerGrant, Egress, ImageName
+from airlock_modules.engine import LABEL, DockerGrant, Egress, ImageName, Ownership
 from airlock_modules.operation import Operation
 
 
@@ -45,6 +46,7 @@ class DockerService:
     def __init__(self, shared: DaemonState, agent: AgentState, state: State) -> None:
         self._shared = shared
         self._agent = agent
+        self._state = state
         self._images = ImageRecord(state, agent.generation.agent.name)
         self._broker = EngineBroker(self._images)
         self._records = _Records(shared, agent)
@@ -98,9 +100,7 @@ class DockerService:
         taken.setblocking(False)
         try:
             with cancellation.scope:
-                narrow = await self._find_grant(peer)
-                client = _Client(self._shared, self._agent, self._records, caller, narrow)
-                await self._broker.serve(taken, client)
+                await self._broker.serve(taken, await self._make_client(caller, peer))
         finally:
             self._open.discard(cancellation)
             drop_unread(taken, self._agent.closer)
@@ -108,21 +108,12 @@ class DockerService:
 
     async def remove_own(self) -> None:
         """As `Engines.remove_own`."""
-        name = self._agent.generation.agent.name
-        by_label = f"docker ps -a --filter label={LABEL}={name}"
-        try:
-            engine = find_socket(self._agent.generation, self._shared.environment)
-            removed = await remove_own(engine, name)
-            self._images.forget_all()
-        except AirlockError as error:
-            problem = "what agent %s has made at the docker engine stays: %s; %s; find it: %s"
-            log.warning(problem, name, error.message, error.hint, by_label)
-            return
-        if removed.left:
-            log.warning(
-                "agent %s: the docker engine has kept %s; look why, and remove it: %s",
-                *(name, ", ".join(removed.left), by_label),
-            )
+        environment = self._shared.environment
+        if problem := await remove_made(self._agent.generation, environment, self._state):
+            log.warning("%s", problem)
+
+    def _find_ownership(self) -> Ownership:
+        return Ownership(self._agent.generation.agent.name, find_installation(self._state))
 
     async def _converse(self, connection: socket.socket) -> None:
         try:
@@ -138,9 +129,11 @@ class DockerService:
                 said = write_refusal(error, status)
                 await say_last(stream, said, self._agent.turns, self._agent.closer)
             return
-        narrow = await self._find_grant(peer)
-        client = _Client(self._shared, self._agent, self._records, caller, narrow)
-        await self._broker.serve(connection, client)
+        await self._broker.serve(connection, await self._make_client(caller, peer))
+
+    async def _make_client(self, caller: Caller, peer: Peer) -> "_Client":
+        narrow, owned = await self._find_grant(peer), self._find_ownership
+        return _Client(self._shared, self._agent, self._records, caller, narrow, owned)
 
     async def _find_grant(self, peer: Peer) -> Callable[[DockerGrant], DockerGrant]:
         """What becomes of the agent's grant for a client that may see less of the workspaces.
@@ -172,6 +165,7 @@ class _Client:
         records: "_Records",
         caller: Caller,
         narrow: Callable[[DockerGrant], DockerGrant],
+        find_ownership: Callable[[], Ownership],
     ) -> None:
         """`narrow` is `_find_grant`'s."""
         self.turns = agent.turns
@@ -181,11 +175,12 @@ class _Client:
         self._records = records
         self._caller = caller
         self._narrow = narrow
+        self._find_ownership = find_ownership
 
     @property
-    def name(self) -> str:
-        """As `EngineAgent.name`."""
-        return self._agent.generation.agent.name
+    def ownership(self) -> Ownership:
+        """As `EngineAgent.ownership`."""
+        return self._find_ownership()
 
     @property
     def grant(self) -> DockerGrant:
@@ -239,13 +234,38 @@ class _Client:
             shim = find_shim(architecture)
         except AirlockError as error:
             problem = "agent %s: a container has no way out, and ports by its address alone: %s; %s"
-            log.warning(problem, self.name, error, error.hint)
+            name = self._agent.generation.agent.name
+            log.warning(problem, name, error, error.hint)
             return None
         if apis is None or not self._agent.generation.apis or grant.is_bridged:
             return Egress(shim=shim)
         access = await apis.prepare()
         link_published(access.published, grant.egress)
         return Egress(directory=grant.egress, shim=shim, environment=VARIABLES)
+
+
+async def remove_made(generation: Generation, environment: Mapping[str, str], state: State) -> str:
+    """Remove what an agent has made at its engine, and forget its images.
+
+    Returns a line on what stays, "" for nothing.
+    """
+    if state.find(INSTALLATION) is None:
+        return ""
+    name = generation.agent.name
+    by_label = f"docker ps -a --filter label={LABEL}={name}"
+    try:
+        engine = find_socket(generation, environment)
+        removed = await remove_own(engine, Ownership(name, find_installation(state)))
+        ImageRecord(state, name).forget_all()
+    except AirlockError as error:
+        return (
+            f"what agent {name} has made at the docker engine stays: {error.message}; "
+            f"{error.hint}; find it: {by_label}"
+        )
+    if not removed.left:
+        return ""
+    kept = ", ".join(removed.left)
+    return f"agent {name}: the docker engine has kept {kept}; look why, and remove it: {by_label}"
 
 
 def link_published(source: str, target: str) -> None:

@@ -40,7 +40,6 @@ from airlock_modules.engine import (
     LONGEST_BODY,
     ArchiveRewriter,
     FoundCall,
-    Ownership,
     Refused,
     View,
     decode,
@@ -134,7 +133,7 @@ class EngineBroker:
             kind = self._kind = await find_kind(engine)
             self._looked = now
         return View(
-            ownership=Ownership(agent.name),
+            ownership=agent.ownership,
             grant=grant.own_by_root() if kind.is_rootless else grant,
             version=kind.version,
             images=self.images.ids,

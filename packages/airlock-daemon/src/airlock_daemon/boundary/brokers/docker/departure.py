@@ -8,7 +8,7 @@ import msgspec
 
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.boundary.brokers.docker.lookups import find_version
-from airlock_modules.engine import LABEL, ROOT_LABEL, Ownership, OwnImages, encode
+from airlock_modules.engine import ROOT_LABEL, Ownership, OwnImages, encode
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,15 +18,14 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...]
 
 
-async def remove_own(engine: str, agent: str) -> Removed:
+async def remove_own(engine: str, ownership: Ownership) -> Removed:
     """Remove an agent's containers, running or not, then its networks, volumes and image names.
 
     A workspace's volume goes too; the workspace stays. Raises Failed.
     """
     version = await find_version(engine)
     base = f"/v{version[0]}.{version[1]}"
-    ownership = Ownership(agent)
-    filters = f"filters={quote(encode({'label': [ownership.filter]}).decode())}"
+    filters = f"filters={quote(encode({'label': ownership.filters}).decode())}"
     _, containers = await ask(engine, "GET", f"{base}/containers/json?all=1&{filters}")
     _, networks = await ask(engine, "GET", f"{base}/networks?{filters}")
     _, volumes = await ask(engine, "GET", f"{base}/volumes?{filters}")
@@ -49,7 +48,7 @@ async def remove_own(engine: str, agent: str) -> Removed:
         ),
     ]
     _, images = await ask(engine, "GET", f"{base}/images/json")
-    prefix = OwnImages(agent).prefix
+    prefix = OwnImages(ownership.agent, ownership.installation).prefix
     tags = [tag for each in _list(images) for tag in each.get("RepoTags") or ()]
     wanted += [(tag, f"/images/{tag}") for tag in tags if tag.startswith(prefix)]
     left = []
@@ -68,6 +67,5 @@ def _is_root(volume: dict[str, Any], ownership: Ownership) -> bool:
     """Whether a volume is a workspace of the agent, by its name too."""
     labels = volume.get("Labels") or {}
     root = labels.get(ROOT_LABEL)
-    if labels.get(LABEL) != ownership.agent or not isinstance(root, str):
-        return False
-    return bool(volume.get("Name") == ownership.root_volume(root))
+    is_marked = ownership.mark({}).items() <= labels.items() and isinstance(root, str)
+    return is_marked and bool(volume.get("Name") == ownership.root_volume(root))

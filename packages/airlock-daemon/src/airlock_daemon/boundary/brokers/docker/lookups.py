@@ -15,7 +15,6 @@ import msgspec
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.errors import Failed
 from airlock_modules.engine import (
-    LABEL,
     NEWEST,
     OLDEST,
     OWN_NETWORK,
@@ -283,7 +282,7 @@ class Lookups:
                 rule="subpath",
             )
         name = self._view.ownership.root_volume(root)
-        labels = {LABEL: self._view.ownership.agent, ROOT_LABEL: root}
+        labels = self._view.ownership.mark({ROOT_LABEL: root})
         options = {"type": "none", "o": "bind", "device": root}
         body = {"Name": name, "Driver": "local", "DriverOpts": options, "Labels": labels}
         await self._post("/volumes/create", body)

@@ -25,6 +25,7 @@ from airlock_modules.engine import (
     Egress,
     FoundCall,
     ImageName,
+    Ownership,
     Reference,
     Refused,
     View,
@@ -94,8 +95,8 @@ class EngineAgent(Protocol):
     closer: Closer
 
     @property
-    def name(self) -> str:
-        """The agent's name."""
+    def ownership(self) -> Ownership:
+        """What marks the agent's objects at the engine. Raises AirlockError."""
 
     @property
     def engine(self) -> str:
@@ -259,7 +260,7 @@ class Making:
                 given["name"] += names
         if self._reads_persons:
             return given
-        given["label"] = [*given.get("label", []), self._view.ownership.filter]
+        given["label"] = [*given.get("label", []), *self._view.ownership.filters]
         if self._found.call.name.endswith(".prune"):
             given["label!"] = [ROOT_LABEL]
         return given
@@ -362,7 +363,7 @@ class Making:
 
     async def _create_network(self) -> Prepared:
         grant, ownership = self._view.grant, self._view.ownership
-        filters = _escape(encode({"label": [ownership.filter]}).decode())
+        filters = _escape(encode({"label": ownership.filters}).decode())
         target = f"/v{self._view.version[0]}.{self._view.version[1]}/networks?filters={filters}"
         _, networks = await ask(self._agent.engine, "GET", target)
         if isinstance(networks, list) and len(networks) >= _MOST_NETWORKS:
