@@ -7,6 +7,7 @@ agent gives to an image is for that agent alone. At the engine it is another one
 
 import hashlib
 import re
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -134,6 +135,11 @@ class OwnImages(Struct, frozen=True):
             return name
         domain, _, rest = name.removeprefix(self.prefix).partition("/")
         return shorten_name(f"{domain.replace('__', ':')}/{rest}")
+
+    def spell(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The engine's names of an image in full, as this agent or a registry calls it."""
+        found = (read_engine_name(self.inner(name)) for name in names)
+        return tuple(str(each) for each in found if each is not None)
 
 
 def shorten_name(name: str) -> str:

@@ -15,7 +15,7 @@ from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_re
 from airlock_daemon.boundary.brokers.docker.departure import remove_own
 from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
-from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
+from airlock_daemon.boundary.brokers.docker.making import CallResult, Details, Forms
 from airlock_daemon.boundary.brokers.egress.conversation import say_last
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.identity.peer import Peer
@@ -200,16 +200,27 @@ class _Client:
         """As `EngineAgent.engine`."""
         return find_socket(self._agent.generation, self._shared.environment)
 
+    def may_ask(self, operation: Operation) -> bool:
+        """As `EngineAgent.may_ask`."""
+        rules = self._agent.generation.agent.profile.approve
+        return rules is not None and rules.may_find((operation.words[:2],))
+
     async def admit(
-        self, operation: Operation, details: Details, *, changes: bool, note: str = ""
+        self,
+        operation: Operation,
+        details: Details,
+        *,
+        forms: Forms,
+        changes: bool,
+        note: str = "",
     ) -> object | None:
         """As `EngineAgent.admit`."""
         record = self._records.begin(operation, self._caller)
         profile = self._agent.generation.agent.profile
-        if profile.find_approval((operation.words,)) is not None:
+        if profile.find_approval(forms) is not None:
             from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415
 
-            asked = Asked(operation=operation, details=details, note=note).lasting
+            asked = Asked(operation=operation, details=details, forms=forms, note=note).lasting
             record = await self._shared.approvals.record_answer(
                 asked, record, agent=self._agent, size=sum(len(text) for _, text in details)
             )

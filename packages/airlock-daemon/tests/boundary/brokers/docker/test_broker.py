@@ -296,7 +296,7 @@ async def test_a_container_is_created_anew(tmp_path: Path) -> None:
         assert sent["Labels"]["airlock.agent"] == "a"
         await wait_all_tasks_blocked()
         assert here.agent.results[-1].operation == Operation(
-            ("docker", "container.create", "image=alpine")
+            ("docker", "container.create", "image=docker.io/library/alpine:latest")
         )
         body["HostConfig"] = {"Privileged": True}
         status, answer = await client.ask("POST /containers/create", body=body)
@@ -513,6 +513,46 @@ async def test_the_policy_is_asked_before_the_engine(tmp_path: Path) -> None:
         status, answer = await here.connect().ask("POST /containers/web/stop")
         assert (status, answer) == (403, {"message": "airlock: not today; ask tomorrow"})
         assert [each.path for each in here.engine.calls] == ["/version", "/v1.45/info"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["alpine", "docker.io/library/alpine:latest", f"sha256:{'5' * 64}", "mine", "five@sha256:5"],
+)
+async def test_an_approval_is_needed_for_an_image_by_any_of_its_names(
+    tmp_path: Path, told: str
+) -> None:
+    """By its id, or by a name that the agent gave it, too."""
+    identity = f"sha256:{'5' * 64}"
+    given = OwnImages("a", "0").outer(read_image_name("mine"))
+    told = told.replace("sha256:5", identity) if "@" in told else told
+    answer = {"Id": identity, "RepoTags": ["alpine:latest", given], "RepoDigests": []}
+    async with scene(tmp_path, DockerGrant(images=("docker.io/library/*",))) as here:
+        for name in (
+            "docker.io/library/alpine:latest",
+            given,
+            identity,
+            f"docker.io/library/{told}",
+        ):
+            here.engine.answers["GET", f"/v1.45/images/{name}/json"] = (200, answer)
+        here.agent.refuses = "image=docker.io/library/alpine:latest"
+        status, said = await here.connect().ask("POST /containers/create", body={"Image": told})
+        assert (status, said["message"]) == (403, "airlock: not today; ask tomorrow")
+
+
+async def test_what_was_approved_is_the_image_of_that_time(tmp_path: Path) -> None:
+    """Another one that has its name since is refused."""
+    async with scene(tmp_path) as here:
+
+        def approve() -> object:
+            other = {"Id": f"sha256:{'5' * 64}", "RepoTags": ["alpine:latest"]}
+            path = "/v1.45/images/docker.io/library/alpine:latest/json"
+            here.engine.answers["GET", path] = (200, other)
+            return "approved"
+
+        here.agent.refuses, here.agent.approve = "never", approve
+        status, said = await here.connect().ask("POST /containers/create", body={"Image": "alpine"})
+        assert (status, "is another image" in said["message"]) == (403, True)
 
 
 async def test_lists_are_narrowed_by_the_engine_too(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Details = tuple[tuple[str, str], ...]
+Forms = tuple[tuple[str, ...], ...]
 
 
 class EngineAgent(Protocol):
@@ -106,13 +107,23 @@ class EngineAgent(Protocol):
     def grant(self) -> DockerGrant:
         """What its present profile grants. Raises AirlockError if that is nothing."""
 
+    def may_ask(self, operation: Operation) -> bool:
+        """Whether an operation of this kind may need an approval."""
+
     async def admit(
-        self, operation: Operation, details: Details, *, changes: bool, note: str = ""
+        self,
+        operation: Operation,
+        details: Details,
+        *,
+        forms: Forms,
+        changes: bool,
+        note: str = "",
     ) -> object | None:
         """Judge an operation, and record its start; returns the approval that was needed.
 
         It may wait for a person, who is shown `details`, pairs of a label and a text, and `note`,
-        which says what the answer does not cover. Raises Denied and Failed.
+        which says what the answer does not cover. `forms` are the words of all operations that it
+        may amount to. Raises Denied and Failed.
         """
 
     def tell(self, result: CallResult) -> None:
