@@ -3,9 +3,6 @@
 A stored credential is the file `stored/NAME`, for every agent, or `stored/NAME@AGENT`, for one
 agent, which has precedence. Each agent that uses an API has keys in `https/`: `AGENT.placeholders`
 for its placeholders, and `AGENT.ca/key`, in its worker's directory, for its CA.
-
-Beside them are the records of images at a docker engine, and the id by which objects there are this
-installation's.
 """
 
 import datetime as dt
@@ -25,14 +22,11 @@ from airlock_modules import is_name
 
 LONGEST = 16_384
 """The maximum bytes of a credential."""
-INSTALLATION = "docker/installation"
-"""The file with this installation's id, made when an agent first calls a docker engine."""
 NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """The exceptions of decoding invalid JSON."""
 
 _FOLDER = "stored"
 _KEY = re.compile(r"[0-9a-f]{64}")
-_INSTALLATION_ID = re.compile(r"[0-9a-f]{8}")
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -152,7 +146,7 @@ def find_placeholder_key(state: State, agent: str) -> bytes:
     Raises AirlockError.
     """
     name = _name_placeholders(agent)
-    text = _find_random(state, name, size=32)
+    text = state.find_random(name, size=32)
     if _KEY.fullmatch(text) is None:
         raise AirlockError(
             f"{state.path(name)} is not as it was written",
@@ -160,34 +154,6 @@ def find_placeholder_key(state: State, agent: str) -> bytes:
             "placeholders",
         )
     return bytes.fromhex(text)
-
-
-def find_installation(state: State) -> str:
-    """The id of this installation at docker engines, 8 hexadecimal digits, made by the first call.
-
-    Raises AirlockError.
-    """
-    text = _find_random(state, INSTALLATION, size=4)
-    if _INSTALLATION_ID.fullmatch(text) is None:
-        raise AirlockError(
-            f"{state.path(INSTALLATION)} is not as it was written",
-            hint="write the number there that begins after the agent's name in the names that "
-            "docker ps shows; or remove it, and what agents have made at the engine",
-        )
-    return text
-
-
-def _find_random(state: State, name: str, *, size: int) -> str:
-    """The text of a file, which at first is so many random bytes in hexadecimal digits."""
-    text = state.read(name)
-    if text is None:
-        with state.changing():
-            # Another process may have made it meanwhile.
-            text = state.read(name)
-            if text is None:
-                text = f"{os.urandom(size).hex()}\n"
-                state.write(name, text)
-    return text.removesuffix("\n")
 
 
 def make_worker_folder(state: State, agent: str) -> str:

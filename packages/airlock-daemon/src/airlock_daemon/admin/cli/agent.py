@@ -280,7 +280,9 @@ def _remove_made(generation: Generation, state: State) -> None:
     """Remove what an agent has made at a docker engine, and say what stays."""
     import trio  # noqa: PLC0415 - few agents have docker
 
-    from airlock_daemon.serving.daemon.docker import remove_made  # noqa: PLC0415
+    from airlock_daemon.boundary.brokers.docker.departure import (  # noqa: PLC0415
+        remove_made,
+    )
 
     if problem := trio.run(remove_made, generation, os.environ, state):
         say(problem)

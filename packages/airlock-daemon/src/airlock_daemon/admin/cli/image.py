@@ -12,7 +12,6 @@ import msgspec
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import find_installation
 from airlock_wire import quote
 
 ENGINE = "docker"
@@ -106,7 +105,7 @@ def list_left(program: str, agent: str, state: State, *, named: str = "") -> Ite
     """
     from airlock_modules.engine import IMAGE_LABEL, Ownership  # noqa: PLC0415 - few need it
 
-    ownership = Ownership(agent, find_installation(state))
+    ownership = Ownership(agent, state.find_installation())
     host = ("--host", f"unix://{named}") if named else ()
     form = f'{{{{.Names}}}} {{{{.Label "{IMAGE_LABEL}"}}}}'
     filters = (f"--filter=label={each}" for each in ownership.filters)

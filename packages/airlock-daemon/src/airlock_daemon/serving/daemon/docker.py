@@ -2,9 +2,8 @@
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from http import HTTPStatus
 
 import trio
@@ -12,10 +11,10 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_refusal
-from airlock_daemon.boundary.brokers.docker.departure import remove_own
-from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine
+from airlock_daemon.boundary.brokers.docker.departure import remove_made
+from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine_of
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
-from airlock_daemon.boundary.brokers.docker.making import CallResult, Details, Forms
+from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
 from airlock_daemon.boundary.brokers.egress.conversation import say_last
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.identity.peer import Peer
@@ -30,13 +29,10 @@ from airlock_daemon.serving.request.recording import Caller, Recording, RecordQu
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import VARIABLES
-from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import PUBLISHED
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import INSTALLATION, find_installation
-from airlock_daemon.setup.trust import leads_through
-from airlock_modules.engine import LABEL, DockerGrant, Egress, ImageName, Ownership
+from airlock_modules.engine import DockerGrant, Egress, ImageName, Ownership
 from airlock_modules.operation import Operation
 
 
@@ -113,7 +109,7 @@ class DockerService:
             log.warning("%s", problem)
 
     def _find_ownership(self) -> Ownership:
-        return Ownership(self._agent.generation.agent.name, find_installation(self._state))
+        return Ownership(self._agent.generation.agent.name, self._state.find_installation())
 
     async def _converse(self, connection: socket.socket) -> None:
         try:
@@ -198,7 +194,7 @@ class _Client:
     @property
     def engine(self) -> str:
         """As `EngineAgent.engine`."""
-        return find_socket(self._agent.generation, self._shared.environment)
+        return find_engine_of(self._agent.generation, self._shared.environment)
 
     def may_ask(self, operation: Operation) -> bool:
         """As `EngineAgent.may_ask`."""
@@ -210,7 +206,7 @@ class _Client:
         operation: Operation,
         details: Details,
         *,
-        forms: Forms,
+        forms: tuple[tuple[str, ...], ...],
         changes: bool,
         note: str = "",
     ) -> object | None:
@@ -255,30 +251,6 @@ class _Client:
         return Egress(directory=grant.egress, shim=shim, environment=VARIABLES)
 
 
-async def remove_made(generation: Generation, environment: Mapping[str, str], state: State) -> str:
-    """Remove what an agent has made at its engine, and forget its images.
-
-    Returns a line on what stays, "" for nothing.
-    """
-    if state.find(INSTALLATION) is None:
-        return ""
-    name = generation.agent.name
-    by_label = f"docker ps -a --filter label={LABEL}={name}"
-    try:
-        engine = find_socket(generation, environment)
-        removed = await remove_own(engine, Ownership(name, find_installation(state)))
-        ImageRecord(state, name).forget_all()
-    except AirlockError as error:
-        return (
-            f"what agent {name} has made at the docker engine stays: {error.message}; "
-            f"{error.hint}; find it: {by_label}"
-        )
-    if not removed.left:
-        return ""
-    kept = ", ".join(removed.left)
-    return f"agent {name}: the docker engine has kept {kept}; look why, and remove it: {by_label}"
-
-
 def link_published(source: str, target: str) -> None:
     """Link the HTTPS broker's files into the directory that containers mount. Raises Failed."""
     for name in PUBLISHED:
@@ -295,20 +267,6 @@ def link_published(source: str, target: str) -> None:
                 f"{new} cannot be made: {error.strerror}",
                 hint="a person on the host can see whether the daemon may write its directory",
             ) from error
-
-
-def find_socket(generation: Generation, environment: Mapping[str, str]) -> str:
-    """The path of the engine's socket: that of `[docker]`, else of the human's docker.
-
-    Raises Denied.
-    """
-    named = "" if generation.docker is None else generation.docker.engine
-    variables: Mapping[str, str] = {
-        **environment,
-        **generation.agent.profile.env,
-        **({"DOCKER_HOST": f"unix://{named}"} if named else {}),
-    }
-    return find_engine(variables, partial(leads_through, written=generation.workspaces))
 
 
 class _Records:

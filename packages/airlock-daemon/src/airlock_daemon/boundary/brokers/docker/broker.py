@@ -247,7 +247,7 @@ class _Call:
         if self._approval is not None:
             # The profile may be another one by now, and so may the image of that name.
             view = await self._broker.find_view(self._agent)
-            if image is not None and await self._look_up(reference, view) != image:
+            if reference and image and await self._look_up(reference, view) != image:
                 raise Denied(
                     f"{reference.text} is another image than the one that was approved",
                     layer="profile",
