@@ -13,8 +13,9 @@ SKILL = CHANNELS / "plugin" / "skills" / "airlock" / "SKILL.md"
 _SKILL = """\
 ---
 name: airlock
-description: 'Use when a message begins with "airlock: ", when git push or fetch, ssh, aws, terraform, gh, npm \
-or an API is refused or has no credential, or before looking for a key, a token or a login in this container.'
+description: 'Use when a message begins with "airlock: ", when git push or fetch, ssh, aws, \
+terraform, gh, npm or an API is refused or has no credential, or before looking for a key, \
+a token or a login in this container.'
 ---
 
 # Working behind Airlock
