@@ -12,8 +12,8 @@ from tasks.places import HATCH, ROOT
 def build_docs(arguments: Sequence[str]) -> int:
     """Build the site in .hatch/site and return mkdocs' exit status.
 
-    Each warning is a failure, such as a broken link or a page in no menu, and so is a page of evidence
-    that is not what ``./dev evidence`` makes. With ``--pictures`` it
+    Each warning is a failure, such as a broken link or a page in no menu, and so is a page of
+    evidence that is not what ``./dev evidence`` makes. With ``--pictures`` it
     instead regenerates docs/pictures from the programs' output.
     """
     if [*arguments] == ["--pictures"]:

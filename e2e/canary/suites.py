@@ -24,7 +24,6 @@ from e2e.canary.engine import scene as engines
 from e2e.canary.engine.families import ENGINE_FAMILIES
 from e2e.canary.run import Result
 
-
 _ID = re.compile(r"G\d+|CVE-[\d-]+|GHSA-\S+|\w+#\d+|audit-\d+")
 
 

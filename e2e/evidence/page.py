@@ -14,12 +14,12 @@ _KEYS: Final = ("tried", "got", "off", "off_got")
 _INTRODUCTION = """\
 # Evidence
 
-What was tried against each promise of Airlock, and what came of it. `./dev evidence` makes this page
-from the attacks themselves and from the record of the last run; nothing on it is written by hand.
+What was tried against each promise of Airlock, and what came of it. `./dev evidence` makes this
+page from the attacks themselves and from the record of the last run; none of it is written by hand.
 
-- An **attack** is a hostile client, workspace or program in a box, against a real daemon with planted
-  credentials. *Got something* means that it reached a credential, changed something outside of the
-  workspace, or moved a ref that was not granted.
+- An **attack** is a hostile client, workspace or program in a box, against a real daemon with
+  planted credentials. *Got something* means that it reached a credential, changed something outside
+  of the workspace, or moved a ref that was not granted.
 - A **guard** is the code that stops it. *Without the guard* the same attack runs against a daemon
   with that code switched off, and has to succeed: an attack that cannot succeed proves nothing.
 - A number such as *57 of 57* counts each attack in each way of making boxes.
@@ -42,11 +42,12 @@ Most of these take less than two minutes. `./dev canary` carries out everything,
 _CONFORMANCE = """\
 ## Conformance
 
-The [conformance suite](../conformance/README.md) judges any daemon and shim by the protocol alone. An
-implementation that is not in this table was not at hand when it was recorded. To add one:
+The [conformance suite](../conformance/README.md) judges any daemon and shim by the protocol alone.
+An implementation that is not in this table was not at hand when it was recorded. To add one:
 
 ```sh
-pytest -c conformance/pytest.ini conformance --daemon ./their-daemon --shim ./their-shim --base-only --report theirs.json
+pytest -c conformance/pytest.ini conformance --daemon ./their-daemon --shim ./their-shim \\
+  --base-only --report theirs.json
 ./dev evidence --report "their name" theirs.json
 ```
 
@@ -146,8 +147,7 @@ def _show_test(test: str, record: Record, *, without: bool = False) -> str:
 
 def _write_reviews() -> Iterator[str]:
     yield "## What reviews found\n"
-    yield "Attacks on designs and releases of Airlock, each with what has tried it since, before every"
-    yield "change. A number is of attacks; the rest are tests."
+    yield "Attacks on designs and releases of Airlock, each with what tries it before every change."
     yield "\n| found | tried by |\n|---|---|"
     for finding in read_findings():
         if finding.id:
@@ -169,7 +169,8 @@ def _show_trial(trial: str) -> str:
 
 def _write_conformance(reports: Mapping[str, Any]) -> Iterator[str]:
     yield _CONFORMANCE
-    yield "| implementation | role | passed | failed | not run | judged by |\n|---|---|---|---|---|---|"
+    yield "| implementation | role | passed | failed | not run | judged by |"
+    yield "|---|---|---|---|---|---|"
     for name in sorted(reports, key=lambda each: (each != OURS, each)):
         by = "the base alone" if reports[name]["base_only"] else "the whole protocol"
         for role, counts in reports[name]["roles"].items():

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from e2e.canary.attack import select
 from e2e.canary.findings import CHECKOUT, read_findings, read_guarantees
@@ -154,10 +154,10 @@ def _run_tests(names: Iterable[str]) -> Mapping[str, str]:
         subprocess.run(
             [sys.executable, "-m", "pytest", *words, *wanted, *more], cwd=CHECKOUT, check=False
         )
-        return _read_report(ElementTree.parse(report), wanted)  # noqa: S314 - pytest's own
+        return _read_report(ET.parse(report), wanted)  # noqa: S314 - pytest's own
 
 
-def _read_report(tree: "ElementTree.ElementTree[Any]", wanted: Iterable[str]) -> Mapping[str, str]:
+def _read_report(tree: "ET.ElementTree[Any]", wanted: Iterable[str]) -> Mapping[str, str]:
     """`passed` for a test all of whose cases did, else `failed` or `skipped`."""
     worst: dict[str, str] = {}
     for case in tree.iter("testcase"):

@@ -1,4 +1,4 @@
-"""The attacks that others, audits and reviews have found: each is tried by something that exists."""
+"""The attacks that others, audits and reviews have found: each is tried by what exists."""
 
 import ast
 from pathlib import Path

@@ -155,9 +155,8 @@ def _attacks() -> Iterator[Attack]:
             for path in ("sub", "sub/deep"):
                 how = partial(_swap, path=path, target=target)
                 name = f"{path} swapped with a link to {target}, {does}"
-                yield Attack(
-                    name, "box-directory", partial(_race, how=how, script=script), tries=_LINKED
-                )
+                race = partial(_race, how=how, script=script)
+                yield Attack(name, "box-directory", race, tries=_LINKED)
         for what, change in (("exchanged", _exchange), ("made anew", _remake)):
             name = f"the directory {what}, {does}"
             yield Attack(name, "box-directory", partial(_race, how=change, script=script))
