@@ -77,11 +77,11 @@ def _write_promises(record: Record) -> Iterator[str]:
         for suite in SUITES.values():
             for guard, holds in suite.guarantees.items():
                 if PROMISES.get(guard, "G4") == guarantee.id:
-                    row = record["guards"].get(guard)
+                    row = record.get("guards", {}).get(guard)
                     yield f"| `{guard}`: {holds} | {_count(row, guard)} |"
         for family in HOSTILE:
             if family.promise == guarantee.id:
-                row = record["hostile"].get(family.name)
+                row = record.get("hostile", {}).get(family.name)
                 counts = "not recorded | |" if row is None else f"{row['tried']} | {row['got']} |"
                 run = f"`./dev hostile attacks {family.name}`"
                 yield f"| `{family.name}`: {family.about} | {counts} | {run} |"
@@ -119,7 +119,7 @@ def _write_finding(same: Sequence[Finding], names: Iterable[str], record: Record
         yield f"What remains: {first.open}\n"
     families = defaultdict[str, list[Mapping[str, int]]](list)
     for name in dict.fromkeys(names):
-        families[name.partition(": ")[0]].append(record["attacks"].get(name, {}))
+        families[name.partition(": ")[0]].append(record.get("attacks", {}).get(name, {}))
     yield "| attacks, tests | tried | got something | without the guard |"
     yield "|---|---|---|---|"
     for family, counts in families.items():
@@ -140,7 +140,7 @@ def _write_finding(same: Sequence[Finding], names: Iterable[str], record: Record
 def _show_test(test: str, record: Record, *, without: bool = False) -> str:
     """A row without its ends: the result stands where those of attacks do."""
     path, _, name = test.partition("::")
-    result = record["tests"].get(test, "not recorded")
+    result = record.get("tests", {}).get(test, "not recorded")
     link = f"[`{name}`](../{path})"
     return f"{link} | test | | {result}: it succeeds" if without else f"{link} | test | {result} |"
 

@@ -254,7 +254,7 @@ def test_a_ref_of_something_else_is_left_alone(world: World, tmp_path: Path) -> 
     _git("-C", ours, "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--quiet", "-m", "x")
     said = run(world, "log", "head", "--to-git", "main", *git, status=1).stderr
     assert f'"refs/heads/main" of {ours} has other files than heads of a log' in said
-    for ref in ("no/../ref", "-x", "refs/heads/a b"):
+    for ref in ("no/../ref", "refs/heads/a b", "refs/heads/x.lock"):
         said = run(world, "log", "head", f"--to-git={ref}", *git, status=1).stderr
         assert "the head cannot be noted in" in said
     said = run(world, "log", "verify", "--from-git=nothing", *git, status=1).stderr
