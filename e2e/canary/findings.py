@@ -41,11 +41,15 @@ class Guarantee(NamedTuple):
 
 def read_findings() -> list[Finding]:
     """All of them, in the order of the file."""
-    rows = _read()["attack"]
-    lists = ("tried_by", "without")
     return [
-        Finding(**{key: tuple(row[key]) if key in lists else row[key] for key in row})
-        for row in rows
+        Finding(
+            what=row["what"],
+            id=row.get("id", ""),
+            tried_by=tuple(row.get("tried_by", ())),
+            without=tuple(row.get("without", ())),
+            open=row.get("open", ""),
+        )
+        for row in _read()["attack"]
     ]
 
 

@@ -36,7 +36,7 @@ with an id, as FAMILY: NAME; `tests` what came of each test; `conformance` count
 
 def load() -> Record:
     """What the file has."""
-    return json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}  # type: ignore[no-any-return]
+    return json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
 
 
 def record(parts: Sequence[str]) -> None:
@@ -180,15 +180,10 @@ def _conform() -> Mapping[str, Any]:
     with tempfile.TemporaryDirectory(prefix="airlock-") as folder:
         report = Path(folder) / "report.json"
         program = Path(sys.executable).with_name("airlock-daemon")
-        words = ["--daemon", program, "--shim", program.with_name("airlock-shim")]
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "pytest", "-q", "-c", "conformance/pytest.ini"),
-                *("conformance", *words, "--report", report, f"--basetemp={folder}/t"),
-            ],
-            cwd=CHECKOUT,
-            check=False,
-        )
+        words = [f"--daemon={program}", f"--shim={program.with_name('airlock-shim')}"]
+        words += [f"--report={report}", f"--basetemp={folder}/t"]
+        command = [sys.executable, "-m", "pytest", "-q", "-c", "conformance/pytest.ini"]
+        subprocess.run([*command, "conformance", *words], cwd=CHECKOUT, check=False)
         return _summarize(report)
 
 
