@@ -72,7 +72,7 @@ def carry_files(
             for each in (wiring.machine, wiring.access)
         )
         files.write(_FOLDER, packed.finish())
-    return msgspec.structs.replace(wiring, machine=machine, access=access)
+    return msgspec.structs.replace(wiring, engine=volume.engine, machine=machine, access=access)
 
 
 def _carry(
