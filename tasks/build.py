@@ -14,6 +14,7 @@ from subprocess import PIPE
 from tasks.environment import Environment, prepare_environment
 from tasks.errors import TaskError
 from tasks.places import HATCH, REPORTS, ROOT
+from tasks.release.channels import write_channels
 from tasks.release.checksums import compare_folders, write_checksums
 from tasks.release.distributions import build_distributions, extract_binaries
 from tasks.release.images import build_image, list_images, why_no_images, write_context
@@ -135,10 +136,11 @@ def _build(plan: _Plan, sources: Path, scratch: Path, destination: Path) -> None
         path for path in distributions if path.name.startswith(_IN_IMAGES) and path.suffix == ".whl"
     ]
     write_context(context, wheels=wheels, binaries=binaries, epoch=plan.epoch)
+    channels = write_channels(made / "channels", binaries=binaries)
     archives = list(_build_images(plan, made)) if plan.with_images else []
     installer = Path(shutil.copyfile(ROOT / _INSTALLER, made / _INSTALLER))
     installer.chmod(0o755)
-    write_checksums(made, [*distributions, *binaries, *archives, installer])
+    write_checksums(made, [*distributions, *binaries, *archives, *channels, installer])
     shutil.rmtree(destination, ignore_errors=True)
     destination.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(made, destination)

@@ -29,16 +29,21 @@ Frame = tuple[int, str, bytes]
 def run_bridge_case(body: Mapping[str, Any], executable: str, *, patience: float) -> None:
     """Start the container's end, and take the steps of a case. Raises `Violation`."""
     # The path of a unix socket holds 107 bytes at most: pytest's own directories are too deep.
-    with (
-        tempfile.TemporaryDirectory(prefix="airlock-") as name,
-        contextlib.closing(_Bridge(executable, Path(name), patience)) as bridge,
-    ):
-        for step in body["steps"]:
-            ((action, value),) = step.items()
-            try:
-                getattr(bridge, action)(value)
-            except OSError as error:
-                raise Violation(f"{action} {value!r}: {error.strerror}") from error
+    with tempfile.TemporaryDirectory(prefix="airlock-") as name:
+        # One directory down, so that what a wrong one makes beside it is removed too.
+        directory = Path(name, "volume")
+        directory.mkdir()
+        with contextlib.closing(_Bridge(executable, directory, patience)) as bridge:
+            _take_steps(bridge, body)
+
+
+def _take_steps(bridge: "_Bridge", body: Mapping[str, Any]) -> None:
+    for step in body["steps"]:
+        ((action, value),) = step.items()
+        try:
+            getattr(bridge, action)(value)
+        except OSError as error:
+            raise Violation(f"{action} {value!r}: {error.strerror}") from error
 
 
 class _Bridge:

@@ -244,11 +244,11 @@ def test_the_command_line_of_development_containers_gives_the_same_machine(
     """By the printed devcontainer.json alone: the container pushes, and its user is the person."""
     person, path = place.person, place.project.path
     said = person.run("airlock-daemon agent add my --print devcontainer", cwd=path)
-    folder = path / ".devcontainer"
+    folder = path / ".devcontainer/airlock"
     person.run(f"mkdir -p {folder}", cwd=path)
     text = find_lines(said).replace("IMAGE", place.image)
     person.account.write(folder / "devcontainer.json", text)
-    at = f"--workspace-folder {path}"
+    at = f"--workspace-folder {path} --config {folder}/devcontainer.json"
     begun = json.loads(person.run(f"{devcontainer} up {at}", cwd=path).splitlines()[-1])
     try:
         assert begun["outcome"] == "success"

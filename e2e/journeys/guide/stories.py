@@ -184,7 +184,8 @@ def follow_codex(page: Page, host: GuideHost) -> None:
 
 def follow_devcontainers(page: Page, host: GuideHost) -> None:
     """The image with the shim works with the socket and the project alone."""
-    host.type(page.take("airlock agent add"), answers=_YES)
+    host.type(page.take("airlock agent add app"), answers=_YES)
+    host.type(page.take("airlock agent add my"), answers=_YES)
     _push_from_an_own_image(page, host, mounted=f"{HOME}/{CONFIG}/sockets/my:/run/airlock:ro")
 
 

@@ -205,7 +205,7 @@ FORMS = {
     "run": "run my IMAGE",
     "docker": "IMAGE",
     "compose": "/agents/my/compose.yaml run --rm agent",
-    "devcontainer": "devcontainer up --workspace-folder .",
+    "devcontainer": "--config .devcontainer/airlock/devcontainer.json",
 }
 
 

@@ -111,15 +111,17 @@ class NextSteps(msgspec.Struct, frozen=True, kw_only=True):
             made = devcontainer(self.wiring, user=_user())
             yield from _indent(json.dumps(made, indent=2, ensure_ascii=False))
             yield from ("", "and start it, by the editor or by:")
-            yield from _indent("devcontainer up --workspace-folder .")
+            yield from _indent(f"devcontainer up --workspace-folder . --config {_DEVCONTAINER}")
 
 
 _RUN_AGENT = ("run", "--rm", "agent")
+_DEVCONTAINER = ".devcontainer/airlock/devcontainer.json"
+"""Beside the team's own, which stays as it is; editors offer both."""
 _NEXT = {
     Form.RUN: "Next, in the project's directory",
     Form.DOCKER: "Next, for an image whose PATH has /usr/local/bin first",
     Form.COMPOSE: "Next, write this as {file}",
-    Form.DEVCONTAINER: "Next, write this as .devcontainer/devcontainer.json",
+    Form.DEVCONTAINER: f"Next, write this as {_DEVCONTAINER}",
 }
 
 
