@@ -73,7 +73,7 @@ class ContainerNetwork(msgspec.Struct, frozen=True):
     presets: tuple[str, ...] = ()
 
 
-BRIDGED = ("docker", "podman", "nerdctl")
+BRIDGED = ("docker", "podman")
 """The engines whose own command can run a bridge."""
 
 

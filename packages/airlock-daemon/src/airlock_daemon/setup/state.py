@@ -22,7 +22,8 @@ from airlock_daemon.setup.writing import make_directory, read_whole, write_whole
 from airlock_modules import Fault
 
 _LOCK = ".lock"
-_VOLUME = re.compile(r"airlock-[0-9a-f]{32}\n", re.ASCII)
+_VOLUMES = "bridges"
+_VOLUME = re.compile(r"([a-z]+) (airlock-[0-9a-f]{32})\n", re.ASCII)
 
 
 class State(msgspec.Struct, frozen=True):
@@ -62,37 +63,60 @@ class State(msgspec.Struct, frozen=True):
                 undo.pop_all()
         write_whole(path, text)
 
-    def find_volume(self, agent: str, *, make: bool = False) -> str | None:
-        """The name of the volume of an agent's bridge; None if it has none, and none is to be made.
+    def find_volume(self, agent: str) -> "BridgeVolume | None":
+        """The volume of an agent's bridge, None if it has none. Raises AirlockError."""
+        return self._read_volume(agent)
 
-        It is random, since whoever mounts the volume is the agent, and stays with the agent until
-        the volume is removed. Raises AirlockError.
+    def make_volume(self, agent: str, engine: str) -> "BridgeVolume":
+        """The volume of an agent's bridge; a new one is noted for `engine` if it has none.
+
+        Raises AirlockError.
         """
-        name = self._read_volume(agent)
-        if name is not None or not make:
-            return name
         with self.changing():
             # The daemon and a command may both be the first.
-            name = self._read_volume(agent)
-            if name is None:
+            volume = self._read_volume(agent)
+            if volume is None:
                 name = f"airlock-{secrets.token_hex(16)}"
-                self.write(f"bridges/{agent}", f"{name}\n")
-        return name
+                volume = BridgeVolume(agent=agent, engine=engine, name=name)
+                self.write(f"{_VOLUMES}/{agent}", f"{engine} {name}\n")
+        return volume
 
-    def forget_volume(self, agent: str) -> None:
-        """Forget an agent's volume, which is removed. Raises AirlockError."""
+    def leave_volume(self, volume: "BridgeVolume") -> None:
+        """Take a volume from its agent, and note that it is to be removed. Raises AirlockError."""
         with self.changing():
-            self.write(f"bridges/{agent}", None)
+            present = self._read_volume(volume.agent)
+            if present == volume:
+                self.write(f"{_VOLUMES}/-{volume.name}", f"{volume.engine} {volume.name}\n")
+                self.write(f"{_VOLUMES}/{volume.agent}", None)
 
-    def _read_volume(self, agent: str) -> str | None:
-        text = self.read(f"bridges/{agent}")
-        if text is not None and not _VOLUME.fullmatch(text):
-            path = self.path(f"bridges/{agent}")
+    def forget_volume(self, volume: "BridgeVolume") -> None:
+        """Forget a volume, which is removed. Raises AirlockError."""
+        with self.changing():
+            for note in (volume.agent, f"-{volume.name}"):
+                present = self._read_volume(note)
+                if present is not None and present.name == volume.name:
+                    self.write(f"{_VOLUMES}/{note}", None)
+
+    def list_volumes(self) -> "list[BridgeVolume]":
+        """The volumes of all bridges, also of those that are to be removed. Raises AirlockError."""
+        try:
+            notes = os.listdir(self.path(_VOLUMES))
+        except OSError:
+            return []
+        return [each for note in sorted(notes) if (each := self._read_volume(note)) is not None]
+
+    def _read_volume(self, note: str) -> "BridgeVolume | None":
+        text = self.read(f"{_VOLUMES}/{note}")
+        if text is None:
+            return None
+        found = _VOLUME.fullmatch(text)
+        if found is None:
+            path = self.path(f"{_VOLUMES}/{note}")
             raise AirlockError(
                 f"{path} has no name of a volume",
                 hint=f"remove it, and recreate the agent's containers: rm {path}",
             )
-        return None if text is None else text.strip()
+        return BridgeVolume(agent=note, engine=found[1], name=found[2])
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -113,6 +137,23 @@ class State(msgspec.Struct, frozen=True):
             yield
         finally:
             os.close(lock)
+
+
+class BridgeVolume(msgspec.Struct, frozen=True, kw_only=True):
+    """The volume of an agent's bridge, at the engine with the command `engine`.
+
+    Its name is random, since whoever mounts it is the agent. `agent` begins with a hyphen once no
+    agent has it.
+    """
+
+    agent: str
+    engine: str
+    name: str
+
+    @property
+    def home(self) -> str:
+        """The name of the volume with the home of the agent's containers."""
+        return f"{self.name}-home"
 
 
 FILE = "workspaces.json"

@@ -93,4 +93,4 @@ def test_compose_takes_the_volume_of_a_bridge_as_it_is() -> None:
     text = compose(wiring, user="1:2")
     assert text.endswith("\nvolumes:\n  airlock-1: {external: true}")
     assert '"source": "airlock-1", "target": "/run/airlock", "read_only": true}' in text
-    assert '"volume": {"subpath": "airlock-shim"}' in text
+    assert '"volume": {"nocopy": true, "subpath": "airlock-shim"}' in text

@@ -33,9 +33,9 @@ def test_a_bridge_has_the_sockets_and_the_shim_in_its_volume() -> None:
     """So that containers in a virtual machine need no other path of this host."""
     wiring = msgspec.structs.replace(MY, volume="airlock-1")
     whole, shim = (mount.option for mount in wiring.mounts)
-    assert whole == "type=volume,source=airlock-1,target=/run/airlock,readonly"
+    assert whole == "type=volume,source=airlock-1,volume-nocopy,target=/run/airlock,readonly"
     assert shim == (
-        "type=volume,source=airlock-1,volume-subpath=airlock-shim,"
+        "type=volume,source=airlock-1,volume-nocopy,volume-subpath=airlock-shim,"
         "target=/opt/airlock-commands/git,readonly"
     )
 

@@ -185,20 +185,20 @@ def test_a_bridge_that_nobody_needs_or_runs_is_told(world: World, tmp_path: Path
     tools = tmp_path / "tools"
     world.write_config(f'[daemon]\npath = "{tools}:/usr/bin:/bin"\n')
     assert find("bridge", around(world)) == []
-    world.write_profile('[bridge]\nengine = "nerdctl"\n')
+    world.write_profile('[bridge]\nengine = "podman"\n')
     (found,) = find("bridge", around(world))
-    assert "nerdctl, which is not on the daemon's PATH" in found.problem
+    assert "podman, which is not on the daemon's PATH" in found.problem
     said = {
         "ServerVersion": "28.0",
         "OperatingSystem": "Linux",
         "KernelVersion": os.uname().release,
     }
-    write_program(tools, "nerdctl", f"echo '{json.dumps(said)}'")
+    write_program(tools, "podman", f"echo '{json.dumps(said)}'")
     (found,) = find("bridge", around(world))
     assert found.is_note
     assert "runs containers on this kernel" in found.problem
     said["KernelVersion"] = "6.6.1-virt"
-    write_program(tools, "nerdctl", f"echo '{json.dumps(said)}'")
+    write_program(tools, "podman", f"echo '{json.dumps(said)}'")
     assert find("bridge", around(world)) == []
 
 

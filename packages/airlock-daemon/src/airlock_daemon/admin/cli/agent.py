@@ -11,6 +11,7 @@ import typer
 
 from airlock_daemon.admin.cli.api_access import choose_network, prepare_access
 from airlock_daemon.admin.cli.application import Application, Registration
+from airlock_daemon.admin.cli.carried_files import carry_files
 from airlock_daemon.admin.cli.changing import changing
 from airlock_daemon.admin.cli.image import ENGINE, list_left
 from airlock_daemon.admin.cli.machine import User, find_home, prepare_machine
@@ -252,8 +253,8 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     # Last: a daemon that still serves the agent would make them again.
     forget_agent(state, name)
     # Another agent of this name must not be behind the sockets that its containers mount.
-    if state.find_volume(name) is not None:
-        state.forget_volume(name)
+    if (volume := state.find_volume(name)) is not None:
+        state.leave_volume(volume)
     if os.path.isdir(homes := state.homes(name)):
         # Imports trio, which no other step here needs.
         from airlock_daemon.boundary.workspace.temporary import remove_tree  # noqa: PLC0415
@@ -357,23 +358,27 @@ def _wire(setup: Setup, generation: Generation, workspaces: Sequence[Mount]) -> 
     shims = list_shims(agent, setup.config.ceiling)
     sources = [mount.source for mount in workspaces]
     volume = find_volume(setup, agent)
-    return Wiring(
+    user, path = User.find(), search_path(None, workspaces=sources, warnings=[])
+    name = "" if volume is None else volume.name
+    wiring = Wiring(
         sockets=os.path.join(locations.sockets_dir, agent.name),
         shim=find_lasting_shim(),
-        volume=volume,
+        engine=ENGINE if volume is None else volume.engine,
+        volume=name,
         commands=shims,
         replaceable=list_replaceable(agent, shims),
         workspaces=tuple(workspaces),
         machine=prepare_machine(
             locations,
             agent.name,
-            user=User.find(),
-            search_path=search_path(None, workspaces=sources, warnings=[]),
+            user=user,
+            search_path=path,
         ),
-        access=prepare_access(locations, setup.state, agent.name, apis, volume=volume),
+        access=prepare_access(locations, setup.state, agent.name, apis, volume=name),
         networks=choose_network((), apis),
         exec_options=() if apis else None,
     )
+    return carry_files(wiring, volume, user=user, search_path=path)
 
 
 def find_lasting_shim() -> str | None:

@@ -6,6 +6,7 @@ import typer
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
+from airlock_daemon.admin.cli.wiring import Mount, find_volume
 from airlock_daemon.errors import AND_RELOAD, AirlockError
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
 
@@ -25,14 +26,14 @@ def bridge(
     volume is the agent, so keep its name to yourself.
     """
     setup, generation = application.load_agent(agent)
-    engine = generation.agent.profile.bridge
-    if engine is None:
+    volume = find_volume(setup, generation.agent)
+    if volume is None:
         raise AirlockError(
             f"agent {agent} has no bridge",
             hint="where its containers run in a virtual machine, add to "
             f"{generation.agent.profile_file}: [bridge]{AND_RELOAD}",
         )
-    volume = setup.state.find_volume(agent, make=True)
-    mount = f"type=volume,source={volume},target={SOCKET_DIRECTORY},readonly"
-    report = {"agent": agent, "engine": engine, "volume": volume, "mount": mount}
+    sockets = Mount(source="", target=SOCKET_DIRECTORY, read_only=True, volume=volume.name)
+    mount = sockets.describe(volume.engine)
+    report = {"agent": agent, "engine": volume.engine, "volume": volume.name, "mount": mount}
     application.print(report, [f"--mount {mount}"])

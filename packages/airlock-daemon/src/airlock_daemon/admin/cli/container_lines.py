@@ -45,8 +45,9 @@ def compose(wiring: Wiring, *, user: str) -> str:
     if wiring.entrypoint is not None:
         service.append(f"entrypoint: {_quote((wiring.entrypoint, *begin_words(wiring, ())))}")
     service += ["volumes:", *(f"  - {_quote(volume)}" for volume in volumes)]
-    # The daemon makes the volume of a bridge.
-    own = ("volumes:", f"  {wiring.volume}: {{external: true}}") if wiring.volume else ()
+    # Those of a bridge are there already.
+    names = dict.fromkeys(mount.volume for mount in wiring.mounts if mount.volume)
+    own = ("volumes:", *(f"  {name}: {{external: true}}" for name in names)) if names else ()
     return "\n".join(("services:", "  agent:", *(f"    {line}" for line in service), *own))
 
 
@@ -88,9 +89,14 @@ def _type(word: str) -> str:
 
 def _volume(mount: Mount) -> dict[str, object]:
     if mount.volume:
-        part = {"volume": {"subpath": mount.source}} if mount.source else {}
-        kept = {"type": "volume", "source": mount.volume, "target": mount.target}
-        return {**kept, "read_only": mount.read_only, **part}
+        part = {"subpath": mount.source} if mount.source else {}
+        return {
+            "type": "volume",
+            "source": mount.volume,
+            "target": mount.target,
+            "read_only": mount.read_only,
+            "volume": {"nocopy": True, **part},
+        }
     return {
         "type": "bind",
         "source": mount.source.replace("$", "$$"),

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.human_git import git_variables
 from airlock_daemon.setup.remotes import BROKER
+from airlock_daemon.setup.state import BridgeVolume
 
 HOME = "/home/airlock-agent"
 """The home in each container. No image has it, so it hides nothing."""
@@ -63,13 +65,19 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def option(self) -> str:
-        """The value of `docker run --mount`, which refuses a missing source.
+        """The value of --mount for it, which refuses a source that does not exist.
 
         `docker run -v` would create it, as root's directory. It is a line of CSV (RFC 4180).
         """
+        return self.describe("docker")
+
+    def describe(self, engine: str) -> str:
+        """As `option`, for the engine of this command."""
         fields = ["type=bind", f"source={self.source}"]
         if self.volume:
             fields = ["type=volume", f"source={self.volume}"]
+            # Docker would copy what the image has there into the volume, and fails at a file.
+            fields += ["volume-nocopy"] if engine == "docker" else []
             fields += [f"volume-subpath={self.source}"] if self.source else []
         fields += [f"target={self.target}"]
         fields += ["readonly"] if self.read_only else []
@@ -87,9 +95,9 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     """What gives a container an agent's socket, and the shim under its commands' names.
 
     `sockets` is the agent's socket directory on the host. `shim` is None if none is installed. With
-    `volume`, that of the agent's bridge, both are there instead. Of
-    `commands`, those in `replaceable` use the image's own tool if it has one. `workspaces` may be
-    empty if the user of the lines names them. `search_path` is the image's PATH, None for an
+    `volume`, that of the agent's bridge, both are there instead. `engine` is the engine's command.
+    Of `commands`, those in `replaceable` use the image's own tool if it has one. `workspaces` may
+    be empty if the user of the lines names them. `search_path` is the image's PATH, None for an
     unknown image. `machine` is empty if the container keeps the image's user. `access` has what the
     container needs to reach the agent's APIs, if any. `networks` is empty for docker's default.
     `exec_options` are for `airlock-shim --exec`, which is then the entrypoint and starts the
@@ -99,6 +107,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
 
     sockets: str
     shim: str | None
+    engine: str = "docker"
     volume: str = ""
     commands: tuple[str, ...]
     workspaces: tuple[Mount, ...]
@@ -182,11 +191,18 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         return BROKER in self.commands and "git" not in self.commands
 
 
-def find_volume(setup: Setup, agent: Agent) -> str:
-    """The volume of an agent's bridge, "" without one. Raises AirlockError."""
-    if agent.profile.bridge is None:
-        return ""
-    return setup.state.find_volume(agent.name, make=True) or ""
+def find_volume(setup: Setup, agent: Agent) -> BridgeVolume | None:
+    """The volume of an agent's bridge, None without one. Raises AirlockError."""
+    engine = agent.profile.bridge
+    if engine is None:
+        return None
+    volume = setup.state.make_volume(agent.name, engine)
+    if volume.engine != engine:
+        raise AirlockError(
+            f"[bridge] of agent {agent.name} names {engine}, and its volume is at {volume.engine}",
+            hint="have the daemon remove that: airlock reload; or start it",
+        )
+    return volume
 
 
 def list_shims(agent: Agent, ceiling: Sequence[str]) -> tuple[str, ...]:
@@ -222,11 +238,13 @@ def docker_words(
 
     `user` is UID:GID, None for the image's own; `directory` is the container's working directory.
     """
-    groups: list[tuple[str, ...]] = [("docker", "run", "-it" if has_terminal else "-i", "--rm")]
+    groups: list[tuple[str, ...]] = [
+        (wiring.engine, "run", "-it" if has_terminal else "-i", "--rm")
+    ]
     groups += [("--user", user)] if user is not None else []
     groups += [("--mount", mount.option) for mount in wiring.workspaces]
     groups += [("--workdir", directory)]
-    groups += [("--mount", mount.option) for mount in wiring.mounts]
+    groups += [("--mount", mount.describe(wiring.engine)) for mount in wiring.mounts]
     groups += [("--env", f"{name}={value}") for name, value in wiring.environment.items()]
     groups += [("--network", network) for network in wiring.networks]
     groups += [("--entrypoint", wiring.entrypoint)] if wiring.entrypoint is not None else []

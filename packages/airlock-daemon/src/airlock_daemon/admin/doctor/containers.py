@@ -113,7 +113,7 @@ def check_bridges(around: Surroundings) -> Iterator[Problem]:
             yield Note(source, problem, f"remove [bridge] there{AND_RELOAD}", is_note=True)
         volume = around.setup.state.find_volume(name)
         if around.status is not None:
-            yield from _find_broken_bridge(program, engine, name, volume)
+            yield from _find_broken_bridge(program, engine, name, volume.name if volume else None)
 
 
 def _find_broken_bridge(

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,6 +24,7 @@ from airlock_daemon.setup.state import State
 if TYPE_CHECKING:
     from airlock_daemon.serving.daemon.bridge_container import BridgeContainer
     from airlock_daemon.serving.daemon.control import ControlSocket
+    from airlock_daemon.serving.daemon.engine_command import EngineCommand
     from airlock_daemon.serving.daemon.https import HttpsBroker
 
 _Serve = Callable[[str, socket.socket], Awaitable[None]]
@@ -43,6 +44,8 @@ class ServedAgents:
         self._nurseries: _Nurseries | None = None
         self._https: HttpsBroker | None = None
         self._control: ControlSocket | None = None
+        # A daemon before this one may have left volumes of bridges, of other agents than these.
+        self._left: tuple[State, frozenset[str]] | None = None
 
     def adopt(self, setup: Setup) -> None:
         """Serve the agents of `setup` from now on, each by its new generation, and no others.
@@ -76,6 +79,10 @@ class ServedAgents:
             self._open(self._served[name], each, listening, setup.state)
         for name, generation in generations.items():
             self._adopt_bridge(self._served[name], generation, setup.state)
+        if self._nurseries is None:
+            # Later, each agent removes its own.
+            bridged = [name for name, served in self._served.items() if served.bridge is not None]
+            self._left = setup.state, frozenset(bridged)
         if self._https is not None:
             self._https.renew()
 
@@ -92,6 +99,8 @@ class ServedAgents:
                 watching.start_soon(self._control.run)
             if self._shared.boxes is not None:
                 watching.start_soon(self._shared.boxes.run)
+            if self._left is not None:
+                watching.start_soon(self._remove_left, *self._left)
             for name, served in self._served.items():
                 accepting.start_soon(self._attend, name, served)
                 for opened in served.listeners.values():
@@ -192,7 +201,7 @@ class ServedAgents:
     def _adopt_bridge(self, served: "_Served", generation: Generation, state: State) -> None:
         """Give an agent the bridge of its generation, or none. It carries all of its sockets."""
         engine, present = generation.agent.profile.bridge, served.bridge
-        if present is not None and present.engine != engine:
+        if present is not None and (present.engine != engine or not present.container.is_current):
             present.end()
             served.bridge = served.agent.bridge = None
         if engine is None:
@@ -203,20 +212,36 @@ class ServedAgents:
             )
 
             name = generation.agent.name
-            container = BridgeContainer(
-                name,
-                engine,
-                directory=os.path.join(self._sockets.path, name),
-                state=state,
-                search_path=lambda: self._shared.search_path,
-                environment=self._shared.environment,
-            )
+            directory = os.path.join(self._sockets.path, name)
+            command = self._find_engine(engine)
+            container = BridgeContainer(name, command, directory=directory, state=state)
             served.agent.bridge = container
             served.bridge = _AgentBridge(engine, container, before=present)
             if self._nurseries is not None:
                 _, requests, watching = self._nurseries
                 watching.start_soon(served.bridge.run, served.serve_bridged, requests)
         served.bridge.container.offer(tuple(served.listeners))
+
+    def _find_engine(self, name: str) -> "EngineCommand":
+        from airlock_daemon.serving.daemon.engine_command import EngineCommand  # noqa: PLC0415
+
+        return EngineCommand(
+            name,
+            search_path=lambda: self._shared.search_path,
+            environment=self._shared.environment,
+        )
+
+    async def _remove_left(self, state: State, bridged: Collection[str]) -> None:
+        """Remove the volumes of bridges that none of these agents has."""
+        try:
+            left = [each for each in state.list_volumes() if each.agent not in bridged]
+        except AirlockError as error:
+            log.warning("%s; %s", error.message, error.hint)
+            return
+        for volume in left:
+            from airlock_daemon.serving.daemon.engine_command import remove_volume  # noqa: PLC0415
+
+            await remove_volume(self._find_engine(volume.engine), state, volume)
 
     def _add(self, generation: Generation) -> "_Served":
         name = generation.agent.name

@@ -14,7 +14,9 @@ def test_the_option_that_mounts_the_volume_is_printed(world: World) -> None:
     assert line == f"--mount {report['mount']}\n"
     assert report["engine"] == "docker"
     assert report["volume"].startswith("airlock-")
-    assert f"type=volume,source={report['volume']},target=/run/airlock,readonly" in line
+    assert (
+        f"type=volume,source={report['volume']},volume-nocopy,target=/run/airlock,readonly" in line
+    )
 
 
 def test_an_agent_without_a_bridge_is_told_how_to_have_one(world: World) -> None:
