@@ -24,6 +24,8 @@ from airlock_modules import Fault
 _LOCK = ".lock"
 _VOLUMES = "bridges"
 _VOLUME = re.compile(r"([a-z]+) (airlock-[0-9a-f]{32})\n", re.ASCII)
+_INSTALLATION = "docker/installation"
+_INSTALLATION_ID = re.compile(r"[0-9a-f]{8}")
 
 
 class State(msgspec.Struct, frozen=True):
@@ -117,6 +119,40 @@ class State(msgspec.Struct, frozen=True):
                 hint=f"remove it, and recreate the agent's containers: rm {path}",
             )
         return BridgeVolume(agent=note, engine=found[1], name=found[2])
+
+    def find_random(self, name: str, *, size: int) -> str:
+        """The text of a file, which at first is so many random bytes in hexadecimal digits.
+
+        Raises AirlockError.
+        """
+        text = self.read(name)
+        if text is None:
+            with self.changing():
+                # Another process may have made it meanwhile.
+                text = self.read(name)
+                if text is None:
+                    text = f"{os.urandom(size).hex()}\n"
+                    self.write(name, text)
+        return text.removesuffix("\n")
+
+    @property
+    def has_installation(self) -> bool:
+        """Whether `find_installation` was ever called."""
+        return self.find(_INSTALLATION) is not None
+
+    def find_installation(self) -> str:
+        """The id of this installation at docker engines: 8 hexadecimal digits, random at first.
+
+        Raises AirlockError.
+        """
+        text = self.find_random(_INSTALLATION, size=4)
+        if _INSTALLATION_ID.fullmatch(text) is None:
+            raise AirlockError(
+                f"{self.path(_INSTALLATION)} is not as it was written",
+                hint="write into it the eight digits behind the agent's name in a name that docker "
+                "ps shows; or remove it, and what agents have made at the engine",
+            )
+        return text
 
     @contextmanager
     def changing(self) -> Iterator[None]:
