@@ -29,16 +29,21 @@ Frame = tuple[int, str, bytes]
 def run_bridge_case(body: Mapping[str, Any], executable: str, *, patience: float) -> None:
     """Start the container's end, and take the steps of a case. Raises `Violation`."""
     # The path of a unix socket holds 107 bytes at most: pytest's own directories are too deep.
-    with (
-        tempfile.TemporaryDirectory(prefix="airlock-") as name,
-        contextlib.closing(_Bridge(executable, Path(name), patience)) as bridge,
-    ):
-        for step in body["steps"]:
-            ((action, value),) = step.items()
-            try:
-                getattr(bridge, action)(value)
-            except OSError as error:
-                raise Violation(f"{action} {value!r}: {error.strerror}") from error
+    with tempfile.TemporaryDirectory(prefix="airlock-") as name:
+        # One directory down, so that what a wrong one makes beside it is removed too.
+        directory = Path(name, "volume")
+        directory.mkdir()
+        with contextlib.closing(_Bridge(executable, directory, patience)) as bridge:
+            _take_steps(bridge, body)
+
+
+def _take_steps(bridge: "_Bridge", body: Mapping[str, Any]) -> None:
+    for step in body["steps"]:
+        ((action, value),) = step.items()
+        try:
+            getattr(bridge, action)(value)
+        except OSError as error:
+            raise Violation(f"{action} {value!r}: {error.strerror}") from error
 
 
 class _Bridge:
@@ -49,6 +54,7 @@ class _Bridge:
         self._patience = patience
         self._clients: dict[str, socket.socket] = {}
         self._read = b""
+        self._closed: set[int] = set()
         self._process = subprocess.Popen(
             [executable, "--bridge", os.fspath(directory)],
             stdin=subprocess.PIPE,
@@ -79,10 +85,12 @@ class _Bridge:
         self._write(encode(content))
 
     def receive(self, frames: Sequence[Sequence[Any]]) -> None:
-        """The next frames are these."""
+        """The next frames are these; a grant of credit may come at any time."""
         for stream, kind, *content in frames:
             expected = stream, kind, encode(content[0]) if content else b""
             found = self._next()
+            while found[1] == "CREDIT" != kind:
+                found = self._next()
             if found != expected:
                 raise Violation(f"expected the frame {expected!r}, and {found!r} came")
 
@@ -104,6 +112,12 @@ class _Bridge:
         found = self._next()
         if found != _MARK:
             raise Violation(f"expected no frame, and {found!r} came")
+
+    def receive_until_obeyed(self, _: bool) -> None:
+        """All that was sent is obeyed, whatever comes of it."""
+        self.send([[0, "PING", "mark"]])
+        while self._next() != _MARK:
+            pass
 
     def connect(self, names: Sequence[str]) -> None:
         """A client of this name connects to a socket."""
@@ -198,6 +212,10 @@ class _Bridge:
         stream, kind, length = _HEADER.unpack(self._take(_HEADER.size))
         if kind >= len(KINDS):
             raise Violation(f"a frame has the unknown kind {kind}")
+        if stream in self._closed:
+            raise Violation(f"{KINDS[kind]} came after CLOSE of stream {stream}")
+        if KINDS[kind] == "CLOSE":
+            self._closed.add(stream)
         return stream, KINDS[kind], self._take(length)
 
     def _take(self, count: int) -> bytes:
