@@ -10,9 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair
 
-from airlock_daemon.boundary.identity.peer import identify
+from airlock_daemon.boundary.identity.peer import find_credentials, identify
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.linux.peer import peer_credentials
 from airlock_daemon.serving.daemon.bridge import PING_S, SILENCE_S, Bridge
 from airlock_wire import (
     NEED_DATA,
@@ -91,7 +90,7 @@ async def open_bridge(
 
         async def serve(name: str, connection: socket.socket) -> None:
             container.served.append(name)
-            container.credentials.append(identify(connection, peer_credentials(connection)).kind)
+            container.credentials.append(identify(connection, find_credentials(connection)).kind)
             stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
             async with stream:
                 if answer is not None:

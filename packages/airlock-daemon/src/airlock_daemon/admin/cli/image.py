@@ -262,7 +262,7 @@ def _unreadable(program: str, said: str) -> AirlockError:
     lines = said.strip().splitlines()
     reason = quote(lines[-1]) if lines else "it does not say why"
     return AirlockError(
-        f"{_name(program)} cannot copy files of a container: {reason}",
+        f"{_name(program)} cannot copy files out of the image: {reason}",
         hint=_advise(program),
     )
 

@@ -5,6 +5,7 @@ import functools
 import os
 import re
 import socket
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal
@@ -17,11 +18,16 @@ from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo, s
 from airlock_daemon.platform.linux.peer import (
     Credentials,
     is_dead,
+    peer_credentials,
     peer_pidfd,
     read_namespaces,
     read_parent,
 )
 from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
+
+# The kernel's user for one that it cannot name (user_namespaces(7)).
+_UNSEEN = Credentials(0, 65534)
+_bridged: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
 
 # Exceeds any process's ancestry; ends the walk if the process table changes meanwhile.
 GENERATIONS = 256
@@ -154,8 +160,25 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
         return parse_mountinfo(self.mountinfo)
 
 
+def make_bridged_pair() -> tuple[socket.socket, socket.socket]:
+    """Make a connection for a client that came over a bridge: its end, and ours to serve.
+
+    This kernel does not see the client, and names the daemon in its place. Raises OSError.
+    """
+    theirs, ours = socket.socketpair()
+    theirs.setblocking(False)
+    ours.setblocking(False)
+    _bridged.add(ours)
+    return theirs, ours
+
+
+def find_credentials(connection: socket.socket) -> Credentials:
+    """The process that connected (unix(7)), with pid 0 if this kernel does not see it."""
+    return _UNSEEN if connection in _bridged else peer_credentials(connection)
+
+
 def identify(connection: socket.socket, credentials: Credentials) -> Peer:
-    """Identify the peer; `credentials` come from `peer_credentials` (unix(7)).
+    """Identify the peer; `credentials` come from `find_credentials`.
 
     Raises Denied (layer "workspace") if the peer has ended, or shares the daemon's pid namespace
     but not its mounts (docker run --pid=host).

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import struct
-import weakref
 
 import msgspec
 
@@ -20,12 +19,6 @@ _PIDFD_GET_INFO = 3 << 30 | _PIDFD_INFO.size << 16 | 0xFF << 8 | 11
 _PIDFD_INFO_PID = 1
 
 
-# The kernel's user for one that it cannot name (user_namespaces(7)).
-_NOBODY = 65534
-
-_bridged: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
-
-
 class Credentials(msgspec.Struct, frozen=True):
     """Pid and uid of a process; the pid is 0 if it is outside of this pid namespace."""
 
@@ -33,22 +26,8 @@ class Credentials(msgspec.Struct, frozen=True):
     uid: int
 
 
-def make_bridged_pair() -> tuple[socket.socket, socket.socket]:
-    """Make a connection for a client that came over a bridge: its end, and ours to serve.
-
-    This kernel does not see the client, and names the daemon in its place. Raises OSError.
-    """
-    theirs, ours = socket.socketpair()
-    theirs.setblocking(False)
-    ours.setblocking(False)
-    _bridged.add(ours)
-    return theirs, ours
-
-
 def peer_credentials(connection: socket.socket) -> Credentials:
-    """Return the process that connected (SO_PEERCRED), which is unseen behind a bridge."""
-    if connection in _bridged:
-        return Credentials(0, _NOBODY)
+    """Return the process that connected (SO_PEERCRED)."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     pid, uid, _ = struct.unpack("iII", credentials)
     return Credentials(pid, uid)

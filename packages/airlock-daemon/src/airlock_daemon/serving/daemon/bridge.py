@@ -14,8 +14,8 @@ from contextlib import suppress
 
 import trio
 
+from airlock_daemon.boundary.identity.peer import make_bridged_pair
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.linux.peer import make_bridged_pair
 from airlock_wire import (
     NEED_DATA,
     BridgeEnd,
