@@ -149,9 +149,8 @@ def test_a_container_is_entered_followed_and_copied_from(place: Place) -> None:
     name = f"entered-{uuid.uuid4().hex[:8]}"
     place.run(f"docker run -d --name {name} {image} sh -c 'echo one; cat /gate; echo two'")
     terminal = f"script -qec 'docker exec -it {name} tty' /dev/null"
-    loop = (
-        f"docker run -d --name {name}-2 {image} sh -c 'until test -e /gate; do :; done; echo end'"
-    )
+    wait = "until test -e /gate; do sleep 0.02; done; echo end"
+    loop = f"docker run -d --name {name}-2 {image} sh -c '{wait}'"
     assert "two" in place.run(f"docker logs -f {name} 2>&1; docker rm -f {name} >&2")
     place.run(loop)
     assert "/dev/pts/" in place.run(terminal.replace(name, f"{name}-2"))
