@@ -11,7 +11,7 @@ from typing import IO
 from e2e.world.engine import Engine, find_engine
 
 from tasks.environment import Environment, prepare_environment
-from tasks.parts import BESIDE, SHARING, SHORT, Part, run_part, run_pytest
+from tasks.parts import BESIDE, SHORT, Part, run_part, run_pytest
 from tasks.places import ROOT
 from tasks.report import Outcome, print_summary
 from tasks.stand_ins import equip
@@ -46,11 +46,11 @@ def run_tests(arguments: Sequence[str]) -> int:
     programs = _find_programs(environment)
     outcomes = [equip(environment)]
     conformance = Part("conformance", (*_CONFORMANCE, *programs))
-    upgrade = Part("upgrade", ("e2e/upgrade", *SHARING, *programs))
+    upgrade = Part("upgrade", ("e2e/upgrade", *BESIDE, *programs))
     # Floods the machine and measures time, so it runs alone. A leak counts even if it does not
     # happen again.
     hostile = Part("hostile", ("e2e/hostile",), is_repeated=False)
-    canary = Part("canary", ("e2e/canary", *SHARING), is_repeated=False)
+    canary = Part("canary", ("e2e/canary", *BESIDE), is_repeated=False)
     faithful = Part("faithful", ("e2e/faithful", *programs))
     if not arguments:
         kept = [folder for folder in _UNIT_FOLDERS if folder not in _LONG]
@@ -62,12 +62,12 @@ def run_tests(arguments: Sequence[str]) -> int:
         left = [*_LONG, *(f"e2e/{part.name}" for part in suites), "e2e/journeys"]
         print(f"Not run: {', '.join(left)}. `./dev test {_ALL}` runs everything.")
         return status
-    units = Part("units", (*_UNIT_FOLDERS, *SHARING, *SHORT))
+    units = Part("units", (*_UNIT_FOLDERS, *BESIDE, *SHORT))
     is_required = os.environ.get("REQUIRE_DOCKER") == "1"
     outcomes += _run_beside(
         environment,
         (units, conformance, upgrade),
-        lambda said: _run_end_to_end(environment, SHARING, required=is_required, output=said),
+        lambda said: _run_end_to_end(environment, (), required=is_required, output=said),
     )
     outcomes.append(run_part(environment, hostile))
     # One process, which waits for a command at a time.

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.world.daemon import Daemon
 from e2e.world.engine import WORKER, docker
 from e2e.world.executables import Executables
 from e2e.world.images import Images, make_docker_client
@@ -82,22 +81,15 @@ def place(
             f"airlock-daemon agent add {AGENT} --workspace . --command docker --yes",
             cwd=project.path,
         )
-        files = stage.account.home / ".config/airlock"
-        profile = files / f"agents/{AGENT}/airlock.toml"
+        profile = person.files / f"agents/{AGENT}/airlock.toml"
         registry = docker_errand.address
         granted = (
             f"\n[docker]\nimages = [{json.dumps('docker.io/airlock-e2e/*')}]\n"
             f"registries = [{json.dumps(registry)}]\npush = [{json.dumps(f'{registry}/mine/*')}]\n"
         )
         stage.account.write(profile, profile.read_text() + granted, mode=0o600)
-        sockets = files / "sockets" / AGENT
-        daemon = Daemon(
-            person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
-            said=ground / "docker-socket.log",
-            sockets=lambda: [sockets / "airlock.sock", sockets / "docker.sock"],
-            environment=person.environment,
-        )
-        stack.enter_context(daemon)
+        sockets = (f"{AGENT}/airlock.sock", f"{AGENT}/docker.sock")
+        stack.enter_context(person.start(*sockets, said=ground / "docker-socket.log"))
         yield Place(
             person=person,
             project=project,
