@@ -50,7 +50,7 @@ def run_tests(arguments: Sequence[str]) -> int:
     # Floods the machine and measures time, so it runs alone. A leak counts even if it does not
     # happen again.
     hostile = Part("hostile", ("e2e/hostile",), is_repeated=False)
-    canary = Part("canary", ("e2e/canary", *BESIDE), is_repeated=False)
+    canary = Part("canary", ("e2e/canary", "e2e/evidence", *BESIDE), is_repeated=False)
     faithful = Part("faithful", ("e2e/faithful", *programs))
     if not arguments:
         kept = [folder for folder in _UNIT_FOLDERS if folder not in _LONG]
