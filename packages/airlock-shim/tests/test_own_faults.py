@@ -65,7 +65,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_fault_of_its_own_is_found_and_told(faulty: Path, arguments: int, said: str) -> None:
     """It is no exit status of the command's, and the person is asked to report it."""
-    command = [faulty, *map(str, range(arguments))]
+    command = [str(faulty), *map(str, range(arguments))]
     ended = subprocess.run(command, capture_output=True, check=False, text=True)
     assert ended.stderr == (
         f"airlock: the shim has a fault: {said}\n"
