@@ -142,7 +142,9 @@ def test_a_session_and_a_container(workshop: Scene, ssh_errand: Ssh) -> None:
         ),
         (
             ("docker", "run", "--rm", image, "echo", "it", "happened"),
-            lambda asked: asked["operation"] == f"docker container.create image={image}",
+            lambda asked: (
+                asked["operation"] == f"docker container.create image=docker.io/{image}:latest"
+            ),
         ),
     )
     with workshop.setup(image).running() as client:

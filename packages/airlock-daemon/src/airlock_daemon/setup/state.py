@@ -8,6 +8,7 @@ has run `airlock agent trust`.
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import MappingProxyType
@@ -20,6 +21,8 @@ from airlock_daemon.setup.writing import make_directory, read_whole, write_whole
 from airlock_modules import Fault
 
 _LOCK = ".lock"
+_INSTALLATION = "docker/installation"
+_INSTALLATION_ID = re.compile(r"[0-9a-f]{8}")
 
 
 class State(msgspec.Struct, frozen=True):
@@ -58,6 +61,40 @@ class State(msgspec.Struct, frozen=True):
                 make_directory(os.path.dirname(path), mode=0o700, undo=undo)
                 undo.pop_all()
         write_whole(path, text)
+
+    def find_random(self, name: str, *, size: int) -> str:
+        """The text of a file, which at first is so many random bytes in hexadecimal digits.
+
+        Raises AirlockError.
+        """
+        text = self.read(name)
+        if text is None:
+            with self.changing():
+                # Another process may have made it meanwhile.
+                text = self.read(name)
+                if text is None:
+                    text = f"{os.urandom(size).hex()}\n"
+                    self.write(name, text)
+        return text.removesuffix("\n")
+
+    @property
+    def has_installation(self) -> bool:
+        """Whether `find_installation` was ever called."""
+        return self.find(_INSTALLATION) is not None
+
+    def find_installation(self) -> str:
+        """The id of this installation at docker engines: 8 hexadecimal digits, random at first.
+
+        Raises AirlockError.
+        """
+        text = self.find_random(_INSTALLATION, size=4)
+        if _INSTALLATION_ID.fullmatch(text) is None:
+            raise AirlockError(
+                f"{self.path(_INSTALLATION)} is not as it was written",
+                hint="write into it the eight digits behind the agent's name in a name that docker "
+                "ps shows; or remove it, and what agents have made at the engine",
+            )
+        return text
 
     @contextmanager
     def changing(self) -> Iterator[None]:

@@ -1,7 +1,6 @@
 """`airlock agent add`, `agent list`, `agent remove` and `agent trust`."""
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated
@@ -12,7 +11,6 @@ import typer
 from airlock_daemon.admin.cli.api_access import choose_network, prepare_access
 from airlock_daemon.admin.cli.application import Application, Registration
 from airlock_daemon.admin.cli.changing import changing
-from airlock_daemon.admin.cli.image import ENGINE, list_left
 from airlock_daemon.admin.cli.machine import User, find_home, prepare_machine
 from airlock_daemon.admin.cli.next_steps import (
     Form,
@@ -223,7 +221,7 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     Removes its entry, and its directory if that contains nothing but the airlock.toml of `agent
     add`. It shows that first, and asks. Commands stay enabled in config.toml. Workspaces stay, and
     so does the home of its containers, whose path is printed. A running daemon reloads: running
-    commands finish, and no new one starts; what the agent has made at a docker engine is removed.
+    commands finish, and no new one starts. What the agent has made at a docker engine is removed.
     Credentials that were stored for this agent alone are deleted, with the keys of its containers'
     certificates and placeholders.
     """
@@ -231,6 +229,7 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     file = registration.path
     if file is None:
         raise AirlockError("there is no registration file", hint="name one with --agents")
+    generation = _find_generation(application, name)
     with changing(
         lambda: plan_removal(name, file),
         directories=(os.path.dirname(file),),
@@ -243,6 +242,9 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
             _note(state, removal.directory, {})
     forget(state, name)
     reload = _reload(application, registration)
+    if reload is None and generation is not None and generation.docker is not None:
+        # A daemon that serves the agent does it.
+        _remove_made(generation, state)
     # Last: a daemon that still serves the agent would make them again.
     forget_agent(state, name)
     if os.path.isdir(homes := state.homes(name)):
@@ -263,10 +265,27 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     if home is not None:
         lines.append(f"the home of its containers is still there: {home}")
     application.print(report, [*lines, *_describe_reload(reload)])
-    if reload is None and (program := shutil.which(ENGINE)) is not None:
-        # A daemon that serves the agent removes them.
-        say_each(list_left(program, name))
     _end_by(reload)
+
+
+def _find_generation(application: Application, name: str) -> Generation | None:
+    """What the files grant to an agent, None if they have faults."""
+    try:
+        return application.load_setup().generations.get(name)
+    except AirlockError:
+        return None
+
+
+def _remove_made(generation: Generation, state: State) -> None:
+    """Remove what an agent has made at a docker engine, and say what stays."""
+    import trio  # noqa: PLC0415 - few agents have docker
+
+    from airlock_daemon.boundary.brokers.docker.departure import (  # noqa: PLC0415
+        remove_made,
+    )
+
+    if problem := trio.run(remove_made, generation, os.environ, state):
+        say(problem)
 
 
 @app.command("trust")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import msgspec
 
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.state import State
 from airlock_wire import quote
 
 ENGINE = "docker"
@@ -97,22 +98,23 @@ def inspect_image(program: str, name: str) -> Image:
     )
 
 
-def list_left(program: str, agent: str, *, engine: str = "") -> Iterator[str]:
-    """Lines on the containers that an agent has left running.
+def list_left(program: str, agent: str, state: State, *, named: str = "") -> Iterator[str]:
+    """Lines on the containers that an agent has left running. Raises AirlockError.
 
-    `engine` is the path of the socket that its profile names, "" for the person's own engine.
+    `named` is the path of the socket that its profile names, "" for the person's own engine.
     """
-    from airlock_modules.engine import IMAGE_LABEL, LABEL, Ownership  # noqa: PLC0415 - few need it
+    from airlock_modules.engine import IMAGE_LABEL, Ownership  # noqa: PLC0415 - few need it
 
-    host = ("--host", f"unix://{engine}") if engine else ()
+    ownership = Ownership(agent, state.find_installation())
+    host = ("--host", f"unix://{named}") if named else ()
     form = f'{{{{.Names}}}} {{{{.Label "{IMAGE_LABEL}"}}}}'
-    filters = ("--filter", f"label={LABEL}={agent}")
+    filters = (f"--filter=label={each}" for each in ownership.filters)
     try:
         listed = _succeed(program, (*host, "ps", *filters, "--format", form))
     except AirlockError:
         # The agent's container has ended as it should.
         return
-    prefix = Ownership(agent).prefix
+    prefix = ownership.prefix
     found = [line.split(" ", 1) for line in listed.splitlines() if line.startswith(prefix)]
     if found:
         shown = ", ".join(f"{name.removeprefix(prefix)} ({image})" for name, image in found)

@@ -240,7 +240,7 @@ def run(
             say_each(protected.clean())
         say_each(tell())
         if generation.docker is not None:
-            say_each(list_left(engine, agent, engine=generation.docker.engine))
+            say_each(list_left(engine, agent, setup.state, named=generation.docker.engine))
         raise typer.Exit(end_like(status))
     application.print({"docker_run": words}, [lay_out(groups)])
 
