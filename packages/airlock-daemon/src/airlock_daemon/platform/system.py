@@ -6,7 +6,6 @@ On Linux these are Linux's own calls, and nothing of `posix` or `darwin` is load
 
 import errno
 import fcntl
-import importlib
 import os
 import resource
 import select
@@ -47,61 +46,6 @@ else:
 
 if TYPE_CHECKING:
     from airlock_daemon.platform.posix.self_test import Tried
-
-__all__ = [
-    "BIND_TO_DEVICE",
-    "CLOSED_AT_EXEC",
-    "GONE",
-    "HANGUPS_ALONE",
-    "KEEP_IDLE",
-    "LOOK",
-    "READABLE",
-    "SEARCH",
-    "WRITABLE",
-    "Ancestry",
-    "Credentials",
-    "Readiness",
-    "ask_for_short_slices",
-    "count_processors",
-    "enlarge_pipe",
-    "find_holder",
-    "find_missing",
-    "forbid_tracing",
-    "lock_byte",
-    "name_descriptor",
-    "open_without_links",
-    "peer_credentials",
-    "private_file",
-    "raise_open_files",
-    "read_known_status",
-    "read_mount_id",
-    "read_own_mounts",
-    "run_self_test",
-    "splice",
-    "step",
-]
-
-# A Python built for an old C library lacks some of these on Linux too.
-_NEEDED = (
-    "os.O_PATH",
-    "os.memfd_create",
-    "os.pidfd_open",
-    "os.pipe2",
-    "select.epoll",
-    "signal.pidfd_send_signal",
-    "socket.SO_PEERCRED",
-)
-
-
-def find_missing() -> tuple[str, ...]:
-    """The names of the standard library that serving needs and this Python lacks."""
-    missing = []
-    for name in _NEEDED:
-        module, _, attribute = name.partition(".")
-        if not hasattr(importlib.import_module(module), attribute):
-            missing.append(name)
-    return tuple(missing)
-
 
 # Flags, each for what Linux alone has.
 
@@ -153,9 +97,8 @@ def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:
     The caller closes the descriptor. Raises OSError; with `at_once`, BlockingIOError if it would
     block.
     """
-    if sys.platform == "linux":
-        with suppress(NotImplementedError):
-            return openat2(path, flags, is_cached=at_once, no_links=True)
+    with suppress(NotImplementedError):
+        return openat2(path, flags, is_cached=at_once, no_links=True)
     if at_once:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
     directory = SEARCH | os.O_DIRECTORY | os.O_CLOEXEC

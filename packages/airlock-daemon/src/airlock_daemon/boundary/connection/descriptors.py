@@ -108,14 +108,7 @@ if sys.platform == "linux":
         return data, list_rights(ancillary) if ancillary else []
 
 else:
-
-    def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
-        """Read at most `size` bytes. Descriptors with them are not taken: input is streamed.
-
-        recvmsg(2) of macOS installs those without room, too, and does not tell their numbers; a
-        plain recv(2) has the kernel drop them.
-        """
-        return connection.recv(size, socket.MSG_DONTWAIT), []
+    from airlock_daemon.platform.posix.calls import receive
 
 
 def drop_unread(connection: socket.socket, closer: Closer) -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.linux.openat2 import openat2
+from airlock_daemon.platform.system import openat2
 from airlock_daemon.platform.system import (
     LOOK,
     SEARCH,

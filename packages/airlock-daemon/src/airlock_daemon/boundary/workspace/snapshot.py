@@ -18,7 +18,7 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.linux.openat2 import openat2
+from airlock_daemon.platform.system import openat2
 from airlock_daemon.platform.system import LOOK, read_known_status
 from airlock_daemon.platform.threads import run_in_thread
 
