@@ -50,7 +50,7 @@ def run_tests(arguments: Sequence[str]) -> int:
     # happen again.
     alone = [
         Part("hostile", ("e2e/hostile",), is_repeated=False),
-        Part("canary", ("e2e/canary", *BESIDE), is_repeated=False),
+        Part("canary", ("e2e/canary", "e2e/evidence", *BESIDE), is_repeated=False),
         Part("faithful", ("e2e/faithful", *programs)),
         Part("upgrade", ("e2e/upgrade", *BESIDE, *programs)),
     ]

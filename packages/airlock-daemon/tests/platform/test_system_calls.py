@@ -15,8 +15,7 @@ import pytest
 from airlock_daemon.platform import system
 from airlock_daemon.platform.posix import calls
 from airlock_daemon.platform.posix.copying import copy
-from airlock_daemon.platform.support import find_missing
-from airlock_daemon.platform.system import private_file, splice
+from airlock_daemon.platform.system import find_missing, private_file, splice
 from commanding import airlock_daemon
 
 LOADED = """

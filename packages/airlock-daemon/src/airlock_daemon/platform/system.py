@@ -6,6 +6,7 @@ On Linux these are Linux's own calls, and nothing of `posix` or `darwin` is load
 
 import errno
 import fcntl
+import importlib
 import os
 import resource
 import select
@@ -46,6 +47,28 @@ else:
 
 if TYPE_CHECKING:
     from airlock_daemon.platform.posix.self_test import Tried
+
+# A Python built for an old C library lacks some of these on Linux too.
+_NEEDED = (
+    "os.O_PATH",
+    "os.memfd_create",
+    "os.pidfd_open",
+    "os.pipe2",
+    "select.epoll",
+    "signal.pidfd_send_signal",
+    "socket.SO_PEERCRED",
+)
+
+
+def find_missing() -> tuple[str, ...]:
+    """The names of the standard library that serving needs and this Python lacks."""
+    missing = []
+    for name in _NEEDED:
+        module, _, attribute = name.partition(".")
+        if not hasattr(importlib.import_module(module), attribute):
+            missing.append(name)
+    return tuple(missing)
+
 
 # Flags, each for what Linux alone has.
 

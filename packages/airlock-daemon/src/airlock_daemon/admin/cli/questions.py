@@ -11,7 +11,7 @@ import msgspec
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
-from airlock_daemon.platform.support import find_missing
+from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup import answering
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.sockets import connect

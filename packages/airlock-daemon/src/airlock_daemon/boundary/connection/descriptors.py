@@ -108,7 +108,12 @@ if sys.platform == "linux":
         return data, list_rights(ancillary) if ancillary else []
 
 else:
-    from airlock_daemon.platform.posix.calls import receive
+
+    def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
+        """Read at most `size` bytes. recv(2) has the kernel drop descriptors; recvmsg(2) of macOS
+        would install those without room, too, and not tell their numbers.
+        """
+        return connection.recv(size, socket.MSG_DONTWAIT), []
 
 
 def drop_unread(connection: socket.socket, closer: Closer) -> None:

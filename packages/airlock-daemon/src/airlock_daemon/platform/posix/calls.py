@@ -85,12 +85,3 @@ def find_holder(descriptor: int, offset: int) -> int | None:
     asked = _LOCK.pack(offset, 1, 0, fcntl.F_WRLCK, os.SEEK_SET)
     _, _, pid, kind, _ = _LOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
     return None if kind == fcntl.F_UNLCK else pid
-
-
-def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
-    """Read at most `size` bytes. Descriptors with them are not taken: input is streamed.
-
-    recvmsg(2) of macOS installs those without room, too, and does not tell their numbers; a plain
-    recv(2) has the kernel drop them.
-    """
-    return connection.recv(size, socket.MSG_DONTWAIT), []
