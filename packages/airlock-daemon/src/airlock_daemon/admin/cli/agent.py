@@ -35,7 +35,7 @@ from airlock_daemon.admin.scan.scanning import forget
 from airlock_daemon.admin.service.installing import find_manager, start_installed
 from airlock_daemon.admin.service.manager import find_self
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.platform.support import find_missing
+from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.agents import read_registration
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import locate_state

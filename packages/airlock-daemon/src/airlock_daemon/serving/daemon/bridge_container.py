@@ -11,6 +11,7 @@ another one takes its place in the same volume, and containers that mount it wor
 
 import os
 import secrets
+import socket
 from contextlib import suppress
 
 import trio
@@ -202,6 +203,46 @@ class BridgeContainer:
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 await stream.aclose()
+
+
+class AgentBridge:
+    """The bridge of one agent at one engine, until it is removed."""
+
+    def __init__(
+        self, engine: str, container: BridgeContainer, *, before: "AgentBridge | None"
+    ) -> None:
+        """`before` is the agent's at another engine, whose volume has to be removed first."""
+        self.engine = engine
+        self.container = container
+        self.serve: Serve | None = None
+        self._before = before
+        self._is_over = trio.Event()
+        self._running = trio.CancelScope()
+
+    async def run(self, serve: _Serve, requests: trio.Nursery) -> None:
+        """Keep the bridge until `end`, and then remove it."""
+        self.serve = serve
+        if self._before is not None:
+            await self._before.wait()
+        with self._running:
+            await self.container.run(self._serve_latest, requests)
+        await self.container.remove()
+        self._is_over.set()
+
+    async def wait(self) -> None:
+        """Wait until it is removed."""
+        await self._is_over.wait()
+
+    def end(self) -> None:
+        """The agent has it no more."""
+        self._running.cancel()
+
+    async def _serve_latest(self, name: str, connection: socket.socket) -> None:
+        # An agent that was removed and comes back has its bridge still.
+        if self.serve is None:
+            connection.close()
+        else:
+            await self.serve(name, connection)
 
 
 async def _keep_last(stream: trio.abc.ReceiveStream, said: bytearray) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,12 +22,11 @@ from airlock_daemon.setup.sockets import ENGINE, HTTPS, SOCKET
 from airlock_daemon.setup.state import State
 
 if TYPE_CHECKING:
-    from airlock_daemon.serving.daemon.bridge_container import BridgeContainer
+    from airlock_daemon.serving.daemon.bridge_container import AgentBridge
     from airlock_daemon.serving.daemon.control import ControlSocket
     from airlock_daemon.serving.daemon.engine_command import EngineCommand
     from airlock_daemon.serving.daemon.https import HttpsBroker
 
-_Serve = Callable[[str, socket.socket], Awaitable[None]]
 _Nurseries = tuple[trio.Nursery, trio.Nursery, trio.Nursery]
 
 
@@ -208,6 +207,7 @@ class ServedAgents:
             return
         if served.bridge is None:
             from airlock_daemon.serving.daemon.bridge_container import (  # noqa: PLC0415
+                AgentBridge,
                 BridgeContainer,
             )
 
@@ -216,7 +216,7 @@ class ServedAgents:
             command = self._find_engine(engine)
             container = BridgeContainer(name, command, directory=directory, state=state)
             served.agent.bridge = container
-            served.bridge = _AgentBridge(engine, container, before=present)
+            served.bridge = AgentBridge(engine, container, before=present)
             if self._nurseries is not None:
                 _, requests, watching = self._nurseries
                 watching.start_soon(served.bridge.run, served.serve_bridged, requests)
@@ -316,7 +316,7 @@ class _Served:
     def __init__(self, agent: AgentState) -> None:
         self.agent = agent
         self.listeners: dict[str, _AgentListener] = {}
-        self.bridge: _AgentBridge | None = None
+        self.bridge: AgentBridge | None = None
         self.removed = trio.Event()
         self.waiting = trio.CancelScope()
 
@@ -327,46 +327,6 @@ class _Served:
             connection.close()
         else:
             await opened.listener.serve_bridged(connection)
-
-
-class _AgentBridge:
-    """The bridge of one agent at one engine, until it is removed."""
-
-    def __init__(
-        self, engine: str, container: "BridgeContainer", *, before: "_AgentBridge | None"
-    ) -> None:
-        """`before` is the agent's at another engine, whose volume has to be removed first."""
-        self.engine = engine
-        self.container = container
-        self.serve: _Serve | None = None
-        self._before = before
-        self._is_over = trio.Event()
-        self._running = trio.CancelScope()
-
-    async def run(self, serve: _Serve, requests: trio.Nursery) -> None:
-        """Keep the bridge until `end`, and then remove it."""
-        self.serve = serve
-        if self._before is not None:
-            await self._before.wait()
-        with self._running:
-            await self.container.run(self._serve_latest, requests)
-        await self.container.remove()
-        self._is_over.set()
-
-    async def wait(self) -> None:
-        """Wait until it is removed."""
-        await self._is_over.wait()
-
-    def end(self) -> None:
-        """The agent has it no more."""
-        self._running.cancel()
-
-    async def _serve_latest(self, name: str, connection: socket.socket) -> None:
-        # An agent that was removed and comes back has its bridge still.
-        if self.serve is None:
-            connection.close()
-        else:
-            await self.serve(name, connection)
 
 
 class _AgentListener:

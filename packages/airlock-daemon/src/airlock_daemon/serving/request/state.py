@@ -15,8 +15,8 @@ from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.allowance import Allowance
 from airlock_daemon.boundary.fairness.gate import Gate, Share, Starts
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
-from airlock_daemon.boundary.identity.peer import Ancestry
 from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.platform.system import Ancestry
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.session import Cancellation, ClientWatch
