@@ -219,7 +219,7 @@ class AgentBridge:
         self._is_over = trio.Event()
         self._running = trio.CancelScope()
 
-    async def run(self, serve: _Serve, requests: trio.Nursery) -> None:
+    async def run(self, serve: Serve, requests: trio.Nursery) -> None:
         """Keep the bridge until `end`, and then remove it."""
         self.serve = serve
         if self._before is not None:
