@@ -1,24 +1,29 @@
 """The arrangements of docker/: an agent pushes with a key that only the daemon's container has."""
 
 import json
+import os
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from e2e.world.command import Completed
 from e2e.world.compose import Composition
-from e2e.world.container import Container
-from e2e.world.engine import docker
-from e2e.world.example import describe_example, describe_minimal, describe_several
-from e2e.world.images import Images
+from e2e.world.container import FOR_EVER, Container
+from e2e.world.engine import LABEL, docker
+from e2e.world.example import describe_example, describe_several
+from e2e.world.git_server import GitServer
+from e2e.world.images import Images, temporary_image
 from e2e.world.keys import KeyPair, find_runs
-from e2e.world.product import Product
+from e2e.world.product import RECIPES, Product
+from e2e.world.wheels import CHECKOUT
 from tasks.blocks import list_blocks
 
 REPOSITORY = "/srv/project.git"
 BRANCH = "agent/notes"
 PUSH = ("git", "push", "origin", f"HEAD:{BRANCH}")
+README = (CHECKOUT / "README.md").read_text()
 DENIED = "Permission denied (publickey)"
 SSH = ("ssh", "-V")
 GIT = ("git", "ls-remote", "ssh://git@127.0.0.1/none.git")
@@ -118,7 +123,7 @@ def test_the_agents_container_holds_nothing_of_the_key(
     pushed = agent.run(*PUSH).succeeded()
     key = _key(example)
     seen = {
-        "file system": agent.export(),
+        "file system": agent.read_changes(),
         "workspace": agent.run("tar", "-c", "/workspace").succeeded().out,
         "environment": agent.run("sh", "-c", "cat /proc/[0-9]*/environ").succeeded().out,
         "settings": docker("inspect", agent.id).succeeded().out,
@@ -157,16 +162,66 @@ def test_the_daemon_may_be_replaced_under_a_running_agent(
     assert _pushed(example) == commit
 
 
-def test_the_smallest_arrangement(product: Product, images: Images, tmp_path: Path) -> None:
-    """With one agent and no workspace, ssh runs at the daemon, and nothing else does."""
-    with describe_minimal(product=product, images=images, folder=tmp_path) as composition:
+@pytest.fixture
+def copied(product: Product, images: Images) -> Iterator[str]:
+    """Return an image that has the shim by the line of the README."""
+    (row,) = (line for line in README.splitlines() if "`COPY --from=" in line)
+    line = (
+        row.partition("`")[2].partition("`")[0].replace("ghcr.io/OWNER/airlock-shim", product.shim)
+    )
+    install = 'RUN ["/usr/local/bin/airlock-shim", "--install-git"]\nUSER 1000\n'
+    with temporary_image("copied-shim", f"FROM {images.debian}\n{line}\n{install}") as image:
+        yield image
+
+
+def test_a_compose_file_of_ones_own_includes_the_daemon(
+    product: Product, copied: str, server: GitServer, tmp_path: Path
+) -> None:
+    """As the guide has it: the agent has no network and no key, and its push arrives."""
+    page = list_blocks("docs/how-to/compose.md")
+    (text,) = (block.text for block in page if block.text.startswith("include: "))
+    (tmp_path / "compose.yaml").write_text(text.replace("IMAGE", copied))
+    shutil.copytree(RECIPES / "include", tmp_path / "airlock")
+    profile = tmp_path / "airlock/agents/agent/airlock.toml"
+    granted = profile.read_text().replace("git@github.com/OWNER/REPO", "git@git-server/srv/**")
+    profile.write_text(granted)
+    key = _make_ssh_directory(tmp_path / "ssh", server)
+    server.authorize(key)
+    labels = {"labels": {LABEL: "compose"}}
+    with Composition(
+        tmp_path / "compose.yaml",
+        name="including",
+        folder=tmp_path,
+        settings={"AIRLOCK_DAEMON_IMAGE": product.daemon, "AIRLOCK_SSH": str(key.path.parent)},
+        override={"services": {"airlock": labels, "agent": {**labels, "command": FOR_EVER}}},
+    ) as composition:
         composition.up()
-        agent = composition.client("agent")
-        said = agent.run("ssh", "-V", cwd="/").succeeded()
-        assert (said.stdout or said.stderr).startswith("OpenSSH_")
-        assert _is_refused_by_profile(agent, GIT)
-        composition.compose("stop", "airlock").succeeded()
-        assert agent.run("ssh", "-V", cwd="/").exit_code == 125
+        network = f"{composition.name}_default"
+        docker("network", "connect", "--alias=git-server", network, server.container).succeeded()
+        try:
+            repository = server.make_repository("included")
+            agent = composition.client("agent")
+            work = "git init -q /tmp/w && cd /tmp/w && git commit -q --allow-empty -m begin"
+            identity = {f"GIT_{who}_NAME": "Ada" for who in ("AUTHOR", "COMMITTER")}
+            identity |= {f"GIT_{who}_EMAIL": "a@example.org" for who in ("AUTHOR", "COMMITTER")}
+            push = f"git push -q ssh://git@git-server{repository.path}"
+            line = f"{work} && {push} HEAD:agent/x && git rev-parse HEAD"
+            said = agent.run("sh", "-c", line, cwd="/", env=identity).succeeded()
+            assert repository.commit("agent/x") == said.stdout
+            refused = agent.run("sh", "-c", f"{push} HEAD:main", cwd="/tmp/w")
+            assert "allowed: refs/heads/agent/**" in refused.stderr
+        finally:
+            docker("network", "disconnect", network, server.container).succeeded()
+
+
+def _make_ssh_directory(folder: Path, server: GitServer) -> KeyPair:
+    """Make a directory with a key and the server's host key, for the daemon's user."""
+    folder.mkdir(mode=0o700)
+    key = KeyPair.make(folder / "id_ed25519")
+    (folder / "known_hosts").write_text(f"git-server {server.host_key}\n")
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, 1000, 1000)
+    return key
 
 
 def test_several_agents_have_a_socket_each(

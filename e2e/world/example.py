@@ -37,17 +37,6 @@ def describe_example(
     )
 
 
-def describe_minimal(*, product: Product, images: Images, folder: Path) -> Composition:
-    """Describe docker/minimal/compose.yaml."""
-    return Composition(
-        RECIPES / "minimal" / "compose.yaml",
-        name="minimal",
-        folder=folder,
-        settings=_settings(product, images),
-        override=_override("airlock", "agent", agents=["agent"]),
-    )
-
-
 def describe_several(*, product: Product, images: Images, folder: Path) -> Composition:
     """Describe docker/several/compose.yaml."""
     return Composition(

@@ -3,10 +3,8 @@
 import hashlib
 import itertools
 import platform
-import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,13 +14,12 @@ import pytest
 from e2e.world.executables import Executables
 from e2e.world.images import load_layers, make_languages, temporary_image
 from e2e.world.need import need
+from e2e.world.npm_package import SYSTEM, extract_program, open_package
 from e2e.world.scene import Stage
 
 from .place import Place, running_place
 
 MACHINE = platform.machine()
-SYSTEM = f"linux-{'arm64' if MACHINE == 'aarch64' else 'x64'}"
-"""This one as packages for npm name it."""
 PROJECTS = ("anthropic", "awscli", "boto3", "google-cloud-storage", "openai", "twine", "uv")
 ALPINE = ("flashvm==0.1.3", "--platform=manylinux_2_39_x86_64", "--no-deps")
 """A wheel with Docker's official image python:3.12.11-alpine3.22 for x86-64."""
@@ -86,12 +83,8 @@ def nodes(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = place.person.account.make_directory(place.project.path / "nodes")
     folder = tmp_path_factory.mktemp("node")
     for release in ("22", "24"):
-        with _pack(folder, f"node-{SYSTEM}@{release}") as archive:
-            content = archive.extractfile("package/bin/node")
-            assert content is not None
-            (made / release).write_bytes(content.read())
-            (made / release).chmod(0o755)
-    with _pack(folder, "undici@6") as archive:
+        extract_program(folder, f"node-{SYSTEM}@{release}", "bin/node", made / release)
+    with open_package(folder, "undici@6") as archive:
         archive.extractall(made / "node_modules", filter="data")
     (made / "node_modules/package").rename(made / "node_modules/undici")
     wheels = tmp_path_factory.mktemp("musl")
@@ -117,24 +110,11 @@ def make_image() -> Iterator[Callable[[str], str]]:
 @pytest.fixture
 def claude(place: Place, tmp_path: Path) -> Iterator[Path]:
     """Claude Code, in the workspace."""
-    made = place.project.path / "claude"
-    with _pack(tmp_path, f"@anthropic-ai/claude-code-{SYSTEM}") as archive:
-        content = archive.extractfile("package/claude")
-        assert content is not None
-        with made.open("wb") as file:
-            shutil.copyfileobj(content, file)
-    made.chmod(0o755)
+    package = f"@anthropic-ai/claude-code-{SYSTEM}"
+    made = extract_program(tmp_path, package, "claude", place.project.path / "claude")
     yield made
     # It has 400 MB.
     made.unlink()
-
-
-def _pack(folder: Path, package: str) -> tarfile.TarFile:
-    """Have npm put a package into a directory, and open it; skip the test where it cannot."""
-    words = ["npm", "pack", "--silent", package]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
-    need(f"npm fetches no {package}: {done.stderr}" if done.returncode else None)
-    return tarfile.open(folder / done.stdout.strip())
 
 
 def _download(folder: Path, *words: str) -> None:

@@ -55,41 +55,6 @@ else:
 if TYPE_CHECKING:
     from airlock_daemon.platform.posix.self_test import Tried
 
-__all__ = [
-    "BIND_TO_DEVICE",
-    "CLOSED_AT_EXEC",
-    "GONE",
-    "HANGUPS_ALONE",
-    "KEEP_IDLE",
-    "LOOK",
-    "READABLE",
-    "SEARCH",
-    "WRITABLE",
-    "Ancestry",
-    "Credentials",
-    "Readiness",
-    "ask_for_short_slices",
-    "count_processors",
-    "enlarge_pipe",
-    "find_fault",
-    "find_holder",
-    "find_missing",
-    "forbid_tracing",
-    "lock_byte",
-    "name_descriptor",
-    "open_without_links",
-    "peer_credentials",
-    "private_file",
-    "raise_open_files",
-    "read_arguments",
-    "read_known_status",
-    "read_mount_id",
-    "read_own_mounts",
-    "run_self_test",
-    "splice",
-    "step",
-]
-
 # A Python built for an old C library lacks some of these on Linux too. On macOS `posix` stands for
 # them; any other system lacks one.
 _OF_LINUX = (
@@ -164,9 +129,8 @@ def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:
     The caller closes the descriptor. Raises OSError; with `at_once`, BlockingIOError if it would
     block.
     """
-    if sys.platform == "linux":
-        with suppress(NotImplementedError):
-            return openat2(path, flags, is_cached=at_once, no_links=True)
+    with suppress(NotImplementedError):
+        return openat2(path, flags, is_cached=at_once, no_links=True)
     if at_once:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
     directory = SEARCH | os.O_DIRECTORY | os.O_CLOEXEC

@@ -18,7 +18,6 @@ from airlock_daemon.boundary.box.box import (
     refuse,
 )
 from airlock_daemon.boundary.box.kept_home import keep_home
-from airlock_daemon.boundary.box.landlock import refuse_unshowable
 from airlock_daemon.boundary.box.listeners import plan_listeners
 from airlock_daemon.boundary.box.plan import (
     PLACES,
@@ -253,6 +252,8 @@ class Templates:
             home = os.path.join(self.generation.homes, module.name)
             box = keep_home(box, home, maker.identity)
         if maker.bubblewrap is None:
+            from airlock_daemon.boundary.box.landlock import refuse_unshowable  # noqa: PLC0415
+
             with advising(module):
                 remedy = find_bubblewrap_remedy(self.generation.programs)
                 refuse_unshowable(box, workspace.mounts, remedy=remedy)

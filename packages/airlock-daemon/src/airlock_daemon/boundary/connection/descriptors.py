@@ -110,10 +110,8 @@ if sys.platform == "linux":
 else:
 
     def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
-        """Read at most `size` bytes. Descriptors with them are not taken: input is streamed.
-
-        recvmsg(2) of macOS installs those without room, too, and does not tell their numbers; a
-        plain recv(2) has the kernel drop them.
+        """Read at most `size` bytes. recv(2) has the kernel drop descriptors; recvmsg(2) of macOS
+        would install those without room, too, and not tell their numbers.
         """
         return connection.recv(size, socket.MSG_DONTWAIT), []
 

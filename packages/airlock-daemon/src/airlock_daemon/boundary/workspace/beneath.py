@@ -13,12 +13,12 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.linux.openat2 import openat2
 from airlock_daemon.platform.system import (
     LOOK,
     SEARCH,
     name_descriptor,
     open_without_links,
+    openat2,
     read_known_status,
     step,
 )

@@ -9,7 +9,6 @@ thread.
 import errno
 import os
 import stat
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -18,8 +17,7 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.linux.openat2 import openat2
-from airlock_daemon.platform.system import LOOK, read_known_status
+from airlock_daemon.platform.system import LOOK, openat2, read_known_status
 from airlock_daemon.platform.threads import run_in_thread
 
 T = TypeVar("T")
@@ -179,8 +177,6 @@ def _look(path: str) -> HostPath | None:
 
 
 def _look_at_once(path: str) -> HostPath | None:
-    if sys.platform != "linux":
-        raise _WouldWaitError(path)
     try:
         descriptor = openat2(path, _FLAGS, is_cached=True, no_links=True)
     except NotImplementedError as error:

@@ -5,6 +5,7 @@ import errno
 import functools
 import os
 import struct
+import sys
 from collections.abc import Callable
 
 _RESOLVE_NO_SYMLINKS, _RESOLVE_CACHED = 0x04, 0x20
@@ -31,9 +32,12 @@ def openat2(
     With `is_cached`, fails with EAGAIN instead of blocking if the kernel lacks something in memory.
     With `no_links`, no component may be a symlink (ELOOP), the last one included. Raises OSError;
     NotImplementedError if the call or `is_cached` is not supported, on a kernel before Linux 5.6
-    (`is_cached`: 5.12) or under a seccomp filter that does not know it; and ValueError for a NUL in
-    the path.
+    (`is_cached`: 5.12), under a seccomp filter that does not know it, or on another system; and
+    ValueError for a NUL in the path.
     """
+    if sys.platform != "linux":
+        # There the number is that of another call.
+        raise NotImplementedError("openat2")
     name = os.fsencode(path)
     if b"\0" in name:
         raise ValueError("embedded null byte")

@@ -230,7 +230,7 @@ async def list_published(engine: str, view: View) -> dict[int, Published]:
 async def list_own(engine: str, view: View) -> list[dict[str, Any]]:
     """The agent's containers, running or not, as the engine lists them. Raises Failed."""
     target = f"/v{view.version[0]}.{view.version[1]}/containers/json?all=1&filters="
-    filters = quote_query(encode({"label": [view.ownership.filter]}).decode())
+    filters = quote_query(encode({"label": view.ownership.filters}).decode())
     status, answer = await ask(engine, "GET", target + filters)
     if status != HTTPStatus.OK or not isinstance(answer, list):
         raise Failed(
@@ -424,7 +424,7 @@ async def _watch(engine: str, view: View, listener: _Listener) -> None:
     filters = {
         "type": ["container"],
         "event": list(_EVENTS),
-        "label": [view.ownership.filter],
+        "label": view.ownership.filters,
     }
     target = f"/v{view.version[0]}.{view.version[1]}/events?filters="
     try:
