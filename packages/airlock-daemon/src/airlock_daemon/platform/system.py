@@ -12,7 +12,7 @@ import resource
 import select
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -102,6 +102,18 @@ def run_self_test() -> Iterator["Tried"]:
     from airlock_daemon.platform.posix import self_test  # noqa: PLC0415
 
     return self_test.run_self_test()
+
+
+def find_ssh_agent(environment: Mapping[str, str]) -> str | None:
+    """The socket of the ssh-agent to use now, None if there is none.
+
+    macOS has a new one at each login, which is asked for: that takes milliseconds.
+    """
+    if sys.platform == "linux":
+        return environment.get("SSH_AUTH_SOCK")
+    from airlock_daemon.platform.darwin import ssh_agent  # noqa: PLC0415
+
+    return ssh_agent.find_agent(environment)
 
 
 def count_processors() -> int:

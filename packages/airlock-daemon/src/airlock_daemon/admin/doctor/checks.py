@@ -25,6 +25,7 @@ from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.admin.migrate.layout import advise
 from airlock_daemon.admin.service.installing import find_manager
 from airlock_daemon.admin.service.systemd import LINGER, NAME, Systemd, enable_linger, is_lingering
+from airlock_daemon.platform.system import find_ssh_agent
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.sockets import (
@@ -256,7 +257,7 @@ def _prefer(program: str, path: str) -> str:
 def _check_ssh_agent(around: Surroundings) -> Iterator[Problem]:
     if not any(_AGENT_SOCKET in module.inherit for module in around.list_modules()):
         return
-    path = around.daemon_environment.get(_AGENT_SOCKET)
+    path = find_ssh_agent(around.daemon_environment)
     mine = around.environment.get(_AGENT_SOCKET)
     again = "airlock init, from a shell that has it"
     if not path:
