@@ -83,6 +83,8 @@ def find_daemon() -> str:
     """The path of such an `airlock-daemon`, made for this process."""
     folder = Path(tempfile.mkdtemp(prefix="al-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    # Daemons of other users run it, too.
+    folder.chmod(0o755)
     return str(make_daemon(folder / "bin"))
 
 
