@@ -22,7 +22,7 @@ _UNIT_FOLDERS = ("packages", "bench/tests", "demo/tests", "tasks/tests", "confor
 _LONG = ("packages/airlock-daemon/tests/boundary/box", "conformance/tests", "bench/tests")
 
 # Run again with daemons that lack Linux's names (packages/airlock-daemon/tests/elsewhere.py): how
-# commands end, hooks, reload and stop, pushes over ssh and https, and APIs. Each is a minute's work.
+# commands end, hooks, reload and stop, pushes over ssh and https, and APIs.
 _WITHOUT_LINUX = tuple(
     f"packages/airlock-daemon/tests/{name}.py"
     for name in (

@@ -99,10 +99,16 @@ async def test_descriptors_that_no_message_carries_do_not_add_up(pair: Pair) -> 
     """Whoever sends them is ended, and they are closed."""
     channel, other = pair
     before = len(os.listdir("/dev/fd"))
-    with open(os.devnull, "rb") as file, pytest.raises(msgspec.MsgspecError):
+    null = os.open(os.devnull, os.O_RDONLY)
+
+    async def flood() -> None:
         for _ in range(9):
-            socket.send_fds(other, [encode(Over(connection=1))], [file.fileno()])
+            socket.send_fds(other, [encode(Over(connection=1))], [null])
             await channel.receive()
+
+    with pytest.raises(msgspec.MsgspecError):
+        await flood()
+    os.close(null)
     channel.close()
     # Without the channel's own.
     assert len(os.listdir("/dev/fd")) == before - 1
