@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -24,7 +24,7 @@ Pair = tuple[Channel[object, ToWorker], socket.socket]
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
+async def pair() -> AsyncIterator[Pair]:
     """A channel, and the plain socket at its other end."""
     ours, theirs = socket.socketpair()
     channel: Channel[object, ToWorker] = Channel(ours, receives=ToWorker)
