@@ -21,7 +21,6 @@ from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import plain, say
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
-from airlock_daemon.platform.linux.procfs import read_process_entry
 from airlock_daemon.platform.system import find_missing, read_arguments
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.status import Reload, find_published
@@ -237,11 +236,8 @@ def is_daemon(pid: int) -> bool:
         words = read_arguments(pid)
         if sys.platform != "linux":
             return _runs_daemon(words)
-        status = dict(
-            line.split(":\t", 1)
-            for line in read_process_entry(pid, "status").splitlines()
-            if ":\t" in line
-        )
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
     except OSError:
         return False
     # proc_pid_status(5): real, effective, saved and file system uid; pids from outer to inner

@@ -17,13 +17,16 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 from importlib.resources import files
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 import trio
 
 from airlock_daemon.boundary.command.order import Bounds, CommandLine, Fence, Identity, encode_order
 from airlock_daemon.errors import AirlockError, Failed, full_table, is_full_table
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.command.posix_launcher import PosixLauncher
 
 _REPORT = struct.Struct("<cxxxi")
 
@@ -204,51 +207,21 @@ def _launcher_path() -> str:
     return str(files("airlock_daemon").joinpath("_native/airlock-launch"))
 
 
-class Launcher(Protocol):
-    """What starts tools. Its owner must `close` it, which ends all that it runs."""
-
-    nofile: int
-    """The tools' soft limit of open files."""
-
-    async def launch(
-        self,
-        what: CommandLine,
-        standard: Sequence[int],
-        *,
-        terminal: int = 0,
-        kept: Sequence[int] = (),
-        identity: Identity | None = None,
-        fence: Fence | None = None,
-        bounds: Bounds | None = None,
-        group: int | None = None,
-    ) -> "Launch":
-        """Start `what` with three descriptors as its stdin, stdout and stderr.
-
-        `terminal` says which of them are one pseudo-terminal, the tool's controlling terminal (the
-        sum of 1, 2 and 4). `kept` are at most MOST_KEPT further descriptors, from 3 on. Another
-        `identity` than the daemon's requires a daemon that is root. A `fence` confines the tool,
-        within `bounds`; the tool gets none of the fence's descriptors. `group` is the directory of
-        its cgroup. Raises Failed if nothing can be started; `Launch.read_report` tells if the tool
-        itself could not be.
-        """
-
-    def close(self) -> None:
-        """End the launcher. Running commands end with their own control sockets."""
+Launcher: TypeAlias = "NativeLauncher | PosixLauncher"
+"""What starts tools, by the same methods on each system."""
 
 
 def open_launcher(*, nofile: int) -> Launcher:
     """Start this system's launcher; raises Failed."""
     if sys.platform == "linux":
         return NativeLauncher(find_launcher(), nofile=nofile)
-    from airlock_daemon.boundary.command.posix_launcher import (  # noqa: PLC0415 - for macOS
-        PosixLauncher,
-    )
+    from airlock_daemon.boundary.command import posix_launcher  # noqa: PLC0415 - for macOS
 
-    return PosixLauncher(nofile=nofile)
+    return posix_launcher.PosixLauncher(nofile=nofile)
 
 
 class NativeLauncher:
-    """The native launcher's process, as a `Launcher`."""
+    """The launcher process. Its owner must `close` it, which ends all that it runs."""
 
     def __init__(self, path: str, *, nofile: int) -> None:
         """Start it; `nofile` is the tools' soft limit of open files. Raises Failed."""
@@ -271,7 +244,15 @@ class NativeLauncher:
         bounds: Bounds | None = None,
         group: int | None = None,
     ) -> "Launch":
-        """As `Launcher.launch`."""
+        """Start `what` with three descriptors as its stdin, stdout and stderr.
+
+        `terminal` says which of them are one pseudo-terminal, the tool's controlling terminal (the
+        sum of 1, 2 and 4). `kept` are at most MOST_KEPT further descriptors, from 3 on. Another
+        `identity` than the daemon's requires a daemon that is root. A `fence` confines the tool,
+        within `bounds`; the tool gets none of the fence's descriptors. `group` is the directory of
+        its cgroup. Raises Failed if nothing can be started; `Launch.read_report` tells if the tool
+        itself could not be.
+        """
         try:
             rules = () if fence is None else fence.rules
             groups = () if group is None else (group,)
@@ -326,7 +307,7 @@ class NativeLauncher:
             control.close()
 
     def close(self) -> None:
-        """As `Launcher.close`."""
+        """End the launcher. Running commands end with their own control sockets."""
         self._is_open = False
         for end in (*self._idle, *(self._ahead or ())):
             end.close()

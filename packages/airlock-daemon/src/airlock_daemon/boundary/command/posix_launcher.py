@@ -1,7 +1,7 @@
 """The launcher where the native one cannot run: a process of Python that makes calls of POSIX.
 
-`platform.posix.spawner` specifies the messages. It offers what `launcher.Launcher` does, but no
-confinement: no fence, no limits of a box, no cgroup, no other user.
+`platform.posix.spawner` specifies the messages. It offers what `launcher.NativeLauncher` does, but
+no confinement: no fence, no limits of a box, no cgroup, no other user.
 """
 
 import contextlib
@@ -72,7 +72,7 @@ class PosixLauncher:
         bounds: Bounds | None = None,
         group: int | None = None,
     ) -> Launch:
-        """As `Launcher.launch`; raises Denied for what this system does not have."""
+        """As `NativeLauncher.launch`; raises Denied for what this system does not have."""
         if (identity, fence, bounds, group) != (None, None, None, None):
             raise refuse_box()
         try:

@@ -174,10 +174,9 @@ def is_pipe(name: str) -> bool:
 
 
 def _is_own_pipe(number: int) -> bool:
-    """Whether a descriptor is a pipe, without access to the file itself."""
+    """Whether a descriptor is a pipe. On Linux, where it may be a client's, no file is accessed."""
     if sys.platform == "linux":
         return is_pipe(name_descriptor(number))
-    # None is a client's: they are not taken.
     return stat.S_ISFIFO(os.fstat(number).st_mode)
 
 

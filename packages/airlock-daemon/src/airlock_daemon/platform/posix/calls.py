@@ -102,3 +102,31 @@ def find_holder(descriptor: int, offset: int) -> int | None:
     asked = _LOCK.pack(offset, 1, 0, fcntl.F_WRLCK, os.SEEK_SET)
     _, _, pid, kind, _ = _LOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
     return None if kind == fcntl.F_UNLCK else pid
+
+
+@contextmanager
+def relative_address(directory: int, name: str) -> Iterator[str]:
+    """Yield `name` as a socket's address, from within an open directory.
+
+    An address has at most 103 bytes on macOS. Nothing else in the daemon uses a relative path.
+    """
+    before = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fchdir(directory)
+        try:
+            yield name
+        finally:
+            os.fchdir(before)
+    finally:
+        os.close(before)
+
+
+def set_access(directory: int, name: str, *, mode: int, gid: int | None) -> None:
+    """Set the mode of a file in an open directory, and its group unless `gid` is None.
+
+    macOS follows no symlink there; Linux's chmod(2), as in tests, does. Raises OSError.
+    """
+    if gid is not None:
+        os.chown(name, -1, gid, dir_fd=directory, follow_symlinks=False)
+    follows = os.chmod not in os.supports_follow_symlinks
+    os.chmod(name, mode, dir_fd=directory, follow_symlinks=follows)

@@ -10,8 +10,7 @@ import os
 import socket
 import stat
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 from airlock_daemon.errors import AirlockError
 
@@ -84,7 +83,10 @@ def open_to_others(directory: int, name: str, own: File, *, mode: int, gid: int 
     Raises OSError, FileNotFoundError if `name` is not that socket any more.
     """
     if sys.platform != "linux":
-        _open_by_name(directory, name, own, mode=mode, gid=gid)
+        from airlock_daemon.platform.posix import calls  # noqa: PLC0415 - for macOS
+
+        _check(os.stat(name, dir_fd=directory, follow_symlinks=False), own)
+        calls.set_access(directory, name, mode=mode, gid=gid)
         return
     file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
@@ -97,36 +99,18 @@ def open_to_others(directory: int, name: str, own: File, *, mode: int, gid: int 
         os.close(file)
 
 
-def _open_by_name(directory: int, name: str, own: File, *, mode: int, gid: int | None) -> None:
-    """As `open_to_others`, without O_PATH."""
-    _check(os.stat(name, dir_fd=directory, follow_symlinks=False), own)
-    if gid is not None:
-        os.chown(name, -1, gid, dir_fd=directory, follow_symlinks=False)
-    follows = os.chmod not in os.supports_follow_symlinks
-    os.chmod(name, mode, dir_fd=directory, follow_symlinks=follows)
-
-
 def _check(info: os.stat_result, own: File) -> None:
     if not stat.S_ISSOCK(info.st_mode) or (info.st_dev, info.st_ino) != own:
         raise FileNotFoundError(errno.ENOENT, "it is not the socket that was made here")
 
 
-@contextmanager
-def _address(directory: int, name: str) -> Iterator[str]:
+def _address(directory: int, name: str) -> AbstractContextManager[str]:
     """An address for `name` in an open directory: short at any depth, and never redirected."""
     if sys.platform == "linux":
-        yield f"/proc/self/fd/{directory}/{name}"
-        return
-    # An address has at most 103 bytes on macOS. Nothing else here uses a relative path.
-    before = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fchdir(directory)
-        try:
-            yield name
-        finally:
-            os.fchdir(before)
-    finally:
-        os.close(before)
+        return nullcontext(f"/proc/self/fd/{directory}/{name}")
+    from airlock_daemon.platform.posix import calls  # noqa: PLC0415 - for macOS
+
+    return calls.relative_address(directory, name)
 
 
 def _is_live(path: str) -> bool:
