@@ -11,10 +11,11 @@ from tasks.demo import run_demo
 from tasks.docs import build_docs
 from tasks.errors import TaskError
 from tasks.fuzz import run_fuzz
-from tasks.hostile import run_canary, run_hostile
+from tasks.hostile import run_canary, run_evidence, run_hostile
 from tasks.lint import lint
 from tasks.lock.renew import run_lock
 from tasks.lowest import run_lowest
+from tasks.mac_check import run_mac_check
 from tasks.test import run_end_to_end, run_tests
 from tasks.trusted import run_trusted
 
@@ -48,6 +49,10 @@ _COMMANDS = {
         run_hostile,
     ),
     "canary": Command("attack brokers and boxes, for credentials and more (--help)", run_canary),
+    "evidence": Command(
+        "make docs/evidence.md of the attacks and their recorded results (--help: --record)",
+        run_evidence,
+    ),
     "bench": Command(
         "what a command costs beside a direct run (--help: rows, another daemon and shim)",
         run_bench,
@@ -61,6 +66,9 @@ _COMMANDS = {
     ),
     "lint": Command(
         "ruff, mypy, import-linter, zig fmt, zizmor, shellcheck, lock and versions (--quick)", lint
+    ),
+    "mac-check": Command(
+        "what a Mac alone can prove, as a report to paste into an issue (--quick)", run_mac_check
     ),
     "docs": Command(
         "the documentation as a site in .hatch/site; a broken link fails (--pictures: draws them)",
@@ -92,7 +100,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _write_help() -> str:
-    lines = [f"  {name:<8}{command.help}" for name, command in _COMMANDS.items()]
+    lines = [f"  {name:<11}{command.help}" for name, command in _COMMANDS.items()]
     return "\n".join(
         [
             "Usage: ./dev COMMAND [ARGUMENTS]",

@@ -1,13 +1,16 @@
 """Ways to install the daemon that README.md names in one line: each ends in a push."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e.world.command import run
 from e2e.world.fresh_host import FreshHost, FreshHosts
 from e2e.world.git_server import GitServer
 from e2e.world.keys import KeyPair
+from e2e.world.need import need
 from e2e.world.wheels import CHECKOUT
 from tasks.environment import Environment
 from tasks.release.deb import PROCESSORS, Deb, build_deb
@@ -78,7 +81,9 @@ def test_a_line_leads_to_a_push(
     with host.container.start("sh", "-c", _SERVE, cwd="/") as index:
         index.wait_for("Serving HTTP")
         if channel == "deb":
-            make_deb(fresh_hosts.wheels, tmp_path / "deb")
+            made = make_deb(fresh_hosts.wheels, tmp_path / "deb")
+            need(None if shutil.which("lintian") else "there is no lintian")
+            run(("lintian", "--fail-on=error", "--allow-root", str(made))).succeeded()
             # What it depends on is there, and apt has no index here.
             type_line(f"dpkg --install {DEB}/airlock_*.deb", user="root")
         elif channel == "pipx":
