@@ -40,7 +40,10 @@ from airlock_modules.engine.images import (
 from airlock_modules.engine.names import IMAGE_LABEL, LABEL, ROOT_LABEL, USER_LABEL, Ownership
 from airlock_modules.engine.ports import LOOPBACK, MOST_PORTS, read_ports
 from airlock_modules.engine.resources import (
+    confine_network,
     find_connected,
+    is_isolated,
+    judge_network,
     read_commit,
     read_connection,
     read_disconnection,
@@ -87,6 +90,7 @@ __all__ = [
     "Root",
     "Version",
     "View",
+    "confine_network",
     "decode",
     "encode",
     "find_builder",
@@ -96,7 +100,9 @@ __all__ = [
     "is_below",
     "is_builder",
     "is_image_id",
+    "is_isolated",
     "join_tag",
+    "judge_network",
     "list_names",
     "list_references",
     "malformed",

@@ -15,7 +15,7 @@ import msgspec
 from airlock_daemon.admin.doctor import boxes
 from airlock_daemon.admin.doctor.alive import find_silence, is_locked
 from airlock_daemon.admin.doctor.containers import check_doors, check_engine, check_kernel
-from airlock_daemon.admin.doctor.engine_versions import check_engine_versions
+from airlock_daemon.admin.doctor.engine_versions import check_engine_networks, check_engine_versions
 from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.admin.migrate.layout import advise
 from airlock_daemon.admin.service.installing import find_manager
@@ -313,6 +313,9 @@ CHECKS = (
     Check("ssh-agent", "the daemon's ssh-agent answers, and has keys", _check_ssh_agent),
     Check("engine", "the container engine answers", check_engine),
     Check("engine-version", "the engine and runc have no known hole", check_engine_versions),
+    Check(
+        "engine-network", "docker containers of agents stay off this host", check_engine_networks
+    ),
     Check("doors", "no container of an agent has a way out beside Airlock's", check_doors),
     Check("docker-desktop", "containers run on this kernel", check_kernel),
     Check("selinux", "containers may connect to sockets of the host", _check_selinux),
