@@ -313,9 +313,7 @@ CHECKS = (
     Check("ssh-agent", "the daemon's ssh-agent answers, and has keys", _check_ssh_agent),
     Check("engine", "the container engine answers", check_engine),
     Check("engine-version", "the engine and runc have no known hole", check_engine_versions),
-    Check(
-        "engine-network", "docker containers of agents stay off this host", check_engine_networks
-    ),
+    Check("engine-network", "docker containers stay off this host", check_engine_networks),
     Check("doors", "no container of an agent has a way out beside Airlock's", check_doors),
     Check("docker-desktop", "containers run on this kernel", check_kernel),
     Check("selinux", "containers may connect to sockets of the host", _check_selinux),
