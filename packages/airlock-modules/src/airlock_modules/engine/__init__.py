@@ -15,7 +15,12 @@ from airlock_modules.engine.answers import (
     spell_refusal,
 )
 from airlock_modules.engine.archive import ArchiveRewriter
-from airlock_modules.engine.builder import find_builder, is_builder, order_builder
+from airlock_modules.engine.builder import (
+    NoConfiguration,
+    find_builder,
+    is_builder,
+    order_builder,
+)
 from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
 from airlock_modules.engine.egress import (
@@ -83,6 +88,7 @@ __all__ = [
     "FoundCall",
     "ImageConfig",
     "ImageName",
+    "NoConfiguration",
     "OwnImages",
     "Ownership",
     "Reference",
