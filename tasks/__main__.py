@@ -11,7 +11,7 @@ from tasks.demo import run_demo
 from tasks.docs import build_docs
 from tasks.errors import TaskError
 from tasks.fuzz import run_fuzz
-from tasks.hostile import run_canary, run_hostile
+from tasks.hostile import run_canary, run_evidence, run_hostile
 from tasks.lint import lint
 from tasks.lock.renew import run_lock
 from tasks.lowest import run_lowest
@@ -48,6 +48,10 @@ _COMMANDS = {
         run_hostile,
     ),
     "canary": Command("attack brokers and boxes, for credentials and more (--help)", run_canary),
+    "evidence": Command(
+        "make docs/evidence.md of the attacks and their recorded results (--help: --record)",
+        run_evidence,
+    ),
     "bench": Command(
         "what a command costs beside a direct run (--help: rows, another daemon and shim)",
         run_bench,

@@ -1,4 +1,7 @@
-"""``./dev hostile`` attacks the daemon through its socket, ``./dev canary`` brokers and boxes."""
+"""``./dev hostile`` attacks the daemon through its socket, ``./dev canary`` brokers and boxes.
+
+``./dev evidence`` makes a page of both.
+"""
 
 from collections.abc import Sequence
 from time import monotonic
@@ -17,6 +20,12 @@ def run_canary(arguments: Sequence[str]) -> int:
     """Attack brokers and boxes as the arguments say; return the exit status (``e2e/canary``)."""
     environment = prepare_environment("default")
     return environment.run([environment.python, "-m", "e2e.canary", *arguments])
+
+
+def run_evidence(arguments: Sequence[str]) -> int:
+    """Make docs/evidence.md, or do what the arguments say; return the exit status."""
+    environment = prepare_environment("default")
+    return environment.run([environment.python, "-m", "e2e.evidence", *arguments])
 
 
 def attack_and_soak() -> list[Outcome]:

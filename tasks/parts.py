@@ -28,9 +28,6 @@ BESIDE = (f"--numprocesses={max(2, _PROCESSORS * 3 // 2)}", "--dist=loadfile")
 """Arguments for independent tests: each worker runs a file at a time. There are more workers than
 processors, since tests often wait for their processes."""
 
-SHARING = (f"--numprocesses={max(2, _PROCESSORS)}", "--dist=loadfile")
-"""The same for two concurrent parts."""
-
 _AGAIN = ("--last-failed", "--last-failed-no-failures=none", "--numprocesses=0")
 _TESTS_FAILED = 1
 """The status of a pytest run that completed with failures."""
@@ -38,7 +35,7 @@ _TESTS_FAILED = 1
 _MOST_AGAIN = 5
 """If more tests fail something is broken, and repeating them would only hide it."""
 
-ANSWERED = ROOT / "e2e/canary/answered.toml"
+FINDINGS = ROOT / "e2e/canary/findings.toml"
 """Lists the tests of attacks that once worked."""
 
 
@@ -133,8 +130,9 @@ def _run(
 
 def _list_attacks() -> set[str]:
     """Return the tests and files of attacks that once worked, as named in a report."""
-    rows = tomllib.loads(ANSWERED.read_text(encoding="utf-8"))["attack"]
-    trials = [trial.partition("::") for row in rows for trial in row["tried_by"]]
+    rows = tomllib.loads(FINDINGS.read_text(encoding="utf-8"))["attack"]
+    named = (row.get(key, ()) for row in rows for key in ("tried_by", "without"))
+    trials = [trial.partition("::") for each in named for trial in each]
     return {
         f"{path.removesuffix('.py').replace('/', '.')}{colons}{test}"
         for path, colons, test in trials

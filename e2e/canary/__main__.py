@@ -2,29 +2,29 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 
 from e2e.canary.apis import scene as apis
-from e2e.canary.apis.families import API_FAMILIES
 from e2e.canary.attack import (
     API_GUARANTEES,
     BOX_GUARANTEES,
     ENGINE_GUARANTEES,
     GUARANTEES,
+    PROMISES,
     Attack,
     Family,
     select,
 )
 from e2e.canary.boxes import run as boxes
 from e2e.canary.boxes.around import list_found
-from e2e.canary.boxes.catalogue import BOX_FAMILIES
 from e2e.canary.boxes.world import WAYS, By
-from e2e.canary.catalogue import FAMILIES
 from e2e.canary.engine import scene as engines
-from e2e.canary.engine.families import ENGINE_FAMILIES
+from e2e.canary.findings import read_findings, read_guarantees
 from e2e.canary.run import Result, carry_out, list_surprises, say_tried
+from e2e.canary.suites import SUITES, is_selected, list_attacks
 from e2e.world import engine
 from e2e.world.command import CommandFailed
 from e2e.world.errors import BrokenError
@@ -35,9 +35,14 @@ from e2e.world.sshd import why_not
 def main() -> int:
     """Carry out what the command line names; the status is 1 for a leak, or for an empty attack."""
     parser = argparse.ArgumentParser(prog="python -m e2e.canary", description=__doc__)
-    names = [family.name for family in (*FAMILIES, *API_FAMILIES, *ENGINE_FAMILIES, *BOX_FAMILIES)]
+    names = [family.name for suite in SUITES.values() for family in suite.families]
     parser.add_argument("family", nargs="*", help=f"of {', '.join(names)} (default: all)")
-    parser.add_argument("--attack", help="only those whose name contains this")
+    parser.add_argument(
+        "--only", metavar="WHAT", help="a report's or finding's id, a guarantee, a guard, a name"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="attack nothing: print the families, ids and guards"
+    )
     parser.add_argument(
         "--without",
         choices=[*GUARANTEES, *API_GUARANTEES, *ENGINE_GUARANTEES, *BOX_GUARANTEES, "each"],
@@ -57,15 +62,19 @@ def main() -> int:
         help="attack nothing: print what a command finds in a closed box",
     )
     options = parser.parse_args()
+    if options.list:
+        print("\n".join(_list_all()))
+        return 0
     if options.look_around:
         return _look_around(options.box)
     for name in options.family:
         if name not in names:
             parser.error(f"no family {name!r}; there are {', '.join(names)}")
-    brokers = _choose(FAMILIES, options.family, options.attack)
-    on_apis = _choose(API_FAMILIES, options.family, options.attack)
-    on_engines = _choose(ENGINE_FAMILIES, options.family, options.attack)
-    out_of_boxes = _choose(BOX_FAMILIES, options.family, options.attack)
+    if options.only and not any(is_selected(options.only, *each[1:]) for each in list_attacks()):
+        return _name_tests(options.only)
+    brokers, on_apis, on_engines, out_of_boxes = (
+        _choose(suite.families, options.family, options.only) for suite in SUITES.values()
+    )
     status = 0
     try:
         if brokers and options.box is None:
@@ -99,7 +108,36 @@ def _find_around(by: By) -> list[str]:
         return list_found(scene)
 
 
-def _choose(families: Iterable[Family], names: Sequence[str], part: str | None) -> list[Attack]:
+def _list_all() -> Iterator[str]:
+    """A line for each family, for each finding that has an id, and for each guard."""
+    yield "families:"
+    for suite in SUITES.values():
+        for family in suite.families:
+            yield f"  {family.name:<20}{len(family.attacks):>5} attacks"
+    yield "reports and findings, for --only:"
+    counts = Counter(each for _, _, attack in list_attacks() for each in attack.tries)
+    for finding in read_findings():
+        if finding.id:
+            tests = len({*finding.tests, *finding.without})
+            yield f"  {finding.id:<20}{counts[finding.id]:>5} attacks{tests:>4} tests"
+    yield "guards, for --without:"
+    for suite in SUITES.values():
+        for guard, holds in suite.guarantees.items():
+            yield f"  {guard:<20}{PROMISES.get(guard, 'G4'):>5}  {holds}"
+
+
+def _name_tests(what: str) -> int:
+    """Say how to run what no attack tries; the status is 1 where nothing does."""
+    tried = {each.id: (*each.tests, *each.without) for each in read_findings() if each.id}
+    tried |= {each.id: each.tests for each in read_guarantees().values()}
+    if not tried.get(what):
+        print(f"canary: nothing is called {what!r}: --list prints what there is", file=sys.stderr)
+        return 1
+    print(f"canary: {what} is tried by tests:\n  ./dev test {' '.join(tried[what])}")
+    return 0
+
+
+def _choose(families: Iterable[Family], names: Sequence[str], only: str | None) -> list[Attack]:
     chosen: list[Attack] = []
     for family in families:
         if names and family.name not in names:
@@ -107,7 +145,7 @@ def _choose(families: Iterable[Family], names: Sequence[str], part: str | None) 
         if (missing := family.why_not()) is not None:
             print(f"canary: left out is {family.name}: {missing}", file=sys.stderr)
             continue
-        chosen += (attack for attack in family.attacks if not part or part in attack.name)
+        chosen += (each for each in family.attacks if not only or is_selected(only, family, each))
     return chosen
 
 

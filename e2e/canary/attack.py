@@ -94,6 +94,16 @@ ENGINE_GUARANTEES: Mapping[str, str] = {
 """The same of an attack on the broker of a docker engine."""
 
 
+PROMISES: Mapping[str, str] = {
+    **dict.fromkeys(("environment", "box-environment"), "G7"),
+    **dict.fromkeys(("box-directory", "engine-links"), "G5"),
+    "streams": "G8",
+    "box-bounds": "G10",
+    "texts": "G12",
+}
+"""The guarantee of SECURITY.md that each guard belongs to. Every guard that is not here: G4."""
+
+
 class Attack(NamedTuple):
     """One thing to try. `run` carries it out, and returns all that its client gets to see.
 
@@ -101,7 +111,8 @@ class Attack(NamedTuple):
     attack has to succeed where this guard is off: an attack that cannot succeed tests nothing.
     `known` says why it succeeds with all guards, for one that does; it stays in the list until it
     does not. An attack out of boxes that are made in some ways alone names that as `only`: what
-    makes them, whose daemon it is, or both.
+    makes them, whose daemon it is, or both. `tries` has the ids of the public reports and audit
+    findings, in findings.toml, that it tries.
     """
 
     name: str
@@ -110,6 +121,7 @@ class Attack(NamedTuple):
     works_without: bool = False
     known: str = ""
     only: str = ""
+    tries: tuple[str, ...] = ()
 
 
 class Family(NamedTuple):
@@ -132,6 +144,7 @@ def ask(
     way: str = "pipes",
     env: Mapping[str, str] | None = None,
     works_without: bool = False,
+    tries: tuple[str, ...] = (),
 ) -> Attack:
     """An attack by one request: the words for its command, and what its stdin says.
 
@@ -147,7 +160,7 @@ def ask(
             agent, args, command=command, says=says, then=then, way=way, env=env or {}
         )
 
-    return Attack(name, guard, run, works_without)
+    return Attack(name, guard, run, works_without, tries=tries)
 
 
 def select(attacks: Iterable[Attack], guard: str) -> list[Attack]:

@@ -48,8 +48,8 @@ class Attack(NamedTuple):
 class Family(NamedTuple):
     """Attacks of one kind. `about` says in a few words what they have in common.
 
-    `limits`, `descriptors` and `boxed` are those of the daemon that they are meant for; see
-    `run_daemon`.
+    `promise` is the guarantee of SECURITY.md that they try to break. `limits`, `descriptors` and
+    `boxed` are those of the daemon that they are meant for; see `run_daemon`.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Family(NamedTuple):
     limits: Mapping[str, float]
     descriptors: int
     boxed: bool
+    promise: str
 
 
 def make_family(
@@ -67,10 +68,11 @@ def make_family(
     limits: Mapping[str, float] | None = None,
     descriptors: int = 0,
     boxed: bool = False,
+    promise: str = "G10",
 ) -> Family:
     """Return a family; a plain function is an attack of its own name."""
     named = [
         attack if isinstance(attack, Attack) else Attack(attack.__name__.replace("_", " "), attack)
         for attack in attacks
     ]
-    return Family(name, about, tuple(named), limits or {}, descriptors, boxed)
+    return Family(name, about, tuple(named), limits or {}, descriptors, boxed, promise)

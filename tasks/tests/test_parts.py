@@ -33,7 +33,9 @@ def _run(folder: Path, *words: str, is_repeated: bool = True) -> Outcome:
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run has no hand in the reports of the run around it."""
+    """The run has no hand in the reports of the run around it, and loads xdist alone."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "xdist.plugin")
     monkeypatch.setattr(parts, "REPORTS", tmp_path / "reports")
     monkeypatch.setattr(parts, "HATCH", tmp_path / "hatch")
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
@@ -84,9 +86,9 @@ def test_neither_is_an_attack_that_once_worked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trial: str
 ) -> None:
     """Whichever part it is in, and whatever its parameters: it may be a race."""
-    answered = tmp_path / "answered.toml"
-    answered.write_text(f'[[attack]]\nwhat = "some"\ntried_by = ["{trial}", "box-git: a word"]\n')
-    monkeypatch.setattr(parts, "ANSWERED", answered)
+    findings = tmp_path / "findings.toml"
+    findings.write_text(f'[[attack]]\nwhat = "some"\ntried_by = ["{trial}", "box-git: a word"]\n')
+    monkeypatch.setattr(parts, "FINDINGS", findings)
     text = _FLAKY.format(mark=str(tmp_path / "mark"), log=str(tmp_path / "log"))
     head, _, tail = text.partition("def test_passes_the_second_time()")
     mark = "import pytest\n@pytest.mark.parametrize('word', ['a'])\n"

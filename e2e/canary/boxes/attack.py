@@ -27,15 +27,16 @@ def python(
     works_without: bool = False,
     known: str = "",
     only: str = "",
+    tries: tuple[str, ...] = (),
     before: "Callable[[BoxScene], object] | None" = None,
     **more: Any,
 ) -> Attack:
     """An attack by lines of Python, which have what stands in `inside.py`.
 
     `guard` is one of BOX_GUARANTEES, without what all of them begin with. `command` is the module
-    by which it runs: `python3`, `inet` or `unix`. `known` and `only` are as for `Attack`; `more` is
-    for `BoxScene.run`. In the lines stands what `BoxScene.fill` knows. `before` is what root of the
-    container does first.
+    by which it runs: `python3`, `inet` or `unix`. `known`, `only` and `tries` are as for `Attack`;
+    `more` is for `BoxScene.run`. In the lines stands what `BoxScene.fill` knows. `before` is what
+    root of the container does first.
     """
 
     def run(scene: "BoxScene") -> bytes:
@@ -43,7 +44,7 @@ def python(
             before(scene)
         return scene.run(command, "-c", f"{_INSIDE}\n{scene.fill(code)}\n", **more)
 
-    return Attack(name, f"box-{guard}", run, works_without, known, only)
+    return Attack(name, f"box-{guard}", run, works_without, known, only, tries)
 
 
 def shell(
@@ -55,6 +56,7 @@ def shell(
     works_without: bool = False,
     known: str = "",
     only: str = "",
+    tries: tuple[str, ...] = (),
     **more: Any,
 ) -> Attack:
     """The same by a script of sh."""
@@ -62,7 +64,7 @@ def shell(
     def run(scene: "BoxScene") -> bytes:
         return scene.run(command, "-c", scene.fill(script), **more)
 
-    return Attack(name, f"box-{guard}", run, works_without, known, only)
+    return Attack(name, f"box-{guard}", run, works_without, known, only, tries)
 
 
 def left(name: str, guard: str, code: str, known: str) -> list[Attack]:

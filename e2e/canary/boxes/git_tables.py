@@ -202,6 +202,9 @@ CLASSES: Mapping[str, tuple[str, ...]] = {
     ),
     "transport": (
         "- -c protocol.ext.allow=always clone ext::./evil d",
+        "- -c protocol.ext.allow=always clone Ext::./evil d",
+        "- -c protocol.EXT.allow=always clone EXT::./evil d",
+        "-c PROTOCOL.ext.ALLOW=always ls-remote ext::./evil",
         "- clone file://<home> d",
         "- clone <other> d",
         "- push <outside>",

@@ -39,13 +39,19 @@ class Host:
         self._user = user
         self.path = folder / "host.sock"
         self.abstract = f"airlock-{os.getpid()}-{folder.name}"
+        bus, abstract_bus = folder / "bus", f"/tmp/dbus-{self.abstract}"  # noqa: S108
         self.names = {"unix": str(self.path), "abstract": self.abstract}
+        self.names |= {"bus": str(bus), "abstract-bus": abstract_bus}
         self._serve(stack, socket.AF_INET, ("127.0.0.1", 0), words["tcp"])
         self._serve(stack, socket.AF_INET6, ("::1", 0), words["tcp"])
         self._serve(stack, socket.AF_INET, ("127.0.0.1", port), OPEN, is_counted=False)
         self._serve(stack, socket.AF_UNIX, str(self.path), words["unix socket"])
         self._serve(stack, socket.AF_UNIX, f"\0{self.abstract}", words["abstract socket"])
-        self.path.chmod(0o666)
+        # Where the desktop's bus is, over which systemd starts programs for whoever asks.
+        self._serve(stack, socket.AF_UNIX, str(bus), words["unix socket"])
+        self._serve(stack, socket.AF_UNIX, f"\0{abstract_bus}", words["abstract socket"])
+        for path in (self.path, bus):
+            path.chmod(0o666)
         self._start_victim(stack, words["process"], user)
         self._share_memory(stack, words["shared memory"])
         self._add_key(words["keyring"])

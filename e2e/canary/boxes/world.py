@@ -166,6 +166,7 @@ class BoxWorld(Installation):
             "AWS_SECRET_ACCESS_KEY": word,
             "https_proxy": f"http://me:{word}@127.0.0.1:9",
             "SSH_AUTH_SOCK": f"{self.outside}/host.sock",
+            "DBUS_SESSION_BUS_ADDRESS": f"unix:path={self.outside}/bus",
             "GIT_SSH_COMMAND": f"ssh -o SetEnv={word}",
             "DOCKER_CONFIG": str(self.account.home / ".docker"),
             "KUBECONFIG": str(self.account.home / ".kube/config"),

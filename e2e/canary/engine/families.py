@@ -55,11 +55,13 @@ def _request(line: str, body: object = None, *headers: str) -> str:
     return f"{line} HTTP/1.1\r\n" + "".join(f"{each}\r\n" for each in fields) + f"\r\n{text}"
 
 
-def _say(name: str, guard: str, *requests: str, works: bool = False) -> Attack:
+def _say(
+    name: str, guard: str, *requests: str, works: bool = False, tries: tuple[str, ...] = ()
+) -> Attack:
     def run(scene: "EngineScene") -> bytes:
         return scene.say(*requests)
 
-    return Attack(name, f"engine-{guard}", run, works)
+    return Attack(name, f"engine-{guard}", run, works, tries=tries)
 
 
 def _create(name: str = "made", **config: Any) -> str:
@@ -113,11 +115,23 @@ def _build(scene: "EngineScene") -> bytes:
 
 
 _CALLS = [
-    Attack("the engine's own builder", "engine-calls", _build, works_without=True),
-    _say("an image saved", "images", _request("GET /images/SECRET-IMAGE/get"), works=True),
-    _say("images saved", "images", _request("GET /images/get?names=SECRET-IMAGE"), works=True),
+    Attack(
+        "the engine's own builder", "engine-calls", _build, works_without=True, tries=("audit-6",)
+    ),
     *(
-        _say(f"a path that is not normal: {path}", "calls", _request(f"GET {path}"))
+        _say(name, "images", _request(f"GET /images/{path}"), works=True, tries=("audit-2",))
+        for name, path in {
+            "an image saved": "SECRET-IMAGE/get",
+            "images saved": "get?names=SECRET-IMAGE",
+        }.items()
+    ),
+    *(
+        _say(
+            f"a path that is not normal: {path}",
+            "calls",
+            _request(f"GET {path}"),
+            tries=("audit-2",),
+        )
         for path in (
             "/images/SECRET-IMAGE%2fget",
             "/containers/json/../../images/SECRET-IMAGE/get",

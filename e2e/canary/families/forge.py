@@ -93,10 +93,16 @@ def _attacks() -> Iterator[Attack]:
         says = one_push(ref, old="<main>" if ref == "refs/heads/main" else "<zero>")
         yield ask(ref, "refs", *_PUSH, agent="acme", says=says, works_without="%" not in ref)
     listed = update("refs/heads/free", old="<zero>", says=f"{CAPABILITIES} push-options") + FLUSH
-    for option in ("ci.skip", "merge_request.create", "x\ny"):
+    for option in ("ci.skip", "merge_request.create", "x\ny", "ci.skip;x=1"):
         says = listed + packet(option.encode()) + FLUSH + EMPTY_PACK
         name = f"push option {option!r}"
-        yield ask(name, "refs", *_PUSH, agent="acme", says=says, works_without=True)
+        yield ask(
+            *(name, "refs", *_PUSH),
+            agent="acme",
+            says=says,
+            works_without=True,
+            tries=("CVE-2026-3854", "audit-9"),
+        )
 
 
 FAMILY = Family("forge", tuple(_attacks()), why_not)

@@ -106,7 +106,8 @@ def _attacks() -> Iterator[Attack]:
     yield ask(
         *("push where only fetch is granted", "places", *words),
         agent="reader",
-        says=one_push("refs/heads/main"),
+        # Which refs would allow.
+        says=one_push("refs/heads/agent/x"),
         works_without=True,
     )
 

@@ -142,7 +142,7 @@ def _others() -> Iterator[Attack]:
         yield ask(name, "refs", *_APP, agent="narrow", says=push, works_without=True)
     options = _list(update(_MAIN, says=f"{CAPABILITIES} push-options"), pack=b"")
     skip = options + packet(b"ci.skip") + FLUSH + EMPTY_PACK
-    yield ask("push options", "refs", *_APP, says=skip)
+    yield ask("push options", "refs", *_APP, says=skip, tries=("CVE-2026-3854", "audit-9"))
     flood = packet(b"x") * 2000
     yield ask("very many push options", "lists", *_APP, says=options + flood + FLUSH)
 

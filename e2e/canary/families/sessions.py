@@ -89,7 +89,12 @@ def _attacks() -> Iterator[Attack]:
     for name in ("LC_ALL", "LC_EVIL", "LD_PRELOAD", "SSH_ASKPASS", "SSH_AUTH_SOCK", "GIT_PROTOCOL"):
         works = name == "LC_ALL"
         env = {name: "evil"}
-        yield ask(f"variable {name}", "environment", "forge", "true", env=env, works_without=works)
+        yield ask(
+            *(f"variable {name}", "environment", "forge", "true"),
+            env=env,
+            works_without=works,
+            tries=("CVE-2026-22708", "OpenSandbox#1194"),
+        )
     for command in _COMMANDS:
         yield ask(f"command {command[:9]!r}", "texts", "forge", "true", command)
         yield ask(f"option {command[:9]!r}", "texts", f"-o{command}", "forge", works_without=False)

@@ -61,6 +61,8 @@ _PLACES: tuple[tuple[str, str, bool], ...] = (
     ("session", _APP, False),
 )
 
+_EXT = ("CVE-2026-28292",)
+
 # What git gives its helper of https, in other words.
 _WORDS: tuple[tuple[str, ...], ...] = (
     (),
@@ -69,7 +71,7 @@ _WORDS: tuple[tuple[str, ...], ...] = (
     ("origin", "http://127.0.0.1:<plain>/open/app.git"),
     ("origin", "HTTPS://127.0.0.1:<web>/open/app.git"),
     ("origin", f"https::{_APP}"),
-    ("origin", "ext::sh -c :><proof>/ext"),
+    *(("origin", f"{name}::sh -c :><proof>/ext") for name in ("ext", "Ext", "EXT", "ext::EXT")),
     ("origin", "file://<root>/secret.git"),
     ("origin", "ftp://127.0.0.1:<plain>/x"),
     ("origin", "<root>/secret.git"),
@@ -180,7 +182,8 @@ def at_url(
         agent=agent,
         transport=url.partition(":")[0],
         says=_PUSH if is_push else FETCH,
-        then=one_push("refs/heads/main") if is_push else LIST_REFS,
+        # A ref that may move where anything may.
+        then=one_push("refs/heads/agent/x") if is_push else LIST_REFS,
         works_without=works,
     )
 
@@ -200,10 +203,17 @@ def _attacks() -> Iterator[Attack]:
         yield at_url(f"{agent} at {url}", "places", url, agent=agent, works=agent == "web")
     for words in _WORDS:
         name = f"words {' '.join(words)!a:.80}"
-        yield ask(name, "words", *words, agent="web", transport="https", says=FETCH)
-    for transport in ("http", "HTTPS", "ftp", "https\n", "ext", "", "-"):
+        tries = _EXT if "ext::" in name.lower() else ()
+        yield ask(name, "words", *words, agent="web", transport="https", says=FETCH, tries=tries)
+    for transport in ("http", "HTTPS", "ftp", "https\n", "ext", "EXT", "", "-"):
         name = f"transport {transport!r}"
-        yield ask(name, "words", "origin", _APP, agent="web", transport=transport, says=FETCH)
+        yield ask(
+            *(name, "words", "origin", _APP),
+            agent="web",
+            transport=transport,
+            says=FETCH,
+            tries=_EXT if transport.lower() == "ext" else (),
+        )
     for host, works in _HERE:
         name = f"wide at {host}"
         url = f"https://{host}:<web>/secret.git"

@@ -92,6 +92,12 @@ DESTINATIONS = (
 
 _VARIABLES = ("evil", "version=2:evil", "version=evil", "version=2\nevil", " version=2 evil")
 
+# A variable before the name of an allowed command.
+_PREFIXED = (
+    *("LC_ALL=evil git-remote", "env LC_ALL=evil git-remote", "LC_ALL=evil\tgit-remote"),
+    *("LC_ALL=evil;git-remote", "LC_ALL=evil", "git-remote LC_ALL=evil"),
+)
+
 
 def _attacks() -> Iterator[Attack]:
     for option, works in OPTIONS:
@@ -107,11 +113,22 @@ def _attacks() -> Iterator[Attack]:
     for value in _VARIABLES:
         words = ("-o", "SendEnv=GIT_PROTOCOL", "forge", _APP)
         env = {"GIT_PROTOCOL": value}
-        yield ask(f"GIT_PROTOCOL {value!r}", "environment", *words, env=env, works_without=True)
+        name = f"GIT_PROTOCOL {value!r}"
+        yield ask(
+            *(name, "environment", *words), env=env, works_without=True, tries=("CVE-2026-22708",)
+        )
+    for command in _PREFIXED:
+        name = f"command {command!r} by its name"
+        yield ask(name, "words", "forge", _APP, command=command, tries=("CVE-2026-22708",))
     for name in ("LC_ALL", "LC_EVIL", "LANG", "LD_PRELOAD", "SSH_ASKPASS", "SSH_AUTH_SOCK", "HOME"):
         works = name == "LC_ALL"
         env = {name: "evil"}
-        yield ask(f"variable {name}", "environment", "forge", _APP, env=env, works_without=works)
+        yield ask(
+            *(f"variable {name}", "environment", "forge", _APP),
+            env=env,
+            works_without=works,
+            tries=("CVE-2026-22708", "OpenSandbox#1194"),
+        )
 
 
 FAMILY = Family("words", tuple(_attacks()))

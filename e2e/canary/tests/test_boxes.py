@@ -1,8 +1,6 @@
 """Every attack out of a box, and whether each could have worked."""
 
-import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from e2e.canary.attack import BOX_GUARANTEES, Attack, Family, select
@@ -10,6 +8,7 @@ from e2e.canary.boxes import run
 from e2e.canary.boxes.catalogue import BOX_FAMILIES
 from e2e.canary.boxes.mutants import CHANGES
 from e2e.canary.boxes.world import WAYS, By
+from e2e.canary.findings import read_findings
 from e2e.canary.run import Told, list_surprises, say_tried
 from e2e.world.need import need
 
@@ -33,33 +32,32 @@ def test_nothing_leaks_out_of_a_box(family: Family, told: Told) -> None:
 @pytest.mark.parametrize("by", WAYS[1:], ids=str)
 def test_nothing_leaks_out_of_boxes_that_are_made_in_other_ways(by: By, told: Told) -> None:
     """Those that work on such boxes alone, what once worked, and some of the others."""
-    answered = list(_list_answered())
+    found = list(_list_found())
     chosen = [
         each
         for index, each in enumerate(ATTACKS)
         if index % 40 == 0
-        or each in answered
+        or each in found
         or not run.applies(each, WAYS[0])
         or "device" in each.guard
     ]
     _expect_no_leak(chosen, by, told)
 
 
-def _list_answered() -> Iterator[Attack]:
-    """The attacks on boxes that answered.toml names, of several with one name the first."""
-    text = Path(__file__).parents[1].joinpath("answered.toml").read_text(encoding="utf-8")
+def _list_found() -> Iterator[Attack]:
+    """The attacks on boxes that findings.toml names, of several with one name the first."""
     named = [
         (f"{family.name}: {each.name}", each) for family in BOX_FAMILIES for each in family.attacks
     ]
-    for row in tomllib.loads(text)["attack"]:
-        for trial in row["tried_by"]:
+    for finding in read_findings():
+        for trial in finding.tried_by:
             begin = trial.removesuffix("*")
-            found = (
+            matching = (
                 each
                 for name, each in named
                 if name == trial or (begin != trial and name.startswith(begin))
             )
-            yield from list(found)[:1]
+            yield from list(matching)[:1]
 
 
 @pytest.mark.nightly

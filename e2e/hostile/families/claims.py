@@ -203,4 +203,5 @@ FAMILY = make_family(
     stand_in_a_dead_directory,
     hold_what_is_above_a_workspace,
     bring_many_mounts,
+    promise="G5",
 )

@@ -175,4 +175,5 @@ FAMILY = make_family(
         for step in range(len(_STEPS) + 1)
         for hang_up in (True, False)
     ),
+    promise="G8",
 )

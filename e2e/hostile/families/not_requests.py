@@ -61,4 +61,5 @@ FAMILY = make_family(
         for name, line, code in _LINES
         if len(line) < 150
     ),
+    promise="G9",
 )

@@ -174,4 +174,5 @@ FAMILY = make_family(
     other_end_of_a_terminal,
     signals_to_passed_ones,
     messages_of_other_features,
+    promise="G8",
 )

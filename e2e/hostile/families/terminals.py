@@ -165,4 +165,5 @@ FAMILY = make_family(
     stopped_by_its_key,
     every_mixture_of_streams,
     terminals_by_the_dozen,
+    promise="G8",
 )

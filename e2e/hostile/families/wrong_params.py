@@ -86,4 +86,5 @@ FAMILY = make_family(
     *(Attack(f"command {name[:40]!a}", partial(_send_unknown, command=name)) for name in _UNKNOWN),
     nested_values_nobody_knows,
     long_texts_do_not_flood_the_log,
+    promise="G9",
 )

@@ -35,7 +35,7 @@ LATER = "after the freeze"
 @pytest.fixture(scope="module")
 def asking(place: Place) -> Iterator[Questions]:
     """The questions of the person's daemon, which asks about REQUIRE until the tests end."""
-    path = place.person.account.home / ".config/airlock/agents/my/airlock.toml"
+    path = place.person.files / "agents/my/airlock.toml"
     before = path.read_text()
     own = before.replace(f'AWS_PROFILE = "{READER}"', 'AWS_PROFILE = "default"')
     path.write_text(f"{own}{MERGES}{REQUIRE}")

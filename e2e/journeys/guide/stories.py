@@ -294,6 +294,8 @@ def follow_log(page: Page, host: GuideHost) -> None:
     assert "whole" in host.type(page.take("$ airlock log verify").splitlines()[0][2:])
     host.type(page.take("airlock log tail -n 100000"))
     host.type(page.take("airlock log head | ssh notary"))
+    host.type("git init --quiet --bare ~/witness && git clone --quiet ~/witness ~/heads")
+    assert "whole" in host.type(page.take("airlock log head --to-git"))
 
 
 def follow_upgrade(page: Page, host: GuideHost) -> None:

@@ -135,6 +135,7 @@ def _mount_there(scene: BoxScene, workspace: Path) -> bytes:
             subprocess.run(["umount", workspace / "sub"], check=True)
 
 
+_LINKED = ("CVE-2026-39861", "CVE-2026-25724")
 _LOOK = "cat id_ed25519 file ../file ../../file ../../../outside/file; cd -P ..; ls; cat file"
 _IN_THE_HOSTS = "Landlock has no mounts of its own: a command sees what is mounted meanwhile"
 _WRITE = "echo x > made; echo x > ../made; echo x >> file; true"
@@ -154,7 +155,8 @@ def _attacks() -> Iterator[Attack]:
             for path in ("sub", "sub/deep"):
                 how = partial(_swap, path=path, target=target)
                 name = f"{path} swapped with a link to {target}, {does}"
-                yield Attack(name, "box-directory", partial(_race, how=how, script=script))
+                race = partial(_race, how=how, script=script)
+                yield Attack(name, "box-directory", race, tries=_LINKED)
         for what, change in (("exchanged", _exchange), ("made anew", _remake)):
             name = f"the directory {what}, {does}"
             yield Attack(name, "box-directory", partial(_race, how=change, script=script))

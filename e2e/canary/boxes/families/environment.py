@@ -8,7 +8,7 @@ from e2e.canary.boxes.run import why_not
 
 _NAMES = (
     *("GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "https_proxy", "HTTPS_PROXY", "SSH_AUTH_SOCK"),
-    *("GIT_SSH_COMMAND", "DOCKER_CONFIG", "KUBECONFIG"),
+    *("GIT_SSH_COMMAND", "DOCKER_CONFIG", "KUBECONFIG", "DBUS_SESSION_BUS_ADDRESS"),
 )
 _DESCRIPTORS = """
 for name in os.listdir('/proc/self/fd'):
@@ -48,6 +48,7 @@ def _attacks() -> Iterator[Attack]:
         "environment",
         f"for name in {_NAMES}:\n    if name in os.environ: got(name)",
         works_without=True,
+        tries=("GHSA-27vp-2mmc-vmh3",),
     )
     yield shell(
         "what pid 1 was started with",
@@ -87,6 +88,7 @@ def _attacks() -> Iterator[Attack]:
             "env",
             features=["env"],
             env={name: "<home>"},
+            tries=("OpenSandbox#1194",),
         )
 
 

@@ -29,6 +29,7 @@ _SYSTEM = (
     ),
     *("/run/utmp", "/sys/kernel/notes", "/boot", "/etc/pam.d/common-auth", "/var/log/dpkg.log"),
 )
+_LINKED = ("CVE-2026-39861", "CVE-2026-25724")
 _LINKS = ("<home>/.ssh/id_ed25519", "<config>/credential", "<other>/file")
 
 _WRITES = {
@@ -88,12 +89,14 @@ def _attacks() -> Iterator[Attack]:
             "files",
             f"os.symlink('{target}', 'link'); show('link')",
             works_without=True,
+            tries=_LINKED,
         )
         yield python(
             f"a link by steps up to {target}",
             "files",
             f"os.symlink('../' * 30 + '{target}'.lstrip('/'), 'link'); show('link')",
             works_without=True,
+            tries=_LINKED,
         )
         yield python(
             f"steps up to {target}", "files", f"show('../' * 30 + '{target}')", works_without=True

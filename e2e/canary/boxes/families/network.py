@@ -9,6 +9,7 @@ from e2e.canary.boxes.run import why_not
 _TCP = "(socket.AF_INET, socket.SOCK_STREAM)"
 _TCP6 = "(socket.AF_INET6, socket.SOCK_STREAM)"
 _UNIX = "(socket.AF_UNIX, socket.SOCK_STREAM)"
+_BUS = ("GHSA-27vp-2mmc-vmh3",)
 _SERVERS = {
     "a server on loopback": f"talk({_TCP}, ('127.0.0.1', <tcp>))",
     "a server on loopback, by another address": f"talk({_TCP}, ('127.9.9.9', <tcp>))",
@@ -21,6 +22,8 @@ _SERVERS = {
     "the socket of another agent": f"talk({_UNIX}, '<sockets>/other/airlock.sock')",
     "the docker engine": f"talk({_UNIX}, '/var/run/docker.sock', b'GET /version HTTP/1.0\\n\\n')",
     "the system's bus": f"talk({_UNIX}, '/run/dbus/system_bus_socket')",
+    "the session's bus": f"talk({_UNIX}, '<bus>')",
+    "the session's bus, by its abstract address": f"talk({_UNIX}, '\\0<abstract-bus>')",
     "the log's socket": f"talk({_UNIX}, '/dev/log')",
 }
 _METADATA = """
@@ -75,15 +78,17 @@ for path in ('/', '/usr', '/home', '<home>/.ssh', '.', '/proc/self/root', '/dev'
 def _attacks() -> Iterator[Attack]:
     for name, code in _SERVERS.items():
         is_other = "another address" in name
+        tries = _BUS if "bus" in name else ()
         yield python(
             f"{name}, without sockets",
             "sockets",
             code,
             works_without=not is_other
-            and ("server" in name or "an abstract socket" in name or "by its path" in name),
+            and any(each in name for each in ("server", "an abstract", "by its", "session's bus")),
+            tries=tries,
         )
         command = "inet" if "server" in name else "unix"
-        works = name == "an abstract socket" or (command == "inet" and not is_other)
+        works = "abstract" in name or (command == "inet" and not is_other)
         yield python(
             f"{name}, with sockets",
             "network",
@@ -91,6 +96,7 @@ def _attacks() -> Iterator[Attack]:
             command=command,
             works_without=works,
             only="bubblewrap",
+            tries=tries,
         )
     yield python("the metadata of a cloud", "network", _METADATA, command="inet", only="bubblewrap")
     yield python(

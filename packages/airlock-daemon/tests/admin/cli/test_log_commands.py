@@ -208,6 +208,63 @@ def test_a_head_comes_from_stdin_too(world: World) -> None:
     assert "hint: --head takes a hash" in said
 
 
+def test_a_head_is_witnessed_by_a_ref(world: World, tmp_path: Path) -> None:
+    """A clone of the repository shows what was cut, and what was written anew."""
+    ours, theirs = str(tmp_path / "ours"), str(tmp_path / "theirs")
+    _git("init", "--quiet", "--bare", ours)
+    git = ("--repository", ours)
+    for count in (1, 2):
+        write(world.log, ALLOWED)
+        noted = run(world, "log", "head", "--to-git", "airlock-log", *git).stdout
+        assert noted == f"{head(world.log)}\n"
+        # Nothing new is nothing to note.
+        run(world, "log", "head", "--to-git", "airlock-log", *git)
+        assert _git("-C", ours, "rev-list", "--count", "airlock-log") == f"{count}\n"
+    _git("clone", "--quiet", "--branch=airlock-log", ours, theirs)
+    clone = ("--from-git", "origin/airlock-log", "--repository", theirs)
+    write(world.log, ALLOWED)
+    assert run(world, "log", "verify", *clone).stdout.startswith("whole: 3 records in 1 file")
+    lines = world.log.read_bytes().splitlines(keepends=True)
+    world.log.write_bytes(lines[0])
+    run(world, "log", "verify")
+    cut = run(world, "log", "verify", *clone, status=1).stdout
+    assert "the head that was noted, record 2, is not there: the log was cut at its end" in cut
+    world.log.unlink()
+    write(world.log, *[DENIED] * 3)
+    run(world, "log", "verify")
+    anew = run(world, "log", "verify", *clone, status=1).stdout
+    assert anew.count("fault: the head that was noted, record") == 2
+    assert "is not there: the log was cut or written anew" in anew
+
+
+def test_a_ref_of_something_else_is_left_alone(world: World, tmp_path: Path) -> None:
+    """Nor does a hook of the repository run, as of one that an agent has written."""
+    write(world.log, ALLOWED)
+    ours = str(tmp_path / "ours")
+    _git("init", "--quiet", "--initial-branch=main", ours)
+    hook = Path(ours, ".git/hooks/reference-transaction")
+    hook.write_text(f"#!/bin/sh\n: >{tmp_path}/ran\n")
+    hook.chmod(0o755)
+    git = ("--repository", ours)
+    run(world, "log", "head", "--to-git", "airlock-log", *git)
+    assert not (tmp_path / "ran").exists()
+    hook.unlink()
+    Path(ours, "file").write_text("x")
+    _git("-C", ours, "add", "file")
+    _git("-C", ours, "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--quiet", "-m", "x")
+    said = run(world, "log", "head", "--to-git", "main", *git, status=1).stderr
+    assert f'"refs/heads/main" of {ours} has other files than heads of a log' in said
+    for ref in ("no/../ref", "refs/heads/a b", "refs/heads/x.lock"):
+        said = run(world, "log", "head", f"--to-git={ref}", *git, status=1).stderr
+        assert "the head cannot be noted in" in said
+    said = run(world, "log", "verify", "--from-git=nothing", *git, status=1).stderr
+    assert "no heads can be read from" in said
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], check=True, capture_output=True, text=True).stdout
+
+
 COMMANDS = ("tail", "stats", "verify", "head")
 
 

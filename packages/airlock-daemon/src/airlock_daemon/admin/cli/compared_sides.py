@@ -8,7 +8,6 @@ hide a file from `git archive`.
 import hashlib
 import os
 import re
-import subprocess
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -16,17 +15,16 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.admin.cli.output import plain
+from airlock_daemon.admin.own_git import GitError, ask_git
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.generation import Generation, load_policies
 from airlock_daemon.setup.paths import Locations, absolute
-from airlock_daemon.setup.programs import find_program, search_path
 from airlock_daemon.setup.reserved import is_within
 from airlock_modules import Fault
 from airlock_modules.files.toml_reader import join_key
 from airlock_wire import quote
 
-_ANSWER_S = 60
 # Files of a configuration are far smaller; this bounds what a revision makes us write.
 _MOST_FILES, _MOST_BYTES = 5_000, 64 << 20
 _PLAIN_FILES = ("100644", "100755")
@@ -349,42 +347,11 @@ def _check_size(size: int) -> None:
 
 
 def _git(directory: str, *words: str, what: str, content: bytes = b"") -> bytes:
-    """Run git in a repository, with nothing that runs another program or asks a remote."""
-    path = search_path(None, workspaces=(), warnings=[])
-    program = find_program("git", path)
-    if program is None:
-        raise AirlockError(
-            "a revision is read by git, and there is none on PATH",
-            hint="install it, or compare two directories",
-        )
-    variables = {
-        "PATH": path,
-        "HOME": os.path.expanduser("~"),
-        "LC_ALL": "C",
-        # Without transports a partial clone fetches nothing, by any version of git. Unlike
-        # protocol.allow this holds whatever the repository's own configuration says.
-        "GIT_ALLOW_PROTOCOL": "",
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-    }
-    options = ("--no-pager", "-c", "core.fsmonitor=false")
+    """Run git in a repository; raises AirlockError with what to name instead."""
     try:
-        done = subprocess.run(
-            [program, *options, *words],
-            cwd=directory,
-            env=variables,
-            input=content,
-            capture_output=True,
-            timeout=_ANSWER_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise AirlockError(f"git fails: {error}", hint="compare two directories") from error
-    if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-        shown = f": git says {quote(said)}" if said else ""
-        raise AirlockError(f"{what} can be read{shown}", hint=_NAME_ONE)
-    _check_size(len(done.stdout))
-    return done.stdout
+        said = ask_git(directory, *words, content=content)
+    except GitError as error:
+        shown = f": git says {quote(error.said)}" if error.said else ""
+        raise AirlockError(f"{what} can be read{shown}", hint=_NAME_ONE) from error
+    _check_size(len(said))
+    return said

@@ -18,7 +18,7 @@ from airlock_daemon.admin.cli.output import (
     periods,
     printing,
 )
-from airlock_daemon.admin.log import chain, statistics
+from airlock_daemon.admin.log import chain, statistics, witness
 from airlock_daemon.admin.log.items import (
     Begun,
     Follower,
@@ -43,6 +43,9 @@ _HEADINGS = (
 _COUNTED = ("allowed", "denied", "failed", "aborted", "invalid")
 _OUTCOMES = (*_COUNTED, "running", "cut-off")
 
+Repository = Annotated[
+    str, typer.Option("--repository", metavar="DIR", help="The repository of that ref.")
+]
 Agent = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only of this agent.")]
 
 
@@ -67,6 +70,12 @@ def _log(application: Application) -> None:
     \b
         airlock log head | ssh other 'cat >> heads'
         ssh other cat heads | airlock log verify --head -
+
+    or in a git repository that others have a copy of:
+
+    \b
+        airlock log head --to-git airlock-log && git push origin airlock-log
+        git fetch && airlock log verify --from-git origin/airlock-log
     """
 
 
@@ -194,12 +203,18 @@ def verify(
             help="What `log head` printed: its hash, or a file of its lines; - is stdin.",
         ),
     ] = None,
+    from_git: Annotated[
+        str | None,
+        typer.Option("--from-git", metavar="REF", help="What `log head --to-git` has noted."),
+    ] = None,
+    repository: Repository = ".",
 ) -> None:
     """Verify the log, and print where it was changed.
 
     Each record has a number and the hash of the line before it, across all files, so a line that
-    was removed, changed, inserted or moved is found. Only --head finds lines that are missing at
-    the end, or a log that was written anew. Files that rotation has deleted are no fault.
+    was removed, changed, inserted or moved is found. Only a head that was stored elsewhere (--head,
+    --from-git) finds lines that are missing at the end, or a log that was written anew. Files that
+    rotation has deleted are no fault.
 
     \b
         airlock log verify --head heads.txt
@@ -208,6 +223,8 @@ def verify(
     """
     config = _find_log(application)
     heads = () if head is None else chain.load_heads(head)
+    if from_git is not None:
+        heads += witness.read_noted(ref=from_git, repository=repository)
     with printing(), open_log(config.path) as files:
         verified = chain.verify(files, max_files=config.max_files, heads=heads)
         whole = {"path": config.path, "is_whole": verified.is_whole}
@@ -218,15 +235,31 @@ def verify(
 
 @app.command("head")
 @pass_obj
-def print_head(application: Application) -> None:
+def print_head(
+    application: Application,
+    to_git: Annotated[
+        str | None,
+        typer.Option("--to-git", metavar="REF", help="Note it in this ref, in a new commit."),
+    ] = None,
+    repository: Repository = ".",
+) -> None:
     """Print the number, hash and time of the newest record.
 
     Stored where nobody who can write the log can write, it proves later that no record up to this
     one was cut off: airlock log verify --head FILE
+
+    With --to-git it is also added to a ref of a git repository, made if it is not there. Push that
+    ref to where nobody who can write the log can move it:
+
+    \b
+        airlock log head --to-git airlock-log --repository ~/heads
+        git -C ~/heads push origin airlock-log
     """
     config = _find_log(application)
     with printing(), open_log(config.path) as files:
         head = chain.find_head(files)
+        if to_git is not None:
+            witness.note_head(head, ref=to_git, repository=repository)
         application.print(head, [str(head)])
 
 

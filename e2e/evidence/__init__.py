@@ -1,0 +1,1 @@
+"""What was tried against each promise, what came of it, and the page that says so."""

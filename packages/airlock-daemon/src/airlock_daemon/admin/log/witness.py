@@ -1,0 +1,75 @@
+"""Heads of the log in a ref of a git repository, which somebody else keeps a copy of.
+
+Each commit of the ref has one file, `heads`, with a line for each head that was noted. Whoever has
+a copy of the ref sees when the log was cut or written anew, and when the ref itself was.
+"""
+
+from airlock_daemon.admin.log.chain import Head, read_heads
+from airlock_daemon.admin.own_git import GitError, ask_git
+from airlock_daemon.errors import AirlockError
+from airlock_wire import quote
+
+_FILE = "heads"
+_AUTHOR = ("-c", "user.name=airlock", "-c", "user.email=airlock@localhost")
+
+
+def note_head(head: Head, *, ref: str, repository: str) -> str:
+    """Add a head to the ref, which is made if it is not there; returns the id of its commit.
+
+    `ref` is a branch, or a whole name that begins with `refs/`. A head that stands there already is
+    not added again. Raises AirlockError where the ref is not one of heads, or cannot be written.
+    """
+    name = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
+    try:
+        ask_git(repository, "check-ref-format", name)
+        listed = ask_git(repository, "for-each-ref", "--format=%(objectname) %(refname)", name)
+        found = [line.split(" ")[0] for line in listed.decode().splitlines() if line.endswith(name)]
+        old = found[0] if found else ""
+        lines = _read(old, ref=name, repository=repository) if old else ""
+        if head.hash in lines:
+            return old
+        blob = _write(repository, "hash-object", "-w", "--stdin", content=f"{lines}{head}\n")
+        entry = f"100644 blob {blob}\t{_FILE}\n"
+        tree = _write(repository, "mktree", content=entry)
+        parent = ("-p", old) if old else ()
+        words = (*_AUTHOR, "commit-tree", "--no-gpg-sign", tree, *parent, "-m", f"{head}")
+        new = _write(repository, *words)
+        # Refused where somebody has moved the ref meanwhile.
+        ask_git(repository, "update-ref", "--create-reflog", name, new, old or "0" * len(new))
+    except GitError as error:
+        raise AirlockError(
+            f"the head cannot be noted in {quote(ref)} of {repository}: "
+            f"git says {quote(error.said)}",
+            hint="name a branch such as airlock-log, and a repository with --repository",
+        ) from error
+    return new
+
+
+def read_noted(*, ref: str, repository: str) -> tuple[Head, ...]:
+    """The heads that a ref has, which may be one of a remote; raises AirlockError without any."""
+    try:
+        commit = ask_git(
+            repository, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}"
+        )
+        text = _read(commit.decode().strip(), ref=ref, repository=repository)
+    except GitError as error:
+        raise AirlockError(
+            f"no heads can be read from {quote(ref)} of {repository}: git says {quote(error.said)}",
+            hint="name the ref that airlock log head --to-git writes, or its copy, such as "
+            "origin/airlock-log, and the repository with --repository",
+        ) from error
+    return read_heads(text, source=ref)
+
+
+def _read(commit: str, *, ref: str, repository: str) -> str:
+    listed = ask_git(repository, "ls-tree", "--name-only", "-z", commit)
+    if listed != f"{_FILE}\0".encode():
+        raise AirlockError(
+            f"{quote(ref)} of {repository} has other files than heads of a log",
+            hint="name a ref of its own, such as airlock-log",
+        )
+    return ask_git(repository, "cat-file", "blob", f"{commit}:{_FILE}").decode("utf-8", "replace")
+
+
+def _write(repository: str, *words: str, content: str = "") -> str:
+    return ask_git(repository, *words, content=content.encode()).decode().strip()
