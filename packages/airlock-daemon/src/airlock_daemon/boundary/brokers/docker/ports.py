@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
-from socket import SO_BINDTODEVICE, SOL_SOCKET
+from socket import SOL_SOCKET
 from typing import Any
 from urllib.parse import quote as quote_query
 
@@ -31,6 +31,7 @@ from airlock_daemon.boundary.brokers.docker.connections import (
 from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed
+from airlock_daemon.platform.system import BIND_TO_DEVICE
 from airlock_modules.engine import (
     LOOPBACK,
     MOST_PORTS,
@@ -319,7 +320,7 @@ async def _open(device: str, address: str, port: int) -> trio.SocketStream:
         while True:
             connection = trio.socket.socket()
             try:
-                connection.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, device.encode())
+                connection.setsockopt(SOL_SOCKET, BIND_TO_DEVICE, device.encode())
                 await connection.connect((address, port))
             except ConnectionRefusedError:
                 connection.close()
