@@ -22,14 +22,13 @@ _UNIT_FOLDERS = ("packages", "bench/tests", "demo/tests", "tasks/tests", "confor
 _LONG = ("packages/airlock-daemon/tests/boundary/box", "conformance/tests", "bench/tests")
 
 # Run again with daemons that lack Linux's names (packages/airlock-daemon/tests/elsewhere.py): how
-# commands end, hooks, reload and stop, pushes over ssh and https, and APIs.
+# commands end, stops, reloads, and pushes over ssh and https.
 _WITHOUT_LINUX = tuple(
     f"packages/airlock-daemon/tests/{name}.py"
     for name in (
-        *("serving/request/test_ending", "serving/request/test_hooks"),
+        "serving/request/test_ending",
         *("serving/daemon/test_stopping", "serving/daemon/test_reload"),
         *("boundary/brokers/test_push", "boundary/brokers/test_git_by_ssh"),
-        "serving/daemon/test_https",
     )
 )
 

@@ -48,6 +48,8 @@ else:
         read_arguments,
         read_mount_id,
         read_own_mounts,
+        relative_address,
+        set_access,
     )
     from airlock_daemon.platform.posix.poll_set import PollSet as Readiness
     from airlock_daemon.platform.posix.processes import Ancestry
@@ -133,6 +135,11 @@ def raise_open_files() -> int:
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return soft
+
+
+def descriptor_limit() -> int:
+    """This process's limit of open descriptors."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:

@@ -9,7 +9,6 @@ import contextlib
 import errno
 import functools
 import os
-import resource
 import signal
 import signal as signals
 import socket
@@ -372,11 +371,6 @@ class NativeLauncher:
             ) from error
         finally:
             theirs.close()
-
-
-def descriptor_limit() -> int:
-    """This process's limit of open descriptors."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def make_pair() -> tuple[socket.socket, socket.socket]:

@@ -83,10 +83,10 @@ def open_to_others(directory: int, name: str, own: File, *, mode: int, gid: int 
     Raises OSError, FileNotFoundError if `name` is not that socket any more.
     """
     if sys.platform != "linux":
-        from airlock_daemon.platform.posix import calls  # noqa: PLC0415 - for macOS
+        from airlock_daemon.platform.system import set_access  # noqa: PLC0415 - for macOS
 
         _check(os.stat(name, dir_fd=directory, follow_symlinks=False), own)
-        calls.set_access(directory, name, mode=mode, gid=gid)
+        set_access(directory, name, mode=mode, gid=gid)
         return
     file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
@@ -108,9 +108,9 @@ def _address(directory: int, name: str) -> AbstractContextManager[str]:
     """An address for `name` in an open directory: short at any depth, and never redirected."""
     if sys.platform == "linux":
         return nullcontext(f"/proc/self/fd/{directory}/{name}")
-    from airlock_daemon.platform.posix import calls  # noqa: PLC0415 - for macOS
+    from airlock_daemon.platform.system import relative_address  # noqa: PLC0415 - for macOS
 
-    return calls.relative_address(directory, name)
+    return relative_address(directory, name)
 
 
 def _is_live(path: str) -> bool:
