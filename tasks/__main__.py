@@ -15,6 +15,7 @@ from tasks.hostile import run_canary, run_evidence, run_hostile
 from tasks.lint import lint
 from tasks.lock.renew import run_lock
 from tasks.lowest import run_lowest
+from tasks.release.publish import run_release
 from tasks.test import run_end_to_end, run_tests
 from tasks.trusted import run_trusted
 
@@ -58,6 +59,10 @@ _COMMANDS = {
     ),
     "build": Command(
         "wheels, sdists and images in dist/, reproducibly (--help: its options)", run_build
+    ),
+    "release": Command(
+        "cut the changelogs, build, and gather what each release publishes (--help: its options)",
+        run_release,
     ),
     "trusted": Command(
         "count the lines that a daemon has loaded after a push; --grant git|ssh|https|docker|all",
