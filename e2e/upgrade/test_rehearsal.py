@@ -56,6 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
             body = "".join(f'<a href="/files/{each}">{each}</a>' for each in project).encode()
         self._answer(200 if body else 404, body)
 
+    do_HEAD = do_GET
+
     def do_POST(self) -> None:
         """Take an upload; a file that is there is never replaced."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -73,7 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -183,12 +186,14 @@ def test_the_release_is_published_and_upgraded_to(
     folder, home = tmp_path / "files", tmp_path / "home"
     shutil.copytree(others, folder)
     home.mkdir()
+    # The Python that the wheels of others are for.
+    (home / "python3").symlink_to(os.path.realpath(sys.executable))
     before = tuple(releases[-2] for releases in wheels.values())
     now = tuple(releases[-1] for releases in wheels.values())
     with serving(folder) as index:
         url = f"{index.address}/simple/"
         environment = {
-            "PATH": os.environ["PATH"],
+            "PATH": f"{home}:{os.environ['PATH']}",
             "HOME": str(home),
             "LANG": "C.UTF-8",
             "PIP_INDEX_URL": url,

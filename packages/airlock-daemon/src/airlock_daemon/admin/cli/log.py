@@ -1,7 +1,8 @@
-"""`airlock log tail`, `stats`, `verify` and `head`."""
+"""`airlock log tail`, `stats`, `verify`, `head` and `export`."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from typing import Annotated
 
@@ -29,6 +30,7 @@ from airlock_daemon.admin.log.items import (
     show_word,
     to_object,
 )
+from airlock_daemon.admin.log.otlp import Collector
 from airlock_daemon.admin.log.statistics import DenialRow, Statistics, read_moment
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.audit.files import LogFile, open_log
@@ -231,6 +233,49 @@ def verify(
         application.print({**whole, **_dump(verified)}, chain.describe(verified))
     if not verified.is_whole:
         raise typer.Exit(1)
+
+
+@app.command()
+@pass_obj
+def export(
+    application: Application,
+    otlp: Annotated[
+        str,
+        typer.Option("--otlp", metavar="URL", help="Of a collector: http://HOST:4318/v1/logs."),
+    ],
+    count: Annotated[
+        int | None, typer.Option("-n", "--lines", min=0, help="Only the newest.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Send new ones as they come, until Ctrl-C.")
+    ] = False,
+    agent: Agent = None,
+) -> None:
+    """Send records to a collector of OpenTelemetry, by OTLP over HTTP.
+
+    Each is a log record with the line of the log as its body. Needs airlock-daemon[otlp].
+    Headers, certificates and timeouts are those of OpenTelemetry's variables, such as
+    OTEL_EXPORTER_OTLP_HEADERS.
+
+    \b
+        airlock log export --otlp http://127.0.0.1:4318/v1/logs
+        airlock log export --otlp http://127.0.0.1:4318/v1/logs -n 0 --follow
+    """
+    config = _find_log(application)
+    wanted = Wanted(agent=agent)
+    with ExitStack() as stack:
+        collector = Collector(otlp)
+        stack.callback(collector.close)
+        files = stack.enter_context(open_log(config.path))
+        sent = collector.send(find_recent(files, wanted, most=count))
+        with printing():
+            application.print({"sent": sent}, [f"sent {sent} records"])
+        if follow:
+            _follow(config.path, files, wanted=wanted, show=lambda item: _send(collector, item))
+
+
+def _send(collector: Collector, item: Item) -> None:
+    collector.send((item,))
 
 
 @app.command("head")
