@@ -47,6 +47,13 @@ def pytest_configure() -> None:
     )
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the processor time of the run: of this process, and of those that have ended."""
+    used = os.times()
+    own, others = used.user + used.system, used.children_user + used.children_system
+    terminalreporter.write_line(f"{own + others:.0f} s of processor time")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let trio run the test, with its fixtures, where it can be cancelled from outside."""

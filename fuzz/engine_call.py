@@ -36,7 +36,7 @@ _LONGEST = 4096
 _ID = "0123456789abcdef" * 4
 _ROOT = Root(inner="/work", outer="/host/work", user="1000:1000", covered=("/work/.git/hooks",))
 _GRANT = DockerGrant(roots=(_ROOT,), socket="/host/docker.sock")
-_OWN = Ownership("a")
+_OWN = Ownership("a", "0")
 _PATH = re.compile(rf"/v1\.45(/[a-z_]+|/{_ID}){{1,4}}(\?[!-~]*)?")
 _HOST_CONFIG = frozenset(
     {
@@ -109,7 +109,7 @@ def _look(name: str, sent: Any) -> None:
     if name == "network.create":
         _require(sent["Internal"] is True, sent)
     if name in ("network.create", "volume.create"):
-        _require(sent["Name"].startswith("airlock-a-"), sent)
+        _require(sent["Name"].startswith("airlock-a-0-"), sent)
         _require(not {"Options", "DriverOpts", "IPAM"} & {key for key in sent if sent[key]}, sent)
     if name == "exec.create":
         _require(sent["User"] == "1000:1000" and "Privileged" not in sent, sent)

@@ -15,6 +15,7 @@ from tasks.hostile import run_canary, run_evidence, run_hostile
 from tasks.lint import lint
 from tasks.lock.renew import run_lock
 from tasks.lowest import run_lowest
+from tasks.mac_check import run_mac_check
 from tasks.release.publish import run_release
 from tasks.test import run_end_to_end, run_tests
 from tasks.trusted import run_trusted
@@ -71,6 +72,9 @@ _COMMANDS = {
     "lint": Command(
         "ruff, mypy, import-linter, zig fmt, zizmor, shellcheck, lock and versions (--quick)", lint
     ),
+    "mac-check": Command(
+        "what a Mac alone can prove, as a report to paste into an issue (--quick)", run_mac_check
+    ),
     "docs": Command(
         "the documentation as a site in .hatch/site; a broken link fails (--pictures: draws them)",
         build_docs,
@@ -101,7 +105,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _write_help() -> str:
-    lines = [f"  {name:<8}{command.help}" for name, command in _COMMANDS.items()]
+    lines = [f"  {name:<11}{command.help}" for name, command in _COMMANDS.items()]
     return "\n".join(
         [
             "Usage: ./dev COMMAND [ARGUMENTS]",

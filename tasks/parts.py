@@ -28,9 +28,6 @@ BESIDE = (f"--numprocesses={max(2, _PROCESSORS * 3 // 2)}", "--dist=loadfile")
 """Arguments for independent tests: each worker runs a file at a time. There are more workers than
 processors, since tests often wait for their processes."""
 
-SHARING = (f"--numprocesses={max(2, _PROCESSORS)}", "--dist=loadfile")
-"""The same for two concurrent parts."""
-
 _AGAIN = ("--last-failed", "--last-failed-no-failures=none", "--numprocesses=0")
 _TESTS_FAILED = 1
 """The status of a pytest run that completed with failures."""

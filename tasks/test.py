@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from tempfile import TemporaryFile
 from typing import IO
@@ -11,7 +11,7 @@ from typing import IO
 from e2e.world.engine import Engine, find_engine
 
 from tasks.environment import Environment, prepare_environment
-from tasks.parts import BESIDE, SHARING, SHORT, Part, run_part, run_pytest
+from tasks.parts import BESIDE, SHORT, Part, run_part, run_pytest
 from tasks.places import ROOT
 from tasks.report import Outcome, print_summary
 from tasks.stand_ins import equip
@@ -46,41 +46,45 @@ def run_tests(arguments: Sequence[str]) -> int:
     programs = _find_programs(environment)
     outcomes = [equip(environment)]
     conformance = Part("conformance", (*_CONFORMANCE, *programs))
-    # Tests that flood the machine or measure time run alone. A leak counts even if it does not
+    upgrade = Part("upgrade", ("e2e/upgrade", *BESIDE, *programs))
+    # Floods the machine and measures time, so it runs alone. A leak counts even if it does not
     # happen again.
-    alone = [
-        Part("hostile", ("e2e/hostile",), is_repeated=False),
-        Part("canary", ("e2e/canary", "e2e/evidence", *BESIDE), is_repeated=False),
-        Part("faithful", ("e2e/faithful", *programs)),
-        Part("upgrade", ("e2e/upgrade", *BESIDE, *programs)),
-    ]
+    hostile = Part("hostile", ("e2e/hostile",), is_repeated=False)
+    canary = Part("canary", ("e2e/canary", "e2e/evidence", *BESIDE), is_repeated=False)
+    faithful = Part("faithful", ("e2e/faithful", *programs))
     if not arguments:
         kept = [folder for folder in _UNIT_FOLDERS if folder not in _LONG]
         ignored = [f"--ignore={folder}" for folder in _LONG]
         units = Part("units", (*kept, *ignored, *BESIDE, *SHORT))
         outcomes += [run_part(environment, part) for part in (units, conformance)]
         status = print_summary("./dev test", outcomes)
-        left = [*_LONG, *(f"e2e/{part.name}" for part in alone), "e2e/journeys"]
+        suites = (hostile, canary, faithful, upgrade)
+        left = [*_LONG, *(f"e2e/{part.name}" for part in suites), "e2e/journeys"]
         print(f"Not run: {', '.join(left)}. `./dev test {_ALL}` runs everything.")
         return status
-    units = Part("units", (*_UNIT_FOLDERS, *SHARING, *SHORT))
-    outcomes += _run_beside_journeys(environment, (units, conformance))
-    outcomes += [run_part(environment, part) for part in alone]
+    units = Part("units", (*_UNIT_FOLDERS, *BESIDE, *SHORT))
+    is_required = os.environ.get("REQUIRE_DOCKER") == "1"
+    outcomes += _run_beside(
+        environment,
+        (units, conformance, upgrade),
+        lambda said: _run_end_to_end(environment, (), required=is_required, output=said),
+    )
+    outcomes.append(run_part(environment, hostile))
+    # One process, which waits for a command at a time.
+    outcomes += _run_beside(
+        environment, (canary,), lambda said: run_part(environment, faithful, output=said)
+    )
     return print_summary(f"./dev test {_ALL}", outcomes)
 
 
-def _run_beside_journeys(environment: Environment, parts: Sequence[Part]) -> list[Outcome]:
-    """Run parts during the end-to-end tests, which often wait for containers.
-
-    The output of those is printed when both have ended.
-    """
-    required = os.environ.get("REQUIRE_DOCKER") == "1"
+def _run_beside(
+    environment: Environment, parts: Sequence[Part], other: Callable[[IO[str]], Outcome]
+) -> list[Outcome]:
+    """Run parts while `other` runs, whose output is printed when both have ended."""
     with TemporaryFile("w+", errors="replace") as said, ThreadPoolExecutor() as pool:
-        journeys = pool.submit(
-            _run_end_to_end, environment, SHARING, required=required, output=said
-        )
+        aside = pool.submit(other, said)
         outcomes = [run_part(environment, part) for part in parts]
-        outcomes.append(journeys.result())
+        outcomes.append(aside.result())
         said.seek(0)
         shutil.copyfileobj(said, sys.stdout)
         sys.stdout.flush()
@@ -132,4 +136,4 @@ def _run_end_to_end(
 
 def _find_programs(environment: Environment) -> list[str]:
     daemon, shim = environment.find("airlock-daemon"), environment.find("airlock-shim")
-    return ["--daemon", str(daemon), "--shim", str(shim)]
+    return ["--daemon", str(daemon), "--shim", str(shim), "--bridge", str(shim)]

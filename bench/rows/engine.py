@@ -1,4 +1,4 @@
-"""The cost of a call to docker's engine through the broker, and of a large archive."""
+"""The cost of calls to docker's engine through the broker, of a large archive and of a build."""
 
 import contextlib
 import http.client
@@ -28,6 +28,8 @@ from bench.setup_files import TIMED, Places, find_program
 
 _ENGINE = Path("/var/run/docker.sock")
 _IMAGE = f"airlock-bench-{os.getpid()}"
+_BUILDER = os.environ.get("AIRLOCK_BUILDER", "moby/buildkit:rootless")
+_NODE = "buildx_buildkit_"
 _DIRECT, _BROKER = "direct", "broker"
 _PROFILE = """\
 commands = ["docker"]
@@ -35,14 +37,16 @@ commands = ["docker"]
 host = true
 [docker]
 images = ["docker.io/library/{image}"]
+builder = "{builder}"
 """
 _PIECE = bytes(1 << 20)
 
 
 def measure_engine(run: BenchRun) -> Iterator[Figure]:
-    """Yield what the broker adds to `docker ps`, and its share of an archive's throughput.
+    """Yield what the broker adds to `docker ps`, and its share of the throughput of an archive.
 
-    Only for our own pair, and where this user has docker and its engine.
+    That of a build's context comes last, if the engine has an image of rootless BuildKit
+    (AIRLOCK_BUILDER). Only for our own pair, and where this user has docker and its engine.
     """
     if shutil.which("docker") is None or not os.access(_ENGINE, os.R_OK | os.W_OK):
         return
@@ -52,6 +56,8 @@ def measure_engine(run: BenchRun) -> Iterator[Figure]:
         with _serve(run, folder) as sockets, run.caller() as caller, _image():
             yield _measure_list(run, folder, sockets, caller)
             yield _measure_archive(run, sockets)
+            if _has_builder():
+                yield from _measure_build(run, folder, sockets, caller)
     except BrokenError as error:
         raise BenchError(str(error)) from error
 
@@ -62,7 +68,7 @@ def _serve(run: BenchRun, folder: Path) -> Iterator[dict[str, Path]]:
     pair = run.pairs[0]
     places = Places(folder / "daemon", work=run.work, shim=pair.shim)
     places.enable(["docker"])
-    places.add_agent(TIMED, profile=_PROFILE.format(image=_IMAGE))
+    places.add_agent(TIMED, profile=_PROFILE.format(image=_IMAGE, builder=_BUILDER))
     with start_daemon(pair, places, patience_s=run.plan.patience_s):
         broker = places.socket(TIMED).with_name("docker.sock")
         yield {_DIRECT: _ENGINE, _BROKER: broker}
@@ -137,6 +143,81 @@ def _measure_archive(run: BenchRun, sockets: dict[str, Path]) -> Figure:
             "through MB/s": size / 1e6 / samples[_BROKER].median,
         },
     )
+
+
+def _has_builder() -> bool:
+    asked = ("docker", "image", "inspect", _BUILDER)
+    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+
+def _measure_build(
+    run: BenchRun, folder: Path, sockets: dict[str, Path], caller: Caller
+) -> Iterator[Figure]:
+    """Build with one large file, which is sent again in each round since its time has changed."""
+    size, context = run.plan.size, folder / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY file /\n")
+    with (context / "file").open("wb") as file:
+        for at in range(0, size, len(_PIECE)):
+            file.write(_PIECE[: size - at])
+
+    def build(name: str) -> float:
+        (folder / name).mkdir(exist_ok=True)
+        variables = {
+            **base_environment(folder / name),
+            "DOCKER_HOST": f"unix://{sockets[name]}",
+            "BUILDX_BUILDER": _IMAGE if name == _DIRECT else "",
+        }
+        os.utime(context / "file")
+        words = ("docker", "buildx", "build", "--quiet", "--output=type=cacheonly", str(context))
+        return caller.time(Call(find_program("docker"), words, variables))
+
+    # Makes the agent's builder, whose like is then driven directly.
+    build(_BROKER)
+    with _direct_builder(folder / _DIRECT):
+        samples = interleave(
+            {name: partial(build, name) for name in sockets},
+            rounds=min(run.plan.transfers, 5),
+            budget_s=run.plan.budget_s,
+        )
+    yield estimated(
+        ratio(samples[_BROKER], samples[_DIRECT]),
+        what=f"a build with a context of {size // MIB:,} MiB: share of the direct throughput",
+        pair=run.pairs[0].name,
+        unit="times",
+        goal=at_least(0.7),
+        behind={
+            "direct MB/s": size / 1e6 / samples[_DIRECT].median,
+            "through MB/s": size / 1e6 / samples[_BROKER].median,
+        },
+    )
+
+
+@contextlib.contextmanager
+def _direct_builder(home: Path) -> Iterator[None]:
+    """A builder like the agent's, which buildx finds by its name instead of making its own."""
+    home.mkdir(exist_ok=True)
+    found = json.loads(_ask(_ENGINE, "GET", "/containers/json", [], 0))
+    beginning, end = f"/airlock-{TIMED}-", f"-{_NODE}default"
+    [made] = (
+        each["Id"]
+        for each in found
+        if each["Names"][0].startswith(beginning) and each["Names"][0].endswith(end)
+    )
+    like = json.loads(_ask(_ENGINE, "GET", f"/containers/{made}/json", [], 0))
+    kept = ("SecurityOpt", "CapDrop", "CapAdd", "Memory", "PidsLimit")
+    host = {name: like["HostConfig"][name] for name in kept}
+    body = {"Image": _BUILDER, "Cmd": like["Config"]["Cmd"], "HostConfig": host}
+    name = f"{_NODE}{_IMAGE}0"
+    text = json.dumps(body).encode()
+    _ask(_ENGINE, "POST", f"/containers/create?name={name}", [text], len(text))
+    try:
+        words = ("docker", "buildx", "create", f"--name={_IMAGE}", "--driver=docker-container")
+        variables = {**base_environment(home), "DOCKER_HOST": f"unix://{_ENGINE}"}
+        subprocess.run(words, env=variables, check=True, capture_output=True)
+        yield
+    finally:
+        _ask(_ENGINE, "DELETE", f"/containers/{name}?force=1&v=1", [], 0)
 
 
 def _put(path: Path, container: str, size: int) -> float:

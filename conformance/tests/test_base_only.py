@@ -69,10 +69,7 @@ def test_the_vectors_are_judged_of_a_daemon_that_refuses_what_it_does_not_know(
 
     ssh's vectors ask for a table of the profile, git's have some that a box makes harmless.
     """
-    chosen = tmp_path / "vectors"
-    chosen.mkdir()
-    for tool in JUDGED:
-        (chosen / f"{tool}.json").symlink_to(VECTORS / f"{tool}.json")
+    chosen = choose_vectors(tmp_path, *JUDGED)
     daemon = write_control(tmp_path / "daemon", StrictDaemon, entry="reference_daemon")
     report = tmp_path / "report.json"
     done = run_suite(
@@ -101,6 +98,15 @@ def test_the_vectors_are_judged_of_a_daemon_that_refuses_what_it_does_not_know(
     assert shown in done.stdout
     assert f"; not judged: {total['not_judged']}\n" in done.stdout
     assert f"not judged: {boxed}, harmless in a box alone" in done.stdout
+
+
+def choose_vectors(root: Path, *tools: str) -> Path:
+    """Return a directory with the vectors of some tools alone."""
+    chosen = root / "vectors"
+    chosen.mkdir()
+    for tool in tools:
+        (chosen / f"{tool}.json").symlink_to(VECTORS / f"{tool}.json")
+    return chosen
 
 
 def count_strictly(tool: str, vectors: list[Case]) -> dict[str, str | int]:
@@ -132,11 +138,12 @@ def count_strictly(tool: str, vectors: list[Case]) -> dict[str, str | int]:
 def test_what_a_daemon_wrote_that_does_not_start_is_shown(tmp_path: Path) -> None:
     """Once at the end and in the reports, however many cases fail by it."""
     daemon = write_control(tmp_path / "daemon", StrictDaemon, entry="reference_daemon")
+    vectors = choose_vectors(tmp_path, "ssh")
     reports = tmp_path / "report.md", tmp_path / "report.json"
     for report in reports:
         # Without --base-only it is asked about all vectors with all lines of their profile.
         done = run_suite(
-            *("--daemon", daemon, "--report", report, "-k", "ssh-01"),
+            *("--daemon", daemon, "--report", report, "--vectors", vectors, "-k", "ssh-01"),
             f"{SUITE}/test_vectors.py::test_policy",
         )
         assert done.returncode == 1

@@ -79,7 +79,16 @@ def test_without_the_credential_it_fails(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        ("process", signal.SIGINT),
+        ("process", signal.SIGTERM),
+        ("process", signal.SIGHUP),
+        ("container", signal.SIGTERM),
+    ],
+    indirect=["kind"],
+)
 def test_signal_ends_it_in_order(folder: Path, kind: str, number: signal.Signals) -> None:
     """A signal in the middle ends the daemon too and removes the files; the status is 128+n."""
     with subprocess.Popen(

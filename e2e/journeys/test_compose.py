@@ -123,7 +123,7 @@ def test_the_agents_container_holds_nothing_of_the_key(
     pushed = agent.run(*PUSH).succeeded()
     key = _key(example)
     seen = {
-        "file system": agent.export(),
+        "file system": agent.read_changes(),
         "workspace": agent.run("tar", "-c", "/workspace").succeeded().out,
         "environment": agent.run("sh", "-c", "cat /proc/[0-9]*/environ").succeeded().out,
         "settings": docker("inspect", agent.id).succeeded().out,

@@ -71,9 +71,9 @@ def test_the_search_finds_a_key_that_is_there(
     """A key in a container's file system, or any 20 bytes of its secret, would be noticed."""
     key = user_stage.key
     with Setup(image=images.busybox, mounts={}).running() as client:
-        clean = client.export()
+        clean = client.read_changes()
         client.run("tee", "/tmp/key", cwd="/", stdin=key.private).succeeded()
-        dirty = client.export()
+        dirty = client.read_changes()
     assert find_runs(key, unlike=other_key, data=clean) == []
     assert find_runs(key, unlike=other_key, data=dirty)
     secret = key.forms()[1][-60:]

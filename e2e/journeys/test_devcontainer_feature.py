@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from e2e.world.container import Container
-from e2e.world.daemon import Daemon
 from e2e.world.engine import docker
 from e2e.world.executables import Executables
 from e2e.world.images import Images, temporary_image
@@ -54,13 +53,7 @@ def place(
     with newcomer(stage.account, executables) as person:
         commands = "--command git-remote --command anthropic"
         person.run(f"airlock agent add {AGENT} --workspace . {commands} --yes", cwd=project.path)
-        files = stage.account.home / ".config/airlock"
-        with Daemon(
-            person.shell(f"exec airlock start --agents {files}/agents.toml"),
-            said=ground / f"{AGENT}.log",
-            sockets=lambda: [files / f"sockets/{AGENT}/airlock.sock"],
-            environment=person.environment,
-        ):
+        with person.start(f"{AGENT}/airlock.sock", said=ground / f"{AGENT}.log"):
             yield Place(person=person, project=project, devcontainer=devcontainer)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from e2e.world.command import run
-from e2e.world.daemon import Daemon
 from e2e.world.engine import WORKER, docker
 from e2e.world.executables import Executables
 from e2e.world.images import Images, make_docker_sdk, temporary_image
@@ -193,22 +192,15 @@ def place(
             f"airlock-daemon agent add {AGENT} --workspace . --command docker --yes",
             cwd=project.path,
         )
-        files = stage.account.home / ".config/airlock"
-        profile = files / f"agents/{AGENT}/airlock.toml"
+        profile = person.files / f"agents/{AGENT}/airlock.toml"
         granted = PROFILE.format(
             port=server.port,
             authority=server.authority,
             images=json.dumps([f"docker.io/{each}" for each in (images.busybox, image, RYUK_NAME)]),
         )
         stage.account.write(profile, profile.read_text() + granted, mode=0o600)
-        sockets = files / "sockets" / AGENT
-        daemon = Daemon(
-            person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
-            said=ground / "docker-ports.log",
-            sockets=lambda: [sockets / name for name in ("docker.sock", "https.sock")],
-            environment=person.environment,
-        )
-        stack.enter_context(daemon)
+        sockets = (f"{AGENT}/docker.sock", f"{AGENT}/https.sock")
+        stack.enter_context(person.start(*sockets, said=ground / "docker-ports.log"))
         person.try_line(
             "airlock-daemon login forge", cwd=project.path, stdin=f"{TOKEN}\n".encode()
         ).succeeded()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.world.daemon import Daemon
 from e2e.world.engine import WORKER, docker
 from e2e.world.executables import Executables
 from e2e.world.images import Images, make_docker_client
@@ -82,22 +81,15 @@ def place(
             f"airlock-daemon agent add {AGENT} --workspace . --command docker --yes",
             cwd=project.path,
         )
-        files = stage.account.home / ".config/airlock"
-        profile = files / f"agents/{AGENT}/airlock.toml"
+        profile = person.files / f"agents/{AGENT}/airlock.toml"
         registry = docker_errand.address
         granted = (
             f"\n[docker]\nimages = [{json.dumps('docker.io/airlock-e2e/*')}]\n"
             f"registries = [{json.dumps(registry)}]\npush = [{json.dumps(f'{registry}/mine/*')}]\n"
         )
         stage.account.write(profile, profile.read_text() + granted, mode=0o600)
-        sockets = files / "sockets" / AGENT
-        daemon = Daemon(
-            person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
-            said=ground / "docker-socket.log",
-            sockets=lambda: [sockets / "airlock.sock", sockets / "docker.sock"],
-            environment=person.environment,
-        )
-        stack.enter_context(daemon)
+        sockets = (f"{AGENT}/airlock.sock", f"{AGENT}/docker.sock")
+        stack.enter_context(person.start(*sockets, said=ground / "docker-socket.log"))
         yield Place(
             person=person,
             project=project,
@@ -149,9 +141,8 @@ def test_a_container_is_entered_followed_and_copied_from(place: Place) -> None:
     name = f"entered-{uuid.uuid4().hex[:8]}"
     place.run(f"docker run -d --name {name} {image} sh -c 'echo one; cat /gate; echo two'")
     terminal = f"script -qec 'docker exec -it {name} tty' /dev/null"
-    loop = (
-        f"docker run -d --name {name}-2 {image} sh -c 'until test -e /gate; do :; done; echo end'"
-    )
+    wait = "until test -e /gate; do sleep 0.02; done; echo end"
+    loop = f"docker run -d --name {name}-2 {image} sh -c '{wait}'"
     assert "two" in place.run(f"docker logs -f {name} 2>&1; docker rm -f {name} >&2")
     place.run(loop)
     assert "/dev/pts/" in place.run(terminal.replace(name, f"{name}-2"))

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from e2e.world.command import Completed
 from e2e.world.container import FOR_EVER, Setup, started
-from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import Images
 from e2e.world.person import Person, newcomer
@@ -168,21 +167,14 @@ def desk(
     project = Project.make(stage.account, ground / "doors", stage.server.make_repository("doors"))
     with newcomer(stage.account, executables) as person:
         person.run("airlock-daemon agent add my --workspace . --yes", cwd=project.path)
-        files = stage.account.home / ".config/airlock"
-        line = f"airlock-daemon start --agents {files}/agents.toml"
-        with Daemon(
-            person.shell(f"exec {line}"),
-            said=ground / "doors.log",
-            sockets=lambda: [files / "sockets/my/airlock.sock"],
-            environment=person.environment,
-        ):
+        with person.start(said=ground / "doors.log"):
             yield Desk(person=person, project=project, image=images.busybox)
 
 
 def test_doctor_tells_the_ways_out_of_a_container(desk: Desk, images: Images) -> None:
     """The engine's socket, those of all agents, and what an editor forwards to it."""
     assert desk.list_doors() == []
-    sockets = desk.person.account.home / ".config/airlock/sockets"
+    sockets = desk.person.files / "sockets"
     listen = (
         "for name in ssh-auth git; do socat UNIX-LISTEN:/tmp/vscode-$name-1.sock - & done; wait"
     )
@@ -211,7 +203,7 @@ def test_doctor_tells_whose_processes_a_container_sees(
     desk: Desk, neighbour: str, images: Images
 ) -> None:
     """Its own, or those of a container that has joined it later, which no request shows."""
-    sockets = desk.person.account.home / ".config/airlock/sockets"
+    sockets = desk.person.files / "sockets"
     plain = Setup(image=images.busybox, mounts={"/run/airlock": (sockets / "my", "ro")})
     with plain.running() as container:
         assert desk.list_doors() == []

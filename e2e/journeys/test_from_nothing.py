@@ -34,11 +34,10 @@ class Beginning:
     def daemon(self) -> Daemon:
         """Start the daemon by the line that was printed."""
         line = find_block(self.said, "airlock start").strip()
-        home = self.person.account.home
         return Daemon(
             self.person.shell(f"exec {line}"),
             said=self.project.path.with_suffix(".log"),
-            sockets=lambda: [home / ".config/airlock/sockets/my/airlock.sock"],
+            sockets=lambda: [self.person.files / "sockets/my/airlock.sock"],
             environment=self.person.environment,
         )
 
@@ -99,7 +98,7 @@ def test_a_container_makes_no_directory_where_a_socket_belongs(
     """In none of the printed forms: docker would make it as root's, in the daemon's way."""
     person, here = beginning.person, beginning.project.path
     compose = find_lines(beginning.print("compose")).replace("IMAGE", images.busybox)
-    (person.account.home / ".config/airlock/sockets/my").rmdir()
+    (person.files / "sockets/my").rmdir()
     beginning.project.account.write(here / "compose.yaml", compose)
     line = (
         find_block(beginning.print("docker"), "docker run")
@@ -110,5 +109,5 @@ def test_a_container_makes_no_directory_where_a_socket_belongs(
         done = person.try_line(f"{attempt} git push", cwd=here)
         assert done.exit_code != 0
         assert "bind source path does not exist" in done.stderr
-        assert not list((person.account.home / ".config/airlock/sockets").iterdir())
+        assert not list((person.files / "sockets").iterdir())
     person.run("docker compose down", cwd=here)

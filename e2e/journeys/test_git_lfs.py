@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from e2e.world.command import run
-from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import Images
 from e2e.world.lfs_server import LfsServer, running_lfs
@@ -101,15 +100,9 @@ def place(
         person.run(
             "airlock-daemon agent add my --workspace . --command git-remote --yes", cwd=project.path
         )
-        files = account.home / ".config/airlock"
-        profile = files / "agents/my/airlock.toml"
+        profile = person.files / "agents/my/airlock.toml"
         account.write(profile, profile.read_text().replace("push = [", f'push = ["{lfs.url}", '))
-        with Daemon(
-            person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
-            said=ground / "large.log",
-            sockets=lambda: [files / "sockets/my/airlock.sock"],
-            environment=person.environment,
-        ):
+        with person.start(said=ground / "large.log"):
             mount = f"type=bind,source={git_lfs},target=/usr/bin/git-lfs,readonly"
             options = f"--docker-arg=--env=GIT_TRANSFER_TRACE=1 --docker-arg=--mount={mount}"
             line = f"airlock-daemon run my {options} {images.debian}"

@@ -170,6 +170,7 @@ def test_path_is_left_alone_where_it_need_not_or_must_not_be_changed(host: Fresh
     assert host.run("cat", ".bashrc").out == before
 
 
+@pytest.mark.nightly
 def test_the_line_of_the_readme_installs_a_checkout(alone: None, tmp_path: Path) -> None:
     """On this machine, for a home that is empty: building asks the package index for a compiler."""
     (line,) = (

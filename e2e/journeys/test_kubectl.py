@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import Images
 from e2e.world.kubernetes_api import (
@@ -81,7 +80,7 @@ class Place:
         config = describe_cluster(self.server, user)
         account.write(account.home / ".kube/config", config, mode=0o600)
         account.own(account.home / ".kube")
-        profile = account.home / ".config/airlock/agents/my/airlock.toml"
+        profile = self.person.files / "agents/my/airlock.toml"
         text = profile.read_text().partition("[kubectl]")[0]
         account.write(profile, f"{text}[kubectl]\n{table}\n", mode=0o600)
 
@@ -113,14 +112,8 @@ def place(
         add = "airlock-daemon agent add my --workspace . --command kubectl --yes"
         person.run(add, cwd=project.path)
         place.use({"token": token})
-        files = stage.account.home / ".config/airlock"
-        daemon = Daemon(
-            person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
-            said=ground / "kubectl.log",
-            sockets=lambda: [files / f"sockets/my/{name}.sock" for name in ("airlock", "https")],
-            environment=person.environment,
-        )
-        stack.enter_context(daemon)
+        sockets = ("my/airlock.sock", "my/https.sock")
+        stack.enter_context(person.start(*sockets, said=ground / "kubectl.log"))
         yield place
 
 

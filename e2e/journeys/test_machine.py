@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.git_server import GitServer, Repository, running_git_server
 from e2e.world.home import MAIL, NAME
@@ -84,15 +83,9 @@ def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> I
             with newcomer(account, executables) as person:
                 add = "agent add my --workspace . --command git-remote --command ssh --yes"
                 person.run(f"airlock-daemon {add}", cwd=project.path)
-                files = account.home / ".config/airlock"
                 profile = PROFILE.format(port=server.port, project=project.path)
-                account.write(files / "agents/my/airlock.toml", profile, mode=0o600)
-                with Daemon(
-                    person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
-                    said=ground / "machine.log",
-                    sockets=lambda: [files / "sockets/my/airlock.sock"],
-                    environment=person.environment,
-                ):
+                account.write(person.files / "agents/my/airlock.toml", profile, mode=0o600)
+                with person.start(said=ground / "machine.log"):
                     yield Place(person=person, project=project, server=server, image=image)
         finally:
             account.write(known, before)

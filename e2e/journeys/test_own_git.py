@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import Images, temporary_image
 from e2e.world.person import Person, find_block, find_lines, newcomer
@@ -55,13 +54,7 @@ def place(
     with newcomer(stage.account, executables) as person:
         add = "airlock-daemon agent add my --workspace . --command git-remote --yes"
         person.run(add, cwd=project.path)
-        files = stage.account.home / ".config/airlock"
-        with Daemon(
-            person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
-            said=ground / "own.log",
-            sockets=lambda: [files / "sockets/my/airlock.sock"],
-            environment=person.environment,
-        ):
+        with person.start(said=ground / "own.log"):
             yield Place(person=person, project=project)
 
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.world.daemon import Daemon
 from e2e.world.engine import docker
 from e2e.world.executables import Executables
 from e2e.world.images import Images
@@ -90,13 +89,7 @@ def place(
         account.write(home / "key", f"{CANARY}\n")
         line = "airlock-daemon agent add part --workspace src/app --command git --yes"
         person.run(line, cwd=ground)
-        files = account.home / ".config/airlock"
-        with Daemon(
-            person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
-            said=tmp_path / "daemon.log",
-            sockets=lambda: [files / "sockets/part/airlock.sock"],
-            environment=person.environment,
-        ):
+        with person.start("part/airlock.sock", said=tmp_path / "daemon.log"):
             yield Place(person=person, images=images, source=source, home=home)
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.git_server import Repository
 from e2e.world.images import Images, temporary_image
@@ -57,14 +56,7 @@ def place(stages: dict[str, Stage], executables: Executables, ground: Path) -> I
     project = Project.make(stage.account, ground / "run", repository)
     with newcomer(stage.account, executables) as person:
         person.run("airlock-daemon agent add my --workspace . --yes", cwd=project.path)
-        files = stage.account.home / ".config/airlock"
-        line = f"airlock-daemon start --agents {files}/agents.toml"
-        with Daemon(
-            person.shell(f"exec {line}"),
-            said=ground / "run.log",
-            sockets=lambda: [files / "sockets/my/airlock.sock"],
-            environment=person.environment,
-        ):
+        with person.start(said=ground / "run.log"):
             yield Place(person=person, project=project, repository=repository)
 
 

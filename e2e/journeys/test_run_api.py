@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import Images, temporary_image
 from e2e.world.person import Person, find_lines, newcomer
@@ -78,18 +77,11 @@ def place(
             "airlock-daemon agent add my --workspace . --command git-remote --yes",
             cwd=project.path,
         )
-        files = stage.account.home / ".config/airlock"
-        profile = files / "agents/my/airlock.toml"
+        profile = person.files / "agents/my/airlock.toml"
         own = PROFILE.format(port=server.port, authority=server.authority)
         stage.account.write(profile, profile.read_text() + own, mode=0o600)
-        line = f"airlock-daemon start --agents {files}/agents.toml"
-        daemon = Daemon(
-            person.shell(f"exec {line}"),
-            said=ground / "run-api.log",
-            sockets=lambda: [files / "sockets/my/airlock.sock", files / "sockets/my/https.sock"],
-            environment=person.environment,
-        )
-        stack.enter_context(daemon)
+        sockets = ("my/airlock.sock", "my/https.sock")
+        stack.enter_context(person.start(*sockets, said=ground / "run-api.log"))
         login = person.try_line(
             "airlock-daemon login forge", cwd=project.path, stdin=f"{TOKEN}\n".encode()
         )

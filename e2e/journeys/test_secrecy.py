@@ -21,10 +21,8 @@ LOOK = '"$@" & command=$!; cat /proc/[0-9]*/environ; wait "$command"'
 RELAY = "/tmp/relay.sock"
 
 
-# Each conversation that there is: clone, push, fetch, one that is refused and one that fails. The
-# image's own keys begin as any key does, and may share a bit more.
+# Each conversation that there is: clone, push, fetch, one that is refused and one that fails.
 WORK = """
-rm /etc/ssh/ssh_host_*
 airlock-shim --install-git
 git init --quiet --initial-branch=main /tmp/seed && cd /tmp/seed
 git commit --quiet --allow-empty --message=seed
@@ -82,7 +80,7 @@ def test_a_containers_own_git_sees_nothing_of_a_credential(
                 assert seen["sent"].count(b'"git-remote"') >= len(WORK.split("{url}"))
             else:
                 seen["printed"] = converse(client, url, environment={})
-            seen["file system"] = client.export()
+            seen["file system"] = client.read_changes()
             seen["engine"] = docker("inspect", client.id).succeeded().out
     finally:
         stage.clear()
@@ -105,7 +103,7 @@ def test_a_container_holds_nothing_of_a_credential(
         ]
         seen = {
             "environments and output": b"".join(done.out + done.err for done in said),
-            "file system": client.export(),
+            "file system": client.read_changes(),
             "engine": docker("inspect", client.id).succeeded().out,
             "workspace": read_tree(scene.project.path),
         }
@@ -170,7 +168,7 @@ def test_the_search_finds_every_credential(
     kept = (stage.account.home / errand.credential).read_bytes()
     with Setup(image=images.busybox, mounts={}).running() as client:
         client.run("tee", "/tmp/kept", cwd="/", stdin=kept).succeeded()
-        dirty = client.export()
+        dirty = client.read_changes()
     assert any(secret.find(dirty) for secret in errand.secrets())
 
 

@@ -61,7 +61,7 @@ class Place:
     @property
     def files(self) -> Path:
         """The directory of the person's Airlock files."""
-        return self.person.account.home / ".config/airlock"
+        return self.person.files
 
     @contextmanager
     def granting(self, agent: str, key: str, more: str = "") -> Iterator[None]:
@@ -105,15 +105,9 @@ def place(
         add = "airlock-daemon agent add my --workspace . --command git-remote --command git-sign"
         person.run(f"{add} --yes", cwd=project.path)
         person.run(f"ssh-keygen -q -t ed25519 -N '' -f {key}", cwd=project.path)
-        files = stage.account.home / ".config/airlock"
         public = Path(f"{key}.pub").read_text()
         stage.account.write(ground / "signers", f'{_EMAIL} namespaces="git" {public}')
-        with Daemon(
-            person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
-            said=ground / "signed.log",
-            sockets=lambda: [files / "sockets/my/airlock.sock"],
-            environment=person.environment,
-        ) as daemon:
+        with person.start(said=ground / "signed.log") as daemon:
             place = Place(person=person, project=project, image=image, key=str(key), daemon=daemon)
             with place.granting("my", place.key):
                 yield place

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.images import Images
 from e2e.world.person import newcomer
@@ -40,13 +39,7 @@ def test_the_git_of_a_container_works_in_it(
         add = "airlock-daemon agent add my --workspace . --command git-remote --yes"
         said = person.run(add, cwd=tree)
         assert f"{tree} is a linked worktree: {project.path}/.git is a workspace too" in said
-        files = account.home / ".config/airlock"
-        with Daemon(
-            person.shell(f"exec airlock-daemon start --agents {files}/agents.toml"),
-            said=ground / "linked.log",
-            sockets=lambda: [files / "sockets/my/airlock.sock"],
-            environment=person.environment,
-        ):
+        with person.start(said=ground / "linked.log"):
             refused = person.run(
                 f"airlock-daemon run my {images.debian} sh -euc '{WORK}' 2>&1", cwd=tree
             )

@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = "".join(f'<a href="/files/{each}">{each}</a>' for each in project).encode()
         self._answer(200 if body else 404, body)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - as http.server has it
 
     def do_POST(self) -> None:
         """Take an upload; a file that is there is never replaced."""

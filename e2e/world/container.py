@@ -1,6 +1,8 @@
 """Containers: creating, running and removing them, and running commands in them."""
 
+import io
 import json
+import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +66,20 @@ class Container:
     def export(self) -> bytes:
         """Return the container's whole file system as a tar archive."""
         return docker("export", self.id).succeeded().out
+
+    def read_changes(self) -> bytes:
+        """Return the files that the container has and its image has not, in a tar archive."""
+        lines = docker("diff", self.id).succeeded().out.splitlines()
+        changed = {line[2:].decode().lstrip("/") for line in lines}
+        made = io.BytesIO()
+        with (
+            tarfile.open(fileobj=io.BytesIO(self.export())) as whole,
+            tarfile.open(fileobj=made, mode="w") as archive,
+        ):
+            for entry in whole:
+                if entry.name in changed:
+                    archive.addfile(entry, whole.extractfile(entry) if entry.isreg() else None)
+        return made.getvalue()
 
     def find_port(self, port: int) -> int:
         """Return the port of this host's loopback address that publishes the container's `port`."""

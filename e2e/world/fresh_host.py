@@ -15,7 +15,7 @@ from .engine import docker, one_at_a_time
 from .images import RECIPES
 from .product import make_base, read_python
 from .project import TOOLS
-from .wheels import CHECKOUT, PACKAGES, build_wheel, download_wheels
+from .wheels import CHECKOUT, download_wheels, gather_wheels
 
 INSTALL = "/checkout/install.sh"
 """The installer under test, on the machine."""
@@ -37,12 +37,7 @@ class FreshHosts:
         """Make both; the wheels go below `folder`."""
         base = make_base()
         python = read_python(base)
-        wheels = folder / "all-wheels"
-        wheels.mkdir()
-        download_wheels(wheels, python=python)
-        for package in PACKAGES:
-            wheel = build_wheel(package, folder / "own-wheels" / package)
-            shutil.copyfile(wheel, wheels / wheel.name)
+        wheels = gather_wheels(folder, python=python)
         return cls(image=_build(base, python=python), wheels=wheels)
 
     @property

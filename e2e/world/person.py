@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .account import Account
 from .command import Completed, run
+from .daemon import Daemon
 from .executables import Executables
 from .project import TOOLS
 from .reach import command_line
@@ -25,6 +26,25 @@ class Person:
     def environment(self) -> dict[str, str]:
         """Return the user's login environment."""
         return self.account.environment(path=f"{self.executables.daemon.parent}:{TOOLS}")
+
+    @property
+    def files(self) -> Path:
+        """Return the directory of the user's Airlock files."""
+        return self.account.home / ".config/airlock"
+
+    def start(self, *sockets: str, said: Path) -> Daemon:
+        """Start the daemon, whose output goes to `said`.
+
+        It serves `sockets`, by default "my/airlock.sock".
+        """
+        return Daemon(
+            self.shell(f"exec airlock-daemon start --agents {self.files}/agents.toml"),
+            said=said,
+            sockets=lambda: [
+                self.files / "sockets" / each for each in sockets or ["my/airlock.sock"]
+            ],
+            environment=self.environment,
+        )
 
     def shell(self, line: str) -> tuple[str, ...]:
         """Return the argv of the user's shell with one line."""

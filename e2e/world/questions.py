@@ -8,6 +8,8 @@ from typing import Any
 from .command import Completed
 from .errors import PATIENCE_S
 
+_TICK_S = 0.1
+
 Question = dict[str, Any]
 
 
@@ -28,6 +30,7 @@ class Questions:
         until = time.monotonic() + PATIENCE_S
         while len(found := self.list_open()) < count:
             assert time.monotonic() < until, f"{count} questions were awaited, and {found} are open"
+            time.sleep(_TICK_S)
         return found
 
     def approve(self, question: Question, *options: str) -> None:

@@ -90,7 +90,7 @@ class SystemdHost:
         self.ask_systemd("is-system-running", "--wait")
 
     def _wait_for_socket(self, path: str) -> None:
-        self.do_as_root("sh", "-c", f"until [ -S {path} ]; do :; done")
+        self.do_as_root("sh", "-c", f"until [ -S {path} ]; do sleep 0.02; done")
 
 
 @contextmanager

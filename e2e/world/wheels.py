@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -42,6 +43,21 @@ def download_wheels(folder: Path, *, python: str, group: str = IMAGES) -> None:
     command += [f"--platform={tag}_{os.uname().machine}" for tag in _TAGS]
     run((*command, f"--python-version={python}", f"--requirement={locked}")).succeeded()
     locked.unlink()
+
+
+def gather_wheels(folder: Path, *, python: str) -> Path:
+    """Return a directory below `folder` with the wheels of PACKAGES and their dependencies.
+
+    The first call fills it, for this machine and that Python.
+    """
+    wheels = folder / "all-wheels"
+    if not wheels.exists():
+        wheels.mkdir()
+        download_wheels(wheels, python=python)
+        for package in PACKAGES:
+            wheel = build_wheel(package, folder / "own-wheels" / package)
+            shutil.copyfile(wheel, wheels / wheel.name)
+    return wheels
 
 
 def rename_version(wheel: Path, folder: Path, version: str) -> Path:

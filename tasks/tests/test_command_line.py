@@ -19,6 +19,7 @@ COMMANDS = (
     "build",
     "lint",
     "lock",
+    "mac-check",
     "clean",
 )
 

@@ -33,7 +33,9 @@ def _run(folder: Path, *words: str, is_repeated: bool = True) -> Outcome:
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run has no hand in the reports of the run around it."""
+    """The run has no hand in the reports of the run around it, and loads xdist alone."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "xdist.plugin")
     monkeypatch.setattr(parts, "REPORTS", tmp_path / "reports")
     monkeypatch.setattr(parts, "HATCH", tmp_path / "hatch")
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):

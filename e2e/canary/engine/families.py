@@ -183,6 +183,22 @@ _OWNED = [
         "a person's by its label", "prefix", _request("GET /containers/PERSON-ID/json"), works=True
     ),
     _say("another agent's", "owned", _request("GET /containers/OTHER-ID/json"), works=True),
+    _say(
+        "a container of an agent of this name of another installation",
+        "installation",
+        _request("GET /containers/TWIN-ID/json"),
+        works=True,
+    ),
+    *(
+        _say(f"{line} of another installation", "installation", _request(line))
+        for line in (
+            "GET /containers/TWIN/json",
+            "POST /containers/TWIN-ID/stop?t=0",
+            "DELETE /containers/TWIN-ID?force=1",
+            "POST /containers/prune",
+            "GET /containers/json?all=1",
+        )
+    ),
     _say("a person's volume", "owned", *_run(HostConfig={"Binds": ["VOLUME:/v"]})),
     _say("a command in a person's", "owned", _request("POST /exec/EXEC-ID/start", {}), works=True),
     _say(

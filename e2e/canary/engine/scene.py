@@ -30,12 +30,15 @@ _SOCKET = "/var/run/docker.sock"
 _OWN = f"airlock-canary-{os.getpid()}"
 MINE, _OTHER = f"mine-{os.getpid()}", f"other-{os.getpid()}"
 """The agent that attacks, and another one."""
-# By prefix or by label alone nothing is the agent's.
+_INSTALLATION, _TWINS = "0a0b0c0d", "1a1b1c1d"
+"""The ids of the daemon's installation and of another one, whose agents have the same names."""
+# By prefix or by labels alone nothing is the agent's.
 _CONTAINERS = {
-    "PERSON": (f"{_OWN}-person", f"airlock.agent={MINE}"),
-    "SEEN": (f"{_OWN}-seen", "a=b"),
-    "NAMED": (f"airlock-{MINE}-person", "a=b"),
-    "OTHER": (f"airlock-{_OTHER}-web", f"airlock.agent={_OTHER}"),
+    "PERSON": (f"{_OWN}-person", MINE, _INSTALLATION),
+    "SEEN": (f"{_OWN}-seen", "", ""),
+    "NAMED": (f"airlock-{MINE}-{_INSTALLATION}-person", "", ""),
+    "OTHER": (f"airlock-{_OTHER}-{_INSTALLATION}-web", _OTHER, _INSTALLATION),
+    "TWIN": (f"airlock-{MINE}-{_TWINS}-web", MINE, _TWINS),
 }
 _OTHERS = ("NET", "VOLUME", "IMAGE", "SECRET-IMAGE")
 _PROGRAMS = ("sh", "cat", "httpd", "sleep", "id", "ls")
@@ -76,7 +79,8 @@ class EngineScene:
     """The agents MINE, who attacks, and another one, before an engine with things of a person's.
 
     In requests `PERSON`, `SEEN` and `OTHER` are names of containers: a person's, a person's that
-    MINE may look at, and one of the other agent; `PERSON-ID` and so on are their ids. `NET`,
+    MINE may look at, and one of the other agent; `TWIN` is that of an agent of another
+    installation which is called as MINE. `PERSON-ID` and so on are their ids. `NET`,
     `VOLUME` and `SECRET-IMAGE` are a person's too; `IMAGE` is granted, and `PLANTED` is a name that
     a person may run.
     """
@@ -120,9 +124,11 @@ class EngineScene:
         self._words |= {"NET": f"{_OWN}-net", "VOLUME": f"{_OWN}-volume"}
         docker("network", "create", self._words["NET"]).succeeded()
         docker("volume", "create", self._words["VOLUME"]).succeeded()
-        for word, (name, label) in _CONTAINERS.items():
+        for word, (name, agent, installation) in _CONTAINERS.items():
+            labels = {"airlock.agent": agent, "airlock.installation": installation}
             done = docker(
-                *("run", "--detach", "--name", name, "--label", label),
+                *("run", "--detach", "--name", name),
+                *(f"--label={key}={value}" for key, value in labels.items() if value),
                 *("--label", "airlock.ports=7777:80"),
                 *("--env", f"SECRET={_CANARY}environment", "--network", self._words["NET"]),
                 *("--volume", f"{self._words['VOLUME']}:/volume", self._words["IMAGE"]),
@@ -217,7 +223,9 @@ class EngineScene:
                     seen = connection.recv(1 << 16)
             finally:
                 moved.replace(path)
-        listed = docker("exec", "airlock-mine-made", "ls", "-i", "/s").stdout.split()
+        listed = docker(
+            "exec", f"airlock-{MINE}-{_INSTALLATION}-made", "ls", "-i", "/s"
+        ).stdout.split()
         has_engine = listed[:1] == [str(os.stat(self._engine).st_ino)]
         return seen + (f"{_CANARY}engine".encode() if has_engine else b"")
 
@@ -267,7 +275,7 @@ class EngineScene:
 
     @property
     def _planted(self) -> set[str]:
-        return {self._words[f"{each}-ID"] for each in ("PERSON", "SEEN", "NAMED", "OTHER")}
+        return {self._words[f"{each}-ID"] for each in _CONTAINERS}
 
     def _describe(self) -> dict[str, object]:
         """What is planted, as the engine has it."""
@@ -350,7 +358,11 @@ def running(without: str | None) -> Iterator[EngineScene]:
         stack.callback(shutil.rmtree, root, ignore_errors=True)
         root.chmod(0o755)
         places = Installation(root / "daemon")
-        places.enable(["docker"])
+        state = root / "state"
+        places.enable(["docker"], more=f"[daemon]\nstate = {quote(state)}\n")
+        (state / "docker").mkdir(parents=True, mode=0o700)
+        state.chmod(0o700)
+        (state / "docker" / "installation").write_text(f"{_INSTALLATION}\n")
         scene = EngineScene(places, root)
         scene.workspace.mkdir()
         os.chown(scene.workspace, 1000, 1000)

@@ -91,6 +91,19 @@ def prefix() -> None:
     )
 
 
+def installation() -> None:
+    """An object is the agent's by the agent's name alone."""
+    begin = "airlock-{}-"
+    _put(
+        Ownership,
+        "owns",
+        lambda self, name, labels: (
+            str(name).lstrip("/").startswith(begin.format(self.agent))
+            and labels.get("airlock.agent") == self.agent
+        ),
+    )
+
+
 def read() -> None:
     """What a person's container may be looked at for is all that the engine tells."""
     rewriters = _put(answers, "_REWRITERS", {})
@@ -204,6 +217,7 @@ _GUARDS = {
     "engine-owned": owned,
     "engine-label": label,
     "engine-prefix": prefix,
+    "engine-installation": installation,
     "engine-read": read,
     "engine-narrow": narrow,
     "engine-fields": fields,

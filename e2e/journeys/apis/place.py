@@ -171,7 +171,7 @@ def running_place(
         granted = " ".join(f"--command {each}" for each in COMMANDS)
         person.run(f"airlock-daemon agent add my --workspace . {granted} --yes", cwd=project.path)
         printer = _give_credentials(person, known, cwd=project.path)
-        files = account.home / ".config/airlock"
+        files = person.files
         account.write(
             files / "agents/my/airlock.toml", _write_profile(project, printer), mode=0o600
         )

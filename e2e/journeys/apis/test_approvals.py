@@ -35,7 +35,7 @@ LATER = "after the freeze"
 @pytest.fixture(scope="module")
 def asking(place: Place) -> Iterator[Questions]:
     """The questions of the person's daemon, which asks about REQUIRE until the tests end."""
-    path = place.person.account.home / ".config/airlock/agents/my/airlock.toml"
+    path = place.person.files / "agents/my/airlock.toml"
     before = path.read_text()
     own = before.replace(f'AWS_PROFILE = "{READER}"', 'AWS_PROFILE = "default"')
     path.write_text(f"{own}{MERGES}{REQUIRE}")
@@ -142,7 +142,9 @@ def test_a_session_and_a_container(workshop: Scene, ssh_errand: Ssh) -> None:
         ),
         (
             ("docker", "run", "--rm", image, "echo", "it", "happened"),
-            lambda asked: asked["operation"] == f"docker container.create image={image}",
+            lambda asked: (
+                asked["operation"] == f"docker container.create image=docker.io/{image}:latest"
+            ),
         ),
     )
     with workshop.setup(image).running() as client:

@@ -92,6 +92,6 @@ def test_an_image_with_the_shim_and_one_program(
 ) -> None:
     """FROM scratch, with a user who is nobody on the host: the shim is its entrypoint."""
     image = make_image(ALONE.format(languages=languages, shim=images.shim))
-    sockets = place.person.account.home / ".config/airlock/sockets/my"
+    sockets = place.person.files / "sockets/my"
     line = f"docker run --rm --network=none --volume={sockets}:/run/airlock:ro {image} {URL}"
     assert json.loads(place.person.run(line, cwd=place.project.path)) == ADA

@@ -230,7 +230,7 @@ def test_a_container_outlives_a_restart_of_the_daemon(place: Place) -> None:
 
 def test_nothing_of_a_credential_is_in_what_is_kept(place: Place) -> None:
     """In the records of the daemon, and in the directory that containers have mounted."""
-    files = place.person.account.home / ".config/airlock/sockets/my"
+    files = place.person.files / "sockets/my"
     published = b"".join(each.read_bytes() for each in files.iterdir() if each.is_file())
     assert b"ghp_" in published
     assert place.find_leaks(published) == []

@@ -44,7 +44,7 @@ as_dev() {{
   runuser -u dev -- env HOME=/home/dev XDG_RUNTIME_DIR=/run/user/1000 "$@"
 }}
 loginctl enable-linger dev
-until [ -S /run/user/1000/systemd/private ]; do :; done
+until [ -S /run/user/1000/systemd/private ]; do sleep 0.02; done
 echo "== init"
 as_dev airlock-daemon --sockets /home/dev/bounded init
 echo "== doctor"
@@ -61,7 +61,7 @@ UNSERVED = """
 echo "== free"
 as_dev airlock-daemon --sockets /home/dev/free start --agents .config/airlock/agents.toml \
   >/tmp/said 2>&1 &
-until [ -S free/my/airlock.sock ] && [ -S free/other/airlock.sock ]; do :; done
+until [ -S free/my/airlock.sock ] && [ -S free/other/airlock.sock ]; do sleep 0.02; done
 python3 /burden.py /home/dev/free
 kill $!
 wait $!

@@ -22,7 +22,8 @@ def has_engine(*plugins: str) -> bool:
 class EmptyEngine(ThreadingMixIn, UnixStreamServer):
     """An engine without objects; `paths` are those that it was asked for.
 
-    `logins` are those that came with the calls that make something.
+    `logins` are those that came with the calls that make something. A list in `lists`, by its
+    path, is not empty; `removed` are the paths of what was removed.
     """
 
     daemon_threads = True
@@ -32,6 +33,8 @@ class EmptyEngine(ThreadingMixIn, UnixStreamServer):
         self.path = path
         self.paths: list[str] = []
         self.logins: list[str | None] = []
+        self.lists: dict[str, list[object]] = {}
+        self.removed: list[str] = []
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -46,12 +49,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, {"message": "No such image"})
         else:
             objects = {"/version": {"ApiVersion": "1.45"}, "/v1.45/info": {}}
-            self._answer(200, objects.get(path, []))
+            self._answer(200, objects.get(path) or self.server.lists.get(path, []))
 
     def do_POST(self) -> None:
         """Do as it is told."""
         self.server.paths.append(self.path.partition("?")[0])
         self.server.logins.append(self.headers["X-Registry-Auth"])
+        self._answer(200, {})
+
+    def do_DELETE(self) -> None:
+        """Note what is removed."""
+        self.server.removed.append(self.path.partition("?")[0])
         self._answer(200, {})
 
     def _answer(self, status: int, value: object) -> None:

@@ -15,7 +15,7 @@ from airlock_modules.engine import (
 )
 
 _VIEW = View(
-    ownership=Ownership("a"),
+    ownership=Ownership("a", "0"),
     grant=DockerGrant(
         images=("docker.io/library/*",),
         read=("db-*",),
@@ -26,13 +26,14 @@ _VIEW = View(
 )
 _LABELS = {
     "airlock.agent": "a",
+    "airlock.installation": "0",
     "airlock.image": "alpine",
     "airlock.user": "",
     "tier": "web",
 }
 _OWN = {
     "Id": "1",
-    "Names": ["/airlock-a-web", "/airlock-a-db/web"],
+    "Names": ["/airlock-a-0-web", "/airlock-a-0-db/web"],
     "Image": "sha256:1",
     "Labels": _LABELS,
     "Ports": [],
@@ -40,11 +41,13 @@ _OWN = {
         {"Type": "bind", "Source": "/home/u/work", "Destination": "/src"},
         {
             "Type": "volume",
-            "Name": "airlock-a-data",
+            "Name": "airlock-a-0-data",
             "Source": "/var/lib/docker/volumes/x/_data",
         },
     ],
-    "NetworkSettings": {"Networks": {"airlock-a-default": {"DNSNames": ["airlock-a-web", "web"]}}},
+    "NetworkSettings": {
+        "Networks": {"airlock-a-0-default": {"DNSNames": ["airlock-a-0-web", "web"]}}
+    },
 }
 _HUMANS = {
     "Id": "2",
@@ -72,10 +75,13 @@ def test_own_containers_are_listed_with_the_clients_names() -> None:
     ("name", "labels"),
     [
         ("/other", _LABELS),
-        ("/airlock-a-web", {}),
-        ("/airlock-a-web", {"airlock.agent": "b"}),
-        ("/airlock-a-b-web", {"airlock.agent": "a-b"}),
-        ("/airlock-b-web", {"airlock.agent": "a"}),
+        ("/airlock-a-0-web", {}),
+        ("/airlock-a-0-web", {**_LABELS, "airlock.agent": "b"}),
+        ("/airlock-a-b-0-web", {**_LABELS, "airlock.agent": "a-b"}),
+        ("/airlock-b-0-web", _LABELS),
+        ("/airlock-a-1-web", {**_LABELS, "airlock.installation": "1"}),
+        ("/airlock-a-0-web", {**_LABELS, "airlock.installation": "1"}),
+        ("/airlock-a-0-web", {"airlock.agent": "a"}),
     ],
 )
 def test_others_containers_are_not_there(name: str, labels: dict[str, str]) -> None:
@@ -112,7 +118,7 @@ def test_an_own_container_is_inspected_without_paths_of_the_host() -> None:
         "container.inspect",
         {
             "Id": "1",
-            "Name": "/airlock-a-web",
+            "Name": "/airlock-a-0-web",
             "LogPath": "/var/lib/docker/x",
             "GraphDriver": {"Data": {"MergedDir": "/var/lib/docker/y"}},
             "State": {"Running": True},
@@ -154,15 +160,15 @@ def test_the_engine_tells_little_of_the_host() -> None:
 
 def test_networks_and_volumes_are_own() -> None:
     """Lists have the agent's alone, without the host's paths."""
-    own = {"Name": "airlock-a-n", "Labels": {"airlock.agent": "a"}, "Containers": None}
+    own = {"Name": "airlock-a-0-n", "Labels": _LABELS, "Containers": None}
     other = {"Name": "bridge", "Labels": {}}
     [network] = _rewrite("network.list", [own, other])
-    assert (network["Name"], network["Labels"]) == ("n", {})
+    assert (network["Name"], network["Labels"]) == ("n", {"tier": "web"})
     volumes = {
         "Volumes": [
             {**own, "Mountpoint": "/var/lib/docker"},
-            {"Name": "airlock-a-x", "Labels": None},
-            {"Name": "airlockroot-a-1", "Labels": {"airlock.agent": "a", "airlock.root": ""}},
+            {"Name": "airlock-a-0-x", "Labels": None},
+            {"Name": "airlockroot-a-0-1", "Labels": {**_LABELS, "airlock.root": ""}},
         ]
     }
     found = _inner(rewrite("volume.list", volumes, _VIEW), "Volumes")
@@ -190,7 +196,7 @@ def test_an_event_of_an_own_container_has_the_clients_names() -> None:
         "Type": "container",
         "Action": "start",
         "from": "sha256:1",
-        "Actor": {"ID": "1", "Attributes": {**_LABELS, "name": "airlock-a-web"}},
+        "Actor": {"ID": "1", "Attributes": {**_LABELS, "name": "airlock-a-0-web"}},
         "time": 1,
     }
     shown = rewrite_event(event, _VIEW)
@@ -204,7 +210,7 @@ def test_an_event_of_an_own_container_has_the_clients_names() -> None:
 def test_errors_are_in_the_engines_form() -> None:
     """A refusal is what a client shows as the engine's own error; names lose their prefix."""
     assert spell_refusal("no", "yes") == b'{"message":"airlock: no; yes"}'
-    error = {"message": 'Conflict. The container name "/airlock-a-web" is in use', "x": 1}
+    error = {"message": 'Conflict. The container name "/airlock-a-0-web" is in use', "x": 1}
     assert rewrite_error(error, _VIEW) == {
         "message": 'Conflict. The container name "/web" is in use'
     }
@@ -225,7 +231,7 @@ def test_errors_are_in_the_engines_form() -> None:
         "bind source path does not exist: /home/u/.config/airlock/sockets/.containers/a",
         (
             "failed to mount local volume: mount /home/u/work:/var/lib/docker/volumes/"
-            "airlockroot-a-1/_data, flags: 0x1000: no such file or directory"
+            "airlockroot-a-0-1/_data, flags: 0x1000: no such file or directory"
         ),
         "stat /run/docker/containerd/daemon/moby/1/tmpfs: no such file or directory",
         "open /home/u/.local/share/docker/overlay2/1/merged: no space left",

@@ -14,7 +14,7 @@ from airlock_modules.engine import (
 )
 
 GRANT = DockerGrant(builder="docker.io/moby/buildkit:rootless", pids=99)
-OWN = Ownership("a")
+OWN = Ownership("a", "0")
 
 
 def test_a_builder_has_what_an_ordinary_user_needs_and_no_more() -> None:

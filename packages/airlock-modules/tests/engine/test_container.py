@@ -15,7 +15,7 @@ from airlock_modules.engine import (
 from airlock_modules.engine.egress import ImageConfig
 from airlock_modules.engine.names import show_labels
 
-_OWN = Ownership("a")
+_OWN = Ownership("a", "0")
 _ROOT = Root(inner="/work", outer="/home/u/work", user="1000:1000")
 _COVERED = Root(inner="/part", outer="/home/u/part", user="1000:1000", covered=("/part/a/.env",))
 _DATA = Root(inner="/data", outer="/srv/data", user="1000:1000", is_read_only=True)
@@ -81,6 +81,7 @@ def test_what_dockers_client_sends_passes() -> None:
     assert order.body["Cmd"] == ["true"]
     assert order.body["Labels"] == {
         "airlock.agent": "a",
+        "airlock.installation": "0",
         "airlock.image": "alpine",
         "airlock.user": "",
         "airlock.ports": "",
@@ -383,8 +384,8 @@ def test_volumes_are_the_agents() -> None:
     host = _host({"Binds": ["data:/x:nocopy"], "Mounts": [{"Type": "volume", "Target": "/y"}]})
     first, second = host["Mounts"]
     assert first["Source"] == Reference("volume", "data")
-    assert first["VolumeOptions"] == {"NoCopy": True, "Labels": {"airlock.agent": "a"}}
-    assert second["VolumeOptions"]["Labels"] == {"airlock.agent": "a"}
+    assert first["VolumeOptions"] == {"NoCopy": True, "Labels": _OWN.mark({})}
+    assert second["VolumeOptions"]["Labels"] == _OWN.mark({})
 
 
 def test_the_engine_publishes_ports_only_if_that_is_granted() -> None:

@@ -12,7 +12,7 @@ _EGRESS = Egress(
 )
 _FIRST = ["/opt/airlock-shim", "--exec"]
 _IMAGE = ImageConfig(entrypoint=("/entry",), command=("serve", "-x"), environment=("PATH=/bin",))
-_OWN = Ownership("a")
+_OWN = Ownership("a", "0")
 
 
 def _lead(body: dict[str, Any], image: ImageConfig = _IMAGE) -> dict[str, Any]:

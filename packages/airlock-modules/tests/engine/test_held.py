@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from airlock_modules.engine import DockerGrant, Ownership, Root, find_excess, order_builder
 
-_OWN = Ownership("a")
+_OWN = Ownership("a", "0")
 _ROOT = Root(inner="/work", outer="/home/u/work", user="1000:1000")
 _GRANT = DockerGrant(roots=(_ROOT,), socket="/run/airlock/.containers/a.sock")
 _BIND = {"Type": "bind", "Source": "/home/u/work", "Destination": "/src", "RW": True}
@@ -20,7 +20,7 @@ def test_what_is_granted_is_no_excess() -> None:
     """The workspace, volumes, the agent's socket, and what Airlock has mounted."""
     socket = {"Type": "bind", "Source": _GRANT.socket, "Destination": "/var/run/docker.sock"}
     shim = {"Type": "bind", "Source": "/usr/lib/shim", "Destination": "/opt/airlock-shim"}
-    volume = {"Type": "volume", "Name": "airlock-a-data"}
+    volume = {"Type": "volume", "Name": "airlock-a-0-data"}
     assert _find(_BIND, _BELOW, socket, shim, volume, SecurityOpt=["no-new-privileges"]) == ""
 
 

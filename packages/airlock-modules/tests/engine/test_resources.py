@@ -19,7 +19,7 @@ from airlock_modules.engine import (
     read_volume,
 )
 
-_OWN = Ownership("a")
+_OWN = Ownership("a", "0")
 
 
 def _dump(**body: object) -> bytes:
@@ -66,10 +66,11 @@ def test_networks_are_internal_unless_granted() -> None:
         ConfigFrom={"Network": ""},
     )
     made = _network(body)
-    assert (made["Name"], made["Internal"]) == ("airlock-a-app_default", True)
+    assert (made["Name"], made["Internal"]) == ("airlock-a-0-app_default", True)
     assert made["Labels"] == {
         "airlock.label.com.docker.compose.project": "app",
         "airlock.agent": "a",
+        "airlock.installation": "0",
     }
     grant = DockerGrant(is_bridged=True)
     assert read_network(body, grant=grant, ownership=_OWN)["Internal"] is False
@@ -81,11 +82,11 @@ def test_volumes_are_the_engines_own() -> None:
     """A volume has the agent's name and label, and the engine's own directory."""
     made = _volume(_dump(Name="data", Driver="local", DriverOpts={}, Labels={"a": "b"}))
     assert made == {
-        "Name": "airlock-a-data",
+        "Name": "airlock-a-0-data",
         "Driver": "local",
-        "Labels": {"airlock.label.a": "b", "airlock.agent": "a"},
+        "Labels": _OWN.mark({"airlock.label.a": "b"}),
     }
-    assert _volume(b"{}")["Name"] == "airlock-a-made"
+    assert _volume(b"{}")["Name"] == "airlock-a-0-made"
     assert _OWN.root_volume("/w") not in ("", _OWN.outer("root"))
     assert not _OWN.root_volume("/w").startswith("airlock-")
 
@@ -195,7 +196,7 @@ def test_images_are_granted_by_pattern() -> None:
 
 def test_patterns_of_names_meet_the_engines_names() -> None:
     """A pattern with a beginning is one of the client's names."""
-    assert Ownership("a.b").outer_pattern("^/web$") == "^/?airlock-a\\.b-web$"
+    assert Ownership("a.b", "0").outer_pattern("^/web$") == "^/?airlock-a\\.b-0-web$"
     for pattern, found in {
         "^web": ["web", "webs"],
         "/web": ["web", "webs"],

@@ -1,7 +1,6 @@
 """One connection: a socket's bytes on one side, messages of `airlock_wire` on the other."""
 
 import math
-import select
 import socket
 import time
 from collections.abc import Awaitable, Callable, Collection
@@ -23,6 +22,7 @@ from airlock_daemon.boundary.connection.descriptors import (
 )
 from airlock_daemon.boundary.fairness.gate import Gate, too_large_error
 from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.platform.system import GONE, HANGUPS_ALONE, READABLE, Readiness
 from airlock_daemon.setup.limits import Limits
 from airlock_wire import (
     ErrorObject,
@@ -339,10 +339,8 @@ class Cancellation:
 
 
 # A client that closes only its sending half (EPOLLRDHUP) still reads. One that is gone is EPOLLHUP
-# or EPOLLERR, which epoll always reports (epoll_ctl(2)), so a registration for no event waits for
-# just that. One epoll serves every connection: two system calls per request, no task.
-
-_GONE = select.EPOLLHUP | select.EPOLLERR
+# or EPOLLERR (GONE), which epoll always reports (epoll_ctl(2)), so a registration for no event
+# waits for just that. One epoll serves every connection: two system calls per request, no task.
 
 # Seconds. The start of a shorter command does not wake its client; nobody types that fast.
 BRIEF_S = 0.03
@@ -370,12 +368,12 @@ class Watched:
         It returns whether to go on listening.
         """
         self.on_readable = on_readable
-        self._epoll.modify(self._descriptor, select.EPOLLIN)
+        self._epoll.modify(self._descriptor, READABLE)
 
     def ignore(self) -> None:
         """Stop listening; a hangup is still reported."""
         self.on_readable = None
-        self._epoll.modify(self._descriptor, select.EPOLLONESHOT)
+        self._epoll.modify(self._descriptor, HANGUPS_ALONE)
 
     def call_late(self, act: Callable[[], None]) -> None:
         """Call `act`, which must not block, after BRIEF_S seconds, unless dropped before."""
@@ -391,7 +389,7 @@ class ClientWatch:
     """Calls back when a watched descriptor's peer hangs up (once) or sends something."""
 
     def __init__(self) -> None:
-        self.epoll = select.epoll()
+        self.epoll = Readiness()
         self._watched: dict[int, Watched] = {}
         # By descriptor, in order of time.
         self._late: dict[int, tuple[float, Callable[[], None]]] = {}
@@ -404,7 +402,7 @@ class ClientWatch:
         `on_hangup` must not block.
         """
         watched = Watched(self, descriptor, on_hangup)
-        self.epoll.register(descriptor, select.EPOLLONESHOT)
+        self.epoll.register(descriptor, HANGUPS_ALONE)
         self._watched[descriptor] = watched
         return watched
 
@@ -451,7 +449,7 @@ class ClientWatch:
         self._alarm = trio.CancelScope(deadline=trio.current_time() + self._rings - now)
 
     def _tell(self, watched: Watched, events: int) -> None:
-        if events & _GONE:
+        if events & GONE:
             # epoll would report the hangup forever.
             watched.drop()
             watched.on_hangup()

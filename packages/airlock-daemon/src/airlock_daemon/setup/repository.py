@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.linux.openat2 import open_without_links
+from airlock_daemon.platform.system import open_without_links
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import RemoteError, read_host_line, read_place
 from airlock_wire import quote

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from airlock_daemon.platform.linux.byte_lock import find_holder, lock_byte
+from airlock_daemon.platform.system import find_holder, lock_byte
 from airlock_daemon.setup.paths import Locations
 
 NAME = ".serving"

@@ -146,15 +146,8 @@ def find_placeholder_key(state: State, agent: str) -> bytes:
     Raises AirlockError.
     """
     name = _name_placeholders(agent)
-    text = state.read(name)
-    if text is None:
-        with state.changing():
-            # Another process may have made it meanwhile.
-            text = state.read(name)
-            if text is None:
-                text = f"{os.urandom(32).hex()}\n"
-                state.write(name, text)
-    if _KEY.fullmatch(text.removesuffix("\n")) is None:
+    text = state.find_random(name, size=32)
+    if _KEY.fullmatch(text) is None:
         raise AirlockError(
             f"{state.path(name)} is not as it was written",
             hint="remove it, and start the containers of the agent again: they get new "

@@ -8,7 +8,6 @@ workspaces of their agents.
 
 import errno
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
@@ -20,10 +19,14 @@ from airlock_daemon.platform.linux.mountinfo import (
     by_point,
     find_seen,
     list_above,
-    read_own_mounts,
     relative_to,
 )
-from airlock_daemon.platform.linux.openat2 import open_without_links, read_known_status
+from airlock_daemon.platform.system import (
+    SEARCH,
+    open_without_links,
+    read_known_status,
+    read_own_mounts,
+)
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Identity, Mount
 from airlock_daemon.setup.reserved import Reserved
@@ -191,9 +194,8 @@ def look_at_workspaces(agents: Iterable[Agent], reserved: Reserved) -> Workspace
     agents = tuple(agents)
     homes = _list_homes(reserved.homes, (agent.name for agent in agents))
     rows: tuple[MountRow, ...] = ()
-    if sys.platform == "linux":
-        with suppress(OSError):
-            rows = read_own_mounts()
+    with suppress(OSError):
+        rows = read_own_mounts()
     top = by_point(rows).get("/")
     is_overlay = top is not None and top.kind in _OVERLAYS
     in_container = is_overlay or any(map(os.path.exists, _CONTAINER_FILES))
@@ -291,7 +293,7 @@ def _identify(agent: Agent, found: Mapping[str, Identity]) -> Agent:
 
 def identify(path: str) -> Identity:
     """Identify a directory, opened without following symlinks. Raises OSError."""
-    flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+    flags = SEARCH | os.O_DIRECTORY | os.O_CLOEXEC
     descriptor = open_without_links(path, flags)
     try:
         status = read_known_status(descriptor)

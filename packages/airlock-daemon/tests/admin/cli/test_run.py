@@ -21,6 +21,7 @@ from airlock_daemon.admin.cli.machine import User, add_user, read_image
 from airlock_daemon.admin.cli.mounted_workspaces import choose_workspaces
 from airlock_daemon.admin.cli.wiring import HOME, Mount
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.state import State
 from commanding import run
 from running import Daemon
 from worlds import World
@@ -478,13 +479,15 @@ def test_a_workspace_that_would_cover_airlocks_mounts_is_refused(target: str, wo
         choose(world)
 
 
-@pytest.mark.parametrize(("prints", "told"), [("airlock-my-web nginx:1\nweb x", 2), ("", 0)])
+@pytest.mark.parametrize(("prints", "told"), [("{}web nginx:1\nweb x", 2), ("", 0)])
 def test_containers_that_an_agent_has_left_are_told(tmp_path: Path, prints: str, told: int) -> None:
     """Only its own, with the line that ends them."""
     program = tmp_path / "docker"
-    program.write_text(f"#!/bin/sh\nprintf '%s' '{prints}'\n")
+    state = State(str(tmp_path / "state"))
+    prefix = f"airlock-my-{state.find_installation()}-"
+    program.write_text(f"#!/bin/sh\nprintf '%s' '{prints.format(prefix)}'\n")
     program.chmod(0o755)
-    lines = list(list_left(str(program), "my"))
+    lines = list(list_left(str(program), "my", state))
     assert len(lines) == told
     assert "".join(lines[:1]) in ("", "agent my has left running: web (nginx:1)")
-    assert "".join(lines[1:]) in ("", "hint: to end them: docker rm -f airlock-my-web")
+    assert "".join(lines[1:]) in ("", f"hint: to end them: docker rm -f {prefix}web")

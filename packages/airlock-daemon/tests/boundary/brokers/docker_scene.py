@@ -101,8 +101,9 @@ async def scene(
     root = Root(inner="/work", outer=str(workspace), user=f"{status.st_uid}:{status.st_gid}")
     grant = DockerGrant(images=images, roots=(root,), containers=containers)
     path, rounds = directory / "docker.sock", Rounds()
-    agent = Agent(engine, grant, rounds, name=f"t{os.getpid()}")
-    broker = EngineBroker(ImageRecord(State(str(state or directory / "state")), agent.name))
+    name = f"t{os.getpid()}"
+    agent = Agent(engine, grant, rounds, name=name)
+    broker = EngineBroker(ImageRecord(State(str(state or directory / "state")), name))
 
     async def serve(stream: trio.SocketStream) -> None:
         connection = socket.socket(fileno=stream.socket.detach())
@@ -124,5 +125,5 @@ async def scene(
     finally:
         trio.lowlevel.remove_instrument(rounds)
         with trio.CancelScope(shield=True):
-            removed = await remove_own(engine, agent.name)
+            removed = await remove_own(engine, agent.ownership)
     assert removed.left == ()

@@ -1,10 +1,12 @@
 """An agent of the broker of a docker engine, without a daemon."""
 
-from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
+from collections.abc import Callable
+
+from airlock_daemon.boundary.brokers.docker.making import CallResult, Details, Forms
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.errors import Denied
-from airlock_modules.engine import DockerGrant, Egress, ImageName
+from airlock_modules.engine import DockerGrant, Egress, ImageName, Ownership
 from airlock_modules.operation import Operation
 
 
@@ -13,26 +15,33 @@ class Agent:
 
     def __init__(self, engine: str, grant: DockerGrant, rounds: Rounds, *, name: str = "a") -> None:
         """`rounds` run as an instrument and as a task."""
-        self.name = name
+        self.ownership = Ownership(name, "0")
         self.turns = TurnQueue(rounds)
         self.closer = Closer()
         self.engine = engine
         self.grant = grant
         self.results: list[CallResult] = []
         self.refuses = ""
+        self.approve: Callable[[], object | None] = lambda: None
         self.egress: Egress | None = None
+
+    def may_ask(self, operation: Operation) -> bool:  # noqa: ARG002
+        """As `EngineAgent.may_ask`."""
+        return bool(self.refuses)
 
     async def admit(
         self,
-        operation: Operation,
+        operation: Operation,  # noqa: ARG002
         details: Details,  # noqa: ARG002
         *,
+        forms: Forms,
         changes: bool,  # noqa: ARG002
         note: str = "",  # noqa: ARG002
-    ) -> None:
+    ) -> object | None:
         """As `EngineAgent.admit`."""
-        if self.refuses and self.refuses in operation.line:
+        if self.refuses and any(self.refuses in " ".join(form) for form in forms):
             raise Denied("not today", layer="profile", rule="deny", hint="ask tomorrow")
+        return self.approve()
 
     def tell(self, result: CallResult) -> None:
         """As `EngineAgent.tell`."""

@@ -200,7 +200,7 @@ def test_a_directory_that_is_moved_away_meanwhile_leads_out(
     """What is below it is not below the workspace any more."""
     real = beneath._open
 
-    def open_and_move(part: str, directory: int, *, at_once: bool) -> int:
+    def open_and_move(part: str, directory: int, *, at_once: bool) -> int | str | None:
         found = real(part, directory, at_once=at_once)
         if part == "a":
             (root / "a").rename(root.parent / "away")

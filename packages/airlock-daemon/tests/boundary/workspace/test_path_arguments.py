@@ -271,7 +271,7 @@ async def test_what_has_to_be_waited_for_is_looked_at_in_a_thread(
     """A container may hold the lock of a directory: the event loop takes no name but at once."""
     real = beneath._open
 
-    def open_or_wait(part: str, directory: int, *, at_once: bool) -> int:
+    def open_or_wait(part: str, directory: int, *, at_once: bool) -> int | str | None:
         if threading.current_thread() is threading.main_thread():
             assert at_once
             raise BlockingIOError

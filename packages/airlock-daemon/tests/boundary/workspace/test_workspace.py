@@ -17,7 +17,7 @@ from airlock_daemon.boundary.workspace.beneath import open_unlinked, real_path
 from airlock_daemon.boundary.workspace.directory import open_below, open_root
 from airlock_daemon.boundary.workspace.mapping import Mounts, Source
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.linux import openat2
+from airlock_daemon.platform import system
 from airlock_daemon.platform.linux.mountinfo import find_mount, read_own_mounts
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.profile import Mount
@@ -212,7 +212,7 @@ def test_no_component_of_a_path_may_be_a_link(
 ) -> None:
     """A link anywhere in the path is refused, not only at its end, on old kernels too."""
     if not has_openat2:
-        monkeypatch.setattr(openat2, "openat2", Mock(side_effect=NotImplementedError))
+        monkeypatch.setattr(system, "openat2", Mock(side_effect=NotImplementedError))
     (tmp_path / "real" / "inner").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real")
     inner = tmp_path / "real" / "inner"
@@ -310,7 +310,7 @@ async def test_a_directory_that_is_moved_away_meanwhile_is_refused(
     (world.workspace / "a" / "b").mkdir(parents=True)
     real = beneath._open
 
-    def open_and_move(part: str, directory: int, *, at_once: bool) -> int:
+    def open_and_move(part: str, directory: int, *, at_once: bool) -> int | str | None:
         found = real(part, directory, at_once=at_once)
         if part == "a":
             (world.workspace / "a").rename(world.root / "away")

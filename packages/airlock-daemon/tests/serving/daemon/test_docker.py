@@ -15,8 +15,9 @@ import pytest
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.daemon.docker import link_published
 from airlock_daemon.setup.sockets import BUNDLE, CA, PUBLISHED, TRUSTSTORE
+from airlock_modules.engine import Ownership
 from approving import approve, reject
-from commanding import reload
+from commanding import reload, run
 from engines import EmptyEngine, run_empty_engine
 from running import Daemon, Message, connect_to
 from worlds import World
@@ -192,6 +193,28 @@ def test_certificates_of_containers_follow_those_of_the_agent(tmp_path: Path) ->
     (source / CA).unlink()
     with pytest.raises(Failed, match="cannot be made"):
         link_published(str(source), str(target))
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_what_an_agent_has_made_goes_with_it_without_a_daemon(
+    docker: DockerWorld, answers: bool
+) -> None:
+    """`agent remove` removes it, or says that it stays, and how to find it."""
+    with Daemon(docker.world), docker.client() as client:
+        assert _ask(client, "/v1.45/containers/json")[0] == 200
+    (file,) = docker.world.root.rglob("docker/installation")
+    own = Ownership("my", file.read_text().strip())
+    others = Ownership("my", "0" * 8)
+    docker.engine.lists["/v1.45/containers/json"] = [
+        {"Id": each.installation, "Names": [f"/{each.prefix}web"], "Labels": each.mark({})}
+        for each in (own, others)
+    ]
+    if not answers:
+        docker.engine.path.unlink()
+    said = run(docker.world, "agent", "remove", "my", "--yes").stderr
+    assert docker.engine.removed == [f"/v1.45/containers/{own.installation}"] * answers
+    found = "find it: docker ps -a --filter label=airlock.agent=my"
+    assert ("stays" in said, found in said) == (not answers, not answers)
 
 
 def test_a_call_waits_for_a_person(docker: DockerWorld) -> None:

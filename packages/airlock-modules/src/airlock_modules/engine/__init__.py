@@ -34,6 +34,7 @@ from airlock_modules.engine.images import (
     join_tag,
     read_engine_name,
     read_image_name,
+    read_image_reference,
     shorten_name,
 )
 from airlock_modules.engine.names import IMAGE_LABEL, LABEL, ROOT_LABEL, USER_LABEL, Ownership
@@ -109,6 +110,7 @@ __all__ = [
     "read_exec_start",
     "read_image_config",
     "read_image_name",
+    "read_image_reference",
     "read_network",
     "read_ports",
     "read_volume",

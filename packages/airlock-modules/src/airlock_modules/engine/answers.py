@@ -70,7 +70,7 @@ class View(Struct, frozen=True, kw_only=True):
     @property
     def own_images(self) -> OwnImages:
         """The names at the engine of the images that it named."""
-        return OwnImages(self.ownership.agent)
+        return OwnImages(self.ownership.agent, self.ownership.installation)
 
     def sees_image(self, identity: str, names: list[str]) -> bool:
         """Whether it may use an image with this id and these names."""

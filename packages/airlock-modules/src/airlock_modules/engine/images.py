@@ -7,6 +7,7 @@ agent gives to an image is for that agent alone. At the engine it is another one
 
 import hashlib
 import re
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -104,16 +105,18 @@ def is_image_id(text: str) -> bool:
 
 
 class OwnImages(Struct, frozen=True):
-    """The names at the engine of images that the agent `agent` has named."""
+    """The names at the engine of images that the agent `agent` of an installation has named."""
 
     agent: str
+    installation: str
 
     @property
     def prefix(self) -> str:
         """The beginning of these names."""
         readable = re.sub("[^a-z0-9]+", "-", self.agent.lower()).strip("-")
         # Names of agents differ by letters that no name of an image may have.
-        digest = hashlib.sha256(self.agent.encode()).hexdigest()[:12]
+        whole = f"{self.installation} {self.agent}"
+        digest = hashlib.sha256(whole.encode()).hexdigest()[:12]
         return f"{_OWN_DOMAIN}/{readable}-{digest}/"
 
     def outer(self, image: ImageName) -> str:
@@ -132,6 +135,11 @@ class OwnImages(Struct, frozen=True):
             return name
         domain, _, rest = name.removeprefix(self.prefix).partition("/")
         return shorten_name(f"{domain.replace('__', ':')}/{rest}")
+
+    def spell(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The engine's names of an image in full, as this agent or a registry calls it."""
+        found = (read_engine_name(self.inner(name)) for name in names)
+        return tuple(str(each) for each in found if each is not None)
 
 
 def shorten_name(name: str) -> str:

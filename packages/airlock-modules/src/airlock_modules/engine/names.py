@@ -1,11 +1,12 @@
 """Whose an object of the engine is, and its name on both sides.
 
-An object of an agent has the label `airlock.agent` and the prefix `airlock-AGENT-` before its
-name. Neither is enough: names of agents `a` and `a-b` may begin alike, and a container inherits
-the labels of its image, which an agent may have made for a person to run. A client's own labels
-have other names at the engine, because a person's programs obey them: compose, a reverse proxy, a
-scheduler of commands. The client never sees
-the prefix, and never names a label of Airlock's.
+An object of an agent has the labels `airlock.agent` and `airlock.installation`, and the prefix
+`airlock-AGENT-INSTALLATION-` before its name. Labels alone are not enough, since a container
+inherits those of its image, which an agent may have made for a person to run; nor is the prefix,
+since names of agents may begin alike. The installation is that of the daemon: those of several
+users at one engine may have agents of one name. A client's own labels have other names at the
+engine, because a person's programs obey them: compose, a reverse proxy, a scheduler of commands.
+The client never sees the prefix, and never names a label of Airlock's.
 """
 
 import hashlib
@@ -19,6 +20,8 @@ from airlock_wire.text import quote
 
 LABEL = "airlock.agent"
 """The label with the agent's name, which every object of it has."""
+INSTALLATION_LABEL = "airlock.installation"
+"""The label with the id of the daemon's installation, which every object has, too."""
 IMAGE_LABEL = "airlock.image"
 """The label of a container with the image's name as the client wrote it."""
 USER_LABEL = "airlock.user"
@@ -33,31 +36,39 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 class Ownership(Struct, frozen=True):
-    """What marks the objects of one agent, whose name is `agent`."""
+    """What marks the objects of the agent `agent` of the installation with the id `installation`.
+
+    Ids are of one length.
+    """
 
     agent: str
+    installation: str
 
     @property
     def prefix(self) -> str:
         """The beginning of its objects' names at the engine."""
-        return f"{_PREFIX}-{self.agent}-"
+        return f"{_PREFIX}-{self._name}-"
 
     @property
-    def filter(self) -> str:
-        """The value of the filter `label` that lists its objects alone."""
-        return f"{LABEL}={self.agent}"
+    def _name(self) -> str:
+        return f"{self.agent}-{self.installation}"
+
+    @property
+    def filters(self) -> list[str]:
+        """The values of the filter `label` that list its objects alone."""
+        return [f"{name}={value}" for name, value in self.mark({}).items()]
 
     def owns(self, name: object, labels: object) -> bool:
         """Whether an object with this name, as the engine has it, is the agent's."""
         if not isinstance(name, str) or not isinstance(labels, Mapping):
             return False
         is_named = name.removeprefix("/").startswith(self.prefix)
-        return is_named and labels.get(LABEL) == self.agent
+        return is_named and self.mark({}).items() <= labels.items()
 
     @property
     def root_prefix(self) -> str:
         """The beginning of the names of volumes that are workspaces."""
-        return f"{_PREFIX}root-{self.agent}-"
+        return f"{_PREFIX}root-{self._name}-"
 
     def root_volume(self, root: str) -> str:
         """The name of the volume that is the workspace `root`. No `outer` name is equal to it."""
@@ -83,7 +94,7 @@ class Ownership(Struct, frozen=True):
 
     def mark(self, labels: Mapping[str, str]) -> dict[str, str]:
         """The client's labels, with the agent's own."""
-        return {**labels, LABEL: self.agent}
+        return {**labels, LABEL: self.agent, INSTALLATION_LABEL: self.installation}
 
     def clean(self, line: str) -> str:
         """A message of the engine with the client's names."""

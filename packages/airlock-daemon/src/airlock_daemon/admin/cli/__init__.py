@@ -72,7 +72,7 @@ def serve(locations: "Locations") -> None:
 
     from airlock_daemon.admin.cli.output import say  # noqa: PLC0415
     from airlock_daemon.errors import AirlockError  # noqa: PLC0415
-    from airlock_daemon.platform.support import find_missing  # noqa: PLC0415
+    from airlock_daemon.platform.system import find_missing  # noqa: PLC0415
 
     if missing := find_missing():
         raise AirlockError(

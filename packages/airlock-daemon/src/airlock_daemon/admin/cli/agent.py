@@ -1,7 +1,6 @@
 """`airlock agent add`, `agent list`, `agent remove` and `agent trust`."""
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated
@@ -11,8 +10,8 @@ import typer
 
 from airlock_daemon.admin.cli.api_access import choose_network, prepare_access
 from airlock_daemon.admin.cli.application import Application, Registration
+from airlock_daemon.admin.cli.carried_files import carry_files
 from airlock_daemon.admin.cli.changing import changing
-from airlock_daemon.admin.cli.image import ENGINE, list_left
 from airlock_daemon.admin.cli.machine import User, find_home, prepare_machine
 from airlock_daemon.admin.cli.next_steps import (
     Form,
@@ -25,12 +24,18 @@ from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import ignoring_closed_stdout, list_rows, say, say_each
 from airlock_daemon.admin.cli.reload import dump_reload, say_faults, try_reload
 from airlock_daemon.admin.cli.scan import note_workspaces
-from airlock_daemon.admin.cli.wiring import Mount, Wiring, list_replaceable, list_shims
+from airlock_daemon.admin.cli.wiring import (
+    Mount,
+    Wiring,
+    find_volume,
+    list_replaceable,
+    list_shims,
+)
 from airlock_daemon.admin.scan.scanning import forget
 from airlock_daemon.admin.service.installing import find_manager, start_installed
 from airlock_daemon.admin.service.manager import find_self
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.platform.support import find_missing
+from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.agents import read_registration
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import locate_state
@@ -223,7 +228,7 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     Removes its entry, and its directory if that contains nothing but the airlock.toml of `agent
     add`. It shows that first, and asks. Commands stay enabled in config.toml. Workspaces stay, and
     so does the home of its containers, whose path is printed. A running daemon reloads: running
-    commands finish, and no new one starts; what the agent has made at a docker engine is removed.
+    commands finish, and no new one starts. What the agent has made at a docker engine is removed.
     Credentials that were stored for this agent alone are deleted, with the keys of its containers'
     certificates and placeholders.
     """
@@ -231,6 +236,7 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     file = registration.path
     if file is None:
         raise AirlockError("there is no registration file", hint="name one with --agents")
+    generation = _find_generation(application, name)
     with changing(
         lambda: plan_removal(name, file),
         directories=(os.path.dirname(file),),
@@ -243,8 +249,14 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
             _note(state, removal.directory, {})
     forget(state, name)
     reload = _reload(application, registration)
+    if reload is None and generation is not None and generation.docker is not None:
+        # A daemon that serves the agent does it.
+        _remove_made(generation, state)
     # Last: a daemon that still serves the agent would make them again.
     forget_agent(state, name)
+    # Another agent of this name must not be behind the sockets that its containers mount.
+    if (volume := state.find_volume(name)) is not None:
+        state.leave_volume(volume)
     if os.path.isdir(homes := state.homes(name)):
         # Imports trio, which no other step here needs.
         from airlock_daemon.boundary.workspace.temporary import remove_tree  # noqa: PLC0415
@@ -263,10 +275,27 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     if home is not None:
         lines.append(f"the home of its containers is still there: {home}")
     application.print(report, [*lines, *_describe_reload(reload)])
-    if reload is None and (program := shutil.which(ENGINE)) is not None:
-        # A daemon that serves the agent removes them.
-        say_each(list_left(program, name))
     _end_by(reload)
+
+
+def _find_generation(application: Application, name: str) -> Generation | None:
+    """What the files grant to an agent, None if they have faults."""
+    try:
+        return application.load_setup().generations.get(name)
+    except AirlockError:
+        return None
+
+
+def _remove_made(generation: Generation, state: State) -> None:
+    """Remove what an agent has made at a docker engine, and say what stays."""
+    import trio  # noqa: PLC0415 - few agents have docker
+
+    from airlock_daemon.boundary.brokers.docker.departure import (  # noqa: PLC0415
+        remove_made,
+    )
+
+    if problem := trio.run(remove_made, generation, os.environ, state):
+        say(problem)
 
 
 @app.command("trust")
@@ -347,22 +376,27 @@ def _wire(setup: Setup, generation: Generation, workspaces: Sequence[Mount]) -> 
     locations, agent, apis = setup.locations, generation.agent, generation.apis
     shims = list_shims(agent, setup.config.ceiling)
     sources = [mount.source for mount in workspaces]
-    return Wiring(
+    volume = find_volume(setup, agent)
+    user, path = User.find(), search_path(None, workspaces=sources, warnings=[])
+    name = "" if volume is None else volume.name
+    wiring = Wiring(
         sockets=os.path.join(locations.sockets_dir, agent.name),
         shim=find_lasting_shim(),
+        volume=name,
         commands=shims,
         replaceable=list_replaceable(agent, shims),
         workspaces=tuple(workspaces),
         machine=prepare_machine(
             locations,
             agent.name,
-            user=User.find(),
-            search_path=search_path(None, workspaces=sources, warnings=[]),
+            user=user,
+            search_path=path,
         ),
-        access=prepare_access(locations, setup.state, agent.name, apis),
+        access=prepare_access(locations, setup.state, agent.name, apis, volume=name),
         networks=choose_network((), apis),
         exec_options=() if apis else None,
     )
+    return carry_files(wiring, volume, user=user, search_path=path)
 
 
 def find_lasting_shim() -> str | None:

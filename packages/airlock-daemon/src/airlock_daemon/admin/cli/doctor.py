@@ -40,6 +40,12 @@ def doctor(
     apparmor: Annotated[
         bool, typer.Option("--apparmor", help="Only print a profile of AppArmor for boxes.")
     ] = False,
+    self_test: Annotated[
+        bool,
+        typer.Option(
+            "--self-test", help="Only try the system's calls that a daemon on macOS relies on."
+        ),
+    ] = False,
 ) -> None:
     """Check the host: service, sockets, tools, containers and boxes.
 
@@ -54,6 +60,10 @@ def doctor(
     It also prints what makes the boxes of tools here: bubblewrap, landlock, or nothing. If a
     finding says so, what --seccomp and --apparmor print lets bubblewrap make them.
 
+    --self-test makes files, sockets and processes of its own, and compares what the kernel says of
+    them with what is known. A daemon on macOS does the same before it serves, and refuses to if a
+    check fails.
+
     Exits with 0 if there are no findings, else with 1. `check` checks the files themselves.
     """
     if alive:
@@ -63,6 +73,9 @@ def doctor(
         return
     if seccomp or apparmor:
         typer.echo(write_seccomp() if seccomp else write_apparmor(), nl=False)
+        return
+    if self_test:
+        _try_system(application)
         return
     if list_parts:
         application.print_names({check.name: check.what for check in CHECKS})
@@ -85,6 +98,21 @@ def doctor(
     report = {"registration": locations.agents, "findings": findings, "notes": notes, "boxes": box}
     application.print(report, _describe(findings, notes, box))
     if findings:
+        raise typer.Exit(1)
+
+
+def _try_system(application: Application) -> None:
+    """Print each check of the self-test; exits with 1 if one fails."""
+    from airlock_daemon.platform.system import run_self_test  # noqa: PLC0415 - seldom used
+
+    tried = list(run_self_test())
+    lines = (
+        f"{'ok' if each.problem is None else 'FAILED'}: {each.name}: {each.what}"
+        + ("" if each.problem is None else f": {plain(each.problem)}")
+        for each in tried
+    )
+    application.print({"self_test": tried}, lines)
+    if any(each.problem is not None for each in tried):
         raise typer.Exit(1)
 
 

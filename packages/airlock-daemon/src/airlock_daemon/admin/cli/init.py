@@ -14,7 +14,7 @@ from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.doctor.alive import is_locked
 from airlock_daemon.admin.service.installing import find_manager, install, uninstall
 from airlock_daemon.admin.service.manager import Program, describe_program
-from airlock_daemon.platform.support import find_missing
+from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import DEFAULT_LOG
 from airlock_daemon.setup.new_files import REGISTRATION, STARTER

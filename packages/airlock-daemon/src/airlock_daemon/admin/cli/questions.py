@@ -11,7 +11,7 @@ import msgspec
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
-from airlock_daemon.platform.support import find_missing
+from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup import answering
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.sockets import connect
@@ -39,7 +39,7 @@ def asking(
             "no daemon runs here: serving needs Linux",
             hint="answer on the host where it runs",
         )
-    from airlock_daemon.platform.linux.peer import peer_credentials  # noqa: PLC0415
+    from airlock_daemon.platform.system import peer_credentials  # noqa: PLC0415
     from airlock_daemon.setup.status import find_published  # noqa: PLC0415
 
     locations = application.locations

@@ -13,7 +13,7 @@ from airlock_daemon.admin.cli.wiring import Mount
 from airlock_daemon.boundary.command.launcher import find_launcher
 from airlock_daemon.boundary.identity.neighbours import Mounted, list_mounted
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.linux.openat2 import open_without_links
+from airlock_daemon.platform.system import open_without_links
 from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.profile import Identity

@@ -21,7 +21,7 @@ from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import plain, say
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.platform.linux.procfs import read_process_entry
-from airlock_daemon.platform.support import find_missing
+from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.status import Reload, find_published
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.support import find_missing
+from airlock_daemon.platform.system import find_missing
 from airlock_daemon.serving.request.decision import hand_over
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.generation import Generation

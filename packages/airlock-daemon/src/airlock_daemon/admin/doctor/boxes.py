@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.support import find_missing
+from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence
 from airlock_daemon.setup.status import find_published
 

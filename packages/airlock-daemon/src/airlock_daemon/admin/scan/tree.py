@@ -70,7 +70,6 @@ class Tree:
         self._parts = _split(root)
         self._ends = time.monotonic() + seconds
         self._entries = 0
-        self._hashed = 0
         self.missed: dict[str, str] = {}
 
     def close(self) -> None:
@@ -251,7 +250,6 @@ class Tree:
             size = 0
             while piece := file.read(MOST_READ + 1 if not size else 1 << 20):
                 size += len(piece)
-                self._hashed += len(piece)
                 if size > MOST_HASHED:
                     # It counts as changed whenever it is written.
                     digest.update(f"{status.st_size} {status.st_ctime_ns}".encode())

@@ -5,6 +5,7 @@ import plistlib
 from collections.abc import Iterator
 
 from airlock_daemon.admin.service.manager import Obstacle, Program, ask, demand, seal
+from airlock_daemon.platform.darwin.ssh_agent import is_of_launchd
 
 LABEL = "airlock.daemon"
 
@@ -20,13 +21,22 @@ class Launchd:
         self._version = version
 
     def write(self, program: Program) -> str:
-        """The property list. launchd restarts it after a crash, but not after an exit status."""
+        """The property list. launchd restarts it after a crash, but not after an exit status.
+
+        It runs in the session at the screen, which alone opens the keychain, and omits the socket
+        of that session's ssh-agent, which is another one after the next login.
+        """
         described = {
             "Label": LABEL,
             "ProgramArguments": list(program.argv),
-            "EnvironmentVariables": program.environment,
+            "EnvironmentVariables": {
+                name: value
+                for name, value in program.environment.items()
+                if not (name == "SSH_AUTH_SOCK" and is_of_launchd(value))
+            },
             "RunAtLoad": True,
             "KeepAlive": {"Crashed": True},
+            "LimitLoadToSessionType": "Aqua",
             "StandardOutPath": self._log,
             "StandardErrorPath": self._log,
         }

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.box.listeners import BoxListeners
 from airlock_daemon.boundary.command.order import Bounds, Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.platform.linux.openat2 import read_known_status
+from airlock_daemon.platform.system import read_known_status
 from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.programs import Programs
 from airlock_modules import Module

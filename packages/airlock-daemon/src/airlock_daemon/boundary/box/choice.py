@@ -1,6 +1,7 @@
 """Chooses a command's box: the class that its module requests, as this host can make it."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -17,7 +18,6 @@ from airlock_daemon.boundary.box.box import (
     refuse,
 )
 from airlock_daemon.boundary.box.kept_home import keep_home
-from airlock_daemon.boundary.box.landlock import refuse_unshowable
 from airlock_daemon.boundary.box.listeners import plan_listeners
 from airlock_daemon.boundary.box.plan import (
     PLACES,
@@ -35,7 +35,7 @@ from airlock_daemon.boundary.box.system import (
     name_hosts,
 )
 from airlock_daemon.boundary.box.transports import find_transports, list_asked, list_helpers
-from airlock_daemon.boundary.command.order import Identity
+from airlock_daemon.boundary.command.order import Identity, refuse_box
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.boxes import (
@@ -149,6 +149,8 @@ def find_maker(module: Module, generation: Generation) -> Maker | None:
 
 
 def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
+    if sys.platform != "linux":
+        raise refuse_box()
     if mode == "off":
         remedy = f'write mode = "auto" in [sandbox] of config.toml{AND_RELOAD}'
         raise refuse("boxes are switched off", remedy)
@@ -250,6 +252,8 @@ class Templates:
             home = os.path.join(self.generation.homes, module.name)
             box = keep_home(box, home, maker.identity)
         if maker.bubblewrap is None:
+            from airlock_daemon.boundary.box.landlock import refuse_unshowable  # noqa: PLC0415
+
             with advising(module):
                 remedy = find_bubblewrap_remedy(self.generation.programs)
                 refuse_unshowable(box, workspace.mounts, remedy=remedy)

@@ -17,6 +17,7 @@ from airlock_daemon.boundary.command.launcher import Launcher
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.linux.cgroup import Cgroup, find_cgroup
+from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.limits import Limits
 
 DAEMON = "daemon"
@@ -36,7 +37,7 @@ _WEIGHT = 400
 # Processes of an agent, as a multiple of one box's limit.
 _BOXES = 4
 
-_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_DIRECTORY = SEARCH | os.O_DIRECTORY | os.O_CLOEXEC
 _LONGEST_S = 10.0
 _DYING_S = 2.0
 

@@ -24,7 +24,7 @@ from airlock_daemon.boundary.command.order import Identity
 from airlock_daemon.boundary.workspace.snapshot import HostPaths, look_in_thread
 from airlock_daemon.boundary.workspace.temporary import remove_tree
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
-from airlock_daemon.platform.linux.openat2 import RESOLVE_NO_SYMLINKS, openat2
+from airlock_daemon.platform.system import openat2
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import is_within
@@ -290,7 +290,7 @@ def _fits(root: int, most: int) -> bool:
 
 
 def _list(root: int, name: str) -> Iterator[tuple[str, os.stat_result]]:
-    directory = openat2(name, _DIRECTORY, resolve=RESOLVE_NO_SYMLINKS, directory=root)
+    directory = openat2(name, _DIRECTORY, directory=root, no_links=True)
     try:
         with os.scandir(directory) as entries:
             for entry in entries:

@@ -23,6 +23,7 @@ from airlock_daemon.boundary.command.order import CommandLine, Fence, Identity
 from airlock_daemon.boundary.workspace.mapping import Mounts
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount
+from airlock_daemon.platform.system import LOOK
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_wire import quote
 
@@ -31,7 +32,7 @@ _USED_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
 
 _OF_THE_SYSTEM = "-of-the-system"
 
-_PATH = os.O_PATH | os.O_CLOEXEC
+_PATH = LOOK | os.O_CLOEXEC
 
 
 def refuse_unshowable(box: Box, mounts: Mounts | None, *, remedy: str) -> None:

@@ -5,7 +5,6 @@ import itertools
 import logging
 import os
 import re
-import select
 import signal as signals
 import socket
 import stat
@@ -30,7 +29,7 @@ from airlock_daemon.boundary.command.launcher import (
 )
 from airlock_daemon.boundary.command.order import CommandLine, Identity, encode_order
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.linux.openat2 import read_known_status
+from airlock_daemon.platform.system import READABLE, SEARCH, Readiness, read_known_status
 from airlock_daemon.setup.reserved import Reserved
 from airlock_wire import quote
 
@@ -168,9 +167,9 @@ class BoxedLaunch(Launch):
         Raises OSError, and has then taken over nothing.
         """
         super().__init__(control, socket.socket.close)
-        self._either = select.epoll()
+        self._either = Readiness()
         for each in (control, maker.control):
-            self._either.register(each, select.EPOLLIN)
+            self._either.register(each.fileno(), READABLE)
         self._maker = maker
         self._said = said
         self._group = group
@@ -337,7 +336,7 @@ class BoxBuilder(msgspec.Struct, frozen=True, kw_only=True):
         and Failed.
         """
         try:
-            root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            root = os.open("/", SEARCH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 async with opened(box, self.reserved, self.lookups) as shared:
                     return await self._make(box, root, shared)

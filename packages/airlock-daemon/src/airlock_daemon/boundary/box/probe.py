@@ -14,6 +14,7 @@ from airlock_daemon.boundary.command.order import CommandLine, Identity
 from airlock_daemon.boundary.workspace.mapping import Source
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
 
@@ -77,7 +78,7 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
     with ExitStack() as stack:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         stack.callback(os.close, null)
-        directory = os.open(_DIRECTORY, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = os.open(_DIRECTORY, SEARCH | os.O_DIRECTORY | os.O_CLOEXEC)
         stack.callback(os.close, directory)
         workspace = Workspace(
             descriptor=directory,

@@ -7,6 +7,7 @@ from functools import lru_cache
 from airlock_daemon.boundary.box.box import System
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError, Denied
+from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.human_git import BOX_AGENT, BOX_SIGNER
 from airlock_daemon.setup.programs import Programs, find_program
 from airlock_daemon.setup.remotes import BROKER, SIGNER, grants_relayed
@@ -24,7 +25,7 @@ _HELPERS = ("git-remote-https", "git-remote-http")
 
 # The copy of git's exec path for a fenced command, whose files all keep their host paths.
 _COPY = "git-core"
-_OPENED = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPENED = SEARCH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 # git's exec path in Debian and Arch, in Alpine and Fedora, and when built from source.
 _EXEC_PATHS = ("/usr/lib/git-core", "/usr/libexec/git-core", "/usr/local/libexec/git-core")

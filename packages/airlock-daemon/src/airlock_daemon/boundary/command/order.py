@@ -3,13 +3,14 @@
 `native/README.md` specifies the messages.
 """
 
-import fcntl
 import os
 import struct
 from collections.abc import Mapping
 
 import msgspec
 
+from airlock_daemon.errors import Denied
+from airlock_daemon.platform.linux.memfd import make_sealed
 from airlock_daemon.setup.profile import Profile
 from airlock_modules import Module, select_forwarded
 
@@ -24,8 +25,6 @@ _NO_RULES = (_SAME, *(0,) * 5)
 MESSAGE = 65536
 MOST_KEPT = 57
 """Limit of extra descriptors in a message."""
-
-_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 
 class CommandLine(msgspec.Struct, frozen=True):
@@ -118,6 +117,17 @@ def encode_order(
     return header, (_make_file(strings),)
 
 
+def refuse_box() -> Denied:
+    """The refusal of all that needs a box, where the system has none."""
+    return Denied(
+        "this command runs in a box, and macOS hosts have none",
+        layer="sandbox",
+        rule="no-box",
+        hint="let the image have the tool, and reach its service by the broker "
+        '(airlock show NAME --security); a person may set box = "none" in a module of their own',
+    )
+
+
 def _join(what: CommandLine) -> bytes:
     words = [what.program, *what.argv]
     words += [f"{name}={value}" for name, value in what.environment.items()]
@@ -138,16 +148,7 @@ def _count_rules(fence: Fence) -> tuple[int, ...]:
 def _make_file(strings: bytes) -> int:
     """Put the strings into a memfd."""
     # The launcher maps it: sealed, it cannot shrink below the size in the header.
-    file = os.memfd_create("airlock-command", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        view = memoryview(strings)
-        while view:
-            view = view[os.write(file, view) :]
-        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
-    except BaseException:
-        os.close(file)
-        raise
-    return file
+    return make_sealed("airlock-command", strings)
 
 
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")

@@ -1,6 +1,5 @@
 """Runs a command: relays its streams, and controls it through the launcher."""
 
-import select
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -10,6 +9,7 @@ from airlock_daemon.boundary.command.launcher import Ended, Launch
 from airlock_daemon.boundary.command.stdio import Emit, Input, Stdio
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.system import READABLE, WRITABLE, Readiness
 from airlock_wire import Resize, Signal, StdinData, StdinEnd
 
 # The launcher kills what is left 2 s after the order to end; a process that still exists long after
@@ -36,7 +36,7 @@ class Command:
         self._turns = turns
         self._credit = credit
         self._owed = 0
-        self._ready: select.epoll | None = None
+        self._ready: Readiness | None = None
         self._is_waiting = False
 
     def tell(self, said: Signal | Resize | StdinData | StdinEnd) -> None:
@@ -81,10 +81,10 @@ class Command:
             return await self._wait_report()
         # One task waits for an epoll of the streams and the control socket. A task for each would
         # cost more than many commands do.
-        with select.epoll() as ready:
+        with Readiness() as ready:
             for descriptor in self._stdio.outputs:
-                ready.register(descriptor, select.EPOLLIN)
-            ready.register(self._launch.ready, select.EPOLLIN)
+                ready.register(descriptor, READABLE)
+            ready.register(self._launch.ready, READABLE)
             self._ready = ready
             self._await_room()
             try:
@@ -92,7 +92,7 @@ class Command:
             finally:
                 self._ready = None
 
-    async def _relay(self, ready: select.epoll, emit: Emit, grant: Grant) -> Ended:
+    async def _relay(self, ready: Readiness, emit: Emit, grant: Grant) -> Ended:
         outputs = self._stdio.outputs
         while True:
             await trio.lowlevel.wait_readable(ready.fileno())
@@ -150,7 +150,7 @@ class Command:
         if self._ready is None or source is None or self._is_waiting:
             return
         if source.is_waiting or (self._owes_much and not source.is_over):
-            self._ready.register(source.descriptor, select.EPOLLOUT)
+            self._ready.register(source.descriptor, WRITABLE)
             self._is_waiting = True
 
     def _stop_waiting(self, source: Input) -> None:

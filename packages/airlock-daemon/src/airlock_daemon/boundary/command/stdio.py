@@ -6,9 +6,9 @@ import struct
 import termios
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
+from airlock_daemon.platform.system import enlarge_pipe
 from airlock_wire import Stream
 
 
@@ -126,8 +126,7 @@ class Stdio:
         """Enlarge the pipe of a tool that writes faster than it is read (pipe(7))."""
         if descriptor not in self._widened and size > PIECE:
             self._widened.add(descriptor)
-            with suppress(OSError):
-                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size)
+            enlarge_pipe(descriptor, size)
 
     async def drain(self, emit: Emit) -> None:
         """Emit what an ended tool has left in its outputs.
@@ -168,7 +167,7 @@ class Stdio:
 
     def _open_output(self, stream: Stream) -> int:
         """Open a pipe for output; returns the tool's end."""
-        reading, writing = os.pipe2(os.O_CLOEXEC)
+        reading, writing = os.pipe()
         self._descriptors += (reading, writing)
         os.set_blocking(reading, False)
         self.outputs[reading] = stream
@@ -176,7 +175,7 @@ class Stdio:
 
     def _open_input(self) -> int:
         """Open a pipe for input; returns the tool's end."""
-        reading, writing = os.pipe2(os.O_CLOEXEC)
+        reading, writing = os.pipe()
         self._keep(reading)
         os.set_blocking(writing, False)
         self.input = Input(writing)

@@ -6,7 +6,6 @@ lock while it writes to its own memory, which may be such a file, and close(2), 
 fcntl(2) wait for that lock. One such call in the event loop would block all agents.
 """
 
-import fcntl
 import os
 import threading
 import time
@@ -17,7 +16,7 @@ from queue import SimpleQueue
 
 import trio
 
-from airlock_daemon.platform.linux.procfs import name_descriptor
+from airlock_daemon.platform.system import enlarge_pipe, name_descriptor, splice
 
 # Each hanging call occupies a thread. With this many, the agent's descriptors are not welcome, but
 # one that arrives must be closed in a thread: not receiving it would close it in this one.
@@ -68,7 +67,7 @@ class Closer:
             self._do(partial(_close_all, numbers), is_usual=is_usual)
 
     def enlarge_pipe(self, pipe: int, size: int) -> None:
-        """As the function `enlarge_pipe`, asynchronously."""
+        """As `pipes.enlarge_pipe`, asynchronously."""
         number = os.dup(pipe)
         self._do(partial(_enlarge_and_close, number, size), is_usual=True)
 
@@ -172,12 +171,6 @@ def is_pipe(name: str) -> bool:
     return name.startswith("pipe:[")
 
 
-def enlarge_pipe(pipe: int, size: int) -> None:
-    """Enlarge a pipe if possible: it is not if its user has many pipes."""
-    with suppress(OSError):
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, size)
-
-
 def _enlarge_and_close(pipe: int, size: int) -> None:
     enlarge_pipe(pipe, size)
     os.close(pipe)
@@ -186,7 +179,7 @@ def _enlarge_and_close(pipe: int, size: int) -> None:
 def _splice(source: int, target: int, most: int, finished: _Finished) -> None:
     result: int | OSError
     try:
-        result = os.splice(source, target, most, flags=os.SPLICE_F_NONBLOCK)
+        result = splice(source, target, most)
     except OSError as error:
         result = error
     finished.tell(result)

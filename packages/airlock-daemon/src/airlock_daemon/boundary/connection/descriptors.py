@@ -9,6 +9,7 @@ import functools
 import os
 import re
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -16,7 +17,8 @@ from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
-from airlock_daemon.platform.linux.procfs import name_descriptor, read_mount_id, read_process_file
+from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.platform.system import CLOSED_AT_EXEC, name_descriptor, read_mount_id
 
 Kind = Literal["pipe", "null", "terminal"]
 
@@ -26,7 +28,7 @@ _PIECE = 65536
 
 _HOW = "send stdin, stdout and stderr with the first byte of the request, or no descriptor at all"
 
-AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+AT_ONCE = socket.MSG_DONTWAIT | CLOSED_AT_EXEC
 """For recvmsg(2): others that hold the socket could clear its O_NONBLOCK."""
 
 ROOM = socket.CMSG_SPACE(253 * array.array("i").itemsize)
@@ -98,10 +100,20 @@ class ClientDescriptors:
             self.closer.close(numbers, is_usual=is_usable)
 
 
-def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
-    """Read at most `size` bytes and the descriptors with them, which the caller closes."""
-    data, ancillary, _, _ = connection.recvmsg(size, ROOM, AT_ONCE)
-    return data, list_rights(ancillary) if ancillary else []
+if sys.platform == "linux":
+
+    def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
+        """Read at most `size` bytes and the descriptors with them, which the caller closes."""
+        data, ancillary, _, _ = connection.recvmsg(size, ROOM, AT_ONCE)
+        return data, list_rights(ancillary) if ancillary else []
+
+else:
+
+    def receive(connection: socket.socket, size: int) -> tuple[bytes, list[int]]:
+        """Read at most `size` bytes. recv(2) has the kernel drop descriptors; recvmsg(2) of macOS
+        would install those without room, too, and not tell their numbers.
+        """
+        return connection.recv(size, socket.MSG_DONTWAIT), []
 
 
 def drop_unread(connection: socket.socket, closer: Closer) -> None:

@@ -1,6 +1,5 @@
 """Limits one agent's concurrent connections, requests, commands and hooks."""
 
-import os
 import sys
 from collections.abc import Awaitable
 
@@ -9,6 +8,7 @@ from trio.lowlevel import ParkingLot
 
 from airlock_daemon.boundary.fairness.allowance import Allowance
 from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.platform.system import count_processors
 from airlock_daemon.setup.limits import Limits
 from airlock_wire import Request
 
@@ -280,7 +280,7 @@ class Starts:
 
     def __init__(self, processors: int | None = None) -> None:
         """`processors` is the number that the daemon may use; by default that of its affinity."""
-        count = processors or len(os.sched_getaffinity(0))
+        count = processors or count_processors()
         self.share = max(1, count // 2)
         self._asked: dict[Share, float] = {}
         self._held_up: dict[Share, None] = {}

@@ -26,10 +26,10 @@ from airlock_daemon.platform.linux.mountinfo import (
     find_mount,
     find_seen,
     parse_mountinfo,
-    read_own_mounts,
     relative_to,
     shows_all,
 )
+from airlock_daemon.platform.system import read_own_mounts
 from airlock_wire import quote
 
 if TYPE_CHECKING:

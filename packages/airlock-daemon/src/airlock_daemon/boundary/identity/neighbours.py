@@ -16,9 +16,9 @@ from airlock_daemon.platform.linux.mountinfo import (
     find_mount,
     find_shown,
     parse_mountinfo,
-    read_own_mounts,
 )
 from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.platform.system import read_own_mounts
 from airlock_daemon.setup.reserved import is_within
 
 # Bytes of one process's mounts; a process with more is skipped.

@@ -5,8 +5,9 @@ import functools
 import os
 import re
 import socket
+import sys
+import weakref
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -14,115 +15,17 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import NO_DESCRIPTORS, Denied, is_full_table
 from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo, shows_all
-from airlock_daemon.platform.linux.peer import (
-    Credentials,
-    is_dead,
-    peer_pidfd,
-    read_namespaces,
-    read_parent,
-)
+from airlock_daemon.platform.linux.peer import peer_pidfd, read_namespaces, read_parent
 from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
-
-# Exceeds any process's ancestry; ends the walk if the process table changes meanwhile.
-GENERATIONS = 256
-
-KEPT = 16
-
-# Walks of a process table that changes meanwhile.
-ATTEMPTS = 8
-
-
-class Ancestry:
-    """Tells the descendants of process `ancestor` from all others. Its owner must `close` it.
-
-    A process that is not a descendant never becomes one: the kernel reparents orphans to ancestors
-    that they already had. So some of them are cached, by pidfd, which unlike a pid is never reused;
-    a client whose shell is cached needs no walk to the first process.
-    """
-
-    def __init__(self, ancestor: int) -> None:
-        self._ancestor = ancestor
-        self._strangers: dict[int, int] = {}
-
-    def includes(self, pid: int, *, parent: int | None = None) -> bool:
-        """Whether `pid` descends from the ancestor; True also if that is unknown.
-
-        `parent` is the parent of `pid`, if known.
-        """
-        if pid == self._ancestor:
-            return True
-        start = pid if parent is None else parent
-        if start in self._strangers and self._is_stranger(start):
-            return False
-        for _ in range(ATTEMPTS):
-            try:
-                return self._descends(start, asks=pid)
-            except ProcessLookupError:
-                # An ancestor ended: `docker exec` does so as soon as its command runs. Start again
-                # at the client to find the new parents.
-                start = pid
-            except OSError:
-                return True
-        return True
-
-    def close(self) -> None:
-        """Close all pidfds."""
-        _close(self._strangers)
-        self._strangers.clear()
-
-    def _descends(self, start: int, *, asks: int) -> bool:
-        walked: dict[int, int] = {}
-        try:
-            is_one = self._walk(start, walked)
-            # The client itself is not cached: it asks once.
-            for stranger in () if is_one else walked.keys() - {asks}:
-                self._remember(stranger, walked.pop(stranger))
-        finally:
-            _close(walked)
-        return is_one
-
-    def _walk(self, pid: int, walked: dict[int, int]) -> bool:
-        """Raises ProcessLookupError if one of the processes ends meanwhile, or OSError."""
-        for _ in range(GENERATIONS):
-            if pid == self._ancestor:
-                return True
-            if pid <= 1 or self._is_stranger(pid):
-                return False
-            # Opened before reading: if it is alive afterwards, the pid was not reused, and the data
-            # are those of this process.
-            walked[pid] = os.pidfd_open(pid)
-            try:
-                stat = read_process_entry(pid, "stat")
-            except FileNotFoundError as error:
-                raise ProcessLookupError from error
-            if is_dead(walked[pid]):
-                raise ProcessLookupError
-            # A process's name may contain blanks and parentheses.
-            pid = int(stat.rpartition(")")[2].split()[1])
-        return True
-
-    def _is_stranger(self, pid: int) -> bool:
-        pidfd = self._strangers.get(pid)
-        if pidfd is not None and is_dead(pidfd):
-            os.close(self._strangers.pop(pid))
-            return False
-        return pidfd is not None
-
-    def _remember(self, pid: int, pidfd: int) -> None:
-        if len(self._strangers) >= KEPT:
-            os.close(self._strangers.pop(next(iter(self._strangers))))
-        self._strangers[pid] = pidfd
-
-
-def _close(processes: dict[int, int]) -> None:
-    for pidfd in processes.values():
-        with suppress(OSError):
-            os.close(pidfd)
-
+from airlock_daemon.platform.system import Ancestry, Credentials, peer_credentials
 
 # Bytes: some thousands of mounts. A client that may mount could have far more, to be read for each
 # request.
 MOST_MOUNTINFO = 1 << 20
+
+# The kernel's user for one that it cannot name (user_namespaces(7)).
+_UNSEEN = Credentials(0, 65534)
+_bridged: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
 
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
@@ -154,8 +57,25 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
         return parse_mountinfo(self.mountinfo)
 
 
+def make_bridged_pair() -> tuple[socket.socket, socket.socket]:
+    """Make a connection for a client that came over a bridge: its end, and ours to serve.
+
+    This kernel does not see the client, and names the daemon in its place. Raises OSError.
+    """
+    theirs, ours = socket.socketpair()
+    theirs.setblocking(False)
+    ours.setblocking(False)
+    _bridged.add(ours)
+    return theirs, ours
+
+
+def find_credentials(connection: socket.socket) -> Credentials:
+    """The process that connected (unix(7)), with pid 0 if this kernel does not see it."""
+    return _UNSEEN if connection in _bridged else peer_credentials(connection)
+
+
 def identify(connection: socket.socket, credentials: Credentials) -> Peer:
-    """Identify the peer; `credentials` come from `peer_credentials` (unix(7)).
+    """Identify the peer; `credentials` come from `find_credentials`.
 
     Raises Denied (layer "workspace") if the peer has ended, or shares the daemon's pid namespace
     but not its mounts (docker run --pid=host).
@@ -163,6 +83,9 @@ def identify(connection: socket.socket, credentials: Credentials) -> Peer:
     pid, uid = credentials.pid, credentials.uid
     if pid == 0:
         return Peer(pid=0, uid=uid, kind="unseen")
+    if sys.platform != "linux":
+        # Containers are in a virtual machine, and come through a bridge.
+        return Peer(pid=pid, uid=uid, kind="local")
     pidfd = _open_pidfd(connection)
     try:
         peer = _look(pid, uid)
@@ -179,12 +102,9 @@ def identify(connection: socket.socket, credentials: Credentials) -> Peer:
 def _find_parent(pidfd: int) -> int | None:
     """As `read_parent`; raises Denied if the process has ended."""
     try:
-        parent = read_parent(pidfd)
+        return read_parent(pidfd)
     except ProcessLookupError as error:
         raise _gone() from error
-    if parent is None and is_dead(pidfd):
-        raise _gone()
-    return parent
 
 
 def _look(pid: int, uid: int) -> Peer:

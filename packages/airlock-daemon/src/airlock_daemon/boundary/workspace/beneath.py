@@ -7,18 +7,21 @@ into the directory, and the path may name what does not exist yet.
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.linux.openat2 import (
-    RESOLVE_CACHED,
+from airlock_daemon.platform.system import (
+    LOOK,
+    SEARCH,
+    name_descriptor,
     open_without_links,
     openat2,
     read_known_status,
+    step,
 )
-from airlock_daemon.platform.linux.procfs import name_descriptor
 from airlock_daemon.setup.reserved import is_within
 from airlock_wire import quote
 
@@ -28,7 +31,7 @@ MOST_LINKS = 40
 MOST_STEPS = 256
 """Limit of directories and symlinks in one path: each costs system calls."""
 
-_STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_STEP = LOOK | os.O_NOFOLLOW | os.O_CLOEXEC
 # The name does not exist, or cannot: nothing to follow from here on.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
@@ -55,7 +58,7 @@ def follow(
     """
     end = _walk(start, parts, depth=depth, root=root, root_path=root_path, at_once=at_once)
     try:
-        if end.error is not None:
+        if end.rest:
             count(end.rest, depth=end.depth)
         elif not is_within(name_descriptor(end.descriptor), root_path):
             # A directory was moved meanwhile.
@@ -75,7 +78,7 @@ def open_beneath(root: int, path: str, *, root_path: str, at_once: bool = False)
     end = _walk(root, parts, depth=0, root=root, root_path=root_path, at_once=at_once)
     error = end.error
     if error is None and not stat.S_ISDIR(read_known_status(end.descriptor).st_mode):
-        error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        error = _no_directory()
     if error is not None:
         os.close(end.descriptor)
         raise error
@@ -85,7 +88,9 @@ def open_beneath(root: int, path: str, *, root_path: str, at_once: bool = False)
 class _End(NamedTuple):
     """The end of a walk: an open descriptor, `depth` levels below the root.
 
-    With an `error`, `rest` are the parts from the first missing one on.
+    With an `error`, `rest` are the parts from the first missing one on; there are none if the path
+    ends with a file that is no directory, which without O_PATH is not opened: then the descriptor
+    is that of its directory.
     """
 
     descriptor: int
@@ -114,20 +119,17 @@ def _walk(
             if part == ".." and depth == 0:
                 raise LeadsOutError
             try:
-                inner = _open(part, here, at_once=at_once)
+                found = _open(part, here, at_once=at_once)
             except OSError as error:
                 if error.errno not in _ABSENT:
                     raise
                 return _End(here, depth, (part, *reversed(waiting)), error)
-            try:
-                target = _read_link(inner, at_once=at_once)
-            except BaseException:
-                os.close(inner)
-                raise
+            if found is None:
+                return _End(here, depth + 1, waiting[::-1], _no_directory())
+            inner, target = _settle(found, at_once=at_once)
             if target is None:
                 depth += -1 if part == ".." else 1
             else:
-                os.close(inner)
                 links += 1
                 if links > MOST_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -145,11 +147,35 @@ def _walk(
     return _End(here, depth)
 
 
-def _open(part: str, directory: int, *, at_once: bool) -> int:
+def _open(part: str, directory: int, *, at_once: bool) -> int | str | None:
+    """Open a part; without O_PATH as `step` does."""
+    if sys.platform != "linux":
+        if at_once:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return step(part, directory)
     if at_once:
         with suppress(NotImplementedError):
-            return openat2(part, _STEP, resolve=RESOLVE_CACHED, directory=directory)
+            return openat2(part, _STEP, directory=directory, is_cached=True)
     return os.open(part, _STEP, dir_fd=directory)
+
+
+def _settle(found: int | str, *, at_once: bool) -> tuple[int, str | None]:
+    """Return an open part and None; or no descriptor and a symlink's target, which it closes."""
+    if isinstance(found, str):
+        return -1, found
+    try:
+        target = _read_link(found, at_once=at_once)
+    except BaseException:
+        os.close(found)
+        raise
+    if target is None:
+        return found, None
+    os.close(found)
+    return -1, target
+
+
+def _no_directory() -> NotADirectoryError:
+    return NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 
 
 def count(parts: Iterable[str], *, depth: int) -> None:
@@ -189,8 +215,8 @@ def _strip(target: str, root_path: str) -> str:
     return target[len(prefix) :]
 
 
-_FILE = os.O_PATH | os.O_CLOEXEC
-_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = LOOK | os.O_CLOEXEC
+_DIRECTORY = SEARCH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def open_unlinked(path: str, *, is_file: bool = False, at_once: bool = False) -> tuple[int, str]:
@@ -227,7 +253,8 @@ def real_path(descriptor: int) -> str:
     """The kernel's path of an open directory. Raises Denied if it was removed."""
     path = name_descriptor(descriptor)
     # An existing directory's name may end like this too.
-    is_removed = path.endswith(" (deleted)") and read_known_status(descriptor).st_nlink == 0
+    may_be_removed = sys.platform != "linux" or path.endswith(" (deleted)")
+    is_removed = may_be_removed and read_known_status(descriptor).st_nlink == 0
     if is_removed or not path.startswith("/"):
         raise Denied(
             "the working directory has been removed",

@@ -1,6 +1,7 @@
 """Where a command runs: turns a path claimed by the client into an open, checked directory."""
 
 import os
+import sys
 from functools import partial
 
 import trio
@@ -16,9 +17,8 @@ from airlock_daemon.boundary.workspace.beneath import (
 from airlock_daemon.boundary.workspace.mapping import Mapping, Mounts, Source, Unmapped, read_mounts
 from airlock_daemon.boundary.workspace.snapshot import find_in_thread, look_in_thread
 from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace, make_empty
-from airlock_daemon.errors import Denied
-from airlock_daemon.platform.linux.openat2 import read_known_status
-from airlock_daemon.platform.linux.procfs import read_mount_id
+from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.platform.system import SEARCH, read_known_status, read_mount_id
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_modules import Module
@@ -223,6 +223,15 @@ def _has_workspace(mounts: Mounts, reserved: Reserved) -> bool:
 
 def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) -> Workspace:
     """Open the working directory that the kernel reports for a process of the host."""
+    if sys.platform != "linux":
+        raise Denied(
+            "[workspace] host = true has no meaning here: an agent is in a container, and that in "
+            "a virtual machine",
+            layer="workspace",
+            rule="host",
+            hint="a person on the host can map the agent's directory: [workspace] mounts in its "
+            f"airlock.toml{AND_RELOAD}",
+        )
     if peer.uid != os.geteuid() or peer.container is not None:
         raise Denied(
             "[workspace] host = true is for the daemon's own user outside of containers",
@@ -231,7 +240,7 @@ def _enter_own_directory(claimed: str | None, peer: Peer, reserved: Reserved) ->
             hint="run the client as the user of the daemon, or map its directory",
         )
     try:
-        descriptor = os.open(f"/proc/{peer.pid}/cwd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(f"/proc/{peer.pid}/cwd", SEARCH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise Denied(
             f"the client's directory cannot be opened: {error.strerror}",

@@ -17,9 +17,9 @@ from airlock_daemon.platform.linux.mountinfo import (
     find_mount,
     find_seen,
     find_shown,
-    read_own_mounts,
     relative_to,
 )
+from airlock_daemon.platform.system import read_own_mounts
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Identity, Mount
 from airlock_daemon.setup.reserved import Reserved

@@ -17,12 +17,7 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.linux.openat2 import (
-    RESOLVE_CACHED,
-    RESOLVE_NO_SYMLINKS,
-    openat2,
-    read_known_status,
-)
+from airlock_daemon.platform.system import LOOK, openat2, read_known_status
 from airlock_daemon.platform.threads import run_in_thread
 
 T = TypeVar("T")
@@ -94,8 +89,7 @@ async def look_in_thread(
         raise
 
 
-_FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-_AT_ONCE = RESOLVE_CACHED | RESOLVE_NO_SYMLINKS
+_FLAGS = LOOK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class HostPath(msgspec.Struct, frozen=True):
@@ -184,7 +178,7 @@ def _look(path: str) -> HostPath | None:
 
 def _look_at_once(path: str) -> HostPath | None:
     try:
-        descriptor = openat2(path, _FLAGS, resolve=_AT_ONCE)
+        descriptor = openat2(path, _FLAGS, is_cached=True, no_links=True)
     except NotImplementedError as error:
         raise _WouldWaitError(path) from error
     except OSError as error:

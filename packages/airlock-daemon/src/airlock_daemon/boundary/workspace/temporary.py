@@ -13,6 +13,7 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import Failed
+from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.platform.threads import run_in_thread
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _take_out(directory: int, root: int) -> list[str]:
 
 def _open_up(name: str, above: int | None = None) -> None:
     """Give a directory's owner all permissions, whatever mode a tool has set."""
-    flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = SEARCH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     with suppress(OSError):
         directory = os.open(name, flags, dir_fd=above)
         try:

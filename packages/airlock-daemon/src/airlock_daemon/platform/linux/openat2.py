@@ -8,11 +8,7 @@ import struct
 import sys
 from collections.abc import Callable
 
-RESOLVE_NO_SYMLINKS = 0x04
-"""No component may be a symlink (ELOOP), the last one included."""
-
-RESOLVE_CACHED = 0x20
-"""Fail with EAGAIN instead of blocking if the kernel lacks something in memory."""
+_RESOLVE_NO_SYMLINKS, _RESOLVE_CACHED = 0x04, 0x20
 
 # The same number on every architecture, as for all newer system calls.
 _NUMBER = 437
@@ -23,16 +19,29 @@ _AT_FDCWD = -100
 _OPEN_HOW = struct.Struct("=QQQ")
 
 
-def openat2(path: str, flags: int, *, resolve: int, directory: int | None = None) -> int:
+def openat2(
+    path: str,
+    flags: int,
+    *,
+    directory: int | None = None,
+    is_cached: bool = False,
+    no_links: bool = False,
+) -> int:
     """Open `path`, relative to the open `directory`; the caller closes the descriptor.
 
-    Raises OSError; NotImplementedError if the call or `resolve` is not supported, on a kernel
-    before Linux 5.6 (RESOLVE_CACHED: 5.12) or under a seccomp filter that does not know it; and
+    With `is_cached`, fails with EAGAIN instead of blocking if the kernel lacks something in memory.
+    With `no_links`, no component may be a symlink (ELOOP), the last one included. Raises OSError;
+    NotImplementedError if the call or `is_cached` is not supported, on a kernel before Linux 5.6
+    (`is_cached`: 5.12), under a seccomp filter that does not know it, or on another system; and
     ValueError for a NUL in the path.
     """
+    if sys.platform != "linux":
+        # There the number is that of another call.
+        raise NotImplementedError("openat2")
     name = os.fsencode(path)
     if b"\0" in name:
         raise ValueError("embedded null byte")
+    resolve = _RESOLVE_CACHED * is_cached | _RESOLVE_NO_SYMLINKS * no_links
     how = _OPEN_HOW.pack(flags, 0, resolve)
     descriptor = _syscall()(
         _NUMBER, _AT_FDCWD if directory is None else directory, name, how, len(how)
@@ -43,38 +52,6 @@ def openat2(path: str, flags: int, *, resolve: int, directory: int | None = None
     if number in (errno.ENOSYS, errno.EPERM, errno.EINVAL):
         raise NotImplementedError("openat2")
     raise OSError(number, os.strerror(number), path)
-
-
-def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:
-    """Open the absolute `path`, none of whose components may be a symlink (ELOOP, ENOTDIR).
-
-    The caller closes the descriptor. Raises OSError; with `at_once`, BlockingIOError if it would
-    block.
-    """
-    resolve = RESOLVE_NO_SYMLINKS | RESOLVE_CACHED if at_once else RESOLVE_NO_SYMLINKS
-    if sys.platform == "linux":
-        try:
-            return openat2(path, flags, resolve=resolve)
-        except NotImplementedError:
-            pass
-    if at_once:
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
-    return _open_by_parts(path, flags)
-
-
-def _open_by_parts(path: str, flags: int) -> int:
-    """Open without openat2(2), by a system call per component."""
-    directory = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
-    descriptor = os.open("/", directory)
-    parts = [part for part in path.split("/") if part]
-    for number, part in enumerate(parts, start=1):
-        kind = flags if number == len(parts) else directory
-        try:
-            inner = os.open(part, kind | os.O_NOFOLLOW, dir_fd=descriptor)
-        finally:
-            os.close(descriptor)
-        descriptor = inner
-    return descriptor
 
 
 @functools.cache

@@ -9,6 +9,9 @@ import struct
 
 import msgspec
 
+# Of every architecture; a Python without Linux's names lacks it.
+_SO_PEERCRED: int = getattr(socket, "SO_PEERCRED", 17)
+
 # SO_PEERPIDFD (Linux 6.5), which Python's socket module lacks.
 SO_PEERPIDFD = 77
 
@@ -28,7 +31,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
 def peer_credentials(connection: socket.socket) -> Credentials:
     """Return the process that connected (SO_PEERCRED)."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    credentials = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERCRED, 12)
     pid, uid, _ = struct.unpack("iII", credentials)
     return Credentials(pid, uid)
 
@@ -58,7 +61,9 @@ def read_parent(pidfd: int) -> int | None:
         _, _, _, _, parent = _PIDFD_INFO.unpack(fcntl.ioctl(pidfd, _PIDFD_GET_INFO, asked))
     except ProcessLookupError:
         raise
-    except OSError:
+    except OSError as error:
+        if is_dead(pidfd):
+            raise ProcessLookupError from error
         return None
     return int(parent)
 

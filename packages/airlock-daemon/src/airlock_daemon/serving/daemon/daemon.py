@@ -2,10 +2,9 @@
 
 import gc
 import os
-import resource
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import trio
 
@@ -14,8 +13,7 @@ from airlock_daemon.boundary.box.groups import Groups, claim_groups
 from airlock_daemon.boundary.command.launcher import Launcher, find_launcher
 from airlock_daemon.boundary.workspace.temporary import remove_left_behind
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.linux.privileges import forbid_tracing
-from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
+from airlock_daemon.platform.system import ask_for_short_slices, forbid_tracing, raise_open_files
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
@@ -164,7 +162,7 @@ def _open_state(setup: Setup) -> DaemonState:
     # Before the launcher exists, which would otherwise stay in the daemon's old cgroup.
     groups = claim_groups(os.environ)
     try:
-        launcher = Launcher(find_launcher(), nofile=_raise_descriptor_limit())
+        launcher = Launcher(find_launcher(), nofile=raise_open_files())
     except BaseException:
         if isinstance(groups, Groups):
             groups.close()
@@ -172,17 +170,6 @@ def _open_state(setup: Setup) -> DaemonState:
         raise
     ledger = Ledger(audit, agents=len(setup.generations))
     return DaemonState(ledger, launcher, groups=groups, search_path=setup.search_path)
-
-
-def _raise_descriptor_limit() -> int:
-    """Raise this process's soft limit of open files to the hard limit; returns the old one.
-
-    Each connection is a descriptor. Tools get the old limit: some close or scan all descriptors.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return soft
 
 
 async def _end_after(grace: float, shared: DaemonState, signals: AsyncIterator[int]) -> None:

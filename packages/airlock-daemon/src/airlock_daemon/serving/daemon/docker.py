@@ -2,9 +2,8 @@
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from http import HTTPStatus
 
 import trio
@@ -12,8 +11,8 @@ from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_refusal
-from airlock_daemon.boundary.brokers.docker.departure import remove_own
-from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine
+from airlock_daemon.boundary.brokers.docker.departure import remove_made
+from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine_of
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
 from airlock_daemon.boundary.brokers.egress.conversation import say_last
@@ -30,12 +29,10 @@ from airlock_daemon.serving.request.recording import Caller, Recording, RecordQu
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import VARIABLES
-from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import PUBLISHED
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.trust import leads_through
-from airlock_modules.engine import LABEL, DockerGrant, Egress, ImageName
+from airlock_modules.engine import DockerGrant, Egress, ImageName, Ownership
 from airlock_modules.operation import Operation
 
 
@@ -45,6 +42,7 @@ class DockerService:
     def __init__(self, shared: DaemonState, agent: AgentState, state: State) -> None:
         self._shared = shared
         self._agent = agent
+        self._state = state
         self._images = ImageRecord(state, agent.generation.agent.name)
         self._broker = EngineBroker(self._images)
         self._records = _Records(shared, agent)
@@ -98,9 +96,7 @@ class DockerService:
         taken.setblocking(False)
         try:
             with cancellation.scope:
-                narrow = await self._find_grant(peer)
-                client = _Client(self._shared, self._agent, self._records, caller, narrow)
-                await self._broker.serve(taken, client)
+                await self._broker.serve(taken, await self._make_client(caller, peer))
         finally:
             self._open.discard(cancellation)
             drop_unread(taken, self._agent.closer)
@@ -108,21 +104,12 @@ class DockerService:
 
     async def remove_own(self) -> None:
         """As `Engines.remove_own`."""
-        name = self._agent.generation.agent.name
-        by_label = f"docker ps -a --filter label={LABEL}={name}"
-        try:
-            engine = find_socket(self._agent.generation, self._shared.environment)
-            removed = await remove_own(engine, name)
-            self._images.forget_all()
-        except AirlockError as error:
-            problem = "what agent %s has made at the docker engine stays: %s; %s; find it: %s"
-            log.warning(problem, name, error.message, error.hint, by_label)
-            return
-        if removed.left:
-            log.warning(
-                "agent %s: the docker engine has kept %s; look why, and remove it: %s",
-                *(name, ", ".join(removed.left), by_label),
-            )
+        environment = self._shared.environment
+        if problem := await remove_made(self._agent.generation, environment, self._state):
+            log.warning("%s", problem)
+
+    def _find_ownership(self) -> Ownership:
+        return Ownership(self._agent.generation.agent.name, self._state.find_installation())
 
     async def _converse(self, connection: socket.socket) -> None:
         try:
@@ -138,9 +125,11 @@ class DockerService:
                 said = write_refusal(error, status)
                 await say_last(stream, said, self._agent.turns, self._agent.closer)
             return
-        narrow = await self._find_grant(peer)
-        client = _Client(self._shared, self._agent, self._records, caller, narrow)
-        await self._broker.serve(connection, client)
+        await self._broker.serve(connection, await self._make_client(caller, peer))
+
+    async def _make_client(self, caller: Caller, peer: Peer) -> "_Client":
+        narrow, owned = await self._find_grant(peer), self._find_ownership
+        return _Client(self._shared, self._agent, self._records, caller, narrow, owned)
 
     async def _find_grant(self, peer: Peer) -> Callable[[DockerGrant], DockerGrant]:
         """What becomes of the agent's grant for a client that may see less of the workspaces.
@@ -172,6 +161,7 @@ class _Client:
         records: "_Records",
         caller: Caller,
         narrow: Callable[[DockerGrant], DockerGrant],
+        find_ownership: Callable[[], Ownership],
     ) -> None:
         """`narrow` is `_find_grant`'s."""
         self.turns = agent.turns
@@ -181,11 +171,12 @@ class _Client:
         self._records = records
         self._caller = caller
         self._narrow = narrow
+        self._find_ownership = find_ownership
 
     @property
-    def name(self) -> str:
-        """As `EngineAgent.name`."""
-        return self._agent.generation.agent.name
+    def ownership(self) -> Ownership:
+        """As `EngineAgent.ownership`."""
+        return self._find_ownership()
 
     @property
     def grant(self) -> DockerGrant:
@@ -203,18 +194,29 @@ class _Client:
     @property
     def engine(self) -> str:
         """As `EngineAgent.engine`."""
-        return find_socket(self._agent.generation, self._shared.environment)
+        return find_engine_of(self._agent.generation, self._shared.environment)
+
+    def may_ask(self, operation: Operation) -> bool:
+        """As `EngineAgent.may_ask`."""
+        rules = self._agent.generation.agent.profile.approve
+        return rules is not None and rules.may_find((operation.words[:2],))
 
     async def admit(
-        self, operation: Operation, details: Details, *, changes: bool, note: str = ""
+        self,
+        operation: Operation,
+        details: Details,
+        *,
+        forms: tuple[tuple[str, ...], ...],
+        changes: bool,
+        note: str = "",
     ) -> object | None:
         """As `EngineAgent.admit`."""
         record = self._records.begin(operation, self._caller)
         profile = self._agent.generation.agent.profile
-        if profile.find_approval((operation.words,)) is not None:
+        if profile.find_approval(forms) is not None:
             from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415
 
-            asked = Asked(operation=operation, details=details, note=note).lasting
+            asked = Asked(operation=operation, details=details, forms=forms, note=note).lasting
             record = await self._shared.approvals.record_answer(
                 asked, record, agent=self._agent, size=sum(len(text) for _, text in details)
             )
@@ -239,7 +241,8 @@ class _Client:
             shim = find_shim(architecture)
         except AirlockError as error:
             problem = "agent %s: a container has no way out, and ports by its address alone: %s; %s"
-            log.warning(problem, self.name, error, error.hint)
+            name = self._agent.generation.agent.name
+            log.warning(problem, name, error, error.hint)
             return None
         if apis is None or not self._agent.generation.apis or grant.is_bridged:
             return Egress(shim=shim)
@@ -264,20 +267,6 @@ def link_published(source: str, target: str) -> None:
                 f"{new} cannot be made: {error.strerror}",
                 hint="a person on the host can see whether the daemon may write its directory",
             ) from error
-
-
-def find_socket(generation: Generation, environment: Mapping[str, str]) -> str:
-    """The path of the engine's socket: that of `[docker]`, else of the human's docker.
-
-    Raises Denied.
-    """
-    named = "" if generation.docker is None else generation.docker.engine
-    variables: Mapping[str, str] = {
-        **environment,
-        **generation.agent.profile.env,
-        **({"DOCKER_HOST": f"unix://{named}"} if named else {}),
-    }
-    return find_engine(variables, partial(leads_through, written=generation.workspaces))
 
 
 class _Records:

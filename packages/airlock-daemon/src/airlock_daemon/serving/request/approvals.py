@@ -21,6 +21,7 @@ from airlock_daemon.boundary.approval.questions import (
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.fairness.gate import too_large_error
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
+from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.request.state import AgentState, log
 from airlock_daemon.setup.generation import Generation
@@ -229,9 +230,7 @@ class Approvals:
         generation = agent.generation
         name = generation.agent.name
         try:
-            directory = os.open(
-                generation.agent.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-            )
+            directory = os.open(generation.agent.directory, SEARCH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 variables = {"PATH": generation.programs.path, "AIRLOCK_AGENT": name}
                 known = self._environment

@@ -5,14 +5,13 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, closing
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.box import find_kept
 from airlock_daemon.boundary.box.kept_home import HomeInUse
-from airlock_daemon.boundary.box.landlock import LandlockRunner, private_directory
 from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch, Leftover
 from airlock_daemon.boundary.box.prewarmed import start_boxed
 from airlock_daemon.boundary.command.launcher import Ended, Launch
@@ -29,6 +28,9 @@ from airlock_daemon.serving.request.relay import Origin, Relay
 from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.remotes import SIGNER
 
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.box.landlock import LandlockRunner
+
 _Result = TypeVar("_Result")
 
 
@@ -38,6 +40,11 @@ async def run_boxed(job: Job, boxed: Boxed, call: Call, emit: Emit, *, answers: 
     async with AsyncExitStack() as undo:
         runner = relay = None
         if boxed.maker.bubblewrap is None:
+            from airlock_daemon.boundary.box.landlock import (  # noqa: PLC0415
+                LandlockRunner,
+                private_directory,
+            )
+
             identity = boxed.maker.identity
             private = await undo.enter_async_context(private_directory(identity, agent.removals))
             group = agent.open_group()
@@ -71,7 +78,7 @@ class _BoxedSteps(Steps):
         emit: Emit,
         boxed: Boxed,
         *,
-        runner: LandlockRunner | None,
+        runner: "LandlockRunner | None",
         relay: Relay | None,
     ) -> None:
         super().__init__(job, call, emit)

@@ -19,6 +19,7 @@ from airlock_daemon.boundary.command.stdio import Piped
 from airlock_daemon.boundary.fairness.gate import SMALL, Gate, too_large_error
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
+from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.setup.generation import Generation
 from airlock_modules.operation import Operation
@@ -86,7 +87,7 @@ async def run_hook(
     timeout = generation.hook_limits.timeout_s
     try:
         home = generation.agent.directory
-        directory = os.open(home, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = os.open(home, SEARCH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             variables = _build_environment(generation, shared.environment)
             line = CommandLine(path, (path,), variables, directory)

@@ -15,8 +15,8 @@ from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.fairness.allowance import Allowance
 from airlock_daemon.boundary.fairness.gate import Gate, Share, Starts
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
-from airlock_daemon.boundary.identity.peer import Ancestry
 from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.platform.system import Ancestry
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.session import Cancellation, ClientWatch
@@ -75,6 +75,11 @@ class DaemonState:
         if self._containers is not None:
             self._containers.adopt(setup.search_path)
         self.audit.adopt(setup.config.log, agents=len(setup.generations))
+
+    @property
+    def search_path(self) -> str:
+        """Where a container engine is found."""
+        return self._search_path
 
     @property
     def containers(self) -> "Containers":
@@ -167,6 +172,13 @@ class Engines(Protocol):
         """Remove what the agent has made at the engine: it was removed. Logs what stays."""
 
 
+class Bridging(Protocol):
+    """Carries one agent's sockets to where its containers run."""
+
+    def renew(self) -> None:
+        """The files that its containers need beside the sockets have changed."""
+
+
 class AgentState:
     """One agent's state; `generation` decides its next request.
 
@@ -188,6 +200,8 @@ class AgentState:
         self.apis: Apis | None = None
         # Serves its calls of a docker engine; None until it is granted docker.
         self.engines: Engines | None = None
+        # Its bridge; None without one.
+        self.bridge: Bridging | None = None
         # The templates of its boxes, and its prewarmed boxes.
         self.templates: Templates | None = None
         self.pool: BoxPool | None = None

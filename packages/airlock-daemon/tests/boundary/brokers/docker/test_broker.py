@@ -29,7 +29,8 @@ from airlock_modules.engine import DockerGrant, Ownership, OwnImages, Root, read
 from airlock_modules.operation import Operation
 
 _ID, _OTHER, _NET, _IMAGE = ("1" * 64, "2" * 64, "3" * 64, "sha256:" + "4" * 64)
-_LABELS = {"airlock.agent": "a", "airlock.user": "", "airlock.image": "alpine"}
+_MARKS = {"airlock.agent": "a", "airlock.installation": "0"}
+_LABELS = {**_MARKS, "airlock.user": "", "airlock.image": "alpine"}
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -50,14 +51,14 @@ class Engine:
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {
             ("GET", "/version"): (200, {"ApiVersion": "1.45", "Version": "26.1"}),
             ("GET", "/v1.45/info"): (200, {"SecurityOptions": ["name=seccomp,profile=builtin"]}),
-            ("GET", "/v1.45/containers/airlock-a-web/json"): (200, own("web", _ID)),
+            ("GET", "/v1.45/containers/airlock-a-0-web/json"): (200, own("web", _ID)),
             ("GET", f"/v1.45/containers/{_ID}/json"): (200, own("web", _ID)),
-            ("GET", "/v1.45/networks/airlock-a-default"): (
+            ("GET", "/v1.45/networks/airlock-a-0-default"): (
                 200,
                 {
                     "Id": _NET,
-                    "Name": "airlock-a-default",
-                    "Labels": {"airlock.agent": "a"},
+                    "Name": "airlock-a-0-default",
+                    "Labels": _MARKS,
                     "Internal": True,
                 },
             ),
@@ -117,7 +118,7 @@ class Engine:
 def own(name: str, identity: str, **labels: str) -> dict[str, Any]:
     """An own container, as the engine tells of it."""
     config = {"Labels": {**_LABELS, **labels}, "Env": ["A=1"]}
-    return {"Id": identity, "Name": f"/airlock-a-{name}", "Config": config}
+    return {"Id": identity, "Name": f"/airlock-a-0-{name}", "Config": config}
 
 
 class Client:
@@ -166,7 +167,7 @@ class Scene:
     def __init__(self, engine: Engine, agent: Agent, nursery: trio.Nursery, state: State) -> None:
         self.engine = engine
         self.agent = agent
-        self.broker = EngineBroker(ImageRecord(state, agent.name))
+        self.broker = EngineBroker(ImageRecord(state, agent.ownership.agent))
         self.clients: list[Client] = []
         self._nursery = nursery
 
@@ -235,16 +236,20 @@ async def test_a_call_is_sent_by_the_full_id(tmp_path: Path) -> None:
     "answer",
     [
         {"Id": _OTHER, "Name": "/web", "Config": {"Labels": _LABELS}},
-        {"Id": _OTHER, "Name": "/airlock-a-web", "Config": {"Labels": {}}},
-        {"Id": _OTHER, "Name": "/airlock-b-web", "Config": {"Labels": {"airlock.agent": "b"}}},
-        {"Id": "../../swarm", "Name": "/airlock-a-web", "Config": {"Labels": _LABELS}},
-        {"Id": "", "Name": "/airlock-a-web", "Config": {"Labels": _LABELS}},
+        {"Id": _OTHER, "Name": "/airlock-a-0-web", "Config": {"Labels": {}}},
+        {
+            "Id": _OTHER,
+            "Name": "/airlock-b-0-web",
+            "Config": {"Labels": {**_MARKS, "airlock.agent": "b"}},
+        },
+        {"Id": "../../swarm", "Name": "/airlock-a-0-web", "Config": {"Labels": _LABELS}},
+        {"Id": "", "Name": "/airlock-a-0-web", "Config": {"Labels": _LABELS}},
     ],
 )
 async def test_anothers_container_is_not_there(tmp_path: Path, answer: dict[str, Any]) -> None:
     """A container without label and prefix is as none, whatever it is asked for by."""
     async with scene(tmp_path) as here:
-        here.engine.answers["GET", "/v1.45/containers/airlock-a-web/json"] = (200, answer)
+        here.engine.answers["GET", "/v1.45/containers/airlock-a-0-web/json"] = (200, answer)
         here.engine.answers["GET", f"/v1.45/containers/{_OTHER}/json"] = (200, answer)
         client = here.connect()
         for name in ("web", _OTHER):
@@ -286,12 +291,12 @@ async def test_a_container_is_created_anew(tmp_path: Path) -> None:
         assert "port 80/tcp is published nowhere" in answer["Warnings"][0]
         made = here.engine.made("POST", "/v1.45/containers/create")
         sent = json.loads(made.body)
-        assert made.query == {"name": ["airlock-a-web"]}
+        assert made.query == {"name": ["airlock-a-0-web"]}
         assert (sent["Image"], sent["HostConfig"]["NetworkMode"]) == (_IMAGE, _NET)
         assert sent["Labels"]["airlock.agent"] == "a"
         await wait_all_tasks_blocked()
         assert here.agent.results[-1].operation == Operation(
-            ("docker", "container.create", "image=alpine")
+            ("docker", "container.create", "image=docker.io/library/alpine:latest")
         )
         body["HostConfig"] = {"Privileged": True}
         status, answer = await client.ask("POST /containers/create", body=body)
@@ -306,7 +311,7 @@ async def test_a_container_is_created_anew(tmp_path: Path) -> None:
 async def test_an_agent_has_a_bounded_number_of_containers(tmp_path: Path) -> None:
     """One more than the limit is refused."""
     async with scene(tmp_path, DockerGrant(containers=1)) as here:
-        listed = {"Id": _ID, "Names": ["/airlock-a-web"], "Labels": _LABELS}
+        listed = {"Id": _ID, "Names": ["/airlock-a-0-web"], "Labels": _LABELS}
         here.engine.answers["GET", "/v1.45/containers/json"] = (200, [listed])
         status, answer = await here.connect().ask(
             "POST /containers/create", body={"Image": "alpine"}
@@ -348,7 +353,7 @@ async def test_an_image_that_is_not_there_is_missing(tmp_path: Path) -> None:
 async def test_a_push_takes_no_persons_image_of_that_name(tmp_path: Path) -> None:
     """The engine pushes by name: what an agent calls so must be what the engine calls so."""
     async with scene(tmp_path, DockerGrant(push=("ghcr.io/acme/*",))) as here:
-        named = OwnImages("a").outer(read_image_name("ghcr.io/acme/x:1"))
+        named = OwnImages("a", "0").outer(read_image_name("ghcr.io/acme/x:1"))
         answers = here.engine.answers
         answers["GET", f"/v1.45/images/{named}/json"] = (200, {"Id": _IMAGE, "RepoTags": [named]})
         theirs = {"Id": f"sha256:{_OTHER}", "RepoTags": ["ghcr.io/acme/x:1"]}
@@ -366,7 +371,7 @@ async def test_a_command_in_a_container_with_a_workspace_has_its_owner(tmp_path:
     """Its user cannot be chosen, and the engine, which is root, copies nothing there."""
     async with scene(tmp_path) as here:
         told = own("web", _ID, **{"airlock.user": "1000:1000"})
-        here.engine.answers["GET", "/v1.45/containers/airlock-a-web/json"] = (200, told)
+        here.engine.answers["GET", "/v1.45/containers/airlock-a-0-web/json"] = (200, told)
         here.engine.answers["POST", f"/v1.45/containers/{_ID}/exec"] = (201, {"Id": "5" * 64})
         client = here.connect()
         body = {"Cmd": ["id"], "User": "0"}
@@ -382,8 +387,11 @@ async def test_a_narrower_grant_holds_for_what_was_made_before(tmp_path: Path) -
     async with scene(tmp_path) as here:
         answers = here.engine.answers
         answers["GET", "/v1.45/containers/json"] = (200, [])
-        network = {"Id": _NET, "Name": "airlock-a-default", "Labels": {"airlock.agent": "a"}}
-        answers["GET", "/v1.45/networks/airlock-a-default"] = (200, {**network, "Internal": False})
+        network = {"Id": _NET, "Name": "airlock-a-0-default", "Labels": _MARKS}
+        answers["GET", "/v1.45/networks/airlock-a-0-default"] = (
+            200,
+            {**network, "Internal": False},
+        )
         client = here.connect()
         status, said = await client.ask("POST /containers/create", body={"Image": "alpine"})
         assert (status, "docker network rm default" in said["message"]) == (403, True)
@@ -392,7 +400,7 @@ async def test_a_narrower_grant_holds_for_what_was_made_before(tmp_path: Path) -
         answers["DELETE", f"/v1.45/networks/{_NET}"] = (204, b"")
         assert (await client.ask("DELETE /networks/default"))[0] == 204
         told = {**own("web", _ID), "Mounts": [{"Type": "bind", "Source": "/home/u/work"}]}
-        answers["GET", "/v1.45/containers/airlock-a-web/json"] = (200, told)
+        answers["GET", "/v1.45/containers/airlock-a-0-web/json"] = (200, told)
         answers["POST", f"/v1.45/containers/{_ID}/exec"] = (201, {"Id": "5" * 64})
         run = {"Cmd": ["id"], "User": "0"}
         assert (await client.ask("POST /containers/web/exec", body=run))[0] == 201
@@ -401,20 +409,20 @@ async def test_a_narrower_grant_holds_for_what_was_made_before(tmp_path: Path) -
         status, said = await client.ask("POST /containers/web/start")
         assert (status, "a user of its own" in said["message"]) == (403, True)
         bound = {**own("web", _ID), "HostConfig": {"PortBindings": {"80/tcp": []}}}
-        answers["GET", "/v1.45/containers/airlock-a-web/json"] = (200, bound)
+        answers["GET", "/v1.45/containers/airlock-a-0-web/json"] = (200, bound)
         lines = (("start", None), ("restart", None), ("unpause", None), ("exec", run))
         for line, given in lines:
             status, said = await client.ask(f"POST /containers/web/{line}", body=given)
             assert (status, "ports of the host" in said["message"]) == (403, True), line
         elsewhere = {"Type": "bind", "Source": "/home/u/other"}
-        answers["GET", "/v1.45/containers/airlock-a-web/json"] = (
+        answers["GET", "/v1.45/containers/airlock-a-0-web/json"] = (
             200,
             {**own("web", _ID), "Mounts": [elsewhere]},
         )
         status, said = await client.ask("GET /containers/web/archive?path=/")
         assert (status, "no workspace of this client" in said["message"]) == (403, True)
-        joined = {"Networks": {"airlock-a-default": {"NetworkID": _NET}}}
-        answers["GET", "/v1.45/containers/airlock-a-web/json"] = (
+        joined = {"Networks": {"airlock-a-0-default": {"NetworkID": _NET}}}
+        answers["GET", "/v1.45/containers/airlock-a-0-web/json"] = (
             200,
             {**own("web", _ID), "NetworkSettings": joined},
         )
@@ -431,7 +439,7 @@ async def test_an_exec_is_looked_up_by_its_containers_id_alone(tmp_path: Path) -
             200,
             {"ID": run, "ContainerID": _OTHER},
         )
-        here.engine.answers["GET", f"/v1.45/containers/airlock-a-{_OTHER}/json"] = (
+        here.engine.answers["GET", f"/v1.45/containers/airlock-a-0-{_OTHER}/json"] = (
             200,
             own(_OTHER, _ID),
         )
@@ -507,16 +515,58 @@ async def test_the_policy_is_asked_before_the_engine(tmp_path: Path) -> None:
         assert [each.path for each in here.engine.calls] == ["/version", "/v1.45/info"]
 
 
+@pytest.mark.parametrize(
+    "told",
+    ["alpine", "docker.io/library/alpine:latest", f"sha256:{'5' * 64}", "mine", "five@sha256:5"],
+)
+async def test_an_approval_is_needed_for_an_image_by_any_of_its_names(
+    tmp_path: Path, told: str
+) -> None:
+    """By its id, or by a name that the agent gave it, too."""
+    identity = f"sha256:{'5' * 64}"
+    given = OwnImages("a", "0").outer(read_image_name("mine"))
+    told = told.replace("sha256:5", identity) if "@" in told else told
+    answer = {"Id": identity, "RepoTags": ["alpine:latest", given], "RepoDigests": []}
+    async with scene(tmp_path, DockerGrant(images=("docker.io/library/*",))) as here:
+        for name in (
+            "docker.io/library/alpine:latest",
+            given,
+            identity,
+            f"docker.io/library/{told}",
+        ):
+            here.engine.answers["GET", f"/v1.45/images/{name}/json"] = (200, answer)
+        here.agent.refuses = "image=docker.io/library/alpine:latest"
+        status, said = await here.connect().ask("POST /containers/create", body={"Image": told})
+        assert (status, said["message"]) == (403, "airlock: not today; ask tomorrow")
+
+
+async def test_what_was_approved_is_the_image_of_that_time(tmp_path: Path) -> None:
+    """Another one that has its name since is refused."""
+    async with scene(tmp_path) as here:
+
+        def approve() -> object:
+            other = {"Id": f"sha256:{'5' * 64}", "RepoTags": ["alpine:latest"]}
+            path = "/v1.45/images/docker.io/library/alpine:latest/json"
+            here.engine.answers["GET", path] = (200, other)
+            return "approved"
+
+        here.agent.refuses, here.agent.approve = "never", approve
+        status, said = await here.connect().ask("POST /containers/create", body={"Image": "alpine"})
+        assert (status, "is another image" in said["message"]) == (403, True)
+
+
 async def test_lists_are_narrowed_by_the_engine_too(tmp_path: Path) -> None:
     """The agent's label is added to a list's filters; what comes is still looked at."""
     async with scene(tmp_path, DockerGrant()) as here:
-        others = {"Names": ["/x"], "Labels": {"airlock.agent": "a"}}
-        mine = {"Names": ["/airlock-a-web"], "Labels": _LABELS}
+        others = {"Names": ["/x"], "Labels": _MARKS}
+        mine = {"Names": ["/airlock-a-0-web"], "Labels": _LABELS}
         here.engine.answers["GET", "/v1.45/containers/json"] = (200, [others, mine])
         status, found = await here.connect().ask("GET /containers/json?all=1")
         assert (status, [each["Names"] for each in found]) == (200, [["/web"]])
         query = here.engine.made("GET", "/v1.45/containers/json").query
-        assert json.loads(query["filters"][0]) == {"label": ["airlock.agent=a"]}
+        assert json.loads(query["filters"][0]) == {
+            "label": ["airlock.agent=a", "airlock.installation=0"]
+        }
 
 
 async def test_events_are_looked_at_line_by_line(tmp_path: Path) -> None:
@@ -524,7 +574,7 @@ async def test_events_are_looked_at_line_by_line(tmp_path: Path) -> None:
     async with scene(tmp_path) as here:
         events = [
             {"Type": "container", "Actor": {"Attributes": {"name": "secret"}}},
-            {"Type": "container", "Actor": {"Attributes": {**_LABELS, "name": "airlock-a-web"}}},
+            {"Type": "container", "Actor": {"Attributes": {**_LABELS, "name": "airlock-a-0-web"}}},
         ]
         lines = b"".join(json.dumps(each).encode() + b"\n" for each in events)
         here.engine.answers["GET", "/v1.45/events"] = (200, lines)
@@ -536,7 +586,7 @@ async def test_containers_are_pruned_one_by_one(tmp_path: Path) -> None:
     """A person's container with the agent's label, from its image, is not removed."""
     async with scene(tmp_path) as here:
         theirs = {"Id": _OTHER, "Names": ["/theirs"], "Labels": _LABELS}
-        mine = {"Id": _ID, "Names": ["/airlock-a-web"], "Labels": _LABELS}
+        mine = {"Id": _ID, "Names": ["/airlock-a-0-web"], "Labels": _LABELS}
         here.engine.answers["GET", "/v1.45/containers/json"] = (200, [theirs, mine])
         here.engine.answers["DELETE", f"/v1.45/containers/{_ID}"] = (204, b"")
         status, answer = await here.connect().ask("POST /containers/prune")
@@ -562,7 +612,7 @@ async def test_what_buildx_makes_becomes_the_granted_builder(tmp_path: Path) -> 
         assert pulled.query == {"fromImage": ["docker.io/library/alpine"], "tag": ["latest"]}
         answers["GET", f"/v1.45/images/{_IMAGE}/json"] = (200, {"Id": _IMAGE})
         # The agent's own image of that name has not its rights.
-        named = OwnImages("a").outer(read_image_name("alpine"))
+        named = OwnImages("a", "0").outer(read_image_name("alpine"))
         answers["GET", f"/v1.45/images/{named}/json"] = (
             200,
             {"Id": f"sha256:{_OTHER}", "RepoTags": [named]},
@@ -630,30 +680,30 @@ async def test_a_workspace_below_its_root_is_a_volume(tmp_path: Path) -> None:
 async def test_what_an_agent_has_made_goes_with_it(tmp_path: Path) -> None:
     """Containers, networks and volumes go, a workspace's volume too, and nothing of a person."""
     async with scene(tmp_path) as here:
-        answers, labels = here.engine.answers, {"airlock.agent": "a"}
-        root = Ownership("a").root_volume("/home/u/work")
+        answers, labels = here.engine.answers, _MARKS
+        root = Ownership("a", "0").root_volume("/home/u/work")
         answers["GET", "/v1.45/containers/json"] = (
             200,
             [
-                {"Id": _ID, "Names": ["/airlock-a-web"], "Labels": labels},
+                {"Id": _ID, "Names": ["/airlock-a-0-web"], "Labels": labels},
                 {"Id": _OTHER, "Names": ["/theirs"], "Labels": labels},
             ],
         )
         answers["GET", "/v1.45/networks"] = (
             200,
-            [{"Id": _NET, "Name": "airlock-a-default", "Labels": labels}],
+            [{"Id": _NET, "Name": "airlock-a-0-default", "Labels": labels}],
         )
         volumes = [
-            {"Name": "airlock-a-data", "Labels": labels},
+            {"Name": "airlock-a-0-data", "Labels": labels},
             {"Name": root, "Labels": {**labels, "airlock.root": "/home/u/work"}},
             {"Name": "theirs", "Labels": {**labels, "airlock.root": "/home/u/work"}},
         ]
         answers["GET", "/v1.45/volumes"] = (200, {"Volumes": volumes})
-        gone = [f"/containers/{_ID}", f"/networks/{_NET}", "/volumes/airlock-a-data"]
+        gone = [f"/containers/{_ID}", f"/networks/{_NET}", "/volumes/airlock-a-0-data"]
         for path in gone:
             answers["DELETE", f"/v1.45{path}"] = (204, b"")
         answers["DELETE", f"/v1.45/volumes/{root}"] = (409, {"message": "in use"})
-        removed = await remove_own(here.agent.engine, "a")
+        removed = await remove_own(here.agent.engine, here.agent.ownership)
         assert (removed.count, removed.left) == (3, (root,))
         asked = [each.path for each in here.engine.calls if each.method == "DELETE"]
         assert asked == [f"/v1.45{path}" for path in (*gone, f"/volumes/{root}")]
@@ -667,12 +717,12 @@ async def test_no_address_is_reached_but_by_the_bridge_of_a_network(tmp_path: Pa
             end = {"NetworkID": _NET, "IPAddress": "127.0.0.1"}
             listed = {
                 "Id": _ID,
-                "Names": ["/airlock-a-web"],
+                "Names": ["/airlock-a-0-web"],
                 "State": "running",
                 "Labels": {**_LABELS, "airlock.ports": f"8080:{port}"},
                 "NetworkSettings": {"Networks": {"x": end}},
             }
-            network = here.engine.answers["GET", "/v1.45/networks/airlock-a-default"]
+            network = here.engine.answers["GET", "/v1.45/networks/airlock-a-0-default"]
             here.engine.answers["GET", f"/v1.45/networks/{_NET}"] = network
             here.engine.answers["GET", "/v1.45/containers/json"] = (200, [listed])
             client = here.connect()

@@ -234,8 +234,8 @@ async def test_networks_have_the_clients_names(tmp_path: Path, image: str) -> No
 
 async def test_a_persons_container_is_not_there(tmp_path: Path, image: str) -> None:
     """Not even one that has the agent's label from its image."""
-    label = f"airlock.agent=t{os.getpid()}"
-    create = ("docker", "create", "--name", NAME, "--label", label, image, "sleep", "100")
+    marks = (f"--label=airlock.agent=t{os.getpid()}", "--label=airlock.installation=0")
+    create = ("docker", "create", "--name", NAME, *marks, image, "sleep", "100")
     await trio.run_process(create, capture_stdout=True)
     try:
         async with scene(tmp_path) as here:

@@ -23,7 +23,13 @@ from airlock_daemon.boundary.brokers.docker.connections import (
     read_json,
 )
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
-from airlock_daemon.boundary.brokers.docker.lookups import EngineKind, find_kind, missing
+from airlock_daemon.boundary.brokers.docker.lookups import (
+    EngineKind,
+    Found,
+    Lookups,
+    find_kind,
+    missing,
+)
 from airlock_daemon.boundary.brokers.docker.making import (
     CallResult,
     EngineAgent,
@@ -40,17 +46,19 @@ from airlock_modules.engine import (
     LONGEST_BODY,
     ArchiveRewriter,
     FoundCall,
-    Ownership,
+    Reference,
     Refused,
     View,
     decode,
     find_call,
     is_builder,
     join_tag,
+    read_image_reference,
     rewrite,
     rewrite_error,
     rewrite_event,
     rewrite_stats,
+    shorten_name,
     spell_refusal,
 )
 from airlock_modules.operation import Operation
@@ -134,7 +142,7 @@ class EngineBroker:
             kind = self._kind = await find_kind(engine)
             self._looked = now
         return View(
-            ownership=Ownership(agent.name),
+            ownership=agent.ownership,
             grant=grant.own_by_root() if kind.is_rootless else grant,
             version=kind.version,
             images=self.images.ids,
@@ -214,7 +222,8 @@ class _Call:
         if found.call.sends == "json":
             await self._request.allow()
             body = await self._read_body(LONGEST_BODY)
-        self._operation = Operation(_describe(found, body, view))
+        reference = _find_image(found, body, view)
+        self._operation = Operation(_describe(found, reference))
         self._changes = head.method not in _READING
         if name == "system.ping":
             await self._ping(view)
@@ -222,16 +231,29 @@ class _Call:
         target = f"{head.path}?{head.query}" if head.query else head.path
         details = [("call", f"{head.method} {target}")]
         details += [("body", body.decode("utf-8", "surrogateescape"))] if body else []
+        image = None
+        if reference is not None and self._agent.may_ask(self._operation):
+            image = await self._look_up(reference, view)
+        if image is not None:
+            details.append(("image", " ".join((image.id, *image.names))))
         is_open = found.call.sends == "bytes" or found.call.answers == "raw"
         self._approval = await self._agent.admit(
             self._operation,
             tuple(details),
+            forms=_list_forms(found, reference, image),
             changes=self._changes,
             note="what is sent over the connection is not bound" if is_open else "",
         )
         if self._approval is not None:
-            # The profile may be another one by now.
+            # The profile may be another one by now, and so may the image of that name.
             view = await self._broker.find_view(self._agent)
+            if reference and image and await self._look_up(reference, view) != image:
+                raise Denied(
+                    f"{reference.text} is another image than the one that was approved",
+                    layer="profile",
+                    rule="approve",
+                    hint="repeat the call: a person is asked about the image that it is now",
+                )
         making = Making(
             *(self._agent, view, self._broker.images, found, body),
             has_listener=self._broker.ports.has_listener,
@@ -241,6 +263,13 @@ class _Call:
             return
         async with self._broker.creating if name in _COUNTED else nullcontext():
             await self._make(making, found, view)
+
+    async def _look_up(self, reference: Reference, view: View) -> Found | None:
+        """An image; None if there is none, which the call then tells."""
+        try:
+            return await Lookups(self._agent.engine, view).find(reference)
+        except Refused:
+            return None
 
     async def _make(self, making: Making, found: FoundCall, view: View) -> None:
         """Make the call, and answer with what the engine answers."""
@@ -296,7 +325,12 @@ class _Call:
     async def _send(self, engine: EngineConnection, prepared: Prepared, found: FoundCall) -> None:
         headers = list(prepared.headers)
         if found.call.sends == "bytes":
-            headers += [(b"Content-Type", b"application/x-tar"), (b"Transfer-Encoding", b"chunked")]
+            length = self._request.head.get("content-length")
+            framing = (b"Transfer-Encoding", b"chunked")
+            if length is not None and prepared.sent is None:
+                # An engine reads a body of known length faster than chunks.
+                framing = (b"Content-Length", length.encode())
+            headers += [(b"Content-Type", b"application/x-tar"), framing]
         else:
             size = len(prepared.body or b"")
             headers += [_JSON] if prepared.body is not None else []
@@ -541,16 +575,38 @@ def _passed(answer: EngineHead) -> list[tuple[bytes, bytes]]:
     return [each for each in answer.headers if each[0] in _PASSED]
 
 
-def _describe(found: FoundCall, body: bytes, view: View) -> tuple[str, ...]:
-    """The words of the operation. Raises Refused."""
-    words = list(found.words)
-    if found.call.name == "container.create":
+def _find_image(found: FoundCall, body: bytes, view: View) -> Reference | None:
+    """The image that a call names, None if it names none. Raises Refused."""
+    query, name = found.query, found.call.name
+    if name == "container.create":
         value = decode(body)
         image = value.get("Image", "") if isinstance(value, dict) else ""
         # Of a container of this name the body says nothing (`order_builder`).
-        name = str(found.query.get("name", "")).removeprefix("/")
-        image = view.grant.builder if is_builder(name) else image
-        words.append(f"image={image}")
-    elif found.call.name == "image.pull":
-        words.append(str(join_tag(str(found.query.get("fromImage", "")), found.query.get("tag"))))
-    return tuple(words)
+        made = str(query.get("name", "")).removeprefix("/")
+        image = view.grant.builder if is_builder(made) else image
+        return read_image_reference(image, "Image") if image else None
+    if name == "image.pull":
+        image = join_tag(str(query.get("fromImage", "")), query.get("tag"))
+        return Reference("image", str(image))
+    if name == "image.push" and found.target is not None and "tag" in query:
+        image = join_tag(found.target.text.rpartition(":")[0], query["tag"])
+        return Reference("image", str(image))
+    asked = found.target or query.get("names")
+    return asked if isinstance(asked, Reference) and asked.kind == "image" else None
+
+
+def _describe(found: FoundCall, image: Reference | None, name: str = "") -> tuple[str, ...]:
+    """The words of the operation; `name` is another one of its image."""
+    if image is None:
+        return found.words
+    key = "image=" if found.call.name == "container.create" else ""
+    return (*found.words[:2], key + (name or image.text))
+
+
+def _list_forms(
+    found: FoundCall, reference: Reference | None, image: Found | None
+) -> tuple[tuple[str, ...], ...]:
+    """The words of the operation by every name of its image, in full and short, and by its id."""
+    names = ["" if reference is None else reference.text, *(() if image is None else image.names)]
+    spelled = {*names, *map(shorten_name, names), *([] if image is None else [image.id])}
+    return tuple(_describe(found, reference, name) for name in sorted(spelled))

@@ -21,6 +21,7 @@ from airlock_wire import quote
 
 PIECE = 1 << 18
 _OPEN_S = 30.0
+_SENT_AHEAD = 1 << 20
 _LONGEST_ANSWER = 32 << 20
 _ASK_S = 60.0
 # The engine has no virtual hosts.
@@ -102,7 +103,10 @@ class EngineConnection:
         why = f"it did not answer within {_OPEN_S:g} s"
         with trio.move_on_after(_OPEN_S):
             try:
-                return cls(await trio.open_unix_socket(engine))
+                stream = await trio.open_unix_socket(engine)
+                # An archive or a build's context is not sent in step with the engine's reading.
+                stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AHEAD)
+                return cls(stream)
             except (OSError, RuntimeError) as error:
                 why = getattr(error, "strerror", None) or "no such socket"
         raise Failed(

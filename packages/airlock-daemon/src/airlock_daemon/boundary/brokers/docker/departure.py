@@ -1,5 +1,6 @@
 """Removes what an agent has made at a docker engine, when the agent is removed."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -7,8 +8,37 @@ from urllib.parse import quote
 import msgspec
 
 from airlock_daemon.boundary.brokers.docker.connections import ask
+from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine_of
+from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.boundary.brokers.docker.lookups import find_version
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.state import State
 from airlock_modules.engine import LABEL, ROOT_LABEL, Ownership, OwnImages, encode
+
+
+async def remove_made(generation: Generation, environment: Mapping[str, str], state: State) -> str:
+    """Remove what an agent has made at its engine, and forget its images.
+
+    Returns a line on what stays, "" for nothing.
+    """
+    if not state.has_installation:
+        return ""
+    name = generation.agent.name
+    by_label = f"docker ps -a --filter label={LABEL}={name}"
+    try:
+        engine = find_engine_of(generation, environment)
+        removed = await remove_own(engine, Ownership(name, state.find_installation()))
+        ImageRecord(state, name).forget_all()
+    except AirlockError as error:
+        return (
+            f"what agent {name} has made at the docker engine stays: {error.message}; "
+            f"{error.hint}; find it: {by_label}"
+        )
+    if not removed.left:
+        return ""
+    kept = ", ".join(removed.left)
+    return f"agent {name}: the docker engine has kept {kept}; look why, and remove it: {by_label}"
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,15 +48,14 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...]
 
 
-async def remove_own(engine: str, agent: str) -> Removed:
+async def remove_own(engine: str, ownership: Ownership) -> Removed:
     """Remove an agent's containers, running or not, then its networks, volumes and image names.
 
     A workspace's volume goes too; the workspace stays. Raises Failed.
     """
     version = await find_version(engine)
     base = f"/v{version[0]}.{version[1]}"
-    ownership = Ownership(agent)
-    filters = f"filters={quote(encode({'label': [ownership.filter]}).decode())}"
+    filters = f"filters={quote(encode({'label': ownership.filters}).decode())}"
     _, containers = await ask(engine, "GET", f"{base}/containers/json?all=1&{filters}")
     _, networks = await ask(engine, "GET", f"{base}/networks?{filters}")
     _, volumes = await ask(engine, "GET", f"{base}/volumes?{filters}")
@@ -49,7 +78,7 @@ async def remove_own(engine: str, agent: str) -> Removed:
         ),
     ]
     _, images = await ask(engine, "GET", f"{base}/images/json")
-    prefix = OwnImages(agent).prefix
+    prefix = OwnImages(ownership.agent, ownership.installation).prefix
     tags = [tag for each in _list(images) for tag in each.get("RepoTags") or ()]
     wanted += [(tag, f"/images/{tag}") for tag in tags if tag.startswith(prefix)]
     left = []
@@ -68,6 +97,6 @@ def _is_root(volume: dict[str, Any], ownership: Ownership) -> bool:
     """Whether a volume is a workspace of the agent, by its name too."""
     labels = volume.get("Labels") or {}
     root = labels.get(ROOT_LABEL)
-    if labels.get(LABEL) != ownership.agent or not isinstance(root, str):
+    if not ownership.mark({}).items() <= labels.items() or not isinstance(root, str):
         return False
     return bool(volume.get("Name") == ownership.root_volume(root))

@@ -4,10 +4,13 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 
 from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.trust import leads_through
 from airlock_wire import quote
 
 _UNIX = "unix://"
@@ -31,6 +34,20 @@ class _Context(msgspec.Struct):
     """The part of a context's meta.json that names its engine."""
 
     endpoints: dict[str, _Endpoint] = msgspec.field(default_factory=dict, name="Endpoints")
+
+
+def find_engine_of(generation: Generation, environment: Mapping[str, str]) -> str:
+    """The path of an agent's engine: that of `[docker]`, else of the human's docker.
+
+    Raises Denied.
+    """
+    named = "" if generation.docker is None else generation.docker.engine
+    variables: Mapping[str, str] = {
+        **environment,
+        **generation.agent.profile.env,
+        **({"DOCKER_HOST": f"{_UNIX}{named}"} if named else {}),
+    }
+    return find_engine(variables, partial(leads_through, written=generation.workspaces))
 
 
 def find_engine(variables: Mapping[str, str], is_written: Callable[[str], bool]) -> str:

@@ -15,7 +15,6 @@ import msgspec
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.errors import Failed
 from airlock_modules.engine import (
-    LABEL,
     NEWEST,
     OLDEST,
     OWN_NETWORK,
@@ -49,7 +48,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     container that may be looked at. `leads_out` tells that a network is not internal. `ports` are
     those of a container at the agent's loopback, `config` is that of an image or a container.
     `excess` is what a container has that is not granted (`find_excess`), `networks` are its own;
-    `is_free` says that it has a workspace, and its first process would not run as `user`.
+    `is_free` says that it has a workspace, and its first process would not run as `user`. `names`
+    are those of an image in full, as the agent or a registry calls it.
     """
 
     id: str
@@ -62,6 +62,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     excess: str = ""
     is_free: bool = False
     networks: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 class Lookups:
@@ -208,18 +209,20 @@ class Lookups:
         return "" if grant.root_binds else next(owners, "")
 
     async def _find_image(self, text: str) -> Found | None:
-        names = [text]
+        wanted = [text]
         is_builder = text == self._view.grant.builder
         is_name = not is_image_id(text) and not is_builder
         if is_name and not (image := read_image_name(text)).digest:
             # A name that the agent gave has precedence for it, but for the image that a person has
             # granted more rights.
-            names.insert(0, self._view.own_images.outer(image))
-        for name in names:
+            wanted.insert(0, self._view.own_images.outer(image))
+        for name in wanted:
             answer = await self._get(f"/images/{quote_path(name, safe=':')}")
             identity = "" if answer is None else str(answer.get("Id", ""))
-            if answer is not None and self._view.sees_image(identity, list_names(answer)):
-                made = Found(id=identity, name=text, config=read_image_config(answer))
+            told = [] if answer is None else list_names(answer)
+            if answer is not None and self._view.sees_image(identity, told):
+                config, names = read_image_config(answer), self._view.own_images.spell(told)
+                made = Found(id=identity, name=text, config=config, names=names)
                 return made if _FULL_ID.fullmatch(identity) else None
         return None
 
@@ -283,7 +286,7 @@ class Lookups:
                 rule="subpath",
             )
         name = self._view.ownership.root_volume(root)
-        labels = {LABEL: self._view.ownership.agent, ROOT_LABEL: root}
+        labels = self._view.ownership.mark({ROOT_LABEL: root})
         options = {"type": "none", "o": "bind", "device": root}
         body = {"Name": name, "Driver": "local", "DriverOpts": options, "Labels": labels}
         await self._post("/volumes/create", body)

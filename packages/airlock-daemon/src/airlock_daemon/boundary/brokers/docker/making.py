@@ -25,6 +25,7 @@ from airlock_modules.engine import (
     Egress,
     FoundCall,
     ImageName,
+    Ownership,
     Reference,
     Refused,
     View,
@@ -85,6 +86,7 @@ class CallResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Details = tuple[tuple[str, str], ...]
+Forms = tuple[tuple[str, ...], ...]
 
 
 class EngineAgent(Protocol):
@@ -94,8 +96,8 @@ class EngineAgent(Protocol):
     closer: Closer
 
     @property
-    def name(self) -> str:
-        """The agent's name."""
+    def ownership(self) -> Ownership:
+        """What marks the agent's objects at the engine. Raises AirlockError."""
 
     @property
     def engine(self) -> str:
@@ -105,13 +107,23 @@ class EngineAgent(Protocol):
     def grant(self) -> DockerGrant:
         """What its present profile grants. Raises AirlockError if that is nothing."""
 
+    def may_ask(self, operation: Operation) -> bool:
+        """Whether an operation of this kind may need an approval."""
+
     async def admit(
-        self, operation: Operation, details: Details, *, changes: bool, note: str = ""
+        self,
+        operation: Operation,
+        details: Details,
+        *,
+        forms: Forms,
+        changes: bool,
+        note: str = "",
     ) -> object | None:
         """Judge an operation, and record its start; returns the approval that was needed.
 
         It may wait for a person, who is shown `details`, pairs of a label and a text, and `note`,
-        which says what the answer does not cover. Raises Denied and Failed.
+        which says what the answer does not cover. `forms` are the words of all operations that it
+        may amount to. Raises Denied and Failed.
         """
 
     def tell(self, result: CallResult) -> None:
@@ -259,7 +271,7 @@ class Making:
                 given["name"] += names
         if self._reads_persons:
             return given
-        given["label"] = [*given.get("label", []), self._view.ownership.filter]
+        given["label"] = [*given.get("label", []), *self._view.ownership.filters]
         if self._found.call.name.endswith(".prune"):
             given["label!"] = [ROOT_LABEL]
         return given
@@ -362,7 +374,7 @@ class Making:
 
     async def _create_network(self) -> Prepared:
         grant, ownership = self._view.grant, self._view.ownership
-        filters = _escape(encode({"label": [ownership.filter]}).decode())
+        filters = _escape(encode({"label": ownership.filters}).decode())
         target = f"/v{self._view.version[0]}.{self._view.version[1]}/networks?filters={filters}"
         _, networks = await ask(self._agent.engine, "GET", target)
         if isinstance(networks, list) and len(networks) >= _MOST_NETWORKS:

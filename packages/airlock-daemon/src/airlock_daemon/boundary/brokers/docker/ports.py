@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
-from socket import SO_BINDTODEVICE, SOL_SOCKET
+from socket import SOL_SOCKET
 from typing import Any
 from urllib.parse import quote as quote_query
 
@@ -31,6 +31,7 @@ from airlock_daemon.boundary.brokers.docker.connections import (
 from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed
+from airlock_daemon.platform.system import BIND_TO_DEVICE
 from airlock_modules.engine import (
     LOOPBACK,
     MOST_PORTS,
@@ -229,7 +230,7 @@ async def list_published(engine: str, view: View) -> dict[int, Published]:
 async def list_own(engine: str, view: View) -> list[dict[str, Any]]:
     """The agent's containers, running or not, as the engine lists them. Raises Failed."""
     target = f"/v{view.version[0]}.{view.version[1]}/containers/json?all=1&filters="
-    filters = quote_query(encode({"label": [view.ownership.filter]}).decode())
+    filters = quote_query(encode({"label": view.ownership.filters}).decode())
     status, answer = await ask(engine, "GET", target + filters)
     if status != HTTPStatus.OK or not isinstance(answer, list):
         raise Failed(
@@ -317,7 +318,7 @@ async def _open(device: str, address: str, port: int) -> trio.SocketStream:
         while True:
             connection = trio.socket.socket()
             try:
-                connection.setsockopt(SOL_SOCKET, SO_BINDTODEVICE, device.encode())
+                connection.setsockopt(SOL_SOCKET, BIND_TO_DEVICE, device.encode())
                 await connection.connect((address, port))
             except ConnectionRefusedError:
                 connection.close()
@@ -423,7 +424,7 @@ async def _watch(engine: str, view: View, listener: _Listener) -> None:
     filters = {
         "type": ["container"],
         "event": list(_EVENTS),
-        "label": [view.ownership.filter],
+        "label": view.ownership.filters,
     }
     target = f"/v{view.version[0]}.{view.version[1]}/events?filters="
     try:

@@ -20,6 +20,7 @@ from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.connection.descriptors import ROOM, drop_unread, list_rights, receive
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError, Denied
+from airlock_daemon.platform.system import CLOSED_AT_EXEC
 
 PIECE = 1 << 18
 """Maximum bytes of one step."""
@@ -30,7 +31,6 @@ IDLE_S = 600.0
 LAST_WORD_S = 2.0
 """Seconds for a box to read why it is refused."""
 _READ = 1 << 14
-_CLOSED_AT_EXEC = socket.MSG_CMSG_CLOEXEC
 
 # Shared by all conversations: bytes not forwarded in the same step stay in the kernel.
 _ROOM = memoryview(bytearray(PIECE))
@@ -69,7 +69,7 @@ async def say_last(
 
 async def _drop_some(connection: trio.SocketStream, closer: Closer) -> bool:
     with suppress(OSError):
-        data, ancillary, _, _ = await connection.socket.recvmsg(_READ, ROOM, _CLOSED_AT_EXEC)
+        data, ancillary, _, _ = await connection.socket.recvmsg(_READ, ROOM, CLOSED_AT_EXEC)
         closer.close(list_rights(ancillary))
         return bool(data)
     return False

@@ -26,6 +26,7 @@ from airlock_daemon.boundary.command.stdio import PIECE, Counted, Emit, Stdio
 from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.platform.system import splice
 from airlock_modules import PushList, Refusal, RemoteError, compose_report
 from airlock_wire import Signal
 
@@ -67,10 +68,10 @@ class Transport(Stdio):
         self._client, self._answers = client, answers
         stdin = client
         if self._is_held:
-            stdin, self._program = (self._keep(end) for end in os.pipe2(os.O_CLOEXEC))
+            stdin, self._program = (self._keep(end) for end in os.pipe())
             # One per direction: a cancelled splice may hold a pipe's lock indefinitely.
             self._own, self._reply = (
-                OwnPipe(*map(self._keep, os.pipe2(os.O_CLOEXEC)), by=self._closer) for _ in range(2)
+                OwnPipe(*map(self._keep, os.pipe()), by=self._closer) for _ in range(2)
             )
             # A pipe holds as little as two pages if its user has many pipes (pipe(7)).
             os.set_blocking(self._program, False)
@@ -107,9 +108,7 @@ class Transport(Stdio):
             while left:
                 # Neither pipe is the client's, so the call cannot block on its lock.
                 try:
-                    count = os.splice(
-                        self._own.reading, self._program, left, flags=os.SPLICE_F_NONBLOCK
-                    )
+                    count = splice(self._own.reading, self._program, left)
                     self.sent += count
                     left -= count
                 except BlockingIOError:

@@ -9,9 +9,10 @@ from typing import Protocol
 import trio
 
 from airlock_daemon.boundary.command.stdio import PIECE, Emit
-from airlock_daemon.boundary.connection.closing import Closer, enlarge_pipe
+from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.platform.system import enlarge_pipe
 from airlock_modules import RemoteError
 from airlock_wire import Resize, Signal, StdinData, StdinEnd
 
@@ -138,7 +139,7 @@ class ClientStreams:
                 self._closer.enlarge_pipe(each, WIDTH)
             # One per direction: both may fill at the same time.
             self._in, self._out = (
-                OwnPipe(*map(self._keep, os.pipe2(os.O_CLOEXEC)), by=self._closer) for _ in range(2)
+                OwnPipe(*map(self._keep, os.pipe()), by=self._closer) for _ in range(2)
             )
         except BaseException:
             self.close()

@@ -21,8 +21,9 @@ import trio
 from airlock_daemon.boundary.brokers.https.messages import Fork, receive_message
 from airlock_daemon.boundary.brokers.https.worker import serve_agent
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.linux.privileges import drop_capabilities, forbid_tracing
+from airlock_daemon.platform.linux.privileges import drop_capabilities
 from airlock_daemon.platform.linux.seccomp import die_with_parent, forbid_executing
+from airlock_daemon.platform.system import forbid_tracing
 
 # Sent to a whole session or service: the daemon ends first, after its requests.
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from airlock_daemon.errors import Failed
+from airlock_daemon.platform.system import private_file
 
 CERTIFICATE, BUNDLE, TRUSTSTORE = "ca.pem", "ca-bundle.pem", "truststore.p12"
 """The published files: the CA's certificate; it with the system's, in PEM; the same for Java."""
@@ -158,12 +159,8 @@ class Authority:
         context.sni_callback = _refuse_others(host)
         key = self._leaf_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         # The library loads keys only from a file, so use one in memory.
-        file = os.memfd_create("leaf", os.MFD_CLOEXEC)
-        try:
-            os.write(file, key + _encode(certificate))
-            context.load_cert_chain(f"/proc/self/fd/{file}")
-        finally:
-            os.close(file)
+        with private_file("leaf", key + _encode(certificate)) as path:
+            context.load_cert_chain(path)
         return context
 
     def issue_leaf(self, host: str) -> x509.Certificate:

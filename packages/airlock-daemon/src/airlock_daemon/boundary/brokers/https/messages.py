@@ -14,7 +14,6 @@ descriptor (SCM_RIGHTS). Closing the pair ends the worker.
 """
 
 import array
-import fcntl
 import os
 import socket
 from collections.abc import Mapping
@@ -24,6 +23,8 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import Failed
+from airlock_daemon.platform.linux.memfd import is_sealed, make_sealed
+from airlock_daemon.platform.system import CLOSED_AT_EXEC
 from airlock_modules.apis import Api, GraphQlField
 from airlock_modules.apis.aws import Call
 
@@ -274,7 +275,7 @@ class Channel(Generic[In, Out]):
         """
         try:
             size, ancillary, _, _ = await self._socket.recvmsg_into(
-                [self._room], _ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC
+                [self._room], _ONE_DESCRIPTOR, CLOSED_AT_EXEC
             )
         except (OSError, trio.ClosedResourceError):
             return None
@@ -303,27 +304,17 @@ def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview
 
 def receive_message(connection: socket.socket) -> tuple[bytes, int | None] | None:
     """As `Channel.receive`, undecoded, on a blocking socket without an event loop."""
-    data, ancillary, _, _ = connection.recvmsg(MOST_BYTES, _ONE_DESCRIPTOR, socket.MSG_CMSG_CLOEXEC)
+    data, ancillary, _, _ = connection.recvmsg(MOST_BYTES, _ONE_DESCRIPTOR, CLOSED_AT_EXEC)
     return (data, _take_descriptor(ancillary)) if data else None
 
 
 LONGEST_BODY = 1 << 20
 """The most bytes of a body that a person can be shown."""
 
-_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
-
 
 def seal_body(body: bytes) -> int:
     """A file in memory with these bytes, which nobody can change; the caller closes it."""
-    file = os.memfd_create("body", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        with open(file, "wb", closefd=False) as writing:
-            writing.write(body)
-        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
-    except BaseException:
-        os.close(file)
-        raise
-    return file
+    return make_sealed("body", body)
 
 
 def read_sealed(file: int) -> bytes:
@@ -331,7 +322,7 @@ def read_sealed(file: int) -> bytes:
 
     Such a file is in memory, so that reading it cannot block.
     """
-    if fcntl.fcntl(file, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+    if not is_sealed(file):
         raise ValueError("it is not sealed")
     size = os.fstat(file).st_size
     if size > LONGEST_BODY:

@@ -1,6 +1,5 @@
 """The connection to a service: verified TLS, kept as long as the client's connection."""
 
-import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from airlock_daemon.boundary.brokers.http.tls import (
     read_trust,
 )
 from airlock_daemon.errors import Failed
+from airlock_daemon.platform.system import KEEP_IDLE, private_file
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.setup.paths import expand_home
 from airlock_modules.apis import LONGEST_HEAD, Api
@@ -25,7 +25,7 @@ from airlock_wire import quote
 
 _HANDSHAKE_S = 15.0
 # A silently dead service is detected after about two minutes (tcp(7)).
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+_KEEPALIVE = ((KEEP_IDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 
 
 class Authorities:
@@ -168,18 +168,15 @@ def _begin_talk() -> h11.Connection:
 
 def _load_certificate(context: ssl.SSLContext, certificate: str, api: Api) -> None:
     """Load a client certificate; the library reads only files, so use one in memory."""
-    file = os.memfd_create("client", os.MFD_CLOEXEC)
-    try:
-        os.write(file, certificate.encode())
-        # For an encrypted key the library would prompt on a terminal.
-        context.load_cert_chain(f"/proc/self/fd/{file}", password="")
-    except OSError:
-        raise Failed(
-            f"the certificate of {api.name} and its key do not belong together",
-            hint=f"a person on the host can look at the credential of {api.module}",
-        ) from None
-    finally:
-        os.close(file)
+    with private_file("client", certificate.encode()) as path:
+        try:
+            # For an encrypted key the library would prompt on a terminal.
+            context.load_cert_chain(path, password="")
+        except OSError:
+            raise Failed(
+                f"the certificate of {api.name} and its key do not belong together",
+                hint=f"a person on the host can look at the credential of {api.module}",
+            ) from None
 
 
 def _advise_ca(api: Api) -> str:

@@ -1,0 +1,178 @@
+"""The face of this folder: what each operating system does its own way, chosen when it is imported.
+
+On Linux these are Linux's own calls, and nothing of `posix` or `darwin` is loaded. Elsewhere
+`posix` stands for them. On a Mac, whatever names its Python has, `darwin` does what POSIX cannot.
+"""
+
+import errno
+import fcntl
+import importlib
+import os
+import resource
+import select
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from airlock_daemon.platform.linux.openat2 import openat2, read_known_status
+from airlock_daemon.platform.linux.peer import Credentials
+
+if sys.platform == "linux":
+    from airlock_daemon.platform.linux.ancestry import Ancestry
+    from airlock_daemon.platform.linux.byte_lock import find_holder, lock_byte
+    from airlock_daemon.platform.linux.memfd import private_file
+    from airlock_daemon.platform.linux.mountinfo import read_own_mounts
+    from airlock_daemon.platform.linux.peer import peer_credentials
+    from airlock_daemon.platform.linux.privileges import forbid_tracing
+    from airlock_daemon.platform.linux.procfs import name_descriptor, read_mount_id
+    from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
+
+    Readiness = select.epoll
+else:
+    from airlock_daemon.platform.posix.calls import (
+        ask_for_short_slices,
+        find_holder,
+        forbid_tracing,
+        lock_byte,
+        name_descriptor,
+        peer_credentials,
+        private_file,
+        read_mount_id,
+        read_own_mounts,
+    )
+    from airlock_daemon.platform.posix.poll_set import PollSet as Readiness
+    from airlock_daemon.platform.posix.processes import Ancestry
+
+if TYPE_CHECKING:
+    from airlock_daemon.platform.posix.self_test import Tried
+
+# A Python built for an old C library lacks some of these on Linux too.
+_NEEDED = (
+    "os.O_PATH",
+    "os.memfd_create",
+    "os.pidfd_open",
+    "os.pipe2",
+    "select.epoll",
+    "signal.pidfd_send_signal",
+    "socket.SO_PEERCRED",
+)
+
+
+def find_missing() -> tuple[str, ...]:
+    """The names of the standard library that serving needs and this Python lacks."""
+    missing = []
+    for name in _NEEDED:
+        module, _, attribute = name.partition(".")
+        if not hasattr(importlib.import_module(module), attribute):
+            missing.append(name)
+    return tuple(missing)
+
+
+# Flags, each for what Linux alone has.
+
+SEARCH: int = getattr(os, "O_PATH", getattr(os, "O_SEARCH", os.O_RDONLY))
+"""Opens a directory without the right to list it: O_PATH; O_SEARCH of POSIX; else to read it."""
+
+LOOK: int = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+"""Opens a file without its contents (O_PATH); else to read it, without waiting for anybody."""
+
+KEEP_IDLE: int = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", 4))
+"""For setsockopt(2): seconds of silence after which a TCP peer is asked whether it is there."""
+
+BIND_TO_DEVICE: int = getattr(socket, "SO_BINDTODEVICE", 25)
+"""For setsockopt(2): only through this network device. Other systems refuse it."""
+
+CLOSED_AT_EXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+"""For recvmsg(2): a program that is executed does not get the received descriptors."""
+
+
+def run_self_test() -> Iterator["Tried"]:
+    """Try here what serving without Linux's own calls relies on; an error fails a check."""
+    from airlock_daemon.platform.posix import self_test  # noqa: PLC0415
+
+    return self_test.run_self_test()
+
+
+def count_processors() -> int:
+    """The processors that this process may use, or those of the machine."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def raise_open_files() -> int:
+    """Raise this process's soft limit of open files as far as possible; returns the old one."""
+    if sys.platform != "linux":
+        from airlock_daemon.platform.posix import limits  # noqa: PLC0415
+
+        return limits.raise_open_files()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return soft
+
+
+def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:
+    """Open the absolute `path`, none of whose components may be a symlink (ELOOP, ENOTDIR).
+
+    The caller closes the descriptor. Raises OSError; with `at_once`, BlockingIOError if it would
+    block.
+    """
+    with suppress(NotImplementedError):
+        return openat2(path, flags, is_cached=at_once, no_links=True)
+    if at_once:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
+    directory = SEARCH | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor = os.open("/", directory)
+    parts = [part for part in path.split("/") if part]
+    for number, part in enumerate(parts, start=1):
+        kind = flags if number == len(parts) else directory
+        try:
+            inner = os.open(part, kind | os.O_NOFOLLOW, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
+
+
+def step(name: str, directory: int) -> int | str | None:
+    """Look at `name`, one component, in the open `directory`, where O_PATH does not exist.
+
+    Returns a descriptor of a directory, for the caller to close; a symlink's target; or None for
+    anything else, which is not opened. Raises OSError.
+    """
+    from airlock_daemon.platform.posix import walk  # noqa: PLC0415
+
+    return walk.step(name, directory)
+
+
+def enlarge_pipe(pipe: int, size: int) -> None:
+    """Enlarge a pipe if possible: it is not if its user has many pipes, or outside of Linux."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, size)
+
+
+def splice(source: int, target: int, most: int) -> int:
+    """Move at most `most` bytes between pipes (splice(2)), without blocking; 0 at the end.
+
+    Raises BlockingIOError if the source is empty or the target full, and OSError.
+    """
+    if sys.platform == "linux":
+        return os.splice(source, target, most, flags=os.SPLICE_F_NONBLOCK)
+    from airlock_daemon.platform.posix import copying  # noqa: PLC0415
+
+    return copying.copy(source, target, most)
+
+
+# Events of a Readiness. The numbers are those of epoll(7), too.
+
+READABLE = select.POLLIN
+WRITABLE = select.POLLOUT
+GONE = select.POLLHUP | select.POLLERR
+"""Always reported: the other side is closed in both directions."""
+
+HANGUPS_ALONE: int = getattr(select, "EPOLLONESHOT", 0)
+"""As events: wait for nothing but GONE."""
