@@ -31,7 +31,6 @@ from airlock_daemon.admin.log.items import (
     to_object,
 )
 from airlock_daemon.admin.log.otlp import Collector
-from airlock_daemon.admin.log.statistics import DenialRow, Statistics, read_moment
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.audit.files import LogFile, open_log
 from airlock_daemon.setup.config import LogConfig
@@ -89,7 +88,7 @@ def _check_outcome(value: str | None) -> str | None:
 
 def _check_since(value: str | None) -> str | None:
     try:
-        return value and read_moment(value, now=datetime.now().astimezone())
+        return value and statistics.read_moment(value, now=datetime.now().astimezone())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -332,7 +331,7 @@ def _dump(value: object) -> dict[str, object]:
     return dict(msgspec.to_builtins(value))
 
 
-def _describe_statistics(counted: Statistics) -> Iterator[str]:
+def _describe_statistics(counted: statistics.Statistics) -> Iterator[str]:
     """The totals, a table of agents and commands, and one of refusals."""
     if counted.requests:
         yield f"{counted.begins} to {counted.ends}"
@@ -355,7 +354,7 @@ def _describe_statistics(counted: Statistics) -> Iterator[str]:
         yield from ("", *list_rows(("DENIED BY", "RULE", "REQUESTS"), denials))
 
 
-def _tell_rule(row: DenialRow) -> str:
+def _tell_rule(row: statistics.DenialRow) -> str:
     if row.rule is not None:
         return show_word(row.rule)
     return "-" if row.layer else "not enabled"
