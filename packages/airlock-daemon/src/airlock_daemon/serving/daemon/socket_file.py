@@ -106,11 +106,11 @@ def _check(info: os.stat_result, own: File) -> None:
 
 def _address(directory: int, name: str) -> AbstractContextManager[str]:
     """An address for `name` in an open directory: short at any depth, and never redirected."""
-    if sys.platform == "linux":
-        return nullcontext(f"/proc/self/fd/{directory}/{name}")
-    from airlock_daemon.platform.system import relative_address  # noqa: PLC0415 - for macOS
+    if sys.platform != "linux":
+        from airlock_daemon.platform.system import relative_address  # noqa: PLC0415 - for macOS
 
-    return relative_address(directory, name)
+        return relative_address(directory, name)
+    return nullcontext(f"/proc/self/fd/{directory}/{name}")
 
 
 def _is_live(path: str) -> bool:
