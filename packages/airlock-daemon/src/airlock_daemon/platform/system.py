@@ -12,7 +12,7 @@ import resource
 import select
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -26,12 +26,7 @@ if sys.platform == "linux":
     from airlock_daemon.platform.linux.mountinfo import read_own_mounts
     from airlock_daemon.platform.linux.peer import peer_credentials
     from airlock_daemon.platform.linux.privileges import forbid_tracing
-    from airlock_daemon.platform.linux.procfs import (
-        find_fault,
-        name_descriptor,
-        read_arguments,
-        read_mount_id,
-    )
+    from airlock_daemon.platform.linux.procfs import find_fault, name_descriptor, read_mount_id
     from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
 
     Readiness = select.epoll
@@ -40,6 +35,7 @@ else:
         ask_for_short_slices,
         find_fault,
         find_holder,
+        find_ssh_agent,
         forbid_tracing,
         lock_byte,
         name_descriptor,
@@ -104,18 +100,6 @@ def run_self_test() -> Iterator["Tried"]:
     from airlock_daemon.platform.posix import self_test  # noqa: PLC0415
 
     return self_test.run_self_test()
-
-
-def find_ssh_agent(environment: Mapping[str, str]) -> str | None:
-    """The socket of the ssh-agent to use now, None if there is none.
-
-    macOS has a new one at each login, which is asked for: that takes milliseconds.
-    """
-    if sys.platform == "linux":
-        return environment.get("SSH_AUTH_SOCK")
-    from airlock_daemon.platform.darwin import ssh_agent  # noqa: PLC0415
-
-    return ssh_agent.find_agent(environment)
 
 
 def count_processors() -> int:

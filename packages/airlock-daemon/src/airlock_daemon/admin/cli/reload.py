@@ -21,7 +21,7 @@ from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import plain, say
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
-from airlock_daemon.platform.system import find_missing, read_arguments
+from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.status import Reload, find_published
 
@@ -233,9 +233,12 @@ def is_daemon(pid: int) -> bool:
     the arguments alone, and those only to a process's own user.
     """
     try:
-        words = read_arguments(pid)
         if sys.platform != "linux":
-            return _runs_daemon(words)
+            from airlock_daemon.platform.system import read_arguments  # noqa: PLC0415
+
+            return _runs_daemon(read_arguments(pid))
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+            words = file.read().split("\0")
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
             status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
     except OSError:

@@ -8,6 +8,7 @@ import shlex
 import socket
 import stat
 import struct
+import sys
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -25,7 +26,6 @@ from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.admin.migrate.layout import advise
 from airlock_daemon.admin.service.installing import find_manager
 from airlock_daemon.admin.service.systemd import LINGER, NAME, Systemd, enable_linger, is_lingering
-from airlock_daemon.platform.system import find_ssh_agent
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.sockets import (
@@ -257,7 +257,11 @@ def _prefer(program: str, path: str) -> str:
 def _check_ssh_agent(around: Surroundings) -> Iterator[Problem]:
     if not any(_AGENT_SOCKET in module.inherit for module in around.list_modules()):
         return
-    path = find_ssh_agent(around.daemon_environment)
+    path = around.daemon_environment.get(_AGENT_SOCKET)
+    if sys.platform != "linux":
+        from airlock_daemon.platform.system import find_ssh_agent  # noqa: PLC0415 - for macOS
+
+        path = find_ssh_agent(around.daemon_environment)
     mine = around.environment.get(_AGENT_SOCKET)
     again = "airlock init, from a shell that has it"
     if not path:

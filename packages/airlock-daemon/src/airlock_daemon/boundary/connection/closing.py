@@ -7,7 +7,6 @@ fcntl(2) wait for that lock. One such call in the event loop would block all age
 """
 
 import os
-import stat
 import sys
 import threading
 import time
@@ -65,7 +64,9 @@ class Closer:
         """Close them asynchronously. `is_usual`: they were verified to be of the expected kind."""
         numbers = tuple(descriptors)
         if numbers:
-            is_usual = is_usual or all(map(_is_own_pipe, numbers))
+            # On macOS none is a client's.
+            is_usual = is_usual or sys.platform != "linux"
+            is_usual = is_usual or all(is_pipe(name_descriptor(number)) for number in numbers)
             self._do(partial(_close_all, numbers), is_usual=is_usual)
 
     def enlarge_pipe(self, pipe: int, size: int) -> None:
@@ -171,13 +172,6 @@ class _Finished:
 def is_pipe(name: str) -> bool:
     """Whether a link in /proc/<pid>/fd is a pipe's; a path starts with a slash."""
     return name.startswith("pipe:[")
-
-
-def _is_own_pipe(number: int) -> bool:
-    """Whether a descriptor is a pipe. On Linux, where it may be a client's, no file is accessed."""
-    if sys.platform == "linux":
-        return is_pipe(name_descriptor(number))
-    return stat.S_ISFIFO(os.fstat(number).st_mode)
 
 
 def _enlarge_and_close(pipe: int, size: int) -> None:

@@ -41,11 +41,6 @@ def read_process_entry(pid: int, name: str) -> str:
         os.close(descriptor)
 
 
-def read_arguments(pid: int) -> list[str]:
-    """The arguments of a process, the last one followed by "". Raises OSError."""
-    return read_process_entry(pid, "cmdline").split("\0")
-
-
 def find_fault() -> str | None:
     """Return None: Linux's own calls need no self-test."""
 

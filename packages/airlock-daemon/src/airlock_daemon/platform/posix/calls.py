@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from airlock_daemon.platform.linux import byte_lock, privileges, procfs
@@ -54,7 +54,17 @@ def read_arguments(pid: int) -> list[str]:
         from airlock_daemon.platform.darwin import leaves  # noqa: PLC0415
 
         return [os.fsdecode(word) for word in leaves.read_arguments(pid)]
-    return procfs.read_arguments(pid)
+    return procfs.read_process_entry(pid, "cmdline").split("\0")
+
+
+def find_ssh_agent(environment: Mapping[str, str]) -> str:
+    """The socket of the ssh-agent to use now, "" if there is none; takes milliseconds.
+
+    macOS has a new one at each login, which is asked for.
+    """
+    from airlock_daemon.platform.darwin import ssh_agent  # noqa: PLC0415 - seldom needed
+
+    return ssh_agent.find_agent(environment) or ""
 
 
 def ask_for_short_slices() -> bool:

@@ -1,8 +1,7 @@
 """One listening socket in a directory that others may write: creation, access, identity.
 
 Everything is relative to an open directory, or to an open file where the path may have changed: a
-container may put a symlink in its place at any moment. Not on macOS, where no container reaches
-these files: its engine lives in a virtual machine.
+container may put a symlink in its place at any moment, but on macOS, where none reaches it.
 """
 
 import errno

@@ -11,7 +11,6 @@ from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.order import build_environment
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.temporary import Workspace
-from airlock_daemon.platform.system import find_ssh_agent
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.job import Call, Job, require_approval
 from airlock_modules import Module
@@ -21,17 +20,16 @@ from airlock_wire import Request
 _PROTOCOL = re.compile(r"version=[0-9]")
 
 
-_AGENT = "SSH_AUTH_SOCK"
-
-
 async def make_requester(
     request: Request, module: Module, workspace: Workspace, call: Call
 ) -> Requester:
     """The agent's data for the broker of `module`; `workspace` is an empty directory."""
     daemon: Mapping[str, str] = call.shared.environment
-    if sys.platform != "linux" and _AGENT in module.inherit:
-        found = await run_in_thread(partial(find_ssh_agent, daemon))
-        daemon = {**daemon, _AGENT: found or ""}
+    if sys.platform != "linux":
+        from airlock_daemon.platform.system import find_ssh_agent  # noqa: PLC0415 - for macOS
+
+        agent = await run_in_thread(partial(find_ssh_agent, daemon))
+        daemon = {**daemon, "SSH_AUTH_SOCK": agent}
     return Requester(
         agent=call.agent,
         generation=call.generation,
