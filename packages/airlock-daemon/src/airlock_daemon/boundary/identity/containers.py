@@ -3,6 +3,7 @@
 import fcntl
 import os
 import select
+import sys
 
 import trio
 
@@ -31,6 +32,9 @@ class Container:
         self.makes_devices = init.makes_devices
         if self.pid <= 0:
             raise Failed(f"container {self.container_id[:12]} is not running", hint=_START)
+        if sys.platform != "linux":
+            # Containers are in a virtual machine: the pid is not one of this system.
+            raise _ended(self.container_id)
         try:
             self._pidfd = os.pidfd_open(self.pid)
         except OSError as error:
