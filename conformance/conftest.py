@@ -45,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("airlock conformance")
     group.addoption("--daemon", metavar="EXE", help="the daemon under test")
     group.addoption("--shim", metavar="EXE", help="the shim under test")
+    group.addoption("--bridge", metavar="EXE", help="the container's end of a bridge under test")
     group.addoption(
         "--report", metavar="FILE", type=Path, help="write the outcomes (.json, else Markdown)"
     )
@@ -94,7 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_NOT_STARTED] = {}
     config.stash[_CHECKS] = Checks(base_only=config.getoption("--base-only"))
     config.addinivalue_line("markers", "case(case): the conformance case that a test runs")
-    for option in ("--daemon", "--shim"):
+    for option in ("--daemon", "--shim", "--bridge"):
         given = config.getoption(option)
         if given and not Path(given).is_file():
             raise pytest.UsageError(f"{option} {given}: no such file")
@@ -236,6 +237,12 @@ def checks(pytestconfig: pytest.Config) -> Checks:
 def shim_executable(pytestconfig: pytest.Config) -> str:
     """The shim under test; without one its cases are reported as not run."""
     return _executable(pytestconfig, "--shim")
+
+
+@pytest.fixture(scope="session")
+def bridge_executable(pytestconfig: pytest.Config) -> str:
+    """The container's end of a bridge under test, as the shim."""
+    return _executable(pytestconfig, "--bridge")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from airlock_conformance.requirements import read_requirements
 ROLES_OF: Mapping[str, tuple[Role, ...]] = {
     "daemon": ("daemon",),
     "shim": ("shim",),
+    "bridge": ("bridge",),
     "both": ("daemon", "shim"),
 }
 

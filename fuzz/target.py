@@ -12,6 +12,7 @@ TARGETS = (
     "signing",
     "login",
     "framing",
+    "bridge",
     "wire",
     "session",
     "replies",

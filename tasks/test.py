@@ -136,4 +136,4 @@ def _run_end_to_end(
 
 def _find_programs(environment: Environment) -> list[str]:
     daemon, shim = environment.find("airlock-daemon"), environment.find("airlock-shim")
-    return ["--daemon", str(daemon), "--shim", str(shim)]
+    return ["--daemon", str(daemon), "--shim", str(shim), "--bridge", str(shim)]

@@ -17,9 +17,9 @@ from airlock_conformance.variants import spread
 
 CASES = Path(__file__).resolve().parent.parent / "cases"
 
-Role = Literal["daemon", "rules", "shim", "policy", "checks"]
+Role = Literal["daemon", "rules", "shim", "bridge", "policy", "checks"]
 # The roles that have a folder in ``cases/``; policy vectors have one of their own, checks none.
-ROLES: tuple[Role, ...] = ("daemon", "rules", "shim")
+ROLES: tuple[Role, ...] = ("daemon", "rules", "shim", "bridge")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

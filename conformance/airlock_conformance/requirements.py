@@ -20,7 +20,7 @@ class Requirement:
     """
 
     id: str
-    of: Literal["daemon", "shim", "both"]
+    of: Literal["daemon", "shim", "bridge", "both"]
     summary: str
     excuse: str
 

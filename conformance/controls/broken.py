@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from reference_bridge import ReferenceBridge
 from reference_daemon import ReferenceDaemon
 from reference_shim import ReferenceShim
 
@@ -14,5 +15,11 @@ class BrokenDaemon(ReferenceDaemon):
 
 class BrokenShim(ReferenceShim):
     """A shim with one fault; the subclass says which."""
+
+    caught_by: ClassVar[str]
+
+
+class BrokenBridge(ReferenceBridge):
+    """A bridge's container end with one fault; the subclass says which."""
 
     caught_by: ClassVar[str]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from control_programs import CASES, CONTROLS, PATIENCE, SHORT_PATIENCE, judge_case, write_control
 
+from airlock_conformance.bridge_role import run_bridge_case
 from airlock_conformance.cases import load_setup
 from airlock_conformance.daemon_process import running_daemon
 from airlock_conformance.rules_role import rules_setup
@@ -16,6 +17,7 @@ from airlock_conformance.violation import Violation
 
 sys.path.insert(0, str(CONTROLS))
 
+import broken_bridges
 import broken_daemons
 import broken_negotiation
 import broken_processes
@@ -23,7 +25,7 @@ import broken_shim_features
 import broken_shim_terminals
 import broken_shims
 import broken_streams
-from broken import BrokenDaemon, BrokenShim
+from broken import BrokenBridge, BrokenDaemon, BrokenShim
 
 
 def list_broken(kind: type[Any], *modules: ModuleType) -> list[Any]:
@@ -60,3 +62,17 @@ def test_a_broken_shim_is_caught(kind: type[BrokenShim], tmp_path: Path) -> None
     shim = write_control(tmp_path / "shim", kind, entry="reference_shim")
     with pytest.raises(Violation):
         run_shim_case(case.body, shim, patience=SHORT_PATIENCE)
+
+
+@pytest.mark.parametrize("kind", list_broken(BrokenBridge, broken_bridges))
+def test_a_broken_bridge_is_caught(kind: type[BrokenBridge], tmp_path: Path) -> None:
+    """The case that is there for a fault of a bridge fails for it."""
+    bridge = write_control(tmp_path / "bridge", kind, entry="reference_bridge")
+    with pytest.raises(Violation):
+        run_bridge_case(CASES[kind.caught_by].body, bridge, patience=SHORT_PATIENCE)
+
+
+def test_each_case_of_a_bridge_catches_one() -> None:
+    """No case of a bridge is there for nothing."""
+    caught = {param.values[0].caught_by for param in list_broken(BrokenBridge, broken_bridges)}
+    assert caught == {name for name, case in CASES.items() if case.role == "bridge"}

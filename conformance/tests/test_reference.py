@@ -9,6 +9,7 @@ import pytest
 from control_programs import CASES, CONTROLS, PATIENCE, judge_case, write_control
 
 from airlock_conformance.base_only import is_of_the_base
+from airlock_conformance.bridge_role import run_bridge_case
 from airlock_conformance.cases import Case, load, load_setup
 from airlock_conformance.daemon_process import running_daemon
 from airlock_conformance.rules_role import rules_setup
@@ -66,6 +67,12 @@ def test_the_reference_daemon_passes(case: Case, judge_daemon: Judge) -> None:
 def test_the_reference_shim_passes(case: Case) -> None:
     """A shim that keeps to the protocol passes every case."""
     run_shim_case(case.body, str(CONTROLS / "reference_shim.py"), patience=PATIENCE)
+
+
+@pytest.mark.parametrize("case", cases_of("bridge"))
+def test_the_reference_bridge_passes(case: Case) -> None:
+    """A bridge's container end that keeps to the protocol passes every case."""
+    run_bridge_case(case.body, str(CONTROLS / "reference_bridge.py"), patience=PATIENCE)
 
 
 @pytest.mark.parametrize("case", cases_of("daemon", plain=True))

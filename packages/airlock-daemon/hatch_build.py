@@ -39,6 +39,16 @@ ARCHITECTURES = ("x86_64", "aarch64")
 WHEEL_TAG = "py3-none-manylinux_2_17_{arch}.musllinux_1_1_{arch}"
 
 
+# The root module's mode says whether a program checks indices, casts and sums while it runs, and a
+# module's own what it is compiled for. So a root of ReleaseSafe keeps all checks in a program that
+# is compiled for size, which makes it smaller by a fifth.
+ROOT = """const program = @import("program");
+pub const main = program.main;
+pub const panic = program.panic;
+pub const std_options = program.std_options;
+"""
+
+
 class NativeBuildHook(BuildHookInterface[BuilderConfig]):
     """Adds the compiled program to a wheel, and itself to a source distribution."""
 
@@ -91,11 +101,15 @@ class NativeBuildHook(BuildHookInterface[BuilderConfig]):
         """Compile the program for Linux on `arch`, unless it is there and of the very same."""
         binary = self.cache / "bin" / arch / Path(self.config["data"]).name.format(arch=arch)
         binary.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "ziglang", "build-exe", self.config["source"]]
+        root = self.cache / "root.zig"
+        root.write_text(ROOT)
         # A named target also means a baseline processor: the result does not depend on the
         # machine that built it.
-        command += ["-target", f"{arch}-linux-none", "-O", "ReleaseSafe"]
-        command += ["-fstrip", "-fsingle-threaded", "--build-id=none"]
+        module = ["-target", f"{arch}-linux-none", "-fstrip", "-fsingle-threaded"]
+        command = [sys.executable, "-m", "ziglang", "build-exe"]
+        command += [*module, "-O", "ReleaseSafe", "--dep", "program", f"-Mroot={root}"]
+        command += [*module, "-O", "ReleaseSmall", f"-Mprogram={self.config['source']}"]
+        command += ["--build-id=none"]
         # Nothing reads the tables: a fault prints no stack trace.
         command += ["-fno-unwind-tables"]
         # Zig's start code raises the soft limit of the stack to the size that the program asks
@@ -114,7 +128,7 @@ class NativeBuildHook(BuildHookInterface[BuilderConfig]):
 
     def digest(self, command: list[str]) -> str:
         """Return a digest of what a program is compiled of: sources, arguments, compiler."""
-        total = hashlib.sha256(f"{version('ziglang')} {command}".encode())
+        total = hashlib.sha256(f"{version('ziglang')} {command} {ROOT}".encode())
         sources = Path(self.root, self.config["source"]).parent
         for path in sorted(sources.rglob("*")):
             if path.is_file():

@@ -16,6 +16,7 @@ const terminal = @import("terminal.zig");
 const usage = @import("usage.zig");
 const install = @import("install.zig").install;
 const install_git = @import("install_git.zig");
+const bridge = @import("bridge.zig");
 const diagnostics = @import("diagnostics.zig");
 const doors = @import("doors.zig");
 const entrypoint = @import("entrypoint.zig");
@@ -84,6 +85,9 @@ fn explainOrInstall(args: []const [*:0]const u8) u8 {
             return entrypoint.execute(words, @ptrCast(std.os.environ));
         },
     };
+    if (std.mem.eql(u8, option, "--bridge") and args.len == 2) {
+        return bridge.run(std.mem.span(args[1]));
+    }
     if (std.mem.eql(u8, option, "--connect") and args.len == 2) {
         const port = socket_module.parsePort(std.mem.span(args[1]));
         if (port != 0) return @intFromBool(!port_stdio.run(port));

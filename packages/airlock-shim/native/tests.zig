@@ -3,6 +3,7 @@
 test {
     _ = @import("base64.zig");
     _ = @import("box_relay.zig");
+    _ = @import("bridge.zig");
     _ = @import("channel.zig");
     _ = @import("client_environment.zig");
     _ = @import("command_name.zig");

@@ -26,6 +26,9 @@ pub const text = "airlock-shim " ++ version.text ++
     \\  airlock-shim --doors                 say which other ways lead out of this container:
     \\                                       a container engine's socket, a forwarded
     \\                                       ssh-agent or git helper; exit 1 if one does
+    \\  airlock-shim --bridge DIR            carry connections to an agent's sockets in DIR over
+    \\                                       stdin and stdout, for a daemon whose containers
+    \\                                       run in another system; the daemon starts it
     \\  airlock-shim --version               print the version
     \\  airlock-shim --help                  print this text
     \\

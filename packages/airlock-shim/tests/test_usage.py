@@ -48,6 +48,7 @@ def test_released_file_knows_its_name(shim: Path, folder: Path) -> None:
         (["--install"], "--install needs a directory and at least one name"),
         (["--install", "/tmp"], "--install needs a directory and at least one name"),
         (["--exec"], "--exec needs a command"),
+        (["--bridge"], "cannot make sense of: --bridge"),
         (["--connect", "0"], "cannot make sense of: --connect"),
         (["--connect", "65536"], "cannot make sense of: --connect"),
         (["--install", "", "git"], "--install needs a directory and at least one name"),

@@ -73,6 +73,8 @@ def test_what_is_not_built_or_out_of_range_is_refused_in_config(world: World, ta
         "[limits]\nrunning = 65",
         "[env]\nset = { 'A=B' = 'x' }",
         "[wrokspace]\nhost = true",
+        "[bridge]\nengine = 'lxc'",
+        "[bridge]\nport = 1",
     ],
 )
 def test_what_is_not_built_or_wrong_is_refused_in_a_profile(world: World, line: str) -> None:
@@ -80,6 +82,17 @@ def test_what_is_not_built_or_wrong_is_refused_in_a_profile(world: World, line: 
     world.write_profile(line + "\n")
     table = line.partition("]")[0].lstrip("[").partition(".")[0]
     assert any("airlock.toml" in f and table in f for f in faults(world))
+
+
+def test_a_bridge_is_at_docker_unless_another_engine_is_named(world: World) -> None:
+    """And there is none without its table."""
+    for text, engine in (
+        ("", None),
+        ("[bridge]\n", "docker"),
+        ("[bridge]\nengine='podman'\n", "podman"),
+    ):
+        world.write_profile(text)
+        assert world.load().generations["my"].agent.profile.bridge == engine
 
 
 def test_a_profile_without_commands_is_refused(world: World) -> None:

@@ -1,7 +1,7 @@
 """Airlock's wire protocol: messages, framing and sessions, without I/O.
 
-A daemon drives a `ServerSession`, a client a `ClientSession`. PROTOCOL.md, at the top of the
-repository, specifies the protocol.
+A daemon drives a `ServerSession`, a client a `ClientSession`, each end of a bridge a `BridgeEnd`.
+PROTOCOL.md, at the top of the repository, specifies the protocol.
 """
 
 from typing import TYPE_CHECKING
@@ -35,12 +35,25 @@ from airlock_wire.terminal import Terminal
 from airlock_wire.text import encode_text, escape, quote
 
 if TYPE_CHECKING:
+    from airlock_wire.bridge import (
+        BridgeEnd,
+        BridgeHello,
+        Pinged,
+        Ponged,
+        StreamClosed,
+        StreamCredit,
+        StreamData,
+        StreamEnded,
+        StreamOpened,
+    )
     from airlock_wire.client import ClientSession
 
 __all__ = [
     "FEATURES",
     "NEED_DATA",
     "PROTOCOL_VERSION",
+    "BridgeEnd",
+    "BridgeHello",
     "ClientSession",
     "Credit",
     "Decision",
@@ -56,6 +69,8 @@ __all__ = [
     "NeedData",
     "Output",
     "Piece",
+    "Pinged",
+    "Ponged",
     "ProtocolError",
     "RemoteProtocolError",
     "Request",
@@ -68,6 +83,11 @@ __all__ = [
     "StdinData",
     "StdinEnd",
     "Stream",
+    "StreamClosed",
+    "StreamCredit",
+    "StreamData",
+    "StreamEnded",
+    "StreamOpened",
     "Terminal",
     "__version__",
     "encode_text",
@@ -76,10 +96,29 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    # Loaded on first use: a daemon never needs it.
-    if name != "ClientSession":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from airlock_wire.client import ClientSession  # noqa: PLC0415
+_BRIDGE = frozenset(
+    {
+        "BridgeEnd",
+        "BridgeHello",
+        "Pinged",
+        "Ponged",
+        "StreamClosed",
+        "StreamCredit",
+        "StreamData",
+        "StreamEnded",
+        "StreamOpened",
+    }
+)
 
-    return ClientSession
+
+def __getattr__(name: str) -> object:
+    # Loaded on first use: a daemon never needs a client's session, and seldom a bridge.
+    if name == "ClientSession":
+        from airlock_wire.client import ClientSession  # noqa: PLC0415
+
+        return ClientSession
+    if name in _BRIDGE:
+        from airlock_wire import bridge  # noqa: PLC0415
+
+        return getattr(bridge, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

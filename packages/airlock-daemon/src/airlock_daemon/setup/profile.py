@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import absolute
+from airlock_daemon.setup.sockets import BRIDGED
 from airlock_modules import (
     Fault,
     GitGrant,
@@ -83,7 +84,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     None without any. `narrowed` has the modules that `[deny]` extends, and `widened` those that
     `[network]` extends. `apis` has the grants of the tables `[NAME]`, by module, `own_apis` those
     of `[api.NAME]`; `reached` is what containers reach besides. `docker` is the table `[docker]`,
-    None without it.
+    None without it. `bridge` is the command of the engine that runs the agent's containers where
+    no socket of this host reaches them; None without `[bridge]`.
     """
 
     commands: tuple[str, ...]
@@ -107,6 +109,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     own_apis: "tuple[Granted, ...]" = ()
     reached: ContainerNetwork = ContainerNetwork()
     docker: "DockerGrant | None" = None
+    bridge: str | None = None
 
     @property
     def signs_by_openpgp(self) -> bool:
@@ -179,7 +182,8 @@ def parse_profile(
         "remove it",
     )
     docker = _read_docker(table)
-    for name in ("aws", "credentials", "bridge"):
+    bridge = _read_bridge(table)
+    for name in ("aws", "credentials"):
         if name not in apis:
             table.not_built(name, "remove the table: nothing reads it yet")
     table.finish()
@@ -205,7 +209,22 @@ def parse_profile(
         own_apis=own_apis,
         reached=reached,
         docker=docker,
+        bridge=bridge,
     )
+
+
+def _read_bridge(table: TableReader) -> str | None:
+    """Read `[bridge]`: the engine's command."""
+    if not table.has("bridge"):
+        return None
+    bridge = table.table("bridge")
+    engine = bridge.string("engine", default=BRIDGED[0])
+    bridge.finish()
+    if engine not in BRIDGED:
+        bridge.fault(
+            "engine", f'"{engine}" is no engine that is known', f"choose among {', '.join(BRIDGED)}"
+        )
+    return engine
 
 
 def _read_docker(table: TableReader) -> "DockerGrant | None":

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from airlock_modules import Fault
 
@@ -34,8 +36,27 @@ PUBLISHED = (CA, BUNDLE, TRUSTSTORE)
 CLIENT_ENV = "client.env"
 """The variables of `client.describe_client` in that directory, as lines NAME=VALUE."""
 
+BRIDGED = ("docker", "podman")
+"""The engines whose own command can carry the sockets to their containers, by a bridge."""
 
 _FOR_CONTAINERS = ".containers"
+
+
+class BridgeVolume(msgspec.Struct, frozen=True, kw_only=True):
+    """The volume of an agent's bridge, at the engine with the command `engine`.
+
+    The agent's sockets are in it. Its name is random, since whoever mounts it is the agent. `agent`
+    begins with a hyphen once no agent has it.
+    """
+
+    agent: str
+    engine: str
+    name: str
+
+    @property
+    def home(self) -> str:
+        """The name of the volume with the home of the agent's containers."""
+        return f"{self.name}-home"
 
 
 def container_directory(agent: str) -> str:

@@ -9,6 +9,7 @@ has run `airlock agent trust`.
 import fcntl
 import os
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import MappingProxyType
@@ -17,10 +18,13 @@ import msgspec
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.profile import Identity
+from airlock_daemon.setup.sockets import BridgeVolume
 from airlock_daemon.setup.writing import make_directory, read_whole, write_whole
 from airlock_modules import Fault
 
 _LOCK = ".lock"
+_VOLUMES = "bridges"
+_VOLUME = re.compile(r"([a-z]+) (airlock-[0-9a-f]{32})\n", re.ASCII)
 _INSTALLATION = "docker/installation"
 _INSTALLATION_ID = re.compile(r"[0-9a-f]{8}")
 
@@ -61,6 +65,61 @@ class State(msgspec.Struct, frozen=True):
                 make_directory(os.path.dirname(path), mode=0o700, undo=undo)
                 undo.pop_all()
         write_whole(path, text)
+
+    def find_volume(self, agent: str) -> BridgeVolume | None:
+        """The volume of an agent's bridge, None if it has none. Raises AirlockError."""
+        return self._read_volume(agent)
+
+    def make_volume(self, agent: str, engine: str) -> BridgeVolume:
+        """The volume of an agent's bridge; a new one is noted for `engine` if it has none.
+
+        Raises AirlockError.
+        """
+        with self.changing():
+            # The daemon and a command may both be the first.
+            volume = self._read_volume(agent)
+            if volume is None:
+                name = f"airlock-{secrets.token_hex(16)}"
+                volume = BridgeVolume(agent=agent, engine=engine, name=name)
+                self.write(f"{_VOLUMES}/{agent}", f"{engine} {name}\n")
+        return volume
+
+    def leave_volume(self, volume: BridgeVolume) -> None:
+        """Take a volume from its agent, and note that it is to be removed. Raises AirlockError."""
+        with self.changing():
+            present = self._read_volume(volume.agent)
+            if present == volume:
+                self.write(f"{_VOLUMES}/-{volume.name}", f"{volume.engine} {volume.name}\n")
+                self.write(f"{_VOLUMES}/{volume.agent}", None)
+
+    def forget_volume(self, volume: BridgeVolume) -> None:
+        """Forget a volume, which is removed. Raises AirlockError."""
+        with self.changing():
+            for note in (volume.agent, f"-{volume.name}"):
+                present = self._read_volume(note)
+                if present is not None and present.name == volume.name:
+                    self.write(f"{_VOLUMES}/{note}", None)
+
+    def list_volumes(self) -> list[BridgeVolume]:
+        """The volumes of all bridges, also of those that are to be removed. Raises AirlockError."""
+        try:
+            notes = os.listdir(self.path(_VOLUMES))
+        except OSError:
+            return []
+        return [each for note in sorted(notes) if (each := self._read_volume(note)) is not None]
+
+    def _read_volume(self, note: str) -> BridgeVolume | None:
+        text = self.read(f"{_VOLUMES}/{note}")
+        if text is None:
+            return None
+        found = _VOLUME.fullmatch(text)
+        if found is None:
+            path = self.path(f"{_VOLUMES}/{note}")
+            raise AirlockError(
+                f"{path} has no name of a volume",
+                hint=f"remove it, and recreate the agent's containers: rm {path}",
+            )
+        return BridgeVolume(agent=note, engine=found[1], name=found[2])
 
     def find_random(self, name: str, *, size: int) -> str:
         """The text of a file, which at first is so many random bytes in hexadecimal digits.

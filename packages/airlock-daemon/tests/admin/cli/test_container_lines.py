@@ -4,6 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import msgspec
+
 from airlock_daemon.admin.cli.container_lines import compose, devcontainer, docker_run
 from airlock_daemon.admin.cli.wiring import Machine, Mount, Wiring
 
@@ -83,3 +85,12 @@ def test_a_shim_that_is_not_installed_is_a_path_to_fill_in() -> None:
     )
     for text in texts:
         assert "/PATH/TO/airlock-shim" in text
+
+
+def test_compose_takes_the_volume_of_a_bridge_as_it_is() -> None:
+    """The daemon makes it, and has the sockets and the shim in it."""
+    wiring = msgspec.structs.replace(wire("/w"), volume="airlock-1")
+    text = compose(wiring, user="1:2")
+    assert text.endswith("\nvolumes:\n  airlock-1: {external: true}")
+    assert '"source": "airlock-1", "target": "/run/airlock", "read_only": true' in text
+    assert '"volume": {"nocopy": true, "subpath": "airlock-shim"}' in text

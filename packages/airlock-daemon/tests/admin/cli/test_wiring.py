@@ -29,6 +29,17 @@ def test_the_option_of_a_mount_is_one_line_of_csv(path: str) -> None:
     assert fields == ["type=bind", f"source={path}", "target=/t", "readonly"]
 
 
+def test_a_bridge_has_the_sockets_and_the_shim_in_its_volume() -> None:
+    """So that containers in a virtual machine need no other path of this host."""
+    wiring = msgspec.structs.replace(MY, volume="airlock-1")
+    whole, shim = (mount.option for mount in wiring.mounts)
+    assert whole == "type=volume,source=airlock-1,volume-nocopy,target=/run/airlock,readonly"
+    assert shim == (
+        "type=volume,source=airlock-1,volume-nocopy,volume-subpath=airlock-shim,"
+        "target=/opt/airlock-commands/git,readonly"
+    )
+
+
 def test_the_images_own_tool_comes_before_one_that_reaches_apis(world: World) -> None:
     """Whose shim comes last in PATH. A module of APIs alone has no shim."""
     world.write_profile(commands='["git", "gh", "anthropic"]')

@@ -180,6 +180,40 @@ def test_docker_desktop_is_told(world: World, tmp_path: Path) -> None:
         assert find("engine", around(world)) == []
 
 
+def test_a_bridge_that_nobody_needs_or_runs_is_told(world: World, tmp_path: Path) -> None:
+    """By an engine on this kernel, and by one that is not there."""
+    tools = tmp_path / "tools"
+    world.write_config(f'[daemon]\npath = "{tools}"\n')
+    assert find("bridge", around(world)) == []
+    world.write_profile('[bridge]\nengine = "podman"\n')
+    (found,) = find("bridge", around(world))
+    assert "podman, which is not on the daemon's PATH" in found.problem
+    said = {
+        "ServerVersion": "28.0",
+        "OperatingSystem": "Linux",
+        "KernelVersion": os.uname().release,
+    }
+    write_program(tools, "podman", f"echo '{json.dumps(said)}'")
+    (found,) = find("bridge", around(world))
+    assert found.is_note
+    assert "runs containers on this kernel" in found.problem
+    said["KernelVersion"] = "6.6.1-virt"
+    write_program(tools, "podman", f"echo '{json.dumps(said)}'")
+    assert find("bridge", around(world)) == []
+
+
+def test_a_volume_that_no_agent_has_is_told(world: World) -> None:
+    """One that stayed when its agent, or its bridge, went."""
+    state = world.load().state
+    volume = state.make_volume("my", "docker")
+    (found,) = find("bridge", around(world))
+    assert volume.name in found.problem
+    assert found.source == "docker"
+    state.leave_volume(volume)
+    (found,) = find("bridge", around(world))
+    assert volume.name in found.problem
+
+
 @needs_bubblewrap
 def test_bubblewrap_is_tried(caplog: pytest.LogCaptureFixture) -> None:
     """By a real box where it is installed; what it says where it cannot make one is told, once."""

@@ -10,6 +10,7 @@ import typer
 
 from airlock_daemon.admin.cli.api_access import choose_network, prepare_access
 from airlock_daemon.admin.cli.application import Application, Registration
+from airlock_daemon.admin.cli.carried_files import carry_files
 from airlock_daemon.admin.cli.changing import changing
 from airlock_daemon.admin.cli.machine import User, find_home, prepare_machine
 from airlock_daemon.admin.cli.next_steps import (
@@ -23,7 +24,13 @@ from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import ignoring_closed_stdout, list_rows, say, say_each
 from airlock_daemon.admin.cli.reload import dump_reload, say_faults, try_reload
 from airlock_daemon.admin.cli.scan import note_workspaces
-from airlock_daemon.admin.cli.wiring import Mount, Wiring, list_replaceable, list_shims
+from airlock_daemon.admin.cli.wiring import (
+    Mount,
+    Wiring,
+    find_volume,
+    list_replaceable,
+    list_shims,
+)
 from airlock_daemon.admin.scan.scanning import forget
 from airlock_daemon.admin.service.installing import find_manager, start_installed
 from airlock_daemon.admin.service.manager import find_self
@@ -247,6 +254,9 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
         _remove_made(generation, state)
     # Last: a daemon that still serves the agent would make them again.
     forget_agent(state, name)
+    # Another agent of this name must not be behind the sockets that its containers mount.
+    if (volume := state.find_volume(name)) is not None:
+        state.leave_volume(volume)
     if os.path.isdir(homes := state.homes(name)):
         # Imports trio, which no other step here needs.
         from airlock_daemon.boundary.workspace.temporary import remove_tree  # noqa: PLC0415
@@ -366,22 +376,27 @@ def _wire(setup: Setup, generation: Generation, workspaces: Sequence[Mount]) -> 
     locations, agent, apis = setup.locations, generation.agent, generation.apis
     shims = list_shims(agent, setup.config.ceiling)
     sources = [mount.source for mount in workspaces]
-    return Wiring(
+    volume = find_volume(setup, agent)
+    user, path = User.find(), search_path(None, workspaces=sources, warnings=[])
+    name = "" if volume is None else volume.name
+    wiring = Wiring(
         sockets=os.path.join(locations.sockets_dir, agent.name),
         shim=find_lasting_shim(),
+        volume=name,
         commands=shims,
         replaceable=list_replaceable(agent, shims),
         workspaces=tuple(workspaces),
         machine=prepare_machine(
             locations,
             agent.name,
-            user=User.find(),
-            search_path=search_path(None, workspaces=sources, warnings=[]),
+            user=user,
+            search_path=path,
         ),
-        access=prepare_access(locations, setup.state, agent.name, apis),
+        access=prepare_access(locations, setup.state, agent.name, apis, volume=name),
         networks=choose_network((), apis),
         exec_options=() if apis else None,
     )
+    return carry_files(wiring, volume, user=user, search_path=path)
 
 
 def find_lasting_shim() -> str | None:

@@ -43,10 +43,12 @@ def prepare_access(
     *,
     stores: Sequence[str] = (),
     has_engine: bool = False,
+    volume: str = "",
 ) -> Machine:
     """Write a container's files, and return its mounts and variables to reach `apis`.
 
-    With `has_engine` clients of docker find the agent's `docker.sock`.
+    With `has_engine` clients of docker find the agent's `docker.sock`. `volume` is that of the
+    agent's bridge, which has the bundle, "" without one.
 
     A bundle of the agent's CA and the system's covers `stores`, the image's files; by default, the
     most usual one. Raises AirlockError.
@@ -55,8 +57,11 @@ def prepare_access(
     if not apis:
         return Machine(environment=engine)
     client = describe_client(apis, find_placeholders(state, agent, apis))
-    bundle = os.path.join(locations.sockets_dir, agent, BUNDLE)
-    mounts = [Mount(source=bundle, target=path, read_only=True) for path in stores or STORES[:1]]
+    bundle = BUNDLE if volume else os.path.join(locations.sockets_dir, agent, BUNDLE)
+    mounts = [
+        Mount(source=bundle, target=path, read_only=True, volume=volume)
+        for path in stores or STORES[:1]
+    ]
     folder = os.path.join(locations.containers_dir, "clients", agent)
     # The others are in the socket directory.
     files = {path: text for path, text in client.files.items() if not is_published(path)}

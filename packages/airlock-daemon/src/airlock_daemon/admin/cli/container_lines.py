@@ -45,7 +45,10 @@ def compose(wiring: Wiring, *, user: str) -> str:
     if wiring.entrypoint is not None:
         service.append(f"entrypoint: {_quote((wiring.entrypoint, *begin_words(wiring, ())))}")
     service += ["volumes:", *(f"  - {_quote(volume)}" for volume in volumes)]
-    return "\n".join(("services:", "  agent:", *(f"    {line}" for line in service)))
+    # Those of a bridge are there already.
+    names = dict.fromkeys(mount.volume for mount in wiring.mounts if mount.volume)
+    own = ("volumes:", *(f"  {name}: {{external: true}}" for name in names)) if names else ()
+    return "\n".join(("services:", "  agent:", *(f"    {line}" for line in service), *own))
 
 
 def devcontainer(wiring: Wiring, *, user: str) -> dict[str, object]:
@@ -85,6 +88,15 @@ def _type(word: str) -> str:
 
 
 def _volume(mount: Mount) -> dict[str, object]:
+    if mount.volume:
+        part = {"subpath": mount.source} if mount.source else {}
+        return {
+            "type": "volume",
+            "source": mount.volume,
+            "target": mount.target,
+            "read_only": mount.read_only,
+            "volume": {"nocopy": True, **part},
+        }
     return {
         "type": "bind",
         "source": mount.source.replace("$", "$$"),

@@ -1,6 +1,7 @@
 """A container image: its description by the engine, and its files."""
 
 import io
+import os
 import posixpath
 import shutil
 import subprocess
@@ -24,8 +25,8 @@ _LONGEST = 1 << 20
 _HEADER = 10240
 """Bytes of an archive that are read for an entry's type: tar's own block."""
 _LINKS = 40
+_NO_IMAGE = ("no such image", "image not known")
 _NOT_THERE = ("could not find the file", "could not be found", "no such file")
-_ASK = f"see whether you may use it, and whether it runs: {ENGINE} info"
 
 
 class _Settings(msgspec.Struct):
@@ -59,27 +60,27 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     checks_health: bool = False
 
 
-def find_engine() -> str:
-    """The path of docker; raises AirlockError if it is not found."""
-    program = shutil.which(ENGINE)
+def find_engine(name: str = ENGINE) -> str:
+    """The path of an engine's command; raises AirlockError if it is not found."""
+    program = shutil.which(name)
     if program is None:
         raise AirlockError(
-            f"{ENGINE} is not on your PATH, and it starts the container",
-            hint=f"install the {ENGINE} command, or add its directory to PATH",
+            f"{name} is not on your PATH, and it starts the container",
+            hint=f"install the {name} command, or add its directory to PATH",
         )
     return program
 
 
 def inspect_image(program: str, name: str) -> Image:
-    """Ask docker (`program`) for the local image `name`; raises AirlockError."""
+    """Ask the engine's command `program` for the local image `name`; raises AirlockError."""
     done = _call(program, "image", "inspect", "--", name)
     if done.returncode:
-        raise _explain(name, done.stderr.decode(errors="replace").strip())
+        raise _explain(program, name, done.stderr.decode(errors="replace").strip())
     try:
         (described,) = msgspec.json.decode(done.stdout, type=tuple[_Described])
     except msgspec.MsgspecError as error:
-        message = f"{ENGINE} image inspect answered something else than an image: {error}"
-        raise AirlockError(message, hint=_ASK) from error
+        message = f"{_name(program)} image inspect answered something else than an image: {error}"
+        raise AirlockError(message, hint=_advise(program)) from error
     if described.system != "linux":
         raise AirlockError(
             f"the image {quote(name)} is for {quote(described.system)}, and the shim for Linux",
@@ -133,7 +134,7 @@ def silence(image: Image, words: Iterable[str]) -> list[tuple[str]]:
 
 
 class ImageFiles:
-    """An image's files, read from a container that never runs."""
+    """An image's files, and those of volumes, by a container that never runs."""
 
     def __init__(self, program: str, container: str) -> None:
         self._program = program
@@ -150,7 +151,7 @@ class ImageFiles:
                 return None
             if entry.isreg():
                 if entry.size > _LONGEST:
-                    raise _unreadable(f"{path} is larger than {_LONGEST} bytes")
+                    raise _unreadable(self._program, f"{path} is larger than {_LONGEST} bytes")
                 start = entry.offset_data
                 return archive[start : start + entry.size].decode(errors="replace")
             path = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.linkname))
@@ -159,6 +160,13 @@ class ImageFiles:
     def has(self, path: str) -> bool:
         """Whether the image has something at `path`, even a symlink. Raises AirlockError."""
         return self._copy(path, _HEADER) is not None
+
+    def write(self, path: str, archive: bytes) -> None:
+        """Unpack an archive in the directory `path`. Raises AirlockError."""
+        words = ("cp", "-", f"{self._container}:{path}")
+        done = _call(self._program, *words, stdin=archive)
+        if done.returncode:
+            raise _unreadable(self._program, done.stderr.decode(errors="replace"))
 
     def _copy(self, path: str, longest: int) -> bytes | None:
         """The start of an archive of `path`, None if the image has nothing there."""
@@ -174,19 +182,36 @@ class ImageFiles:
             return archive
         if any(words in said.lower() for words in _NOT_THERE):
             return None
-        raise _unreadable(said)
+        raise _unreadable(self._program, said)
 
 
 @contextmanager
 def open_image(program: str, image: Image) -> Iterator[ImageFiles]:
     """Create a container of `image` to read files from, and remove it. Raises AirlockError."""
+    with open_container(program, image.identity) as files:
+        yield files
+
+
+@contextmanager
+def open_container(program: str, image: str, *options: str) -> Iterator[ImageFiles]:
+    """Create a container to copy files from and to, and remove it. Raises AirlockError."""
     # It needs a command, which the image may lack, and is never started.
-    create = ("create", "--network=none", "--entrypoint=/airlock", image.identity)
+    create = ("create", "--network=none", *options, "--entrypoint=/airlock", image)
     container = _succeed(program, create)
     try:
         yield ImageFiles(program, container)
     finally:
         _succeed(program, ("rm", "--force", "--volumes", container))
+
+
+def list_images(program: str, name: str) -> list[str]:
+    """The ids of the images of this name. Raises AirlockError."""
+    return _succeed(program, ("images", "--quiet", name)).split()
+
+
+def make_volume(program: str, name: str, *, label: str) -> None:
+    """Make a volume unless it is there. Raises AirlockError."""
+    _succeed(program, ("volume", "create", "--label", label, name))
 
 
 def _read_header(archive: bytes) -> tarfile.TarInfo | None:
@@ -201,32 +226,44 @@ def _read_header(archive: bytes) -> tarfile.TarInfo | None:
 def _succeed(program: str, words: Sequence[str]) -> str:
     done = _call(program, *words)
     if done.returncode:
-        raise _unreadable(done.stderr.decode(errors="replace"))
+        raise _unreadable(program, done.stderr.decode(errors="replace"))
     return done.stdout.decode().strip()
 
 
-def _call(program: str, *words: str) -> subprocess.CompletedProcess[bytes]:
-    """Run docker; raises AirlockError if it does not answer."""
+def _call(program: str, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run the engine's command; raises AirlockError if it does not answer."""
     try:
         return subprocess.run(
             (program, *words),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             timeout=_ANSWER_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise AirlockError(f"{ENGINE} did not answer in {_ANSWER_S} s", hint=_ASK) from None
+        raise AirlockError(
+            f"{_name(program)} did not answer in {_ANSWER_S} s", hint=_advise(program)
+        ) from None
     except OSError as error:
-        raise AirlockError(f"{program} cannot be run: {error.strerror}", hint=_ASK) from error
+        raise AirlockError(
+            f"{program} cannot be run: {error.strerror}", hint=_advise(program)
+        ) from error
 
 
-def _unreadable(said: str) -> AirlockError:
+def _name(program: str) -> str:
+    return os.path.basename(program)
+
+
+def _advise(program: str) -> str:
+    return f"see whether you may use it, and whether it runs: {_name(program)} info"
+
+
+def _unreadable(program: str, said: str) -> AirlockError:
     lines = said.strip().splitlines()
     reason = quote(lines[-1]) if lines else "it does not say why"
     return AirlockError(
-        f"{ENGINE} cannot copy files out of the image: {reason}",
-        hint=_ASK,
+        f"{_name(program)} cannot copy files out of the image: {reason}",
+        hint=_advise(program),
     )
 
 
@@ -237,16 +274,19 @@ def _find_path(settings: _Settings) -> str:
     return (paths[-1] if paths else "") or _DEFAULT_PATH
 
 
-def _explain(name: str, said: str) -> AirlockError:
-    if "no such image" in said.lower():
+def _explain(program: str, name: str, said: str) -> AirlockError:
+    engine = _name(program)
+    if any(words in said.lower() for words in _NO_IMAGE):
         return AirlockError(
             f"there is no image {quote(name)} on this machine",
-            hint=f"fetch or build it first: {ENGINE} pull, or {ENGINE} build -t",
+            hint=f"fetch or build it first: {engine} pull, or {engine} build -t",
         )
     if "invalid reference format" in said.lower():
         return AirlockError(
             f"{quote(name)} is no name of an image",
-            hint=f"IMAGE stands for one that this machine has: {ENGINE} images",
+            hint=f"IMAGE stands for one that this machine has: {engine} images",
         )
     reason = quote(said.splitlines()[-1]) if said else "it does not say why"
-    return AirlockError(f"{ENGINE} tells nothing of the image {quote(name)}: {reason}", hint=_ASK)
+    return AirlockError(
+        f"{engine} tells nothing of the image {quote(name)}: {reason}", hint=_advise(program)
+    )

@@ -20,9 +20,10 @@ from airlock_daemon.admin.cli.api_access import (
     take_option,
 )
 from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.carried_files import carry_files
 from airlock_daemon.admin.cli.container_lines import lay_out
 from airlock_daemon.admin.cli.foreground import end_like, run_in_foreground
-from airlock_daemon.admin.cli.image import find_engine, inspect_image, list_left, silence
+from airlock_daemon.admin.cli.image import ENGINE, find_engine, inspect_image, list_left, silence
 from airlock_daemon.admin.cli.machine import KnownImage, User, prepare_machine, read_image
 from airlock_daemon.admin.cli.mounted_workspaces import (
     choose_workspaces,
@@ -40,6 +41,7 @@ from airlock_daemon.admin.cli.wiring import (
     Wiring,
     begin_words,
     docker_words,
+    find_volume,
     list_replaceable,
     list_shims,
 )
@@ -141,6 +143,10 @@ def run(
     keeps, and is removed when it ends. The shim starts the image's own entrypoint. First it refuses
     a workspace that was replaced after this command looked at it.
 
+    For an agent with [bridge], whose containers run in a virtual machine, sockets, shim and
+    certificates are in a volume, which the daemon keeps (airlock bridge), and home and accounts in
+    another one. Only the workspaces are directories of this host.
+
     If the agent is granted an API, such as gh or anthropic, the container has a proxy on its
     loopback address that leads to the HTTPS broker; the certificate of the agent's own authority,
     over that of the image and in the variables that programs read; and a placeholder for each
@@ -166,41 +172,50 @@ def run(
         await_authority(sockets, agent, generation.apis)
     chosen = choose_workspaces(setup, generation, workspace or ())
     workspaces = tuple(chosen)
-    engine = find_engine()
+    volume = find_volume(setup, generation.agent)
+    engine = find_engine(ENGINE if volume is None else volume.engine)
     described = inspect_image(engine, image)
     user = User.find()
     replaceable = list_replaceable(generation.agent, commands)
     known = read_image(engine, described, locations=setup.locations, user=user, tools=replaceable)
     said, entrypoints = take_option(docker_arg or (), "--entrypoint")
     said, networks = take_option(said, "--network", "--net")
-    wiring = Wiring(
-        sockets=sockets,
-        shim=find_shim(described.architecture),
-        commands=list_shims(generation.agent, setup.config.ceiling),
-        replaceable=replaceable,
-        workspaces=workspaces,
-        search_path=described.search_path,
-        machine=Machine()
-        if image_user
-        else prepare_machine(
-            setup.locations,
-            agent,
-            user=user,
-            search_path=generation.programs.path,
-            image=described,
-            known=known,
+    wiring = carry_files(
+        Wiring(
+            sockets=sockets,
+            shim=find_shim(described.architecture),
+            engine=os.path.basename(engine),
+            volume="" if volume is None else volume.name,
+            commands=list_shims(generation.agent, setup.config.ceiling),
+            replaceable=replaceable,
+            workspaces=workspaces,
+            search_path=described.search_path,
+            machine=Machine()
+            if image_user
+            else prepare_machine(
+                setup.locations,
+                agent,
+                user=user,
+                search_path=generation.programs.path,
+                image=described,
+                known=known,
+            ),
+            access=prepare_access(
+                setup.locations,
+                setup.state,
+                agent,
+                generation.apis,
+                stores=known.stores,
+                has_engine=generation.docker is not None,
+                volume="" if volume is None else volume.name,
+            ),
+            networks=choose_network((*filter(None, [network]), *networks), generation.apis),
+            exec_options=(),
+            signs_by_openpgp=generation.agent.profile.signs_by_openpgp,
         ),
-        access=prepare_access(
-            setup.locations,
-            setup.state,
-            agent,
-            generation.apis,
-            stores=known.stores,
-            has_engine=generation.docker is not None,
-        ),
-        networks=choose_network((*filter(None, [network]), *networks), generation.apis),
-        exec_options=(),
-        signs_by_openpgp=generation.agent.profile.signs_by_openpgp,
+        volume,
+        user=user,
+        search_path=generation.programs.path,
     )
     if wiring.has_own_git and not known.has_git:
         _refuse_without_git(agent, image, command or ())

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
+from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.human_git import git_variables
 from airlock_daemon.setup.remotes import BROKER
+from airlock_daemon.setup.sockets import BridgeVolume
 
 HOME = "/home/airlock-agent"
 """The home in each container. No image has it, so it hides nothing."""
@@ -50,19 +53,33 @@ _SPECIAL = frozenset(',"\r\n')
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
-    """One path of the host (`source`) and its path in the container (`target`)."""
+    """One path of the host (`source`) and its path in the container (`target`).
+
+    With `volume` the source is a path in that volume, "" for all of it.
+    """
 
     source: str
     target: str
     read_only: bool = False
+    volume: str = ""
 
     @property
     def option(self) -> str:
-        """The value of `docker run --mount`, which refuses a missing source.
+        """The value of --mount for it, which refuses a source that does not exist.
 
         `docker run -v` would create it, as root's directory. It is a line of CSV (RFC 4180).
         """
-        fields = ["type=bind", f"source={self.source}", f"target={self.target}"]
+        return self.describe("docker")
+
+    def describe(self, engine: str) -> str:
+        """As `option`, for the engine of this command."""
+        fields = ["type=bind", f"source={self.source}"]
+        if self.volume:
+            fields = ["type=volume", f"source={self.volume}"]
+            # Docker would copy what the image has there into the volume, and fails at a file.
+            fields += ["volume-nocopy"] if engine == "docker" else []
+            fields += [f"volume-subpath={self.source}"] if self.source else []
+        fields += [f"target={self.target}"]
         fields += ["readonly"] if self.read_only else []
         return ",".join(_quote(field) if _SPECIAL & set(field) else field for field in fields)
 
@@ -77,9 +94,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     """What gives a container an agent's socket, and the shim under its commands' names.
 
-    `sockets` is the agent's socket directory on the host. `shim` is None if none is installed. Of
-    `commands`, those in `replaceable` use the image's own tool if it has one. `workspaces` may be
-    empty if the user of the lines names them. `search_path` is the image's PATH, None for an
+    `sockets` is the agent's socket directory on the host. `shim` is None if none is installed. With
+    `volume`, that of the agent's bridge, both are there instead. `engine` is the engine's command.
+    Of `commands`, those in `replaceable` use the image's own tool if it has one. `workspaces` may
+    be empty if the user of the lines names them. `search_path` is the image's PATH, None for an
     unknown image. `machine` is empty if the container keeps the image's user. `access` has what the
     container needs to reach the agent's APIs, if any. `networks` is empty for docker's default.
     `exec_options` are for `airlock-shim --exec`, which is then the entrypoint and starts the
@@ -89,6 +107,8 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
 
     sockets: str
     shim: str | None
+    engine: str = "docker"
+    volume: str = ""
     commands: tuple[str, ...]
     workspaces: tuple[Mount, ...]
     replaceable: tuple[str, ...] = ()
@@ -115,9 +135,11 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         if self.entrypoint is not None:
             targets.append(self.entrypoint)
         pairs = [(self.shim or UNKNOWN_SHIM, target) for target in targets]
+        pairs = [(self.sockets, SOCKET_DIRECTORY), *pairs]
+        if self.volume:
+            pairs = [("", SOCKET_DIRECTORY), *((SHIM, target) for target in targets)]
         given = tuple(
-            Mount(source=old, target=new, read_only=True)
-            for old, new in ((self.sockets, SOCKET_DIRECTORY), *pairs)
+            Mount(source=old, target=new, read_only=True, volume=self.volume) for old, new in pairs
         )
         return given + self.machine.mounts + self.access.mounts
 
@@ -169,6 +191,20 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         return BROKER in self.commands and "git" not in self.commands
 
 
+def find_volume(setup: Setup, agent: Agent) -> BridgeVolume | None:
+    """The volume of an agent's bridge, None without one. Raises AirlockError."""
+    engine = agent.profile.bridge
+    if engine is None:
+        return None
+    volume = setup.state.make_volume(agent.name, engine)
+    if volume.engine != engine:
+        raise AirlockError(
+            f"[bridge] of agent {agent.name} names {engine}, and its volume is at {volume.engine}",
+            hint="have the daemon remove that: airlock reload; or start it",
+        )
+    return volume
+
+
 def list_shims(agent: Agent, ceiling: Sequence[str]) -> tuple[str, ...]:
     """The commands of an agent for which the shim is mounted; `ceiling` are the enabled ones.
 
@@ -202,11 +238,13 @@ def docker_words(
 
     `user` is UID:GID, None for the image's own; `directory` is the container's working directory.
     """
-    groups: list[tuple[str, ...]] = [("docker", "run", "-it" if has_terminal else "-i", "--rm")]
+    groups: list[tuple[str, ...]] = [
+        (wiring.engine, "run", "-it" if has_terminal else "-i", "--rm")
+    ]
     groups += [("--user", user)] if user is not None else []
     groups += [("--mount", mount.option) for mount in wiring.workspaces]
     groups += [("--workdir", directory)]
-    groups += [("--mount", mount.option) for mount in wiring.mounts]
+    groups += [("--mount", mount.describe(wiring.engine)) for mount in wiring.mounts]
     groups += [("--env", f"{name}={value}") for name, value in wiring.environment.items()]
     groups += [("--network", network) for network in wiring.networks]
     groups += [("--entrypoint", wiring.entrypoint)] if wiring.entrypoint is not None else []

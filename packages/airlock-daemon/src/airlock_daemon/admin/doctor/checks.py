@@ -14,7 +14,12 @@ import msgspec
 
 from airlock_daemon.admin.doctor import boxes
 from airlock_daemon.admin.doctor.alive import find_silence, is_locked
-from airlock_daemon.admin.doctor.containers import check_doors, check_engine, check_kernel
+from airlock_daemon.admin.doctor.containers import (
+    check_bridges,
+    check_doors,
+    check_engine,
+    check_kernel,
+)
 from airlock_daemon.admin.doctor.engine_versions import check_engine_versions
 from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.admin.migrate.layout import advise
@@ -315,6 +320,7 @@ CHECKS = (
     Check("engine-version", "the engine and runc have no known hole", check_engine_versions),
     Check("doors", "no container of an agent has a way out beside Airlock's", check_doors),
     Check("docker-desktop", "containers run on this kernel", check_kernel),
+    Check("bridge", "the bridges of agents in a virtual machine run", check_bridges),
     Check("selinux", "containers may connect to sockets of the host", _check_selinux),
     Check("bubblewrap", "a box can be made for a tool", boxes.check_bubblewrap),
     Check("container", "its engine lets a box be made in it", boxes.check_container),

@@ -16,6 +16,7 @@ import msgspec
 from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.boundary.identity.engine_info import EngineInfo
 from airlock_daemon.boundary.identity.engine_sockets import find_engine_socket, find_foreign_procfs
+from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES
 from airlock_daemon.platform.linux.mountinfo import find_shown, parse_mountinfo
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.platform.system import read_own_mounts
@@ -84,8 +85,65 @@ def check_kernel(around: Surroundings) -> Iterator[Problem]:
             "nor what it has mounted, and the tools of this host are another system's than theirs, "
             "so that no command of theirs has a box here"
         )
-        remedy = f'grant commands = ["git-remote"], for the git of the container; {_BY_HAND}'
+        remedy = (
+            "carry the sockets there: [bridge] in each profile; grant "
+            f'commands = ["git-remote"], for the git of the container; {_BY_HAND}'
+        )
         yield Problem(program or "docker", problem, remedy)
+
+
+def check_bridges(around: Surroundings) -> Iterator[Problem]:
+    """An agent's bridge does not run, or is paused, or its engine needs none; or one is left."""
+    if around.setup is None:
+        return
+    bridges = {
+        name: (generation, generation.agent.profile.bridge)
+        for name, generation in around.setup.generations.items()
+    }
+    for volume in around.setup.state.list_volumes():
+        if bridges.get(volume.agent, (None, None))[1] is None:
+            remedy = "end the containers that mount it, and start the daemon again"
+            problem = f"has the volume {volume.name} of a bridge that no agent has now"
+            yield Problem(volume.engine, problem, remedy)
+    for name, (generation, engine) in bridges.items():
+        if engine is None:
+            continue
+        source = generation.agent.profile_file
+        program = shutil.which(engine, path=around.daemon_path)
+        if program is None:
+            problem = f"[bridge] names {engine}, which is not on the daemon's PATH"
+            yield Problem(source, problem, f"install {engine}, or name another engine there")
+            continue
+        info = _ask_info(program)
+        if isinstance(info, EngineInfo) and info.kernel and info.explain_elsewhere() is None:
+            problem = (
+                f"has [bridge], but {engine} runs containers on this kernel: without it the daemon "
+                "sees which container asks, and they can have boxes"
+            )
+            yield Note(source, problem, f"remove [bridge] there{AND_RELOAD}", is_note=True)
+        if around.status is not None:
+            own = around.setup.state.find_volume(name)
+            yield from _find_broken_bridge(program, engine, name, own.name if own else None)
+
+
+def _find_broken_bridge(
+    program: str, engine: str, agent: str, volume: str | None
+) -> Iterator[Problem]:
+    # The daemon names each container by its volume, and makes that first.
+    form = ("--filter", f"name={volume or agent}-", "--format", "{{.Names}} {{.State}}")
+    try:
+        listed = _run((program, "ps", "--all", *form)).stdout.decode(errors="replace").split()
+    except (OSError, subprocess.TimeoutExpired):
+        # `check_engine` tells of an engine that does not answer.
+        return
+    containers = dict(zip(listed[::2], listed[1::2], strict=False)) if volume else {}
+    if not containers:
+        problem = f"runs no bridge of agent {agent}, so that no container reaches the daemon"
+        yield Problem(engine, problem, f"look at the daemon: {LOOK_AT_MESSAGES}")
+    if "running" not in containers.values():
+        for name, state in containers.items():
+            problem = f"has the bridge of agent {agent} {state}"
+            yield Problem(engine, problem, f"{engine} rm --force {name}; the daemon starts another")
 
 
 def _ask_info(program: str) -> EngineInfo | str:

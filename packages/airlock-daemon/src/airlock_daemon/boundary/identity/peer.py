@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import sys
+import weakref
 from collections.abc import Sequence
 from typing import Literal
 
@@ -16,11 +17,15 @@ from airlock_daemon.errors import NO_DESCRIPTORS, Denied, is_full_table
 from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo, shows_all
 from airlock_daemon.platform.linux.peer import peer_pidfd, read_namespaces, read_parent
 from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
-from airlock_daemon.platform.system import Ancestry, Credentials
+from airlock_daemon.platform.system import Ancestry, Credentials, peer_credentials
 
 # Bytes: some thousands of mounts. A client that may mount could have far more, to be read for each
 # request.
 MOST_MOUNTINFO = 1 << 20
+
+# The kernel's user for one that it cannot name (user_namespaces(7)).
+_UNSEEN = Credentials(0, 65534)
+_bridged: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
 
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
@@ -52,8 +57,25 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
         return parse_mountinfo(self.mountinfo)
 
 
+def make_bridged_pair() -> tuple[socket.socket, socket.socket]:
+    """Make a connection for a client that came over a bridge: its end, and ours to serve.
+
+    This kernel does not see the client, and names the daemon in its place. Raises OSError.
+    """
+    theirs, ours = socket.socketpair()
+    theirs.setblocking(False)
+    ours.setblocking(False)
+    _bridged.add(ours)
+    return theirs, ours
+
+
+def find_credentials(connection: socket.socket) -> Credentials:
+    """The process that connected (unix(7)), with pid 0 if this kernel does not see it."""
+    return _UNSEEN if connection in _bridged else peer_credentials(connection)
+
+
 def identify(connection: socket.socket, credentials: Credentials) -> Peer:
-    """Identify the peer; `credentials` come from `peer_credentials` (unix(7)).
+    """Identify the peer; `credentials` come from `find_credentials`.
 
     Raises Denied (layer "workspace") if the peer has ended, or shares the daemon's pid namespace
     but not its mounts (docker run --pid=host).

@@ -3,9 +3,8 @@
 import socket
 
 from airlock_daemon.boundary.identity.engine_sockets import refuse_engine_socket
-from airlock_daemon.boundary.identity.peer import Peer, identify, refuse_own
+from airlock_daemon.boundary.identity.peer import Peer, find_credentials, identify, refuse_own
 from airlock_daemon.errors import Denied, Failed
-from airlock_daemon.platform.system import peer_credentials
 from airlock_daemon.serving.daemon.clients import describe_peer
 from airlock_daemon.serving.request.recording import Caller
 from airlock_daemon.serving.request.state import AgentState, DaemonState
@@ -17,7 +16,7 @@ async def identify_caller(
     """Identify the client by a request's rules; raises Denied and Failed."""
     generation = agent.generation
     name = generation.agent.name
-    peer = identify(connection, peer_credentials(connection))
+    peer = identify(connection, find_credentials(connection))
     refuse_own(peer, shared.ancestry)
     if not generation.agent.profile.engine_socket:
         await refuse_engine_socket(

@@ -8,8 +8,8 @@ import trio
 
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.fairness.gate import too_many_error
+from airlock_daemon.boundary.identity.peer import find_credentials
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.system import peer_credentials
 from airlock_daemon.serving.audit.record import Outcome, Record, shorten_id
 from airlock_daemon.serving.request.exchange import (
     REMOVED,
@@ -228,5 +228,5 @@ class _Visit:
 
 def describe_peer(connection: socket.socket) -> dict[str, int]:
     """The process that connected, for records."""
-    credentials = peer_credentials(connection)
+    credentials = find_credentials(connection)
     return {"pid": credentials.pid, "uid": credentials.uid}

@@ -37,7 +37,7 @@ async def settle_granted(setup: Setup, shared: DaemonState) -> tuple[Setup, str 
 
 
 def load_granted(generations: Iterable[Generation]) -> None:
-    """Import what serves their commands, hooks, APIs and engines; nothing is unloaded."""
+    """Import what serves their commands, hooks, APIs, engines, bridges; nothing is unloaded."""
     wanted = set[str]()
     for generation in generations:
         hooks = generation.agent.hooks
@@ -47,6 +47,8 @@ def load_granted(generations: Iterable[Generation]) -> None:
             wanted.add("serving.request.post_exec")
         if generation.apis:
             wanted.add("serving.daemon.https")
+        if generation.agent.profile.bridge is not None:
+            wanted.add("serving.daemon.bridge_container")
         if generation.docker is not None:
             wanted.add("serving.daemon.docker")
         for module in _list_granted(generation):

@@ -283,6 +283,8 @@ class Worker:
         match message:
             case Ready():
                 self._take_answer(None)
+                if self._agent.bridge is not None:
+                    self._agent.bridge.renew()
             case Unready():
                 self._take_answer(message)
             case Question():

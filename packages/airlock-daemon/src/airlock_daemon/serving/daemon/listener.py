@@ -86,6 +86,14 @@ class Listener:
                 requests.start_soon(self._service.serve, connection)
             os.close(self._spare)
 
+    async def serve_bridged(self, connection: socket.socket) -> None:
+        """Serve a connection that came over a bridge to its end, within the agent's limits."""
+        if self._agent.gate.connect():
+            await self._service.serve(connection)
+        else:
+            self._refuse(connection, too_many_error(self._agent.gate.limits))
+            await self._agent.gate.crowd_pace.keep()
+
     def stop(self, reason: Reason) -> None:
         """As `Service.stop`."""
         self._is_stopping = True

@@ -1,7 +1,8 @@
 """Serves the agents of the latest generations; adds, changes and removes them on reload."""
 
+import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +22,9 @@ from airlock_daemon.setup.sockets import ENGINE, HTTPS, SOCKET
 from airlock_daemon.setup.state import State
 
 if TYPE_CHECKING:
+    from airlock_daemon.serving.daemon.bridge_container import AgentBridge
     from airlock_daemon.serving.daemon.control import ControlSocket
+    from airlock_daemon.serving.daemon.engine_command import EngineCommand
     from airlock_daemon.serving.daemon.https import HttpsBroker
 
 _Nurseries = tuple[trio.Nursery, trio.Nursery, trio.Nursery]
@@ -40,6 +43,8 @@ class ServedAgents:
         self._nurseries: _Nurseries | None = None
         self._https: HttpsBroker | None = None
         self._control: ControlSocket | None = None
+        # A daemon before this one may have left volumes of bridges, of other agents than these.
+        self._left: tuple[State, frozenset[str]] | None = None
 
     def adopt(self, setup: Setup) -> None:
         """Serve the agents of `setup` from now on, each by its new generation, and no others.
@@ -71,6 +76,12 @@ class ServedAgents:
                 self._served[name] = self._add(generation)
         for (name, each), listening in added.items():
             self._open(self._served[name], each, listening, setup.state)
+        for name, generation in generations.items():
+            self._adopt_bridge(self._served[name], generation, setup.state)
+        if self._nurseries is None:
+            # Later, each agent removes its own.
+            bridged = [name for name, served in self._served.items() if served.bridge is not None]
+            self._left = setup.state, frozenset(bridged)
         if self._https is not None:
             self._https.renew()
 
@@ -87,10 +98,14 @@ class ServedAgents:
                 watching.start_soon(self._control.run)
             if self._shared.boxes is not None:
                 watching.start_soon(self._shared.boxes.run)
+            if self._left is not None:
+                watching.start_soon(self._remove_left, *self._left)
             for name, served in self._served.items():
                 accepting.start_soon(self._attend, name, served)
                 for opened in served.listeners.values():
                     accepting.start_soon(opened.accept, requests)
+                if served.bridge is not None:
+                    watching.start_soon(served.bridge.run, served.serve_bridged, requests)
             await trio.sleep_forever()
 
     def stop(self) -> None:
@@ -100,6 +115,8 @@ class ServedAgents:
         for served in self._served.values():
             for opened in served.listeners.values():
                 opened.listener.stop("stop")
+            if served.bridge is not None:
+                served.bridge.container.offer(())
 
     def _fit(self, generations: Mapping[str, Generation]) -> dict[str, Generation]:
         """Lower all agents' limits to what the descriptor table allows."""
@@ -180,6 +197,52 @@ class ServedAgents:
                 _, _, watching = self._nurseries
                 watching.start_soon(self._https.run)
 
+    def _adopt_bridge(self, served: "_Served", generation: Generation, state: State) -> None:
+        """Give an agent the bridge of its generation, or none. It carries all of its sockets."""
+        engine, present = generation.agent.profile.bridge, served.bridge
+        if present is not None and (present.engine != engine or not present.container.is_current):
+            present.end()
+            served.bridge = served.agent.bridge = None
+        if engine is None:
+            return
+        if served.bridge is None:
+            from airlock_daemon.serving.daemon.bridge_container import (  # noqa: PLC0415
+                AgentBridge,
+                BridgeContainer,
+            )
+
+            name = generation.agent.name
+            directory = os.path.join(self._sockets.path, name)
+            command = self._find_engine(engine)
+            container = BridgeContainer(name, command, directory=directory, state=state)
+            served.agent.bridge = container
+            served.bridge = AgentBridge(engine, container, before=present)
+            if self._nurseries is not None:
+                _, requests, watching = self._nurseries
+                watching.start_soon(served.bridge.run, served.serve_bridged, requests)
+        served.bridge.container.offer(tuple(served.listeners))
+
+    def _find_engine(self, name: str) -> "EngineCommand":
+        from airlock_daemon.serving.daemon.engine_command import EngineCommand  # noqa: PLC0415
+
+        return EngineCommand(
+            name,
+            search_path=lambda: self._shared.search_path,
+            environment=self._shared.environment,
+        )
+
+    async def _remove_left(self, state: State, bridged: Collection[str]) -> None:
+        """Remove the volumes of bridges that none of these agents has."""
+        try:
+            left = [each for each in state.list_volumes() if each.agent not in bridged]
+        except AirlockError as error:
+            log.warning("%s; %s", error.message, error.hint)
+            return
+        for volume in left:
+            from airlock_daemon.serving.daemon.engine_command import remove_volume  # noqa: PLC0415
+
+            await remove_volume(self._find_engine(volume.engine), state, volume)
+
     def _add(self, generation: Generation) -> "_Served":
         name = generation.agent.name
         left = self._leaving.pop(name, None)
@@ -190,6 +253,9 @@ class ServedAgents:
             left.waiting.cancel()
             served = _Served(left.agent)
             served.agent.adopt(generation)
+            served.bridge = left.bridge
+            if left.bridge is not None:
+                left.bridge.serve = served.serve_bridged
         if self._nurseries is not None:
             accepting, _, _ = self._nurseries
             accepting.start_soon(self._attend, name, served)
@@ -218,6 +284,8 @@ class ServedAgents:
         for opened in served.listeners.values():
             self._shut(name, opened)
         self._sockets.withhold(name)
+        if served.bridge is not None:
+            served.bridge.container.offer(())
         served.removed.set()
 
     def _shut(self, name: str, opened: "_AgentListener") -> None:
@@ -235,6 +303,8 @@ class ServedAgents:
             await served.agent.gate.wait_left()
             if served.agent.engines is not None:
                 await served.agent.engines.remove_own()
+            if served.bridge is not None:
+                served.bridge.end()
             await trio.lowlevel.checkpoint_if_cancelled()
             del self._leaving[name]
             self._shared.audit.close_account(name)
@@ -246,8 +316,17 @@ class _Served:
     def __init__(self, agent: AgentState) -> None:
         self.agent = agent
         self.listeners: dict[str, _AgentListener] = {}
+        self.bridge: AgentBridge | None = None
         self.removed = trio.Event()
         self.waiting = trio.CancelScope()
+
+    async def serve_bridged(self, name: str, connection: socket.socket) -> None:
+        """Serve a connection that came over the bridge for the socket `name`, and close it."""
+        opened = self.listeners.get(name)
+        if opened is None:
+            connection.close()
+        else:
+            await opened.listener.serve_bridged(connection)
 
 
 class _AgentListener:

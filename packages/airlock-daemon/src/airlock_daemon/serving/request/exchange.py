@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.identity.peer import Peer, check_claim, identify, refuse_own
+from airlock_daemon.boundary.identity.peer import (
+    Peer,
+    check_claim,
+    find_credentials,
+    identify,
+    refuse_own,
+)
 from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import (
     AirlockError,
@@ -21,7 +27,6 @@ from airlock_daemon.errors import (
     is_full_table,
     own_fault,
 )
-from airlock_daemon.platform.system import peer_credentials
 from airlock_daemon.serving.request.broker import find_broker, make_requester
 from airlock_daemon.serving.request.decision import Allowed, decide, decide_relayed, hand_over
 from airlock_daemon.serving.request.execution import run_job
@@ -162,7 +167,7 @@ def _identify(request: Request, call: Call) -> Peer:
     if call.origin is not None:
         return call.origin.peer
     connection = call.session.connection
-    credentials = peer_credentials(connection)
+    credentials = find_credentials(connection)
     call.recording.note(peer={"pid": credentials.pid, "uid": credentials.uid})
     peer = identify(connection, credentials)
     if peer.container is not None:

@@ -77,6 +77,11 @@ class DaemonState:
         self.audit.adopt(setup.config.log, agents=len(setup.generations))
 
     @property
+    def search_path(self) -> str:
+        """Where a container engine is found."""
+        return self._search_path
+
+    @property
     def containers(self) -> "Containers":
         """The known containers; loaded for the first client in one."""
         if self._containers is None:
@@ -167,6 +172,13 @@ class Engines(Protocol):
         """Remove what the agent has made at the engine: it was removed. Logs what stays."""
 
 
+class Bridging(Protocol):
+    """Carries one agent's sockets to where its containers run."""
+
+    def renew(self) -> None:
+        """The files that its containers need beside the sockets have changed."""
+
+
 class AgentState:
     """One agent's state; `generation` decides its next request.
 
@@ -188,6 +200,8 @@ class AgentState:
         self.apis: Apis | None = None
         # Serves its calls of a docker engine; None until it is granted docker.
         self.engines: Engines | None = None
+        # Its bridge; None without one.
+        self.bridge: Bridging | None = None
         # The templates of its boxes, and its prewarmed boxes.
         self.templates: Templates | None = None
         self.pool: BoxPool | None = None

@@ -1,0 +1,305 @@
+"""The daemon's end of a bridge: streams of an agent's containers, each served as a connection.
+
+The other end is `airlock-shim --bridge` in a container, over the standard streams of an engine's
+command (`bridge_container`). Frames and their rules are `airlock_wire.bridge`. Each stream has a
+socket pair, of which one end is served as if it had been accepted at the agent's own socket; this
+kernel does not see the client at the other. A bridge that ends takes the clients' ends with it, and
+their requests end as those of clients that hang up.
+"""
+
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+import trio
+
+from airlock_daemon.boundary.identity.peer import make_bridged_pair
+from airlock_daemon.errors import Failed
+from airlock_wire import (
+    NEED_DATA,
+    BridgeEnd,
+    Pinged,
+    RemoteProtocolError,
+    StreamClosed,
+    StreamCredit,
+    StreamData,
+    StreamEnded,
+    StreamOpened,
+)
+
+_PIECE = 32_768
+_READ = 262_144
+# What is owed is granted in quarters of a window, so that no frame of 12 bytes follows each one.
+_GRANT = 65_536
+# Bytes that wait to be written before a stream waits for its turn.
+_FULL = 524_288
+
+PING_S = 5.0
+SILENCE_S = 15.0
+"""Seconds after which a bridge that answers nothing is given up: paused, or its system asleep."""
+
+Serve = Callable[[str, socket.socket], Awaitable[None]]
+
+
+class Bridge:
+    """Carries the streams of one bridge. A task must `run` it, once."""
+
+    def __init__(self, stream: trio.abc.Stream, serve: Serve, requests: trio.Nursery) -> None:
+        """`serve` serves a connection to the named socket, and closes it, as a task of `requests`.
+
+        The caller closes `stream`, the other end's stdin and stdout.
+        """
+        self._stream = stream
+        self._serve = serve
+        self._requests = requests
+        self._end = BridgeEnd("daemon")
+        self._streams: dict[int, _Stream] = {}
+        self._files: dict[int, _File] = {}
+        self._sending_file = trio.Lock()
+        self._outgoing = bytearray()
+        self._has_outgoing = trio.Event()
+        self._has_room = trio.Event()
+        self._heard = trio.current_time()
+        self._sockets: frozenset[str] = frozenset()
+        self._failure: Failed | None = None
+
+    async def run(self, sockets: tuple[str, ...]) -> None:
+        """Carry streams to these sockets until the other end has gone.
+
+        Raises Failed if it breaks the protocol, or answers nothing any more.
+        """
+        self.listen(sockets)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write)
+            nursery.start_soon(self._watch_life, nursery.cancel_scope)
+            await self._read(nursery)
+            nursery.cancel_scope.cancel()
+        if self._failure is not None:
+            raise self._failure
+
+    def listen(self, sockets: tuple[str, ...]) -> None:
+        """Have the other end listen at these sockets, and at no others."""
+        self._sockets = frozenset(sockets)
+        self._put(self._end.send_hello(sockets))
+
+    async def publish(self, files: Mapping[str, bytes]) -> None:
+        """Have the other end write these files beside the sockets; an empty one is removed."""
+        async with self._sending_file:
+            for name, data in files.items():
+                await self._send_file(name, data)
+
+    async def _send_file(self, name: str, data: bytes) -> None:
+        number, opening = self._end.send_open(name)
+        file = self._files[number] = _File()
+        self._put(opening)
+        left = memoryview(data)
+        while left:
+            most = min(_PIECE, self._end.credit(number))
+            if most == 0:
+                file.more = trio.Event()
+                await file.more.wait()
+                continue
+            await self._wait_room()
+            self._put(self._end.send_data(number, left[:most]))
+            left = left[most:]
+        self._put(self._end.send_end(number))
+        await file.closed.wait()
+        del self._files[number]
+
+    async def _read(self, nursery: trio.Nursery) -> None:
+        while True:
+            try:
+                data = await self._stream.receive_some(_READ)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+            if not data:
+                return
+            self._heard = trio.current_time()
+            self._end.receive_data(data)
+            try:
+                while (event := self._end.next_event()) is not NEED_DATA:
+                    self._obey(event, nursery)
+            except RemoteProtocolError as fault:
+                self._failure = Failed(
+                    f"the container's end breaks the protocol: {fault.error.message}",
+                    hint="have the daemon and its shim be of one release: airlock doctor",
+                )
+                return
+
+    def _obey(self, event: object, nursery: trio.Nursery) -> None:
+        if isinstance(event, StreamOpened):
+            self._open(event.stream, event.name, nursery)
+        elif isinstance(event, Pinged):
+            self._put(self._end.send_pong(event.payload))
+        elif isinstance(event, StreamData | StreamEnded | StreamCredit | StreamClosed):
+            number = event.stream
+            receiver = self._streams.get(number) or self._files.get(number)
+            if receiver is not None:
+                receiver.take(event)
+            if isinstance(event, StreamClosed) and number not in self._streams:
+                self._put(self._end.send_close(number))
+
+    def _open(self, number: int, name: str, nursery: trio.Nursery) -> None:
+        # A connection to a socket that was given up meanwhile is closed as it came.
+        pair = None
+        if name in self._sockets:
+            with suppress(OSError):
+                pair = make_bridged_pair()
+        if pair is None:
+            self._put(self._end.send_close(number))
+            return
+        theirs, ours = pair
+        stream = self._streams[number] = _Stream(theirs)
+        nursery.start_soon(self._carry, number, stream)
+        self._requests.start_soon(self._serve_one, name, ours, stream)
+
+    async def _serve_one(self, name: str, connection: socket.socket, stream: "_Stream") -> None:
+        try:
+            await self._serve(name, connection)
+        finally:
+            stream.served.set()
+
+    async def _carry(self, number: int, stream: "_Stream") -> None:
+        """Carry one stream until either side is done with it."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._deliver, number, stream, nursery.cancel_scope)
+                await self._collect(number, stream)
+                await stream.served.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            stream.socket.close()
+            del self._streams[number]
+            self._put(self._end.send_close(number))
+
+    async def _deliver(self, number: int, stream: "_Stream", scope: trio.CancelScope) -> None:
+        """Give the service what the client sends, and the client's end."""
+        owed = 0
+        while True:
+            while stream.waiting:
+                piece = stream.waiting.popleft()
+                if not stream.is_deaf:
+                    stream.is_deaf = not await _send_all(stream.socket, piece)
+                owed += len(piece)
+                if owed >= _GRANT and not stream.is_closed:
+                    self._put(self._end.send_credit(number, owed))
+                    owed = 0
+            if stream.is_closed:
+                # The client neither sends nor takes more: the service sees it hang up.
+                scope.cancel()
+                return
+            if stream.is_ended and not stream.is_shut:
+                stream.is_shut = True
+                with suppress(OSError):
+                    stream.socket.shutdown(socket.SHUT_WR)
+            stream.come = trio.Event()
+            await stream.come.wait()
+
+    async def _collect(self, number: int, stream: "_Stream") -> None:
+        """Send the client what the service says, to its end."""
+        while True:
+            most = min(_PIECE, self._end.credit(number))
+            if most == 0:
+                stream.more = trio.Event()
+                await stream.more.wait()
+                continue
+            await self._wait_room()
+            try:
+                data = await stream.socket.recv(most)
+            except OSError:
+                data = b""
+            if self._end.credit(number) < max(len(data), 1):
+                # The client has closed meanwhile.
+                return
+            if not data:
+                self._put(self._end.send_end(number))
+                return
+            self._put(self._end.send_data(number, data))
+
+    def _put(self, data: bytes) -> None:
+        self._outgoing += data
+        self._has_outgoing.set()
+
+    async def _wait_room(self) -> None:
+        while len(self._outgoing) >= _FULL:
+            self._has_room = trio.Event()
+            await self._has_room.wait()
+
+    async def _write(self) -> None:
+        while True:
+            await self._has_outgoing.wait()
+            data, self._outgoing = self._outgoing, bytearray()
+            self._has_outgoing = trio.Event()
+            self._has_room.set()
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                # The reader notices that the other end has gone.
+                await self._stream.send_all(data)
+
+    async def _watch_life(self, scope: trio.CancelScope) -> None:
+        """Ask for a sign of life from time to time, and end the bridge if none comes."""
+        while True:
+            await trio.sleep(PING_S)
+            silent = trio.current_time() - self._heard
+            if silent > SILENCE_S:
+                self._failure = Failed(
+                    f"the container's end has said nothing for {silent:.0f} s",
+                    hint="see whether its engine runs, or has paused it: airlock doctor",
+                )
+                scope.cancel()
+                return
+            self._put(self._end.send_ping(b""))
+
+
+class _Stream:
+    """One connection: the client's end of its pair, and what waits to be delivered there."""
+
+    def __init__(self, theirs: socket.socket) -> None:
+        self.socket = trio.socket.from_stdlib_socket(theirs)
+        self.waiting: deque[bytes] = deque()
+        self.is_ended = False
+        self.is_closed = False
+        self.is_shut = False
+        # The service takes no more; what comes is dropped.
+        self.is_deaf = False
+        self.come = trio.Event()
+        self.more = trio.Event()
+        self.served = trio.Event()
+
+    def take(self, event: StreamData | StreamEnded | StreamCredit | StreamClosed) -> None:
+        """Note what the client does; its credit bounds what waits."""
+        if isinstance(event, StreamCredit):
+            self.more.set()
+            return
+        if isinstance(event, StreamData):
+            self.waiting.append(event.data)
+        elif isinstance(event, StreamEnded):
+            self.is_ended = True
+        else:
+            self.is_closed = True
+        self.come.set()
+
+
+class _File:
+    """A file on its way."""
+
+    def __init__(self) -> None:
+        self.more = trio.Event()
+        self.closed = trio.Event()
+
+    def take(self, event: StreamData | StreamEnded | StreamCredit | StreamClosed) -> None:
+        """Note credit, and that the file is in its place."""
+        self.more.set()
+        if isinstance(event, StreamClosed):
+            self.closed.set()
+
+
+async def _send_all(connection: trio.socket.SocketType, data: bytes) -> bool:
+    """Send bytes; returns whether anybody takes them."""
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[await connection.send(left) :]
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,253 @@
+"""The bridge container of an agent, which the daemon runs by the engine's own command.
+
+`docker run -i` is all that it needs of an engine: no socket, port or token, and no directory of
+this host. The container has the shim alone, no network, no capabilities and no user of the host;
+its one volume, of a random name, has the agent's sockets. Whoever mounts the volume is the agent:
+the name is in the state directory, and stays with the agent until the daemon removes both.
+
+Whatever ends the container (somebody kills or pauses it, the engine restarts, the machine sleeps),
+another one takes its place in the same volume, and containers that mount it work on.
+"""
+
+import os
+import secrets
+import socket
+from contextlib import suppress
+
+import trio
+
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.serving.daemon.bridge import Bridge, Serve
+from airlock_daemon.serving.daemon.engine_command import (
+    PROGRAM,
+    USER,
+    EngineCommand,
+    list_labels,
+    remove_volume,
+)
+from airlock_daemon.serving.request.state import log
+from airlock_daemon.setup.client import SOCKET_DIRECTORY
+from airlock_daemon.setup.sockets import CLIENT_ENV, PUBLISHED, BridgeVolume
+from airlock_daemon.setup.state import State
+
+FIRST_DELAY_S = 0.2
+LONGEST_DELAY_S = 30.0
+"""Seconds before another container takes the place of one: doubled each time, unless it lived
+longer than that."""
+_LEFT_S = 5.0
+_SAID = 4096
+"""How much is kept of what the engine's command says."""
+
+# What one bridge may use: its tables are 258 MiB when every stream's window is full.
+_LIMITS = ("--pids-limit=8", "--memory=384m", "--ulimit=nofile=4096:4096")
+_WALLS = (
+    "--network=none",
+    "--read-only",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    f"--user={USER}:{USER}",
+    # The default driver would write all that passes to the engine's disk.
+    "--log-driver=none",
+    "--no-healthcheck",
+)
+
+
+class BridgeContainer:
+    """The bridge of one agent at one engine. A task must `run` it, and may then `remove` it."""
+
+    def __init__(self, agent: str, engine: EngineCommand, *, directory: str, state: State) -> None:
+        """`directory` is the agent's sockets on this host, with the files of its containers."""
+        self._agent = agent
+        self._engine = engine
+        self._directory = directory
+        self._state = state
+        self._bridge: Bridge | None = None
+        self._shim = ""
+        self._volume: BridgeVolume | None = None
+        self._sockets: tuple[str, ...] = ()
+        self._has_news = trio.Event()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its volume is still that of the agent, which may be another one of this name."""
+        try:
+            return self._volume in (None, self._state.find_volume(self._agent))
+        except AirlockError:
+            # Another one tells of it, as it has no volume.
+            return False
+
+    def offer(self, sockets: tuple[str, ...]) -> None:
+        """Have these sockets in the volume from now on, and the present files beside them."""
+        before, self._sockets = self._sockets, sockets
+        if self._bridge is not None and before != sockets:
+            self._bridge.listen(sockets)
+        self.renew()
+
+    def renew(self) -> None:
+        """The files have changed."""
+        self._has_news.set()
+
+    async def run(self, serve: Serve, requests: trio.Nursery) -> None:
+        """Keep a bridge until cancelled; tasks of `requests` serve its connections by `serve`."""
+        delay = FIRST_DELAY_S
+        while True:
+            began = trio.current_time()
+            try:
+                await self._run_one(serve, requests)
+                log.info("agent %s: its bridge has ended, and is started again", self._agent)
+            except AirlockError as error:
+                text = "agent %s: its containers have no bridge: %s; %s"
+                log.error(text, self._agent, error.message, error.hint)
+            if trio.current_time() - began > LONGEST_DELAY_S:
+                delay = FIRST_DELAY_S
+            await trio.sleep(delay)
+            delay = min(2 * delay, LONGEST_DELAY_S)
+
+    async def remove(self) -> None:
+        """Remove the container and the volume, which nothing serves any more. Logs what stays."""
+        if self._volume is not None:
+            await remove_volume(self._engine, self._state, self._volume)
+
+    async def _run_one(self, serve: Serve, requests: trio.Nursery) -> None:
+        """Start a container, and carry its connections to its end. Raises AirlockError."""
+        volume = self._volume = await self._find_volume()
+        image, self._shim = await self._engine.prepare_image()
+        await self._engine.make_volume(volume)
+        await self._engine.end_containers(volume)
+        # The name of a container that was just removed may still be taken.
+        name = f"{volume.name}-{secrets.token_hex(4)}"
+        mount = f"--mount=type=volume,source={volume.name},target={SOCKET_DIRECTORY}"
+        options = ("--interactive", "--rm", "--pull=never", f"--name={name}", mount)
+        process = await self._engine.start(
+            *("run", *options, *list_labels(volume), *_WALLS, *_LIMITS),
+            *(image, "--bridge", SOCKET_DIRECTORY),
+        )
+        try:
+            await self._attend(process, serve, requests)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._end(process, name)
+
+    async def _find_volume(self) -> BridgeVolume:
+        """The agent's volume at this engine. Raises AirlockError."""
+        volume = self._state.make_volume(self._agent, self._engine.name)
+        if volume.engine != self._engine.name:
+            # [bridge] has named another engine while no daemon ran.
+            await remove_volume(self._engine.find(volume.engine), self._state, volume)
+            volume = self._state.make_volume(self._agent, self._engine.name)
+        return volume
+
+    async def _attend(self, process: trio.Process, serve: Serve, requests: trio.Nursery) -> None:
+        assert process.stdin is not None  # noqa: S101 - by PIPE
+        assert process.stdout is not None  # noqa: S101
+        assert process.stderr is not None  # noqa: S101
+        stream = trio.StapledStream(process.stdin, process.stdout)
+        said = bytearray()
+        failure: AirlockError | None = None
+        bridge = self._bridge = Bridge(stream, serve, requests)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_keep_last, process.stderr, said)
+                nursery.start_soon(self._publish, bridge)
+                try:
+                    await bridge.run(self._sockets)
+                except AirlockError as error:
+                    failure = error
+                # What the command says of its end comes before that.
+                with trio.move_on_after(_LEFT_S):
+                    await process.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._bridge = None
+        if failure is not None:
+            raise failure
+        if process.returncode:
+            raise self._engine.explain(bytes(said))
+
+    async def _publish(self, bridge: Bridge) -> None:
+        """Keep the files in the volume as they are in the agent's directory."""
+        sent: dict[str, bytes] = {}
+        while True:
+            self._has_news = trio.Event()
+            files = await run_in_thread(self._read_files)
+            gone = {name: b"" for name in sent if name not in files}
+            changed = {name: data for name, data in files.items() if sent.get(name) != data}
+            await bridge.publish({**gone, **changed})
+            sent = dict(files)
+            await self._has_news.wait()
+
+    def _read_files(self) -> dict[str, bytes]:
+        # Containers mount the shim from there under the names of tools.
+        paths = {PROGRAM.strip("/"): self._shim}
+        for name in (*PUBLISHED, CLIENT_ENV):
+            paths[name] = os.path.join(self._directory, name)
+        found = {}
+        for name, path in paths.items():
+            with suppress(OSError), open(path, "rb") as file:
+                found[name] = file.read()
+        return found
+
+    async def _end(self, process: trio.Process, name: str) -> None:
+        """End a container by the end of its stdin, or, if that is of no use, by force."""
+        if process.stdin is not None:
+            await process.stdin.aclose()
+        with trio.move_on_after(_LEFT_S):
+            await process.wait()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+            # A paused one ends by this too.
+            with suppress(AirlockError):
+                await self._engine.ask("rm", "--force", name)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                await stream.aclose()
+
+
+class AgentBridge:
+    """The bridge of one agent at one engine, until it is removed."""
+
+    def __init__(
+        self, engine: str, container: BridgeContainer, *, before: "AgentBridge | None"
+    ) -> None:
+        """`before` is the agent's at another engine, whose volume has to be removed first."""
+        self.engine = engine
+        self.container = container
+        self.serve: Serve | None = None
+        self._before = before
+        self._is_over = trio.Event()
+        self._running = trio.CancelScope()
+
+    async def run(self, serve: Serve, requests: trio.Nursery) -> None:
+        """Keep the bridge until `end`, and then remove it."""
+        self.serve = serve
+        if self._before is not None:
+            await self._before.wait()
+        with self._running:
+            await self.container.run(self._serve_latest, requests)
+        await self.container.remove()
+        self._is_over.set()
+
+    async def wait(self) -> None:
+        """Wait until it is removed."""
+        await self._is_over.wait()
+
+    def end(self) -> None:
+        """The agent has it no more."""
+        self._running.cancel()
+
+    async def _serve_latest(self, name: str, connection: socket.socket) -> None:
+        # An agent that was removed and comes back has its bridge still.
+        if self.serve is None:
+            connection.close()
+        else:
+            await self.serve(name, connection)
+
+
+async def _keep_last(stream: trio.abc.ReceiveStream, said: bytearray) -> None:
+    """Keep the last bytes of a stream, to its end."""
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        async for data in stream:
+            said += data
+            del said[:-_SAID]

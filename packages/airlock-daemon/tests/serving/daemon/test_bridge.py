@@ -1,0 +1,270 @@
+"""Tests of `airlock_daemon.serving.daemon.bridge`, whose other end is the test itself."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import pytest
+import trio
+from trio.testing import MockClock, memory_stream_pair
+
+from airlock_daemon.boundary.identity.peer import find_credentials, identify
+from airlock_daemon.errors import Failed
+from airlock_daemon.serving.daemon.bridge import PING_S, SILENCE_S, Bridge
+from airlock_wire import (
+    NEED_DATA,
+    BridgeEnd,
+    BridgeHello,
+    Pinged,
+    StreamClosed,
+    StreamCredit,
+    StreamData,
+    StreamEnded,
+    StreamOpened,
+)
+
+SOCKETS = ("airlock.sock", "https.sock")
+WINDOW = 262_144
+
+_Event = TypeVar("_Event")
+
+
+class Container:
+    """The container's end, driven by the test."""
+
+    def __init__(self, stream: trio.abc.Stream, bridge: Bridge) -> None:
+        self.end = BridgeEnd("container")
+        self.bridge = bridge
+        self.pings = 0
+        self.served: list[str] = []
+        self.credentials: list[object] = []
+        self._stream = stream
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes of our end."""
+        await self._stream.send_all(data)
+
+    async def close(self) -> None:
+        """The container is gone."""
+        await self._stream.aclose()
+
+    async def open(self, name: str = "airlock.sock") -> int:
+        """Open a stream."""
+        number, opening = self.end.send_open(name)
+        await self.send(opening)
+        return number
+
+    async def read(self, kind: type[_Event]) -> _Event:
+        """Return the next event, which is of this kind, beside pings."""
+        while True:
+            event = self.end.next_event()
+            if event is NEED_DATA:
+                data = await self._stream.receive_some()
+                assert data, "the daemon has ended"
+                self.end.receive_data(data)
+            elif isinstance(event, Pinged):
+                self.pings += 1
+            else:
+                assert isinstance(event, kind), event
+                return event
+
+    async def read_bytes(self, count: int) -> bytes:
+        """Return the next bytes of a stream, and grant them again."""
+        received = b""
+        while len(received) < count:
+            event = await self.read(StreamData)
+            received += event.data
+            await self.send(self.end.send_credit(event.stream, len(event.data)))
+        return received
+
+
+@asynccontextmanager
+async def open_bridge(
+    answer: Callable[[trio.SocketStream], object] | None = None,
+) -> AsyncIterator[Container]:
+    """A running bridge, whose connections are served by `answer`, else by an echo to the end."""
+    ours, theirs = memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+
+        async def serve(name: str, connection: socket.socket) -> None:
+            container.served.append(name)
+            container.credentials.append(identify(connection, find_credentials(connection)).kind)
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
+            async with stream:
+                if answer is not None:
+                    await answer(stream)  # type: ignore[misc]
+                    return
+                async for data in stream:
+                    await stream.send_all(data)
+
+        container = Container(theirs, Bridge(ours, serve, nursery))
+        nursery.start_soon(container.bridge.run, SOCKETS)
+        await container.send(container.end.send_hello())
+        assert await container.read(BridgeHello) == BridgeHello(SOCKETS)
+        yield container
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_stream_is_a_connection_of_a_client_that_is_not_seen() -> None:
+    """It is served by its socket's name, and both ends end in turn."""
+    async with open_bridge() as container:
+        number = await container.open("https.sock")
+        await container.send(container.end.send_data(number, b"request"))
+        assert await container.read(StreamData) == StreamData(number, b"request")
+        await container.send(container.end.send_end(number))
+        assert await container.read(StreamEnded) == StreamEnded(number)
+        assert await container.read(StreamClosed) == StreamClosed(number)
+        await container.send(container.end.send_close(number))
+        assert container.served == ["https.sock"]
+        assert container.credentials == ["unseen"]
+
+
+async def test_what_a_service_says_last_comes_before_the_close() -> None:
+    """A whole window and more, though it has closed the connection."""
+    blob = os.urandom(3 * WINDOW)
+    async with open_bridge(lambda stream: stream.send_all(blob)) as container:
+        number = await container.open()
+        assert await container.read_bytes(len(blob)) == blob
+        assert await container.read(StreamEnded) == StreamEnded(number)
+        assert await container.read(StreamClosed) == StreamClosed(number)
+
+
+async def test_a_client_that_closes_is_seen_to_hang_up() -> None:
+    """After what it has sent."""
+    heard = []
+
+    async def hear(stream: trio.SocketStream) -> None:
+        heard.extend([data async for data in stream])
+        is_over.set()
+
+    is_over = trio.Event()
+    async with open_bridge(hear) as container:
+        number = await container.open()
+        end = container.end
+        await container.send(end.send_data(number, b"last words") + end.send_close(number))
+        await is_over.wait()
+        assert b"".join(heard) == b"last words"
+
+
+async def test_what_a_service_takes_is_granted_again() -> None:
+    """And no more than a window waits for one that takes nothing."""
+    release = trio.Event()
+
+    async def take_late(stream: trio.SocketStream) -> None:
+        await release.wait()
+        async for _ in stream:
+            pass
+
+    async with open_bridge(take_late) as container:
+        number = await container.open()
+        sent = 0
+        while sent < 8 * WINDOW:
+            most = min(32768, container.end.credit(number))
+            if most == 0:
+                release.set()
+                await container.read(StreamCredit)
+                continue
+            await container.send(container.end.send_data(number, bytes(most)))
+            sent += most
+        assert release.is_set()
+
+
+async def test_a_slow_client_holds_up_no_other() -> None:
+    """Credit is of each stream."""
+    blob = bytes(4 * WINDOW)
+
+    async def answer(stream: trio.SocketStream) -> None:
+        asked = await stream.receive_some()
+        await stream.send_all(blob if asked == b"much" else b"little")
+
+    async with open_bridge(answer) as container:
+        slow = await container.open()
+        await container.send(container.end.send_data(slow, b"much"))
+        received = 0
+        while received < WINDOW:
+            received += len((await container.read(StreamData)).data)
+        quick = await container.open()
+        await container.send(container.end.send_data(quick, b"x"))
+        assert await container.read(StreamData) == StreamData(quick, b"little")
+
+
+async def test_fifty_at_once_are_served() -> None:
+    """Each has its own answer, and nothing is left of them."""
+    async with open_bridge() as container:
+        numbers = [await container.open() for _ in range(50)]
+        for number in numbers:
+            data = container.end.send_data(number, b"%d" % number)
+            await container.send(data + container.end.send_end(number))
+        said: dict[int, bytes] = {}
+        closed = 0
+        while closed < len(numbers):
+            event = await container.read(object)
+            if isinstance(event, StreamData):
+                said[event.stream] = event.data
+            elif isinstance(event, StreamClosed):
+                closed += 1
+                await container.send(container.end.send_close(event.stream))
+        assert said == {number: b"%d" % number for number in numbers}
+        assert container.end.streams == 0
+
+
+async def test_a_socket_that_is_given_up_takes_no_more_connections() -> None:
+    """One that was on its way is closed; others go on."""
+    async with open_bridge() as container:
+        kept = await container.open()
+        container.bridge.listen(("airlock.sock",))
+        late = await container.open("https.sock")
+        assert await container.read(BridgeHello) == BridgeHello(("airlock.sock",))
+        assert await container.read(StreamClosed) == StreamClosed(late)
+        await container.send(container.end.send_data(kept, b"x"))
+        assert await container.read(StreamData) == StreamData(kept, b"x")
+
+
+async def test_files_are_sent_one_after_the_other() -> None:
+    """Each to its end, within its credit, and closed before the next."""
+    files = {"ca.pem": os.urandom(2 * WINDOW), "client.env": b""}
+    async with open_bridge() as container, trio.open_nursery() as nursery:
+        nursery.start_soon(container.bridge.publish, files)
+        for name, expected in files.items():
+            opened = await container.read(StreamOpened)
+            assert opened.name == name
+            assert await container.read_bytes(len(expected)) == expected
+            assert await container.read(StreamEnded) == StreamEnded(opened.stream)
+            await container.send(container.end.send_close(opened.stream))
+
+
+async def _never(_name: str, _connection: socket.socket) -> None:
+    raise AssertionError
+
+
+async def test_what_is_no_bridge_is_told() -> None:
+    """As a failure that says what came."""
+    ours, theirs = memory_stream_pair()
+    async with trio.open_nursery() as requests:
+        bridge = Bridge(ours, _never, requests)
+        await theirs.send_all(b"Usage: docker run [OPTIONS] IMAGE")
+        with pytest.raises(Failed, match="breaks the protocol"):
+            await bridge.run(SOCKETS)
+
+
+async def test_a_bridge_ends_with_the_other_end() -> None:
+    """Its clients hang up."""
+    async with open_bridge() as container:
+        await container.open()
+        while not container.served:
+            await trio.lowlevel.checkpoint()
+        await container.close()
+
+
+async def test_a_bridge_that_says_nothing_is_given_up(autojump_clock: MockClock) -> None:
+    """A paused container does not close its pipes."""
+    ours, theirs = memory_stream_pair()
+    began = trio.current_time()
+    async with trio.open_nursery() as requests:
+        bridge = Bridge(ours, _never, requests)
+        await theirs.send_all(BridgeEnd("container").send_hello())
+        with pytest.raises(Failed, match="has said nothing"):
+            await bridge.run(SOCKETS)
+    assert SILENCE_S < trio.current_time() - began <= SILENCE_S + PING_S

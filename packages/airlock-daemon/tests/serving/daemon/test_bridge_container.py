@@ -1,0 +1,213 @@
+"""Tests of `airlock_daemon.serving.daemon.bridge_container`, with a command that plays an engine.
+
+It runs the shim of the containers on this host, in a folder that stands for the volume.
+"""
+
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from airlock_daemon.serving.daemon.bridge_container import BridgeContainer
+from airlock_daemon.serving.daemon.engine_command import EngineCommand
+from airlock_daemon.setup.shim_program import find_shim
+from airlock_daemon.setup.state import State
+
+_ENGINE = """#!/bin/sh
+echo "$*" >>{folder}/asked
+case "$1" in
+version) uname -m ;;
+images) echo there ;;
+volume) case "$2" in rm) rm -rf {volume} ;; create) mkdir -p {volume} ;; esac ;;
+run) echo $$ >>{folder}/started; exec {shim} --bridge {volume} ;;
+esac
+"""
+
+
+class Engine:
+    """The folder of an engine: what it was asked, and the processes that are its containers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.volume = folder / "volume"
+        self.agent = folder / "agent"
+        self.state = State(os.fspath(folder / "state"))
+        self._folder = folder
+        self.agent.mkdir()
+        program = folder / "docker"
+        text = _ENGINE.format(folder=folder, volume=self.volume, shim=find_shim())
+        program.write_text(text)
+        program.chmod(0o755)
+
+    def asked(self, word: str) -> list[str]:
+        """The calls that begin with this word."""
+        lines = (self._folder / "asked").read_text().splitlines()
+        return [line for line in lines if line.startswith(f"{word} ")]
+
+    @property
+    def started(self) -> list[int]:
+        """The processes of all containers that were run."""
+        return [int(line) for line in (self._folder / "started").read_text().split()]
+
+    def make(self) -> BridgeContainer:
+        """A bridge at this engine."""
+        engine = EngineCommand(
+            "docker", search_path=lambda: os.fspath(self._folder), environment=dict(os.environ)
+        )
+        return BridgeContainer("my", engine, directory=os.fspath(self.agent), state=self.state)
+
+    async def ask(self, word: bytes) -> bytes:
+        """Ask over the socket in the volume, as soon as one listens there; returns the answer."""
+        while True:
+            try:
+                client = await trio.open_unix_socket(os.fspath(self.volume / "airlock.sock"))
+            except OSError:
+                await trio.sleep(0.01)
+                continue
+            async with client:
+                await client.send_all(word)
+                await client.send_eof()
+                answer = b"".join([data async for data in client])
+            # A bridge that was killed meanwhile answers nothing.
+            if answer:
+                return answer
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    """An engine that has run nothing yet. The path of a socket in it must be short."""
+    folder = Path(os.path.realpath(tmp_path))
+    return Engine(folder)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another process does."""
+    while not condition():  # noqa: ASYNC110 - it tells nobody
+        await trio.sleep(0.01)
+
+
+async def _echo(name: str, connection: socket.socket) -> None:
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
+    async with stream:
+        async for data in stream:
+            await stream.send_all(name.encode() + b": " + data)
+
+
+@asynccontextmanager
+async def running(container: BridgeContainer) -> AsyncIterator[None]:
+    """A bridge that is kept during the block."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(container.run, _echo, nursery)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def test_containers_reach_the_daemon_and_a_killed_bridge_comes_back(engine: Engine) -> None:
+    """In the same volume, of one random name, in containers of different names."""
+    container = engine.make()
+    container.offer(("airlock.sock",))
+    async with running(container):
+        assert await engine.ask(b"one") == b"airlock.sock: one"
+        os.kill(engine.started[0], signal.SIGKILL)
+        await until(lambda: len(engine.started) == 2)
+        assert await engine.ask(b"two") == b"airlock.sock: two"
+    first, second = (line.split() for line in engine.asked("run"))
+    volume = engine.state.find_volume("my")
+    assert volume is not None
+    mount = f"--mount=type=volume,source={volume.name},target=/run/airlock"
+    assert mount in first
+    assert mount in second
+    names = {word for words in (first, second) for word in words if word.startswith("--name=")}
+    assert len(names) == 2
+
+
+async def test_another_daemon_takes_up_the_volume_of_the_one_before(engine: Engine) -> None:
+    """Whose container it removes by its label, should it be left."""
+    for word in (b"before", b"after"):
+        container = engine.make()
+        container.offer(("airlock.sock",))
+        async with running(container):
+            assert await engine.ask(word) == b"airlock.sock: " + word
+    volume = engine.state.find_volume("my")
+    assert volume is not None
+    assert engine.asked("ps")[-1].endswith(f"label=airlock.bridge.volume={volume.name}")
+    assert {f"source={volume.name}" in line for line in engine.asked("run")} == {True}
+
+
+async def test_the_walls_of_the_container_are_asked_for(engine: Engine) -> None:
+    """No network, user, capability, writable root or log of what passes."""
+    container = engine.make()
+    async with running(container):
+        await until((engine.volume.parent / "started").exists)
+    (words,) = (line.split() for line in engine.asked("run"))
+    for word in (
+        "--network=none",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        "--user=65534:65534",
+        "--log-driver=none",
+        "--rm",
+        "--pull=never",
+    ):
+        assert word in words
+    assert "--publish" not in words
+    assert not [word for word in words if word.startswith("type=bind")]
+
+
+async def test_the_files_of_the_agent_follow_into_the_volume(engine: Engine) -> None:
+    """When they change, and when they go."""
+    (engine.agent / "ca.pem").write_text("first")
+    container = engine.make()
+    container.offer(("airlock.sock",))
+    path = engine.volume / "ca.pem"
+    async with running(container):
+        for text in ("first", "second"):
+            (engine.agent / "ca.pem").write_text(text)
+            container.renew()
+            while not path.exists() or path.read_text() != text:  # noqa: ASYNC110 - it tells nobody
+                await trio.sleep(0.01)
+        (engine.agent / "ca.pem").unlink()
+        container.renew()
+        await until(lambda: not path.exists())
+
+
+async def test_sockets_come_and_go(engine: Engine) -> None:
+    """As the agent's grants do."""
+    container = engine.make()
+    container.offer(("airlock.sock", "https.sock"))
+    async with running(container):
+        await engine.ask(b"x")
+        container.offer(("airlock.sock",))
+        await until(lambda: not (engine.volume / "https.sock").exists())
+        assert await engine.ask(b"x") == b"airlock.sock: x"
+
+
+async def test_a_removed_bridge_takes_its_volume_along(engine: Engine) -> None:
+    """And the next one has another name."""
+    container = engine.make()
+    container.offer(("airlock.sock",))
+    async with running(container):
+        await engine.ask(b"x")
+    volume = engine.state.find_volume("my")
+    await container.remove()
+    assert volume is not None
+    assert engine.asked("volume")[-2:] == [
+        f"volume rm --force {name}" for name in (volume.home, volume.name)
+    ]
+    assert engine.state.find_volume("my") is None
+
+
+async def test_an_engine_that_is_not_there_is_told(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the log, with what to do; it is tried again."""
+    (engine.volume.parent / "docker").unlink()
+    container = engine.make()
+    async with running(container):
+        await until(lambda: "is not on the daemon's PATH" in caplog.text)
+    assert "agent my: its containers have no bridge" in caplog.text

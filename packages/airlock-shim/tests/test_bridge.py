@@ -1,0 +1,368 @@
+"""`--bridge`: the container's end, between clients of its sockets and frames of its pipes."""
+
+import hashlib
+import os
+import resource
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fake_bridges import (
+    CLOSE,
+    CREDIT,
+    DATA,
+    END,
+    GREETING,
+    HELLO,
+    OPEN,
+    PING,
+    PONG,
+    WINDOW,
+    FakeBridge,
+    Frame,
+)
+
+MOST_STREAMS = 1024
+
+
+@pytest.fixture
+def bridge(folder: Path, shim: Path) -> Iterator[FakeBridge]:
+    """A bridge that listens at the socket for commands."""
+    with FakeBridge(folder, shim) as bridge:
+        assert bridge.read() == Frame(0, HELLO, GREETING)
+        bridge.greet("airlock.sock")
+        yield bridge
+
+
+def _credit(count: int) -> bytes:
+    return count.to_bytes(4, "little")
+
+
+def _read_all(client: socket.socket) -> bytes:
+    pieces = []
+    while piece := client.recv(1 << 16):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def test_bytes_pass_both_ways_and_each_half_ends_by_itself(bridge: FakeBridge) -> None:
+    """END is a half-close, CLOSE is the end, and is answered."""
+    client, number = bridge.open()
+    client.sendall(b"request")
+    assert bridge.read() == Frame(number, DATA, b"request")
+    client.shutdown(socket.SHUT_WR)
+    assert bridge.read() == Frame(number, END)
+    bridge.send(Frame(number, DATA, b"answer"), Frame(number, END))
+    assert _read_all(client) == b"answer"
+    client.close()
+    assert bridge.read() == Frame(number, CLOSE)
+    bridge.send(Frame(number, CLOSE))
+    assert bridge.sync() == []
+
+
+def test_the_daemon_may_end_its_half_first(bridge: FakeBridge) -> None:
+    """What the client sends after that still comes."""
+    client, number = bridge.open()
+    bridge.send(Frame(number, END))
+    assert client.recv(100) == b""
+    client.sendall(b"upload")
+    assert bridge.read() == Frame(number, DATA, b"upload")
+
+
+def test_each_connection_names_its_socket_and_has_a_number_of_its_own(bridge: FakeBridge) -> None:
+    """Numbers are odd, count up, and are not used again."""
+    bridge.greet("airlock.sock", "https.sock", "docker.sock")
+    numbers = []
+    for name in ("docker.sock", "airlock.sock", "https.sock"):
+        client, number = bridge.open(name)
+        numbers.append(number)
+        client.close()
+        assert [frame.kind for frame in bridge.read_until(number, CLOSE)] == [END, CLOSE]
+        bridge.send(Frame(number, CLOSE))
+    assert numbers == [1, 3, 5]
+
+
+def test_a_client_that_closes_is_told_after_what_it_sent(bridge: FakeBridge) -> None:
+    """Nothing is lost that it sent before."""
+    client, number = bridge.open()
+    client.sendall(b"last words")
+    client.close()
+    frames = bridge.read_until(number, CLOSE)
+    assert b"".join(frame.payload for frame in frames) == b"last words"
+    # What is on its way meanwhile is dropped.
+    bridge.send(Frame(number, DATA, b"late"), Frame(number, END), Frame(number, CLOSE))
+    assert bridge.sync() == []
+
+
+def test_what_waits_is_delivered_before_a_close(bridge: FakeBridge) -> None:
+    """A client that begins to read late gets a whole window, and then the end."""
+    client, number = bridge.open()
+    blob = os.urandom(WINDOW)
+    pieces = [blob[start : start + 32768] for start in range(0, WINDOW, 32768)]
+    bridge.send(*(Frame(number, DATA, piece) for piece in pieces), Frame(number, CLOSE))
+    bridge.sync()
+    assert hashlib.sha256(_read_all(client)).digest() == hashlib.sha256(blob).digest()
+    assert bridge.read() == Frame(number, CLOSE)
+
+
+def test_a_client_sends_no_more_than_the_credit(bridge: FakeBridge) -> None:
+    """256 KiB come, and more when more is granted."""
+    client, number = bridge.open()
+    blob = os.urandom(3 * WINDOW)
+    sender = threading.Thread(target=client.sendall, args=(blob,))
+    sender.start()
+    received = b""
+    while len(received) < WINDOW:
+        received += bridge.read().payload
+    assert bridge.sync() == []
+    while len(received) < len(blob):
+        bridge.send(Frame(number, CREDIT, _credit(1 << 15)))
+        taken = 0
+        while taken < 1 << 15:
+            frame = bridge.read()
+            taken += len(frame.payload)
+            received += frame.payload
+    sender.join()
+    assert received == blob
+
+
+def test_what_a_client_takes_is_granted_again(bridge: FakeBridge) -> None:
+    """So that any number of bytes pass, of which no more than a window wait."""
+    client, number = bridge.open()
+    blob = os.urandom(4 * WINDOW)
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append(_read_all(client)))
+    reader.start()
+    credit, start = WINDOW, 0
+    while start < len(blob):
+        size = min(32768, credit, len(blob) - start)
+        if size == 0:
+            frame = bridge.read()
+            assert frame[:2] == (number, CREDIT)
+            credit += int.from_bytes(frame.payload, "little")
+            continue
+        bridge.send(Frame(number, DATA, blob[start : start + size]))
+        start, credit = start + size, credit - size
+    bridge.send(Frame(number, CLOSE))
+    reader.join()
+    assert received == [blob]
+
+
+def test_a_client_that_takes_nothing_holds_up_no_other(bridge: FakeBridge) -> None:
+    """Its window waits for it alone."""
+    _, stuck = bridge.open()
+    client, number = bridge.open()
+    bridge.send(*[Frame(stuck, DATA, bytes(32768))] * (WINDOW // 32768))
+    bridge.send(Frame(number, DATA, b"answer"), Frame(number, CLOSE))
+    assert _read_all(client) == b"answer"
+
+
+def test_many_at_once_are_served(bridge: FakeBridge) -> None:
+    """Fifty clients, each with its own answer."""
+    clients = [bridge.connect() for _ in range(50)]
+    for nth, client in enumerate(clients):
+        client.sendall(b"%d" % nth)
+    said: dict[int, bytes] = {}
+    while len(said) < len(clients):
+        frame = bridge.read()
+        if frame.kind == DATA:
+            said[frame.stream] = frame.payload
+    for number, word in said.items():
+        bridge.send(Frame(number, DATA, b"answer to " + word), Frame(number, CLOSE))
+    assert [_read_all(client) for client in clients] == [b"answer to %d" % n for n in range(50)]
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Room for as many open files as a bridge and its clients have at most."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_more_than_fit_wait_until_others_have_ended(many_files: None, bridge: FakeBridge) -> None:
+    """No client is refused by the bridge."""
+    clients = [bridge.connect() for _ in range(MOST_STREAMS + 1)]
+    numbers = [bridge.read().stream for _ in range(MOST_STREAMS)]
+    assert bridge.sync() == []
+    bridge.send(Frame(numbers[0], CLOSE))
+    assert bridge.read() == Frame(numbers[0], CLOSE)
+    assert bridge.read() == Frame(numbers[-1] + 2, OPEN, b"airlock.sock")
+    assert _read_all(clients[0]) == b""
+
+
+def test_descriptors_are_dropped(bridge: FakeBridge) -> None:
+    """The client keeps its own, and its bytes come."""
+    client, number = bridge.open()
+    reading, writing = os.pipe()
+    socket.send_fds(client, [b"request"], [writing])
+    os.close(writing)
+    assert bridge.read() == Frame(number, DATA, b"request")
+    # No copy of it is left, so that this ends.
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+
+
+def test_sockets_come_and_go_with_the_greeting(bridge: FakeBridge) -> None:
+    """A further one says where to listen from now on; open connections stay."""
+    client, number = bridge.open()
+    bridge.greet("https.sock")
+    assert [path.name for path in bridge.folder.iterdir()] == ["https.sock"]
+    client.sendall(b"still there")
+    assert bridge.read() == Frame(number, DATA, b"still there")
+    assert bridge.open("https.sock")[1] == number + 2
+
+
+def test_every_user_may_connect(bridge: FakeBridge) -> None:
+    """The volume is for the agent's containers alone."""
+    status = (bridge.folder / "airlock.sock").stat()
+    assert stat.S_IMODE(status.st_mode) == 0o666
+
+
+def test_a_new_bridge_takes_the_place_of_a_killed_one(bridge: FakeBridge, shim: Path) -> None:
+    """Its sockets are replaced, and the same path leads to the new one."""
+    bridge.process.kill()
+    bridge.wait()
+    with pytest.raises(ConnectionRefusedError):
+        bridge.connect()
+    with FakeBridge(bridge.folder, shim) as new:
+        assert new.read() == Frame(0, HELLO, GREETING)
+        new.greet("airlock.sock")
+        client, number = new.open()
+        new.send(Frame(number, DATA, b"answer"), Frame(number, CLOSE))
+        assert _read_all(client) == b"answer"
+
+
+def test_files_stand_beside_the_sockets_when_they_are_whole(bridge: FakeBridge) -> None:
+    """Of any length, replaced at once, and removed by one without bytes."""
+    path = bridge.folder / "ca.pem"
+    long = os.urandom(2 * WINDOW)
+    bridge.send(Frame(2, OPEN, b"ca.pem"), Frame(2, DATA, b"first"), Frame(2, END))
+    bridge.read_until(2, CLOSE)
+    bridge.send(Frame(2, CLOSE))
+    assert path.read_bytes() == b"first"
+    bridge.send(Frame(4, OPEN, b"ca.pem"))
+    for start in range(0, len(long), 32768):
+        bridge.send(Frame(4, DATA, long[start : start + 32768]))
+        assert bridge.read() == Frame(4, CREDIT, _credit(32768))
+    assert path.read_bytes() == b"first"
+    bridge.send(Frame(4, END))
+    assert bridge.read() == Frame(4, CLOSE)
+    bridge.send(Frame(4, CLOSE))
+    assert path.read_bytes() == long
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    bridge.send(Frame(6, OPEN, b"ca.pem"), Frame(6, END))
+    assert bridge.read() == Frame(6, CLOSE)
+    assert [each.name for each in bridge.folder.iterdir()] == ["airlock.sock"]
+
+
+def test_a_ping_is_answered(bridge: FakeBridge) -> None:
+    """With the same bytes."""
+    bridge.send(Frame(0, PING, b"12345678"))
+    assert bridge.read() == Frame(0, PONG, b"12345678")
+
+
+def test_it_ends_with_the_daemon(bridge: FakeBridge) -> None:
+    """Its clients are told by the end of their connections."""
+    client, _ = bridge.open()
+    bridge.end()
+    assert _read_all(client) == b""
+    assert bridge.process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"something else entirely",
+        Frame(0, HELLO, b"airlock-bridge 2 a.sock").encoded,
+        Frame(0, HELLO, b"airlock-bridge 1 ../a.sock").encoded,
+        Frame(0, HELLO, b"airlock-bridge 1 a b c d e").encoded,
+        Frame(0, 8).encoded,
+        Frame(0, PING, b"123456789").encoded,
+        Frame(1, DATA, bytes(32769)).encoded,
+        Frame(1, DATA).encoded,
+        # What the client's socket takes is granted again, so that it is some more.
+        Frame(1, DATA, bytes(32768)).encoded * 64,
+        Frame(1, END).encoded * 2,
+        Frame(1, END).encoded + Frame(1, DATA, b"x").encoded,
+        Frame(1, CLOSE).encoded * 2,
+        Frame(1, CREDIT, _credit(1)).encoded,
+        Frame(1, CREDIT, b"\0").encoded,
+        Frame(3, DATA, b"x").encoded,
+        Frame(0, DATA, b"x").encoded,
+        Frame(1, OPEN, b"ca.pem").encoded,
+        Frame(2, OPEN, b"../ca.pem").encoded,
+        Frame(2, OPEN, b".hidden").encoded,
+        Frame(2, OPEN, b"airlock.sock").encoded,
+        Frame(2, OPEN, b"a").encoded + Frame(4, OPEN, b"b").encoded,
+        Frame(2, OPEN, b"a").encoded + Frame(2, CLOSE).encoded,
+    ],
+)
+def test_what_breaks_the_protocol_ends_it(bridge: FakeBridge, data: bytes) -> None:
+    """It says so, and the daemon starts another."""
+    bridge.open()
+    bridge.send_bytes(data)
+    bridge.end()
+    status, said = bridge.wait()
+    assert said == (
+        "airlock: the other end does not speak the protocol of a bridge\n"
+        "airlock: hint: have the daemon start this, from an image of its own release\n"
+    )
+    assert status == 125
+
+
+def test_what_comes_before_the_greeting_ends_it(folder: Path, shim: Path) -> None:
+    """The first frame is HELLO."""
+    with FakeBridge(folder, shim) as bridge:
+        bridge.send(Frame(0, PING))
+        bridge.end()
+        assert bridge.wait()[0] == 125
+
+
+_frames = st.builds(
+    Frame,
+    st.sampled_from([0, 1, 2, 3, 4, 6, 2**32 - 1]),
+    st.integers(0, 8),
+    st.sampled_from([b"", b"\1\0\0\0", b"ca.pem", b"x", bytes(4096), GREETING, GREETING + b" a"]),
+)
+
+
+@given(frames=st.lists(_frames | st.binary(max_size=64), max_size=20))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_whatever_comes_it_ends_by_itself(
+    folder: Path, shim: Path, frames: list[Frame | bytes]
+) -> None:
+    """With status 0 when stdin ends, or 125; never by a signal or a fault of its own."""
+    with FakeBridge(folder, shim) as bridge:
+        assert bridge.read() == Frame(0, HELLO, GREETING)
+        hello = Frame(0, HELLO, GREETING + b" airlock.sock").encoded
+        data = b"".join(each if isinstance(each, bytes) else each.encoded for each in frames)
+        bridge.send_bytes(hello + data)
+        bridge.end()
+        status, said = bridge.wait()
+        assert status in (0, 125)
+        assert "has a fault" not in said
+        for path in folder.iterdir():
+            path.unlink()
+
+
+def test_a_directory_that_cannot_be_used_is_told(folder: Path, shim: Path) -> None:
+    """With the kernel's reason, and what to mount."""
+    with FakeBridge(folder / "missing", shim) as bridge:
+        bridge.send(Frame(0, HELLO, GREETING + b" airlock.sock"))
+        status, said = bridge.wait()
+    assert said == (
+        f"airlock: cannot serve an agent's sockets in {folder}/missing: "
+        "no such file or directory\n"
+        "airlock: hint: mount a volume there in which this user may make files\n"
+    )
+    assert status == 125
