@@ -131,6 +131,7 @@ for each in /proc/[0-9]*; do echo "  ${each#/proc/} $(tr '\\0' ' ' <$each/cmdlin
 def mac_wheels(fresh_hosts: FreshHosts, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All wheels, those of daemon and shim without a program of one platform."""
     folder = tmp_path_factory.mktemp("mac-wheels")
+    folder.chmod(0o755)
     for wheel in fresh_hosts.wheels.glob("*.whl"):
         if not wheel.name.startswith(("airlock_daemon", "airlock_shim")):
             shutil.copyfile(wheel, folder / wheel.name)
@@ -167,7 +168,7 @@ def test_a_mac_gets_it_without_what_is_of_linux_alone(
             assert asked == [f"print {service}", f"kickstart -k {service}"]
             refused = install("--uninstall", "--no-init")
             assert f"is still in use by process {pid}, such as" in refused.stderr
-            host.run("kill", pid, user="root").succeeded()
+            host.run("sh", "-c", f"kill {pid}", user="root").succeeded()
             running.wait()
         install("--uninstall", "--no-init").succeeded()
         assert not host.run("ls", ".local/bin").stdout
