@@ -132,8 +132,10 @@ def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:
     The caller closes the descriptor. Raises OSError; with `at_once`, BlockingIOError if it would
     block.
     """
-    with suppress(NotImplementedError):
+    try:
         return openat2(path, flags, is_cached=at_once, no_links=True)
+    except NotImplementedError:
+        pass
     if at_once:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
     directory = SEARCH | os.O_DIRECTORY | os.O_CLOEXEC

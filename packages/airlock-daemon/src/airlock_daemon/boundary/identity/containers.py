@@ -33,7 +33,7 @@ class Container:
         if self.pid <= 0:
             raise Failed(f"container {self.container_id[:12]} is not running", hint=_START)
         try:
-            self._pidfd = os.pidfd_open(self.pid)
+            self._pidfd = _open_process(self.pid)
         except OSError as error:
             raise _ended(self.container_id) from error
         self.joins_processes = self._find_joined()
@@ -87,6 +87,14 @@ class Container:
     def close(self) -> None:
         """Close the pidfd."""
         os.close(self._pidfd)
+
+
+def _open_process(pid: int) -> int:
+    """A pidfd for the caller to close. Raises OSError if there is no such process."""
+    if sys.platform == "linux":
+        return os.pidfd_open(pid)
+    # Elsewhere containers are in a virtual machine: the pid is not one of this system.
+    raise ProcessLookupError
 
 
 def _ended(container_id: str) -> Failed:

@@ -20,6 +20,8 @@ from airlock_daemon.platform.posix import is_darwin
 # macOS's struct flock with 64-bit offsets: start, length, pid, type, whence.
 _LOCK = struct.Struct("qqihh")
 
+_NO_ID: int | None = None
+
 
 def peer_credentials(connection: socket.socket) -> Credentials:
     """Return the process that connected (unix(4) of macOS). Raises OSError."""
@@ -81,9 +83,10 @@ def name_descriptor(descriptor: int) -> str:
     return procfs.name_descriptor(descriptor)
 
 
-def read_mount_id(descriptor: int) -> None:
+def read_mount_id(descriptor: int) -> int | None:
     """Return None: the mounts of this system have no ids."""
     del descriptor
+    return _NO_ID
 
 
 def read_own_mounts() -> tuple[MountRow, ...]:
