@@ -46,7 +46,8 @@ class Bridge:
     """Carries the streams of one bridge. A task must `run` it, once."""
 
     def __init__(self, stream: trio.abc.Stream, serve: Serve, requests: trio.Nursery) -> None:
-        """`serve` serves a connection to the named socket, and closes it, as a task of `requests`.
+        """`serve` admits a connection to the named socket, in the order in which they come; what it
+        returns serves and closes it, as a task of `requests`.
 
         The caller closes `stream`, the other end's stdin and stdout.
         """
@@ -152,11 +153,12 @@ class Bridge:
         theirs, ours = pair
         stream = self._streams[number] = _Stream(theirs)
         nursery.start_soon(self._carry, number, stream)
-        self._requests.start_soon(self._serve_one, name, ours, stream)
+        # trio starts tasks in any order, and the agent's limits are for those who come first.
+        self._requests.start_soon(self._serve_one, self._serve(name, ours), stream)
 
-    async def _serve_one(self, name: str, connection: socket.socket, stream: "_Stream") -> None:
+    async def _serve_one(self, serving: Awaitable[None], stream: "_Stream") -> None:
         try:
-            await self._serve(name, connection)
+            await serving
         finally:
             stream.served.set()
 
