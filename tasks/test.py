@@ -62,7 +62,7 @@ def run_tests(arguments: Sequence[str]) -> int:
         outcomes += [run_part(environment, part) for part in (units, conformance)]
         status = print_summary("./dev test", outcomes)
         suites = (hostile, canary, faithful, upgrade)
-        left = [*_LONG, *(f"e2e/{part.name}" for part in suites), "e2e/journeys"]
+        left = [*_LONG, *(f"e2e/{part.name}" for part in suites), "e2e/evidence", "e2e/journeys"]
         print(f"Not run: {', '.join(left)}. `./dev test {_ALL}` runs everything.")
         return status
     units = Part("units", (*_UNIT_FOLDERS, *BESIDE, *SHORT))
