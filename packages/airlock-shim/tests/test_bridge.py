@@ -198,6 +198,45 @@ def test_more_than_fit_wait_until_others_have_ended(many_files: None, bridge: Fa
     assert _read_all(clients[0]) == b""
 
 
+def test_a_full_table_of_descriptors_stops_no_open_connection(bridge: FakeBridge) -> None:
+    """Clients that find no room wait, and are served when others have ended."""
+    client, number = bridge.open()
+    resource.prlimit(bridge.process.pid, resource.RLIMIT_NOFILE, (16, 16))
+    crowd = [bridge.connect() for _ in range(30)]
+    bridge.sync()
+    client.sendall(b"request")
+    assert bridge.read_until(number, DATA)[-1] == Frame(number, DATA, b"request")
+    bridge.send(Frame(number, DATA, b"answer"))
+    assert client.recv(100) == b"answer"
+    # Each in its turn, as the one before it ends.
+    for _ in crowd:
+        number += 2
+        bridge.send(Frame(number, DATA, b"served"), Frame(number, CLOSE))
+        bridge.read_until(number, CLOSE)
+    assert {_read_all(each) for each in crowd} == {b"served"}
+
+
+def test_a_storm_of_connections_leaves_nothing(bridge: FakeBridge) -> None:
+    """Clients that come and go at once, in the middle of what they send, or without a word."""
+    before = len(os.listdir(f"/proc/{bridge.process.pid}/fd"))
+    client, number = bridge.open()
+    for nth in range(1, 1001):
+        with bridge.connect() as one:
+            if nth % 2:
+                one.sendall(b"half a requ")
+            if nth % 3:
+                one.shutdown(socket.SHUT_RD)
+        bridge.read_until(number + 2 * nth, CLOSE)
+        bridge.send(Frame(number + 2 * nth, CLOSE))
+    client.sendall(b"still there")
+    assert bridge.read() == Frame(number, DATA, b"still there")
+    client.close()
+    bridge.read_until(number, CLOSE)
+    bridge.send(Frame(number, CLOSE))
+    assert bridge.sync() == []
+    assert len(os.listdir(f"/proc/{bridge.process.pid}/fd")) == before
+
+
 def test_descriptors_are_dropped(bridge: FakeBridge) -> None:
     """The client keeps its own, and its bytes come."""
     client, number = bridge.open()
