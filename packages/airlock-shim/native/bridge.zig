@@ -65,8 +65,9 @@ const Stream = struct {
     fn interest(stream: *const Stream, can_send: bool) ?i16 {
         var events: i16 = 0;
         if (stream.length > 0) events |= POLL.OUT;
-        if (!stream.is_read and !stream.is_closed) {
-            if (can_send and stream.credit > 0) events |= POLL.IN else if (events == 0) return null;
+        // Without credit its end is still to be seen.
+        if (!stream.is_read and !stream.is_closed and stream.credit > 0) {
+            if (can_send) events |= POLL.IN else if (events == 0) return null;
         }
         return events;
     }
@@ -183,8 +184,9 @@ const Bridge = struct {
         if (stream.length > 0) bridge.deliver(stream);
         if (stream.fd < 0) return;
         if (events & (POLL.IN | POLL.HUP | POLL.ERR) == 0) return;
-        // Nobody is left who would read, and what was sent has come.
-        if (stream.is_read or stream.is_closed) {
+        // Nobody is left who would read, and what was sent has come; or the daemon takes no more of
+        // it, and has to learn that its client has gone.
+        if (stream.is_read or stream.is_closed or stream.credit == 0) {
             if (events & (POLL.HUP | POLL.ERR) != 0) bridge.close(stream);
         } else bridge.read(stream);
     }
@@ -595,7 +597,7 @@ test "a socket is named by a whole word of the greeting" {
 
 test "a stream waits for nothing that is of no use" {
     var stream = std.mem.zeroes(Stream);
-    try std.testing.expectEqual(null, stream.interest(true));
+    try std.testing.expectEqual(0, stream.interest(true));
     stream.credit = 1;
     try std.testing.expectEqual(POLL.IN, stream.interest(true));
     try std.testing.expectEqual(null, stream.interest(false));

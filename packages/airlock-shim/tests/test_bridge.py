@@ -1,5 +1,6 @@
 """`--bridge`: the container's end, between clients of its sockets and frames of its pipes."""
 
+import contextlib
 import hashlib
 import os
 import resource
@@ -130,6 +131,20 @@ def test_a_client_sends_no_more_than_the_credit(bridge: FakeBridge) -> None:
             received += frame.payload
     sender.join()
     assert received == blob
+
+
+def test_a_client_that_goes_is_told_also_when_the_daemon_takes_no_more(bridge: FakeBridge) -> None:
+    """Nobody waits for a credit that may never come."""
+    client, number = bridge.open()
+    client.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            client.send(bytes(1 << 16))
+    received = 0
+    while received < WINDOW:
+        received += len(bridge.read().payload)
+    client.close()
+    assert bridge.read_until(number, CLOSE)[-1] == Frame(number, CLOSE)
 
 
 def test_what_a_client_takes_is_granted_again(bridge: FakeBridge) -> None:
