@@ -166,7 +166,6 @@ async def test_a_client_that_closes_is_seen_although_the_service_takes_nothing()
             await container.send(container.end.send_data(number, bytes(32_768)))
         await container.send(container.end.send_close(number))
         await seen.wait()
-        assert await container.read(StreamClosed) == StreamClosed(number)
 
 
 async def test_what_a_service_takes_is_granted_again() -> None:
