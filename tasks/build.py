@@ -16,6 +16,7 @@ from tasks.errors import TaskError
 from tasks.places import HATCH, REPORTS, ROOT
 from tasks.release.channels import write_channels
 from tasks.release.checksums import compare_folders, write_checksums
+from tasks.release.deb import PROCESSORS, Deb, build_deb
 from tasks.release.distributions import build_distributions, extract_binaries
 from tasks.release.images import build_image, list_images, why_no_images, write_context
 from tasks.release.sources import copy_sources, read_epoch
@@ -29,8 +30,8 @@ _REBUILT = HATCH / "rebuilt"
 _IN_IMAGES = ("airlock_wire-", "airlock_modules-", "airlock_daemon-")
 _INSTALL_TESTS = "tasks/dist_tests"
 _INSTALLER = "install.sh"
-_BESIDE = {"airlock-shim": "airlock-shim-linux-*", "airlock-daemon": _INSTALLER}
-"""A package's release files besides its distributions: a pattern of names in ``dist/``."""
+_BESIDE = {"airlock-shim": ["airlock-shim-linux-*"], "airlock-daemon": [_INSTALLER, "*.deb"]}
+"""A package's release files besides its distributions: patterns of names in ``dist/``."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +139,28 @@ def _build(plan: _Plan, sources: Path, scratch: Path, destination: Path) -> None
     write_context(context, wheels=wheels, binaries=binaries, epoch=plan.epoch)
     channels = write_channels(made / "channels", binaries=binaries)
     archives = list(_build_images(plan, made)) if plan.with_images else []
+    debs = list(_build_debs(plan, made))
     installer = Path(shutil.copyfile(ROOT / _INSTALLER, made / _INSTALLER))
     installer.chmod(0o755)
-    write_checksums(made, [*distributions, *binaries, *archives, *channels, installer])
+    write_checksums(made, [*distributions, *binaries, *archives, *channels, *debs, installer])
     shutil.rmtree(destination, ignore_errors=True)
     destination.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(made, destination)
+
+
+def _build_debs(plan: _Plan, made: Path) -> Iterator[Path]:
+    if shutil.which("dpkg-deb") is None:
+        _say("no package for Debian: there is no dpkg-deb")
+        return
+    versions = {package.name: package.version for package in list_packages()}
+    for processor in PROCESSORS:
+        deb = Deb(
+            wheels=[made, made / "image" / "wheels"],
+            version=versions["airlock-daemon"],
+            epoch=plan.epoch,
+            processor=processor,
+        )
+        yield build_deb(deb, made, environment=plan.environment)
 
 
 def _build_images(plan: _Plan, made: Path) -> Iterator[Path]:
@@ -210,7 +227,8 @@ def _gather_release(package: Package) -> None:
     """
     folder = DIST / "release"
     distributions = sorted(DIST.glob(f"{package.file_stem}[-.]*"))
-    beside = sorted(DIST.glob(_BESIDE[package.name])) if package.name in _BESIDE else []
+    patterns = _BESIDE.get(package.name, [])
+    beside = sorted(path for pattern in patterns for path in DIST.glob(pattern))
     for name, paths in (("pypi", distributions), ("assets", [*distributions, *beside])):
         (folder / name).mkdir(parents=True)
         for path in paths:

@@ -28,6 +28,9 @@ _CONFORMANCE = ("conformance", "-c", "conformance/pytest.ini", "--timeout=60")
 # Folders whose tests get the paths of the programs under test.
 _NEED_PROGRAMS = ("conformance", "./conformance", "e2e", "./e2e")
 
+_NEED_BRIDGE = ("conformance", "./conformance")
+"""Those that get the container's end of a bridge, too."""
+
 _ALL = "--all"
 
 
@@ -45,7 +48,7 @@ def run_tests(arguments: Sequence[str]) -> int:
         return _run_selected(environment, arguments)
     programs = _find_programs(environment)
     outcomes = [equip(environment)]
-    conformance = Part("conformance", (*_CONFORMANCE, *programs))
+    conformance = Part("conformance", (*_CONFORMANCE, *programs, *_find_bridge(environment)))
     upgrade = Part("upgrade", ("e2e/upgrade", *BESIDE, *programs))
     # Floods the machine and measures time, so it runs alone. A leak counts even if it does not
     # happen again.
@@ -59,7 +62,7 @@ def run_tests(arguments: Sequence[str]) -> int:
         outcomes += [run_part(environment, part) for part in (units, conformance)]
         status = print_summary("./dev test", outcomes)
         suites = (hostile, canary, faithful, upgrade)
-        left = [*_LONG, *(f"e2e/{part.name}" for part in suites), "e2e/journeys"]
+        left = [*_LONG, *(f"e2e/{part.name}" for part in suites), "e2e/evidence", "e2e/journeys"]
         print(f"Not run: {', '.join(left)}. `./dev test {_ALL}` runs everything.")
         return status
     units = Part("units", (*_UNIT_FOLDERS, *BESIDE, *SHORT))
@@ -106,6 +109,8 @@ def _run_selected(environment: Environment, arguments: Sequence[str]) -> int:
     equip(environment)
     if any(path.startswith(_NEED_PROGRAMS) for path in paths):
         words += _find_programs(environment)
+    if any(path.startswith(_NEED_BRIDGE) for path in paths):
+        words += _find_bridge(environment)
     status = run_pytest(environment, words)
     print(
         f"./dev test: only what the arguments select; `./dev test {_ALL}` runs everything.",
@@ -136,4 +141,8 @@ def _run_end_to_end(
 
 def _find_programs(environment: Environment) -> list[str]:
     daemon, shim = environment.find("airlock-daemon"), environment.find("airlock-shim")
-    return ["--daemon", str(daemon), "--shim", str(shim), "--bridge", str(shim)]
+    return ["--daemon", str(daemon), "--shim", str(shim)]
+
+
+def _find_bridge(environment: Environment) -> list[str]:
+    return ["--bridge", str(environment.find("airlock-shim"))]

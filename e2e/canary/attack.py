@@ -76,6 +76,8 @@ ENGINE_GUARANTEES: Mapping[str, str] = {
     "engine-label": "the prefix of a name alone makes nothing an agent's",
     "engine-prefix": "the label alone, which an image can bring, makes nothing an agent's",
     "engine-installation": "an agent of this name of another installation owns its own alone",
+    "engine-isolated": "in an isolated network no service of the host is reached",
+    "engine-builder": "nobody is root in a builder",
     "engine-processes": "no process of the host is listed, nor what it was started with",
     "engine-labels": "no program of a person's finds an agent's container by a label",
     "engine-read": "of a person's container that may be looked at nobody sees the environment",

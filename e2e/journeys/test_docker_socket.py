@@ -1,17 +1,19 @@
 """docker.sock in a container of `run`: the image's own docker and compose, before a real engine."""
 
 import json
+import os
 import shlex
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from e2e.world.engine import WORKER, docker
 from e2e.world.executables import Executables
-from e2e.world.images import Images, make_docker_client
+from e2e.world.images import Images, make_builder, make_buildx_client, make_docker_client
 from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
 from e2e.world.scene import Stage
@@ -19,6 +21,8 @@ from e2e.world.scene import Stage
 from .errands.docker import Docker
 
 AGENT = f"composer-{WORKER}"
+BUILDER = os.environ.get("AIRLOCK_BUILDER", "")
+"""An image of rootless BuildKit; one is compiled nightly for the test of builds."""
 COMPOSE = """
 services:
   web:
@@ -38,6 +42,13 @@ configs:
 volumes:
   rows:
 """
+RECIPE = """
+FROM scratch
+COPY busybox /bin/sh
+COPY busybox /bin/id
+COPY busybox /bin/cat
+RUN ["/bin/sh", "-c", "id >/made"]
+"""
 ASK = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'; nc rows 5432 </dev/null\n"
 
 
@@ -55,6 +66,10 @@ class Place:
         """What a line for sh says in a container of the agent; it must succeed."""
         words = f"airlock-daemon run {AGENT} {self.image} sh -euc {shlex.quote(line)}"
         return self.person.run(words, cwd=self.project.path)
+
+    def build(self, line: str) -> str:
+        """What a line for sh says in a container that has buildx, too."""
+        return replace(self, image=make_buildx_client()).run(line)
 
     def refuse(self, line: str) -> str:
         """What a line that must fail says on stderr."""
@@ -86,6 +101,7 @@ def place(
         granted = (
             f"\n[docker]\nimages = [{json.dumps('docker.io/airlock-e2e/*')}]\n"
             f"registries = [{json.dumps(registry)}]\npush = [{json.dumps(f'{registry}/mine/*')}]\n"
+            f"builder = {json.dumps(BUILDER or 'airlock-e2e/builder')}\n"
         )
         stage.account.write(profile, profile.read_text() + granted, mode=0o600)
         sockets = (f"{AGENT}/airlock.sock", f"{AGENT}/docker.sock")
@@ -166,6 +182,29 @@ def test_images_are_pushed_and_pulled_with_the_persons_login(place: Place) -> No
     )
     assert place.run("cat ~/.docker/config.json 2>/dev/null || echo none") == "none"
     place.run(f"docker rmi {name}")
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize(
+    "builder", [pytest.param(BUILDER, marks=[] if BUILDER else [pytest.mark.nightly])]
+)
+def test_an_image_of_the_project_is_built(place: Place, builder: str) -> None:
+    """By the image's own docker and compose, in a builder of the agent's own, with its cache."""
+    if not builder:
+        make_builder()
+    account, project = place.person.account, place.project.path
+    folder = account.make_directory(project / "built")
+    shutil.copy(shutil.which("busybox") or "", folder / "busybox")
+    account.write(folder / "Dockerfile", RECIPE)
+    account.write(folder / "compose.yaml", "services: {web: {build: .}}\n")
+    name = f"built:{uuid.uuid4().hex[:8]}"
+    build = f"docker build --quiet --load -t {name} built"
+    first, again = place.build(f"{build}; {build}").split()
+    assert first == again
+    assert place.run(f"docker run --rm {name} cat /made") == "uid=0 gid=0 groups=0"
+    place.build("cd built; docker compose build --quiet; docker compose run --rm web cat /made")
+    assert "CACHED" in place.build(f"docker build --progress=plain -t {name} built 2>&1")
+    place.build(f"docker rmi {name} built-web; docker rm -f buildx_buildkit_default")
 
 
 def test_what_runs_on_is_told_and_what_is_masked_stays_masked(place: Place) -> None:

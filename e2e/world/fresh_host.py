@@ -113,16 +113,17 @@ def _build(base: str, *, python: str) -> str:
 
 
 def _put_uv(folder: Path, *, python: str) -> None:
-    """Put the program `uv`, taken from its wheel, into a folder."""
+    """Put the programs `uv` and `uvx`, taken from their wheel, into a folder."""
     wheels = folder / "uv-wheel"
     wheels.mkdir()
     download_wheels(wheels, python=python, group="lock")
     (wheel,) = wheels.iterdir()
     with zipfile.ZipFile(wheel) as archive:
-        (entry,) = (name for name in archive.namelist() if name.endswith("/scripts/uv"))
-        program = folder / "uv"
-        program.write_bytes(archive.read(entry))
-    program.chmod(0o755)
-    # Any constant time: the engine then finds that nothing changed.
-    os.utime(program, (0, 0))
+        for name in ("uv", "uvx"):
+            (entry,) = (each for each in archive.namelist() if each.endswith(f"/scripts/{name}"))
+            program = folder / name
+            program.write_bytes(archive.read(entry))
+            program.chmod(0o755)
+            # Any constant time: the engine then finds that nothing changed.
+            os.utime(program, (0, 0))
     shutil.rmtree(wheels)

@@ -43,6 +43,8 @@ LANGUAGE_PACKAGES = (
 )
 DOCKER_PACKAGES = ("docker-cli", "docker-compose")
 SDK_PACKAGES = (*DOCKER_PACKAGES, "ca-certificates", "curl", "python3", "redis-server")
+BUILDX_PACKAGES = (*DOCKER_PACKAGES, "docker-buildx")
+BUILDER_PACKAGES = ("ca-certificates", "libcap2-bin", "rootlesskit", "runc", "uidmap")
 DEBIAN_OPTIONS = (
     "--variant=minbase",
     '--aptopt=Acquire::Languages "none"',
@@ -204,6 +206,41 @@ def make_docker_client() -> str:
 
 
 @one_at_a_time()
+def make_buildx_client() -> str:
+    """Make the image of a Debian with docker's client, compose and buildx; return it."""
+    return bootstrap_debian("airlock-e2e/debian-buildx", packages=BUILDX_PACKAGES)
+
+
+@one_at_a_time()
+def make_builder() -> str:
+    """Make the image of BuildKit without root, compiled from Debian's sources; return it.
+
+    That takes some twenty minutes, and is done again only when its recipe changes.
+    """
+    base = bootstrap_debian("airlock-e2e/debian-builder", packages=BUILDER_PACKAGES)
+    made = "airlock-e2e/buildkit"
+    compiled = [RECIPES / "builder" / name for name in ("compile", "chain.go")]
+    recipe = _digest(path.read_bytes() for path in compiled)
+    with tempfile.TemporaryDirectory(prefix="airlock-e2e-") as folder:
+        if not _current(made, recipe):
+            archive = os.path.join(folder, "made.tar")
+            hooks = (
+                f"copy-in {' '.join(map(str, compiled))} /",
+                'chroot "$1" sh /compile',
+                f'tar --directory "$1/made" --create --file {archive} .',
+            )
+            argv = [
+                *("mmdebstrap", *DEBIAN_OPTIONS, *_apt_options()),
+                *(f"--customize-hook={hook}" for hook in hooks),
+                *(_release(), "/dev/null", *_list_sources()),
+            ]
+            run(argv, env={**os.environ, "TMPDIR": folder}, longest_s=5000).succeeded()
+            change = f"LABEL {RECIPE_LABEL}={recipe}"
+            docker("import", "--change", change, archive, made).succeeded()
+    return _built("builder", base=base)
+
+
+@one_at_a_time()
 def make_docker_sdk() -> str:
     """Make the image of a Debian with docker's client, Python, and a database; return it."""
     return bootstrap_debian("airlock-e2e/debian-sdk", packages=SDK_PACKAGES)
@@ -294,6 +331,14 @@ def _mirror() -> str:
         if name == release:
             return address
     raise CommandFailed(f"apt knows no source of {release}; run apt-get update")
+
+
+def _list_sources() -> list[str]:
+    """Return lines of this machine's sources of packages, and of the source packages there."""
+    form = "$(REPO_URI) $(RELEASE)"
+    targets = run(("apt-get", "indextargets", "--format", form, "Created-By: Packages"))
+    found = sorted({*targets.succeeded().stdout.splitlines()})
+    return [f"{kind} {each} main" for each in found if "://" in each for kind in ("deb", "deb-src")]
 
 
 def _apt_options() -> list[str]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tarfile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -544,6 +545,45 @@ def _unchunk(body: bytes) -> bytes:
     return found
 
 
+_BUILDER = "buildx_buildkit_x"
+_BUILDERS = [
+    _say(
+        f"root's file in a builder, by exec as {user or 'nobody in particular'}",
+        "builder",
+        _create(_BUILDER, User="0", Cmd=["sleep", "60"]),
+        _request(f"POST /containers/{_BUILDER}/start"),
+        _request(
+            f"POST /containers/{_BUILDER}/exec",
+            {"User": user, "Cmd": ["cat", "/content"], "AttachStdout": True},
+        ),
+        _request(f"GET /containers/{_BUILDER}/archive?path=/content"),
+    )
+    for user in ("", "0", "root", "0:0")
+]
+
+
+def _enter(scene: "EngineScene") -> bytes:
+    """Execute a command as root in a builder, which a client can only by the id of the exec."""
+    words = {"User": "0", "Cmd": ["cat", "/content"], "AttachStdout": True, "Tty": True}
+    made = scene.say(
+        _create(_BUILDER),
+        _request(f"POST /containers/{_BUILDER}/start"),
+        _request(f"POST /containers/{_BUILDER}/exec", words),
+    )
+    found = re.findall(rb'"Id":"([0-9a-f]{64})"', made)
+    return scene.say(_request(f"POST /exec/{found[-1].decode()}/start", {})) if found else made
+
+
+_SERVICE = "http://$(ip route | sed -n 's,^\\([0-9.]*\\)\\.0/.*,\\1.1,p'):SERVICE/"
+_HOSTS = [
+    _say(
+        "a service of the host, by the first address of the network",
+        "isolated",
+        *_run(Cmd=["sh", "-c", f"wget -T 3 -qO- {_SERVICE}"]),
+        works=True,
+    ),
+]
+
 _IMAGES = [
     _say("a person's image, run", "images", *_run(Image="SECRET-IMAGE"), works=True),
     _say("a person's image, by id", "images", *_run(Image="SECRET-IMAGE-ID"), works=True),
@@ -644,7 +684,12 @@ _PORTS = [
 ENGINE_FAMILIES = (
     Family("engine-calls", (*_CALLS, *_HEADS), engine.why_not),
     Family("engine-owned", (*_OWNED, *_PROCESSES), engine.why_not),
-    Family("engine-fields", tuple(_FIELDS), engine.why_not),
+    Family("engine-fields", (*_FIELDS, *_HOSTS), engine.why_not),
+    Family(
+        "engine-builders",
+        (*_BUILDERS, Attack("root in a builder", "engine-builder", _enter, works_without=True)),
+        engine.why_not,
+    ),
     Family(
         "engine-binds",
         (

@@ -12,7 +12,9 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from e2e.canary.attack import Attack
@@ -40,8 +42,8 @@ _CONTAINERS = {
     "OTHER": (f"airlock-{_OTHER}-{_INSTALLATION}-web", _OTHER, _INSTALLATION),
     "TWIN": (f"airlock-{MINE}-{_TWINS}-web", MINE, _TWINS),
 }
-_OTHERS = ("NET", "VOLUME", "IMAGE", "SECRET-IMAGE")
-_PROGRAMS = ("sh", "cat", "httpd", "sleep", "id", "ls")
+_OTHERS = ("NET", "VOLUME", "IMAGE", "SECRET-IMAGE", "BUILDER")
+_PROGRAMS = ("sh", "cat", "httpd", "sleep", "id", "ls", "ip", "sed", "wget")
 _PROFILE = """\
 commands = ["docker"]
 [workspace]
@@ -50,6 +52,8 @@ mounts = {{ "/work" = {workspace} }}
 [docker]
 images = [{image}]
 read = [{read}]
+network = "isolated"
+builder = {builder}
 """
 # What the configuration of an agent's container may have, of what gives it something of the host.
 _PLAIN = {
@@ -82,7 +86,8 @@ class EngineScene:
     MINE may look at, and one of the other agent; `TWIN` is that of an agent of another
     installation which is called as MINE. `PERSON-ID` and so on are their ids. `NET`,
     `VOLUME` and `SECRET-IMAGE` are a person's too; `IMAGE` is granted, and `PLANTED` is a name that
-    a person may run.
+    a person may run. `BUILDER` is the image of the agents' builder, with a file for root alone, and
+    `SERVICE` the port of a service that listens on all addresses of the host.
     """
 
     def __init__(self, places: Installation, root: Path) -> None:
@@ -114,11 +119,34 @@ class EngineScene:
             docker("rm", "--force", "--volumes", *(words[each] for each in _CONTAINERS))
             docker("network", "rm", words["NET"])
             docker("volume", "rm", "--force", words["VOLUME"], f"{words['VOLUME']}-spare")
-            docker("rmi", "--force", words["IMAGE"], words["SECRET-IMAGE"])
+            docker("rmi", "--force", words["IMAGE"], words["SECRET-IMAGE"], words["BUILDER"])
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Serve a secret on all addresses of the host."""
+
+        class Service(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.wfile.write(f"HTTP/1.0 200 OK\r\n\r\n{_CANARY}service".encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        with ThreadingHTTPServer(("", 0), Service) as server:
+            self._words["SERVICE"] = str(server.server_port)
+            thread = Thread(target=server.serve_forever)
+            thread.start()
+            try:
+                yield
+            finally:
+                server.shutdown()
+                thread.join()
 
     def _plant(self) -> None:
         self._words |= {"SECRET-IMAGE": f"{_OWN}-secret", "IMAGE": f"{_OWN}-shell"}
-        self._words["PLANTED"] = f"{_OWN}-planted"
+        self._words |= {"PLANTED": f"{_OWN}-planted", "BUILDER": f"{_OWN}-builder"}
+        changes = ("USER 1000", 'ENTRYPOINT ["sh", "-c", "exec sleep 600"]')
+        self._import(self._words["BUILDER"], f"{_CANARY}builder", *changes, mode=0o600)
         for name, content in (("IMAGE", "nothing"), ("SECRET-IMAGE", f"{_CANARY}image")):
             self._words[f"{name}-ID"] = self._import(self._words[name], content)
         self._words |= {"NET": f"{_OWN}-net", "VOLUME": f"{_OWN}-volume"}
@@ -150,8 +178,8 @@ class EngineScene:
         (self.root / "secret").mkdir()
         (self.root / "secret" / "file").write_text(f"{_CANARY}host")
 
-    def _import(self, name: str, content: str) -> str:
-        """Make an image with a shell, and a file with this content."""
+    def _import(self, name: str, content: str, *changes: str, mode: int = 0o644) -> str:
+        """Make an image with a shell, a file of root's with this content, and other changes."""
         busybox = shutil.which("busybox")
         if busybox is None:
             raise BrokenError("there is no busybox on PATH; install Debian's busybox-static")
@@ -160,11 +188,10 @@ class EngineScene:
                 for program in _PROGRAMS:
                     archive.add(os.path.realpath(busybox), f"bin/{program}")
                 member = tarfile.TarInfo("content")
-                member.size = len(content)
+                member.size, member.mode = len(content), mode
                 archive.addfile(member, io.BytesIO(content.encode()))
-            done = docker(
-                "import", "--change", "CMD cat /content", "-", name, stdin=packed.getvalue()
-            )
+            words = [f"--change={each}" for each in ("CMD cat /content", *changes)]
+            done = docker("import", *words, "-", name, stdin=packed.getvalue())
         return done.succeeded().stdout.strip()
 
     def fill(self, text: str) -> str:
@@ -249,8 +276,9 @@ class EngineScene:
     def _find_held(self, found: Mapping[str, Any]) -> Iterator[str]:
         """What a container of the agent has of the host or of others."""
         host = found["HostConfig"]
+        is_builder = found["Name"].endswith(f"-{_INSTALLATION}-buildx_buildkit_x")
         for name, plain in _PLAIN.items():
-            if host.get(name) not in plain:
+            if host.get(name) not in plain and not (is_builder and name == "SecurityOpt"):
                 yield f"a container has {name} = {host.get(name)!r}"
         for name, value in (found["Config"]["Labels"] or {}).items():
             if value and not name.startswith("airlock."):
@@ -366,12 +394,14 @@ def running(without: str | None) -> Iterator[EngineScene]:
         scene = EngineScene(places, root)
         scene.workspace.mkdir()
         os.chown(scene.workspace, 1000, 1000)
+        stack.enter_context(scene.serving())
         stack.enter_context(scene.planted())
         for agent in (MINE, _OTHER):
             profile = _PROFILE.format(
                 workspace=quote(scene.workspace),
                 image=quote(scene.fill("docker.io/library/IMAGE")),
                 read=quote(scene.fill("SEEN")),
+                builder=quote(scene.fill("docker.io/library/BUILDER")),
             )
             places.add_agent(agent, profile=profile)
         program = ["-m", "airlock_daemon"] if without is None else [str(_UNGUARDED), without]

@@ -104,6 +104,17 @@ def installation() -> None:
     )
 
 
+def isolated() -> None:
+    """The host has an address in each network."""
+    _put(lookups, "confine_network", lambda *_: {"Internal": True})
+    _put(lookups, "judge_network", lambda *_: "")
+
+
+def builder() -> None:
+    """A builder runs commands as whomever a client names."""
+    _put(container.ContainerOrder, "run_as", lambda self, _: self)
+
+
 def read() -> None:
     """What a person's container may be looked at for is all that the engine tells."""
     rewriters = _put(answers, "_REWRITERS", {})
@@ -218,6 +229,8 @@ _GUARDS = {
     "engine-label": label,
     "engine-prefix": prefix,
     "engine-installation": installation,
+    "engine-isolated": isolated,
+    "engine-builder": builder,
     "engine-read": read,
     "engine-narrow": narrow,
     "engine-fields": fields,

@@ -4,10 +4,9 @@ import json
 import select
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.client import HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -235,8 +234,4 @@ def api_world(world: World) -> Iterator[ApiWorld]:
 
 def wait_until_published(folder: Path, daemon: Daemon) -> None:
     """Wait until a worker of the daemon has published the files of the agent's CA."""
-    while not (folder / "truststore.p12").exists():
-        # Waiting for its end in between yields the processor to it.
-        with suppress(subprocess.TimeoutExpired):
-            daemon.process.wait(0.01)
-        assert daemon.process.returncode is None, daemon.messages()
+    daemon.wait_until((folder / "truststore.p12").exists)

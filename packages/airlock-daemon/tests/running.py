@@ -104,13 +104,25 @@ class Daemon:
         lines = self.world.log.read_text().splitlines()
         return [record for record in map(json.loads, lines) if record["event"] == event]
 
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait until `holds` returns true; fails if the daemon ends before."""
+        while not holds():
+            # Waiting for its end yields the processor to it.
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.01)
+            assert self.process.returncode is None, self.messages()
+
+    def wait_for_records(self, count: int, event: str = "exec") -> list[Message]:
+        """The audit records of one event, as soon as there are so many."""
+        self.wait_until(lambda: len(self.records(event)) >= count)
+        return self.records(event)
+
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """Stop the daemon by SIGSTOP for the length of the block."""
         self.process.send_signal(signal.SIGSTOP)
         status = Path(f"/proc/{self.process.pid}/status")
-        while "State:\tT" not in status.read_text():
-            os.sched_yield()
+        self.wait_until(lambda: "State:\tT" in status.read_text())
         try:
             yield
         finally:

@@ -1,15 +1,19 @@
+import io
 import json
+import tarfile
 
 import pytest
 from msgspec.structs import replace
 
 from airlock_modules.engine import (
     DockerGrant,
+    NoConfiguration,
     Ownership,
     Refused,
     find_builder,
     is_builder,
     order_builder,
+    read_exec,
     read_image_name,
 )
 
@@ -34,6 +38,38 @@ def test_a_builder_has_what_an_ordinary_user_needs_and_no_more() -> None:
     assert body["Cmd"] == ["--oci-worker-no-process-sandbox"]
     assert "Entrypoint" not in body
     assert "User" not in body
+
+
+def test_a_builder_runs_as_its_image_says() -> None:
+    """Also what is executed there: its label says so, and no client names another user."""
+    order = order_builder("buildx_buildkit_default", grant=GRANT, ownership=OWN).run_as("1000:1000")
+    labels = order.body["Labels"]
+    assert isinstance(labels, dict)
+    assert (order.body["User"], labels["airlock.user"]) == ("1000:1000", "1000:1000")
+    assert read_exec(b'{"Cmd":["id"],"User":"0"}', user=order.user)["User"] == "1000:1000"
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_refused"),
+    [(tarfile.DIRTYPE, False), (tarfile.REGTYPE, True), (tarfile.SYMTYPE, True), (None, False)],
+)
+def test_a_builder_gets_no_configuration(kind: bytes | None, is_refused: bool) -> None:
+    """What buildx copies without one, a directory with the mode that it likes, is left out too."""
+    with io.BytesIO() as packed:
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            entry = tarfile.TarInfo("buildkit")
+            entry.type, entry.mode = kind or tarfile.DIRTYPE, 0o777
+            archive.addfile(entry)
+        content = b"" if kind is None else packed.getvalue()
+    configuration = NoConfiguration()
+    assert configuration.feed(content) == b""
+    if is_refused:
+        with pytest.raises(Refused, match="a builder has no files but those of its image"):
+            configuration.end()
+    else:
+        assert configuration.end() == bytes(1024)
+    with pytest.raises(Refused):
+        configuration.feed(bytes(1 << 16) + b"1")
 
 
 def test_all_else_of_a_builder_is_as_of_any_container() -> None:

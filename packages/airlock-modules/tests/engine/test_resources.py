@@ -9,7 +9,10 @@ from airlock_modules.engine import (
     Ownership,
     Reference,
     Refused,
+    confine_network,
     find_connected,
+    is_isolated,
+    judge_network,
     read_connection,
     read_disconnection,
     read_exec,
@@ -76,6 +79,27 @@ def test_networks_are_internal_unless_granted() -> None:
     assert read_network(body, grant=grant, ownership=_OWN)["Internal"] is False
     kept = _dump(Name="x", Internal=True)
     assert read_network(kept, grant=grant, ownership=_OWN)["Internal"] is True
+    isolated = DockerGrant(is_isolated=True)
+    made = read_network(_dump(Name="x"), grant=isolated, ownership=_OWN)
+    assert (made["Internal"], is_isolated(made)) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("found", "grant", "leads"),
+    [
+        ({"Internal": False}, DockerGrant(), "leads out"),
+        ({"Internal": False}, DockerGrant(is_bridged=True), ""),
+        ({"Internal": True}, DockerGrant(), ""),
+        ({"Internal": True}, DockerGrant(is_isolated=True), "leads to the host"),
+        (confine_network(DockerGrant(is_isolated=True)), DockerGrant(is_isolated=True), ""),
+        ({"Options": {"x": "y"}}, DockerGrant(is_isolated=True), "leads out"),
+    ],
+)
+def test_a_network_is_judged_by_the_present_grant(
+    found: dict[str, object], grant: DockerGrant, leads: str
+) -> None:
+    """Whatever was granted when it was made."""
+    assert judge_network(found, grant) == leads
 
 
 def test_volumes_are_the_engines_own() -> None:

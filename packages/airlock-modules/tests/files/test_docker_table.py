@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from airlock_modules import Fault, TableReader
 from airlock_modules.engine import DockerGrant, read_image_name
@@ -21,6 +22,8 @@ def test_an_empty_table_grants_public_images_without_logins() -> None:
     assert not grant.may_use(alpine)
     assert not grant.may_pull(read_image_name("ghcr.io/acme/x"))
     assert not grant.is_bridged
+    assert not grant.is_isolated
+    assert _read('network = "isolated"')[0] == replace(grant, is_isolated=True)
     assert not grant.publishes_on_host
     assert not grant.root_binds
     assert not grant.has_login(alpine)

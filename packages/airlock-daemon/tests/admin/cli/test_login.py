@@ -1,8 +1,6 @@
 """`airlock login`: a credential stored, listed and removed by the real command."""
 
 import json
-import subprocess
-from contextlib import suppress
 
 import pytest
 
@@ -105,9 +103,7 @@ def test_a_running_daemon_uses_it_at_once(world: World) -> None:
             login(options, "mine", "--agent", "my", says=TOKEN.encode())
             with apis.client() as client:
                 assert client.ask("/who") == (200, "half half ")
-            while len(daemon.records("broker")) < 2:
-                with suppress(subprocess.TimeoutExpired):
-                    daemon.process.wait(0.01)
+            daemon.wait_for_records(2, "broker")
             failed, answered = run(world, "log", "tail", "-n", "2").stdout.splitlines()
             assert "  failed " in failed
             assert "  allowed  status 200 " in answered

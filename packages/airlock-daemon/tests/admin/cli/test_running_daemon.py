@@ -131,8 +131,8 @@ def test_a_daemon_that_ends_instead_is_told(world: World) -> None:
         daemon.process.send_signal(signal.SIGTERM)
         argv = [sys.executable, "-m", "airlock_daemon", "--config", str(world.config), "reload"]
         with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as asking:
-            while "SIGHUP: not reloaded, since the daemon is stopping" not in daemon.messages():
-                os.sched_yield()
+            refused = "SIGHUP: not reloaded, since the daemon is stopping"
+            daemon.wait_until(lambda: refused in daemon.messages())
             (world.workspace / "go").write_text("\n")
             assert daemon.process.wait(30) == 0
             assert asking.wait(30) == 1

@@ -163,6 +163,16 @@ def test_an_engine_of_a_profile_that_does_not_answer_is_told(world: World) -> No
     assert "does not answer" in found.problem
 
 
+def test_a_network_with_an_address_of_this_host_is_told(world: World) -> None:
+    """Of an agent with docker."""
+    assert find("engine-network", around(world)) == []
+    world.write_module("git", "docker", '[sandbox]\nbox = "closed"\nbrokers = ["docker"]\n')
+    (found,) = find("engine-network", around(world))
+    assert 'network = "isolated"' in found.remedy
+    world.write_profile('[docker]\nnetwork = "isolated"\n')
+    assert find("engine-network", around(world)) == []
+
+
 def test_docker_desktop_is_told(world: World, tmp_path: Path) -> None:
     """A stand-in for what this machine cannot be; another engine is good."""
     tools = tmp_path / "tools"

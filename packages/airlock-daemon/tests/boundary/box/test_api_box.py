@@ -3,9 +3,7 @@
 import json
 import shlex
 import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 
 import pytest
 from egress_world import Echo, run_echo
@@ -288,9 +286,7 @@ print(ask(wanted, "/who", token))
         connection.sendall(request("sh", "-c", text))
         read_until(connection, "half half")
         daemon.process.send_signal(signal.SIGTERM)
-        while "stopping" not in daemon.messages():
-            with suppress(subprocess.TimeoutExpired):
-                daemon.process.wait(0.01)
+        daemon.wait_until(lambda: "stopping" in daemon.messages())
         (apis.world.workspace / "go").touch()
         answer = read_answer(connection)
     assert answer.text() == "(200, 'half half ')\n"

@@ -62,8 +62,7 @@ def test_a_full_disk_is_no_fault_of_the_daemon(
         temporary.chmod(0o755)
         # One that is full from the beginning is not used.
         assert daemon.ask("git", "version").exit_code == 0
-        while os.listdir(temporary):
-            os.sched_yield()
+        daemon.wait_until(lambda: not os.listdir(temporary))
         with full(temporary):
             assert "No space left on device" in daemon.ask("git", "version").error["message"]
         assert daemon.ask("git", "version").exit_code == 0

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
@@ -19,7 +18,7 @@ from airlock_modules.engine import Ownership
 from approving import approve, reject
 from commanding import reload, run
 from engines import EmptyEngine, run_empty_engine
-from running import Daemon, Message, connect_to
+from running import Daemon, connect_to
 from worlds import World
 
 _WORKSPACE = "[workspace]\nhost = true\n"
@@ -71,14 +70,6 @@ def _ask(client: HTTPConnection, path: str, method: str = "GET") -> tuple[int, A
     return answer.status, json.loads(data) if data.startswith((b"{", b"[")) else data
 
 
-def _wait_for_records(daemon: Daemon, count: int) -> list[Message]:
-    """So many records of the broker: a call's is written when its answer has been sent."""
-    while len(found := daemon.records("broker")) < count:
-        with suppress(subprocess.TimeoutExpired):
-            daemon.process.wait(0.01)
-    return found
-
-
 def test_calls_are_judged_and_recorded(docker: DockerWorld) -> None:
     """A listed call is made, another refused in the engine's form; both are recorded."""
     with Daemon(docker.world) as daemon, docker.client() as client:
@@ -88,7 +79,7 @@ def test_calls_are_judged_and_recorded(docker: DockerWorld) -> None:
         assert status == 403
         assert answer["message"].startswith("airlock: ")
         assert docker.engine.paths == ["/version", "/v1.45/info", "/v1.45/containers/json"]
-        records = _wait_for_records(daemon, 3)
+        records = daemon.wait_for_records(3, "broker")
     found = [(each["outcome"], each["detail"]["operation"]) for each in records]
     assert found == [
         ("allowed", "docker system.ping"),
@@ -151,7 +142,7 @@ def test_a_configuration_that_an_agent_writes_is_not_read(docker: DockerWorld, p
         docker.client() as client,
     ):
         status, answer = _ask(client, _PULL, "POST")
-        (record,) = _wait_for_records(daemon, 1)
+        (record,) = daemon.wait_for_records(1, "broker")
     assert (status, record["rule"]) == (403, "logins")
     assert "leads through a workspace" in answer["message"]
     assert docker.engine.logins == []
@@ -235,7 +226,7 @@ def test_a_call_waits_for_a_person(docker: DockerWorld) -> None:
         assert '{"Name":"a"}' in json.dumps(question["details"]).replace("\\", "")
         with other.getresponse() as answer:
             assert (answer.status, "not now" in answer.read().decode()) == (403, True)
-        records = _wait_for_records(daemon, 4)
+        records = daemon.wait_for_records(4, "broker")
     pulled = next(each for each in records if "image.pull" in each["detail"]["operation"])
     assert pulled["approval"]["id"]
     rejected = next(each for each in records if "volume.create" in each["detail"]["operation"])

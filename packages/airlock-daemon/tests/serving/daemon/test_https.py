@@ -6,7 +6,6 @@ import select
 import shlex
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,7 +25,7 @@ from api_world import (
     read_answer,
     wait_until_published,
 )
-from running import Daemon, Message, watching
+from running import Daemon, watching
 from worlds import World
 
 
@@ -37,17 +36,9 @@ def apis(world: World) -> Iterator[ApiWorld]:
         yield apis
 
 
-def wait_for_records(daemon: Daemon, count: int) -> list[Message]:
-    """So many records of the broker: an operation's is written when its answer has been sent."""
-    while len(found := daemon.records("broker")) < count:
-        with suppress(subprocess.TimeoutExpired):
-            daemon.process.wait(0.01)
-    return found
-
-
 def broker_records(daemon: Daemon, count: int) -> list[tuple[str, str, object]]:
     """Outcome, operation and status of so many records, and no credential in the log."""
-    found = wait_for_records(daemon, count)
+    found = daemon.wait_for_records(count, "broker")
     assert TOKEN not in daemon.world.log.read_text()
     return [
         (each["outcome"], each["detail"].get("operation"), each["detail"].get("status"))
@@ -127,7 +118,7 @@ def test_a_connection_to_a_network_is_recorded_with_its_bytes(apis: ApiWorld) ->
         with apis.daemon() as daemon:
             with Client(apis, port=other.port, authority=apis.authority) as client:
                 assert client.ask("/who", token=TOKEN)[0] == 200
-            (record,) = wait_for_records(daemon, 1)
+            (record,) = daemon.wait_for_records(1, "broker")
     assert record["outcome"] == "allowed"
     assert record["detail"]["operation"] == f"connect localhost:{other.port}"
     assert record["detail"]["received"] > 0
@@ -235,7 +226,7 @@ def test_a_stream_after_an_upgrade_ends_with_its_rule(apis: ApiWorld) -> None:
         apis.grant("GET /exec", upgrade=("GET /other",))
         daemon.process.send_signal(signal.SIGHUP)
         assert client.is_closed
-        (record,) = wait_for_records(daemon, 1)
+        (record,) = daemon.wait_for_records(1, "broker")
     assert (record["outcome"], record["reason"]) == ("aborted", "it is not granted any more")
 
 
@@ -247,7 +238,7 @@ def test_an_answer_that_still_comes_ends_with_its_rule(apis: ApiWorld) -> None:
         apis.grant("GET /who")
         daemon.process.send_signal(signal.SIGHUP)
         assert client.is_closed
-        (record,) = wait_for_records(daemon, 1)
+        (record,) = daemon.wait_for_records(1, "broker")
     assert (record["outcome"], record["reason"]) == ("aborted", "it is not granted any more")
 
 
@@ -309,7 +300,7 @@ def ask_after_a_change(apis: ApiWorld, daemon: Daemon) -> int:
     """
     with apis.client() as client:
         assert client.ask("/who")[0] == 200
-        wait_for_records(daemon, 1)
+        daemon.wait_for_records(1, "broker")
         apis.move(token="tok_of_the_other_place")
         daemon.process.send_signal(signal.SIGHUP)
         while not daemon.records("reload"):
@@ -346,7 +337,7 @@ def test_authorities_elsewhere_are_read_by_another_worker(apis: ApiWorld) -> Non
     with apis.daemon() as daemon, apis.client() as kept:
         assert kept.ask("/who")[0] == 200
         # Until then it is in progress for the daemon, and the reload ends it.
-        wait_for_records(daemon, 1)
+        daemon.wait_for_records(1, "broker")
         (worker,) = children(find_parent(daemon))
         with watching(worker) as worker_ends:
             apis.authority = apis.authority.rename(apis.world.root / "authority-elsewhere.pem")

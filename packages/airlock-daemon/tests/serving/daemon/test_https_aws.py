@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -89,9 +88,7 @@ def write_host(world: World, cloud: Cloud) -> str:
 
 def records(daemon: Daemon, count: int) -> list[tuple[str, str]]:
     """Outcome and operation of so many records of the broker."""
-    while len(found := daemon.records("broker")) < count:
-        with suppress(subprocess.TimeoutExpired):
-            daemon.process.wait(0.01)
+    found = daemon.wait_for_records(count, "broker")
     return [(each["outcome"], each["detail"]["operation"]) for each in found]
 
 

@@ -97,10 +97,7 @@ def reload(daemon: Daemon) -> None:
     """Have it reload by the signal, and wait until it says so."""
     said = daemon.messages().count("reloaded: ")
     os.kill(find_inner(daemon), signal.SIGHUP)
-    while daemon.messages().count("reloaded: ") == said:
-        with suppress(subprocess.TimeoutExpired):
-            daemon.process.wait(0.01)
-        assert daemon.process.returncode is None, daemon.messages()
+    daemon.wait_until(lambda: daemon.messages().count("reloaded: ") > said)
 
 
 def attack_by_reload(world: World, app: Path, swap: Swap, *guards: str) -> str:

@@ -100,8 +100,7 @@ def test_nobody_connects_by_a_mounted_socket_after_the_stop(world: World) -> Non
         running.sendall(request("sh", "-c", "echo up; read line < go"))
         read_until(running, "up")
         daemon.process.send_signal(signal.SIGTERM)
-        while Path(world.socket).exists():
-            os.sched_yield()
+        daemon.wait_until(lambda: not Path(world.socket).exists())
         with socket.socket(socket.AF_UNIX) as late:
             for _ in range(2):
                 with suppress(OSError):

@@ -55,13 +55,6 @@ def start_client(world: World, code: str) -> subprocess.Popen[bytes]:
     )
 
 
-def wait_for_record(daemon: Daemon) -> dict[str, object]:
-    """The one exec record, as soon as it is written."""
-    while not daemon.records():
-        os.sched_yield()
-    return daemon.records()[0]
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_everything_ends_with_the_client(daemon: Daemon, number: int) -> None:
     """A client that is killed or interrupted takes its command and all descendants along."""
@@ -76,7 +69,7 @@ def test_everything_ends_with_the_client(daemon: Daemon, number: int) -> None:
         assert far_ended()
         assert near_ended()
     client.stdout.close()
-    record = wait_for_record(daemon)
+    (record,) = daemon.wait_for_records(1)
     assert (record["outcome"], record["reason"]) == ("aborted", "the client hung up")
 
 
@@ -92,7 +85,7 @@ def test_a_client_that_closed_its_output_ends_the_command(daemon: Daemon) -> Non
         assert far_ended()
         assert near_ended()
     client.wait()
-    assert wait_for_record(daemon)["outcome"] == "aborted"
+    assert daemon.wait_for_records(1)[0]["outcome"] == "aborted"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -134,7 +127,7 @@ def test_a_waiting_command_gives_its_place_up_with_its_client(world: World) -> N
         second, mark = daemon.connect(), world.workspace / "mark"
         second.sendall(request("sh", "-c", f"touch {mark}"))
         second.close()
-        record = wait_for_record(daemon)
+        (record,) = daemon.wait_for_records(1)
         assert (record["outcome"], record["command"]) == ("aborted", "sh")
         Path(world.workspace / "go").write_text("\n")
         assert read_answer(first).exit_code == 0

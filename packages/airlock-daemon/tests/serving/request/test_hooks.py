@@ -120,8 +120,7 @@ def test_a_hang_up_ends_the_hook(world: World, name: str) -> None:
             assert hook_ended()
             assert near_ended()
             assert far_ended()
-        while not daemon.records():
-            os.sched_yield()
+        daemon.wait_for_records(1)
         (record,) = daemon.records()
         assert (record["outcome"], record["reason"]) == ("aborted", "the client hung up")
         # A command that has run to its end is recorded with it.

@@ -15,7 +15,12 @@ from airlock_modules.engine.answers import (
     spell_refusal,
 )
 from airlock_modules.engine.archive import ArchiveRewriter
-from airlock_modules.engine.builder import find_builder, is_builder, order_builder
+from airlock_modules.engine.builder import (
+    NoConfiguration,
+    find_builder,
+    is_builder,
+    order_builder,
+)
 from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
 from airlock_modules.engine.egress import (
@@ -40,7 +45,10 @@ from airlock_modules.engine.images import (
 from airlock_modules.engine.names import IMAGE_LABEL, LABEL, ROOT_LABEL, USER_LABEL, Ownership
 from airlock_modules.engine.ports import LOOPBACK, MOST_PORTS, read_ports
 from airlock_modules.engine.resources import (
+    confine_network,
     find_connected,
+    is_isolated,
+    judge_network,
     read_commit,
     read_connection,
     read_disconnection,
@@ -80,6 +88,7 @@ __all__ = [
     "FoundCall",
     "ImageConfig",
     "ImageName",
+    "NoConfiguration",
     "OwnImages",
     "Ownership",
     "Reference",
@@ -87,6 +96,7 @@ __all__ = [
     "Root",
     "Version",
     "View",
+    "confine_network",
     "decode",
     "encode",
     "find_builder",
@@ -96,7 +106,9 @@ __all__ = [
     "is_below",
     "is_builder",
     "is_image_id",
+    "is_isolated",
     "join_tag",
+    "judge_network",
     "list_names",
     "list_references",
     "malformed",

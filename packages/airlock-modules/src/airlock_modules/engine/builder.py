@@ -6,6 +6,7 @@ image `moby/buildkit:buildx-stable-1`, with all privileges, and speaks to BuildK
 ordinary user (`moby/buildkit:rootless`). Without it the client is told why it is refused.
 """
 
+import tarfile
 from http import HTTPStatus
 
 from msgspec.structs import replace
@@ -14,8 +15,10 @@ from airlock_modules.engine.container import ContainerOrder, read_container
 from airlock_modules.engine.grant import DockerGrant
 from airlock_modules.engine.images import ImageName, read_image_name
 from airlock_modules.engine.names import Ownership
-from airlock_modules.engine.strict import Refused, encode
+from airlock_modules.engine.strict import Refused, encode, malformed
 
+_BLOCK = 512
+_LONGEST_CONFIGURATION = 1 << 16
 _CONTAINER = "buildx_buildkit_"
 _REPOSITORY = "docker.io/moby/buildkit"
 _TAGS = "buildx-"
@@ -90,3 +93,44 @@ def order_builder(name: str, *, grant: DockerGrant, ownership: Ownership) -> Con
     if not isinstance(host, dict):
         raise TypeError(host)
     return replace(order, body={**order.body, "HostConfig": {**host, **_LIFTED}})
+
+
+class NoConfiguration:
+    """The archive that buildx copies into a builder, for BuildKit's configuration, emptied.
+
+    It has directories alone, unless a configuration is given. The engine would copy as root.
+    """
+
+    def __init__(self) -> None:
+        self._archive = bytearray()
+
+    def feed(self, data: bytes) -> bytes:
+        """Take a piece; nothing is passed on. Raises Refused."""
+        self._archive += data
+        if len(self._archive) > _LONGEST_CONFIGURATION:
+            raise _refuse_configuration()
+        return b""
+
+    def end(self) -> bytes:
+        """An archive without entries. Raises Refused for one with files."""
+        for at in range(0, len(self._archive), _BLOCK):
+            block = bytes(self._archive[at : at + _BLOCK])
+            if block.strip(b"\0") and not _is_directory(block):
+                raise _refuse_configuration()
+        return b"\0" * (2 * _BLOCK)
+
+
+def _is_directory(block: bytes) -> bool:
+    try:
+        entry = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
+    except (tarfile.TarError, UnicodeDecodeError):
+        raise malformed("the archive is no plain tar") from None
+    return entry.isdir() and entry.size == 0
+
+
+def _refuse_configuration() -> Refused:
+    return Refused(
+        "a builder has no files but those of its image",
+        hint="a person on the host can put BuildKit's configuration into the image of builder",
+        rule="builder",
+    )

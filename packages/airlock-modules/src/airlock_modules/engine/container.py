@@ -93,8 +93,8 @@ class Bind(Struct, frozen=True):
 class ContainerOrder(Struct, frozen=True, kw_only=True):
     """A container as it will be created, but for references.
 
-    `image` is what the client wrote. `user` is whom a container with a workspace runs as, "" for
-    any. `ports` are those to publish at the agent's loopback, with the
+    `image` is what the client wrote. `user` is whom a container with a workspace, or a
+    builder, runs as, "" for any. `ports` are those to publish at the agent's loopback, with the
     port there, 0 for any; `publishes_all` adds those of the image. `unpublished` are ports that
     nothing publishes.
     """
@@ -110,6 +110,11 @@ class ContainerOrder(Struct, frozen=True, kw_only=True):
         """The order with the ports that were chosen for it."""
         marks = {**_as_object(self.body["Labels"]), PORTS_LABEL: write_ports(ports)}
         return replace(self, body={**self.body, "Labels": marks})
+
+    def run_as(self, user: str) -> "ContainerOrder":
+        """The order with all of its commands run by this user."""
+        marks = {**_as_object(self.body["Labels"]), USER_LABEL: user}
+        return replace(self, user=user, body={**self.body, "User": user, "Labels": marks})
 
     def cover(self, image: ImageConfig) -> "ContainerOrder":
         """The order with labels that cover those of its image."""

@@ -40,6 +40,7 @@ class ImageConfig(Struct, frozen=True, kw_only=True):
     command: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
     exposed: tuple[str, ...] = ()
+    user: str = ""
     labels: Mapping[str, str] = {}
 
 
@@ -52,6 +53,7 @@ def read_image_config(image: Mapping[str, Any]) -> ImageConfig:
         command=_words(config.get("Cmd")),
         environment=_words(config.get("Env")),
         exposed=tuple(config.get("ExposedPorts") or ()),
+        user=str(config.get("User") or ""),
         labels=config.get("Labels") or {},
     )
 

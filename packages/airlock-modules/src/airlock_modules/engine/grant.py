@@ -35,7 +35,8 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     `engine` is the path of the engine's socket, "" for that of the human's docker. `images` are
     patterns of those that it may pull, and use if the engine has them. Of `registries` it may pull
     all, with the human's logins, which `push` has too; without both it may pull from docker.io.
-    `read` are patterns of names of the human's containers. `socket` is the host's path of the
+    `read` are patterns of names of the human's containers. In a network that `is_isolated` the host
+    has no address; one that `is_bridged` leads out. `socket` is the host's path of the
     agent's own `docker.sock`, `egress` that of the directory by which its containers reach its
     APIs; `builder` is the image in which it builds, "" for none; memory is in bytes.
     """
@@ -46,6 +47,7 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     push: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
     is_bridged: bool = False
+    is_isolated: bool = False
     publishes_on_host: bool = False
     root_binds: bool = False
     roots: tuple[Root, ...] = ()

@@ -25,6 +25,7 @@ from airlock_modules.engine.strict import (
     unused,
 )
 
+_NO_ADDRESS = "com.docker.network.bridge.inhibit_ipv4"
 _size = items(number(0, 65_535), most=2)
 _exec = record(
     {
@@ -91,11 +92,30 @@ def read_network(body: bytes, *, grant: DockerGrant, ownership: Ownership) -> di
         raise malformed("Name is missing")
     # The engine has networks of equal names unless it is asked to look.
     made = {"Name": ownership.outer(name), "CheckDuplicate": True, "Driver": "bridge"}
-    return {**_mark(found, ownership), **made, "Internal": _is_internal(found, grant)}
+    return {**_mark(found, ownership), **made, **confine_network(grant, found.get("Internal"))}
 
 
-def _is_internal(found: Mapping[str, Any], grant: DockerGrant) -> bool:
-    return bool(found.get("Internal")) or not grant.is_bridged
+def confine_network(grant: DockerGrant, is_internal: object = False) -> dict[str, Value]:
+    """The fields of a network to create that say where it leads.
+
+    Of an internal one the engine gives the host an address, by which containers reach what listens
+    there on all addresses. It is not given with an option that engines since 19.03 know.
+    """
+    options = {"Options": {_NO_ADDRESS: "true"}} if grant.is_isolated else {}
+    return {"Internal": bool(is_internal) or not grant.is_bridged, **options}
+
+
+def is_isolated(network: Mapping[str, Any]) -> bool:
+    """Whether the host has no address in a network, by the engine's answer."""
+    options = network.get("Options") or {}
+    return network.get("Internal") is True and options.get(_NO_ADDRESS) == "true"
+
+
+def judge_network(network: Mapping[str, Any], grant: DockerGrant) -> str:
+    """Where a network leads, by the engine's answer, that is not granted; "" for nowhere."""
+    if not grant.is_bridged and network.get("Internal") is not True:
+        return "leads out"
+    return "leads to the host" if grant.is_isolated and not is_isolated(network) else ""
 
 
 def read_connection(body: bytes, *, name: str) -> dict[str, Value]:

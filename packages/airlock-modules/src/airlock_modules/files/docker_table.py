@@ -6,7 +6,7 @@ from airlock_modules.remotes.grants import is_pattern
 
 _IMAGE_REMEDY = "write it like docker.io/library/* or ghcr.io/acme/**, without a tag"
 _NAME_REMEDY = "write a name, or a pattern such as db-*"
-_NETWORKS = ("internal", "bridge")
+_NETWORKS = ("internal", "isolated", "bridge")
 _MOST_CONTAINERS = 10_000
 
 
@@ -16,12 +16,14 @@ def read_docker_grant(table: TableReader) -> DockerGrant:
     for each in registries:
         if not each or "/" in each or "*" in each:
             table.fault("registries", f'"{each}" is no registry', "write it like ghcr.io")
+    network = table.choice("network", _NETWORKS, default="internal")
     grant = DockerGrant(
         images=_read_patterns(table, "images", remedy=_IMAGE_REMEDY),
         registries=registries,
         push=_read_patterns(table, "push", remedy=_IMAGE_REMEDY),
         read=_read_patterns(table, "read", remedy=_NAME_REMEDY),
-        is_bridged=table.choice("network", _NETWORKS, default="internal") == "bridge",
+        is_bridged=network == "bridge",
+        is_isolated=network == "isolated",
         publishes_on_host=table.boolean("host_ports", default=False),
         root_binds=table.boolean("root_binds", default=False),
         containers=table.integer("containers", default=50, minimum=1, maximum=_MOST_CONTAINERS),

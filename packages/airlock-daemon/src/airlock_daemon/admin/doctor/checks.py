@@ -20,7 +20,7 @@ from airlock_daemon.admin.doctor.containers import (
     check_engine,
     check_kernel,
 )
-from airlock_daemon.admin.doctor.engine_versions import check_engine_versions
+from airlock_daemon.admin.doctor.engine_versions import check_engine_networks, check_engine_versions
 from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.admin.migrate.layout import advise
 from airlock_daemon.admin.service.installing import find_manager
@@ -318,6 +318,7 @@ CHECKS = (
     Check("ssh-agent", "the daemon's ssh-agent answers, and has keys", _check_ssh_agent),
     Check("engine", "the container engine answers", check_engine),
     Check("engine-version", "the engine and runc have no known hole", check_engine_versions),
+    Check("engine-network", "docker containers stay off this host", check_engine_networks),
     Check("doors", "no container of an agent has a way out beside Airlock's", check_doors),
     Check("docker-desktop", "containers run on this kernel", check_kernel),
     Check("bridge", "the bridges of agents in a virtual machine run", check_bridges),

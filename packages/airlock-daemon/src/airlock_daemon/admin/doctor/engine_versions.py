@@ -1,4 +1,4 @@
-"""The versions of docker engines and their runc, for agents that are granted docker.
+"""Docker engines of agents: the versions of them and their runc, and their networks.
 
 A version with a suffix (`1.1.15+ds1`) is a distribution's, which mends holes without a new number.
 """
@@ -80,6 +80,17 @@ def check_engine_versions(around: Surroundings) -> Iterator[Problem]:
             for each in _FIXES:
                 if each.component == component.name:
                     yield from _judge(component.version, each)
+
+
+def check_engine_networks(around: Surroundings) -> Iterator[Problem]:
+    """Containers that an agent makes reach services of this host."""
+    for each in () if around.setup is None else around.setup.generations.values():
+        if each.docker is not None and not each.docker.is_isolated:
+            yield Note(
+                each.agent.profile_file,
+                "lets the agent's docker containers reach what listens on this host's addresses",
+                'write network = "isolated" in its [docker], unless that is meant',
+            )
 
 
 def _ask(words: Sequence[str], environment: dict[str, str]) -> tuple[_Component, ...]:

@@ -351,9 +351,12 @@ async def test_a_build_runs_in_a_builder_of_the_agents_own(tmp_path: Path, kind:
         made = await here.docker(*inspect, "buildx_buildkit_default")
         assert made == (0, "false [SETUID SETGID]\n")
         _, status_file = await here.docker(
-            "exec", "buildx_buildkit_default", "cat", "/proc/1/status"
+            "exec", "--user", "0", "buildx_buildkit_default", "cat", "/proc/self/status"
         )
         assert "Seccomp:\t2" in status_file
+        assert "Uid:\t1000\t1000\t1000\t1000\n" in status_file
+        copied = await here.docker("cp", "-", "buildx_buildkit_default:/", said=pack())
+        assert copied[0] != 0
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 from docker_scene import Scene, image, pytestmark, scene
+from msgspec.structs import replace
 
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_modules.engine import Egress
@@ -122,6 +123,35 @@ async def test_a_port_is_reached_from_within_where_its_address_is_none_of_this_h
             stream = await trio.open_tcp_stream("127.0.0.1", int(text.partition(":")[2]))
             async with stream:
                 assert await stream.receive_some() == b""
+
+
+@pytest.mark.parametrize("is_isolated", [False, True])
+async def test_the_host_is_reached_but_from_an_isolated_network(
+    tmp_path: Path, image: str, is_isolated: bool
+) -> None:
+    """Whose ports are published all the same."""
+    with socket.create_server(("", 0)) as host:
+        async with listening(tmp_path) as here:
+            here.agent.egress = Egress(shim=find_shim())
+            here.agent.grant = replace(here.agent.grant, is_isolated=is_isolated)
+            run = ("run", "-d", "--rm", "--name", "web", "-p", "80", image, *_SERVE)
+            status, text = await here.docker(*run)
+            assert status == 0, text
+            _, text = await here.docker("port", "web", "80/tcp")
+            assert b"\x7fELF" in await _fetch(int(text.partition(":")[2]))
+            network = f"{here.agent.ownership.prefix}default"
+            form = "{{(index .IPAM.Config 0).Gateway}}"
+            words = ("docker", "network", "inspect", "--format", form, network)
+            found = await trio.run_process(words, capture_stdout=True)
+            address = f"{found.stdout.decode().strip()}:{host.getsockname()[1]}"
+            await here.docker("exec", "web", "wget", "-T", "2", "-qO-", f"http://{address}/")
+        host.settimeout(0)
+        try:
+            host.accept()[0].close()
+        except BlockingIOError:
+            assert is_isolated
+        else:
+            assert not is_isolated
 
 
 async def test_without_a_shim_the_client_is_warned(tmp_path: Path, image: str) -> None:

@@ -25,9 +25,12 @@ from airlock_modules.engine import (
     Refused,
     Version,
     View,
+    confine_network,
     encode,
     find_excess,
     is_image_id,
+    is_isolated,
+    judge_network,
     list_names,
     read_image_config,
     read_image_name,
@@ -45,7 +48,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """An object of the engine. `id` is what a call is sent with; `name` is the engine's.
 
     `user` is whom a container with a workspace runs as, else "". `is_own` is false for a person's
-    container that may be looked at. `leads_out` tells that a network is not internal. `ports` are
+    container that may be looked at. `leads` says where a network leads that is not granted
+    now; in one that `is_isolated` the host has no address. `ports` are
     those of a container at the agent's loopback, `config` is that of an image or a container.
     `excess` is what a container has that is not granted (`find_excess`), `networks` are its own;
     `is_free` says that it has a workspace, and its first process would not run as `user`. `names`
@@ -56,7 +60,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     user: str = ""
     is_own: bool = True
-    leads_out: bool = False
+    leads: str = ""
+    is_isolated: bool = False
     ports: Mapping[int, int] = {}
     config: ImageConfig = ImageConfig()
     excess: str = ""
@@ -92,14 +97,14 @@ class Lookups:
 
     def require_internal(self, found: Found) -> Found:
         """Refuse a network of the agent's that leads out, made when that was granted."""
-        if found.leads_out and not self._view.grant.is_bridged:
-            raise self._leads_out(found.name)
+        if found.leads:
+            raise self._refuse_network(found.name, found.leads)
         return found
 
-    def _leads_out(self, name: str) -> Refused:
+    def _refuse_network(self, name: str, leads: str) -> Refused:
         name = self._view.ownership.inner(name)
         return Refused(
-            f"the network {name} leads out, which is not granted any more",
+            f"the network {name} {leads}, which is not granted any more",
             hint=f"remove it, and have it made again: docker network rm {name}",
             rule="network",
         )
@@ -124,8 +129,8 @@ class Lookups:
             name = str(answer.get("Name", ""))
             # To another one a person has connected it.
             is_agents = name.startswith(self._view.ownership.prefix)
-            if is_agents and answer.get("Internal") is not True:
-                raise self._leads_out(name)
+            if is_agents and (leads := judge_network(answer, self._view.grant)):
+                raise self._refuse_network(name, leads)
 
     async def find(self, reference: Reference, *, makes: bool = False) -> Found:
         """Look up a reference, once in a call. Raises Refused with status 404, and Failed."""
@@ -185,7 +190,8 @@ class Lookups:
             name=name.removeprefix("/"),
             user=user,
             is_own=is_own,
-            leads_out=kind == "network" and answer.get("Internal") is not True,
+            leads=judge_network(answer, grant) if kind == "network" else "",
+            is_isolated=kind == "network" and is_isolated(answer),
             ports=read_ports(labels) if is_judged else {},
             config=read_image_config(answer) if is_container else ImageConfig(),
             excess=find_excess(answer, grant, ownership) if is_judged else "",
@@ -262,8 +268,8 @@ class Lookups:
             "Name": ownership.outer(OWN_NETWORK),
             "CheckDuplicate": True,
             "Driver": "bridge",
-            "Internal": not self._view.grant.is_bridged,
             "Labels": ownership.mark({}),
+            **confine_network(self._view.grant),
         }
         await self._post("/networks/create", body)
         found = await self._find_named("network", OWN_NETWORK)

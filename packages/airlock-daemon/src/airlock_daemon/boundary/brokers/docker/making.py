@@ -25,6 +25,7 @@ from airlock_modules.engine import (
     Egress,
     FoundCall,
     ImageName,
+    NoConfiguration,
     Ownership,
     Reference,
     Refused,
@@ -160,7 +161,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     is_raw: bool = False
     warnings: tuple[str, ...] = ()
     note: Note | None = None
-    sent: ArchiveRewriter | None = None
+    sent: ArchiveRewriter | NoConfiguration | None = None
     received: ArchiveRewriter | None = None
     starts: Found | None = None
     """The container that starts."""
@@ -305,6 +306,9 @@ class Making:
         wanted = dict(order.ports)
         [reference] = list_references(order.body["Image"])
         image = (await self._lookups.find(reference)).config
+        if is_builder(name):
+            # Root there could have the ids of the host's root mapped, by the capabilities.
+            order = order.run_as(image.user)
         if order.publishes_all:
             numbers = (port.partition("/") for port in image.exposed)
             wanted = {int(port): 0 for port, _, kind in numbers if kind == "tcp"} | wanted
@@ -354,9 +358,13 @@ class Making:
         """Copy from or to a container: the engine does that as root, also in a workspace."""
         container = await self._lookups.find(self._need_target())
         await self._lookups.require_granted(container)
+        is_configured = is_builder(self._view.ownership.inner(container.name))
+        if is_configured and self._found.call.name == "container.extract":
+            return msgspec.structs.replace(await self._write(None), sent=NoConfiguration())
         if container.user:
             raise Refused(
-                "files of a container that mounts a workspace are not copied by the engine",
+                "files of a builder, or of a container that mounts a workspace, are not copied by "
+                "the engine",
                 hint="use a command in it: docker exec CONTAINER tar -c PATH | tar -x",
                 rule="copy",
             )

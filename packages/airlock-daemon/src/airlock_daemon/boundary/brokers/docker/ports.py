@@ -286,7 +286,7 @@ async def connect(
 
 
 async def _reach(published: Published, engine: str, view: View) -> trio.SocketStream | None:
-    """Connect to a container's address in a network of the agent; None if it is none of this host.
+    """Connect to a container's address in a network of the agent; None if this host reaches none.
 
     Raises Failed.
     """
@@ -295,6 +295,8 @@ async def _reach(published: Published, engine: str, view: View) -> trio.SocketSt
         try:
             found = lookups.require_internal(await lookups.find(Reference("network", network)))
         except Refused:
+            continue
+        if found.is_isolated:
             continue
         try:
             return await _open(f"br-{found.id[:12]}", address, published.port)
