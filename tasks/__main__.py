@@ -16,6 +16,7 @@ from tasks.lint import lint
 from tasks.lock.renew import run_lock
 from tasks.lowest import run_lowest
 from tasks.mac_check import run_mac_check
+from tasks.release.publish import run_release
 from tasks.test import run_end_to_end, run_tests
 from tasks.trusted import run_trusted
 
@@ -59,6 +60,10 @@ _COMMANDS = {
     ),
     "build": Command(
         "wheels, sdists and images in dist/, reproducibly (--help: its options)", run_build
+    ),
+    "release": Command(
+        "cut the changelogs, build, and gather what each release publishes (--help: its options)",
+        run_release,
     ),
     "trusted": Command(
         "count the lines that a daemon has loaded after a push; --grant git|ssh|https|docker|all",

@@ -13,12 +13,14 @@ from subprocess import PIPE
 
 from tasks.environment import Environment, prepare_environment
 from tasks.errors import TaskError
+from tasks.hatch import hold_lock, install_tool
 from tasks.places import HATCH, REPORTS, ROOT
 from tasks.release.channels import write_channels
 from tasks.release.checksums import compare_folders, write_checksums
 from tasks.release.deb import PROCESSORS, Deb, build_deb
 from tasks.release.distributions import build_distributions, extract_binaries
 from tasks.release.images import build_image, list_images, why_no_images, write_context
+from tasks.release.sbom import write_sbom
 from tasks.release.sources import copy_sources, read_epoch
 from tasks.release.tag import Package, find_release, list_packages, read_notes
 from tasks.release.urls import add_urls
@@ -71,7 +73,7 @@ def run_build(arguments: Sequence[str]) -> int:
     if options.check or options.install:
         outcomes.append(_install(plan))
     if release is not None:
-        _gather_release(release)
+        gather_release(release, DIST / "release", epoch=plan.epoch)
         outcomes.append(Outcome("release", "passed", f"{release.name} {release.version}"))
     return print_summary("./dev build", outcomes)
 
@@ -220,12 +222,12 @@ def _install(plan: _Plan) -> Outcome:
     return Outcome("install", "passed", str(counts), counts.skips)
 
 
-def _gather_release(package: Package) -> None:
-    """Put the files that a release of ``package`` publishes into ``dist/release/``.
+def gather_release(package: Package, folder: Path, *, epoch: int) -> None:
+    """Put the files that a release of ``package`` publishes into ``folder``, from ``dist/``.
 
-    ``pypi/`` is for the index; ``assets/`` with its checksums and ``notes.md`` for the release.
+    ``pypi/`` is for the index; ``assets/`` with a bill of materials and checksums, and
+    ``notes.md``, for the release.
     """
-    folder = DIST / "release"
     distributions = sorted(DIST.glob(f"{package.file_stem}[-.]*"))
     patterns = _BESIDE.get(package.name, [])
     beside = sorted(path for pattern in patterns for path in DIST.glob(pattern))
@@ -234,6 +236,10 @@ def _gather_release(package: Package) -> None:
         for path in paths:
             shutil.copy2(path, folder / name)
     assets = folder / "assets"
+    with hold_lock():
+        uv = install_tool("lock") / "bin" / "uv"
+    wheels = (DIST, DIST / "image" / "wheels")
+    write_sbom(package, assets, wheels=wheels, uv=uv, epoch=epoch)
     write_checksums(assets, sorted(assets.iterdir()))
     (folder / "notes.md").write_text(read_notes(package))
 

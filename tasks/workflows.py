@@ -8,6 +8,8 @@ from tasks.environment import Environment
 _SCHEMAS = {
     "vendor.github-workflows": ("workflows/*.yml", "workflows/*.yaml"),
     "vendor.dependabot": ("dependabot.yml",),
+    "vendor.github-issue-config": ("ISSUE_TEMPLATE/config.yml",),
+    "vendor.github-issue-forms": ("ISSUE_TEMPLATE/[!c]*.yml",),
 }
 """Names of schemas bundled with check-jsonschema, and the files that they describe."""
 

@@ -172,14 +172,18 @@ def _measure_build(
         words = ("docker", "buildx", "build", "--quiet", "--output=type=cacheonly", str(context))
         return caller.time(Call(find_program("docker"), words, variables))
 
-    # Makes the agent's builder, whose like is then driven directly.
-    build(_BROKER)
-    with _direct_builder(folder / _DIRECT):
-        samples = interleave(
-            {name: partial(build, name) for name in sockets},
-            rounds=min(run.plan.transfers, 5),
-            budget_s=run.plan.budget_s,
-        )
+    try:
+        # Makes the agent's builder, whose like is then driven directly.
+        build(_BROKER)
+        with _direct_builder(folder / _DIRECT):
+            samples = interleave(
+                {name: partial(build, name) for name in sockets},
+                rounds=min(run.plan.transfers, 5),
+                budget_s=run.plan.budget_s,
+            )
+    finally:
+        _ask(sockets[_BROKER], "DELETE", f"/containers/{_NODE}default?force=1&v=1", [], 0)
+        _ask(sockets[_BROKER], "DELETE", "/networks/default", [], 0)
     yield estimated(
         ratio(samples[_BROKER], samples[_DIRECT]),
         what=f"a build with a context of {size // MIB:,} MiB: share of the direct throughput",
@@ -197,12 +201,12 @@ def _measure_build(
 def _direct_builder(home: Path) -> Iterator[None]:
     """A builder like the agent's, which buildx finds by its name instead of making its own."""
     home.mkdir(exist_ok=True)
-    found = json.loads(_ask(_ENGINE, "GET", "/containers/json", [], 0))
-    beginning, end = f"/airlock-{TIMED}-", f"-{_NODE}default"
-    [made] = (
+    # The newest comes first.
+    made = next(
         each["Id"]
-        for each in found
-        if each["Names"][0].startswith(beginning) and each["Names"][0].endswith(end)
+        for each in json.loads(_ask(_ENGINE, "GET", "/containers/json", [], 0))
+        if each["Names"][0].startswith(f"/airlock-{TIMED}-")
+        and each["Names"][0].endswith(f"-{_NODE}default")
     )
     like = json.loads(_ask(_ENGINE, "GET", f"/containers/{made}/json", [], 0))
     kept = ("SecurityOpt", "CapDrop", "CapAdd", "Memory", "PidsLimit")

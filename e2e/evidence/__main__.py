@@ -21,7 +21,8 @@ def main() -> int:
         nargs="*",
         metavar="PART",
         choices=record.PARTS,
-        help=f"carry out all attacks first, or those of {', '.join(record.PARTS)} (hours for all)",
+        help="carry out all attacks first (hours), or those of a guard, or of apis, brokers, "
+        "engine, boxes, hostile, tests, conformance",
     )
     parser.add_argument(
         "--report",

@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 
 from e2e.canary.attack import select
 from e2e.canary.findings import CHECKOUT, read_findings, read_guarantees
-from e2e.canary.run import Result
+from e2e.canary.run import Result, list_surprises
 from e2e.canary.suites import SUITES, Suite
 from e2e.hostile import campaign
 from e2e.hostile.catalogue import FAMILIES as HOSTILE
@@ -25,8 +25,10 @@ from e2e.world.errors import BrokenError
 
 FILE = Path(__file__).with_name("record.json")
 OURS = "Airlock"
-PARTS = (*SUITES, "hostile", "tests", "conformance")
-"""What can be recorded by itself: the suites of canaries, and what is beside them."""
+_SUITES = (*SUITES, "hostile", "tests", "conformance")
+_GUARDS = {guard: name for name, suite in SUITES.items() for guard in suite.guarantees}
+PARTS = (*_SUITES, *_GUARDS)
+"""What can be recorded by itself: the suites of canaries, what is beside them, and each guard."""
 
 Record = Mapping[str, Mapping[str, Any]]
 """`guards` and `hostile` have counts by name; `attacks` those of each attack that tries something
@@ -41,7 +43,7 @@ def load() -> Record:
 
 def record(parts: Sequence[str]) -> None:
     """Run these parts, or all, and put what comes of each in the place of what the file has."""
-    for part in parts or PARTS:
+    for part in parts or _SUITES:
         print(f"evidence: {part}", flush=True)
         found = dict(_run(part))
         known = dict(load())
@@ -76,16 +78,21 @@ def _is_of(part: str, name: str) -> bool:
     """Whether a row is one that this part makes anew."""
     if part == "conformance":
         return name == OURS
+    if part in _GUARDS:
+        # Its attacks' rows are replaced by their names.
+        return name == part
     suite = SUITES.get(part)
     families = () if suite is None else (family.name for family in suite.families)
     return suite is None or name in suite.guarantees or name.partition(": ")[0] in families
 
 
 def _run(part: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if part in SUITES:
+    if part in SUITES or part in _GUARDS:
+        name = _GUARDS.get(part, part)
+        guards = [part] if part in _GUARDS else [*SUITES[name].guarantees]
         # The engine is also other runs' own.
-        with engine.alone() if part == "engine" else nullcontext():
-            yield from _try_suite(SUITES[part])
+        with engine.alone() if name == "engine" else nullcontext():
+            yield from _try_suite(SUITES[name], guards)
     elif part == "hostile":
         yield "hostile", {family.name: _stand(campaign.carry_out(family)) for family in HOSTILE}
     elif part == "tests":
@@ -94,12 +101,13 @@ def _run(part: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield "conformance", {OURS: _conform()}
 
 
-def _try_suite(suite: Suite) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _try_suite(suite: Suite, wanted: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     families = {id(each): family.name for family in suite.families for each in family.attacks}
     for family in suite.families:
         if (missing := family.why_not()) is not None:
             raise BrokenError(f"{family.name} cannot be carried out here: {missing}")
-    attacks = [each for family in suite.families for each in family.attacks]
+    every = (each for family in suite.families for each in family.attacks)
+    attacks = [each for each in every if each.guard in wanted]
     guards: dict[str, Any] = {}
     rows: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
 
@@ -113,7 +121,9 @@ def _try_suite(suite: Suite) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
     with_guards = suite.carry(attacks, None)
     leaked = list(count(with_guards, "tried", "got"))
-    for guard in suite.guarantees:
+    for line in list_surprises(with_guards):
+        print(f"  {line}", flush=True)
+    for guard in wanted:
         mine = [
             (each.attack, has)
             for each, has in zip(with_guards, leaked, strict=True)

@@ -1,5 +1,7 @@
 """Ways to install the daemon that README.md names in one line: each ends in a push."""
 
+import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,7 +15,8 @@ from e2e.world.keys import KeyPair
 from e2e.world.need import need
 from e2e.world.wheels import CHECKOUT
 from tasks.environment import Environment
-from tasks.release.deb import PROCESSORS, Deb, build_deb
+from tasks.release.deb import Deb, build_deb
+from tasks.release.sources import read_epoch
 
 HOME = "/home/dev"
 INDEX = "http://127.0.0.1:8000/simple/"
@@ -27,6 +30,16 @@ CHANNELS = {
 }
 """What has to be there, the line of the README, and how a command is typed then."""
 SLOW = ("pipx", "deb")
+PROFILE = """
+commands = ["git-remote", "ssh"]
+[git]
+push = ["git@{server}/srv/*"]
+refs = ["refs/heads/agent/**"]
+[ssh]
+hosts = ["guest@{server}"]
+[workspace]
+same_path = ["{home}/app"]
+"""
 # The index of wheels, by PEP 503; pip is in it since pipx wants it.
 _SERVE = """
 for wheel in /wheels/*.whl /usr/share/python-wheels/pip-*.whl; do
@@ -106,9 +119,52 @@ def test_a_line_leads_to_a_push(
         assert type_line(find, user="root") == ""
 
 
+def test_the_action_gives_a_job_a_daemon_and_its_steps_no_key(
+    host: FreshHost, fresh_hosts: FreshHosts, server: GitServer
+) -> None:
+    """By the script of action.yml: later steps push and log in, and find the key in no file."""
+    repository = server.make_repository("by-action")
+    key = host.run("cat", ".ssh/id_ed25519").succeeded().stdout
+    host.run("rm", ".ssh/id_ed25519").succeeded()
+    deploy = f"guest@{server.address}"
+    manifest = (CHECKOUT / "channels/action/action.yml").read_text()
+    inputs = {
+        "AGENT": "my",
+        "GRANT": "--command git-remote --command ssh",
+        "KNOWN_HOSTS": "",
+        "PACKAGE": "airlock-daemon[run]",
+        "PROFILE": PROFILE.format(server=server.address, home=HOME),
+        "SSH_KEY": key,
+    }
+    assert set(re.findall(r"AIRLOCK_(\w+):", manifest)) == set(inputs)
+    job = {
+        "RUNNER_TEMP": f"{HOME}/temp",
+        "GITHUB_PATH": f"{HOME}/temp/path",
+        "GITHUB_WORKSPACE": f"{HOME}/app",
+    }
+    with host.container.start("sh", "-c", _SERVE, cwd="/") as index:
+        index.wait_for("Serving HTTP")
+        begin = f"mkdir temp; {_BEGIN}"
+        words = ("sh", "-c", begin, "sh", repository.url_from_containers)
+        host.run(*words).succeeded()
+        host.write(f"{HOME}/start", (CHECKOUT / "channels/action/start").read_text())
+        variables = {f"AIRLOCK_{name}": value for name, value in inputs.items()}
+        host.run("sh", f"{HOME}/start", env=VARIABLES | job | variables).succeeded()
+        bin_directory = host.run("cat", "temp/path").succeeded().stdout
+        install = "mkdir bin && airlock shim bin/airlock-shim && bin/airlock-shim --install bin"
+        line = f"{install} git-ssh ssh"
+        host.run("sh", "-c", line, path=bin_directory).succeeded()
+        pushed = host.run("sh", "-c", _PUSH, env=VARIABLES).succeeded().stdout
+        assert repository.commit("agent/x") == pushed
+        step = f"AIRLOCK_SOCKET=~/.config/airlock/sockets/my/airlock.sock ~/bin/ssh {deploy} id -un"
+        assert host.run("sh", "-c", f"cd app && {step}").succeeded().stdout == "guest"
+        secret = key.splitlines()[1]
+        assert host.run("grep", "-rlF", secret, HOME, "/tmp").stdout == ""
+
+
 def make_deb(wheels: Path, folder: Path) -> Path:
     """Build the package of Debian from wheels."""
     (daemon,) = wheels.glob("airlock_daemon-*.whl")
     version = daemon.name.split("-")[1]
-    deb = Deb(wheels=[wheels], version=version, epoch=0, processor=next(iter(PROCESSORS)))
+    deb = Deb(wheels=[wheels], version=version, epoch=read_epoch(), processor=platform.machine())
     return build_deb(deb, folder, environment=Environment("here", Path(sys.prefix)))

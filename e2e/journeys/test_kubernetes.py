@@ -1,6 +1,8 @@
 """The manifests of docker/kubernetes, as far as they can be judged without a cluster."""
 
+import importlib
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from e2e.world.command import Completed, run
 from e2e.world.engine import docker
 from e2e.world.need import need
 from e2e.world.product import ALIVE, HARDENED, RECIPES, Product
+from tasks.blocks import list_blocks
 
 MANIFEST = RECIPES / "kubernetes" / "deployment.yaml"
 
@@ -38,6 +41,34 @@ def pod(manifests: dict[str, Any]) -> dict[str, Any]:
 def test_the_manifest_fits_the_schema() -> None:
     """Kubernetes' own schema accepts it and knows every member."""
     _validate(MANIFEST).succeeded()
+
+
+def test_an_overlay_changes_images_and_grants(tmp_path: Path) -> None:
+    """As the guide has it, built by kustomize from the base; all else stays as it was."""
+    need(None if shutil.which("kubectl") else "there is no kubectl")
+    yaml = importlib.import_module("yaml")
+    shutil.copytree(MANIFEST.parent, tmp_path / "base")
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    page = list_blocks("docs/how-to/kubernetes.md")
+    (text,) = (block.text for block in page if block.text.startswith("resources:"))
+    remote = "https://github.com/OWNER/REPO//docker/kubernetes?ref=main"
+    assert remote in text
+    (overlay / "kustomization.yaml").write_text(text.replace(remote, "../base"))
+    (overlay / "airlock.toml").write_text('commands = ["kubectl"]\n')
+    built = tmp_path / "built.yaml"
+    built.write_text(run(("kubectl", "kustomize", str(overlay))).succeeded().stdout)
+    _validate(built).succeeded()
+    before = list(yaml.safe_load_all(MANIFEST.read_text()))
+    after = {each["kind"]: each for each in yaml.safe_load_all(built.read_text())}
+    for each in before:
+        if each["kind"] == "ConfigMap":
+            each["data"]["airlock.toml"] = 'commands = ["kubectl"]\n'
+        else:
+            pod = each["spec"]["template"]["spec"]
+            pod["initContainers"][0]["image"] = "ghcr.io/OWNER/airlock-daemon:0.5.0"
+            pod["containers"][0]["image"] = "registry.example.com/agent"
+        assert after[each["kind"]] == each
 
 
 def test_the_validation_notices_an_unknown_member(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class Images:
             debian=debian,
             git_alone=_built("git-alone", base=debian, extra={"airlock-shim": shim}),
             git_server=make_git_server(debian),
-            registry=_built("registry", base=debian),
+            registry=make_registry(),
         )
         # A rebuilt image took the name of the previous one, which is unused now.
         docker("image", "prune", "--force", f"--filter=label={RECIPE_LABEL}").succeeded()
@@ -254,6 +254,11 @@ def make_languages() -> str:
     name = "airlock-e2e/debian-languages"
     base = bootstrap_debian(name, packages=LANGUAGE_PACKAGES, options=(manuals,))
     return _built("languages", base=base)
+
+
+def make_registry() -> str:
+    """Build the image of a registry of images, where it is missing or out of date."""
+    return _built("registry", base=_debian())
 
 
 def make_git_server(base: str) -> str:

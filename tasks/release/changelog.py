@@ -25,6 +25,17 @@ class Section:
         return version if found else ""
 
 
+def cut_release(text: str, version: str, day: str) -> str:
+    """Put what is under UNRELEASED under a title of a release, and leave UNRELEASED empty.
+
+    A changelog that has that release already is returned as it is.
+    """
+    if any(section.version == version for section in read_sections(text)):
+        return text
+    head = f"## {UNRELEASED}\n"
+    return text.replace(head, f"{head}\n## {version} - {day}\n", 1)
+
+
 def read_sections(text: str) -> tuple[Section, ...]:
     """Return the sections of a changelog from top to bottom, with any titles."""
     _, *parts = _HEAD.split(text)

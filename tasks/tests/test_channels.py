@@ -1,12 +1,17 @@
 """The channels: their manifests say what the packages and the documentation are."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from tasks.environment import Environment
 from tasks.places import ROOT
 from tasks.release.channels import CHANNELS, SKILL, make_skill
 from tasks.release.tag import list_packages
 
+HERE = Environment("here", Path(sys.prefix))
 VERSIONS = {package.name: package.version for package in list_packages()}
 
 
@@ -25,6 +30,19 @@ def test_a_channel_has_the_version_of_its_package(manifest: str, package: str) -
 def test_the_skill_is_the_page_for_agents() -> None:
     """One text: `python -m tasks.release.channels` writes the skill anew."""
     assert SKILL.read_text() == make_skill()
+
+
+@pytest.mark.skipif(
+    not (HERE.folder / "bin" / "zizmor").exists(), reason="zizmor is not installed here"
+)
+def test_the_action_fits_its_schema_and_gives_no_rights_away() -> None:
+    """As GitHub reads it, and as zizmor finds text of others in scripts."""
+    action = str(CHANNELS / "action" / "action.yml")
+    schema = ("check-jsonschema", "--builtin-schema", "vendor.github-actions", action)
+    zizmor = ("zizmor", "--offline", "--no-progress", "--persona=pedantic", action)
+    for name, *words in (schema, zizmor):
+        done = subprocess.run([str(HERE.find(name)), *words], capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_marketplace_has_the_plugin() -> None:

@@ -18,6 +18,7 @@ from airlock_modules.engine.strict import (
     flag,
     items,
     malformed,
+    not_granted,
     number,
     record,
     reference,
@@ -90,6 +91,8 @@ def read_network(body: bytes, *, grant: DockerGrant, ownership: Ownership) -> di
     name = found.get("Name")
     if not isinstance(name, str) or not name:
         raise malformed("Name is missing")
+    if grant.is_isolated and found.get("EnableIPv6"):
+        raise not_granted("EnableIPv6", True)
     # The engine has networks of equal names unless it is asked to look.
     made = {"Name": ownership.outer(name), "CheckDuplicate": True, "Driver": "bridge"}
     return {**_mark(found, ownership), **made, **confine_network(grant, found.get("Internal"))}
@@ -108,7 +111,8 @@ def confine_network(grant: DockerGrant, is_internal: object = False) -> dict[str
 def is_isolated(network: Mapping[str, Any]) -> bool:
     """Whether the host has no address in a network, by the engine's answer."""
     options = network.get("Options") or {}
-    return network.get("Internal") is True and options.get(_NO_ADDRESS) == "true"
+    has_none = options.get(_NO_ADDRESS) == "true" and network.get("EnableIPv6") is not True
+    return network.get("Internal") is True and has_none
 
 
 def judge_network(network: Mapping[str, Any], grant: DockerGrant) -> str:

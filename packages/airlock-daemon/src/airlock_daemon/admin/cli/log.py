@@ -1,7 +1,8 @@
-"""`airlock log tail`, `stats`, `verify` and `head`."""
+"""`airlock log tail`, `stats`, `verify`, `head` and `export`."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from typing import Annotated
 
@@ -29,7 +30,7 @@ from airlock_daemon.admin.log.items import (
     show_word,
     to_object,
 )
-from airlock_daemon.admin.log.statistics import DenialRow, Statistics, read_moment
+from airlock_daemon.admin.log.otlp import Collector
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.audit.files import LogFile, open_log
 from airlock_daemon.setup.config import LogConfig
@@ -87,7 +88,7 @@ def _check_outcome(value: str | None) -> str | None:
 
 def _check_since(value: str | None) -> str | None:
     try:
-        return value and read_moment(value, now=datetime.now().astimezone())
+        return value and statistics.read_moment(value, now=datetime.now().astimezone())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -233,6 +234,49 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command()
+@pass_obj
+def export(
+    application: Application,
+    otlp: Annotated[
+        str,
+        typer.Option("--otlp", metavar="URL", help="Of a collector: http://HOST:4318/v1/logs."),
+    ],
+    count: Annotated[
+        int | None, typer.Option("-n", "--lines", min=0, help="Only the newest.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Send new ones as they come, until Ctrl-C.")
+    ] = False,
+    agent: Agent = None,
+) -> None:
+    """Send records to a collector of OpenTelemetry, by OTLP over HTTP.
+
+    Each is a log record with the line of the log as its body. Needs airlock-daemon[otlp].
+    Headers, certificates and timeouts are those of OpenTelemetry's variables, such as
+    OTEL_EXPORTER_OTLP_HEADERS.
+
+    \b
+        airlock log export --otlp http://127.0.0.1:4318/v1/logs
+        airlock log export --otlp http://127.0.0.1:4318/v1/logs -n 0 --follow
+    """
+    config = _find_log(application)
+    wanted = Wanted(agent=agent)
+    with ExitStack() as stack:
+        collector = Collector(otlp)
+        stack.callback(collector.close)
+        files = stack.enter_context(open_log(config.path))
+        sent = collector.send(find_recent(files, wanted, most=count))
+        with printing():
+            application.print({"sent": sent}, [f"sent {sent} records"])
+        if follow:
+            _follow(config.path, files, wanted=wanted, show=lambda item: _send(collector, item))
+
+
+def _send(collector: Collector, item: Item) -> None:
+    collector.send((item,))
+
+
 @app.command("head")
 @pass_obj
 def print_head(
@@ -287,7 +331,7 @@ def _dump(value: object) -> dict[str, object]:
     return dict(msgspec.to_builtins(value))
 
 
-def _describe_statistics(counted: Statistics) -> Iterator[str]:
+def _describe_statistics(counted: statistics.Statistics) -> Iterator[str]:
     """The totals, a table of agents and commands, and one of refusals."""
     if counted.requests:
         yield f"{counted.begins} to {counted.ends}"
@@ -310,7 +354,7 @@ def _describe_statistics(counted: Statistics) -> Iterator[str]:
         yield from ("", *list_rows(("DENIED BY", "RULE", "REQUESTS"), denials))
 
 
-def _tell_rule(row: DenialRow) -> str:
+def _tell_rule(row: statistics.DenialRow) -> str:
     if row.rule is not None:
         return show_word(row.rule)
     return "-" if row.layer else "not enabled"

@@ -1,0 +1,76 @@
+"""What one command makes of a release: cut changelogs, signatures, bills of materials."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from e2e.world.wheels import build_wheel, download_wheels
+from tasks.errors import TaskError
+from tasks.hatch import hold_lock, install_tool
+from tasks.release.changelog import cut_release, read_sections
+from tasks.release.publish import sign
+from tasks.release.sbom import write_sbom
+from tasks.release.tag import list_packages
+
+_LOG = "# Changelog of x\n\n## Unreleased\n\n- new\n\n## 0.4.0 - 2026-11-25\n\n- old\n"
+
+
+def test_a_changelog_is_cut_once() -> None:
+    """Entries go under the release, and the next ones have a place."""
+    cut = cut_release(_LOG, "0.5.0", "2026-12-01")
+    titles = [(each.title, each.notes) for each in read_sections(cut)]
+    first, second, third = titles
+    assert first == ("Unreleased", "")
+    assert second == ("0.5.0 - 2026-12-01", "- new")
+    assert third == ("0.4.0 - 2026-11-25", "- old")
+    assert cut_release(cut, "0.5.0", "2027-01-01") == cut
+
+
+def test_checksums_are_signed(tmp_path: Path) -> None:
+    """Whoever has the public key sees that a file was changed, or is signed for another use."""
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    file = tmp_path / "SHA256SUMS"
+    file.write_text("0  a\n")
+    signature = sign(file, key)
+    verify = ["ssh-keygen", "-Y", "verify", "-f", tmp_path / "allowed_signers"]
+    verify += ["-I", "release", "-s", signature, "-n"]
+    for namespace, text, status in (
+        ("airlock-release", "0  a\n", 0),
+        ("airlock-release", "1  a\n", 255),
+        ("file", "0  a\n", 255),
+    ):
+        done = subprocess.run(
+            [*verify, namespace], input=text.encode(), capture_output=True, check=False
+        )
+        assert done.returncode == status
+    with pytest.raises(TaskError, match="ssh-keygen says"):
+        sign(file, tmp_path / "nothing")
+
+
+@pytest.mark.nightly
+def test_a_bill_of_materials_has_what_is_installed(tmp_path: Path) -> None:
+    """Each package with its version, the same bytes each time, and an error for what is missing."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    with hold_lock():
+        uv = install_tool("lock") / "bin" / "uv"
+        for folder in ("airlock-protocol", "airlock-modules", "airlock-daemon", "airlock-shim"):
+            made = build_wheel(folder, tmp_path / folder)
+            made.rename(wheels / made.name)
+    download_wheels(wheels, python="3.13")
+    daemon = next(each for each in list_packages() if each.name == "airlock-daemon")
+    made = write_sbom(daemon, tmp_path, wheels=[wheels], uv=uv, epoch=0)
+    first = made.read_bytes()
+    assert write_sbom(daemon, tmp_path, wheels=[wheels], uv=uv, epoch=0).read_bytes() == first
+    document = json.loads(first)
+    assert document["bomFormat"] == "CycloneDX"
+    names = {each["name"] for each in document["components"]}
+    assert {"airlock-modules", "airlock-wire", "trio", "msgspec", "typer", "h11"} <= names
+    assert document["metadata"]["component"]["version"] == daemon.version
+    known = {each["ref"] for each in document["dependencies"]}
+    assert document["metadata"]["component"]["bom-ref"] in known
+    (wheels / next(each.name for each in wheels.glob("trio-*"))).unlink()
+    with pytest.raises(TaskError, match="no bill of materials can be made"):
+        write_sbom(daemon, tmp_path, wheels=[wheels], uv=uv, epoch=0)
