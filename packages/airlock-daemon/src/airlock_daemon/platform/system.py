@@ -26,21 +26,26 @@ if sys.platform == "linux":
     from airlock_daemon.platform.linux.mountinfo import read_own_mounts
     from airlock_daemon.platform.linux.peer import peer_credentials
     from airlock_daemon.platform.linux.privileges import forbid_tracing
-    from airlock_daemon.platform.linux.procfs import name_descriptor, read_mount_id
+    from airlock_daemon.platform.linux.procfs import find_fault, name_descriptor, read_mount_id
     from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
 
     Readiness = select.epoll
 else:
     from airlock_daemon.platform.posix.calls import (
         ask_for_short_slices,
+        find_fault,
         find_holder,
+        find_ssh_agent,
         forbid_tracing,
         lock_byte,
         name_descriptor,
         peer_credentials,
         private_file,
+        read_arguments,
         read_mount_id,
         read_own_mounts,
+        relative_address,
+        set_access,
     )
     from airlock_daemon.platform.posix.poll_set import PollSet as Readiness
     from airlock_daemon.platform.posix.processes import Ancestry
@@ -48,8 +53,9 @@ else:
 if TYPE_CHECKING:
     from airlock_daemon.platform.posix.self_test import Tried
 
-# A Python built for an old C library lacks some of these on Linux too.
-_NEEDED = (
+# A Python built for an old C library lacks some of these on Linux too. On macOS `posix` stands for
+# them; any other system lacks one.
+_OF_LINUX = (
     "os.O_PATH",
     "os.memfd_create",
     "os.pidfd_open",
@@ -58,12 +64,13 @@ _NEEDED = (
     "signal.pidfd_send_signal",
     "socket.SO_PEERCRED",
 )
+_OF_MACOS = ("os.posix_spawn", "select.poll", "socket.recv_fds")
 
 
 def find_missing() -> tuple[str, ...]:
     """The names of the standard library that serving needs and this Python lacks."""
     missing = []
-    for name in _NEEDED:
+    for name in _OF_MACOS if sys.platform == "darwin" else _OF_LINUX:
         module, _, attribute = name.partition(".")
         if not hasattr(importlib.import_module(module), attribute):
             missing.append(name)
@@ -112,6 +119,11 @@ def raise_open_files() -> int:
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return soft
+
+
+def descriptor_limit() -> int:
+    """This process's limit of open descriptors."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:

@@ -207,9 +207,12 @@ _NS_GET_USERNS, _NS_GET_PARENT = 0xB701, 0xB702
 def holds_devices(pid: int | None) -> bool:
     """Whether root of the container of `pid` can make devices that the daemon can open.
 
-    True if unknown. A daemon in a pid namespace of its own is in a container, whose engine limits
-    the devices that can be opened there.
+    True if unknown, but not on macOS: the devices of a virtual machine are not the host's. A daemon
+    in a pid namespace of its own is in a container, whose engine limits the devices that can be
+    opened there.
     """
+    if sys.platform != "linux":
+        return False
     if os.stat("/proc/self/ns/pid").st_ino != _FIRST_PIDS:
         return False
     if pid is None:

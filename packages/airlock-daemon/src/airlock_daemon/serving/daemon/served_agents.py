@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from airlock_daemon.boundary.command.launcher import descriptor_limit
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.system import descriptor_limit
 from airlock_daemon.serving.daemon.clients import Clients
 from airlock_daemon.serving.daemon.granted import has_boxes, load_granted
 from airlock_daemon.serving.daemon.listener import Listener, Service
