@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import elsewhere
 from e2e.world import engine
 from e2e.world.executables import Executables
 
@@ -49,8 +48,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def executables(pytestconfig: pytest.Config) -> Executables:
     """Return what is under test."""
     named = {name: pytestconfig.getoption(f"--{name}") for name in ("daemon", "shim")}
-    if elsewhere.is_wanted():
-        named["daemon"] = elsewhere.find_daemon()
     return Executables.find(**named)
 
 

@@ -4,7 +4,8 @@ The kernel is still Linux, so what stands in really runs. A container's processe
 daemon's to see, as those of an engine in a virtual machine: their connections have no pid.
 
 With WITHOUT_LINUX=1 in the environment, tests start such daemons. Then `[workspace] host`, which
-they have not, is a mapping of the workspace to its own path, and requests name their directory.
+they have not, is a mapping of the workspace to its own path, and requests name their directory. For
+the journeys of e2e: `python elsewhere.py FOLDER` makes one, for their option `--daemon`.
 """
 
 import atexit
@@ -102,3 +103,7 @@ def make_daemon(folder: Path) -> Path:
         path.write_text(head + rest)
         path.chmod(0o755)
     return daemon
+
+
+if __name__ == "__main__":
+    print(make_daemon(Path(sys.argv[1])))

@@ -53,8 +53,7 @@ else:
 if TYPE_CHECKING:
     from airlock_daemon.platform.posix.self_test import Tried
 
-# A Python built for an old C library lacks some of these on Linux too. On macOS `posix` stands for
-# them; any other system lacks one.
+# With an old C library, Linux's Python lacks some, too. On macOS `posix` stands for all of them.
 _OF_LINUX = (
     "os.O_PATH",
     "os.memfd_create",

@@ -1,6 +1,7 @@
 """Tests of `airlock_daemon.serving.daemon.bridge`, whose other end is the test itself."""
 
 import os
+import select
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -146,6 +147,25 @@ async def test_a_client_that_closes_is_seen_to_hang_up() -> None:
         await container.send(end.send_data(number, b"last words") + end.send_close(number))
         await is_over.wait()
         assert b"".join(heard) == b"last words"
+
+
+async def test_a_client_that_closes_is_seen_although_the_service_takes_nothing() -> None:
+    """What it has sent before does not hide that nobody is left."""
+    seen = trio.Event()
+
+    async def answer(stream: trio.SocketStream) -> None:
+        poll = select.poll()
+        poll.register(stream.socket.fileno(), 0)
+        while not poll.poll(0):  # noqa: ASYNC110 - a hang-up alone wakes nobody in trio
+            await trio.sleep(0.01)
+        seen.set()
+
+    async with open_bridge(answer) as container:
+        number = await container.open("airlock.sock")
+        for _ in range(WINDOW // 32_768):
+            await container.send(container.end.send_data(number, bytes(32_768)))
+        await container.send(container.end.send_close(number))
+        await seen.wait()
 
 
 async def test_what_a_service_takes_is_granted_again() -> None:

@@ -47,7 +47,7 @@ def test_the_names_are_missing_and_a_launcher_of_python_starts_tools(
 ) -> None:
     """In the daemon and in each process of its Python; with them, the native launcher does."""
     python = Path(elsewhere.find_daemon()).with_name("python")
-    words = [python, "-I", "-m", "timeit", "-n1", "-r1", "-s", _NAMES, "pass"]
+    words = [str(python), "-I", "-m", "timeit", "-n1", "-r1", "-s", _NAMES, "pass"]
     said = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     assert said.startswith("[]\n")
     cmdline = Path(f"/proc/{daemon.process.pid}/cmdline").read_text().split("\0")

@@ -212,11 +212,11 @@ Launcher: TypeAlias = "NativeLauncher | PosixLauncher"
 
 def open_launcher(*, nofile: int) -> Launcher:
     """Start this system's launcher; raises Failed."""
-    if sys.platform == "linux":
-        return NativeLauncher(find_launcher(), nofile=nofile)
-    from airlock_daemon.boundary.command import posix_launcher  # noqa: PLC0415 - for macOS
+    if sys.platform != "linux":
+        from airlock_daemon.boundary.command.posix_launcher import PosixLauncher  # noqa: PLC0415
 
-    return posix_launcher.PosixLauncher(nofile=nofile)
+        return PosixLauncher(nofile=nofile)
+    return NativeLauncher(find_launcher(), nofile=nofile)
 
 
 class NativeLauncher:

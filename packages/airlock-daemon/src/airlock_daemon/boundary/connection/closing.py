@@ -64,8 +64,7 @@ class Closer:
         """Close them asynchronously. `is_usual`: they were verified to be of the expected kind."""
         numbers = tuple(descriptors)
         if numbers:
-            # On macOS none is a client's.
-            is_usual = is_usual or sys.platform != "linux"
+            is_usual = is_usual or sys.platform != "linux"  # where none is a client's
             is_usual = is_usual or all(is_pipe(name_descriptor(number)) for number in numbers)
             self._do(partial(_close_all, numbers), is_usual=is_usual)
 

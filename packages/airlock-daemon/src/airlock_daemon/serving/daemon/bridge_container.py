@@ -12,6 +12,7 @@ another one takes its place in the same volume, and containers that mount it wor
 import os
 import secrets
 import socket
+from collections.abc import Awaitable
 from contextlib import suppress
 
 import trio
@@ -237,12 +238,12 @@ class AgentBridge:
         """The agent has it no more."""
         self._running.cancel()
 
-    async def _serve_latest(self, name: str, connection: socket.socket) -> None:
+    def _serve_latest(self, name: str, connection: socket.socket) -> Awaitable[None]:
         # An agent that was removed and comes back has its bridge still.
-        if self.serve is None:
-            connection.close()
-        else:
-            await self.serve(name, connection)
+        if self.serve is not None:
+            return self.serve(name, connection)
+        connection.close()
+        return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - as the caller does
 
 
 async def _keep_last(stream: trio.abc.ReceiveStream, said: bytearray) -> None:

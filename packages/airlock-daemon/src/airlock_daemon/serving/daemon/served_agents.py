@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Awaitable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -320,13 +320,13 @@ class _Served:
         self.removed = trio.Event()
         self.waiting = trio.CancelScope()
 
-    async def serve_bridged(self, name: str, connection: socket.socket) -> None:
-        """Serve a connection that came over the bridge for the socket `name`, and close it."""
+    def serve_bridged(self, name: str, connection: socket.socket) -> Awaitable[None]:
+        """Admit a connection that came over the bridge for the socket `name`, to be served."""
         opened = self.listeners.get(name)
-        if opened is None:
-            connection.close()
-        else:
-            await opened.listener.serve_bridged(connection)
+        if opened is not None:
+            return opened.listener.serve_bridged(connection)
+        connection.close()
+        return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - as the caller does
 
 
 class _AgentListener:

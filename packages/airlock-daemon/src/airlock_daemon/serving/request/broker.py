@@ -40,11 +40,7 @@ async def make_requester(
 
 
 def build_variables(
-    request: Request,
-    module: Module,
-    workspace: Workspace,
-    call: Call,
-    daemon: Mapping[str, str],
+    request: Request, module: Module, workspace: Workspace, call: Call, daemon: Mapping[str, str]
 ) -> dict[str, str]:
     """The environment of the human's programs that run for a broker; `daemon` is the daemon's."""
     variables = build_environment(

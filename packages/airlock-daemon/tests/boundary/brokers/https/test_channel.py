@@ -128,8 +128,8 @@ async def test_what_fits_in_part_is_completed_before_anything_else(pair: Pair) -
     with trio.move_on_after(0):
         await channel.send(messages[-1])
     is_begun = channel._begun is messages[-1]
-    received = Channel[ToWorker, object](other, receives=ToWorker)
-    got = []
+    received: Channel[ToWorker, ToWorker] = Channel(other, receives=ToWorker)
+    got: list[ToWorker] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(channel.send, Over(connection=5))
         while not isinstance(got[-1] if got else None, Over):
