@@ -242,6 +242,17 @@ async def test_a_socket_that_is_given_up_takes_no_more_connections() -> None:
         assert await container.read(StreamData) == StreamData(kept, b"x")
 
 
+async def test_connections_beyond_the_most_take_no_descriptors() -> None:
+    """They are closed as they come, and those that are open go on."""
+    async with open_bridge() as container:
+        container.bridge.listen(SOCKETS, most=2)
+        await container.read(BridgeHello)
+        for _ in range(2):
+            await container.open()
+        third = await container.open()
+        assert await container.read(StreamClosed) == StreamClosed(third)
+
+
 async def test_files_are_sent_one_after_the_other() -> None:
     """Each to its end, within its credit, and closed before the next."""
     files = {"ca.pem": os.urandom(2 * WINDOW), "client.env": b""}

@@ -38,6 +38,8 @@ _FULL = 524_288
 # How long a service has to take what a client has sent that is gone.
 _LATE_S = 1.0
 
+MOST = 1024
+"""The most streams of one bridge, by the protocol."""
 PING_S = 5.0
 SILENCE_S = 15.0
 """Seconds after which a bridge that answers nothing is given up: paused, or its system asleep."""
@@ -66,14 +68,15 @@ class Bridge:
         self._has_room = trio.Event()
         self._heard = trio.current_time()
         self._sockets: frozenset[str] = frozenset()
+        self._most = MOST
         self._failure: Failed | None = None
 
-    async def run(self, sockets: tuple[str, ...]) -> None:
-        """Carry streams to these sockets until the other end has gone.
+    async def run(self, sockets: tuple[str, ...], *, most: int = MOST) -> None:
+        """As `listen`, and carry streams until the other end has gone.
 
         Raises Failed if it breaks the protocol, or answers nothing any more.
         """
-        self.listen(sockets)
+        self.listen(sockets, most=most)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write)
             nursery.start_soon(self._watch_life, nursery.cancel_scope)
@@ -82,9 +85,14 @@ class Bridge:
         if self._failure is not None:
             raise self._failure
 
-    def listen(self, sockets: tuple[str, ...]) -> None:
-        """Have the other end listen at these sockets, and at no others."""
+    def listen(self, sockets: tuple[str, ...], *, most: int = MOST) -> None:
+        """Have the other end listen at these sockets, and at no others.
+
+        Connections beyond `most` are closed at once: those that wait to be refused take
+        descriptors, too, which the other agents need.
+        """
         self._sockets = frozenset(sockets)
+        self._most = most
         self._put(self._end.send_hello(sockets))
 
     async def publish(self, files: Mapping[str, bytes]) -> None:
@@ -147,7 +155,7 @@ class Bridge:
     def _open(self, number: int, name: str, nursery: trio.Nursery) -> None:
         # A connection to a socket that was given up meanwhile is closed as it came.
         pair = None
-        if name in self._sockets:
+        if name in self._sockets and len(self._streams) < self._most:
             with suppress(OSError):
                 pair = make_bridged_pair()
         if pair is None:

@@ -220,7 +220,9 @@ class ServedAgents:
             if self._nurseries is not None:
                 _, requests, watching = self._nurseries
                 watching.start_soon(served.bridge.run, served.serve_bridged, requests)
-        served.bridge.container.offer(tuple(served.listeners))
+        # Each takes two descriptors here, and passes none, so as many again may be refused.
+        most = 2 * generation.limits.connections
+        served.bridge.container.offer(tuple(served.listeners), most=most)
 
     def _find_engine(self, name: str) -> "EngineCommand":
         from airlock_daemon.serving.daemon.engine_command import EngineCommand  # noqa: PLC0415
