@@ -17,6 +17,12 @@ from tasks.workflows import list_workflow_checks
 
 _PYTHON_PLACES = ("bench", "conformance", "conftest.py", "demo", "e2e", "fuzz", "tasks")
 
+_DARWIN = (
+    "--platform=darwin",
+    "--config-file=tasks/mypy_darwin.ini",
+    "--cache-dir=.mypy_cache/darwin",
+)
+
 _OWN_CHECKS: dict[str, Callable[[], Iterable[str]]] = {
     "lock": find_misfits,
     "changelogs": find_faults,
@@ -64,6 +70,9 @@ def _list_type_checks(environment: Environment) -> Iterator[tuple[str, list[str]
         yield f"mypy {member.name}", _type_check(python, folders)
     for name in _PYTHON_PLACES:
         yield f"mypy {name}", _type_check(python, [ROOT / name])
+    # With a cache of its own: each run would replace what the other has cached.
+    daemon = ROOT / "packages" / "airlock-daemon" / "src"
+    yield "mypy for macOS", [*_type_check(python, [daemon]), *_DARWIN]
 
 
 def _type_check(python: str, paths: Sequence[Path]) -> list[str]:

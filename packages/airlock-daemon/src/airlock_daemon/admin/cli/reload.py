@@ -159,9 +159,10 @@ class _Running:
     def __init__(self, pid: int) -> None:
         """Raises OSError for a process that has ended."""
         self.pid = pid
-        self._pidfd = os.pidfd_open(pid) if sys.platform == "linux" else -1
+        self._pidfd = -1
         self._poll = select.poll()
-        if self._pidfd >= 0:
+        if sys.platform == "linux":
+            self._pidfd = os.pidfd_open(pid)
             self._poll.register(self._pidfd, select.POLLIN)
 
     def hang_up(self) -> None:

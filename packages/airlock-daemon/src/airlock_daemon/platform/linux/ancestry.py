@@ -6,13 +6,11 @@ from contextlib import suppress
 from airlock_daemon.platform.linux.peer import is_dead
 from airlock_daemon.platform.linux.procfs import read_process_entry
 
-# Exceeds any process's ancestry; ends the walk if the process table changes meanwhile.
-GENERATIONS = 256
-
 KEPT = 16
-
-# Walks of a process table that changes meanwhile.
+GENERATIONS = 256
+"""Exceeds any process's ancestry; ends the walk if the process table changes meanwhile."""
 ATTEMPTS = 8
+"""Walks of a process table that changes meanwhile."""
 
 
 class Ancestry:
