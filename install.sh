@@ -66,7 +66,7 @@ airlock_install() {
   install_packages
   say "installed $("$bin/airlock-daemon" version) in $environment, with links in $bin"
   offer_path
-  command -v bwrap >/dev/null || say "bubblewrap, by which tools get a box on this host, is missing:" \
+  [ "$system" = Darwin ] || command -v bwrap >/dev/null || say "bubblewrap, by which tools get a box on this host, is missing:" \
     "sudo apt-get install bubblewrap, or dnf install bubblewrap"
   [ -n "$no_init" ] || "$bin/airlock-daemon" init </dev/null || no_init=failed
   replace_old
@@ -75,11 +75,13 @@ airlock_install() {
 }
 
 check_host() {
-  machine=$(uname -m)
-  case $(uname -s)-$machine in
+  system=$(uname -s) machine=$(uname -m)
+  get_python='sudo apt install python3 python3-venv (from Debian 12, Ubuntu 24.04 on)'
+  case $system-$machine in
     Linux-x86_64 | Linux-aarch64) ;;
-    *) die "Airlock runs on Linux on x86-64 or arm64, and this is $(uname -s) on $machine" \
-      "install it on the Linux host where the credentials are" ;;
+    Darwin-*) get_python='brew install python@3.13' ;;
+    *) die "Airlock runs on macOS, and on Linux on x86-64 or arm64; this is $system on $machine" \
+      "install it on the host where the credentials are" ;;
   esac
   [ -d "${HOME:-}" ] || die "HOME is no directory" "set it to that of the user to install for"
   [ -n "$(find "$HOME" -prune -user "$(id -u)")" ] || die "$HOME belongs to another user" \
@@ -134,7 +136,7 @@ sys.exit(4 if sys.version_info < (3, 11) else 0 if u.find_spec("ensurepip") else
     die "$without_venv cannot make virtual environments: its modules venv and ensurepip are missing" \
       "on Debian and Ubuntu: sudo apt install python3-venv; or install uv"
   [ -n "$python" ] || die "Python 3.11 or newer is needed, and here is ${too_old:-none}" \
-    "sudo apt install python3 python3-venv (from Debian 12, Ubuntu 24.04 on); or uv: uv python install"
+    "$get_python; or uv: uv python install"
 }
 
 # Runs a command, and keeps what it says. $1: what it does.
@@ -217,15 +219,15 @@ install_packages() {
     for name in airlock-daemon airlock; do ln -sf "$environment/bin/$name" "$bin/$name"; done
   fi
   environment=$(readlink "$bin/airlock-daemon") && environment=${environment%/bin/airlock-daemon}
-  ln -sf "$environment/bin/airlock-shim" "$bin/airlock-shim"
+  # Containers alone run it; where they are in a virtual machine, this system has none.
+  [ ! -e "$environment/bin/airlock-shim" ] || ln -sf "$environment/bin/airlock-shim" "$bin/airlock-shim"
 }
 
 # Has the service run what is installed now, and removes the environment of before.
 replace_old() {
   [ -n "$installed_with" ] || return 0
   if is_used; then
-    export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"
-    { systemctl --user --quiet is-active airlock && systemctl --user restart airlock; } 2>/dev/null ||
+    restart_service 2>/dev/null ||
       say "the daemon that runs is still the one of before: end it, and start it again"
   fi
   [ "$old" != "$environment" ] || return 0
@@ -234,12 +236,28 @@ replace_old() {
   [ "$installed_with" = "$tool" ] || say "removed $old, which was installed with $installed_with"
 }
 
-# Whether a process runs from the environment of before; the pattern does not fit grep's own words.
-is_used() { grep -qs "${old}[/]bin" /proc/[0-9]*/cmdline; }
+# Restarts the service, unless it does not run.
+restart_service() {
+  if [ "$system" = Darwin ]; then
+    service=gui/$(id -u)/airlock.daemon
+    launchctl print "$service" | grep -q 'state = running' && launchctl kickstart -k "$service"
+    return
+  fi
+  export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/run/user/$(id -u)}"
+  systemctl --user --quiet is-active airlock && systemctl --user restart airlock
+}
 
-# Sets running to the numbers of these processes.
+# Whether a process runs from the environment of before.
+is_used() { find_running && [ -n "$running" ]; }
+
+# Sets running to the numbers of these processes; the pattern does not fit its own words.
 find_running() {
-  running=$(grep -ls "${old}[/]bin" /proc/[0-9]*/cmdline | sed 's,^/proc/,,; s,/.*,,' | tr '\n' ' ')
+  if [ "$system" = Darwin ]; then
+    running=$(ps -ww -U "$(id -u)" -o pid= -o command= |
+      sed -n "s,^ *\([0-9]*\) .*${old}[/]bin.*,\1,p" | tr '\n' ' ')
+  else
+    running=$(grep -ls "${old}[/]bin" /proc/[0-9]*/cmdline | sed 's,^/proc/,,; s,/.*,,' | tr '\n' ' ')
+  fi
   running=${running% }
 }
 

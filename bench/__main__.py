@@ -22,6 +22,7 @@ from bench.machine import describe_machine, load_average
 from bench.pairs import Pair, find_own, make_floor, make_pair
 from bench.plan import FULL, MIB, QUICK, Plan
 from bench.rows.box import measure_box
+from bench.rows.bridge import measure_bridge
 from bench.rows.burst import measure_burst
 from bench.rows.crowding import measure_crowding
 from bench.rows.daemon import measure_daemon
@@ -49,6 +50,7 @@ FAMILIES: Mapping[str, Callable[[BenchRun], Iterator[Figure]]] = {
     "push": measure_push,
     "https": measure_https,
     "engine": measure_engine,
+    "bridge": measure_bridge,
     "crowding": measure_crowding,
     "daemon": measure_daemon,
     "shim": measure_shim,

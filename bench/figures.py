@@ -6,7 +6,7 @@ import msgspec
 
 from bench.samples import Estimate
 
-Unit = Literal["times", "ms", "µs", "MB", "MiB", "kB", "% of a core", "%"]
+Unit = Literal["times", "ms", "µs", "MB", "MiB", "MiB/s", "kB", "% of a core", "%"]
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,27 @@ _UNIT_FOLDERS = ("packages", "bench/tests", "demo/tests", "tasks/tests", "confor
 # Tests that make boxes, run the whole conformance suite or measure: half of all unit tests' time.
 _LONG = ("packages/airlock-daemon/tests/boundary/box", "conformance/tests", "bench/tests")
 
+# Run again with daemons that lack Linux's names (packages/airlock-daemon/tests/elsewhere.py): how
+# commands end, stops, reloads, and pushes over ssh and https.
+_WITHOUT_LINUX = tuple(
+    f"packages/airlock-daemon/tests/{name}.py"
+    for name in (
+        "serving/request/test_ending",
+        *("serving/daemon/test_stopping", "serving/daemon/test_reload"),
+        *("boundary/brokers/test_push", "boundary/brokers/test_git_by_ssh"),
+    )
+)
+
+# Their clients pass descriptors, which such a daemon does not take.
+_PASSING = tuple(
+    f"--deselect=packages/airlock-daemon/tests/boundary/brokers/{name}"
+    for name in (
+        "test_push.py::test_bytes_that_are_no_push_end_it",
+        "test_git_by_ssh.py::test_git_without_its_variables_gets_there",
+        "test_git_by_ssh.py::test_dulwich_gets_there",
+    )
+)
+
 # With its own settings, as external users run it. These exclude the suite's own tests and have no
 # timeout, so one is given here.
 _CONFORMANCE = ("conformance", "-c", "conformance/pytest.ini", "--timeout=60")
@@ -72,6 +93,8 @@ def run_tests(arguments: Sequence[str]) -> int:
         (units, conformance, upgrade),
         lambda said: _run_end_to_end(environment, (), required=is_required, output=said),
     )
+    without = Part("without-linux", (*_WITHOUT_LINUX, *_PASSING, *BESIDE, *SHORT))
+    outcomes.append(run_part(environment, without, extra={"WITHOUT_LINUX": "1"}))
     outcomes.append(run_part(environment, hostile))
     # One process, which waits for a command at a time.
     outcomes += _run_beside(

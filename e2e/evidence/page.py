@@ -176,3 +176,12 @@ def _write_conformance(reports: Mapping[str, Any]) -> Iterator[str]:
         for role, counts in reports[name]["roles"].items():
             cells = (str(counts.get(each, 0)) for each in ("passed", "failed", "not run"))
             yield f"| {name} | {role} | {' | '.join(cells)} | {by} |"
+    yield "\n| implementation | of the policy vectors | denied | allowed | allowed in a box |"
+    yield "|---|---|---|---|---|"
+    for name in sorted(reports, key=lambda each: (each != OURS, each)):
+        for row in reports[name]["policy"]:
+            yield (
+                f"| {name} | {row['tool']} | {row['denied']} of {row['evasions']} evasions "
+                f"| {row['allowed']} of {row['everyday']} everyday commands "
+                f"| {row['let_be']} of {row['harmless']} tricks that are harmless there |"
+            )

@@ -2,13 +2,14 @@
 
 import os
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.world.command import run
+from e2e.world.command import Completed, run
 from e2e.world.fresh_host import HOMES, INSTALL, WHEELS, FreshHost, FreshHosts
-from e2e.world.wheels import CHECKOUT, rename_version
+from e2e.world.wheels import CHECKOUT, build_wheel, rename_version
 
 FROM = ("--from", WHEELS)
 SHELLS = {
@@ -16,6 +17,7 @@ SHELLS = {
     "bash": ("/bin/bash", ".bashrc", "bash -ic"),
     "zsh": ("/usr/bin/zsh", ".zshrc", "zsh -ic"),
     "busybox sh": ("/bin/ash", ".profile", "busybox sh -lc"),
+    "mksh": ("/bin/mksh", ".profile", "mksh -lc"),
 }
 """Which runs the installer; of its user: SHELL, its start file, and how it starts with that."""
 INSTALLS = "sh install.sh --from ."
@@ -113,6 +115,63 @@ def test_each_shell_runs_it_and_finds_what_it_installs(shell: str, host: FreshHo
     assert found.stdout.split() == ["1", "/home/dev/.local/bin/airlock-daemon"]
     host.install("--uninstall", shell=shell).succeeded()
     assert host.run("cat", start_file).out == b"before=1\n"
+
+
+MAC = {
+    "uname": "[ $1 = -s ] && echo Darwin || echo arm64",
+    "launchctl": 'echo "$*" >>/tmp/launchctl; echo "state = running"',
+    # Without these words it would name other users' processes, or cut their arguments off.
+    "ps": """[ "$*" = '-ww -U 1000 -o pid= -o command=' ] || exit 1
+for each in /proc/[0-9]*; do echo "  ${each#/proc/} $(tr '\\0' ' ' <$each/cmdline)"; done""",
+}
+"""What a Mac has in the place of Linux's programs, as far as the installer asks it."""
+
+
+@pytest.fixture(scope="module")
+def mac_wheels(fresh_hosts: FreshHosts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All wheels, those of daemon and shim without a program of one platform."""
+    folder = tmp_path_factory.mktemp("mac-wheels")
+    folder.chmod(0o755)
+    for wheel in fresh_hosts.wheels.glob("*.whl"):
+        if not wheel.name.startswith(("airlock_daemon", "airlock_shim")):
+            shutil.copyfile(wheel, folder / wheel.name)
+    for package in ("airlock-daemon", "airlock-shim"):
+        built = tmp_path_factory.mktemp(package)
+        shutil.copy(build_wheel(package, built, target="any"), folder)
+    return folder
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_mac_gets_it_without_what_is_of_linux_alone(
+    shell: str, fresh_hosts: FreshHosts, mac_wheels: Path
+) -> None:
+    """No shim and no box; launchd restarts the service, and ps names what still runs."""
+    with fresh_hosts.running(f"--volume={mac_wheels}:/mac-wheels:ro") as host:
+        for name, script in MAC.items():
+            host.write(f"/mac/{name}", f"#!/bin/sh\n{script}\n", user="root")
+
+        def install(*options: str) -> Completed:
+            return host.install(*options, shell=shell, has="uv", path="/mac")
+
+        said = install("--from", "/mac-wheels", "--no-init").succeeded().stdout
+        assert "bubblewrap" not in said
+        assert host.run("ls", ".local/bin").stdout.split() == ["airlock", "airlock-daemon"]
+        host.run(".local/bin/airlock-daemon", "version").succeeded()
+        python = "/home/dev/.local/share/uv/tools/airlock-daemon/bin/python"
+        code = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)"
+        with host.container.start(python, "-c", code, cwd="/home/dev") as running:
+            pid = running.wait_for("pid ")[0].removeprefix("pid ")
+            said = install("--from", "/mac-wheels", "--no-init").succeeded().stdout
+            assert "is still the one of before" not in said
+            asked = host.run("cat", "/tmp/launchctl").stdout.splitlines()
+            service = "gui/1000/airlock.daemon"
+            assert asked == [f"print {service}", f"kickstart -k {service}"]
+            refused = install("--uninstall", "--no-init")
+            assert f"is still in use by process {pid}, such as" in refused.stderr
+            host.run("sh", "-c", f"kill {pid}", user="root").succeeded()
+            running.wait()
+        install("--uninstall", "--no-init").succeeded()
+        assert not host.run("ls", ".local/bin").stdout
 
 
 def test_of_a_download_that_was_cut_off_nothing_runs(host: FreshHost) -> None:

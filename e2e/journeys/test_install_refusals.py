@@ -30,7 +30,7 @@ def odd_host(fresh_hosts: FreshHosts) -> Iterator[FreshHost]:
                 text = STAND_IN.format(answer=answer)
                 host.write(f"/odd/{name}/{program}", text, user="root")
         host.write(
-            "/odd/mac/uname", "#!/bin/sh\n[ $1 = -s ] && echo Darwin || echo arm64\n", user="root"
+            "/odd/bsd/uname", "#!/bin/sh\n[ $1 = -s ] && echo FreeBSD || echo arm64\n", user="root"
         )
         for number in ("1", "2"):
             host.write(f"/odd/two/airlock_wire-{number}-py3-none-any.whl", "", user="root")
@@ -42,7 +42,7 @@ def odd_host(fresh_hosts: FreshHosts) -> Iterator[FreshHost]:
     [
         ("", "PATH=/odd/old", "Python 3.11 or newer is needed, and here is Python 3.9.2", "apt"),
         ("", "PATH=/odd/bare", "its modules venv and ensurepip are missing", "python3-venv"),
-        ("", "PATH=/odd/mac", "and this is Darwin on arm64", "install it on the Linux host"),
+        ("", "PATH=/odd/bsd", "this is FreeBSD on arm64", "install it on the host where"),
         ("", "HOME=/root", "/root belongs to another user", "without sudo"),
         ("", "HOME=/none", "HOME is no directory", "set it"),
         ("--from /none", "", "/none is no directory", "name a checkout"),

@@ -85,9 +85,11 @@ class FreshHost:
         has: str = "",
         shell: str = "sh",
         env: Mapping[str, str] | None = None,
+        path: str = "",
     ) -> Completed:
         """Run the installer in a shell, which may be an applet such as that of busybox."""
-        return self.run(*shell.split(), INSTALL, *options, user=user, has=has, env=env)
+        words = (*shell.split(), INSTALL, *options)
+        return self.run(*words, user=user, has=has, env=env, path=path)
 
     def write(self, path: str, text: str, *, user: str = "dev") -> None:
         """Write an executable file owned by the user, and its directories."""

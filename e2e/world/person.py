@@ -17,15 +17,17 @@ from .reach import command_line
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A user with an account; Airlock's programs are on PATH."""
+    """A user with an account; Airlock's programs are on PATH, behind those in `programs`."""
 
     account: Account
     executables: Executables
+    programs: Path | None = None
 
     @property
     def environment(self) -> dict[str, str]:
         """Return the user's login environment."""
-        return self.account.environment(path=f"{self.executables.daemon.parent}:{TOOLS}")
+        first = "" if self.programs is None else f"{self.programs}:"
+        return self.account.environment(path=f"{first}{self.executables.daemon.parent}:{TOOLS}")
 
     @property
     def files(self) -> Path:
@@ -66,11 +68,13 @@ class Person:
 
 
 @contextmanager
-def newcomer(account: Account, executables: Executables) -> Iterator[Person]:
+def newcomer(
+    account: Account, executables: Executables, *, programs: Path | None = None
+) -> Iterator[Person]:
     """Provide a user whose home has no Airlock files; remove what was created there."""
     before = _list_made(account.home)
     try:
-        yield Person(account=account, executables=executables)
+        yield Person(account=account, executables=executables, programs=programs)
     finally:
         for made in sorted(_list_made(account.home) - before, reverse=True):
             if made.is_dir() and not made.is_symlink():

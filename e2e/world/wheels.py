@@ -23,13 +23,16 @@ PACKAGES = ("airlock-protocol", "airlock-modules", "airlock-daemon", "airlock-sh
 _TAGS = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 
 
-def build_wheel(package: str, folder: Path, *, checkout: Path = CHECKOUT) -> Path:
-    """Build the wheel of one of PACKAGES for this machine, into an empty folder; return it.
+def build_wheel(package: str, folder: Path, *, checkout: Path = CHECKOUT, target: str = "") -> Path:
+    """Build the wheel of one of PACKAGES into an empty folder; return it.
 
+    It is for this machine, unless `target` is another platform, or "any".
     Programs are compiled where development compiles them, so usually they are up to date.
     """
     command = (sys.executable, "-m", "hatchling", "build", "--target=wheel")
-    run((*command, f"--directory={folder}"), cwd=str(checkout / "packages" / package)).succeeded()
+    variables = os.environ | {"AIRLOCK_TARGET": target}
+    place = str(checkout / "packages" / package)
+    run((*command, f"--directory={folder}"), cwd=place, env=variables).succeeded()
     (wheel,) = folder.iterdir()
     return wheel
 

@@ -18,7 +18,7 @@ from airlock_daemon.boundary.box.box import Box
 from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch
 from airlock_daemon.boundary.box.plan import find_watched, plan_box, put_workspaces
 from airlock_daemon.boundary.box.prewarmed import Boxes, BoxPool, start_boxed
-from airlock_daemon.boundary.command.launcher import Ended, Launcher
+from airlock_daemon.boundary.command.launcher import Ended, NativeLauncher
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.boundary.workspace.mapping import Mounts
 from airlock_daemon.boundary.workspace.temporary import Workspace
@@ -135,7 +135,7 @@ class Host:
 class Runner:
     """Runs commands in boxes of its own launcher; one may be prewarmed in `pool`."""
 
-    def __init__(self, launcher: Launcher, null: int, boxes: Boxes) -> None:
+    def __init__(self, launcher: NativeLauncher, null: int, boxes: Boxes) -> None:
         self.launcher = launcher
         self.null = null
         self.boxes = boxes
@@ -224,7 +224,7 @@ async def finish(launch: BoxedLaunch) -> None:
 @asynccontextmanager
 async def open_runner() -> AsyncIterator[Runner]:
     """A runner with prewarmed boxes, for the length of the block."""
-    launcher = Launcher(launcher_path(), nofile=256)
+    launcher = NativeLauncher(launcher_path(), nofile=256)
     null = os.open(os.devnull, os.O_RDWR)
     boxes = Boxes(launcher, null)
     try:

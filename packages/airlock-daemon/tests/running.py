@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
+import elsewhere
 import prepared
 from worlds import World
 
@@ -52,7 +53,10 @@ class Daemon:
         args = ["--config", str(world.config), "start", "--agents", str(world.agents_file)]
         env = {**os.environ, **(environment or {})}
         self.process: prepared.Process | subprocess.Popen[bytes]
-        if not program and not before and prepared.can_fork(env):
+        if elsewhere.is_wanted() and not program:
+            argv = [*before, elsewhere.find_daemon(), *args]
+            self.process = subprocess.Popen(argv, env=env, stderr=self.stderr, cwd=world.root)
+        elif not program and not before and prepared.can_fork(env):
             self.process = prepared.Process(
                 args, env=env, cwd=world.root, stderr=self.stderr.fileno()
             )
@@ -175,6 +179,8 @@ class Answer:
 
 def request(command: str, *args: str, method: str = "exec", **more: Any) -> bytes:
     """One request as a line; `more` are further params."""
+    if elsewhere.is_wanted():
+        more.setdefault("cwd", os.getcwd())
     params = {"command": command, "args": list(args), **more}
     message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     return json.dumps(message).encode() + b"\n"

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import elsewhere
 from airlock_daemon.setup.generation import Setup, load_setup
 from airlock_daemon.setup.paths import Locations, locate
 
@@ -49,6 +50,9 @@ class World:
         self, more: str = "[workspace]\nhost = true\n", *, commands: str = "[]"
     ) -> None:
         """Write the agent's airlock.toml: `commands`, all of them, then `more`."""
+        if elsewhere.is_wanted():
+            own = f'mounts = {{ "{self.workspace}" = "{self.workspace}" }}'
+            more = more.replace("host = true", own)
         (self.agent / "airlock.toml").write_text(f"commands = {commands}\n{more}")
 
     def write_module(self, name: str, program: str, more: str = "[deny]\nargs = []\n") -> None:

@@ -32,7 +32,7 @@ const greeting = "airlock-bridge 1";
 /// CREDIT, of each stream; and the answer to one frame more.
 const reserve = most_streams * 64 + 64;
 
-/// How long until the next try where the table of descriptors is full.
+/// How long until the next try where the table of descriptors is full, if nothing else happens.
 const pause_ms = 20;
 
 const Kind = enum(u16) { hello, open, data, end, close, credit, ping, pong, _ };
@@ -65,8 +65,9 @@ const Stream = struct {
     fn interest(stream: *const Stream, can_send: bool) ?i16 {
         var events: i16 = 0;
         if (stream.length > 0) events |= POLL.OUT;
-        if (!stream.is_read and !stream.is_closed) {
-            if (can_send and stream.credit > 0) events |= POLL.IN else if (events == 0) return null;
+        // Without credit its end is still to be seen.
+        if (!stream.is_read and !stream.is_closed and stream.credit > 0) {
+            if (can_send) events |= POLL.IN else if (events == 0) return null;
         }
         return events;
     }
@@ -112,6 +113,8 @@ const Bridge = struct {
     /// Where the next round begins, so that each stream has its turn.
     turn: usize = 0,
     is_greeted: bool = false,
+    /// Whether the table of descriptors had no room for a client.
+    is_full: bool = false,
     last_file: u32 = 0,
     /// The file that is being received; -1 for none.
     file: i32 = -1,
@@ -132,19 +135,26 @@ const Bridge = struct {
             .events = POLL.OUT,
             .revents = 0,
         };
-        for (&bridge.sockets, memory.poll[2..][0..most_sockets]) |*socket, *slot| {
-            const fd = if (can_accept) socket.fd else -1;
-            slot.* = .{ .fd = fd, .events = POLL.IN, .revents = 0 };
+        // poll(2) takes no more places than the limit of descriptors, so that none may be unused.
+        var listening: [most_sockets]*const Socket = undefined;
+        var first: usize = 2;
+        for (&bridge.sockets) |*socket| {
+            if (socket.fd < 0 or !can_accept or bridge.is_full) continue;
+            listening[first - 2] = socket;
+            memory.poll[first] = .{ .fd = socket.fd, .events = POLL.IN, .revents = 0 };
+            first += 1;
         }
-        const count = bridge.addStreams(can_send);
-        const slots = memory.poll[0 .. 2 + most_sockets + count];
-        if (!system.resultOf(linux.poll(slots.ptr, slots.len, -1)).ok()) return;
+        const count = bridge.addStreams(can_send, first);
+        const slots = memory.poll[0 .. first + count];
+        const result = linux.poll(slots.ptr, slots.len, if (bridge.is_full) pause_ms else -1);
+        bridge.is_full = false;
+        if (!system.resultOf(result).ok()) return;
         if (slots[0].revents != 0) bridge.receive();
-        for (&bridge.sockets, slots[2..][0..most_sockets]) |*socket, slot| {
+        for (listening[0 .. first - 2], slots[2..first]) |socket, slot| {
             // A greeting may just have closed it.
             if (slot.revents != 0 and slot.fd == socket.fd) bridge.accept(socket);
         }
-        for (slots[2 + most_sockets ..], memory.polled[0..count]) |slot, place| {
+        for (slots[first..], memory.polled[0..count]) |slot, place| {
             const stream = &memory.streams[place];
             if (slot.revents != 0 and slot.fd == stream.fd) bridge.advance(stream, slot.revents);
         }
@@ -155,7 +165,7 @@ const Bridge = struct {
         bridge.flush();
     }
 
-    fn addStreams(bridge: *Bridge, can_send: bool) usize {
+    fn addStreams(bridge: *Bridge, can_send: bool, first: usize) usize {
         const memory = bridge.memory;
         var count: usize = 0;
         for (0..most_streams) |offset| {
@@ -164,8 +174,7 @@ const Bridge = struct {
             if (stream.number == 0 or stream.fd < 0) continue;
             const events = stream.interest(can_send) orelse continue;
             memory.polled[count] = @intCast(place);
-            memory.poll[2 + most_sockets + count] =
-                .{ .fd = stream.fd, .events = events, .revents = 0 };
+            memory.poll[first + count] = .{ .fd = stream.fd, .events = events, .revents = 0 };
             count += 1;
         }
         return count;
@@ -175,8 +184,9 @@ const Bridge = struct {
         if (stream.length > 0) bridge.deliver(stream);
         if (stream.fd < 0) return;
         if (events & (POLL.IN | POLL.HUP | POLL.ERR) == 0) return;
-        // Nobody is left who would read, and what was sent has come.
-        if (stream.is_read or stream.is_closed) {
+        // Nobody is left who would read, and what was sent has come; or the daemon takes no more of
+        // it, and has to learn that its client has gone.
+        if (stream.is_read or stream.is_closed or stream.credit == 0) {
             if (events & (POLL.HUP | POLL.ERR) != 0) bridge.close(stream);
         } else bridge.read(stream);
     }
@@ -257,7 +267,7 @@ const Bridge = struct {
             const result = system.resultOf(linux.accept4(socket.fd, null, null, flags));
             if (result.errno == .CONNABORTED or result.errno == .INTR) continue;
             if (!result.ok()) {
-                if (result.errno != .AGAIN) system.pause(pause_ms);
+                bridge.is_full = result.errno != .AGAIN;
                 return;
             }
             const stream = bridge.find(0).?;
@@ -587,7 +597,7 @@ test "a socket is named by a whole word of the greeting" {
 
 test "a stream waits for nothing that is of no use" {
     var stream = std.mem.zeroes(Stream);
-    try std.testing.expectEqual(null, stream.interest(true));
+    try std.testing.expectEqual(0, stream.interest(true));
     stream.credit = 1;
     try std.testing.expectEqual(POLL.IN, stream.interest(true));
     try std.testing.expectEqual(null, stream.interest(false));

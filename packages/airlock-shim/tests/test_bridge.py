@@ -1,5 +1,6 @@
 """`--bridge`: the container's end, between clients of its sockets and frames of its pipes."""
 
+import contextlib
 import hashlib
 import os
 import resource
@@ -132,6 +133,20 @@ def test_a_client_sends_no_more_than_the_credit(bridge: FakeBridge) -> None:
     assert received == blob
 
 
+def test_a_client_that_goes_is_told_also_when_the_daemon_takes_no_more(bridge: FakeBridge) -> None:
+    """Nobody waits for a credit that may never come."""
+    client, number = bridge.open()
+    client.setblocking(False)
+    received = 0
+    while received < WINDOW:
+        with contextlib.suppress(BlockingIOError):
+            client.send(bytes(1 << 15))
+        received += len(bridge.read().payload)
+    client.send(b"more")
+    client.close()
+    assert bridge.read_until(number, CLOSE)[-1] == Frame(number, CLOSE)
+
+
 def test_what_a_client_takes_is_granted_again(bridge: FakeBridge) -> None:
     """So that any number of bytes pass, of which no more than a window wait."""
     client, number = bridge.open()
@@ -196,6 +211,45 @@ def test_more_than_fit_wait_until_others_have_ended(many_files: None, bridge: Fa
     assert bridge.read() == Frame(numbers[0], CLOSE)
     assert bridge.read() == Frame(numbers[-1] + 2, OPEN, b"airlock.sock")
     assert _read_all(clients[0]) == b""
+
+
+def test_a_full_table_of_descriptors_stops_no_open_connection(bridge: FakeBridge) -> None:
+    """Clients that find no room wait, and are served when others have ended."""
+    client, number = bridge.open()
+    resource.prlimit(bridge.process.pid, resource.RLIMIT_NOFILE, (16, 16))
+    crowd = [bridge.connect() for _ in range(30)]
+    bridge.sync()
+    client.sendall(b"request")
+    assert bridge.read_until(number, DATA)[-1] == Frame(number, DATA, b"request")
+    bridge.send(Frame(number, DATA, b"answer"))
+    assert client.recv(100) == b"answer"
+    # Each in its turn, as the one before it ends.
+    for _ in crowd:
+        number += 2
+        bridge.send(Frame(number, DATA, b"served"), Frame(number, CLOSE))
+        bridge.read_until(number, CLOSE)
+    assert {_read_all(each) for each in crowd} == {b"served"}
+
+
+def test_a_storm_of_connections_leaves_nothing(bridge: FakeBridge) -> None:
+    """Clients that come and go at once, in the middle of what they send, or without a word."""
+    before = len(os.listdir(f"/proc/{bridge.process.pid}/fd"))
+    client, number = bridge.open()
+    for nth in range(1, 1001):
+        with bridge.connect() as one:
+            if nth % 2:
+                one.sendall(b"half a requ")
+            if nth % 3:
+                one.shutdown(socket.SHUT_RD)
+        bridge.read_until(number + 2 * nth, CLOSE)
+        bridge.send(Frame(number + 2 * nth, CLOSE))
+    client.sendall(b"still there")
+    assert bridge.read() == Frame(number, DATA, b"still there")
+    client.close()
+    bridge.read_until(number, CLOSE)
+    bridge.send(Frame(number, CLOSE))
+    assert bridge.sync() == []
+    assert len(os.listdir(f"/proc/{bridge.process.pid}/fd")) == before
 
 
 def test_descriptors_are_dropped(bridge: FakeBridge) -> None:

@@ -32,6 +32,23 @@ def test_linux_loads_nothing_of_another_system() -> None:
     assert airlock_daemon(before=("-c", LOADED)).stdout == "[]\n"
 
 
+def test_each_request_on_linux_calls_its_functions_without_a_layer() -> None:
+    """What the face gives is the very function of `linux`, or the class of the kernel's own."""
+    assert system.Readiness is select.epoll
+    for given in (
+        system.Ancestry,
+        system.find_holder,
+        system.lock_byte,
+        system.name_descriptor,
+        system.openat2,
+        system.peer_credentials,
+        system.read_known_status,
+        system.read_mount_id,
+        system.read_own_mounts,
+    ):
+        assert given.__module__.startswith("airlock_daemon.platform.linux.")
+
+
 def test_nothing_is_missing_on_linux() -> None:
     """The tests of the daemon run there alone."""
     assert find_missing() == ()

@@ -26,21 +26,26 @@ if sys.platform == "linux":
     from airlock_daemon.platform.linux.mountinfo import read_own_mounts
     from airlock_daemon.platform.linux.peer import peer_credentials
     from airlock_daemon.platform.linux.privileges import forbid_tracing
-    from airlock_daemon.platform.linux.procfs import name_descriptor, read_mount_id
+    from airlock_daemon.platform.linux.procfs import find_fault, name_descriptor, read_mount_id
     from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
 
     Readiness = select.epoll
 else:
     from airlock_daemon.platform.posix.calls import (
         ask_for_short_slices,
+        find_fault,
         find_holder,
+        find_ssh_agent,
         forbid_tracing,
         lock_byte,
         name_descriptor,
         peer_credentials,
         private_file,
+        read_arguments,
         read_mount_id,
         read_own_mounts,
+        relative_address,
+        set_access,
     )
     from airlock_daemon.platform.posix.poll_set import PollSet as Readiness
     from airlock_daemon.platform.posix.processes import Ancestry
@@ -48,8 +53,8 @@ else:
 if TYPE_CHECKING:
     from airlock_daemon.platform.posix.self_test import Tried
 
-# A Python built for an old C library lacks some of these on Linux too.
-_NEEDED = (
+# With an old C library, Linux's Python lacks some, too. On macOS `posix` stands for all of them.
+_OF_LINUX = (
     "os.O_PATH",
     "os.memfd_create",
     "os.pidfd_open",
@@ -58,12 +63,13 @@ _NEEDED = (
     "signal.pidfd_send_signal",
     "socket.SO_PEERCRED",
 )
+_OF_MACOS = ("os.posix_spawn", "select.poll", "socket.recv_fds")
 
 
 def find_missing() -> tuple[str, ...]:
     """The names of the standard library that serving needs and this Python lacks."""
     missing = []
-    for name in _NEEDED:
+    for name in _OF_MACOS if sys.platform == "darwin" else _OF_LINUX:
         module, _, attribute = name.partition(".")
         if not hasattr(importlib.import_module(module), attribute):
             missing.append(name)
@@ -114,14 +120,21 @@ def raise_open_files() -> int:
     return soft
 
 
+def descriptor_limit() -> int:
+    """This process's limit of open descriptors."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:
     """Open the absolute `path`, none of whose components may be a symlink (ELOOP, ENOTDIR).
 
     The caller closes the descriptor. Raises OSError; with `at_once`, BlockingIOError if it would
     block.
     """
-    with suppress(NotImplementedError):
+    try:
         return openat2(path, flags, is_cached=at_once, no_links=True)
+    except NotImplementedError:
+        pass
     if at_once:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
     directory = SEARCH | os.O_DIRECTORY | os.O_CLOEXEC

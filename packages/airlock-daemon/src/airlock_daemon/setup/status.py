@@ -9,7 +9,6 @@ import errno
 import hashlib
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -109,8 +108,6 @@ def find_published(sockets_dir: str) -> PublishedStatus | None:
     private: it belongs to another user, or others may write it. A process does not find its own
     lock.
     """
-    if sys.platform != "linux":
-        return None
     try:
         with _opened(sockets_dir, os.O_DIRECTORY) as directory:
             if not _is_private(directory, forbidden=0o022):

@@ -191,7 +191,7 @@ class World:
 
     async def run(self, nursery: trio.Nursery) -> None:
         """Start the processes, and be the daemon."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = socket.socketpair()
         number = theirs.fileno()
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-m", "airlock_daemon.boundary.brokers.https", str(number)],
@@ -207,7 +207,7 @@ class World:
         """Have the parent fork a worker, and listen to that."""
         if self.channel is not None:
             self.channel.close()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = socket.socketpair()
         await self.parent.send(Fork(agent="agent"), theirs.fileno())
         theirs.close()
         self.channel = Channel(ours, receives=ToDaemon)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import elsewhere
 from running import Daemon
 from worlds import World
 
@@ -78,9 +79,9 @@ class Remote:
         self, *words: str, where: Path | None = None, more: Mapping[str, str] = {}
     ) -> subprocess.CompletedProcess[str]:
         """Run the client's git."""
-        client = (
-            f"{sys.executable} {CLIENT} {self.world.socket} {int(self.streamed)} {self.transport}"
-        )
+        # A daemon without Linux's names takes no descriptors.
+        streamed = int(self.streamed or elsewhere.is_wanted())
+        client = f"{sys.executable} {CLIENT} {self.world.socket} {streamed} {self.transport}"
         return subprocess.run(
             ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *words],
             cwd=where or self.work,

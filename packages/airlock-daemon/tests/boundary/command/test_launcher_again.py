@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 import pytest
 import trio
 
-from airlock_daemon.boundary.command.launcher import IDLE, Ended, Launcher
+from airlock_daemon.boundary.command.launcher import IDLE, Ended, NativeLauncher
 from airlock_daemon.boundary.command.order import MESSAGE, CommandLine
 from launching import Launch, Service, encode_order, launcher_path, make_file, shell, wait_ended
 
@@ -97,13 +97,13 @@ def test_long_strings_are_not_kept(service: Service) -> None:
 
 
 @contextmanager
-def run_launcher() -> Iterator[Launcher]:
+def run_launcher() -> Iterator[NativeLauncher]:
     """The daemon's side of a launcher."""
-    with closing(Launcher(launcher_path(), nofile=256)) as launcher:
+    with closing(NativeLauncher(launcher_path(), nofile=256)) as launcher:
         yield launcher
 
 
-async def run(launcher: Launcher, script: str, *arguments: str) -> tuple[Ended, str]:
+async def run(launcher: NativeLauncher, script: str, *arguments: str) -> tuple[Ended, str]:
     """Run a shell, and return how it ended and what it printed."""
     reading, writing = os.pipe()
     directory = os.open("/", os.O_PATH | os.O_DIRECTORY)

@@ -186,12 +186,12 @@ async def test_a_stopped_tool_ends(starter: Starter) -> None:
 
 
 async def test_a_killed_launcher_is_started_again(starter: Starter) -> None:
-    """Its commands are reported as lost."""
-    tool = await starter.shell("echo $PPID $$; exec sleep 60")
-    launcher, lost = map(int, (await read_line(tool)).split())
+    """Its commands are reported as lost, and the daemon ends all of their processes."""
+    tool = await starter.shell("sleep 60 & echo $PPID $$ $!; trap '' HUP; wait")
+    launcher, *lost = map(int, (await read_line(tool)).split())
     os.kill(launcher, signal.SIGKILL)
-    os.kill(lost, signal.SIGKILL)
     assert isinstance(await finish(tool), Failed)
+    assert not any(map(is_alive, lost))
     assert await finish(await starter.start("/bin/true")) == Ended(0, None)
 
 

@@ -1,6 +1,7 @@
 """Tests of `airlock_daemon.serving.daemon.bridge`, whose other end is the test itself."""
 
 import os
+import select
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -148,6 +149,25 @@ async def test_a_client_that_closes_is_seen_to_hang_up() -> None:
         assert b"".join(heard) == b"last words"
 
 
+async def test_a_client_that_closes_is_seen_although_the_service_takes_nothing() -> None:
+    """What it has sent before does not hide that nobody is left."""
+    seen = trio.Event()
+
+    async def answer(stream: trio.SocketStream) -> None:
+        poll = select.poll()
+        poll.register(stream.socket.fileno(), 0)
+        while not poll.poll(0):  # noqa: ASYNC110 - a hang-up alone wakes nobody in trio
+            await trio.sleep(0.01)
+        seen.set()
+
+    async with open_bridge(answer) as container:
+        number = await container.open("airlock.sock")
+        for _ in range(WINDOW // 32_768):
+            await container.send(container.end.send_data(number, bytes(32_768)))
+        await container.send(container.end.send_close(number))
+        await seen.wait()
+
+
 async def test_what_a_service_takes_is_granted_again() -> None:
     """And no more than a window waits for one that takes nothing."""
     release = trio.Event()
@@ -220,6 +240,17 @@ async def test_a_socket_that_is_given_up_takes_no_more_connections() -> None:
         assert await container.read(StreamClosed) == StreamClosed(late)
         await container.send(container.end.send_data(kept, b"x"))
         assert await container.read(StreamData) == StreamData(kept, b"x")
+
+
+async def test_connections_beyond_the_most_take_no_descriptors() -> None:
+    """They are closed as they come, and those that are open go on."""
+    async with open_bridge() as container:
+        container.bridge.listen(SOCKETS, most=2)
+        await container.read(BridgeHello)
+        for _ in range(2):
+            await container.open()
+        third = await container.open()
+        assert await container.read(StreamClosed) == StreamClosed(third)
 
 
 async def test_files_are_sent_one_after_the_other() -> None:

@@ -48,6 +48,13 @@ class Engine:
         lines = (self._folder / "asked").read_text().splitlines()
         return [line for line in lines if line.startswith(f"{word} ")]
 
+    def break_off(self, call: str) -> None:
+        """Have a call of two words fail from now on."""
+        program = self._folder / "docker"
+        refuse = f'[ "$1 $2" != "{call}" ] || exit 1\n'
+        first, rest = program.read_text().split("\n", 1)
+        program.write_text(f"{first}\n{refuse}{rest}")
+
     @property
     def started(self) -> list[int]:
         """The processes of all containers that were run."""
@@ -200,6 +207,36 @@ async def test_a_removed_bridge_takes_its_volume_along(engine: Engine) -> None:
         f"volume rm --force {name}" for name in (volume.home, volume.name)
     ]
     assert engine.state.find_volume("my") is None
+
+
+async def test_a_volume_that_stays_is_taken_from_its_agent(engine: Engine) -> None:
+    """Its containers mount it: the agent's next volume is another one, and this one is noted."""
+    container = engine.make()
+    container.offer(("airlock.sock",))
+    async with running(container):
+        await engine.ask(b"x")
+    volume = engine.state.find_volume("my")
+    assert volume is not None
+    engine.break_off("volume rm")
+    await container.remove()
+    (left,) = engine.state.list_volumes()
+    assert (left.name, left.agent) == (volume.name, f"-{volume.name}")
+    assert engine.state.make_volume("my", "docker").name != volume.name
+
+
+async def test_another_engine_has_another_volume(engine: Engine) -> None:
+    """The one at the engine before is removed by that engine's command."""
+    before = engine.state.make_volume("my", "podman")
+    (engine.volume.parent / "podman").symlink_to("docker")
+    container = engine.make()
+    container.offer(("airlock.sock",))
+    async with running(container):
+        await engine.ask(b"x")
+    after = engine.state.find_volume("my")
+    assert after is not None
+    assert (after.engine, after.name == before.name) == ("docker", False)
+    assert f"volume rm --force {before.name}" in engine.asked("volume")
+    assert engine.state.list_volumes() == [after]
 
 
 async def test_an_engine_that_is_not_there_is_told(

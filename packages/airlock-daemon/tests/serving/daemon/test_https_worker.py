@@ -98,7 +98,7 @@ async def worker_and_process(folder: Path) -> AsyncIterator[Ends]:
     )
     agent = AgentState(generation, shared)
     sources: Any = NoSources()
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket.socketpair()
     operations = Operations(shared, agent, sources)
     worker = Worker(ours, SETTINGS, operations, agent=agent, shared=shared)
     process: Channel[ToWorker, ToDaemon] = Channel(theirs, receives=ToWorker)

@@ -9,7 +9,7 @@ import trio
 
 import hooking
 import shared_fixtures
-from airlock_daemon.boundary.command.launcher import Launcher, find_launcher
+from airlock_daemon.boundary.command.launcher import NativeLauncher, find_launcher
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.request.hooks import consult
@@ -202,7 +202,7 @@ async def test_it_is_told_the_container_that_was_proved(tmp_path: Path) -> None:
     generation = setup.generations["my"]
     shared = DaemonState(
         Ledger(AuditLog(setup.config.log), agents=1),
-        Launcher(find_launcher(), nofile=1024),
+        NativeLauncher(find_launcher(), nofile=1024),
         groups="none of this test",
         search_path="",
     )

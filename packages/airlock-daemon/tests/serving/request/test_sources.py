@@ -13,7 +13,7 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.command.launcher import Launcher, find_launcher
+from airlock_daemon.boundary.command.launcher import NativeLauncher, find_launcher
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
@@ -37,7 +37,7 @@ class Host:
         self.state = setup.state
         self.shared = DaemonState(
             Ledger(AuditLog(setup.config.log), agents=1),
-            Launcher(find_launcher(), nofile=1024),
+            NativeLauncher(find_launcher(), nofile=1024),
             groups="none of this test",
             search_path="",
         )

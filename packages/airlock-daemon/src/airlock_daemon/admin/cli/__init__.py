@@ -76,8 +76,9 @@ def serve(locations: "Locations") -> None:
 
     if missing := find_missing():
         raise AirlockError(
-            f"serving needs Linux: Python has no {', '.join(missing)} here ({sys.platform})",
-            hint="start the daemon on the Linux host that has the credentials; "
+            f"serving needs Linux or macOS: Python has no {', '.join(missing)} here "
+            f"({sys.platform})",
+            hint="start the daemon on a host of these that has the credentials; "
             "check, test, show, agent and profile work here too",
         )
     from airlock_daemon.admin.migrate.layout import advise  # noqa: PLC0415

@@ -71,8 +71,8 @@ def _install(application: Application) -> Iterator[str]:
     missing = find_missing()
     if missing:
         yield (
-            f"fault: serving needs Linux: Python has no {', '.join(missing)} here; run this again "
-            "on the Linux host that has the credentials"
+            f"fault: serving needs Linux or macOS: Python has no {', '.join(missing)} here; run "
+            "this again on a host of these that has the credentials"
         )
     obstacle = "there are faults" if checked.faults or missing else None
     if is_new and not missing:

@@ -36,7 +36,7 @@ def asking(
     """
     if find_missing():
         raise AirlockError(
-            "no daemon runs here: serving needs Linux",
+            "no daemon runs here: serving needs Linux or macOS",
             hint="answer on the host where it runs",
         )
     from airlock_daemon.platform.system import peer_credentials  # noqa: PLC0415

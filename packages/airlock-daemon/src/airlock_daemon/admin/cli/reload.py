@@ -3,12 +3,13 @@
 SIGHUP, which ends most other processes, requests a reload. It is sent only to a process of this
 user in this pid namespace (a container has its own) that publishes the status of the daemon, runs
 airlock-daemon and handles the signal, through a pidfd, so that its pid cannot be reused for another
-process.
+process. On macOS it is sent right after the process was found to lock the status file.
 """
 
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,6 @@ from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import plain, say
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
-from airlock_daemon.platform.linux.procfs import read_process_entry
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.status import Reload, find_published
@@ -75,7 +75,7 @@ def reload_running(locations: Locations) -> Reload:
     """
     if find_missing():
         raise AirlockError(
-            "no daemon runs here: serving needs Linux",
+            "no daemon runs here: serving needs Linux or macOS",
             hint="reload it on the host where it runs",
         )
     return reload_daemon(locations)
@@ -136,18 +136,16 @@ def reload_daemon(locations: Locations) -> Reload:
 
     Raises AirlockError if no such daemon runs, or if it ends or does not answer.
     """
-    with _opened_daemon(locations) as (pid, pidfd):
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
+    with _opened_daemon(locations) as daemon:
         began = time.monotonic()
-        signal.pidfd_send_signal(pidfd, signal.SIGHUP)
+        daemon.hang_up()
         while time.monotonic() - began < PATIENCE_S:
             posted = find_published(locations.sockets_dir)
-            if posted is not None and posted.pid == pid:
+            if posted is not None and posted.pid == daemon.pid:
                 reload = posted.status.reload
                 if reload is not None and reload.began >= began:
                     return reload
-            if poll.poll(_LOOK_MS):
+            if daemon.wait_end(_LOOK_MS):
                 raise AirlockError("the daemon ended before it had reloaded", hint=LOOK_AT_MESSAGES)
     raise AirlockError(
         f"the daemon has not said within {PATIENCE_S:g} s that it has reloaded",
@@ -155,12 +153,47 @@ def reload_daemon(locations: Locations) -> Reload:
     )
 
 
+class _Running:
+    """A running daemon, by a pidfd or on macOS by its pid. Its owner must `close` it."""
+
+    def __init__(self, pid: int) -> None:
+        """Raises OSError for a process that has ended."""
+        self.pid = pid
+        self._pidfd = os.pidfd_open(pid) if sys.platform == "linux" else -1
+        self._poll = select.poll()
+        if self._pidfd >= 0:
+            self._poll.register(self._pidfd, select.POLLIN)
+
+    def hang_up(self) -> None:
+        """Send it SIGHUP."""
+        if sys.platform == "linux":
+            signal.pidfd_send_signal(self._pidfd, signal.SIGHUP)
+        else:
+            os.kill(self.pid, signal.SIGHUP)
+
+    def wait_end(self, milliseconds: int) -> bool:
+        """Wait at most that long for its end; whether it has ended."""
+        if self._poll.poll(milliseconds):
+            return True
+        if self._pidfd < 0:
+            try:
+                os.kill(self.pid, 0)
+            except ProcessLookupError:
+                return True
+        return False
+
+    def close(self) -> None:
+        """Close the pidfd."""
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+
+
 @contextmanager
-def _opened_daemon(locations: Locations) -> Iterator[tuple[int, int]]:
-    """The running daemon's pid and pidfd, valid in the block."""
+def _opened_daemon(locations: Locations) -> Iterator[_Running]:
+    """The running daemon, valid in the block."""
     pid = _find_pid(locations)
     try:
-        pidfd = os.pidfd_open(pid)
+        daemon = _Running(pid)
     except OSError:
         raise _not_running(locations) from None
     try:
@@ -174,9 +207,9 @@ def _opened_daemon(locations: Locations) -> Iterator[tuple[int, int]]:
                 hint="see what it is: ps -fp "
                 f"{pid}; if it is the daemon, kill -HUP {pid} has it reload",
             )
-        yield pid, pidfd
+        yield daemon
     finally:
-        os.close(pidfd)
+        daemon.close()
 
 
 def _find_pid(locations: Locations) -> int:
@@ -196,15 +229,18 @@ def _not_running(locations: Locations) -> AirlockError:
 def is_daemon(pid: int) -> bool:
     """Whether a process is a daemon that handles SIGHUP, as far as /proc tells its own user.
 
-    A daemon is not dumpable, so /proc/PID/exe and others are closed to its own user.
+    A daemon is not dumpable, so /proc/PID/exe and others are closed to its own user. macOS tells
+    the arguments alone, and those only to a process's own user.
     """
     try:
-        status = dict(
-            line.split(":\t", 1)
-            for line in read_process_entry(pid, "status").splitlines()
-            if ":\t" in line
-        )
-        words = read_process_entry(pid, "cmdline").split("\0")
+        if sys.platform != "linux":
+            from airlock_daemon.platform.system import read_arguments  # noqa: PLC0415
+
+            return _runs_daemon(read_arguments(pid))
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+            words = file.read().split("\0")
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
     except OSError:
         return False
     # proc_pid_status(5): real, effective, saved and file system uid; pids from outer to inner

@@ -177,10 +177,9 @@ def _judge_workspace(
         return Verdict(allowed=True, workspace=f"not known here: {needed}" if is_needed else None)
     paths = tuple(dict.fromkeys(use.path for use in decision.paths))
     if find_missing():
-        unable = "a workspace can be looked into on Linux alone"
+        unable = "a workspace can be looked into on Linux and macOS alone"
         return Verdict(allowed=True, workspace=f"not known here: {unable}", undecided=paths)
-    # Use names that only Linux has.
-    import trio  # noqa: PLC0415
+    import trio  # noqa: PLC0415 - seldom needed
 
     from airlock_daemon.boundary.workspace.mapping import Mounts  # noqa: PLC0415
     from airlock_daemon.boundary.workspace.path_arguments import judge_paths  # noqa: PLC0415
@@ -229,9 +228,8 @@ def find_undecided(paths: Iterable[str], agent: Agent) -> tuple[str, ...]:
     """Those of `paths` that depend on the client's directory or its container's mounts.
 
     These are absolute ones that the profile does not map, and relative ones that climb above their
-    start. Only on Linux.
+    start.
     """
-    # Both use names that only Linux has.
     from airlock_daemon.boundary.workspace.beneath import LeadsOutError, count  # noqa: PLC0415
     from airlock_daemon.boundary.workspace.path_arguments import EVERYWHERE  # noqa: PLC0415
 

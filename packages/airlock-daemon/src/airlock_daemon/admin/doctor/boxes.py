@@ -3,12 +3,12 @@
 import functools
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from importlib.resources import files
 
 from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence
 from airlock_daemon.setup.status import find_published
 
@@ -58,10 +58,10 @@ _BOUND_CONTAINER = "in a container bound that: docker run --memory --pids-limit"
 def check_bubblewrap(around: Surroundings) -> Iterator[Problem]:
     """Bubblewrap is missing, or fails to make a test box.
 
-    Reports nothing on systems without boxes: the daemon runs elsewhere then. More than a note if a
+    Reports nothing on macOS, which has no boxes. More than a note if a
     module wants a box.
     """
-    if find_missing():
+    if sys.platform != "linux":
         return
     # A command that uses APIs may be run by the image's own tool, without a box.
     is_note = not any(each.wants_box and not each.uses_apis for each in around.list_modules())
@@ -124,7 +124,7 @@ def check_apparmor(around: Surroundings) -> Iterator[Problem]:
 
 def check_cgroups(around: Surroundings) -> Iterator[Problem]:
     """The running daemon could not divide its cgroup, or not with all controllers."""
-    if find_missing() or not any(each.wants_box for each in around.list_modules()):
+    if sys.platform != "linux" or not any(each.wants_box for each in around.list_modules()):
         return
     posted = find_published(around.locations.sockets_dir)
     try:
@@ -163,7 +163,7 @@ def _find_unbounded(pid: int) -> tuple[str, str, str] | None:
 
 def name_box(around: Surroundings) -> str:
     """What would make the boxes of a daemon started now, in the words of records."""
-    if find_missing():
+    if sys.platform != "linux":
         return "none"
     mode = "auto" if around.setup is None else around.setup.config.boxes.mode
     if mode == "off":
@@ -176,7 +176,7 @@ def name_box(around: Surroundings) -> str:
 def make_box(around: Surroundings) -> str | None:
     """Make a box with bubblewrap; returns why that failed, None if it worked."""
     program = shutil.which(BUBBLEWRAP, path=around.daemon_path)
-    if program is None or find_missing():
+    if program is None or sys.platform != "linux":
         return "there is no bubblewrap"
     config = BoxConfig() if around.setup is None else around.setup.config.boxes
     status = os.stat(program)

@@ -8,6 +8,7 @@ import shlex
 import socket
 import stat
 import struct
+import sys
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -257,6 +258,10 @@ def _check_ssh_agent(around: Surroundings) -> Iterator[Problem]:
     if not any(_AGENT_SOCKET in module.inherit for module in around.list_modules()):
         return
     path = around.daemon_environment.get(_AGENT_SOCKET)
+    if sys.platform != "linux":
+        from airlock_daemon.platform.system import find_ssh_agent  # noqa: PLC0415 - for macOS
+
+        path = find_ssh_agent(around.daemon_environment)
     mine = around.environment.get(_AGENT_SOCKET)
     again = "airlock init, from a shell that has it"
     if not path:

@@ -141,7 +141,7 @@ class LandlockRunner(msgspec.Struct, frozen=True, kw_only=True):
         terminal: int = 0,
         kept: Sequence[int] = (),
     ) -> Launch:
-        """Start `what` in the fence for `box`, otherwise as `Launcher.launch`.
+        """Start `what` in the fence for `box`, otherwise as `NativeLauncher.launch`.
 
         Raises Denied and Failed.
         """

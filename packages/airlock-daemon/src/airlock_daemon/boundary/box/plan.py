@@ -28,11 +28,11 @@ from airlock_daemon.boundary.box.box import (
 )
 from airlock_daemon.boundary.box.inner_mounts import Shown, refuse_own, show_others, show_workspace
 from airlock_daemon.boundary.box.system import PUBLIC, SYSTEM, list_deciding, make_etc
-from airlock_daemon.boundary.command.launcher import descriptor_limit
 from airlock_daemon.boundary.command.order import Bounds, Identity
 from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import relative_to
+from airlock_daemon.platform.system import descriptor_limit
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_wire import quote

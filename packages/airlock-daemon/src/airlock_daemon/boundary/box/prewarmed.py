@@ -321,7 +321,7 @@ async def start_boxed(
     kept: Sequence[int] = (),
     pool: BoxPool | None = None,
 ) -> BoxedLaunch:
-    """Start `what` in `box`, otherwise as `Launcher.launch`.
+    """Start `what` in `box`, otherwise as `NativeLauncher.launch`.
 
     Takes an equal box from `pool` if one waits there, else `by` makes it. `what.directory` is the
     working directory on the host, already checked. Raises Denied and Failed.

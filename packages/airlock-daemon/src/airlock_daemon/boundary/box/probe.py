@@ -9,7 +9,7 @@ import trio
 from airlock_daemon.boundary.box.launch import BoxBuilder
 from airlock_daemon.boundary.box.plan import plan_box, put_workspaces
 from airlock_daemon.boundary.box.prewarmed import start_boxed
-from airlock_daemon.boundary.command.launcher import Ended, Launcher, find_launcher
+from airlock_daemon.boundary.command.launcher import Ended, Launcher, open_launcher
 from airlock_daemon.boundary.command.order import CommandLine, Identity
 from airlock_daemon.boundary.workspace.mapping import Source
 from airlock_daemon.boundary.workspace.temporary import Workspace
@@ -57,7 +57,7 @@ def probe(bubblewrap: str, identity: Identity) -> str | None:
     """As `probe_box`, with its own launcher."""
 
     async def run() -> str | None:
-        launcher = Launcher(find_launcher(), nofile=256)
+        launcher = open_launcher(nofile=256)
         try:
             return await probe_box(bubblewrap, identity, launcher)
         finally:

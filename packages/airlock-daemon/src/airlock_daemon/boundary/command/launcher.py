@@ -1,4 +1,4 @@
-"""The native launcher: one process that starts tools for the daemon.
+"""The launcher: one process that starts tools for the daemon. Here is the native one, of Linux.
 
 It creates a supervisor for each command, the parent of the tool and of all processes that the tool
 leaves behind, so that they all end with the tool, the client or the daemon. A supervisor without
@@ -9,19 +9,23 @@ import contextlib
 import errno
 import functools
 import os
-import resource
 import signal
 import signal as signals
 import socket
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from importlib.resources import files
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 import trio
 
 from airlock_daemon.boundary.command.order import Bounds, CommandLine, Fence, Identity, encode_order
 from airlock_daemon.errors import AirlockError, Failed, full_table, is_full_table
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.command.posix_launcher import PosixLauncher
 
 _REPORT = struct.Struct("<cxxxi")
 
@@ -202,7 +206,20 @@ def _launcher_path() -> str:
     return str(files("airlock_daemon").joinpath("_native/airlock-launch"))
 
 
-class Launcher:
+Launcher: TypeAlias = "NativeLauncher | PosixLauncher"
+"""What starts tools, by the same methods on each system."""
+
+
+def open_launcher(*, nofile: int) -> Launcher:
+    """Start this system's launcher; raises Failed."""
+    if sys.platform != "linux":
+        from airlock_daemon.boundary.command.posix_launcher import PosixLauncher  # noqa: PLC0415
+
+        return PosixLauncher(nofile=nofile)
+    return NativeLauncher(find_launcher(), nofile=nofile)
+
+
+class NativeLauncher:
     """The launcher process. Its owner must `close` it, which ends all that it runs."""
 
     def __init__(self, path: str, *, nofile: int) -> None:
@@ -354,11 +371,6 @@ class Launcher:
             ) from error
         finally:
             theirs.close()
-
-
-def descriptor_limit() -> int:
-    """This process's limit of open descriptors."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def make_pair() -> tuple[socket.socket, socket.socket]:

@@ -96,7 +96,7 @@ def encode_order(
     which the caller closes.
 
     `nofile` is the soft limit of open files, `kept` the number of descriptors from 3 on; the others
-    are as in `Launcher.launch`. Raises OSError.
+    are as in `NativeLauncher.launch`. Raises OSError.
     """
     strings = _join(what)
     header = before + _ORDER.pack(

@@ -1,7 +1,7 @@
 """The launcher where the native one cannot run: a process of Python that makes calls of POSIX.
 
-`platform.posix.spawner` specifies the messages. It offers what `launcher.Launcher` does, but no
-confinement: no fence, no limits of a box, no cgroup, no other user.
+`platform.posix.spawner` specifies the messages. It offers what `launcher.NativeLauncher` does, but
+no confinement: no fence, no limits of a box, no cgroup, no other user.
 """
 
 import contextlib
@@ -29,7 +29,20 @@ _PROGRAM = "airlock_daemon.platform.posix.spawner"
 class PosixLaunch(Launch):
     """One command of this launcher; its reports come on a stream."""
 
+    # The tool's session, while only this object knows what to end if the launcher is killed.
+    _session = 0
+
     def _take_message(self) -> bytes:
+        while (message := self._take_report())[:1] == b"P":
+            _, self._session = spawner.REPORT.unpack(message)
+        if not message and self._session:
+            spawner.kill_session(self._session)
+        if message[:1] != b"X":
+            self._session = 0
+        # All has ended, as the end of the stream says, too.
+        return b"" if message[:1] == b"G" else message
+
+    def _take_report(self) -> bytes:
         try:
             return self.control.recv(spawner.REPORT.size)
         except BlockingIOError:
@@ -59,7 +72,7 @@ class PosixLauncher:
         bounds: Bounds | None = None,
         group: int | None = None,
     ) -> Launch:
-        """As `Launcher.launch`; raises Denied for what this system does not have."""
+        """As `NativeLauncher.launch`; raises Denied for what this system does not have."""
         if (identity, fence, bounds, group) != (None, None, None, None):
             raise refuse_box()
         try:

@@ -7,6 +7,7 @@ fcntl(2) wait for that lock. One such call in the event loop would block all age
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -63,6 +64,7 @@ class Closer:
         """Close them asynchronously. `is_usual`: they were verified to be of the expected kind."""
         numbers = tuple(descriptors)
         if numbers:
+            is_usual = is_usual or sys.platform != "linux"  # where none is a client's
             is_usual = is_usual or all(is_pipe(name_descriptor(number)) for number in numbers)
             self._do(partial(_close_all, numbers), is_usual=is_usual)
 

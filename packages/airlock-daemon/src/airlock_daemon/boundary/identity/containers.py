@@ -3,6 +3,7 @@
 import fcntl
 import os
 import select
+import sys
 
 import trio
 
@@ -32,7 +33,7 @@ class Container:
         if self.pid <= 0:
             raise Failed(f"container {self.container_id[:12]} is not running", hint=_START)
         try:
-            self._pidfd = os.pidfd_open(self.pid)
+            self._pidfd = _open_process(self.pid)
         except OSError as error:
             raise _ended(self.container_id) from error
         self.joins_processes = self._find_joined()
@@ -86,6 +87,14 @@ class Container:
     def close(self) -> None:
         """Close the pidfd."""
         os.close(self._pidfd)
+
+
+def _open_process(pid: int) -> int:
+    """A pidfd for the caller to close. Raises OSError if there is no such process."""
+    if sys.platform == "linux":
+        return os.pidfd_open(pid)
+    # Elsewhere containers are in a virtual machine: the pid is not one of this system.
+    raise ProcessLookupError
 
 
 def _ended(container_id: str) -> Failed:
@@ -198,9 +207,12 @@ _NS_GET_USERNS, _NS_GET_PARENT = 0xB701, 0xB702
 def holds_devices(pid: int | None) -> bool:
     """Whether root of the container of `pid` can make devices that the daemon can open.
 
-    True if unknown. A daemon in a pid namespace of its own is in a container, whose engine limits
-    the devices that can be opened there.
+    True if unknown, but not on macOS: the devices of a virtual machine are not the host's. A daemon
+    in a pid namespace of its own is in a container, whose engine limits the devices that can be
+    opened there.
     """
+    if sys.platform != "linux":
+        return False
     if os.stat("/proc/self/ns/pid").st_ino != _FIRST_PIDS:
         return False
     if pid is None:

@@ -72,6 +72,9 @@ def _list_namespaces(
 
     A host service in its own mount namespace has the host's root, and is omitted.
     """
+    if not host:
+        # Containers are in a virtual machine.
+        return
     found: dict[str, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdecimal():

@@ -285,4 +285,4 @@ async def _refuse_foreign(descriptor: int, path: str, lookups: trio.CapacityLimi
 
 
 def _may_write(descriptor: int) -> bool:
-    return os.access(f"/proc/self/fd/{descriptor}", os.W_OK)
+    return os.access(".", os.W_OK, dir_fd=descriptor)

@@ -4,6 +4,7 @@ import fcntl
 import os
 import secrets
 import stat
+import sys
 import tempfile
 from contextlib import suppress
 from functools import partial
@@ -126,6 +127,11 @@ def _open_up(name: str, above: int | None = None) -> None:
     """Give a directory's owner all permissions, whatever mode a tool has set."""
     flags = SEARCH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     with suppress(OSError):
+        if sys.platform != "linux":
+            # Without O_PATH, a directory that its owner may not search cannot be opened.
+            follows = os.chmod not in os.supports_follow_symlinks
+            os.chmod(name, stat.S_IRWXU, dir_fd=above, follow_symlinks=follows)
+            return
         directory = os.open(name, flags, dir_fd=above)
         try:
             os.chmod(f"/proc/self/fd/{directory}", stat.S_IRWXU)

@@ -41,6 +41,10 @@ def read_process_entry(pid: int, name: str) -> str:
         os.close(descriptor)
 
 
+def find_fault() -> str | None:
+    """Return None: Linux's own calls need no self-test."""
+
+
 def read_mount_id(descriptor: int) -> int | None:
     """The mount id of an open file, as in mountinfo (proc_pid_fdinfo(5))."""
     for line in read_process_entry(os.getpid(), f"fdinfo/{descriptor}").splitlines():

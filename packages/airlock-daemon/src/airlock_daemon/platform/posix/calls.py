@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from airlock_daemon.platform.linux import byte_lock, privileges, procfs
@@ -19,6 +19,8 @@ from airlock_daemon.platform.posix import is_darwin
 
 # macOS's struct flock with 64-bit offsets: start, length, pid, type, whence.
 _LOCK = struct.Struct("qqihh")
+
+_NO_ID: int | None = None
 
 
 def peer_credentials(connection: socket.socket) -> Credentials:
@@ -40,6 +42,33 @@ def forbid_tracing() -> bool:
     return privileges.forbid_tracing()
 
 
+def find_fault() -> str | None:
+    """What this Mac does not do as serving relies on, by the self-test; None if it does all."""
+    from airlock_daemon.platform.posix import self_test  # noqa: PLC0415 - once, at the start
+
+    tried = self_test.run_self_test() if is_darwin() else ()
+    return next((f"{each.what}: {each.problem}" for each in tried if each.problem), None)
+
+
+def read_arguments(pid: int) -> list[str]:
+    """The arguments of a process of this user. Raises OSError."""
+    if is_darwin():
+        from airlock_daemon.platform.darwin import leaves  # noqa: PLC0415
+
+        return [os.fsdecode(word) for word in leaves.read_arguments(pid)]
+    return procfs.read_process_entry(pid, "cmdline").split("\0")
+
+
+def find_ssh_agent(environment: Mapping[str, str]) -> str:
+    """The socket of the ssh-agent to use now, "" if there is none; takes milliseconds.
+
+    macOS has a new one at each login, which is asked for.
+    """
+    from airlock_daemon.platform.darwin import ssh_agent  # noqa: PLC0415 - seldom needed
+
+    return ssh_agent.find_agent(environment) or ""
+
+
 def ask_for_short_slices() -> bool:
     """Return False: POSIX has no such call."""
     return False
@@ -54,9 +83,10 @@ def name_descriptor(descriptor: int) -> str:
     return procfs.name_descriptor(descriptor)
 
 
-def read_mount_id(descriptor: int) -> None:
+def read_mount_id(descriptor: int) -> int | None:
     """Return None: the mounts of this system have no ids."""
     del descriptor
+    return _NO_ID
 
 
 def read_own_mounts() -> tuple[MountRow, ...]:
@@ -85,3 +115,31 @@ def find_holder(descriptor: int, offset: int) -> int | None:
     asked = _LOCK.pack(offset, 1, 0, fcntl.F_WRLCK, os.SEEK_SET)
     _, _, pid, kind, _ = _LOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
     return None if kind == fcntl.F_UNLCK else pid
+
+
+@contextmanager
+def relative_address(directory: int, name: str) -> Iterator[str]:
+    """Yield `name` as a socket's address, from within an open directory.
+
+    An address has at most 103 bytes on macOS. Nothing else in the daemon uses a relative path.
+    """
+    before = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fchdir(directory)
+        try:
+            yield name
+        finally:
+            os.fchdir(before)
+    finally:
+        os.close(before)
+
+
+def set_access(directory: int, name: str, *, mode: int, gid: int | None) -> None:
+    """Set the mode of a file in an open directory, and its group unless `gid` is None.
+
+    macOS follows no symlink there; Linux's chmod(2), as in tests, does. Raises OSError.
+    """
+    if gid is not None:
+        os.chown(name, -1, gid, dir_fd=directory, follow_symlinks=False)
+    follows = os.chmod not in os.supports_follow_symlinks
+    os.chmod(name, mode, dir_fd=directory, follow_symlinks=follows)

@@ -12,10 +12,12 @@ socket carries, numbers in little-endian:
   to the tool's process group; `E` ends the command: the signal to all of its processes, SIGKILL to
   the rest after GRACE_S, and with SIGKILL at once. Closing it means `E` with SIGHUP.
 - to the daemon, a REPORT: `A` as soon as the descriptors are here (until then macOS may drop
-  sockets that their sender closes); then `O` with a wait(2) status if the tool ended and left
-  nothing; `X` if it left processes, which are ended as by `E`; or `F`, `D`, `N` with an errno if it
-  could not be executed, its directory not entered, or something else not be set up. The socket is
-  closed when all of the command's processes have ended.
+  sockets that their sender closes); `P` with the tool's pid, which is its session's, sent by the
+  child itself, so that the daemon can end the session if this process is killed; then `O` with a
+  wait(2) status if the tool ended and left nothing; `X` if it left processes, which are ended as by
+  `E`, and then `G`; or `F`, `D`, `N` with an errno if it could not be executed, its directory not
+  entered, or something else not be set up. The socket is closed when all of the command's
+  processes have ended.
 
 A command's processes are those of its tool's session: a tool is made the leader of one. Without
 subreapers there is no way to find a process that has left it (setsid(2)).
@@ -32,7 +34,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 HEADER = struct.Struct("<5IQ")
@@ -53,6 +55,9 @@ GRACE_S = 2.0
 _TICK_S = 0.01
 
 _READ = 65536
+
+# Of all processes, to kill those of one session: each may have started another meanwhile.
+_PASSES = 50
 
 _FAILED = struct.Struct("<ci")
 
@@ -149,6 +154,7 @@ class _Command:
             self._signal_all(signal.SIGKILL)
         if self._is_over and not self._members():
             _reap(self.pid)
+            self.report(b"G", 0)
             self.is_done = True
 
     def close(self) -> None:
@@ -184,7 +190,11 @@ class _Command:
             self.is_done = True
             return False
         if not self.pid:
-            _become(words[0], argv, environment, self.descriptors, terminal, nofile, tell)
+            _become(
+                *(words[0], argv, environment, self.descriptors, terminal, nofile),
+                control=self.control,
+                tell=tell,
+            )
         os.close(tell)
         for descriptor in self.descriptors:
             os.close(descriptor)
@@ -218,15 +228,19 @@ class _Command:
         return [
             pid
             for pid in self._list_pids()
-            if _session(pid) == self.pid and not (self._is_over and pid == self.pid)
+            if _belongs(pid, self.pid) and not (self._is_over and pid == self.pid)
         ]
 
 
-def _session(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return -1
+def kill_session(leader: int) -> None:
+    """Kill all processes of a session, for which no launcher exists any more."""
+    for _ in range(_PASSES):
+        members = [pid for pid in list_all() if _belongs(pid, leader)]
+        if not members:
+            return
+        for pid in members:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _find_end(pid: int) -> int | None:
@@ -258,12 +272,16 @@ def _become(
     descriptors: Sequence[int],
     terminal: int,
     nofile: int,
+    *,
+    control: socket.socket,
     tell: int,
 ) -> None:
     """Become the tool, in the child; never returns."""
     stage = b"N"
     try:
         os.setsid()
+        with suppress(OSError):
+            control.send(REPORT.pack(b"P", os.getpid()))
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
@@ -359,24 +377,36 @@ def list_all() -> list[int]:
         from airlock_daemon.platform.darwin.leaves import list_pids  # noqa: PLC0415
 
         return list_pids()
-    return list(_list_proc())
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def _list_proc() -> Iterator[int]:
-    for name in os.listdir("/proc"):
-        # Those that have ended and wait for init are no longer of interest.
-        with suppress(OSError):
-            if name.isdigit() and not _is_zombie(name):
-                yield int(name)
+def _belongs(pid: int, session: int) -> bool:
+    """Whether a process is of a session, and has not ended."""
+    try:
+        return os.getsid(pid) == session and not _is_zombie(pid)
+    except OSError:
+        return False
 
 
-def _is_zombie(name: str) -> bool:
-    with open(f"/proc/{name}/stat", "rb") as file:
+def _is_zombie(pid: int) -> bool:
+    # macOS knows no session of one.
+    with suppress(FileNotFoundError), open(f"/proc/{pid}/stat", "rb") as file:
         return file.read().rpartition(b") ")[2].startswith(b"Z")
+    return False
+
+
+def _close_others(service: int) -> None:
+    """Close what the daemon's process has left open here: tools would inherit it."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2 and int(name) != service:
+            # The directory's own is closed already.
+            with suppress(OSError):
+                os.close(int(name))
 
 
 if __name__ == "__main__":
-    SERVICE = socket.socket(fileno=int(sys.argv[1]))
-    # No tool may have it: it could start commands, and would keep it open.
-    SERVICE.set_inheritable(False)
-    serve(SERVICE, list_all)
+    descriptor = int(sys.argv[1])
+    _close_others(descriptor)
+    # No tool may have it: the descriptors of all commands come there.
+    os.set_inheritable(descriptor, False)
+    serve(socket.socket(fileno=descriptor), list_all)

@@ -1,5 +1,6 @@
 """Chooses what makes boxes: tried at start and at each reload, and logged."""
 
+import sys
 from collections.abc import Mapping
 from functools import partial
 
@@ -25,6 +26,10 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
     """
     modules = [each for one in setup.generations.values() for each in one.grant.modules.values()]
     boxed = [module for module in modules if module.wants_box]
+    wanted = ", ".join(sorted({module.name for module in boxed}))
+    if sys.platform != "linux":
+        log.info("boxes: macOS has none, so that %s: refused; brokers need none", wanted)
+        return setup, "none"
     if any(each.runs_git for each in boxed):
         setup = await _configure_git(setup, shared.environment)
     if setup.config.boxes.mode == "off":
@@ -36,7 +41,6 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
     from airlock_daemon.boundary.box.choice import find_identity  # noqa: PLC0415
 
     try:
-        wanted = ", ".join(sorted({module.name for module in boxed}))
         identity = find_identity(setup.config.boxes, wanted=wanted)
     except Denied as error:
         log.warning("warning: %s; %s", error.message, error.hint)

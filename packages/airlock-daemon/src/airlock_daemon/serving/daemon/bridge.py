@@ -35,6 +35,11 @@ _GRANT = 65_536
 # Bytes that wait to be written before a stream waits for its turn.
 _FULL = 524_288
 
+# How long a service has to take what a client has sent that is gone.
+_LATE_S = 1.0
+
+MOST = 1024
+"""The most streams of one bridge, by the protocol."""
 PING_S = 5.0
 SILENCE_S = 15.0
 """Seconds after which a bridge that answers nothing is given up: paused, or its system asleep."""
@@ -46,7 +51,8 @@ class Bridge:
     """Carries the streams of one bridge. A task must `run` it, once."""
 
     def __init__(self, stream: trio.abc.Stream, serve: Serve, requests: trio.Nursery) -> None:
-        """`serve` serves a connection to the named socket, and closes it, as a task of `requests`.
+        """`serve` admits a connection to the named socket, in the order in which they come; what it
+        returns serves and closes it, as a task of `requests`.
 
         The caller closes `stream`, the other end's stdin and stdout.
         """
@@ -62,14 +68,15 @@ class Bridge:
         self._has_room = trio.Event()
         self._heard = trio.current_time()
         self._sockets: frozenset[str] = frozenset()
+        self._most = MOST
         self._failure: Failed | None = None
 
-    async def run(self, sockets: tuple[str, ...]) -> None:
-        """Carry streams to these sockets until the other end has gone.
+    async def run(self, sockets: tuple[str, ...], *, most: int = MOST) -> None:
+        """As `listen`, and carry streams until the other end has gone.
 
         Raises Failed if it breaks the protocol, or answers nothing any more.
         """
-        self.listen(sockets)
+        self.listen(sockets, most=most)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write)
             nursery.start_soon(self._watch_life, nursery.cancel_scope)
@@ -78,9 +85,14 @@ class Bridge:
         if self._failure is not None:
             raise self._failure
 
-    def listen(self, sockets: tuple[str, ...]) -> None:
-        """Have the other end listen at these sockets, and at no others."""
+    def listen(self, sockets: tuple[str, ...], *, most: int = MOST) -> None:
+        """Have the other end listen at these sockets, and at no others.
+
+        Connections beyond `most` are closed at once: those that wait to be refused take
+        descriptors, too, which the other agents need.
+        """
         self._sockets = frozenset(sockets)
+        self._most = most
         self._put(self._end.send_hello(sockets))
 
     async def publish(self, files: Mapping[str, bytes]) -> None:
@@ -143,7 +155,7 @@ class Bridge:
     def _open(self, number: int, name: str, nursery: trio.Nursery) -> None:
         # A connection to a socket that was given up meanwhile is closed as it came.
         pair = None
-        if name in self._sockets:
+        if name in self._sockets and len(self._streams) < self._most:
             with suppress(OSError):
                 pair = make_bridged_pair()
         if pair is None:
@@ -152,11 +164,12 @@ class Bridge:
         theirs, ours = pair
         stream = self._streams[number] = _Stream(theirs)
         nursery.start_soon(self._carry, number, stream)
-        self._requests.start_soon(self._serve_one, name, ours, stream)
+        # trio starts tasks in any order, and the agent's limits are for those who come first.
+        self._requests.start_soon(self._serve_one, self._serve(name, ours), stream)
 
-    async def _serve_one(self, name: str, connection: socket.socket, stream: "_Stream") -> None:
+    async def _serve_one(self, serving: Awaitable[None], stream: "_Stream") -> None:
         try:
-            await self._serve(name, connection)
+            await serving
         finally:
             stream.served.set()
 
@@ -164,7 +177,8 @@ class Bridge:
         """Carry one stream until either side is done with it."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._deliver, number, stream, nursery.cancel_scope)
+                nursery.start_soon(self._deliver, number, stream)
+                nursery.start_soon(_hang_up, stream, nursery.cancel_scope)
                 await self._collect(number, stream)
                 await stream.served.wait()
                 nursery.cancel_scope.cancel()
@@ -173,7 +187,7 @@ class Bridge:
             del self._streams[number]
             self._put(self._end.send_close(number))
 
-    async def _deliver(self, number: int, stream: "_Stream", scope: trio.CancelScope) -> None:
+    async def _deliver(self, number: int, stream: "_Stream") -> None:
         """Give the service what the client sends, and the client's end."""
         owed = 0
         while True:
@@ -186,8 +200,7 @@ class Bridge:
                     self._put(self._end.send_credit(number, owed))
                     owed = 0
             if stream.is_closed:
-                # The client neither sends nor takes more: the service sees it hang up.
-                scope.cancel()
+                stream.delivered.set()
                 return
             if stream.is_ended and not stream.is_shut:
                 stream.is_shut = True
@@ -264,6 +277,8 @@ class _Stream:
         self.is_deaf = False
         self.come = trio.Event()
         self.more = trio.Event()
+        self.closed = trio.Event()
+        self.delivered = trio.Event()
         self.served = trio.Event()
 
     def take(self, event: StreamData | StreamEnded | StreamCredit | StreamClosed) -> None:
@@ -277,6 +292,7 @@ class _Stream:
             self.is_ended = True
         else:
             self.is_closed = True
+            self.closed.set()
         self.come.set()
 
 
@@ -292,6 +308,17 @@ class _File:
         self.more.set()
         if isinstance(event, StreamClosed):
             self.closed.set()
+
+
+async def _hang_up(stream: _Stream, scope: trio.CancelScope) -> None:
+    """End a stream whose client neither sends nor takes more: the service sees it hang up.
+
+    What came before that is delivered, unless the service does not take it.
+    """
+    await stream.closed.wait()
+    with trio.move_on_after(_LATE_S):
+        await stream.delivered.wait()
+    scope.cancel()
 
 
 async def _send_all(connection: trio.socket.SocketType, data: bytes) -> bool:

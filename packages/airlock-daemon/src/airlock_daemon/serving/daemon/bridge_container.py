@@ -12,13 +12,14 @@ another one takes its place in the same volume, and containers that mount it wor
 import os
 import secrets
 import socket
+from collections.abc import Awaitable
 from contextlib import suppress
 
 import trio
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.threads import run_in_thread
-from airlock_daemon.serving.daemon.bridge import Bridge, Serve
+from airlock_daemon.serving.daemon.bridge import MOST, Bridge, Serve
 from airlock_daemon.serving.daemon.engine_command import (
     PROGRAM,
     USER,
@@ -66,6 +67,7 @@ class BridgeContainer:
         self._shim = ""
         self._volume: BridgeVolume | None = None
         self._sockets: tuple[str, ...] = ()
+        self._most = MOST
         self._has_news = trio.Event()
 
     @property
@@ -77,11 +79,15 @@ class BridgeContainer:
             # Another one tells of it, as it has no volume.
             return False
 
-    def offer(self, sockets: tuple[str, ...]) -> None:
-        """Have these sockets in the volume from now on, and the present files beside them."""
-        before, self._sockets = self._sockets, sockets
-        if self._bridge is not None and before != sockets:
-            self._bridge.listen(sockets)
+    def offer(self, sockets: tuple[str, ...], *, most: int = MOST) -> None:
+        """Have these sockets in the volume from now on, and the present files beside them.
+
+        At most so many connections are open at a time.
+        """
+        before = self._sockets, self._most
+        self._sockets, self._most = sockets, most
+        if self._bridge is not None and before != (sockets, most):
+            self._bridge.listen(sockets, most=most)
         self.renew()
 
     def renew(self) -> None:
@@ -151,7 +157,7 @@ class BridgeContainer:
                 nursery.start_soon(_keep_last, process.stderr, said)
                 nursery.start_soon(self._publish, bridge)
                 try:
-                    await bridge.run(self._sockets)
+                    await bridge.run(self._sockets, most=self._most)
                 except AirlockError as error:
                     failure = error
                 # What the command says of its end comes before that.
@@ -237,12 +243,12 @@ class AgentBridge:
         """The agent has it no more."""
         self._running.cancel()
 
-    async def _serve_latest(self, name: str, connection: socket.socket) -> None:
+    def _serve_latest(self, name: str, connection: socket.socket) -> Awaitable[None]:
         # An agent that was removed and comes back has its bridge still.
-        if self.serve is None:
-            connection.close()
-        else:
-            await self.serve(name, connection)
+        if self.serve is not None:
+            return self.serve(name, connection)
+        connection.close()
+        return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - as the caller does
 
 
 async def _keep_last(stream: trio.abc.ReceiveStream, said: bytearray) -> None:

@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 
@@ -10,10 +11,15 @@ import trio
 
 from airlock_daemon._version import __version__
 from airlock_daemon.boundary.box.groups import Groups, claim_groups
-from airlock_daemon.boundary.command.launcher import Launcher, find_launcher
+from airlock_daemon.boundary.command.launcher import open_launcher
 from airlock_daemon.boundary.workspace.temporary import remove_left_behind
-from airlock_daemon.errors import Failed
-from airlock_daemon.platform.system import ask_for_short_slices, forbid_tracing, raise_open_files
+from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.platform.system import (
+    ask_for_short_slices,
+    find_fault,
+    forbid_tracing,
+    raise_open_files,
+)
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
@@ -43,6 +49,11 @@ def run_daemon(setup: Setup) -> None:
 
     Raises AirlockError if something that serving needs is missing or belongs to another daemon.
     """
+    if (fault := find_fault()) is not None:
+        raise AirlockError(
+            f"this macOS does not do what the daemon relies on: {fault}",
+            hint="please report what this prints: airlock doctor --self-test",
+        )
     if not forbid_tracing():
         log.warning(
             "other processes of this user can trace the daemon on a kernel before Linux 5.14; "
@@ -160,9 +171,9 @@ async def _clear_up() -> None:
 def _open_state(setup: Setup) -> DaemonState:
     audit = AuditLog(setup.config.log)
     # Before the launcher exists, which would otherwise stay in the daemon's old cgroup.
-    groups = claim_groups(os.environ)
+    groups = claim_groups(os.environ) if sys.platform == "linux" else "macOS has no cgroups"
     try:
-        launcher = Launcher(find_launcher(), nofile=raise_open_files())
+        launcher = open_launcher(nofile=raise_open_files())
     except BaseException:
         if isinstance(groups, Groups):
             groups.close()

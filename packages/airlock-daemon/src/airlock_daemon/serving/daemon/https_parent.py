@@ -1,11 +1,13 @@
 """The process that forks the HTTPS broker's workers, restarted if it ends."""
 
-import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 
+import msgspec
 import trio
 
 from airlock_daemon.boundary.brokers.https.messages import Channel, Fork
@@ -56,12 +58,12 @@ class Parent:
             process = self._process = self._start()
             self._is_started.set()
         try:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours, theirs = socket.socketpair()
         except OSError as error:
             raise _not_started(error) from error
         try:
             with theirs:
-                await process.channel.send(Fork(agent=agent), theirs.fileno())
+                await process.fork(agent, theirs.fileno())
         except trio.BrokenResourceError as error:
             ours.close()
             raise Failed(
@@ -109,7 +111,7 @@ class _Process:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         """Start it; raises OSError."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = socket.socketpair()
         number = theirs.fileno()
         try:
             self._process = subprocess.Popen(
@@ -121,24 +123,40 @@ class _Process:
                 pass_fds=(number,),
                 start_new_session=True,
             )
-            self._pidfd = os.pidfd_open(self._process.pid)
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
-        self.channel: Channel[Fork, Fork] = Channel(ours, receives=Fork)
+        self._channel: Channel[Fork, Fork] = Channel(ours, receives=Fork)
+        self._forks = deque[trio.Event]()
+
+    async def fork(self, agent: str, pair: int) -> None:
+        """Have it fork a worker with the descriptor `pair`, which it has when this returns.
+
+        Until then macOS may drop a socket that its sender closes. Raises BrokenResourceError if the
+        process has ended.
+        """
+        await self._channel.send(Fork(agent=agent), pair)
+        # No answer can be read before the next checkpoint.
+        arrived = trio.Event()
+        self._forks.append(arrived)
+        await arrived.wait()
 
     async def wait(self) -> None:
-        """Wait until it has ended."""
-        await trio.lowlevel.wait_readable(self._pidfd)
+        """Wait until it has ended: then its end of the channel is closed."""
+        with suppress(msgspec.MsgspecError):
+            while await self._channel.receive() is not None:
+                if self._forks:
+                    self._forks.popleft().set()
 
     def end(self) -> str:
         """Kill it; returns how it ended."""
-        self.channel.close()
+        self._channel.close()
+        for each in self._forks:
+            each.set()
         self._process.kill()
         status = self._process.wait()
-        os.close(self._pidfd)
         return f"exit status {status}" if status >= 0 else f"signal {-status}"
 
 

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Protocol
 
@@ -86,13 +87,15 @@ class Listener:
                 requests.start_soon(self._service.serve, connection)
             os.close(self._spare)
 
-    async def serve_bridged(self, connection: socket.socket) -> None:
-        """Serve a connection that came over a bridge to its end, within the agent's limits."""
+    def serve_bridged(self, connection: socket.socket) -> Awaitable[None]:
+        """Admit a connection that came over a bridge, within the agent's limits.
+
+        What is returned serves it to its end.
+        """
         if self._agent.gate.connect():
-            await self._service.serve(connection)
-        else:
-            self._refuse(connection, too_many_error(self._agent.gate.limits))
-            await self._agent.gate.crowd_pace.keep()
+            return self._service.serve(connection)
+        self._refuse(connection, too_many_error(self._agent.gate.limits))
+        return self._agent.gate.crowd_pace.keep()
 
     def stop(self, reason: Reason) -> None:
         """As `Service.stop`."""

@@ -2,14 +2,14 @@
 
 import os
 import socket
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Awaitable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
-from airlock_daemon.boundary.command.launcher import descriptor_limit
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.system import descriptor_limit
 from airlock_daemon.serving.daemon.clients import Clients
 from airlock_daemon.serving.daemon.granted import has_boxes, load_granted
 from airlock_daemon.serving.daemon.listener import Listener, Service
@@ -220,7 +220,9 @@ class ServedAgents:
             if self._nurseries is not None:
                 _, requests, watching = self._nurseries
                 watching.start_soon(served.bridge.run, served.serve_bridged, requests)
-        served.bridge.container.offer(tuple(served.listeners))
+        # Each takes two descriptors here, and passes none, so as many again may be refused.
+        most = 2 * generation.limits.connections
+        served.bridge.container.offer(tuple(served.listeners), most=most)
 
     def _find_engine(self, name: str) -> "EngineCommand":
         from airlock_daemon.serving.daemon.engine_command import EngineCommand  # noqa: PLC0415
@@ -320,13 +322,13 @@ class _Served:
         self.removed = trio.Event()
         self.waiting = trio.CancelScope()
 
-    async def serve_bridged(self, name: str, connection: socket.socket) -> None:
-        """Serve a connection that came over the bridge for the socket `name`, and close it."""
+    def serve_bridged(self, name: str, connection: socket.socket) -> Awaitable[None]:
+        """Admit a connection that came over the bridge for the socket `name`, to be served."""
         opened = self.listeners.get(name)
-        if opened is None:
-            connection.close()
-        else:
-            await opened.listener.serve_bridged(connection)
+        if opened is not None:
+            return opened.listener.serve_bridged(connection)
+        connection.close()
+        return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - as the caller does
 
 
 class _AgentListener:

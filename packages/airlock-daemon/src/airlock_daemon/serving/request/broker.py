@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.order import build_environment
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.temporary import Workspace
+from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.job import Call, Job, require_approval
 from airlock_modules import Module
 from airlock_modules.operation import Operation
@@ -18,25 +20,33 @@ from airlock_wire import Request
 _PROTOCOL = re.compile(r"version=[0-9]")
 
 
-def make_requester(request: Request, module: Module, workspace: Workspace, call: Call) -> Requester:
+async def make_requester(
+    request: Request, module: Module, workspace: Workspace, call: Call
+) -> Requester:
     """The agent's data for the broker of `module`; `workspace` is an empty directory."""
+    daemon: Mapping[str, str] = call.shared.environment
+    if sys.platform != "linux":
+        from airlock_daemon.platform.system import find_ssh_agent  # noqa: PLC0415 - for macOS
+
+        agent = await run_in_thread(partial(find_ssh_agent, daemon))
+        daemon = {**daemon, "SSH_AUTH_SOCK": agent}
     return Requester(
         agent=call.agent,
         generation=call.generation,
         directory=workspace.descriptor,
-        variables=build_variables(request, module, workspace, call),
+        variables=build_variables(request, module, workspace, call, daemon),
         approve=partial(require_approval, call),
     )
 
 
 def build_variables(
-    request: Request, module: Module, workspace: Workspace, call: Call
+    request: Request, module: Module, workspace: Workspace, call: Call, daemon: Mapping[str, str]
 ) -> dict[str, str]:
-    """The environment of the human's programs that run for a broker."""
+    """The environment of the human's programs that run for a broker; `daemon` is the daemon's."""
     variables = build_environment(
         module,
         call.generation.agent.profile,
-        daemon=call.shared.environment,
+        daemon=daemon,
         search_path=call.generation.programs.path,
     )
     # Git must not search above the directory for a repository.

@@ -203,7 +203,7 @@ async def _run_broker(
     broker = find_broker(module)
     workspace = make_empty(None)
     try:
-        requester = make_requester(request, module, workspace, call)
+        requester = await make_requester(request, module, workspace, call)
         admitted = await broker.admit(request, module, requester)
         if pre_exec is not None:
             container = await prove(peer, call)
@@ -231,7 +231,7 @@ async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> 
     if module.broker is not None:
         workspace = make_empty(None)
         try:
-            requester = make_requester(request, module, workspace, call)
+            requester = await make_requester(request, module, workspace, call)
             await find_broker(module).admit(request, module, requester)
         finally:
             await workspace.leave(call.agent.removals)

@@ -59,7 +59,8 @@ class SshBroker:
         built = build_environment(
             module,
             generation.agent.profile,
-            daemon=call.shared.environment,
+            # With the ssh-agent of now.
+            daemon={**call.shared.environment, **requester.variables},
             search_path=generation.programs.path,
             client=client,
             term=find_term(request, terms, call.passed),

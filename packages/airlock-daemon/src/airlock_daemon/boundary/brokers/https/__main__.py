@@ -1,12 +1,16 @@
 """The parent of the workers, which the daemon starts as `python -m …brokers.https FD`.
 
-FD is one end of a pair of SOCK_SEQPACKET sockets. For each `Fork` message, which carries one end of
-another pair, the parent forks a worker. It has imported what a worker needs, so a worker starts in
-milliseconds and shares its memory. It has no event loop and no threads, which would not survive a
-fork. It exits when the daemon closes its end, and its workers exit with it.
+FD is one end of a pair of stream sockets. For each `Fork` message, which carries one end of another
+pair, the parent sends it back and forks a worker. It has imported what a worker needs, so a worker
+starts in milliseconds and shares its memory. It has no event loop and no threads, which would not
+survive a fork. It exits when the daemon closes its end, and its workers exit with it.
 
 The parent has no PR_SET_PDEATHSIG: that signal is sent when the forking thread exits, and the
 daemon starts processes from threads.
+
+On Linux a worker that cannot be confined does not serve. macOS has none of these walls
+(packages/airlock-daemon/SECURITY.md): a worker there has what every process of the daemon's user
+has.
 """
 
 import gc
@@ -14,16 +18,23 @@ import os
 import signal
 import socket
 import sys
+import threading
 
 import msgspec
 import trio
 
-from airlock_daemon.boundary.brokers.https.messages import Fork, receive_message
+from airlock_daemon.boundary.brokers.https.messages import (
+    Fork,
+    answer_message,
+    receive_message,
+)
 from airlock_daemon.boundary.brokers.https.worker import serve_agent
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.linux.privileges import drop_capabilities
-from airlock_daemon.platform.linux.seccomp import die_with_parent, forbid_executing
 from airlock_daemon.platform.system import forbid_tracing
+
+if sys.platform == "linux":
+    from airlock_daemon.platform.linux.privileges import drop_capabilities
+    from airlock_daemon.platform.linux.seccomp import die_with_parent, forbid_executing
 
 # Sent to a whole session or service: the daemon ends first, after its requests.
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -37,6 +48,8 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     forbid_tracing()
     control = socket.socket(fileno=descriptor)
+    # Readable at its end once this process has ended.
+    alive, held = os.pipe()
     decoder = msgspec.json.Decoder(Fork)
     # A worker's collector skips frozen objects, so their pages stay shared.
     gc.collect()
@@ -46,6 +59,7 @@ def main(descriptor: int) -> None:
         if end is None:
             continue
         agent = decoder.decode(data).agent
+        answer_message(control, data)
         parent = os.getpid()
         try:
             pid = os.fork()
@@ -59,18 +73,22 @@ def main(descriptor: int) -> None:
             pid = -1
         if pid == 0:
             control.close()
-            _work(end, parent)
+            os.close(held)
+            _work(end, parent, alive)
         os.close(end)
 
 
-def _work(end: int, parent: int) -> None:
+def _work(end: int, parent: int, alive: int) -> None:
     """Run the worker, then exit."""
     status = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        die_with_parent(parent)
-        drop_capabilities()
-        forbid_executing()
+        if sys.platform == "linux":
+            die_with_parent(parent)
+            drop_capabilities()
+            forbid_executing()
+        else:
+            threading.Thread(target=_die_at_end, args=(alive,), daemon=True).start()
         trio.run(serve_agent, socket.socket(fileno=end))
         status = 0
     except AirlockError as error:
@@ -78,6 +96,12 @@ def _work(end: int, parent: int) -> None:
     finally:
         sys.stderr.flush()
         os._exit(status)
+
+
+def _die_at_end(alive: int) -> None:
+    """Exit as soon as the parent has ended."""
+    os.read(alive, 1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,12 @@ def find_readable(settings: Settings) -> Readable:
 
 
 def confine(settings: Settings) -> None:
-    """Drop the privileges that an agent's worker does not need. Raises Failed."""
+    """Drop the privileges that an agent's worker does not need. Raises Failed.
+
+    On Linux only: macOS has nothing of the kind that a process may use for itself.
+    """
+    if sys.platform != "linux":
+        return
     directories = (settings.published, os.path.dirname(settings.keys))
     try:
         drop_capabilities(directories)

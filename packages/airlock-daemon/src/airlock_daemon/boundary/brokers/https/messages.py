@@ -1,9 +1,10 @@
 """Messages between the daemon, the parent of the workers, and a worker of the HTTPS broker.
 
-Each message is one datagram of JSON on a pair of SOCK_SEQPACKET sockets; a few carry one file
-descriptor (SCM_RIGHTS). Closing the pair ends the worker.
+Each message is JSON after a HEAD on a pair of stream sockets; a few carry one file descriptor
+(SCM_RIGHTS), sent with the first byte of their HEAD. Closing the pair ends the worker.
 
     daemon -> parent   Fork, with the worker's end of a new pair
+    parent -> daemon   the same Fork, once it has that end
     daemon -> worker   Settings first, and again after each reload; Connection, with the client's
                        socket; Reachable if a reload changes what a connection may reach; Over
                        for a connection that the daemon has ended; Answer to each Question
@@ -16,7 +17,13 @@ descriptor (SCM_RIGHTS). Closing the pair ends the worker.
 import array
 import os
 import socket
+import stat
+import struct
+import sys
+import tempfile
+from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
 import msgspec
@@ -29,7 +36,12 @@ from airlock_modules.apis import Api, GraphQlField
 from airlock_modules.apis.aws import Call
 
 MOST_BYTES = 160_000
-"""Maximum bytes of a message. Such a socket takes some 200,000 by default (socket(7))."""
+"""Maximum bytes of a message's JSON."""
+
+HEAD = struct.Struct("<I")
+"""What precedes a message: the bytes of its JSON, plus CARRIES if a descriptor comes with it."""
+
+CARRIES = 1 << 31
 
 _ONE_DESCRIPTOR = socket.CMSG_SPACE(array.array("i").itemsize)
 
@@ -218,80 +230,143 @@ class Channel(Generic[In, Out]):
     """One end of a pair. It owns the socket; one task may receive while any number send."""
 
     def __init__(self, connection: socket.socket, *, receives: object) -> None:
-        """Take a SOCK_SEQPACKET socket; `receives` is the union of the messages that come."""
+        """Take a stream socket; `receives` is the union of the messages that come."""
         connection.setblocking(False)
         self._raw = connection
         self._socket = trio.socket.from_stdlib_socket(connection)
         self._encoder = msgspec.json.Encoder()
         self._decoder = cast("msgspec.json.Decoder[In]", msgspec.json.Decoder(receives))
-        self._room = bytearray(MOST_BYTES)
+        # What has come and is not decoded yet is between `begin` and `end`.
+        self._room = memoryview(bytearray(HEAD.size + MOST_BYTES))
+        self._begin = self._end = 0
+        self._descriptors = deque[int]()
         self._turn = trio.Lock()
+        # The rest of a message that is sent in part: it goes before all others.
+        self._rest = b""
+        self._begun: Out | None = None
 
     async def send(self, message: Out, descriptor: int | None = None) -> None:
         """Send a message, and a descriptor that stays the caller's.
 
         Raises Failed for one that is too long, and BrokenResourceError if either end is closed.
         """
-        data = self._encode(message)
+        data = self._encode(message, carries=descriptor is not None)
         rights = [] if descriptor is None else [_pass(descriptor)]
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
-            if not self._send_now(data, rights):
-                async with self._turn:
-                    await self._socket.sendmsg([data], rights)
+            if self._begun is not message and self._is_free:
+                self._send_some(message, data, rights)
+                if self._begun is None:
+                    return
+            async with self._turn:
+                is_begun = self._begun is message
+                await self._send_rest()
+                while not is_begun and not self._send_some(message, data, rights):
+                    await trio.lowlevel.wait_writable(self._raw)
+                await self._send_rest()
         except (OSError, trio.ClosedResourceError) as error:
             raise trio.BrokenResourceError from error
 
     def send_now(self, message: Out) -> bool:
-        """Send a message unless that would block; False if `send` has to do it."""
+        """Send a message unless that would block; False if `send` has to do it, or its rest."""
         try:
-            return self._send_now(self._encode(message), [])
+            data = self._encode(message, carries=False)
+            return self._is_free and self._send_some(message, data, []) and not self._rest
         except (Failed, OSError):
             return False
 
-    def _encode(self, message: Out) -> bytes:
+    def _encode(self, message: Out, *, carries: bool) -> bytes:
         data = self._encoder.encode(message)
         if len(data) > MOST_BYTES:
             raise Failed(
                 f"a message of the HTTPS broker has {len(data)} bytes, of at most {MOST_BYTES}",
                 hint="grant this agent fewer APIs, or write shorter lists of rules",
             )
-        return data
+        return HEAD.pack(len(data) | CARRIES if carries else len(data)) + data
 
-    def _send_now(self, data: bytes, rights: list[tuple[int, int, bytes]]) -> bool:
-        """Send a whole datagram, unless another one waits or it would block."""
-        if self._turn.locked():
-            return False
+    @property
+    def _is_free(self) -> bool:
+        """Whether no other message waits."""
+        return not (self._rest or self._turn.locked())
+
+    def _send_some(self, message: Out, data: bytes, rights: list[tuple[int, int, bytes]]) -> bool:
+        """Begin a message, most often the whole; False if that would block."""
         try:
-            self._raw.sendmsg([data], rights)
+            sent = self._raw.sendmsg([data], rights)
         except BlockingIOError:
             return False
+        if sent < len(data):
+            self._rest, self._begun = data[sent:], message
         return True
+
+    async def _send_rest(self) -> None:
+        """Complete the message that is begun. If cancelled, the next one to send goes on."""
+        while self._rest:
+            try:
+                self._rest = self._rest[self._raw.send(self._rest) :]
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._raw)
+        self._begun = None
 
     async def receive(self) -> tuple[In, int | None] | None:
         """The next message, and the descriptor that it carries, which becomes the caller's.
 
         None if either end is closed. Raises msgspec.MsgspecError for a malformed message.
         """
+        while (found := self._find_message()) is None:
+            if self._begin:
+                left = self._end - self._begin
+                self._room[:left] = self._room[self._begin : self._end]
+                self._begin, self._end = 0, left
+            try:
+                size, ancillary, _, _ = await self._socket.recvmsg_into(
+                    [self._room[self._end :]], _ONE_DESCRIPTOR, CLOSED_AT_EXEC
+                )
+            except (OSError, trio.ClosedResourceError):
+                return None
+            if (descriptor := _take_descriptor(ancillary)) is not None:
+                self._descriptors.append(descriptor)
+            # That of a message that has not come in whole, and one that came with its rest.
+            if len(self._descriptors) > 2:
+                raise msgspec.DecodeError("more descriptors come than messages")
+            if size == 0:
+                return None
+            self._end += size
+        data, carries = found
+        descriptor = None
+        if carries:
+            if not self._descriptors:
+                raise msgspec.DecodeError("a message comes without its descriptor")
+            descriptor = self._descriptors.popleft()
         try:
-            size, ancillary, _, _ = await self._socket.recvmsg_into(
-                [self._room], _ONE_DESCRIPTOR, CLOSED_AT_EXEC
-            )
-        except (OSError, trio.ClosedResourceError):
-            return None
-        descriptor = _take_descriptor(ancillary)
-        if size == 0:
-            return None
-        try:
-            return decode_message(self._decoder, memoryview(self._room)[:size]), descriptor
+            return decode_message(self._decoder, data), descriptor
         except BaseException:
             if descriptor is not None:
                 os.close(descriptor)
             raise
 
+    def _find_message(self) -> tuple[memoryview, bool] | None:
+        """The JSON that has come in whole, and whether it carries a descriptor."""
+        begin = self._begin + HEAD.size
+        if self._end < begin:
+            return None
+        (head,) = HEAD.unpack_from(self._room, self._begin)
+        size = head & ~CARRIES
+        if size > MOST_BYTES:
+            raise msgspec.DecodeError(f"a message has {size} bytes, of at most {MOST_BYTES}")
+        end = begin + size
+        if self._end < end:
+            return None
+        self._begin = end
+        if end == self._end:
+            self._begin = self._end = 0
+        return self._room[begin:end], bool(head & CARRIES)
+
     def close(self) -> None:
         """Close this end, which ends the other one's `receive`."""
         self._socket.close()
+        while self._descriptors:
+            os.close(self._descriptors.popleft())
 
 
 def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview) -> In:
@@ -304,8 +379,17 @@ def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview
 
 def receive_message(connection: socket.socket) -> tuple[bytes, int | None] | None:
     """As `Channel.receive`, undecoded, on a blocking socket without an event loop."""
-    data, ancillary, _, _ = connection.recvmsg(MOST_BYTES, _ONE_DESCRIPTOR, CLOSED_AT_EXEC)
-    return (data, _take_descriptor(ancillary)) if data else None
+    head, ancillary, _, _ = connection.recvmsg(HEAD.size, _ONE_DESCRIPTOR, CLOSED_AT_EXEC)
+    descriptor = _take_descriptor(ancillary)
+    size = HEAD.unpack(head)[0] & ~CARRIES if len(head) == HEAD.size else 0
+    data = connection.recv(size, socket.MSG_WAITALL) if size else b""
+    return (data, descriptor) if data else None
+
+
+def answer_message(connection: socket.socket, data: bytes) -> None:
+    """Send a message as it is encoded, and no descriptor; the other end may be closed."""
+    with suppress(OSError):
+        connection.sendall(HEAD.pack(len(data)) + data)
 
 
 LONGEST_BODY = 1 << 20
@@ -313,21 +397,30 @@ LONGEST_BODY = 1 << 20
 
 
 def seal_body(body: bytes) -> int:
-    """A file in memory with these bytes, which nobody can change; the caller closes it."""
-    return make_sealed("body", body)
+    """A file with these bytes; the caller closes it.
+
+    On Linux it is in memory, and nobody can change it. Elsewhere nobody can open it.
+    """
+    if sys.platform == "linux":
+        return make_sealed("body", body)
+    with tempfile.TemporaryFile(buffering=0) as file:
+        file.write(body)
+        return os.dup(file.fileno())
 
 
 def read_sealed(file: int) -> bytes:
     """The bytes of `seal_body`. Raises OSError and ValueError for any other file.
 
-    Such a file is in memory, so that reading it cannot block.
+    On Linux such a file is in memory, so that reading it cannot block.
     """
-    if not is_sealed(file):
+    if sys.platform == "linux" and not is_sealed(file):
         raise ValueError("it is not sealed")
-    size = os.fstat(file).st_size
-    if size > LONGEST_BODY:
-        raise ValueError(f"it has {size} bytes, of at most {LONGEST_BODY}")
-    return os.pread(file, size, 0)
+    status = os.fstat(file)
+    if sys.platform != "linux" and (not stat.S_ISREG(status.st_mode) or status.st_nlink):
+        raise ValueError("others can open it")
+    if status.st_size > LONGEST_BODY:
+        raise ValueError(f"it has {status.st_size} bytes, of at most {LONGEST_BODY}")
+    return os.pread(file, status.st_size, 0)
 
 
 def _pass(descriptor: int) -> tuple[int, int, bytes]:
@@ -338,5 +431,8 @@ def _take_descriptor(ancillary: list[tuple[int, int, bytes]]) -> int | None:
     """The descriptor in recvmsg(2)'s ancillary data, if any."""
     for level, kind, payload in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            return array.array("i", payload)[0]
+            descriptor = array.array("i", payload)[0]
+            if not CLOSED_AT_EXEC:
+                os.set_inheritable(descriptor, False)
+            return descriptor
     return None
