@@ -63,11 +63,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         kind = self.headers["Content-Type"].encode()
         form = email.message_from_bytes(b"Content-Type: " + kind + b"\r\n\r\n" + body)
-        files = [part for part in form.get_payload() if part.get_filename()]  # type: ignore[union-attr]
-        target = self.server.folder / str(files[0].get_filename())
+        (file,) = (part for part in form.walk() if part.get_filename())
+        target = self.server.folder / str(file.get_filename())
         is_new = not target.exists()
         if is_new:
-            target.write_bytes(files[0].get_payload(decode=True))
+            content = file.get_payload(decode=True)
+            assert isinstance(content, bytes)
+            target.write_bytes(content)
         self._answer(200 if is_new else 400, b"")
 
     def _answer(self, status: int, body: bytes) -> None:

@@ -34,8 +34,8 @@ def test_checksums_are_signed(tmp_path: Path) -> None:
     file = tmp_path / "SHA256SUMS"
     file.write_text("0  a\n")
     signature = sign(file, key)
-    verify = ["ssh-keygen", "-Y", "verify", "-f", tmp_path / "allowed_signers"]
-    verify += ["-I", "release", "-s", signature, "-n"]
+    verify = ["ssh-keygen", "-Y", "verify", "-f", str(tmp_path / "allowed_signers")]
+    verify += ["-I", "release", "-s", str(signature), "-n"]
     for namespace, text, status in (
         ("airlock-release", "0  a\n", 0),
         ("airlock-release", "1  a\n", 255),

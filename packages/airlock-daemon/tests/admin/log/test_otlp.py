@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
+from typing import Any
 
 import pytest
 
@@ -120,7 +121,7 @@ def test_a_receiver_gets_the_records(world: World, receiver: Receiver, extra: Pa
     assert "has not taken the records" in done.stderr
 
 
-def _read(body: bytes, environment: dict[str, str]) -> list[list[object]]:
+def _read(body: bytes, environment: dict[str, str]) -> list[list[Any]]:
     done = subprocess.run(
         [sys.executable, "-c", _READ], input=body, env=environment, capture_output=True, check=True
     )
