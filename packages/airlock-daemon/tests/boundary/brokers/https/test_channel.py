@@ -114,6 +114,36 @@ async def test_descriptors_that_no_message_carries_do_not_add_up(pair: Pair) -> 
     assert len(os.listdir("/dev/fd")) == before - 1
 
 
+@pytest.mark.parametrize("count", [2, 253])
+async def test_descriptors_of_a_hostile_end_are_all_closed_where_it_blocks_nobody(
+    count: int,
+) -> None:
+    """Two or more with one message, and those that nobody has received yet.
+
+    What the kernel has no room for, it closes in the event loop. A socket may linger there.
+    """
+    ours, theirs = socket.socketpair()
+    closed: list[int] = []
+    channel: Channel[object, ToWorker] = Channel(ours, receives=ToWorker, close_all=closed.extend)
+    reading, writing = os.pipe()
+    with theirs:
+        for _ in range(2):
+            socket.send_fds(theirs, [encode(Over(connection=1), carries=True)], [writing] * count)
+        os.close(writing)
+        with pytest.raises(msgspec.MsgspecError):
+            await channel.receive()
+        channel.close()
+        assert theirs.recv(1) == b""
+    assert len(closed) == count + 1
+    os.set_blocking(reading, False)
+    with pytest.raises(BlockingIOError):
+        os.read(reading, 1)
+    for number in closed:
+        os.close(number)
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+
+
 async def test_what_fits_in_part_is_completed_before_anything_else(pair: Pair) -> None:
     """By `send` of the same message, or if that is cancelled by the next one."""
     channel, other = pair

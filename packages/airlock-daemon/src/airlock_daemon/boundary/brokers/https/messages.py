@@ -22,7 +22,7 @@ import struct
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
@@ -43,7 +43,9 @@ HEAD = struct.Struct("<I")
 
 CARRIES = 1 << 31
 
-_ONE_DESCRIPTOR = socket.CMSG_SPACE(array.array("i").itemsize)
+# For the kernel's limit of descriptors per message (SCM_MAX_FD). It closes those without room,
+# in the process that receives, which a lingering socket (SO_LINGER) would block.
+_ALL_DESCRIPTORS = socket.CMSG_SPACE(253 * array.array("i").itemsize)
 
 
 class Fork(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -229,9 +231,19 @@ Out = TypeVar("Out", bound=msgspec.Struct)
 class Channel(Generic[In, Out]):
     """One end of a pair. It owns the socket; one task may receive while any number send."""
 
-    def __init__(self, connection: socket.socket, *, receives: object) -> None:
-        """Take a stream socket; `receives` is the union of the messages that come."""
+    def __init__(
+        self,
+        connection: socket.socket,
+        *,
+        receives: object,
+        close_all: Callable[[Sequence[int]], None] | None = None,
+    ) -> None:
+        """Take a stream socket; `receives` is the union of the messages that come.
+
+        `close_all` closes what an untrusted other end has sent, which may take forever.
+        """
         connection.setblocking(False)
+        self._close_all = close_all or _close_now
         self._raw = connection
         self._socket = trio.socket.from_stdlib_socket(connection)
         self._encoder = msgspec.json.Encoder()
@@ -319,16 +331,18 @@ class Channel(Generic[In, Out]):
                 self._room[:left] = self._room[self._begin : self._end]
                 self._begin, self._end = 0, left
             try:
-                size, ancillary, _, _ = await self._socket.recvmsg_into(
-                    [self._room[self._end :]], _ONE_DESCRIPTOR, CLOSED_AT_EXEC
+                size, ancillary, flags, _ = await self._socket.recvmsg_into(
+                    [self._room[self._end :]], _ALL_DESCRIPTORS, CLOSED_AT_EXEC
                 )
             except (OSError, trio.ClosedResourceError):
                 return None
-            if (descriptor := _take_descriptor(ancillary)) is not None:
-                self._descriptors.append(descriptor)
+            come = _list_descriptors(ancillary)
+            self._descriptors += come
             # That of a message that has not come in whole, and one that came with its rest.
-            if len(self._descriptors) > 2:
+            if len(come) > 1 or len(self._descriptors) > 2:
                 raise msgspec.DecodeError("more descriptors come than messages")
+            if flags & socket.MSG_CTRUNC:
+                raise msgspec.DecodeError("a descriptor is lost: the table is full")
             if size == 0:
                 return None
             self._end += size
@@ -342,7 +356,7 @@ class Channel(Generic[In, Out]):
             return decode_message(self._decoder, data), descriptor
         except BaseException:
             if descriptor is not None:
-                os.close(descriptor)
+                self._close_all((descriptor,))
             raise
 
     def _find_message(self) -> tuple[memoryview, bool] | None:
@@ -364,9 +378,14 @@ class Channel(Generic[In, Out]):
 
     def close(self) -> None:
         """Close this end, which ends the other one's `receive`."""
-        self._socket.close()
-        while self._descriptors:
-            os.close(self._descriptors.popleft())
+        if self._raw.fileno() < 0:
+            return
+        with suppress(OSError):
+            self._raw.shutdown(socket.SHUT_RDWR)
+        trio.lowlevel.notify_closing(self._raw)
+        # Descriptors that nobody has received are closed with the socket.
+        self._close_all((*self._descriptors, self._raw.detach()))
+        self._descriptors.clear()
 
 
 def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview) -> In:
@@ -379,8 +398,8 @@ def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview
 
 def receive_message(connection: socket.socket) -> tuple[bytes, int | None] | None:
     """As `Channel.receive`, undecoded, on a blocking socket without an event loop."""
-    head, ancillary, _, _ = connection.recvmsg(HEAD.size, _ONE_DESCRIPTOR, CLOSED_AT_EXEC)
-    descriptor = _take_descriptor(ancillary)
+    head, ancillary, _, _ = connection.recvmsg(HEAD.size, _ALL_DESCRIPTORS, CLOSED_AT_EXEC)
+    descriptor = next(iter(_list_descriptors(ancillary)), None)
     size = HEAD.unpack(head)[0] & ~CARRIES if len(head) == HEAD.size else 0
     data = connection.recv(size, socket.MSG_WAITALL) if size else b""
     return (data, descriptor) if data else None
@@ -427,12 +446,18 @@ def _pass(descriptor: int) -> tuple[int, int, bytes]:
     return (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]).tobytes())
 
 
-def _take_descriptor(ancillary: list[tuple[int, int, bytes]]) -> int | None:
-    """The descriptor in recvmsg(2)'s ancillary data, if any."""
+def _list_descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    """The descriptors in recvmsg(2)'s ancillary data."""
+    descriptors = array.array("i")
     for level, kind, payload in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            descriptor = array.array("i", payload)[0]
-            if not CLOSED_AT_EXEC:
-                os.set_inheritable(descriptor, False)
-            return descriptor
-    return None
+            descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
+    if not CLOSED_AT_EXEC:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+    return descriptors.tolist()
+
+
+def _close_now(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
