@@ -255,7 +255,8 @@ class Channel(Generic[In, Out]):
         self._turn = trio.Lock()
         # The rest of a message that is sent in part: it goes before all others.
         self._rest = b""
-        self._begun: Out | None = None
+        # Those that `send_now` has begun, for `send`.
+        self._begun: list[Out] = []
 
     async def send(self, message: Out, descriptor: int | None = None) -> None:
         """Send a message, and a descriptor that stays the caller's.
@@ -264,16 +265,17 @@ class Channel(Generic[In, Out]):
         """
         data = self._encode(message, carries=descriptor is not None)
         rights = [] if descriptor is None else [_pass(descriptor)]
+        is_begun = any(each is message for each in self._begun)
+        self._begun = [each for each in self._begun if each is not message]
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
-            if self._begun is not message and self._is_free:
-                self._send_some(message, data, rights)
-                if self._begun is None:
+            if not is_begun and self._is_free:
+                is_begun = self._send_some(data, rights)
+                if is_begun and not self._rest:
                     return
             async with self._turn:
-                is_begun = self._begun is message
                 await self._send_rest()
-                while not is_begun and not self._send_some(message, data, rights):
+                while not is_begun and not self._send_some(data, rights):
                     await trio.lowlevel.wait_writable(self._raw)
                 await self._send_rest()
         except (OSError, trio.ClosedResourceError) as error:
@@ -283,9 +285,13 @@ class Channel(Generic[In, Out]):
         """Send a message unless that would block; False if `send` has to do it, or its rest."""
         try:
             data = self._encode(message, carries=False)
-            return self._is_free and self._send_some(message, data, []) and not self._rest
+            if not self._is_free or not self._send_some(data, []):
+                return False
         except (Failed, OSError):
             return False
+        if self._rest:
+            self._begun.append(message)
+        return not self._rest
 
     def _encode(self, message: Out, *, carries: bool) -> bytes:
         data = self._encoder.encode(message)
@@ -301,14 +307,13 @@ class Channel(Generic[In, Out]):
         """Whether no other message waits."""
         return not (self._rest or self._turn.locked())
 
-    def _send_some(self, message: Out, data: bytes, rights: list[tuple[int, int, bytes]]) -> bool:
+    def _send_some(self, data: bytes, rights: list[tuple[int, int, bytes]]) -> bool:
         """Begin a message, most often the whole; False if that would block."""
         try:
             sent = self._raw.sendmsg([data], rights)
         except BlockingIOError:
             return False
-        if sent < len(data):
-            self._rest, self._begun = data[sent:], message
+        self._rest = data[sent:]
         return True
 
     async def _send_rest(self) -> None:
@@ -318,7 +323,6 @@ class Channel(Generic[In, Out]):
                 self._rest = self._rest[self._raw.send(self._rest) :]
             except BlockingIOError:
                 await trio.lowlevel.wait_writable(self._raw)
-        self._begun = None
 
     async def receive(self) -> tuple[In, int | None] | None:
         """The next message, and the descriptor that it carries, which becomes the caller's.
