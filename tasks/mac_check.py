@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 from tasks.environment import Environment, prepare_environment
@@ -87,8 +88,8 @@ def _read_fact(name: str, words: Sequence[str], ask: Ask) -> str:
 
 
 def _hide_folder(text: str) -> str:
-    """Leave out where the checkout is, which names its user."""
-    return text.replace(str(ROOT), "CHECKOUT")
+    """Leave out where the checkout and the home are, which name the user."""
+    return text.replace(str(ROOT), "CHECKOUT").replace(str(Path.home()), "HOME")
 
 
 def _ask(words: Sequence[str]) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from tasks.places import ROOT
 ANSWERS = {
     ("sw_vers", "-productVersion"): (0, "15.6.1\n"),
     ("diskutil", "info", "/"): (0, "   Name: x\n   File System Personality:   APFS\n"),
-    ("good",): (0, f"ok: peer\nsee {ROOT}/dev\n"),
+    ("good",): (0, f"ok: peer\nsee {ROOT}/dev\nand {Path.home()}/.pyenv\n"),
     ("bad",): (1, "".join(f"line {number}\n" for number in range(100))),
 }
 
@@ -20,13 +20,15 @@ def answer(words: Sequence[str]) -> tuple[int, str]:
 
 
 def test_a_report_has_the_versions_and_what_each_step_printed() -> None:
-    """And not where the checkout is."""
+    """And not where the checkout and the home are."""
     report, is_good = write_report([("calls", ("good",))], answer)
     assert is_good
     assert "| macOS | 15.6.1 |" in report
     assert "| file system of / | APFS |" in report
     assert "| docker | not known |" in report
-    assert "**calls: passed**\n\n```text\nok: peer\nsee CHECKOUT/dev\n```" in report
+    assert (
+        "**calls: passed**\n\n```text\nok: peer\nsee CHECKOUT/dev\nand HOME/.pyenv\n```" in report
+    )
     assert str(ROOT) not in report
     assert report.endswith("Nothing failed.")
 

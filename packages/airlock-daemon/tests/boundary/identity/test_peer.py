@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from airlock_daemon.boundary.identity.peer import (
     Kind,
     Peer,
+    _own_container,
     check_claim,
     containers_in,
     identify,
@@ -164,6 +166,21 @@ def test_a_claim_that_the_kernel_contradicts_is_refused(
             check_claim(peer, claimed)
     else:
         check_claim(peer, claimed)
+
+
+def test_a_claim_is_refused_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of macOS that carries a container's connection, as Docker Desktop's does."""
+
+    def fail(*_: object) -> str:
+        raise FileNotFoundError
+
+    peer = "airlock_daemon.boundary.identity.peer"
+    for name in ("read_process_entry", "read_process_file"):
+        monkeypatch.setattr(f"{peer}.{name}", fail)
+    monkeypatch.setattr(f"{peer}._own_container", _own_container.__wrapped__)
+    monkeypatch.setattr(f"{peer}.sys", SimpleNamespace(platform="darwin"))
+    with pytest.raises(Denied, match="another container"):
+        check_claim(Peer(pid=1, uid=0, kind="local"), ID)
 
 
 def test_one_common_mount_proves_a_common_namespace() -> None:

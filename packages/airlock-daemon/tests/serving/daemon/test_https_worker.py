@@ -316,7 +316,7 @@ async def test_a_stop_ends_what_is_idle_and_waits_for_what_runs(tmp_path: Path) 
             assert cancellations[0].reason == "stop"
 
 
-@pytest.mark.parametrize("said", ["no message", "questions without end"])
+@pytest.mark.parametrize("said", ["no message", "questions without end", "two descriptors"])
 async def test_a_process_that_breaks_the_rules_is_ended(tmp_path: Path, said: str) -> None:
     """It is the one that reads what clients say, so that it is not trusted more than they are."""
     async with worker_and_process(tmp_path) as ends, trio.open_nursery() as nursery:
@@ -328,6 +328,8 @@ async def test_a_process_that_breaks_the_rules_is_ended(tmp_path: Path, said: st
             await ends.receive()
             if said == "no message":
                 await ends.process.send(SETTINGS)  # type: ignore[arg-type]
+            elif said == "two descriptors":
+                socket.send_fds(ends.process._raw, [b"x"], [any_socket.fileno()] * 2)
             else:
                 for number in range(5):
                     await ends.process.send(ask(number))

@@ -168,7 +168,7 @@ def check_claim(peer: Peer, claimed: str | None) -> None:
     if claimed is None or peer.kind == "unseen" or claimed in (peer.container, *peer.named):
         # Nested containers: the client may see another one than the daemon does.
         return
-    if peer.kind == "local" and claimed == _own_container():
+    if sys.platform == "linux" and peer.kind == "local" and claimed == _own_container():
         # Both are in the container that hosts the daemon.
         return
     raise Denied(

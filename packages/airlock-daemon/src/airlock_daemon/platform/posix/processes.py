@@ -4,6 +4,7 @@ A pid may be used again. A process is therefore recognised by its pid and the ti
 is read again after its parent was read: if both are the same, the parent was its parent.
 """
 
+import os
 from collections.abc import Callable
 
 import msgspec
@@ -46,13 +47,20 @@ def read_process(pid: int) -> ProcessEntry:
 class Ancestry:
     """Tells the descendants of process `ancestor` from all others.
 
-    Without subreapers a process whose parent has ended is init's child, and no longer counts. The
-    launcher ends such processes with their command, unless they have left its session.
+    Without subreapers a process whose parent has ended is init's child. It still counts by its
+    session, whose leader is the tool that started it, unless it has left that (setsid(2)).
     """
 
-    def __init__(self, ancestor: int, read: Read = read_process) -> None:
+    def __init__(
+        self,
+        ancestor: int,
+        read: Read = read_process,
+        *,
+        find_session: Callable[[int], int] = os.getsid,
+    ) -> None:
         self._ancestor = ancestor
         self._read = read
+        self._find_session = find_session
 
     def includes(self, pid: int, *, parent: int | None = None) -> bool:
         """Whether `pid` descends from the ancestor; True also if that is unknown.
@@ -74,6 +82,16 @@ class Ancestry:
         """Release nothing: no descriptor is open."""
 
     def _descends(self, pid: int) -> bool:
+        if self._walk(pid):
+            return True
+        leader = self._find_session(pid)
+        try:
+            return leader != pid and self._walk(leader)
+        except ProcessLookupError:
+            # The launcher ends what a tool leaves behind.
+            return False
+
+    def _walk(self, pid: int) -> bool:
         if pid == self._ancestor:
             return True
         entry = self._read(pid)

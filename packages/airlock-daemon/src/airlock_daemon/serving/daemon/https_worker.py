@@ -66,7 +66,9 @@ class Worker:
         shared: DaemonState,
     ) -> None:
         """Takes ownership of `pair`, our end of its socket pair."""
-        self._channel: Channel[ToDaemon, ToWorker] = Channel(pair, receives=ToDaemon)
+        self._channel: Channel[ToDaemon, ToWorker] = Channel(
+            pair, receives=ToDaemon, close_all=agent.closer.close
+        )
         self._operations = operations
         self._agent = agent
         self._shared = shared

@@ -114,26 +114,65 @@ async def test_descriptors_that_no_message_carries_do_not_add_up(pair: Pair) -> 
     assert len(os.listdir("/dev/fd")) == before - 1
 
 
-async def test_what_fits_in_part_is_completed_before_anything_else(pair: Pair) -> None:
-    """By `send` of the same message, or if that is cancelled by the next one."""
+@pytest.mark.parametrize("count", [2, 253])
+async def test_descriptors_of_a_hostile_end_are_all_closed_where_it_blocks_nobody(
+    count: int,
+) -> None:
+    """Two or more with one message, and those that nobody has received yet.
+
+    What the kernel has no room for, it closes in the event loop. A socket may linger there.
+    """
+    ours, theirs = socket.socketpair()
+    closed: list[int] = []
+    channel: Channel[object, ToWorker] = Channel(ours, receives=ToWorker, close_all=closed.extend)
+    reading, writing = os.pipe()
+    with theirs:
+        for _ in range(2):
+            socket.send_fds(theirs, [encode(Over(connection=1), carries=True)], [writing] * count)
+        os.close(writing)
+        with pytest.raises(msgspec.MsgspecError):
+            await channel.receive()
+        channel.close()
+        assert theirs.recv(1) == b""
+    assert len(closed) == count + 1
+    os.set_blocking(reading, False)
+    with pytest.raises(BlockingIOError):
+        os.read(reading, 1)
+    for number in closed:
+        os.close(number)
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_what_fits_in_part_is_completed_before_anything_else(
+    pair: Pair, *, is_cancelled: bool
+) -> None:
+    """By whoever sends first, and `send` of the same message does not send it again."""
     channel, other = pair
     other.setblocking(False)
     messages: list[ToWorker] = []
-    for number in range(1000):
+    while not channel._rest:
         # None of them is as long as what the kernel takes at once.
-        message = Answer(question=number, certificate="x" * 150_000)
+        message = Answer(question=len(messages), certificate="x" * 150_000)
+        assert channel.send_now(message) or channel._rest
         messages.append(message)
-        if not channel.send_now(message):
-            break
-    with trio.move_on_after(0):
-        await channel.send(messages[-1])
-    is_begun = channel._begun is messages[-1]
     received: Channel[ToWorker, ToWorker] = Channel(other, receives=ToWorker)
     got: list[ToWorker] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(channel.send, Over(connection=5))
-        while not isinstance(got[-1] if got else None, Over):
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.CancelScope() as scope:
+            if is_cancelled:
+                scope.cancel()
+                await channel.send(messages[-1])
+        if not is_cancelled:
+            nursery.start_soon(channel.send, messages[-1])
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(channel.send, Over(connection=6))
+        while Over(connection=6) not in got:
             answer = await received.receive()
             assert answer is not None
             got.append(answer[0])
-    assert got == [*messages[: None if is_begun else -1], Over(connection=5)]
+    assert got == [*messages, Over(connection=5), Over(connection=6)]
+    assert not channel._begun

@@ -56,10 +56,10 @@ def main(descriptor: int) -> None:
     gc.freeze()
     while (received := receive_message(control)) is not None:
         data, end = received
-        if end is None:
-            continue
         agent = decoder.decode(data).agent
         answer_message(control, data)
+        if end is None:
+            continue
         parent = os.getpid()
         try:
             pid = os.fork()

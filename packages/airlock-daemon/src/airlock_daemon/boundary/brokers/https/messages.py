@@ -22,7 +22,7 @@ import struct
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
@@ -43,7 +43,9 @@ HEAD = struct.Struct("<I")
 
 CARRIES = 1 << 31
 
-_ONE_DESCRIPTOR = socket.CMSG_SPACE(array.array("i").itemsize)
+# For the kernel's limit of descriptors per message (SCM_MAX_FD). It closes those without room,
+# in the process that receives, which a lingering socket (SO_LINGER) would block.
+_ALL_DESCRIPTORS = socket.CMSG_SPACE(253 * array.array("i").itemsize)
 
 
 class Fork(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -229,9 +231,19 @@ Out = TypeVar("Out", bound=msgspec.Struct)
 class Channel(Generic[In, Out]):
     """One end of a pair. It owns the socket; one task may receive while any number send."""
 
-    def __init__(self, connection: socket.socket, *, receives: object) -> None:
-        """Take a stream socket; `receives` is the union of the messages that come."""
+    def __init__(
+        self,
+        connection: socket.socket,
+        *,
+        receives: object,
+        close_all: Callable[[Sequence[int]], None] | None = None,
+    ) -> None:
+        """Take a stream socket; `receives` is the union of the messages that come.
+
+        `close_all` closes what an untrusted other end has sent, which may take forever.
+        """
         connection.setblocking(False)
+        self._close_all = close_all or _close_now
         self._raw = connection
         self._socket = trio.socket.from_stdlib_socket(connection)
         self._encoder = msgspec.json.Encoder()
@@ -243,7 +255,8 @@ class Channel(Generic[In, Out]):
         self._turn = trio.Lock()
         # The rest of a message that is sent in part: it goes before all others.
         self._rest = b""
-        self._begun: Out | None = None
+        # Those that `send_now` has begun, for `send`.
+        self._begun: list[Out] = []
 
     async def send(self, message: Out, descriptor: int | None = None) -> None:
         """Send a message, and a descriptor that stays the caller's.
@@ -252,16 +265,17 @@ class Channel(Generic[In, Out]):
         """
         data = self._encode(message, carries=descriptor is not None)
         rights = [] if descriptor is None else [_pass(descriptor)]
+        is_begun = any(each is message for each in self._begun)
+        self._begun = [each for each in self._begun if each is not message]
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
-            if self._begun is not message and self._is_free:
-                self._send_some(message, data, rights)
-                if self._begun is None:
+            if not is_begun and self._is_free:
+                is_begun = self._send_some(data, rights)
+                if is_begun and not self._rest:
                     return
             async with self._turn:
-                is_begun = self._begun is message
                 await self._send_rest()
-                while not is_begun and not self._send_some(message, data, rights):
+                while not is_begun and not self._send_some(data, rights):
                     await trio.lowlevel.wait_writable(self._raw)
                 await self._send_rest()
         except (OSError, trio.ClosedResourceError) as error:
@@ -271,9 +285,13 @@ class Channel(Generic[In, Out]):
         """Send a message unless that would block; False if `send` has to do it, or its rest."""
         try:
             data = self._encode(message, carries=False)
-            return self._is_free and self._send_some(message, data, []) and not self._rest
+            if not self._is_free or not self._send_some(data, []):
+                return False
         except (Failed, OSError):
             return False
+        if self._rest:
+            self._begun.append(message)
+        return not self._rest
 
     def _encode(self, message: Out, *, carries: bool) -> bytes:
         data = self._encoder.encode(message)
@@ -289,14 +307,13 @@ class Channel(Generic[In, Out]):
         """Whether no other message waits."""
         return not (self._rest or self._turn.locked())
 
-    def _send_some(self, message: Out, data: bytes, rights: list[tuple[int, int, bytes]]) -> bool:
+    def _send_some(self, data: bytes, rights: list[tuple[int, int, bytes]]) -> bool:
         """Begin a message, most often the whole; False if that would block."""
         try:
             sent = self._raw.sendmsg([data], rights)
         except BlockingIOError:
             return False
-        if sent < len(data):
-            self._rest, self._begun = data[sent:], message
+        self._rest = data[sent:]
         return True
 
     async def _send_rest(self) -> None:
@@ -306,7 +323,6 @@ class Channel(Generic[In, Out]):
                 self._rest = self._rest[self._raw.send(self._rest) :]
             except BlockingIOError:
                 await trio.lowlevel.wait_writable(self._raw)
-        self._begun = None
 
     async def receive(self) -> tuple[In, int | None] | None:
         """The next message, and the descriptor that it carries, which becomes the caller's.
@@ -319,16 +335,18 @@ class Channel(Generic[In, Out]):
                 self._room[:left] = self._room[self._begin : self._end]
                 self._begin, self._end = 0, left
             try:
-                size, ancillary, _, _ = await self._socket.recvmsg_into(
-                    [self._room[self._end :]], _ONE_DESCRIPTOR, CLOSED_AT_EXEC
+                size, ancillary, flags, _ = await self._socket.recvmsg_into(
+                    [self._room[self._end :]], _ALL_DESCRIPTORS, CLOSED_AT_EXEC
                 )
             except (OSError, trio.ClosedResourceError):
                 return None
-            if (descriptor := _take_descriptor(ancillary)) is not None:
-                self._descriptors.append(descriptor)
+            come = _list_descriptors(ancillary)
+            self._descriptors += come
             # That of a message that has not come in whole, and one that came with its rest.
-            if len(self._descriptors) > 2:
+            if len(come) > 1 or len(self._descriptors) > 2:
                 raise msgspec.DecodeError("more descriptors come than messages")
+            if flags & socket.MSG_CTRUNC:
+                raise msgspec.DecodeError("a descriptor is lost: the table is full")
             if size == 0:
                 return None
             self._end += size
@@ -342,7 +360,7 @@ class Channel(Generic[In, Out]):
             return decode_message(self._decoder, data), descriptor
         except BaseException:
             if descriptor is not None:
-                os.close(descriptor)
+                self._close_all((descriptor,))
             raise
 
     def _find_message(self) -> tuple[memoryview, bool] | None:
@@ -364,9 +382,14 @@ class Channel(Generic[In, Out]):
 
     def close(self) -> None:
         """Close this end, which ends the other one's `receive`."""
-        self._socket.close()
-        while self._descriptors:
-            os.close(self._descriptors.popleft())
+        if self._raw.fileno() < 0:
+            return
+        with suppress(OSError):
+            self._raw.shutdown(socket.SHUT_RDWR)
+        trio.lowlevel.notify_closing(self._raw)
+        # Descriptors that nobody has received are closed with the socket.
+        self._close_all((*self._descriptors, self._raw.detach()))
+        self._descriptors.clear()
 
 
 def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview) -> In:
@@ -379,8 +402,8 @@ def decode_message(decoder: "msgspec.json.Decoder[In]", data: bytes | memoryview
 
 def receive_message(connection: socket.socket) -> tuple[bytes, int | None] | None:
     """As `Channel.receive`, undecoded, on a blocking socket without an event loop."""
-    head, ancillary, _, _ = connection.recvmsg(HEAD.size, _ONE_DESCRIPTOR, CLOSED_AT_EXEC)
-    descriptor = _take_descriptor(ancillary)
+    head, ancillary, _, _ = connection.recvmsg(HEAD.size, _ALL_DESCRIPTORS, CLOSED_AT_EXEC)
+    descriptor = next(iter(_list_descriptors(ancillary)), None)
     size = HEAD.unpack(head)[0] & ~CARRIES if len(head) == HEAD.size else 0
     data = connection.recv(size, socket.MSG_WAITALL) if size else b""
     return (data, descriptor) if data else None
@@ -427,12 +450,18 @@ def _pass(descriptor: int) -> tuple[int, int, bytes]:
     return (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]).tobytes())
 
 
-def _take_descriptor(ancillary: list[tuple[int, int, bytes]]) -> int | None:
-    """The descriptor in recvmsg(2)'s ancillary data, if any."""
+def _list_descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    """The descriptors in recvmsg(2)'s ancillary data."""
+    descriptors = array.array("i")
     for level, kind, payload in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            descriptor = array.array("i", payload)[0]
-            if not CLOSED_AT_EXEC:
-                os.set_inheritable(descriptor, False)
-            return descriptor
-    return None
+            descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
+    if not CLOSED_AT_EXEC:
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+    return descriptors.tolist()
+
+
+def _close_now(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
