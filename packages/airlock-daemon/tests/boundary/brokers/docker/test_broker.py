@@ -555,6 +555,36 @@ async def test_what_was_approved_is_the_image_of_that_time(tmp_path: Path) -> No
         assert (status, "is another image" in said["message"]) == (403, True)
 
 
+@pytest.mark.parametrize("had", [True, False])
+async def test_a_container_is_made_of_the_image_that_was_judged(
+    tmp_path: Path, *, had: bool
+) -> None:
+    """Also if its name leads to one that needs an approval once the call has its turn."""
+    path = f"/v1.45/images/{OwnImages('a', '0').outer(read_image_name('mine'))}/json"
+    harmless, asked = f"sha256:{'6' * 64}", f"sha256:{'5' * 64}"
+    async with scene(tmp_path) as here:
+        here.broker.images.note(harmless)
+        here.broker.images.note(asked)
+        here.agent.refuses = "prod:1"
+        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [])
+        here.engine.answers["POST", "/v1.45/containers/create"] = (201, {"Id": _ID})
+        if had:
+            here.engine.answers["GET", path] = (200, {"Id": harmless, "RepoTags": ["tools:1"]})
+        found: list[int] = []
+
+        async def create() -> None:
+            status, _ = await here.connect().ask("POST /containers/create", body={"Image": "mine"})
+            found.append(status)
+
+        async with trio.open_nursery() as nursery, here.broker.creating:
+            nursery.start_soon(create)
+            await wait_all_tasks_blocked(0.05)
+            here.engine.answers["GET", path] = (200, {"Id": asked, "RepoTags": ["prod:1"]})
+        made = [each for each in here.engine.calls if each.path == "/v1.45/containers/create"]
+        assert found == ([201] if had else [404])
+        assert [json.loads(each.body)["Image"] for each in made] == ([harmless] if had else [])
+
+
 async def test_lists_are_narrowed_by_the_engine_too(tmp_path: Path) -> None:
     """The agent's label is added to a list's filters; what comes is still looked at."""
     async with scene(tmp_path, DockerGrant()) as here:

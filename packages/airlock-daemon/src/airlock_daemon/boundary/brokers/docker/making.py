@@ -181,10 +181,12 @@ class Making:
         body: bytes,
         *,
         has_listener: bool,
+        judged: Mapping[Reference, Found | None],
     ) -> None:
         """`record` has the agent's images; calls that make some add to it.
 
-        `has_listener` tells whether ports of containers are published (`PublishedPorts`).
+        `has_listener` tells whether ports of containers are published (`PublishedPorts`). `judged`
+        is what an approval was judged by: the call is made with that, or not at all.
         """
         self._has_listener = has_listener
         self._agent = agent
@@ -194,6 +196,8 @@ class Making:
         self._found = found
         self._query = dict(found.query)
         self._lookups = Lookups(agent.engine, view, may_read=found.call.reads)
+        for reference, image in judged.items():
+            self._lookups.bind(reference, image)
 
     async def prepare(self) -> Prepared:
         """Look up what the call names, and write it anew. Raises Refused and AirlockError."""
