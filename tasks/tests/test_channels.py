@@ -32,6 +32,13 @@ def test_the_skill_is_the_page_for_agents() -> None:
     assert SKILL.read_text() == make_skill()
 
 
+def test_the_command_of_the_plugin_allows_nothing_that_writes() -> None:
+    """The person is asked for `agent add`, whose `--yes` a text in the project could ask for."""
+    text = (CHANNELS / "plugin" / "commands" / "agent-add.md").read_text()
+    [allowed] = [line for line in text.splitlines() if line.startswith("allowed-tools: ")]
+    assert allowed == "allowed-tools: Bash(airlock --version), Bash(git remote -v)"
+
+
 @pytest.mark.skipif(
     not (HERE.folder / "bin" / "zizmor").exists(), reason="zizmor is not installed here"
 )
