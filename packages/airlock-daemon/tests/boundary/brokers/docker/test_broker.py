@@ -650,9 +650,18 @@ async def test_what_buildx_makes_becomes_the_granted_builder(tmp_path: Path) -> 
         assert (await client.ask(f"GET /images/{wanted}/json"))[1]["Id"] == _IMAGE
         body = {"Image": wanted, "HostConfig": {"Privileged": True, "Binds": ["/:/host"]}}
         made = "POST /containers/create?name=buildx_buildkit_default"
+        path = "/v1.45/images/docker.io/library/alpine:latest/json"
+        for user in ("", "0", "root:root", "00:1"):
+            image = {"Id": _IMAGE, "RepoTags": ["alpine:latest"], "Config": {"User": user}}
+            answers["GET", path] = (200, image)
+            status, said = await client.ask(made, body=body)
+            assert (status, "runs as root" in said["message"]) == (403, True)
+        image = {"Id": _IMAGE, "RepoTags": ["alpine:latest"], "Config": {"User": "1000:1000"}}
+        answers["GET", path] = (200, image)
         assert (await client.ask(made, body=body))[0] == 201
         sent = json.loads(here.engine.made("POST", "/v1.45/containers/create").body)
         assert (sent["Image"], sent["HostConfig"]["Mounts"]) == (_IMAGE, [])
+        assert (sent["User"], sent["Labels"]["airlock.user"]) == ("1000:1000", "1000:1000")
         assert "Privileged" not in sent["HostConfig"]
         await wait_all_tasks_blocked()
         operation = here.agent.results[-1].operation

@@ -48,6 +48,7 @@ from airlock_modules.engine import (
     read_image_name,
     read_network,
     read_volume,
+    require_ordinary,
     resolve,
     restore_words,
     shorten_name,
@@ -312,7 +313,7 @@ class Making:
         image = (await self._lookups.find(reference)).config
         if is_builder(name):
             # Root there could have the ids of the host's root mapped, by the capabilities.
-            order = order.run_as(image.user)
+            order = order.run_as(require_ordinary(image.user))
         if order.publishes_all:
             numbers = (port.partition("/") for port in image.exposed)
             wanted = {int(port): 0 for port, _, kind in numbers if kind == "tcp"} | wanted
