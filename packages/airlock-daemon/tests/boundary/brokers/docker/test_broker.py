@@ -585,6 +585,26 @@ async def test_a_container_is_made_of_the_image_that_was_judged(
         assert [json.loads(each.body)["Image"] for each in made] == ([harmless] if had else [])
 
 
+async def test_a_push_is_of_the_image_that_was_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of one that the agent gives the name to while a helper looks for the login."""
+    name = "ghcr.io/acme/x:1"
+    async with scene(tmp_path, DockerGrant(push=("ghcr.io/acme/*",))) as here:
+        answers, path = here.engine.answers, f"/v1.45/images/{name}/json"
+        answers["GET", path] = (200, {"Id": _IMAGE, "RepoTags": [name]})
+        here.broker.images.note(_IMAGE, name=name)
+
+        async def look(_: object) -> bytes:
+            answers["GET", path] = (200, {"Id": f"sha256:{'5' * 64}", "RepoTags": [name]})
+            return b"bG9naW4="
+
+        monkeypatch.setattr(here.agent, "find_login", look)
+        here.agent.refuses, here.agent.approve = "never", lambda: "approved"
+        status, said = await here.connect().ask("POST /images/ghcr.io/acme/x/push?tag=1")
+        assert (status, "another one at the engine" in said["message"]) == (403, True)
+
+
 async def test_lists_are_narrowed_by_the_engine_too(tmp_path: Path) -> None:
     """The agent's label is added to a list's filters; what comes is still looked at."""
     async with scene(tmp_path, DockerGrant()) as here:

@@ -457,6 +457,8 @@ class Making:
                 hint="push them one by one",
                 rule="push",
             )
+        # First: it may take seconds, in which the agent could give the name to another image.
+        login = await self._agent.find_login(image)
         found = await self._lookups.find(Reference("image", str(image)))
         if await self._images.find(str(image)) != found.id:
             # The engine pushes what has the name there, which may be a person's.
@@ -466,7 +468,6 @@ class Making:
                 rule="push",
             )
         self._query["tag"] = image.tag
-        login = await self._agent.find_login(image)
         headers = ((b"X-Registry-Auth", login or _NO_LOGIN),)
         return await self._write(None, target=image.repository, headers=headers)
 
