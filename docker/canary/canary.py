@@ -70,6 +70,10 @@ _TOOLS = (
 )
 
 
+class Unusable(Exception):
+    """Why the attack could not be carried out, which is no verdict."""
+
+
 # On the host.
 
 
@@ -80,7 +84,7 @@ def plant(home: Path) -> dict[str, str]:
         file = home / name
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.exists():
-            raise SystemExit(f"canary: {file} exists already: choose a home without credentials")
+            raise Unusable(f"{file} exists already: choose a home without credentials")
         coded = base64.b64encode(f"me:{words[name]}".encode()).decode()
         file.write_text(text.format(word=words[name], coded=coded))
         file.chmod(0o600)
@@ -153,6 +157,10 @@ def try_sandbox(command: Sequence[str], home: Path) -> int:
             timeout=_LONGEST_S,
             check=False,
         )
+    except subprocess.TimeoutExpired:
+        raise Unusable(f"the command did not end within {_LONGEST_S} seconds") from None
+    except OSError as error:
+        raise Unusable(f"{command[0]} cannot be run: {error.strerror}") from None
     finally:
         servers.close()
     changed = [name for name, content in look(home).items() if before.get(name) != content]
@@ -208,14 +216,17 @@ def forms(word: bytes) -> Iterator[bytes]:
 
 def attack() -> int:
     """Look for everything that is in reach, and print what looks like a credential."""
+    failed = False
     tell("variables", "environment", "\n".join(f"{k}={v}" for k, v in os.environ.items()).encode())
     for probe in (read_processes, read_files, ask_sockets, ask_ports, run_tools, write_wishes):
         try:
             probe()
         except Exception as error:  # noqa: BLE001 - goes on, whatever a sandbox does to it
             print(f"canary: {probe.__name__}: {error!r}", file=sys.stderr)
-    tell("end", "", b"")
-    return 0
+            failed = True
+    if not failed:
+        tell("end", "", b"")
+    return int(failed)
 
 
 def tell(probe: str, what: str, data: bytes) -> None:
@@ -224,9 +235,25 @@ def tell(probe: str, what: str, data: bytes) -> None:
     print(json.dumps({"probe": probe, "what": what, "data": coded}), flush=True)
 
 
+def list_processes() -> list[str]:
+    """The ids of every process in sight; none where there is no /proc."""
+    try:
+        return [*filter(str.isdigit, os.listdir("/proc"))]
+    except OSError:
+        return []
+
+
+def read_lines(path: str) -> list[str]:
+    """The lines of a table of the kernel behind its head; none where it is not in sight."""
+    try:
+        return Path(path).read_text(errors="surrogateescape").splitlines()[1:]
+    except OSError:
+        return []
+
+
 def read_processes() -> None:
     """Variables and arguments of every process in sight."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+    for pid in list_processes():
         for name in ("environ", "cmdline"):
             path = f"/proc/{pid}/{name}"
             with suppress(OSError):
@@ -235,8 +262,7 @@ def read_processes() -> None:
 
 def walk() -> Iterator[str]:
     """Every file in sight that is not the system's own, also by the roots of other processes."""
-    tops = ["/"]
-    tops += [f"/proc/{pid}/root" for pid in os.listdir("/proc") if pid.isdigit()]
+    tops = ["/", *(f"/proc/{pid}/root" for pid in list_processes())]
     mine = os.stat("/")
     for top in tops:
         try:
@@ -270,7 +296,7 @@ def ask_sockets() -> None:
     """Every unix socket in sight, at a path or abstract, and those that variables name."""
     found = [path for path in walk() if is_socket(path)]
     found += [os.environ.get(name, "").replace("unix://", "") for name in _SOCKETS]
-    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+    for line in read_lines("/proc/net/unix"):
         found += [each.replace("@", "\0", 1) for each in line.split()[7:8]]
     for path in dict.fromkeys(filter(None, found)):
         ask(socket.AF_UNIX, path, "sockets")
@@ -288,7 +314,7 @@ def ask_ports() -> None:
     """Ports that listen on this loopback, which may be the host's, and the metadata of clouds."""
     ports = set()
     for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+        for line in read_lines(f"/proc/net/{table}"):
             address, state = line.split()[1], line.split()[3]
             if state == "0A":
                 ports.add(int(address.rpartition(":")[2], 16))
@@ -300,7 +326,7 @@ def ask_ports() -> None:
 def ask(family: int, address: object, probe: str) -> None:
     """Connect, say something that many servers answer, and tell what comes back."""
     data = b""
-    with socket.socket(family) as made, suppress(OSError):
+    with suppress(OSError), socket.socket(family) as made:
         made.settimeout(2)
         made.connect(address)  # type: ignore[arg-type]  # of its family
         made.sendall(b"GET /containers/json HTTP/1.0\r\n\r\n")
@@ -327,6 +353,9 @@ def run_tools() -> None:
         except subprocess.TimeoutExpired as error:
             tell("tools", line, error.stdout or b"")
             continue
+        except OSError as error:
+            print(f"canary: {line}: {error!r}", file=sys.stderr)
+            continue
         tell("tools", line, done.stdout)
 
 
@@ -351,11 +380,15 @@ def main() -> int:
     if options.what == "attack":
         return attack()
     home: Path | None = options.home
-    if home is not None:
-        home.mkdir(exist_ok=True)
-        return try_sandbox(options.command, home.resolve())
-    with tempfile.TemporaryDirectory(prefix="canary-") as folder:
-        return try_sandbox(options.command, Path(folder).resolve())
+    try:
+        if home is not None:
+            home.mkdir(exist_ok=True)
+            return try_sandbox(options.command, home.resolve())
+        with tempfile.TemporaryDirectory(prefix="canary-") as folder:
+            return try_sandbox(options.command, Path(folder).resolve())
+    except Unusable as why:
+        print(f"canary: {why}")
+        return 2
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from e2e.canary.attack import PROMISES
-from e2e.canary.findings import Finding, read_findings, read_guarantees
+from e2e.canary.findings import Finding, Guarantee, read_findings, read_guarantees
 from e2e.canary.suites import SUITES, list_attacks
 from e2e.evidence.record import OURS, Record
 from e2e.hostile.catalogue import FAMILIES as HOSTILE
@@ -15,13 +15,19 @@ _INTRODUCTION = """\
 # Evidence
 
 What was tried against each promise of Airlock, and what came of it. `./dev evidence` makes this
-page from the attacks themselves and from the record of the last run; none of it is written by hand.
+page from the attacks themselves and from the record of the last run: every number and result is of
+that record. What a guarantee says and how far it holds is our own judgement, that of
+[SECURITY.md](../SECURITY.md). The record is a file in the repository, which proves nothing by
+itself: run what you doubt.
 
 - An **attack** is a hostile client, workspace or program in a box, against a real daemon with
   planted credentials. *Got something* means that it reached a credential, changed something outside
   of the workspace, or moved a ref that was not granted.
-- A **guard** is the code that stops it. *Without the guard* the same attack runs against a daemon
-  with that code switched off, and has to succeed: an attack that cannot succeed proves nothing.
+- A **guard** is the code that stops it. *Without the guard* those of the attacks that nothing else
+  stops run against a daemon with that code switched off, and each has to succeed: what never
+  succeeds does not show that the guard is needed.
+- *Known to work* are attacks that get something with all guards on, for the reasons below the
+  table. They are not counted among the others.
 - A number such as *57 of 57* counts each attack in each way of making boxes.
 
 ## Run it yourself
@@ -76,7 +82,7 @@ def _write_promises(record: Record) -> Iterator[str]:
         yield "|---|---|---|---|---|"
         for suite in SUITES.values():
             for guard, holds in suite.guarantees.items():
-                if PROMISES.get(guard, "G4") == guarantee.id:
+                if _find_promise(guard) == guarantee.id:
                     row = record.get("guards", {}).get(guard)
                     yield f"| `{guard}`: {holds} | {_count(row, guard)} |"
         for family in HOSTILE:
@@ -87,6 +93,31 @@ def _write_promises(record: Record) -> Iterator[str]:
                 yield f"| `{family.name}`: {family.about} | {counts} | {run} |"
         for test in guarantee.tests:
             yield f"| {_show_test(test, record)} |"
+        yield from _write_remains(guarantee, record)
+
+
+def _write_remains(guarantee: Guarantee, record: Record) -> Iterator[str]:
+    """What is known to work against a guarantee, and what of it is not recorded."""
+    attacks = [
+        attack for _, _, attack in list_attacks() if _find_promise(attack.guard) == guarantee.id
+    ]
+    for known in dict.fromkeys(attack.known for attack in attacks if attack.known):
+        guards = dict.fromkeys(f"`{each.guard}`" for each in attacks if each.known == known)
+        yield f"\nKnown to work ({', '.join(guards)}): {known}."
+    families = [each.name for each in HOSTILE if each.promise == guarantee.id]
+    wanted = (
+        *(("guards", each) for each in dict.fromkeys(attack.guard for attack in attacks)),
+        *(("hostile", each) for each in families),
+        *(("tests", each) for each in guarantee.tests),
+    )
+    missing = [name for kind, name in wanted if name not in record.get(kind, {})]
+    if missing:
+        names = ", ".join(f"`{each.rpartition('::')[2]}`" for each in missing)
+        yield f"\n**Not recorded yet**, so that nothing here shows that it holds: {names}."
+
+
+def _find_promise(guard: str) -> str:
+    return PROMISES.get(guard, "G4")
 
 
 def _count(row: Mapping[str, int] | None, guard: str) -> str:
@@ -142,7 +173,9 @@ def _show_test(test: str, record: Record, *, without: bool = False) -> str:
     path, _, name = test.partition("::")
     result = record.get("tests", {}).get(test, "not recorded")
     link = f"[`{name}`](../{path})"
-    return f"{link} | test | | {result}: it succeeds" if without else f"{link} | test | {result} |"
+    if not without:
+        return f"{link} | test | {result} |"
+    return f"{link} | test | | {'passed: it succeeds' if result == 'passed' else result}"
 
 
 def _write_reviews() -> Iterator[str]:

@@ -52,7 +52,7 @@ def test_an_overlay_changes_images_and_grants(tmp_path: Path) -> None:
     overlay.mkdir()
     page = list_blocks("docs/how-to/kubernetes.md")
     (text,) = (block.text for block in page if block.text.startswith("resources:"))
-    remote = "https://github.com/OWNER/REPO//docker/kubernetes?ref=main"
+    remote = "https://github.com/OWNER/REPO//docker/kubernetes?ref=TAG"
     assert remote in text
     (overlay / "kustomization.yaml").write_text(text.replace(remote, "../base"))
     (overlay / "airlock.toml").write_text('commands = ["kubectl"]\n')

@@ -27,13 +27,15 @@ def run_release(arguments: Sequence[str]) -> int:
     packages = list(_choose(options.package))
     logs = {package.folder / "CHANGELOG.md": package.version for package in packages}
     before = {path: path.read_text() for path in logs}
+    status = 1
     try:
         for path, version in logs.items():
             path.write_text(cut_release(before[path], version, options.day))
             print(f"{path.relative_to(ROOT)}: {version} - {options.day}")
         status = _make(packages, options)
     finally:
-        if options.rehearse:
+        # Of a release that was not made, the next run would find nothing to release.
+        if options.rehearse or status:
             for path, text in before.items():
                 path.write_text(text)
     if status == 0 and not options.rehearse:

@@ -1,6 +1,7 @@
 """The channels: their manifests say what the packages and the documentation are."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,9 +28,40 @@ def test_a_channel_has_the_version_of_its_package(manifest: str, package: str) -
     assert json.loads((CHANNELS / manifest).read_text())["version"] == VERSIONS[package]
 
 
+def test_the_action_installs_the_daemon_of_its_own_version() -> None:
+    """Whoever names a commit of the action gets what was reviewed with it."""
+    manifest = (CHANNELS / "action" / "action.yml").read_text()
+    assert f"default: airlock-daemon[run]=={VERSIONS['airlock-daemon']}\n" in manifest
+
+
+@pytest.mark.parametrize("persists", [True, False])
+def test_the_action_starts_nothing_beside_the_token_of_a_checkout(
+    tmp_path: Path, *, persists: bool
+) -> None:
+    """In .git/config, as actions/checkout leaves it there unless it is told not to."""
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    if persists:
+        words = ("config", "--local", "http.https://github.com/.extraheader", "AUTHORIZATION: x")
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    job = {"AIRLOCK_SSH_KEY": "", "GITHUB_WORKSPACE": str(tmp_path), "PATH": os.environ["PATH"]}
+    argv = ["sh", str(CHANNELS / "action" / "start")]
+    # Without RUNNER_TEMP it ends behind that look.
+    done = subprocess.run(argv, env=job, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert ("persist-credentials: false" in done.stderr) is persists
+    assert ("RUNNER_TEMP" in done.stderr) is not persists
+
+
 def test_the_skill_is_the_page_for_agents() -> None:
     """One text: `python -m tasks.release.channels` writes the skill anew."""
     assert SKILL.read_text() == make_skill()
+
+
+def test_the_command_of_the_plugin_allows_nothing_that_writes() -> None:
+    """The person is asked for `agent add`, whose `--yes` a text in the project could ask for."""
+    text = (CHANNELS / "plugin" / "commands" / "agent-add.md").read_text()
+    [allowed] = [line for line in text.splitlines() if line.startswith("allowed-tools: ")]
+    assert allowed == "allowed-tools: Bash(airlock --version), Bash(git remote -v)"
 
 
 @pytest.mark.skipif(

@@ -8,10 +8,11 @@ import pytest
 from e2e.world.wheels import build_wheel, download_wheels
 from tasks.errors import TaskError
 from tasks.hatch import hold_lock, install_tool
+from tasks.release import publish
 from tasks.release.changelog import cut_release, read_sections
-from tasks.release.publish import sign
+from tasks.release.publish import run_release, sign
 from tasks.release.sbom import write_sbom
-from tasks.release.tag import list_packages
+from tasks.release.tag import Package, list_packages
 
 _LOG = "# Changelog of x\n\n## Unreleased\n\n- new\n\n## 0.4.0 - 2026-11-25\n\n- old\n"
 
@@ -25,6 +26,26 @@ def test_a_changelog_is_cut_once() -> None:
     assert second == ("0.5.0 - 2026-12-01", "- new")
     assert third == ("0.4.0 - 2026-11-25", "- old")
     assert cut_release(cut, "0.5.0", "2027-01-01") == cut
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_release_that_was_not_made_leaves_the_changelogs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int
+) -> None:
+    """So that the same command, once what failed is mended, finds the same packages."""
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    monkeypatch.setattr(publish, "_make", lambda *_: status)
+    [*packages] = [
+        Package(name, "0.5.0", tmp_path / name)
+        for name in ("airlock-wire", "airlock-modules", "airlock-shim", "airlock-daemon")
+    ]
+    monkeypatch.setattr(publish, "list_packages", lambda: packages)
+    for package in packages:
+        package.folder.mkdir()
+        (package.folder / "CHANGELOG.md").write_text(_LOG)
+    assert run_release(["--repository", "https://h/o/r", "--day", "2026-12-01"]) == status
+    texts = {(package.folder / "CHANGELOG.md").read_text() for package in packages}
+    assert texts == {_LOG if status else cut_release(_LOG, "0.5.0", "2026-12-01")}
 
 
 def test_checksums_are_signed(tmp_path: Path) -> None:

@@ -19,6 +19,11 @@ chmod 755 /usr/local/bin/airlock-shim
 # The feature's entrypoint must return. Without an API granted, the shim only executes the command.
 cat >/usr/local/share/airlock/start <<'END'
 #!/bin/sh
+# [ -w ] is false for root, too, where the mount is read-only.
+if [ -w /run/airlock ]; then
+  echo "airlock: /run/airlock is writable in this container, which could put something in the socket's place" >&2
+  echo "airlock: hint: with dockerComposeFile use airlock agent add NAME --print compose, and not the feature" >&2
+fi
 /usr/local/bin/airlock-shim --exec sleep infinity </dev/null >/dev/null 2>&1 &
 [ $# -eq 0 ] || exec "$@"
 END

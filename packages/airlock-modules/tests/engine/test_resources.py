@@ -82,6 +82,7 @@ def test_networks_are_internal_unless_granted() -> None:
     isolated = DockerGrant(is_isolated=True)
     made = read_network(_dump(Name="x"), grant=isolated, ownership=_OWN)
     assert (made["Internal"], is_isolated(made)) == (True, True)
+    assert made["EnableIPv6"] is False
     assert not is_isolated({**made, "EnableIPv6": True})
     with pytest.raises(Refused, match="EnableIPv6 = true is not granted"):
         read_network(_dump(Name="x", EnableIPv6=True), grant=isolated, ownership=_OWN)

@@ -307,6 +307,16 @@ def test_what_keeps_a_directory_is_named(world: World) -> None:
     run(world, "agent", "remove", "my", "--yes", status=1)
 
 
+def test_what_stays_at_an_engine_is_told_without_the_grant(world: World) -> None:
+    """Nobody knows which engine it is, and the record of its images goes."""
+    record = world.config / "state" / "docker" / "my.images"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    said = run(world, "agent", "remove", "my", "--yes").stderr
+    assert "what agent my has made at a docker engine stays" in said
+    assert "docker ps -a --filter label=airlock.agent=my" in said
+
+
 def test_without_a_registration_there_is_nothing_to_remove(home: Path) -> None:
     """The line says how one is named."""
     said = airlock_daemon("agent", "remove", "my", "--yes", status=1).stderr

@@ -237,6 +237,50 @@ def test_a_head_is_witnessed_by_a_ref(world: World, tmp_path: Path) -> None:
     assert "is not there: the log was cut or written anew" in anew
 
 
+@pytest.mark.parametrize("way", ["taken", "merged"])
+def test_a_commit_that_takes_heads_away_proves_nothing(
+    world: World, tmp_path: Path, way: str
+) -> None:
+    """Though it stands on top of the others, as a server that protects the branch wants it."""
+    ours = str(tmp_path / "ours")
+    _git("init", "--quiet", ours)
+    git = ("--repository", ours)
+    for _ in range(2):
+        write(world.log, ALLOWED)
+        run(world, "log", "head", "--to-git", "airlock-log", *git)
+    noted = _git("-C", ours, "rev-parse", "airlock-log").strip()
+    world.log.unlink()
+    write(world.log, DENIED)
+    anew = ("-c", "user.name=a", "-c", "user.email=a@b.c", "commit-tree", "-m", "x", "-p", noted)
+    blob = ("hash-object", "-w", str(tmp_path / "heads"))
+    Path(tmp_path, "heads").write_text(f"{head(world.log)}\n")
+    entry = f"100644 blob {_git('-C', ours, *blob).strip()}\theads\n"
+    tree = subprocess.run(
+        ["git", "-C", ours, "mktree"], input=entry, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    root = _git("-C", ours, *anew[:-2], tree).strip()
+    more = ("-p", root) if way == "merged" else ()
+    tip = _git("-C", ours, *anew, *more, tree).strip()
+    _git("-C", ours, "update-ref", "refs/heads/airlock-log", tip)
+    said = run(world, "log", "verify", "--from-git=airlock-log", *git, status=1).stderr
+    assert f'the commit {tip[:12]} of "airlock-log"' in said
+    assert "does not only add heads" in said
+
+
+def test_a_name_of_two_refs_is_refused(world: World, tmp_path: Path) -> None:
+    """A branch that is called like the ref of a remote would be read in its place."""
+    ours = str(tmp_path / "ours")
+    _git("init", "--quiet", ours)
+    git = ("--repository", ours)
+    write(world.log, ALLOWED)
+    run(world, "log", "head", "--to-git", "refs/remotes/origin/airlock-log", *git)
+    run(world, "log", "verify", "--from-git=origin/airlock-log", *git)
+    run(world, "log", "head", "--to-git", "origin/airlock-log", *git)
+    said = run(world, "log", "verify", "--from-git=origin/airlock-log", *git, status=1).stderr
+    names = "refs/heads/origin/airlock-log and refs/remotes/origin/airlock-log"
+    assert f'"origin/airlock-log" stands for {names}' in said
+
+
 def test_a_ref_of_something_else_is_left_alone(world: World, tmp_path: Path) -> None:
     """Nor does a hook of the repository run, as of one that an agent has written."""
     write(world.log, ALLOWED)

@@ -18,6 +18,7 @@ from logs import write
 from worlds import World
 
 ALLOWED = {"command": "git", "args": ["push"], "outcome": "allowed", "exit_code": 0}
+STARTED = {"event": "exec-start", "command": "git", "args": ["push"]}
 DENIED = {"command": "git", "args": ["gc"], "outcome": "denied", "layer": "module", "rule": "gc"}
 
 # Reads a request as protobufs of OpenTelemetry, and prints a line of JSON for each record.
@@ -91,27 +92,27 @@ def extra(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.nightly
 def test_a_receiver_gets_the_records(world: World, receiver: Receiver, extra: Path) -> None:
     """Each line of the log as a body, with its time; new ones as they come; an error if refused."""
-    write(world.log, ALLOWED, DENIED)
+    write(world.log, STARTED, ALLOWED, DENIED)
     environment = {**os.environ, "PYTHONPATH": str(extra), "OTEL_EXPORTER_OTLP_TIMEOUT": "3"}
     options = ("--config", str(world.config), "--agents", str(world.agents_file))
     argv = [sys.executable, "-m", "airlock_daemon", *options, "log", "export", "--otlp"]
     done = subprocess.run(
         [*argv, receiver.url], env=environment, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (0, "sent 2 records\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "sent 3 records\n"), done.stderr
     found = _read(receiver.bodies.get(timeout=30), environment)
     lines = world.log.read_text().splitlines()
-    assert [json.loads(body) for _, _, body, _ in found] == [json.loads(each) for each in lines]
-    assert [severity for _, severity, _, _ in found] == ["INFO", "WARN"]
-    assert found[1][3]["airlock.rule"] == "gc"
+    assert [body for _, _, body, _ in found] == lines
+    assert [severity for _, severity, _, _ in found] == ["INFO", "INFO", "WARN"]
+    assert found[2][3]["airlock.rule"] == "gc"
     assert all(time > 1_700_000_000_000_000_000 for time, *_ in found)
     words = [*argv, receiver.url, "-n", "0", "--follow"]
     with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "sent 0 records\n"
-        write(world.log, DENIED)
+        write(world.log, STARTED)
         (new,) = _read(receiver.bodies.get(timeout=30), environment)
-        assert new[3]["airlock.outcome"] == "denied"
+        assert new[3]["airlock.event"] == "exec-start"
         process.kill()
     receiver.status = 400
     done = subprocess.run(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airlock_daemon.admin.log.items import Begun, Follower, Item, Wanted, find_recent
+from airlock_daemon.admin.log.items import Begun, Follower, Item, Wanted, find_recent, list_lines
 from airlock_daemon.serving.audit.files import open_log
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import Record
@@ -38,6 +38,17 @@ def test_a_request_is_one_line(tmp_path: Path) -> None:
     assert told(recent(path, most=2)) == told(recent(path))[2:]
     assert told(recent(path, outcome="cut-off")) == [("exec-start", "cut-off")]
     assert recent(path, most=0) == []
+
+
+def test_all_lines_are_listed_as_they_are(tmp_path: Path) -> None:
+    """Each start too, across files, so that whoever has them has the chain."""
+    path = tmp_path / "log"
+    write(path, *[start("a", args=FULL), end("a", args=FULL)] * 200)
+    whole = [*path.with_name("log.1").read_bytes().splitlines(), *path.read_bytes().splitlines()]
+    with open_log(str(path)) as files:
+        assert [item.line.text for item in list_lines(files, Wanted())] == whole
+        assert [item.line.text for item in list_lines(files, Wanted(), most=3)] == whole[-3:]
+        assert [*list_lines(files, Wanted(agent="other"))] == []
 
 
 def test_an_operation_of_an_api_is_one_line_too(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The chain across rotations and failed writes, as the real log code leaves it."""
 
+import json
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -21,13 +23,31 @@ def test_rotated_files_are_one_chain(tmp_path: Path) -> None:
     write(path, {"command": "first"})
     noted = head(path)
     write(path, *[{"args": FULL}] * 900)
-    verified = verify(path, heads=[noted])
+    verified = verify(path, heads=[noted, head(path)])
     assert verified.is_whole
     assert verified.files == 3
     assert verified.first is not None
     assert [note.kind for note in verified.notes] == ["rotated", "rotated"]
     assert f"begins with record {verified.first.seq}: rotation deleted" in str(verified.notes[0])
     assert str(verified.notes[0]).startswith(f"{path}.2:1: ")
+
+
+def test_a_log_that_was_written_anew_behind_all_heads_is_not_whole(tmp_path: Path) -> None:
+    """As after rotations, with numbers beyond every head that was noted: nothing proves it."""
+    path = tmp_path / "airlock.log"
+    write(path, {"command": "true"})
+    noted = head(path)
+    assert noted.seq is not None
+    line, previous = path.read_text().splitlines()[0], "0" * 64
+    for number, name in enumerate(("airlock.log.2", "airlock.log.1", "airlock.log"), start=1):
+        forged = json.loads(line)
+        line = json.dumps({**forged, "seq": noted.seq + number, "prev": previous})
+        previous = sha256(line.encode()).hexdigest()
+        (tmp_path / name).write_text(f"{line}\n")
+    assert verify(path).is_whole
+    verified = verify(path, heads=[noted])
+    assert kinds(verified) == ["head"]
+    assert "none of the heads that were noted is in the log" in str(verified.faults[0])
 
 
 def test_a_file_that_was_removed_is_found(tmp_path: Path) -> None:

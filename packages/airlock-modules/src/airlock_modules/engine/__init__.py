@@ -20,6 +20,7 @@ from airlock_modules.engine.builder import (
     find_builder,
     is_builder,
     order_builder,
+    require_ordinary,
 )
 from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
 from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
@@ -126,6 +127,7 @@ __all__ = [
     "read_network",
     "read_ports",
     "read_volume",
+    "require_ordinary",
     "resolve",
     "restore_words",
     "rewrite",

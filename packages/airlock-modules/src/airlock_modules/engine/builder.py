@@ -95,6 +95,19 @@ def order_builder(name: str, *, grant: DockerGrant, ownership: Ownership) -> Con
     return replace(order, body={**order.body, "HostConfig": {**host, **_LIFTED}})
 
 
+def require_ordinary(user: str) -> str:
+    """The user of the builder's image. Raises Refused for root, who is an image's by default."""
+    name = user.partition(":")[0]
+    if name in ("", "root") or (name.isdecimal() and not int(name)):
+        raise Refused(
+            "the image of the builder runs as root, which no builder is",
+            hint="a person on the host can name one that runs as another user in [docker] builder, "
+            "such as docker.io/moby/buildkit:rootless",
+            rule="builder",
+        )
+    return user
+
+
 class NoConfiguration:
     """The archive that buildx copies into a builder, for BuildKit's configuration, emptied.
 

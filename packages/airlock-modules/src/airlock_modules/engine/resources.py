@@ -102,10 +102,12 @@ def confine_network(grant: DockerGrant, is_internal: object = False) -> dict[str
     """The fields of a network to create that say where it leads.
 
     Of an internal one the engine gives the host an address, by which containers reach what listens
-    there on all addresses. It is not given with an option that engines since 19.03 know.
+    there on all addresses. It is not given with an option that engines since 19.03 know, and none
+    of IPv6, which an engine may be set to give where nothing is said.
     """
-    options = {"Options": {_NO_ADDRESS: "true"}} if grant.is_isolated else {}
-    return {"Internal": bool(is_internal) or not grant.is_bridged, **options}
+    isolated = {"Options": {_NO_ADDRESS: "true"}, "EnableIPv6": False}
+    more = isolated if grant.is_isolated else {}
+    return {"Internal": bool(is_internal) or not grant.is_bridged, **more}
 
 
 def is_isolated(network: Mapping[str, Any]) -> bool:

@@ -47,7 +47,7 @@ from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import is_served
 from airlock_daemon.setup.state import Noted, State, replace_notes
 from airlock_daemon.setup.status import Reload
-from airlock_daemon.setup.stored import find_stored, forget_agent
+from airlock_daemon.setup.stored import find_stored, forget_agent, name_image_record
 from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_modules import DEFAULT_REFS
 
@@ -252,6 +252,13 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     if reload is None and generation is not None and generation.docker is not None:
         # A daemon that serves the agent does it.
         _remove_made(generation, state)
+    elif reload is None and state.find(name_image_record(name)) is not None:
+        from airlock_modules.engine import LABEL  # noqa: PLC0415 - few agents have docker
+
+        say(
+            f"what agent {name} has made at a docker engine stays, as its files do not grant "
+            f"docker now: docker ps -a --filter label={LABEL}={name}"
+        )
     # Last: a daemon that still serves the agent would make them again.
     forget_agent(state, name)
     # Another agent of this name must not be behind the sockets that its containers mount.

@@ -1,7 +1,7 @@
 """`airlock log tail`, `stats`, `verify`, `head` and `export`."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Annotated
@@ -27,12 +27,14 @@ from airlock_daemon.admin.log.items import (
     Lines,
     Wanted,
     find_recent,
+    list_lines,
+    read_item,
     show_word,
     to_object,
 )
 from airlock_daemon.admin.log.otlp import Collector
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.serving.audit.files import LogFile, open_log
+from airlock_daemon.serving.audit.files import Line, LogFile, open_log
 from airlock_daemon.setup.config import LogConfig
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -139,7 +141,8 @@ def tail(
         for item in find_recent(files, wanted, most=count):
             show(item)
         if follow:
-            _follow(config.path, files, wanted=wanted, show=show)
+            begun = Begun(find_recent(files, Wanted(outcome="running")))
+            _follow(config.path, files, wanted=wanted, take=begun.take, show=show)
 
 
 def _follow(
@@ -147,15 +150,16 @@ def _follow(
     files: Sequence[LogFile],
     *,
     wanted: Wanted,
+    take: Callable[[Line], Iterable[Item]],
     show: Callable[[Item], None],
 ) -> None:
+    """`take` tells what to show after each line."""
     sys.stdout.flush()
-    begun = Begun(find_recent(files, Wanted(outcome="running")))
     follower = Follower(path, files)
     try:
         for _ in periods():
             for line in follower.read():
-                for item in begun.take(line):
+                for item in take(line):
                     if wanted.matches(item):
                         show(item)
     finally:
@@ -252,7 +256,8 @@ def export(
 ) -> None:
     """Send records to a collector of OpenTelemetry, by OTLP over HTTP.
 
-    Each is a log record with the line of the log as its body. Needs airlock-daemon[otlp].
+    Each line of the log is a log record with that line as its body, also those of which `tail`
+    shows a later one. Needs airlock-daemon[otlp].
     Headers, certificates and timeouts are those of OpenTelemetry's variables, such as
     OTEL_EXPORTER_OTLP_HEADERS.
 
@@ -266,11 +271,16 @@ def export(
         collector = Collector(otlp)
         stack.callback(collector.close)
         files = stack.enter_context(open_log(config.path))
-        sent = collector.send(find_recent(files, wanted, most=count))
+        sent = collector.send(list_lines(files, wanted, most=count))
         with printing():
             application.print({"sent": sent}, [f"sent {sent} records"])
         if follow:
-            _follow(config.path, files, wanted=wanted, show=lambda item: _send(collector, item))
+            _follow(
+                *(config.path, files),
+                wanted=wanted,
+                take=lambda line: (read_item(line),),
+                show=lambda item: _send(collector, item),
+            )
 
 
 def _send(collector: Collector, item: Item) -> None:

@@ -115,6 +115,8 @@ class _Chain:
         self._files = files
         self._max_files = max_files
         self._heads = {head.hash: head for head in heads}
+        # Whether heads were given, and none of them was found, nor missed.
+        self._is_unproven = bool(heads)
         self._file = files[0].path
         self._line = 0
         self._previous: str | None = None
@@ -130,6 +132,12 @@ class _Chain:
         self._file, self._line = self._files[-1].path, 0
         for head in self._heads.values():
             self._miss(head)
+        if self._is_unproven:
+            self._fault(
+                "head",
+                "none of the heads that were noted is in the log: all are older than what rotation "
+                "has kept, or the log was begun anew behind them; nothing in it is proved",
+            )
 
     def _take(self, text: bytes, *, is_whole: bool) -> None:
         entry, found = read_entry(text), digest(text)
@@ -152,8 +160,10 @@ class _Chain:
         self.last = Head(found, entry.seq, entry.ts)
         self._sequence = entry.seq or self._sequence
         head = self._heads.pop(found, None)
-        if head is not None and head.seq is not None and head.seq != entry.seq:
-            self._fault("head", f"this is the head that was noted as record {head.seq}")
+        if head is not None:
+            self._is_unproven = False
+            if head.seq is not None and head.seq != entry.seq:
+                self._fault("head", f"this is the head that was noted as record {head.seq}")
 
     def _begin(self, entry: Entry) -> None:
         is_numbered = entry.seq is not None and entry.seq > 1
@@ -224,7 +234,9 @@ class _Chain:
             self._note(
                 "rotated", f"the head that was noted, {number}is older than what rotation has kept"
             )
-        elif head.seq and head.seq > (last or 0):
+            return
+        self._is_unproven = False
+        if head.seq and head.seq > (last or 0):
             self._fault(
                 "head",
                 f"the head that was noted, {number}is not there: the log was cut at its end, and "

@@ -8,6 +8,7 @@ import base64
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -91,7 +92,7 @@ class Begun:
 
     def take(self, line: Line) -> Iterator[Item]:
         """Yield what to show after this line."""
-        item = Item(line, read_entry(line.text))
+        item = read_item(line)
         entry = item.entry
         if entry is not None and entry.is_beginning:
             self._begun[entry.begun] = item
@@ -132,6 +133,31 @@ def find_recent(files: Sequence[LogFile], wanted: Wanted, *, most: int | None = 
         if wanted.matches(item):
             found.append(item)
     return found[::-1]
+
+
+def list_lines(
+    files: Sequence[LogFile], wanted: Wanted, *, most: int | None = None
+) -> Iterator[Item]:
+    """The newest wanted lines, all or at most `most`, oldest first, as the log has them.
+
+    Those too of which `find_recent` has later ones. Excludes an unfinished last line.
+    """
+    if most is None:
+        lines = (
+            line
+            for file in files
+            for line in read_lines(file)
+            if line.is_whole or file is not files[-1]
+        )
+        yield from filter(wanted.matches, map(read_item, lines))
+    else:
+        newest = islice(filter(wanted.matches, map(read_item, _backward(files))), most)
+        yield from reversed([*newest])
+
+
+def read_item(line: Line) -> Item:
+    """A line by itself."""
+    return Item(line, read_entry(line.text))
 
 
 def _backward(files: Sequence[LogFile]) -> Iterator[Line]:

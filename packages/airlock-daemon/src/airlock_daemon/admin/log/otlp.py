@@ -11,11 +11,13 @@ from typing import Any
 
 import msgspec
 
-from airlock_daemon.admin.log.items import Item, to_object
+from airlock_daemon.admin.log.items import Item
 from airlock_daemon.errors import AirlockError
 from airlock_wire import quote
 
 _BATCH = 200
+# Of a line that is no record; a record is much shorter.
+_LONGEST = 1 << 16
 # OpenTelemetry's numbers of severity.
 _INFO, _WARN = 9, 13
 _MEMBERS = ("event", "profile", "command", "outcome", "layer", "rule", "container", "request")
@@ -48,7 +50,7 @@ class Collector:
         """Send items, the oldest first; returns how many.
 
         Raises AirlockError where the collector does not take one: those of its batch may be sent
-        twice when they are sent again. A body is the line of the log, a string.
+        twice when they are sent again. A body is the line of the log as it is.
         """
         count, left = 0, iter(items)
         while batch := list(islice(left, _BATCH)):
@@ -69,15 +71,15 @@ class Collector:
         self._provider.shutdown()
 
     def _emit(self, item: Item) -> None:
-        line = to_object(item)
-        record: Mapping[str, Any] = msgspec.json.decode(line)
+        text = item.line.text
+        record: Mapping[str, Any] = {} if item.entry is None else msgspec.json.decode(text)
         shown = {name: record[name] for name in _MEMBERS if isinstance(record.get(name), str)}
         is_refused = item.entry is None or record.get("outcome") in ("denied", "invalid")
         self._logger.emit(
             timestamp=_read_time(record.get("ts")),
             severity_number=self._severity(_WARN if is_refused else _INFO),
             severity_text="WARN" if is_refused else "INFO",
-            body=line.decode(),
+            body=text[:_LONGEST].decode("utf-8", "replace"),
             attributes={f"airlock.{name}": value for name, value in shown.items()},
         )
 
@@ -90,7 +92,12 @@ class _Noting:
         self._exporter = exporter
 
     def export(self, batch: Sequence[Any]) -> Any:
-        result = self._exporter.export(batch)
+        try:
+            result = self._exporter.export(batch)
+        except Exception:
+            # The processor only logs it.
+            self.has_failed = True
+            raise
         self.has_failed |= result.name != "SUCCESS"
         return result
 
@@ -105,5 +112,5 @@ def _read_time(text: object) -> int | None:
     """A time of the log in nanoseconds, None for what is none."""
     try:
         return int(datetime.fromisoformat(str(text)).timestamp() * 1000) * 1_000_000
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -1,7 +1,8 @@
 """Heads of the log in a ref of a git repository, which somebody else keeps a copy of.
 
 Each commit of the ref has one file, `heads`, with a line for each head that was noted. Whoever has
-a copy of the ref sees when the log was cut or written anew, and when the ref itself was.
+a copy of the ref sees when the log was cut or written anew, and when the ref itself was: its
+commits add heads, and take none away.
 """
 
 from airlock_daemon.admin.log.chain import Head, read_heads
@@ -10,6 +11,10 @@ from airlock_daemon.errors import AirlockError
 from airlock_wire import quote
 
 _FILE = "heads"
+# Where git looks for a ref of a short name.
+_PLACES = ("", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/")
+# The ids of a commit with one parent.
+_LINEAR = 2
 _AUTHOR = ("-c", "user.name=airlock", "-c", "user.email=airlock@localhost")
 
 
@@ -46,12 +51,24 @@ def note_head(head: Head, *, ref: str, repository: str) -> str:
 
 
 def read_noted(*, ref: str, repository: str) -> tuple[Head, ...]:
-    """The heads that a ref has, which may be one of a remote; raises AirlockError without any."""
+    """The heads that a ref has, which may be one of a remote.
+
+    Raises AirlockError without any, and where a name stands for several refs: beside the one of a
+    remote, somebody may have made a branch or tag that git prefers.
+    """
     try:
+        listed = ask_git(repository, "for-each-ref", "--format=%(refname)").decode()
+        found = {f"{place}{ref}" for place in _PLACES} & {*listed.splitlines()}
+        if len(found) > 1:
+            raise AirlockError(
+                f"{quote(ref)} stands for {' and '.join(sorted(found))} of {repository}",
+                hint="write the whole name of the one that is meant",
+            )
         commit = ask_git(
             repository, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}"
         )
         text = _read(commit.decode().strip(), ref=ref, repository=repository)
+        _require_growth(commit.decode().strip(), ref=ref, repository=repository)
     except GitError as error:
         raise AirlockError(
             f"no heads can be read from {quote(ref)} of {repository}: git says {quote(error.said)}",
@@ -59,6 +76,39 @@ def read_noted(*, ref: str, repository: str) -> tuple[Head, ...]:
             "origin/airlock-log, and the repository with --repository",
         ) from error
     return read_heads(text, source=ref)
+
+
+def _require_growth(tip: str, *, ref: str, repository: str) -> None:
+    """Raise AirlockError where a commit of the ref has taken heads away.
+
+    A server that protects a branch takes any commit on top, also of whoever has changed the log.
+    """
+    if found := _find_other(tip, repository):
+        raise AirlockError(
+            f"the commit {found[:12]} of {quote(ref)} in {repository} does not only add heads",
+            hint="look at it, and verify with the heads of the commit before it: --head FILE",
+        )
+
+
+def _find_other(tip: str, repository: str) -> str:
+    """A commit, of those up to `tip`, that does more than add lines to heads; "" for none."""
+    listed = ask_git(repository, "rev-list", "--parents", tip).decode()
+    commits = [line.split() for line in listed.splitlines()]
+    for ids in commits:
+        if len(ids) > _LINEAR:
+            return ids[0]
+    words = ("diff-tree", "--stdin", "--root", "-r", "--numstat", "--no-renames")
+    said = "".join(f"{ids[0]}\n" for ids in commits)
+    shown = _write(repository, *words, "--no-ext-diff", "--no-textconv", content=said)
+    commit = tip
+    for line in shown.splitlines():
+        # The id of a commit, or the lines that it adds and removes, and the file's name.
+        first, tab, rest = line.partition("\t")
+        if not tab:
+            commit = first
+        elif rest != f"0\t{_FILE}":
+            return commit
+    return ""
 
 
 def _read(commit: str, *, ref: str, repository: str) -> str:

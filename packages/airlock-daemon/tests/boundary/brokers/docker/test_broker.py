@@ -555,6 +555,56 @@ async def test_what_was_approved_is_the_image_of_that_time(tmp_path: Path) -> No
         assert (status, "is another image" in said["message"]) == (403, True)
 
 
+@pytest.mark.parametrize("had", [True, False])
+async def test_a_container_is_made_of_the_image_that_was_judged(
+    tmp_path: Path, *, had: bool
+) -> None:
+    """Also if its name leads to one that needs an approval once the call has its turn."""
+    path = f"/v1.45/images/{OwnImages('a', '0').outer(read_image_name('mine'))}/json"
+    harmless, asked = f"sha256:{'6' * 64}", f"sha256:{'5' * 64}"
+    async with scene(tmp_path) as here:
+        here.broker.images.note(harmless)
+        here.broker.images.note(asked)
+        here.agent.refuses = "prod:1"
+        here.engine.answers["GET", "/v1.45/containers/json"] = (200, [])
+        here.engine.answers["POST", "/v1.45/containers/create"] = (201, {"Id": _ID})
+        if had:
+            here.engine.answers["GET", path] = (200, {"Id": harmless, "RepoTags": ["tools:1"]})
+        found: list[int] = []
+
+        async def create() -> None:
+            status, _ = await here.connect().ask("POST /containers/create", body={"Image": "mine"})
+            found.append(status)
+
+        async with trio.open_nursery() as nursery, here.broker.creating:
+            nursery.start_soon(create)
+            await wait_all_tasks_blocked(0.05)
+            here.engine.answers["GET", path] = (200, {"Id": asked, "RepoTags": ["prod:1"]})
+        made = [each for each in here.engine.calls if each.path == "/v1.45/containers/create"]
+        assert found == ([201] if had else [404])
+        assert [json.loads(each.body)["Image"] for each in made] == ([harmless] if had else [])
+
+
+async def test_a_push_is_of_the_image_that_was_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of one that the agent gives the name to while a helper looks for the login."""
+    name = "ghcr.io/acme/x:1"
+    async with scene(tmp_path, DockerGrant(push=("ghcr.io/acme/*",))) as here:
+        answers, path = here.engine.answers, f"/v1.45/images/{name}/json"
+        answers["GET", path] = (200, {"Id": _IMAGE, "RepoTags": [name]})
+        here.broker.images.note(_IMAGE, name=name)
+
+        async def look(_: object) -> bytes:
+            answers["GET", path] = (200, {"Id": f"sha256:{'5' * 64}", "RepoTags": [name]})
+            return b"bG9naW4="
+
+        monkeypatch.setattr(here.agent, "find_login", look)
+        here.agent.refuses, here.agent.approve = "never", lambda: "approved"
+        status, said = await here.connect().ask("POST /images/ghcr.io/acme/x/push?tag=1")
+        assert (status, "another one at the engine" in said["message"]) == (403, True)
+
+
 async def test_lists_are_narrowed_by_the_engine_too(tmp_path: Path) -> None:
     """The agent's label is added to a list's filters; what comes is still looked at."""
     async with scene(tmp_path, DockerGrant()) as here:
@@ -620,9 +670,18 @@ async def test_what_buildx_makes_becomes_the_granted_builder(tmp_path: Path) -> 
         assert (await client.ask(f"GET /images/{wanted}/json"))[1]["Id"] == _IMAGE
         body = {"Image": wanted, "HostConfig": {"Privileged": True, "Binds": ["/:/host"]}}
         made = "POST /containers/create?name=buildx_buildkit_default"
+        path = "/v1.45/images/docker.io/library/alpine:latest/json"
+        for user in ("", "0", "root:root", "00:1"):
+            image = {"Id": _IMAGE, "RepoTags": ["alpine:latest"], "Config": {"User": user}}
+            answers["GET", path] = (200, image)
+            status, said = await client.ask(made, body=body)
+            assert (status, "runs as root" in said["message"]) == (403, True)
+        image = {"Id": _IMAGE, "RepoTags": ["alpine:latest"], "Config": {"User": "1000:1000"}}
+        answers["GET", path] = (200, image)
         assert (await client.ask(made, body=body))[0] == 201
         sent = json.loads(here.engine.made("POST", "/v1.45/containers/create").body)
         assert (sent["Image"], sent["HostConfig"]["Mounts"]) == (_IMAGE, [])
+        assert (sent["User"], sent["Labels"]["airlock.user"]) == ("1000:1000", "1000:1000")
         assert "Privileged" not in sent["HostConfig"]
         await wait_all_tasks_blocked()
         operation = here.agent.results[-1].operation

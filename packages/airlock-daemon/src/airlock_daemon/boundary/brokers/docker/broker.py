@@ -231,9 +231,10 @@ class _Call:
         target = f"{head.path}?{head.query}" if head.query else head.path
         details = [("call", f"{head.method} {target}")]
         details += [("body", body.decode("utf-8", "surrogateescape"))] if body else []
-        image = None
+        judged: dict[Reference, Found | None] = {}
         if reference is not None and self._agent.may_ask(self._operation):
-            image = await self._look_up(reference, view)
+            judged[reference] = await self._look_up(reference, view)
+        image = None if reference is None else judged.get(reference)
         if image is not None:
             details.append(("image", " ".join((image.id, *image.names))))
         is_open = found.call.sends == "bytes" or found.call.answers == "raw"
@@ -247,9 +248,9 @@ class _Call:
         if self._approval is not None:
             # The profile may be another one by now, and so may the image of that name.
             view = await self._broker.find_view(self._agent)
-            if reference and image and await self._look_up(reference, view) != image:
+            if await self._has_changed(found, body, view, judged):
                 raise Denied(
-                    f"{reference.text} is another image than the one that was approved",
+                    "what this call names is another image than the one that was approved",
                     layer="profile",
                     rule="approve",
                     hint="repeat the call: a person is asked about the image that it is now",
@@ -257,12 +258,28 @@ class _Call:
         making = Making(
             *(self._agent, view, self._broker.images, found, body),
             has_listener=self._broker.ports.has_listener,
+            judged=judged,
         )
         if (value := await making.answer_itself()) is not None:
             await self._answer_json(HTTPStatus.OK, value)
             return
         async with self._broker.creating if name in _COUNTED else nullcontext():
             await self._make(making, found, view)
+
+    async def _has_changed(
+        self,
+        found: FoundCall,
+        body: bytes,
+        view: View,
+        judged: Mapping[Reference, Found | None],
+    ) -> bool:
+        """Whether a call names another image by now than when it was judged. Raises Refused."""
+        for reference, image in judged.items():
+            if _find_image(found, body, view) != reference:
+                return True
+            if await self._look_up(reference, view) != image:
+                return True
+        return False
 
     async def _look_up(self, reference: Reference, view: View) -> Found | None:
         """An image; None if there is none, which the call then tells."""

@@ -80,7 +80,11 @@ class Lookups:
         self._may_read = may_read
         major, minor = view.version
         self._base = f"/v{major}.{minor}"
-        self._found: dict[Reference, Found] = {}
+        self._found: dict[Reference, Found | None] = {}
+
+    def bind(self, reference: Reference, found: Found | None) -> None:
+        """Have a reference stand for what was judged, None for nothing, whatever it is by now."""
+        self._found[reference] = found
 
     async def find_all(
         self, references: Iterable[Reference], *, makes: bool = False
@@ -136,7 +140,9 @@ class Lookups:
         """Look up a reference, once in a call. Raises Refused with status 404, and Failed."""
         if reference not in self._found:
             self._found[reference] = await self._find(reference, makes=makes)
-        return self._found[reference]
+        if (found := self._found[reference]) is None:
+            raise missing(reference.kind, reference.text)
+        return found
 
     async def _find(self, reference: Reference, *, makes: bool) -> Found:
         kind, text = reference.kind, reference.text

@@ -48,6 +48,7 @@ from airlock_modules.engine import (
     read_image_name,
     read_network,
     read_volume,
+    require_ordinary,
     resolve,
     restore_words,
     shorten_name,
@@ -181,10 +182,12 @@ class Making:
         body: bytes,
         *,
         has_listener: bool,
+        judged: Mapping[Reference, Found | None],
     ) -> None:
         """`record` has the agent's images; calls that make some add to it.
 
-        `has_listener` tells whether ports of containers are published (`PublishedPorts`).
+        `has_listener` tells whether ports of containers are published (`PublishedPorts`). `judged`
+        is what an approval was judged by: the call is made with that, or not at all.
         """
         self._has_listener = has_listener
         self._agent = agent
@@ -194,6 +197,8 @@ class Making:
         self._found = found
         self._query = dict(found.query)
         self._lookups = Lookups(agent.engine, view, may_read=found.call.reads)
+        for reference, image in judged.items():
+            self._lookups.bind(reference, image)
 
     async def prepare(self) -> Prepared:
         """Look up what the call names, and write it anew. Raises Refused and AirlockError."""
@@ -308,7 +313,7 @@ class Making:
         image = (await self._lookups.find(reference)).config
         if is_builder(name):
             # Root there could have the ids of the host's root mapped, by the capabilities.
-            order = order.run_as(image.user)
+            order = order.run_as(require_ordinary(image.user))
         if order.publishes_all:
             numbers = (port.partition("/") for port in image.exposed)
             wanted = {int(port): 0 for port, _, kind in numbers if kind == "tcp"} | wanted
@@ -452,6 +457,8 @@ class Making:
                 hint="push them one by one",
                 rule="push",
             )
+        # First: it may take seconds, in which the agent could give the name to another image.
+        login = await self._agent.find_login(image)
         found = await self._lookups.find(Reference("image", str(image)))
         if await self._images.find(str(image)) != found.id:
             # The engine pushes what has the name there, which may be a person's.
@@ -461,7 +468,6 @@ class Making:
                 rule="push",
             )
         self._query["tag"] = image.tag
-        login = await self._agent.find_login(image)
         headers = ((b"X-Registry-Auth", login or _NO_LOGIN),)
         return await self._write(None, target=image.repository, headers=headers)
 
