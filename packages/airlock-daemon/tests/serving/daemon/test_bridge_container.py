@@ -183,6 +183,30 @@ async def test_the_files_of_the_agent_follow_into_the_volume(engine: Engine) -> 
         await until(lambda: not path.exists())
 
 
+@pytest.mark.parametrize("kind", ["symlink", "fifo", "directory", "huge"])
+async def test_what_a_container_puts_in_their_place_is_not_carried(
+    engine: Engine, kind: str
+) -> None:
+    """It may write in the agent's directory, if it mounts that: other files of this host stay here."""
+    secret = engine.agent.parent / "secret"
+    secret.write_text("of the host")
+    planted = engine.agent / "ca.pem"
+    if kind == "symlink":
+        planted.symlink_to(secret)
+    elif kind == "fifo":
+        os.mkfifo(planted)
+    elif kind == "directory":
+        planted.mkdir()
+    else:
+        with planted.open("wb") as file:
+            file.truncate(1 << 40)
+    (engine.agent / "client.env").write_text("A=1\n")
+    container = engine.make()
+    async with running(container):
+        await until((engine.volume / "client.env").exists)
+        assert not (engine.volume / "ca.pem").exists()
+
+
 async def test_sockets_come_and_go(engine: Engine) -> None:
     """As the agent's grants do."""
     container = engine.make()

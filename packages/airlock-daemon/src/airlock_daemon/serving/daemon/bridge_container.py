@@ -12,6 +12,7 @@ another one takes its place in the same volume, and containers that mount it wor
 import os
 import secrets
 import socket
+import stat
 from collections.abc import Awaitable
 from contextlib import suppress
 
@@ -39,6 +40,8 @@ longer than that."""
 _LEFT_S = 5.0
 _SAID = 4096
 """How much is kept of what the engine's command says."""
+_LARGEST = 4 << 20
+"""The most bytes of a file beside the sockets: a bundle of certificates has some 200,000."""
 
 # What one bridge may use: its tables are 258 MiB when every stream's window is full.
 _LIMITS = ("--pids-limit=8", "--memory=384m", "--ulimit=nofile=4096:4096")
@@ -184,14 +187,14 @@ class BridgeContainer:
             await self._has_news.wait()
 
     def _read_files(self) -> dict[str, bytes]:
-        # Containers mount the shim from there under the names of tools.
-        paths = {PROGRAM.strip("/"): self._shim}
-        for name in (*PUBLISHED, CLIENT_ENV):
-            paths[name] = os.path.join(self._directory, name)
         found = {}
-        for name, path in paths.items():
-            with suppress(OSError), open(path, "rb") as file:
-                found[name] = file.read()
+        # Containers mount the shim from there under the names of tools.
+        with suppress(OSError), open(self._shim, "rb") as file:
+            found[PROGRAM.strip("/")] = file.read()
+        for name in (*PUBLISHED, CLIENT_ENV):
+            data = _read_own(os.path.join(self._directory, name))
+            if data is not None:
+                found[name] = data
         return found
 
     async def _end(self, process: trio.Process, name: str) -> None:
@@ -249,6 +252,28 @@ class AgentBridge:
             return self.serve(name, connection)
         connection.close()
         return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - as the caller does
+
+
+def _read_own(path: str) -> bytes | None:
+    """Read a file of the agent's directory; None unless it is a regular file of usual size.
+
+    A container that mounts the directory itself may write there. What a symlink of its names would
+    be shown to all containers of the agent.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(_LARGEST + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return data if len(data) <= _LARGEST else None
 
 
 async def _keep_last(stream: trio.abc.ReceiveStream, said: bytearray) -> None:
