@@ -124,4 +124,5 @@ def publish_client(directory: str, client: ContainerClient) -> None:
         os.path.basename(path): text for path, text in client.files.items() if is_published(path)
     }
     for name, text in texts.items():
-        write_whole(os.path.join(directory, name), text, mode=0o644)
+        # A container that mounts the directory may have put a link to a file of this host there.
+        write_whole(os.path.join(directory, name), text, mode=0o644, follows=False)
