@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from airlock_daemon.serving.daemon.bridge_container import BridgeContainer
-from airlock_daemon.serving.daemon.engine_command import EngineCommand
+from airlock_daemon.serving.daemon.engine_command import EngineCommand, remove_volume
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.state import State
 
@@ -246,6 +246,19 @@ async def test_a_volume_that_stays_is_taken_from_its_agent(engine: Engine) -> No
     (left,) = engine.state.list_volumes()
     assert (left.name, left.agent) == (volume.name, f"-{volume.name}")
     assert engine.state.make_volume("my", "docker").name != volume.name
+
+
+async def test_a_volume_that_stays_again_is_noted_still(engine: Engine) -> None:
+    """Each daemon tries to remove it, until one does."""
+    volume = engine.state.make_volume("my", "docker")
+    engine.state.leave_volume(volume)
+    engine.break_off("volume rm")
+    (left,) = engine.state.list_volumes()
+    command = EngineCommand(
+        "docker", search_path=lambda: os.fspath(engine.volume.parent), environment={}
+    )
+    await remove_volume(command, engine.state, left)
+    assert engine.state.list_volumes() == [left]
 
 
 async def test_another_engine_has_another_volume(engine: Engine) -> None:
