@@ -113,6 +113,13 @@ def is_published(path: str) -> bool:
     return folder == SOCKET_DIRECTORY and name not in (*PUBLISHED, CLIENT_ENV)
 
 
+def list_published(apis: "AgentApis") -> tuple[str, ...]:
+    """The names of all files that an agent's socket directory may have beside the sockets."""
+    paths = (path for _, client in apis.clients for path in client.files if is_published(path))
+    own = dict.fromkeys(os.path.basename(path) for path in paths)
+    return (*PUBLISHED, CLIENT_ENV, *own)
+
+
 def publish_client(directory: str, client: ContainerClient) -> None:
     """Write CLIENT_ENV into an agent's socket directory, for `airlock-shim --exec`.
 

@@ -170,7 +170,7 @@ async def test_the_files_of_the_agent_follow_into_the_volume(engine: Engine) -> 
     """When they change, and when they go."""
     (engine.agent / "ca.pem").write_text("first")
     container = engine.make()
-    container.offer(("airlock.sock",))
+    container.offer(("airlock.sock",), files=("ca.pem",))
     path = engine.volume / "ca.pem"
     async with running(container):
         for text in ("first", "second"):
@@ -187,7 +187,7 @@ async def test_the_files_of_the_agent_follow_into_the_volume(engine: Engine) -> 
 async def test_what_a_container_puts_in_their_place_is_not_carried(
     engine: Engine, kind: str
 ) -> None:
-    """It may write in the agent's directory, if it mounts that: other files of this host stay here."""
+    """It may write there, if it mounts the directory: other files of this host stay here."""
     secret = engine.agent.parent / "secret"
     secret.write_text("of the host")
     planted = engine.agent / "ca.pem"
@@ -202,9 +202,28 @@ async def test_what_a_container_puts_in_their_place_is_not_carried(
             file.truncate(1 << 40)
     (engine.agent / "client.env").write_text("A=1\n")
     container = engine.make()
+    container.offer(("airlock.sock",), files=("ca.pem", "client.env"))
     async with running(container):
         await until((engine.volume / "client.env").exists)
         assert not (engine.volume / "ca.pem").exists()
+
+
+async def test_the_files_of_a_module_are_carried_by_their_names(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as kubectl's; one that the protocol cannot name, or that has a name in use, is told."""
+    names = ("airlock-shim", "airlock.sock", "Config", "kubeconfig")
+    for name in names:
+        (engine.agent / name).write_text("of a module")
+    container = engine.make()
+    container.offer(("airlock.sock",), files=names)
+    async with running(container):
+        await until((engine.volume / "kubeconfig").exists)
+        assert (engine.volume / "kubeconfig").read_text() == "of a module"
+        assert (engine.volume / "airlock-shim").read_bytes()[:4] == b"\x7fELF"
+        assert await engine.ask(b"x") == b"airlock.sock: x"
+        assert sorted(os.listdir(engine.volume)) == ["airlock-shim", "airlock.sock", "kubeconfig"]
+    assert 'do not get "/run/airlock/Config"' in caplog.text
 
 
 async def test_sockets_come_and_go(engine: Engine) -> None:

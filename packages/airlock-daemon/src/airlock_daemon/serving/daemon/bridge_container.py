@@ -10,6 +10,7 @@ another one takes its place in the same volume, and containers that mount it wor
 """
 
 import os
+import re
 import secrets
 import socket
 import stat
@@ -30,8 +31,9 @@ from airlock_daemon.serving.daemon.engine_command import (
 )
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
-from airlock_daemon.setup.sockets import CLIENT_ENV, PUBLISHED, BridgeVolume
+from airlock_daemon.setup.sockets import NAMES, BridgeVolume
 from airlock_daemon.setup.state import State
+from airlock_wire import quote
 
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 30.0
@@ -42,6 +44,9 @@ _SAID = 4096
 """How much is kept of what the engine's command says."""
 _LARGEST = 4 << 20
 """The most bytes of a file beside the sockets: a bundle of certificates has some 200,000."""
+
+# A name in the protocol (S-02). A person's module may have other files in that directory.
+_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}", re.ASCII)
 
 # What one bridge may use: its tables are 258 MiB when every stream's window is full.
 _LIMITS = ("--pids-limit=8", "--memory=384m", "--ulimit=nofile=4096:4096")
@@ -70,6 +75,7 @@ class BridgeContainer:
         self._shim = ""
         self._volume: BridgeVolume | None = None
         self._sockets: tuple[str, ...] = ()
+        self._files: tuple[str, ...] = ()
         self._most = MOST
         self._has_news = trio.Event()
 
@@ -82,11 +88,14 @@ class BridgeContainer:
             # Another one tells of it, as it has no volume.
             return False
 
-    def offer(self, sockets: tuple[str, ...], *, most: int = MOST) -> None:
-        """Have these sockets in the volume from now on, and the present files beside them.
+    def offer(
+        self, sockets: tuple[str, ...], *, files: tuple[str, ...] = (), most: int = MOST
+    ) -> None:
+        """Have these sockets in the volume from now on, and those of these files that are there.
 
         At most so many connections are open at a time.
         """
+        self._files = files
         before = self._sockets, self._most
         self._sockets, self._most = sockets, most
         if self._bridge is not None and before != (sockets, most):
@@ -191,7 +200,11 @@ class BridgeContainer:
         # Containers mount the shim from there under the names of tools.
         with suppress(OSError), open(self._shim, "rb") as file:
             found[PROGRAM.strip("/")] = file.read()
-        for name in (*PUBLISHED, CLIENT_ENV):
+        for name in self._files:
+            if name in found or name in NAMES or not _NAME.fullmatch(name):
+                text = "agent %s: its containers do not get %s: no bridge carries that name"
+                log.warning(text, self._agent, quote(f"{SOCKET_DIRECTORY}/{name}"))
+                continue
             data = _read_own(os.path.join(self._directory, name))
             if data is not None:
                 found[name] = data

@@ -15,7 +15,7 @@ from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
-from airlock_daemon.setup.shim_program import find_shim
+from airlock_daemon.setup.shim_program import INSTALL, find_shim
 from airlock_daemon.setup.sockets import BRIDGED, BridgeVolume
 from airlock_daemon.setup.state import State
 from airlock_wire import quote
@@ -114,7 +114,11 @@ class EngineCommand:
         dialect = _DIALECTS[self.name]
         processor = await self.ask(*dialect.processor)
         shim = find_shim(processor)
-        archive = await run_in_thread(lambda: _pack(shim))
+        try:
+            archive = await run_in_thread(lambda: _pack(shim))
+        except OSError as error:
+            # An upgrade may just be replacing it.
+            raise Failed(f"{shim} cannot be read: {error.strerror}", hint=INSTALL) from error
         name = f"{_IMAGE}:{sha256(archive).hexdigest()[:16]}"
         if not await self.ask("images", "--quiet", name):
             entrypoint = f'ENTRYPOINT ["{PROGRAM}"]'
