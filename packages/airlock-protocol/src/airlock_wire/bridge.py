@@ -194,7 +194,7 @@ class BridgeEnd:
         except RemoteProtocolError as fault:
             self._fault = fault
             self._buffer = bytearray()
-            self._streams.clear()
+            # Tasks may still end the streams that are open.
             raise
         return NEED_DATA
 

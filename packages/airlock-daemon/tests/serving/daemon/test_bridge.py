@@ -280,6 +280,51 @@ async def test_what_is_no_bridge_is_told() -> None:
             await bridge.run(SOCKETS)
 
 
+async def _take_nothing(_name: str, connection: socket.socket) -> None:
+    connection.close()
+    await trio.sleep_forever()
+
+
+async def test_a_fault_among_other_frames_is_told_as_one() -> None:
+    """What came before it is still dealt with, and ends nothing but the bridge."""
+    ours, theirs = memory_stream_pair()
+    end = BridgeEnd("container")
+    async with trio.open_nursery() as nursery:
+        bridge = Bridge(ours, _take_nothing, nursery)
+
+        async def speak() -> None:
+            number, opening = end.send_open("airlock.sock")
+            await theirs.send_all(opening)
+            await trio.testing.wait_all_tasks_blocked()
+            await theirs.send_all(end.send_data(number, b"x"))
+            await trio.testing.wait_all_tasks_blocked()
+            pieces = [end.send_data(number, bytes(32_768)) for _ in range(3)]
+            await theirs.send_all(b"".join(pieces) + b"\xff" * 8)
+
+        await theirs.send_all(end.send_hello())
+        nursery.start_soon(speak)
+        with pytest.raises(Failed, match="breaks the protocol"):
+            await bridge.run(SOCKETS)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_file_that_is_closed_early_holds_up_no_other() -> None:
+    """The container's end is not made to break the protocol by what was still to come."""
+    files = {"ca.pem": bytes(2 * WINDOW), "client.env": b"A=1"}
+    async with open_bridge() as container, trio.open_nursery() as nursery:
+        nursery.start_soon(container.bridge.publish, files)
+        opened = await container.read(StreamOpened)
+        received = 0
+        while received < WINDOW:
+            received += len((await container.read(StreamData)).data)
+        await container.send(container.end.send_close(opened.stream))
+        opened = await container.read(StreamOpened)
+        assert opened.name == "client.env"
+        assert await container.read_bytes(3) == b"A=1"
+        assert await container.read(StreamEnded) == StreamEnded(opened.stream)
+        await container.send(container.end.send_close(opened.stream))
+
+
 async def test_a_bridge_ends_with_the_other_end() -> None:
     """Its clients hang up."""
     async with open_bridge() as container:

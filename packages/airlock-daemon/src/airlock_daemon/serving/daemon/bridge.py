@@ -106,16 +106,19 @@ class Bridge:
         file = self._files[number] = _File()
         self._put(opening)
         left = memoryview(data)
-        while left:
+        while left and not file.closed.is_set():
+            await self._wait_room()
             most = min(_PIECE, self._end.credit(number))
             if most == 0:
                 file.more = trio.Event()
-                await file.more.wait()
+                # It is granted, or the other end has closed meanwhile.
+                if not file.closed.is_set():
+                    await file.more.wait()
                 continue
-            await self._wait_room()
             self._put(self._end.send_data(number, left[:most]))
             left = left[most:]
-        self._put(self._end.send_end(number))
+        if not file.closed.is_set():
+            self._put(self._end.send_end(number))
         await file.closed.wait()
         del self._files[number]
 
