@@ -3,6 +3,7 @@
 import os
 import select
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -19,6 +20,7 @@ from airlock_wire import (
     BridgeEnd,
     BridgeHello,
     Pinged,
+    Ponged,
     StreamClosed,
     StreamCredit,
     StreamData,
@@ -189,6 +191,61 @@ async def test_what_a_service_takes_is_granted_again() -> None:
             await container.send(container.end.send_data(number, bytes(most)))
             sent += most
         assert release.is_set()
+
+
+async def test_single_bytes_take_no_more_memory_or_time_than_many() -> None:
+    """A client may send them so: others have their steps between, and one buffer has them all."""
+    count = 10_000
+    steps = 0
+
+    async def step() -> None:
+        nonlocal steps
+        while True:
+            await trio.lowlevel.checkpoint()
+            steps += 1
+
+    async def take_nothing(_stream: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    async with open_bridge(take_nothing) as container, trio.open_nursery() as nursery:
+        number = await container.open()
+        while not container.served:
+            await trio.lowlevel.checkpoint()
+        frames = b"".join(container.end.send_data(number, b"x") for _ in range(count))
+        nursery.start_soon(step)
+        tracemalloc.start()
+        try:
+            await container.send(frames + container.end.send_ping(b"all"))
+            assert (await container.read(Ponged)).payload == b"all"
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert kept < len(frames) + 100_000
+        assert steps > count / 64
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_bridge_that_asks_and_takes_nothing_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its answers do not fill the daemon's memory."""
+    monkeypatch.setattr("airlock_daemon.serving.daemon.bridge._FLOODED", 1 << 19)
+    ours, theirs = memory_stream_pair()
+    ours.send_stream.send_all_hook = trio.sleep_forever
+    end = BridgeEnd("container")
+    pings = end.send_ping(bytes(8)) * 16_384
+
+    async def ask() -> None:
+        while True:
+            await theirs.send_all(pings)
+            await trio.testing.wait_all_tasks_blocked()
+
+    async with trio.open_nursery() as nursery:
+        await theirs.send_all(end.send_hello())
+        nursery.start_soon(ask)
+        with pytest.raises(Failed, match="takes nothing"):
+            await Bridge(ours, _never, nursery).run(SOCKETS)
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_slow_client_holds_up_no_other() -> None:
