@@ -128,7 +128,21 @@ class EngineCommand:
 
     async def make_volume(self, volume: BridgeVolume) -> None:
         """Make a volume unless it is there. Raises AirlockError."""
-        await self.ask("volume", "create", "--label", f"{LABEL}={volume.agent}", volume.name)
+        # podman refuses to make one that is there.
+        if not await self._has_volume(volume.name):
+            await self.ask("volume", "create", "--label", f"{LABEL}={volume.agent}", volume.name)
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove a volume, if it is there and no container mounts it. Raises AirlockError."""
+        # By --force podman would remove the containers that mount it.
+        if await self._has_volume(name):
+            await self.ask("volume", "rm", name)
+
+    async def _has_volume(self, name: str) -> bool:
+        # A filter finds names that begin alike, too.
+        return (
+            name in (await self.ask("volume", "ls", "--quiet", "--filter", f"name={name}")).split()
+        )
 
     async def end_containers(self, volume: BridgeVolume) -> None:
         """Remove the bridge's containers that an earlier daemon, or this one, has left.
@@ -179,7 +193,7 @@ async def remove_volume(engine: EngineCommand, state: State, volume: BridgeVolum
     try:
         await engine.end_containers(volume)
         for name in (volume.home, volume.name):
-            await engine.ask("volume", "rm", "--force", name)
+            await engine.remove_volume(name)
         state.forget_volume(volume)
     except AirlockError as error:
         log.warning(
