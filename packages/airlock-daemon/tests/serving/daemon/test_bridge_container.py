@@ -305,6 +305,22 @@ async def test_another_engine_has_another_volume(engine: Engine) -> None:
     assert engine.state.list_volumes() == [after]
 
 
+async def test_an_engine_that_hangs_holds_up_no_end(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the daemon, whose container takes no notice and whose command does not come back."""
+    monkeypatch.setattr("airlock_daemon.serving.daemon.bridge_container._LEFT_S", 0.2)
+    program = engine.volume.parent / "docker"
+    text = program.read_text().replace("exec ", "trap '' TERM; exec sleep 60; exec ")
+    program.write_text(text.replace("version)", "rm) exec sleep 60 ;;\nversion)"))
+    container = engine.make()
+    async with running(container):
+        await until((engine.volume.parent / "started").exists)
+        began = trio.current_time()
+    assert trio.current_time() - began < 20
+    assert engine.asked("rm")
+
+
 async def test_an_engine_that_is_not_there_is_told(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:

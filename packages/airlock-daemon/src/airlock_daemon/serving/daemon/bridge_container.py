@@ -172,9 +172,10 @@ class BridgeContainer:
                     await bridge.run(self._sockets, most=self._most)
                 except AirlockError as error:
                     failure = error
-                # What the command says of its end comes before that.
-                with trio.move_on_after(_LEFT_S):
-                    await process.wait()
+                if failure is None:
+                    # What the command says of its end comes before that.
+                    with trio.move_on_after(_LEFT_S):
+                        await process.wait()
                 nursery.cancel_scope.cancel()
         finally:
             self._bridge = None
@@ -219,8 +220,9 @@ class BridgeContainer:
         if process.returncode is None:
             process.kill()
             await process.wait()
-            # A paused one ends by this too.
-            with suppress(AirlockError):
+            # A paused one ends by this too. An engine that hangs is not waited for: the daemon may be
+            # ending, and the next bridge tries again.
+            with suppress(AirlockError), trio.move_on_after(_LEFT_S):
                 await self._engine.ask("rm", "--force", name)
         for stream in (process.stdout, process.stderr):
             if stream is not None:
