@@ -165,8 +165,8 @@ class BridgeEnd:
 
     @property
     def streams(self) -> int:
-        """The number of streams that are not over."""
-        return len(self._streams)
+        """The number of streams that are not over; 0 once the other end has broken the protocol."""
+        return 0 if self._fault else len(self._streams)
 
     def credit(self, stream: int) -> int:
         """How many bytes may be sent on this stream now; 0 if it takes none."""
