@@ -220,8 +220,8 @@ class BridgeContainer:
         if process.returncode is None:
             process.kill()
             await process.wait()
-            # A paused one ends by this too. An engine that hangs is not waited for: the daemon may be
-            # ending, and the next bridge tries again.
+            # A paused one ends by this too. An engine that hangs is not waited for: the daemon may
+            # be ending, and the next bridge tries again.
             with suppress(AirlockError), trio.move_on_after(_LEFT_S):
                 await self._engine.ask("rm", "--force", name)
         for stream in (process.stdout, process.stderr):
