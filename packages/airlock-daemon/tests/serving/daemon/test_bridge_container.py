@@ -256,6 +256,8 @@ async def test_a_removed_bridge_takes_its_volume_along(engine: Engine) -> None:
     volume = engine.state.find_volume("my")
     await container.remove()
     assert volume is not None
+    left = [line.rpartition(" ")[2] for line in engine.asked("ps")[-2:]]
+    assert left == [f"label=airlock.bridge.{each}={volume.name}" for each in ("volume", "copies")]
     # By force podman would remove the containers that mount it; the home was never made.
     removed = [line for line in engine.asked("volume") if line.startswith("volume rm")]
     assert removed == [f"volume rm {volume.name}"]

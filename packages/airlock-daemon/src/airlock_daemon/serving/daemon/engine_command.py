@@ -16,7 +16,7 @@ from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.shim_program import INSTALL, find_shim
-from airlock_daemon.setup.sockets import BRIDGED, BridgeVolume
+from airlock_daemon.setup.sockets import BRIDGED, COPIES_LABEL, BridgeVolume
 from airlock_daemon.setup.state import State
 from airlock_wire import quote
 
@@ -144,12 +144,12 @@ class EngineCommand:
             name in (await self.ask("volume", "ls", "--quiet", "--filter", f"name={name}")).split()
         )
 
-    async def end_containers(self, volume: BridgeVolume) -> None:
+    async def end_containers(self, volume: BridgeVolume, *, label: str = _VOLUME_LABEL) -> None:
         """Remove the bridge's containers that an earlier daemon, or this one, has left.
 
-        Raises AirlockError.
+        Or those of another label for the volume. Raises AirlockError.
         """
-        mark = f"label={_VOLUME_LABEL}={volume.name}"
+        mark = f"label={label}={volume.name}"
         left = (await self.ask("ps", "--all", "--quiet", "--filter", mark)).split()
         if left:
             await self.ask("rm", "--force", *left)
@@ -192,6 +192,8 @@ async def remove_volume(engine: EngineCommand, state: State, volume: BridgeVolum
     """
     try:
         await engine.end_containers(volume)
+        # One of a command that was killed would hold the volumes for good.
+        await engine.end_containers(volume, label=COPIES_LABEL)
         for name in (volume.home, volume.name):
             await engine.remove_volume(name)
         state.forget_volume(volume)
