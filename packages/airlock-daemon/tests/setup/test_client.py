@@ -9,6 +9,7 @@ from airlock_daemon.setup.client import (
     ContainerClient,
     describe_client,
     find_placeholders,
+    list_published,
     publish_client,
 )
 from airlock_daemon.setup.state import State
@@ -72,3 +73,24 @@ def test_the_variables_are_published_where_every_user_of_a_container_reads_them(
     assert file.read_text() == "A=2\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
     assert sorted(os.listdir(tmp_path)) == ["client.env", "kubeconfig"]
+
+
+def test_what_is_published_can_be_listed() -> None:
+    """By its names: those of every agent, and those of the modules."""
+    client = Client(files={"/run/airlock/kubeconfig": "here", "~/.rc": "no"})
+    own = list_published(AgentApis(clients=((("forge",), client),)))
+    assert own == ("ca.pem", "ca-bundle.pem", "truststore.p12", "client.env", "kubeconfig")
+
+
+def test_a_link_in_the_place_of_what_is_published_leads_nowhere(tmp_path: Path) -> None:
+    """A container may write there, if it mounts the directory so."""
+    file, published = tmp_path / "of-the-host", tmp_path / "my"
+    file.write_text("kept")
+    published.mkdir()
+    for name in ("client.env", "kubeconfig"):
+        (published / name).symlink_to(file)
+    files = {"/run/airlock/kubeconfig": "here"}
+    publish_client(str(published), ContainerClient(environment={"A": "1"}, files=files))
+    assert file.read_text() == "kept"
+    assert (published / "client.env").read_text() == "A=1\n"
+    assert (published / "kubeconfig").read_text() == "here"

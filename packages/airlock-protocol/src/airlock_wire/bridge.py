@@ -158,13 +158,15 @@ class BridgeEnd:
         self._has_greeted = False
         self._asked: frozenset[str] = frozenset()
         container, daemon = 1, 2
+        # How many of the streams this end has opened.
+        self._own = 0
         self._next_own = container if side == "container" else daemon
         self._next_other = daemon if side == "container" else container
 
     @property
     def streams(self) -> int:
-        """The number of streams that are not over."""
-        return len(self._streams)
+        """The number of streams that are not over; 0 once the other end has broken the protocol."""
+        return 0 if self._fault else len(self._streams)
 
     def credit(self, stream: int) -> int:
         """How many bytes may be sent on this stream now; 0 if it takes none."""
@@ -194,7 +196,7 @@ class BridgeEnd:
         except RemoteProtocolError as fault:
             self._fault = fault
             self._buffer = bytearray()
-            self._streams.clear()
+            # Tasks may still end the streams that are open.
             raise
         return NEED_DATA
 
@@ -222,6 +224,7 @@ class BridgeEnd:
         number = self._next_own
         self._next_own += 2
         self._streams[number] = _Stream()
+        self._own += 1
         return number, _frame(number, _Kind.OPEN, name.encode())
 
     def send_data(self, stream: int, data: bytes | memoryview) -> bytes:
@@ -280,6 +283,7 @@ class BridgeEnd:
     def _forget(self, stream: int, state: _Stream) -> None:
         if state.has_closed and state.other_closed:
             del self._streams[stream]
+            self._own -= stream % 2 == self._next_own % 2
 
     def _next_frame(self) -> tuple[int, _Kind, bytes] | None:
         """Take the next whole frame; None while it is incomplete."""
@@ -329,7 +333,7 @@ class BridgeEnd:
     def _open(self, stream: int, payload: bytes) -> StreamOpened:
         if stream != self._next_other or stream > _LAST_NUMBER:
             raise _broken(f"stream {stream} was opened, where {self._next_other} is next")
-        if len(self._streams) >= MOST_STREAMS:
+        if len(self._streams) - self._own >= MOST_STREAMS:
             raise _broken(f"more than {MOST_STREAMS} streams are open")
         name = _read_name(payload)
         if self._side == "daemon" and name not in self._asked:

@@ -113,6 +113,13 @@ def is_published(path: str) -> bool:
     return folder == SOCKET_DIRECTORY and name not in (*PUBLISHED, CLIENT_ENV)
 
 
+def list_published(apis: "AgentApis") -> tuple[str, ...]:
+    """The names of all files that an agent's socket directory may have beside the sockets."""
+    paths = (path for _, client in apis.clients for path in client.files if is_published(path))
+    own = dict.fromkeys(os.path.basename(path) for path in paths)
+    return (*PUBLISHED, CLIENT_ENV, *own)
+
+
 def publish_client(directory: str, client: ContainerClient) -> None:
     """Write CLIENT_ENV into an agent's socket directory, for `airlock-shim --exec`.
 
@@ -124,4 +131,5 @@ def publish_client(directory: str, client: ContainerClient) -> None:
         os.path.basename(path): text for path, text in client.files.items() if is_published(path)
     }
     for name, text in texts.items():
-        write_whole(os.path.join(directory, name), text, mode=0o644)
+        # A container that mounts the directory may have put a link to a file of this host there.
+        write_whole(os.path.join(directory, name), text, mode=0o644, follows=False)

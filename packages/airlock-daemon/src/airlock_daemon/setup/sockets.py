@@ -39,6 +39,9 @@ CLIENT_ENV = "client.env"
 BRIDGED = ("docker", "podman")
 """The engines whose own command can carry the sockets to their containers, by a bridge."""
 
+COPIES_LABEL = "airlock.bridge.copies"
+"""The label of the containers by which commands copy files into a bridge's volumes."""
+
 _FOR_CONTAINERS = ".containers"
 
 

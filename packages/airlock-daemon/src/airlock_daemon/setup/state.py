@@ -88,8 +88,9 @@ class State(msgspec.Struct, frozen=True):
         """Take a volume from its agent, and note that it is to be removed. Raises AirlockError."""
         with self.changing():
             present = self._read_volume(volume.agent)
-            if present == volume:
-                self.write(f"{_VOLUMES}/-{volume.name}", f"{volume.engine} {volume.name}\n")
+            note = f"-{volume.name}"
+            if present == volume and volume.agent != note:
+                self.write(f"{_VOLUMES}/{note}", f"{volume.engine} {volume.name}\n")
                 self.write(f"{_VOLUMES}/{volume.agent}", None)
 
     def forget_volume(self, volume: BridgeVolume) -> None:

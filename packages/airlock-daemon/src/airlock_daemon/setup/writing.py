@@ -108,13 +108,14 @@ def alone(directories: Iterable[str], *, wait: Callable[[], None]) -> Iterator[N
         yield
 
 
-def write_whole(path: str, text: str | None, *, mode: int = 0o600) -> None:
+def write_whole(path: str, text: str | None, *, mode: int = 0o600, follows: bool = True) -> None:
     """Replace a file atomically with this text, or remove it; a symlink to it stays.
 
-    `mode` is for a new file. Raises AirlockError.
+    `mode` is for a new file. Without `follows` a symlink is replaced itself. Raises AirlockError.
     """
-    # A person may symlink such files to another directory.
-    path = os.path.realpath(path)
+    if follows:
+        # A person may symlink such files to another directory.
+        path = os.path.realpath(path)
     try:
         if text is None:
             with suppress(FileNotFoundError):
@@ -126,7 +127,7 @@ def write_whole(path: str, text: str | None, *, mode: int = 0o600) -> None:
             with open(descriptor, "w", encoding="utf-8", newline="") as file:
                 file.write(text)
                 file.flush()
-                if os.path.exists(path):
+                if follows and os.path.exists(path):
                     os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
                     _give(descriptor, like=path)
                 else:

@@ -251,6 +251,19 @@ def test_the_next_box_is_made_ahead_and_has_what_is_published_now(apis: ApiWorld
         assert said(daemon, "print(open('/run/airlock/ca.pem').read(), end='')") == ca
 
 
+def test_a_box_shows_no_file_that_a_link_names_in_place_of_a_certificate(apis: ApiWorld) -> None:
+    """A container may have put it there, if it mounts the agent's directory so."""
+    secret = apis.published.parents[2] / "secret"
+    secret.write_text("of the host")
+    script = "print(open('/run/airlock/ca.pem').read())"
+    with apis.daemon() as daemon:
+        assert "BEGIN CERTIFICATE" in said(daemon, script)
+        (apis.published / "ca.pem").unlink()
+        (apis.published / "ca.pem").symlink_to(secret)
+        error = run_python(daemon, script).error
+    assert "ca.pem is not the file that the HTTPS broker wrote" in error["message"]
+
+
 @pytest.mark.parametrize("mode", ["off", "landlock"])
 def test_without_a_box_the_command_is_refused(apis: ApiWorld, mode: str) -> None:
     """Nothing else would keep its arguments from the human's files."""

@@ -3,6 +3,7 @@
 import os
 import select
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -19,6 +20,7 @@ from airlock_wire import (
     BridgeEnd,
     BridgeHello,
     Pinged,
+    Ponged,
     StreamClosed,
     StreamCredit,
     StreamData,
@@ -191,6 +193,61 @@ async def test_what_a_service_takes_is_granted_again() -> None:
         assert release.is_set()
 
 
+async def test_single_bytes_take_no_more_memory_or_time_than_many() -> None:
+    """A client may send them so: others have their steps between, and one buffer has them all."""
+    count = 10_000
+    steps = 0
+
+    async def step() -> None:
+        nonlocal steps
+        while True:
+            await trio.lowlevel.checkpoint()
+            steps += 1
+
+    async def take_nothing(_stream: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    async with open_bridge(take_nothing) as container, trio.open_nursery() as nursery:
+        number = await container.open()
+        while not container.served:
+            await trio.lowlevel.checkpoint()
+        frames = b"".join(container.end.send_data(number, b"x") for _ in range(count))
+        nursery.start_soon(step)
+        tracemalloc.start()
+        try:
+            await container.send(frames + container.end.send_ping(b"all"))
+            assert (await container.read(Ponged)).payload == b"all"
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert kept < len(frames) + 100_000
+        assert steps > count / 64
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_bridge_that_asks_and_takes_nothing_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its answers do not fill the daemon's memory."""
+    monkeypatch.setattr("airlock_daemon.serving.daemon.bridge._FLOODED", 1 << 19)
+    ours, theirs = memory_stream_pair()
+    ours.send_stream.send_all_hook = trio.sleep_forever
+    end = BridgeEnd("container")
+    pings = end.send_ping(bytes(8)) * 16_384
+
+    async def ask() -> None:
+        while True:
+            await theirs.send_all(pings)
+            await trio.testing.wait_all_tasks_blocked()
+
+    async with trio.open_nursery() as nursery:
+        await theirs.send_all(end.send_hello())
+        nursery.start_soon(ask)
+        with pytest.raises(Failed, match="takes nothing"):
+            await Bridge(ours, _never, nursery).run(SOCKETS)
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_slow_client_holds_up_no_other() -> None:
     """Credit is of each stream."""
     blob = bytes(4 * WINDOW)
@@ -278,6 +335,51 @@ async def test_what_is_no_bridge_is_told() -> None:
         await theirs.send_all(b"Usage: docker run [OPTIONS] IMAGE")
         with pytest.raises(Failed, match="breaks the protocol"):
             await bridge.run(SOCKETS)
+
+
+async def _take_nothing(_name: str, connection: socket.socket) -> None:
+    connection.close()
+    await trio.sleep_forever()
+
+
+async def test_a_fault_among_other_frames_is_told_as_one() -> None:
+    """What came before it is still dealt with, and ends nothing but the bridge."""
+    ours, theirs = memory_stream_pair()
+    end = BridgeEnd("container")
+    async with trio.open_nursery() as nursery:
+        bridge = Bridge(ours, _take_nothing, nursery)
+
+        async def speak() -> None:
+            number, opening = end.send_open("airlock.sock")
+            await theirs.send_all(opening)
+            await trio.testing.wait_all_tasks_blocked()
+            await theirs.send_all(end.send_data(number, b"x"))
+            await trio.testing.wait_all_tasks_blocked()
+            pieces = [end.send_data(number, bytes(32_768)) for _ in range(3)]
+            await theirs.send_all(b"".join(pieces) + b"\xff" * 8)
+
+        await theirs.send_all(end.send_hello())
+        nursery.start_soon(speak)
+        with pytest.raises(Failed, match="breaks the protocol"):
+            await bridge.run(SOCKETS)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_file_that_is_closed_early_holds_up_no_other() -> None:
+    """The container's end is not made to break the protocol by what was still to come."""
+    files = {"ca.pem": bytes(2 * WINDOW), "client.env": b"A=1"}
+    async with open_bridge() as container, trio.open_nursery() as nursery:
+        nursery.start_soon(container.bridge.publish, files)
+        opened = await container.read(StreamOpened)
+        received = 0
+        while received < WINDOW:
+            received += len((await container.read(StreamData)).data)
+        await container.send(container.end.send_close(opened.stream))
+        opened = await container.read(StreamOpened)
+        assert opened.name == "client.env"
+        assert await container.read_bytes(3) == b"A=1"
+        assert await container.read(StreamEnded) == StreamEnded(opened.stream)
+        await container.send(container.end.send_close(opened.stream))
 
 
 async def test_a_bridge_ends_with_the_other_end() -> None:

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from airlock_daemon.serving.daemon.bridge_container import BridgeContainer
-from airlock_daemon.serving.daemon.engine_command import EngineCommand
+from airlock_daemon.serving.daemon.engine_command import EngineCommand, remove_volume
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.state import State
 
@@ -23,7 +23,14 @@ echo "$*" >>{folder}/asked
 case "$1" in
 version) uname -m ;;
 images) echo there ;;
-volume) case "$2" in rm) rm -rf {volume} ;; create) mkdir -p {volume} ;; esac ;;
+volume)
+    case "$2" in
+    rm) rm -rf {volume} ;;
+    ls) [ ! -d {volume} ] || sed -n 's/^volume create .* //p' {folder}/asked ;;
+    # As podman has it.
+    create) mkdir {volume} ;;
+    esac
+    ;;
 run) echo $$ >>{folder}/started; exec {shim} --bridge {volume} ;;
 esac
 """
@@ -62,10 +69,13 @@ class Engine:
 
     def make(self) -> BridgeContainer:
         """A bridge at this engine."""
-        engine = EngineCommand(
-            "docker", search_path=lambda: os.fspath(self._folder), environment=dict(os.environ)
-        )
+        engine = self.find_command("docker")
         return BridgeContainer("my", engine, directory=os.fspath(self.agent), state=self.state)
+
+    def find_command(self, name: str) -> EngineCommand:
+        """The engine by its command."""
+        folder = os.fspath(self._folder)
+        return EngineCommand(name, search_path=lambda: folder, environment=dict(os.environ))
 
     async def ask(self, word: bytes) -> bytes:
         """Ask over the socket in the volume, as soon as one listens there; returns the answer."""
@@ -170,7 +180,7 @@ async def test_the_files_of_the_agent_follow_into_the_volume(engine: Engine) -> 
     """When they change, and when they go."""
     (engine.agent / "ca.pem").write_text("first")
     container = engine.make()
-    container.offer(("airlock.sock",))
+    container.offer(("airlock.sock",), files=("ca.pem",))
     path = engine.volume / "ca.pem"
     async with running(container):
         for text in ("first", "second"):
@@ -181,6 +191,49 @@ async def test_the_files_of_the_agent_follow_into_the_volume(engine: Engine) -> 
         (engine.agent / "ca.pem").unlink()
         container.renew()
         await until(lambda: not path.exists())
+
+
+@pytest.mark.parametrize("kind", ["symlink", "fifo", "directory", "huge"])
+async def test_what_a_container_puts_in_their_place_is_not_carried(
+    engine: Engine, kind: str
+) -> None:
+    """It may write there, if it mounts the directory: other files of this host stay here."""
+    secret = engine.agent.parent / "secret"
+    secret.write_text("of the host")
+    planted = engine.agent / "ca.pem"
+    if kind == "symlink":
+        planted.symlink_to(secret)
+    elif kind == "fifo":
+        os.mkfifo(planted)
+    elif kind == "directory":
+        planted.mkdir()
+    else:
+        with planted.open("wb") as file:
+            file.truncate(1 << 40)
+    (engine.agent / "client.env").write_text("A=1\n")
+    container = engine.make()
+    container.offer(("airlock.sock",), files=("ca.pem", "client.env"))
+    async with running(container):
+        await until((engine.volume / "client.env").exists)
+        assert not (engine.volume / "ca.pem").exists()
+
+
+async def test_the_files_of_a_module_are_carried_by_their_names(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as kubectl's; one that the protocol cannot name, or that has a name in use, is told."""
+    names = ("airlock-shim", "airlock.sock", "Config", "kubeconfig")
+    for name in names:
+        (engine.agent / name).write_text("of a module")
+    container = engine.make()
+    container.offer(("airlock.sock",), files=names)
+    async with running(container):
+        await until((engine.volume / "kubeconfig").exists)
+        assert (engine.volume / "kubeconfig").read_text() == "of a module"
+        assert (engine.volume / "airlock-shim").read_bytes()[:4] == b"\x7fELF"
+        assert await engine.ask(b"x") == b"airlock.sock: x"
+        assert sorted(os.listdir(engine.volume)) == ["airlock-shim", "airlock.sock", "kubeconfig"]
+    assert 'do not get "/run/airlock/Config"' in caplog.text
 
 
 async def test_sockets_come_and_go(engine: Engine) -> None:
@@ -203,9 +256,11 @@ async def test_a_removed_bridge_takes_its_volume_along(engine: Engine) -> None:
     volume = engine.state.find_volume("my")
     await container.remove()
     assert volume is not None
-    assert engine.asked("volume")[-2:] == [
-        f"volume rm --force {name}" for name in (volume.home, volume.name)
-    ]
+    left = [line.rpartition(" ")[2] for line in engine.asked("ps")[-2:]]
+    assert left == [f"label=airlock.bridge.{each}={volume.name}" for each in ("volume", "copies")]
+    # By force podman would remove the containers that mount it; the home was never made.
+    removed = [line for line in engine.asked("volume") if line.startswith("volume rm")]
+    assert removed == [f"volume rm {volume.name}"]
     assert engine.state.find_volume("my") is None
 
 
@@ -224,10 +279,23 @@ async def test_a_volume_that_stays_is_taken_from_its_agent(engine: Engine) -> No
     assert engine.state.make_volume("my", "docker").name != volume.name
 
 
+async def test_a_volume_that_stays_again_is_noted_still(engine: Engine) -> None:
+    """Each daemon tries to remove it, until one does."""
+    volume = engine.state.make_volume("my", "docker")
+    command = engine.find_command("docker")
+    await command.make_volume(volume)
+    engine.state.leave_volume(volume)
+    engine.break_off("volume rm")
+    (left,) = engine.state.list_volumes()
+    await remove_volume(command, engine.state, left)
+    assert engine.state.list_volumes() == [left]
+
+
 async def test_another_engine_has_another_volume(engine: Engine) -> None:
     """The one at the engine before is removed by that engine's command."""
     before = engine.state.make_volume("my", "podman")
     (engine.volume.parent / "podman").symlink_to("docker")
+    await engine.find_command("podman").make_volume(before)
     container = engine.make()
     container.offer(("airlock.sock",))
     async with running(container):
@@ -235,8 +303,24 @@ async def test_another_engine_has_another_volume(engine: Engine) -> None:
     after = engine.state.find_volume("my")
     assert after is not None
     assert (after.engine, after.name == before.name) == ("docker", False)
-    assert f"volume rm --force {before.name}" in engine.asked("volume")
+    assert f"volume rm {before.name}" in engine.asked("volume")
     assert engine.state.list_volumes() == [after]
+
+
+async def test_an_engine_that_hangs_holds_up_no_end(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the daemon, whose container takes no notice and whose command does not come back."""
+    monkeypatch.setattr("airlock_daemon.serving.daemon.bridge_container._LEFT_S", 0.2)
+    program = engine.volume.parent / "docker"
+    text = program.read_text().replace("exec ", "trap '' TERM; exec sleep 60; exec ")
+    program.write_text(text.replace("version)", "rm) exec sleep 60 ;;\nversion)"))
+    container = engine.make()
+    async with running(container):
+        await until((engine.volume.parent / "started").exists)
+        began = trio.current_time()
+    assert trio.current_time() - began < 20
+    assert engine.asked("rm")
 
 
 async def test_an_engine_that_is_not_there_is_told(

@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 
-from airlock_daemon.errors import Failed
-from airlock_daemon.serving.daemon.docker import link_published
-from airlock_daemon.setup.sockets import BUNDLE, CA, PUBLISHED, TRUSTSTORE
 from airlock_modules.engine import Ownership
 from approving import approve, reject
 from commanding import reload, run
@@ -162,28 +159,6 @@ def test_a_configuration_that_docker_could_not_read_is_refused(
     assert status == 403
     assert "is no configuration of docker" in answer["message"]
     assert "s3cr3t" not in answer["message"]
-
-
-def test_certificates_of_containers_follow_those_of_the_agent(tmp_path: Path) -> None:
-    """What an agent put in their place is linked as it is, and never read."""
-    source, target = tmp_path / "my", tmp_path / "containers"
-    for folder in (source, target):
-        folder.mkdir()
-    for name in PUBLISHED:
-        (source / name).write_text("first")
-    link_published(str(source), str(target))
-    (source / "new").write_text("second")
-    (source / "new").replace(source / CA)
-    (source / BUNDLE).unlink()
-    (source / BUNDLE).symlink_to("/etc/shadow")
-    for _ in range(2):
-        link_published(str(source), str(target))
-        assert (target / CA).read_text() == "second"
-        assert (target / TRUSTSTORE).samefile(source / TRUSTSTORE)
-        assert (target / BUNDLE).is_symlink()
-    (source / CA).unlink()
-    with pytest.raises(Failed, match="cannot be made"):
-        link_published(str(source), str(target))
 
 
 @pytest.mark.parametrize("answers", [True, False])

@@ -15,6 +15,9 @@ import pytest
 from https_server import in_thread
 
 from airlock_daemon.admin.doctor.alive import find_silence
+from airlock_daemon.errors import Failed
+from airlock_daemon.serving.daemon.https import link_published
+from airlock_daemon.setup.sockets import BUNDLE, CA, PUBLISHED, TRUSTSTORE
 from api_world import (
     TOKEN,
     ApiServer,
@@ -462,3 +465,30 @@ def test_a_daemon_without_apis_has_nothing_of_the_broker(world: World) -> None:
     parts = ("airlock_daemon.serving.daemon.https", "airlock_daemon.serving.request.https")
     rest = ("airlock_daemon.boundary.brokers.https", "cryptography")
     assert not [name for name in loaded if name.startswith((*parts, *rest))]
+
+
+def test_certificates_that_are_mounted_follow_those_of_the_agent(tmp_path: Path) -> None:
+    """What an agent put in their place is not linked, as a mount would follow it on the host."""
+    source, target = tmp_path / "my", tmp_path / "containers"
+    for folder in (source, target):
+        folder.mkdir()
+    for name in PUBLISHED:
+        (source / name).write_text("first")
+    link_published(str(source), str(target))
+    (source / "new").write_text("second")
+    (source / "new").replace(source / CA)
+    (source / BUNDLE).unlink()
+    (source / BUNDLE).symlink_to("/etc/shadow")
+    for _ in range(2):
+        with pytest.raises(Failed, match="is not the file that the HTTPS broker wrote"):
+            link_published(str(source), str(target))
+        assert (target / CA).read_text() == "second"
+        assert (target / BUNDLE).read_text() == "first"
+    (source / BUNDLE).unlink()
+    with pytest.raises(Failed, match="cannot be made"):
+        link_published(str(source), str(target))
+    (source / BUNDLE).write_text("third")
+    link_published(str(source), str(target))
+    assert (target / BUNDLE).read_text() == "third"
+    assert (target / TRUSTSTORE).samefile(source / TRUSTSTORE)
+    assert sorted(each.name for each in target.iterdir()) == sorted(PUBLISHED)

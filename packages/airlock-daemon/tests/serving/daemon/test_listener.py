@@ -12,6 +12,7 @@ from trio.testing import MockClock
 
 from airlock_daemon.boundary.fairness.gate import Starts
 from airlock_daemon.boundary.fairness.turns import Rounds
+from airlock_daemon.boundary.identity.peer import make_bridged_pair
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.daemon.clients import Clients
@@ -84,6 +85,24 @@ async def test_connections_beyond_the_limit_are_refused_at_a_pace(
         assert count_answered(crowd.clients) == 11
         await trio.sleep(0.4)
         assert count_answered(crowd.clients) == 15
+        nursery.cancel_scope.cancel()
+
+
+async def test_refusals_over_a_bridge_hold_up_no_client_of_the_socket(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """They have waited for their own pace already, and are not waited for again."""
+    async with crowded(tmp_path) as (listener, crowd), trio.open_nursery() as nursery:
+        for _ in range(100):
+            theirs, ours = make_bridged_pair()
+            theirs.close()
+            await listener.serve_bridged(ours)
+        await trio.sleep(2)
+        began = trio.current_time()
+        nursery.start_soon(listener.run, nursery)
+        while count_answered(crowd.clients) < 11:  # noqa: ASYNC110 - nobody tells
+            await trio.sleep(0.05)
+        assert trio.current_time() - began < 1
         nursery.cancel_scope.cancel()
 
 

@@ -29,7 +29,7 @@ from airlock_daemon.admin.cli.wiring import HOME, SHIM, Mount, Wiring
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.human_git import read_identity
-from airlock_daemon.setup.sockets import BridgeVolume
+from airlock_daemon.setup.sockets import COPIES_LABEL, BridgeVolume
 
 _IMAGE = "airlock-bridge"
 _LABEL = "airlock.bridge"
@@ -52,12 +52,13 @@ def carry_files(
     program = find_engine(volume.engine)
     image = _await_image(program, volume)
     make_volume(program, volume.home, label=f"{_LABEL}={volume.agent}")
-    mounts = (
+    options = (
+        f"--label={COPIES_LABEL}={volume.name}",
         f"--mount=type=volume,source={volume.home},target={_FOLDER}",
         f"--mount=type=volume,source={volume.name},target={SOCKET_DIRECTORY},readonly",
     )
     has_home = any(mount.target == HOME for mount in wiring.mounts)
-    with open_container(program, image, *mounts) as files:
+    with open_container(program, image, *options) as files:
         _await_shim(files, volume)
         packed = _Packed(user)
         if has_home:

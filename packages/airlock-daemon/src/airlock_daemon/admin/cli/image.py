@@ -211,7 +211,10 @@ def list_images(program: str, name: str) -> list[str]:
 
 def make_volume(program: str, name: str, *, label: str) -> None:
     """Make a volume unless it is there. Raises AirlockError."""
-    _succeed(program, ("volume", "create", "--label", label, name))
+    # podman refuses to make one that is there. A filter finds names that begin alike, too.
+    found = _succeed(program, ("volume", "ls", "--quiet", "--filter", f"name={name}"))
+    if name not in found.split():
+        _succeed(program, ("volume", "create", "--label", label, name))
 
 
 def _read_header(archive: bytes) -> tarfile.TarInfo | None:

@@ -8,7 +8,6 @@ their requests end as those of clients that hang up.
 """
 
 import socket
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
@@ -34,6 +33,10 @@ _READ = 262_144
 _GRANT = 65_536
 # Bytes that wait to be written before a stream waits for its turn.
 _FULL = 524_288
+# More than a piece of every stream beside that: what is sent is not taken, while more is asked for.
+_FLOODED = 64 << 20
+# Frames that are obeyed at a time. They may have one byte each, and there are other agents.
+_AT_ONCE = 32
 
 # How long a service has to take what a client has sent that is gone.
 _LATE_S = 1.0
@@ -106,21 +109,25 @@ class Bridge:
         file = self._files[number] = _File()
         self._put(opening)
         left = memoryview(data)
-        while left:
+        while left and not file.closed.is_set():
+            await self._wait_room()
             most = min(_PIECE, self._end.credit(number))
             if most == 0:
                 file.more = trio.Event()
-                await file.more.wait()
+                # It is granted, or the other end has closed meanwhile.
+                if not file.closed.is_set():
+                    await file.more.wait()
                 continue
-            await self._wait_room()
             self._put(self._end.send_data(number, left[:most]))
             left = left[most:]
-        self._put(self._end.send_end(number))
+        if not file.closed.is_set():
+            self._put(self._end.send_end(number))
         await file.closed.wait()
         del self._files[number]
 
     async def _read(self, nursery: trio.Nursery) -> None:
-        while True:
+        obeyed = 0
+        while len(self._outgoing) < _FLOODED:
             try:
                 data = await self._stream.receive_some(_READ)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -132,12 +139,19 @@ class Bridge:
             try:
                 while (event := self._end.next_event()) is not NEED_DATA:
                     self._obey(event, nursery)
+                    obeyed += 1
+                    if obeyed % _AT_ONCE == 0:
+                        await trio.lowlevel.checkpoint()
             except RemoteProtocolError as fault:
                 self._failure = Failed(
                     f"the container's end breaks the protocol: {fault.error.message}",
                     hint="have the daemon and its shim be of one release: airlock doctor",
                 )
                 return
+        self._failure = Failed(
+            "the container's end takes nothing of what it is sent",
+            hint="see whether the shim in its image is the daemon's own: airlock doctor",
+        )
 
     def _obey(self, event: object, nursery: trio.Nursery) -> None:
         if isinstance(event, StreamOpened):
@@ -192,7 +206,8 @@ class Bridge:
         owed = 0
         while True:
             while stream.waiting:
-                piece = stream.waiting.popleft()
+                piece = stream.waiting[:_PIECE]
+                del stream.waiting[:_PIECE]
                 if not stream.is_deaf:
                     stream.is_deaf = not await _send_all(stream.socket, piece)
                 owed += len(piece)
@@ -269,7 +284,8 @@ class _Stream:
 
     def __init__(self, theirs: socket.socket) -> None:
         self.socket = trio.socket.from_stdlib_socket(theirs)
-        self.waiting: deque[bytes] = deque()
+        # One buffer, as its client may send single bytes.
+        self.waiting = bytearray()
         self.is_ended = False
         self.is_closed = False
         self.is_shut = False
@@ -287,7 +303,7 @@ class _Stream:
             self.more.set()
             return
         if isinstance(event, StreamData):
-            self.waiting.append(event.data)
+            self.waiting += event.data
         elif isinstance(event, StreamEnded):
             self.is_ended = True
         else:
@@ -321,7 +337,7 @@ async def _hang_up(stream: _Stream, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-async def _send_all(connection: trio.socket.SocketType, data: bytes) -> bool:
+async def _send_all(connection: trio.socket.SocketType, data: bytearray) -> bool:
     """Send bytes; returns whether anybody takes them."""
     left = memoryview(data)
     try:

@@ -10,8 +10,10 @@ another one takes its place in the same volume, and containers that mount it wor
 """
 
 import os
+import re
 import secrets
 import socket
+import stat
 from collections.abc import Awaitable
 from contextlib import suppress
 
@@ -29,8 +31,9 @@ from airlock_daemon.serving.daemon.engine_command import (
 )
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
-from airlock_daemon.setup.sockets import CLIENT_ENV, PUBLISHED, BridgeVolume
+from airlock_daemon.setup.sockets import NAMES, BridgeVolume
 from airlock_daemon.setup.state import State
+from airlock_wire import quote
 
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 30.0
@@ -39,6 +42,11 @@ longer than that."""
 _LEFT_S = 5.0
 _SAID = 4096
 """How much is kept of what the engine's command says."""
+_LARGEST = 4 << 20
+"""The most bytes of a file beside the sockets: a bundle of certificates has some 200,000."""
+
+# A name in the protocol (S-02). A person's module may have other files in that directory.
+_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}", re.ASCII)
 
 # What one bridge may use: its tables are 258 MiB when every stream's window is full.
 _LIMITS = ("--pids-limit=8", "--memory=384m", "--ulimit=nofile=4096:4096")
@@ -67,6 +75,7 @@ class BridgeContainer:
         self._shim = ""
         self._volume: BridgeVolume | None = None
         self._sockets: tuple[str, ...] = ()
+        self._files: tuple[str, ...] = ()
         self._most = MOST
         self._has_news = trio.Event()
 
@@ -79,11 +88,14 @@ class BridgeContainer:
             # Another one tells of it, as it has no volume.
             return False
 
-    def offer(self, sockets: tuple[str, ...], *, most: int = MOST) -> None:
-        """Have these sockets in the volume from now on, and the present files beside them.
+    def offer(
+        self, sockets: tuple[str, ...], *, files: tuple[str, ...] = (), most: int = MOST
+    ) -> None:
+        """Have these sockets in the volume from now on, and those of these files that are there.
 
         At most so many connections are open at a time.
         """
+        self._files = files
         before = self._sockets, self._most
         self._sockets, self._most = sockets, most
         if self._bridge is not None and before != (sockets, most):
@@ -160,9 +172,10 @@ class BridgeContainer:
                     await bridge.run(self._sockets, most=self._most)
                 except AirlockError as error:
                     failure = error
-                # What the command says of its end comes before that.
-                with trio.move_on_after(_LEFT_S):
-                    await process.wait()
+                if failure is None:
+                    # What the command says of its end comes before that.
+                    with trio.move_on_after(_LEFT_S):
+                        await process.wait()
                 nursery.cancel_scope.cancel()
         finally:
             self._bridge = None
@@ -184,14 +197,18 @@ class BridgeContainer:
             await self._has_news.wait()
 
     def _read_files(self) -> dict[str, bytes]:
-        # Containers mount the shim from there under the names of tools.
-        paths = {PROGRAM.strip("/"): self._shim}
-        for name in (*PUBLISHED, CLIENT_ENV):
-            paths[name] = os.path.join(self._directory, name)
         found = {}
-        for name, path in paths.items():
-            with suppress(OSError), open(path, "rb") as file:
-                found[name] = file.read()
+        # Containers mount the shim from there under the names of tools.
+        with suppress(OSError), open(self._shim, "rb") as file:
+            found[PROGRAM.strip("/")] = file.read()
+        for name in self._files:
+            if name in found or name in NAMES or not _NAME.fullmatch(name):
+                text = "agent %s: its containers do not get %s: no bridge carries that name"
+                log.warning(text, self._agent, quote(f"{SOCKET_DIRECTORY}/{name}"))
+                continue
+            data = _read_own(os.path.join(self._directory, name))
+            if data is not None:
+                found[name] = data
         return found
 
     async def _end(self, process: trio.Process, name: str) -> None:
@@ -203,8 +220,9 @@ class BridgeContainer:
         if process.returncode is None:
             process.kill()
             await process.wait()
-            # A paused one ends by this too.
-            with suppress(AirlockError):
+            # A paused one ends by this too. An engine that hangs is not waited for: the daemon may
+            # be ending, and the next bridge tries again.
+            with suppress(AirlockError), trio.move_on_after(_LEFT_S):
                 await self._engine.ask("rm", "--force", name)
         for stream in (process.stdout, process.stderr):
             if stream is not None:
@@ -249,6 +267,28 @@ class AgentBridge:
             return self.serve(name, connection)
         connection.close()
         return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - as the caller does
+
+
+def _read_own(path: str) -> bytes | None:
+    """Read a file of the agent's directory; None unless it is a regular file of usual size.
+
+    A container that mounts the directory itself may write there. What a symlink of its names would
+    be shown to all containers of the agent.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(_LARGEST + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return data if len(data) <= _LARGEST else None
 
 
 async def _keep_last(stream: trio.abc.ReceiveStream, said: bytearray) -> None:

@@ -3,7 +3,6 @@
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from http import HTTPStatus
 
 import trio
@@ -30,7 +29,6 @@ from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import VARIABLES
 from airlock_daemon.setup.shim_program import find_shim
-from airlock_daemon.setup.sockets import PUBLISHED
 from airlock_daemon.setup.state import State
 from airlock_modules.engine import DockerGrant, Egress, ImageName, Ownership
 from airlock_modules.operation import Operation
@@ -246,27 +244,9 @@ class _Client:
             return None
         if apis is None or not self._agent.generation.apis or grant.is_bridged:
             return Egress(shim=shim)
-        access = await apis.prepare()
-        link_published(access.published, grant.egress)
+        # It links the certificates into that directory.
+        await apis.prepare()
         return Egress(directory=grant.egress, shim=shim, environment=VARIABLES)
-
-
-def link_published(source: str, target: str) -> None:
-    """Link the HTTPS broker's files into the directory that containers mount. Raises Failed."""
-    for name in PUBLISHED:
-        old, new = os.path.join(source, name), os.path.join(target, name)
-        try:
-            if os.path.lexists(new) and os.path.samestat(os.lstat(old), os.lstat(new)):
-                continue
-            with suppress(FileNotFoundError):
-                os.unlink(new)
-            # What a container may have put in its place is no more than a link there, too.
-            os.link(old, new, follow_symlinks=False)
-        except OSError as error:
-            raise Failed(
-                f"{new} cannot be made: {error.strerror}",
-                hint="a person on the host can see whether the daemon may write its directory",
-            ) from error
 
 
 class _Records:

@@ -15,8 +15,8 @@ from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
-from airlock_daemon.setup.shim_program import find_shim
-from airlock_daemon.setup.sockets import BRIDGED, BridgeVolume
+from airlock_daemon.setup.shim_program import INSTALL, find_shim
+from airlock_daemon.setup.sockets import BRIDGED, COPIES_LABEL, BridgeVolume
 from airlock_daemon.setup.state import State
 from airlock_wire import quote
 
@@ -114,7 +114,11 @@ class EngineCommand:
         dialect = _DIALECTS[self.name]
         processor = await self.ask(*dialect.processor)
         shim = find_shim(processor)
-        archive = await run_in_thread(lambda: _pack(shim))
+        try:
+            archive = await run_in_thread(lambda: _pack(shim))
+        except OSError as error:
+            # An upgrade may just be replacing it.
+            raise Failed(f"{shim} cannot be read: {error.strerror}", hint=INSTALL) from error
         name = f"{_IMAGE}:{sha256(archive).hexdigest()[:16]}"
         if not await self.ask("images", "--quiet", name):
             entrypoint = f'ENTRYPOINT ["{PROGRAM}"]'
@@ -124,14 +128,28 @@ class EngineCommand:
 
     async def make_volume(self, volume: BridgeVolume) -> None:
         """Make a volume unless it is there. Raises AirlockError."""
-        await self.ask("volume", "create", "--label", f"{LABEL}={volume.agent}", volume.name)
+        # podman refuses to make one that is there.
+        if not await self._has_volume(volume.name):
+            await self.ask("volume", "create", "--label", f"{LABEL}={volume.agent}", volume.name)
 
-    async def end_containers(self, volume: BridgeVolume) -> None:
+    async def remove_volume(self, name: str) -> None:
+        """Remove a volume, if it is there and no container mounts it. Raises AirlockError."""
+        # By --force podman would remove the containers that mount it.
+        if await self._has_volume(name):
+            await self.ask("volume", "rm", name)
+
+    async def _has_volume(self, name: str) -> bool:
+        # A filter finds names that begin alike, too.
+        return (
+            name in (await self.ask("volume", "ls", "--quiet", "--filter", f"name={name}")).split()
+        )
+
+    async def end_containers(self, volume: BridgeVolume, *, label: str = _VOLUME_LABEL) -> None:
         """Remove the bridge's containers that an earlier daemon, or this one, has left.
 
-        Raises AirlockError.
+        Or those of another label for the volume. Raises AirlockError.
         """
-        mark = f"label={_VOLUME_LABEL}={volume.name}"
+        mark = f"label={label}={volume.name}"
         left = (await self.ask("ps", "--all", "--quiet", "--filter", mark)).split()
         if left:
             await self.ask("rm", "--force", *left)
@@ -174,8 +192,10 @@ async def remove_volume(engine: EngineCommand, state: State, volume: BridgeVolum
     """
     try:
         await engine.end_containers(volume)
+        # One of a command that was killed would hold the volumes for good.
+        await engine.end_containers(volume, label=COPIES_LABEL)
         for name in (volume.home, volume.name):
-            await engine.ask("volume", "rm", "--force", name)
+            await engine.remove_volume(name)
         state.forget_volume(volume)
     except AirlockError as error:
         log.warning(

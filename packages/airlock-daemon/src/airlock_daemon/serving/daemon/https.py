@@ -6,6 +6,7 @@ Connections from boxes are passed on too; their box's request was identified alr
 import math
 import os
 import socket
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -44,7 +45,7 @@ from airlock_daemon.setup.client import (
     publish_client,
 )
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.sockets import PUBLISHED
+from airlock_daemon.setup.sockets import PUBLISHED, container_directory
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import make_worker_folder
 
@@ -210,10 +211,13 @@ class HttpsService:
                     worker = await self._restart()
             if not worker.is_over:
                 await worker.settle()
+            inner = container_directory(self._name)
+            linked = os.path.join(self._broker.sockets_dir, inner)
+            link_published(self._published, linked)
             return ApiAccess(
                 environment=self._client.environment,
                 files=self._client.files,
-                published=self._published,
+                published=linked,
             )
         raise Failed(
             f"the certificates of {self._name} are not there after {_PREPARED_S:g} s",
@@ -386,3 +390,35 @@ def _write_answer(error: AirlockError) -> bytes:
     is_denied = isinstance(error, Denied) and error.layer != "limit"
     status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.SERVICE_UNAVAILABLE
     return refusal(status, f"{error.message}; {error.hint}")
+
+
+def link_published(source: str, target: str) -> None:
+    """Link the HTTPS broker's files where boxes and docker's containers may mount them.
+
+    Whoever mounts by path follows a symlink on the host, and a container may put one into `source`,
+    if it mounts that. It cannot reach `target`. Raises Failed.
+    """
+    for name in PUBLISHED:
+        old, new = os.path.join(source, name), os.path.join(target, name)
+        try:
+            found = os.lstat(old)
+            is_file = stat.S_ISREG(found.st_mode)
+            if is_file and os.path.lexists(new) and os.path.samestat(found, os.lstat(new)):
+                continue
+            linked = f"{new}.new"
+            with suppress(FileNotFoundError):
+                os.unlink(linked)
+            os.link(old, linked, follow_symlinks=False)
+            # It may have been replaced meanwhile.
+            if not stat.S_ISREG(os.lstat(linked).st_mode):
+                os.unlink(linked)
+                raise Failed(
+                    f"{old} is not the file that the HTTPS broker wrote",
+                    hint="mount the agent's socket directory read-only, and reload: airlock reload",
+                )
+            os.rename(linked, new)
+        except OSError as error:
+            raise Failed(
+                f"{new} cannot be made: {error.strerror}",
+                hint="a person on the host can see whether the daemon may write its directory",
+            ) from error

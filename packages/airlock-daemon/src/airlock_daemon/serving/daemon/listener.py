@@ -175,6 +175,7 @@ class Listener:
         if self._agent.gate.connect():
             accepted.append(connection)
         else:
+            self._unpaced += 1
             self._refuse(connection, too_many_error(self._agent.gate.limits))
         return True
 
@@ -191,6 +192,7 @@ class Listener:
                 return False
             connection.setblocking(False)
             full = Denied(NO_DESCRIPTORS, layer="limit", rule="descriptors", hint=CLOSE_SOME)
+            self._unpaced += 1
             self._refuse(connection, full)
         finally:
             self._spare = _open_spare()
@@ -201,7 +203,6 @@ class Listener:
 
         Nothing more, so that a flood of connections takes no time from others.
         """
-        self._unpaced += 1
         reason = error.message
         if reason not in self._lines:
             self._lines[reason] = self._service.put(error)
