@@ -29,7 +29,7 @@ COMMANDS = {
     "agent": "Add, list and remove agents, and trust a replaced workspace.",
     "login": "Store the credential of an API, or list the stored ones.",
     "run": "Run a container for an agent, from any image.",
-    "bridge": "Print how containers of an engine in a virtual machine mount an agent's sockets.",
+    "bridge": "Print how containers mount an agent's sockets by its bridge.",
     "scan": "List files in a workspace that your own tools would run.",
     "shim": "Copy the shim into a build context, or print its path.",
     "profile": "Show the registered agents and their profiles.",

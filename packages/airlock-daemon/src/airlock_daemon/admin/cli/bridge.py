@@ -19,7 +19,7 @@ def bridge(
     application: Application,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent.")],
 ) -> None:
-    """Print how containers of an engine in a virtual machine mount an agent's sockets.
+    """Print how containers mount an agent's sockets by its bridge.
 
     For an agent with [bridge] in its airlock.toml. The daemon keeps a container that has the
     agent's sockets in a volume; the printed option of `docker run` mounts it. Whoever mounts the
