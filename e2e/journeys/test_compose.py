@@ -13,7 +13,7 @@ from e2e.world.compose import Composition
 from e2e.world.container import FOR_EVER, Container
 from e2e.world.engine import LABEL, docker
 from e2e.world.example import describe_example, describe_several
-from e2e.world.git_server import GitServer
+from e2e.world.git_server import GitServer, running_git_server
 from e2e.world.images import Images, temporary_image
 from e2e.world.keys import KeyPair, find_runs
 from e2e.world.product import RECIPES, Product
@@ -174,8 +174,15 @@ def copied(product: Product, images: Images) -> Iterator[str]:
         yield image
 
 
+@pytest.fixture
+def named_server(images: Images) -> Iterator[GitServer]:
+    """Serve in a container of its own: one that changes networks has other published ports then."""
+    with running_git_server(images.git_server) as server:
+        yield server
+
+
 def test_a_compose_file_of_ones_own_includes_the_daemon(
-    product: Product, copied: str, server: GitServer, tmp_path: Path
+    product: Product, copied: str, named_server: GitServer, tmp_path: Path
 ) -> None:
     """As the guide has it: the agent has no network and no key, and its push arrives."""
     page = list_blocks("docs/how-to/compose.md")
@@ -185,8 +192,8 @@ def test_a_compose_file_of_ones_own_includes_the_daemon(
     profile = tmp_path / "airlock/agents/agent/airlock.toml"
     granted = profile.read_text().replace("git@github.com/OWNER/REPO", "git@git-server/srv/**")
     profile.write_text(granted)
-    key = _make_ssh_directory(tmp_path / "ssh", server)
-    server.authorize(key)
+    key = _make_ssh_directory(tmp_path / "ssh", named_server)
+    named_server.authorize(key)
     labels = {"labels": {LABEL: "compose"}}
     with Composition(
         tmp_path / "compose.yaml",
@@ -197,9 +204,11 @@ def test_a_compose_file_of_ones_own_includes_the_daemon(
     ) as composition:
         composition.up()
         network = f"{composition.name}_default"
-        docker("network", "connect", "--alias=git-server", network, server.container).succeeded()
+        docker(
+            "network", "connect", "--alias=git-server", network, named_server.container
+        ).succeeded()
         try:
-            repository = server.make_repository("included")
+            repository = named_server.make_repository("included")
             agent = composition.client("agent")
             work = "git init -q /tmp/w && cd /tmp/w && git commit -q --allow-empty -m begin"
             identity = {f"GIT_{who}_NAME": "Ada" for who in ("AUTHOR", "COMMITTER")}
@@ -211,7 +220,7 @@ def test_a_compose_file_of_ones_own_includes_the_daemon(
             refused = agent.run("sh", "-c", f"{push} HEAD:main", cwd="/tmp/w")
             assert "allowed: refs/heads/agent/**" in refused.stderr
         finally:
-            docker("network", "disconnect", network, server.container).succeeded()
+            docker("network", "disconnect", network, named_server.container).succeeded()
 
 
 def _make_ssh_directory(folder: Path, server: GitServer) -> KeyPair:

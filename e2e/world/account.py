@@ -49,8 +49,8 @@ class Account:
                 os.lchown(os.path.join(folder, name), self.uid, self.gid)
 
     def make_directory(self, path: Path, *, mode: int = 0o755) -> Path:
-        """Make the directory `path`, owned by this account, and return it."""
-        path.mkdir()
+        """Make the directory `path`, if there is none, owned by this account, and return it."""
+        path.mkdir(exist_ok=True)
         path.chmod(mode)
         os.chown(path, self.uid, self.gid)
         return path

@@ -235,6 +235,6 @@ def test_nothing_of_a_credential_is_in_what_is_kept(place: Place) -> None:
     assert b"ghp_" in published
     assert place.find_leaks(published) == []
     place.run("gh api user")
-    records = place.person.run("airlock-daemon log tail --json", cwd=place.project.path)
+    records = place.person.run("airlock-daemon log tail --json -n 1000", cwd=place.project.path)
     assert "gh GET /user" in records
     assert place.find_leaks(records.encode()) == []

@@ -41,7 +41,7 @@ def start_client(world: World, code: str) -> subprocess.Popen[bytes]:
     program = (
         "import signal, socket, sys, json\n"
         # Whoever starts the tests in the background has it ignored, and children inherit that.
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
         "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
         "p = {'command': 'sh', 'args': ['-c', sys.argv[2]]}\n"
         "m = {'jsonrpc': '2.0', 'id': 1, 'method': 'exec', 'params': p}\n"

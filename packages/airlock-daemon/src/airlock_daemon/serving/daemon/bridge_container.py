@@ -30,7 +30,8 @@ from airlock_daemon.serving.daemon.engine_command import (
     remove_volume,
 )
 from airlock_daemon.serving.request.state import log
-from airlock_daemon.setup.client import SOCKET_DIRECTORY
+from airlock_daemon.setup.client import SOCKET_DIRECTORY, list_published
+from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.sockets import NAMES, BridgeVolume
 from airlock_daemon.setup.state import State
 from airlock_wire import quote
@@ -252,6 +253,12 @@ class AgentBridge:
             await self.container.run(self._serve_latest, requests)
         await self.container.remove()
         self._is_over.set()
+
+    def offer(self, sockets: tuple[str, ...], generation: Generation) -> None:
+        """Have these sockets in the volume, and the files and limits of a generation."""
+        # Each takes two descriptors here, and passes none, so as many again may be refused.
+        most = 2 * generation.limits.connections
+        self.container.offer(sockets, files=list_published(generation.apis), most=most)
 
     async def wait(self) -> None:
         """Wait until it is removed."""

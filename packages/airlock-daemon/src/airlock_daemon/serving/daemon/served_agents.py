@@ -16,7 +16,6 @@ from airlock_daemon.serving.daemon.listener import Listener, Service
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Reason
-from airlock_daemon.setup.client import list_published
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.limits import share_descriptors
 from airlock_daemon.setup.sockets import ENGINE, HTTPS, SOCKET
@@ -221,10 +220,7 @@ class ServedAgents:
             if self._nurseries is not None:
                 _, requests, watching = self._nurseries
                 watching.start_soon(served.bridge.run, served.serve_bridged, requests)
-        # Each takes two descriptors here, and passes none, so as many again may be refused.
-        most = 2 * generation.limits.connections
-        files = list_published(generation.apis)
-        served.bridge.container.offer(tuple(served.listeners), files=files, most=most)
+        served.bridge.offer(tuple(served.listeners), generation)
 
     def _find_engine(self, name: str) -> "EngineCommand":
         from airlock_daemon.serving.daemon.engine_command import EngineCommand  # noqa: PLC0415
