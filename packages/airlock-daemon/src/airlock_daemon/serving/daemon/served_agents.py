@@ -206,17 +206,14 @@ class ServedAgents:
         if engine is None:
             return
         if served.bridge is None:
-            from airlock_daemon.serving.daemon.bridge_container import (  # noqa: PLC0415
-                AgentBridge,
-                BridgeContainer,
-            )
+            from airlock_daemon.serving.daemon import bridge_container as bridges  # noqa: PLC0415
 
             name = generation.agent.name
-            directory = os.path.join(self._sockets.path, name)
+            folder = os.path.join(self._sockets.path, name)
             command = self._find_engine(engine)
-            container = BridgeContainer(name, command, directory=directory, state=state)
+            container = bridges.BridgeContainer(name, command, directory=folder, state=state)
             served.agent.bridge = container
-            served.bridge = AgentBridge(engine, container, before=present)
+            served.bridge = bridges.AgentBridge(engine, container, before=present)
             if self._nurseries is not None:
                 _, requests, watching = self._nurseries
                 watching.start_soon(served.bridge.run, served.serve_bridged, requests)
