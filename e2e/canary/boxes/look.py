@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from airlock_daemon.setup.state import State
 from e2e.canary.boxes.attack import GOT
 from e2e.canary.boxes.scene import BoxScene
 from e2e.canary.look import has_fault
@@ -20,6 +21,8 @@ class BoxLook:
         self._secrets = {name: Password(word) for name, word in self._world.words.items()}
         # The directory of the homes that boxes keep is made for the first of them.
         scene.run("keeper", "-c", "")
+        # So is the id of this installation, for the first use of docker.
+        State(f"{self._world.config}/state").find_installation()
         self._before = self._read_state()
         self._heard = 0
 
