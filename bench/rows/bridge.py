@@ -1,4 +1,4 @@
-"""What a bridge to an engine's virtual machine adds, with both of its ends on this machine."""
+"""The cost of a bridge to an engine's virtual machine, with both of its ends on this machine."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ _AT_ONCE, _RUNS = 50, 20
 
 
 def measure_bridge(run: BenchRun) -> Iterator[Figure]:
-    """Yield what a bridge adds to `true`, its throughput, and how many of many at once fail."""
+    """Yield a bridge's cost for `true`, its throughput, and failures of many calls at once."""
     own = run.pairs[0]
     program = write_bridged_daemon(run.data / "bridged")
     with ExitStack() as stack:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from bench.errors import BenchError
 from bench.figures import Figure, at_least, at_most, estimated
 from bench.interleaving import interleave
 from bench.plan import MIB
-from bench.samples import estimate, ratio
+from bench.samples import Samples, estimate, ratio
 from bench.setup_files import TIMED, Places, find_program
 
 _ENGINE = Path("/var/run/docker.sock")
@@ -132,15 +132,21 @@ def _measure_archive(run: BenchRun, sockets: dict[str, Path]) -> Figure:
         )
     finally:
         _ask(sockets[_BROKER], "DELETE", target, [], 0)
+    return _share(run, samples, f"an archive of {size // MIB:,} MiB into a container")
+
+
+def _share(run: BenchRun, samples: Mapping[str, Samples], what: str) -> Figure:
+    """The share of the direct throughput that the broker has, for a transfer of the plan's size."""
+    size = run.plan.size / 1e6
     return estimated(
         ratio(samples[_BROKER], samples[_DIRECT]),
-        what=f"an archive of {size // MIB:,} MiB into a container: share of the direct throughput",
+        what=f"{what}: share of the direct throughput",
         pair=run.pairs[0].name,
         unit="times",
         goal=at_least(0.7),
         behind={
-            "direct MB/s": size / 1e6 / samples[_DIRECT].median,
-            "through MB/s": size / 1e6 / samples[_BROKER].median,
+            "direct MB/s": size / samples[_DIRECT].median,
+            "through MB/s": size / samples[_BROKER].median,
         },
     )
 
@@ -184,17 +190,7 @@ def _measure_build(
     finally:
         _ask(sockets[_BROKER], "DELETE", f"/containers/{_NODE}default?force=1&v=1", [], 0)
         _ask(sockets[_BROKER], "DELETE", "/networks/default", [], 0)
-    yield estimated(
-        ratio(samples[_BROKER], samples[_DIRECT]),
-        what=f"a build with a context of {size // MIB:,} MiB: share of the direct throughput",
-        pair=run.pairs[0].name,
-        unit="times",
-        goal=at_least(0.7),
-        behind={
-            "direct MB/s": size / 1e6 / samples[_DIRECT].median,
-            "through MB/s": size / 1e6 / samples[_BROKER].median,
-        },
-    )
+    yield _share(run, samples, f"a build with a context of {size // MIB:,} MiB")
 
 
 @contextlib.contextmanager

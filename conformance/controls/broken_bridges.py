@@ -34,7 +34,7 @@ class ListensOn(BrokenBridge):
 
 
 class AnySocket(BrokenBridge):
-    """Makes a socket wherever it is told."""
+    """Makes a socket at any path."""
 
     caught_by = "bridge/bridge-name-leads-out"
 
@@ -43,7 +43,7 @@ class AnySocket(BrokenBridge):
 
 
 class AnyFile(BrokenBridge):
-    """Writes a file wherever it is told."""
+    """Writes a file to any path."""
 
     caught_by = "bridge/bridge-file-name-leads-out"
 
@@ -175,7 +175,7 @@ class WritesInPlace(BrokenBridge):
 
 
 class WaitsForMore(BrokenBridge):
-    """Takes what is no frame for the beginning of a long one."""
+    """Takes an invalid head for the beginning of a long frame."""
 
     caught_by = "bridge/bridge-no-frame"
 

@@ -3,28 +3,17 @@
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 
-from e2e.canary.apis import scene as apis
-from e2e.canary.attack import (
-    API_GUARANTEES,
-    BOX_GUARANTEES,
-    ENGINE_GUARANTEES,
-    GUARANTEES,
-    PROMISES,
-    Attack,
-    Family,
-    select,
-)
+from e2e.canary.attack import PROMISES, Attack, Family, select
 from e2e.canary.boxes import run as boxes
 from e2e.canary.boxes.around import list_found
 from e2e.canary.boxes.world import WAYS, By
-from e2e.canary.engine import scene as engines
 from e2e.canary.findings import read_findings, read_guarantees
 from e2e.canary.run import Result, carry_out, list_surprises, say_tried
-from e2e.canary.suites import SUITES, is_selected, list_attacks
+from e2e.canary.suites import SUITES, Suite, is_selected, list_attacks
 from e2e.world import engine
 from e2e.world.command import CommandFailed
 from e2e.world.errors import BrokenError
@@ -45,7 +34,7 @@ def main() -> int:
     )
     parser.add_argument(
         "--without",
-        choices=[*GUARANTEES, *API_GUARANTEES, *ENGINE_GUARANTEES, *BOX_GUARANTEES, "each"],
+        choices=[*(guard for suite in SUITES.values() for guard in suite.guarantees), "each"],
         help="with this guard off: attacks must succeed",
     )
     parser.add_argument(
@@ -72,20 +61,19 @@ def main() -> int:
             parser.error(f"no family {name!r}; there are {', '.join(names)}")
     if options.only and not any(is_selected(options.only, *each[1:]) for each in list_attacks()):
         return _name_tests(options.only)
-    brokers, on_apis, on_engines, out_of_boxes = (
-        _choose(suite.families, options.family, options.only) for suite in SUITES.values()
-    )
+    chosen = {
+        name: _choose(suite.families, options.family, options.only)
+        for name, suite in SUITES.items()
+    }
     status = 0
     try:
-        if brokers and options.box is None:
-            status = max(status, _attack_brokers(brokers, options))
-        if on_apis and options.box is None and options.openssh is None:
-            status = max(status, _attack(apis.carry_out, on_apis, API_GUARANTEES, options.without))
-        if on_engines and options.box is None and options.openssh is None:
-            without = options.without
-            status = max(status, _attack(engines.carry_out, on_engines, ENGINE_GUARANTEES, without))
-        if out_of_boxes and options.openssh is None:
-            status = max(status, _attack_boxes(out_of_boxes, options))
+        if chosen["brokers"] and options.box is None:
+            status = max(status, _attack_brokers(chosen["brokers"], options))
+        for name in ("apis", "engine"):
+            if chosen[name] and options.box is None and options.openssh is None:
+                status = max(status, _attack(SUITES[name], chosen[name], options.without))
+        if chosen["boxes"] and options.openssh is None:
+            status = max(status, _attack_boxes(chosen["boxes"], options))
     except (BrokenError, CommandFailed) as error:
         print(f"canary: {error}", file=sys.stderr)
         return 1
@@ -150,7 +138,7 @@ def _choose(families: Iterable[Family], names: Sequence[str], only: str | None) 
 
 
 def _attack_brokers(attacks: list[Attack], options: argparse.Namespace) -> int:
-    off = _find_off(GUARANTEES, options.without)
+    off = _find_off(SUITES["brokers"].guarantees, options.without)
     if options.without is not None and not off:
         return 0
     reason = why_not()
@@ -171,22 +159,17 @@ def _attack_brokers(attacks: list[Attack], options: argparse.Namespace) -> int:
         )
 
 
-def _attack(
-    carry: Callable[..., list[Result]],
-    attacks: list[Attack],
-    guarantees: Iterable[str],
-    without: str | None,
-) -> int:
+def _attack(suite: Suite, attacks: list[Attack], without: str | None) -> int:
     if without is None:
-        return _tell(carry(attacks))
-    chosen = ((guard, select(attacks, guard)) for guard in _find_off(guarantees, without))
-    results = ((guard, carry(each, without=guard)) for guard, each in chosen if each)
+        return _tell(suite.carry(attacks, None))
+    chosen = ((guard, select(attacks, guard)) for guard in _find_off(suite.guarantees, without))
+    results = ((guard, suite.carry(each, guard)) for guard, each in chosen if each)
     return max((_show_working(each, guard) for guard, each in results), default=0)
 
 
 def _attack_boxes(attacks: list[Attack], options: argparse.Namespace) -> int:
     status = 0
-    off = _find_off(BOX_GUARANTEES, options.without)
+    off = _find_off(SUITES["boxes"].guarantees, options.without)
     for by in WAYS:
         if options.box not in (None, str(by)):
             continue

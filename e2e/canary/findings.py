@@ -1,4 +1,4 @@
-"""What is reported of tools like this one, and what audits found here: findings.toml, read."""
+"""Public reports on similar tools, and findings of audits: a reader of findings.toml."""
 
 import re
 import tomllib

@@ -1,1 +1,1 @@
-"""What was tried against each promise, what came of it, and the page that says so."""
+"""The record of attacks on each promise, and the page of evidence."""

@@ -1,4 +1,4 @@
-"""The page of evidence: what was promised, reported and found, with what was recorded of it."""
+"""The page of evidence: promises, reports and findings, each with its recorded attacks."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -61,12 +61,12 @@ class Place:
     port: int
 
     def run(self, line: str) -> str:
-        """What a line for sh prints in a new container of the agent."""
+        """The output of a shell line in a new container of the agent."""
         words = f"airlock-daemon run my {self.image} sh -euc {shlex.quote(line)}"
         return self.person.run(words, cwd=self.project.path)
 
     def ask(self, line: str, *, container: str = "kept") -> str:
-        """What a line for sh prints in the container that goes on."""
+        """The output of a shell line in the container that stays."""
         return self.engine.docker("exec", container, "sh", "-euc", line).succeeded().stdout
 
     def push(self, name: str, url: str, *, container: str = "kept") -> None:

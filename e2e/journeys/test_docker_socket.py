@@ -68,7 +68,7 @@ class Place:
         return self.person.run(words, cwd=self.project.path)
 
     def build(self, line: str) -> str:
-        """What a line for sh says in a container that has buildx, too."""
+        """The output of a shell line in a container with buildx."""
         return replace(self, image=make_buildx_client()).run(line)
 
     def refuse(self, line: str) -> str:

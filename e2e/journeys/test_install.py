@@ -124,7 +124,7 @@ MAC = {
     "ps": """[ "$*" = '-ww -U 1000 -o pid= -o command=' ] || exit 1
 for each in /proc/[0-9]*; do echo "  ${each#/proc/} $(tr '\\0' ' ' <$each/cmdline)"; done""",
 }
-"""What a Mac has in the place of Linux's programs, as far as the installer asks it."""
+"""Stand-ins for the programs of macOS that the installer calls."""
 
 
 @pytest.fixture(scope="module")
