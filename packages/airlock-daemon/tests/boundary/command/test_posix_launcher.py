@@ -167,6 +167,28 @@ async def test_what_a_tool_leaves_behind_ends(starter: Starter) -> None:
     assert not is_alive(left)
 
 
+# Each of its processes is gone before it could be found. The last of them ends by itself.
+HOPPING = """
+import os, signal, time
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    if os.fork():
+        os._exit(0)
+"""
+
+
+async def test_processes_that_are_always_gone_end(starter: Starter) -> None:
+    """Nothing has the tool's output any more once nothing of it is said to be left."""
+    tool = await starter.start(sys.executable, "-c", HOPPING)
+    os.set_blocking(tool.output, False)
+    assert await report(tool) == Ended(0, None)
+    await tool.launch.wait_gone()
+    assert os.read(tool.output, 1) == b""
+    tool.launch.close()
+    os.close(tool.output)
+
+
 async def test_a_client_that_is_gone_ends_its_command(starter: Starter) -> None:
     """Its control socket is closed."""
     tool = await starter.shell("sleep 60 & echo $!; wait")

@@ -20,7 +20,8 @@ socket carries, numbers in little-endian:
   processes have ended.
 
 A command's processes are those of its tool's session: a tool is made the leader of one. Without
-subreapers there is no way to find a process that has left it (setsid(2)).
+subreapers there is no way to find a process that has left it (setsid(2)), or that is always gone
+before it is looked at, each time into a process group of its own (fork(2), setpgid(2)).
 """
 
 import errno
@@ -34,7 +35,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 HEADER = struct.Struct("<5IQ")
@@ -60,6 +61,9 @@ _READ = 65536
 _PASSES = 50
 
 _FAILED = struct.Struct("<ci")
+
+# macOS's Python has it since 3.13. Without it, whoever learns of a child's end frees its pid.
+_waitid = getattr(os, "waitid", None)
 
 
 class _Command:
@@ -142,7 +146,7 @@ class _Command:
             return
         if not self._is_over and (status := _find_end(self.pid)) is not None:
             self._is_over = True
-            if not self._members():
+            if self._has_ended():
                 _reap(self.pid)
                 self.report(b"O", status)
                 self.is_done = True
@@ -152,7 +156,7 @@ class _Command:
                 self._end(signal.SIGHUP)
         if self.kill_at is not None and time.monotonic() >= self.kill_at:
             self._signal_all(signal.SIGKILL)
-        if self._is_over and not self._members():
+        if self._is_over and self._has_ended():
             _reap(self.pid)
             self.report(b"G", 0)
             self.is_done = True
@@ -210,37 +214,46 @@ class _Command:
             self._signal_all(number)
 
     def _signal_group(self, number: int) -> None:
-        if not self._is_over:
+        # As long as the tool is a zombie, no other group can have its number.
+        if not self._is_over or _waitid is not None:
             with suppress(OSError):
                 os.killpg(self.pid, number)
 
     def _signal_all(self, number: int) -> None:
         # The group first, at once; then groups of its session, as a shell's jobs are.
         self._signal_group(number)
-        for pid in self._members():
+        for group in _find_groups(self._members()):
             with suppress(OSError):
-                os.kill(pid, number)
+                os.killpg(group, number)
                 # A stopped process would not end by anything but SIGKILL.
-                os.kill(pid, signal.SIGCONT)
+                os.killpg(group, signal.SIGCONT)
+
+    def _has_ended(self) -> bool:
+        """Whether nothing is left of the tool that has ended.
+
+        A process that is there only until it has started the next is easily missed; a signal to a
+        group misses none of it.
+        """
+        if self._members():
+            return False
+        self._signal_group(signal.SIGKILL)
+        return not self._members()
 
     def _members(self) -> list[int]:
         """The processes of the tool's session, without the tool itself once it has ended."""
-        return [
-            pid
-            for pid in self._list_pids()
-            if _belongs(pid, self.pid) and not (self._is_over and pid == self.pid)
-        ]
+        members = _list_session(self.pid, self._list_pids())
+        return [pid for pid in members if not (self._is_over and pid == self.pid)]
 
 
 def kill_session(leader: int) -> None:
     """Kill all processes of a session, for which no launcher exists any more."""
     for _ in range(_PASSES):
-        members = [pid for pid in list_all() if _belongs(pid, leader)]
+        members = _list_session(leader, list_all())
         if not members:
             return
-        for pid in members:
+        for group in _find_groups(members):
             with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+                os.killpg(group, signal.SIGKILL)
 
 
 def _find_end(pid: int) -> int | None:
@@ -248,11 +261,10 @@ def _find_end(pid: int) -> int | None:
 
     As long as it does, no other process gets its pid, nor its session's.
     """
-    waitid = getattr(os, "waitid", None)
-    if waitid is None:
+    if _waitid is None:
         found, status = os.waitpid(pid, os.WNOHANG)
         return status if found else None
-    told = waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    told = _waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     if told is None:
         return None
     if told.si_code == os.CLD_EXITED:
@@ -378,6 +390,23 @@ def list_all() -> list[int]:
 
         return list_pids()
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _list_session(session: int, pids: Iterable[int]) -> list[int]:
+    """Those of `pids` that are of a session and have not ended, the highest first.
+
+    That is mostly the youngest, which is the likeliest to be gone soon.
+    """
+    return [pid for pid in sorted(pids, reverse=True) if _belongs(pid, session)]
+
+
+def _find_groups(pids: Iterable[int]) -> set[int]:
+    """The process groups of processes that may have ended."""
+    groups = set()
+    for pid in pids:
+        with suppress(OSError):
+            groups.add(os.getpgid(pid))
+    return groups
 
 
 def _belongs(pid: int, session: int) -> bool:
