@@ -61,6 +61,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a feature of the protocol that the implementation does not have",
     )
     group.addoption(
+        "--bridged",
+        action="store_true",
+        help="the clients of the daemon under test are behind bridges of its own",
+    )
+    group.addoption(
         "--base-only",
         action="store_true",
         help="judge by the base of the protocol: no features, and errors by their code alone",
@@ -133,7 +138,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if case is None:
             continue
         lacking = sorted({*case.needs} & {*config.getoption("--without")})
-        if lacking:
+        if "bridge" in case.needs and not config.getoption("--bridged"):
+            item.add_marker(pytest.mark.skip(reason="not run: no --bridged daemon"))
+        elif lacking:
             item.add_marker(pytest.mark.skip(reason=f"not run: --without {', '.join(lacking)}"))
         elif config.getoption("--base-only") and not is_of_the_base(case):
             item.add_marker(pytest.mark.skip(reason="not run: --base-only"))

@@ -75,6 +75,18 @@ class BatchRuns(BrokenDaemon):
         return value[0] if isinstance(value, list) and value else value
 
 
+class ContainerDecides(BrokenDaemon):
+    """Refuses a client by the container that it names itself, though nothing contradicts it."""
+
+    caught_by = "daemon/bridged-container-another"
+
+    def parse(self, line: bytes) -> Any:
+        value = super().parse(line)
+        if value["params"].get("container_id"):
+            raise Refusal(-32600, "unknown container", request_id=value["id"], kind="denied")
+        return value
+
+
 class LenientText(BrokenDaemon):
     """Replaces bytes that are not UTF-8 instead of refusing them."""
 

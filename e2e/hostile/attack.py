@@ -12,10 +12,12 @@ class Scene:
     """A daemon, and the connections that attacks have made to it.
 
     Each connection on which something was said is a request that must be in the audit log.
+    `is_bridged` says that bridges are between them and the daemon, whose kernel sees none of them.
     """
 
-    def __init__(self, daemon: Target) -> None:
+    def __init__(self, daemon: Target, *, is_bridged: bool = False) -> None:
         self.daemon = daemon
+        self.is_bridged = is_bridged
         self._clients: list[Client] = []
         self._noted = 0
 

@@ -25,8 +25,10 @@ class Report(NamedTuple):
     faults: tuple[str, ...]
 
 
-def carry_out(family: Family, *, executable: str | None = None) -> Report:
+def carry_out(family: Family, *, executable: str | None = None, is_bridged: bool = False) -> Report:
     """Try each attack on a daemon of the family's own while an honest agent works.
+
+    `is_bridged` is that of `Scene`.
 
     Afterwards the daemon must come back to what it held before: the same descriptors, memory and
     processes, no tool and no directory left, and a record in its log for each request.
@@ -36,7 +38,7 @@ def carry_out(family: Family, *, executable: str | None = None) -> Report:
     ) as daemon:
         log = LogReader(daemon.world.log)
         before = warm_up(daemon)
-        scene = Scene(daemon)
+        scene = Scene(daemon, is_bridged=is_bridged)
         tried = 0
         untried = []
         faults = []

@@ -1,5 +1,6 @@
 """What a client says of itself: a hint at best, and refused where the kernel knows better."""
 
+import json
 import os
 from functools import partial
 
@@ -84,7 +85,14 @@ def _lay_traps(scene: Scene) -> None:
 def _claim_container(scene: Scene, *, container: str) -> None:
     with scene.connect() as client:
         client.send(make_request("true", container_id=container))
-        client.await_error(-32600)
+        if not scene.is_bridged:
+            client.await_error(-32600)
+            return
+        # PROTOCOL.md, S-12: it decides nothing.
+        client.await_result()
+        client.await_end()
+    if f'"container":{json.dumps(container)}' in scene.daemon.world.log.read_text():
+        raise BrokenError("the log has it for the client's container")
 
 
 def swap_the_directory(scene: Scene) -> None:
@@ -167,6 +175,8 @@ def hold_what_is_above_a_workspace(scene: Scene) -> None:
 
 def bring_many_mounts(scene: Scene) -> None:
     """What a container has mounted is not looked through without end."""
+    if scene.is_bridged:
+        raise NotHereError("the mounts of a client behind a bridge are not seen")
     if os.geteuid():
         raise NotHereError("to mount needs root")
     world = scene.daemon.world

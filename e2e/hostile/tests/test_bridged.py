@@ -15,7 +15,10 @@ from e2e.hostile.attack import Family
 from e2e.hostile.campaign import Report, carry_out
 from e2e.hostile.daemon import run_daemon
 from e2e.hostile.families import (
+    boxes,
+    claims,
     connections,
+    crowd,
     leaving,
     not_requests,
     readers,
@@ -28,8 +31,11 @@ from e2e.world.bridged_daemon import write_bridged_daemon
 
 _ROOT = Path(__file__).parents[3]
 
-# The others are about what the kernel sees of a client, or passes for it: nothing behind a bridge.
-_FAMILIES = (not_requests, wrong_params, sizes, leaving, readers, stdin, terminals, connections)
+# Not `passing` and `passed`: a bridge drops the descriptors that clients send (PROTOCOL.md, S-11).
+_FAMILIES = (
+    *(not_requests, wrong_params, sizes, claims, boxes, leaving, readers, stdin, terminals),
+    *(connections, crowd),
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +50,7 @@ def test_the_daemon_conforms_behind_a_bridge(executable: str) -> None:
     """All cases of a daemon but those about descriptors, which no bridge carries."""
     command = [sys.executable, "-m", "pytest", "-q", "-c", "conformance/pytest.ini"]
     command += ["conformance/test_daemon.py", "--timeout=60", f"--daemon={executable}"]
-    command += ["--without=fds", "-k=not fds-refused", "-pno:cacheprovider"]
+    command += ["--bridged", "--without=fds", "-k=not fds-refused", "-pno:cacheprovider"]
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, check=False, text=True)
     assert done.returncode == 0, done.stdout[-4000:]
 
@@ -57,7 +63,7 @@ def test_the_daemon_stands_behind_a_bridge(
     family: Family, executable: str, reports: list[Report]
 ) -> None:
     """Each attack gets its answer, others are served meanwhile, and nothing is left behind."""
-    report = carry_out(family, executable=executable)
+    report = carry_out(family, executable=executable, is_bridged=True)
     reports.append(report)
     assert report.faults == ()
     assert report.tried + len(report.untried) == len(family.attacks)
