@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.admin.cli.run`: what words for docker would give a container."""
+"""Tests of `airlock_daemon.admin.cli.docker_args`: what words for docker would give a container."""
 
 import functools
 import os
@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.admin.cli.run import refuse_doors
+from airlock_daemon.admin.cli.docker_args import refuse_doors
 from airlock_daemon.boundary.identity import engine_sockets
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.sockets import BridgeVolume
+
+VOLUME = BridgeVolume(agent="other", engine="docker", name=f"airlock-{'0' * 32}")
 
 
 @pytest.fixture
@@ -33,10 +36,19 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def look(host: Path, *words: str, accepts_engine: bool = False) -> list[str]:
     """What is warned of."""
-    words = tuple(word.replace("HOST", str(host)) for word in words)
+    containers = {
+        "tools": ["cache", f"{host}/work"],
+        "other": [VOLUME.name, f"/volumes/{VOLUME.name}/_data"],
+        "engine": [f"{host}/run/engine"],
+    }
     return list(
         refuse_doors(
-            words, sockets_dir=f"{host}/sockets", agent="my", accepts_engine=accepts_engine
+            tuple(word.replace("HOST", str(host)) for word in words),
+            sockets_dir=f"{host}/sockets",
+            agent="my",
+            accepts_engine=accepts_engine,
+            volumes=[VOLUME],
+            list_mounts=containers.__getitem__,
         )
     )
 
@@ -52,6 +64,7 @@ ENGINE = [
     ("-v", "HOST/link:/x"),
     ("-v", "HOST/work/docker.sock:/x"),
     ("--use-api-socket",),
+    ("--volumes-from", "engine"),
 ]
 
 
@@ -71,6 +84,23 @@ def test_sockets_of_other_agents_are_refused(source: str, host: Path) -> None:
         look(host, f"--volume=HOST/{source}:/x", accepts_engine=True)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-v", "VOLUME:/x"),
+        ("-v", "VOLUME-home:/x:ro"),
+        ("--mount=type=volume,src=VOLUME,target=/x",),
+        ("-v", "/volumes/VOLUME/_data:/x"),
+        ("--volumes-from", "other:ro"),
+        ("--volumes-from=other",),
+    ],
+)
+def test_a_bridges_volume_is_refused(words: tuple[str, ...], host: Path) -> None:
+    """Whoever mounts it is that agent; also by its directory, and from a container that has it."""
+    with pytest.raises(AirlockError, match="volume of a bridge"):
+        look(host, *(word.replace("VOLUME", VOLUME.name) for word in words), accepts_engine=True)
+
+
 def test_an_ssh_agent_is_warned_of(host: Path) -> None:
     """A person may want it; what it signs no rule sees."""
     (warning,) = look(host, "-v", "HOST/agent:/agent", "-e", "SSH_AUTH_SOCK=/agent")
@@ -79,5 +109,14 @@ def test_an_ssh_agent_is_warned_of(host: Path) -> None:
 
 def test_what_opens_nothing_passes(host: Path) -> None:
     """A volume of a name, a directory, the agent's own socket, and words of other flags."""
-    words = ("-v", "cache:/c", "-v", "HOST/work:/var/run/docker.sock", "--init", "-e", "A=-v")
+    words = (
+        "--volumes-from=tools",
+        "-v",
+        "cache:/c",
+        "-v",
+        "HOST/work:/var/run/docker.sock",
+        "--init",
+        "-e",
+        "A=-v",
+    )
     assert look(host, *words, "-v", "HOST/sockets/my:/s", "-v", "HOST/sockets/my.sock:/t") == []

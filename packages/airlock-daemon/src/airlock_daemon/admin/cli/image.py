@@ -99,6 +99,20 @@ def inspect_image(program: str, name: str) -> Image:
     )
 
 
+def list_mounts(program: str, container: str) -> list[str]:
+    """The host's paths and the names of volumes that a container mounts. Raises AirlockError."""
+    form = "{{range .Mounts}}{{println .Name}}{{println .Source}}{{end}}"
+    words = ("inspect", "--type=container", f"--format={form}", "--", container)
+    done = _call(program, *words)
+    if done.returncode:
+        raise AirlockError(
+            f"{_name(program)} does not say what {quote(container)} mounts: "
+            + quote(done.stderr.decode(errors="replace").strip()),
+            hint="name a container that is there, or leave --volumes-from out",
+        )
+    return [line for line in done.stdout.decode(errors="replace").splitlines() if line]
+
+
 def list_left(program: str, agent: str, state: State, *, named: str = "") -> Iterator[str]:
     """Lines on the containers that an agent has left running. Raises AirlockError.
 

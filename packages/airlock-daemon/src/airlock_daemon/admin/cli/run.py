@@ -1,10 +1,9 @@
 """`airlock run`."""
 
-import csv
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -22,8 +21,16 @@ from airlock_daemon.admin.cli.api_access import (
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.carried_files import carry_files
 from airlock_daemon.admin.cli.container_lines import lay_out
+from airlock_daemon.admin.cli.docker_args import refuse_doors
 from airlock_daemon.admin.cli.foreground import end_like, run_in_foreground
-from airlock_daemon.admin.cli.image import ENGINE, find_engine, inspect_image, list_left, silence
+from airlock_daemon.admin.cli.image import (
+    ENGINE,
+    find_engine,
+    inspect_image,
+    list_left,
+    list_mounts,
+    silence,
+)
 from airlock_daemon.admin.cli.machine import KnownImage, User, prepare_machine, read_image
 from airlock_daemon.admin.cli.mounted_workspaces import (
     choose_workspaces,
@@ -45,20 +52,14 @@ from airlock_daemon.admin.cli.wiring import (
     list_replaceable,
     list_shims,
 )
-from airlock_daemon.boundary.identity.engine_sockets import is_engine_socket, list_engine_sockets
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.generation import Setup
-from airlock_daemon.setup.paths import absolute
-from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import is_served
 from airlock_daemon.setup.status import find_status
 from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-_MOUNTING = ("--volume", "--mount")
-_API_SOCKET = "--use-api-socket"
 
 
 class _AgentFirst(TyperCommand):
@@ -231,6 +232,8 @@ def run(
             sockets_dir=setup.locations.sockets_dir,
             agent=agent,
             accepts_engine=generation.agent.profile.engine_socket,
+            volumes=setup.state.list_volumes(),
+            list_mounts=lambda container: list_mounts(engine, container),
         )
     )
     reach = describe_reach(agent, generation.apis, wiring.networks)
@@ -296,81 +299,3 @@ def _not_served(application: Application, setup: Setup, agent: str) -> AirlockEr
         f"no daemon serves agent {agent} in {locations.sockets_dir}",
         hint=f"start it, as a service (airlock init) or in another terminal: {line}",
     )
-
-
-def refuse_doors(
-    words: Sequence[str], *, sockets_dir: str, agent: str, accepts_engine: bool
-) -> Iterator[str]:
-    """Check the words of `--docker-arg`, and yield warnings.
-
-    Raises AirlockError for mounts of an engine's socket, unless accepted, and of other agents'
-    sockets. The daemon later detects an engine's socket through the kernel; this comes earlier.
-    """
-    own = os.path.join(os.path.realpath(sockets_dir), agent)
-    if _API_SOCKET in words and not accepts_engine:
-        raise _refuse_engine(_API_SOCKET, agent)
-    for source in _list_sources(words):
-        path = os.path.realpath(absolute(source))
-        inner = (each for each in list_engine_sockets() if is_within(each, path))
-        is_engines = is_engine_socket(path) or any(map(os.path.exists, inner))
-        if is_engines and not accepts_engine and not is_within(path, own):
-            raise _refuse_engine(source, agent)
-        sockets = os.path.dirname(own)
-        is_others = is_within(path, sockets) and not is_within(path, own)
-        if (is_others and path != f"{own}.sock") or is_within(sockets, path):
-            raise AirlockError(
-                f"{quote(source)} would give the container the sockets of other agents, and with "
-                "them what those may do",
-                hint="leave it out: run mounts the socket of its own agent",
-            )
-        if _is_ssh_agent(path):
-            yield (
-                f"warning: the container gets your ssh-agent ({quote(source)}): what runs in it "
-                "can sign with all your keys past Airlock's rules; leave that out if it need not"
-            )
-
-
-def _refuse_engine(source: str, agent: str) -> AirlockError:
-    return AirlockError(
-        f"{quote(source)} would give the container the socket of a container engine: who can use "
-        "that is root on this host",
-        hint="leave it out; or accept that, in the airlock.toml of "
-        f"{agent}: [workspace] engine_socket = true",
-    )
-
-
-def _is_ssh_agent(path: str) -> bool:
-    own = os.environ.get("SSH_AUTH_SOCK")
-    return bool(own) and is_within(os.path.realpath(str(own)), path)
-
-
-def _list_sources(words: Iterable[str]) -> Iterator[str]:
-    """The host's paths that words of `docker run` mount."""
-    flag = ""
-    for word in words:
-        if flag:
-            yield from _read_source(flag, word)
-            flag = ""
-            continue
-        name, has_value, value = word.partition("=")
-        if name in _MOUNTING:
-            flag = "" if has_value else name
-            yield from _read_source(name, value) if has_value else ()
-        elif not word.startswith("--") and word.startswith("-") and "v" in word:
-            # -v, -vSOURCE:TARGET and -itv: no short flag that takes a value comes before a v.
-            value = word.partition("v")[2].removeprefix("=")
-            flag = "" if value else "--volume"
-            yield from _read_source("--volume", value) if value else ()
-
-
-def _read_source(flag: str, value: str) -> Iterator[str]:
-    if flag == "--mount":
-        for field in next(csv.reader([value]), []):
-            key, _, source = field.partition("=")
-            if key.strip().lower() in ("source", "src"):
-                yield source
-        return
-    source = value.split(":", 1)[0]
-    # Without a slash it is a volume's name.
-    if "/" in source or source in (".", "..", "~"):
-        yield source
