@@ -78,7 +78,7 @@ def test_the_agent_moves_no_branch_but_its_own(example: Composition, agent: Cont
 
 def test_it_is_reloaded_as_the_guide_says(example: Composition) -> None:
     """By the line for after an edit, as it stands there."""
-    page = list_blocks("docs/how-to/compose.md")
+    page = list_blocks("docs/start/compose.md")
     (line,) = (block.text for block in page if block.text.startswith("docker compose exec "))
     words = shlex.split(line)[3:]
     said = example.compose("exec", "--no-TTY", *words).succeeded()
@@ -185,7 +185,7 @@ def test_a_compose_file_of_ones_own_includes_the_daemon(
     product: Product, copied: str, named_server: GitServer, tmp_path: Path
 ) -> None:
     """As the guide has it: the agent has no network and no key, and its push arrives."""
-    page = list_blocks("docs/how-to/compose.md")
+    page = list_blocks("docs/start/compose.md")
     (text,) = (block.text for block in page if block.text.startswith("include: "))
     (tmp_path / "compose.yaml").write_text(text.replace("IMAGE", copied))
     shutil.copytree(RECIPES / "include", tmp_path / "airlock")

@@ -24,7 +24,7 @@ AGENT = "featured"
 BINARIES = sorted((CHECKOUT / "packages/airlock-shim/src/airlock_shim/_bin").iterdir())
 # As images for development are: a user with a uid that the person on the host need not have.
 IMAGE = "FROM {}\nRUN useradd --create-home --shell /bin/bash vscode\nUSER vscode\n"
-PAGE = [each.text for each in list_blocks("docs/how-to/devcontainers.md")]
+PAGE = [each.text for each in list_blocks("docs/start/devcontainers.md")]
 TEAM = '{"image": "a-team.invalid/image"}'
 SECRETS = ("user", "password-of-the-registry")
 

@@ -38,7 +38,7 @@ def test_a_hook_sees_whose_container_asks_a_broker(
 
 def open_asking_scene(stage: Stage) -> Scene:
     """A scene whose agent has the grant of the page for Claude Code, and waits for a person."""
-    page = [block.text for block in list_blocks("docs/how-to/claude-code.md")]
+    page = [block.text for block in list_blocks("docs/start/claude-code.md")]
     (grant,) = (text for text in page if text.startswith("[git]\n"))
     (asks,) = (text for text in page if text.startswith("[approve]\n"))
     place = WIRES["ssh"].place(stage.shared.project.repository)

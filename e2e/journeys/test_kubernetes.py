@@ -50,7 +50,7 @@ def test_an_overlay_changes_images_and_grants(tmp_path: Path) -> None:
     shutil.copytree(MANIFEST.parent, tmp_path / "base")
     overlay = tmp_path / "overlay"
     overlay.mkdir()
-    page = list_blocks("docs/how-to/kubernetes.md")
+    page = list_blocks("docs/where/kubernetes.md")
     (text,) = (block.text for block in page if block.text.startswith("resources:"))
     remote = "https://github.com/OWNER/REPO//docker/kubernetes?ref=TAG"
     assert remote in text

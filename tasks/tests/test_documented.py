@@ -71,7 +71,7 @@ def test_a_file_that_is_shown_is_read(
 def test_each_block_about_modules_makes_a_module() -> None:
     """A whole one as it stands; tables put into the whole one above, as the page says."""
     whole, shown = "", 0
-    for block in list_blocks("docs/how-to/write-a-module.md"):
+    for block in list_blocks("docs/tool/write-a-module.md"):
         if block.language != "toml" or block.text.startswith("# config.toml"):
             continue
         found = tomllib.loads(block.text)

@@ -13,7 +13,7 @@ from e2e.world.wheels import CHECKOUT
 
 from .place import Place
 
-PAGE = CHECKOUT / "docs/how-to/certificates.md"
+PAGE = CHECKOUT / "docs/everyday/certificates.md"
 URL = f"https://{GITHUB}/user"
 NODE = """\
 const url = process.argv[1];
@@ -67,7 +67,7 @@ def test_programs_of_each_language_reach_an_api(place: Place, languages: str, no
 
 
 def test_an_older_node_has_a_proxy_by_the_lines_of_the_page(place: Place, nodes: Path) -> None:
-    """Those that docs/how-to/certificates.md has for Node 20, with the release that it names."""
+    """Those that docs/everyday/certificates.md has for Node 20, with the release that it names."""
     (lines,) = re.findall(r"```js\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (nodes / "proxy.cjs").write_text(textwrap.dedent(lines))
     assert "`npm install undici@6`" in PAGE.read_text()
