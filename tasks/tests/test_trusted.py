@@ -12,6 +12,7 @@ NOT_GRANTED = (
     *("airlock_modules/apis/", "airlock_modules/remotes/lfs", "airlock_wire/client"),
     *("airlock_daemon/setup/toml_edit", "airlock_daemon/setup/human_git"),
     *("airlock_daemon/setup/stored", "airlock_daemon/setup/client"),
+    *("airlock_daemon/setup/apis", "airlock_daemon/setup/bridge", "airlock_daemon/setup/change"),
     *(
         f"airlock_daemon/{name}"
         for name in (

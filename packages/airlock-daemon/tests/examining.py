@@ -7,7 +7,7 @@ from airlock_daemon.admin.doctor.checks import CHECKS
 from airlock_daemon.admin.doctor.surroundings import Surroundings
 from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.status import find_status
+from airlock_daemon.setup.status import DaemonStatus
 from worlds import World
 
 
@@ -20,7 +20,7 @@ def around(world: World, root: Path | None = None, **environment: str) -> Surrou
     return Surroundings(
         locations=world.locations,
         setup=setup,
-        status=find_status(world.locations),
+        status=DaemonStatus.find(world.locations),
         environment={"PATH": os.environ["PATH"], **environment},
         root=str(root or "/"),
     )

@@ -12,11 +12,11 @@ from airlock_daemon.setup.status import DaemonStatus
 
 _POST = """
 import os, signal, sys, msgspec
-from airlock_daemon.setup.status import DaemonStatus, publish_status
+from airlock_daemon.setup.status import DaemonStatus
 if sys.argv[3:]:
     signal.signal(signal.SIGHUP, lambda *_: os._exit(3))
 directory = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY)
-publish_status(directory, msgspec.Raw(sys.argv[2].encode()))
+DaemonStatus.publish(msgspec.Raw(sys.argv[2].encode()), directory)
 print("posted", flush=True)
 sys.stdin.read()
 """

@@ -13,7 +13,7 @@ from airlock_daemon.admin.cli import main, mounted_workspaces
 from airlock_daemon.boundary.workspace import beneath, directory
 from airlock_daemon.setup import reserved, workspaces
 from airlock_daemon.setup.profile import Identity
-from airlock_daemon.setup.state import Noted, note
+from airlock_daemon.setup.state import Noted
 from airlock_modules import Fault
 
 
@@ -46,7 +46,7 @@ def notes() -> None:
     """Take any directory for the recorded one."""
 
     def renew(_: Noted | None, found: Identity, *, boot: str) -> Noted:
-        return note(found, boot=boot)
+        return Noted.of(found, boot=boot)
 
     _put(workspaces, "renew", renew)
     _put(directory, "refuse_replaced", lambda *_: None)

@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from airlock_daemon.setup.apis import AgentApis
+from airlock_daemon.setup.agents import AgentApis
 from airlock_daemon.setup.client import (
     ContainerClient,
     describe_client,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.apis import AgentApis
+from airlock_daemon.setup.agents import AgentApis
 from airlock_daemon.setup.kubeconfig import (
     Access,
     Plugin,

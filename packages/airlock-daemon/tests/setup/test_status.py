@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.status import NAME, DaemonStatus, find_published, read_status
+from airlock_daemon.setup.status import DaemonStatus
 from posting import posted
 
 STATUS_FILE = DaemonStatus(config_dir="/etc/airlock", agents="/etc/airlock/agents.toml")
+
+
+def read_status(sockets: str) -> DaemonStatus | None:
+    found = DaemonStatus.find_published(sockets)
+    return None if found is None else found.status
 
 
 @pytest.fixture
@@ -24,14 +29,14 @@ def test_a_notice_counts_for_as_long_as_its_daemon_lives(sockets: Path) -> None:
     with posted(sockets, STATUS_FILE):
         assert read_status(str(sockets)) == STATUS_FILE
         assert read_status(str(sockets)) == STATUS_FILE
-    assert (sockets / NAME).exists()
+    assert (sockets / DaemonStatus.FILE).exists()
     assert read_status(str(sockets)) is None
 
 
 def test_the_kernel_names_who_has_posted_a_notice(sockets: Path) -> None:
     """Not what stands in it: nothing there is a pid."""
     with posted(sockets, STATUS_FILE) as process:
-        found = find_published(str(sockets))
+        found = DaemonStatus.find_published(str(sockets))
         assert found is not None
         assert (found.pid, found.status) == (process.pid, STATUS_FILE)
 
@@ -39,10 +44,10 @@ def test_the_kernel_names_who_has_posted_a_notice(sockets: Path) -> None:
 def test_what_another_process_writes_into_a_notice_is_not_believed(sockets: Path) -> None:
     """The lock is where the hash of the text says, so that it vouches for this text alone."""
     with posted(sockets, STATUS_FILE):
-        text = (sockets / NAME).read_text()
-        (sockets / NAME).write_text(text.replace("/etc/", "/tmp/"))
+        text = (sockets / DaemonStatus.FILE).read_text()
+        (sockets / DaemonStatus.FILE).write_text(text.replace("/etc/", "/tmp/"))
         assert read_status(str(sockets)) is None
-        (sockets / NAME).write_text(text)
+        (sockets / DaemonStatus.FILE).write_text(text)
         assert read_status(str(sockets)) == STATUS_FILE
 
 
@@ -50,16 +55,19 @@ def test_a_notice_replaces_what_a_killed_daemon_left(sockets: Path) -> None:
     """Whole or half written, and also while somebody looks at it."""
     with posted(sockets, STATUS_FILE):
         pass
-    (sockets / f"{NAME}.new").write_text('{"config')
-    with open(sockets / NAME), posted(sockets, DaemonStatus(config_dir="/x", agents=None)):
+    (sockets / f"{DaemonStatus.FILE}.new").write_text('{"config')
+    with (
+        open(sockets / DaemonStatus.FILE),
+        posted(sockets, DaemonStatus(config_dir="/x", agents=None)),
+    ):
         assert read_status(str(sockets)) == DaemonStatus(config_dir="/x", agents=None)
-    assert sorted(path.name for path in sockets.iterdir()) == [NAME]
+    assert sorted(path.name for path in sockets.iterdir()) == [DaemonStatus.FILE]
 
 
 def test_a_notice_is_private(sockets: Path) -> None:
     """Whatever the umask is."""
     with posted(sockets, STATUS_FILE, umask=0):
-        assert (sockets / NAME).stat().st_mode & 0o777 == 0o600
+        assert (sockets / DaemonStatus.FILE).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
@@ -75,12 +83,12 @@ def test_a_directory_that_others_may_write_is_not_believed(sockets: Path, mode: 
 def test_a_notice_that_others_may_write_or_own_is_not_believed(sockets: Path) -> None:
     """Nor one in a directory of somebody else's."""
     with posted(sockets, STATUS_FILE):
-        (sockets / NAME).chmod(0o620)
+        (sockets / DaemonStatus.FILE).chmod(0o620)
         assert read_status(str(sockets)) is None
-        (sockets / NAME).chmod(0o600)
+        (sockets / DaemonStatus.FILE).chmod(0o600)
         if os.geteuid() != 0:
             pytest.skip("giving a file away takes root")
-        for path in (sockets / NAME, sockets):
+        for path in (sockets / DaemonStatus.FILE, sockets):
             os.chown(path, 65534, -1)
             assert read_status(str(sockets)) is None
             os.chown(path, 0, -1)
@@ -92,8 +100,8 @@ def test_a_link_and_garbage_are_not_believed(sockets: Path, tmp_path: Path) -> N
     other = tmp_path / "other"
     other.mkdir(mode=0o700)
     with posted(other, STATUS_FILE):
-        (sockets / NAME).symlink_to(other / NAME)
+        (sockets / DaemonStatus.FILE).symlink_to(other / DaemonStatus.FILE)
         assert read_status(str(sockets)) is None
-        (sockets / NAME).unlink()
+        (sockets / DaemonStatus.FILE).unlink()
     with posted(sockets, '{"config_dir": 3}'):
         assert read_status(str(sockets)) is None

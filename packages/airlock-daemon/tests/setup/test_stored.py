@@ -11,15 +11,9 @@ from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import (
     LONGEST,
     BadCredential,
+    Secrets,
     Stored,
-    find_placeholder_key,
-    find_stored,
-    forget_agent,
-    list_stored,
-    make_worker_folder,
     read_credential,
-    remove_stored,
-    store,
 )
 
 
@@ -39,8 +33,8 @@ def test_nobody_else_can_read_what_is_stored(state: State) -> None:
     """Whatever the umask is."""
     before = os.umask(0)
     try:
-        store(state, Stored("anthropic"), "s3cret")
-        find_placeholder_key(state, "my")
+        Secrets(state).store(Stored("anthropic"), "s3cret")
+        Secrets(state).find_placeholder_key("my")
     finally:
         os.umask(before)
     assert modes(state.directory) == {0o700, 0o600}
@@ -48,37 +42,40 @@ def test_nobody_else_can_read_what_is_stored(state: State) -> None:
 
 def test_that_of_the_agent_counts_more(state: State) -> None:
     """Others have that of every agent, until it is removed."""
-    store(state, Stored("gh"), "all")
-    store(state, Stored("gh", "my"), "mine")
-    assert [find_stored(state, "gh", agent) for agent in ("my", "other")] == ["mine", "all"]
-    assert [*list_stored(state)] == [Stored("gh"), Stored("gh", "my")]
-    assert remove_stored(state, Stored("gh", "my"))
-    assert not remove_stored(state, Stored("gh", "my"))
-    assert find_stored(state, "gh", "my") == "all"
-    assert find_stored(state, "../stored/gh", "my") is None
+    Secrets(state).store(Stored("gh"), "all")
+    Secrets(state).store(Stored("gh", "my"), "mine")
+    assert [Secrets(state).find("gh", agent) for agent in ("my", "other")] == ["mine", "all"]
+    assert [*Secrets(state).list_stored()] == [Stored("gh"), Stored("gh", "my")]
+    assert Secrets(state).remove(Stored("gh", "my"))
+    assert not Secrets(state).remove(Stored("gh", "my"))
+    assert Secrets(state).find("gh", "my") == "all"
+    assert Secrets(state).find("../stored/gh", "my") is None
 
 
 def test_the_placeholders_of_an_agent_have_one_key(state: State) -> None:
     """Its own, over restarts; one that somebody has changed is not used."""
-    mine, other = find_placeholder_key(state, "my"), find_placeholder_key(state, "other")
+    mine, other = (
+        Secrets(state).find_placeholder_key("my"),
+        Secrets(state).find_placeholder_key("other"),
+    )
     assert len(mine) == 32
     assert mine != other
-    assert find_placeholder_key(State(state.directory), "my") == mine
+    assert Secrets(State(state.directory)).find_placeholder_key("my") == mine
     Path(state.path("https/my.placeholders")).write_text("x" * 64)
     with pytest.raises(AirlockError, match="is not as it was written"):
-        find_placeholder_key(state, "my")
+        Secrets(state).find_placeholder_key("my")
 
 
 def test_nothing_is_left_of_an_agent_that_is_removed(state: State) -> None:
     """What is another's stays, and that of every agent."""
     for agent in ("my", "my.key"):
-        find_placeholder_key(state, agent)
-        Path(make_worker_folder(state, agent), "key").write_text("x")
-        store(state, Stored("gh", agent), "x")
-    store(state, Stored("gh"), "x")
-    forget_agent(state, "my")
+        Secrets(state).find_placeholder_key(agent)
+        Path(Secrets(state).make_worker_folder(agent), "key").write_text("x")
+        Secrets(state).store(Stored("gh", agent), "x")
+    Secrets(state).store(Stored("gh"), "x")
+    Secrets(state).forget_agent("my")
     assert sorted(os.listdir(state.path("https"))) == ["my.key.ca", "my.key.placeholders"]
-    assert [*list_stored(state)] == [Stored("gh"), Stored("gh", "my.key")]
+    assert [*Secrets(state).list_stored()] == [Stored("gh"), Stored("gh", "my.key")]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from airlock_modules.evaluator import Decision, Grant, Step, evaluate
 from airlock_modules.files.builtins import (
+    GIT_REMOTE,
+    GIT_SIGN,
     builtin_names,
     builtin_options,
     builtin_security,
@@ -76,6 +78,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_REFS",
+    "GIT_REMOTE",
+    "GIT_SIGN",
     "PRESETS",
     "AdvertisementReader",
     "Decision",

@@ -13,6 +13,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from airlock_modules.files.builtins import GIT_REMOTE
 from airlock_modules.files.module_file import Module
 from airlock_modules.files.toml_reader import is_name
 from airlock_modules.reading.parsed import Parsed, PathUse, PlainReading
@@ -35,6 +36,14 @@ class Grant(Struct, frozen=True, kw_only=True):
     def grants(self, command: str) -> bool:
         """Whether the host enables a command and the profile grants it."""
         return command in self.ceiling and (not self.commands or command in self.commands)
+
+    def grants_git(self) -> bool:
+        """Whether an agent may use git's remotes at all, through git or git-remote."""
+        return self.grants("git") or self.grants(GIT_REMOTE)
+
+    def grants_relayed(self, command: str) -> bool:
+        """Whether an agent is granted what its boxes may request as `command`."""
+        return self.grants_git() if command == GIT_REMOTE else self.grants(command)
 
 
 class Step(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -9,9 +10,12 @@ from airlock_daemon.setup.finding import list_entries, read_text
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules
 from airlock_daemon.setup.paths import absolute
-from airlock_daemon.setup.profile import Profile, parse_profile
+from airlock_daemon.setup.profile import ContainerNetwork, Profile, parse_profile
 from airlock_daemon.setup.programs import find_program
 from airlock_modules import Fault, Module, TableReader, is_name
+
+if TYPE_CHECKING:
+    from airlock_modules.apis import Api, Client
 
 
 class Hooks(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +60,26 @@ PROFILE = "airlock.toml"
 """The name of the profile in an agent's directory."""
 
 
+class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent's containers reach through the HTTPS broker; false if nothing.
+
+    `clients` has what tools get, with the names of the APIs that it is for. `network` are
+    destinations (HOST:PORT) without a credential.
+    """
+
+    apis: "tuple[Api, ...]" = ()
+    clients: "tuple[tuple[tuple[str, ...], Client], ...]" = ()
+    network: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything can be reached."""
+        return bool(self.apis or self.network)
+
+    def find(self, name: str) -> "Api | None":
+        """The API with this name."""
+        return next((api for api in self.apis if api.name == name), None)
+
+
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
     """One registered client; `modules` are those of its `commands/` and its host's."""
 
@@ -74,6 +98,13 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
         """The modules of the enabled commands that the agent may run, by command."""
         found = {name: self.modules.find(name) for name in self.profile.granted(ceiling)}
         return {name: module for name, module in found.items() if module is not None}
+
+    def uses_apis(self, ceiling: Iterable[str]) -> bool:
+        """Whether the profile may let its containers reach anything through the HTTPS broker."""
+        profile = self.profile
+        return bool(profile.own_apis or profile.reached != ContainerNetwork()) or any(
+            module.apis for module in self.list_granted(ceiling).values()
+        )
 
 
 def read_registration(path: str, *, faults: list[Fault]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from airlock_daemon.setup.apis import PLACEHOLDERS, find_apis
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import find_stored
+from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.setup.trusted_command import find_command_problem, find_file_problem
 from airlock_daemon.setup.workspaces import list_mounts
 
@@ -132,7 +132,7 @@ def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tup
     if source is None:
         return None
     word = source.words[0]
-    if source.kind == "stored" and find_stored(state, word, agent) is None:
+    if source.kind == "stored" and Secrets(state).find(word, agent) is None:
         return f"no credential is stored for {word}", f"airlock login {word}"
     if source.kind == "file" and not os.path.exists(os.path.expanduser(word)):
         return f"{word} is not there", "create it, readable by you alone"

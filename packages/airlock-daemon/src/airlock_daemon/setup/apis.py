@@ -4,14 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.agents import Agent, AgentApis
 from airlock_daemon.setup.profile import find_repositories
 from airlock_modules import Fault, TableReader
 
 if TYPE_CHECKING:
-    from airlock_modules.apis import Api, Client
+    from airlock_modules.apis import Api
     from airlock_modules.files.api_profile import Granted
 
 
@@ -19,26 +17,6 @@ PLACEHOLDERS = ("{placeholder}", "{secret}")
 """Placeholders in a module's `[client]`, replaced by text that stands in for the credential."""
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
-
-
-class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent's containers reach through the HTTPS broker; false if nothing.
-
-    `clients` has what tools get, with the names of the APIs that it is for. `network` are
-    destinations (HOST:PORT) without a credential.
-    """
-
-    apis: "tuple[Api, ...]" = ()
-    clients: "tuple[tuple[tuple[str, ...], Client], ...]" = ()
-    network: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        """Whether anything can be reached."""
-        return bool(self.apis or self.network)
-
-    def find(self, name: str) -> "Api | None":
-        """The API with this name."""
-        return next((api for api in self.apis if api.name == name), None)
 
 
 def find_apis(agent: Agent, ceiling: Sequence[str]) -> AgentApis:

@@ -13,27 +13,33 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.agents import PROFILE
+from airlock_daemon.setup.agents import PROFILE, Agent
 from airlock_daemon.setup.api_findings import find_api_oddities
 from airlock_daemon.setup.finding import Finding, named
-from airlock_daemon.setup.findings import (
-    find_builtin_faults,
-    find_engine_grants,
-    find_engines,
-    find_unprotected,
-)
+from airlock_daemon.setup.findings import find_engines, find_unprotected
 from airlock_daemon.setup.generation import Setup, load_setup
 from airlock_daemon.setup.paths import Locations
+from airlock_daemon.setup.profile import USE_REFS
 from airlock_daemon.setup.remotes import (
-    find_default_refs,
-    find_git_on_host,
-    find_own_keys,
     find_unpinned,
-    find_unseen_rules,
+    lets_ask,
+    list_unseen_rules,
+    name_rules,
+    reaches_any,
 )
 from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.sockets import find_unusable
-from airlock_modules import Fault, GrammarRules, Module, builtin_names, load_builtin
+from airlock_modules import (
+    DEFAULT_REFS,
+    GIT_REMOTE,
+    GIT_SIGN,
+    Fault,
+    GrammarRules,
+    Module,
+    ModuleError,
+    builtin_names,
+    load_builtin,
+)
 from airlock_wire import quote
 
 # The names that fit a line; `airlock show` prints them all.
@@ -165,6 +171,133 @@ def _show_some(texts: Sequence[str]) -> str:
         for text in texts[:_SHOWN]
     ]
     return ", ".join((*shown, "...") if len(texts) > _SHOWN else shown)
+
+
+ANY_REFS = ("refs/heads/**", "refs/tags/**")
+"""Patterns of `[git] refs` for all branches and tags."""
+
+_VERBS = {"push", "fetch", "pull", "clone", "ls-remote"}
+
+_DOCKER_NOTES = {
+    "root_binds": "lets a container with a workspace act there as root of this host",
+    "network": "lets its containers reach what the engine's do: this host and its network",
+    "host_ports": "lets its containers listen on 127.0.0.1 of this host",
+    "builder": "lets its builds make user namespaces, in a container of your engine's",
+}
+
+
+def find_builtin_faults() -> tuple[Fault, ...]:
+    """Read every built-in module, enabled or not, in about 0.2 s, and return their faults."""
+    faults: list[Fault] = []
+    for name in builtin_names():
+        try:
+            load_builtin(name)
+        except ModuleError as error:
+            faults.extend(error.faults)
+    return tuple(faults)
+
+
+def find_engine_grants(agents: Iterable[Agent]) -> Iterator[Finding]:
+    """Note the agents whose containers may have an engine's socket, or more of an engine."""
+    for agent in agents:
+        docker = agent.profile.docker
+        lifted = docker and {
+            "root_binds": docker.root_binds,
+            "network": docker.is_bridged,
+            "host_ports": docker.publishes_on_host,
+            "builder": bool(docker.builder),
+        }
+        for key in [key for key, is_lifted in (lifted or {}).items() if is_lifted]:
+            yield Finding(
+                agent.profile_file,
+                f"docker.{key}",
+                _DOCKER_NOTES[key],
+                "remove it, unless that is meant",
+                name="docker",
+                is_note=True,
+            )
+        if agent.profile.engine_socket:
+            yield Finding(
+                agent.profile_file,
+                "workspace.engine_socket",
+                "lets a container have a container engine's socket, and so be root on this host",
+                "remove it, unless that is meant",
+                name="workspace",
+                is_note=True,
+            )
+
+
+def find_default_refs(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
+    """Note the agents whose profile does not say which refs a push may move."""
+    quoted = "[" + ", ".join(f'"{each}"' for each in ANY_REFS) + "]"
+    for agent in agents:
+        if reaches_any(agent.list_granted(ceiling)) and not agent.profile.git.names_refs:
+            yield Finding(
+                agent.profile_file,
+                "git.refs",
+                f"is not there, so that {agent.name} may push to {', '.join(DEFAULT_REFS)} only",
+                f"for all branches and tags write in [git]: refs = {quoted}",
+                name="remotes",
+                is_note=True,
+            )
+
+
+def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
+    """Find rules about git's remotes that git-remote cannot apply.
+
+    A rule of `[deny]` without any effect is a fault instead (`find_contradictions`). The built-in
+    module's are explained in its SECURITY.md.
+    """
+    for agent in agents:
+        granted = agent.profile.granted(ceiling)
+        narrowed, own = agent.profile.narrowed.get("git"), agent.modules.find("git")
+        if "git" not in granted:
+            # What the profile adds is a fault.
+            narrowed = None
+        module = narrowed or own
+        if module is None or not (lets_ask(module) if "git" in granted else GIT_REMOTE in granted):
+            continue
+        rules = list_unseen_rules(module)
+        if "git" in granted:
+            # The others apply to git itself.
+            rules = [rule for rule in rules if _VERBS & {*rule.split()}]
+        if rules:
+            source = agent.profile_file if narrowed is not None else module.source
+            key = "deny.git" if narrowed is not None else ""
+            problem = f"{name_rules(rules)} no effect on {GIT_REMOTE}, which sees refs, not flags"
+            yield Finding(source, key, problem, USE_REFS, name="remotes")
+
+
+def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
+    """Note the agents that use this host's git, and what that means."""
+    for agent in agents:
+        module = agent.list_granted(ceiling).get("git")
+        if module is None:
+            continue
+        sandboxed = "sandboxed, with the host's programs" if module.wants_box else "without a box"
+        yield Finding(
+            agent.profile_file,
+            "commands",
+            f"git and its hooks run on this host, {sandboxed}",
+            f'for images that have git, grant commands = ["{GIT_REMOTE}"] instead',
+            name="remotes",
+            is_note=True,
+        )
+
+
+def find_own_keys(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
+    """Note the agents whose commits the human's own key signs."""
+    for agent in agents:
+        grant = agent.profile.sign
+        if GIT_SIGN in agent.list_granted(ceiling) and (grant is None or grant.key is None):
+            yield Finding(
+                agent.profile_file,
+                "sign.key",
+                f"is not there, so that commits of {agent.name} are signed as your own",
+                'name a key for agents in [sign], so that readers can tell: key = "~/.ssh/agents"',
+                name="remotes",
+                is_note=True,
+            )
 
 
 LOOKED_AT = {

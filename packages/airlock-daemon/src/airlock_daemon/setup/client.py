@@ -12,11 +12,11 @@ import msgspec
 
 from airlock_daemon.setup.sockets import BUNDLE, CA, CLIENT_ENV, PUBLISHED, TRUSTSTORE
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import find_placeholder_key
+from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.setup.writing import write_whole
 
 if TYPE_CHECKING:
-    from airlock_daemon.setup.apis import AgentApis
+    from airlock_daemon.setup.agents import AgentApis
 
 SOCKET_DIRECTORY = "/run/airlock"
 """The mount point of its agent's socket directory in a container."""
@@ -85,7 +85,7 @@ def find_placeholders(state: State, agent: str, apis: "AgentApis") -> dict[str, 
     held = {api.name: api for api in apis.apis if api.credential and api.credential.placeholder}
     if not held:
         return {}
-    key = find_placeholder_key(state, agent)
+    key = Secrets(state).find_placeholder_key(agent)
     return {
         name: make_placeholder(api.credential.placeholder, key, api.module)
         for name, api in held.items()

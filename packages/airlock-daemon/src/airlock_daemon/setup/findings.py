@@ -7,20 +7,18 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent, review_hooks
-from airlock_daemon.setup.apis import find_apis
 from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence
 from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.modules import Modules, say_nearest
 from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.remotes import BROKER, find_unasked
+from airlock_daemon.setup.remotes import find_unasked, find_unpinned
 from airlock_modules import (
+    GIT_REMOTE,
     Fault,
     Module,
-    ModuleError,
     builtin_names,
     find_secret_names,
-    load_builtin,
 )
 from airlock_modules.operation import parse_operation
 from airlock_wire import quote
@@ -42,6 +40,12 @@ def find_unnamed(module: Module) -> Iterator[Finding]:
             f"{_GIVES_AWAY['home']}",
             name="box",
         )
+
+
+def find_exposures(agents: Sequence[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
+    """Note what agents may do that no box and no table of a profile bounds."""
+    for find in (find_unprotected, find_engines, find_unpinned):
+        yield from find(agents, ceiling)
 
 
 def find_unprotected(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[Finding]:
@@ -80,44 +84,6 @@ def find_engines(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[
             name="box",
             is_note=True,
         )
-
-
-_DOCKER_NOTES = {
-    "root_binds": "lets a container with a workspace act there as root of this host",
-    "network": "lets its containers reach what the engine's do: this host and its network",
-    "host_ports": "lets its containers listen on 127.0.0.1 of this host",
-    "builder": "lets its builds make user namespaces, in a container of your engine's",
-}
-
-
-def find_engine_grants(agents: Iterable[Agent]) -> Iterator[Finding]:
-    """Note the agents whose containers may have an engine's socket, or more of an engine."""
-    for agent in agents:
-        docker = agent.profile.docker
-        lifted = docker and {
-            "root_binds": docker.root_binds,
-            "network": docker.is_bridged,
-            "host_ports": docker.publishes_on_host,
-            "builder": bool(docker.builder),
-        }
-        for key in [key for key, is_lifted in (lifted or {}).items() if is_lifted]:
-            yield Finding(
-                agent.profile_file,
-                f"docker.{key}",
-                _DOCKER_NOTES[key],
-                "remove it, unless that is meant",
-                name="docker",
-                is_note=True,
-            )
-        if agent.profile.engine_socket:
-            yield Finding(
-                agent.profile_file,
-                "workspace.engine_socket",
-                "lets a container have a container engine's socket, and so be root on this host",
-                "remove it, unless that is meant",
-                name="workspace",
-                is_note=True,
-            )
 
 
 def _of_the_client(command: str) -> str:
@@ -226,9 +192,11 @@ def _find_vain_approvals(agent: Agent, ceiling: Sequence[str], search_path: str)
     rules, source = agent.profile.approve, agent.profile_file
     if rules is None:
         return
+    from airlock_daemon.setup.apis import find_apis  # noqa: PLC0415 - for those with [approve]
+
     granted = agent.list_granted(ceiling)
     tools = {name for name, module in granted.items() if module.has_command and not module.broker}
-    known = {name for name, has in (("git", BROKER in granted or "git" in granted),) if has}
+    known = {name for name, has in (("git", GIT_REMOTE in granted or "git" in granted),) if has}
     known |= {"ssh"} if any(module.broker == "ssh" for module in granted.values()) else set()
     known |= {"sign"} if any(module.broker == "sign" for module in granted.values()) else set()
     known |= {"run"} if tools else set()
@@ -347,14 +315,3 @@ def _find_api(agent: Agent, variable: str) -> str | None:
         if any(variable in client.env for client in clients):
             return name
     return None
-
-
-def find_builtin_faults() -> tuple[Fault, ...]:
-    """Read every built-in module, enabled or not, in about 0.2 s, and return their faults."""
-    faults: list[Fault] = []
-    for name in builtin_names():
-        try:
-            load_builtin(name)
-        except ModuleError as error:
-            faults.extend(error.faults)
-    return tuple(faults)

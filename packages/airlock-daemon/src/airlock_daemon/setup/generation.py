@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from airlock_daemon.errors import SetupError
-from airlock_daemon.setup.agents import Agent, load_agent, read_registration
-from airlock_daemon.setup.apis import AgentApis, find_apis, find_conflicts, has_cluster
+from airlock_daemon.setup.agents import Agent, AgentApis, load_agent, read_registration
 from airlock_daemon.setup.boxes import BoxConfig
 from airlock_daemon.setup.config import Config, find_state, load_config
 from airlock_daemon.setup.finding import named
@@ -20,7 +19,7 @@ from airlock_daemon.setup.programs import Programs, search_path
 from airlock_daemon.setup.remotes import find_contradictions
 from airlock_daemon.setup.reserved import Reserved, reserve
 from airlock_daemon.setup.state import FILE as NOTES
-from airlock_daemon.setup.state import NOTHING, Notes, State, read_notes
+from airlock_daemon.setup.state import NOTHING, Notes, State
 from airlock_daemon.setup.trust import find_untrusted, list_deciding
 from airlock_daemon.setup.workspaces import Unserved, judge_workspaces, list_mounts
 from airlock_modules import Fault, Grant, Module
@@ -99,7 +98,7 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
     path = search_path(
         config.path if config is not None else None, workspaces=workspaces, warnings=warnings
     )
-    if config is not None and any(has_cluster(each, config.ceiling) for each in agents.values()):
+    if config is not None and any(_has_cluster(each, config.ceiling) for each in agents.values()):
         from airlock_daemon.setup.kubeconfig import settle_clusters  # noqa: PLC0415
 
         agents = settle_clusters(
@@ -128,7 +127,7 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
         directories.values(),
     )
     faults.extend(named("ownership", find_untrusted(deciding)))
-    notes = read_notes(state, faults=faults)
+    notes = state.read_notes(faults=faults)
     known = {
         agent.directory: {**noted.get(agent.directory, {}), **notes.get(agent.directory, {})}
         for agent in agents.values()
@@ -165,6 +164,22 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
         shared=shared,
         warnings=tuple(warnings),
     )
+
+
+def _has_cluster(agent: Agent, ceiling: tuple[str, ...]) -> bool:
+    if not agent.uses_apis(ceiling):
+        return False
+    from airlock_daemon.setup.apis import has_cluster  # noqa: PLC0415
+
+    return has_cluster(agent, ceiling)
+
+
+def _find_apis(agent: Agent, ceiling: tuple[str, ...]) -> AgentApis:
+    if not agent.uses_apis(ceiling):
+        return AgentApis()
+    from airlock_daemon.setup.apis import find_apis  # noqa: PLC0415
+
+    return find_apis(agent, ceiling)
 
 
 def _find_docker(agent: Agent, ceiling: tuple[str, ...], sockets_dir: str) -> "DockerGrant | None":
@@ -251,7 +266,10 @@ def _find_refused(
         return
     for agent in agents.values():
         yield from named("remotes", find_contradictions(agent, config.ceiling, has_keys=has_keys))
-        yield from named("api", find_conflicts(agent, config.ceiling))
+        if agent.uses_apis(config.ceiling):
+            from airlock_daemon.setup.apis import find_conflicts  # noqa: PLC0415
+
+            yield from named("api", find_conflicts(agent, config.ceiling))
 
 
 def _generate(
@@ -273,7 +291,7 @@ def _generate(
         reserved=reserved,
         programs=programs,
         boxes=config.boxes,
-        apis=find_apis(agent, config.ceiling),
+        apis=_find_apis(agent, config.ceiling),
         docker=docker,
         workspaces=workspaces,
         homes=homes,

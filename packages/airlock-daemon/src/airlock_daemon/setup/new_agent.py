@@ -9,6 +9,7 @@ import msgspec
 
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.agents import PROFILE, Agent, load_agent, read_registration
+from airlock_daemon.setup.change import Change
 from airlock_daemon.setup.config import DEFAULT_LOG
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules, say_nearest
@@ -25,7 +26,7 @@ from airlock_daemon.setup.repository import (
     list_remotes,
 )
 from airlock_daemon.setup.reserved import is_within, reserve
-from airlock_daemon.setup.state import Noted, State, describe, note, read_boot_id, replace_notes
+from airlock_daemon.setup.state import Noted, State, read_boot_id
 from airlock_daemon.setup.toml_edit import (
     append_table,
     edit,
@@ -41,7 +42,7 @@ from airlock_daemon.setup.workspaces import (
     list_mounts,
     look_at_workspaces,
 )
-from airlock_daemon.setup.writing import Change, make_directory, read_whole
+from airlock_daemon.setup.writing import make_directory, read_whole
 from airlock_modules import (
     DEFAULT_REFS,
     Fault,
@@ -139,7 +140,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
     noted = {}
     others = look_at_workspaces(_list_agents(registered), reserved)
     for path in mounted:
-        noted[path] = note(_find_directory(path), boot=boot)
+        noted[path] = Noted.of(_find_directory(path), boot=boot)
         if conflict := reserved.conflict(path):
             raise AirlockError(
                 f"{path} cannot be a workspace: {conflict}",
@@ -419,18 +420,18 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
         """Yield the old and new notes, a line per workspace."""
         for path, noted in self.notes.items():
             before = self.before.get(path)
-            now = describe(noted.identity)
+            now = noted.identity.describe()
             if before is None:
                 yield f"{path}: {now}; nothing was noted"
             elif before.identity == noted.identity:
                 yield f"{path}: {now}, as it was noted"
             else:
-                yield f"{path}: {now}; noted was {describe(before.identity)}"
+                yield f"{path}: {now}; noted was {before.identity.describe()}"
 
     def apply(self, undo: ExitStack) -> None:
         """Write the notes, and push their undo to `undo`. Raises AirlockError."""
-        undo.callback(replace_notes, self.state, self.directory, self.before)
-        replace_notes(self.state, self.directory, self.notes)
+        undo.callback(self.state.replace_notes, self.directory, self.before)
+        self.state.replace_notes(self.directory, self.notes)
 
 
 def plan_trust(agent: Agent, state: State, before: Mapping[str, Noted]) -> Trust:
@@ -443,7 +444,7 @@ def plan_trust(agent: Agent, state: State, before: Mapping[str, Noted]) -> Trust
     notes = {}
     for mount in list_mounts(agent):
         try:
-            notes[mount.source] = note(identify(mount.source), boot=boot)
+            notes[mount.source] = Noted.of(identify(mount.source), boot=boot)
         except OSError as error:
             raise AirlockError(
                 f"{mount.source} cannot be opened without following links: {error.strerror}",

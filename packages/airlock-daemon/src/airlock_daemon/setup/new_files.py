@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from airlock_daemon.setup.remotes import BROKER, SIGNER
 from airlock_daemon.setup.toml_edit import format_array, quote_string
+from airlock_modules import GIT_REMOTE, GIT_SIGN
 
 MADE = "# Made by `airlock-daemon agent add`."
 """The first line of a profile that no person wrote."""
@@ -138,7 +138,7 @@ def write_profile(
         text += _DENY + "".join(f"# {each}\n" for each in examples)
     if git is not None:
         text += _GIT.format(
-            broker=BROKER,
+            broker=GIT_REMOTE,
             places=format_array(git.push),
             seen=_SEEN if git.push else _NOWHERE,
             refs=format_array(git.refs),
@@ -148,7 +148,7 @@ def write_profile(
         text += _SSH.format(names=" and ".join(sessions))
         lines = "".join(f"    # {quote_string(each)},\n" for each in hosts)
         text += _SEEN_HOSTS.format(hosts=lines) if hosts else _NO_HOST
-    if SIGNER in commands:
+    if GIT_SIGN in commands:
         text += _SIGN
     if repositories is not None:
         seen = _SEEN if repositories else _NOWHERE

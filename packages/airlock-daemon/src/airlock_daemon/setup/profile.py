@@ -1,5 +1,6 @@
 """`airlock.toml`: what one agent may use, and where."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,6 +50,11 @@ class Identity(NamedTuple):
 
     device: int
     inode: int
+
+    def describe(self) -> str:
+        """Describe it for people: inode and device as in `stat -c '%i %Hd:%Ld'`."""
+        device = f"{os.major(self.device)}:{os.minor(self.device)}"
+        return f"inode {self.inode} on device {device}"
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,15 +6,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.profile import USE_REFS
-from airlock_modules import DEFAULT_REFS, Fault, Grant, Login, Module, list_unseen, load_builtin
+from airlock_modules import (
+    GIT_REMOTE,
+    GIT_SIGN,
+    Fault,
+    Login,
+    Module,
+    list_unseen,
+    load_builtin,
+)
 from airlock_wire import quote
-
-BROKER = "git-remote"
-SIGNER = "git-sign"
-ANY_REFS = ("refs/heads/**", "refs/tags/**")
-"""Patterns of `[git] refs` for all branches and tags."""
-
-_VERBS = {"push", "fetch", "pull", "clone", "ls-remote"}
 
 
 def find_contradictions(
@@ -50,7 +51,7 @@ def find_contradictions(
         missing = f"names a key that is not there: {quote(signs_by)}"
         yield Fault(source, "sign.key", missing, "put the file there, or name another")
     text = profile.env.get("GIT_SSH_COMMAND")
-    named = (profile.names_remotes, BROKER in profile.commands, _asks(granted))
+    named = (profile.names_remotes, GIT_REMOTE in profile.commands, _asks(granted))
     if text is not None and any(named):
         from airlock_daemon.setup.ssh_command import (  # noqa: PLC0415
             UnfitCommandError,
@@ -65,7 +66,7 @@ def find_contradictions(
         except UnfitCommandError as error:
             problem, remedy = str(error), 'write it like "ssh -i ~/.ssh/key"'
         if problem is not None:
-            said = f"GIT_SSH_COMMAND cannot be used for {BROKER}: {problem}"
+            said = f"GIT_SSH_COMMAND cannot be used for {GIT_REMOTE}: {problem}"
             yield Fault(source, "env.set", said, remedy)
 
 
@@ -75,13 +76,13 @@ def find_unpinned(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
         granted = agent.list_granted(ceiling)
         if not agent.profile.ssh.is_pinned:
             yield from _find_unpinned_ssh(agent, granted)
-        if agent.profile.ssh.is_pinned and {"git", BROKER} & set(granted):
+        if agent.profile.ssh.is_pinned and {"git", GIT_REMOTE} & set(granted):
             yield from _find_shared_hosts(agent)
-        if _reaches_any(granted) and not agent.profile.git.is_pinned:
+        if reaches_any(granted) and not agent.profile.git.is_pinned:
             yield Finding(
                 agent.profile_file,
                 "git",
-                f"agent {agent.name} is unpinned: {BROKER} reaches all that your keys open",
+                f"agent {agent.name} is unpinned: {GIT_REMOTE} reaches all that your keys open",
                 "name its repositories, else each host in your known_hosts or with a credential "
                 'helper is open to it: [git] push = ["git@github.com/OWNER/*"]',
                 name="remotes",
@@ -107,59 +108,18 @@ def _find_shared_hosts(agent: Agent) -> Iterator[Finding]:
             )
 
 
-def find_default_refs(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
-    """Note the agents whose profile does not say which refs a push may move."""
-    quoted = "[" + ", ".join(f'"{each}"' for each in ANY_REFS) + "]"
-    for agent in agents:
-        if _reaches_any(agent.list_granted(ceiling)) and not agent.profile.git.names_refs:
-            yield Finding(
-                agent.profile_file,
-                "git.refs",
-                f"is not there, so that {agent.name} may push to {', '.join(DEFAULT_REFS)} only",
-                f"for all branches and tags write in [git]: refs = {quoted}",
-                name="remotes",
-                is_note=True,
-            )
-
-
-def find_unseen_rules(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
-    """Find rules about git's remotes that git-remote cannot apply.
-
-    A rule of `[deny]` without any effect is a fault instead (`find_contradictions`). The built-in
-    module's are explained in its SECURITY.md.
-    """
-    for agent in agents:
-        granted = agent.profile.granted(ceiling)
-        narrowed, own = agent.profile.narrowed.get("git"), agent.modules.find("git")
-        if "git" not in granted:
-            # What the profile adds is a fault.
-            narrowed = None
-        module = narrowed or own
-        if module is None or not (_lets_ask(module) if "git" in granted else BROKER in granted):
-            continue
-        rules = _list_unseen(module)
-        if "git" in granted:
-            # The others apply to git itself.
-            rules = [rule for rule in rules if _VERBS & {*rule.split()}]
-        if rules:
-            source = agent.profile_file if narrowed is not None else module.source
-            key = "deny.git" if narrowed is not None else ""
-            problem = f"{_name_rules(rules)} no effect on {BROKER}, which sees refs, not flags"
-            yield Finding(source, key, problem, USE_REFS, name="remotes")
-
-
 def _find_vain_rules(agent: Agent, granted: Collection[str]) -> Iterator[Fault]:
     """Find rules of `[deny] git` without effect, since the agent has git-remote alone."""
     narrowed = agent.profile.narrowed.get("git")
-    if narrowed is None or BROKER not in granted or "git" in granted:
+    if narrowed is None or GIT_REMOTE not in granted or "git" in granted:
         return
-    kept = set(_list_unseen(agent.modules.find("git")))
-    if rules := [rule for rule in _list_unseen(narrowed) if rule not in kept]:
-        problem = f"{_name_rules(rules)} no effect: {BROKER} sees refs, not flags"
+    kept = set(list_unseen_rules(agent.modules.find("git")))
+    if rules := [rule for rule in list_unseen_rules(narrowed) if rule not in kept]:
+        problem = f"{name_rules(rules)} no effect: {GIT_REMOTE} sees refs, not flags"
         yield Fault(agent.profile_file, "deny.git", problem, USE_REFS)
 
 
-def _list_unseen(module: Module | None) -> list[str]:
+def list_unseen_rules(module: Module | None) -> list[str]:
     """A git module's rules that match no git-remote request, without the built-in's."""
     if module is None:
         return []
@@ -167,66 +127,38 @@ def _list_unseen(module: Module | None) -> list[str]:
     return [rule for rule in list_unseen(module.rules) if rule not in builtin]
 
 
-def _name_rules(rules: Sequence[str]) -> str:
+def name_rules(rules: Sequence[str]) -> str:
+    """The first of these rules as the subject of a sentence, with its verb."""
     shown = ", ".join(quote(rule, limit=60) for rule in rules[:3])
     return f"{shown}{', ...' if len(rules) > 3 else ''} {'has' if len(rules) == 1 else 'have'}"
-
-
-def find_own_keys(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
-    """Note the agents whose commits the human's own key signs."""
-    for agent in agents:
-        grant = agent.profile.sign
-        if SIGNER in agent.list_granted(ceiling) and (grant is None or grant.key is None):
-            yield Finding(
-                agent.profile_file,
-                "sign.key",
-                f"is not there, so that commits of {agent.name} are signed as your own",
-                'name a key for agents in [sign], so that readers can tell: key = "~/.ssh/agents"',
-                name="remotes",
-                is_note=True,
-            )
-
-
-def find_git_on_host(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
-    """Note the agents that use this host's git, and what that means."""
-    for agent in agents:
-        module = agent.list_granted(ceiling).get("git")
-        if module is None:
-            continue
-        sandboxed = "sandboxed, with the host's programs" if module.wants_box else "without a box"
-        yield Finding(
-            agent.profile_file,
-            "commands",
-            f"git and its hooks run on this host, {sandboxed}",
-            f'for images that have git, grant commands = ["{BROKER}"] instead',
-            name="remotes",
-            is_note=True,
-        )
 
 
 def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fault]:
     """Find modules whose boxes may use git-remote if it is not enabled or granted."""
     for agent in agents:
         granted = agent.list_granted(ceiling)
-        if SIGNER not in granted:
+        if GIT_SIGN not in granted:
             for module in filter(_lets_sign, granted.values()):
-                problem = f"the profile of {agent.name} does not grant {SIGNER}, or it is disabled"
-                remedy = f'add "{SIGNER}" to commands there, or remove "sign"'
+                problem = (
+                    f"the profile of {agent.name} does not grant {GIT_SIGN}, or it is disabled"
+                )
+                remedy = f'add "{GIT_SIGN}" to commands there, or remove "sign"'
                 yield Fault(module.source, "sandbox.brokers", f"has no effect: {problem}", remedy)
-        if BROKER not in ceiling:
-            problem = f'"{BROKER}" is not enabled in config.toml'
+        if GIT_REMOTE not in ceiling:
+            problem = f'"{GIT_REMOTE}" is not enabled in config.toml'
             remedy = "enable it there, beside the command, or remove this"
-        elif {"git", BROKER}.isdisjoint(granted):
-            problem = f"the profile of {agent.name} grants neither git nor {BROKER}"
-            remedy = f'add "{BROKER}" to commands there, or remove this'
+        elif {"git", GIT_REMOTE}.isdisjoint(granted):
+            problem = f"the profile of {agent.name} grants neither git nor {GIT_REMOTE}"
+            remedy = f'add "{GIT_REMOTE}" to commands there, or remove this'
         else:
             continue
-        for module in filter(_lets_ask, granted.values()):
+        for module in filter(lets_ask, granted.values()):
             yield Fault(module.source, "sandbox.brokers", f"has no effect: {problem}", remedy)
 
 
-def _reaches_any(granted: Mapping[str, Module]) -> bool:
-    return BROKER in granted or _asks(granted)
+def reaches_any(granted: Mapping[str, Module]) -> bool:
+    """Whether one of these commands reaches git's remotes."""
+    return GIT_REMOTE in granted or _asks(granted)
 
 
 def _asks(granted: Mapping[str, Module]) -> bool:
@@ -234,20 +166,10 @@ def _asks(granted: Mapping[str, Module]) -> bool:
 
     Another command's box reaches them only if the profile grants git.
     """
-    return "git" in granted and _lets_ask(granted["git"])
+    return "git" in granted and lets_ask(granted["git"])
 
 
-def grants_git(grant: Grant) -> bool:
-    """Whether an agent may use git's remotes at all, through git or git-remote."""
-    return grant.grants("git") or grant.grants(BROKER)
-
-
-def grants_relayed(grant: Grant, command: str) -> bool:
-    """Whether an agent is granted what its boxes may request as `command`."""
-    return grants_git(grant) if command == BROKER else grant.grants(command)
-
-
-def _lets_ask(module: Module) -> bool:
+def lets_ask(module: Module) -> bool:
     """Whether a module's owner lets its box use git's remotes.
 
     Granting the built-in terraform, for example, says nothing about remotes.
@@ -257,13 +179,13 @@ def _lets_ask(module: Module) -> bool:
 
 
 def _lets_sign(module: Module) -> bool:
-    """As `_lets_ask`, for signatures; git, or an override of it, has them by default."""
+    """As `lets_ask`, for signatures; git, or an override of it, has them by default."""
     return module.name != "git" and module.sandbox is not None and "sign" in module.sandbox.brokers
 
 
 def reaches_remotes(module: Module) -> bool:
     """Whether a command of `module` is git-remote, or uses it from its box."""
-    return module.name == BROKER or _lets_ask(module)
+    return module.name == GIT_REMOTE or lets_ask(module)
 
 
 def _find_unpinned_ssh(agent: Agent, granted: Mapping[str, Module]) -> Iterator[Finding]:

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import msgspec
-
 if TYPE_CHECKING:
     from airlock_modules import Fault
 
@@ -39,27 +37,7 @@ CLIENT_ENV = "client.env"
 BRIDGED = ("docker", "podman")
 """The engines whose own command can carry the sockets to their containers, by a bridge."""
 
-COPIES_LABEL = "airlock.bridge.copies"
-"""The label of the containers by which commands copy files into a bridge's volumes."""
-
 _FOR_CONTAINERS = ".containers"
-
-
-class BridgeVolume(msgspec.Struct, frozen=True, kw_only=True):
-    """The volume of an agent's bridge, at the engine with the command `engine`.
-
-    The agent's sockets are in it. Its name is random, since whoever mounts it is the agent. `agent`
-    begins with a hyphen once no agent has it.
-    """
-
-    agent: str
-    engine: str
-    name: str
-
-    @property
-    def home(self) -> str:
-        """The name of the volume with the home of the agent's containers."""
-        return f"{self.name}-home"
 
 
 def container_directory(agent: str) -> str:

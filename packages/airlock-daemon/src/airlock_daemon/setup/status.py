@@ -11,13 +11,13 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import ClassVar, Self
 
 import msgspec
 
 from airlock_daemon.platform.system import find_holder, lock_byte
 from airlock_daemon.setup.paths import Locations
 
-NAME = ".serving"
 _NEW = ".serving.new"
 
 TOLD = ("PATH", "SSH_AUTH_SOCK")
@@ -51,10 +51,72 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     variables of TOLD.
     """
 
+    FILE: ClassVar[str] = ".serving"
+    """Its name in the sockets directory."""
+
     config_dir: str
     agents: str | None
     environment: dict[str, str] = {}
     reload: Reload | None = None
+
+    @classmethod
+    def of(cls, locations: Locations) -> Self:
+        """The status of a daemon that was started with these files."""
+        return cls(
+            config_dir=os.path.realpath(locations.config_dir),
+            agents=locations.agents,
+            environment={name: os.environ[name] for name in TOLD if name in os.environ},
+        )
+
+    @classmethod
+    def find(cls, locations: Locations) -> "DaemonStatus | None":
+        """The status of the daemon that serves these sockets, if with the same configuration."""
+        found = cls.find_published(locations.sockets_dir)
+        if found is None or found.status.config_dir != os.path.realpath(locations.config_dir):
+            return None
+        return found.status
+
+    @classmethod
+    def find_published(cls, sockets_dir: str) -> "PublishedStatus | None":
+        """The status in `sockets_dir`, and the process that locks it.
+
+        None if no process of this pid namespace locks it, or if the directory or the file is not
+        private: it belongs to another user, or others may write it. A process does not find its own
+        lock.
+        """
+        try:
+            with _opened(sockets_dir, os.O_DIRECTORY) as directory:
+                if not _is_private(directory, forbidden=0o022):
+                    return None
+                with _opened(cls.FILE, os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory) as file:
+                    text = os.read(file, _LONGEST)
+                    holder = find_holder(file, _hash(text))
+                    if not holder or not _is_private(file, forbidden=0o077):
+                        return None
+                    return PublishedStatus(status=msgspec.json.decode(text, type=cls), pid=holder)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def publish(self, directory: int) -> int:
+        """Publish it in the open sockets directory `directory`, which the caller has locked.
+
+        It is valid until the returned descriptor is closed. Raises OSError.
+        """
+        text = msgspec.json.encode(self)
+        with suppress(FileNotFoundError):
+            os.unlink(_NEW, dir_fd=directory)
+        # A new file, locked before it is renamed, so that no reader sees it unlocked.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.open(_NEW, flags, 0o600, dir_fd=directory)
+        try:
+            if os.write(file, text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            lock_byte(file, _hash(text))
+            os.rename(_NEW, DaemonStatus.FILE, src_dir_fd=directory, dst_dir_fd=directory)
+        except BaseException:
+            os.close(file)
+            raise
+        return file
 
 
 class PublishedStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,74 +124,6 @@ class PublishedStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     status: DaemonStatus
     pid: int
-
-
-def make_status(locations: Locations) -> DaemonStatus:
-    """The status of a daemon that was started with these files."""
-    return DaemonStatus(
-        config_dir=os.path.realpath(locations.config_dir),
-        agents=locations.agents,
-        environment={name: os.environ[name] for name in TOLD if name in os.environ},
-    )
-
-
-def publish_status(directory: int, status: DaemonStatus) -> int:
-    """Publish `status` in the open sockets directory `directory`, which the caller has locked.
-
-    It is valid until the returned descriptor is closed. Raises OSError.
-    """
-    text = msgspec.json.encode(status)
-    with suppress(FileNotFoundError):
-        os.unlink(_NEW, dir_fd=directory)
-    # A new file, locked before it is renamed, so that no reader sees it unlocked.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = os.open(_NEW, flags, 0o600, dir_fd=directory)
-    try:
-        if os.write(file, text) < len(text):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        lock_byte(file, _hash(text))
-        os.rename(_NEW, NAME, src_dir_fd=directory, dst_dir_fd=directory)
-    except BaseException:
-        os.close(file)
-        raise
-    return file
-
-
-def read_status(sockets_dir: str) -> DaemonStatus | None:
-    """The status of the daemon that serves `sockets_dir`, None if there is none."""
-    posted = find_published(sockets_dir)
-    return None if posted is None else posted.status
-
-
-def find_published(sockets_dir: str) -> PublishedStatus | None:
-    """The status in `sockets_dir`, and the process that locks it.
-
-    None if no process of this pid namespace locks it, or if the directory or the file is not
-    private: it belongs to another user, or others may write it. A process does not find its own
-    lock.
-    """
-    try:
-        with _opened(sockets_dir, os.O_DIRECTORY) as directory:
-            if not _is_private(directory, forbidden=0o022):
-                return None
-            with _opened(NAME, os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory) as file:
-                text = os.read(file, _LONGEST)
-                holder = find_holder(file, _hash(text))
-                if not holder or not _is_private(file, forbidden=0o077):
-                    return None
-                return PublishedStatus(
-                    status=msgspec.json.decode(text, type=DaemonStatus), pid=holder
-                )
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def find_status(locations: Locations) -> DaemonStatus | None:
-    """The status of the daemon that serves these sockets, if with the same configuration."""
-    status = read_status(locations.sockets_dir)
-    if status is None or status.config_dir != os.path.realpath(locations.config_dir):
-        return None
-    return status
 
 
 def _hash(text: bytes) -> int:

@@ -30,13 +30,7 @@ from airlock_daemon.platform.system import (
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Identity, Mount
 from airlock_daemon.setup.reserved import Reserved
-from airlock_daemon.setup.state import (
-    Noted,
-    Notes,
-    describe,
-    read_boot_id,
-    renew,
-)
+from airlock_daemon.setup.state import Noted, Notes, read_boot_id, renew
 from airlock_modules import Fault
 from airlock_wire import quote
 
@@ -323,8 +317,8 @@ def _explain_unopened(entry: Entry, error: OSError) -> Fault:
 
 def _explain_replaced(entry: Entry, found: Identity, noted: Noted) -> Fault:
     problem = (
-        f"{entry.path} has become another directory: {describe(found)}, and noted was "
-        f"{describe(noted.identity)}"
+        f"{entry.path} has become another directory: {found.describe()}, and noted was "
+        f"{noted.identity.describe()}"
     )
     remedy = f"put that one back, or accept this one: airlock agent trust {entry.agent}"
     return Fault(entry.source, entry.key, problem, remedy)

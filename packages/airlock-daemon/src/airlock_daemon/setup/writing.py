@@ -1,53 +1,11 @@
-"""Changes of a person's files: each atomic, and undone on failure."""
+"""Writes files, each atomically, and directories, which are removed again on failure."""
 
-import difflib
-import fcntl
-import itertools
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-
-import msgspec
+from contextlib import ExitStack, suppress
 
 from airlock_daemon.errors import AirlockError
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One file's old and new content: UTF-8 with its line ends.
-
-    `before` is None for a new file, `after` is None for one to be removed.
-    """
-
-    path: str
-    before: str | None
-    after: str | None
-
-    def describe(self) -> Iterator[str]:
-        """Yield the change as lines: a new file in full, else the removed and added lines."""
-        if self.after is None:
-            yield f"remove {self.path}"
-        elif self.before is None:
-            yield f"make {self.path}:"
-            yield from (f"    {line}".rstrip() for line in self.after.splitlines())
-        else:
-            yield f"change {self.path}:"
-            diff = difflib.unified_diff(self.before.splitlines(), self.after.splitlines(), n=0)
-            # Skip the two file headers, and the lines with positions.
-            for line in itertools.islice(diff, 2, None):
-                if line[0] in "+-":
-                    yield f"    {line[0]} {line[1:]}".rstrip()
-
-    def apply(self, undo: ExitStack) -> None:
-        """Make the change, and push its undo to `undo`. Raises AirlockError."""
-        undo.callback(self._take_back)
-        write_whole(self.path, self.after)
-
-    def _take_back(self) -> None:
-        # A file that was not written, or has changed since, stays.
-        if read_whole(self.path) == self.after:
-            write_whole(self.path, self.before)
 
 
 def read_whole(path: str) -> str | None:
@@ -89,25 +47,6 @@ def make_directory(path: str, *, mode: int, undo: ExitStack) -> None:
         os.close(made)
 
 
-@contextmanager
-def alone(directories: Iterable[str], *, wait: Callable[[], None]) -> Iterator[None]:
-    """Lock the directories against other Airlock programs during the block.
-
-    If another one has a lock, calls `wait`, then waits.
-    """
-    with ExitStack() as opened:
-        # Sorted, so that two programs cannot deadlock, and each once.
-        for directory in sorted({os.path.realpath(each) for each in directories}):
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            opened.callback(os.close, descriptor)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                wait()
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-
-
 def write_whole(path: str, text: str | None, *, mode: int = 0o600, follows: bool = True) -> None:
     """Replace a file atomically with this text, or remove it; a symlink to it stays.
 
@@ -141,16 +80,6 @@ def write_whole(path: str, text: str | None, *, mode: int = 0o600, follows: bool
             raise
     except OSError as error:
         raise _unwritable(path, error) from error
-
-
-def write_public(path: str, text: str) -> None:
-    """Write a file that every user of a container may read, in a private directory.
-
-    Does nothing if it has this text already. Raises AirlockError.
-    """
-    make_directory(os.path.dirname(path), mode=0o700, undo=ExitStack())
-    if read_whole(path) != text:
-        write_whole(path, text, mode=0o644)
 
 
 def _remove_directory(path: str) -> None:

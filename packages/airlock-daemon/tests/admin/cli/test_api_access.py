@@ -13,7 +13,7 @@ from airlock_daemon.admin.cli.api_access import (
 )
 from airlock_daemon.admin.cli.image import Image
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.apis import AgentApis
+from airlock_daemon.setup.agents import AgentApis
 from airlock_modules.apis import Api
 
 API = Api(name="forge", module="forge", hosts=("api.example.com",))

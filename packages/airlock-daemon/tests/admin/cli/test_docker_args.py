@@ -11,7 +11,7 @@ import pytest
 from airlock_daemon.admin.cli.docker_args import refuse_doors
 from airlock_daemon.boundary.identity import engine_sockets
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.sockets import BridgeVolume
+from airlock_daemon.setup.bridge import BridgeVolume
 
 VOLUME = BridgeVolume(agent="other", engine="docker", name=f"airlock-{'0' * 32}")
 

@@ -11,7 +11,7 @@ import pytest
 from airlock_daemon.admin.cli.reload import is_daemon, reload_daemon
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.paths import locate
-from airlock_daemon.setup.status import NAME, DaemonStatus
+from airlock_daemon.setup.status import DaemonStatus
 from posting import posted
 from running import Daemon, read_until, request, watching
 from worlds import World
@@ -65,7 +65,7 @@ def test_a_notice_that_a_killed_daemon_left_names_nobody(world: World) -> None:
     """It is there, and no process holds it."""
     with Daemon(world) as daemon:
         daemon.kill()
-        assert (Path(world.locations.sockets_dir) / NAME).exists()
+        assert (Path(world.locations.sockets_dir) / DaemonStatus.FILE).exists()
         with pytest.raises(AirlockError, match="no daemon of this user serves"):
             reload_daemon(world.locations)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from airlock_daemon.setup.bridge import BridgeVolumes
 from boxing import boxed_world, needs_bubblewrap, write_boxes
 from examining import around, find, write_program
 from running import Daemon
@@ -215,11 +216,11 @@ def test_a_bridge_that_nobody_needs_or_runs_is_told(world: World, tmp_path: Path
 def test_a_volume_that_no_agent_has_is_told(world: World) -> None:
     """One that stayed when its agent, or its bridge, went."""
     state = world.load().state
-    volume = state.make_volume("my", "docker")
+    volume = BridgeVolumes(state).make("my", "docker")
     (found,) = find("bridge", around(world))
     assert volume.name in found.problem
     assert found.source == "docker"
-    state.leave_volume(volume)
+    BridgeVolumes(state).leave(volume)
     (found,) = find("bridge", around(world))
     assert volume.name in found.problem
 

@@ -15,6 +15,7 @@ import trio
 
 from airlock_daemon.serving.daemon.bridge_container import BridgeContainer
 from airlock_daemon.serving.daemon.engine_command import EngineCommand, remove_volume
+from airlock_daemon.setup.bridge import BridgeVolumes
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.state import State
 
@@ -43,6 +44,7 @@ class Engine:
         self.volume = folder / "volume"
         self.agent = folder / "agent"
         self.state = State(os.fspath(folder / "state"))
+        self.volumes = BridgeVolumes(self.state)
         self._folder = folder
         self.agent.mkdir()
         program = folder / "docker"
@@ -133,7 +135,7 @@ async def test_containers_reach_the_daemon_and_a_killed_bridge_comes_back(engine
         await until(lambda: len(engine.started) == 2)
         assert await engine.ask(b"two") == b"airlock.sock: two"
     first, second = (line.split() for line in engine.asked("run"))
-    volume = engine.state.find_volume("my")
+    volume = engine.volumes.find("my")
     assert volume is not None
     mount = f"--mount=type=volume,source={volume.name},target=/run/airlock"
     assert mount in first
@@ -149,7 +151,7 @@ async def test_another_daemon_takes_up_the_volume_of_the_one_before(engine: Engi
         container.offer(("airlock.sock",))
         async with running(container):
             assert await engine.ask(word) == b"airlock.sock: " + word
-    volume = engine.state.find_volume("my")
+    volume = engine.volumes.find("my")
     assert volume is not None
     assert engine.asked("ps")[-1].endswith(f"label=airlock.bridge.volume={volume.name}")
     assert {f"source={volume.name}" in line for line in engine.asked("run")} == {True}
@@ -253,7 +255,7 @@ async def test_a_removed_bridge_takes_its_volume_along(engine: Engine) -> None:
     container.offer(("airlock.sock",))
     async with running(container):
         await engine.ask(b"x")
-    volume = engine.state.find_volume("my")
+    volume = engine.volumes.find("my")
     await container.remove()
     assert volume is not None
     left = [line.rpartition(" ")[2] for line in engine.asked("ps")[-2:]]
@@ -261,7 +263,7 @@ async def test_a_removed_bridge_takes_its_volume_along(engine: Engine) -> None:
     # By force podman would remove the containers that mount it; the home was never made.
     removed = [line for line in engine.asked("volume") if line.startswith("volume rm")]
     assert removed == [f"volume rm {volume.name}"]
-    assert engine.state.find_volume("my") is None
+    assert engine.volumes.find("my") is None
 
 
 async def test_a_volume_that_stays_is_taken_from_its_agent(engine: Engine) -> None:
@@ -270,41 +272,41 @@ async def test_a_volume_that_stays_is_taken_from_its_agent(engine: Engine) -> No
     container.offer(("airlock.sock",))
     async with running(container):
         await engine.ask(b"x")
-    volume = engine.state.find_volume("my")
+    volume = engine.volumes.find("my")
     assert volume is not None
     engine.break_off("volume rm")
     await container.remove()
-    (left,) = engine.state.list_volumes()
+    (left,) = engine.volumes.list_all()
     assert (left.name, left.agent) == (volume.name, f"-{volume.name}")
-    assert engine.state.make_volume("my", "docker").name != volume.name
+    assert engine.volumes.make("my", "docker").name != volume.name
 
 
 async def test_a_volume_that_stays_again_is_noted_still(engine: Engine) -> None:
     """Each daemon tries to remove it, until one does."""
-    volume = engine.state.make_volume("my", "docker")
+    volume = engine.volumes.make("my", "docker")
     command = engine.find_command("docker")
     await command.make_volume(volume)
-    engine.state.leave_volume(volume)
+    engine.volumes.leave(volume)
     engine.break_off("volume rm")
-    (left,) = engine.state.list_volumes()
-    await remove_volume(command, engine.state, left)
-    assert engine.state.list_volumes() == [left]
+    (left,) = engine.volumes.list_all()
+    await remove_volume(command, engine.volumes, left)
+    assert engine.volumes.list_all() == [left]
 
 
 async def test_another_engine_has_another_volume(engine: Engine) -> None:
     """The one at the engine before is removed by that engine's command."""
-    before = engine.state.make_volume("my", "podman")
+    before = engine.volumes.make("my", "podman")
     (engine.volume.parent / "podman").symlink_to("docker")
     await engine.find_command("podman").make_volume(before)
     container = engine.make()
     container.offer(("airlock.sock",))
     async with running(container):
         await engine.ask(b"x")
-    after = engine.state.find_volume("my")
+    after = engine.volumes.find("my")
     assert after is not None
     assert (after.engine, after.name == before.name) == ("docker", False)
     assert f"volume rm {before.name}" in engine.asked("volume")
-    assert engine.state.list_volumes() == [after]
+    assert engine.volumes.list_all() == [after]
 
 
 async def test_an_engine_that_hangs_holds_up_no_end(

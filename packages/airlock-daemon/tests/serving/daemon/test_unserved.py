@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.state import State, keep_notes, read_notes
+from airlock_daemon.setup.state import State
 from airlock_modules import Fault
 from commanding import Done, airlock_daemon, reload, run
 from running import Daemon, connect_to, read_answer, request
@@ -244,7 +244,7 @@ def test_a_state_directory_of_another_user_is_none(world: World, app: Path) -> N
     """As in an image that runs as some other user: nothing is read there, and a warning says so."""
     state = State(str(world.root / "theirs"))
     notes = world.load().noted
-    keep_notes(state, notes)
+    state.keep_notes(notes)
     os.chown(state.directory, 4712, 4712)
     for path in (world.root, *world.root.parents[:2]):
         path.chmod(0o755)
@@ -252,7 +252,7 @@ def test_a_state_directory_of_another_user_is_none(world: World, app: Path) -> N
     if not pid:
         os.setuid(4711)
         faults: list[Fault] = []
-        is_none = read_notes(state, faults=faults) == {} and not faults
-        warning = keep_notes(state, notes)
+        is_none = state.read_notes(faults=faults) == {} and not faults
+        warning = state.keep_notes(notes)
         os._exit(not (is_none and warning is not None))
     assert os.waitpid(pid, 0)[1] == 0

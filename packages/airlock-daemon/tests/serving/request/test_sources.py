@@ -20,7 +20,7 @@ from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.request import sources
 from airlock_daemon.serving.request.sources import Secret, Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState
-from airlock_daemon.setup.stored import Stored, store
+from airlock_daemon.setup.stored import Secrets, Stored
 from airlock_modules.apis import Api, Credential, Source
 from worlds import World
 
@@ -220,7 +220,7 @@ async def test_a_file_that_somebody_else_chooses_is_not_read(host: Host) -> None
     through.symlink_to(inside)
     for path in (inside, through):
         assert "leads through a workspace" in await host.fail(api("file", str(path)))
-    store(host.state, Stored("svc"), CANARY)
+    Secrets(host.state).store(Stored("svc"), CANARY)
     stored = host.state.path("stored/svc")
     assert "is not read: it lies in " in await host.fail(api("file", stored))
     own.chmod(0o666)
@@ -253,7 +253,7 @@ async def test_a_variable_of_the_daemon_has_the_credential(host: Host) -> None:
 async def test_a_stored_credential_is_used_at_once(host: Host) -> None:
     """The hint of a missing one is the command that stores it."""
     assert (await host.fail(api("stored", "svc"))).endswith("airlock login svc")
-    store(host.state, Stored("svc"), "token")
+    Secrets(host.state).store(Stored("svc"), "token")
     assert await host.get(api("stored", "svc")) == "token"
 
 

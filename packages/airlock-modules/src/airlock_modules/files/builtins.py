@@ -5,6 +5,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
+GIT_REMOTE = "git-remote"
+"""The built-in module by which an agent reaches git's remotes."""
+
+GIT_SIGN = "git-sign"
+"""The built-in module that signs for an agent."""
+
 
 def builtin_names() -> tuple[str, ...]:
     """Return the commands that have a built-in module, sorted."""

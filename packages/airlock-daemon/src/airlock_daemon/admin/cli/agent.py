@@ -37,6 +37,7 @@ from airlock_daemon.admin.service.manager import find_self
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.agents import read_registration
+from airlock_daemon.setup.bridge import BridgeVolumes
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.generation import Generation, Setup, load_setup
@@ -45,9 +46,9 @@ from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import is_served
-from airlock_daemon.setup.state import Noted, State, replace_notes
+from airlock_daemon.setup.state import Noted, State
 from airlock_daemon.setup.status import Reload
-from airlock_daemon.setup.stored import find_stored, forget_agent, name_image_record
+from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_modules import DEFAULT_REFS
 
@@ -252,7 +253,7 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
     if reload is None and generation is not None and generation.docker is not None:
         # A daemon that serves the agent does it.
         _remove_made(generation, state)
-    elif reload is None and state.find(name_image_record(name)) is not None:
+    elif reload is None and state.find(state.name_images(name)) is not None:
         from airlock_modules.engine import LABEL  # noqa: PLC0415 - few agents have docker
 
         say(
@@ -260,10 +261,11 @@ def remove_agent(application: Application, name: Name, yes: Yes = False) -> None
             f"docker now: docker ps -a --filter label={LABEL}={name}"
         )
     # Last: a daemon that still serves the agent would make them again.
-    forget_agent(state, name)
+    Secrets(state).forget_agent(name)
+    volumes = BridgeVolumes(state)
     # Another agent of this name must not be behind the sockets that its containers mount.
-    if (volume := state.find_volume(name)) is not None:
-        state.leave_volume(volume)
+    if (volume := volumes.find(name)) is not None:
+        volumes.leave(volume)
     if os.path.isdir(homes := state.homes(name)):
         # Imports trio, which no other step here needs.
         from airlock_daemon.boundary.workspace.temporary import remove_tree  # noqa: PLC0415
@@ -350,7 +352,7 @@ def trust_agent(application: Application, name: Name, yes: Yes = False) -> None:
 def _note(state: State, directory: str, notes: Mapping[str, Noted]) -> None:
     """Note the workspaces of the agent of `directory`; warn if that fails."""
     try:
-        replace_notes(state, directory, notes)
+        state.replace_notes(directory, notes)
     except AirlockError as error:
         say(f"warning: its workspaces are not noted: {error.message}", f"hint: {error.hint}")
 
@@ -431,10 +433,9 @@ def _list_logins(
     names = dict.fromkeys(
         each.source.words[0] for each in held if each and each.source.kind == "stored"
     )
+    secrets = Secrets(setup.state)
     return tuple(
-        choose_login(application, each)
-        for each in names
-        if find_stored(setup.state, each, agent) is None
+        choose_login(application, each) for each in names if secrets.find(each, agent) is None
     )
 
 

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from airlock_daemon.admin.cli.image import Image
-from airlock_daemon.admin.cli.machine import make_mount_point
+from airlock_daemon.admin.cli.machine import make_mount_point, write_public
 from airlock_daemon.admin.cli.wiring import HOME, Machine, Mount
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.apis import AgentApis
+from airlock_daemon.setup.agents import AgentApis
 from airlock_daemon.setup.client import (
     SOCKET_DIRECTORY,
     STORES,
@@ -19,7 +19,6 @@ from airlock_daemon.setup.client import (
 from airlock_daemon.setup.paths import Locations, expand_home
 from airlock_daemon.setup.sockets import BUNDLE, ENGINE, HTTPS, PUBLISHED, is_served
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.writing import write_public
 from airlock_wire import quote
 
 _ENGINE = {

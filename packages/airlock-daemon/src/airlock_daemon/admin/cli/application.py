@@ -9,7 +9,7 @@ import msgspec
 from airlock_daemon.admin.cli.output import say
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.paths import Locations, locate
-from airlock_daemon.setup.status import find_status
+from airlock_daemon.setup.status import DaemonStatus
 from airlock_modules import Fault
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         A daemon counts if it serves the same sockets directory by the same configuration. Prints to
         stderr which file is used if the running daemon has none.
         """
-        status = find_status(self.locations)
+        status = DaemonStatus.find(self.locations)
         has_daemon = status is not None
         served = None if status is None else status.agents
         path = self.locations.agents or served

@@ -27,9 +27,9 @@ from airlock_daemon.admin.cli.image import (
 from airlock_daemon.admin.cli.machine import User
 from airlock_daemon.admin.cli.wiring import HOME, SHIM, Mount, Wiring
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
+from airlock_daemon.setup.bridge import COPIES_LABEL, BridgeVolume
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.human_git import read_identity
-from airlock_daemon.setup.sockets import COPIES_LABEL, BridgeVolume
 
 _IMAGE = "airlock-bridge"
 _LABEL = "airlock.bridge"

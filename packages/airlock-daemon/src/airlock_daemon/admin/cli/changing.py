@@ -1,5 +1,6 @@
 """Changes files for a person: shown first, confirmed, and undone as a whole on failure."""
 
+import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from airlock_daemon.admin.cli.output import ignoring_closed_stdout, say
 from airlock_daemon.errors import AirlockError, Declined
-from airlock_daemon.setup.writing import alone, make_directory
+from airlock_daemon.setup.writing import make_directory
 
 NOTHING_CHANGED = "nothing was changed"
 
@@ -24,6 +25,25 @@ class Plan(Protocol):
 
 
 P = TypeVar("P", bound=Plan)
+
+
+@contextmanager
+def alone(directories: Iterable[str], *, wait: Callable[[], None]) -> Iterator[None]:
+    """Lock the directories against other Airlock programs during the block.
+
+    If another one has a lock, calls `wait`, then waits.
+    """
+    with ExitStack() as opened:
+        # Sorted, so that two programs cannot deadlock, and each once.
+        for directory in sorted({os.path.realpath(each) for each in directories}):
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            opened.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                wait()
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from airlock_daemon.admin.doctor.surroundings import Surroundings
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.generation import load_setup
-from airlock_daemon.setup.status import find_status
+from airlock_daemon.setup.status import DaemonStatus
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -88,7 +88,7 @@ def doctor(
     around = Surroundings(
         locations=locations,
         setup=setup,
-        status=find_status(locations),
+        status=DaemonStatus.find(locations),
         environment=os.environ,
     )
     found = list(run_checks(around))

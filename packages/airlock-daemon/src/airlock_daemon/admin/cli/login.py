@@ -12,15 +12,12 @@ from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import list_rows, say
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Declined
 from airlock_daemon.setup.config import locate_state
-from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import (
     LONGEST,
     BadCredential,
+    Secrets,
     Stored,
-    list_stored,
     read_credential,
-    remove_stored,
-    store,
 )
 from airlock_modules import is_name
 from airlock_wire import quote
@@ -67,23 +64,23 @@ def login(
 
     Without a name it lists what is stored: name, agent (* for all), and the agents that use it.
     """
-    state = locate_state(application.locations)
+    secrets = Secrets(locate_state(application.locations))
     if name is None:
         if remove or agent is not None:
             raise typer.BadParameter("name the credential", param_hint="NAME")
-        _list(application, state)
+        _list(application, secrets)
         return
     stored = Stored(name, agent)
     _check(application, stored)
     if remove:
-        if not remove_stored(state, stored):
+        if not secrets.remove(stored):
             raise AirlockError(
                 f"nothing is stored as {name} {_describe(stored)}",
                 hint="what is stored: airlock login",
             )
         say(f"{name} {_describe(stored)} is removed")
         return
-    store(state, stored, _read(stored))
+    secrets.store(stored, _read(stored))
     say(f"{name} is stored {_describe(stored)}")
     _tell_users(application, stored)
 
@@ -116,8 +113,8 @@ def _read(stored: Stored) -> str:
         ) from None
 
 
-def _list(application: Application, state: State) -> None:
-    found = [*list_stored(state)]
+def _list(application: Application, secrets: Secrets) -> None:
+    found = [*secrets.list_stored()]
     agents = _list_agents(application)
     rows = [(each, _find_users(agents, each)) for each in found]
     if not found and not application.json:

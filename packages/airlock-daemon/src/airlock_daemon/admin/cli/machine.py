@@ -22,7 +22,7 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.human_git import read_identity
 from airlock_daemon.setup.paths import HOMES, Locations
-from airlock_daemon.setup.writing import make_directory, read_whole, write_public
+from airlock_daemon.setup.writing import make_directory, read_whole, write_whole
 
 _ANOTHER_NAME = "airlock-agent"
 """The user's name if the image has an account with the original one."""
@@ -162,6 +162,16 @@ def read_image(
             )
         write_public(note, msgspec.json.encode(known).decode())
     return known
+
+
+def write_public(path: str, text: str) -> None:
+    """Write a file that every user of a container may read, in a private directory.
+
+    Does nothing if it has this text already. Raises AirlockError.
+    """
+    make_directory(os.path.dirname(path), mode=0o700, undo=ExitStack())
+    if read_whole(path) != text:
+        write_whole(path, text, mode=0o644)
 
 
 def prepare_machine(

@@ -14,6 +14,7 @@ import typer
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.compared_sides import Key, Side, read_side
+from airlock_daemon.admin.cli.described_box import describe_box
 from airlock_daemon.admin.cli.output import plain, reporting
 from airlock_daemon.admin.cli.policy_items import (
     Item,
@@ -27,7 +28,6 @@ from airlock_daemon.admin.cli.policy_items import (
 )
 from airlock_daemon.admin.cli.policy_judge import Judge, Outcome, State
 from airlock_daemon.admin.cli.sampled_operations import Pattern, Question, Sampler
-from airlock_daemon.setup.boxes import describe_box
 from airlock_daemon.setup.generation import Generation
 from airlock_modules.operation import Operation
 from airlock_wire import quote

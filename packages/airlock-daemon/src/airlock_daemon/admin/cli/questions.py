@@ -40,10 +40,10 @@ def asking(
             hint="answer on the host where it runs",
         )
     from airlock_daemon.platform.system import peer_credentials  # noqa: PLC0415
-    from airlock_daemon.setup.status import find_published  # noqa: PLC0415
+    from airlock_daemon.setup.status import DaemonStatus  # noqa: PLC0415
 
     locations = application.locations
-    published = find_published(locations.sockets_dir)
+    published = DaemonStatus.find_published(locations.sockets_dir)
     if published is None or published.status.config_dir != os.path.realpath(locations.config_dir):
         raise AirlockError(
             f"no daemon of this user serves {locations.sockets_dir} by {locations.config_file}",

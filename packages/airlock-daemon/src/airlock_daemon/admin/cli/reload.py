@@ -23,7 +23,7 @@ from airlock_daemon.admin.cli.output import plain, say
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.status import Reload, find_published
+from airlock_daemon.setup.status import DaemonStatus, Reload
 
 # The timeout of a reload in seconds, and the interval between checks.
 PATIENCE_S = 60.0
@@ -140,7 +140,7 @@ def reload_daemon(locations: Locations) -> Reload:
         began = time.monotonic()
         daemon.hang_up()
         while time.monotonic() - began < PATIENCE_S:
-            posted = find_published(locations.sockets_dir)
+            posted = DaemonStatus.find_published(locations.sockets_dir)
             if posted is not None and posted.pid == daemon.pid:
                 reload = posted.status.reload
                 if reload is not None and reload.began >= began:
@@ -214,7 +214,7 @@ def _opened_daemon(locations: Locations) -> Iterator[_Running]:
 
 
 def _find_pid(locations: Locations) -> int:
-    posted = find_published(locations.sockets_dir)
+    posted = DaemonStatus.find_published(locations.sockets_dir)
     if posted is None or posted.status.config_dir != os.path.realpath(locations.config_dir):
         raise _not_running(locations)
     return posted.pid

@@ -53,10 +53,11 @@ from airlock_daemon.admin.cli.wiring import (
     list_shims,
 )
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.bridge import BridgeVolumes
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import is_served
-from airlock_daemon.setup.status import find_status
+from airlock_daemon.setup.status import DaemonStatus
 from airlock_wire import quote
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -232,7 +233,7 @@ def run(
             sockets_dir=setup.locations.sockets_dir,
             agent=agent,
             accepts_engine=generation.agent.profile.engine_socket,
-            volumes=setup.state.list_volumes(),
+            volumes=BridgeVolumes(setup.state).list_all(),
             list_mounts=lambda container: list_mounts(engine, container),
         )
     )
@@ -291,7 +292,7 @@ def _refuse_without_git(agent: str, image: str, command: Sequence[str]) -> None:
 
 def _not_served(application: Application, setup: Setup, agent: str) -> AirlockError:
     locations = setup.locations
-    if find_status(locations) is not None:
+    if DaemonStatus.find(locations) is not None:
         hint = "have the running daemon read the registration: airlock reload"
         return AirlockError(f"the running daemon does not serve agent {agent}", hint=hint)
     line = shlex.join(choose_start(application, locations.agents or ""))

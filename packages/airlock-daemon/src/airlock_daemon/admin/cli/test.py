@@ -9,14 +9,13 @@ import msgspec
 import typer
 
 from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.described_box import describe_box
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import say
 from airlock_daemon.admin.cli.verdict import Answer, Verdict, judge, resolve
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
-from airlock_daemon.setup.boxes import describe_box
-from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.sockets import connect
-from airlock_modules import Decision, describe_reading, dump_reading, evaluate
+from airlock_modules import GIT_REMOTE, Decision, describe_reading, dump_reading, evaluate
 from airlock_wire import (
     NEED_DATA,
     ClientSession,
@@ -91,7 +90,7 @@ def ask(
                 raise typer.Exit(1)
             return
     command, words, call = resolve(generation, command, words)
-    is_own_git = call is not None and command == BROKER
+    is_own_git = call is not None and command == GIT_REMOTE
     decision = evaluate(generation.grant, command, words)
     verdict = judge(generation, decision, command, words, call=call)
     path = os.path.join(setup.locations.sockets_dir, f"{agent}.sock")

@@ -16,9 +16,9 @@ from airlock_daemon.platform.system import find_missing
 from airlock_daemon.serving.request.decision import hand_over
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.remotes import BROKER
 from airlock_daemon.setup.reserved import is_within
 from airlock_modules import (
+    GIT_REMOTE,
     Decision,
     Flag,
     Module,
@@ -119,9 +119,9 @@ def resolve(
     """The command that a request comes to, its arguments, and the git call that sends them."""
     call = read_git_words(words) if command == "git" else None
     granted = generation.agent.profile.granted(generation.grant.ceiling)
-    if call is not None and BROKER in granted and "git" not in granted:
+    if call is not None and GIT_REMOTE in granted and "git" not in granted:
         # The container's own git runs, and sends this.
-        command, words = BROKER, call.words
+        command, words = GIT_REMOTE, call.words
     # The daemon hands ssh calls on git's behalf to git-remote.
     return (*hand_over(generation.grant, command, tuple(words)), call)
 

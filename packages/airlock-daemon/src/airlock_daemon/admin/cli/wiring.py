@@ -7,11 +7,11 @@ import msgspec
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.human_git import git_variables
-from airlock_daemon.setup.remotes import BROKER
-from airlock_daemon.setup.sockets import BridgeVolume
+from airlock_modules import GIT_REMOTE, GIT_SIGN
 
 HOME = "/home/airlock-agent"
 """The home in each container. No image has it, so it hides nothing."""
@@ -40,7 +40,6 @@ SSH = "/usr/bin/ssh"
 """The ssh that scp, sftp, rsync and others call by its absolute path."""
 LFS_AGENT = "git-lfs-agent"
 """The shim's name as transfer agent of the container's git-lfs."""
-SIGNER = "git-sign"
 """The command that signs, by which the container's git calls the shim in place of ssh-keygen."""
 OWN_GIT = {"CARGO_NET_GIT_FETCH_WITH_CLI": "true"}
 """Variables for a container with its own git: cargo must use it to fetch its dependencies.
@@ -127,10 +126,10 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def mounts(self) -> tuple[Mount, ...]:
         """The mounts besides the workspaces: read-only, except the home."""
-        names = [name for name in self.commands if name != BROKER]
+        names = [name for name in self.commands if name != GIT_REMOTE]
         targets = [f"{self._find_directory(name)}/{name}" for name in names]
         targets += self._transports
-        if {BROKER, "ssh"} & set(self.commands):
+        if {GIT_REMOTE, "ssh"} & set(self.commands):
             targets.append(SSH)
         if self.entrypoint is not None:
             targets.append(self.entrypoint)
@@ -162,7 +161,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         # The host's git in a box has its own settings.
         if self.search_path is not None and "git" not in self.commands:
             agent = f"{self._programs}/{LFS_AGENT}" if self.has_own_git else None
-            signer = f"{self._programs}/{SIGNER}" if SIGNER in self.commands else None
+            signer = f"{self._programs}/{GIT_SIGN}" if GIT_SIGN in self.commands else None
             variables |= git_variables(agent, signer, is_openpgp=self.signs_by_openpgp)
         return variables
 
@@ -188,7 +187,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_own_git(self) -> bool:
         """Whether the container's own git reaches its remotes, rather than the host's."""
-        return BROKER in self.commands and "git" not in self.commands
+        return GIT_REMOTE in self.commands and "git" not in self.commands
 
 
 def find_volume(setup: Setup, agent: Agent) -> BridgeVolume | None:
@@ -196,7 +195,7 @@ def find_volume(setup: Setup, agent: Agent) -> BridgeVolume | None:
     engine = agent.profile.bridge
     if engine is None:
         return None
-    volume = setup.state.make_volume(agent.name, engine)
+    volume = BridgeVolumes(setup.state).make(agent.name, engine)
     if volume.engine != engine:
         raise AirlockError(
             f"[bridge] of agent {agent.name} names {engine}, and its volume is at {volume.engine}",

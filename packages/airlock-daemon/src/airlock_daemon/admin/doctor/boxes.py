@@ -10,7 +10,7 @@ from importlib.resources import files
 from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence
-from airlock_daemon.setup.status import find_published
+from airlock_daemon.setup.status import DaemonStatus
 
 _SETTINGS = {
     "/proc/sys/kernel/unprivileged_userns_clone": "kernel.unprivileged_userns_clone=1",
@@ -126,7 +126,7 @@ def check_cgroups(around: Surroundings) -> Iterator[Problem]:
     """The running daemon could not divide its cgroup, or not with all controllers."""
     if sys.platform != "linux" or not any(each.wants_box for each in around.list_modules()):
         return
-    posted = find_published(around.locations.sockets_dir)
+    posted = DaemonStatus.find_published(around.locations.sockets_dir)
     try:
         found = None if posted is None else _find_unbounded(posted.pid)
     except OSError:

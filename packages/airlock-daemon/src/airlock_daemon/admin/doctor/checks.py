@@ -37,7 +37,7 @@ from airlock_daemon.setup.sockets import (
     is_served,
     list_sockets,
 )
-from airlock_daemon.setup.status import NAME as STATUS_FILE
+from airlock_daemon.setup.status import DaemonStatus
 from airlock_daemon.setup.trust import list_deciding, name_user
 from airlock_daemon.setup.writing import read_whole
 
@@ -103,7 +103,7 @@ def _check_files(around: Surroundings) -> Iterator[Problem]:
         problem = f"the last reload failed, so that what was read before counts: {fault}"
         yield Problem(locations.config_dir, problem, f"airlock check, then: {_RELOAD}")
     try:
-        read_at = os.stat(os.path.join(locations.sockets_dir, STATUS_FILE)).st_mtime_ns
+        read_at = os.stat(os.path.join(locations.sockets_dir, DaemonStatus.FILE)).st_mtime_ns
     except FileNotFoundError:
         # The daemon has ended meanwhile.
         return

@@ -20,6 +20,7 @@ from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES
 from airlock_daemon.platform.linux.mountinfo import find_shown, parse_mountinfo
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.platform.system import read_own_mounts
+from airlock_daemon.setup.bridge import BridgeVolumes
 from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.sockets import container_directory
 from airlock_wire import quote
@@ -100,7 +101,8 @@ def check_bridges(around: Surroundings) -> Iterator[Problem]:
         name: (generation, generation.agent.profile.bridge)
         for name, generation in around.setup.generations.items()
     }
-    for volume in around.setup.state.list_volumes():
+    volumes = BridgeVolumes(around.setup.state)
+    for volume in volumes.list_all():
         if bridges.get(volume.agent, (None, None))[1] is None:
             remedy = "end the containers that mount it, and start the daemon again"
             problem = f"has the volume {volume.name} of a bridge that no agent has now"
@@ -122,7 +124,7 @@ def check_bridges(around: Surroundings) -> Iterator[Problem]:
             )
             yield Note(source, problem, f"remove [bridge] there{AND_RELOAD}", is_note=True)
         if around.status is not None:
-            own = around.setup.state.find_volume(name)
+            own = volumes.find(name)
             yield from _find_broken_bridge(program, engine, name, own.name if own else None)
 
 

@@ -13,7 +13,8 @@ import msgspec
 
 from airlock_daemon.admin.migrate.layout import BACKUP, COPYING, MIGRATING, Layout
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.writing import Change, make_directory, read_whole
+from airlock_daemon.setup.change import Change
+from airlock_daemon.setup.writing import make_directory, read_whole
 from airlock_wire import quote
 
 

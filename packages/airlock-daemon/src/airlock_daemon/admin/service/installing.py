@@ -10,7 +10,8 @@ from airlock_daemon._version import __version__
 from airlock_daemon.admin.service.launchd import Launchd
 from airlock_daemon.admin.service.manager import Manager, Program, State, compare
 from airlock_daemon.admin.service.systemd import Systemd
-from airlock_daemon.setup.writing import Change, make_directory, read_whole
+from airlock_daemon.setup.change import Change
+from airlock_daemon.setup.writing import make_directory, read_whole
 
 
 def find_manager() -> Manager:

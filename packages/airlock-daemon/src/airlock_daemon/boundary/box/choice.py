@@ -49,9 +49,8 @@ from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.human_git import lfs_config, sign_config
 from airlock_daemon.setup.paths import expand_home
-from airlock_daemon.setup.remotes import SIGNER
 from airlock_daemon.setup.reserved import Reserved, is_within
-from airlock_modules import Module
+from airlock_modules import GIT_SIGN, Module
 from airlock_wire import quote
 
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -347,7 +346,7 @@ def _configure_git(
     config = generation.git_config
     if maker.renames and "git" in brokers:
         config += lfs_config(has_filters=generation.programs.find("git-lfs") is not None)
-    if SIGNER in asks:
+    if GIT_SIGN in asks:
         config += sign_config(
             signs_commits=generation.signs_commits,
             is_openpgp=generation.agent.profile.signs_by_openpgp,

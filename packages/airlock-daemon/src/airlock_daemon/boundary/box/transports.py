@@ -10,14 +10,13 @@ from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.human_git import BOX_AGENT, BOX_SIGNER
 from airlock_daemon.setup.programs import Programs, find_program
-from airlock_daemon.setup.remotes import BROKER, SIGNER, grants_relayed
 from airlock_daemon.setup.shim_program import find_shim
-from airlock_modules import Grant
+from airlock_modules import GIT_REMOTE, GIT_SIGN, Grant
 
 RELAY = 3
 """The relay's descriptor: the first after stdin, stdout and stderr."""
 
-_ASKS: Mapping[str, tuple[str, ...]] = {"git": (BROKER,), "sign": (SIGNER,)}
+_ASKS: Mapping[str, tuple[str, ...]] = {"git": (GIT_REMOTE,), "sign": (GIT_SIGN,)}
 
 # The shim's name as git's ssh; the helpers have git's own names.
 _SSH = "/run/airlock/git-ssh"
@@ -40,7 +39,7 @@ def list_asked(brokers: Iterable[str], grant: Grant, *, is_fenced: bool) -> tupl
     return tuple(
         command
         for command in commands
-        if grants_relayed(grant, command) and not (is_fenced and command == SIGNER)
+        if grant.grants_relayed(command) and not (is_fenced and command == GIT_SIGN)
     )
 
 
@@ -64,9 +63,9 @@ def find_transports(
     if is_fenced:
         yield System(shim, shim)
         return
-    if SIGNER in asks:
+    if GIT_SIGN in asks:
         yield System(shim, BOX_SIGNER, is_own=True)
-    if BROKER not in asks:
+    if GIT_REMOTE not in asks:
         return
     yield System(shim, _SSH, is_own=True)
     yield System(shim, BOX_AGENT, is_own=True)
@@ -77,7 +76,7 @@ def find_transports(
 def transport_variables(asks: tuple[str, ...]) -> dict[str, str]:
     """The variables that tell a box's programs how to ask."""
     variables = {"AIRLOCK_RELAY": str(RELAY)} if asks else {}
-    if BROKER not in asks:
+    if GIT_REMOTE not in asks:
         return variables
     return {
         **variables,

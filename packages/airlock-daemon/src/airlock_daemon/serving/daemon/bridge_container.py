@@ -30,9 +30,10 @@ from airlock_daemon.serving.daemon.engine_command import (
     remove_volume,
 )
 from airlock_daemon.serving.request.state import log
+from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
 from airlock_daemon.setup.client import SOCKET_DIRECTORY, list_published
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.sockets import NAMES, BridgeVolume
+from airlock_daemon.setup.sockets import NAMES
 from airlock_daemon.setup.state import State
 from airlock_wire import quote
 
@@ -71,7 +72,7 @@ class BridgeContainer:
         self._agent = agent
         self._engine = engine
         self._directory = directory
-        self._state = state
+        self._volumes = BridgeVolumes(state)
         self._bridge: Bridge | None = None
         self._shim = ""
         self._volume: BridgeVolume | None = None
@@ -84,7 +85,7 @@ class BridgeContainer:
     def is_current(self) -> bool:
         """Whether its volume is still that of the agent, which may be another one of this name."""
         try:
-            return self._volume in (None, self._state.find_volume(self._agent))
+            return self._volume in (None, self._volumes.find(self._agent))
         except AirlockError:
             # Another one tells of it, as it has no volume.
             return False
@@ -126,7 +127,7 @@ class BridgeContainer:
     async def remove(self) -> None:
         """Remove the container and the volume, which nothing serves any more. Logs what stays."""
         if self._volume is not None:
-            await remove_volume(self._engine, self._state, self._volume)
+            await remove_volume(self._engine, self._volumes, self._volume)
 
     async def _run_one(self, serve: Serve, requests: trio.Nursery) -> None:
         """Start a container, and carry its connections to its end. Raises AirlockError."""
@@ -150,11 +151,11 @@ class BridgeContainer:
 
     async def _find_volume(self) -> BridgeVolume:
         """The agent's volume at this engine. Raises AirlockError."""
-        volume = self._state.make_volume(self._agent, self._engine.name)
+        volume = self._volumes.make(self._agent, self._engine.name)
         if volume.engine != self._engine.name:
             # [bridge] has named another engine while no daemon ran.
-            await remove_volume(self._engine.find(volume.engine), self._state, volume)
-            volume = self._state.make_volume(self._agent, self._engine.name)
+            await remove_volume(self._engine.find(volume.engine), self._volumes, volume)
+            volume = self._volumes.make(self._agent, self._engine.name)
         return volume
 
     async def _attend(self, process: trio.Process, serve: Serve, requests: trio.Nursery) -> None:

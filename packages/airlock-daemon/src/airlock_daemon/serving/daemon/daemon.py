@@ -31,11 +31,10 @@ from airlock_daemon.serving.daemon.served_agents import ServedAgents
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.daemon.store import SocketStore
 from airlock_daemon.serving.request.state import DaemonState, log
-from airlock_daemon.setup.findings import find_engines, find_unprotected
+from airlock_daemon.setup.findings import find_exposures
 from airlock_daemon.setup.generation import Setup
-from airlock_daemon.setup.remotes import find_unpinned
 from airlock_daemon.setup.sockets import HTTPS
-from airlock_daemon.setup.status import make_status
+from airlock_daemon.setup.status import DaemonStatus
 from airlock_daemon.setup.workspaces import describe_unserved
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -90,9 +89,8 @@ def announce(setup: Setup) -> None:
         more = f" and {HTTPS}" if generation.apis else ""
         log.info("agent %s: %s/%s/airlock.sock%s", name, setup.locations.sockets_dir, name, more)
     agents = [generation.agent for generation in setup.generations.values()]
-    for find in (find_unprotected, find_engines, find_unpinned):
-        for note in find(agents, setup.config.ceiling):
-            log.info("%s", note.problem)
+    for note in find_exposures(agents, setup.config.ceiling):
+        log.info("%s", note.problem)
     if not setup.generations and not setup.unserved:
         unread = setup.locations.registration_file
         if setup.locations.agents is None and os.path.lexists(unread):
@@ -109,7 +107,7 @@ async def _serve(
     # From here on, signals stop it in order; before, no client can have connected.
     with trio.open_signal_receiver(*_STOPS, signal.SIGHUP) as signals:
         # First, so that other commands find it as soon as clients can connect.
-        sockets.post(make_status(setup.locations))
+        sockets.post(DaemonStatus.of(setup.locations))
         warn_unkept(setup)
         setup, boxes = await settle_granted(setup, shared)
         served_agents = ServedAgents(shared, sockets)

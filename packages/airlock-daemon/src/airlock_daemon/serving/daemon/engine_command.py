@@ -14,10 +14,10 @@ import trio
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import log
+from airlock_daemon.setup.bridge import COPIES_LABEL, BridgeVolume, BridgeVolumes
 from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.shim_program import INSTALL, find_shim
-from airlock_daemon.setup.sockets import BRIDGED, COPIES_LABEL, BridgeVolume
-from airlock_daemon.setup.state import State
+from airlock_daemon.setup.sockets import BRIDGED
 from airlock_wire import quote
 
 ANSWER_S = 60.0
@@ -185,7 +185,9 @@ def list_labels(volume: BridgeVolume) -> tuple[str, ...]:
     return tuple(f"--label={mark}" for mark in marks)
 
 
-async def remove_volume(engine: EngineCommand, state: State, volume: BridgeVolume) -> None:
+async def remove_volume(
+    engine: EngineCommand, volumes: BridgeVolumes, volume: BridgeVolume
+) -> None:
     """Remove a bridge's containers and volumes, and the note of them.
 
     What cannot be removed is logged, taken from its agent, and tried again by the next daemon.
@@ -196,7 +198,7 @@ async def remove_volume(engine: EngineCommand, state: State, volume: BridgeVolum
         await engine.end_containers(volume, label=COPIES_LABEL)
         for name in (volume.home, volume.name):
             await engine.remove_volume(name)
-        state.forget_volume(volume)
+        volumes.forget(volume)
     except AirlockError as error:
         log.warning(
             "the volume %s, which no agent has now, stays at %s: %s; end the containers that mount "
@@ -204,7 +206,7 @@ async def remove_volume(engine: EngineCommand, state: State, volume: BridgeVolum
             *(volume.name, engine.name, error.message, engine.name, volume.name, volume.home),
         )
         try:
-            state.leave_volume(volume)
+            volumes.leave(volume)
         except AirlockError as unwritten:
             log.warning("%s; %s", unwritten.message, unwritten.hint)
 

@@ -47,7 +47,7 @@ from airlock_daemon.setup.client import (
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.sockets import PUBLISHED, container_directory
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import make_worker_folder
+from airlock_daemon.setup.stored import Secrets
 
 # Seconds before a worker that ended by itself is restarted.
 _REST_S = 1.0
@@ -359,7 +359,7 @@ class HttpsService:
             apis=tuple(each.without_rules() for each in apis.apis),
             network=apis.network,
             placeholders=placeholders,
-            keys=os.path.join(make_worker_folder(state, name), "key"),
+            keys=os.path.join(Secrets(state).make_worker_folder(name), "key"),
             published=self._published,
             variables={each: variables[each] for each in BASE if each in variables},
         )

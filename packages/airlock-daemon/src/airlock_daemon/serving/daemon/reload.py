@@ -18,8 +18,7 @@ from airlock_daemon.serving.daemon.served_agents import ServedAgents
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.generation import Generation, Setup, load_setup
-from airlock_daemon.setup.state import keep_notes
-from airlock_daemon.setup.status import Reload, make_status
+from airlock_daemon.setup.status import DaemonStatus, Reload
 from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_modules import Fault
 
@@ -117,14 +116,14 @@ class Reloader:
             record = Record(event="reload", outcome="allowed", detail=detail, reason=reason)
             self._shared.record(record)
         try:
-            self._sockets.post(replace(make_status(self.setup.locations), reload=outcome))
+            self._sockets.post(replace(DaemonStatus.of(self.setup.locations), reload=outcome))
         except AirlockError as error:
             log.error("%s; %s", error.message, error.hint)
 
 
 def warn_unkept(setup: Setup) -> None:
     """Note which directories the workspaces are; warn if the note cannot be written."""
-    warning = keep_notes(setup.state, setup.noted)
+    warning = setup.state.keep_notes(setup.noted)
     if warning is not None:
         log.warning("warning: %s", warning)
 

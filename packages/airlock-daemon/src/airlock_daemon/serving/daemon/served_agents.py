@@ -230,15 +230,20 @@ class ServedAgents:
 
     async def _remove_left(self, state: State, bridged: Collection[str]) -> None:
         """Remove the volumes of bridges that none of these agents has."""
+        if not state.has_bridges:
+            return
+        from airlock_daemon.setup.bridge import BridgeVolumes  # noqa: PLC0415
+
+        volumes = BridgeVolumes(state)
         try:
-            left = [each for each in state.list_volumes() if each.agent not in bridged]
+            left = [each for each in volumes.list_all() if each.agent not in bridged]
         except AirlockError as error:
             log.warning("%s; %s", error.message, error.hint)
             return
         for volume in left:
             from airlock_daemon.serving.daemon.engine_command import remove_volume  # noqa: PLC0415
 
-            await remove_volume(self._find_engine(volume.engine), state, volume)
+            await remove_volume(self._find_engine(volume.engine), volumes, volume)
 
     def _add(self, generation: Generation) -> "_Served":
         name = generation.agent.name

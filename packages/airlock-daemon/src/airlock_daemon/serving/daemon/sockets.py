@@ -26,8 +26,7 @@ from airlock_daemon.setup.sockets import (
     find_link,
     find_unusable,
 )
-from airlock_daemon.setup.status import NAME as STATUS_FILE
-from airlock_daemon.setup.status import DaemonStatus, publish_status
+from airlock_daemon.setup.status import DaemonStatus
 
 # `doctor` probes for a daemon by taking its lock, for less than this many seconds.
 _MOMENT_S = 0.2
@@ -126,10 +125,10 @@ class SocketsDirectory:
         """
         before = self._status
         try:
-            self._status = publish_status(self._directory, status)
+            self._status = status.publish(self._directory)
         except OSError as error:
             raise _unusable(
-                os.path.join(self.path, STATUS_FILE), error, sockets=self.path
+                os.path.join(self.path, DaemonStatus.FILE), error, sockets=self.path
             ) from error
         if before is not None:
             os.close(before)
@@ -237,7 +236,7 @@ class SocketsDirectory:
         self._listening.clear()
         if self._status is not None:
             with suppress(OSError):
-                os.unlink(STATUS_FILE, dir_fd=self._directory)
+                os.unlink(DaemonStatus.FILE, dir_fd=self._directory)
             os.close(self._status)
         os.close(self._lock)
         os.close(self._directory)

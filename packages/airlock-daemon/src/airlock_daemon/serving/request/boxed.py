@@ -26,7 +26,7 @@ from airlock_daemon.serving.request.execution import Steps, run_command
 from airlock_daemon.serving.request.job import Call, Finished, Job
 from airlock_daemon.serving.request.relay import Origin, Relay
 from airlock_daemon.serving.request.tool import Boxed
-from airlock_daemon.setup.remotes import SIGNER
+from airlock_modules import GIT_SIGN
 
 if TYPE_CHECKING:
     from airlock_daemon.boundary.box.landlock import LandlockRunner
@@ -170,7 +170,7 @@ class _BoxedSteps(Steps):
         emptied = None if self._home is None else await self._home.settle()
         if emptied is not None:
             notes.append(emptied)
-        is_owed = agent.owes_word_of_signing and SIGNER not in self._boxed.box.asks
+        is_owed = agent.owes_word_of_signing and GIT_SIGN not in self._boxed.box.asks
         if ended.exit_code == 0 and is_owed and makes_commit(self.line):
             agent.owes_word_of_signing = False
             notes.append(UNSIGNED)

@@ -15,7 +15,7 @@ from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.order import CommandLine
 from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.remotes import SIGNER
+from airlock_modules import GIT_SIGN
 from airlock_wire import quote
 
 # Directories that containers have of their own, as a word, a flag's value or after a flag's letter.
@@ -56,7 +56,7 @@ def find_notes(
         # Words of docker may be paths of another container.
         yield from _explain_path(line, boxed, [each.path for each in leftovers])
     if _is_git(line):
-        if SIGNER not in boxed.box.asks:
+        if GIT_SIGN not in boxed.box.asks:
             yield from _explain_signing(line.argv)
         yield from _explain_editor(line)
 
@@ -112,7 +112,7 @@ def _explain_signing(argv: Sequence[str]) -> Iterator[str]:
         yield (
             f"git in a box has no key to sign with: leave {quote(word, limit=40)} out; a person on "
             "the host can sign afterwards (git commit --amend --no-edit -S), or grant this agent "
-            f"{SIGNER}"
+            f"{GIT_SIGN}"
         )
 
 

@@ -4,8 +4,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import AND_RELOAD, Denied, UnknownCommand
-from airlock_daemon.setup.remotes import BROKER, grants_relayed
-from airlock_modules import Grant, Module, PathUse, evaluate
+from airlock_modules import GIT_REMOTE, Grant, Module, PathUse, evaluate
 from airlock_wire import Request, quote
 
 
@@ -18,12 +17,12 @@ class Allowed(msgspec.Struct, frozen=True):
 
 def hand_over(grant: Grant, command: str, args: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """Return command and arguments; git's fetch or push over ssh becomes git-remote, if granted."""
-    if command != "ssh" or not evaluate(grant, BROKER, ("ssh",)).allowed:
+    if command != "ssh" or not evaluate(grant, GIT_REMOTE, ("ssh",)).allowed:
         return command, args
     from airlock_modules import find_transport  # noqa: PLC0415 - loads ssh's arguments
 
     words = find_transport(args)
-    return (command, args) if words is None else (BROKER, ("ssh", *words))
+    return (command, args) if words is None else (GIT_REMOTE, ("ssh", *words))
 
 
 def decide(grant: Grant, request: Request) -> Allowed:
@@ -45,16 +44,16 @@ def decide_relayed(grant: Grant, request: Request, commands: tuple[str, ...]) ->
     allowed = None
     if request.command in commands:
         # A reload may have revoked it while the box runs.
-        if not grants_relayed(grant, request.command):
-            if request.command != BROKER:
+        if not grant.grants_relayed(request.command):
+            if request.command != GIT_REMOTE:
                 # The evaluator refuses it by the profile.
                 return decide(grant, request)
             raise Denied(
                 "what runs in this box may not use git's remotes: the profile of this agent grants "
-                f"neither git nor {BROKER}",
+                f"neither git nor {GIT_REMOTE}",
                 layer="profile",
                 rule="commands",
-                hint=f'a person on the host can add "{BROKER}" to commands in its airlock.toml'
+                hint=f'a person on the host can add "{GIT_REMOTE}" to commands in its airlock.toml'
                 f"{AND_RELOAD}",
             )
         allowed = decide(replace(grant, commands=commands), request)

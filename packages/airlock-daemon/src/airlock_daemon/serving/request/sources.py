@@ -5,6 +5,7 @@ forgotten five minutes after its last use, when the API rejects it, and after a 
 reread after FRESH_S, so that a new value is used at once.
 """
 
+import datetime as dt
 import itertools
 import math
 import os
@@ -38,9 +39,9 @@ from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import (
     LONGEST,
+    NO_JSON,
     BadCredential,
-    find_stored,
-    read_aws_keys,
+    Secrets,
     read_credential,
 )
 from airlock_daemon.setup.trust import find_untrusted, leads_through
@@ -259,9 +260,8 @@ class Sources:
             case "stored":
                 origin = f"what is stored as {source.words[0]}"
                 advice += f"store it: airlock login {source.words[0]}"
-                find = partial(
-                    find_stored, self._state, source.words[0], agent.generation.agent.name
-                )
+                name = agent.generation.agent.name
+                find = partial(Secrets(self._state).find, source.words[0], name)
                 found = await run_in_thread(find, limiter=agent.lookups)
                 if found is None:
                     raise Failed("nothing is stored", hint=advice)
@@ -377,7 +377,7 @@ def _interpret(data: bytes, credential: "Credential") -> Access:
     """Parse a source's output by its format. Raises BadCredential."""
     match credential.source.format:
         case "aws":
-            keys, lasts_s = read_aws_keys(data, time.time())
+            keys, lasts_s = _read_aws_keys(data, time.time())
             return Access(token=keys, lasts_s=lasts_s)
         case "exec-credential":
             access = read_exec_credential(data, time.time())
@@ -390,6 +390,45 @@ def _interpret(data: bytes, credential: "Credential") -> Access:
     if credential.kind == "client-certificate" and not access.certificate:
         raise BadCredential("has no certificate")
     return access
+
+
+class _Exported(msgspec.Struct, rename="pascal"):
+    """The output of `aws configure export-credentials --format process`."""
+
+    version: int
+    access_key_id: str
+    secret_access_key: str
+    session_token: str = ""
+    expiration: dt.datetime | None = None
+    account_id: str = ""
+
+
+def _read_aws_keys(data: bytes, now: float) -> tuple[str, float]:
+    """AWS keys, as one line of JSON, and their lifetime in seconds.
+
+    Raises BadCredential.
+    """
+    try:
+        found = msgspec.json.decode(data, type=_Exported)
+    except NO_JSON:
+        raise BadCredential("is not what aws configure export-credentials prints") from None
+    keys = {
+        "id": found.access_key_id,
+        "secret": found.secret_access_key,
+        "token": found.session_token,
+        "account": found.account_id,
+    }
+    texts = keys.values()
+    if not keys["id"] or not keys["secret"] or not all(each.isascii() for each in texts):
+        raise BadCredential("has no keys in it")
+    if not "".join(texts).isprintable():
+        raise BadCredential("has control characters in it")
+    lasts_s = math.inf
+    if found.expiration is not None:
+        lasts_s = found.expiration.timestamp() - now
+        if lasts_s <= 0:
+            raise BadCredential("has ended")
+    return msgspec.json.encode(keys).decode(), lasts_s
 
 
 def _withhold(variables: Mapping[str, str], workspaces: Sequence[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
 from airlock_daemon.errors import Failed
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import forget_agent
+from airlock_daemon.setup.stored import Secrets
 
 _ID, _OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 
@@ -33,7 +33,7 @@ def test_images_and_their_names_are_there_after_a_restart(tmp_path: Path) -> Non
 def test_the_record_goes_with_its_agent(tmp_path: Path) -> None:
     """Whoever notices the removal: the daemon, or the command where none runs."""
     state = State(str(tmp_path / "state"))
-    for remove in (lambda record: record.forget_all(), lambda _: forget_agent(state, "my")):
+    for remove in (lambda record: record.forget_all(), lambda _: Secrets(state).forget_agent("my")):
         record = ImageRecord(state, "my")
         record.note(_ID)
         remove(record)

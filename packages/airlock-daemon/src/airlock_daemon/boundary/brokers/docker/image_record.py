@@ -9,7 +9,6 @@ import msgspec
 
 from airlock_daemon.errors import Failed
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import name_image_record
 
 _MOST = 2000
 
@@ -37,7 +36,7 @@ class ImageRecord:
     def __init__(self, state: State, agent: str) -> None:
         """Nothing is read yet."""
         self._state = state
-        self._file = name_image_record(agent)
+        self._file = state.name_images(agent)
         self._images: _Images | None = None
 
     @property

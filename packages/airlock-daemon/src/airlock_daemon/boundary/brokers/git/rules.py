@@ -7,8 +7,8 @@ from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.remotes import BROKER
 from airlock_modules import (
+    GIT_REMOTE,
     Grant,
     Place,
     PushList,
@@ -189,7 +189,7 @@ async def judge(push: PushList, asked: RemoteRequest, requester: Requester) -> l
 
 
 def _judge_place(asked: RemoteRequest, generation: Generation) -> list[Refusal]:
-    decision = evaluate(generation.grant, BROKER, ())
+    decision = evaluate(generation.grant, GIT_REMOTE, ())
     if not decision.allowed:
         return [Refusal(ref=None, rule=decision.rule or "command", problem=decision.message)]
     try:

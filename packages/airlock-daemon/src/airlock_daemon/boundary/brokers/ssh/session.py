@@ -14,7 +14,6 @@ from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.stdio import Emit
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.remotes import grants_git
 from airlock_modules import (
     HostLine,
     Module,
@@ -116,7 +115,7 @@ def _refuse_transport(asked: Session, line: HostLine | None, generation: Generat
     An account at a repository of `[git]` is reserved for git, unless `line` names the host itself.
     """
     profile = generation.agent.profile
-    if not grants_git(generation.grant):
+    if not generation.grant.grants_git():
         return
     if asked.command is not None and names_transport(asked.command):
         raise Denied(
