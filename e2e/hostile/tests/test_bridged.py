@@ -19,6 +19,7 @@ from e2e.hostile.families import (
     claims,
     connections,
     crowd,
+    full_table,
     leaving,
     not_requests,
     readers,
@@ -34,7 +35,7 @@ _ROOT = Path(__file__).parents[3]
 # Not `passing` and `passed`: a bridge drops the descriptors that clients send (PROTOCOL.md, S-11).
 _FAMILIES = (
     *(not_requests, wrong_params, sizes, claims, boxes, leaving, readers, stdin, terminals),
-    *(connections, crowd),
+    *(connections, crowd, full_table),
 )
 
 

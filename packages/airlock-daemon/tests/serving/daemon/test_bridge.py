@@ -4,7 +4,7 @@ import os
 import select
 import socket
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from trio.testing import MockClock, memory_stream_pair
 
 from airlock_daemon.boundary.identity.peer import find_credentials, identify
 from airlock_daemon.errors import Failed
-from airlock_daemon.serving.daemon.bridge import PING_S, SILENCE_S, Bridge
+from airlock_daemon.serving.daemon.bridge import PING_S, SILENCE_S, Accept, Bridge
 from airlock_wire import (
     NEED_DATA,
     BridgeEnd,
@@ -42,6 +42,7 @@ class Container:
         self.bridge = bridge
         self.pings = 0
         self.served: list[str] = []
+        self.paced = trio.Event()
         self.credentials: list[object] = []
         self._stream = stream
 
@@ -85,11 +86,19 @@ class Container:
 
 @asynccontextmanager
 async def open_bridge(
-    answer: Callable[[trio.SocketStream], object] | None = None,
+    answer: Callable[[trio.SocketStream], object] | None = None, *, most: int = 1000
 ) -> AsyncIterator[Container]:
-    """A running bridge, whose connections are served by `answer`, else by an echo to the end."""
+    """A running bridge, whose connections are served by `answer`, else by an echo to the end.
+
+    Those beyond `most` are refused, and closed when the container's end is `paced`.
+    """
     ours, theirs = memory_stream_pair()
     async with trio.open_nursery() as nursery:
+
+        def admit(name: str, accept: Accept) -> tuple[bytes, Awaitable[None]]:
+            if len(container.served) >= most:
+                return b"too many", container.paced.wait()
+            return b"", serve(name, accept())
 
         async def serve(name: str, connection: socket.socket) -> None:
             container.served.append(name)
@@ -102,7 +111,7 @@ async def open_bridge(
                 async for data in stream:
                     await stream.send_all(data)
 
-        container = Container(theirs, Bridge(ours, serve, nursery))
+        container = Container(theirs, Bridge(ours, admit, nursery))
         nursery.start_soon(container.bridge.run, SOCKETS)
         await container.send(container.end.send_hello())
         assert await container.read(BridgeHello) == BridgeHello(SOCKETS)
@@ -299,15 +308,38 @@ async def test_a_socket_that_is_given_up_takes_no_more_connections() -> None:
         assert await container.read(StreamData) == StreamData(kept, b"x")
 
 
-async def test_connections_beyond_the_most_take_no_descriptors() -> None:
-    """They are closed as they come, and those that are open go on."""
-    async with open_bridge() as container:
-        container.bridge.listen(SOCKETS, most=2)
-        await container.read(BridgeHello)
-        for _ in range(2):
-            await container.open()
-        third = await container.open()
-        assert await container.read(StreamClosed) == StreamClosed(third)
+async def test_a_connection_that_is_refused_is_told_and_takes_no_descriptor() -> None:
+    """It is closed at the pace of refusals, whatever its client does; those that are open go on."""
+    async with open_bridge(most=1) as container:
+        first = await container.open()
+        await container.send(container.end.send_data(first, b"x"))
+        assert await container.read(StreamData) == StreamData(first, b"x")
+        before = len(os.listdir("/proc/self/fd"))
+        refused = [await container.open() for _ in range(20)]
+        for number in refused:
+            assert await container.read(StreamData) == StreamData(number, b"too many")
+            assert await container.read(StreamEnded) == StreamEnded(number)
+        assert len(os.listdir("/proc/self/fd")) == before
+        await container.send(container.end.send_data(refused[0], b"request"))
+        await container.send(container.end.send_close(refused[0]))
+        await container.send(container.end.send_ping(b"mark"))
+        assert await container.read(Ponged) == Ponged(b"mark")
+        assert container.end.streams == 21
+        container.paced.set()
+        closed = {(await container.read(StreamClosed)).stream for _ in refused[1:]}
+        assert closed == set(refused[1:])
+        await container.send(container.end.send_data(first, b"y"))
+        assert await container.read(StreamData) == StreamData(first, b"y")
+
+
+async def test_a_flood_of_refused_connections_ends_the_bridge() -> None:
+    """They stay among the streams that a container's end may have open until they are closed."""
+    with pytest.RaisesGroup(pytest.RaisesExc(Failed, match="more than 1024 streams")):
+        async with open_bridge(most=0) as container:
+            for _ in range(1025):
+                number = await container.open()
+                await container.send(container.end.send_close(number))
+            await trio.sleep_forever()
 
 
 async def test_files_are_sent_one_after_the_other() -> None:
@@ -323,7 +355,7 @@ async def test_files_are_sent_one_after_the_other() -> None:
             await container.send(container.end.send_close(opened.stream))
 
 
-async def _never(_name: str, _connection: socket.socket) -> None:
+def _never(_name: str, _accept: Accept) -> tuple[bytes, Awaitable[None]]:
     raise AssertionError
 
 
@@ -337,9 +369,9 @@ async def test_what_is_no_bridge_is_told() -> None:
             await bridge.run(SOCKETS)
 
 
-async def _take_nothing(_name: str, connection: socket.socket) -> None:
-    connection.close()
-    await trio.sleep_forever()
+def _take_nothing(_name: str, accept: Accept) -> tuple[bytes, Awaitable[None]]:
+    accept().close()
+    return b"", trio.sleep_forever()  # noqa: ASYNC105 - as the bridge does
 
 
 async def test_a_fault_among_other_frames_is_told_as_one() -> None:

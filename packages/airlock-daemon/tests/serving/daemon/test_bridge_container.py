@@ -6,13 +6,14 @@ It runs the shim of the containers on this host, in a folder that stands for the
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
 
+from airlock_daemon.serving.daemon.bridge import Accept
 from airlock_daemon.serving.daemon.bridge_container import BridgeContainer
 from airlock_daemon.serving.daemon.engine_command import EngineCommand, remove_volume
 from airlock_daemon.setup.bridge import BridgeVolumes
@@ -109,6 +110,10 @@ async def until(condition: Callable[[], bool]) -> None:
         await trio.sleep(0.01)
 
 
+def _serve(name: str, accept: Accept) -> tuple[bytes, Awaitable[None]]:
+    return b"", _echo(name, accept())
+
+
 async def _echo(name: str, connection: socket.socket) -> None:
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
     async with stream:
@@ -120,7 +125,7 @@ async def _echo(name: str, connection: socket.socket) -> None:
 async def running(container: BridgeContainer) -> AsyncIterator[None]:
     """A bridge that is kept during the block."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(container.run, _echo, nursery)
+        nursery.start_soon(container.run, _serve, nursery)
         yield
         nursery.cancel_scope.cancel()
 

@@ -1,5 +1,6 @@
 """The listener of one agent, in a loop whose clock is the test's own."""
 
+import errno
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -41,13 +42,13 @@ def count_answered(clients: list[socket.socket]) -> int:
 
 
 @asynccontextmanager
-async def crowded(folder: Path) -> AsyncIterator[tuple[Listener, Crowd]]:
-    """A listener whose agent has all its connections open, and twenty clients that wait there."""
+async def crowded(folder: Path, *, connections: int = 1) -> AsyncIterator[tuple[Listener, Crowd]]:
+    """A listener whose agent has one connection open, and twenty clients that wait there."""
     audit = Ledger(AuditLog(LogConfig(path=str(folder / "log"))), agents=1)
     shared: Any = SimpleNamespace(audit=audit, rounds=Rounds(), starts=Starts(), boxes=None)
     generation: Any = SimpleNamespace(
         agent=SimpleNamespace(name="my"),
-        limits=Limits(connections=1, refusals_per_s=10),
+        limits=Limits(connections=connections, refusals_per_s=10),
         reserved=None,
         signs_commits=False,
     )
@@ -94,9 +95,9 @@ async def test_refusals_over_a_bridge_hold_up_no_client_of_the_socket(
     """They have waited for their own pace already, and are not waited for again."""
     async with crowded(tmp_path) as (listener, crowd), trio.open_nursery() as nursery:
         for _ in range(100):
-            theirs, ours = make_bridged_pair()
-            theirs.close()
-            await listener.serve_bridged(ours)
+            reason, paced = listener.serve_bridged(_refuse_to_accept)
+            assert b"connections open already" in reason
+            await paced
         await trio.sleep(2)
         began = trio.current_time()
         nursery.start_soon(listener.run, nursery)
@@ -118,3 +119,27 @@ async def test_a_listener_leaves_its_socket_alone_once_it_has_ended(
             accepting.cancel_scope.cancel()
         crowd.listening.close()
         assert count_answered(crowd.clients) == 20
+
+
+async def test_a_client_over_a_bridge_is_told_where_the_table_is_full(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """It counts no more, and another one is served once there is room."""
+    async with crowded(tmp_path, connections=2) as (listener, _):
+
+        def fail() -> socket.socket:
+            raise OSError(errno.EMFILE, "")
+
+        for _ in range(3):
+            reason, paced = listener.serve_bridged(fail)
+            assert b'"rule":"descriptors"' in reason
+            await paced
+        theirs, ours = make_bridged_pair()
+        reason, serving = listener.serve_bridged(lambda: ours)
+        theirs.close()
+        assert reason == b""
+        await serving
+
+
+def _refuse_to_accept() -> socket.socket:
+    raise AssertionError

@@ -24,7 +24,7 @@ from airlock_daemon.platform.system import Ancestry, Credentials, peer_credentia
 MOST_MOUNTINFO = 1 << 20
 
 # The kernel's user for one that it cannot name (user_namespaces(7)).
-_UNSEEN = Credentials(0, 65534)
+UNSEEN = Credentials(0, 65534)
 _bridged: "weakref.WeakSet[socket.socket]" = weakref.WeakSet()
 
 _CONTAINER_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -71,7 +71,7 @@ def make_bridged_pair() -> tuple[socket.socket, socket.socket]:
 
 def find_credentials(connection: socket.socket) -> Credentials:
     """The process that connected (unix(7)), with pid 0 if this kernel does not see it."""
-    return _UNSEEN if connection in _bridged else peer_credentials(connection)
+    return UNSEEN if connection in _bridged else peer_credentials(connection)
 
 
 def identify(connection: socket.socket, credentials: Credentials) -> Peer:

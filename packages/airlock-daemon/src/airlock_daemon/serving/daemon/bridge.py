@@ -41,21 +41,25 @@ _AT_ONCE = 32
 # How long a service has to take what a client has sent that is gone.
 _LATE_S = 1.0
 
-MOST = 1024
-"""The most streams of one bridge, by the protocol."""
 PING_S = 5.0
 SILENCE_S = 15.0
 """Seconds after which a bridge that answers nothing is given up: paused, or its system asleep."""
 
-Serve = Callable[[str, socket.socket], Awaitable[None]]
+Accept = Callable[[], socket.socket]
+Serve = Callable[[str, Accept], tuple[bytes, Awaitable[None]]]
+"""Admits a connection to the named socket, in the order in which they come.
+
+It takes the connection by `Accept`, which raises OSError, and returns b"" and what serves and
+closes it. Or it takes none, and returns why, for the client, and what to wait for before it is
+closed.
+"""
 
 
 class Bridge:
     """Carries the streams of one bridge. A task must `run` it, once."""
 
     def __init__(self, stream: trio.abc.Stream, serve: Serve, requests: trio.Nursery) -> None:
-        """`serve` admits a connection to the named socket, in the order in which they come; what it
-        returns serves and closes it, as a task of `requests`.
+        """What `serve` returns for a connection is a task of `requests`.
 
         The caller closes `stream`, the other end's stdin and stdout.
         """
@@ -64,6 +68,7 @@ class Bridge:
         self._requests = requests
         self._end = BridgeEnd("daemon")
         self._streams: dict[int, _Stream] = {}
+        self._refused = set[int]()
         self._files: dict[int, _File] = {}
         self._sending_file = trio.Lock()
         self._outgoing = bytearray()
@@ -71,15 +76,14 @@ class Bridge:
         self._has_room = trio.Event()
         self._heard = trio.current_time()
         self._sockets: frozenset[str] = frozenset()
-        self._most = MOST
         self._failure: Failed | None = None
 
-    async def run(self, sockets: tuple[str, ...], *, most: int = MOST) -> None:
+    async def run(self, sockets: tuple[str, ...]) -> None:
         """As `listen`, and carry streams until the other end has gone.
 
         Raises Failed if it breaks the protocol, or answers nothing any more.
         """
-        self.listen(sockets, most=most)
+        self.listen(sockets)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write)
             nursery.start_soon(self._watch_life, nursery.cancel_scope)
@@ -88,14 +92,9 @@ class Bridge:
         if self._failure is not None:
             raise self._failure
 
-    def listen(self, sockets: tuple[str, ...], *, most: int = MOST) -> None:
-        """Have the other end listen at these sockets, and at no others.
-
-        Connections beyond `most` are closed at once: those that wait to be refused take
-        descriptors, too, which the other agents need.
-        """
+    def listen(self, sockets: tuple[str, ...]) -> None:
+        """Have the other end listen at these sockets, and at no others."""
         self._sockets = frozenset(sockets)
-        self._most = most
         self._put(self._end.send_hello(sockets))
 
     async def publish(self, files: Mapping[str, bytes]) -> None:
@@ -163,23 +162,39 @@ class Bridge:
             receiver = self._streams.get(number) or self._files.get(number)
             if receiver is not None:
                 receiver.take(event)
-            if isinstance(event, StreamClosed) and number not in self._streams:
+            open_here = number in self._streams or number in self._refused
+            if isinstance(event, StreamClosed) and not open_here:
                 self._put(self._end.send_close(number))
 
     def _open(self, number: int, name: str, nursery: trio.Nursery) -> None:
         # A connection to a socket that was given up meanwhile is closed as it came.
-        pair = None
-        if name in self._sockets and len(self._streams) < self._most:
-            with suppress(OSError):
-                pair = make_bridged_pair()
-        if pair is None:
+        if name not in self._sockets:
             self._put(self._end.send_close(number))
             return
-        theirs, ours = pair
-        stream = self._streams[number] = _Stream(theirs)
-        nursery.start_soon(self._carry, number, stream)
+        theirs: list[socket.socket] = []
+
+        def accept() -> socket.socket:
+            pair = make_bridged_pair()
+            theirs.append(pair[0])
+            return pair[1]
+
         # trio starts tasks in any order, and the agent's limits are for those who come first.
-        self._requests.start_soon(self._serve_one, self._serve(name, ours), stream)
+        reason, serving = self._serve(name, accept)
+        if not theirs:
+            # It takes no descriptor, and one of the other end's streams until its CLOSE is due.
+            self._refused.add(number)
+            said = self._end.send_data(number, reason) if reason else b""
+            self._put(said + self._end.send_end(number))
+            nursery.start_soon(self._refuse, number, serving)
+            return
+        stream = self._streams[number] = _Stream(theirs[0])
+        nursery.start_soon(self._carry, number, stream)
+        self._requests.start_soon(self._serve_one, serving, stream)
+
+    async def _refuse(self, number: int, waiting: Awaitable[None]) -> None:
+        await waiting
+        self._refused.discard(number)
+        self._put(self._end.send_close(number))
 
     async def _serve_one(self, serving: Awaitable[None], stream: "_Stream") -> None:
         try:

@@ -12,16 +12,16 @@ another one takes its place in the same volume, and containers that mount it wor
 import os
 import re
 import secrets
-import socket
 import stat
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
+from typing import Protocol
 
 import trio
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.threads import run_in_thread
-from airlock_daemon.serving.daemon.bridge import MOST, Bridge, Serve
+from airlock_daemon.serving.daemon.bridge import Accept, Bridge, Serve
 from airlock_daemon.serving.daemon.engine_command import (
     PROGRAM,
     USER,
@@ -29,6 +29,7 @@ from airlock_daemon.serving.daemon.engine_command import (
     list_labels,
     remove_volume,
 )
+from airlock_daemon.serving.daemon.listener import Listener
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
 from airlock_daemon.setup.client import SOCKET_DIRECTORY, list_published
@@ -78,7 +79,6 @@ class BridgeContainer:
         self._volume: BridgeVolume | None = None
         self._sockets: tuple[str, ...] = ()
         self._files: tuple[str, ...] = ()
-        self._most = MOST
         self._has_news = trio.Event()
 
     @property
@@ -90,18 +90,12 @@ class BridgeContainer:
             # Another one tells of it, as it has no volume.
             return False
 
-    def offer(
-        self, sockets: tuple[str, ...], *, files: tuple[str, ...] = (), most: int = MOST
-    ) -> None:
-        """Have these sockets in the volume from now on, and those of these files that are there.
-
-        At most so many connections are open at a time.
-        """
+    def offer(self, sockets: tuple[str, ...], *, files: tuple[str, ...] = ()) -> None:
+        """Have these sockets in the volume from now on, and those of these files that are there."""
         self._files = files
-        before = self._sockets, self._most
-        self._sockets, self._most = sockets, most
-        if self._bridge is not None and before != (sockets, most):
-            self._bridge.listen(sockets, most=most)
+        before, self._sockets = self._sockets, sockets
+        if self._bridge is not None and before != sockets:
+            self._bridge.listen(sockets)
         self.renew()
 
     def renew(self) -> None:
@@ -171,7 +165,7 @@ class BridgeContainer:
                 nursery.start_soon(_keep_last, process.stderr, said)
                 nursery.start_soon(self._publish, bridge)
                 try:
-                    await bridge.run(self._sockets, most=self._most)
+                    await bridge.run(self._sockets)
                 except AirlockError as error:
                     failure = error
                 if failure is None:
@@ -231,6 +225,12 @@ class BridgeContainer:
                 await stream.aclose()
 
 
+class _Opened(Protocol):
+    """A socket of an agent on this host."""
+
+    listener: Listener
+
+
 class AgentBridge:
     """The bridge of one agent at one engine, until it is removed."""
 
@@ -240,26 +240,24 @@ class AgentBridge:
         """`before` is the agent's at another engine, whose volume has to be removed first."""
         self.engine = engine
         self.container = container
-        self.serve: Serve | None = None
+        self.listeners: Mapping[str, _Opened] = {}
         self._before = before
         self._is_over = trio.Event()
         self._running = trio.CancelScope()
 
-    async def run(self, serve: Serve, requests: trio.Nursery) -> None:
-        """Keep the bridge until `end`, and then remove it."""
-        self.serve = serve
+    async def run(self, listeners: Mapping[str, _Opened], requests: trio.Nursery) -> None:
+        """Keep the bridge until `end`, and then remove it. `listeners` are those of its sockets."""
+        self.listeners = listeners
         if self._before is not None:
             await self._before.wait()
         with self._running:
-            await self.container.run(self._serve_latest, requests)
+            await self.container.run(self._serve, requests)
         await self.container.remove()
         self._is_over.set()
 
     def offer(self, sockets: tuple[str, ...], generation: Generation) -> None:
-        """Have these sockets in the volume, and the files and limits of a generation."""
-        # Each takes two descriptors here, and passes none, so as many again may be refused.
-        most = 2 * generation.limits.connections
-        self.container.offer(sockets, files=list_published(generation.apis), most=most)
+        """Have these sockets in the volume, and the files of a generation."""
+        self.container.offer(sockets, files=list_published(generation.apis))
 
     async def wait(self) -> None:
         """Wait until it is removed."""
@@ -269,12 +267,12 @@ class AgentBridge:
         """The agent has it no more."""
         self._running.cancel()
 
-    def _serve_latest(self, name: str, connection: socket.socket) -> Awaitable[None]:
+    def _serve(self, name: str, accept: Accept) -> tuple[bytes, Awaitable[None]]:
         # An agent that was removed and comes back has its bridge still.
-        if self.serve is not None:
-            return self.serve(name, connection)
-        connection.close()
-        return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - as the caller does
+        opened = self.listeners.get(name)
+        if opened is not None:
+            return opened.listener.serve_bridged(accept)
+        return b"", trio.lowlevel.checkpoint()  # noqa: ASYNC105 - as the caller does
 
 
 def _read_own(path: str) -> bytes | None:

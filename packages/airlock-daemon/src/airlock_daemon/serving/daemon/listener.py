@@ -4,7 +4,7 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -14,9 +14,10 @@ from trio.lowlevel import ParkingLot
 from airlock_daemon.boundary.connection.closing import MOST
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.fairness.gate import CLOSE_SOME, too_many_error
+from airlock_daemon.boundary.identity.peer import UNSEEN, find_credentials
 from airlock_daemon.errors import NO_DESCRIPTORS, Denied
+from airlock_daemon.platform.system import Credentials
 from airlock_daemon.serving.audit.ledger import Kind
-from airlock_daemon.serving.daemon.clients import describe_peer
 from airlock_daemon.serving.daemon.socket_file import BACKLOG
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.serving.session import Reason
@@ -27,6 +28,8 @@ _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 # Seconds between checks whether descriptors that hung have closed.
 _AGAIN_S = 0.2
+
+_FULL = Denied(NO_DESCRIPTORS, layer="limit", rule="descriptors", hint=CLOSE_SOME)
 
 # Connections that are accepted per turn.
 AT_ONCE = 4
@@ -87,15 +90,17 @@ class Listener:
                 requests.start_soon(self._service.serve, connection)
             os.close(self._spare)
 
-    def serve_bridged(self, connection: socket.socket) -> Awaitable[None]:
-        """Admit a connection that came over a bridge, within the agent's limits.
-
-        What is returned serves it to its end.
-        """
-        if self._agent.gate.connect():
-            return self._service.serve(connection)
-        self._refuse(connection, too_many_error(self._agent.gate.limits))
-        return self._agent.gate.crowd_pace.keep()
+    def serve_bridged(self, accept: Callable[[], socket.socket]) -> tuple[bytes, Awaitable[None]]:
+        """Admit a connection over a bridge, within the agent's limits, as `bridge.Serve`."""
+        gate = self._agent.gate
+        is_admitted = gate.connect()
+        try:
+            if is_admitted:
+                return b"", self._service.serve(accept())
+        except OSError:
+            gate.disconnect()
+        error = _FULL if is_admitted else too_many_error(gate.limits)
+        return self._count_refusal(error, UNSEEN), gate.crowd_pace.keep()
 
     def stop(self, reason: Reason) -> None:
         """As `Service.stop`."""
@@ -191,9 +196,8 @@ class Listener:
             except OSError:
                 return False
             connection.setblocking(False)
-            full = Denied(NO_DESCRIPTORS, layer="limit", rule="descriptors", hint=CLOSE_SOME)
             self._unpaced += 1
-            self._refuse(connection, full)
+            self._refuse(connection, _FULL)
         finally:
             self._spare = _open_spare()
         return True
@@ -203,18 +207,22 @@ class Listener:
 
         Nothing more, so that a flood of connections takes no time from others.
         """
+        with connection:
+            line = self._count_refusal(error, find_credentials(connection))
+            with suppress(OSError):
+                connection.send(line)
+            # Closing descriptors that a client has sent may block as long as it likes.
+            drop_unread(connection, self._agent.closer)
+
+    def _count_refusal(self, error: Denied, client: Credentials) -> bytes:
+        """Record a refusal; returns the reason for the client."""
+        kind = Kind("invalid", "denied", "limit", error.rule)
+        peer = {"pid": client.pid, "uid": client.uid}
+        self._shared.audit.count(self._agent.generation.agent.name, kind, peer)
         reason = error.message
         if reason not in self._lines:
             self._lines[reason] = self._service.put(error)
-        with connection:
-            with suppress(OSError):
-                connection.send(self._lines[reason])
-            # Closing descriptors that a client has sent may block as long as it likes.
-            drop_unread(connection, self._agent.closer)
-            kind = Kind("invalid", "denied", "limit", error.rule)
-            self._shared.audit.count(
-                self._agent.generation.agent.name, kind, describe_peer(connection)
-            )
+        return self._lines[reason]
 
 
 def _open_spare() -> int:

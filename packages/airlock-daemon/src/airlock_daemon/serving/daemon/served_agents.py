@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Awaitable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -105,7 +105,7 @@ class ServedAgents:
                 for opened in served.listeners.values():
                     accepting.start_soon(opened.accept, requests)
                 if served.bridge is not None:
-                    watching.start_soon(served.bridge.run, served.serve_bridged, requests)
+                    watching.start_soon(served.bridge.run, served.listeners, requests)
             await trio.sleep_forever()
 
     def stop(self) -> None:
@@ -216,7 +216,7 @@ class ServedAgents:
             served.bridge = bridges.AgentBridge(engine, container, before=present)
             if self._nurseries is not None:
                 _, requests, watching = self._nurseries
-                watching.start_soon(served.bridge.run, served.serve_bridged, requests)
+                watching.start_soon(served.bridge.run, served.listeners, requests)
         served.bridge.offer(tuple(served.listeners), generation)
 
     def _find_engine(self, name: str) -> "EngineCommand":
@@ -257,7 +257,7 @@ class ServedAgents:
             served.agent.adopt(generation)
             served.bridge = left.bridge
             if left.bridge is not None:
-                left.bridge.serve = served.serve_bridged
+                left.bridge.listeners = served.listeners
         if self._nurseries is not None:
             accepting, _, _ = self._nurseries
             accepting.start_soon(self._attend, name, served)
@@ -321,14 +321,6 @@ class _Served:
         self.bridge: AgentBridge | None = None
         self.removed = trio.Event()
         self.waiting = trio.CancelScope()
-
-    def serve_bridged(self, name: str, connection: socket.socket) -> Awaitable[None]:
-        """Admit a connection that came over the bridge for the socket `name`, to be served."""
-        opened = self.listeners.get(name)
-        if opened is not None:
-            return opened.listener.serve_bridged(connection)
-        connection.close()
-        return trio.lowlevel.checkpoint()  # noqa: ASYNC105 - as the caller does
 
 
 class _AgentListener:
