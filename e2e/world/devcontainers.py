@@ -2,17 +2,17 @@
 
 import base64
 import hashlib
+import json
 import shutil
 import tarfile
 from pathlib import Path
 
 from .command import run
 from .need import need
+from .wheels import CHECKOUT
 
-_PACKAGE = "@devcontainers/cli@0.89.0"
-_INTEGRITY = (
-    "LzaoOGKQ/Zql6PsiZ4hVIYVZagzWkD65aG/1ou5/Kly5Y1PtjLg1yn7qu+LZCzVoAl6DZZ/pbz8qOO4RLNlqMg=="
-)
+_LOCK = CHECKOUT / "tasks" / "lock" / "devcontainers" / "package-lock.json"
+_PACKAGE = "@devcontainers/cli"
 
 
 def install_devcontainers(folder: Path) -> str:
@@ -24,9 +24,12 @@ def install_devcontainers(folder: Path) -> str:
     lacking = next((each for each in ("npm", "node") if shutil.which(each) is None), None)
     need(None if lacking is None else f"there is no {lacking}")
     folder.mkdir()
-    packed = ("npm", "pack", "--silent", f"--pack-destination={folder}", _PACKAGE)
+    locked = json.loads(_LOCK.read_text())["packages"][f"node_modules/{_PACKAGE}"]
+    name = f"{_PACKAGE}@{locked['version']}"
+    packed = ("npm", "pack", "--silent", f"--pack-destination={folder}", name)
     archive = folder / run(packed, cwd=str(folder)).succeeded().stdout
-    assert base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() == _INTEGRITY
+    digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+    assert f"sha512-{digest}" == locked["integrity"]
     with tarfile.open(archive) as files:
         files.extractall(folder, filter="data")
     return f"TMPDIR=$HOME {shutil.which('node')} {folder}/package/devcontainer.js"
