@@ -32,7 +32,10 @@ _REBUILT = HATCH / "rebuilt"
 _IN_IMAGES = ("airlock_wire-", "airlock_modules-", "airlock_daemon-")
 _INSTALL_TESTS = "tasks/dist_tests"
 _INSTALLER = "install.sh"
-_BESIDE = {"airlock-shim": ["airlock-shim-linux-*"], "airlock-daemon": [_INSTALLER, "*.deb"]}
+_BESIDE = {
+    "airlock-shim": ["airlock-shim-linux-*"],
+    "airlock-daemon": [_INSTALLER, "*.deb", "channels/helm/*.tgz"],
+}
 """A package's release files besides its distributions: patterns of names in ``dist/``."""
 
 
@@ -139,7 +142,7 @@ def _build(plan: _Plan, sources: Path, scratch: Path, destination: Path) -> None
         path for path in distributions if path.name.startswith(_IN_IMAGES) and path.suffix == ".whl"
     ]
     write_context(context, wheels=wheels, binaries=binaries, epoch=plan.epoch)
-    channels = write_channels(made / "channels", binaries=binaries)
+    channels = write_channels(made / "channels", binaries=binaries, epoch=plan.epoch)
     archives = list(_build_images(plan, made)) if plan.with_images else []
     debs = list(_build_debs(plan, made))
     installer = Path(shutil.copyfile(ROOT / _INSTALLER, made / _INSTALLER))

@@ -1,4 +1,4 @@
-"""Packages with which tests simulate a cloud, Terraform's program and a cluster.
+"""Packages with which tests simulate a cloud, Terraform's program and a cluster, and Helm's code.
 
 They are not in the default environment: Terraform's wheel has 64 MB and exists only for x86-64 with
 glibc 2.35 or later, and without it everything else must run.
@@ -26,7 +26,7 @@ def equip(environment: Environment) -> Outcome:
     hashed = ("--require-hashes", f"--requirement={locked}")
     if environment.run([environment.python, "-m", "pip", "install", "--quiet", *hashed]):
         is_required = os.environ.get("REQUIRE_TOOLS") == "1"
-        reason = "they cannot be installed, see above: aws, terraform and kubernetes are not tested"
+        reason = "they cannot be installed, see above: what they stand in for is not tested"
         return Outcome("stand-ins", "failed" if is_required else "skipped", reason)
     stamp.write_text(wanted)
     return Outcome("stand-ins", "passed")

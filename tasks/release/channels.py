@@ -1,11 +1,14 @@
 """The channels of ``channels/`` that carry something built, complete as they are published."""
 
+import gzip
 import shutil
+import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from tasks.blocks import list_blocks
 from tasks.places import ROOT
+from tasks.release.tag import list_packages
 
 CHANNELS = ROOT / "channels"
 SKILL = CHANNELS / "plugin" / "skills" / "airlock" / "SKILL.md"
@@ -23,12 +26,13 @@ a token or a login in this container.'
 """
 
 
-def write_channels(folder: Path, *, binaries: Iterable[Path]) -> list[Path]:
+def write_channels(folder: Path, *, binaries: Iterable[Path], epoch: int) -> list[Path]:
     """Write them into a new folder, and return their files.
 
-    ``binaries`` are the shim's, one for each processor.
+    ``binaries`` are the shim's, one for each processor; ``epoch`` dates what archives have in them.
     """
     write_feature(folder / "devcontainer" / "airlock", binaries)
+    write_chart(folder / "helm", epoch=epoch)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
@@ -37,6 +41,28 @@ def write_feature(folder: Path, binaries: Iterable[Path]) -> None:
     shutil.copytree(CHANNELS / "devcontainer" / "airlock", folder)
     for binary in binaries:
         shutil.copy(binary, folder)
+
+
+def write_chart(folder: Path, *, epoch: int) -> Path:
+    """Write the chart of Helm into a new folder, as ``helm package`` does, and return the archive.
+
+    Where the checkout has a link to the base of kustomize the archive has that file.
+    """
+    versions = {package.name: package.version for package in list_packages()}
+    folder.mkdir(parents=True)
+    archive = folder / f"airlock-{versions['airlock-daemon']}.tgz"
+    recipe = CHANNELS / "helm"
+    with (
+        archive.open("wb") as file,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=epoch) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as chart,
+    ):
+        for path in sorted(path for path in recipe.rglob("*") if path.is_file()):
+            entry = tarfile.TarInfo(path.relative_to(recipe).as_posix())
+            entry.size, entry.mtime = path.stat().st_size, epoch
+            with path.open("rb") as content:
+                chart.addfile(entry, content)
+    return archive
 
 
 def make_skill() -> str:

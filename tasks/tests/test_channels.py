@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 from tasks.environment import Environment
 from tasks.places import ROOT
-from tasks.release.channels import CHANNELS, SKILL, make_skill
+from tasks.release.channels import CHANNELS, SKILL, make_skill, write_chart
 from tasks.release.tag import list_packages
 
 HERE = Environment("here", Path(sys.prefix))
@@ -26,6 +27,25 @@ VERSIONS = {package.name: package.version for package in list_packages()}
 def test_a_channel_has_the_version_of_its_package(manifest: str, package: str) -> None:
     """Whoever releases the package raises both."""
     assert json.loads((CHANNELS / manifest).read_text())["version"] == VERSIONS[package]
+
+
+def test_the_chart_has_the_version_of_the_daemon() -> None:
+    """It is the daemon's that its sidecar has."""
+    text = (CHANNELS / "helm/airlock/Chart.yaml").read_text()
+    version = VERSIONS["airlock-daemon"]
+    assert f"\nversion: {version}\n" in text
+    assert f'\nappVersion: "{version}"\n' in text
+
+
+def test_the_chart_is_packed_with_the_base_of_kustomize(tmp_path: Path) -> None:
+    """As a file, where the checkout has a link; and the same bytes each time."""
+    archive, again = (write_chart(tmp_path / name, epoch=1) for name in ("one", "two"))
+    assert archive.read_bytes() == again.read_bytes()
+    with tarfile.open(archive) as chart:
+        assert all(member.isfile() for member in chart)
+        base = chart.extractfile("airlock/base.yaml")
+        assert base is not None
+        assert base.read() == (ROOT / "docker/kubernetes/deployment.yaml").read_bytes()
 
 
 def test_the_action_installs_the_daemon_of_its_own_version() -> None:
