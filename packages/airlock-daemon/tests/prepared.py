@@ -1,7 +1,8 @@
 """`airlock-daemon` forked from a process that has imported it, to save the imports of each start.
 
 The forked process is like an executed one: with the requested arguments, environment, directory,
-standard streams and signals, no other descriptors, and the interpreter's normal exit. It inherits
+standard streams and signals, and no other descriptors. When its program has ended, so has it: to
+tear down everything that was imported takes longer than most commands. It inherits
 `/proc/PID/cmdline` (a daemon's), `environ` and the parent from the process that forks.
 """
 
@@ -230,4 +231,15 @@ if __name__ == "__main__":
     _import_all()
     gc.freeze()
     _serve(socket.socket(fileno=int(sys.argv.pop())))
-    runpy.run_module("airlock_daemon", run_name="__main__", alter_sys=True)
+    status: object = 0
+    try:
+        runpy.run_module("airlock_daemon", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        status = end.code
+    # What cannot be written is reported by the interpreter's own exit.
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if isinstance(status, int):
+            os._exit(status)
+    raise SystemExit(status)
