@@ -64,6 +64,7 @@ class World:
         self.judge: Callable[[Question], Refusal | None] = self._judge
         self.news = trio.Condition()
         self.process: subprocess.Popen[bytes] | None = None
+        self.forks = 0
         self._numbers = itertools.count(1)
         self._open: list[trio.SocketStream] = []
         self.channel: Channel[ToDaemon, ToWorker] | None = None
@@ -208,7 +209,8 @@ class World:
         if self.channel is not None:
             self.channel.close()
         ours, theirs = socket.socketpair()
-        await self.parent.send(Fork(agent="agent"), theirs.fileno())
+        self.forks += 1
+        await self.parent.send(Fork(agent="agent", worker=self.forks), theirs.fileno())
         theirs.close()
         self.channel = Channel(ours, receives=ToDaemon)
         nursery.start_soon(self._listen, self.channel)

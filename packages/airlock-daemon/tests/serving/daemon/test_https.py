@@ -356,12 +356,15 @@ def test_authorities_elsewhere_are_read_by_another_worker(apis: ApiWorld) -> Non
             assert worker_ends()
 
 
-def test_an_agent_that_is_removed_asks_for_nothing_more(apis: ApiWorld) -> None:
-    """Its socket goes, and so does its worker, with whatever was in progress."""
+@pytest.mark.parametrize("hangs", [False, True])
+def test_an_agent_that_is_removed_asks_for_nothing_more(apis: ApiWorld, *, hangs: bool) -> None:
+    """Its socket goes, and so does its worker, with whatever was in progress, if it hangs too."""
     with apis.daemon() as daemon, apis.client() as client, apis.client() as idle:
         client.send("/held")
         client.read_some(b"half")
         (worker,) = children(find_parent(daemon))
+        if hangs:
+            os.kill(worker, signal.SIGSTOP)
         with watching(worker) as worker_ends:
             apis.world.agents_file.write_text("")
             daemon.process.send_signal(signal.SIGHUP)

@@ -91,10 +91,10 @@ class HttpsBroker:
             for service in self._services:
                 self._nursery.start_soon(service.publish)
 
-    def start(self, service: "HttpsService", worker: Worker) -> None:
+    def start(self, service: "HttpsService", worker: Worker, number: int) -> None:
         """Start a task that runs a service's worker."""
         if self._nursery is not None:
-            self._nursery.start_soon(service.run, worker)
+            self._nursery.start_soon(service.run, worker, number)
 
 
 class HttpsService:
@@ -248,9 +248,11 @@ class HttpsService:
             with suppress(OSError):
                 connection.socket.shutdown(socket.SHUT_RDWR)
 
-    async def run(self, worker: Worker) -> None:
-        """Run a worker to its end."""
-        if await worker.run():
+    async def run(self, worker: Worker, number: int) -> None:
+        """Run a worker to its end, and that of its process, which has a number."""
+        is_own_end = await worker.run()
+        await self._broker.parent.kill(number)
+        if is_own_end:
             self._not_before = trio.current_time() + _REST_S
             log.error(
                 "agent %s: its worker has ended, and its connections are cut; please report what "
@@ -332,7 +334,7 @@ class HttpsService:
         return await self._start(self._settings or await self._read())
 
     async def _start(self, settings: Settings) -> Worker:
-        pair = await self._broker.parent.fork(self._name)
+        number, pair = await self._broker.parent.fork(self._name)
         self._retired = [each for each in self._retired if not each.is_over]
         if self._worker is not None and not self._worker.is_over:
             self._worker.retire(settings)
@@ -343,7 +345,7 @@ class HttpsService:
         )
         if self._reason is not None:
             worker.stop(self._reason)
-        self._broker.start(self, worker)
+        self._broker.start(self, worker, number)
         return worker
 
     def _make_settings(self, generation: Generation) -> tuple[Settings, ContainerClient]:

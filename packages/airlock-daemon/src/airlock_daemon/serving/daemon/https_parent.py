@@ -1,5 +1,6 @@
 """The process that forks the HTTPS broker's workers, restarted if it ends."""
 
+import itertools
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from contextlib import suppress
 import msgspec
 import trio
 
-from airlock_daemon.boundary.brokers.https.messages import Channel, Fork
+from airlock_daemon.boundary.brokers.https.messages import Channel, Fork, Kill, ToParent
 from airlock_daemon.errors import LOOK_AT_MESSAGES, Failed
 from airlock_daemon.serving.request.state import log
 
@@ -33,6 +34,7 @@ class Parent:
         self._environment = {name: environment[name] for name in _VARIABLES if name in environment}
         self._process: _Process | None = None
         self._is_started = trio.Event()
+        self._numbers = itertools.count(1)
         self._not_before = -1.0
         self._delay = FIRST_DELAY_S
 
@@ -48,10 +50,10 @@ class Parent:
         finally:
             self._end()
 
-    async def fork(self, agent: str) -> socket.socket:
-        """Fork an agent's worker; returns our end of its socket pair, for the caller to close.
+    async def fork(self, agent: str) -> tuple[int, socket.socket]:
+        """Fork an agent's worker; returns its number, and our end of its socket pair.
 
-        Raises Failed if that fails.
+        The caller closes that, and then has it `kill`ed. Raises Failed if that fails.
         """
         process = self._process
         if process is None:
@@ -63,7 +65,8 @@ class Parent:
             raise _not_started(error) from error
         try:
             with theirs:
-                await process.fork(agent, theirs.fileno())
+                number = next(self._numbers)
+                await process.fork(Fork(agent=agent, worker=number), theirs.fileno())
         except trio.BrokenResourceError as error:
             ours.close()
             raise Failed(
@@ -73,7 +76,12 @@ class Parent:
         except BaseException:
             ours.close()
             raise
-        return ours
+        return number, ours
+
+    async def kill(self, worker: int) -> None:
+        """Kill a worker that has not ended with its pair: one that hangs would stay for ever."""
+        if self._process is not None:
+            await self._process.kill(worker)
 
     def _start(self) -> "_Process":
         left = self._not_before - trio.current_time()
@@ -128,20 +136,25 @@ class _Process:
             raise
         finally:
             theirs.close()
-        self._channel: Channel[Fork, Fork] = Channel(ours, receives=Fork)
+        self._channel: Channel[Fork, ToParent] = Channel(ours, receives=Fork)
         self._forks = deque[trio.Event]()
 
-    async def fork(self, agent: str, pair: int) -> None:
+    async def fork(self, message: Fork, pair: int) -> None:
         """Have it fork a worker with the descriptor `pair`, which it has when this returns.
 
         Until then macOS may drop a socket that its sender closes. Raises BrokenResourceError if the
         process has ended.
         """
-        await self._channel.send(Fork(agent=agent), pair)
+        await self._channel.send(message, pair)
         # No answer can be read before the next checkpoint.
         arrived = trio.Event()
         self._forks.append(arrived)
         await arrived.wait()
+
+    async def kill(self, worker: int) -> None:
+        """Have it kill a worker. If the process has ended, so have its workers."""
+        with suppress(trio.BrokenResourceError):
+            await self._channel.send(Kill(worker=worker))
 
     async def wait(self) -> None:
         """Wait until it has ended: then its end of the channel is closed."""

@@ -14,7 +14,14 @@ import trio
 from api_server import ApiServer
 from broker_world import broker, make_api
 
-from airlock_daemon.boundary.brokers.https.messages import Ended, Over, Question, Ready, Unready
+from airlock_daemon.boundary.brokers.https.messages import (
+    Ended,
+    Kill,
+    Over,
+    Question,
+    Ready,
+    Unready,
+)
 from airlock_daemon.platform.linux.landlock import landlock_version
 
 certificates = broker_fixtures.certificates
@@ -276,6 +283,26 @@ async def test_workers_end_by_their_sockets_and_not_by_signals_of_the_session(
             # The kernel ends workers with their parent.
             world.process.kill()
             await wait_for_end(second)
+
+
+async def test_a_worker_that_hangs_is_killed_by_its_number(
+    tmp_path: Path, server: ApiServer, variables: dict[str, str]
+) -> None:
+    """Its socket's end does not end it; others are left alone, and the parent forks on."""
+    async with (
+        broker(tmp_path, make_api(server.port), variables=variables) as world,
+        trio.open_nursery() as nursery,
+    ):
+        first = os.pidfd_open(world.worker)
+        os.kill(world.worker, signal.SIGSTOP)
+        await world.fork(nursery)
+        assert isinstance(await world.settle(), Ready)
+        for number in (1, 1, 7):
+            await world.parent.send(Kill(worker=number))
+        await wait_for_end(first)
+        tool = await world.open()
+        assert (await tool.ask("GET", "/"))[0] == 200
+        nursery.cancel_scope.cancel()
 
 
 async def test_the_parent_ends_with_the_daemon_and_its_workers_with_it(

@@ -5,6 +5,7 @@ Each message is JSON after a HEAD on a pair of stream sockets; a few carry one f
 
     daemon -> parent   Fork, with the worker's end of a new pair
     parent -> daemon   the same Fork, once it has that end
+    daemon -> parent   Kill, for a worker whose pair the daemon has closed
     daemon -> worker   Settings first, and again after each reload; Connection, with the client's
                        socket; Reachable if a reload changes what a connection may reach; Over
                        for a connection that the daemon has ended; Answer to each Question
@@ -49,9 +50,16 @@ _ALL_DESCRIPTORS = socket.CMSG_SPACE(253 * array.array("i").itemsize)
 
 
 class Fork(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Fork a worker for an agent. Carries the worker's end of its pair."""
+    """Fork a worker for an agent, with a new number. Carries the worker's end of its pair."""
 
     agent: str
+    worker: int
+
+
+class Kill(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Kill the worker of this number, unless it has ended."""
+
+    worker: int
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -220,7 +228,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     connection: int
 
 
-ToParent = Fork
+ToParent = Fork | Kill
 ToWorker = Settings | Connection | Reachable | Over | Answer
 ToDaemon = Ready | Unready | Question | Finished | Refused | Spliced | Spent | Ended
 
