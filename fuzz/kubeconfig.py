@@ -7,13 +7,7 @@ is refused is one line.
 import json
 import re
 
-from airlock_daemon.setup.kubeconfig import (
-    Access,
-    read_certificate,
-    read_cluster,
-    read_exec_credential,
-    read_user,
-)
+from airlock_daemon.setup.kubeconfig import Access, Cluster
 from airlock_daemon.setup.stored import BadCredential
 from fuzz.target import BrokenPromiseError, Target, require_one_line
 
@@ -25,7 +19,7 @@ _BLOCKS = re.compile(r"(?:-----(?:BEGIN|END) [A-Z ]+-----|[A-Za-z0-9+/=\s]+)*")
 
 def _check(data: bytes) -> None:
     try:
-        cluster = read_cluster(data)
+        cluster = Cluster.read(data)
     except BadCredential as refused:
         require_one_line(str(refused))
     else:
@@ -33,7 +27,11 @@ def _check(data: bytes) -> None:
             raise BrokenPromiseError(f"{data!a} leads to {cluster!a}")
         if json.loads(f'"{cluster.namespace}"') != cluster.namespace:
             raise BrokenPromiseError(f"{data!a} has the namespace {cluster.namespace!a}")
-    for read in (read_user, lambda each: read_exec_credential(each, _NOW), read_certificate):
+    for read in (
+        Cluster.read_user,
+        lambda each: Access.of_exec_credential(each, _NOW),
+        Access.of_certificate,
+    ):
         try:
             access = read(data)
         except BadCredential as refused:

@@ -5,13 +5,7 @@ import stat
 from pathlib import Path
 
 from airlock_daemon.setup.agents import AgentApis
-from airlock_daemon.setup.client import (
-    ContainerClient,
-    describe_client,
-    find_placeholders,
-    list_published,
-    publish_client,
-)
+from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.state import State
 from airlock_modules.apis import Api, Client, Credential, Source
 
@@ -39,23 +33,27 @@ APIS = AgentApis(
 def test_a_placeholder_lasts_as_long_as_the_agent_and_is_of_one_agent_alone(tmp_path: Path) -> None:
     """It has the form that the tool looks for. An API without a credential has none."""
     state = State(str(tmp_path / "state"))
-    (placeholder,) = (found := find_placeholders(state, "my", APIS)).values()
+    found = ContainerClient.describe(state, "my", APIS).placeholders
+    (placeholder,) = found.values()
     assert list(found) == ["forge.2"]
     assert placeholder.startswith("tok_")
     assert len(placeholder) == 40
-    assert find_placeholders(state, "my", APIS) == found
-    assert find_placeholders(state, "other", APIS) != found
+    assert ContainerClient.describe(state, "my", APIS).placeholders == found
+    assert ContainerClient.describe(state, "other", APIS).placeholders != found
 
 
-def test_a_module_tells_its_tool_the_placeholder_and_where_the_certificates_are() -> None:
+def test_a_module_tells_its_tool_the_placeholder_and_where_the_certificates_are(
+    tmp_path: Path,
+) -> None:
     """In variables and in files; the variables of every such container are there too."""
-    client = describe_client(APIS, {"forge.2": "tok_made"})
-    assert client.environment["FORGE_TOKEN"] == "tok_made"
+    client = ContainerClient.describe(State(str(tmp_path / "state")), "my", APIS)
+    made = client.placeholders["forge.2"]
+    assert client.environment["FORGE_TOKEN"] == made
     assert client.environment["FORGE_CA"] == "/run/airlock/ca.pem"
     assert client.environment["https_proxy"] == "http://127.0.0.1:13128"
     assert client.environment["SSL_CERT_FILE"] == "/run/airlock/ca-bundle.pem"
     assert "HTTP_PROXY" not in client.environment
-    assert client.files == {"~/.forge": "token=tok_made\nca=/run/airlock/ca-bundle.pem\n"}
+    assert client.files == {"~/.forge": f"token={made}\nca=/run/airlock/ca-bundle.pem\n"}
 
 
 def test_the_variables_are_published_where_every_user_of_a_container_reads_them(
@@ -64,11 +62,11 @@ def test_the_variables_are_published_where_every_user_of_a_container_reads_them(
     """A line each, and replaced as a whole: whoever reads meanwhile has the lines of before."""
     files = {"/run/airlock/kubeconfig": "here", "/run/airlock/ca.pem": "no", "~/.rc": "no"}
     client = ContainerClient(environment={"B": "two words", "A": "1"}, files=files)
-    publish_client(str(tmp_path), client)
+    client.publish(str(tmp_path))
     assert (tmp_path / "kubeconfig").read_text() == "here"
     file = tmp_path / "client.env"
     with file.open() as before:
-        publish_client(str(tmp_path), ContainerClient(environment={"A": "2"}, files={}))
+        ContainerClient(environment={"A": "2"}, files={}).publish(str(tmp_path))
         assert before.read() == "A=1\nB=two words\n"
     assert file.read_text() == "A=2\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
@@ -78,7 +76,7 @@ def test_the_variables_are_published_where_every_user_of_a_container_reads_them(
 def test_what_is_published_can_be_listed() -> None:
     """By its names: those of every agent, and those of the modules."""
     client = Client(files={"/run/airlock/kubeconfig": "here", "~/.rc": "no"})
-    own = list_published(AgentApis(clients=((("forge",), client),)))
+    own = ContainerClient.list_published(AgentApis(clients=((("forge",), client),)))
     assert own == ("ca.pem", "ca-bundle.pem", "truststore.p12", "client.env", "kubeconfig")
 
 
@@ -90,7 +88,7 @@ def test_a_link_in_the_place_of_what_is_published_leads_nowhere(tmp_path: Path) 
     for name in ("client.env", "kubeconfig"):
         (published / name).symlink_to(file)
     files = {"/run/airlock/kubeconfig": "here"}
-    publish_client(str(published), ContainerClient(environment={"A": "1"}, files=files))
+    ContainerClient(environment={"A": "1"}, files=files).publish(str(published))
     assert file.read_text() == "kept"
     assert (published / "client.env").read_text() == "A=1\n"
     assert (published / "kubeconfig").read_text() == "here"

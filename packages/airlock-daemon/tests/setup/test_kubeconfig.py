@@ -11,14 +11,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.setup.agents import AgentApis
-from airlock_daemon.setup.kubeconfig import (
-    Access,
-    Plugin,
-    read_certificate,
-    read_cluster,
-    read_exec_credential,
-    read_user,
-)
+from airlock_daemon.setup.kubeconfig import Access, Cluster, Plugin
 from airlock_daemon.setup.stored import BadCredential
 from airlock_modules.apis import ApiCall
 from worlds import World
@@ -62,11 +55,11 @@ def test_a_cluster_is_that_of_the_current_context() -> None:
         namespace="web",
         cluster={"certificate-authority-data": _encode(f"comment\n{PEM}\n")},
     )
-    cluster = read_cluster(data)
+    cluster = Cluster.read(data)
     assert (cluster.context, cluster.namespace) == ("work", "web")
     assert cluster.server == "https://rancher.example.com:443/k8s/clusters/c-1"
     assert cluster.ca == f"{PEM}\n"
-    assert (read_cluster(write()).namespace, read_cluster(write()).ca) == ("default", "")
+    assert (Cluster.read(write()).namespace, Cluster.read(write()).ca) == ("default", "")
 
 
 @pytest.mark.parametrize(
@@ -95,15 +88,15 @@ def test_a_cluster_is_that_of_the_current_context() -> None:
 def test_a_cluster_that_is_another_than_it_looks_is_refused(data: bytes, problem: str) -> None:
     """Whatever would be done otherwise than kubectl does it."""
     with pytest.raises(BadCredential, match=problem):
-        read_cluster(data)
+        Cluster.read(data)
 
 
 def test_a_user_has_a_token_a_certificate_a_file_or_a_program() -> None:
     """A program is told of the cluster where it wants that."""
-    assert read_user(write()) == Access(token="t0")
+    assert Cluster.read_user(write()) == Access(token="t0")
     pair = {"client-certificate-data": _encode(PEM), "client-key-data": _encode(KEY)}
-    assert read_user(write(pair)) == Access(certificate=f"{PEM}\n{KEY}\n")
-    assert read_user(write({"token": "old", "tokenFile": "/run/token"})) == "/run/token"
+    assert Cluster.read_user(write(pair)) == Access(certificate=f"{PEM}\n{KEY}\n")
+    assert Cluster.read_user(write({"token": "old", "tokenFile": "/run/token"})) == "/run/token"
     version = "client.authentication.k8s.io/v1beta1"
     plugin = {
         "apiVersion": version,
@@ -112,7 +105,7 @@ def test_a_user_has_a_token_a_certificate_a_file_or_a_program() -> None:
         "env": [{"name": "AWS_PROFILE", "value": "ops"}],
         "provideClusterInfo": True,
     }
-    found = read_user(write({"exec": plugin}))
+    found = Cluster.read_user(write({"exec": plugin}))
     assert isinstance(found, Plugin)
     assert (found.words, found.variables["AWS_PROFILE"]) == (("aws", "eks", "get-token"), "ops")
     info = json.loads(found.variables["KUBERNETES_EXEC_INFO"])
@@ -141,7 +134,7 @@ def test_a_user_who_is_more_than_its_credential_is_refused(
 ) -> None:
     """Without what it says beside, a request would have other rights than the human's."""
     with pytest.raises(BadCredential, match=problem):
-        read_user(write(user))
+        Cluster.read_user(write(user))
 
 
 def credential(kind: str = "ExecCredential", version: str = "v1", **status: object) -> bytes:
@@ -152,12 +145,12 @@ def credential(kind: str = "ExecCredential", version: str = "v1", **status: obje
 
 def test_an_exec_credential_has_an_end() -> None:
     """With a token, or a certificate and its key."""
-    found = read_exec_credential(
+    found = Access.of_exec_credential(
         credential(token="t", expirationTimestamp="2027-01-15T08:10:00Z"),
         _NOW,
     )
     assert (found.token, found.lasts_s) == ("t", 600)
-    found = read_exec_credential(
+    found = Access.of_exec_credential(
         credential(version="v1beta1", clientCertificateData=PEM, clientKeyData=KEY), _NOW
     )
     assert (found.certificate, found.lasts_s) == (f"{PEM}\n{KEY}\n", math.inf)
@@ -178,16 +171,17 @@ def test_an_exec_credential_has_an_end() -> None:
 def test_what_is_no_exec_credential_is_refused(data: bytes, problem: str) -> None:
     """Or one that is good no more."""
     with pytest.raises(BadCredential, match=problem):
-        read_exec_credential(data, _NOW)
+        Access.of_exec_credential(data, _NOW)
 
 
 def test_a_certificate_is_one_with_one_key_and_nothing_else() -> None:
     """In whatever order; an encrypted key would be asked for at a terminal."""
-    assert read_certificate(f"{KEY}\n{PEM}\n{PEM}".encode()).certificate.count("CERTIFICATE") == 4
+    found = Access.of_certificate(f"{KEY}\n{PEM}\n{PEM}".encode())
+    assert found.certificate.count("CERTIFICATE") == 4
     encrypted = KEY.replace("EC PRIVATE", "ENCRYPTED PRIVATE")
     for text in (PEM, KEY, f"{PEM}{KEY}{KEY}", f"{PEM}\n{encrypted}", "x"):
         with pytest.raises(BadCredential, match="not one certificate"):
-            read_certificate(text.encode())
+            Access.of_certificate(text.encode())
 
 
 class Kubectl:

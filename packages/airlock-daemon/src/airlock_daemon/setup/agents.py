@@ -10,7 +10,7 @@ from airlock_daemon.setup.finding import list_entries, read_text
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules
 from airlock_daemon.setup.paths import absolute
-from airlock_daemon.setup.profile import ContainerNetwork, Profile, parse_profile
+from airlock_daemon.setup.profile import ContainerNetwork, Mount, Profile, parse_profile
 from airlock_daemon.setup.programs import find_program
 from airlock_modules import Fault, Module, TableReader, is_name
 
@@ -93,6 +93,11 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     def profile_file(self) -> str:
         """The path of its airlock.toml."""
         return os.path.join(self.directory, PROFILE)
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """All directories that its profile maps."""
+        return (*self.profile.same_path, *self.profile.mounts)
 
     def list_granted(self, ceiling: Iterable[str]) -> dict[str, Module]:
         """The modules of the enabled commands that the agent may run, by command."""

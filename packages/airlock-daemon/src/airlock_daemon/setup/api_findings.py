@@ -11,7 +11,6 @@ from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.setup.trusted_command import find_command_problem, find_file_problem
-from airlock_daemon.setup.workspaces import list_mounts
 
 if TYPE_CHECKING:
     from airlock_modules.apis import Api, Client
@@ -23,7 +22,7 @@ def find_api_oddities(
 ) -> Iterator[Finding]:
     """Find missing credentials, tokens with wide access, and presets that allow data out."""
     agents = tuple(agents)
-    workspaces = tuple(mount.source for each in agents for mount in list_mounts(each))
+    workspaces = tuple(mount.source for each in agents for mount in each.mounts)
     for agent in agents:
         source = agent.profile_file
         found = find_apis(agent, ceiling)

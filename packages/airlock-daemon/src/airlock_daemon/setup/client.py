@@ -5,8 +5,7 @@ placeholder only works at this agent's broker.
 """
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -68,13 +67,59 @@ HTTP_PROXY is not set, as only HTTPS passes.
 
 
 class ContainerClient(msgspec.Struct, frozen=True, kw_only=True):
-    """A container's variables, and the texts of files by their path in the container."""
+    """A container's variables, and the texts of files by their path in the container.
+
+    `placeholders` has that of each API's credential, by the API's name.
+    """
 
     environment: dict[str, str]
     files: dict[str, str]
+    placeholders: dict[str, str] = {}
+
+    @classmethod
+    def describe(cls, state: State, agent: str, apis: "AgentApis") -> Self:
+        """What an agent's container gets to use `apis`.
+
+        `{placeholder}` in a module's `[client]` is that of its first API with a credential. Raises
+        AirlockError.
+        """
+        placeholders = _find_placeholders(state, agent, apis)
+        environment, files = dict(VARIABLES), dict[str, str]()
+        for names, client in apis.clients:
+            own = next((placeholders[name] for name in names if name in placeholders), "")
+            filled = client.fill(placeholder=own, ca=_FILES[CA], bundle=_FILES[BUNDLE])
+            environment |= filled.env
+            files |= filled.files
+        return cls(environment=environment, files=files, placeholders=placeholders)
+
+    @property
+    def unpublished(self) -> dict[str, str]:
+        """The files that are not in SOCKET_DIRECTORY, where the daemon writes the others."""
+        return {path: text for path, text in self.files.items() if not _is_published(path)}
+
+    @staticmethod
+    def list_published(apis: "AgentApis") -> tuple[str, ...]:
+        """The names of all files that an agent's socket directory may have beside the sockets."""
+        paths = (path for _, client in apis.clients for path in client.files if _is_published(path))
+        own = dict.fromkeys(os.path.basename(path) for path in paths)
+        return (*PUBLISHED, CLIENT_ENV, *own)
+
+    def publish(self, directory: str) -> None:
+        """Write CLIENT_ENV into an agent's socket directory, for `airlock-shim --exec`.
+
+        Writes the container's files in SOCKET_DIRECTORY too. Raises AirlockError.
+        """
+        lines = (f"{name}={value}\n" for name, value in sorted(self.environment.items()))
+        texts = {CLIENT_ENV: "".join(lines)}
+        texts |= {
+            os.path.basename(path): text for path, text in self.files.items() if _is_published(path)
+        }
+        for name, text in texts.items():
+            # A container that mounts the directory may have put a link to a host file there.
+            write_whole(os.path.join(directory, name), text, mode=0o644, follows=False)
 
 
-def find_placeholders(state: State, agent: str, apis: "AgentApis") -> dict[str, str]:
+def _find_placeholders(state: State, agent: str, apis: "AgentApis") -> dict[str, str]:
     """The placeholder of each API's credential, by the API's name.
 
     Constant while the agent is registered, and equal for all APIs of a module whose placeholders
@@ -93,43 +138,7 @@ def find_placeholders(state: State, agent: str, apis: "AgentApis") -> dict[str, 
     }
 
 
-def describe_client(apis: "AgentApis", placeholders: Mapping[str, str]) -> ContainerClient:
-    """What an agent's container gets; `placeholders` are by API name.
-
-    `{placeholder}` in a module's `[client]` is that of its first API with a credential.
-    """
-    environment, files = dict(VARIABLES), dict[str, str]()
-    for names, client in apis.clients:
-        own = next((placeholders[name] for name in names if name in placeholders), "")
-        filled = client.fill(placeholder=own, ca=_FILES[CA], bundle=_FILES[BUNDLE])
-        environment |= filled.env
-        files |= filled.files
-    return ContainerClient(environment=environment, files=files)
-
-
-def is_published(path: str) -> bool:
+def _is_published(path: str) -> bool:
     """Whether a container's file lies in SOCKET_DIRECTORY, where the daemon writes it."""
     folder, name = os.path.split(path)
     return folder == SOCKET_DIRECTORY and name not in (*PUBLISHED, CLIENT_ENV)
-
-
-def list_published(apis: "AgentApis") -> tuple[str, ...]:
-    """The names of all files that an agent's socket directory may have beside the sockets."""
-    paths = (path for _, client in apis.clients for path in client.files if is_published(path))
-    own = dict.fromkeys(os.path.basename(path) for path in paths)
-    return (*PUBLISHED, CLIENT_ENV, *own)
-
-
-def publish_client(directory: str, client: ContainerClient) -> None:
-    """Write CLIENT_ENV into an agent's socket directory, for `airlock-shim --exec`.
-
-    Writes the container's files in SOCKET_DIRECTORY too. Raises AirlockError.
-    """
-    lines = (f"{name}={value}\n" for name, value in sorted(client.environment.items()))
-    texts = {CLIENT_ENV: "".join(lines)}
-    texts |= {
-        os.path.basename(path): text for path, text in client.files.items() if is_published(path)
-    }
-    for name, text in texts.items():
-        # A container that mounts the directory may have put a link to a file of this host there.
-        write_whole(os.path.join(directory, name), text, mode=0o644, follows=False)

@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.sockets import ENGINE, container_directory, find_link
-from airlock_daemon.setup.workspaces import list_mounts
 from airlock_modules.engine import DockerGrant, Root, is_below
 
 
@@ -26,7 +25,7 @@ def complete_grant(agent: Agent, sockets_dir: str) -> DockerGrant:
 
 def _list_roots(agent: Agent) -> Iterator[Root]:
     profile = agent.profile
-    for mount in list_mounts(agent):
+    for mount in agent.mounts:
         try:
             status = os.stat(mount.source, follow_symlinks=False)
         except OSError:

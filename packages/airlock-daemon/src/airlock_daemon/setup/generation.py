@@ -21,7 +21,7 @@ from airlock_daemon.setup.reserved import Reserved, reserve
 from airlock_daemon.setup.state import FILE as NOTES
 from airlock_daemon.setup.state import NOTHING, Notes, State
 from airlock_daemon.setup.trust import find_untrusted, list_deciding
-from airlock_daemon.setup.workspaces import Unserved, judge_workspaces, list_mounts
+from airlock_daemon.setup.workspaces import Unserved, judge_workspaces
 from airlock_modules import Fault, Grant, Module
 
 if TYPE_CHECKING:
@@ -82,6 +82,11 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         served = (each.agent for each in self.generations.values())
         return (*served, *(each.agent for each in self.unserved.values()))
 
+    def describe_unserved(self) -> Iterator[str]:
+        """Yield why each unserved agent is not served, a line per fault."""
+        for name, each in self.unserved.items():
+            yield from (f"agent {name} is not served: {fault}" for fault in each.faults)
+
 
 def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
     """Load config.toml, `modules/`, the registration and every agent's directory.
@@ -94,7 +99,7 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
     warnings: list[Fault] = []
     read = _read_files(locations, faults=faults, warnings=warnings)
     config, shared, directories, agents = read.config, read.shared, read.directories, read.agents
-    workspaces = tuple(mount.source for each in agents.values() for mount in list_mounts(each))
+    workspaces = tuple(mount.source for each in agents.values() for mount in each.mounts)
     path = search_path(
         config.path if config is not None else None, workspaces=workspaces, warnings=warnings
     )

@@ -15,7 +15,7 @@ import re
 import subprocess
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import msgspec
 from msgspec.structs import replace
@@ -60,6 +60,37 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         """Omit the values, which no message may show."""
         return "Access()"
 
+    @classmethod
+    def of_certificate(cls, data: bytes) -> "Access":
+        """Parse certificate and key in PEM, in any order. Raises BadCredential."""
+        try:
+            text = data.decode("ascii")
+        except UnicodeDecodeError:
+            raise BadCredential("is no PEM") from None
+        return _make_access("", text, text)
+
+    @classmethod
+    def of_exec_credential(cls, data: bytes, now: float) -> "Access":
+        """Parse an ExecCredential (client.authentication.k8s.io, v1 or v1beta1).
+
+        Raises BadCredential.
+        """
+        try:
+            found = msgspec.json.decode(data, type=_ExecCredential)
+        except NO_JSON:
+            raise BadCredential("is no ExecCredential in JSON") from None
+        versions = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+        if found.kind != "ExecCredential" or found.api_version not in versions or not found.status:
+            raise BadCredential("is no ExecCredential of v1 or v1beta1 with a status")
+        status = found.status
+        lasts_s = math.inf
+        if status.expiration_timestamp is not None:
+            lasts_s = status.expiration_timestamp.timestamp() - now
+            if lasts_s <= 0:
+                raise BadCredential("has ended")
+        access = _make_access(status.token, status.client_certificate_data, status.client_key_data)
+        return replace(access, lasts_s=lasts_s)
+
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     """A context of a kubeconfig and its cluster: `prefix` is the path of the server's URL.
@@ -79,12 +110,84 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
         """The server's URL."""
         return f"https://{self.host}:{self.port}{self.prefix}"
 
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """The cluster of the current context, from the output of `kubectl config view --minify`.
+
+        Raises BadCredential, whose message is a predicate.
+        """
+        name, context, server, _ = _read_file(data)
+        if server.insecure_skip_tls_verify:
+            problem = "has a cluster whose certificate is not verified, which is not done"
+            raise BadCredential(problem)
+        for key, value in (
+            ("tls-server-name", server.tls_server_name),
+            ("proxy-url", server.proxy_url),
+        ):
+            if value:
+                raise BadCredential(f"has {key} for its cluster, which is not supported")
+        host, port, prefix = _read_url(server.server)
+        ca = _decode(server.certificate_authority_data)
+        found = _CERTIFICATE.findall(ca)
+        if ca and (not found or len(ca) > _LONGEST_CA):
+            problem = "has a certificate-authority that is none, or one of more than 48 KB"
+            raise BadCredential(problem)
+        namespace = context.namespace or "default"
+        if not _NAMESPACE.fullmatch(namespace):
+            raise BadCredential("has a namespace that is no name")
+        return cls(
+            context=name,
+            namespace=namespace,
+            host=host,
+            port=port,
+            prefix=prefix,
+            ca="\n".join((*found, "")) if found else "",
+        )
+
+    @staticmethod
+    def read_user(data: bytes) -> "Access | Plugin | str":
+        """The credential of the current context's user: itself, a program, or a file's path.
+
+        Raises BadCredential.
+        """
+        _, _, server, user = _read_file(data)
+        if user.acts_as or user.acts_as_uid or user.acts_as_groups or user.acts_as_extra:
+            raise BadCredential("acts as another user (as), which is not supported")
+        if user.username or user.password or user.auth_provider is not None:
+            raise BadCredential("has a user with password or auth-provider, which is not supported")
+        if user.exec is not None:
+            return _make_plugin(user.exec, server)
+        if user.token_file:
+            return user.token_file
+        return _make_access(
+            user.token, _decode(user.client_certificate_data), _decode(user.client_key_data)
+        )
+
+    @staticmethod
+    def find_problem(
+        words: Sequence[str], environment: Mapping[str, str], workspaces: Sequence[str]
+    ) -> tuple[str, str] | None:
+        """Return why kubectl's files are not trusted, and a remedy; None if they are.
+
+        A kubeconfig names programs that run here. `words` are the command's.
+        """
+        for path in _list_files(words, environment):
+            problem = find_file_problem(path, workspaces)
+            if problem is not None:
+                return problem
+        return None
+
 
 class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     """A program that prints an ExecCredential, and its additional variables."""
 
     words: tuple[str, ...]
     variables: Mapping[str, str]
+
+    @staticmethod
+    def describe(version: str = "client.authentication.k8s.io/v1") -> str:
+        """KUBERNETES_EXEC_INFO for a program that prints an ExecCredential."""
+        return json.dumps(_describe_exec(version))
 
 
 class _Server(msgspec.Struct, rename="kebab"):
@@ -168,107 +271,6 @@ class _ExecCredential(msgspec.Struct, rename="camel"):
     status: _Status | None = None
 
 
-def read_cluster(data: bytes) -> Cluster:
-    """The cluster of the current context, from the output of `kubectl config view --minify`.
-
-    Raises BadCredential, whose message is a predicate.
-    """
-    name, context, server, _ = _read_file(data)
-    if server.insecure_skip_tls_verify:
-        raise BadCredential("has a cluster whose certificate is not verified, which is not done")
-    for key, value in (
-        ("tls-server-name", server.tls_server_name),
-        ("proxy-url", server.proxy_url),
-    ):
-        if value:
-            raise BadCredential(f"has {key} for its cluster, which is not supported")
-    host, port, prefix = _read_url(server.server)
-    ca = _decode(server.certificate_authority_data)
-    found = _CERTIFICATE.findall(ca)
-    if ca and (not found or len(ca) > _LONGEST_CA):
-        raise BadCredential("has a certificate-authority that is none, or one of more than 48 KB")
-    namespace = context.namespace or "default"
-    if not _NAMESPACE.fullmatch(namespace):
-        raise BadCredential("has a namespace that is no name")
-    return Cluster(
-        context=name,
-        namespace=namespace,
-        host=host,
-        port=port,
-        prefix=prefix,
-        ca="\n".join((*found, "")) if found else "",
-    )
-
-
-def read_user(data: bytes) -> Access | Plugin | str:
-    """The credential of the current context's user: itself, a program, or a file's path.
-
-    Raises BadCredential.
-    """
-    _, _, server, user = _read_file(data)
-    if user.acts_as or user.acts_as_uid or user.acts_as_groups or user.acts_as_extra:
-        raise BadCredential("acts as another user (as), which is not supported")
-    if user.username or user.password or user.auth_provider is not None:
-        raise BadCredential("has a user with password or auth-provider, which is not supported")
-    if user.exec is not None:
-        return _make_plugin(user.exec, server)
-    if user.token_file:
-        return user.token_file
-    return _make_access(
-        user.token, _decode(user.client_certificate_data), _decode(user.client_key_data)
-    )
-
-
-def read_exec_credential(data: bytes, now: float) -> Access:
-    """Parse an ExecCredential (client.authentication.k8s.io, v1 or v1beta1).
-
-    Raises BadCredential.
-    """
-    try:
-        found = msgspec.json.decode(data, type=_ExecCredential)
-    except NO_JSON:
-        raise BadCredential("is no ExecCredential in JSON") from None
-    versions = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
-    if found.kind != "ExecCredential" or found.api_version not in versions or not found.status:
-        raise BadCredential("is no ExecCredential of v1 or v1beta1 with a status")
-    status = found.status
-    lasts_s = math.inf
-    if status.expiration_timestamp is not None:
-        lasts_s = status.expiration_timestamp.timestamp() - now
-        if lasts_s <= 0:
-            raise BadCredential("has ended")
-    access = _make_access(status.token, status.client_certificate_data, status.client_key_data)
-    return replace(access, lasts_s=lasts_s)
-
-
-def read_certificate(data: bytes) -> Access:
-    """Parse certificate and key in PEM, in any order. Raises BadCredential."""
-    try:
-        text = data.decode("ascii")
-    except UnicodeDecodeError:
-        raise BadCredential("is no PEM") from None
-    return _make_access("", text, text)
-
-
-def describe_exec(version: str = "client.authentication.k8s.io/v1") -> str:
-    """KUBERNETES_EXEC_INFO for a program that prints an ExecCredential."""
-    return json.dumps(_describe_exec(version))
-
-
-def find_kubeconfig_problem(
-    words: Sequence[str], environment: Mapping[str, str], workspaces: Sequence[str]
-) -> tuple[str, str] | None:
-    """Return why kubectl's files are not trusted, and a remedy; None if they are.
-
-    A kubeconfig names programs that run here. `words` are the command's.
-    """
-    for path in _list_files(words, environment):
-        problem = find_file_problem(path, workspaces)
-        if problem is not None:
-            return problem
-    return None
-
-
 def settle_clusters(
     agents: Mapping[str, Agent],
     ceiling: Sequence[str],
@@ -317,7 +319,7 @@ def _ask(
     if program is None:
         return f'there is no cluster: "{words[0]}" is not on the daemon\'s PATH', "install it"
     problem = find_program_problem(program, workspaces)
-    problem = problem or find_kubeconfig_problem(words, environment, workspaces)
+    problem = problem or Cluster.find_problem(words, environment, workspaces)
     if problem is not None:
         return f"there is no cluster: {problem[0]}", problem[1]
     variables = {**environment, "PATH": search_path}
@@ -330,7 +332,7 @@ def _ask(
         if problem is not None:
             return f"there is no cluster: {problem[0]}", problem[1]
         printed = _print([program, *words[1:]], variables)
-        return read_cluster(printed) if isinstance(printed, bytes) else printed
+        return Cluster.read(printed) if isinstance(printed, bytes) else printed
     except BadCredential as error:
         remedy = "name another one: context, kubeconfig"
         return f"there is no cluster: the kubeconfig {error}", remedy

@@ -1,6 +1,7 @@
 """Limits on an agent's use of the daemon, so that no agent starves another."""
 
 import os
+from typing import Self
 
 import msgspec
 
@@ -35,6 +36,20 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     box_memory_mb: int = 4096
     box_file_mb: int = 65_536
     box_tmpfs_mb: int = 256
+
+    def share_descriptors(self, *, table: int, agents: int, has_pre_exec: bool = False) -> Self:
+        """Lower them so that all agents at their limits fit into `table` descriptors.
+
+        Otherwise the first agent to fill the table shuts out all others. An agent that
+        `has_pre_exec` may have as many hooks as commands at once, each with as many descriptors.
+        """
+        running = COMMAND_DESCRIPTORS * (2 if has_pre_exec else 1)
+        share = (table - OWN_DESCRIPTORS) // max(agents, 1)
+        return msgspec.structs.replace(
+            self,
+            connections=max(1, min(self.connections, share // (2 * CONNECTION_DESCRIPTORS))),
+            running=max(1, min(self.running, share // (2 * running))),
+        )
 
 
 # The most descriptors that the daemon needs: for itself and prewarmed boxes; per connection with a
@@ -86,23 +101,6 @@ def _find_memory_mb() -> int:
     """Half of this host's memory, so that one agent's boxes leave some to others."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1024, memory >> 21)
-
-
-def share_descriptors(
-    limits: Limits, *, table: int, agents: int, has_pre_exec: bool = False
-) -> Limits:
-    """Lower `limits` so that all agents at their limits fit into `table` descriptors.
-
-    Otherwise the first agent to fill the table shuts out all others. An agent that `has_pre_exec`
-    may have as many hooks as commands at once, each with as many descriptors.
-    """
-    running = COMMAND_DESCRIPTORS * (2 if has_pre_exec else 1)
-    share = (table - OWN_DESCRIPTORS) // max(agents, 1)
-    return msgspec.structs.replace(
-        limits,
-        connections=max(1, min(limits.connections, share // (2 * CONNECTION_DESCRIPTORS))),
-        running=max(1, min(limits.running, share // (2 * running))),
-    )
 
 
 class HookLimits(msgspec.Struct, frozen=True, kw_only=True):

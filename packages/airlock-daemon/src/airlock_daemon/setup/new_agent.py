@@ -39,7 +39,6 @@ from airlock_daemon.setup.workspaces import (
     Entry,
     Workspaces,
     identify,
-    list_mounts,
     look_at_workspaces,
 )
 from airlock_daemon.setup.writing import make_directory, read_whole
@@ -442,7 +441,7 @@ def plan_trust(agent: Agent, state: State, before: Mapping[str, Noted]) -> Trust
     """
     boot = read_boot_id()
     notes = {}
-    for mount in list_mounts(agent):
+    for mount in agent.mounts:
         try:
             notes[mount.source] = Noted.of(identify(mount.source), boot=boot)
         except OSError as error:

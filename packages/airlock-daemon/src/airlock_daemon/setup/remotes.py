@@ -54,14 +54,13 @@ def find_contradictions(
     named = (profile.names_remotes, GIT_REMOTE in profile.commands, _asks(granted))
     if text is not None and any(named):
         from airlock_daemon.setup.ssh_command import (  # noqa: PLC0415
+            SshCommand,
             UnfitCommandError,
-            find_missing_file,
-            read_ssh_command,
         )
 
         try:
-            words = read_ssh_command(text)
-            problem = find_missing_file(words, os.path.expanduser("~")) if has_keys else None
+            command = SshCommand.read(text)
+            problem = command.find_missing_file(os.path.expanduser("~")) if has_keys else None
             remedy = "put the file there, or name another"
         except UnfitCommandError as error:
             problem, remedy = str(error), 'write it like "ssh -i ~/.ssh/key"'

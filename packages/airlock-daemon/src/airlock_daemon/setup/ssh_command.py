@@ -3,8 +3,10 @@
 import os
 import re
 import shlex
-from collections.abc import Sequence
 from itertools import pairwise
+from typing import Self
+
+import msgspec
 
 from airlock_daemon.setup.paths import expand_home
 
@@ -30,59 +32,58 @@ class UnfitCommandError(ValueError):
     """A GIT_SSH_COMMAND that the broker cannot use. The text says why."""
 
 
-def read_ssh_command(text: str) -> tuple[str, ...]:
-    """Split a GIT_SSH_COMMAND into the program and its options, without a shell.
+class SshCommand(msgspec.Struct, frozen=True):
+    """A GIT_SSH_COMMAND: the program and its options, without `~/` expanded."""
 
-    `~/` is not expanded. Raises UnfitCommandError.
-    """
-    if _MEANS_SOMETHING_TO_A_SHELL.search(text):
-        raise UnfitCommandError("it has characters that only a shell understands")
-    try:
-        program, *words = shlex.split(text)
-    except ValueError as error:
-        raise UnfitCommandError("it cannot be split into words") from error
-    taken = [program]
-    while words:
-        word = words.pop(0)
-        if word in _PLAIN:
-            taken.append(word)
-            continue
-        option, value = word[:2], word[2:]
-        if option not in _VALUED or not (value or words):
-            raise UnfitCommandError(f"{word} is none of the options that it may have")
-        value = value or words.pop(0)
-        if option == "-o" and not _OPTIONS.fullmatch(value):
-            raise UnfitCommandError(f"-o {value} is none of the options that it may have")
-        taken += [option, value]
-    return tuple(taken)
+    words: tuple[str, ...]
 
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Split a GIT_SSH_COMMAND without a shell. Raises UnfitCommandError."""
+        if _MEANS_SOMETHING_TO_A_SHELL.search(text):
+            raise UnfitCommandError("it has characters that only a shell understands")
+        try:
+            program, *words = shlex.split(text)
+        except ValueError as error:
+            raise UnfitCommandError("it cannot be split into words") from error
+        taken = [program]
+        while words:
+            word = words.pop(0)
+            if word in _PLAIN:
+                taken.append(word)
+                continue
+            option, value = word[:2], word[2:]
+            if option not in _VALUED or not (value or words):
+                raise UnfitCommandError(f"{word} is none of the options that it may have")
+            value = value or words.pop(0)
+            if option == "-o" and not _OPTIONS.fullmatch(value):
+                raise UnfitCommandError(f"-o {value} is none of the options that it may have")
+            taken += [option, value]
+        return cls(tuple(taken))
 
-def find_user(words: Sequence[str]) -> str | None:
-    """The user in the result of `read_ssh_command`, which overrides a destination's.
+    @property
+    def user(self) -> str | None:
+        """The user that overrides a destination's, None if there is none."""
+        for option, value in pairwise(self.words):
+            named = _USER.fullmatch(value) if option == "-o" else None
+            if option == "-l" or named is not None:
+                return value if named is None else named[1].strip()
+        return None
 
-    None if there is none.
-    """
-    for option, value in pairwise(words):
-        named = _USER.fullmatch(value) if option == "-o" else None
-        if option == "-l" or named is not None:
-            return value if named is None else named[1].strip()
-    return None
+    def find_missing_file(self, home: str) -> str | None:
+        """Return the first file that ssh cannot read, and why.
 
-
-def find_missing_file(words: Sequence[str], home: str) -> str | None:
-    """Return the first file in the result of `read_ssh_command` that ssh cannot read, and why.
-
-    None if all are readable. ssh skips a key that it cannot read and tries others, possibly the
-    human's own. `home` is the daemon's user's.
-    """
-    for option, value in pairwise(words):
-        named = _KEY.fullmatch(value) if option == "-o" else None
-        if option in ("-i", "-F") or named is not None:
-            text = value if named is None else named[1].strip().strip('"')
-            problem = None if text.lower() == _NONE else _judge_file(text, option, home)
-            if problem is not None:
-                return f"{option} {value}: {problem}"
-    return None
+        None if all are readable. ssh skips a key that it cannot read and tries others, possibly the
+        human's own. `home` is the daemon's user's.
+        """
+        for option, value in pairwise(self.words):
+            named = _KEY.fullmatch(value) if option == "-o" else None
+            if option in ("-i", "-F") or named is not None:
+                text = value if named is None else named[1].strip().strip('"')
+                problem = None if text.lower() == _NONE else _judge_file(text, option, home)
+                if problem is not None:
+                    return f"{option} {value}: {problem}"
+        return None
 
 
 def _judge_file(text: str, option: str, home: str) -> str | None:

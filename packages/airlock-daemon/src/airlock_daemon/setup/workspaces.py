@@ -28,7 +28,7 @@ from airlock_daemon.platform.system import (
     read_own_mounts,
 )
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.profile import Identity, Mount
+from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.setup.state import Noted, Notes, read_boot_id, renew
 from airlock_modules import Fault
@@ -88,7 +88,7 @@ class Workspaces:
         self._places: dict[tuple[str, str], Owned] = {}
         owned = [Owned(agent=name, path=path, is_home=True) for name, path in homes.items()]
         for agent in agents:
-            owned += (Owned(agent=agent.name, path=each.source) for each in list_mounts(agent))
+            owned += (Owned(agent=agent.name, path=each.source) for each in agent.mounts)
         for each in owned:
             self._owned.setdefault(each.path, each)
             place = self._locate(each.path)
@@ -170,17 +170,6 @@ class Workspaces:
             return None
         rest = relative_to(path, row.point)
         return row.device, os.path.join(row.root, rest) if rest else row.root
-
-
-def describe_unserved(unserved: Mapping[str, Unserved]) -> Iterator[str]:
-    """Yield why each unserved agent is not served, a line per fault."""
-    for name, each in unserved.items():
-        yield from (f"agent {name} is not served: {fault}" for fault in each.faults)
-
-
-def list_mounts(agent: Agent) -> tuple[Mount, ...]:
-    """All directories that an agent's profile maps."""
-    return (*agent.profile.same_path, *agent.profile.mounts)
 
 
 def look_at_workspaces(agents: Iterable[Agent], reserved: Reserved) -> Workspaces:

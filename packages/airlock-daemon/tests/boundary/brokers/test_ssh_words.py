@@ -13,7 +13,7 @@ from airlock_daemon.boundary.brokers.ssh.words import (
     profile_words,
 )
 from airlock_daemon.errors import Denied
-from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
+from airlock_daemon.setup.ssh_command import SshCommand, UnfitCommandError
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from airlock_daemon.setup.ssh_command import UnfitCommandError, read_ssh_command
 )
 def test_a_command_is_split_without_a_shell(text: str, words: tuple[str, ...]) -> None:
     """Options that say which key, configuration and way."""
-    assert read_ssh_command(text) == words
+    assert SshCommand.read(text).words == words
 
 
 def test_a_tilde_is_the_home_that_the_daemon_was_started_with(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_file_that_ssh_could_not_read_is_refused(
 def test_what_would_do_something_else_is_refused(text: str) -> None:
     """Shell text, other options, and a destination."""
     with pytest.raises(UnfitCommandError):
-        read_ssh_command(text)
+        SshCommand.read(text)
 
 
 def test_what_is_forced_comes_first_and_nothing_of_the_client_is_an_option() -> None:

@@ -29,7 +29,6 @@ from airlock_daemon.setup.limits import (
     CONNECTION_DESCRIPTORS,
     OWN_DESCRIPTORS,
     Limits,
-    share_descriptors,
 )
 from airlock_wire import Request
 
@@ -249,7 +248,7 @@ def test_agents_at_their_limits_fit_into_the_table(
     table: int, agents: int, has_pre_exec: bool
 ) -> None:
     """Nobody can take the descriptors that another agent needs."""
-    limits = share_descriptors(Limits(), table=table, agents=agents, has_pre_exec=has_pre_exec)
+    limits = Limits().share_descriptors(table=table, agents=agents, has_pre_exec=has_pre_exec)
     needed = limits.connections * CONNECTION_DESCRIPTORS + limits.running * COMMAND_DESCRIPTORS
     if has_pre_exec:
         needed += limits.running * COMMAND_DESCRIPTORS
@@ -260,7 +259,7 @@ def test_agents_at_their_limits_fit_into_the_table(
 def test_a_large_table_lowers_nothing() -> None:
     """The limits of the files are what counts as a rule."""
     limits = Limits(connections=300, running=10)
-    assert share_descriptors(limits, table=1 << 20, agents=20) == limits
+    assert limits.share_descriptors(table=1 << 20, agents=20) == limits
 
 
 async def test_other_limits_count_for_those_who_wait() -> None:

@@ -49,7 +49,6 @@ from airlock_daemon.setup.sockets import is_served
 from airlock_daemon.setup.state import Noted, State
 from airlock_daemon.setup.status import Reload
 from airlock_daemon.setup.stored import Secrets
-from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_modules import DEFAULT_REFS
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -216,7 +215,7 @@ def list_agents(application: Application) -> None:
         )
         for agent in setup.agents
     ]
-    say_each(describe_unserved(setup.unserved))
+    say_each(setup.describe_unserved())
     rows = [(a.name, ",".join(a.commands), "yes" if a.served else "no", a.path) for a in agents]
     application.print(agents, list_rows(("NAME", "COMMANDS", "SERVED", "PATH"), rows))
 

@@ -9,13 +9,7 @@ from airlock_daemon.admin.cli.machine import make_mount_point, write_public
 from airlock_daemon.admin.cli.wiring import HOME, Machine, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import AgentApis
-from airlock_daemon.setup.client import (
-    SOCKET_DIRECTORY,
-    STORES,
-    describe_client,
-    find_placeholders,
-    is_published,
-)
+from airlock_daemon.setup.client import SOCKET_DIRECTORY, STORES, ContainerClient
 from airlock_daemon.setup.paths import Locations, expand_home
 from airlock_daemon.setup.sockets import BUNDLE, ENGINE, HTTPS, PUBLISHED, is_served
 from airlock_daemon.setup.state import State
@@ -55,16 +49,14 @@ def prepare_access(
     engine = _ENGINE if has_engine else {}
     if not apis:
         return Machine(environment=engine)
-    client = describe_client(apis, find_placeholders(state, agent, apis))
+    client = ContainerClient.describe(state, agent, apis)
     bundle = BUNDLE if volume else os.path.join(locations.sockets_dir, agent, BUNDLE)
     mounts = [
         Mount(source=bundle, target=path, read_only=True, volume=volume)
         for path in stores or STORES[:1]
     ]
     folder = os.path.join(locations.containers_dir, "clients", agent)
-    # The others are in the socket directory.
-    files = {path: text for path, text in client.files.items() if not is_published(path)}
-    for number, (target, text) in enumerate(sorted(files.items())):
+    for number, (target, text) in enumerate(sorted(client.unpublished.items())):
         path = os.path.join(folder, str(number))
         write_public(path, text)
         make_mount_point(locations, agent, target)

@@ -13,7 +13,7 @@ from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_daemon.setup.state import read_boot_id
 from airlock_daemon.setup.trust import list_steps
-from airlock_daemon.setup.workspaces import Entry, identify, list_mounts, look_at_workspaces
+from airlock_daemon.setup.workspaces import Entry, identify, look_at_workspaces
 from airlock_wire import quote
 
 _NAME_ONE = "name a directory with --workspace DIR"
@@ -30,7 +30,7 @@ def choose_workspaces(
     """
     agent = generation.agent
     written = [absolute(path) for path in named]
-    mapped = list_mounts(agent)
+    mapped = agent.mounts
     if written or not mapped:
         written = written or [os.getcwd()]
         _refuse_nested(written, setup, agent.name, generation.reserved)

@@ -12,7 +12,6 @@ from airlock_daemon.admin.cli.output import list_rows, plain, say_each
 from airlock_daemon.setup.api_findings import describe_api
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.sockets import HTTPS, SOCKET
-from airlock_daemon.setup.workspaces import describe_unserved
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -44,7 +43,7 @@ def list_profiles(application: Application) -> None:
         }
         for name, generation in setup.generations.items()
     ]
-    say_each(describe_unserved(setup.unserved))
+    say_each(setup.describe_unserved())
     cells = [[str(row[key]) for key in ("name", "socket", "path")] for row in rows]
     application.print(rows, list_rows(("NAME", "SOCKET", "PATH"), cells))
 

@@ -10,7 +10,6 @@ from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.status import DaemonStatus
-from airlock_daemon.setup.workspaces import list_mounts
 from airlock_modules import Module
 
 
@@ -39,7 +38,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
             return self.daemon_environment.get("PATH", os.defpath)
         configured = self.setup.config.path or self.daemon_environment.get("PATH")
         agents = self.setup.agents
-        workspaces = [mount.source for each in agents for mount in list_mounts(each)]
+        workspaces = [mount.source for each in agents for mount in each.mounts]
         return search_path(configured, workspaces=workspaces, warnings=[])
 
     def list_modules(self) -> Iterator[Module]:

@@ -32,7 +32,7 @@ from airlock_daemon.serving.daemon.engine_command import (
 from airlock_daemon.serving.daemon.listener import Listener
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
-from airlock_daemon.setup.client import SOCKET_DIRECTORY, list_published
+from airlock_daemon.setup.client import SOCKET_DIRECTORY, ContainerClient
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.sockets import NAMES
 from airlock_daemon.setup.state import State
@@ -257,7 +257,7 @@ class AgentBridge:
 
     def offer(self, sockets: tuple[str, ...], generation: Generation) -> None:
         """Have these sockets in the volume, and the files of a generation."""
-        self.container.offer(sockets, files=list_published(generation.apis))
+        self.container.offer(sockets, files=ContainerClient.list_published(generation.apis))
 
     async def wait(self) -> None:
         """Wait until it is removed."""

@@ -35,7 +35,6 @@ from airlock_daemon.setup.findings import find_exposures
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.sockets import HTTPS
 from airlock_daemon.setup.status import DaemonStatus
-from airlock_daemon.setup.workspaces import describe_unserved
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
@@ -83,7 +82,7 @@ def announce(setup: Setup) -> None:
     for warning in setup.warnings:
         log.warning("warning: %s", warning)
     log.info("enabled commands: %s", ", ".join(setup.config.enable))
-    for line in describe_unserved(setup.unserved):
+    for line in setup.describe_unserved():
         log.error("%s", line)
     for name, generation in setup.generations.items():
         more = f" and {HTTPS}" if generation.apis else ""

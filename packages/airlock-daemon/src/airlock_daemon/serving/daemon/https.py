@@ -38,12 +38,7 @@ from airlock_daemon.serving.request.recording import Caller, Recording
 from airlock_daemon.serving.request.sources import Sources
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
-from airlock_daemon.setup.client import (
-    ContainerClient,
-    describe_client,
-    find_placeholders,
-    publish_client,
-)
+from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.sockets import PUBLISHED, container_directory
 from airlock_daemon.setup.state import State
@@ -352,15 +347,14 @@ class HttpsService:
         """Make the worker's settings, and what a container gets. Raises AirlockError."""
         state = self._broker.state
         name, apis = generation.agent.name, generation.apis
-        placeholders = find_placeholders(state, name, apis)
-        client = describe_client(apis, placeholders)
-        publish_client(self._published, client)
+        client = ContainerClient.describe(state, name, apis)
+        client.publish(self._published)
         variables = self._shared.environment
         settings = Settings(
             agent=name,
             apis=tuple(each.without_rules() for each in apis.apis),
             network=apis.network,
-            placeholders=placeholders,
+            placeholders=client.placeholders,
             keys=os.path.join(Secrets(state).make_worker_folder(name), "key"),
             published=self._published,
             variables={each: variables[each] for each in BASE if each in variables},

@@ -19,7 +19,6 @@ from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.generation import Generation, Setup, load_setup
 from airlock_daemon.setup.status import DaemonStatus, Reload
-from airlock_daemon.setup.workspaces import describe_unserved
 from airlock_modules import Fault
 
 # Fields that do not count as an agent's change: each load makes the paths of Airlock's files and
@@ -92,7 +91,7 @@ class Reloader:
         self.setup = setup
         for warning in setup.warnings:
             log.warning("warning: %s", warning)
-        for line in describe_unserved(setup.unserved):
+        for line in setup.describe_unserved():
             log.error("%s", line)
         return compare(before, setup, began=began)
 

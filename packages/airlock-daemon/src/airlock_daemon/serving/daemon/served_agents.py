@@ -17,7 +17,6 @@ from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Reason
 from airlock_daemon.setup.generation import Generation, Setup
-from airlock_daemon.setup.limits import share_descriptors
 from airlock_daemon.setup.sockets import ENGINE, HTTPS, SOCKET
 from airlock_daemon.setup.state import State
 
@@ -123,8 +122,7 @@ class ServedAgents:
         table = descriptor_limit()
         fitted = {}
         for name, generation in generations.items():
-            limits = share_descriptors(
-                generation.limits,
+            limits = generation.limits.share_descriptors(
                 table=table,
                 agents=len(generations),
                 has_pre_exec=generation.agent.hooks.pre_exec is not None,

@@ -25,16 +25,7 @@ from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.setup.finding import read_bounded
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.kubeconfig import (
-    Access,
-    Plugin,
-    describe_exec,
-    find_kubeconfig_problem,
-    read_certificate,
-    read_cluster,
-    read_exec_credential,
-    read_user,
-)
+from airlock_daemon.setup.kubeconfig import Access, Cluster, Plugin
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import (
@@ -277,14 +268,14 @@ class Sources:
         self, kept: _Kept, agent: AgentState, api: "Api", data: bytes
     ) -> Access:
         """Use a kubeconfig's user, in JSON. Raises BadCredential and Failed."""
-        cluster = read_cluster(data)
+        cluster = Cluster.read(data)
         if ((cluster.host,), (cluster.port,)) != (api.hosts, api.ports):
             # Its credential is for another host now.
             raise Failed(
                 f"the kubeconfig names another server for {cluster.context} than when it was read",
                 hint="a person on the host can run: airlock reload",
             )
-        user = read_user(data)
+        user = Cluster.read_user(data)
         if isinstance(user, Access):
             return user
         advice = "a person on the host can "
@@ -293,7 +284,7 @@ class Sources:
             advice += _advise(user.words)
             printed = await self._run(kept, agent, user.words, origin, advice, user.variables)
             try:
-                return read_exec_credential(printed, time.time())
+                return Access.of_exec_credential(printed, time.time())
             except BadCredential as error:
                 raise Failed(f"{origin} {error}", hint=advice) from None
         advice += "mend tokenFile in the kubeconfig"
@@ -308,11 +299,11 @@ class Sources:
         words, variables = source.words, dict[str, str]()
         if source.format == "kubeconfig":
             environment = self._shared.environment
-            problem = find_kubeconfig_problem(words, environment, agent.generation.workspaces)
+            problem = Cluster.find_problem(words, environment, agent.generation.workspaces)
             if problem is not None:
                 raise Failed(problem[0], hint=f"a person on the host can do this: {problem[1]}")
         elif source.format == "exec-credential":
-            variables["KUBERNETES_EXEC_INFO"] = describe_exec()
+            variables["KUBERNETES_EXEC_INFO"] = Plugin.describe()
         return await self._run(kept, agent, words, quote(shlex.join(words)), advice, variables)
 
     async def _run(
@@ -380,9 +371,9 @@ def _interpret(data: bytes, credential: "Credential") -> Access:
             keys, lasts_s = _read_aws_keys(data, time.time())
             return Access(token=keys, lasts_s=lasts_s)
         case "exec-credential":
-            access = read_exec_credential(data, time.time())
+            access = Access.of_exec_credential(data, time.time())
         case _ if credential.kind == "client-certificate":
-            access = read_certificate(data)
+            access = Access.of_certificate(data)
         case _:
             access = Access(token=read_credential(data))
     if credential.kind == "header" and not access.token.isascii():

@@ -19,10 +19,9 @@ from airlock_daemon.boundary.brokers.ssh.words import (
     SshDestination,
     build_words,
     profile_words,
-    split_profile_words,
+    read_profile_command,
 )
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.ssh_command import find_user
 from airlock_modules import RemoteRequest, read_ssh_words
 
 
@@ -32,7 +31,7 @@ def read_asked(words: Sequence[str], generation: Generation) -> RemoteRequest:
     Raises RemoteError; Denied if the profile's ssh cannot be used.
     """
     asked = read_ssh_words(words)
-    user = find_user(split_profile_words(generation.agent.profile.env))
+    user = read_profile_command(generation.agent.profile.env).user
     if user is None:
         return asked
     return replace(asked, destination=replace(asked.destination, user=user))

@@ -7,11 +7,7 @@ import msgspec
 
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.paths import expand_home
-from airlock_daemon.setup.ssh_command import (
-    UnfitCommandError,
-    find_missing_file,
-    read_ssh_command,
-)
+from airlock_daemon.setup.ssh_command import SshCommand, UnfitCommandError
 
 
 class SshDestination(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,17 +63,17 @@ def profile_words(variables: Mapping[str, str], *, home: str) -> tuple[str, ...]
     A leading `~/` of the program or a value becomes `home`, that of the daemon's user. Raises
     Denied if the command cannot be used, or names a file that cannot be read now.
     """
-    words = split_profile_words(variables)
-    problem = find_missing_file(words, home)
+    command = read_profile_command(variables)
+    problem = command.find_missing_file(home)
     if problem is not None:
         raise _refuse(problem, "put the file there, or name another")
-    return tuple(expand_home(word, home) for word in words)
+    return tuple(expand_home(word, home) for word in command.words)
 
 
-def split_profile_words(variables: Mapping[str, str]) -> tuple[str, ...]:
+def read_profile_command(variables: Mapping[str, str]) -> SshCommand:
     """The command as written, without a check of its files. Raises Denied."""
     try:
-        return read_ssh_command(variables.get("GIT_SSH_COMMAND", "ssh"))
+        return SshCommand.read(variables.get("GIT_SSH_COMMAND", "ssh"))
     except UnfitCommandError as error:
         raise _refuse(str(error), 'write it like "ssh -i ~/.ssh/key"') from error
 
