@@ -1,7 +1,19 @@
 """The kinds of message there are, each with full examples, for schemas and documents."""
 
-from msgspec import Raw, Struct
+from typing import Annotated, Literal
 
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from airlock_wire.client_messages import (
+    ENCODING,
+    RequestMessage,
+    ResizeMessage,
+    ResizeParams,
+    SignalMessage,
+    SignalParams,
+    StdinMessage,
+    StdinParams,
+)
 from airlock_wire.error_object import ErrorObject
 from airlock_wire.features import FEATURES
 from airlock_wire.messages import (
@@ -9,23 +21,17 @@ from airlock_wire.messages import (
     DecisionResult,
     ErrorMessage,
     ExitResult,
-    RequestMessage,
     ResultMessage,
     encode_message,
 )
 from airlock_wire.notifications import (
+    METHOD,
     CreditMessage,
     CreditParams,
-    OutputMessage,
-    OutputParams,
-    ResizeMessage,
-    ResizeParams,
-    SignalMessage,
-    SignalParams,
     StartMessage,
     StartParams,
-    StdinMessage,
-    StdinParams,
+    Stream,
+    Version,
 )
 from airlock_wire.request import Request
 from airlock_wire.terminal import Terminal
@@ -38,6 +44,22 @@ class Shape(Struct, frozen=True, kw_only=True):
     sender: str
     type: type[Struct]
     examples: tuple[str, ...]
+
+
+class OutputParams(Struct, frozen=True, kw_only=True):
+    """What was written."""
+
+    stream: Annotated[Stream, Meta(description="Where the command wrote it.")]
+    encoding: Annotated[Literal["base64"] | UnsetType, ENCODING] = UNSET
+    data: Annotated[str, Meta(description="What it wrote.")]
+
+
+class OutputMessage(Struct, frozen=True, kw_only=True):
+    """A piece of the command's output, sent while it runs."""
+
+    jsonrpc: Version
+    method: Annotated[Literal["output"], METHOD]
+    params: OutputParams
 
 
 def list_shapes() -> tuple[Shape, ...]:

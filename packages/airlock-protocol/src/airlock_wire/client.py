@@ -9,6 +9,14 @@ the base protocol. Only features in use permit sending stdin, signals and sizes,
 to the daemon's credit.
 """
 
+from airlock_wire.client_messages import (
+    ResizeMessage,
+    ResizeParams,
+    SignalMessage,
+    SignalParams,
+    StdinMessage,
+    StdinParams,
+)
 from airlock_wire.decoding import Refused, decode_request
 from airlock_wire.error_object import ErrorObject
 from airlock_wire.errors import LocalProtocolError, RemoteProtocolError
@@ -17,14 +25,6 @@ from airlock_wire.features import SignalName
 from airlock_wire.framing import LineReader, LineTooLong
 from airlock_wire.limits import Limits
 from airlock_wire.messages import encode_message
-from airlock_wire.notifications import (
-    ResizeMessage,
-    ResizeParams,
-    SignalMessage,
-    SignalParams,
-    StdinMessage,
-    StdinParams,
-)
 from airlock_wire.pieces import Line, Piece, PieceEncoder
 from airlock_wire.replies import Reply, ReplyReader
 from airlock_wire.request import Request

@@ -1,7 +1,8 @@
-"""Wire types of the request and the responses, one for each kind of message.
+"""Wire types of the responses, one for each kind of message.
 
-The JSON schemas are generated from these types and those of `notifications`; the first line of each
-docstring is a description there. Both sides ignore unknown members. Members are sent in this order.
+The JSON schemas are generated from these types, those of `notifications` and `client_messages`; the
+first line of each docstring is a description there. Both sides ignore unknown members. Members are
+sent in this order.
 """
 
 from typing import Annotated, Final, Literal
@@ -11,7 +12,6 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from airlock_wire.error_object import ErrorObject
 from airlock_wire.notifications import Version
-from airlock_wire.terminal import Terminal
 
 PROTOCOL_VERSION: Final = "0.5"
 """The version of the protocol, not of this distribution."""
@@ -34,50 +34,6 @@ ErrorId = Annotated[
         extra_json_schema={"type": ["string", "number", "null"]},
     ),
 ]
-
-
-class EncodedText(Struct, frozen=True):
-    """Bytes that are not UTF-8, in place of a string."""
-
-    base64: Annotated[str, Meta(description="Padded base64, standard alphabet.")]
-
-
-class RequestParams(Struct, frozen=True, kw_only=True):
-    """What to run, and where."""
-
-    command: Annotated[str, Meta(description="The name of the command, as the client calls it.")]
-    args: Annotated[
-        tuple[str | EncodedText, ...], Meta(description="Its arguments, without the name.")
-    ]
-    cwd: Annotated[
-        str | EncodedText | None, Meta(description="The client's working directory.")
-    ] = None
-    container_id: Annotated[
-        str | None, Meta(description="The container that the client thinks it is in: a hint.")
-    ] = None
-    features: Annotated[
-        tuple[str, ...] | UnsetType,
-        Meta(description="The features that the client can use; `exec` then awaits `start`."),
-    ] = UNSET
-    tty: Annotated[
-        Terminal | UnsetType, Meta(description="The client's terminal, for the feature `tty`.")
-    ] = UNSET
-    env: Annotated[
-        dict[str, str | EncodedText] | UnsetType,
-        Meta(
-            description="The client's environment, for the feature `env`.",
-            extra_json_schema={"propertyNames": {"pattern": "^[^=\\u0000]+$"}},
-        ),
-    ] = UNSET
-
-
-class RequestMessage(Struct, frozen=True, kw_only=True):
-    """The one message of a client: run a command, or decide whether it would run."""
-
-    jsonrpc: Version
-    id: Id
-    method: Annotated[Method, Meta(description="`exec` runs the command, `check` only decides.")]
-    params: RequestParams
 
 
 class ExitResult(Struct, frozen=True, kw_only=True):

@@ -2,19 +2,10 @@
 
 from collections.abc import Mapping
 
-import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import Struct
 
-from airlock_wire.errors import LocalProtocolError
-from airlock_wire.messages import (
-    EncodedText,
-    Method,
-    RequestMessage,
-    RequestParams,
-    encode_message,
-)
+from airlock_wire.messages import Method
 from airlock_wire.terminal import Terminal
-from airlock_wire.text import encode_base64
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -44,27 +35,6 @@ class Request(Struct, frozen=True, kw_only=True):
 
         Raises LocalProtocolError if a text cannot be encoded.
         """
-        try:
-            params = RequestParams(
-                command=self.command,
-                args=tuple(_to_wire(arg) for arg in self.args),
-                cwd=None if self.cwd is None else _to_wire(self.cwd),
-                container_id=self.container_id,
-                features=UNSET if self.features is None else self.features,
-                tty=UNSET if self.terminal is None else self.terminal,
-                env={name: _to_wire(value) for name, value in self.env.items()} or UNSET,
-            )
-            message = RequestMessage(
-                jsonrpc="2.0",
-                id=Raw(msgspec.json.encode(self.id)),
-                method=self.method,
-                params=params,
-            )
-            return encode_message(message)
-        except UnicodeEncodeError as error:
-            raise LocalProtocolError(f"a text of the request cannot be sent: {error}") from error
+        from airlock_wire.client_messages import encode_request  # noqa: PLC0415 - clients alone
 
-
-def _to_wire(text: str) -> str | EncodedText:
-    encoded = encode_base64(text)
-    return text if encoded is None else EncodedText(base64=encoded)
+        return encode_request(self)

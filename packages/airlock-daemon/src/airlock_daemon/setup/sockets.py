@@ -32,7 +32,7 @@ TRUSTSTORE = "truststore.p12"
 PUBLISHED = (CA, BUNDLE, TRUSTSTORE)
 """The HTTPS broker's files in an agent's socket directory."""
 CLIENT_ENV = "client.env"
-"""The variables of `client.describe_client` in that directory, as lines NAME=VALUE."""
+"""The variables of `client.ContainerClient` in that directory, as lines NAME=VALUE."""
 
 BRIDGED = ("docker", "podman")
 """The engines whose own command can carry the sockets to their containers, by a bridge."""
