@@ -12,7 +12,7 @@ LEFT_OUT = Path(__file__).with_name("left_out.toml")
 
 
 def read_left_out() -> list[dict[str, str]]:
-    """Return the entries of LEFT_OUT: `page`, how the block `begins`, and `why`."""
+    """Return the entries of LEFT_OUT: `page`, how a block `begins` (absent: all), and `why`."""
     entries: list[dict[str, str]] = tomllib.loads(LEFT_OUT.read_text())["block"]
     return entries
 
@@ -24,8 +24,12 @@ class Page:
         self._left = [block for block in list_blocks(page) if block.language not in NOT_TYPED]
         self._any = list_blocks(page)
         for entry in read_left_out():
-            if entry["page"] == page:
+            if entry["page"] != page:
+                continue
+            if "begins" in entry:
                 self.take(entry["begins"])
+            else:
+                self._left.clear()
 
     def take(self, begins: str) -> str:
         """Return the text of the one block that begins so, and count it as told."""

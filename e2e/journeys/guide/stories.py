@@ -111,6 +111,12 @@ def follow_approvals(page: Page, host: GuideHost) -> None:
     assert host.has_arrived("release/2", commit)
 
 
+def follow_grant(page: Page, host: GuideHost) -> None:
+    """The agent is added; what the page says of its grant, unit tests ask of `airlock test`."""
+    host.type(_log_in(page.take("airlock agent add")), answers=_YES)
+    assert "my" in host.type("airlock agent list")
+
+
 def follow_signing(page: Page, host: GuideHost) -> None:
     """The container's git signs under an address of its own, and the host's verifies that."""
     host.type(page.take("ssh-keygen"), answers=_YES)
@@ -341,6 +347,10 @@ STORIES: Mapping[str, Callable[[Page, GuideHost], None]] = {
     "docs/index.md": follow_index,
     "docs/start/claude-code.md": follow_claude,
     "docs/start/codex.md": follow_codex,
+    "docs/grants/git.md": follow_grant,
+    "docs/grants/ssh.md": follow_grant,
+    "docs/grants/docker.md": follow_grant,
+    "docs/grants/llm-keys.md": follow_grant,
     "docs/grants/gh.md": follow_github,
     "docs/everyday/approvals.md": follow_approvals,
     "docs/grants/signing.md": follow_signing,
