@@ -1,19 +1,29 @@
 """What all tests of this folder share: the options, what is under test, and the one engine."""
 
 import os
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from e2e.world import engine
+from e2e.world.command import run
 from e2e.world.executables import Executables
+
+_ELSEWHERE = str(Path(__file__).parents[1] / "packages/airlock-daemon/tests/elsewhere.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of every suite here: pytest takes those of its first conftest alone."""
     group = parser.getgroup("airlock", "what is under test")
     group.addoption("--daemon", help="airlock-daemon (default: the one on PATH)")
+    group.addoption(
+        "--without-linux",
+        action="store_true",
+        help="instead a daemon whose Python lacks Linux's names, without tests that need those",
+    )
     group.addoption("--shim", help="the native airlock-shim (default: the one on PATH)")
     group.addoption(
         "--image-context",
@@ -37,18 +47,32 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"REQUIRE_DOCKER=1, but {reason}")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give these tests more time: the first of a run makes images, or carries out a whole list."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give these tests more time: the first of a run makes images, or carries out a whole list.
+
+    Leave out what needs Linux where the daemon lacks its names.
+    """
+    if config.getoption("--without-linux"):
+        left = [item for item in items if item.get_closest_marker("linux_only")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.fixture(scope="session")
-def executables(pytestconfig: pytest.Config) -> Executables:
+def executables(pytestconfig: pytest.Config) -> Iterator[Executables]:
     """Return what is under test."""
     named = {name: pytestconfig.getoption(f"--{name}") for name in ("daemon", "shim")}
-    return Executables.find(**named)
+    if not pytestconfig.getoption("--without-linux"):
+        yield Executables.find(**named)
+        return
+    with tempfile.TemporaryDirectory(prefix="airlock-") as folder:
+        # Other users run it, too.
+        Path(folder).chmod(0o755)
+        made = run((sys.executable, _ELSEWHERE, f"{folder}/bin")).succeeded().stdout
+        yield Executables.find(daemon=made.strip(), shim=named["shim"])
 
 
 @pytest.fixture(scope="session")

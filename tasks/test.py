@@ -21,25 +21,17 @@ _UNIT_FOLDERS = ("packages", "bench/tests", "demo/tests", "tasks/tests", "confor
 # Tests that make boxes, run the whole conformance suite or measure: half of all unit tests' time.
 _LONG = ("packages/airlock-daemon/tests/boundary/box", "conformance/tests", "bench/tests")
 
-# Run again with daemons that lack Linux's names (packages/airlock-daemon/tests/elsewhere.py): how
-# commands end, stops, reloads, and pushes over ssh and https.
+# Run again with daemons that lack the names of Linux (packages/airlock-daemon/tests/elsewhere.py),
+# without tests marked `linux_only`.
 _WITHOUT_LINUX = tuple(
-    f"packages/airlock-daemon/tests/{name}.py"
-    for name in (
-        "serving/request/test_ending",
-        *("serving/daemon/test_stopping", "serving/daemon/test_reload"),
-        *("boundary/brokers/test_push", "boundary/brokers/test_git_by_ssh"),
+    f"packages/airlock-daemon/tests/{folder}/test_{name}.py"
+    for folder, names in (
+        ("serving/request", "approvals ending hook_examples hooks post_exec pre_exec rewriting"),
+        ("serving/request", "running running_paths who_asks"),
+        ("serving/daemon", "full_disk https https_aws reload reload_log stopping"),
+        ("boundary/brokers", "git_by_ssh push"),
     )
-)
-
-# Their clients pass descriptors, which such a daemon does not take.
-_PASSING = tuple(
-    f"--deselect=packages/airlock-daemon/tests/boundary/brokers/{name}"
-    for name in (
-        "test_push.py::test_bytes_that_are_no_push_end_it",
-        "test_git_by_ssh.py::test_git_without_its_variables_gets_there",
-        "test_git_by_ssh.py::test_dulwich_gets_there",
-    )
+    for name in names.split()
 )
 
 # With its own settings, as external users run it. These exclude the suite's own tests and have no
@@ -87,13 +79,14 @@ def run_tests(arguments: Sequence[str]) -> int:
         print(f"Not run: {', '.join(left)}. `./dev test {_ALL}` runs everything.")
         return status
     units = Part("units", (*_UNIT_FOLDERS, *BESIDE, *SHORT))
+    journeys = Part("e2e", ("e2e/journeys", *BESIDE))
     is_required = os.environ.get("REQUIRE_DOCKER") == "1"
     outcomes += _run_beside(
         environment,
         (units, conformance, upgrade),
-        lambda said: _run_end_to_end(environment, (), required=is_required, output=said),
+        lambda said: _run_end_to_end(environment, journeys, required=is_required, output=said),
     )
-    without = Part("without-linux", (*_WITHOUT_LINUX, *_PASSING, *BESIDE, *SHORT))
+    without = Part("without-linux", (*_WITHOUT_LINUX, *BESIDE, *SHORT))
     outcomes.append(run_part(environment, without, extra={"WITHOUT_LINUX": "1"}))
     outcomes.append(run_part(environment, hostile))
     # One process, which waits for a command at a time.
@@ -120,7 +113,8 @@ def _run_beside(
 def run_end_to_end(arguments: Sequence[str]) -> int:
     """Run only the end-to-end tests with pytest's arguments; fail without an engine."""
     environment = prepare_environment("default")
-    outcomes = [equip(environment), _run_end_to_end(environment, arguments, required=True)]
+    journeys = Part("e2e", ("e2e/journeys", *BESIDE, *arguments))
+    outcomes = [equip(environment), _run_end_to_end(environment, journeys, required=True)]
     return print_summary("./dev e2e", outcomes)
 
 
@@ -143,23 +137,14 @@ def _run_selected(environment: Environment, arguments: Sequence[str]) -> int:
 
 
 def _run_end_to_end(
-    environment: Environment,
-    arguments: Sequence[str],
-    *,
-    required: bool,
-    output: IO[str] | None = None,
+    environment: Environment, part: Part, *, required: bool, output: IO[str] | None = None
 ) -> Outcome:
     engine = find_engine()
     if isinstance(engine, Engine):
-        return run_part(
-            environment,
-            Part("e2e", ("e2e/journeys", *BESIDE, *arguments)),
-            extra={"REQUIRE_DOCKER": "1"},
-            output=output,
-        )
+        return run_part(environment, part, extra={"REQUIRE_DOCKER": "1"}, output=output)
     if required:
-        return Outcome("e2e", "failed", f"an engine is required, and {engine}")
-    return Outcome("e2e", "skipped", f"{engine} (REQUIRE_DOCKER=1 makes this a failure)")
+        return Outcome(part.name, "failed", f"an engine is required, and {engine}")
+    return Outcome(part.name, "skipped", f"{engine} (REQUIRE_DOCKER=1 makes this a failure)")
 
 
 def _find_programs(environment: Environment) -> list[str]:

@@ -5,12 +5,12 @@ from e2e.world.engine import remove
 from e2e.world.running import Running, Witness, find_process
 from e2e.world.scene import Scene, Stage
 
-# Three processes in three sessions, one of them orphaned at once. Each says its id and
-# the pid namespace that has it; the main one does not care for a hang-up.
+# Three processes, in three sessions where those are found, one of them orphaned at once. Each says
+# its id and the pid namespace that has it; the main one does not care for a hang-up.
 LINGER = """#!/bin/sh
 space=$(readlink /proc/self/ns/pid)
-setsid sh -c 'echo pid $$ '"$space"'; exec sleep infinity' &
-(setsid sh -c 'echo pid $$ '"$space"'; exec sleep infinity' &)
+{apart} sh -c 'echo pid $$ '"$space"'; exec sleep infinity' &
+({apart} sh -c 'echo pid $$ '"$space"'; exec sleep infinity' &)
 trap '' HUP
 echo "pid $$ $space"
 sleep infinity
@@ -18,14 +18,16 @@ sleep infinity
 PROCESSES = 3
 
 
-@pytest.fixture(params=["none", "home"])
+@pytest.fixture(params=["none", pytest.param("home", marks=pytest.mark.linux_only("boxes"))])
 def lingering(user_stage: Stage, request: pytest.FixtureRequest) -> Scene:
     """Return a scene in which the agent has a command, `linger`, that goes on for ever.
 
     On the host as it is, and in a box with the human's home.
     """
     program = user_stage.account.home / "linger"
-    user_stage.account.write(program, LINGER, mode=0o755)
+    is_found = not request.config.getoption("--without-linux")
+    text = LINGER.format(apart="setsid" if is_found else "")
+    user_stage.account.write(program, text, mode=0o755)
     module = f'[command]\nbin = "{program}"\n\n[deny]\nargs = []\n'
     module += f'[sandbox]\nbox = "{request.param}"\n'
     return user_stage.scene(modules={"linger": module})

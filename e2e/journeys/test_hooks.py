@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from e2e.world.scene import Scene, Stage
 from tasks.blocks import list_blocks
 
@@ -14,6 +15,7 @@ cat >>"$0.seen"
 """
 
 
+@pytest.mark.linux_only("elsewhere the kernel shows nothing of a container")
 def test_a_hook_sees_whose_container_asks_a_broker(
     user_stage: Stage, git_ssh_errand: GitOverSsh
 ) -> None:

@@ -15,10 +15,10 @@ from .errand import Errand
 from .git import USER, GitOverHttps, GitOverSsh
 from .ssh import Ssh
 
-NAMES = ("git-ssh", "git-https", "ssh", "docker")
+_DOCKER = pytest.param("docker", marks=pytest.mark.linux_only("boxes"))
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=["git-ssh", "git-https", "ssh", _DOCKER])
 def errand(request: pytest.FixtureRequest) -> Errand:
     """Return each errand in turn."""
     found: Errand = request.getfixturevalue(f"{request.param.replace('-', '_')}_errand")

@@ -5,7 +5,7 @@ daemon's to see, as those of an engine in a virtual machine: their connections h
 
 With WITHOUT_LINUX=1 in the environment, tests start such daemons. Then `[workspace] host`, which
 they have not, is a mapping of the workspace to its own path, and requests name their directory. For
-the journeys of e2e: `python elsewhere.py FOLDER` makes one, for their option `--daemon`.
+the journeys of e2e and their option `--without-linux`, `python elsewhere.py FOLDER` makes one.
 """
 
 import atexit

@@ -178,10 +178,11 @@ class Answer:
 
 
 def request(command: str, *args: str, method: str = "exec", **more: Any) -> bytes:
-    """One request as a line; `more` are further params."""
+    """One request as a line; `more` are further params, without those that are None."""
     if elsewhere.is_wanted():
         more.setdefault("cwd", os.getcwd())
-    params = {"command": command, "args": list(args), **more}
+    given = {name: value for name, value in more.items() if value is not None}
+    params = {"command": command, "args": list(args), **given}
     message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     return json.dumps(message).encode() + b"\n"
 
@@ -218,6 +219,14 @@ def watching(pid: int) -> Iterator[Callable[[], bool]]:
         yield lambda: bool(poll.poll(20_000))
     finally:
         os.close(descriptor)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended. It may be a zombie, whose new parent is slow to learn of it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def resident_kib(pid: int, field: str = "VmRSS") -> int:

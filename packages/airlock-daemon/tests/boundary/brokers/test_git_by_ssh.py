@@ -70,6 +70,7 @@ def test_git_itself_may_call_ssh(start: Start, *, streamed: bool) -> None:
     assert {(each["command"], each["args"][0]) for each in records} == {("git-remote", "ssh")}
 
 
+@pytest.mark.linux_only("elsewhere no descriptor is taken")
 def test_git_without_its_variables_gets_there(start: Start) -> None:
     """As under `env -i`, and by a port and a family of addresses, as pre-commit has in its URLs."""
     remote = start(place="me@host:2222{root}/*")
@@ -89,6 +90,7 @@ def test_git_without_its_variables_gets_there(start: Start) -> None:
     assert {"-p", "2222", "me@host"} <= set(remote.notes)
 
 
+@pytest.mark.linux_only("elsewhere no descriptor is taken")
 def test_dulwich_gets_there(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """A git that is no git, which calls ssh in words of its own."""
     remote = start()

@@ -257,6 +257,7 @@ def test_a_check_covers_the_destination(remote: Remote) -> None:
     assert denied.error["data"]["rule"] == "git.fetch"
 
 
+@pytest.mark.linux_only("elsewhere no descriptor is taken")
 def test_bytes_that_are_no_push_end_it(remote: Remote) -> None:
     """The remote gets none of them."""
     reading, writing = os.pipe()

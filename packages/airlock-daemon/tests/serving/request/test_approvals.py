@@ -140,8 +140,10 @@ def test_signals_that_are_sent_meanwhile_are_not_kept(daemon: Daemon) -> None:
 
 def test_the_answer_waits_for_a_client_that_had_gone(daemon: Daemon) -> None:
     """Its next try takes it."""
-    send(daemon, "echo asked").close()
+    connection = send(daemon, "echo asked")
     (question,) = wait_for_questions(daemon.world)
+    connection.close()
+    daemon.wait_for_records(1)
     run(daemon.world, "approve", question["id"])
     assert daemon.shell("echo asked").text() == "asked\n"
 

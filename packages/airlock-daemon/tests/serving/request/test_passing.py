@@ -14,7 +14,10 @@ from running import Daemon, read_answer, request
 from talking import ALL, Pipes, Talk
 from worlds import World
 
-pytestmark = pytest.mark.usefixtures("inside")
+pytestmark = [
+    pytest.mark.usefixtures("inside"),
+    pytest.mark.linux_only("elsewhere no descriptor is taken"),
+]
 
 
 @pytest.fixture(scope="module")

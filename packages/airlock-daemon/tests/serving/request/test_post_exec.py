@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import shared_fixtures
-from hooking import Hook
+from hooking import HOOK_S, Hook
 from running import Daemon, request
 from talking import ALL, Pipes, Talk
 from worlds import World
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("inside")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """One world for all tests here, in which each writes the hook that it needs."""
     world = World(tmp_path_factory.mktemp("post"))
-    world.write_config("[hooks]\ntimeout_s = 2\ncapture_max_mb = 1\n")
+    world.write_config(f"[hooks]\ntimeout_s = {HOOK_S}\ncapture_max_mb = 1\n")
     world.write_hook("post-exec", "exit 0")
     return world
 
@@ -118,7 +118,7 @@ def test_it_can_withhold_everything(daemon: Daemon, hook: Hook) -> None:
         ("exit 5", "exit status 5"),
         ("""echo '{"result":{"stdout":"new"}}'; exit 5""", "exit status 5"),
         ("kill -9 $$", "SIGKILL"),
-        ("exec sleep 600", "was ended after 2 s"),
+        ("exec sleep 600", "was ended after 3 s"),
         ("exec cat /dev/zero", "no answer"),
         ("#!/no/such/interpreter\n", "could not be run"),
         ("echo new", "no result"),
@@ -248,12 +248,13 @@ def test_the_time_limit_of_a_command_is_not_that_of_its_hook(
     """[exec] timeout_s ends the command, and nothing that it wrote goes out unseen."""
     world = World(tmp_path)
     monkeypatch.chdir(world.workspace)
-    world.write_module("sh", "/bin/sh", "[deny]\nargs = []\n[exec]\ntimeout_s = 0.3\n")
-    world.write_hook("post-exec", ANSWER.format("import time; time.sleep(0.6)"))
+    limit = HOOK_S / 4
+    world.write_module("sh", "/bin/sh", f"[deny]\nargs = []\n[exec]\ntimeout_s = {limit}\n")
+    world.write_hook("post-exec", ANSWER.format(f"import time; time.sleep({limit + 0.2})"))
     with Daemon(world) as running:
         assert running.shell("echo out").text() == "out\n"
         answer = running.shell("echo secret; exec sleep 600")
-        assert "ended after 0.3 s" in answer.error["message"]
+        assert f"ended after {limit:g} s" in answer.error["message"]
         assert answer.text() == ""
 
 

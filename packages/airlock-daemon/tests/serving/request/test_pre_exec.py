@@ -73,6 +73,7 @@ def test_it_sees_of_duplicate_members_what_counts(daemon: Daemon, world: World, 
     assert (world.agent / "seen").read_text().count('"command"') == 1
 
 
+@pytest.mark.linux_only("elsewhere no descriptor is taken")
 def test_descriptors_go_on_through_a_hook(daemon: Daemon, hook: Hook) -> None:
     """Who has only a pre-exec hook loses nothing of what passes by the daemon."""
     hook("exit 0")
@@ -164,10 +165,8 @@ def test_check_asks_no_hook_and_says_so(daemon: Daemon, hook: Hook) -> None:
     """The answer names the step among those that may still refuse."""
     hook("exit 1")
     result = daemon.ask("sh", "-c", "true", method="check").last["result"]
-    assert result == {
-        "decision": "allowed",
-        "not_consulted": ["workspace", "hook", "concurrency"],
-    }
+    assert result["decision"] == "allowed"
+    assert result["not_consulted"][-2:] == ["hook", "concurrency"]
 
 
 def test_policy_and_workspace_come_first(daemon: Daemon, world: World, hook: Hook) -> None:
@@ -175,7 +174,8 @@ def test_policy_and_workspace_come_first(daemon: Daemon, world: World, hook: Hoo
     hook("touch asked; exit 1")
     assert daemon.ask("sh", "--bad").error["data"]["layer"] == "module"
     assert daemon.ask("make").error["code"] == -32601
-    assert daemon.shell("true", cwd="/root").error["data"]["layer"] == "workspace"
+    missing = str(world.workspace / "missing")
+    assert daemon.shell("true", cwd=missing).error["data"]["layer"] == "workspace"
     assert not (world.agent / "asked").exists()
 
 

@@ -74,7 +74,9 @@ def test_the_same_request_as_an_answer_changes_nothing(daemon: Daemon, hook: Hoo
     assert daemon.records()[-1]["asked"] is None
 
 
-def test_a_rewritten_request_starts_again_at_the_ceiling(daemon: Daemon, hook: Hook) -> None:
+def test_a_rewritten_request_starts_again_at_the_ceiling(
+    daemon: Daemon, world: World, hook: Hook
+) -> None:
     """The hook grants nothing: command, rules and directory are judged as a client's are."""
     hook(REWRITE.format('params["command"] = "make"'))
     error = daemon.shell("true").error
@@ -82,7 +84,7 @@ def test_a_rewritten_request_starts_again_at_the_ceiling(daemon: Daemon, hook: H
     hook(REWRITE.format('params["args"] = ["--bad"]'))
     assert daemon.shell("true").error["data"]["layer"] == "module"
     assert daemon.records()[-1]["asked"]["args"] == ["-c", "true"]
-    hook(REWRITE.format('params["cwd"] = "/root"'))
+    hook(REWRITE.format(f'params["cwd"] = "{world.workspace}/missing"'))
     assert daemon.shell("true").error["data"]["layer"] == "workspace"
 
 

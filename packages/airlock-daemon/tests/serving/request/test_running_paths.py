@@ -77,10 +77,10 @@ def test_a_check_without_a_directory_judges_what_is_the_same_from_everywhere(
     """An absolute path, and dots that would leave the top of a workspace; the rest is not asked."""
     with Daemon(mapped) as daemon:
         for path in ("/workspace/sub", "sub", "out/x", "new/.."):
-            answer = daemon.ask("git", "-C", path, "status", method="check")
+            answer = daemon.ask("git", "-C", path, "status", method="check", cwd=None)
             assert answer.last["result"]["not_consulted"] == ["workspace", "concurrency"]
         for path in ("/root", "..", "sub/../..", "~"):
-            answer = daemon.ask("git", "-C", path, "status", method="check")
+            answer = daemon.ask("git", "-C", path, "status", method="check", cwd=None)
             assert answer.error["data"]["layer"] == "workspace", path
         answer = daemon.ask("git", "-C", "sub", "status", method="check", cwd="/workspace")
         assert answer.last["result"]["not_consulted"] == ["concurrency"]

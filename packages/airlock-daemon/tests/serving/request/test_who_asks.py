@@ -72,6 +72,7 @@ def inside(world: World) -> Inside:
     return Inside(world)
 
 
+@pytest.mark.linux_only("elsewhere the kernel shows nothing of a container")
 def test_what_a_container_hides_in_the_workspace_is_not_shown_by_a_tool(
     world: World, inside: Inside
 ) -> None:
@@ -88,6 +89,7 @@ def test_what_a_container_hides_in_the_workspace_is_not_shown_by_a_tool(
         assert len(daemon.records("exec-start")) == 1
 
 
+@pytest.mark.linux_only("elsewhere the kernel shows nothing of a container")
 def test_a_changed_root_does_not_make_a_workspace_writable(world: World, inside: Inside) -> None:
     """The kernel tells such a process of no mount outside of it, and of no flag of its own."""
     here = world.workspace
@@ -114,6 +116,7 @@ def cgroup() -> Iterator[Path]:
     lack("a place where a cgroup can be made")
 
 
+@pytest.mark.linux_only("elsewhere the kernel shows nothing of a container")
 @pytest.mark.parametrize("entry", ["bin", "{root}/workspace", "{root}/loose"])
 def test_docker_is_not_taken_from_where_others_could_put_one(
     world: World, inside: Inside, cgroup: Path, monkeypatch: pytest.MonkeyPatch, entry: str
@@ -149,6 +152,7 @@ def test_a_command_may_not_ask_on_another_agents_socket(world: World) -> None:
         assert [record["profile"] for record in daemon.records("exec-start")] == ["other", "my"]
 
 
+@pytest.mark.linux_only("[workspace] host")
 def test_a_directory_that_a_process_of_the_host_is_not_in_is_refused(daemon: Daemon) -> None:
     """The kernel says where it stands; a claim of another place is no hint but a lie."""
     here = str(daemon.world.workspace)
@@ -158,6 +162,7 @@ def test_a_directory_that_a_process_of_the_host_is_not_in_is_refused(daemon: Dae
 
 
 @needs_landlock
+@pytest.mark.linux_only("boxes")
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 @pytest.mark.skipif(os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC, reason="is in a container")
 def test_devices_that_a_container_may_make_are_not_opened_behind_landlock() -> None:
