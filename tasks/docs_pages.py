@@ -1,7 +1,8 @@
 """Pages of the documentation site that are not in docs/, and links between all pages.
 
 Files of the repository become pages named by PAGES. The command line's page is generated from the
-programs' help, that of the files from the keys that they read. mkdocs calls the `on_` functions.
+programs' help, that of the files from the keys that they read, that of the refusals from the
+sources. mkdocs calls the `on_` functions.
 """
 
 import os
@@ -17,6 +18,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from tasks.docs_files import write_files_page
+from tasks.docs_refusals import write_refusals_page
 
 ROOT = Path(__file__).resolve().parent.parent
 _MODULES = "packages/airlock-modules/src/airlock_modules/builtin"
@@ -53,6 +55,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, uri, content=(ROOT / path).read_text("utf-8")))
     files.append(File.generated(config, "reference/cli.md", content=_write_cli_page()))
     files.append(File.generated(config, "reference/files.md", content=write_files_page()))
+    files.append(File.generated(config, "reference/refusals.md", content=write_refusals_page()))
     return files
 
 
