@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from airlock_modules import Grant, Module, Parsed, evaluate, parse_module
-from airlock_modules.reading.parsed import read_plain
-from airlock_modules.rules.rule import Glob
+from airlock_modules.reading.plain import read_plain
+from airlock_modules.rules.glob import Glob
 from asking import GRANT
 from written_modules import ask_module, read_module
 

@@ -22,10 +22,10 @@ from airlock_modules.files.builtins import (
     builtin_text,
 )
 from airlock_modules.files.module_file import Module, load_builtin, narrow_module, parse_module
-from airlock_modules.files.remote_tables import names_git_grant, read_git_grant, read_ssh_grant
+from airlock_modules.files.remote_tables import names_git_grant, read_git_grant
 from airlock_modules.files.toml_reader import Fault, ModuleError, TableReader, is_name
 from airlock_modules.files.variables import find_secret_names, select_forwarded
-from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece, PlainReading
+from airlock_modules.reading.plain import PlainReading
 from airlock_modules.remotes.destination import (
     Destination,
     Login,
@@ -43,13 +43,10 @@ from airlock_modules.remotes.git_protocol import (
 from airlock_modules.remotes.grants import (
     DEFAULT_REFS,
     GitGrant,
-    HostLine,
     Place,
     SshGrant,
     covers_ref,
-    find_host,
     find_place,
-    read_host_line,
     read_place,
 )
 from airlock_modules.remotes.push import (
@@ -60,7 +57,7 @@ from airlock_modules.remotes.push import (
     compose_report,
     judge_push,
 )
-from airlock_modules.rules.judgement import PlainRules, list_unseen
+from airlock_modules.rules.judgement import PlainRules
 from airlock_modules.rules.rule import RuleError
 
 from ._version import __version__
@@ -69,12 +66,16 @@ if TYPE_CHECKING:
     from airlock_modules.files.option_files import load_options, parse_options
     from airlock_modules.files.review import review_module, review_narrowing
     from airlock_modules.files.sandbox_table import PRESETS, Sandbox, read_presets, widen_network
+    from airlock_modules.files.ssh_table import read_ssh_grant
     from airlock_modules.reading.description import describe_reading, dump_reading
     from airlock_modules.reading.grammar import parse
     from airlock_modules.reading.option_table import OptionTable
+    from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece
+    from airlock_modules.remotes.hosts import HostLine, find_host, read_host_line
     from airlock_modules.remotes.session_words import Query, Session, read_session_words
     from airlock_modules.remotes.ssh_words import find_transport, names_transport, read_ssh_words
     from airlock_modules.rules.parsed_judgement import GrammarRules
+    from airlock_modules.rules.unseen import list_unseen
 
 __all__ = [
     "DEFAULT_REFS",
@@ -164,12 +165,16 @@ _LOADED_LATER = {
         "files.option_files": ("load_options", "parse_options"),
         "files.review": ("review_module", "review_narrowing"),
         "files.sandbox_table": ("PRESETS", "Sandbox", "read_presets", "widen_network"),
+        "files.ssh_table": ("read_ssh_grant",),
         "reading.description": ("describe_reading", "dump_reading"),
         "reading.grammar": ("parse",),
         "reading.option_table": ("OptionTable",),
+        "reading.parsed": ("Flag", "Parsed", "PathUse", "Piece"),
+        "remotes.hosts": ("HostLine", "find_host", "read_host_line"),
         "remotes.session_words": ("Query", "Session", "read_session_words"),
         "remotes.ssh_words": ("find_transport", "names_transport", "read_ssh_words"),
         "rules.parsed_judgement": ("GrammarRules",),
+        "rules.unseen": ("list_unseen",),
     }.items()
     for name in names
 }

@@ -9,16 +9,19 @@ A `Decision` carries the parsed arguments; `reading.description` presents them.
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 from airlock_modules.files.builtins import GIT_REMOTE
 from airlock_modules.files.module_file import Module
 from airlock_modules.files.toml_reader import is_name
-from airlock_modules.reading.parsed import Parsed, PathUse, PlainReading
+from airlock_modules.reading.plain import PlainReading
 from airlock_modules.rules.judgement import PlainRules, judge
 from airlock_wire.text import quote
+
+if TYPE_CHECKING:
+    from airlock_modules.reading.parsed import Parsed, PathUse
 
 
 class Grant(Struct, frozen=True, kw_only=True):
@@ -71,12 +74,14 @@ class Decision(Struct, frozen=True, kw_only=True):
     message: str = ""
     hint: str = ""
     steps: tuple[Step, ...] = ()
-    reading: Parsed | PlainReading | None = None
+    reading: "Parsed | PlainReading | None" = None
 
     @property
-    def paths(self) -> tuple[PathUse, ...]:
+    def paths(self) -> "tuple[PathUse, ...]":
         """The paths that an allowed request names; access to them is checked elsewhere."""
-        return self.reading.paths if self.allowed and isinstance(self.reading, Parsed) else ()
+        if not self.allowed or self.reading is None or isinstance(self.reading, PlainReading):
+            return ()
+        return self.reading.paths
 
 
 # A running daemon applies a changed file only after a reload.

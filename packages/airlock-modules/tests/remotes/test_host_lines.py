@@ -3,7 +3,7 @@
 import pytest
 
 from airlock_modules import Fault, Login, RemoteError, TableReader, read_host_line, read_ssh_grant
-from airlock_modules.remotes.grants import find_host
+from airlock_modules.remotes.hosts import find_host
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock_modules import RuleError
-from airlock_modules.rules.rule import MAX_ALTERNATIVES, MAX_DEPTH, parse_glob, parse_pattern
+from airlock_modules.rules.glob import MAX_ALTERNATIVES, MAX_DEPTH, parse_glob, parse_pattern
 
 
 @pytest.mark.parametrize(

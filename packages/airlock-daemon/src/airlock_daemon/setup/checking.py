@@ -23,12 +23,11 @@ from airlock_daemon.setup.profile import USE_REFS
 from airlock_daemon.setup.remotes import (
     find_unpinned,
     lets_ask,
-    list_unseen_rules,
-    name_rules,
     reaches_any,
 )
 from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.sockets import find_unusable
+from airlock_daemon.setup.unseen_rules import list_unseen_rules, name_rules
 from airlock_modules import (
     DEFAULT_REFS,
     GIT_REMOTE,

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.modules import Modules
@@ -21,7 +20,6 @@ from airlock_modules import (
     names_git_grant,
     narrow_module,
     read_git_grant,
-    read_ssh_grant,
 )
 
 if TYPE_CHECKING:
@@ -67,10 +65,6 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     source: str
     identity: Identity | None = None
-
-
-REACHED = "allow"
-"""The key of `[network]` for the agent's containers rather than for a command."""
 
 
 class ContainerNetwork(msgspec.Struct, frozen=True):
@@ -172,15 +166,12 @@ def parse_profile(
             )
     git_grant = read_git_grant(git)
     git.finish()
-    ssh = table.table("ssh")
-    ssh_grant = read_ssh_grant(ssh)
-    ssh.finish()
+    ssh_grant = _read_ssh(table)
     sign = _read_sign(table)
     limits = read_limits(table.table("limits"), upper=upper)
     approve = _read_approvals(table)
     narrowed = _read_denials(table.table("deny"), modules)
-    widened = read_widening(table, modules, narrowed)
-    reached = read_reached(table, modules)
+    widened, reached = _read_network(table, modules, narrowed)
     apis, own_apis = _read_apis(table, modules, git_grant, variables)
     table.table("terraform").refuse(
         "exec",
@@ -248,6 +239,28 @@ def _read_approvals(table: TableReader) -> "ApprovalRules | None":
     from airlock_modules.files.approvals import read_approvals  # noqa: PLC0415 - few need it
 
     return read_approvals(table.table("approve"))
+
+
+def _read_ssh(table: TableReader) -> SshGrant:
+    if not table.has("ssh"):
+        return SshGrant()
+    from airlock_modules import read_ssh_grant  # noqa: PLC0415
+
+    ssh = table.table("ssh")
+    grant = read_ssh_grant(ssh)
+    ssh.finish()
+    return grant
+
+
+def _read_network(
+    table: TableReader, modules: Modules, narrowed: Mapping[str, Module]
+) -> tuple[dict[str, Module], ContainerNetwork]:
+    """Read `[network]`: the modules that it widens, and what containers reach."""
+    if not table.has("network"):
+        return {}, ContainerNetwork()
+    from airlock_daemon.setup.network_table import read_reached, read_widening  # noqa: PLC0415
+
+    return read_widening(table, modules, narrowed), read_reached(table, modules)
 
 
 def _read_sign(table: TableReader) -> "SignGrant | None":
@@ -343,42 +356,3 @@ def _is_plain(path: str) -> bool:
     """Whether `path` is absolute, not the root, and without empty, `.` or `..` parts."""
     parts = path.split("/")
     return path.startswith("/") and path != "/" and not {"", ".", ".."} & set(parts[1:])
-
-
-def read_reached(profile: TableReader, modules: Modules) -> ContainerNetwork:
-    """Read `[network] allow`; `profile` records the faults."""
-    network = profile.table("network")
-    if not network.has(REACHED):
-        return ContainerNetwork()
-    if modules.find(REACHED) is not None:
-        problem = f'may mean the command "{REACHED}" or what all containers of the agent reach'
-        network.fault(REACHED, problem, "rename the module of that command")
-    from airlock_modules import read_presets  # noqa: PLC0415 - loads the code of boxes
-
-    return ContainerNetwork(*read_presets(network, REACHED))
-
-
-def read_widening(
-    profile: TableReader, modules: Modules, narrowed: Mapping[str, Module]
-) -> dict[str, Module]:
-    """Read `[network]`: the modules of the commands that it names, widened.
-
-    Starts from `narrowed`, else from `modules`. `profile` records the faults.
-    """
-    widened: dict[str, Module] = {}
-    network = profile.table("network")
-    for command in network.names():
-        if command == REACHED:
-            continue
-        module = narrowed.get(command) or modules.find(command)
-        if module is None:
-            network.refuse(command, "names a command without a module", "correct or remove it")
-        elif module.sandbox is None or module.sandbox.box != "closed":
-            problem = "names a command without a closed box, whose network is not bounded"
-            network.refuse(command, problem, "remove it")
-        else:
-            from airlock_modules import widen_network  # noqa: PLC0415 - as above
-
-            sandbox = widen_network(module.sandbox, network, command)
-            widened[command] = replace(module, sandbox=sandbox)
-    return widened

@@ -1,19 +1,16 @@
 """Findings in profiles about remotes and hosts."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.profile import USE_REFS
 from airlock_modules import (
     GIT_REMOTE,
     GIT_SIGN,
     Fault,
     Login,
     Module,
-    list_unseen,
-    load_builtin,
 )
 from airlock_wire import quote
 
@@ -36,7 +33,11 @@ def find_contradictions(
             "binds git-remote only: git runs on this host without a box and ignores it",
             f'write [sandbox] box = "closed" in {module.source}, or leave [git] out',
         )
-    yield from _find_vain_rules(agent, granted)
+    narrowed = profile.narrowed.get("git")
+    if narrowed is not None and GIT_REMOTE in granted and "git" not in granted:
+        from airlock_daemon.setup.unseen_rules import find_vain_rules  # noqa: PLC0415
+
+        yield from find_vain_rules(agent, narrowed)
     if profile.ssh.is_pinned:
         for name, module in _find_unbrokered(granted):
             yield Fault(
@@ -105,31 +106,6 @@ def _find_shared_hosts(agent: Agent) -> Iterator[Finding]:
                 name="remotes",
                 is_note=True,
             )
-
-
-def _find_vain_rules(agent: Agent, granted: Collection[str]) -> Iterator[Fault]:
-    """Find rules of `[deny] git` without effect, since the agent has git-remote alone."""
-    narrowed = agent.profile.narrowed.get("git")
-    if narrowed is None or GIT_REMOTE not in granted or "git" in granted:
-        return
-    kept = set(list_unseen_rules(agent.modules.find("git")))
-    if rules := [rule for rule in list_unseen_rules(narrowed) if rule not in kept]:
-        problem = f"{name_rules(rules)} no effect: {GIT_REMOTE} sees refs, not flags"
-        yield Fault(agent.profile_file, "deny.git", problem, USE_REFS)
-
-
-def list_unseen_rules(module: Module | None) -> list[str]:
-    """A git module's rules that match no git-remote request, without the built-in's."""
-    if module is None:
-        return []
-    builtin = set(list_unseen(load_builtin("git").rules))
-    return [rule for rule in list_unseen(module.rules) if rule not in builtin]
-
-
-def name_rules(rules: Sequence[str]) -> str:
-    """The first of these rules as the subject of a sentence, with its verb."""
-    shown = ", ".join(quote(rule, limit=60) for rule in rules[:3])
-    return f"{shown}{', ...' if len(rules) > 3 else ''} {'has' if len(rules) == 1 else 'have'}"
 
 
 def find_unasked(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[Fault]:

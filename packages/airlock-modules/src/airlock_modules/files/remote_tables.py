@@ -1,4 +1,4 @@
-"""Reading `[git]` and `[ssh]` of a profile: granted repositories, refs and logins."""
+"""Reading `[git]` of a profile: granted repositories and refs."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -7,15 +7,12 @@ from airlock_modules.files.toml_reader import TableReader
 from airlock_modules.remotes.destination import RemoteError
 from airlock_modules.remotes.grants import (
     GitGrant,
-    HostLine,
     Place,
     RefPattern,
-    SshGrant,
     compile_option,
     compile_protection,
     default_refs,
     is_pattern,
-    read_host_line,
     read_place,
 )
 from airlock_wire.text import quote
@@ -83,21 +80,3 @@ def _read_patterns(
 def _read_each(table: TableReader, key: str, read: Callable[[str], T | None]) -> tuple[T, ...]:
     found = (read(text) for text in table.strings(key))
     return tuple(each for each in found if each is not None)
-
-
-_HOST_REMEDY = "write it like build.example.com, deploy@*.example.com or 127.0.0.1:2222"
-
-
-def read_ssh_grant(table: TableReader) -> SshGrant:
-    """Read `[ssh]`; `table` records faults."""
-    lines = (_read_line(table, text) for text in table.strings("hosts"))
-    hosts = tuple(line for line in lines if line is not None)
-    return SshGrant(hosts=hosts, is_pinned=table.has("hosts"))
-
-
-def _read_line(table: TableReader, text: str) -> HostLine | None:
-    try:
-        return read_host_line(text)
-    except RemoteError as error:
-        table.fault("hosts", error.problem, _HOST_REMEDY)
-        return None

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from msgspec import to_builtins
 
-from airlock_modules.reading.parsed import Flag, Parsed, Piece, PlainArgument, PlainReading
+from airlock_modules.reading.parsed import Flag, Parsed, Piece
+from airlock_modules.reading.plain import PlainArgument, PlainReading
 from airlock_wire.text import quote
 
 _MOST_SHOWN = 10

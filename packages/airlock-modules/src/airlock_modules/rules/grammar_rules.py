@@ -22,7 +22,8 @@ from msgspec import Struct
 
 from airlock_modules.reading.option_table import FlagSpec, OptionTable
 from airlock_modules.reading.parsed import Flag, Parsed
-from airlock_modules.rules.rule import Glob, Part, Rule, RuleError, parse_parts, parse_pattern
+from airlock_modules.rules.glob import Glob, parse_pattern
+from airlock_modules.rules.rule import Part, Rule, RuleError, parse_parts
 from airlock_wire.text import quote
 
 _WILDCARDS = frozenset("*?[{\\")

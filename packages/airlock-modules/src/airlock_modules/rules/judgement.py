@@ -1,16 +1,17 @@
-"""Judging a request by a module's rules, and finding rules that git-remote can never match."""
+"""Judging a request by a module's rules."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from airlock_modules.reading.parsed import Parsed, PlainReading, read_plain
-from airlock_modules.rules.rule import Part, Read, Rule, RuleList, TextPart
+from airlock_modules.reading.plain import PlainReading, read_plain
+from airlock_modules.rules.rule import Read, Rule, RuleList
 from airlock_wire.text import quote
 
 if TYPE_CHECKING:
+    from airlock_modules.reading.parsed import Parsed
     from airlock_modules.rules.parsed_judgement import GrammarRules
 
 Mode = Literal["deny", "allow"]
@@ -38,7 +39,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     rule is the profile's.
     """
 
-    reading: PlainReading | Parsed
+    reading: "PlainReading | Parsed"
     allowed: bool
     detail: str
     rule: str | None = None
@@ -77,7 +78,7 @@ def _judge_plain(rules: PlainRules, reading: PlainReading) -> Verdict:
 
 
 def refuse_matched(
-    reading: PlainReading | Parsed,
+    reading: "PlainReading | Parsed",
     rule: Rule[Read],
     texts: tuple[str, ...],
     *,
@@ -89,13 +90,13 @@ def refuse_matched(
     return refuse(reading, shown, rule=rule.text, reason=rule.reason, why=why)
 
 
-def refuse_unmatched(reading: PlainReading | Parsed, shown: str, reason: str | None) -> Verdict:
+def refuse_unmatched(reading: "PlainReading | Parsed", shown: str, reason: str | None) -> Verdict:
     """Return the refusal of a request that no rule allows."""
     return refuse(reading, shown, rule=None, reason=reason, why="no rule of its module allows it")
 
 
 def refuse(
-    reading: PlainReading | Parsed, shown: str, *, rule: str | None, reason: str | None, why: str
+    reading: "PlainReading | Parsed", shown: str, *, rule: str | None, reason: str | None, why: str
 ) -> Verdict:
     """Return the refusal of `shown`, with the module's `reason`, else `why`."""
     return Verdict(
@@ -108,7 +109,7 @@ def refuse(
     )
 
 
-def allow(reading: PlainReading | Parsed, rule: Rule[Read], texts: tuple[str, ...]) -> Verdict:
+def allow(reading: "PlainReading | Parsed", rule: Rule[Read], texts: tuple[str, ...]) -> Verdict:
     """Return the permission by a rule for the `texts` that it matched."""
     detail = f"allow {quote(rule.text)} matches {', '.join(map(quote, texts))}"
     return Verdict(reading=reading, allowed=True, rule=rule.text, reason=rule.reason, detail=detail)
@@ -119,43 +120,3 @@ def _show_arguments(reading: PlainReading) -> str:
         return "without arguments"
     more = " ..." if len(reading.arguments) > 3 else ""
     return "with " + " ".join(quote(each.raw) for each in reading.arguments[:3]) + more
-
-
-_URL, _REF = "ssh://host/path", "refs/heads/main"
-_ASKED = (("fetch", _URL), ("push", _URL, _REF), ("push", "--delete", _URL, _REF))
-
-
-def list_unseen(rules: "PlainRules | GrammarRules") -> tuple[str, ...]:
-    """Return the refusing rules of module and profile that no git-remote request can match.
-
-    Rules of mode `allow` are not considered.
-    """
-    if isinstance(rules, PlainRules):
-        readings = [read_plain(args) for args in _ASKED]
-        own = rules.rules.rules if rules.mode == "deny" else ()
-        return tuple(_list((*own, *rules.narrowing.rules), readings))
-    from airlock_modules.rules.grammar_rules import WordPart  # noqa: PLC0415
-    from airlock_modules.rules.parsed_judgement import read_facts  # noqa: PLC0415
-
-    facts = [read_facts(rules, args) for args in _ASKED]
-    refusing = rules.rules.rules if rules.mode == "deny" else rules.exceptions.rules
-    return tuple(_list((*refusing, *rules.narrowing.rules), facts, WordPart))
-
-
-def _list(rules: Iterable[Rule[Read]], asked: Iterable[Read], *open_parts: type) -> Iterable[str]:
-    """Yield the rules that match none of the requests; parts of types `open_parts` always match."""
-    readings = tuple(asked)
-    for rule in rules:
-        if not any(
-            all(_may_match(part, each, open_parts) for part in rule.parts) for each in readings
-        ):
-            yield rule.text
-
-
-def _may_match(part: Part[Read], asked: Read, open_parts: tuple[type, ...]) -> bool:
-    """Whether a part matches a request like this one for some URL and ref."""
-    if isinstance(part, open_parts):
-        return True
-    if isinstance(part, TextPart) and ("://" in part.text or part.text.startswith("refs/")):
-        return True
-    return part.find(asked, certain=False) is not None

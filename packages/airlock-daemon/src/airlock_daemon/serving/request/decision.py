@@ -1,18 +1,23 @@
 """The policy's decision on a request, before its directory is opened."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import AND_RELOAD, Denied, UnknownCommand
-from airlock_modules import GIT_REMOTE, Grant, Module, PathUse, evaluate
+from airlock_modules import GIT_REMOTE, Grant, Module, evaluate
 from airlock_wire import Request, quote
+
+if TYPE_CHECKING:
+    from airlock_modules import PathUse
 
 
 class Allowed(msgspec.Struct, frozen=True):
     """The module that allows a request, and the paths in its arguments."""
 
     module: Module
-    paths: tuple[PathUse, ...]
+    paths: "tuple[PathUse, ...]"
 
 
 def hand_over(grant: Grant, command: str, args: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
