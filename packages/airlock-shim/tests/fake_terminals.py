@@ -46,12 +46,6 @@ class Terminal:
         return received
 
     @property
-    def is_raw(self) -> bool:
-        """Whether the terminal is in raw mode."""
-        modes = termios.tcgetattr(self.terminal)
-        return not modes[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
-
-    @property
     def is_as_before(self) -> bool:
         """Whether all modes are the initial ones."""
         return termios.tcgetattr(self.terminal) == self.modes

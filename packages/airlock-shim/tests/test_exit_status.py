@@ -7,11 +7,7 @@ from pathlib import Path
 import pytest
 
 from fake_daemons import FakeDaemon, wait
-from fake_messages import encode, error, output, result, start_message
-
-_NO_BASE64 = encode(
-    {"method": "output", "params": {"stream": "stdout", "encoding": "base64", "data": "a-_b"}}
-)
+from fake_messages import error, output
 
 
 @pytest.mark.parametrize(
@@ -31,32 +27,6 @@ def test_lost_connection_is_told(daemon: FakeDaemon) -> None:
     assert ended.stderr.startswith(
         f"airlock: the connection to the daemon at {daemon.path} was lost"
     )
-
-
-@pytest.mark.parametrize(
-    ("answer", "problem"),
-    [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "a message is no JSON object"),
-        (b"[]\n", "a message is no JSON object"),
-        (encode({"id": 1}), "a message is no output, no result and no error"),
-        (encode({"id": 1, "result": {}}), "a result has no exit_code"),
-        (result(256), "an exit status is not between 0 and 255"),
-        (result(-9), "an exit status is not between 0 and 255"),
-        (output("x", "stdin"), "output of an unknown stream"),
-        (b'{"a":' + b"[" * 100_000, "a value nests too deep"),
-        (b'{"method":"x","params":"\x00"}\n', "a string holds a control character"),
-        (start_message("base64") + _NO_BASE64, "output that should be base64 is not"),
-    ],
-)
-def test_garbage_is_told(daemon: FakeDaemon, answer: bytes, problem: str) -> None:
-    """What does not speak the protocol is named, with what was wrong about it."""
-    ended = daemon.answer(answer)
-    assert ended.status == 125
-    assert ended.stderr.startswith(f"airlock: what answers at {daemon.path} does not speak ")
-    assert ended.stderr.endswith(
-        "airlock: hint: is this the socket of an Airlock daemon? The command may have run\n"
-    )
-    assert problem in ended.stderr
 
 
 def test_messages_cannot_drive_the_terminal(daemon: FakeDaemon) -> None:

@@ -1,19 +1,7 @@
 """What the shim makes of `start`, and output that is byte for byte the tool's."""
 
-import os
-
-from fake_daemons import Ended, FakeDaemon, wait
-from fake_messages import RESULT, encode, encoded_output, output, result, start_message
-
-
-def test_large_encoded_output_is_exact(daemon: FakeDaemon) -> None:
-    """Messages of any length are decoded, however the reads cut them."""
-    data = os.urandom(3_000_001)
-    pieces = [encoded_output(data[at : at + 70_001]) for at in range(0, len(data), 70_001)]
-    transcript = start_message("base64") + b"".join(pieces) + RESULT
-    cuts = [transcript[at : at + 9973] for at in range(0, len(transcript), 9973)]
-    assert daemon.answer(*cuts) == Ended(0, data, "")
-    assert daemon.answer(start_message("base64"), encoded_output(data), RESULT).stdout == data
+from fake_daemons import Ended, FakeDaemon
+from fake_messages import RESULT, encode, encoded_output, output, start_message
 
 
 def test_encoding_may_stand_anywhere(daemon: FakeDaemon) -> None:
@@ -49,24 +37,3 @@ def test_only_a_first_start_counts(daemon: FakeDaemon) -> None:
     for first in (output("-"), encode({"jsonrpc": "2.0", "method": "later"}), start_message()):
         ended = daemon.answer(first + start_message("base64") + encoded_output(b"x"), RESULT)
         assert ended.stdout.lstrip(b"-") == b"eA=="
-
-
-def test_features_that_are_unknown_are_ignored(daemon: FakeDaemon) -> None:
-    """A later daemon may list names, and send notifications, that this shim has not."""
-    later = encode({"jsonrpc": "2.0", "method": "later", "params": {"features": ["base64"]}})
-    start = start_message("later", "base64", "env", "exit-signal")
-    ended = daemon.answer(start + later + encoded_output(b"\xff"), result(3))
-    assert ended == Ended(3, b"\xff", "")
-
-
-def test_credit_that_was_not_asked_for_is_ignored(daemon: FakeDaemon) -> None:
-    """Where stdin is not in use, no credit makes the shim send any."""
-    credit = encode({"jsonrpc": "2.0", "method": "credit", "params": {"bytes": 10}})
-    read_end, write_end = os.pipe()
-    os.write(write_end, b"data")
-    with os.fdopen(read_end, "rb") as stdin, os.fdopen(write_end, "wb"):
-        process, conversation = daemon.begin("signals", stdin=stdin)
-        conversation.send(credit + RESULT)
-        assert wait(process).status == 0
-        assert conversation.read_bytes(1) == b""
-        assert stdin.read(4) == b"data"

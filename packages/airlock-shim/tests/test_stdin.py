@@ -43,15 +43,6 @@ def test_never_more_is_sent_than_there_is_credit_for(daemon: FakeDaemon) -> None
         assert stdin.read(2000) == data[30:]
 
 
-def test_closed_stdin_is_at_its_end(daemon: FakeDaemon) -> None:
-    """The daemon hears of it at once."""
-    wrapper = ("sh", "-c", 'exec "$@" <&-', "sh")
-    process, conversation = daemon.begin("stdin", credit=5, wrapper=wrapper)
-    assert conversation.read_message()["params"] == {"eof": True}
-    conversation.send(RESULT)
-    assert wait(process).status == 0
-
-
 def test_daemon_that_reads_slowly_holds_up_no_output(daemon: FakeDaemon) -> None:
     """Output arrives while the socket is full of unread data."""
     process, conversation = daemon.begin("stdin", credit=1 << 30, stdin=subprocess.PIPE)

@@ -53,35 +53,6 @@ def test_lines_of_a_terminal_are_sent_without_tty(daemon: FakeDaemon, terminal: 
     assert process.wait(PATIENCE_S) == 0
 
 
-@pytest.mark.parametrize("features", [("tty", "stdin", "signals"), ("tty", "stdin"), ("tty",)])
-def test_change_of_size_is_told(
-    daemon: FakeDaemon, terminal: Terminal, features: tuple[str, ...]
-) -> None:
-    """The tool's terminal gets the size of the client's."""
-    process, conversation = _begin(daemon, terminal, *features)
-    terminal.resize(50, 120)
-    process.send_signal(signal.SIGWINCH)
-    assert conversation.read_message() == {
-        "jsonrpc": "2.0",
-        "method": "resize",
-        "params": {"rows": 50, "cols": 120},
-    }
-    conversation.send(RESULT)
-    assert process.wait(PATIENCE_S) == 0
-
-
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1"])
-def test_terminal_is_restored_when_a_signal_ends_the_shim(
-    daemon: FakeDaemon, terminal: Terminal, name: str
-) -> None:
-    """Where the daemon takes none, each has its effect, but not before that."""
-    process, _ = _begin(daemon, terminal, "tty", "stdin")
-    assert terminal.is_raw
-    process.send_signal(signal.Signals[name])
-    assert process.wait(PATIENCE_S) == -signal.Signals[name]
-    assert terminal.is_as_before
-
-
 def test_interrupt_key_reaches_the_tool(daemon: FakeDaemon, terminal: Terminal) -> None:
     """Ctrl-C on the shim's own controlling terminal becomes a signal for the command."""
     wrapper = ["python3", "-c", _BECOME_LEADER, "0"]
