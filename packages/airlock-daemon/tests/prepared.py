@@ -9,6 +9,7 @@ tear down everything that was imported takes longer than most commands. It inher
 import atexit
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -18,11 +19,19 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import IO
+
+_CONFIGURATION = {
+    "config.toml": '[commands]\nenable = ["git"]\n',
+    "agents.toml": '[my]\npath = "."\n',
+    "airlock.toml": 'commands = ["git"]\n',
+}
+"""Files for a command that reads a configuration."""
 
 _AT_START = ("PYTHON", "LC_", "LANG")
 """Prefixes of variables that Python reads at its start."""
@@ -160,6 +169,18 @@ def _import_all() -> None:
         importlib.import_module("typer._adapters")
 
 
+def _run_once() -> None:
+    """Carry out a command: patterns, parsers and options are then made for all that are forked."""
+    from airlock_daemon.admin.cli import main  # noqa: PLC0415 - in the process that forks alone
+
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
+        for name, text in _CONFIGURATION.items():
+            Path(folder, name).write_text(text, encoding="utf-8")
+        sys.argv[1:] = ["--config", folder, "check"]
+        with suppress(SystemExit):
+            main()
+
+
 def _serve(control: socket.socket) -> None:
     """Fork for each request; returns in the child, and exits when the control socket closes."""
     poll = select.poll()
@@ -228,9 +249,11 @@ def _open(number: int, mode: str, errors: str | None, *, line_buffering: bool = 
 
 if __name__ == "__main__":
     del sys.path[0]
+    control = socket.socket(fileno=int(sys.argv.pop()))
     _import_all()
+    _run_once()
     gc.freeze()
-    _serve(socket.socket(fileno=int(sys.argv.pop())))
+    _serve(control)
     status: object = 0
     try:
         runpy.run_module("airlock_daemon", run_name="__main__", alter_sys=True)
