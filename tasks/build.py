@@ -14,12 +14,15 @@ from subprocess import PIPE
 from tasks.environment import Environment, prepare_environment
 from tasks.errors import TaskError
 from tasks.hatch import hold_lock, install_tool
+from tasks.lock.declared import IMAGES
+from tasks.lock.locked import write_locked
 from tasks.places import HATCH, REPORTS, ROOT
 from tasks.release.channels import write_channels
 from tasks.release.checksums import compare_folders, write_checksums
 from tasks.release.deb import PROCESSORS, Deb, build_deb
 from tasks.release.distributions import build_distributions, extract_binaries
 from tasks.release.images import build_image, list_images, why_no_images, write_context
+from tasks.release.recipes import REQUIREMENTS
 from tasks.release.sbom import write_sbom
 from tasks.release.sources import copy_sources, read_epoch
 from tasks.release.tag import Package, find_release, list_packages, read_notes
@@ -34,7 +37,7 @@ _INSTALL_TESTS = "tasks/dist_tests"
 _INSTALLER = "install.sh"
 _BESIDE = {
     "airlock-shim": ["airlock-shim-linux-*"],
-    "airlock-daemon": [_INSTALLER, "*.deb", "channels/helm/*.tgz"],
+    "airlock-daemon": [_INSTALLER, "*.deb", "channels/helm/*.tgz", REQUIREMENTS],
 }
 """A package's release files besides its distributions: patterns of names in ``dist/``."""
 
@@ -147,7 +150,10 @@ def _build(plan: _Plan, sources: Path, scratch: Path, destination: Path) -> None
     debs = list(_build_debs(plan, made))
     installer = Path(shutil.copyfile(ROOT / _INSTALLER, made / _INSTALLER))
     installer.chmod(0o755)
-    write_checksums(made, [*distributions, *binaries, *archives, *channels, *debs, installer])
+    needs = Path(shutil.copyfile(write_locked(IMAGES), made / REQUIREMENTS))
+    needs.chmod(0o644)
+    beside = [*channels, *debs, installer, needs]
+    write_checksums(made, [*distributions, *binaries, *archives, *beside])
     shutil.rmtree(destination, ignore_errors=True)
     destination.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(made, destination)

@@ -1,9 +1,13 @@
-"""The channels of ``channels/`` that carry something built, complete as they are published."""
+"""The channels of ``channels/``: what they have of packages and documentation, and what is built.
+
+``python -m tasks.release.channels`` writes the versions and texts that come from elsewhere.
+"""
 
 import gzip
+import re
 import shutil
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tasks.blocks import list_blocks
@@ -12,7 +16,17 @@ from tasks.release.tag import list_packages
 
 CHANNELS = ROOT / "channels"
 SKILL = CHANNELS / "plugin" / "skills" / "airlock" / "SKILL.md"
-"""The skill of Claude Code and Codex; ``python -m tasks.release.channels`` writes it."""
+"""The skill of Claude Code and Codex."""
+_VERSIONS = {
+    "action/action.yml": ("airlock-daemon", r"(?<=airlock-daemon\[run\]==)[0-9.]+"),
+    "devcontainer/airlock/devcontainer-feature.json": ("airlock-shim", r'(?<="version": ")[^"]+'),
+    "helm/airlock/Chart.yaml": (
+        "airlock-daemon",
+        r'(?m)(?<=^version: )\S+|(?<=^appVersion: ")[^"]+',
+    ),
+    "plugin/.claude-plugin/plugin.json": ("airlock-daemon", r'(?<="version": ")[^"]+'),
+}
+"""Manifests with the version of a package, and where in them it is."""
 _SKILL = """\
 ---
 name: airlock
@@ -65,11 +79,27 @@ def write_chart(folder: Path, *, epoch: int) -> Path:
     return archive
 
 
+def fill_versions(versions: Mapping[str, str], folder: Path = CHANNELS) -> dict[Path, str]:
+    """Return the text of each manifest with the versions of these packages in it."""
+    texts = {}
+    for name, (package, pattern) in _VERSIONS.items():
+        path = folder / name
+        texts[path] = re.sub(pattern, versions[package], path.read_text())
+    return texts
+
+
 def make_skill() -> str:
     """Return the skill for coding agents: the text of ``docs/for-agents.md``."""
     text = next(block.text for block in list_blocks("docs/for-agents.md"))
     return f"{_SKILL}{text}"
 
 
+def write_manifests() -> None:
+    """Write what is made of something else: the manifests' versions, and the skill."""
+    versions = {package.name: package.version for package in list_packages()}
+    for path, text in {**fill_versions(versions), SKILL: make_skill()}.items():
+        path.write_text(text)
+
+
 if __name__ == "__main__":
-    SKILL.write_text(make_skill())
+    write_manifests()

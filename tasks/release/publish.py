@@ -11,7 +11,9 @@ from tasks.build import DIST, gather_release, run_build
 from tasks.errors import TaskError
 from tasks.places import ROOT
 from tasks.release.changelog import UNRELEASED, cut_release, read_sections
+from tasks.release.channels import fill_versions
 from tasks.release.checksums import NAME
+from tasks.release.recipes import Published, write_recipes
 from tasks.release.sources import read_epoch
 from tasks.release.tag import Package, list_packages
 
@@ -22,16 +24,24 @@ _SIGNER = "release"
 
 
 def run_release(arguments: Sequence[str]) -> int:
-    """Cut the changelogs, build, and gather each release in dist/release/TAG; the exit status."""
+    """Cut the changelogs, build, and gather each release in dist/release/TAG; the exit status.
+
+    The manifests in ``channels/`` get the packages' versions.
+    """
     options = _read_options(arguments)
     packages = list(_choose(options.package))
-    logs = {package.folder / "CHANGELOG.md": package.version for package in packages}
-    before = {path: path.read_text() for path in logs}
+    versions = {package.name: package.version for package in list_packages()}
+    texts = fill_versions(versions, ROOT / "channels")
+    for package in packages:
+        log = package.folder / "CHANGELOG.md"
+        texts[log] = cut_release(log.read_text(), package.version, options.day)
+    before = {path: path.read_text() for path in texts}
     status = 1
     try:
-        for path, version in logs.items():
-            path.write_text(cut_release(before[path], version, options.day))
-            print(f"{path.relative_to(ROOT)}: {version} - {options.day}")
+        for path, text in texts.items():
+            path.write_text(text)
+            if text != before[path]:
+                print(f"wrote {path.relative_to(ROOT)}")
         status = _make(packages, options)
     finally:
         # Of a release that was not made, the next run would find nothing to release.
@@ -39,7 +49,8 @@ def run_release(arguments: Sequence[str]) -> int:
             for path, text in before.items():
                 path.write_text(text)
     if status == 0 and not options.rehearse:
-        print("\nCommit the changelogs. When that has landed, push these tags, in this order:")
+        print("\nCommit the changelogs, and what has changed in channels/.")
+        print("When that has landed, push these tags, in this order:")
         print(f"  {' '.join(package.tag for package in packages)}")
     return status
 
@@ -54,6 +65,11 @@ def _make(packages: Sequence[Package], options: argparse.Namespace) -> int:
         if options.sign is not None:
             sign(folder / "assets" / NAME, options.sign)
         print(f"{folder.relative_to(ROOT)}: {len([*(folder / 'assets').iterdir()])} files")
+    if {*packages} == {*list_packages()}:
+        sums = [DIST / "release" / package.tag / "assets" / NAME for package in packages]
+        published = Published(options.repository, sums)
+        for path in write_recipes(DIST / "release" / "recipes", published):
+            print(f"{path.relative_to(ROOT)}, as it will be beside the daemon's release")
     return 0
 
 

@@ -1,6 +1,7 @@
 """What one command makes of a release: cut changelogs, signatures, bills of materials."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from tasks.errors import TaskError
 from tasks.hatch import hold_lock, install_tool
 from tasks.release import publish
 from tasks.release.changelog import cut_release, read_sections
+from tasks.release.channels import CHANNELS, fill_versions
 from tasks.release.publish import run_release, sign
 from tasks.release.sbom import write_sbom
 from tasks.release.tag import Package, list_packages
 
+VERSIONS = {package.name: package.version for package in list_packages()}
 _LOG = "# Changelog of x\n\n## Unreleased\n\n- new\n\n## 0.4.0 - 2026-11-25\n\n- old\n"
 
 
@@ -29,14 +32,18 @@ def test_a_changelog_is_cut_once() -> None:
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_a_release_that_was_not_made_leaves_the_changelogs(
+def test_a_release_that_was_not_made_leaves_changelogs_and_manifests(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int
 ) -> None:
     """So that the same command, once what failed is mended, finds the same packages."""
     monkeypatch.setattr(publish, "ROOT", tmp_path)
     monkeypatch.setattr(publish, "_make", lambda *_: status)
+    channels = tmp_path / "channels"
+    shutil.copytree(CHANNELS, channels, symlinks=True)
+    before = {path: path.read_text() for path in fill_versions(VERSIONS, channels)}
+    after = fill_versions(dict.fromkeys(VERSIONS, "10.11.12"), channels)
     [*packages] = [
-        Package(name, "0.5.0", tmp_path / name)
+        Package(name, "10.11.12", tmp_path / name)
         for name in ("airlock-wire", "airlock-modules", "airlock-shim", "airlock-daemon")
     ]
     monkeypatch.setattr(publish, "list_packages", lambda: packages)
@@ -45,7 +52,8 @@ def test_a_release_that_was_not_made_leaves_the_changelogs(
         (package.folder / "CHANGELOG.md").write_text(_LOG)
     assert run_release(["--repository", "https://h/o/r", "--day", "2026-12-01"]) == status
     texts = {(package.folder / "CHANGELOG.md").read_text() for package in packages}
-    assert texts == {_LOG if status else cut_release(_LOG, "0.5.0", "2026-12-01")}
+    assert texts == {_LOG if status else cut_release(_LOG, "10.11.12", "2026-12-01")}
+    assert {path: path.read_text() for path in before} == (before if status else after)
 
 
 def test_checksums_are_signed(tmp_path: Path) -> None:
