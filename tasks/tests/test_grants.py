@@ -22,6 +22,8 @@ Call = Callable[[Sequence[str], int], str]
 """Calls `airlock` with these words, expects this exit status, and returns what it printed."""
 
 GRANTS = [page for page in PAGES if page.startswith("docs/grants/")]
+OF_CALLS = {"docs/grants/docker.md"}
+"""An engine's calls are judged when they come: e2e/journeys/test_docker.py types those refused."""
 HEADINGS = ["Default", "Widen", "Refused", "What remains"]
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 _CLUSTER = {
@@ -147,7 +149,8 @@ def test_what_a_page_says_is_decided_so(page: str, home: Path, call: Call) -> No
     What *Widen* allows is refused without its table.
     """
     grant = read_grant(page)
-    assert {each.heading for each in grant.examples} >= {"Default"}
+    wanted = {"Default"} if page in OF_CALLS else {"Default", "Widen", "Refused"}
+    assert {each.heading for each in grant.examples} == wanted
     for line in grant.added:
         program, *words = shlex.split(line.replace("~", str(home)))
         if program == "airlock":

@@ -350,6 +350,7 @@ STORIES: Mapping[str, Callable[[Page, GuideHost], None]] = {
     "docs/grants/git.md": follow_grant,
     "docs/grants/ssh.md": follow_grant,
     "docs/grants/docker.md": follow_grant,
+    "docs/grants/google.md": follow_grant,
     "docs/grants/llm-keys.md": follow_grant,
     "docs/grants/gh.md": follow_github,
     "docs/everyday/approvals.md": follow_approvals,
