@@ -10,12 +10,8 @@ import socket
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 
-from airlock_daemon.boundary.connection.closing import Closer
-from airlock_daemon.boundary.connection.descriptors import (
-    UnexpectedDescriptors,
-    make_relay,
-    receive_bytes,
-)
+from airlock_daemon.boundary.connection.descriptors import Closer
+from airlock_daemon.serving.request.relay import UnexpectedDescriptors, make_relay, receive_bytes
 from fuzz.target import BrokenPromiseError, Target
 
 _LONGEST = 512

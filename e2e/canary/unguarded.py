@@ -17,17 +17,15 @@ import msgspec
 import airlock_wire.text
 from airlock_daemon.admin.cli import main
 from airlock_daemon.boundary.brokers.git import (
-    admission,
     conversation,
     credential,
     rules,
     smart_http,
 )
-from airlock_daemon.boundary.brokers.git.remote import SshRemote, UrlRemote
+from airlock_daemon.boundary.brokers.git.rules import SshRemote, UrlRemote
 from airlock_daemon.boundary.brokers.git.smart_http import SmartHttp, UrlConversation
-from airlock_daemon.boundary.brokers.http import client, connecting
-from airlock_daemon.boundary.brokers.http.client import HttpClient, Request
-from airlock_daemon.boundary.brokers.http.connecting import Proxy
+from airlock_daemon.boundary.brokers.http import client
+from airlock_daemon.boundary.brokers.http.client import HttpClient, Proxy, Request
 from airlock_daemon.boundary.brokers.sign import signing as sign_conversation
 from airlock_daemon.boundary.brokers.ssh import known_hosts, session
 from airlock_daemon.boundary.brokers.ssh import words as ssh_command
@@ -60,7 +58,7 @@ def words() -> None:
     ) -> SshRemote | UrlRemote:
         if args[0] != "ssh":
             asked = rules.read_remote(args, generation)
-            return await admission.admit_url(asked, generation, requester)
+            return await rules.admit_url(asked, generation, requester)
         ssh = ssh_command.profile_words(generation.agent.profile.env, home="/")
         return SshRemote(
             asked=ssh_words.read_ssh_words(("forge", "git-upload-pack 'x'")),
@@ -111,7 +109,7 @@ def places() -> None:
 
 def addresses() -> None:
     """Every address is public."""
-    for where in (known_hosts, admission):
+    for where in (known_hosts, rules):
         _put(where, "find_inner", lambda _: None)
 
 
@@ -136,7 +134,7 @@ def proxies() -> None:
         found: SshSettings = await look_all(self, pinned)
         return msgspec.structs.replace(found, route=None)
 
-    confine_all = _put(admission, "_confine", confine)
+    confine_all = _put(rules, "_confine", confine)
     look_all = _put(known_hosts.Pinning, "_settings", look)
 
 
@@ -240,7 +238,7 @@ def redirects() -> None:
             path = to.path.removesuffix("/info/refs").removesuffix("/git-upload-pack")
             there = msgspec.structs.replace(old, host=to.hostname, port=to.port, path=path)
             self._remote = msgspec.structs.replace(self._remote, destination=there, origin=origin)
-            connect = partial(connecting.connect, origin, self._requester.lookups)
+            connect = partial(client.connect, origin, self._requester.lookups)
             self._client = HttpClient(connect, self._client._turns)  # noqa: SLF001
             target = to.path + (f"?{to.query}" if to.query else "")
             await follow(self, msgspec.structs.replace(request, target=target), kind, take)
@@ -258,7 +256,7 @@ def certificates() -> None:
         context.verify_mode = ssl.CERT_NONE
         return context
 
-    load = _put(connecting, "make_context", make)
+    load = _put(client, "make_context", make)
 
 
 def answers() -> None:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-from airlock_daemon.boundary.command.order import Identity
+from airlock_daemon.boundary.command.launcher import Identity
 from airlock_daemon.setup.boxes import explain_no_fence
 from running import Daemon
 from worlds import BOX_USER, World

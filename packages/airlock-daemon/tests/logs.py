@@ -7,8 +7,7 @@ from typing import Any
 
 from airlock_daemon.admin.log import chain
 from airlock_daemon.admin.log.chain import Head, find_head
-from airlock_daemon.admin.log.items import Item, Wanted, find_recent
-from airlock_daemon.serving.audit.files import open_log
+from airlock_daemon.admin.log.items import Item, Wanted, find_recent, open_log
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.setup.config import LogConfig

@@ -3,7 +3,7 @@
 import errno
 
 from airlock_modules import Fault
-from airlock_wire import Layer
+from airlock_wire import ErrorObject, Layer
 
 AND_RELOAD = ", and run: airlock reload"
 """The end of a hint to edit a file that a running daemon has read already."""
@@ -23,6 +23,10 @@ class AirlockError(Exception):
         self.message = message
         self.hint = hint
 
+    def to_wire(self) -> ErrorObject:
+        """The answer to the request that this error ends."""
+        return ErrorObject.failed(self.message, hint=self.hint)
+
 
 class Denied(AirlockError):
     """A step refuses the request (on the wire: -32600 with `data.kind` "denied")."""
@@ -31,6 +35,10 @@ class Denied(AirlockError):
         super().__init__(message, hint=hint)
         self.layer: Layer = layer
         self.rule = rule
+
+    def to_wire(self) -> ErrorObject:
+        """As `AirlockError.to_wire`."""
+        return ErrorObject.denied(self.message, layer=self.layer, rule=self.rule, hint=self.hint)
 
 
 class Failed(AirlockError):
@@ -85,3 +93,7 @@ class UnknownCommand(AirlockError):
     def __init__(self, message: str, *, command: str, hint: str) -> None:
         super().__init__(message, hint=hint)
         self.command = command
+
+    def to_wire(self) -> ErrorObject:
+        """As `AirlockError.to_wire`."""
+        return ErrorObject.unknown_command(self.command, hint=self.hint)

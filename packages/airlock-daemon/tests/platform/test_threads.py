@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from airlock_daemon.boundary.connection.closing import start_in_thread
+from airlock_daemon.boundary.connection.descriptors import start_in_thread
 from airlock_daemon.boundary.workspace.snapshot import look_in_thread
 from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import Failed

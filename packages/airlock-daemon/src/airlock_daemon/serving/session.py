@@ -10,11 +10,11 @@ from typing import Literal
 import msgspec
 import trio
 
-from airlock_daemon.boundary.connection.closing import Closer
 from airlock_daemon.boundary.connection.descriptors import (
     COUNT,
     BadDescriptors,
     ClientDescriptors,
+    Closer,
     drop_unread,
     receive,
     receive_plain,
@@ -53,6 +53,19 @@ MANY = 8
 # Output in pieces of this size is bulk output.
 BULK = 65536
 SEND_BUFFER = 1 << 20
+
+
+# Seconds that a client has to read why its request was ended.
+LAST_WORD_S = 1.0
+
+STOPPING = ErrorObject.failed("the daemon is stopping", hint="try again when it runs again")
+
+REMOVED = ErrorObject.denied(
+    "this agent is not registered any more",
+    layer="profile",
+    rule="registration",
+    hint="a person on the host can register it again: airlock agent add",
+)
 
 
 class ClientGone(Exception):
@@ -271,6 +284,12 @@ class Session:
         except LocalProtocolError:
             return
         await self._answer(data)
+
+    async def say_last(self, error: ErrorObject) -> None:
+        """Answer a client whose request was cancelled, if it still reads."""
+        patience = trio.CancelScope(deadline=trio.current_time() + LAST_WORD_S, shield=True)
+        with patience, suppress(ClientGone):
+            await self.send_error(error)
 
     async def _answer(self, data: bytes) -> None:
         self.is_answered = True

@@ -9,8 +9,7 @@ import pytest
 
 from airlock_daemon.admin.log import chain
 from airlock_daemon.admin.log.chain import Head
-from airlock_daemon.serving.audit.files import digest
-from airlock_daemon.serving.audit.record import Record
+from airlock_daemon.serving.audit.record import Record, digest
 from logs import head, verify, write, writing
 
 Lines = list[bytes]

@@ -6,8 +6,16 @@ from typing import Any
 
 import pytest
 
-from airlock_daemon.admin.log.items import Begun, Follower, Item, Wanted, find_recent, list_lines
-from airlock_daemon.serving.audit.files import open_log
+from airlock_daemon.admin.log.items import (
+    Begun,
+    Follower,
+    Item,
+    Wanted,
+    find_number,
+    find_recent,
+    list_lines,
+    open_log,
+)
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import Record
 from logs import FULL, recent, write, writing
@@ -103,7 +111,7 @@ def test_what_is_no_record_is_shown_with_its_place(tmp_path: Path) -> None:
         file.write(b"no record\n" + b'{"ts":"2026')
     with open_log(str(path)) as files:
         _, bad = find_recent(files, Wanted(agent="my"), most=2)
-        assert (bad.entry, bad.line.text, bad.line.find_number()) == (None, b"no record", 3)
+        assert (bad.entry, bad.line.text, find_number(bad.line)) == (None, b"no record", 3)
 
 
 class Reader:

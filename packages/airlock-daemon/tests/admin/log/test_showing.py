@@ -10,9 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_daemon.admin.log.items import Lines, Wanted, find_recent, show_word, to_object
+from airlock_daemon.admin.log.items import (
+    Lines,
+    Wanted,
+    find_recent,
+    open_log,
+    show_word,
+    to_object,
+)
 from airlock_daemon.boundary.audit_text import shorten, shorten_all
-from airlock_daemon.serving.audit.files import open_log
 from airlock_modules.operation import LINE, WORD
 from logs import recent, write
 

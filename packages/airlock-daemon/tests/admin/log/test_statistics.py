@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airlock_daemon.admin.log import statistics
+from airlock_daemon.admin.log.items import open_log
 from airlock_daemon.admin.log.statistics import (
     NAMES,
     OTHERS,
@@ -17,7 +18,6 @@ from airlock_daemon.admin.log.statistics import (
     is_since,
     read_moment,
 )
-from airlock_daemon.serving.audit.files import open_log
 from logs import write, writing
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.box.box import Box
 from airlock_daemon.boundary.box.choice import Maker, Templates
 from airlock_daemon.boundary.box.system import ApiAccess
-from airlock_daemon.boundary.command.order import Identity
+from airlock_daemon.boundary.command.launcher import Identity
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.sockets import BUNDLE

@@ -8,8 +8,7 @@ import pytest
 from airlock_daemon.boundary.box.box import Box, System
 from airlock_daemon.boundary.box.choice import Maker
 from airlock_daemon.boundary.box.launch import Leftover
-from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.order import Bounds, CommandLine, Identity
+from airlock_daemon.boundary.command.launcher import Bounds, CommandLine, Ended, Identity
 from airlock_daemon.serving.request.closing_notes import find_notes
 from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.reserved import Reserved

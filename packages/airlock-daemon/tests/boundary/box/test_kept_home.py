@@ -13,10 +13,10 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box import kept_home
-from airlock_daemon.boundary.box.box import HOME, Box, Folder, Made, Shared, find_kept
+from airlock_daemon.boundary.box.box import HOME, Box, Folder, Made, Shared
 from airlock_daemon.boundary.box.kept_home import HomeInUse, keep_home
 from airlock_daemon.boundary.box.plan import plan_box
-from airlock_daemon.boundary.command.order import Identity
+from airlock_daemon.boundary.command.launcher import Identity
 from airlock_daemon.boundary.workspace.temporary import remove_tree
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.limits import Limits
@@ -287,7 +287,7 @@ def test_files_for_a_tool_are_written_to_its_home_alone(folder: Path, box: Box, 
     (outside / "file").write_text("the human's\n")
     TRICKS[trick](home, outside)
     kept = keep_home(box, str(home), box_identity())
-    shared = find_kept(kept)
+    shared = kept.kept_home
     assert shared is not None
     assert (shared.path, shared.target, shared.read_only) == (str(home), HOME, False)
     assert not any(isinstance(each, Made) and HOME in each.target for each in kept.operations)

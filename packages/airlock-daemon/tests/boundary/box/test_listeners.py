@@ -2,7 +2,7 @@
 
 import pytest
 
-from airlock_daemon.boundary.box.listeners import BoxListeners, find_forwarded, plan_listeners
+from airlock_daemon.boundary.box.listeners import BoxListeners, plan_listeners
 from airlock_daemon.errors import Denied
 
 
@@ -28,7 +28,7 @@ def test_a_name_has_one_address_and_a_door_for_each_port() -> None:
 def test_a_listener_stands_for_one_destination() -> None:
     """The proxy for none, and none for another port of a name."""
     listeners = plan("a.example:443", "localhost:80", "127.0.3.1:443")
-    found = {str(here): find_forwarded(listeners, here) for here in listeners.tcp_addresses}
+    found = {str(here): listeners.find_forwarded(here) for here in listeners.tcp_addresses}
     assert {here: None if each is None else str(each) for here, each in found.items()} == {
         "127.0.0.1:3128": None,
         "127.0.0.1:80": "localhost:80",

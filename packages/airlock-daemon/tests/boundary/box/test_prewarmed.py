@@ -29,8 +29,7 @@ from airlock_daemon.boundary.box.box import (
 from airlock_daemon.boundary.box.bubblewrap import prepare
 from airlock_daemon.boundary.box.listeners import BoxListeners
 from airlock_daemon.boundary.box.plan import find_watched, plan_box
-from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.order import Bounds, Identity
+from airlock_daemon.boundary.command.launcher import Bounds, Ended, Identity
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved

@@ -11,7 +11,7 @@ from egress_world import taking_turns
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from airlock_daemon.boundary.brokers.egress.conversation import IDLE_S, PIECE, Meter, splice
-from airlock_daemon.boundary.connection.closing import Closer
+from airlock_daemon.boundary.connection.descriptors import Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 
 

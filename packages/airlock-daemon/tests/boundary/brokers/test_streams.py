@@ -15,8 +15,7 @@ from git_world import Remote, make_world
 
 from airlock_daemon.boundary.brokers.git.conversation import Transport
 from airlock_daemon.boundary.brokers.git.streams import ClientStreams
-from airlock_daemon.boundary.connection.closing import Closer
-from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
+from airlock_daemon.boundary.connection.descriptors import ClientDescriptors, Closer
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from running import Daemon
 from worlds import ANY_REF

@@ -3,7 +3,7 @@
 import pytest
 
 from airlock_daemon.boundary.brokers.git.credential import Helpers, read_helpers
-from airlock_daemon.boundary.brokers.http.connecting import Proxy, find_proxy, is_exempt
+from airlock_daemon.boundary.brokers.http.client import Proxy, find_proxy, is_exempt
 from airlock_daemon.boundary.brokers.http.tls import read_trust
 from airlock_daemon.errors import Failed
 from airlock_modules import Destination

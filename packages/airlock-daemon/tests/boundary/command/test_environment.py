@@ -1,8 +1,8 @@
-"""Tests of `airlock_daemon.boundary.command.order`."""
+"""Tests of `airlock_daemon.boundary.command.launcher`."""
 
 from collections.abc import Mapping
 
-from airlock_daemon.boundary.command.order import build_environment
+from airlock_daemon.boundary.command.launcher import build_environment
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.profile import Profile, parse_profile

@@ -11,8 +11,13 @@ from contextlib import closing, contextmanager
 import pytest
 import trio
 
-from airlock_daemon.boundary.command.launcher import IDLE, Ended, NativeLauncher
-from airlock_daemon.boundary.command.order import MESSAGE, CommandLine
+from airlock_daemon.boundary.command.launcher import (
+    IDLE,
+    MESSAGE,
+    CommandLine,
+    Ended,
+    NativeLauncher,
+)
 from launching import Launch, Service, encode_order, launcher_path, make_file, shell, wait_ended
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is for Linux")

@@ -11,8 +11,7 @@ import pytest
 import trio
 import trio.lowlevel
 
-from airlock_daemon.boundary.command.launcher import Ended, Launch
-from airlock_daemon.boundary.command.order import Bounds, CommandLine
+from airlock_daemon.boundary.command.launcher import Bounds, CommandLine, Ended, Launch
 from airlock_daemon.boundary.command.posix_launcher import PosixLauncher
 from airlock_daemon.errors import AirlockError, Denied, Failed
 

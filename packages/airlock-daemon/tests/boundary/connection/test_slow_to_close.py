@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from airlock_daemon.boundary.connection.closing import MOST
+from airlock_daemon.boundary.connection.descriptors import MOST
 from running import Daemon, Message, connect_to, read_answer, request
 from slow_closing import slow_to_close
 from worlds import World

@@ -11,11 +11,11 @@ import trio
 import trio.testing
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from airlock_daemon.boundary.fairness.allowance import Allowance
 from airlock_daemon.boundary.fairness.gate import (
     LONGEST_S,
     RECENT_S,
     YOUNG_S,
+    Allowance,
     Gate,
     Pace,
     Share,

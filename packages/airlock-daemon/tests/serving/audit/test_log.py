@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.errors import AirlockError, Failed
-from airlock_daemon.serving.audit.files import read_entry
 from airlock_daemon.serving.audit.ledger import AT_ONCE, Kind, Ledger
 from airlock_daemon.serving.audit.log import AuditLog
-from airlock_daemon.serving.audit.record import Record
+from airlock_daemon.serving.audit.record import Record, read_entry
 from airlock_daemon.setup.config import LogConfig
 from logs import FULL, verify, write
 from running import Daemon

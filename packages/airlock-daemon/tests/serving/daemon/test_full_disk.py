@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 import pytest
 
 from airlock_daemon.admin.log import statistics
-from airlock_daemon.serving.audit.files import open_log
+from airlock_daemon.admin.log.items import open_log
 from logs import FULL, verify, write
 from mounting import full, small_disk
 from running import Daemon

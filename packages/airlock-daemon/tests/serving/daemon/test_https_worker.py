@@ -37,9 +37,8 @@ from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.daemon.https_worker import IDLE_S, Worker
 from airlock_daemon.serving.request.https import Operations
-from airlock_daemon.serving.request.recording import EVERY_S, MOST_RECORDS, Caller
 from airlock_daemon.serving.request.sources import Secret, Sources
-from airlock_daemon.serving.request.state import AgentState
+from airlock_daemon.serving.request.state import EVERY_S, MOST_RECORDS, AgentState, Caller
 from airlock_daemon.serving.session import Cancellation
 from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.limits import Limits

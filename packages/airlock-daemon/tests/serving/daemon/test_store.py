@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.serving.daemon.notify` and `store`: what a manager is told and keeps."""
+"""Tests of `airlock_daemon.serving.daemon.store` and `store`: what a manager is told and keeps."""
 
 import os
 import signal
@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.serving.daemon.notify import ServiceManager
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
-from airlock_daemon.serving.daemon.store import SocketStore
+from airlock_daemon.serving.daemon.store import ServiceManager, SocketStore
 from running import read_answer, request
 from worlds import World
 

@@ -28,13 +28,14 @@ from airlock_daemon.admin.log.items import (
     Wanted,
     find_recent,
     list_lines,
+    open_log,
     read_item,
     show_word,
     to_object,
 )
 from airlock_daemon.admin.log.otlp import Collector
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.serving.audit.files import Line, LogFile, open_log
+from airlock_daemon.serving.audit.record import Line, LogFile
 from airlock_daemon.setup.config import LogConfig
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.system import find_missing
-from airlock_daemon.serving.request.decision import hand_over
+from airlock_daemon.serving.request.job import hand_over
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.reserved import is_within

@@ -14,17 +14,9 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET
 
+from airlock_daemon.admin.log.items import read_lines
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.serving.audit.files import (
-    Entry,
-    LogFile,
-    digest,
-    find_last,
-    is_object,
-    is_torn,
-    read_entry,
-    read_lines,
-)
+from airlock_daemon.serving.audit.record import Entry, LogFile, digest, find_last, read_entry
 from airlock_wire import quote
 
 # The most faults that are listed; all are counted.
@@ -329,3 +321,24 @@ def read_heads(text: str, *, source: str) -> tuple[Head, ...]:
             hint="note what airlock log head prints: a number and a SHA-256 of 64 digits",
         )
     return tuple(heads)
+
+
+# How each line of a chained log begins, in every release.
+_BEGINNING = b'{"ts":"'
+
+
+def is_object(text: bytes) -> bool:
+    """Whether a line is a JSON object, as earlier implementations wrote."""
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def is_torn(text: bytes) -> bool:
+    """Whether a line that is no record can be the first part of one.
+
+    A host that loses power may leave zero bytes after it.
+    """
+    text = text.rstrip(b"\0")
+    return text.startswith(_BEGINNING) or _BEGINNING.startswith(text)

@@ -1,4 +1,4 @@
-"""Lines of the log for a person: the newest, added ones, and their format.
+"""Opens the log, and shows its lines: the newest, added ones, and their format.
 
 Our own columns come first: time, agent, outcome. A client's words follow, quoted unless plain, so
 that they can neither end the line nor imitate another.
@@ -6,22 +6,25 @@ that they can neither end the line nor imitate another.
 
 import base64
 import os
+import re
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Literal
 
 import msgspec
 
 from airlock_daemon.boundary.audit_text import to_json
-from airlock_daemon.serving.audit.files import (
+from airlock_daemon.errors import AirlockError
+from airlock_daemon.serving.audit.record import (
+    BLOCK,
     Entry,
     Line,
     LogFile,
-    open_log,
     read_backward,
     read_entry,
-    read_lines,
 )
 from airlock_modules.operation import WORD, join_words, spell_word
 from airlock_wire import quote
@@ -88,21 +91,21 @@ class Begun:
     """
 
     def __init__(self, running: Iterable[Item] = ()) -> None:
-        self._begun = {item.entry.begun: item for item in running if item.entry}
+        self._begun = {find_begun(item.entry): item for item in running if item.entry}
 
     def take(self, line: Line) -> Iterator[Item]:
         """Yield what to show after this line."""
         item = read_item(line)
         entry = item.entry
-        if entry is not None and entry.is_beginning:
-            self._begun[entry.begun] = item
+        if entry is not None and is_beginning(entry):
+            self._begun[find_begun(entry)] = item
             return
         if entry is not None and entry.event == "daemon-start":
             for begun in self._begun.values():
                 yield msgspec.structs.replace(begun, state="cut-off")
             self._begun.clear()
-        if entry is not None and entry.is_end:
-            self._begun.pop(entry.begun, None)
+        if entry is not None and is_end(entry):
+            self._begun.pop(find_begun(entry), None)
         yield item
 
 
@@ -121,14 +124,14 @@ def find_recent(files: Sequence[LogFile], wanted: Wanted, *, most: int | None = 
             break
         entry = read_entry(line.text)
         item = Item(line, entry)
-        if entry is not None and entry.is_beginning:
-            if entry.begun in ended:
-                ended.discard(entry.begun)
+        if entry is not None and is_beginning(entry):
+            if find_begun(entry) in ended:
+                ended.discard(find_begun(entry))
                 continue
             item = Item(line, entry, "cut-off" if is_restarted else "running")
-        elif entry is not None and entry.is_end and entry.outcome != "denied":
+        elif entry is not None and is_end(entry) and entry.outcome != "denied":
             # A denied command never started.
-            ended.add(entry.begun)
+            ended.add(find_begun(entry))
         is_restarted |= entry is not None and entry.event == "daemon-start"
         if wanted.matches(item):
             found.append(item)
@@ -238,7 +241,7 @@ class Lines:
         entry = item.entry
         if entry is None:
             text = quote(item.line.text.decode("utf-8", "surrogateescape"), limit=WORD)
-            where = f"{item.line.file.path}:{item.line.find_number()}"
+            where = f"{item.line.file.path}:{find_number(item.line)}"
             return f"{self._paint('33', 'no record')} at {where}: {text}"
         outcome = item.outcome or "-"
         agent, how = show_word(entry.profile or "-"), _tell_how(entry)
@@ -261,7 +264,7 @@ def to_object(item: Item) -> bytes:
     """
     if item.entry is None:
         text = item.line.text[:WORD].decode("utf-8", "replace")
-        where = {"file": item.line.file.path, "line": item.line.find_number(), "text": text}
+        where = {"file": item.line.file.path, "line": find_number(item.line), "text": text}
         return to_json({"no_record": where})
     record = msgspec.json.decode(item.line.text)
     return to_json(record | {"unfinished": item.state} if item.state else record)
@@ -329,3 +332,123 @@ def _tell_words(entry: Entry) -> Iterator[str]:
             yield f"[approved by {show_word(by)}]"
     if entry.count is not None:
         yield f"[{entry.count} of this kind]"
+
+
+@contextmanager
+def open_log(path: str) -> Iterator[list[LogFile]]:
+    """Open all files of the log `path`, oldest first, and close them after the block.
+
+    Loses none to a rotation meanwhile. Raises AirlockError if there is no log or it cannot be read.
+    """
+    files: dict[tuple[int, int], LogFile] = {}
+    try:
+        # Newest first: a file renamed meanwhile is found again under its next number.
+        for number in _numbers(path):
+            file = _open_file(f"{path}.{number}" if number else path, number)
+            if file is not None:
+                status = os.fstat(file.descriptor)
+                before = files.get((status.st_dev, status.st_ino))
+                files[status.st_dev, status.st_ino] = file
+                if before is not None:
+                    os.close(before.descriptor)
+        if not files:
+            raise AirlockError(
+                f"there is no audit log at {path}",
+                hint="the daemon begins it when it starts; of another configuration: --config DIR",
+            )
+        yield sorted(files.values(), key=lambda file: -file.number)
+    finally:
+        for file in files.values():
+            os.close(file.descriptor)
+
+
+def _numbers(path: str) -> Iterator[int]:
+    """Yield 0 up to the highest number of a rotated file, listed again when that is reached."""
+    directory, name = os.path.split(path)
+    rotated = re.compile(re.escape(name) + r"\.([1-9][0-9]{0,3})")
+    number = highest = 0
+    while number <= highest:
+        yield number
+        number += 1
+        if number > highest:
+            with suppress(OSError):
+                found = filter(None, map(rotated.fullmatch, os.listdir(directory)))
+                highest = max((int(match[1]) for match in found), default=0)
+
+
+def _open_file(path: str, number: int) -> LogFile | None:
+    """Open one file; None if it is missing, or if a rotated file's name is no regular file."""
+    try:
+        # Opening a FIFO must not wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise AirlockError(
+            f"the audit log {path} cannot be read: {error.strerror}",
+            hint="ask as the user that the daemon runs as, whose alone the log is",
+        ) from error
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        return LogFile(path=path, number=number, descriptor=descriptor, size=status.st_size)
+    os.close(descriptor)
+    if number:
+        return None
+    raise AirlockError(
+        f"the audit log {path} is no regular file, so that there is nothing to read in it",
+        hint="set [log] path in config.toml to a file",
+    )
+
+
+def read_lines(file: LogFile, *, start: int = 0) -> Iterator[Line]:
+    """Yield a file's lines from byte `start`, which begins a line, up to its size."""
+    position = offset = start
+    pieces: list[bytes] = []
+    while position < file.size:
+        block = os.pread(file.descriptor, min(BLOCK, file.size - position), position)
+        if not block:
+            break
+        position += len(block)
+        *ended, rest = block.split(b"\n")
+        for piece in ended:
+            line = Line(file, offset, b"".join([*pieces, piece]), is_whole=True)
+            pieces.clear()
+            offset = line.end
+            yield line
+        if rest:
+            pieces.append(rest)
+    if pieces:
+        yield Line(file, offset, b"".join(pieces), is_whole=False)
+
+
+def find_number(line: Line) -> int:
+    """Count a line's number in its file, from 1; reads the file up to it."""
+    number, position = 1, 0
+    while position < line.offset:
+        step = min(BLOCK, line.offset - position)
+        block = os.pread(line.file.descriptor, step, position)
+        if not block:
+            break
+        number += block.count(b"\n")
+        position += len(block)
+    return number
+
+
+def is_beginning(entry: Entry) -> bool:
+    """Whether it records a start of a command or operation, whose end has its own record."""
+    return entry.event in ("exec-start", "broker-start")
+
+
+def is_end(entry: Entry) -> bool:
+    """Whether it records the end of such a command or operation."""
+    return entry.event == "exec" or (entry.event == "broker" and entry.request is None)
+
+
+def find_begun(entry: Entry) -> str | None:
+    """The id that the records of a start and its end share."""
+    return entry.id if entry.request is None and isinstance(entry.id, str) else entry.request
+
+
+def weigh(entry: Entry) -> int:
+    """The number of requests or connections that it counts."""
+    return 1 if entry.count is None else entry.count

@@ -8,8 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from airlock_daemon.admin.log.items import show_word
-from airlock_daemon.serving.audit.files import Entry, LogFile, read_entry, read_lines
+from airlock_daemon.admin.log.items import (
+    find_begun,
+    is_beginning,
+    is_end,
+    read_lines,
+    show_word,
+    weigh,
+)
+from airlock_daemon.serving.audit.record import Entry, LogFile, read_entry
 
 # Names that are not known commands are invented by clients: at most this many are listed.
 NAMES = 100
@@ -150,26 +157,26 @@ class _Counts:
             self._refused.clear()
         if self._agent not in (None, entry.profile) or not is_since(entry.ts, self._since):
             return
-        if entry.is_beginning:
-            self._begun.add(entry.begun)
+        if is_beginning(entry):
+            self._begun.add(find_begun(entry))
             self._known.add(show_word(entry.command))
         elif entry.event == "broker" and entry.request and entry.outcome == "denied":
             self._refused[entry.request] = _name_refusal(entry)
-        elif entry.event in _FINAL or entry.is_end:
-            self._begun.discard(entry.begun)
+        elif entry.event in _FINAL or is_end(entry):
+            self._begun.discard(find_begun(entry))
             self._count(entry)
 
     def _count(self, entry: Entry) -> None:
         self._begins = self._begins or entry.ts
         self._ends = entry.ts
         tally = self._tallies.setdefault((entry.profile, self._name(entry)), _Tally())
-        tally.outcomes[entry.outcome] += entry.weight
+        tally.outcomes[entry.outcome] += weigh(entry)
         has_run = entry.event in ("exec", "broker") and entry.outcome == "allowed"
         if has_run and entry.duration_ms is not None:
             tally.durations.add(entry.duration_ms)
         refused = self._refused.pop(entry.request, None)
         if entry.outcome == "denied":
-            self._denials[_name_refusal(entry)] += entry.weight
+            self._denials[_name_refusal(entry)] += weigh(entry)
         elif refused is not None:
             self._denials[refused] += 1
 

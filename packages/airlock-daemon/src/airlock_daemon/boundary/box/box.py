@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.listeners import BoxListeners
-from airlock_daemon.boundary.command.order import Bounds, Identity
+from airlock_daemon.boundary.command.launcher import Bounds, Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.platform.system import read_known_status
 from airlock_daemon.setup.boxes import BUBBLEWRAP
@@ -191,6 +192,12 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     listeners: BoxListeners | None = None
     follows: bool = True
 
+    @property
+    def kept_home(self) -> Shared | None:
+        """Its kept home; None if its home is fresh."""
+        shared = (each for each in self.operations if isinstance(each, Shared))
+        return next((each for each in shared if each.is_kept), None)
+
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """Boxes with equal keys are interchangeable until a command starts in one.
@@ -220,12 +227,6 @@ def list_shared(box: Box) -> list[Shared]:
     hidden = () if box.home is None else box.home.hidden
     everything = (*box.operations, *(each.what for each in (*hidden, *box.inner)))
     return [each for each in everything if isinstance(each, Shared)]
-
-
-def find_kept(box: Box) -> Shared | None:
-    """The box's kept home; None if its home is fresh."""
-    shared = (each for each in box.operations if isinstance(each, Shared))
-    return next((each for each in shared if each.is_kept), None)
 
 
 def list_sources(box: Box) -> Iterator[str]:
@@ -265,6 +266,17 @@ def refuse(problem: str, remedy: str, *, wanted: str = "this command") -> Denied
         rule="no-box",
         hint=f"a person on the host can put that right: {remedy}; airlock doctor tells more",
     )
+
+
+def refuse_elsewhere(module: Module, where: str) -> NoReturn:
+    """Refuse a box to a client whose engine runs containers `where`, on another system."""
+    with advising(module):
+        raise refuse(
+            f"containers run elsewhere ({where}), and the tools of this host are another "
+            "system's than theirs",
+            "have the tool in the image of the container, or run that by an engine of this "
+            "host: docker context ls",
+        )
 
 
 @contextmanager

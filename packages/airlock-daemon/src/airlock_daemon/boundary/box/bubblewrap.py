@@ -22,9 +22,8 @@ from airlock_daemon.boundary.box.box import (
     Processes,
     Shared,
     System,
-    find_kept,
 )
-from airlock_daemon.boundary.command.order import MOST_KEPT, CommandLine, Identity
+from airlock_daemon.boundary.command.launcher import MOST_KEPT, CommandLine, Identity
 from airlock_daemon.errors import Denied
 from airlock_daemon.setup.boxes import BUBBLEWRAP
 from airlock_daemon.setup.reserved import is_within
@@ -195,7 +194,7 @@ def prepare(
 def _spell_home(box: Box) -> str:
     if box.home is not None:
         return box.home.path
-    return "-" if find_kept(box) is None else "kept"
+    return "-" if box.kept_home is None else "kept"
 
 
 def _list_unfollowed(box: Box) -> Iterator[str]:

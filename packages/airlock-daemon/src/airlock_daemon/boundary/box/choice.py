@@ -35,7 +35,7 @@ from airlock_daemon.boundary.box.system import (
     name_hosts,
 )
 from airlock_daemon.boundary.box.transports import find_transports, list_asked, list_helpers
-from airlock_daemon.boundary.command.order import Identity, refuse_box
+from airlock_daemon.boundary.command.launcher import Identity, refuse_box
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.boxes import (

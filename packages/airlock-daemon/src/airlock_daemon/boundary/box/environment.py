@@ -9,7 +9,10 @@ from airlock_daemon.boundary.box.box import HOME, TMP, Box, Made, System
 from airlock_daemon.boundary.box.listeners import listener_variables
 from airlock_daemon.boundary.box.system import SYSTEM
 from airlock_daemon.boundary.box.transports import transport_variables
+from airlock_daemon.boundary.command.launcher import build_environment
+from airlock_daemon.setup.profile import Profile
 from airlock_daemon.setup.reserved import is_within
+from airlock_modules import Module
 
 _HARMLESS = (
     r"(?:AWS_(?:(?:DEFAULT_)?REGION|DEFAULT_OUTPUT|MAX_ATTEMPTS|PAGER|RETRY_MODE)"
@@ -48,7 +51,30 @@ def _match(name: str) -> bool:
 _remember = functools.lru_cache(maxsize=512)(_match)
 
 
-def adapt_daemon(environment: Mapping[str, str], box: Box) -> dict[str, str]:
+def build_boxed_environment(
+    module: Module,
+    profile: Profile,
+    box: Box,
+    *,
+    daemon: Mapping[str, str],
+    search_path: str,
+    client: Mapping[str, str],
+    term: str | None,
+) -> dict[str, str]:
+    """As `build_environment`, for a command in `box`."""
+    variables = build_environment(
+        module,
+        profile,
+        daemon=_adapt_daemon(daemon, box),
+        search_path=_adapt_path(search_path, box),
+        client=client,
+        term=term,
+        is_boxed=True,
+    )
+    return _adapt_variables(variables, box)
+
+
+def _adapt_daemon(environment: Mapping[str, str], box: Box) -> dict[str, str]:
     """The part of the daemon's environment that a boxed tool inherits.
 
     With the host's network this includes the host's proxies unless their URLs have a password.
@@ -62,7 +88,7 @@ def adapt_daemon(environment: Mapping[str, str], box: Box) -> dict[str, str]:
     } | own
 
 
-def adapt_variables(environment: Mapping[str, str], box: Box) -> dict[str, str]:
+def _adapt_variables(environment: Mapping[str, str], box: Box) -> dict[str, str]:
     """The tool's variables after all rules, with those for its files, listeners and brokers.
 
     With the human's home nothing is withheld: the tool can read what these variables point to.
@@ -78,7 +104,7 @@ def adapt_variables(environment: Mapping[str, str], box: Box) -> dict[str, str]:
     return {**kept, **files, **asked}
 
 
-def adapt_path(path: str, box: Box) -> str:
+def _adapt_path(path: str, box: Box) -> str:
     """The entries of a PATH that exist in `box`."""
     return _keep_shown(
         path, (*SYSTEM, *(each.target for each in box.operations if isinstance(each, System)))

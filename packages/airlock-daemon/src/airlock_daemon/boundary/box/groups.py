@@ -7,15 +7,10 @@ an agent has a cgroup of its own in `agents/agent-NAME`.
 import fcntl
 import itertools
 import os
-import socket
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 
-import trio
-
-from airlock_daemon.boundary.command.launcher import Launcher
-from airlock_daemon.boundary.command.order import CommandLine
-from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.errors import Failed
 from airlock_daemon.platform.linux.cgroup import Cgroup, find_cgroup
 from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.limits import Limits
@@ -38,7 +33,6 @@ _WEIGHT = 400
 _BOXES = 4
 
 _DIRECTORY = SEARCH | os.O_DIRECTORY | os.O_CLOEXEC
-_LONGEST_S = 10.0
 _DYING_S = 2.0
 
 
@@ -74,15 +68,9 @@ class Groups:
         """Create a cgroup for one box; the caller closes it. Raises OSError."""
         return self._open_below(self._adopt(agent, limits))
 
-    async def prove(self, launcher: Launcher) -> str | None:
-        """Start a process in a cgroup and check that it is there; returns the problem, if any."""
-        try:
-            with closing(self._open_below(self._top)) as group:
-                return await _prove(group.descriptor, launcher)
-        except AirlockError as error:
-            return error.message
-        except OSError as error:
-            return str(error)
+    def open_trial(self) -> "Group":
+        """As `open`, without the limits of an agent."""
+        return self._open_below(self._top)
 
     def remove(self, cgroup: Cgroup) -> None:
         """Kill the processes of a cgroup, and remove it once they are gone."""
@@ -186,28 +174,3 @@ def _claim(root: Cgroup) -> Groups | str:
         groups = Groups(root, lock)
         stack.pop_all()
         return groups
-
-
-async def _prove(group: int, launcher: Launcher) -> str | None:
-    ours, theirs = socket.socketpair()
-    with ours:
-        with theirs:
-            root = os.open("/", _DIRECTORY)
-            try:
-                what = CommandLine("/bin/sh", ("sh", "-c", "echo; read line"), {}, root)
-                standard = (theirs.fileno(),) * 3
-                launch = await launcher.launch(what, standard, group=group)
-            finally:
-                os.close(root)
-        try:
-            with trio.move_on_after(_LONGEST_S):
-                await trio.lowlevel.wait_readable(ours)
-            found = Cgroup(f"/proc/self/fd/{group}").read("cgroup.procs")
-            report = launch.read_report()
-        finally:
-            launch.end()
-            await launch.wait_gone()
-            launch.close()
-    if isinstance(report, AirlockError):
-        return report.message
-    return None if found else "a process that was started in a group is not there"

@@ -18,8 +18,14 @@ from airlock_daemon.boundary.box.groups import Group
 from airlock_daemon.boundary.box.inner_mounts import opened
 from airlock_daemon.boundary.box.launch import Leftover, list_leftovers
 from airlock_daemon.boundary.box.transports import TRANSPORTS, link_transports
-from airlock_daemon.boundary.command.launcher import Launch, Launcher, cannot_start
-from airlock_daemon.boundary.command.order import CommandLine, Fence, Identity
+from airlock_daemon.boundary.command.launcher import (
+    CommandLine,
+    Fence,
+    Identity,
+    Launch,
+    Launcher,
+    cannot_start,
+)
 from airlock_daemon.boundary.workspace.mapping import Mounts
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount

@@ -20,14 +20,16 @@ from airlock_daemon.boundary.box.bubblewrap import prepare
 from airlock_daemon.boundary.box.groups import Group, OpenGroup, open_none
 from airlock_daemon.boundary.box.inner_mounts import opened
 from airlock_daemon.boundary.command.launcher import (
+    CommandLine,
     Ended,
+    Identity,
     Launch,
     Launcher,
     cannot_start,
+    encode_order,
     find_launcher,
     make_pair,
 )
-from airlock_daemon.boundary.command.order import CommandLine, Identity, encode_order
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.system import READABLE, SEARCH, Readiness, read_known_status
 from airlock_daemon.setup.reserved import Reserved

@@ -9,7 +9,6 @@ socket, leads to the broker of the docker engine.
 """
 
 import ipaddress
-import socket
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -21,7 +20,6 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
     Network,
     read_network,
 )
-from airlock_daemon.boundary.connection.descriptors import receive
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.client import PROXY_PORT
 
@@ -75,6 +73,12 @@ class BoxListeners(msgspec.Struct, frozen=True):
         """Lines for hosts(5): an address, and its name in the box."""
         named = (each for each in self.forwarded if each.behind in self.network.by_name)
         return tuple(dict.fromkeys((each.here.host, each.behind.host) for each in named))
+
+    def find_forwarded(self, here: Destination) -> Destination | None:
+        """The destination of the listener at `here`, None for the proxy."""
+        if here == self.proxy:
+            return None
+        return next(each.behind for each in self.forwarded if each.here == here)
 
 
 def plan_listeners(
@@ -152,24 +156,3 @@ def _name_proxy(listeners: BoxListeners) -> dict[str, str]:
     names = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY")
     exempt = dict.fromkeys(("no_proxy", "NO_PROXY"), _NOT_BY_PROXY)
     return dict.fromkeys(names, url) | exempt
-
-
-def find_forwarded(listeners: BoxListeners, here: Destination) -> Destination | None:
-    """The destination of the listener at `here`, None for the proxy."""
-    return (
-        None
-        if here == listeners.proxy
-        else next(d.behind for d in listeners.forwarded if d.here == here)
-    )
-
-
-def receive_listeners(end: socket.socket) -> list[socket.socket]:
-    """Receive the listening sockets from the launcher in a box; none if it has ended.
-
-    Raises BlockingIOError if they have not arrived yet, and OSError.
-    """
-    _, numbers = receive(end, 1)
-    listeners = [socket.socket(fileno=number) for number in numbers]
-    for listener in listeners:
-        listener.setblocking(False)
-    return listeners

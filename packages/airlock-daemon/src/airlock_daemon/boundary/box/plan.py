@@ -28,7 +28,7 @@ from airlock_daemon.boundary.box.box import (
 )
 from airlock_daemon.boundary.box.inner_mounts import Shown, refuse_own, show_others, show_workspace
 from airlock_daemon.boundary.box.system import PUBLIC, SYSTEM, list_deciding, make_etc
-from airlock_daemon.boundary.command.order import Bounds, Identity
+from airlock_daemon.boundary.command.launcher import Bounds, Identity
 from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import relative_to

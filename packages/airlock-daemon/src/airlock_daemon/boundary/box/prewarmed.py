@@ -15,8 +15,7 @@ import trio
 from airlock_daemon.boundary.box.box import Box, Key, find_key, list_sources
 from airlock_daemon.boundary.box.groups import OpenGroup, open_none
 from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch
-from airlock_daemon.boundary.command.launcher import Launcher, cannot_start
-from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.command.launcher import CommandLine, Launcher, cannot_start
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mountinfo import MountWatch, find_changes
 from airlock_daemon.setup.reserved import Reserved, is_within

@@ -1,19 +1,27 @@
-"""Probes whether this host can make boxes, by making one."""
+"""Probes whether this host can make boxes, and cgroups for them, by making one."""
 
 import os
 import re
-from contextlib import ExitStack
+import socket
+from contextlib import ExitStack, closing
 
 import trio
 
+from airlock_daemon.boundary.box.groups import Groups
 from airlock_daemon.boundary.box.launch import BoxBuilder
 from airlock_daemon.boundary.box.plan import plan_box, put_workspaces
 from airlock_daemon.boundary.box.prewarmed import start_boxed
-from airlock_daemon.boundary.command.launcher import Ended, Launcher, open_launcher
-from airlock_daemon.boundary.command.order import CommandLine, Identity
+from airlock_daemon.boundary.command.launcher import (
+    CommandLine,
+    Ended,
+    Identity,
+    Launcher,
+    open_launcher,
+)
 from airlock_daemon.boundary.workspace.mapping import Source
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.platform.linux.cgroup import Cgroup
 from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
@@ -119,3 +127,39 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
     if said:
         return said.splitlines()[0]
     return f"no answer within {_LONGEST_S:g} s" if report is None else report.message
+
+
+async def probe_groups(groups: Groups, launcher: Launcher) -> str | None:
+    """Start a process in a cgroup and check that it is there; returns the problem, if any."""
+    try:
+        with closing(groups.open_trial()) as group:
+            return await _probe_group(group.descriptor, launcher)
+    except AirlockError as error:
+        return error.message
+    except OSError as error:
+        return str(error)
+
+
+async def _probe_group(group: int, launcher: Launcher) -> str | None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            root = os.open("/", SEARCH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                what = CommandLine("/bin/sh", ("sh", "-c", "echo; read line"), {}, root)
+                standard = (theirs.fileno(),) * 3
+                launch = await launcher.launch(what, standard, group=group)
+            finally:
+                os.close(root)
+        try:
+            with trio.move_on_after(_LONGEST_S):
+                await trio.lowlevel.wait_readable(ours)
+            found = Cgroup(f"/proc/self/fd/{group}").read("cgroup.procs")
+            report = launch.read_report()
+        finally:
+            launch.end()
+            await launch.wait_gone()
+            launch.close()
+    if isinstance(report, AirlockError):
+        return report.message
+    return None if found else "a process that was started in a group is not there"

@@ -14,7 +14,7 @@ from airlock_daemon.boundary.box.box import (
     Operation,
     System,
 )
-from airlock_daemon.boundary.command.order import Identity
+from airlock_daemon.boundary.command.launcher import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.client import SOCKET_DIRECTORY, STORES
 from airlock_daemon.setup.paths import expand_home

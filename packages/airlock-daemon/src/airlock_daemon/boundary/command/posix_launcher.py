@@ -12,12 +12,13 @@ from collections.abc import Sequence
 
 import trio
 
-from airlock_daemon.boundary.command.launcher import Launch, cannot_start
-from airlock_daemon.boundary.command.order import (
+from airlock_daemon.boundary.command.launcher import (
     Bounds,
     CommandLine,
     Fence,
     Identity,
+    Launch,
+    cannot_start,
     refuse_box,
 )
 from airlock_daemon.errors import Failed

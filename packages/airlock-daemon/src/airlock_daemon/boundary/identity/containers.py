@@ -12,6 +12,7 @@ from airlock_daemon.boundary.identity.peer import Peer, containers_in, read_pids
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
 from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
+from airlock_daemon.setup.generation import Generation
 
 RETRY_S = 5.0
 KEPT = 256
@@ -134,6 +135,28 @@ class Containers:
                 hint="run the command from the container's ordinary processes",
             )
         return container
+
+    async def proves(self, peer: Peer, *, agent: str) -> bool:
+        """Whether `attest` can prove the container of the peer."""
+        try:
+            await self.attest(peer, agent=agent)
+        except (Failed, Denied):
+            return False
+        return True
+
+    async def refuse_engine_socket(self, peer: Peer, generation: Generation) -> None:
+        """As `engine_sockets.refuse_engine_socket`, for a client of the generation's agent."""
+        from airlock_daemon.boundary.identity.engine_sockets import (  # noqa: PLC0415
+            refuse_engine_socket,
+        )
+
+        await refuse_engine_socket(
+            peer,
+            agent=generation.agent.name,
+            profile_file=generation.agent.profile_file,
+            sockets_dir=generation.reserved.sockets_dir,
+            containers=self,
+        )
 
     async def find(self, peer: Peer, *, agent: str) -> Container:
         """Find the container that the peer's cgroup names, unproven.

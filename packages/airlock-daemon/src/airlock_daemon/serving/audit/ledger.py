@@ -14,7 +14,7 @@ from typing import NamedTuple
 import trio
 from trio.lowlevel import ParkingLot
 
-from airlock_daemon.boundary.fairness.allowance import Allowance
+from airlock_daemon.boundary.fairness.gate import Allowance
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import Event, Outcome, Record

@@ -13,8 +13,7 @@ from contextlib import ExitStack, suppress
 from msgspec.structs import replace
 
 from airlock_daemon.errors import AirlockError, Failed
-from airlock_daemon.serving.audit.files import LogFile, find_last
-from airlock_daemon.serving.audit.record import Record, to_line
+from airlock_daemon.serving.audit.record import LogFile, Record, find_last, to_line
 from airlock_daemon.setup.config import LogConfig
 
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -1,7 +1,9 @@
-"""One audit record, kept short and safe to print."""
+"""The records of a log: as they are written, short and safe to print, and as files have them."""
 
-from collections.abc import Sequence
-from typing import Literal
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -95,3 +97,137 @@ def shorten_id(value: str | float | None) -> object:
     if isinstance(value, int) and value.bit_length() > NUMBER_BITS:
         return shorten(str(value))
     return shorten(value) if isinstance(value, str) else value
+
+
+BLOCK = 65536
+
+_Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class LogFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a log: `number` is 0 for the newest, `size` is in bytes when it was opened.
+
+    `path` is the name it was opened by; a rotation renames it.
+    """
+
+    path: str
+    number: int
+    descriptor: int
+    size: int
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line: its byte offset in its file, and its text without the newline.
+
+    `is_whole` says whether it has a newline; only a file's last line may lack it.
+    """
+
+    file: LogFile
+    offset: int
+    text: bytes
+    is_whole: bool
+
+    @property
+    def end(self) -> int:
+        """The offset of the next line."""
+        return self.offset + len(self.text) + self.is_whole
+
+
+def read_backward(file: LogFile) -> Iterator[Line]:
+    """Yield a file's lines, last first."""
+    position = file.size
+    pieces: list[bytes] = []
+    while position > 0:
+        step = min(BLOCK, position)
+        position -= step
+        block = os.pread(file.descriptor, step, position)
+        if len(block) < step:
+            return
+        end = step
+        # Without pieces, a newline right before `end` is the line's own.
+        while (begin := block.rfind(b"\n", 0, end if pieces else end - 1) + 1) > 0:
+            yield _join(file, position + begin, block[begin:end], pieces)
+            pieces, end = [], begin
+        pieces.append(block[:end])
+    if pieces:
+        yield _join(file, 0, b"", pieces)
+
+
+def _join(file: LogFile, offset: int, begins: bytes, pieces: list[bytes]) -> Line:
+    text = begins + b"".join(reversed(pieces))
+    is_whole = text.endswith(b"\n")
+    return Line(file, offset, text[:-1] if is_whole else text, is_whole)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A record with the members that readers use.
+
+    `prev` is UNSET in logs of earlier implementations, which have no chain; `seq` is None in those
+    of 0.4.0, whose chain has no numbers.
+    """
+
+    ts: str
+    event: str
+    seq: _Count | None = None
+    id: object = None
+    request: str | None = None
+    profile: str | None = None
+    command: object = None
+    args: list[object] | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    duration_ms: float | None = None
+    outcome: str | None = None
+    reason: object = None
+    layer: str | None = None
+    rule: object = None
+    sandbox: object = None
+    detail: object = None
+    approval: object = None
+    count: _Count | None = None
+    prev: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Last(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a log: the hash of its last line, and its last record's hash and number.
+
+    `is_torn` says whether the last line lacks its newline. `sequence` is 0 if the record has no
+    number; `record` and `ts` are None if there is no record.
+    """
+
+    line: str | None = None
+    is_torn: bool = False
+    record: str | None = None
+    sequence: int = 0
+    ts: str | None = None
+
+
+_decoder = msgspec.json.Decoder(Entry)
+
+
+def read_entry(text: bytes) -> Entry | None:
+    """Parse a line as a record; None if it is none."""
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def digest(text: bytes) -> str:
+    """The line's hash, which the next line contains."""
+    return hashlib.sha256(text).hexdigest()
+
+
+def find_last(files: Iterable[LogFile]) -> Last:
+    """The end of the log in these files, oldest first."""
+    last = Last()
+    for file in reversed([*files]):
+        for line in read_backward(file):
+            if last.line is None:
+                last = Last(line=digest(line.text), is_torn=not line.is_whole)
+            entry = read_entry(line.text)
+            if entry is not None:
+                return msgspec.structs.replace(
+                    last, record=digest(line.text), sequence=entry.seq or 0, ts=entry.ts
+                )
+    return last

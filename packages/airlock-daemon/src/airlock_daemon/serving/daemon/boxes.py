@@ -7,8 +7,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.groups import Groups
-from airlock_daemon.boundary.command.launcher import Launcher
-from airlock_daemon.boundary.command.order import Identity
+from airlock_daemon.boundary.command.launcher import Identity, Launcher
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import DaemonState, log
@@ -94,7 +93,9 @@ async def _settle_groups(shared: DaemonState) -> None:
     """Test the cgroups of boxes, and do without them if they do not work."""
     groups = shared.groups
     if isinstance(groups, Groups):
-        problem = await groups.prove(shared.launcher)
+        from airlock_daemon.boundary.box.probe import probe_groups  # noqa: PLC0415
+
+        problem = await probe_groups(groups, shared.launcher)
         if problem is None:
             said = " and ".join(groups.controllers) or "nothing"
             log.info("boxes: cgroups bound those of an agent (%s); [limits] says how much", said)

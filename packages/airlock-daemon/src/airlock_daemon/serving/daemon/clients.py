@@ -11,15 +11,17 @@ from airlock_daemon.boundary.fairness.gate import too_many_error
 from airlock_daemon.boundary.identity.peer import find_credentials
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.audit.record import Outcome, Record, shorten_id
-from airlock_daemon.serving.request.exchange import (
+from airlock_daemon.serving.request.exchange import serve_request
+from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.session import (
     REMOVED,
     STOPPING,
-    say_last,
-    serve_request,
-    to_wire,
+    Cancellation,
+    ClientGone,
+    Reason,
+    Received,
+    Session,
 )
-from airlock_daemon.serving.request.state import AgentState, DaemonState, log
-from airlock_daemon.serving.session import Cancellation, ClientGone, Reason, Received, Session
 from airlock_wire import ErrorObject, HalfClosed, RemoteProtocolError, ServerSession
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Clients:
 
     def put(self, error: Denied) -> bytes:
         """As `Service.put`."""
-        return ServerSession().send_error(to_wire(error))
+        return ServerSession().send_error(error.to_wire())
 
     async def serve(self, connection: socket.socket, *, is_turn: bool = False) -> None:
         """As `Service.serve`."""
@@ -62,7 +64,7 @@ class Clients:
             await self._serve(visit, is_turn=True)
             return
         try:
-            await self._refuse_request(visit, to_wire(too_many_error(self._agent.gate.limits)))
+            await self._refuse_request(visit, too_many_error(self._agent.gate.limits).to_wire())
         finally:
             visit.session.close()
 
@@ -85,7 +87,7 @@ class Clients:
             weight = self._agent.gate.reserve_request(received.request, visit.session.bytes_in)
         except Denied as error:
             # Without waiting for the pace of refusals, as its memory is in use meanwhile.
-            refusal = to_wire(error)
+            refusal = error.to_wire()
             self._record_refusal(visit, refusal)
             await self._say(visit, refusal)
             return
@@ -115,7 +117,7 @@ class Clients:
             await self._refuse_request(visit, error.error)
             return None
         except Denied as error:
-            await self._refuse_request(visit, to_wire(error))
+            await self._refuse_request(visit, error.to_wire())
             return None
         except ClientGone:
             return None
@@ -144,10 +146,10 @@ class Clients:
             )
         if cancellation.reason == "removed":
             self._record_refusal(visit, REMOVED)
-            await say_last(visit.session, REMOVED)
+            await visit.session.say_last(REMOVED)
             return None
         self._record(visit, "aborted", reason="the daemon stopped")
-        await say_last(visit.session, STOPPING)
+        await visit.session.say_last(STOPPING)
         return None
 
     def _begin(self, visit: "_Visit") -> Cancellation:

@@ -25,11 +25,10 @@ from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.daemon.granted import settle_granted
-from airlock_daemon.serving.daemon.notify import ServiceManager
 from airlock_daemon.serving.daemon.reload import Reloader, warn_unkept
 from airlock_daemon.serving.daemon.served_agents import ServedAgents
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
-from airlock_daemon.serving.daemon.store import SocketStore
+from airlock_daemon.serving.daemon.store import ServiceManager, SocketStore
 from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.findings import find_exposures
 from airlock_daemon.setup.generation import Setup

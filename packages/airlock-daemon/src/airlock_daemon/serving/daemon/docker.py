@@ -24,8 +24,14 @@ from airlock_daemon.serving.audit.record import Outcome, Record
 from airlock_daemon.serving.daemon.callers import identify_caller
 from airlock_daemon.serving.daemon.clients import describe_peer
 from airlock_daemon.serving.request.logins import find_registry_login
-from airlock_daemon.serving.request.recording import Caller, Recording, RecordQuota
-from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.request.state import (
+    AgentState,
+    Caller,
+    DaemonState,
+    Recording,
+    RecordQuota,
+    log,
+)
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import VARIABLES
 from airlock_daemon.setup.shim_program import find_shim

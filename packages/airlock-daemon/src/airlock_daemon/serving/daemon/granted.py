@@ -12,7 +12,7 @@ from airlock_daemon.serving.request.state import DaemonState
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_modules import Module
 
-_TOOL = ("serving.request.tool", "boundary.command.terminal")
+_TOOL = ("serving.request.tool", "serving.request.command", "boundary.command.terminal")
 _BOX = ("serving.request.boxed", "boundary.box.prewarmed")
 
 

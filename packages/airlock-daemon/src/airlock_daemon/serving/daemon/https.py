@@ -18,7 +18,7 @@ from airlock_daemon.boundary.brokers.egress.conversation import say_last
 from airlock_daemon.boundary.brokers.egress.destinations import refusal
 from airlock_daemon.boundary.brokers.https.confinement import Readable, find_readable
 from airlock_daemon.boundary.brokers.https.messages import Settings
-from airlock_daemon.boundary.command.order import BASE
+from airlock_daemon.boundary.command.launcher import BASE
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.errors import (
     LOOK_AT_MESSAGES,
@@ -34,9 +34,8 @@ from airlock_daemon.serving.daemon.clients import describe_peer
 from airlock_daemon.serving.daemon.https_parent import Parent
 from airlock_daemon.serving.daemon.https_worker import REMOVED, Worker
 from airlock_daemon.serving.request.https import Operations
-from airlock_daemon.serving.request.recording import Caller, Recording
 from airlock_daemon.serving.request.sources import Sources
-from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, Recording, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.generation import Generation

@@ -31,8 +31,7 @@ from airlock_daemon.boundary.brokers.https.messages import (
 )
 from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES, Denied, Failed
 from airlock_daemon.serving.request.https import HUNG_UP, Operations
-from airlock_daemon.serving.request.recording import Caller
-from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 
 IDLE_S = 120.0

@@ -11,8 +11,7 @@ from typing import Protocol
 import trio
 from trio.lowlevel import ParkingLot
 
-from airlock_daemon.boundary.connection.closing import MOST
-from airlock_daemon.boundary.connection.descriptors import drop_unread
+from airlock_daemon.boundary.connection.descriptors import MOST, drop_unread
 from airlock_daemon.boundary.fairness.gate import CLOSE_SOME, too_many_error
 from airlock_daemon.boundary.identity.peer import UNSEEN, find_credentials
 from airlock_daemon.errors import NO_DESCRIPTORS, Denied

@@ -13,9 +13,9 @@ from airlock_daemon.errors import AirlockError, SetupError, own_fault
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.record import DETAIL, Record
 from airlock_daemon.serving.daemon.granted import settle_granted
-from airlock_daemon.serving.daemon.notify import ServiceManager
 from airlock_daemon.serving.daemon.served_agents import ServedAgents
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
+from airlock_daemon.serving.daemon.store import ServiceManager
 from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.generation import Generation, Setup, load_setup
 from airlock_daemon.setup.status import DaemonStatus, Reload

@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -18,19 +18,20 @@ from airlock_daemon.boundary.approval.questions import (
     Ticket,
     TooManyQuestions,
 )
-from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.command.launcher import CommandLine, Ended
 from airlock_daemon.boundary.fairness.gate import too_large_error
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
 from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.serving.audit.record import Record
+from airlock_daemon.serving.request.execution import ENDING, buffer_start, listen
+from airlock_daemon.serving.request.job import Call, Job
 from airlock_daemon.serving.request.state import AgentState, log
+from airlock_daemon.serving.session import Said
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module
 from airlock_modules.files.approvals import ApprovalRules, list_tool_forms
 from airlock_modules.operation import Operation
-
-if TYPE_CHECKING:
-    from airlock_daemon.serving.request.job import Call
+from airlock_wire import Resize, Signal
 
 PATIENCE_S = 20.0
 """Seconds until a client that cannot be told anything meanwhile is answered that it is pending."""
@@ -271,7 +272,7 @@ async def _tell_nobody(_line: str) -> None:
     """HTTP has no words for a request that waits."""
 
 
-async def require(asked: Asked, call: "Call", tell: Tell) -> None:
+async def require(asked: Asked, call: Call, tell: Tell) -> None:
     """Wait for the approval of a request's operation, if its rules ask; the record has the answer.
 
     Raises Denied, and what `tell` raises.
@@ -380,3 +381,42 @@ def _tell_program(question: Question) -> bytes:
         "reject": f"airlock reject {question.id}",
     }
     return msgspec.json.encode(told) + b"\n"
+
+
+async def hold_job(job: Job, asked: Asked, call: Call) -> Ended | None:
+    """Wait for the approval of a job, where it is required; returns how a signal ended the wait.
+
+    None if the job may start; it then gets what else the client has sent. Raises Denied,
+    ClientGone.
+    """
+    held: list[Said] = []
+    resized: Resize | None = None
+    scope = trio.CancelScope()
+    ended: Ended | None = None
+
+    def hear(said: Said) -> None:
+        nonlocal ended, resized
+        # Only stdin is bounded, by its credit: the client may send any number of the others.
+        if isinstance(said, Resize):
+            resized = said
+        elif not isinstance(said, Signal):
+            held.append(said)
+        elif said.name in ENDING:
+            ended = Ended(128 + ENDING[said.name], said.name)
+            scope.cancel()
+
+    async def tell(line: str) -> None:
+        buffer_start(job, call)
+        text = f"airlock: {line}{job.line_end}"
+        await call.session.send_output("stderr", text.encode())
+        if job.terms.features:
+            listen(call, hear)
+
+    with scope:
+        await require(asked, call, tell)
+    # Nobody watches a client that has hung up.
+    with suppress(OSError):
+        call.watched.ignore()
+    call.session.keep(held if resized is None else [resized, *held])
+    # It may have come with the answer.
+    return ended

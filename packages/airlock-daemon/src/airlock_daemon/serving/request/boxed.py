@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.box import find_kept
 from airlock_daemon.boundary.box.kept_home import HomeInUse
 from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch, Leftover
 from airlock_daemon.boundary.box.prewarmed import start_boxed
@@ -21,8 +20,8 @@ from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.serving.request.closing_notes import UNSIGNED, find_notes, makes_commit
+from airlock_daemon.serving.request.command import Steps, run_command
 from airlock_daemon.serving.request.egress import Egress
-from airlock_daemon.serving.request.execution import Steps, run_command
 from airlock_daemon.serving.request.job import Call, Finished, Job
 from airlock_daemon.serving.request.relay import Origin, Relay
 from airlock_daemon.serving.request.tool import Boxed
@@ -126,7 +125,7 @@ class _BoxedSteps(Steps):
         listeners = self._boxed.box.listeners
         if isinstance(launch, BoxedLaunch):
             self._launch = launch
-            home = find_kept(self._boxed.box)
+            home = self._boxed.box.kept_home
             if home is not None:
                 self._home = HomeInUse(
                     home,

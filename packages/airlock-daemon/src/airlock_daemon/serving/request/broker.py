@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from airlock_daemon.boundary.brokers.requester import Requester
-from airlock_daemon.boundary.command.order import build_environment
+from airlock_daemon.boundary.command.launcher import build_environment
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.platform.threads import run_in_thread

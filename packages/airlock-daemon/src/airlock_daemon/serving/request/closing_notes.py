@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from airlock_daemon.boundary.box.box import Shared, System
 from airlock_daemon.boundary.box.launch import Leftover, find_losses
-from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.command.launcher import CommandLine, Ended
 from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.programs import find_program
 from airlock_modules import GIT_SIGN

@@ -11,7 +11,7 @@ from http import HTTPStatus
 import trio
 
 from airlock_daemon.boundary.audit_text import shorten
-from airlock_daemon.boundary.box.listeners import BoxListeners, find_forwarded, receive_listeners
+from airlock_daemon.boundary.box.listeners import BoxListeners
 from airlock_daemon.boundary.brokers.egress.conversation import (
     EgressResult,
     converse,
@@ -24,13 +24,12 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
     World,
     read_network,
 )
-from airlock_daemon.boundary.connection.descriptors import drop_unread
+from airlock_daemon.boundary.connection.descriptors import drop_unread, receive
 from airlock_daemon.boundary.fairness.gate import too_many_error
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.audit.record import Outcome
-from airlock_daemon.serving.request.recording import Recording
-from airlock_daemon.serving.request.state import AgentState, DaemonState
+from airlock_daemon.serving.request.state import AgentState, DaemonState, Recording
 from airlock_modules import Module
 from airlock_modules.operation import Operation
 
@@ -104,16 +103,21 @@ class Egress:
             nursery.start_soon(self._listen, listener, nursery)
 
     async def _receive(self) -> list[socket.socket]:
+        """Receive the listening sockets from the launcher in the box; none if it has ended."""
         while True:
             await trio.lowlevel.wait_readable(self._end)
             await self._agent.turns.take()
             try:
-                return receive_listeners(self._end)
+                _, numbers = receive(self._end, 1)
             except BlockingIOError:
                 continue
             except OSError:
                 # The box has exited, which the command's end reports.
                 return []
+            listeners = [socket.socket(fileno=number) for number in numbers]
+            for listener in listeners:
+                listener.setblocking(False)
+            return listeners
 
     async def _listen(self, listener: socket.socket, nursery: trio.Nursery) -> None:
         with self._own(listener):
@@ -124,7 +128,7 @@ class Egress:
                 if here == self._listeners.apis:
                     hold, room = self._pass_on, self._room_with_apis
                 else:
-                    hold = partial(self._converse, named=find_forwarded(self._listeners, here))
+                    hold = partial(self._converse, named=self._listeners.find_forwarded(here))
             while True:
                 await trio.lowlevel.wait_readable(listener)
                 await room.acquire()

@@ -22,35 +22,27 @@ from airlock_daemon.errors import (
     AirlockError,
     Denied,
     Failed,
-    UnknownCommand,
     full_table,
     is_full_table,
     own_fault,
 )
 from airlock_daemon.serving.request.broker import find_broker, make_requester
-from airlock_daemon.serving.request.decision import Allowed, decide, decide_relayed, hand_over
 from airlock_daemon.serving.request.execution import run_job
-from airlock_daemon.serving.request.job import Call, consult_hook, prove
-from airlock_daemon.serving.request.recording import Recording, RelayedRecording
-from airlock_daemon.serving.request.state import AgentState, DaemonState, log
-from airlock_daemon.serving.session import Cancellation, ClientGone, Received, Session
+from airlock_daemon.serving.request.job import Allowed, Call, consult_hook, decide, hand_over, prove
+from airlock_daemon.serving.request.state import AgentState, DaemonState, Recording, log
+from airlock_daemon.serving.session import (
+    REMOVED,
+    STOPPING,
+    Cancellation,
+    ClientGone,
+    Received,
+    Session,
+)
 from airlock_daemon.setup.generation import Generation
-from airlock_wire import ErrorObject, Request
+from airlock_wire import Request
 
 if TYPE_CHECKING:
     from airlock_daemon.serving.request.relay import Converse, Origin
-
-# Seconds that a client has to read why its request was ended.
-LAST_WORD_S = 1.0
-
-STOPPING = ErrorObject.failed("the daemon is stopping", hint="try again when it runs again")
-
-REMOVED = ErrorObject.denied(
-    "this agent is not registered any more",
-    layer="profile",
-    rule="registration",
-    hint="a person on the host can register it again: airlock agent add",
-)
 
 
 async def serve_request(
@@ -77,7 +69,7 @@ async def serve_request(
             request = _hand_over(request, generation)
             recording = Recording(shared, session, request, name)
         else:
-            recording = RelayedRecording(shared, session, request, name, origin)
+            recording = origin.record(shared, session, request, name)
         call = Call(
             session=session,
             passed=received.passed,
@@ -126,17 +118,7 @@ async def _perform(request: Request, call: Call) -> None:
     await trio.lowlevel.checkpoint_if_cancelled()
     agent = generation.agent
     if peer.kind == "container" and not agent.profile.engine_socket:
-        from airlock_daemon.boundary.identity.engine_sockets import (  # noqa: PLC0415
-            refuse_engine_socket,
-        )
-
-        await refuse_engine_socket(
-            peer,
-            agent=agent.name,
-            profile_file=agent.profile_file,
-            sockets_dir=generation.reserved.sockets_dir,
-            containers=call.shared.containers,
-        )
+        await call.shared.containers.refuse_engine_socket(peer, generation)
     allowed = _decide(request, call)
     if request.method == "check":
         not_consulted = await _check(request, allowed, peer, call)
@@ -181,7 +163,7 @@ def _decide(request: Request, call: Call) -> Allowed:
     """As `decide`; over a relay, for the box's commands only."""
     if call.origin is None:
         return decide(call.generation.grant, request)
-    return decide_relayed(call.generation.grant, request, call.origin.commands)
+    return call.origin.decide(call.generation.grant, request)
 
 
 async def _run(
@@ -250,7 +232,7 @@ async def _refuse(error: AirlockError, call: Call) -> None:
     call.recording.write("failed" if isinstance(error, Failed) else "denied", error.message)
     await call.agent.gate.pace.keep()
     with suppress(ClientGone):
-        await call.session.send_error(to_wire(error))
+        await call.session.send_error(error.to_wire())
 
 
 async def _abort(call: Call) -> None:
@@ -269,22 +251,4 @@ async def _abort(call: Call) -> None:
     else:
         recording.write("aborted", "the client hung up")
         return
-    await say_last(call.session, last_word)
-
-
-async def say_last(session: Session, error: ErrorObject) -> None:
-    """Answer a client whose request was cancelled, if it still reads."""
-    patience = trio.CancelScope(deadline=trio.current_time() + LAST_WORD_S, shield=True)
-    with patience, suppress(ClientGone):
-        await session.send_error(error)
-
-
-def to_wire(error: AirlockError) -> ErrorObject:
-    """Convert a refusal to the wire's error."""
-    if isinstance(error, Denied):
-        return ErrorObject.denied(
-            error.message, layer=error.layer, rule=error.rule, hint=error.hint
-        )
-    if isinstance(error, UnknownCommand):
-        return ErrorObject.unknown_command(error.command, hint=error.hint)
-    return ErrorObject.failed(error.message, hint=error.hint)
+    await call.session.say_last(last_word)

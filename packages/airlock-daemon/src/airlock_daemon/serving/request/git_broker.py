@@ -4,37 +4,29 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from airlock_daemon.boundary.brokers.git.admission import admit as admit_errand
-from airlock_daemon.boundary.brokers.git.audit_detail import (
-    LfsOutcome,
-    Outcome,
-    describe,
-    describe_object,
-)
-from airlock_daemon.boundary.brokers.git.remote import LfsRemote, Remote, SshRemote
+from airlock_daemon.boundary.brokers.git.rules import Outcome, Remote, SshRemote, UrlRemote
+from airlock_daemon.boundary.brokers.git.rules import admit as admit_errand
 from airlock_daemon.boundary.brokers.git.smart_http import UrlConversation
 from airlock_daemon.boundary.brokers.requester import Requester
-from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.order import CommandLine
-from airlock_daemon.boundary.command.process import Begin, Command
-from airlock_daemon.boundary.command.stdio import Emit, Stdio
+from airlock_daemon.boundary.command.launcher import CommandLine
+from airlock_daemon.boundary.command.stdio import Emit
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
-from airlock_daemon.serving.request.execution import Steps, conclude, run_command
+from airlock_daemon.serving.request.execution import conclude
 from airlock_daemon.serving.request.job import Call, Finished, Job
 from airlock_daemon.serving.request.own_conversation import (
     OwnConversation,
     agree_on_streams,
     converse,
 )
-from airlock_daemon.serving.request.recording import Recording
+from airlock_daemon.serving.request.state import Recording
 from airlock_modules import Module, RemoteRequest
 from airlock_modules.operation import Operation
 from airlock_wire import Request
 
 if TYPE_CHECKING:
     from airlock_daemon.boundary.approval.questions import Asked
-    from airlock_daemon.boundary.brokers.git.conversation import Conversation, Transport
+    from airlock_daemon.boundary.brokers.git.lfs import LfsOutcome
 
 
 class GitBroker:
@@ -48,10 +40,10 @@ class GitBroker:
         """Name it; over http git says only later whether it fetches or pushes."""
         if isinstance(admitted, SshRemote):
             return _describe(admitted).operation
-        if isinstance(admitted, LfsRemote):
-            wanted = admitted.wanted
-            return Operation(("git", "lfs", wanted.operation, str(wanted.asked.destination)))
-        return Operation(("git", "connect", str(admitted.destination)))
+        if isinstance(admitted, UrlRemote):
+            return Operation(("git", "connect", str(admitted.destination)))
+        wanted = admitted.wanted
+        return Operation(("git", "lfs", wanted.operation, str(wanted.asked.destination)))
 
     def plan(
         self,
@@ -107,68 +99,21 @@ class _GitRun(msgspec.Struct, frozen=True):
         """As `BrokerRun.run`."""
         log = ConversationLog(call.recording)
         own: OwnConversation
-        if isinstance(self.remote, SshRemote) and self._may_wait(self.remote):
-            from airlock_daemon.boundary.brokers.git.patient_push import (  # noqa: PLC0415
-                PatientPush,
-            )
+        if isinstance(self.remote, SshRemote):
+            from airlock_daemon.serving.request.git_over_ssh import run_over_ssh  # noqa: PLC0415
 
-            if job.command_line is None:
-                raise TypeError(job)
-            own = PatientPush(
-                self.remote,
-                job.command_line,
-                self.requester,
-                call.shared.launcher,
-                tell=log.write,
+            return await run_over_ssh(
+                self.remote, self.requester, job, call, emit, tell=log.write, answers=answers
             )
-        elif isinstance(self.remote, SshRemote):
-            # Imported late: most remotes are URLs, and few use LFS.
-            from airlock_daemon.boundary.brokers.git.conversation import (  # noqa: PLC0415
-                Conversation,
-            )
-
-            conversation = Conversation(
-                self.remote, self.requester, null=call.shared.null, tell=log.write
-            )
-            steps = _SshSteps(job, call, emit, conversation)
-            return await run_command(steps, answers=answers)
-        elif isinstance(self.remote, LfsRemote):
+        if isinstance(self.remote, UrlRemote):
+            own = UrlConversation(self.remote, self.requester, tell=log.write)
+        else:
             from airlock_daemon.boundary.brokers.git.lfs import LfsConversation  # noqa: PLC0415
 
             own = LfsConversation(self.remote, self.requester, tell=log.write_object)
-        else:
-            own = UrlConversation(self.remote, self.requester, tell=log.write)
         finished = await converse(own, job, call, emit)
         await conclude(call, finished, answers=answers)
         return finished
-
-    def _may_wait(self, remote: SshRemote) -> bool:
-        """Whether a push may wait for a person, so that its connection would be dropped."""
-        if not (remote.asked.is_push and self.requester.asks):
-            return False
-        return self.requester.may_ask(_describe(remote).forms)
-
-
-class _SshSteps(Steps):
-    """The steps of a conversation over ssh."""
-
-    def __init__(self, job: Job, call: Call, emit: Emit, conversation: "Conversation") -> None:
-        super().__init__(job, call, emit)
-        self._conversation = conversation
-        self._transport: Transport | None = None
-
-    def open_stdio(self) -> Stdio:
-        """The client's pipes, or pipes of the daemon. Raises OSError."""
-        is_passed = self.job.terms.uses("fds")
-        self._transport = self._conversation.open(self.call.passed, is_passed=is_passed)
-        return self._transport
-
-    async def relay(self, command: Command, begin: Begin) -> Ended:
-        """As `Conversation.relay`."""
-        if self._transport is None:
-            raise TypeError(command)
-        grant = self.call.session.send_credit
-        return await self._conversation.relay(command, self._transport, self.emit, grant, begin)
 
 
 class ConversationLog(msgspec.Struct, frozen=True):
@@ -181,12 +126,12 @@ class ConversationLog(msgspec.Struct, frozen=True):
         first = outcome.refusal
         self.recording.write_broker(
             outcome.decision,
-            describe(asked, outcome, is_pinned=is_pinned),
+            outcome.describe(asked, is_pinned=is_pinned),
             rule=None if first is None else first.rule,
             reason=None if first is None else f"{first.ref or 'the push'}: {first.problem}",
         )
 
-    def write_object(self, asked: RemoteRequest, outcome: LfsOutcome) -> None:
+    def write_object(self, asked: RemoteRequest, outcome: "LfsOutcome") -> None:
         """Record the outcome of one Git LFS object."""
         error = outcome.error
         decision: Literal["allowed", "denied", "failed", "aborted"]
@@ -200,5 +145,5 @@ class ConversationLog(msgspec.Struct, frozen=True):
         else:
             decision, reason = "aborted", "the conversation ended in the middle of the object"
         self.recording.write_conversation(
-            decision, describe_object(asked, outcome), rule=rule, reason=reason
+            decision, outcome.describe(asked), rule=rule, reason=reason
         )

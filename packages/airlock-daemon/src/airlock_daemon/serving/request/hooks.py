@@ -12,8 +12,7 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.command.launcher import Ended, Launcher, cannot_start
-from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.command.launcher import CommandLine, Ended, Launcher, cannot_start
 from airlock_daemon.boundary.command.process import Command
 from airlock_daemon.boundary.command.stdio import Piped
 from airlock_daemon.boundary.fairness.gate import SMALL, Gate, too_large_error

@@ -22,9 +22,8 @@ from airlock_daemon.boundary.brokers.https.messages import (
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, own_fault
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
-from airlock_daemon.serving.request.recording import Caller, RecordQuota
 from airlock_daemon.serving.request.sources import Secret, Sources
-from airlock_daemon.serving.request.state import AgentState, DaemonState, log
+from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, RecordQuota, log
 from airlock_modules.apis import Api, ApiCall, Verdict
 from airlock_modules.operation import Operation
 

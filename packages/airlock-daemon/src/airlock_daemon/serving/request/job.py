@@ -4,17 +4,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.command.launcher import CommandLine, Ended
 from airlock_daemon.boundary.command.stdio import Emit
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.identity.peer import Peer
-from airlock_daemon.errors import Denied, Failed
-from airlock_daemon.serving.request.recording import Recording
-from airlock_daemon.serving.request.state import AgentState, DaemonState
+from airlock_daemon.errors import Denied, UnknownCommand
+from airlock_daemon.serving.request.state import AgentState, DaemonState, Recording
 from airlock_daemon.serving.session import Cancellation, Session, Watched
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import Module
+from airlock_modules import GIT_REMOTE, Grant, Module, evaluate
 from airlock_modules.operation import Operation
 from airlock_wire import Request, Terminal
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from airlock_daemon.serving.request.approvals import Tell
     from airlock_daemon.serving.request.relay import Converse, Origin
     from airlock_daemon.serving.request.tool import Boxed
+    from airlock_modules import PathUse
 
 # Features that do not depend on how the output is sent.
 _ALWAYS = frozenset(("signals", "exit-signal", "env"))
@@ -164,11 +163,7 @@ async def prove(peer: Peer, call: Call) -> str | None:
     """Return the id of the client's container, None if it cannot be proved."""
     if peer.container is None:
         return None
-    is_proven = True
-    try:
-        await call.shared.containers.attest(peer, agent=call.generation.agent.name)
-    except (Failed, Denied):
-        is_proven = False
+    is_proven = await call.shared.containers.proves(peer, agent=call.generation.agent.name)
     call.recording.note(container_proven=is_proven)
     return peer.container if is_proven else None
 
@@ -205,3 +200,30 @@ async def consult_hook(
         agent=call.agent,
         shared=call.shared,
     )
+
+
+class Allowed(msgspec.Struct, frozen=True):
+    """The module that allows a request, and the paths in its arguments."""
+
+    module: Module
+    paths: "tuple[PathUse, ...]"
+
+
+def hand_over(grant: Grant, command: str, args: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return command and arguments; git's fetch or push over ssh becomes git-remote, if granted."""
+    if command != "ssh" or not evaluate(grant, GIT_REMOTE, ("ssh",)).allowed:
+        return command, args
+    from airlock_modules import find_transport  # noqa: PLC0415 - loads ssh's arguments
+
+    words = find_transport(args)
+    return (command, args) if words is None else (GIT_REMOTE, ("ssh", *words))
+
+
+def decide(grant: Grant, request: Request) -> Allowed:
+    """Evaluate a request; raises UnknownCommand, or Denied with the refusing layer and rule."""
+    decision = evaluate(grant, request.command, request.args, is_explained=False)
+    if decision.allowed:
+        return Allowed(grant.modules[request.command], decision.paths)
+    if decision.kind == "unknown-command" or decision.layer is None:
+        raise UnknownCommand(decision.message, command=request.command, hint=decision.hint)
+    raise Denied(decision.message, layer=decision.layer, rule=decision.rule, hint=decision.hint)

@@ -4,14 +4,14 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from airlock_daemon.boundary.brokers.asking import MOST, ask
 from airlock_daemon.boundary.brokers.docker.logins import (
     Configuration,
     find_login,
     read_configuration,
     write_header,
 )
-from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.brokers.requester import MOST, ask
+from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.identity.neighbours import find_mounted
 from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import Denied

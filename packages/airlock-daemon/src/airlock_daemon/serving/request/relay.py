@@ -5,18 +5,18 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import trio
+from msgspec.structs import replace
 
-from airlock_daemon.boundary.connection.descriptors import (
-    UnexpectedDescriptors,
-    give,
-    make_connection,
-    make_relay,
-    receive_bytes,
-)
+from airlock_daemon.boundary.connection.descriptors import Closer, receive
 from airlock_daemon.boundary.identity.peer import Peer
+from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.serving.audit.ledger import Kind
-from airlock_daemon.serving.request.recording import RECORDS
-from airlock_daemon.serving.request.state import AgentState, DaemonState
+from airlock_daemon.serving.audit.record import Outcome
+from airlock_daemon.serving.request.job import Allowed, decide
+from airlock_daemon.serving.request.state import RECORDS, AgentState, DaemonState, Recording
+from airlock_daemon.serving.session import Session
+from airlock_modules import GIT_REMOTE, Grant
+from airlock_wire import Request, quote
 
 # The most connections of one relay at a time, and per second. Others wait in it.
 AT_ONCE = 16
@@ -40,6 +40,44 @@ class Origin:
         """Whether another record of it may be written; counts it."""
         self._left -= 1
         return self._left >= 0
+
+    def record(
+        self, shared: DaemonState, session: Session, request: Request, profile: str
+    ) -> "RelayedRecording":
+        """Begin the recording of a request over the relay; `profile` is the agent's name."""
+        return RelayedRecording(shared, session, request, profile, self)
+
+    def decide(self, grant: Grant, request: Request) -> Allowed:
+        """As `decide`, for a request over a relay, which accepts `commands` only.
+
+        The profile must grant them; for git-remote git does. The rules of git-remote apply even if
+        only git is granted.
+        """
+        allowed = None
+        if request.command in self.commands:
+            # A reload may have revoked it while the box runs.
+            if not grant.grants_relayed(request.command):
+                if request.command != GIT_REMOTE:
+                    # The evaluator refuses it by the profile.
+                    return decide(grant, request)
+                raise Denied(
+                    "what runs in this box may not use git's remotes: the profile of this agent "
+                    f"grants neither git nor {GIT_REMOTE}",
+                    layer="profile",
+                    rule="commands",
+                    hint=f'a person on the host can add "{GIT_REMOTE}" to commands in its '
+                    f"airlock.toml{AND_RELOAD}",
+                )
+            allowed = decide(replace(grant, commands=self.commands), request)
+        if allowed is None or allowed.module.broker is None:
+            raise Denied(
+                f"{quote(request.command, limit=80)} is refused: what runs in a box on the host "
+                f"may ask for {' and '.join(self.commands)} alone",
+                layer="sandbox",
+                rule="brokers",
+                hint="run it in the container, as a command of its own",
+            )
+        return allowed
 
 
 Converse = Callable[[socket.socket, Origin], Awaitable[None]]
@@ -145,3 +183,97 @@ class Relay:
         """Close both ends, and in the background what still waits in them."""
         self._theirs.close()
         self._agent.closer.close((self._ours.detach(),))
+
+
+class RelayedRecording(Recording):
+    """The recording of a request over a relay, with one record: the broker's.
+
+    The relay's command has the records of a request itself.
+    """
+
+    def __init__(
+        self,
+        shared: DaemonState,
+        session: Session,
+        request: Request,
+        profile: str,
+        origin: Origin,
+    ) -> None:
+        """`profile` is the agent's name."""
+        super().__init__(shared, session, request, profile)
+        self._origin = origin
+        self.note(event="broker", request=origin.request)
+
+    def _write_start(self) -> None:
+        """Write nothing: the command's own start record covers its relayed requests."""
+
+    def write_broker(
+        self, outcome: Outcome, detail: object, *, rule: str | None, reason: str | None
+    ) -> None:
+        """Write the broker's record, the request's only one."""
+        if not self.is_written and self._is_room(outcome, None if rule is None else "broker"):
+            super().write_broker(outcome, detail, rule=rule, reason=reason)
+        self.is_written = True
+
+    def write(self, outcome: Outcome, reason: str | None = None, **facts: object) -> None:
+        """Write how the request ended, unless the broker's record is written."""
+        if not self.is_written and not self._is_room(outcome, self._record.layer):
+            self.is_written = True
+        super().write(outcome, reason, **facts)
+
+    def spend_record(self) -> bool:
+        """Spend from the records of the relay's command."""
+        return self._origin.spend_record()
+
+
+# A box may run an agent's code, so the daemon accepts no socket from it. Another holder of a socket
+# can configure it (SO_PASSPIDFD makes each read here open a descriptor) and hold its lock, by a
+# recvmsg(2) into slow memory.
+
+# The byte that accompanies the descriptor has no meaning.
+_WORD = 16
+_SAID = b"c"
+
+# The minimum of connections that may wait in the relay: those in flight count against the daemon's
+# user (unix(7), ETOOMANYREFS).
+_LEAST = 1
+
+
+class UnexpectedDescriptors(Exception):
+    """A message came with descriptors, which are not allowed."""
+
+
+def make_relay() -> tuple[socket.socket, socket.socket]:
+    """Make a relay; returns the daemon's end and the box's. Raises OSError."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LEAST)
+    return ours, theirs
+
+
+def receive_bytes(relay: socket.socket, closer: Closer) -> bool:
+    """Receive the next message, which requests a connection; False at EOF.
+
+    Raises BlockingIOError if there is none yet, OSError, and UnexpectedDescriptors if it came with
+    descriptors, which `closer` closes.
+    """
+    data, numbers = receive(relay, _WORD)
+    if numbers:
+        closer.close(numbers)
+        raise UnexpectedDescriptors
+    return bool(data)
+
+
+def make_connection() -> tuple[socket.socket, socket.socket]:
+    """Make a connection; returns the daemon's end, and the one to `give`. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    return ours, theirs
+
+
+def give(relay: socket.socket, end: socket.socket) -> None:
+    """Send an end of a connection to the requester in the box.
+
+    Raises BlockingIOError if too many wait there unreceived, and OSError.
+    """
+    socket.send_fds(relay, [_SAID], [end.fileno()], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.threads import run_in_thread

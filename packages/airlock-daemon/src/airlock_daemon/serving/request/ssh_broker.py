@@ -15,14 +15,13 @@ from airlock_daemon.boundary.brokers.ssh.session import (
 )
 from airlock_daemon.boundary.brokers.ssh.session import admit as admit_session
 from airlock_daemon.boundary.brokers.ssh.session import name_operation as name_session
-from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.order import CommandLine, build_environment
+from airlock_daemon.boundary.command.launcher import CommandLine, Ended, build_environment
 from airlock_daemon.boundary.command.stdio import Counted, Emit, Stdio
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.serving.request.broker import may_pass
-from airlock_daemon.serving.request.execution import Steps, run_command
+from airlock_daemon.serving.request.command import Steps, run_command
 from airlock_daemon.serving.request.job import Call, Finished, Job, agree, find_term
-from airlock_daemon.serving.request.recording import Recording
+from airlock_daemon.serving.request.state import Recording
 from airlock_modules import Module, Session, select_forwarded
 from airlock_modules.operation import Operation
 from airlock_wire import Request

@@ -6,20 +6,27 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.box import Box, advising, refuse
+from airlock_daemon.boundary.box.box import Box, refuse_elsewhere
 from airlock_daemon.boundary.box.choice import Maker, find_maker
-from airlock_daemon.boundary.box.environment import adapt_daemon, adapt_path, adapt_variables
+from airlock_daemon.boundary.box.environment import build_boxed_environment
 from airlock_daemon.boundary.box.system import ApiAccess
-from airlock_daemon.boundary.command.order import CommandLine, build_environment
+from airlock_daemon.boundary.command.launcher import CommandLine, build_environment
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.directory import enter
 from airlock_daemon.boundary.workspace.mapping import read_mounts
 from airlock_daemon.boundary.workspace.path_arguments import confine_paths, judge_paths
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.serving.request.decision import Allowed
 from airlock_daemon.serving.request.execution import run_job
-from airlock_daemon.serving.request.job import Call, Job, agree, consult_hook, find_term, prove
+from airlock_daemon.serving.request.job import (
+    Allowed,
+    Call,
+    Job,
+    agree,
+    consult_hook,
+    find_term,
+    prove,
+)
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import Module, select_forwarded
 from airlock_modules.operation import Operation
@@ -133,13 +140,7 @@ async def _refuse_elsewhere(module: Module, peer: Peer, call: Call) -> None:
         return
     where = await call.shared.containers.find_elsewhere()
     if where is not None:
-        with advising(module):
-            raise refuse(
-                f"containers run elsewhere ({where}), and the tools of this host are another "
-                "system's than theirs",
-                "have the tool in the image of the container, or run that by an engine of this "
-                "host: docker context ls",
-            )
+        refuse_elsewhere(module, where)
 
 
 async def _confine_paths(
@@ -228,20 +229,28 @@ def plan_tool(
     may_pass = generation.pass_descriptors and not is_captured and bool(passed.numbers)
     may_pass = may_pass and passed.are_usable(peer)
     terms = agree(request, may_pass=may_pass, is_captured=is_captured)
-    renames = boxed is not None and boxed.maker.renames
     client = request.env if terms.uses("env") else {}
-    variables = build_environment(
-        module,
-        generation.agent.profile,
-        daemon=daemon if boxed is None else adapt_daemon(daemon, boxed.box),
-        search_path=programs.path if boxed is None else adapt_path(programs.path, boxed.box),
-        client=client,
-        term=find_term(request, terms, passed),
-        root=None if workspace.mounts is None or renames else workspace.root,
-        is_boxed=boxed is not None,
-    )
-    if boxed is not None:
-        variables = adapt_variables(variables, boxed.box)
+    term = find_term(request, terms, passed)
+    if boxed is None:
+        variables = build_environment(
+            module,
+            generation.agent.profile,
+            daemon=daemon,
+            search_path=programs.path,
+            client=client,
+            term=term,
+            root=None if workspace.mounts is None else workspace.root,
+        )
+    else:
+        variables = build_boxed_environment(
+            module,
+            generation.agent.profile,
+            boxed.box,
+            daemon=daemon,
+            search_path=programs.path,
+            client=client,
+            term=term,
+        )
         if access is not None:
             variables |= access.environment
     line = CommandLine(

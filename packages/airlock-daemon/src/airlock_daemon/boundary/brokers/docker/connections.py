@@ -14,8 +14,7 @@ import h11
 import msgspec
 import trio
 
-from airlock_daemon.boundary.connection.closing import Closer
-from airlock_daemon.boundary.connection.descriptors import receive
+from airlock_daemon.boundary.connection.descriptors import Closer, receive
 from airlock_daemon.errors import Failed
 from airlock_wire import quote
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from airlock_daemon.boundary.brokers.asking import Ask
+from airlock_daemon.boundary.brokers.requester import Ask
 from airlock_daemon.errors import Failed
 from airlock_daemon.setup.programs import Programs
 from airlock_wire import quote

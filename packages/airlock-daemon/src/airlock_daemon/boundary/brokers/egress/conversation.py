@@ -16,8 +16,13 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
     read_head,
     refusal,
 )
-from airlock_daemon.boundary.connection.closing import Closer
-from airlock_daemon.boundary.connection.descriptors import ROOM, drop_unread, list_rights, receive
+from airlock_daemon.boundary.connection.descriptors import (
+    ROOM,
+    Closer,
+    drop_unread,
+    list_rights,
+    receive,
+)
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.platform.system import CLOSED_AT_EXEC

@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.brokers.addresses import Address, find_inner, resolve
-from airlock_daemon.boundary.brokers.http.connecting import Origin, Proxy, find_proxy, reach
+from airlock_daemon.boundary.brokers.http.client import Origin, Proxy, find_proxy, reach
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 

@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
 from airlock_daemon.boundary.approval.questions import Asked
-from airlock_daemon.boundary.brokers.git.audit_detail import name_operation
-from airlock_daemon.boundary.brokers.git.rules import PART, url_of, verb_of
+from airlock_daemon.boundary.brokers.git.rules import PART, name_operation, url_of, verb_of
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.errors import Denied
 from airlock_modules import Destination, PushList, Refusal, RemoteRequest, Update

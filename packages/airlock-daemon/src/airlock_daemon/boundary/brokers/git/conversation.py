@@ -8,12 +8,15 @@ from functools import partial
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.brokers.git.audit_detail import Outcome, Tell, judged, listed
-from airlock_daemon.boundary.brokers.git.remote import SshRemote
 from airlock_daemon.boundary.brokers.git.rules import (
     BufferedBytes,
+    Outcome,
+    SshRemote,
+    Tell,
     cannot_tell,
     judge,
+    judged,
+    listed,
     read_list,
     refuse_words,
 )
@@ -23,8 +26,7 @@ from airlock_daemon.boundary.brokers.ssh.session import LoginAdvice
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.process import Begin, Command, Grant
 from airlock_daemon.boundary.command.stdio import PIECE, Counted, Emit, Stdio
-from airlock_daemon.boundary.connection.closing import Closer
-from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
+from airlock_daemon.boundary.connection.descriptors import ClientDescriptors, Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.platform.system import splice
 from airlock_modules import PushList, Refusal, RemoteError, compose_report

@@ -24,30 +24,45 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon._version import __version__
-from airlock_daemon.boundary.brokers.git.admission import encode_path, find_origin
-from airlock_daemon.boundary.brokers.git.audit_detail import LfsOutcome
+from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.git.credential import find_authorization
-from airlock_daemon.boundary.brokers.git.remote import LfsRemote, SshRemote, UrlRemote
-from airlock_daemon.boundary.brokers.git.rules import find_granted, refuse_words
+from airlock_daemon.boundary.brokers.git.over_ssh import admit_ssh, read_asked
+from airlock_daemon.boundary.brokers.git.rules import (
+    SshRemote,
+    UrlRemote,
+    admit_protocol,
+    admit_service,
+    admit_url,
+    encode_path,
+    find_granted,
+    find_origin,
+    read_remote,
+    refuse_words,
+    url_of,
+)
 from airlock_daemon.boundary.brokers.git.streams import Streams
 from airlock_daemon.boundary.brokers.http.client import (
     TRY_AGAIN,
     Answer,
     Body,
     HttpClient,
+    Origin,
     Request,
     broken,
+    connect,
 )
-from airlock_daemon.boundary.brokers.http.connecting import Origin, connect
 from airlock_daemon.boundary.brokers.http.searching import Search
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.stdio import Emit
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
-from airlock_modules import RemoteError, RemoteRequest, find_place
+from airlock_daemon.setup.generation import Generation
+from airlock_modules import Place, RemoteError, RemoteRequest, find_place
+from airlock_modules.operation import Operation
 from airlock_modules.remotes.lfs import (
     Action,
     Href,
+    LfsRequest,
     Offer,
     Refusal,
     Wanted,
@@ -55,6 +70,7 @@ from airlock_modules.remotes.lfs import (
     compose_verification,
     read_batch,
     read_href,
+    read_lfs_words,
     read_login,
     read_message,
     read_wanted,
@@ -75,6 +91,84 @@ _MOST_REDIRECTS = 3
 # Connections kept besides the API's: it may name another server for each object.
 _MOST_OTHERS = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class LfsRemote(msgspec.Struct, frozen=True, kw_only=True):
+    """An LFS server for the large files of the fetch or push in `wanted`.
+
+    `api` is the API of an https remote; an ssh remote is asked for its API over `login`. `place` is
+    the profile's line that names the remote, if any.
+    """
+
+    wanted: LfsRequest
+    api: UrlRemote | None
+    login: SshRemote | None
+    git: str
+    place: Place | None
+
+
+async def admit_lfs(
+    words: tuple[str, ...], generation: Generation, requester: Requester
+) -> LfsRemote:
+    """Admit a git-lfs transfer, under the rules for the fetch or push that it belongs to."""
+    try:
+        wanted = read_lfs_words(words)
+        transport = wanted.words[0]
+        if transport == "ssh":
+            wanted = replace(wanted, asked=read_asked(wanted.words[1:], generation))
+    except RemoteError as error:
+        raise refuse_words(error) from error
+    admit_protocol(transport, generation)
+    asked = wanted.asked
+    api = login = None
+    if transport == "ssh":
+        command = f"git-lfs-authenticate '{asked.destination.path}' {wanted.operation}"
+        login = await admit_ssh(asked, command, ("-T",), generation, requester)
+    else:
+        api = await admit_url(read_remote(wanted.words, generation), generation, requester)
+        admit_service(api, asked, generation)
+    return LfsRemote(
+        wanted=wanted,
+        api=api,
+        login=login,
+        git=generation.programs.demand("git"),
+        place=find_granted(asked, generation),
+    )
+
+
+class LfsOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of one object: `bytes` were transferred; `error` is why the transfer failed.
+
+    With neither `error` nor `is_done`, the conversation ended during the transfer.
+    """
+
+    wanted: Wanted
+    bytes: int
+    is_done: bool
+    error: AirlockError | None = None
+
+    def describe(self, asked: RemoteRequest) -> dict[str, object]:
+        """Build the `detail` of a `broker` record of one large file (Git LFS), less than 3 KiB.
+
+        Its operation is `git lfs upload PLACE OID SIZE`; `bytes` or `received` counts the bytes
+        transferred.
+        """
+        wanted = self.wanted
+        words = (
+            "git",
+            "lfs",
+            wanted.operation,
+            str(asked.destination),
+            wanted.oid,
+            str(wanted.size),
+        )
+        return {
+            "operation": shorten(Operation(words).line),
+            "destination": shorten(url_of(asked)),
+            "service": "git-lfs",
+            "bytes" if wanted.operation == "upload" else "received": self.bytes,
+        }
+
 
 Take = Callable[[bytes], Awaitable[None]]
 T = TypeVar("T")

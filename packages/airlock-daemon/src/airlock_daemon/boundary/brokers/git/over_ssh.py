@@ -5,8 +5,8 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.brokers.git.remote import SshRemote
 from airlock_daemon.boundary.brokers.git.rules import (
+    SshRemote,
     find_granted,
     judge_as_git,
     needs_line,

@@ -13,20 +13,22 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.brokers.git.approval import ask_push
-from airlock_daemon.boundary.brokers.git.audit_detail import Outcome, Tell, judged, listed
-from airlock_daemon.boundary.brokers.git.remote import SshRemote
 from airlock_daemon.boundary.brokers.git.rules import (
     BufferedBytes,
+    Outcome,
+    SshRemote,
+    Tell,
     cannot_tell,
     judge,
+    judged,
+    listed,
     read_list,
     refuse_words,
 )
 from airlock_daemon.boundary.brokers.git.streams import Streams
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.session import LoginAdvice
-from airlock_daemon.boundary.command.launcher import Ended, Launcher
-from airlock_daemon.boundary.command.order import CommandLine
+from airlock_daemon.boundary.command.launcher import CommandLine, Ended, Launcher
 from airlock_daemon.boundary.command.process import Command
 from airlock_daemon.boundary.command.stdio import PIECE, Emit, Piped
 from airlock_modules import PushList, Refusal, RemoteError, compose_report

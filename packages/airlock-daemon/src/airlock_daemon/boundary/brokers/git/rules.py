@@ -1,7 +1,20 @@
-"""Judges a conversation and each ref of a push, by the grant and by git's rules."""
+"""Admits a conversation with a remote, and judges each ref of a push, by the grant and git's rules.
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+`over_ssh` adds the ssh part, and `lfs` that of Git LFS.
+"""
 
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, TypeAlias
+from urllib.parse import quote as encode
+
+import msgspec
+from msgspec.structs import replace
+
+from airlock_daemon.boundary.audit_text import shorten
+from airlock_daemon.boundary.brokers.addresses import Address, find_inner, resolve
+from airlock_daemon.boundary.brokers.git.credential import ask_helpers, ask_settings
+from airlock_daemon.boundary.brokers.http.client import Origin, Proxy, find_proxy
+from airlock_daemon.boundary.brokers.http.tls import read_trust
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
@@ -9,6 +22,7 @@ from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import (
     GIT_REMOTE,
+    Destination,
     Grant,
     Place,
     PushList,
@@ -16,13 +30,19 @@ from airlock_modules import (
     Refusal,
     RemoteError,
     RemoteRequest,
+    Update,
     evaluate,
     find_place,
     judge_push,
     read_url_words,
 )
+from airlock_modules.operation import Operation
+from airlock_modules.remotes.destination import DEFAULT_PORTS, Scheme
 from airlock_modules.remotes.git_protocol import Service
 from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.brokers.git.lfs import LfsRemote
 
 
 def verb_of(asked: RemoteRequest) -> str:
@@ -237,3 +257,228 @@ def cannot_tell(refusal: Refusal) -> Denied:
         rule=refusal.rule,
         hint="this git has not asked its remote to say more",
     )
+
+
+# The record names at most this many refs and counts the rest.
+NAMED = 8
+
+# Characters shown of a ref, and of an id.
+_REF = 160
+_ID = 7
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of a conversation.
+
+    For a push, `count` is the number of refs that the client named (None if it sent no list),
+    `first` holds the first of them, and `sent` counts bytes sent to the remote. For a fetch,
+    `received` counts bytes from the remote, None if they bypassed the daemon.
+    """
+
+    decision: Literal["allowed", "denied"]
+    count: int | None = None
+    first: tuple[Update, ...] = ()
+    refusal: Refusal | None = None
+    sent: int = 0
+    received: int | None = None
+
+    def describe(self, asked: RemoteRequest, *, is_pinned: bool) -> dict[str, object]:
+        """Build the `detail` of a `broker` record, less than 3 KiB.
+
+        Always has `operation`, `destination` and `service`; `unpinned` if no line of the profile
+        names the repository. A push adds `refs` (each with `ref`, `old` and `new`), `more` (the
+        number of unlisted refs) and `bytes` (sent to the remote). A fetch adds `received` (bytes
+        from the remote, null if they bypassed the daemon).
+        """
+        detail: dict[str, object] = {
+            "operation": shorten(name_operation(asked, self.first).line),
+            "destination": shorten(url_of(asked)),
+            "service": asked.service,
+        }
+        if not is_pinned:
+            detail["unpinned"] = True
+        if not asked.is_push:
+            detail["received"] = self.received
+        if self.count is None:
+            return detail
+        detail["refs"] = [
+            {"ref": shorten(each.ref, most=_REF), "old": each.old, "new": each.new}
+            for each in self.first
+        ]
+        if self.count > len(self.first):
+            detail["more"] = self.count - len(self.first)
+        detail["bytes"] = self.sent
+        return detail
+
+
+Tell = Callable[[RemoteRequest, Outcome, bool], None]
+"""Called once with the request, its outcome, and whether the profile names the repository."""
+
+
+def listed(push: PushList) -> Outcome:
+    """The outcome of a push that was read and not yet judged."""
+    return Outcome(decision="denied", count=len(push.updates), first=push.updates[:NAMED])
+
+
+def judged(outcome: Outcome, refusals: Sequence[Refusal]) -> Outcome:
+    """The outcome of a push that was judged and not yet sent."""
+    if refusals:
+        return replace(outcome, refusal=refusals[0])
+    return replace(outcome, decision="allowed")
+
+
+def name_operation(asked: RemoteRequest, updates: Iterable[Update] = ()) -> Operation:
+    """Name the operation; a push lists each ref with its abbreviated old and new ids."""
+    words = ["git", verb_of(asked), str(asked.destination)]
+    for each in updates:
+        words += [each.ref, f"{each.old[:_ID]}..{each.new[:_ID]}"]
+    return Operation(tuple(words))
+
+
+class SshRemote(msgspec.Struct, frozen=True, kw_only=True):
+    """A remote that `program`, run with `argv`, connects to.
+
+    `asked` is the client's request. `is_pinned`: the profile names the repository.
+    """
+
+    asked: RemoteRequest
+    program: str
+    argv: tuple[str, ...]
+    is_pinned: bool
+
+
+class UrlRemote(msgspec.Struct, frozen=True, kw_only=True):
+    """A remote that the daemon reaches over HTTP; the program `git` supplies the credentials.
+
+    The client names the service later. `barrier` is why the grant must name the host, None if it
+    need not. `is_first`: use version 1 of git's protocol for a push.
+    """
+
+    destination: Destination
+    origin: Origin
+    git: str
+    barrier: str | None
+    is_first: bool
+
+
+Remote: TypeAlias = "SshRemote | UrlRemote | LfsRemote"
+
+# Characters that a URL path may contain unescaped (RFC 3986, 3.3).
+_PLAIN = "/!$&'()*+,;=:@-._~"
+
+
+async def admit_url(
+    asked: RemoteRequest, generation: Generation, requester: Requester
+) -> UrlRemote:
+    """Admit `asked`, a fetch from a URL: the least that a client can want there.
+
+    Raises Denied (layer "broker"); Failed if git or the resolver fails.
+    """
+    destination = asked.destination
+    place = find_granted(asked, generation)
+    git = generation.programs.demand("git")
+    if place is None and not await _is_known(destination, git, requester):
+        raise _needs_naming(asked, "is no host for which git has a credential helper by name")
+    origin, barrier = await find_origin(
+        destination.scheme, destination.host, destination.port, path_of(destination), git, requester
+    )
+    remote = UrlRemote(
+        destination=destination,
+        origin=origin,
+        git=git,
+        barrier=barrier,
+        is_first=requester.variables.get("GIT_PROTOCOL") == "version=1",
+    )
+    _confine(asked, place, remote)
+    return remote
+
+
+async def find_origin(
+    scheme: Scheme, host: str, port: int | None, path: str, git: str, requester: Requester
+) -> tuple[Origin, str | None]:
+    """Find the server of a URL as the human's git reaches it, and why the grant must name its host
+    (None if it need not).
+
+    `host` has brackets around an IPv6 address, `port` None means the scheme's default, `path` is
+    percent-encoded. Raises Failed if git or the resolver fails.
+    """
+    address = f"{scheme}://{host}{'' if port is None else f':{port}'}{path}"
+    settings = await ask_settings(address, git, requester)
+    name = host.strip("[]")
+    variables = requester.variables
+    way: tuple[Address, ...] | Proxy | None
+    way = find_proxy(settings.get("proxy"), variables, scheme=scheme, host=name)
+    barrier = None
+    if way is not None:
+        barrier = "is reached through a proxy, which resolves names itself"
+    else:
+        way = await resolve(name, family=None, limiter=requester.lookups)
+        if find_inner(way) is not None:
+            barrier = "has an address of this host or of no public network"
+    trust = read_trust(settings, variables) if scheme == "https" else None
+    number = DEFAULT_PORTS[scheme] if port is None else port
+    return Origin(host=name, port=number, way=way, trust=trust), barrier
+
+
+def admit_service(remote: UrlRemote, asked: RemoteRequest, generation: Generation) -> bool:
+    """Admit the service that the client wants; returns whether the profile names the repository.
+
+    Raises Denied (layer "broker" for the repository, "module" or "profile" by git's rules).
+    """
+    place = find_granted(asked, generation)
+    _confine(asked, place, remote)
+    judge_as_git((verb_of(asked), url_of(asked)), generation)
+    return place is not None
+
+
+async def _is_known(destination: Destination, git: str, requester: Requester) -> bool:
+    """Whether the human's git has a credential helper for this host by name; never for http."""
+    if destination.scheme != "https":
+        return False
+    return bool((await ask_helpers(destination, git, requester)).named)
+
+
+def path_of(destination: Destination) -> str:
+    """The destination's path, percent-encoded for a request."""
+    return encode_path(destination.path)
+
+
+def encode_path(path: str) -> str:
+    """Percent-encode the path of a destination for a request."""
+    return encode(path, safe=_PLAIN)
+
+
+def address_of(destination: Destination) -> str:
+    """The destination's URL, as git's configuration and messages have it."""
+    port = "" if destination.port is None else f":{destination.port}"
+    return f"{destination.scheme}://{destination.host}{port}{path_of(destination)}"
+
+
+def _confine(asked: RemoteRequest, place: Place | None, remote: UrlRemote) -> None:
+    if remote.barrier is not None and not (place is not None and place.is_literal):
+        raise _needs_naming(asked, remote.barrier)
+
+
+def _needs_naming(asked: RemoteRequest, why: str) -> Denied:
+    host = quote(asked.destination.host)
+    return needs_line(asked, f"{host} {why}, and is not named in the grant of this agent", "name")
+
+
+async def admit(args: tuple[str, ...], generation: Generation, requester: Requester) -> Remote:
+    """Admit the request in the arguments `args` of git-remote.
+
+    Raises Denied (layer "broker" for arguments and destination, "module" or "profile" by git's
+    rules); Failed if the human's programs fail.
+    """
+    if args[:1] == ("lfs",):
+        from airlock_daemon.boundary.brokers.git.lfs import admit_lfs  # noqa: PLC0415
+
+        return await admit_lfs(args[1:], generation, requester)
+    asked = read_remote(args, generation)
+    if asked.destination.scheme != "ssh":
+        return await admit_url(asked, generation, requester)
+    from airlock_daemon.boundary.brokers.git.over_ssh import admit_ssh  # noqa: PLC0415
+
+    command = f"{asked.service} '{asked.destination.path}'"
+    options = ("-T", *(("-oSendEnv=GIT_PROTOCOL",) if asked.sends_protocol else ()))
+    return await admit_ssh(asked, command, options, generation, requester)

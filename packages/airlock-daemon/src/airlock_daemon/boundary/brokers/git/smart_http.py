@@ -9,14 +9,19 @@ from urllib.parse import urlsplit, urlunsplit
 from msgspec.structs import replace
 
 from airlock_daemon._version import __version__
-from airlock_daemon.boundary.brokers.git.admission import address_of, admit_service, path_of
-from airlock_daemon.boundary.brokers.git.audit_detail import Outcome, Tell, judged, listed
 from airlock_daemon.boundary.brokers.git.credential import find_authorization, host_of
-from airlock_daemon.boundary.brokers.git.remote import UrlRemote
 from airlock_daemon.boundary.brokers.git.rules import (
     BufferedBytes,
+    Outcome,
+    Tell,
+    UrlRemote,
+    address_of,
+    admit_service,
     cannot_tell,
     judge,
+    judged,
+    listed,
+    path_of,
     read_list,
     refuse_words,
 )
@@ -28,9 +33,9 @@ from airlock_daemon.boundary.brokers.http.client import (
     HttpClient,
     Request,
     broken,
+    connect,
     cut_off,
 )
-from airlock_daemon.boundary.brokers.http.connecting import connect
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.stdio import Emit

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.serving.audit.files`: every line once, whatever happens meanwhile."""
+"""Tests of opening a log, and of its lines: every line once, whatever happens meanwhile."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airlock_daemon.admin.log import items
+from airlock_daemon.admin.log.items import open_log, read_lines
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.serving.audit import files as module
-from airlock_daemon.serving.audit.files import open_log, read_backward, read_lines
+from airlock_daemon.serving.audit import record
+from airlock_daemon.serving.audit.record import read_backward
 from logs import FULL, write, writing
 
 texts = st.lists(st.sampled_from([b"", b"a", b"bc", b"d" * 9]), max_size=6)
@@ -24,11 +26,12 @@ def test_lines_are_the_same_forward_and_backward(
     data = b"\n".join(texts) + b"\n" * is_ended
     path.write_bytes(data)
     with pytest.MonkeyPatch.context() as patched, open_log(str(path)) as (file,):
-        patched.setattr(module, "BLOCK", block)
+        patched.setattr(record, "BLOCK", block)
+        patched.setattr(items, "BLOCK", block)
         forward = [*read_lines(file)]
         assert forward == [*read_backward(file)][::-1]
         assert b"".join(line.text + b"\n" * line.is_whole for line in forward) == data
-        assert [line.find_number() for line in forward] == [*range(1, len(forward) + 1)]
+        assert [items.find_number(line) for line in forward] == [*range(1, len(forward) + 1)]
         for line in forward:
             assert next(read_lines(file, start=line.offset)) == line
 

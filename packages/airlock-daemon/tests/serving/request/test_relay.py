@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.boundary.connection.descriptors`: the relay of a box."""
+"""Tests of `airlock_daemon.serving.request.relay`: the sockets of a box's relay."""
 
 import os
 import socket
@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airlock_daemon.boundary.connection.closing import Closer
-from airlock_daemon.boundary.connection.descriptors import (
+from airlock_daemon.boundary.connection.descriptors import Closer
+from airlock_daemon.serving.request.relay import (
     UnexpectedDescriptors,
     give,
     make_connection,

@@ -1,0 +1,130 @@
+"""Runs a job's command, of a tool or of a broker, by steps that its kind may change."""
+
+from collections.abc import Awaitable
+from functools import partial
+
+from airlock_daemon.boundary.command.launcher import Ended, Launch, cannot_start
+from airlock_daemon.boundary.command.process import Begin, Command
+from airlock_daemon.boundary.command.stdio import Direct, Emit, Piped, Stdio
+from airlock_daemon.serving.request.execution import (
+    buffer_start,
+    conclude,
+    end_by_fault,
+    listen,
+    tell_begun,
+)
+from airlock_daemon.serving.request.job import Call, Finished, Job
+
+
+class Steps:
+    """The steps of a command without a box; subclasses change them.
+
+    `emit` receives its output.
+    """
+
+    def __init__(self, job: Job, call: Call, emit: Emit) -> None:
+        if job.command_line is None:
+            raise TypeError(job)
+        self.line = job.command_line
+        self.job = job
+        self.call = call
+        self.emit = emit
+
+    def open_stdio(self) -> Stdio:
+        """Open the agreed stdio, and close the passed descriptors if they are unused.
+
+        Raises OSError.
+        """
+        terms, passed = self.job.terms, self.call.passed
+        if terms.are_passed:
+            return Direct(passed, null=self.call.shared.null)
+        passed.close()
+        if terms.terminal is not None:
+            from airlock_daemon.boundary.command.terminal import PseudoTerminal  # noqa: PLC0415
+
+            return PseudoTerminal(terms.terminal, has_input=terms.uses("stdin"))
+        return Piped(has_input=terms.uses("stdin"))
+
+    def launch(self, stdio: Stdio) -> Awaitable[Launch]:
+        """Start the command. Raises Failed."""
+        return self.call.shared.launcher.launch(self.line, stdio.standard, terminal=stdio.terminal)
+
+    def started(self, launch: Launch) -> None:
+        """The command was started."""
+
+    def begun(self) -> None:
+        """The command runs; the client learns of it next."""
+
+    async def relay(self, command: Command, begin: Begin) -> Ended:
+        """As `Command.relay`, once `begin` has returned."""
+        await begin()
+        return await command.relay(self.emit, self.call.session.send_credit)
+
+    async def ended(self, finished: Finished) -> None:
+        """The command has ended; its client has no answer yet."""
+
+    def answered(self) -> None:
+        """The client has been answered."""
+
+
+async def run_command(steps: Steps, *, answers: bool) -> Finished:
+    """Run a command by its `steps`; the contract of `BrokerRun.run`.
+
+    No process of it is left on return or error.
+    """
+    job, call = steps.job, steps.call
+    agent, shared, limits = call.agent, call.shared, job.generation.limits
+    try:
+        stdio = steps.open_stdio()
+    except OSError as error:
+        raise cannot_start(steps.line.program, error) from error
+    try:
+        launch = await steps.launch(stdio)
+        command = Command(
+            launch, stdio, agent.turns, ahead=limits.output_bytes, credit=limits.stdin_bytes
+        )
+        try:
+            stdio.hand_over()
+            steps.started(launch)
+            buffer_start(job, call)
+            shared.audit.settle()
+            if stdio.outputs or job.banner:
+                ended = await steps.relay(command, partial(_begin, steps, command))
+            else:
+                # The client only waits for the end, mostly briefly.
+                call.watched.call_late(partial(_begin_late, steps, command))
+                ended = await steps.relay(command, _begin_nothing)
+            finished = Finished(ended, command.count_input())
+            await steps.ended(finished)
+            await conclude(call, finished, answers=answers)
+            steps.answered()
+            return finished
+        finally:
+            shared.audit.settle()
+            await command.finish()
+    finally:
+        stdio.close()
+
+
+async def _begin(steps: Steps, command: Command) -> None:
+    steps.begun()
+    await tell_begun(steps.job, steps.call, command.tell)
+    if steps.job.banner:
+        await steps.emit("stderr", steps.job.banner)
+
+
+def _begin_late(steps: Steps, command: Command) -> None:
+    """As `_begin` without waiting, for a command whose output bypasses the daemon."""
+    if steps.call.session.is_answered:
+        return
+    try:
+        steps.begun()
+        steps.call.session.send_buffered_now()
+        if steps.job.terms.features:
+            listen(steps.call, command.tell)
+    except Exception as error:  # noqa: BLE001 - one command's fault must not end the others'
+        end_by_fault(steps.call, error)
+
+
+async def _begin_nothing() -> None:
+    """Do nothing: `_begin_late` does it."""
