@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tasks.__main__ import main
 from tasks.blocks import PAGES, list_blocks, list_inline
 
 from airlock_daemon.admin.cli.app import COMMANDS, load_command
@@ -17,6 +18,7 @@ from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.profile import parse_profile
 from airlock_modules import Fault, parse_module
 
+_DEV = re.compile(r"^\./dev ([a-z-]+)", re.MULTILINE)
 _GLOBAL = {"--config", "--sockets", "--agents", "--json", "--help", "-h"}
 
 
@@ -103,6 +105,15 @@ def test_a_command_in_a_sentence_is_there(page: str) -> None:
     for code in list_inline(page):
         if code.startswith("airlock "):
             _look_at(code.replace("|", " ").split())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_command_of_the_checkout_is_there(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`./dev COMMAND`, in a block or a sentence."""
+    assert main(["--help"]) == 0
+    known = re.findall("^  ([a-z-]+) ", capsys.readouterr().out, re.MULTILINE)
+    shown = [*list_inline(page), *(block.text for block in list_blocks(page))]
+    assert {name for code in shown for name in _DEV.findall(code)} <= {*known}
 
 
 def _look_at(words: list[str]) -> None:
