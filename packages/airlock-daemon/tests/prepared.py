@@ -179,6 +179,12 @@ def _run_once() -> None:
         sys.argv[1:] = ["--config", folder, "check"]
         with suppress(SystemExit):
             main()
+    # What depends on the environment and the time each finds by itself.
+    tempfile.tempdir = None
+    for name, module in sys.modules.items():
+        for value in vars(module).values() if name.startswith("airlock_daemon") else ():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
 
 
 def _serve(control: socket.socket) -> None:
