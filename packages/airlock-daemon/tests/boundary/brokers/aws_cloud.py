@@ -1,5 +1,6 @@
 """An AWS that checks signatures: moto behind TLS, at the names of AWS by a proxy of the human's."""
 
+import functools
 import importlib.util
 import json
 import os
@@ -20,6 +21,7 @@ import msgspec
 
 REGION = "eu-west-1"
 BUCKET = "acme-data"
+_KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 ROLE = "arn:aws:iam::123456789012:role/deploy"
 _POLICY = {
     "Version": "2012-10-17",
@@ -67,12 +69,21 @@ def make_client(
     **settings: Any,
 ) -> Any:
     """A client of boto3, as the aws command is one."""
-    import boto3  # noqa: PLC0415 - not in every environment
-    from botocore.config import Config  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415 - not in every environment
 
-    session = boto3.session.Session(*keys, region_name=region)
     config = Config(proxies={"https": proxy}, retries={"max_attempts": 0}, **settings)
-    return session.client(service, verify=str(authorities), config=config)
+    named = zip(_KEYS, keys, strict=False)
+    return _make_session().client(
+        service, region_name=region, verify=str(authorities), config=config, **dict(named)
+    )
+
+
+@functools.cache
+def _make_session() -> Any:
+    """What clients are made by, which reads the descriptions of services once."""
+    import boto3  # noqa: PLC0415 - not in every environment
+
+    return boto3.session.Session()
 
 
 @contextmanager

@@ -197,7 +197,7 @@ def test_memory_stays_where_it_was(site: Site) -> None:
     """However much is pushed and cloned: it goes through the daemon in pieces."""
     site.git("ls-remote", "origin")
     before = resident_kib(site.daemon.process.pid, "VmHWM")
-    site.commit("much", size=24 << 20)
+    site.commit("much", size=16 << 20)
     pushed = site.git("push", "--quiet", "origin", "HEAD:x")
     assert pushed.returncode == 0, pushed.stderr
     for streamed in (False, True):

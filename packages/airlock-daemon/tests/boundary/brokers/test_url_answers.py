@@ -29,6 +29,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site.grant()
         with site.running():
             site.git("push", "--quiet", "origin", "HEAD:x")
+            # More than the buffers on the way have room for.
+            site.commit("much", size=12 << 20)
             yield site
 
 
@@ -178,7 +180,6 @@ def test_a_request_is_not_answered_well(site: Site, word: str, head: str, said: 
         return True
 
     site.server.script = script
-    site.commit(f"much-{word}-{head[9:12]}", size=4 << 20)
     words = ("fetch", "origin") if word == "fetch" else ("push", "origin", "HEAD:y")
     done = site.git(*words)
     assert done.returncode != 0
@@ -233,7 +234,6 @@ def test_a_server_that_answers_before_it_has_heard(site: Site) -> None:
         return True
 
     site.server.script = script
-    site.commit("more", size=20 << 20)
     pushed = site.git("push", "origin", "HEAD:y")
     assert "returned error: 403" in pushed.stderr
 
