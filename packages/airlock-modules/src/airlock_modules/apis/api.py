@@ -242,7 +242,7 @@ class Api(Struct, frozen=True, kw_only=True):
         secret = next((rule for rule in self.secret if may_match_rule(rule, method, path)), None)
         if secret is not None:
             granting = [rule for rule in granting if is_literal(rule) or rule == secret]
-            why = "its answer has a credential, which no * grants"
+            why = "it is listed as secret, which no * grants"
         if not granting:
             is_rule = find_rule_problem(f"{method} {path}") is None and "*" not in path
             line = f'"{method} {path}"' if is_rule else "a rule for it"
