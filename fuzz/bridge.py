@@ -22,7 +22,8 @@ from fuzz.pieces import cut, measure
 from fuzz.target import BrokenPromiseError, Target
 
 _LONGEST = 4096
-_WINDOW = 256 * 1024
+_FIRST_CREDITS = (8 * 1024, 256 * 1024)
+"""That of a container's end, and of a daemon."""
 _ROOM = 64 * 1024
 """What an end keeps beside bytes that are not a whole frame yet."""
 
@@ -74,7 +75,7 @@ def _answer(end: BridgeEnd, event: object) -> None:
         end.send_close(event.stream)
     elif isinstance(event, Pinged):
         end.send_pong(event.payload)
-    elif isinstance(event, StreamOpened) and end.credit(event.stream) != _WINDOW:
+    elif isinstance(event, StreamOpened) and end.credit(event.stream) not in _FIRST_CREDITS:
         raise BrokenPromiseError(f"stream {event.stream} begins with {end.credit(event.stream)}")
 
 

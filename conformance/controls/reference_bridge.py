@@ -14,6 +14,7 @@ from typing import Final
 
 HELLO, OPEN, DATA, END, CLOSE, CREDIT, PING, PONG = range(8)
 WINDOW: Final = 262144
+FIRST_CREDIT: Final = 8192
 PIECE: Final = 32768
 GREETING: Final = b"airlock-bridge 1"
 _HEADER: Final = struct.Struct("<IHH")
@@ -30,7 +31,7 @@ class Stream:
 
     number: int
     client: socket.socket
-    credit: int = WINDOW
+    credit: int = FIRST_CREDIT
     allowance: int = WINDOW
     pending: bytearray = field(default_factory=bytearray)
     has_ended: bool = False

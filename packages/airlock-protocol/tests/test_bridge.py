@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from airlock_wire import NEED_DATA, LocalProtocolError, RemoteProtocolError
 from airlock_wire.bridge import (
+    FIRST_CREDIT,
     MOST_PIECE,
     MOST_STREAMS,
     WINDOW,
@@ -102,10 +103,11 @@ def test_any_chunking_gives_the_same_events(cuts: list[int]) -> None:
 
 
 def test_an_end_sends_at_most_its_credit_until_it_is_granted_more() -> None:
-    """256 KiB at first; what was delivered is granted again."""
+    """8 KiB at first, of the daemon 256 KiB; what was delivered is granted again, and more."""
     container, daemon, stream = open_one()
-    piece = bytes(MOST_PIECE)
-    for _ in range(WINDOW // MOST_PIECE):
+    assert daemon.credit(stream) == WINDOW
+    piece = bytes(FIRST_CREDIT // 2)
+    for _ in range(2):
         assert tell(daemon, container.send_data(stream, piece)) == [StreamData(stream, piece)]
     assert container.credit(stream) == 0
     with pytest.raises(LocalProtocolError):
@@ -117,6 +119,8 @@ def test_an_end_sends_at_most_its_credit_until_it_is_granted_more() -> None:
     with pytest.raises(LocalProtocolError):
         container.send_data(stream, b"123456")
     assert tell(daemon, container.send_data(stream, b"12345")) == [StreamData(stream, b"12345")]
+    assert tell(container, daemon.send_credit(stream, WINDOW)) == [StreamCredit(stream)]
+    assert container.credit(stream) == WINDOW
 
 
 def test_one_direction_ends_and_the_other_continues() -> None:

@@ -24,6 +24,8 @@ const POLL = linux.POLL;
 const most_streams = 1024;
 const most_sockets = 4;
 const window = 256 * 1024;
+/// What may be sent to the daemon on a new stream; it grants more, up to a window.
+const first_credit = 8 * 1024;
 const piece = 32 * 1024;
 const most_name = 64;
 const greeting = "airlock-bridge 1";
@@ -274,7 +276,7 @@ const Bridge = struct {
             stream.* = std.mem.zeroes(Stream);
             stream.number = bridge.next_number;
             stream.fd = result.descriptor();
-            stream.credit = window;
+            stream.credit = first_credit;
             bridge.open += 1;
             bridge.put(stream.number, .open, socket.name.bytes());
             // A new bridge has numbers of its own.

@@ -14,6 +14,7 @@ from fake_tools import PATIENCE_S
 
 HELLO, OPEN, DATA, END, CLOSE, CREDIT, PING, PONG = range(8)
 WINDOW = 256 * 1024
+FIRST_CREDIT = 8 * 1024
 GREETING = b"airlock-bridge 1"
 
 

@@ -21,6 +21,7 @@ from fake_bridges import (
     CREDIT,
     DATA,
     END,
+    FIRST_CREDIT,
     GREETING,
     HELLO,
     OPEN,
@@ -67,9 +68,9 @@ def test_a_client_that_goes_is_told_also_when_the_daemon_takes_no_more(bridge: F
     client, number = bridge.open()
     client.setblocking(False)
     received = 0
-    while received < WINDOW:
+    while received < FIRST_CREDIT:
         with contextlib.suppress(BlockingIOError):
-            client.send(bytes(1 << 15))
+            client.send(bytes(1 << 13))
         received += len(bridge.read().payload)
     client.send(b"more")
     client.close()
@@ -222,7 +223,7 @@ def test_a_file_may_be_longer_than_a_window(bridge: FakeBridge) -> None:
         Frame(1, END).encoded * 2,
         Frame(1, END).encoded + Frame(1, DATA, b"x").encoded,
         Frame(1, CLOSE).encoded * 2,
-        Frame(1, CREDIT, _credit(1)).encoded,
+        Frame(1, CREDIT, _credit(WINDOW - FIRST_CREDIT + 1)).encoded,
         Frame(1, CREDIT, b"\0").encoded,
         Frame(3, DATA, b"x").encoded,
         Frame(0, DATA, b"x").encoded,

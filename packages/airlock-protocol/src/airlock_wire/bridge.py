@@ -29,7 +29,9 @@ from airlock_wire.events import NEED_DATA, NeedData
 
 BRIDGE_VERSION: Final = 1
 WINDOW: Final = 262_144
-"""The credit of each direction of a new stream, in bytes, and the most that it ever is."""
+"""The credit of the daemon on a new stream, in bytes, and the most that any ever is."""
+FIRST_CREDIT: Final = 8192
+"""The credit of the container's end on a new stream."""
 MOST_PIECE: Final = 32_768
 """The most bytes of a frame with data."""
 MOST_STREAMS: Final = 1024
@@ -136,9 +138,10 @@ class _Stream:
 
     __slots__ = ("allowance", "credit", "has_closed", "has_ended", "other_closed", "other_ended")
 
-    def __init__(self) -> None:
-        self.credit = WINDOW
-        self.allowance = WINDOW
+    def __init__(self, side: Side) -> None:
+        is_container = side == "container"
+        self.credit = FIRST_CREDIT if is_container else WINDOW
+        self.allowance = WINDOW if is_container else FIRST_CREDIT
         self.has_ended = False
         self.has_closed = False
         self.other_ended = False
@@ -223,7 +226,7 @@ class BridgeEnd:
             raise LocalProtocolError("the numbers of streams are used up")
         number = self._next_own
         self._next_own += 2
-        self._streams[number] = _Stream()
+        self._streams[number] = _Stream(self._side)
         self._own += 1
         return number, _frame(number, _Kind.OPEN, name.encode())
 
@@ -254,7 +257,8 @@ class BridgeEnd:
         return _frame(stream, _Kind.CLOSE)
 
     def send_credit(self, stream: int, count: int) -> bytes:
-        """Return the frame that takes `count` more bytes, as many as were delivered.
+        """Return the frame that takes `count` more bytes, as many as were delivered, or of the
+        daemon more, up to WINDOW.
 
         Nothing if the other end sends none any more.
         """
@@ -339,7 +343,7 @@ class BridgeEnd:
         if self._side == "daemon" and name not in self._asked:
             raise _broken(f"a connection to {name} came, which was not asked for")
         self._next_other += 2
-        self._streams[stream] = _Stream()
+        self._streams[stream] = _Stream(self._side)
         return StreamOpened(stream, name)
 
     def _continue(

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 import trio
-from trio.testing import MockClock, memory_stream_pair
+from trio.testing import MemorySendStream, MockClock, memory_stream_pair
 
 from airlock_daemon.boundary.identity.peer import find_credentials, identify
 from airlock_daemon.errors import Failed
@@ -30,6 +30,7 @@ from airlock_wire import (
 
 SOCKETS = ("airlock.sock", "https.sock")
 WINDOW = 262_144
+FIRST_CREDIT = 8192
 
 _Event = TypeVar("_Event")
 
@@ -37,7 +38,8 @@ _Event = TypeVar("_Event")
 class Container:
     """The container's end, driven by the test."""
 
-    def __init__(self, stream: trio.abc.Stream, bridge: Bridge) -> None:
+    def __init__(self, stream: trio.abc.Stream, bridge: Bridge, sender: MemorySendStream) -> None:
+        self.sender = sender
         self.end = BridgeEnd("container")
         self.bridge = bridge
         self.pings = 0
@@ -111,7 +113,7 @@ async def open_bridge(
                 async for data in stream:
                     await stream.send_all(data)
 
-        container = Container(theirs, Bridge(ours, admit, nursery))
+        container = Container(theirs, Bridge(ours, admit, nursery), ours.send_stream)
         nursery.start_soon(container.bridge.run, SOCKETS)
         await container.send(container.end.send_hello())
         assert await container.read(BridgeHello) == BridgeHello(SOCKETS)
@@ -173,8 +175,7 @@ async def test_a_client_that_closes_is_seen_although_the_service_takes_nothing()
 
     async with open_bridge(answer) as container:
         number = await container.open("airlock.sock")
-        for _ in range(WINDOW // 32_768):
-            await container.send(container.end.send_data(number, bytes(32_768)))
+        await container.send(container.end.send_data(number, bytes(FIRST_CREDIT)))
         await container.send(container.end.send_close(number))
         await seen.wait()
 
@@ -202,9 +203,67 @@ async def test_what_a_service_takes_is_granted_again() -> None:
         assert release.is_set()
 
 
+async def test_what_waits_for_services_is_bounded_however_many_streams_there_are() -> None:
+    """So many get a whole window, and others the rest of their first, until one of those ends."""
+    count, wide = 60, 33
+
+    async def take_late(stream: trio.SocketStream) -> None:
+        await release.wait()
+        async for _ in stream:
+            pass
+
+    release = trio.Event()
+    async with open_bridge(take_late) as container:
+        numbers = [await container.open() for _ in range(count)]
+        sent = dict.fromkeys(numbers, 0)
+
+        async def send_all(most: int) -> None:
+            """Send, of each stream so much at most, until nothing more is granted."""
+            is_granted = True
+            while is_granted:
+                for number in numbers:
+                    while size := min(32_768, container.end.credit(number), most - sent[number]):
+                        await container.send(container.end.send_data(number, bytes(size)))
+                        sent[number] += size
+                with trio.move_on_after(0.5) as scope:
+                    await container.read(StreamCredit)
+                is_granted = not scope.cancelled_caught
+
+        await send_all(4 * WINDOW)
+        # Beside that, the kernel has some of each.
+        assert sum(sent.values()) < wide * 2 * WINDOW + (count - wide) * 5 * FIRST_CREDIT
+        assert sum(each > WINDOW for each in sent.values()) == wide
+        release.set()
+        await send_all(4 * WINDOW)
+        assert set(sent.values()) == {4 * WINDOW}
+
+
+async def test_streams_that_waited_for_room_all_go_on() -> None:
+    """Not the last one alone."""
+    blob = os.urandom(100_000)
+    async with open_bridge(lambda stream: stream.send_all(blob)) as container:
+        gate, deliver = trio.Event(), container.sender.send_all_hook
+        assert deliver is not None
+
+        async def deliver_late() -> None:
+            await gate.wait()
+            await deliver()
+
+        container.sender.send_all_hook = deliver_late
+        numbers = [await container.open() for _ in range(20)]
+        await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+        said = dict.fromkeys(numbers, b"")
+        while any(len(each) < len(blob) for each in said.values()):
+            event = await container.read(object)
+            if isinstance(event, StreamData):
+                said[event.stream] += event.data
+        assert set(said.values()) == {blob}
+
+
 async def test_single_bytes_take_no_more_memory_or_time_than_many() -> None:
     """A client may send them so: others have their steps between, and one buffer has them all."""
-    count = 10_000
+    count = 8_000
     steps = 0
 
     async def step() -> None:
@@ -387,7 +446,7 @@ async def test_a_fault_among_other_frames_is_told_as_one() -> None:
             await trio.testing.wait_all_tasks_blocked()
             await theirs.send_all(end.send_data(number, b"x"))
             await trio.testing.wait_all_tasks_blocked()
-            pieces = [end.send_data(number, bytes(32_768)) for _ in range(3)]
+            pieces = [end.send_data(number, bytes(2048)) for _ in range(3)]
             await theirs.send_all(b"".join(pieces) + b"\xff" * 8)
 
         await theirs.send_all(end.send_hello())

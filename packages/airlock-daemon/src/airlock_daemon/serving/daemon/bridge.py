@@ -28,13 +28,20 @@ from airlock_wire import (
 )
 
 _PIECE = 32_768
+# The first credit of a client, and its most, by the protocol.
+_FIRST = 8192
+_WINDOW = 262_144
 _READ = 262_144
-# What is owed is granted in quarters of a window, so that no frame of 12 bytes follows each one.
-_GRANT = 65_536
+# What is owed is granted in parts of a window, so that no frame of 12 bytes follows each one.
+_PARTS = 4
+# Bytes that wait for services beside the first credit of each stream, in so many whole windows. An
+# agent's 1024 streams have 16 MiB at most.
+_WIDE = 33
 # Bytes that wait to be written before a stream waits for its turn.
 _FULL = 524_288
-# More than a piece of every stream beside that: what is sent is not taken, while more is asked for.
-_FLOODED = 64 << 20
+# More than all refusals, answers and credit beside that: what is sent is not taken, while more is
+# asked for.
+_FLOODED = 4 << 20
 # Frames that are obeyed at a time. They may have one byte each, and there are other agents.
 _AT_ONCE = 32
 
@@ -69,6 +76,7 @@ class Bridge:
         self._end = BridgeEnd("daemon")
         self._streams: dict[int, _Stream] = {}
         self._refused = set[int]()
+        self._wide_left = _WIDE
         self._files: dict[int, _File] = {}
         self._sending_file = trio.Lock()
         self._outgoing = bytearray()
@@ -175,6 +183,8 @@ class Bridge:
 
         def accept() -> socket.socket:
             pair = make_bridged_pair()
+            # The kernel's buffer is this process's, too.
+            pair[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _FIRST)
             theirs.append(pair[0])
             return pair[1]
 
@@ -212,6 +222,7 @@ class Bridge:
                 await stream.served.wait()
                 nursery.cancel_scope.cancel()
         finally:
+            self._wide_left += stream.is_wide
             stream.socket.close()
             del self._streams[number]
             self._put(self._end.send_close(number))
@@ -226,7 +237,8 @@ class Bridge:
                 if not stream.is_deaf:
                     stream.is_deaf = not await _send_all(stream.socket, piece)
                 owed += len(piece)
-                if owed >= _GRANT and not stream.is_closed:
+                if owed >= stream.window // _PARTS and not stream.is_closed:
+                    owed += self._widen(stream)
                     self._put(self._end.send_credit(number, owed))
                     owed = 0
             if stream.is_closed:
@@ -239,6 +251,14 @@ class Bridge:
             stream.come = trio.Event()
             await stream.come.wait()
 
+    def _widen(self, stream: "_Stream") -> int:
+        """Give a stream that is in use a whole window, if one is left; returns what that adds."""
+        if stream.is_wide or self._wide_left == 0:
+            return 0
+        self._wide_left -= 1
+        stream.widen()
+        return _WINDOW - _FIRST
+
     async def _collect(self, number: int, stream: "_Stream") -> None:
         """Send the client what the service says, to its end."""
         while True:
@@ -247,14 +267,18 @@ class Bridge:
                 stream.more = trio.Event()
                 await stream.more.wait()
                 continue
+            await trio.lowlevel.wait_readable(stream.theirs)
             await self._wait_room()
-            try:
-                data = await stream.socket.recv(most)
-            except OSError:
-                data = b""
-            if self._end.credit(number) < max(len(data), 1):
+            if self._end.credit(number) == 0:
                 # The client has closed meanwhile.
                 return
+            try:
+                # Without a turn of the loop, so that the room is not given twice.
+                data = stream.theirs.recv(most)
+            except BlockingIOError:
+                continue
+            except OSError:
+                data = b""
             if not data:
                 self._put(self._end.send_end(number))
                 return
@@ -266,7 +290,6 @@ class Bridge:
 
     async def _wait_room(self) -> None:
         while len(self._outgoing) >= _FULL:
-            self._has_room = trio.Event()
             await self._has_room.wait()
 
     async def _write(self) -> None:
@@ -274,7 +297,9 @@ class Bridge:
             await self._has_outgoing.wait()
             data, self._outgoing = self._outgoing, bytearray()
             self._has_outgoing = trio.Event()
+            # Each stream waits for this one.
             self._has_room.set()
+            self._has_room = trio.Event()
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 # The reader notices that the other end has gone.
                 await self._stream.send_all(data)
@@ -298,9 +323,11 @@ class _Stream:
     """One connection: the client's end of its pair, and what waits to be delivered there."""
 
     def __init__(self, theirs: socket.socket) -> None:
+        self.theirs = theirs
         self.socket = trio.socket.from_stdlib_socket(theirs)
         # One buffer, as its client may send single bytes.
         self.waiting = bytearray()
+        self.is_wide = False
         self.is_ended = False
         self.is_closed = False
         self.is_shut = False
@@ -311,6 +338,16 @@ class _Stream:
         self.closed = trio.Event()
         self.delivered = trio.Event()
         self.served = trio.Event()
+
+    @property
+    def window(self) -> int:
+        """How many of the client's bytes may be on their way."""
+        return _WINDOW if self.is_wide else _FIRST
+
+    def widen(self) -> None:
+        """Have a whole window from now on."""
+        self.is_wide = True
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _WINDOW // 2)
 
     def take(self, event: StreamData | StreamEnded | StreamCredit | StreamClosed) -> None:
         """Note what the client does; its credit bounds what waits."""
