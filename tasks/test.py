@@ -28,10 +28,16 @@ _WITHOUT_LINUX = tuple(
     for folder, names in (
         ("serving/request", "approvals ending hook_examples hooks post_exec pre_exec rewriting"),
         ("serving/request", "running running_paths who_asks"),
-        ("serving/daemon", "full_disk https https_aws reload reload_log stopping"),
+        ("serving/daemon", "approved_requests control full_disk hostile https https_aws killed"),
+        ("serving/daemon", "reload reload_log stopping"),
         ("boundary/brokers", "git_by_ssh push"),
     )
     for name in names.split()
+)
+
+# Journeys that run again with such a daemon.
+_JOURNEYS_WITHOUT_LINUX = tuple(
+    f"e2e/journeys/test_{name}.py" for name in ("ending", "restart", "ssh")
 )
 
 # With its own settings, as external users run it. These exclude the suite's own tests and have no
@@ -88,6 +94,8 @@ def run_tests(arguments: Sequence[str]) -> int:
     )
     without = Part("without-linux", (*_WITHOUT_LINUX, *BESIDE, *SHORT))
     outcomes.append(run_part(environment, without, extra={"WITHOUT_LINUX": "1"}))
+    without = Part("e2e-without-linux", (*_JOURNEYS_WITHOUT_LINUX, *BESIDE, "--without-linux"))
+    outcomes.append(_run_end_to_end(environment, without, required=is_required))
     outcomes.append(run_part(environment, hostile))
     # One process, which waits for a command at a time.
     outcomes += _run_beside(

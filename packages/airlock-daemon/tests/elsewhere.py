@@ -28,6 +28,10 @@ import trio._core._io_epoll
 # The event loop has epoll, as it has kqueue on a Mac.
 trio._core._io_epoll.select = types.SimpleNamespace(**vars(select))
 {removal}
+import tempfile
+
+# It has looked for a name before that was removed.
+tempfile._O_TMPFILE_WORKS = False
 sys.executable = {self!r}
 
 

@@ -72,6 +72,7 @@ def test_a_daemon_that_is_killed_amid_a_request_starts_nothing(world: World) -> 
     assert verified.records == len(records(world, "daemon-start")) == len(steps)
 
 
+@pytest.mark.timeout(180)
 def test_a_daemon_that_is_killed_at_any_moment_of_a_request_has_told_of_it(world: World) -> None:
     """Nothing has run that has no `exec-start`, and what has no end is told as cut off."""
     marks: list[Path] = []
