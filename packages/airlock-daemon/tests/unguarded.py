@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airlock_daemon.admin.cli import main, mounted_workspaces
 from airlock_daemon.boundary.workspace import beneath, directory
-from airlock_daemon.setup import reserved, workspaces
+from airlock_daemon.setup import profile, reserved, workspaces
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.state import Noted
 from airlock_modules import Fault
@@ -29,7 +29,7 @@ def links() -> None:
     def follow(path: str, flags: int, *, at_once: bool = False) -> int:
         return os.open(path, flags)
 
-    _put(workspaces, "open_without_links", follow)
+    _put(profile, "open_without_links", follow)
     _put(beneath, "open_without_links", follow)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import elsewhere
 from airlock_daemon.setup.generation import Setup, load_setup
-from airlock_daemon.setup.paths import Locations, locate
+from airlock_daemon.setup.paths import Locations
 
 CONFIG = '[commands]\nenable = ["sh", "git"]\n{boxes}[log]\npath = "{log}"\n'
 
@@ -92,7 +92,7 @@ class World:
     @property
     def locations(self) -> Locations:
         """The paths of this world's files."""
-        return locate(config=str(self.config), agents=str(self.agents_file))
+        return Locations.find(config=str(self.config), agents=str(self.agents_file))
 
     @property
     def socket(self) -> str:

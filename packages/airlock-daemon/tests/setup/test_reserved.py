@@ -3,18 +3,21 @@
 from pathlib import Path
 
 import airlock_daemon
+from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.reserved import reserve
+
+
+def _locate(config: Path, *, sockets: Path, agents: str | None = None) -> Locations:
+    return _locate(config, sockets=sockets, agents=agents, state_dir="/none")
 
 
 def test_both_directions_are_refused(tmp_path: Path) -> None:
     """A directory that contains Airlock's files is no workspace, nor one inside of them."""
     config, agent = tmp_path / "home" / "config", tmp_path / "home" / "agent"
     reserved = reserve(
-        config_dir=str(config),
-        sockets_dir=str(config / "sockets"),
+        Locations(config_dir=str(config), sockets_dir=str(config / "sockets"), agents=None),
         state_dir=str(tmp_path / "no state"),
         log="-",
-        agents_file=None,
         agents={"my": str(agent)},
         search_path="",
     )
@@ -27,11 +30,9 @@ def test_both_directions_are_refused(tmp_path: Path) -> None:
 def test_the_installation_is_reserved(tmp_path: Path) -> None:
     """A container that could write the daemon's code would be the daemon."""
     reserved = reserve(
-        config_dir=str(tmp_path),
-        sockets_dir=str(tmp_path),
+        _locate(tmp_path, sockets=tmp_path),
         state_dir=str(tmp_path / "no state"),
         log="-",
-        agents_file=None,
         agents={},
         search_path="",
     )
@@ -43,12 +44,9 @@ def test_only_what_a_container_has_mounted_may_be_a_home(tmp_path: Path) -> None
     """It lies in a reserved place; what stands beside it, or contains it, is reserved for all."""
     containers = tmp_path / "config" / "containers"
     reserved = reserve(
-        config_dir=str(tmp_path / "config"),
-        sockets_dir=str(tmp_path / "config" / "sockets"),
+        _locate(tmp_path / "config", sockets=tmp_path / "config" / "sockets"),
         state_dir=str(tmp_path / "no state"),
-        containers_dir=str(containers),
         log="-",
-        agents_file=None,
         agents={"nested": str(containers / "homes" / "other" / "agent")},
         search_path="",
     )
@@ -67,11 +65,9 @@ def test_links_to_airlocks_files_do_not_hide_them(tmp_path: Path) -> None:
     real.mkdir()
     (tmp_path / "link").symlink_to(real)
     reserved = reserve(
-        config_dir=str(tmp_path / "link"),
-        sockets_dir=str(tmp_path / "link" / "sockets"),
+        _locate(tmp_path / "link", sockets=tmp_path / "link" / "sockets"),
         state_dir=str(tmp_path / "no state"),
         log=str(tmp_path / "log" / "airlock.log"),
-        agents_file=None,
         agents={},
         search_path="",
     )
@@ -83,11 +79,9 @@ def test_where_programs_are_taken_from_is_reserved(tmp_path: Path) -> None:
     """A container that has a directory of the PATH mounted could put a tool of its own there."""
     (tmp_path / "link").symlink_to(tmp_path / "app" / "venv" / "bin")
     reserved = reserve(
-        config_dir="/nowhere",
-        sockets_dir="/nowhere",
+        _locate("/nowhere", sockets="/nowhere", agents=None),
         state_dir=str(tmp_path / "no state"),
         log="-",
-        agents_file=None,
         agents={},
         search_path=f"/usr/bin:{tmp_path}/link",
     )
@@ -98,11 +92,14 @@ def test_where_programs_are_taken_from_is_reserved(tmp_path: Path) -> None:
 def test_what_says_who_is_an_agent_and_what_hooks_run_is_reserved(tmp_path: Path) -> None:
     """Wherever it lies: a container that could write it would choose agents, and programs."""
     reserved = reserve(
-        config_dir="/nowhere",
-        sockets_dir="/nowhere",
+        Locations(
+            config_dir="/nowhere",
+            sockets_dir="/nowhere",
+            agents=str(tmp_path / "registered" / "agents.toml"),
+            state_dir="/none",
+        ),
         state_dir=str(tmp_path / "no state"),
         log="-",
-        agents_file=str(tmp_path / "registered" / "agents.toml"),
         agents={"my": str(tmp_path / "my")},
         hooks={"my": (str(tmp_path / "my" / "own"), str(tmp_path / "hooks" / "pre"))},
         search_path="",

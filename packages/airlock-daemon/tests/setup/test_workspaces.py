@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from airlock_daemon.admin.cli.trusted_workspaces import plan_trust
 from airlock_daemon.platform.linux.mountinfo import MountRow
 from airlock_daemon.setup import workspaces as judging
 from airlock_daemon.setup.generation import Setup
-from airlock_daemon.setup.new_agent import plan_trust
 from airlock_daemon.setup.workspaces import Entry, Workspaces
 from worlds import World
 

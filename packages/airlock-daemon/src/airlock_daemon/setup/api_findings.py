@@ -45,31 +45,6 @@ def find_api_oddities(
             yield Finding(source, "network.allow", problem, remedy, name="api", is_note=True)
 
 
-def describe_api(api: "Api") -> str:
-    """One line of `profile show` about an API."""
-    if api.aws is not None:
-        return _describe_aws(api.aws)
-    hosts = ", ".join(api.hosts)
-    ports = "" if api.ports == (443,) else f" ports {', '.join(map(str, api.ports))}"
-    credential = "no credential"
-    if api.credential is not None:
-        source = api.credential.source
-        credential = f"credential of {source.kind} {' '.join(source.words)}"
-    bound = (
-        "" if api.repositories is None else f"; {', '.join(api.repositories) or 'no repository'}"
-    )
-    return f"{hosts}{ports}; {credential}; {len(api.allow)} rules{bound}"
-
-
-def _describe_aws(grant: "Grant") -> str:
-    regions = ", ".join((*grant.regions, *(["global services"] if grant.has_global else [])))
-    place = "AWS" if grant.endpoint is None else grant.endpoint
-    buckets = ", ".join(grant.buckets) or "no bucket"
-    rules = len(grant.allow) + len(grant.deny)
-    profile = grant.profile or "no profile"
-    return f"{place} as {profile} in {regions or 'no region'}; {buckets}; {rules} rules"
-
-
 def _find_wide(source: str, api: "Api") -> Iterator[Finding]:
     """Find a token that reaches more than the repositories, or a grant of no repository."""
     key = f"{api.module}.repositories"

@@ -26,8 +26,8 @@ from airlock_daemon.setup.remotes import (
     reaches_any,
 )
 from airlock_daemon.setup.reserved import is_within
-from airlock_daemon.setup.sockets import find_unusable
 from airlock_daemon.setup.unseen_rules import list_unseen_rules, name_rules
+from airlock_daemon.setup.unusable_sockets import find_unusable
 from airlock_modules import (
     DEFAULT_REFS,
     GIT_REMOTE,

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from airlock_daemon.setup.sockets import BUNDLE, CA, CLIENT_ENV, PUBLISHED, TRUSTSTORE
+from airlock_daemon.setup.sockets import (
+    BUNDLE,
+    CA,
+    CLIENT_ENV,
+    PUBLISHED,
+    SOCKET_DIRECTORY,
+    TRUSTSTORE,
+)
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.setup.writing import write_whole
@@ -17,8 +24,6 @@ from airlock_daemon.setup.writing import write_whole
 if TYPE_CHECKING:
     from airlock_daemon.setup.agents import AgentApis
 
-SOCKET_DIRECTORY = "/run/airlock"
-"""The mount point of its agent's socket directory in a container."""
 TRUSTSTORE_PASSWORD = "changeit"  # noqa: S105 - Java's own word for what is public
 PROXY_PORT = 13128
 """The port of the shim in a container (airlock-shim --exec), and of the launcher in a box."""

@@ -116,12 +116,9 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
         )
     state = find_state(locations, config)
     reserved = reserve(
-        config_dir=locations.config_dir,
-        sockets_dir=locations.sockets_dir,
+        locations,
         state_dir=state.directory,
-        containers_dir=locations.containers_dir,
         log=config.log.path if config is not None else "-",
-        agents_file=locations.agents,
         agents=directories,
         hooks={name: agent.hooks.paths for name, agent in agents.items()},
         search_path=path,

@@ -6,6 +6,7 @@ A box gets the human's harmless settings only; git-lfs transfers its objects thr
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Self
 
 import msgspec
 
@@ -54,25 +55,25 @@ class HumanGit(msgspec.Struct, frozen=True):
     config: bytes = b""
     signs_commits: bool = False
 
+    @classmethod
+    def read(
+        cls, search_path: str, environment: Mapping[str, str], *, warnings: list[Fault]
+    ) -> Self:
+        """Read what git in boxes gets of the human's settings.
 
-def read_human_git(
-    search_path: str, environment: Mapping[str, str], *, warnings: list[Fault]
-) -> HumanGit:
-    """Read what git in boxes gets of the human's settings.
+        `environment` is the daemon's, with which the human's git finds its files. git runs outside
+        of all workspaces; if it fails, no setting is copied. Settings that are not copied are added
+        to `warnings`.
+        """
+        found = _take_over(_READ, search_path, environment, warnings)
+        signs = re.fullmatch(f"(?i:{_TRUE})", found.pop(_SIGNING, "")) is not None
+        return cls("".join(_write((*found.items(), *_FIXED))).encode(), signs)
 
-    `environment` is the daemon's, with which the human's git finds its files. git runs outside of
-    all workspaces; if it fails, no setting is copied. Settings that are not copied are added to
-    `warnings`.
-    """
-    found = _take_over(_READ, search_path, environment, warnings)
-    signs = re.fullmatch(f"(?i:{_TRUE})", found.pop(_SIGNING, "")) is not None
-    return HumanGit("".join(_write((*found.items(), *_FIXED))).encode(), signs)
-
-
-def read_identity(search_path: str, environment: Mapping[str, str]) -> str:
-    """The human's name and email as the text of a git configuration; "" if unset."""
-    found = _take_over(_IDENTITY, search_path, environment, [])
-    return "".join(_write(tuple(found.items())))
+    @staticmethod
+    def read_identity(search_path: str, environment: Mapping[str, str]) -> str:
+        """The human's name and email as the text of a git configuration; "" if unset."""
+        found = _take_over(_IDENTITY, search_path, environment, [])
+        return "".join(_write(tuple(found.items())))
 
 
 def _take_over(
@@ -148,34 +149,44 @@ _FILTERS = """[filter "lfs"]
 """
 
 
-def git_variables(
-    agent: str | None, signer: str | None, *, is_openpgp: bool = False
-) -> dict[str, str]:
-    """Variables for the settings of `airlock-shim --install-git` in an image (git-config(1)).
+class ShimSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """git's settings for the shim in a container or box (git-config(1)).
 
     `agent` is the shim's path as git-lfs-agent, where git-lfs runs, `signer` that as git-sign; None
-    for what the container is not granted. With `is_openpgp` signatures are not of ssh.
+    for what is not granted. With `is_openpgp` signatures are not of ssh.
     """
-    settings: tuple[tuple[str, str, str], ...] = () if agent is None else _list_settings(agent)
-    settings += () if signer is None else _list_signing(signer, is_openpgp=is_openpgp)
-    if not settings:
-        return {}
-    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
-    for number, (section, name, value) in enumerate(settings):
-        variables[f"GIT_CONFIG_KEY_{number}"] = f"{section}.{name}"
-        variables[f"GIT_CONFIG_VALUE_{number}"] = value
-    return variables
 
+    agent: str | None = None
+    signer: str | None = None
+    is_openpgp: bool = False
 
-def lfs_config(*, has_filters: bool) -> bytes:
-    """The settings for git-lfs in a box; with filters for the host's git-lfs."""
-    return (_FILTERS if has_filters else "").encode() + _compose(_list_settings(BOX_AGENT))
+    @property
+    def variables(self) -> dict[str, str]:
+        """Variables with the same effect as `airlock-shim --install-git` in an image."""
+        settings = self._list()
+        if not settings:
+            return {}
+        variables = {"GIT_CONFIG_COUNT": str(len(settings))}
+        for number, (section, name, value) in enumerate(settings):
+            variables[f"GIT_CONFIG_KEY_{number}"] = f"{section}.{name}"
+            variables[f"GIT_CONFIG_VALUE_{number}"] = value
+        return variables
 
+    def compose(self, *, has_filters: bool = False, signs_commits: bool = False) -> bytes:
+        """The settings as a file's text; with filters for the host's git-lfs.
 
-def sign_config(*, signs_commits: bool, is_openpgp: bool) -> bytes:
-    """The settings for signatures in a box: of each commit, if the human's git makes them so."""
-    text = _compose(_list_signing(BOX_SIGNER, is_openpgp=is_openpgp))
-    return text + b"[commit]\n\tgpgSign = true\n" if signs_commits else text
+        With `signs_commits` each commit is signed.
+        """
+        text = (_FILTERS if has_filters else "").encode() + _compose(self._list())
+        return text + b"[commit]\n\tgpgSign = true\n" if signs_commits else text
+
+    def _list(self) -> tuple[tuple[str, str, str], ...]:
+        settings: tuple[tuple[str, str, str], ...] = ()
+        if self.agent is not None:
+            settings += _list_settings(self.agent)
+        if self.signer is not None:
+            settings += _list_signing(self.signer, is_openpgp=self.is_openpgp)
+        return settings
 
 
 def _compose(settings: Iterable[tuple[str, str, str]]) -> bytes:

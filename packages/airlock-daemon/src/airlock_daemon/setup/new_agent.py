@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.agents import PROFILE, Agent, load_agent, read_registration
@@ -26,7 +27,7 @@ from airlock_daemon.setup.repository import (
     list_remotes,
 )
 from airlock_daemon.setup.reserved import is_within, reserve
-from airlock_daemon.setup.state import Noted, State, read_boot_id
+from airlock_daemon.setup.state import Noted, read_boot_id
 from airlock_daemon.setup.toml_edit import (
     append_table,
     edit,
@@ -35,12 +36,7 @@ from airlock_daemon.setup.toml_edit import (
     remove_table,
 )
 from airlock_daemon.setup.trust import list_steps
-from airlock_daemon.setup.workspaces import (
-    Entry,
-    Workspaces,
-    identify,
-    look_at_workspaces,
-)
+from airlock_daemon.setup.workspaces import Entry, Workspaces, look_at_workspaces
 from airlock_daemon.setup.writing import make_directory, read_whole
 from airlock_modules import (
     DEFAULT_REFS,
@@ -123,12 +119,9 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
             hint="choose another directory with --path, or move it away",
         )
     reserved = reserve(
-        config_dir=locations.config_dir,
-        sockets_dir=locations.sockets_dir,
+        replace(locations, agents=registration),
         state_dir=locations.state_dir,
-        containers_dir=locations.containers_dir,
         log=absolute(DEFAULT_LOG),
-        agents_file=registration,
         agents={**registered, new.name: new.directory},
         search_path=search_path(None, workspaces=new.workspaces, warnings=[]),
     )
@@ -245,7 +238,7 @@ def _find_directory(workspace: str) -> Identity:
             f"{quote(workspace)} is no directory", hint="name a directory of this host"
         )
     try:
-        found = identify(workspace)
+        found = Identity.find(workspace)
     except OSError as error:
         raise AirlockError(
             f"{quote(workspace)} cannot be opened: {error.strerror}",
@@ -405,48 +398,3 @@ def _find_kept(directory: str, others: dict[str, str]) -> Iterator[str]:
         is_ours = entry == PROFILE and os.path.isfile(path) and not os.path.islink(path)
         if not (is_ours and (read_whole(path) or "").startswith(MADE)):
             yield path
-
-
-class Trust(msgspec.Struct, frozen=True, kw_only=True):
-    """The new `notes` on an agent's workspaces; `before` are the previous ones."""
-
-    state: State
-    directory: str
-    before: Mapping[str, Noted]
-    notes: dict[str, Noted]
-
-    def describe(self) -> Iterator[str]:
-        """Yield the old and new notes, a line per workspace."""
-        for path, noted in self.notes.items():
-            before = self.before.get(path)
-            now = noted.identity.describe()
-            if before is None:
-                yield f"{path}: {now}; nothing was noted"
-            elif before.identity == noted.identity:
-                yield f"{path}: {now}, as it was noted"
-            else:
-                yield f"{path}: {now}; noted was {before.identity.describe()}"
-
-    def apply(self, undo: ExitStack) -> None:
-        """Write the notes, and push their undo to `undo`. Raises AirlockError."""
-        undo.callback(self.state.replace_notes, self.directory, self.before)
-        self.state.replace_notes(self.directory, self.notes)
-
-
-def plan_trust(agent: Agent, state: State, before: Mapping[str, Noted]) -> Trust:
-    """Plan to accept an agent's workspaces as they are.
-
-    `before` are its previous notes. Raises AirlockError if a workspace is no directory that can be
-    opened without following a symlink.
-    """
-    boot = read_boot_id()
-    notes = {}
-    for mount in agent.mounts:
-        try:
-            notes[mount.source] = Noted.of(identify(mount.source), boot=boot)
-        except OSError as error:
-            raise AirlockError(
-                f"{mount.source} cannot be opened without following links: {error.strerror}",
-                hint=f"write its real path in {agent.profile_file}, or put the directory back",
-            ) from error
-    return Trust(state=state, directory=agent.directory, before=before, notes=notes)

@@ -1,14 +1,13 @@
 """The paths of the daemon's own files."""
 
 import os
+from typing import Self
 
 import msgspec
 
 _STATE = "~/.local/state/airlock"
 REGISTRATION = "agents.toml"
 """The name of a registration file beside config.toml."""
-HOMES = "homes"
-"""The directory of the agents' homes, within that of the containers' files."""
 
 _CONFIG = "~/.config/airlock"
 
@@ -25,12 +24,28 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
     agents: str | None
     state_dir: str
 
+    @classmethod
+    def find(
+        cls, *, config: str | None = None, sockets: str | None = None, agents: str | None = None
+    ) -> Self:
+        """Convert the command line's options to absolute paths, with defaults.
+
+        The sockets follow `config` unless set; the state always does.
+        """
+        config_dir = absolute(config) if config else absolute(_CONFIG)
+        return cls(
+            config_dir=config_dir,
+            sockets_dir=absolute(sockets) if sockets else os.path.join(config_dir, "sockets"),
+            agents=absolute(agents) if agents else None,
+            state_dir=os.path.join(config_dir, "state") if config else absolute(_STATE),
+        )
+
     @property
     def options(self) -> tuple[str, ...]:
         """The command-line options for these paths; defaults are omitted."""
         # The state follows a `--config` even if that is the default directory.
         config = None if self.state_dir == absolute(_STATE) else self.config_dir
-        usual = locate(config=config).sockets_dir
+        usual = Locations.find(config=config).sockets_dir
         named = {
             "--config": config,
             "--sockets": None if self.sockets_dir == usual else self.sockets_dir,
@@ -56,25 +71,14 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
         return os.path.join(parent, "containers")
 
     @property
+    def homes_dir(self) -> str:
+        """The directory of the agents' homes, within that of the containers' files."""
+        return os.path.join(self.containers_dir, "homes")
+
+    @property
     def modules_dir(self) -> str:
         """The path of `modules/`, whose modules are for all agents."""
         return os.path.join(self.config_dir, "modules")
-
-
-def locate(
-    *, config: str | None = None, sockets: str | None = None, agents: str | None = None
-) -> Locations:
-    """Convert the command line's options to absolute paths, with defaults.
-
-    The sockets follow `config` unless set; the state always does.
-    """
-    config_dir = absolute(config) if config else absolute(_CONFIG)
-    return Locations(
-        config_dir=config_dir,
-        sockets_dir=absolute(sockets) if sockets else os.path.join(config_dir, "sockets"),
-        agents=absolute(agents) if agents else None,
-        state_dir=os.path.join(config_dir, "state") if config else absolute(_STATE),
-    )
 
 
 def expand_home(path: str, home: str) -> str:

@@ -3,10 +3,11 @@
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
+from airlock_daemon.platform.system import SEARCH, open_without_links, read_known_status
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import absolute
@@ -48,6 +49,17 @@ class Identity(NamedTuple):
 
     device: int
     inode: int
+
+    @classmethod
+    def find(cls, path: str) -> Self:
+        """Identify a directory, opened without following symlinks. Raises OSError."""
+        flags = SEARCH | os.O_DIRECTORY | os.O_CLOEXEC
+        descriptor = open_without_links(path, flags)
+        try:
+            status = read_known_status(descriptor)
+        finally:
+            os.close(descriptor)
+        return cls(status.st_dev, status.st_ino)
 
     def describe(self) -> str:
         """Describe it for people: inode and device as in `stat -c '%i %Hd:%Ld'`."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 import airlock_daemon
-from airlock_daemon.setup.paths import HOMES
+from airlock_daemon.setup.paths import Locations
 
 _INSTALLATION = "the daemon's installation"
 _ENTRY = "a directory of the daemon's PATH"
@@ -85,13 +85,10 @@ def _prefix(directory: str) -> str:
 
 
 def reserve(
+    locations: Locations,
     *,
-    config_dir: str,
-    sockets_dir: str,
     state_dir: str,
-    containers_dir: str | None = None,
     log: str,
-    agents_file: str | None,
     agents: Mapping[str, str],
     hooks: Mapping[str, Sequence[str]] = {},
     search_path: str,
@@ -101,7 +98,8 @@ def reserve(
     `agents` and `hooks` map an agent's name to its directory and to the paths of its hooks.
     Programs are found on `search_path`, a PATH of absolute directories.
     """
-    places = [("the configuration", config_dir), (_SOCKETS, sockets_dir), ("the state", state_dir)]
+    places = [("the configuration", locations.config_dir), (_SOCKETS, locations.sockets_dir)]
+    places.append(("the state", state_dir))
     places += [(f'the directory of agent "{name}"', path) for name, path in agents.items()]
     for name, paths in hooks.items():
         directory = os.path.realpath(agents[name])
@@ -111,15 +109,13 @@ def reserve(
                 places.append((f'a hook of agent "{name}"', path))
     if log != "-":
         places.append(("the audit log", log))
-    if agents_file is not None:
-        places.append(("the registration file", agents_file))
+    if locations.agents is not None:
+        places.append(("the registration file", locations.agents))
     places.append((_INSTALLATION, os.path.dirname(airlock_daemon.__file__)))
     if sys.prefix != sys.base_prefix:
         places.append((_INSTALLATION, sys.prefix))
     entries = filter(None, search_path.split(os.pathsep))
     places += [(_ENTRY, entry) for entry in entries]
-    homes = None
-    if containers_dir is not None:
-        places.append(("the files of containers", containers_dir))
-        homes = os.path.realpath(os.path.join(containers_dir, HOMES))
+    places.append(("the files of containers", locations.containers_dir))
+    homes = os.path.realpath(locations.homes_dir)
     return Reserved(tuple((name, os.path.realpath(path)) for name, path in places), homes)

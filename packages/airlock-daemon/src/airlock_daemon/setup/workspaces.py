@@ -22,9 +22,6 @@ from airlock_daemon.platform.linux.mountinfo import (
     relative_to,
 )
 from airlock_daemon.platform.system import (
-    SEARCH,
-    open_without_links,
-    read_known_status,
     read_own_mounts,
 )
 from airlock_daemon.setup.agents import Agent
@@ -250,7 +247,7 @@ def _judge(
         # Whoever could write it may have put anything there.
         return
     try:
-        found[entry.path] = identify(entry.path)
+        found[entry.path] = Identity.find(entry.path)
     except OSError as error:
         yield _explain_unopened(entry, error)
         return
@@ -272,17 +269,6 @@ def _identify(agent: Agent, found: Mapping[str, Identity]) -> Agent:
         for key in ("mounts", "same_path")
     }
     return replace(agent, profile=replace(profile, **changed))
-
-
-def identify(path: str) -> Identity:
-    """Identify a directory, opened without following symlinks. Raises OSError."""
-    flags = SEARCH | os.O_DIRECTORY | os.O_CLOEXEC
-    descriptor = open_without_links(path, flags)
-    try:
-        status = read_known_status(descriptor)
-    finally:
-        os.close(descriptor)
-    return Identity(status.st_dev, status.st_ino)
 
 
 def _explain_unopened(entry: Entry, error: OSError) -> Fault:

@@ -9,7 +9,7 @@ import pytest
 from airlock_daemon.admin.cli.machine import User, add_user, make_mount_point, prepare_machine
 from airlock_daemon.admin.cli.wiring import HOME
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.paths import Locations, locate
+from airlock_daemon.setup.paths import Locations
 
 ADA = User(uid=1003, gid=1004, name="ada", group="staff")
 PASSWD = "root:x:0:0:root:/root:/bin/bash\nnode:x:1000:1000::/home/node:/bin/bash\n"
@@ -20,7 +20,7 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 @pytest.fixture
 def locations(tmp_path: Path) -> Locations:
     """The files of a configuration of its own."""
-    return locate(config=str(tmp_path / "config"))
+    return Locations.find(config=str(tmp_path / "config"))
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from airlock_daemon.admin.cli.compared_sides import read_side
 from airlock_daemon.admin.cli.policy_diff import AgentDiff, compare
 from airlock_daemon.admin.cli.policy_judge import Judge
 from airlock_daemon.admin.cli.sampled_operations import Question, compile_action, meet
-from airlock_daemon.setup.paths import locate
+from airlock_daemon.setup.paths import Locations
 from commanding import Done, airlock_daemon
 
 ENABLED = '"git", "git-remote", "git-sign", "ssh", "gh", "aws", "terraform"'
@@ -113,7 +113,7 @@ def policy(tmp_path: Path) -> Policy:
 
 def compare_directories(one: Path, other: Path) -> AgentDiff:
     """The differences for the agent, without a process."""
-    locations = locate(config=str(one))
+    locations = Locations.find(config=str(one))
     old, new = (read_side(str(root), locations, "") for root in (one, other))
     return compare(old, new)["my"]
 
@@ -246,7 +246,7 @@ def test_each_sample_is_decided_as_airlock_test_does(
 ) -> None:
     """Of the operations that both can ask about, the one allows what the other does."""
     kind, rest = question[0], question[1:]
-    side = read_side(str(policy.root), locate(config=str(policy.root)), "")
+    side = read_side(str(policy.root), Locations.find(config=str(policy.root)), "")
     outcome = Judge(side.generations["my"]).judge(
         msgspec.convert({"kind": kind, "words": rest}, Question)
     )
@@ -595,7 +595,7 @@ def test_a_tree_cannot_write_outside_of_its_directory(policy: Policy, tmp_path: 
     commit = policy.git("commit-tree", outer, "-m", "x")
     scratch = tmp_path / "scratch" / "new"
     scratch.mkdir(parents=True)
-    read_side(commit, locate(config=str(policy.root)), str(scratch))
+    read_side(commit, Locations.find(config=str(policy.root)), str(scratch))
     assert (scratch / "config.toml").exists()
     assert not [*tmp_path.rglob("escaped.toml")]
 

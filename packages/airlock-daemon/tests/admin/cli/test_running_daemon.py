@@ -10,7 +10,7 @@ import pytest
 
 from airlock_daemon.admin.cli.reload import is_daemon, reload_daemon
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.paths import locate
+from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.status import DaemonStatus
 from posting import posted
 from running import Daemon, read_until, request, watching
@@ -54,7 +54,7 @@ def test_a_daemon_of_another_configuration_is_not_asked(world: World, tmp_path: 
     with Daemon(world) as daemon:
         other = tmp_path / "other"
         other.mkdir()
-        elsewhere = locate(config=str(other), sockets=world.locations.sockets_dir)
+        elsewhere = Locations.find(config=str(other), sockets=world.locations.sockets_dir)
         with pytest.raises(AirlockError, match="no daemon of this user serves"):
             reload_daemon(elsewhere)
         assert daemon.stop() == 0

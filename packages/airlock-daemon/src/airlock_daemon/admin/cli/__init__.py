@@ -33,9 +33,9 @@ def main() -> None:
     with reporting():
         options = read_plain(words, "start")
         if options is not None:
-            from airlock_daemon.setup.paths import locate  # noqa: PLC0415
+            from airlock_daemon.setup.paths import Locations  # noqa: PLC0415
 
-            serve(locate(**options))
+            serve(Locations.find(**options))
             return
         from airlock_daemon.admin.cli.app import run  # noqa: PLC0415
 
@@ -98,9 +98,9 @@ def serve(locations: "Locations") -> None:
 def _report_alive(options: dict[str, str]) -> None:
     """Return if the daemon of these options answers, else exit with 1 and the reason."""
     from airlock_daemon.admin.doctor.alive import REMEDY, find_silence  # noqa: PLC0415
-    from airlock_daemon.setup.paths import locate  # noqa: PLC0415
+    from airlock_daemon.setup.paths import Locations  # noqa: PLC0415
 
-    silence = find_silence(locate(**options).sockets_dir)
+    silence = find_silence(Locations.find(**options).sockets_dir)
     if silence is not None:
         print(f"airlock: {silence}\nairlock: hint: {REMEDY}", file=sys.stderr)
         sys.exit(1)

@@ -24,6 +24,7 @@ from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import ignoring_closed_stdout, list_rows, say, say_each
 from airlock_daemon.admin.cli.reload import dump_reload, say_faults, try_reload
 from airlock_daemon.admin.cli.scan import note_workspaces
+from airlock_daemon.admin.cli.trusted_workspaces import Trust, plan_trust
 from airlock_daemon.admin.cli.wiring import (
     Mount,
     Wiring,
@@ -41,7 +42,7 @@ from airlock_daemon.setup.bridge import BridgeVolumes
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.generation import Generation, Setup, load_setup
-from airlock_daemon.setup.new_agent import NewAgent, Trust, plan_agent, plan_removal, plan_trust
+from airlock_daemon.setup.new_agent import NewAgent, plan_agent, plan_removal
 from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.programs import search_path
 from airlock_daemon.setup.shim_program import find_shim

@@ -8,7 +8,7 @@ import msgspec
 
 from airlock_daemon.admin.cli.output import say
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.setup.paths import Locations, locate
+from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.status import DaemonStatus
 from airlock_modules import Fault
 
@@ -48,7 +48,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def locations(self) -> Locations:
         """The paths of the files by these options alone."""
-        return locate(config=self.config, sockets=self.sockets, agents=self.agents)
+        return Locations.find(config=self.config, sockets=self.sockets, agents=self.agents)
 
     def refuse_earlier(self) -> None:
         """Raise AirlockError if the files are of an earlier release, which `migrate` reads."""

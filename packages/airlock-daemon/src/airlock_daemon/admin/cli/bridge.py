@@ -8,7 +8,7 @@ from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.wiring import Mount, find_volume
 from airlock_daemon.errors import AND_RELOAD, AirlockError
-from airlock_daemon.setup.client import SOCKET_DIRECTORY
+from airlock_daemon.setup.sockets import SOCKET_DIRECTORY
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -28,8 +28,8 @@ from airlock_daemon.admin.cli.machine import User
 from airlock_daemon.admin.cli.wiring import HOME, SHIM, Mount, Wiring
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.setup.bridge import COPIES_LABEL, BridgeVolume
-from airlock_daemon.setup.client import SOCKET_DIRECTORY
-from airlock_daemon.setup.human_git import read_identity
+from airlock_daemon.setup.human_git import HumanGit
+from airlock_daemon.setup.sockets import SOCKET_DIRECTORY
 
 _IMAGE = "airlock-bridge"
 _LABEL = "airlock.bridge"
@@ -63,7 +63,7 @@ def carry_files(
         packed = _Packed(user)
         if has_home:
             packed.add_directory("home", mode=0o700)
-            settings = read_identity(search_path, os.environ)
+            settings = HumanGit.read_identity(search_path, os.environ)
             if settings and not files.has(f"{_FOLDER}/home/.gitconfig"):
                 packed.add_own("home/.gitconfig", settings.encode())
         machine, access = (

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 import msgspec
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.api_findings import describe_api
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Step
 from airlock_modules.apis import Api, ApiCall, BadHead, GraphQlField, read_head
 from airlock_modules.apis import Verdict as Judged
-from airlock_modules.apis.aws import Call
+from airlock_modules.apis.aws import Call, Grant
 from airlock_modules.operation import Operation
 from airlock_wire import quote
 
@@ -178,3 +177,28 @@ def _refuse(name: str) -> AirlockError:
         f"this is no operation of {name}",
         hint=f"write a method, and a path or URL: airlock test AGENT {name} GET /",
     )
+
+
+def describe_api(api: Api) -> str:
+    """One line of `profile show` about an API."""
+    if api.aws is not None:
+        return _describe_aws(api.aws)
+    hosts = ", ".join(api.hosts)
+    ports = "" if api.ports == (443,) else f" ports {', '.join(map(str, api.ports))}"
+    credential = "no credential"
+    if api.credential is not None:
+        source = api.credential.source
+        credential = f"credential of {source.kind} {' '.join(source.words)}"
+    bound = (
+        "" if api.repositories is None else f"; {', '.join(api.repositories) or 'no repository'}"
+    )
+    return f"{hosts}{ports}; {credential}; {len(api.allow)} rules{bound}"
+
+
+def _describe_aws(grant: Grant) -> str:
+    regions = ", ".join((*grant.regions, *(["global services"] if grant.has_global else [])))
+    place = "AWS" if grant.endpoint is None else grant.endpoint
+    buckets = ", ".join(grant.buckets) or "no bucket"
+    rules = len(grant.allow) + len(grant.deny)
+    profile = grant.profile or "no profile"
+    return f"{place} as {profile} in {regions or 'no region'}; {buckets}; {rules} rules"

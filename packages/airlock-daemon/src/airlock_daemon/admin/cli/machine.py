@@ -20,8 +20,8 @@ from airlock_daemon.admin.cli.image import Image, open_image
 from airlock_daemon.admin.cli.wiring import HOME, HOST_PROGRAMS, OWN_PROGRAMS, Machine, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.client import STORES
-from airlock_daemon.setup.human_git import read_identity
-from airlock_daemon.setup.paths import HOMES, Locations
+from airlock_daemon.setup.human_git import HumanGit
+from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.writing import make_directory, read_whole, write_whole
 
 _ANOTHER_NAME = "airlock-agent"
@@ -199,7 +199,7 @@ def prepare_machine(
         # For an unknown image, the shim is in a directory that is on login shells' PATH.
         (os.path.join(etc, "profile.sh"), _LOGIN, None if image is None else _PATH_FIRST),
     ]
-    home = _make_home(locations, agent, begin=read_identity(search_path, os.environ))
+    home = _make_home(locations, agent, begin=HumanGit.read_identity(search_path, os.environ))
     mounts = [Mount(source=home, target=HOME)]
     for path, target, text in files:
         if text is not None:
@@ -215,7 +215,7 @@ def find_home(locations: Locations, agent: str) -> str | None:
 
 
 def _home(locations: Locations, agent: str) -> str:
-    return os.path.join(locations.containers_dir, HOMES, agent)
+    return os.path.join(locations.homes_dir, agent)
 
 
 def make_mount_point(locations: Locations, agent: str, target: str) -> None:

@@ -30,7 +30,7 @@ from airlock_daemon.admin.service.installing import find_manager
 from airlock_daemon.admin.service.manager import describe_program
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.checking import check_files
-from airlock_daemon.setup.paths import Locations, locate
+from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.sockets import is_served, list_sockets
 from airlock_daemon.setup.trust import name_user
 
@@ -145,7 +145,7 @@ def _refuse_foreign(locations: Locations) -> None:
 def _refuse_running(locations: Locations, layout: Layout) -> None:
     """Refuse to change files that a daemon uses."""
     sockets = list(list_sockets(locations.sockets_dir))
-    if layout == "v0.1" and locations.config_dir == locate().config_dir:
+    if layout == "v0.1" and locations.config_dir == Locations.find().config_dir:
         sockets.append(FIRST_SOCKET)
     served = next((path for path in sockets if is_served(path)), None)
     if is_locked(locations.sockets_dir):

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from airlock_daemon.admin.cli.output import say
 from airlock_daemon.admin.cli.wiring import HOME, OWN_PROGRAMS, Mount
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.setup.sockets import SOCKET_DIRECTORY
 from airlock_daemon.setup.state import read_boot_id
 from airlock_daemon.setup.trust import list_steps
-from airlock_daemon.setup.workspaces import Entry, identify, look_at_workspaces
+from airlock_daemon.setup.workspaces import Entry, look_at_workspaces
 from airlock_wire import quote
 
 _NAME_ONE = "name a directory with --workspace DIR"
@@ -75,7 +75,7 @@ def describe_mounted(chosen: Mapping[Mount, Identity]) -> tuple[str, ...]:
 
 def _identify(path: str) -> Identity:
     try:
-        return identify(path)
+        return Identity.find(path)
     except OSError as error:
         raise AirlockError(
             f"{path} is no directory that can be opened: {error.strerror}", hint=_NAME_ONE

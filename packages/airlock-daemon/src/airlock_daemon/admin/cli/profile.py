@@ -7,9 +7,9 @@ import msgspec
 import typer
 
 from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.cli.known_apis import describe_api
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import list_rows, plain, say_each
-from airlock_daemon.setup.api_findings import describe_api
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.sockets import HTTPS, SOCKET
 

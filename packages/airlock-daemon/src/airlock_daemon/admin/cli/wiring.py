@@ -8,9 +8,9 @@ import msgspec
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
-from airlock_daemon.setup.client import SOCKET_DIRECTORY
 from airlock_daemon.setup.generation import Setup
-from airlock_daemon.setup.human_git import git_variables
+from airlock_daemon.setup.human_git import ShimSettings
+from airlock_daemon.setup.sockets import SOCKET_DIRECTORY
 from airlock_modules import GIT_REMOTE, GIT_SIGN
 
 HOME = "/home/airlock-agent"
@@ -162,7 +162,8 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
         if self.search_path is not None and "git" not in self.commands:
             agent = f"{self._programs}/{LFS_AGENT}" if self.has_own_git else None
             signer = f"{self._programs}/{GIT_SIGN}" if GIT_SIGN in self.commands else None
-            variables |= git_variables(agent, signer, is_openpgp=self.signs_by_openpgp)
+            settings = ShimSettings(agent=agent, signer=signer, is_openpgp=self.signs_by_openpgp)
+            variables |= settings.variables
         return variables
 
     def _find_directory(self, command: str) -> str:

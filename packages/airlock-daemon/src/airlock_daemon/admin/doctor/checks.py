@@ -29,16 +29,15 @@ from airlock_daemon.admin.service.systemd import LINGER, NAME, Systemd, enable_l
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.sockets import (
-    DOCKER,
     NAMES,
     PUBLISHED,
     connect,
-    find_unusable,
     is_served,
     list_sockets,
 )
 from airlock_daemon.setup.status import DaemonStatus
 from airlock_daemon.setup.trust import list_deciding, name_user
+from airlock_daemon.setup.unusable_sockets import DOCKER, find_unusable
 from airlock_daemon.setup.writing import read_whole
 
 _RELOAD = "airlock reload"

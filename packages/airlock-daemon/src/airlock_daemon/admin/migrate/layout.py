@@ -1,119 +1,24 @@
-"""Recognises the release of a host's files and service, from these alone."""
+"""Recognises the release of a host's files, from these alone."""
 
 import os
 import re
 import shlex
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping
-from typing import Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from airlock_daemon.admin.service import UNIT
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.paths import REGISTRATION, Locations, locate
+from airlock_daemon.setup.paths import REGISTRATION, Locations
 from airlock_daemon.setup.sockets import LOCK
 from airlock_daemon.setup.writing import read_whole
 
-# `init` wrote the same few lines in all releases, and could not write options: a person has added
-# any (systemd.service(5), systemd.unit(5) for the specifiers).
-
-_OPTIONS = ("--config", "--sockets", "--agents")
-_LINE = re.compile(r"^\s*([A-Za-z][\w-]*)\s*=\s*(.*?)\s*$")
-_CARRIED = ("PATH", "SSH_AUTH_SOCK")
-# Keys of the units that releases wrote, or that are read here, with the values that can be carried
-# over, if others cannot.
-_RELEASED: Mapping[str, tuple[str, ...]] = {
-    "Description": (),
-    "Documentation": (),
-    "After": ("default.target", "network.target", "network-online.target"),
-    "Type": ("exec", "notify", "simple"),
-    "WorkingDirectory": (),
-    "ExecStart": (),
-    "ExecReload": (),
-    "Restart": ("always", "on-failure"),
-    "RestartSec": ("5", "5s"),
-    "WantedBy": ("default.target",),
-}
-
-
-class ReleasedUnit(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon's working directory, and its options' absolute paths, or None.
-
-    `own` are the keys of lines that no release wrote, with `=`; for variables, their names.
-    """
-
-    directory: str
-    config: str | None = None
-    sockets: str | None = None
-    agents: str | None = None
-    own: tuple[str, ...] = ()
-
-
-def read_unit(text: str, *, home: str) -> ReleasedUnit | None:
-    """Parse airlock.service; None if it is this release's, or starts no daemon."""
-    from airlock_daemon.admin.service.manager import compare  # noqa: PLC0415
-
-    if compare(text, "") != "foreign":
-        return None
-    lines = text.replace("\\\n", " ").splitlines()
-    words = _split(_last(lines, "ExecStart").lstrip("@-:+!"), home)
-    if not words or os.path.basename(words[0]) != "airlock-daemon" or "start" not in words[1:]:
-        return None
-    directory = os.path.join(home, _expand(_last(lines, "WorkingDirectory").lstrip("-"), home))
-    if directory in (os.path.join(home, "~"), os.path.join(home, "")):
-        directory = home
-    found = {}
-    for name in _OPTIONS:
-        value = _find_value(words, name)
-        if value is not None:
-            found[name.removeprefix("--")] = os.path.normpath(os.path.join(directory, value))
-    return ReleasedUnit(directory=directory, own=tuple(_list_own(lines)), **found)
-
-
-def _last(lines: list[str], key: str) -> str:
-    """The value of the last line `key=`, which systemd uses; "" if there is none."""
-    values = (line.partition("=")[2] for line in lines if line.partition("=")[0].strip() == key)
-    return next(reversed([value.strip() for value in values]), "")
-
-
-def _split(command: str, home: str) -> list[str]:
-    try:
-        return [_expand(word, home) for word in shlex.split(command)]
-    except ValueError:
-        return []
-
-
-def _expand(text: str, home: str) -> str:
-    return re.sub(r"%([h%])", lambda match: home if match[1] == "h" else "%", text)
-
-
-def _find_value(words: list[str], name: str) -> str | None:
-    for number, word in enumerate(words):
-        if word == name:
-            return next(iter(words[number + 1 :]), None)
-        if word.startswith(f"{name}="):
-            return word.removeprefix(f"{name}=")
-    return None
-
-
-def _list_own(lines: list[str]) -> list[str]:
-    own = []
-    for key, value in (match.groups() for match in map(_LINE.match, lines) if match):
-        if key != "Environment":
-            values = _RELEASED.get(key)
-            if values is None or (values and value not in values):
-                own.append(f"{key}=")
-            continue
-        try:
-            names = [word.partition("=")[0] for word in shlex.split(value)]
-        except ValueError:
-            names = ["?"]
-        own += [f"Environment={name}=" for name in names if name not in _CARRIED]
-    return list(dict.fromkeys(own))
-
+if TYPE_CHECKING:
+    from airlock_daemon.admin.migrate.released_unit import ReleasedUnit
 
 Layout = Literal["none", "v0.1", "v0.2", "v0.3", "v0.4", "ours", "unknown"]
 """A release, no files, this release's own files, or unknown ones."""
@@ -143,7 +48,7 @@ class Signs(msgspec.Struct, frozen=True, kw_only=True):
     sockets: tuple[str, ...] = ()
     is_open: bool = False
     is_known: bool = False
-    unit: ReleasedUnit | None = None
+    unit: "ReleasedUnit | None" = None
     unfinished: Layout | None = None
 
 
@@ -225,24 +130,28 @@ def look(locations: Locations) -> Signs:
     )
 
 
-def find_unit(locations: Locations) -> ReleasedUnit | None:
+def find_unit(locations: Locations) -> "ReleasedUnit | None":
     """An earlier release's service that starts its daemon with this configuration."""
     unit = read_service()
     if unit is None:
         return None
-    config = locate(config=unit.config).config_dir
+    config = Locations.find(config=unit.config).config_dir
     is_same = os.path.realpath(config) == os.path.realpath(locations.config_dir)
     return unit if is_same else None
 
 
-def read_service() -> ReleasedUnit | None:
+def read_service() -> "ReleasedUnit | None":
     """An earlier release's service of this user, with any configuration."""
     home = os.path.expanduser("~")
     try:
         text = read_whole(os.path.join(home, UNIT))
     except AirlockError:
         return None
-    return None if text is None else read_unit(text, home=home)
+    if text is None:
+        return None
+    from airlock_daemon.admin.migrate.released_unit import read_unit  # noqa: PLC0415
+
+    return read_unit(text, home=home)
 
 
 def find_unfinished(directory: str) -> Layout | None:

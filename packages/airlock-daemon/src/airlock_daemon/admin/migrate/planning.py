@@ -14,13 +14,12 @@ from airlock_daemon.admin.migrate.layout import (
     EARLY,
     FILES,
     FOLDERS,
-    ReleasedUnit,
     Signs,
     list_names,
-    read_unit,
     recognise,
 )
 from airlock_daemon.admin.migrate.released import read_lenient
+from airlock_daemon.admin.migrate.released_unit import ReleasedUnit, read_unit
 from airlock_daemon.admin.migrate.steps import (
     SERVICE,
     Backup,

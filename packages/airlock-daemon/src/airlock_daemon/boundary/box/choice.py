@@ -47,7 +47,7 @@ from airlock_daemon.setup.boxes import (
 )
 from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.human_git import lfs_config, sign_config
+from airlock_daemon.setup.human_git import BOX_AGENT, BOX_SIGNER, ShimSettings
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.reserved import Reserved, is_within
 from airlock_modules import GIT_SIGN, Module
@@ -343,15 +343,16 @@ def _configure_git(
     maker: Maker, brokers: tuple[str, ...], asks: tuple[str, ...], generation: Generation
 ) -> bytes:
     """The git configuration for a box; it sets up git-lfs and signatures if the shim is there."""
-    config = generation.git_config
-    if maker.renames and "git" in brokers:
-        config += lfs_config(has_filters=generation.programs.find("git-lfs") is not None)
-    if GIT_SIGN in asks:
-        config += sign_config(
-            signs_commits=generation.signs_commits,
-            is_openpgp=generation.agent.profile.signs_by_openpgp,
-        )
-    return config
+    has_lfs, signs = maker.renames and "git" in brokers, GIT_SIGN in asks
+    settings = ShimSettings(
+        agent=BOX_AGENT if has_lfs else None,
+        signer=BOX_SIGNER if signs else None,
+        is_openpgp=generation.agent.profile.signs_by_openpgp,
+    )
+    return generation.git_config + settings.compose(
+        has_filters=has_lfs and generation.programs.find("git-lfs") is not None,
+        signs_commits=signs and generation.signs_commits,
+    )
 
 
 def _keep_paths(workspace: Workspace) -> Workspace:

@@ -16,11 +16,11 @@ from airlock_daemon.boundary.box.box import (
 )
 from airlock_daemon.boundary.command.launcher import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.setup.client import SOCKET_DIRECTORY, STORES
+from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.programs import find_program
 from airlock_daemon.setup.reserved import is_within
-from airlock_daemon.setup.sockets import BUNDLE, PUBLISHED
+from airlock_daemon.setup.sockets import BUNDLE, PUBLISHED, SOCKET_DIRECTORY
 from airlock_wire import quote
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")

@@ -58,10 +58,10 @@ async def settle_boxes(setup: Setup, shared: DaemonState) -> tuple[Setup, str | 
 
 
 async def _configure_git(setup: Setup, environment: Mapping[str, str]) -> Setup:
-    from airlock_daemon.setup.human_git import read_human_git  # noqa: PLC0415
+    from airlock_daemon.setup.human_git import HumanGit  # noqa: PLC0415
 
     warnings: list[Fault] = []
-    read = partial(read_human_git, setup.search_path, environment, warnings=warnings)
+    read = partial(HumanGit.read, setup.search_path, environment, warnings=warnings)
     found = await run_in_thread(read)
     for warning in warnings:
         log.warning("warning: %s", warning)

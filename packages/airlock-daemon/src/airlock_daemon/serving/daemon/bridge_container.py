@@ -32,9 +32,9 @@ from airlock_daemon.serving.daemon.engine_command import (
 from airlock_daemon.serving.daemon.listener import Listener
 from airlock_daemon.serving.request.state import log
 from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
-from airlock_daemon.setup.client import SOCKET_DIRECTORY, ContainerClient
+from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.sockets import NAMES
+from airlock_daemon.setup.sockets import NAMES, SOCKET_DIRECTORY
 from airlock_daemon.setup.state import State
 from airlock_wire import quote
 

@@ -24,7 +24,6 @@ from airlock_daemon.setup.sockets import (
     SOCKET,
     container_directory,
     find_link,
-    find_unusable,
 )
 from airlock_daemon.setup.status import DaemonStatus
 
@@ -283,6 +282,8 @@ class SocketsDirectory:
 
 def _unusable(path: str, error: OSError, *, sockets: str) -> AirlockError:
     """The error for `path` in the directory `sockets`; worded by `check` if it finds a cause."""
+    from airlock_daemon.setup.unusable_sockets import find_unusable  # noqa: PLC0415
+
     with suppress(OSError):
         for fault in find_unusable(sockets):
             return AirlockError(f"{fault.source} {fault.problem}", hint=fault.remedy)
