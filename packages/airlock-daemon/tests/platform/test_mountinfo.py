@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from airlock_daemon.path_text import relative_to
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     by_point,
@@ -12,7 +13,6 @@ from airlock_daemon.platform.linux.mountinfo import (
     find_mount,
     find_seen,
     parse_mountinfo,
-    relative_to,
 )
 
 CONTAINER = r"""

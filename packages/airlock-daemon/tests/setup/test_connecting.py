@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.sockets import is_served
+from airlock_daemon.admin.listening import is_served
 
 
 def test_a_daemon_is_found_however_deep_its_socket_is(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.programs import Programs, find_program, search_path
+from airlock_daemon.setup.programs import Programs
 from airlock_modules import Fault
 from running import Daemon
 from worlds import World
@@ -21,9 +21,9 @@ def put(path: Path, says: str) -> None:
 def clean(*entries: object, workspace: object = "/nowhere") -> tuple[str, list[str]]:
     """Return what is left of a PATH, and what is told of the rest."""
     warnings: list[Fault] = []
-    path = search_path(
+    path = Programs.of(
         os.pathsep.join(map(str, entries)), workspaces=[str(workspace)], warnings=warnings
-    )
+    ).path
     return path, [str(warning) for warning in warnings]
 
 
@@ -104,4 +104,4 @@ def test_programs_are_remembered_while_they_are_there(tmp_path: Path) -> None:
     assert programs.find("tool") == str(tmp_path / "first" / "tool")
     (tmp_path / "first" / "tool").unlink()
     assert programs.find("tool") == str(tmp_path / "second" / "tool")
-    assert find_program("../tool", programs.path) is None
+    assert Programs(programs.path).find("../tool") is None

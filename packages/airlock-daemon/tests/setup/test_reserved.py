@@ -8,14 +8,16 @@ from airlock_daemon.setup.reserved import reserve
 
 
 def _locate(config: Path, *, sockets: Path, agents: str | None = None) -> Locations:
-    return _locate(config, sockets=sockets, agents=agents, state_dir="/none")
+    return Locations(
+        config_dir=str(config), sockets_dir=str(sockets), agents=agents, state_dir="/none"
+    )
 
 
 def test_both_directions_are_refused(tmp_path: Path) -> None:
     """A directory that contains Airlock's files is no workspace, nor one inside of them."""
     config, agent = tmp_path / "home" / "config", tmp_path / "home" / "agent"
     reserved = reserve(
-        Locations(config_dir=str(config), sockets_dir=str(config / "sockets"), agents=None),
+        _locate(config, sockets=config / "sockets"),
         state_dir=str(tmp_path / "no state"),
         log="-",
         agents={"my": str(agent)},
@@ -79,7 +81,7 @@ def test_where_programs_are_taken_from_is_reserved(tmp_path: Path) -> None:
     """A container that has a directory of the PATH mounted could put a tool of its own there."""
     (tmp_path / "link").symlink_to(tmp_path / "app" / "venv" / "bin")
     reserved = reserve(
-        _locate("/nowhere", sockets="/nowhere", agents=None),
+        _locate(Path("/nowhere"), sockets=Path("/nowhere")),
         state_dir=str(tmp_path / "no state"),
         log="-",
         agents={},

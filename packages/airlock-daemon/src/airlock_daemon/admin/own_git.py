@@ -7,7 +7,7 @@ import os
 import subprocess
 
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.programs import find_program, search_path
+from airlock_daemon.setup.programs import Programs
 
 _ANSWER_S = 60
 
@@ -28,8 +28,8 @@ def ask_git(directory: str, *words: str, content: bytes = b"") -> bytes:
     `content` is its standard input. Raises GitError where it ends with another status than 0, and
     AirlockError where there is no git, or it does not end.
     """
-    path = search_path(None, workspaces=(), warnings=[])
-    program = find_program("git", path)
+    path = Programs.of(None, workspaces=(), warnings=[]).path
+    program = Programs(path).find("git")
     if program is None:
         raise AirlockError("this needs git, and there is none on PATH", hint="install git")
     variables = {

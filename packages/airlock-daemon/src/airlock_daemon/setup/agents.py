@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from airlock_daemon.path_text import absolute
 from airlock_daemon.setup.finding import list_entries, read_text
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules
-from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.profile import ContainerNetwork, Mount, Profile, parse_profile
-from airlock_daemon.setup.programs import find_program
+from airlock_daemon.setup.programs import Programs
 from airlock_modules import Fault, Module, TableReader, is_name
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def review_hooks(hooks: Hooks) -> Iterator[Fault]:
         (hooks.pre_exec, "every request of this agent is refused"),
         (hooks.post_exec, "output is passed on without it"),
     ):
-        if path is not None and find_program(path, "") is None:
+        if path is not None and Programs("").find(path) is None:
             problem = f"is no executable file, so that {effect}"
             yield Fault(path, "", problem, f"make it one (chmod +x {path}), or move it away")
     for path in hooks.ignored:

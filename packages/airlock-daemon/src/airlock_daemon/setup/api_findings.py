@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.apis import PLACEHOLDERS, find_apis
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.programs import find_program
+from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
 from airlock_daemon.setup.trusted_command import find_command_problem, find_file_problem
@@ -94,7 +94,7 @@ def _find_written(
     path = os.path.expanduser(source.words[0])
     if source.kind == "file":
         return find_file_problem(path, workspaces)
-    program = find_program(path, search_path)
+    program = Programs(search_path).find(path)
     if program is None:
         return None
     return find_command_problem(program, source.words[1:], workspaces)
@@ -110,7 +110,7 @@ def _find_missing(agent: str, api: "Api", state: State, search_path: str) -> tup
         return f"no credential is stored for {word}", f"airlock login {word}"
     if source.kind == "file" and not os.path.exists(os.path.expanduser(word)):
         return f"{word} is not there", "create it, readable by you alone"
-    if source.kind == "command" and find_program(os.path.expanduser(word), search_path) is None:
+    if source.kind == "command" and Programs(search_path).find(os.path.expanduser(word)) is None:
         remedy = f'install it, or write [{api.module}] credential = {{ stored = "NAME" }}'
         return f'"{word}" is not an executable on the daemon\'s PATH', remedy
     return None

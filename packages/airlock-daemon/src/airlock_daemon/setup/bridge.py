@@ -3,14 +3,12 @@
 import os
 import re
 import secrets
+from typing import ClassVar
 
 import msgspec
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.state import BRIDGES, State
-
-COPIES_LABEL = "airlock.bridge.copies"
-"""The label of the containers by which commands copy files into a bridge's volumes."""
 
 _VOLUME = re.compile(r"([a-z]+) (airlock-[0-9a-f]{32})\n", re.ASCII)
 
@@ -21,6 +19,9 @@ class BridgeVolume(msgspec.Struct, frozen=True, kw_only=True):
     The agent's sockets are in it. Its name is random, since whoever mounts it is the agent. `agent`
     begins with a hyphen once no agent has it.
     """
+
+    COPIES_LABEL: ClassVar[str] = "airlock.bridge.copies"
+    """The label of the containers by which commands copy files into such volumes."""
 
     agent: str
     engine: str

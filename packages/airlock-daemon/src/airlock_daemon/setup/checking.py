@@ -8,11 +8,13 @@ the built-in's protections.
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import SetupError
+from airlock_daemon.path_text import is_within
 from airlock_daemon.setup.agents import PROFILE, Agent
 from airlock_daemon.setup.api_findings import find_api_oddities
 from airlock_daemon.setup.finding import Finding, named
@@ -25,7 +27,6 @@ from airlock_daemon.setup.remotes import (
     lets_ask,
     reaches_any,
 )
-from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.unseen_rules import list_unseen_rules, name_rules
 from airlock_daemon.setup.unusable_sockets import find_unusable
 from airlock_modules import (
@@ -299,25 +300,6 @@ def find_own_keys(agents: Iterable[Agent], ceiling: Sequence[str]) -> Iterator[F
             )
 
 
-LOOKED_AT = {
-    "layout": "the files as a whole: they are of this release, and no earlier one",
-    "config": "config.toml: what may run at all",
-    "registration": "the file of --agents: which agents there are",
-    "profile": "each agent's airlock.toml: what it may run",
-    "module": "modules of agents and of the host: rules without effect, modules without use",
-    "hook": "each agent's hooks/: hooks that cannot be run, and files that are none",
-    "program": "the programs of enabled commands, and the PATH that they are taken from",
-    "workspace": "directories that profiles map: links, nested ones, those with Airlock's files",
-    "box": "whether boxes can be had, which have the home, and which lead to an engine",
-    "ownership": "who else could write these files, the sockets directory and the log",
-    "sockets": "the sockets directory: the daemon's user can make sockets there",
-    "remotes": "where git-remote and ssh may go, who is unpinned, and whose git runs on this host",
-    "api": "APIs: hosts granted twice, credentials that are not there, tokens that reach far",
-    "override": "what overrides of built-in modules give up",
-    "built-in": "the built-in modules",
-}
-"""What is checked, by the name of its findings, with a description."""
-
 _LONGEST = 120
 """The most characters of the line with the problem."""
 
@@ -328,6 +310,29 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     `agents` are the names of those that would be served, none if the files have faults. `unserved`
     are those kept from it only by faults of their workspaces.
     """
+
+    LOOKED_AT: ClassVar[Mapping[str, str]] = {
+        "layout": "the files as a whole: they are of this release, and no earlier one",
+        "config": "config.toml: what may run at all",
+        "registration": "the file of --agents: which agents there are",
+        "profile": "each agent's airlock.toml: what it may run",
+        "module": "modules of agents and of the host: rules without effect, modules without use",
+        "hook": "each agent's hooks/: hooks that cannot be run, and files that are none",
+        "program": "the programs of enabled commands, and the PATH that they are taken from",
+        "workspace": (
+            "directories that profiles map: links, nested ones, those with Airlock's files"
+        ),
+        "box": "whether boxes can be had, which have the home, and which lead to an engine",
+        "ownership": "who else could write these files, the sockets directory and the log",
+        "sockets": "the sockets directory: the daemon's user can make sockets there",
+        "remotes": (
+            "where git-remote and ssh may go, who is unpinned, and whose git runs on this host"
+        ),
+        "api": "APIs: hosts granted twice, credentials that are not there, tokens that reach far",
+        "override": "what overrides of built-in modules give up",
+        "built-in": "the built-in modules",
+    }
+    """What is checked, by the name of its findings, with a description."""
 
     faults: tuple[Finding, ...] = ()
     findings: tuple[Finding, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.findings import GIVES_AWAY
-from airlock_daemon.setup.programs import find_program
+from airlock_daemon.setup.programs import Programs
 from airlock_modules import Fault, Module, review_module
 
 NARROW_DOCKER = (
@@ -63,7 +63,7 @@ def _find_box(module: Module, boxes: BoxConfig, search_path: str) -> Iterator[Fa
             problem = "cannot be made, so the command is refused: [sandbox] mode is off"
         yield Fault(module.source, "sandbox.box", problem, 'write mode = "auto" there')
         return
-    is_there = boxes.mode != "landlock" and find_program(BUBBLEWRAP, search_path) is not None
+    is_there = boxes.mode != "landlock" and Programs(search_path).find(BUBBLEWRAP) is not None
     missing = explain_no_fence()
     if boxes.mode == "require-bubblewrap":
         missing = "mode of config.toml is require-bubblewrap"

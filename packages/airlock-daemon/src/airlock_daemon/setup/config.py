@@ -7,10 +7,11 @@ from typing import Literal
 
 import msgspec
 
+from airlock_daemon.path_text import absolute
 from airlock_daemon.setup.boxes import BoxConfig, read_boxes
 from airlock_daemon.setup.finding import read_text
 from airlock_daemon.setup.limits import HookLimits, Limits, read_hook_limits, read_limits
-from airlock_daemon.setup.paths import Locations, absolute
+from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.state import State
 from airlock_modules import Fault, TableReader
 

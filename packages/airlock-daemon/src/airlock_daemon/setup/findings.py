@@ -9,8 +9,8 @@ from airlock_daemon.setup.agents import Agent, review_hooks
 from airlock_daemon.setup.config import Config
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.modules import Modules, say_nearest
-from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.remotes import find_unasked, find_unpinned
+from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.remotes import find_unasked
 from airlock_modules import (
     Fault,
     Module,
@@ -21,12 +21,6 @@ GIVES_AWAY: Mapping[str, str] = {
     "none": "can do all that you can do on this host",
 }
 """What a command in such a box can do."""
-
-
-def find_exposures(agents: Sequence[Agent], ceiling: Sequence[str]) -> Iterator[Finding]:
-    """Note what agents may do that no box and no table of a profile bounds."""
-    for find in (find_unprotected, find_engines, find_unpinned):
-        yield from find(agents, ceiling)
 
 
 def find_unprotected(agents: Iterable[Agent], ceiling: Collection[str]) -> Iterator[Finding]:
@@ -127,7 +121,7 @@ def find_oddities(
 def _find_program(module: Module, search_path: str) -> Iterator[Fault]:
     # A command that uses APIs may be run by the image's own tool.
     is_needed = module.has_command and not module.uses_apis
-    if is_needed and find_program(module.bin, search_path) is None:
+    if is_needed and Programs(search_path).find(module.bin) is None:
         yield Fault(
             module.source,
             "command.bin",

@@ -11,12 +11,12 @@ from airlock_daemon.setup.agents import Agent, AgentApis, load_agent, read_regis
 from airlock_daemon.setup.boxes import BoxConfig
 from airlock_daemon.setup.config import Config, find_state, load_config
 from airlock_daemon.setup.finding import named
-from airlock_daemon.setup.findings import find_oddities
+from airlock_daemon.setup.findings import find_engines, find_oddities, find_unprotected
 from airlock_daemon.setup.limits import HookLimits, Limits
 from airlock_daemon.setup.modules import load_modules
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.programs import Programs, search_path
-from airlock_daemon.setup.remotes import find_contradictions
+from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.remotes import find_contradictions, find_unpinned
 from airlock_daemon.setup.reserved import Reserved, reserve
 from airlock_daemon.setup.state import FILE as NOTES
 from airlock_daemon.setup.state import NOTHING, Notes, State
@@ -82,6 +82,12 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         served = (each.agent for each in self.generations.values())
         return (*served, *(each.agent for each in self.unserved.values()))
 
+    def find_exposures(self) -> Iterator[Fault]:
+        """Note what served agents may do that no box and no table of a profile bounds."""
+        agents = [generation.agent for generation in self.generations.values()]
+        for find in (find_unprotected, find_engines, find_unpinned):
+            yield from find(agents, self.config.ceiling)
+
     def describe_unserved(self) -> Iterator[str]:
         """Yield why each unserved agent is not served, a line per fault."""
         for name, each in self.unserved.items():
@@ -100,9 +106,9 @@ def load_setup(locations: Locations, *, noted: Notes = NOTHING) -> Setup:
     read = _read_files(locations, faults=faults, warnings=warnings)
     config, shared, directories, agents = read.config, read.shared, read.directories, read.agents
     workspaces = tuple(mount.source for each in agents.values() for mount in each.mounts)
-    path = search_path(
+    path = Programs.of(
         config.path if config is not None else None, workspaces=workspaces, warnings=warnings
-    )
+    ).path
     if config is not None and any(_has_cluster(each, config.ceiling) for each in agents.values()):
         from airlock_daemon.setup.kubeconfig import settle_clusters  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ from typing import Self
 
 import msgspec
 
-from airlock_daemon.setup.programs import find_program
+from airlock_daemon.setup.programs import Programs
 from airlock_modules import Fault
 from airlock_wire import quote
 
@@ -96,7 +96,7 @@ def _ask(
     keys: Iterable[str], search_path: str, environment: Mapping[str, str], warnings: list[Fault]
 ) -> Iterator[tuple[str, str]]:
     """The values of `keys`, in the order in which git reads them."""
-    program = find_program("git", search_path)
+    program = Programs(search_path).find("git")
     if program is None:
         return
     wanted = "|".join(re.escape(key) for key in keys)

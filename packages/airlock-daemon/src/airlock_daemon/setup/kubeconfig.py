@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import msgspec
 from msgspec.structs import replace
 
+from airlock_daemon.path_text import expand_home
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.apis import find_granted
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.paths import expand_home
-from airlock_daemon.setup.programs import find_program
+from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.stored import NO_JSON, BadCredential
 from airlock_daemon.setup.trusted_command import (
     find_command_problem,
@@ -315,7 +315,7 @@ def _ask(
     workspaces: Sequence[str],
 ) -> Cluster | tuple[str, str]:
     """The cluster, or problem and remedy."""
-    program = find_program(words[0], search_path)
+    program = Programs(search_path).find(words[0])
     if program is None:
         return f'there is no cluster: "{words[0]}" is not on the daemon\'s PATH', "install it"
     problem = find_program_problem(program, workspaces)
@@ -378,7 +378,7 @@ def _find_named_problem(
     if user.exec is None:
         return None
     command = expand_home(user.exec.command, environment.get("HOME", "/"))
-    program = find_program(command, environment["PATH"])
+    program = Programs(environment["PATH"]).find(command)
     if program is None:
         return None
     variables = (each.value for each in user.exec.env or ())

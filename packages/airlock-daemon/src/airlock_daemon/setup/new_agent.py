@@ -9,15 +9,16 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.setup.agents import PROFILE, Agent, load_agent, read_registration
 from airlock_daemon.setup.change import Change
 from airlock_daemon.setup.config import DEFAULT_LOG
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules, say_nearest
 from airlock_daemon.setup.new_files import CONFIG, MADE, REGISTRATION, GitLines, write_profile
-from airlock_daemon.setup.paths import Locations, absolute
+from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.profile import Identity, find_repositories
-from airlock_daemon.setup.programs import search_path
+from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.remotes import reaches_remotes
 from airlock_daemon.setup.repository import (
     USUAL_REFS,
@@ -26,7 +27,7 @@ from airlock_daemon.setup.repository import (
     find_repository,
     list_remotes,
 )
-from airlock_daemon.setup.reserved import is_within, reserve
+from airlock_daemon.setup.reserved import reserve
 from airlock_daemon.setup.state import Noted, read_boot_id
 from airlock_daemon.setup.toml_edit import (
     append_table,
@@ -123,7 +124,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
         state_dir=locations.state_dir,
         log=absolute(DEFAULT_LOG),
         agents={**registered, new.name: new.directory},
-        search_path=search_path(None, workspaces=new.workspaces, warnings=[]),
+        search_path=Programs.of(None, workspaces=new.workspaces, warnings=[]).path,
     )
     repositories = {path: find_repository(path, reserved) for path in new.workspaces}
     added = _list_common(repositories)
@@ -197,7 +198,7 @@ def _list_common(repositories: Mapping[str, Repository | None]) -> dict[str, str
 
 
 def _choose_git_lines(new: NewAgent, repositories: Iterable[Repository | None]) -> GitLines:
-    path = search_path(None, workspaces=new.workspaces, warnings=[])
+    path = Programs.of(None, workspaces=new.workspaces, warnings=[]).path
     found = [each for each in repositories if each is not None]
     places, branches = list_remotes(found, search_path=path)
     # An agent may have written the repository's default branch.

@@ -5,6 +5,8 @@ from typing import Self
 
 import msgspec
 
+from airlock_daemon.path_text import absolute
+
 _STATE = "~/.local/state/airlock"
 REGISTRATION = "agents.toml"
 """The name of a registration file beside config.toml."""
@@ -79,14 +81,3 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
     def modules_dir(self) -> str:
         """The path of `modules/`, whose modules are for all agents."""
         return os.path.join(self.config_dir, "modules")
-
-
-def expand_home(path: str, home: str) -> str:
-    """`path` with a leading `~/` replaced by `home`."""
-    return os.path.join(home, path[2:]) if path.startswith("~/") else path
-
-
-def absolute(path: str, *, base: str | None = None) -> str:
-    """Expand `~` and make `path` absolute, from `base` or the working directory; keeps symlinks."""
-    expanded = os.path.expanduser(path)
-    return os.path.normpath(os.path.join(base or os.getcwd(), expanded))

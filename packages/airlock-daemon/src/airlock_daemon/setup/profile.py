@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
+from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import SEARCH, open_without_links, read_known_status
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.modules import Modules
-from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.sockets import BRIDGED
 from airlock_modules import (
     Fault,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.apis import find_apis
 from airlock_daemon.setup.command_findings import NARROW_DOCKER, bounds_one_client
-from airlock_daemon.setup.programs import find_program
+from airlock_daemon.setup.programs import Programs
 from airlock_modules import GIT_REMOTE, Fault, builtin_names, find_secret_names, review_narrowing
 from airlock_modules.operation import parse_operation
 from airlock_wire import quote
@@ -67,7 +67,7 @@ def _find_vain_approvals(agent: Agent, ceiling: Sequence[str], search_path: str)
             problem = f"{quote(pattern.text, limit=80)} asks about nothing: {problem}"
             remedy = "write it as airlock log tail shows the operation, or remove it"
             yield Fault(source, "approve.require", problem, remedy)
-    if rules.notify and find_program(rules.notify[0], search_path) is None:
+    if rules.notify and Programs(search_path).find(rules.notify[0]) is None:
         problem = f'"{rules.notify[0]}" is not an executable on the daemon\'s PATH'
         yield Fault(source, "approve.notify", problem, "install it, or name it by its path")
 

@@ -3,35 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from typing import Self
 
 from airlock_daemon.errors import AND_RELOAD, Failed
+from airlock_daemon.path_text import is_within
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.reserved import is_within
 from airlock_daemon.setup.trust import find_untrusted
 from airlock_modules import Fault
-
-
-def search_path(configured: str | None, *, workspaces: Iterable[str], warnings: list[Fault]) -> str:
-    """The PATH for tools: `[daemon] path`, else the daemon's own.
-
-    Leaves out, with a warning, entries where somebody else could put a program: relative ones,
-    which would be searched from the workspace; those in one of `workspaces` (real paths), such as
-    an activated virtual environment; and those that others may write.
-    """
-    source = "[daemon] path" if configured else "PATH"
-    mapped = tuple(workspaces)
-    kept = []
-    for entry in dict.fromkeys(
-        (configured or os.environ.get("PATH", os.defpath)).split(os.pathsep)
-    ):
-        reason = next(_find_reasons(entry, mapped), None)
-        if reason is None:
-            kept.append(entry)
-        else:
-            problem = f'"{entry}" is left out: {reason}'
-            remedy = "remove it, or set [daemon] path"
-            warnings.append(Finding(source, "", problem, remedy, name="program"))
-    return os.pathsep.join(kept)
 
 
 def _find_reasons(entry: str, workspaces: tuple[str, ...]) -> Iterator[str]:
@@ -46,15 +24,6 @@ def _find_reasons(entry: str, workspaces: tuple[str, ...]) -> Iterator[str]:
         yield f"{fault.source} {fault.problem}"
 
 
-def find_program(name: str, path: str) -> str | None:
-    """The absolute path of the executable `name`, which is absolute or searched on `path`."""
-    if os.path.isabs(name):
-        return name if os.path.isfile(name) and os.access(name, os.X_OK) else None
-    if os.sep in name:
-        return None
-    return shutil.which(name, path=path)
-
-
 class Programs:
     """Finds programs and caches their paths, like a shell.
 
@@ -66,12 +35,37 @@ class Programs:
         self.path = path
         self._found: dict[str, str] = {}
 
+    @classmethod
+    def of(
+        cls, configured: str | None, *, workspaces: Iterable[str], warnings: list[Fault]
+    ) -> Self:
+        """Programs on the PATH for tools: `[daemon] path`, else the daemon's own.
+
+        Leaves out, with a warning, entries where somebody else could put a program: relative ones,
+        which would be searched from the workspace; those in one of `workspaces` (real paths), such
+        as an activated virtual environment; and those that others may write.
+        """
+        source = "[daemon] path" if configured else "PATH"
+        mapped = tuple(workspaces)
+        kept = []
+        for entry in dict.fromkeys(
+            (configured or os.environ.get("PATH", os.defpath)).split(os.pathsep)
+        ):
+            reason = next(_find_reasons(entry, mapped), None)
+            if reason is None:
+                kept.append(entry)
+            else:
+                problem = f'"{entry}" is left out: {reason}'
+                remedy = "remove it, or set [daemon] path"
+                warnings.append(Finding(source, "", problem, remedy, name="program"))
+        return cls(os.pathsep.join(kept))
+
     def find(self, name: str) -> str | None:
-        """The absolute path of the executable `name`, as from `find_program`."""
+        """The absolute path of the executable `name`, which is absolute or searched for."""
         known = self._found.get(name)
         if known is not None and os.access(known, os.X_OK):
             return known
-        found = find_program(name, self.path)
+        found = self._search(name)
         if found is not None:
             self._found[name] = found
         return found
@@ -86,3 +80,10 @@ class Programs:
                 f"{AND_RELOAD}",
             )
         return found
+
+    def _search(self, name: str) -> str | None:
+        if os.path.isabs(name):
+            return name if os.path.isfile(name) and os.access(name, os.X_OK) else None
+        if os.sep in name:
+            return None
+        return shutil.which(name, path=self.path)

@@ -56,14 +56,13 @@ def find_contradictions(
     if text is not None and any(named):
         from airlock_daemon.setup.ssh_command import (  # noqa: PLC0415
             SshCommand,
-            UnfitCommandError,
         )
 
         try:
             command = SshCommand.read(text)
             problem = command.find_missing_file(os.path.expanduser("~")) if has_keys else None
             remedy = "put the file there, or name another"
-        except UnfitCommandError as error:
+        except ValueError as error:
             problem, remedy = str(error), 'write it like "ssh -i ~/.ssh/key"'
         if problem is not None:
             said = f"GIT_SSH_COMMAND cannot be used for {GIT_REMOTE}: {problem}"

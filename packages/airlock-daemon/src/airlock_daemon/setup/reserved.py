@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 import airlock_daemon
+from airlock_daemon.path_text import is_within, prefix_of
 from airlock_daemon.setup.paths import Locations
 
 _INSTALLATION = "the daemon's installation"
@@ -44,13 +45,13 @@ class Reserved(msgspec.Struct, frozen=True, dict=True):
         be set for a workspace that is written or named: an agent writes its home, and would choose
         what is mounted next.
         """
-        inside = _prefix(path)
+        inside = prefix_of(path)
         if inside not in self._above and not inside.startswith(self._prefixes):
             return None
-        homes = _prefix(self.homes) if may_be_home and self.homes is not None else None
+        homes = prefix_of(self.homes) if may_be_home and self.homes is not None else None
         is_home = homes is not None and inside != homes and inside.startswith(homes)
         for name, place in self.places:
-            prefix = _prefix(place)
+            prefix = prefix_of(place)
             if prefix.startswith(inside):
                 return f"it contains {name} ({place})"
             if is_home and homes is not None and homes.startswith(prefix):
@@ -61,7 +62,7 @@ class Reserved(msgspec.Struct, frozen=True, dict=True):
 
     @functools.cached_property
     def _prefixes(self) -> tuple[str, ...]:
-        return tuple(_prefix(place) for _, place in self.places)
+        return tuple(prefix_of(place) for _, place in self.places)
 
     @functools.cached_property
     def _above(self) -> frozenset[str]:
@@ -72,16 +73,6 @@ class Reserved(msgspec.Struct, frozen=True, dict=True):
             for end, character in enumerate(prefix)
             if character == "/"
         )
-
-
-def is_within(path: str, directory: str) -> bool:
-    """Whether the real path `path` is `directory` or below it."""
-    return _prefix(path).startswith(_prefix(directory))
-
-
-def _prefix(directory: str) -> str:
-    """The prefix of the directory and all paths below it, each with a trailing slash."""
-    return directory.rstrip("/") + "/"
 
 
 def reserve(

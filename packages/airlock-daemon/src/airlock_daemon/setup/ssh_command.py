@@ -8,7 +8,7 @@ from typing import Self
 
 import msgspec
 
-from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.path_text import expand_home
 
 # The allowed options of GIT_SSH_COMMAND: keys, configuration, user and route.
 _VALUED = ("-i", "-F", "-l", "-p", "-J", "-o")
@@ -28,10 +28,6 @@ _NONE = "none"
 _USER = re.compile("user[= ](.*)", re.IGNORECASE | re.DOTALL)
 
 
-class UnfitCommandError(ValueError):
-    """A GIT_SSH_COMMAND that the broker cannot use. The text says why."""
-
-
 class SshCommand(msgspec.Struct, frozen=True):
     """A GIT_SSH_COMMAND: the program and its options, without `~/` expanded."""
 
@@ -39,13 +35,16 @@ class SshCommand(msgspec.Struct, frozen=True):
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Split a GIT_SSH_COMMAND without a shell. Raises UnfitCommandError."""
+        """Split a GIT_SSH_COMMAND without a shell.
+
+        Raises ValueError, which says why the broker cannot use it.
+        """
         if _MEANS_SOMETHING_TO_A_SHELL.search(text):
-            raise UnfitCommandError("it has characters that only a shell understands")
+            raise ValueError("it has characters that only a shell understands")
         try:
             program, *words = shlex.split(text)
         except ValueError as error:
-            raise UnfitCommandError("it cannot be split into words") from error
+            raise ValueError("it cannot be split into words") from error
         taken = [program]
         while words:
             word = words.pop(0)
@@ -54,10 +53,10 @@ class SshCommand(msgspec.Struct, frozen=True):
                 continue
             option, value = word[:2], word[2:]
             if option not in _VALUED or not (value or words):
-                raise UnfitCommandError(f"{word} is none of the options that it may have")
+                raise ValueError(f"{word} is none of the options that it may have")
             value = value or words.pop(0)
             if option == "-o" and not _OPTIONS.fullmatch(value):
-                raise UnfitCommandError(f"-o {value} is none of the options that it may have")
+                raise ValueError(f"-o {value} is none of the options that it may have")
             taken += [option, value]
         return cls(tuple(taken))
 

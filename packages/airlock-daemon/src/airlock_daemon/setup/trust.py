@@ -12,7 +12,7 @@ import shlex
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 
-from airlock_daemon.setup.reserved import is_within
+from airlock_daemon.path_text import is_within
 from airlock_modules import Fault
 
 # SYS_GID_MAX of login.defs(5).

@@ -14,13 +14,8 @@ from contextlib import suppress
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.platform.linux.mountinfo import (
-    MountRow,
-    by_point,
-    find_seen,
-    list_above,
-    relative_to,
-)
+from airlock_daemon.path_text import list_above, relative_to
+from airlock_daemon.platform.linux.mountinfo import MountRow, by_point, find_seen
 from airlock_daemon.platform.system import (
     read_own_mounts,
 )

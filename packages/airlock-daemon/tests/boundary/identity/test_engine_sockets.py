@@ -16,7 +16,8 @@ from airlock_daemon.boundary.identity.engine_sockets import (
 )
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.linux.mountinfo import find_mount, read_own_mounts, relative_to
+from airlock_daemon.path_text import relative_to
+from airlock_daemon.platform.linux.mountinfo import find_mount, read_own_mounts
 
 ROOT = "900 800 0:999 / / rw - overlay overlay rw\n901 900 0:998 / /proc rw - proc proc rw\n"
 

@@ -32,10 +32,12 @@ from airlock_daemon.admin.cli.wiring import (
     list_replaceable,
     list_shims,
 )
+from airlock_daemon.admin.listening import is_served
 from airlock_daemon.admin.scan.scanning import forget
 from airlock_daemon.admin.service.installing import find_manager, start_installed
 from airlock_daemon.admin.service.manager import find_self
 from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.agents import read_registration
 from airlock_daemon.setup.bridge import BridgeVolumes
@@ -43,10 +45,8 @@ from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.generation import Generation, Setup, load_setup
 from airlock_daemon.setup.new_agent import NewAgent, plan_agent, plan_removal
-from airlock_daemon.setup.paths import absolute
-from airlock_daemon.setup.programs import search_path
+from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.shim_program import find_shim
-from airlock_daemon.setup.sockets import is_served
 from airlock_daemon.setup.state import Noted, State
 from airlock_daemon.setup.status import Reload
 from airlock_daemon.setup.stored import Secrets
@@ -386,7 +386,7 @@ def _wire(setup: Setup, generation: Generation, workspaces: Sequence[Mount]) -> 
     shims = list_shims(agent, setup.config.ceiling)
     sources = [mount.source for mount in workspaces]
     volume = find_volume(setup, agent)
-    user, path = User.find(), search_path(None, workspaces=sources, warnings=[])
+    user, path = User.find(), Programs.of(None, workspaces=sources, warnings=[]).path
     name = "" if volume is None else volume.name
     wiring = Wiring(
         sockets=os.path.join(locations.sockets_dir, agent.name),

@@ -7,18 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from airlock_daemon.admin.cli.image import Image
 from airlock_daemon.admin.cli.machine import make_mount_point, write_public
 from airlock_daemon.admin.cli.wiring import HOME, Machine, Mount
+from airlock_daemon.admin.listening import is_served
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.path_text import expand_home
 from airlock_daemon.setup.agents import AgentApis
 from airlock_daemon.setup.client import STORES, ContainerClient
-from airlock_daemon.setup.paths import Locations, expand_home
-from airlock_daemon.setup.sockets import (
-    BUNDLE,
-    ENGINE,
-    HTTPS,
-    PUBLISHED,
-    SOCKET_DIRECTORY,
-    is_served,
-)
+from airlock_daemon.setup.paths import Locations
+from airlock_daemon.setup.sockets import BUNDLE, ENGINE, HTTPS, PUBLISHED, SOCKET_DIRECTORY
 from airlock_daemon.setup.state import State
 from airlock_wire import quote
 

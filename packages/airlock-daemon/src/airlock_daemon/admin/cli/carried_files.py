@@ -27,7 +27,7 @@ from airlock_daemon.admin.cli.image import (
 from airlock_daemon.admin.cli.machine import User
 from airlock_daemon.admin.cli.wiring import HOME, SHIM, Mount, Wiring
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
-from airlock_daemon.setup.bridge import COPIES_LABEL, BridgeVolume
+from airlock_daemon.setup.bridge import BridgeVolume
 from airlock_daemon.setup.human_git import HumanGit
 from airlock_daemon.setup.sockets import SOCKET_DIRECTORY
 
@@ -53,7 +53,7 @@ def carry_files(
     image = _await_image(program, volume)
     make_volume(program, volume.home, label=f"{_LABEL}={volume.agent}")
     options = (
-        f"--label={COPIES_LABEL}={volume.name}",
+        f"--label={BridgeVolume.COPIES_LABEL}={volume.name}",
         f"--mount=type=volume,source={volume.home},target={_FOLDER}",
         f"--mount=type=volume,source={volume.name},target={SOCKET_DIRECTORY},readonly",
     )

@@ -9,7 +9,7 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.migrate.layout import advise
-from airlock_daemon.setup.checking import LOOKED_AT, Checked, check_files
+from airlock_daemon.setup.checking import Checked, check_files
 from airlock_daemon.setup.paths import Locations
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -59,7 +59,7 @@ def check(
         print_diff(application, *diff)
         return
     if list_names:
-        application.print_names(LOOKED_AT)
+        application.print_names(Checked.LOOKED_AT)
         return
     advice = advise(application.locations)
     locations = application.find_files()

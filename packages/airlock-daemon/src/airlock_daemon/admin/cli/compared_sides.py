@@ -17,10 +17,10 @@ from msgspec.structs import replace
 from airlock_daemon.admin.cli.output import plain
 from airlock_daemon.admin.own_git import GitError, ask_git
 from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.setup.agents import PROFILE
 from airlock_daemon.setup.generation import Generation, load_policies
-from airlock_daemon.setup.paths import Locations, absolute
-from airlock_daemon.setup.reserved import is_within
+from airlock_daemon.setup.paths import Locations
 from airlock_modules import Fault
 from airlock_modules.files.toml_reader import join_key
 from airlock_wire import quote

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from airlock_daemon.boundary.identity.engine_sockets import is_engine_socket, list_engine_sockets
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.setup.bridge import BridgeVolume
-from airlock_daemon.setup.paths import absolute
-from airlock_daemon.setup.reserved import is_within
 from airlock_wire import quote
 
 _MOUNTING = ("--volume", "--mount", "--volumes-from")

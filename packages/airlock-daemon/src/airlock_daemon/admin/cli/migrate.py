@@ -14,6 +14,7 @@ from airlock_daemon.admin.cli.changing import changing
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import say
 from airlock_daemon.admin.doctor.alive import is_locked
+from airlock_daemon.admin.listening import is_served, list_sockets
 from airlock_daemon.admin.migrate.early import FIRST_SOCKET
 from airlock_daemon.admin.migrate.layout import (
     EARLIER,
@@ -31,7 +32,6 @@ from airlock_daemon.admin.service.manager import describe_program
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.sockets import is_served, list_sockets
 from airlock_daemon.setup.trust import name_user
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from airlock_daemon.admin.cli.output import say
 from airlock_daemon.admin.cli.wiring import HOME, OWN_PROGRAMS, Mount
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.setup.generation import Generation, Setup
-from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.profile import Identity
-from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.setup.sockets import SOCKET_DIRECTORY
 from airlock_daemon.setup.state import read_boot_id
 from airlock_daemon.setup.trust import list_steps

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import msgspec
 
 from airlock_daemon.admin.cli.application import Application
+from airlock_daemon.admin.listening import connect
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup import answering
 from airlock_daemon.setup.config import locate_state
-from airlock_daemon.setup.sockets import connect
 from airlock_wire import quote
 
 # Lines of a detail in a list; a question by its id is shown whole.

@@ -13,11 +13,10 @@ from airlock_daemon.admin.cli.wiring import Mount
 from airlock_daemon.boundary.command.launcher import find_launcher
 from airlock_daemon.boundary.identity.neighbours import Mounted, list_mounted
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.platform.system import open_without_links
 from airlock_daemon.setup.boxes import BUBBLEWRAP
-from airlock_daemon.setup.paths import absolute
 from airlock_daemon.setup.profile import Identity
-from airlock_daemon.setup.reserved import is_within
 from airlock_wire import quote
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

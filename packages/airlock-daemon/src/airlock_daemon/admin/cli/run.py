@@ -52,11 +52,11 @@ from airlock_daemon.admin.cli.wiring import (
     list_replaceable,
     list_shims,
 )
+from airlock_daemon.admin.listening import is_served
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.bridge import BridgeVolumes
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.shim_program import find_shim
-from airlock_daemon.setup.sockets import is_served
 from airlock_daemon.setup.status import DaemonStatus
 from airlock_wire import quote
 

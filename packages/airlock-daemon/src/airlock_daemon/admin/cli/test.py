@@ -13,8 +13,8 @@ from airlock_daemon.admin.cli.described_box import describe_box
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import say
 from airlock_daemon.admin.cli.verdict import Answer, Verdict, judge, resolve
+from airlock_daemon.admin.listening import connect
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
-from airlock_daemon.setup.sockets import connect
 from airlock_modules import GIT_REMOTE, Decision, describe_reading, dump_reading, evaluate
 from airlock_wire import (
     NEED_DATA,

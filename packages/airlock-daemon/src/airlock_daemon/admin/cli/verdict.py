@@ -12,11 +12,11 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied
+from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.serving.request.job import hand_over
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.reserved import is_within
 from airlock_modules import (
     GIT_REMOTE,
     Decision,

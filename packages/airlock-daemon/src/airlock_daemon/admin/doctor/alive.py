@@ -8,7 +8,8 @@ import fcntl
 import os
 import socket
 
-from airlock_daemon.setup.sockets import LOCK, SOCKET, connect, list_sockets
+from airlock_daemon.admin.listening import connect, list_sockets
+from airlock_daemon.setup.sockets import LOCK, SOCKET
 
 ANSWER_S = 5
 REMEDY = "airlock doctor"

@@ -23,18 +23,13 @@ from airlock_daemon.admin.doctor.containers import (
 )
 from airlock_daemon.admin.doctor.engine_versions import check_engine_networks, check_engine_versions
 from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
+from airlock_daemon.admin.listening import connect, is_served, list_sockets
 from airlock_daemon.admin.migrate.layout import advise
 from airlock_daemon.admin.service.installing import find_manager
 from airlock_daemon.admin.service.systemd import LINGER, NAME, Systemd, enable_linger, is_lingering
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.sockets import (
-    NAMES,
-    PUBLISHED,
-    connect,
-    is_served,
-    list_sockets,
-)
+from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.sockets import NAMES, PUBLISHED
 from airlock_daemon.setup.status import DaemonStatus
 from airlock_daemon.setup.trust import list_deciding, name_user
 from airlock_daemon.setup.unusable_sockets import DOCKER, find_unusable
@@ -232,8 +227,8 @@ def _check_tools(around: Surroundings) -> Iterator[Problem]:
     path = around.daemon_path
     for module in around.list_modules():
         # A command that uses APIs may be run by the image's own tool.
-        if not module.uses_apis and find_program(module.bin, path) is None:
-            seen = find_program(module.bin, around.environment.get("PATH", os.defpath))
+        if not module.uses_apis and Programs(path).find(module.bin) is None:
+            seen = Programs(around.environment.get("PATH", os.defpath)).find(module.bin)
             problem = f"is not an executable on the daemon's PATH ({path})"
             if seen:
                 problem += f", though your shell finds {seen}"
@@ -243,7 +238,7 @@ def _check_tools(around: Surroundings) -> Iterator[Problem]:
 def _check_shell_path(around: Surroundings) -> Iterator[Problem]:
     path, shell_path = around.daemon_path, around.environment.get("PATH", os.defpath)
     for module in around.list_modules():
-        ours, theirs = (find_program(module.bin, each) for each in (path, shell_path))
+        ours, theirs = (Programs(each).find(module.bin) for each in (path, shell_path))
         if ours and theirs and os.path.realpath(ours) != os.path.realpath(theirs):
             problem = f"is {ours} for the daemon, and {theirs} in your shell"
             yield Note(module.bin, problem, f"if it should be yours: {_prefer(theirs, path)}")

@@ -8,7 +8,7 @@ import msgspec
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.programs import search_path
+from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.status import DaemonStatus
 from airlock_modules import Module
 
@@ -39,7 +39,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         configured = self.setup.config.path or self.daemon_environment.get("PATH")
         agents = self.setup.agents
         workspaces = [mount.source for each in agents for mount in each.mounts]
-        return search_path(configured, workspaces=workspaces, warnings=[])
+        return Programs.of(configured, workspaces=workspaces, warnings=[]).path
 
     def list_modules(self) -> Iterator[Module]:
         """The modules of all enabled commands that an agent would have."""

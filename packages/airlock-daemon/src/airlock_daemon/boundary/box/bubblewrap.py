@@ -25,8 +25,8 @@ from airlock_daemon.boundary.box.box import (
 )
 from airlock_daemon.boundary.command.launcher import MOST_KEPT, CommandLine, Identity
 from airlock_daemon.errors import Denied
+from airlock_daemon.path_text import is_within
 from airlock_daemon.setup.boxes import BUBBLEWRAP
-from airlock_daemon.setup.reserved import is_within
 
 # bubblewrap reads the whole mount table for each mount, so each is slower the more mounts the host
 # has; the launcher reads none (`native/parts.zig`). So bubblewrap mounts a few whole directories,

@@ -38,6 +38,7 @@ from airlock_daemon.boundary.box.transports import find_transports, list_asked, 
 from airlock_daemon.boundary.command.launcher import Identity, refuse_box
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.path_text import expand_home, is_within
 from airlock_daemon.setup.boxes import (
     BUBBLEWRAP,
     HOME_CLASS,
@@ -48,8 +49,7 @@ from airlock_daemon.setup.boxes import (
 from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.human_git import BOX_AGENT, BOX_SIGNER, ShimSettings
-from airlock_daemon.setup.paths import expand_home
-from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import GIT_SIGN, Module
 from airlock_wire import quote
 

@@ -28,9 +28,10 @@ from airlock_daemon.boundary.command.launcher import (
 )
 from airlock_daemon.boundary.workspace.mapping import Mounts
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
+from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount
 from airlock_daemon.platform.system import LOOK
-from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.setup.reserved import Reserved
 from airlock_wire import quote
 
 _READ_DEVICES = ("/dev/random", "/dev/urandom")

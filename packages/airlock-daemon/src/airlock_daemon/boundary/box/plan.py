@@ -31,10 +31,10 @@ from airlock_daemon.boundary.box.system import PUBLIC, SYSTEM, list_deciding, ma
 from airlock_daemon.boundary.command.launcher import Bounds, Identity
 from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.linux.mountinfo import relative_to
+from airlock_daemon.path_text import is_within, relative_to
 from airlock_daemon.platform.system import descriptor_limit
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.setup.reserved import Reserved
 from airlock_wire import quote
 
 # The class "home" is for tools whose needs nobody has declared: they find their configuration, and

@@ -17,8 +17,9 @@ from airlock_daemon.boundary.box.groups import OpenGroup, open_none
 from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch
 from airlock_daemon.boundary.command.launcher import CommandLine, Launcher, cannot_start
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.linux.mountinfo import MountWatch, find_changes
-from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.setup.reserved import Reserved
 
 POOL_SIZE = 4
 """Limit of waiting boxes per agent."""

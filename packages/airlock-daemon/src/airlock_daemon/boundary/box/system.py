@@ -16,10 +16,9 @@ from airlock_daemon.boundary.box.box import (
 )
 from airlock_daemon.boundary.command.launcher import Identity
 from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.path_text import expand_home, is_within
 from airlock_daemon.setup.client import STORES
-from airlock_daemon.setup.paths import expand_home
-from airlock_daemon.setup.programs import find_program
-from airlock_daemon.setup.reserved import is_within
+from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.sockets import BUNDLE, PUBLISHED, SOCKET_DIRECTORY
 from airlock_wire import quote
 
@@ -136,7 +135,7 @@ def _find_interpreter(file: str, path: str) -> Iterator[str]:
         yield words[0]
         if os.path.basename(words[0]) == "env":
             name = next((word for word in words[1:] if not word.startswith("-")), "")
-            found = find_program(name, path) if name else None
+            found = Programs(path).find(name) if name else None
             if found is not None:
                 yield found
 

@@ -9,7 +9,7 @@ from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.human_git import BOX_AGENT, BOX_SIGNER
-from airlock_daemon.setup.programs import Programs, find_program
+from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_modules import GIT_REMOTE, GIT_SIGN, Grant
 
@@ -103,7 +103,7 @@ def link_transports(private: Workspace, path: str) -> dict[str, str]:
         "GIT_SSH_COMMAND": os.path.join(private.path, "git-ssh"),
         "GIT_ALLOW_PROTOCOL": "ssh:file",
     }
-    directory = _find_exec_path(find_program("git", path))
+    directory = _find_exec_path(Programs(path).find("git"))
     if directory is None:
         return variables
     os.mkdir(_COPY, 0o755, dir_fd=private.descriptor)

@@ -20,13 +20,13 @@ import msgspec
 
 from airlock_daemon.boundary.identity.peer import Peer, whole
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
+from airlock_daemon.path_text import relative_to
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     by_point,
     find_mount,
     find_seen,
     parse_mountinfo,
-    relative_to,
     shows_all,
 )
 from airlock_daemon.platform.system import read_own_mounts

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import msgspec
 
+from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     find_mount,
@@ -19,7 +20,6 @@ from airlock_daemon.platform.linux.mountinfo import (
 )
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.platform.system import read_own_mounts
-from airlock_daemon.setup.reserved import is_within
 
 # Bytes of one process's mounts; a process with more is skipped.
 _MOST = 1 << 20

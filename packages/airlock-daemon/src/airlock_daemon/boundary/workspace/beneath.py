@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from airlock_daemon.errors import Denied
+from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import (
     LOOK,
     SEARCH,
@@ -22,7 +23,6 @@ from airlock_daemon.platform.system import (
     read_known_status,
     step,
 )
-from airlock_daemon.setup.reserved import is_within
 from airlock_wire import quote
 
 MOST_LINKS = 40

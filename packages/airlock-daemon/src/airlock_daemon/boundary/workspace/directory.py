@@ -18,9 +18,10 @@ from airlock_daemon.boundary.workspace.mapping import Mapping, Mounts, Source, U
 from airlock_daemon.boundary.workspace.snapshot import find_in_thread, look_in_thread
 from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace, make_empty
 from airlock_daemon.errors import AND_RELOAD, Denied
+from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import SEARCH, read_known_status, read_mount_id
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.reserved import Reserved, is_within
+from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import Module
 from airlock_wire import quote
 

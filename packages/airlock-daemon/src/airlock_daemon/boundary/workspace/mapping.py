@@ -10,6 +10,7 @@ from airlock_daemon.boundary.identity.containers import Containers, holds_device
 from airlock_daemon.boundary.identity.peer import Peer, whole
 from airlock_daemon.boundary.workspace.snapshot import HostPaths
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
+from airlock_daemon.path_text import relative_to
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
     by_point,
@@ -17,7 +18,6 @@ from airlock_daemon.platform.linux.mountinfo import (
     find_mount,
     find_seen,
     find_shown,
-    relative_to,
 )
 from airlock_daemon.platform.system import read_own_mounts
 from airlock_daemon.setup.agents import Agent

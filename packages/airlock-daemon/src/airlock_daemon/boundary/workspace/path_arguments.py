@@ -23,7 +23,7 @@ from airlock_daemon.boundary.workspace.mapping import Mounts, Source, Unmapped
 from airlock_daemon.boundary.workspace.snapshot import look_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.platform.linux.mountinfo import relative_to
+from airlock_daemon.path_text import relative_to
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import PathUse
 from airlock_wire import quote

@@ -7,7 +7,8 @@ from contextlib import suppress
 
 import msgspec
 
-from airlock_daemon.platform.linux.mountinfo import read_own_mounts, relative_to
+from airlock_daemon.path_text import relative_to
+from airlock_daemon.platform.linux.mountinfo import read_own_mounts
 from airlock_daemon.platform.linux.procfs import read_process_entry
 
 _OURS = "0::"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from airlock_daemon.path_text import list_above, relative_to
 from airlock_daemon.platform.linux.procfs import read_process_file
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
@@ -115,13 +116,6 @@ def find_seen(seen: Mapping[str, MountRow], path: str) -> MountRow | None:
     return next((seen[each] for each in (path, *list_above(path)) if each in seen), None)
 
 
-def list_above(path: str) -> Iterator[str]:
-    """The parents of `path`, as text, from the nearest on."""
-    while len(above := os.path.dirname(path)) < len(path):
-        yield above
-        path = above
-
-
 def covering(rows: Iterable[MountRow], *, device: str, root: str) -> list[tuple[MountRow, str]]:
     """Mounts of `device` that contain its directory `root`, each with the path of that."""
     found = []
@@ -138,14 +132,6 @@ def find_shown(host: Iterable[MountRow], row: MountRow) -> Iterator[str]:
     for candidate, directory in covering(rows, device=row.device, root=row.root):
         if find_mount(rows, directory) == candidate:
             yield directory
-
-
-def relative_to(path: str, directory: str) -> str | None:
-    """The rest of `path` below `directory`, "" for the directory itself, None if outside."""
-    if path == directory:
-        return ""
-    prefix = directory.rstrip("/") + "/"
-    return path[len(prefix) :] if path.startswith(prefix) else None
 
 
 @functools.lru_cache(maxsize=1)

@@ -30,7 +30,6 @@ from airlock_daemon.serving.daemon.served_agents import ServedAgents
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.daemon.store import ServiceManager, SocketStore
 from airlock_daemon.serving.request.state import DaemonState, log
-from airlock_daemon.setup.findings import find_exposures
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.sockets import HTTPS
 from airlock_daemon.setup.status import DaemonStatus
@@ -86,8 +85,7 @@ def announce(setup: Setup) -> None:
     for name, generation in setup.generations.items():
         more = f" and {HTTPS}" if generation.apis else ""
         log.info("agent %s: %s/%s/airlock.sock%s", name, setup.locations.sockets_dir, name, more)
-    agents = [generation.agent for generation in setup.generations.values()]
-    for note in find_exposures(agents, setup.config.ceiling):
+    for note in setup.find_exposures():
         log.info("%s", note.problem)
     if not setup.generations and not setup.unserved:
         unread = setup.locations.registration_file

@@ -14,7 +14,7 @@ import trio
 from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import log
-from airlock_daemon.setup.bridge import COPIES_LABEL, BridgeVolume, BridgeVolumes
+from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
 from airlock_daemon.setup.shim_program import INSTALL, find_shim
 from airlock_daemon.setup.sockets import BRIDGED, SOCKET_DIRECTORY
 from airlock_wire import quote
@@ -194,7 +194,7 @@ async def remove_volume(
     try:
         await engine.end_containers(volume)
         # One of a command that was killed would hold the volumes for good.
-        await engine.end_containers(volume, label=COPIES_LABEL)
+        await engine.end_containers(volume, label=BridgeVolume.COPIES_LABEL)
         for name in (volume.home, volume.name):
             await engine.remove_volume(name)
         volumes.forget(volume)

@@ -13,7 +13,7 @@ from airlock_daemon.boundary.box.box import Shared, System
 from airlock_daemon.boundary.box.launch import Leftover, find_losses
 from airlock_daemon.boundary.command.launcher import CommandLine, Ended
 from airlock_daemon.serving.request.tool import Boxed
-from airlock_daemon.setup.programs import find_program
+from airlock_daemon.setup.programs import Programs
 from airlock_modules import GIT_SIGN
 from airlock_wire import quote
 
@@ -123,7 +123,7 @@ def _explain_editor(line: CommandLine) -> Iterator[str]:
     if name is None:
         return
     program = next(iter(line.environment[name].split(None, 1)), ":")
-    if program != ":" and find_program(program, line.environment.get("PATH", "")) is None:
+    if program != ":" and Programs(line.environment.get("PATH", "")).find(program) is None:
         yield (
             f"the editor {quote(program, limit=80)} of {name} is not on the host, where git runs "
             "in a box: name one that is there, or give the message with -m or -F"

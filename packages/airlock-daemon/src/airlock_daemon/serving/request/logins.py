@@ -15,10 +15,10 @@ from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.identity.neighbours import find_mounted
 from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import Denied
+from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.setup.finding import read_bounded
-from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.setup.trust import leads_through
 from airlock_wire import quote

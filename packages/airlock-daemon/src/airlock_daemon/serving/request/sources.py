@@ -21,12 +21,12 @@ import trio
 from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.workspace.temporary import make_empty
 from airlock_daemon.errors import AirlockError, Failed
+from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.setup.finding import read_bounded
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.kubeconfig import Access, Cluster, Plugin
-from airlock_daemon.setup.paths import expand_home
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import (
     LONGEST,

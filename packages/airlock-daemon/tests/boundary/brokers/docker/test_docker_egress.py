@@ -10,8 +10,9 @@ import pytest
 import trio
 from docker_scene import Scene, image, pytestmark, scene
 
-from airlock_daemon.setup.client import PROXY_PORT, SOCKET_DIRECTORY, VARIABLES
+from airlock_daemon.setup.client import PROXY_PORT, VARIABLES
 from airlock_daemon.setup.shim_program import find_shim
+from airlock_daemon.setup.sockets import SOCKET_DIRECTORY
 from airlock_modules.engine import Egress
 from airlock_modules.engine.egress import DIRECTORY
 

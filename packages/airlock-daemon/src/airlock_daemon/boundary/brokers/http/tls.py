@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.path_text import expand_home
 
 # TLS record: maximum payload; header of kind, version, length; overhead of TLS 1.3.
 _RECORD, _RECORD_HEAD, _RECORD_FRAME = 1 << 14, 5, 22

@@ -13,9 +13,9 @@ from contextlib import suppress
 from airlock_daemon.boundary.brokers.http.tls import read_trust
 from airlock_daemon.boundary.brokers.https.messages import Settings
 from airlock_daemon.errors import Failed
+from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.linux.landlock import confine_files
 from airlock_daemon.platform.linux.privileges import drop_capabilities
-from airlock_daemon.setup.paths import expand_home
 
 # Libraries and their files: name resolution and the system's CAs.
 _SYSTEM = (

@@ -17,9 +17,9 @@ from airlock_daemon.boundary.brokers.http.tls import (
     read_trust,
 )
 from airlock_daemon.errors import Failed
+from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.system import KEEP_IDLE, private_file
 from airlock_daemon.platform.threads import run_in_thread
-from airlock_daemon.setup.paths import expand_home
 from airlock_modules.apis import LONGEST_HEAD, Api
 from airlock_wire import quote
 

@@ -12,7 +12,7 @@ import msgspec
 
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
-from airlock_daemon.setup.reserved import is_within
+from airlock_daemon.path_text import is_within
 from airlock_wire import quote
 
 _SETTINGS = r"^(user\.(signingkey|email)|gpg\.(format|program|openpgp\.program))$"

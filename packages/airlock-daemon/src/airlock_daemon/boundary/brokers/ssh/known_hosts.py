@@ -11,7 +11,7 @@ from airlock_daemon.boundary.brokers.addresses import find_inner, resolve
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.words import SshDestination
 from airlock_daemon.errors import Denied, Failed
-from airlock_daemon.setup.paths import expand_home
+from airlock_daemon.path_text import expand_home
 from airlock_wire import quote
 
 # This machine's own host keys.

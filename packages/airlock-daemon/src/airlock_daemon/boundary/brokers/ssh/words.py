@@ -6,8 +6,8 @@ from typing import Literal
 import msgspec
 
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.setup.paths import expand_home
-from airlock_daemon.setup.ssh_command import SshCommand, UnfitCommandError
+from airlock_daemon.path_text import expand_home
+from airlock_daemon.setup.ssh_command import SshCommand
 
 
 class SshDestination(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +74,7 @@ def read_profile_command(variables: Mapping[str, str]) -> SshCommand:
     """The command as written, without a check of its files. Raises Denied."""
     try:
         return SshCommand.read(variables.get("GIT_SSH_COMMAND", "ssh"))
-    except UnfitCommandError as error:
+    except ValueError as error:
         raise _refuse(str(error), 'write it like "ssh -i ~/.ssh/key"') from error
 
 
