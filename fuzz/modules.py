@@ -22,7 +22,8 @@ from airlock_modules import (
     parse_options,
     review_module,
 )
-from airlock_modules.rules.rule import parse_glob, parse_plain_rule
+from airlock_modules.rules.glob import parse_glob
+from airlock_modules.rules.rule import parse_plain_rule
 from fuzz.target import BrokenPromiseError, Target, decode, require_one_line
 
 _LONGEST = 8192
