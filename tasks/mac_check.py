@@ -45,18 +45,22 @@ def run_mac_check(arguments: Sequence[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="the system's calls alone: seconds")
     options = parser.parse_args(arguments)
     environment = prepare_environment("default")
-    report, is_good = write_report(list_steps(environment, is_quick=options.quick), _ask)
+    has_engine = shutil.which("docker") is not None
+    steps = list_steps(environment, is_quick=options.quick, has_engine=has_engine)
+    report, is_good = write_report(steps, _ask)
     print(report)
     return 0 if is_good else 1
 
 
-def list_steps(environment: Environment, *, is_quick: bool) -> list[Step]:
-    """The steps by name, with the programs that they run."""
+def list_steps(environment: Environment, *, is_quick: bool, has_engine: bool) -> list[Step]:
+    """The steps by name, with the programs that they run; that of a bridge needs an engine."""
     python = str(environment.python)
     steps: list[Step] = [("the system's calls", (python, *_SELF_TEST))]
     if not is_quick:
         steps.append(("protocol and evaluator", (python, "-m", "pytest", "-q", *_TESTS)))
         steps.append(("command line", (python, "-m", "airlock_daemon", "--help")))
+        if has_engine:
+            steps.append(("a bridge", (python, "-m", "tasks.mac_bridge")))
     return steps
 
 

@@ -44,7 +44,9 @@ def test_a_failed_step_is_named_with_its_last_lines() -> None:
 
 
 def test_the_quick_check_tries_the_systems_calls_alone(tmp_path: Path) -> None:
-    """They take seconds; the whole check also runs tests."""
+    """They take seconds; the whole check also runs tests, and a bridge where an engine is."""
     environment = Environment("default", tmp_path)
-    assert [name for name, _ in list_steps(environment, is_quick=True)] == ["the system's calls"]
-    assert len(list_steps(environment, is_quick=False)) == 3
+    for has_engine, count in ((False, 3), (True, 4)):
+        quick = list_steps(environment, is_quick=True, has_engine=has_engine)
+        assert [name for name, _ in quick] == ["the system's calls"]
+        assert len(list_steps(environment, is_quick=False, has_engine=has_engine)) == count
