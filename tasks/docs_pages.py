@@ -11,6 +11,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -42,7 +44,7 @@ PAGES = {
 
 # Links to these folders lead to a README.md in the repository, which is a page here.
 _FOLDERS = {posixpath.dirname(path): path for path in PAGES if path.endswith("README.md")}
-_LINK = re.compile(r"\[([^\]\[]+)\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\[((?:`[^`]*`|[^\]\[])+)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^ *(```|~~~)")
 _NESTED = re.compile(r"^  [-*] ", re.MULTILINE)
 _INDENT = re.compile(r"^(  )+(?=[^ |`])")
@@ -64,7 +66,7 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     uri = page.file.src_uri
     known = {uri: path for path, uri in PAGES.items()}
     here = posixpath.dirname(known.get(uri, f"docs/{uri}"))
-    lines = []
+    parts: list[tuple[bool, str]] = []
     is_code = False
     is_nested = bool(_NESTED.search(markdown))
     for line in markdown.split("\n"):
@@ -72,8 +74,13 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         if is_nested and not is_code:
             # GitHub indents nested lists by 2, Python's Markdown by 4.
             line = _INDENT.sub(lambda found: 2 * found[0], line)  # noqa: PLW2901
-        lines.append(line if is_code else _LINK.sub(lambda found: _lead(found, here, uri), line))
-    return "\n".join(lines)
+        parts.append((is_code, line))
+    shown = []
+    for is_code, run in groupby(parts, itemgetter(0)):
+        # The text of a link may be on two lines.
+        text = "\n".join(line for _, line in run)
+        shown.append(text if is_code else _LINK.sub(lambda found: _lead(found, here, uri), text))
+    return "\n".join(shown)
 
 
 def _lead(found: "re.Match[str]", here: str, uri: str) -> str:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from tasks.__main__ import main
 from tasks.blocks import PAGES, list_blocks, list_inline
+from tasks.places import ROOT
 
 from airlock_daemon.admin.cli.app import COMMANDS, load_command
 from airlock_daemon.setup.config import load_config
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.profile import parse_profile
-from airlock_modules import Fault, parse_module
+from airlock_modules import PRESETS, Fault, parse_module
 
 _DEV = re.compile(r"^\./dev ([a-z-]+)", re.MULTILINE)
 _GLOBAL = {"--config", "--sockets", "--agents", "--json", "--help", "-h"}
@@ -135,3 +136,13 @@ def _find(words: list[str]) -> tuple[Any, list[str]]:
         assert rest[0] in command.commands, words
         command, rest = command.commands[rest[0]], rest[1:]
     return command, rest
+
+
+def test_the_page_of_networks_has_what_the_presets_open() -> None:
+    """Each preset in a row, with all of its names, at the port that the page says."""
+    text = (ROOT / "docs/everyday/network.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(@.*?)` \| (.*) \|$", text, re.MULTILINE)
+    listed = {preset: {*re.findall("`(.*?)`", hosts)} for preset, hosts in rows}
+    opened = {name: {entry.partition(":")[0] for entry in PRESETS[name]} for name in PRESETS}
+    assert listed == opened
+    assert {entry.partition(":")[2] for each in PRESETS.values() for entry in each} == {"443"}

@@ -12,7 +12,7 @@ _YES = "y\n"
 
 
 def follow_readme(page: Page, host: GuideHost) -> None:
-    """From the first agent to an image with the shim in it."""
+    """From the first agent to an API's, and to a daemon that was started by hand."""
     page.take("sh install.sh")  # has made the host what it is
     commit = host.commit()
     host.type(page.take("airlock agent add my"), answers=_YES)
@@ -27,17 +27,39 @@ def follow_readme(page: Page, host: GuideHost) -> None:
     host.type("systemctl --user stop airlock")
     with host.begin(page.take("airlock start").strip()) as daemon:
         daemon.wait_for("airlock: agent my:")
-        _push_from_an_own_image(page, host, mounted=f"{HOME}/{CONFIG}/sockets/my:/run/airlock:ro")
+        host.type("airlock run my IMAGE git push origin HEAD:agent/by-hand")
         host.end(daemon)
 
 
-def _push_from_an_own_image(page: Page, host: GuideHost, *, mounted: str) -> None:
+def follow_any_image(page: Page, host: GuideHost) -> None:
+    """An image with the shim in it pushes with the sockets and the project alone."""
+    said = host.type(page.take("airlock agent add"), answers=_YES)
+    assert "docker run" in said
     host.write("image/Dockerfile", f"FROM {AGENT}\n{page.take('COPY airlock-shim')}")
-    host.type("airlock shim .\ndocker build --quiet -t own .", cwd=f"{HOME}/image")
-    options = f'-v {mounted} -v $PWD:$PWD -w $PWD -u "$(id -u)"'
+    host.type(page.take("airlock shim ."), cwd=f"{HOME}/image")
     commit = host.commit()
-    host.type(f"docker run --rm {options} own git push origin HEAD:agent/image", cwd=PROJECT)
+    host.type(page.take("cd ~/src/app"))
     assert host.has_arrived("agent/image", commit)
+
+
+def follow_worktrees(page: Page, host: GuideHost) -> None:
+    """The container's git pushes from a worktree, which leaves the person's own as it was."""
+    said = host.type(page.take("git worktree add"), answers=_YES, cwd=PROJECT)
+    assert "app-web is a linked worktree" in said
+    assert host.has_arrived("agent/web", host.type("git rev-parse agent/web", cwd=PROJECT))
+    host.type("git worktree remove ../app-web\ngit branch --quiet -D agent/web", cwd=PROJECT)
+
+
+def follow_editors(page: Page, host: GuideHost) -> None:
+    """What an editor obeys is looked at, and kept; a port is published as the page says."""
+    host.type("airlock agent add my --workspace ~/src/app --command git-remote --yes")
+    host.type(page.take("airlock scan my"))
+    keep = page.take("airlock run --read-only")
+    host.type(keep, cwd=PROJECT)
+    tried = host.try_typing(keep.replace("git status", "touch .vscode/tasks.json"), cwd=PROJECT)
+    assert "Read-only file system" in tried.stdout
+    said = host.type(page.take("airlock run --print --network bridge"))
+    assert "--publish=127.0.0.1:3000:3000" in said
 
 
 def follow_index(page: Page, host: GuideHost) -> None:
@@ -192,7 +214,12 @@ def follow_devcontainers(page: Page, host: GuideHost) -> None:
     """The image with the shim works with the socket and the project alone."""
     host.type(page.take("airlock agent add app"), answers=_YES)
     host.type(page.take("airlock agent add my"), answers=_YES)
-    _push_from_an_own_image(page, host, mounted=f"{HOME}/{CONFIG}/sockets/my:/run/airlock:ro")
+    host.write("image/Dockerfile", f"FROM {AGENT}\n{page.take('COPY airlock-shim')}")
+    host.type("airlock shim .\ndocker build --quiet -t own .", cwd=f"{HOME}/image")
+    options = f'-v {HOME}/{CONFIG}/sockets/my:/run/airlock:ro -v $PWD:$PWD -w $PWD -u "$(id -u)"'
+    commit = host.commit()
+    host.type(f"docker run --rm {options} own git push origin HEAD:agent/devcontainer", cwd=PROJECT)
+    assert host.has_arrived("agent/devcontainer", commit)
 
 
 def follow_compose(page: Page, host: GuideHost) -> None:
@@ -345,6 +372,9 @@ def follow_review(page: Page, host: GuideHost) -> None:
 STORIES: Mapping[str, Callable[[Page, GuideHost], None]] = {
     "README.md": follow_readme,
     "docs/index.md": follow_index,
+    "docs/start/any-image.md": follow_any_image,
+    "docs/everyday/git.md": follow_worktrees,
+    "docs/everyday/editors-and-ports.md": follow_editors,
     "docs/start/claude-code.md": follow_claude,
     "docs/start/codex.md": follow_codex,
     "docs/grants/git.md": follow_grant,
