@@ -5,25 +5,11 @@ import os
 import threading
 from pathlib import Path
 
-from fake_daemons import Ended, FakeDaemon, read_output, wait
+from fake_daemons import Ended, FakeDaemon
 from fake_messages import RESULT, encode, output, result
 from fake_tools import PATIENCE_S
 
 _MEMORY_LIMIT_KIB = 2048
-
-
-def test_output_is_passed_on_as_it_comes(daemon: FakeDaemon) -> None:
-    """A prompt without a newline is there before anything follows it, its message's end too."""
-    process = daemon.start()
-    conversation = daemon.accept()
-    conversation.read_request()
-    whole = output("Password: ")
-    conversation.send(whole[:-4])
-    assert read_output(process, 10) == b"Password: "
-    conversation.send(whole[-4:] + output("ok", "stdout"))
-    assert read_output(process, 2) == b"ok"
-    conversation.send(RESULT)
-    assert wait(process).status == 0
 
 
 def test_one_huge_line_takes_no_memory(daemon: FakeDaemon) -> None:

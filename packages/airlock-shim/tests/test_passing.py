@@ -2,53 +2,11 @@
 
 import os
 import select
-import socket
-import stat
-import subprocess
 from pathlib import Path
 
-from fake_daemons import Ended, FakeDaemon, wait
-from fake_messages import RESULT, output, result
+from fake_daemons import FakeDaemon, wait
+from fake_messages import RESULT, output
 from fake_tools import PATIENCE_S
-
-
-def test_pipes_and_null_ride_as_they_are(daemon: FakeDaemon) -> None:
-    """The tool gets the very descriptors that the shim was started with."""
-    process, conversation = daemon.begin("fds", stdin=subprocess.DEVNULL)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    with conversation.run_tool() as tool:
-        assert os.fstat(tool.stdin).st_rdev == os.stat("/dev/null").st_rdev
-        assert os.path.sameopenfile(tool.stdout, process.stdout.fileno())
-        assert os.path.sameopenfile(tool.stderr, process.stderr.fileno())
-        tool.write(b"out")
-        tool.write(b"err", "stderr")
-    conversation.send(result(7))
-    assert wait(process) == Ended(7, b"out", "err")
-
-
-def test_files_and_sockets_do_not_ride(daemon: FakeDaemon, folder: Path) -> None:
-    """The tool gets pipes without a name instead of what it could open again."""
-    fifo = folder / "fifo"
-    os.mkfifo(fifo)
-    keeper = os.open(fifo, os.O_RDWR)
-    ours, theirs = socket.socketpair()
-    stdouts = [
-        os.open(folder / "file", os.O_WRONLY | os.O_CREAT),
-        os.open(fifo, os.O_WRONLY),
-        os.open("/dev/zero", os.O_WRONLY),
-        theirs.detach(),
-    ]
-    for stdout in stdouts:
-        process, conversation = daemon.begin("fds", stdout=stdout)
-        with conversation.run_tool() as tool:
-            assert stat.S_ISFIFO(os.fstat(tool.stdout).st_mode)
-            assert os.readlink(f"/proc/self/fd/{tool.stdout}").startswith("pipe:")
-        conversation.send(RESULT)
-        assert wait(process).status == 0
-    ours.close()
-    for descriptor in (keeper, *stdouts):
-        os.close(descriptor)
 
 
 def test_directory_as_stdin_is_empty(daemon: FakeDaemon) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from fake_daemons import FakeDaemon, wait, without_id
 from fake_messages import result
-from fake_terminals import Terminal
 
 
 def test_request_is_one_line(daemon: FakeDaemon) -> None:
@@ -66,12 +65,6 @@ libc.execve(os.fsencode(sys.argv[1]), array([os.fsencode(sys.argv[1])]), array([
     }
 
 
-def test_many_and_large_arguments_are_sent_whole(daemon: FakeDaemon) -> None:
-    """A request that is larger than any buffer arrives whole."""
-    arguments = ["x" * 100_000] * 5 + [str(number) for number in range(20_000)]
-    assert daemon.request(*arguments)["params"]["args"] == arguments
-
-
 def test_working_directory_is_the_real_one(daemon: FakeDaemon) -> None:
     """Links in the path are resolved by the kernel, and $PWD is not believed."""
     (daemon.folder / "real").mkdir()
@@ -119,13 +112,3 @@ def test_id_of_the_container_is_that_of_its_mounts(daemon: FakeDaemon, unshare: 
     )
     request = daemon.request(wrapper=[*unshare, "--cgroup", "sh", "-c", script, str(own)])
     assert json.dumps(request["params"]["container_id"]) == f'"{container}"'
-
-
-@pytest.mark.parametrize("term", ["", "x y", "x\x1b[31m", "x" * 65])
-def test_kind_that_could_deceive_is_not_sent(
-    daemon: FakeDaemon, terminal: Terminal, term: str
-) -> None:
-    """TERM is sent only if it looks like a name."""
-    environment = {"AIRLOCK_SOCKET": str(daemon.path), "TERM": term}
-    request = daemon.request(environment=environment, stdin=terminal.terminal)
-    assert request["params"]["tty"]["term"] is None

@@ -2,59 +2,25 @@
 
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
 from fake_daemons import FakeDaemon, read_output, wait
-from fake_messages import RESULT, output, result, start_message
+from fake_messages import RESULT, output, result
 from fake_tools import PATIENCE_S
 
 _FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH"]
 _HELD = sum(1 << (signal.Signals[name] - 1) for name in _FORWARDED)
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1"])
-def test_command_that_it_ends_ends_the_shim_by_it(daemon: FakeDaemon, name: str) -> None:
-    """A shell that waits for the shim sees what it would see of the tool, and no core file."""
+def test_shim_that_ends_as_the_command_did_leaves_no_core_file(daemon: FakeDaemon) -> None:
+    """Neither where the signal means one."""
     process, conversation = daemon.begin("signals", "exit-signal", cwd=daemon.folder)
-    number = signal.Signals[name]
-    process.send_signal(number)
+    process.send_signal(signal.SIGQUIT)
     conversation.read_message()
-    conversation.send(output("last words") + result(128 + number, signal=name))
-    ended = wait(process)
-    assert (ended.status, ended.stdout) == (-number, b"last words")
+    conversation.send(result(128 + signal.SIGQUIT, signal="SIGQUIT"))
+    assert wait(process).status == -signal.SIGQUIT
     assert not list(daemon.folder.glob("core*"))
-
-
-def test_signal_that_the_shim_did_not_get_is_a_status(daemon: FakeDaemon) -> None:
-    """A tool that was killed otherwise has the status that a shell gives it."""
-    process, conversation = daemon.begin("signals", "exit-signal")
-    process.send_signal(signal.SIGTERM)
-    conversation.read_message()
-    conversation.send(result(137, signal="SIGKILL"))
-    assert wait(process).status == 137
-    process, conversation = daemon.begin("signals", "exit-signal")
-    conversation.send(result(130, signal="SIGINT"))
-    assert wait(process).status == 130
-
-
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"])
-@pytest.mark.parametrize("start", [b"", start_message(), start_message("fds", "stdin")])
-def test_daemon_without_signals_leaves_them_their_effect(
-    daemon: FakeDaemon, name: str, start: bytes
-) -> None:
-    """One of an earlier release never says whether it takes them: it is not waited for long."""
-    process = daemon.start(stdout=subprocess.PIPE)
-    conversation = daemon.accept()
-    conversation.read_request()
-    conversation.send(start)
-    process.send_signal(signal.Signals[name])
-    while conversation.read_bytes(100) != b"":
-        pass
-    assert wait(process).status == -signal.Signals[name]
 
 
 def test_two_interrupts_end_a_shim_that_waits_for_start(daemon: FakeDaemon) -> None:
