@@ -66,15 +66,15 @@ def test_a_branch_goes_there_and_back(remote: Remote, *, streamed: bool) -> None
     assert told == {("allowed", "broker")}
 
 
-@pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize(
-    "words",
+    ("words", "streamed"),
     [
-        ("HEAD:main",),
-        ("--mirror",),
-        ("--all",),
-        ("+HEAD:refs/heads/main",),
-        ("--atomic", "HEAD:x", "HEAD:Main"),
+        (("HEAD:main",), False),
+        (("HEAD:main",), True),
+        (("--mirror",), False),
+        (("--all",), True),
+        (("+HEAD:refs/heads/main",), False),
+        (("--atomic", "HEAD:x", "HEAD:Main"), True),
     ],
 )
 def test_a_protected_branch_stays(

@@ -89,10 +89,15 @@ def test_hooks_see_a_conversation_over_https(tmp_path: Path) -> None:
     assert ACCOUNT[1] not in str((seen, ended))
 
 
-@pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize(
-    "words",
-    [("HEAD:main",), ("--mirror",), ("--atomic", "HEAD:x", "HEAD:Main"), ("-o", "x", "HEAD:x")],
+    ("words", "streamed"),
+    [
+        (("HEAD:main",), False),
+        (("HEAD:main",), True),
+        (("--mirror",), False),
+        (("--atomic", "HEAD:x", "HEAD:Main"), True),
+        (("-o", "x", "HEAD:x"), False),
+    ],
 )
 def test_what_a_push_may_not_move_stays(
     site: Site, words: tuple[str, ...], *, streamed: bool

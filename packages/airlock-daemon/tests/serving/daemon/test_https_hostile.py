@@ -79,7 +79,7 @@ def is_served(apis: ApiWorld) -> bool:
     try:
         with apis.client() as client:
             return client.ask("/who")[0] == 200
-    except Refused:
+    except (Refused, BrokenPipeError, ConnectionResetError):
         return False
 
 

@@ -178,15 +178,19 @@ def in_home(world: World) -> Path:
     return app
 
 
+OF_LINK, OF_DIRECTORY = ("homes", "links", "notes"), ("homes", "notes")
 home_attacks = pytest.mark.parametrize(
-    ("swap", "guards"),
-    [(link, ("homes", "links", "notes")), (directory, ("homes", "notes"))],
-    ids=["link", "directory"],
+    ("attack", "swap", "guards"),
+    [
+        (attack_by_reload, link, OF_LINK),
+        (attack_by_reload, directory, OF_DIRECTORY),
+        (attack_by_restart, link, OF_LINK),
+        (attack_by_run, directory, OF_DIRECTORY),
+    ],
 )
 
 
 @home_attacks
-@ways
 def test_a_home_is_no_place_for_a_workspace(
     world: World, in_home: Path, attack: Callable[..., str], swap: Swap, guards: tuple[str, ...]
 ) -> None:
@@ -195,7 +199,6 @@ def test_a_home_is_no_place_for_a_workspace(
 
 
 @home_attacks
-@ways
 def test_without_guards_what_replaces_a_workspace_in_a_home_is_given_away(
     world: World, in_home: Path, attack: Callable[..., str], swap: Swap, guards: tuple[str, ...]
 ) -> None:
