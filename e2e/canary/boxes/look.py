@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import Secrets
 from e2e.canary.boxes.attack import GOT
 from e2e.canary.boxes.scene import BoxScene
 from e2e.canary.look import has_fault
@@ -22,7 +23,7 @@ class BoxLook:
         # The directory of the homes that boxes keep is made for the first of them.
         scene.run("keeper", "-c", "")
         # So is the id of this installation, for the first use of docker.
-        State(f"{self._world.config}/state").find_installation()
+        Secrets(State(f"{self._world.config}/state")).find_installation()
         self._before = self._read_state()
         self._heard = 0
 

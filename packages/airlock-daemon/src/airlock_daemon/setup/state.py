@@ -8,7 +8,6 @@ has run `airlock agent trust`.
 
 import fcntl
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import MappingProxyType
@@ -25,8 +24,6 @@ BRIDGES = "bridges"
 """The directory of the notes on the volumes of bridges (`bridge.BridgeVolumes`)."""
 
 _LOCK = ".lock"
-_INSTALLATION = "docker/installation"
-_INSTALLATION_ID = re.compile(r"[0-9a-f]{8}")
 
 FILE = "workspaces.json"
 """The name of the file in the state directory."""
@@ -132,44 +129,10 @@ class State(msgspec.Struct, frozen=True):
                 undo.pop_all()
         write_whole(path, text)
 
-    def find_random(self, name: str, *, size: int) -> str:
-        """The text of a file, which at first is so many random bytes in hexadecimal digits.
-
-        Raises AirlockError.
-        """
-        text = self.read(name)
-        if text is None:
-            with self.changing():
-                # Another process may have made it meanwhile.
-                text = self.read(name)
-                if text is None:
-                    text = f"{os.urandom(size).hex()}\n"
-                    self.write(name, text)
-        return text.removesuffix("\n")
-
     @property
     def has_bridges(self) -> bool:
         """Whether any agent ever had a bridge."""
         return self.find(BRIDGES) is not None
-
-    @property
-    def has_installation(self) -> bool:
-        """Whether `find_installation` was ever called."""
-        return self.find(_INSTALLATION) is not None
-
-    def find_installation(self) -> str:
-        """The id of this installation at docker engines: 8 hexadecimal digits, random at first.
-
-        Raises AirlockError.
-        """
-        text = self.find_random(_INSTALLATION, size=4)
-        if _INSTALLATION_ID.fullmatch(text) is None:
-            raise AirlockError(
-                f"{self.path(_INSTALLATION)} is not as it was written",
-                hint="write into it the eight digits behind the agent's name in a name that docker "
-                "ps shows; or remove it, and what agents have made at the engine",
-            )
-        return text
 
     @contextmanager
     def changing(self) -> Iterator[None]:

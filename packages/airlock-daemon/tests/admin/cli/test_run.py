@@ -22,6 +22,7 @@ from airlock_daemon.admin.cli.mounted_workspaces import choose_workspaces
 from airlock_daemon.admin.cli.wiring import HOME, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import Secrets
 from commanding import run
 from running import Daemon
 from worlds import World
@@ -484,7 +485,7 @@ def test_containers_that_an_agent_has_left_are_told(tmp_path: Path, prints: str,
     """Only its own, with the line that ends them."""
     program = tmp_path / "docker"
     state = State(str(tmp_path / "state"))
-    prefix = f"airlock-my-{state.find_installation()}-"
+    prefix = f"airlock-my-{Secrets(state).find_installation()}-"
     program.write_text(f"#!/bin/sh\nprintf '%s' '{prints.format(prefix)}'\n")
     program.chmod(0o755)
     lines = list(list_left(str(program), "my", state))

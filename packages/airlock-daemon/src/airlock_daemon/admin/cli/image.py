@@ -13,6 +13,7 @@ import msgspec
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import Secrets
 from airlock_wire import quote
 
 ENGINE = "docker"
@@ -120,7 +121,7 @@ def list_left(program: str, agent: str, state: State, *, named: str = "") -> Ite
     """
     from airlock_modules.engine import IMAGE_LABEL, Ownership  # noqa: PLC0415 - few need it
 
-    ownership = Ownership(agent, state.find_installation())
+    ownership = Ownership(agent, Secrets(state).find_installation())
     host = ("--host", f"unix://{named}") if named else ()
     form = f'{{{{.Names}}}} {{{{.Label "{IMAGE_LABEL}"}}}}'
     filters = (f"--filter=label={each}" for each in ownership.filters)

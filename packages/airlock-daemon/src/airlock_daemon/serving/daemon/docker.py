@@ -36,6 +36,7 @@ from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import VARIABLES
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import Secrets
 from airlock_modules.engine import DockerGrant, Egress, ImageName, Ownership
 from airlock_modules.operation import Operation
 
@@ -113,7 +114,9 @@ class DockerService:
             log.warning("%s", problem)
 
     def _find_ownership(self) -> Ownership:
-        return Ownership(self._agent.generation.agent.name, self._state.find_installation())
+        return Ownership(
+            self._agent.generation.agent.name, Secrets(self._state).find_installation()
+        )
 
     async def _converse(self, connection: socket.socket) -> None:
         try:

@@ -14,6 +14,7 @@ from airlock_daemon.boundary.brokers.docker.lookups import find_version
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.state import State
+from airlock_daemon.setup.stored import Secrets
 from airlock_modules.engine import LABEL, ROOT_LABEL, Ownership, OwnImages, encode
 
 
@@ -22,13 +23,13 @@ async def remove_made(generation: Generation, environment: Mapping[str, str], st
 
     Returns a line on what stays, "" for nothing.
     """
-    if not state.has_installation:
+    if not Secrets(state).has_installation:
         return ""
     name = generation.agent.name
     by_label = f"docker ps -a --filter label={LABEL}={name}"
     try:
         engine = find_engine_of(generation, environment)
-        removed = await remove_own(engine, Ownership(name, state.find_installation()))
+        removed = await remove_own(engine, Ownership(name, Secrets(state).find_installation()))
         ImageRecord(state, name).forget_all()
     except AirlockError as error:
         return (
