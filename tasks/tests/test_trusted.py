@@ -12,7 +12,7 @@ NOT_GRANTED = (
     *("airlock_modules/apis/", "airlock_modules/remotes/lfs", "airlock_wire/client"),
     *("airlock_daemon/setup/toml_edit", "airlock_daemon/setup/human_git"),
     *("airlock_daemon/setup/stored", "airlock_daemon/setup/client"),
-    *("airlock_daemon/setup/apis", "airlock_daemon/setup/bridge", "airlock_daemon/setup/change"),
+    *("airlock_daemon/setup/api", "airlock_daemon/setup/bridge", "airlock_daemon/setup/change"),
     *("airlock_daemon/setup/network_table", "airlock_daemon/setup/unseen_rules"),
     *("airlock_daemon/setup/command_findings", "airlock_daemon/setup/profile_findings"),
     *("airlock_daemon/setup/unusable_sockets", "airlock_daemon/admin/migrate/released_unit"),

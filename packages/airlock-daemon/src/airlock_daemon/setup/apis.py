@@ -5,7 +5,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from airlock_daemon.setup.agents import Agent, AgentApis
-from airlock_daemon.setup.profile import find_repositories
+from airlock_daemon.setup.api_tables import find_repositories
 from airlock_modules import Fault, TableReader
 
 if TYPE_CHECKING:

@@ -11,13 +11,14 @@ from msgspec.structs import replace
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.setup.agents import PROFILE, Agent, load_agent, read_registration
+from airlock_daemon.setup.api_tables import find_repositories
 from airlock_daemon.setup.change import Change
 from airlock_daemon.setup.config import DEFAULT_LOG
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules, say_nearest
 from airlock_daemon.setup.new_files import CONFIG, MADE, REGISTRATION, GitLines, write_profile
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.profile import Identity, find_repositories
+from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.remotes import reaches_remotes
 from airlock_daemon.setup.repository import (

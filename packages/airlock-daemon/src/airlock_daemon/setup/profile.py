@@ -1,7 +1,6 @@
 """`airlock.toml`: what one agent may use, and where."""
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -38,10 +37,6 @@ USE_REFS = (
     "delete = false"
 )
 """The alternative to rules about flags of a push."""
-
-_REPOSITORY = re.compile(
-    r"(?:(?:ssh|https)://)?(?:[^@/]*@)?github\.com/([^/]+/[^/]+?)(?:\.git)?/?", re.IGNORECASE
-)
 
 
 class Identity(NamedTuple):
@@ -296,26 +291,9 @@ def _read_apis(
     named = {name: module for name, module in found.items() if module and module.apis}
     if not named and not table.has("api"):
         return {}, ()
-    from airlock_modules.files.api_profile import grant_apis, read_own_apis  # noqa: PLC0415
+    from airlock_daemon.setup.api_tables import read_apis  # noqa: PLC0415
 
-    repositories = find_repositories(git)
-    granted = {
-        name: grant_apis(
-            module.apis,
-            module.clients,
-            table.table(name),
-            repositories=repositories,
-            environment=variables,
-        )
-        for name, module in named.items()
-    }
-    return granted, read_own_apis(table)
-
-
-def find_repositories(git: GitGrant) -> tuple[str, ...]:
-    """The repositories of github.com that an agent may push to, as `OWNER/NAME`."""
-    found = (_REPOSITORY.fullmatch(place.text) for place in git.push)
-    return tuple(dict.fromkeys(each[1].replace("**", "*") for each in found if each is not None))
+    return read_apis(table, named, git, variables)
 
 
 def _read_denials(deny: TableReader, modules: Modules) -> dict[str, Module]:
