@@ -7,9 +7,9 @@ from pathlib import Path
 from airlock_daemon.path_text import relative_to
 from airlock_daemon.platform.linux.mountinfo import (
     MountRow,
+    MountWatch,
     by_point,
     covering,
-    find_changes,
     find_mount,
     find_seen,
     parse_mountinfo,
@@ -28,6 +28,8 @@ HOST = r"""
 21 20 254:1 /srv /mnt/srv rw - ext4 /dev/vda1 rw
 22 20 0:30 / /run rw - tmpfs tmpfs rw
 """.lstrip()
+
+find_changes = MountWatch.find_changes
 
 
 def test_escapes_and_optional_fields_are_read() -> None:
@@ -101,7 +103,10 @@ def test_what_came_went_or_became_another_is_told_by_its_mount_point() -> None:
         "/with space",
         "/with space",
     )
-    for changes in (find_changes(before, CONTAINER), find_changes(CONTAINER, before)):
+    for changes in (
+        find_changes(before, CONTAINER),
+        find_changes(CONTAINER, before),
+    ):
         assert sorted(changes) == ["/", "/mnt/srv", "/run"]
     assert find_changes(before, before + "nonsense\n") == ("/",)
 

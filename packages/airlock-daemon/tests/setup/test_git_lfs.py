@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.setup.human_git import BOX_AGENT, ShimSettings
+from airlock_daemon.setup.human_git import ShimSettings
 
 
 def listed(**variables: str) -> dict[str, str]:
@@ -27,14 +27,14 @@ def listed(**variables: str) -> dict[str, str]:
 def test_a_box_and_a_container_have_the_same(tmp_path: Path, *, has_filters: bool) -> None:
     """But that a box has the filters of the host's git-lfs too, where that is there."""
     file = tmp_path / "config"
-    file.write_bytes(ShimSettings(agent=BOX_AGENT).compose(has_filters=has_filters))
+    file.write_bytes(ShimSettings(agent=ShimSettings.BOX_AGENT).compose(has_filters=has_filters))
     found = listed(GIT_CONFIG_SYSTEM=str(file))
     filters = {name for name in found if name.startswith("filter.lfs.")}
     assert len(filters) == (4 if has_filters else 0)
     for name in filters:
         del found[name]
-    assert found == listed(**ShimSettings(agent=BOX_AGENT).variables)
-    assert found["lfs.customtransfer.airlock.path"] == BOX_AGENT
+    assert found == listed(**ShimSettings(agent=ShimSettings.BOX_AGENT).variables)
+    assert found["lfs.customtransfer.airlock.path"] == ShimSettings.BOX_AGENT
 
 
 def test_a_container_that_signs_has_the_shim_in_place_of_ssh_keygen() -> None:
@@ -45,8 +45,8 @@ def test_a_container_that_signs_has_the_shim_in_place_of_ssh_keygen() -> None:
         "gpg.ssh.program": "/x/git-sign",
         "gpg.ssh.defaultkeycommand": "/x/git-sign",
     }
-    both = listed(**ShimSettings(agent=BOX_AGENT, signer="/x/git-sign").variables)
-    assert both == signing | listed(**ShimSettings(agent=BOX_AGENT).variables)
+    both = listed(**ShimSettings(agent=ShimSettings.BOX_AGENT, signer="/x/git-sign").variables)
+    assert both == signing | listed(**ShimSettings(agent=ShimSettings.BOX_AGENT).variables)
     assert ShimSettings().variables == {}
     by_gpg = listed(**ShimSettings(signer="/x/git-sign", is_openpgp=True).variables)
     assert by_gpg == {"gpg.format": "openpgp", "gpg.program": "/x/git-sign"}

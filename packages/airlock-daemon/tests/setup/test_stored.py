@@ -8,13 +8,7 @@ import pytest
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import (
-    LONGEST,
-    BadCredential,
-    Secrets,
-    Stored,
-    read_credential,
-)
+from airlock_daemon.setup.stored import BadCredential, Secrets, Stored, read_credential
 
 
 @pytest.fixture
@@ -86,7 +80,7 @@ def test_nothing_is_left_of_an_agent_that_is_removed(state: State) -> None:
         (b"a\rb", "has control characters in it"),
         (b"a\x00b", "has control characters in it"),
         (b"\xff", "is not UTF-8 text"),
-        (b"x" * (LONGEST + 1), f"has more than {LONGEST} bytes"),
+        (b"x" * (Secrets.LONGEST + 1), f"has more than {Secrets.LONGEST} bytes"),
     ],
 )
 def test_a_credential_is_one_line_of_text(data: bytes, problem: str) -> None:

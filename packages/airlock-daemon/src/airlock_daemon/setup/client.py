@@ -5,7 +5,8 @@ placeholder only works at this agent's broker.
 """
 
 import os
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import msgspec
 
@@ -54,7 +55,8 @@ _BUNDLE_VARIABLES = (
     "AWS_CA_BUNDLE",
     "NPM_CONFIG_CAFILE",
 )
-VARIABLES = {
+# HTTP_PROXY is not set, as only HTTPS passes.
+_VARIABLES = {
     "HTTPS_PROXY": _PROXY,
     "https_proxy": _PROXY,
     "NO_PROXY": ",".join(_DIRECT),
@@ -65,10 +67,6 @@ VARIABLES = {
     "NODE_USE_ENV_PROXY": "1",
     "JAVA_TOOL_OPTIONS": " ".join(f"-D{name}={value}" for name, value in _JAVA.items()),
 }
-"""The variables of every container and box whose agent has an API.
-
-HTTP_PROXY is not set, as only HTTPS passes.
-"""
 
 
 class ContainerClient(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +74,9 @@ class ContainerClient(msgspec.Struct, frozen=True, kw_only=True):
 
     `placeholders` has that of each API's credential, by the API's name.
     """
+
+    VARIABLES: ClassVar[Mapping[str, str]] = _VARIABLES
+    """The variables of every container and box whose agent has an API."""
 
     environment: dict[str, str]
     files: dict[str, str]
@@ -89,7 +90,7 @@ class ContainerClient(msgspec.Struct, frozen=True, kw_only=True):
         AirlockError.
         """
         placeholders = _find_placeholders(state, agent, apis)
-        environment, files = dict(VARIABLES), dict[str, str]()
+        environment, files = dict(_VARIABLES), dict[str, str]()
         for names, client in apis.clients:
             own = next((placeholders[name] for name in names if name in placeholders), "")
             filled = client.fill(placeholder=own, ca=_FILES[CA], bundle=_FILES[BUNDLE])

@@ -3,7 +3,7 @@
 import grp
 import logging
 import os
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -18,11 +18,11 @@ from airlock_modules import Fault, TableReader
 EXAMPLE = '    [commands]\n    enable = ["git", "terraform"]'
 """An example to copy, on lines of its own."""
 
-DEFAULT_LOG = "~/.local/share/airlock/airlock.log"
-
 
 class LogConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`[log]`: `path` is absolute, or "-" for stderr. `max_size_mb` 0 disables rotation."""
+
+    DEFAULT_PATH: ClassVar[str] = "~/.local/share/airlock/airlock.log"
 
     path: str
     max_size_mb: int = 50
@@ -104,7 +104,7 @@ def _read_commands(table: TableReader, faults: list[Fault]) -> tuple[str, ...]:
 
 
 def _read_log(table: TableReader) -> LogConfig:
-    path = table.string("path", default=DEFAULT_LOG)
+    path = table.string("path", default=LogConfig.DEFAULT_PATH)
     config = LogConfig(
         path="-" if path == "-" else absolute(path),
         max_size_mb=table.integer("max_size_mb", default=50, minimum=0, maximum=100_000),

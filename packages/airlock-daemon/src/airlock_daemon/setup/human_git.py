@@ -6,7 +6,7 @@ A box gets the human's harmless settings only; git-lfs transfers its objects thr
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Self
+from typing import ClassVar, Self
 
 import msgspec
 
@@ -134,12 +134,6 @@ def _write(settings: tuple[tuple[str, str], ...]) -> Iterator[str]:
         yield f'[{section}]\n\t{name} = "{escaped}"\n'
 
 
-BOX_AGENT = "/run/airlock/git-lfs-agent"
-"""The shim's path as git-lfs-agent in a box."""
-
-BOX_SIGNER = "/run/airlock/git-sign"
-"""The shim's path as git-sign in a box."""
-
 # As `git lfs install` sets them.
 _FILTERS = """[filter "lfs"]
 \tclean = git-lfs clean -- %f
@@ -155,6 +149,12 @@ class ShimSettings(msgspec.Struct, frozen=True, kw_only=True):
     `agent` is the shim's path as git-lfs-agent, where git-lfs runs, `signer` that as git-sign; None
     for what is not granted. With `is_openpgp` signatures are not of ssh.
     """
+
+    BOX_AGENT: ClassVar[str] = "/run/airlock/git-lfs-agent"
+    """The shim's path as git-lfs-agent in a box."""
+
+    BOX_SIGNER: ClassVar[str] = "/run/airlock/git-sign"
+    """The shim's path as git-sign in a box."""
 
     agent: str | None = None
     signer: str | None = None

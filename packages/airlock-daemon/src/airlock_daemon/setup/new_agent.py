@@ -13,7 +13,7 @@ from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.setup.agents import PROFILE, Agent, load_agent, read_registration
 from airlock_daemon.setup.api_tables import find_repositories
 from airlock_daemon.setup.change import Change
-from airlock_daemon.setup.config import DEFAULT_LOG
+from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules, say_nearest
 from airlock_daemon.setup.new_files import CONFIG, MADE, REGISTRATION, GitLines, write_profile
@@ -38,7 +38,7 @@ from airlock_daemon.setup.toml_edit import (
     remove_table,
 )
 from airlock_daemon.setup.trust import list_steps
-from airlock_daemon.setup.workspaces import Entry, Workspaces, look_at_workspaces
+from airlock_daemon.setup.workspaces import Entry, Workspaces
 from airlock_daemon.setup.writing import make_directory, read_whole
 from airlock_modules import (
     DEFAULT_REFS,
@@ -123,7 +123,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
     reserved = reserve(
         replace(locations, agents=registration),
         state_dir=locations.state_dir,
-        log=absolute(DEFAULT_LOG),
+        log=absolute(LogConfig.DEFAULT_PATH),
         agents={**registered, new.name: new.directory},
         search_path=Programs.of(None, workspaces=new.workspaces, warnings=[]).path,
     )
@@ -132,7 +132,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
     mounted = (*new.workspaces, *dict.fromkeys(added.values()))
     boot = read_boot_id()
     noted = {}
-    others = look_at_workspaces(_list_agents(registered), reserved)
+    others = Workspaces.look(_list_agents(registered), reserved)
     for path in mounted:
         noted[path] = Noted.of(_find_directory(path), boot=boot)
         if conflict := reserved.conflict(path):

@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import ClassVar
 
 import msgspec
 
@@ -18,8 +19,6 @@ from airlock_daemon.setup.state import State
 from airlock_daemon.setup.writing import make_directory
 from airlock_modules import is_name
 
-LONGEST = 16_384
-"""The maximum bytes of a credential."""
 NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """The exceptions of decoding invalid JSON."""
 
@@ -50,8 +49,8 @@ def read_credential(data: bytes) -> str:
 
     Raises BadCredential.
     """
-    if len(data) > LONGEST:
-        raise BadCredential(f"has more than {LONGEST} bytes")
+    if len(data) > Secrets.LONGEST:
+        raise BadCredential(f"has more than {Secrets.LONGEST} bytes")
     try:
         value = data.decode().strip(" \t\r\n")
     except UnicodeDecodeError:
@@ -67,6 +66,9 @@ def read_credential(data: bytes) -> str:
 
 class Secrets(msgspec.Struct, frozen=True):
     """What a state directory keeps of these. Methods raise AirlockError if it cannot be used."""
+
+    LONGEST: ClassVar[int] = 16_384
+    """The maximum bytes of a credential."""
 
     state: State
 

@@ -9,6 +9,7 @@ workspaces of their agents.
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from typing import Self
 
 import msgspec
 from msgspec.structs import replace
@@ -84,6 +85,23 @@ class Workspaces:
             place = self._locate(each.path)
             if place is not None:
                 self._places.setdefault(place, each)
+
+    @classmethod
+    def look(cls, agents: Iterable[Agent], reserved: Reserved) -> Self:
+        """The agents' workspaces with this process's mounts, as far as they can be read."""
+        agents = tuple(agents)
+        homes = _list_homes(reserved.homes, (agent.name for agent in agents))
+        rows: tuple[MountRow, ...] = ()
+        with suppress(OSError):
+            rows = read_own_mounts()
+        top = by_point(rows).get("/")
+        is_overlay = top is not None and top.kind in _OVERLAYS
+        in_container = is_overlay or any(map(os.path.exists, _CONTAINER_FILES))
+        return cls(agents, rows=rows, in_container=in_container, homes=homes)
+
+    def find_conflicts(self, agent: str, path: str) -> Iterator[Fault]:
+        """As `find_faults`, for a directory that no profile names."""
+        return self.find_faults(Entry(agent=agent, path=path, source="", key=""))
 
     def find_faults(self, entry: Entry) -> Iterator[Fault]:
         """Find what keeps a path, which is not opened, from being a workspace."""
@@ -162,19 +180,6 @@ class Workspaces:
         return row.device, os.path.join(row.root, rest) if rest else row.root
 
 
-def look_at_workspaces(agents: Iterable[Agent], reserved: Reserved) -> Workspaces:
-    """The agents' workspaces with this process's mounts, as far as they can be read."""
-    agents = tuple(agents)
-    homes = _list_homes(reserved.homes, (agent.name for agent in agents))
-    rows: tuple[MountRow, ...] = ()
-    with suppress(OSError):
-        rows = read_own_mounts()
-    top = by_point(rows).get("/")
-    is_overlay = top is not None and top.kind in _OVERLAYS
-    in_container = is_overlay or any(map(os.path.exists, _CONTAINER_FILES))
-    return Workspaces(agents, rows=rows, in_container=in_container, homes=homes)
-
-
 def _list_homes(directory: str | None, agents: Iterable[str]) -> dict[str, str]:
     """The agents' homes, including those not made yet and those of removed agents."""
     if directory is None:
@@ -199,7 +204,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 def judge_workspaces(agents: Mapping[str, Agent], reserved: Reserved, known: Notes) -> Judged:
     """Judge the workspaces of all registered agents; `known` are the existing notes."""
-    workspaces = look_at_workspaces(agents.values(), reserved)
+    workspaces = Workspaces.look(agents.values(), reserved)
     boot = read_boot_id()
     served, unserved, noted = {}, {}, {}
     for name, agent in agents.items():

@@ -19,7 +19,7 @@ from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.change import Change
 from airlock_daemon.setup.checking import check_files
-from airlock_daemon.setup.config import DEFAULT_LOG
+from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.new_files import REGISTRATION, STARTER
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.writing import make_directory, read_whole
@@ -117,12 +117,13 @@ def _uninstall(application: Application) -> Iterator[str]:
         if not is_served(path):
             os.unlink(path)
             yield f"removed {path}"
-    yield f"configuration, agents and log stay: {locations.config_dir}, {absolute(DEFAULT_LOG)}"
+    kept = f"{locations.config_dir}, {absolute(LogConfig.DEFAULT_PATH)}"
+    yield f"configuration, agents and log stay: {kept}"
 
 
 def _make_files(locations: Locations, registration: str) -> Iterator[str]:
     """Create missing files, private to the user, all or none; yields a line per file."""
-    log = os.path.dirname(absolute(DEFAULT_LOG))
+    log = os.path.dirname(absolute(LogConfig.DEFAULT_PATH))
     with ExitStack() as undo:
         for directory in (locations.config_dir, locations.sockets_dir, log):
             make_directory(directory, mode=0o700, undo=undo)

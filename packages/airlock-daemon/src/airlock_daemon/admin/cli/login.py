@@ -12,13 +12,7 @@ from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import list_rows, say
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Declined
 from airlock_daemon.setup.config import locate_state
-from airlock_daemon.setup.stored import (
-    LONGEST,
-    BadCredential,
-    Secrets,
-    Stored,
-    read_credential,
-)
+from airlock_daemon.setup.stored import BadCredential, Secrets, Stored, read_credential
 from airlock_modules import is_name
 from airlock_wire import quote
 
@@ -103,7 +97,7 @@ def _read(stored: Stored) -> str:
         except (EOFError, KeyboardInterrupt):
             raise Declined("nothing was stored") from None
     else:
-        data = sys.stdin.buffer.read(LONGEST + 1)
+        data = sys.stdin.buffer.read(Secrets.LONGEST + 1)
     try:
         return read_credential(data)
     except BadCredential as error:

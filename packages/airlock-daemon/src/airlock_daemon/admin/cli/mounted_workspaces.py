@@ -13,7 +13,7 @@ from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.setup.sockets import SOCKET_DIRECTORY
 from airlock_daemon.setup.state import read_boot_id
 from airlock_daemon.setup.trust import list_steps
-from airlock_daemon.setup.workspaces import Entry, look_at_workspaces
+from airlock_daemon.setup.workspaces import Workspaces
 from airlock_wire import quote
 
 _NAME_ONE = "name a directory with --workspace DIR"
@@ -84,10 +84,10 @@ def _identify(path: str) -> Identity:
 
 def _refuse_nested(written: Iterable[str], setup: Setup, agent: str, reserved: Reserved) -> None:
     """Raise AirlockError if one of two agents could replace a workspace of the other."""
-    workspaces = look_at_workspaces(setup.agents, reserved)
+    workspaces = Workspaces.look(setup.agents, reserved)
     for path in written:
         for step in (os.path.realpath(path), *list_steps(path)):
-            for fault in workspaces.find_faults(Entry(agent=agent, path=step, source="", key="")):
+            for fault in workspaces.find_conflicts(agent, step):
                 raise AirlockError(fault.problem, hint=fault.remedy)
         real = os.path.realpath(path)
         # A directory with Airlock's own files, including homes, has its own message.

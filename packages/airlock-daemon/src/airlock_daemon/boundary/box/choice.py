@@ -48,7 +48,7 @@ from airlock_daemon.setup.boxes import (
 )
 from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.human_git import BOX_AGENT, BOX_SIGNER, ShimSettings
+from airlock_daemon.setup.human_git import ShimSettings
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import GIT_SIGN, Module
 from airlock_wire import quote
@@ -345,8 +345,8 @@ def _configure_git(
     """The git configuration for a box; it sets up git-lfs and signatures if the shim is there."""
     has_lfs, signs = maker.renames and "git" in brokers, GIT_SIGN in asks
     settings = ShimSettings(
-        agent=BOX_AGENT if has_lfs else None,
-        signer=BOX_SIGNER if signs else None,
+        agent=ShimSettings.BOX_AGENT if has_lfs else None,
+        signer=ShimSettings.BOX_SIGNER if signs else None,
         is_openpgp=generation.agent.profile.signs_by_openpgp,
     )
     return generation.git_config + settings.compose(

@@ -18,7 +18,7 @@ from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch
 from airlock_daemon.boundary.command.launcher import CommandLine, Launcher, cannot_start
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import is_within
-from airlock_daemon.platform.linux.mountinfo import MountWatch, find_changes
+from airlock_daemon.platform.linux.mountinfo import MountWatch
 from airlock_daemon.setup.reserved import Reserved
 
 POOL_SIZE = 4
@@ -137,7 +137,7 @@ class BoxPool:
     def compare(self, mounts: str) -> None:
         """Close boxes that a change to `mounts` affects, and all that are not trusted."""
         for each in list(self._waiting):
-            points = find_changes(each.mounts, mounts)
+            points = MountWatch.find_changes(each.mounts, mounts)
             if each not in self._trusted or _concerns(points, each.key.box):
                 self._remove(each).close()
 

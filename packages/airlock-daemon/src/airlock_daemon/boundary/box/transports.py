@@ -8,7 +8,7 @@ from airlock_daemon.boundary.box.box import System
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.platform.system import SEARCH
-from airlock_daemon.setup.human_git import BOX_AGENT, BOX_SIGNER
+from airlock_daemon.setup.human_git import ShimSettings
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_modules import GIT_REMOTE, GIT_SIGN, Grant
@@ -64,11 +64,11 @@ def find_transports(
         yield System(shim, shim)
         return
     if GIT_SIGN in asks:
-        yield System(shim, BOX_SIGNER, is_own=True)
+        yield System(shim, ShimSettings.BOX_SIGNER, is_own=True)
     if GIT_REMOTE not in asks:
         return
     yield System(shim, _SSH, is_own=True)
-    yield System(shim, BOX_AGENT, is_own=True)
+    yield System(shim, ShimSettings.BOX_AGENT, is_own=True)
     for helper in dict.fromkeys(_find_helpers(programs)):
         yield System(shim, helper, is_own=True)
 

@@ -75,16 +75,6 @@ def read_own_mounts() -> tuple[MountRow, ...]:
     return _parse_last(read_process_file(os.getpid(), "mountinfo"))
 
 
-def find_changes(before: str, after: str) -> tuple[str, ...]:
-    """The mount points of lines that only one of two such files has.
-
-    "/" for a line that does not have the documented form.
-    """
-    changed = set(before.splitlines()).symmetric_difference(after.splitlines())
-    fields = [line.split(" ", 5) for line in changed]
-    return tuple(_unescape(each[4]) if len(each) > 4 else "/" for each in fields)
-
-
 def find_mount(rows: Iterable[MountRow], path: str) -> MountRow | None:
     """The mount of `path` (absolute, normal): the longest mount point, the last of equals."""
     found: MountRow | None = None
@@ -160,6 +150,16 @@ class MountWatch:
     def read() -> str:
         """All mounts, as they are now."""
         return read_process_file(os.getpid(), "mountinfo")
+
+    @staticmethod
+    def find_changes(before: str, after: str) -> tuple[str, ...]:
+        """The mount points of lines that only one of two such files has.
+
+        "/" for a line that does not have the documented form.
+        """
+        changed = set(before.splitlines()).symmetric_difference(after.splitlines())
+        fields = [line.split(" ", 5) for line in changed]
+        return tuple(_unescape(each[4]) if len(each) > 4 else "/" for each in fields)
 
     def close(self) -> None:
         """Close the file."""

@@ -33,7 +33,7 @@ from airlock_daemon.serving.request.state import (
     log,
 )
 from airlock_daemon.serving.session import Cancellation, Reason
-from airlock_daemon.setup.client import VARIABLES
+from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
@@ -255,7 +255,7 @@ class _Client:
             return Egress(shim=shim)
         # It links the certificates into that directory.
         await apis.prepare()
-        return Egress(directory=grant.egress, shim=shim, environment=VARIABLES)
+        return Egress(directory=grant.egress, shim=shim, environment=ContainerClient.VARIABLES)
 
 
 class _Records:

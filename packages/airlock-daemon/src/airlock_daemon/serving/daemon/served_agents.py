@@ -175,9 +175,9 @@ class ServedAgents:
         is_wanted = any(each.agent.profile.approve is not None for each in generations)
         if self._control is None and is_wanted:
             from airlock_daemon.serving.daemon.control import ControlSocket  # noqa: PLC0415
-            from airlock_daemon.setup.answering import locate_control  # noqa: PLC0415
+            from airlock_daemon.setup import answering  # noqa: PLC0415
 
-            path = locate_control(setup.state, setup.locations.sockets_dir)
+            path = answering.locate_control(setup.state, setup.locations.sockets_dir)
             self._control = ControlSocket(path, self._shared)
             if self._nurseries is not None:
                 _, _, watching = self._nurseries

@@ -28,13 +28,7 @@ from airlock_daemon.setup.finding import read_bounded
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.kubeconfig import Access, Cluster, Plugin
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.stored import (
-    LONGEST,
-    NO_JSON,
-    BadCredential,
-    Secrets,
-    read_credential,
-)
+from airlock_daemon.setup.stored import BadCredential, Secrets, read_credential
 from airlock_daemon.setup.trust import find_untrusted, leads_through
 from airlock_daemon.setup.trusted_command import find_command_problem, find_words_problem
 from airlock_wire import quote
@@ -355,7 +349,7 @@ class Sources:
         for fault in find_untrusted([path]):
             raise Failed(f"{quote(fault.source)} {fault.problem}", hint=advice)
         try:
-            content = read_bounded(path, most=LONGEST)
+            content = read_bounded(path, most=Secrets.LONGEST)
         except OSError as error:
             problem = f"{quote(named)} cannot be read: {error.strerror}"
             raise Failed(problem, hint=advice) from None
@@ -401,7 +395,7 @@ def _read_aws_keys(data: bytes, now: float) -> tuple[str, float]:
     """
     try:
         found = msgspec.json.decode(data, type=_Exported)
-    except NO_JSON:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise BadCredential("is not what aws configure export-credentials prints") from None
     keys = {
         "id": found.access_key_id,

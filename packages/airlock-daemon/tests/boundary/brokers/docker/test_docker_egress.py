@@ -10,7 +10,7 @@ import pytest
 import trio
 from docker_scene import Scene, image, pytestmark, scene
 
-from airlock_daemon.setup.client import PROXY_PORT, VARIABLES
+from airlock_daemon.setup.client import PROXY_PORT, ContainerClient
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.sockets import SOCKET_DIRECTORY
 from airlock_modules.engine import Egress
@@ -39,7 +39,7 @@ async def leading(directory: Path) -> AsyncIterator[Scene]:
     listening.listen()
     async with scene(directory) as here, trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, answer, [trio.SocketListener(listening)])
-        environment = {**VARIABLES, "HTTPS_PROXY": "http://127.0.0.1:1"}
+        environment = {**ContainerClient.VARIABLES, "HTTPS_PROXY": "http://127.0.0.1:1"}
         here.agent.egress = Egress(directory=str(folder), shim=find_shim(), environment=environment)
         yield here
         nursery.cancel_scope.cancel()
