@@ -26,7 +26,7 @@ def follow_readme(page: Page, host: GuideHost) -> None:
     assert "api.anthropic.com answers POST" in host.type("tail -n 1 notes.txt", cwd=PROJECT)
     host.type("systemctl --user stop airlock")
     with host.begin(page.take("airlock start").strip()) as daemon:
-        daemon.wait_for("airlock: agent my:")
+        daemon.wait_for("airlock: ready")
         host.type("airlock run my IMAGE git push origin HEAD:agent/by-hand")
         host.end(daemon)
 
@@ -45,7 +45,7 @@ def follow_any_image(page: Page, host: GuideHost) -> None:
 def follow_worktrees(page: Page, host: GuideHost) -> None:
     """The container's git pushes from a worktree, which leaves the person's own as it was."""
     said = host.type(page.take("git worktree add"), answers=_YES, cwd=PROJECT)
-    assert "app-web is a linked worktree" in said
+    assert "app-web is a linked worktree" in " ".join(said.split())
     assert host.has_arrived("agent/web", host.type("git rev-parse agent/web", cwd=PROJECT))
     host.type("git worktree remove ../app-web\ngit branch --quiet -D agent/web", cwd=PROJECT)
 
