@@ -25,7 +25,9 @@ from airlock_daemon.boundary.brokers.git import (
 from airlock_daemon.boundary.brokers.git.rules import SshRemote, UrlRemote
 from airlock_daemon.boundary.brokers.git.smart_http import SmartHttp, UrlConversation
 from airlock_daemon.boundary.brokers.http import client
-from airlock_daemon.boundary.brokers.http.client import HttpClient, Proxy, Request
+from airlock_daemon.boundary.brokers.http.client import HttpClient, Request
+from airlock_daemon.boundary.brokers.http.proxy import Proxy
+from airlock_daemon.boundary.brokers.http.tls import Trust
 from airlock_daemon.boundary.brokers.sign import signing as sign_conversation
 from airlock_daemon.boundary.brokers.ssh import known_hosts, session
 from airlock_daemon.boundary.brokers.ssh import words as ssh_command
@@ -256,7 +258,7 @@ def certificates() -> None:
         context.verify_mode = ssl.CERT_NONE
         return context
 
-    load = _put(client, "make_context", make)
+    load = _put(Trust, "make_context", make)
 
 
 def answers() -> None:

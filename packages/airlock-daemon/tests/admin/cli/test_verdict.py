@@ -3,7 +3,8 @@
 import pytest
 
 from airlock_daemon.admin.cli import verdict
-from airlock_daemon.admin.cli.verdict import Answer, Verdict, find_undecided
+from airlock_daemon.admin.cli.verdict import Answer, Verdict
+from airlock_daemon.boundary.workspace.path_arguments import find_undecided
 from airlock_modules import evaluate
 from worlds import World
 

@@ -3,8 +3,9 @@
 import pytest
 
 from airlock_daemon.boundary.brokers.git.credential import Helpers, read_helpers
-from airlock_daemon.boundary.brokers.http.client import Proxy, find_proxy, is_exempt
-from airlock_daemon.boundary.brokers.http.tls import read_trust
+from airlock_daemon.boundary.brokers.http.client import find_proxy
+from airlock_daemon.boundary.brokers.http.proxy import Proxy, is_exempt
+from airlock_daemon.boundary.brokers.http.tls import Trust
 from airlock_daemon.errors import Failed
 from airlock_modules import Destination
 
@@ -105,9 +106,9 @@ def test_variables_win_over_settings() -> None:
     """As they do for git; a directory of the system does not come beside a file of the human's."""
     settings = {"sslcainfo": "~/ca.pem", "sslverify": "No"}
     variables = {"HOME": "/home/me", "SSL_CERT_DIR": "/etc/certs", "SSL_CERT_FILE": "/etc/all"}
-    trust = read_trust(settings, variables)
+    trust = Trust.read(settings, variables)
     assert (trust.file, trust.directory, trust.is_waived) == ("/home/me/ca.pem", None, True)
-    trust = read_trust(settings, {**variables, "GIT_SSL_CAINFO": "/other"})
+    trust = Trust.read(settings, {**variables, "GIT_SSL_CAINFO": "/other"})
     assert trust.file == "/other"
-    trust = read_trust({}, variables)
+    trust = Trust.read({}, variables)
     assert (trust.file, trust.directory, trust.is_waived) == ("/etc/all", "/etc/certs", False)

@@ -7,7 +7,7 @@ import pytest
 
 from airlock_daemon.boundary.identity.containers import Containers
 from airlock_daemon.boundary.identity.peer import Peer
-from airlock_daemon.boundary.workspace.mapping import Mounts, Unmapped, read_mounts
+from airlock_daemon.boundary.workspace.mapping import Mounts, Unmapped
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
 from airlock_daemon.platform.linux.procfs import read_process_file
@@ -142,7 +142,7 @@ async def test_a_changed_root_hides_nothing(agent: Agent, seen: list[str]) -> No
     """After a chroot the kernel shows only the mounts below: nobody can tell what is read-only."""
     peer = Peer(pid=1, uid=0, kind="container", mountinfo="\n".join(seen))
     with pytest.raises(Denied, match="changed its root"):
-        await read_mounts(peer=peer, agent=agent, containers=Containers(os.defpath))
+        await Mounts.read(peer=peer, agent=agent, containers=Containers(os.defpath))
 
 
 def test_what_only_the_container_has_is_no_directory_of_the_host(agent: Agent) -> None:

@@ -5,17 +5,14 @@ undecided.
 """
 
 import functools
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied
-from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.serving.request.job import hand_over
-from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import (
     GIT_REMOTE,
@@ -182,7 +179,10 @@ def _judge_workspace(
     import trio  # noqa: PLC0415 - seldom needed
 
     from airlock_daemon.boundary.workspace.mapping import Mounts  # noqa: PLC0415
-    from airlock_daemon.boundary.workspace.path_arguments import judge_paths  # noqa: PLC0415
+    from airlock_daemon.boundary.workspace.path_arguments import (  # noqa: PLC0415
+        find_undecided,
+        judge_paths,
+    )
 
     undecided = find_undecided(paths, generation.agent)
     step = functools.partial(
@@ -222,30 +222,6 @@ def _ask_broker(
     if broker == "ssh":
         return judge_session(generation, args)
     return judge_words(generation, args) if call is None else judge_call(generation, call)
-
-
-def find_undecided(paths: Iterable[str], agent: Agent) -> tuple[str, ...]:
-    """Those of `paths` that depend on the client's directory or its container's mounts.
-
-    These are absolute ones that the profile does not map, and relative ones that climb above their
-    start.
-    """
-    from airlock_daemon.boundary.workspace.beneath import LeadsOutError, count  # noqa: PLC0415
-    from airlock_daemon.boundary.workspace.path_arguments import EVERYWHERE  # noqa: PLC0415
-
-    targets = [mount.target for mount in (*agent.profile.mounts, *agent.profile.same_path)]
-
-    def is_decided(path: str) -> bool:
-        if path.startswith("/"):
-            plain = "/" + os.path.normpath(path).lstrip("/")
-            return path in EVERYWHERE or any(is_within(plain, each) for each in targets)
-        try:
-            count(path.split("/"), depth=0)
-        except LeadsOutError:
-            return path in EVERYWHERE
-        return True
-
-    return tuple(path for path in paths if not is_decided(path))
 
 
 def refuse(error: Denied, operation: Operation | None = None) -> Verdict:

@@ -127,24 +127,24 @@ class Maker(msgspec.Struct, frozen=True, kw_only=True):
         # A closed box whose paths would differ is refused.
         return self.bubblewrap is not None or not self.is_home
 
+    @staticmethod
+    def find(module: Module, generation: Generation) -> "Maker | None":
+        """Find how to make the box of a command of `module`; None for a command without a box.
 
-def find_maker(module: Module, generation: Generation) -> Maker | None:
-    """Find how to make the box of a command of `module`; None for a command without a box.
-
-    Raises Denied (rule "no-box") if it requires one that this host cannot make.
-    """
-    mode = generation.boxes.mode
-    if module.sandbox is None and module.lacks_box:
-        # The evaluator has already refused it.
-        raise TypeError(module.name)
-    if not module.wants_box or (mode == "off" and not module.relies_on_box):
-        return None
-    with advising(module):
-        maker = _find_maker(mode, generation, is_home=module.shows_home)
-        if module.has_engine and maker.bubblewrap is None:
-            remedy = find_bubblewrap_remedy(generation.programs)
-            raise refuse("the way to a docker engine needs one that bubblewrap makes", remedy)
-        return maker
+        Raises Denied (rule "no-box") if it requires one that this host cannot make.
+        """
+        mode = generation.boxes.mode
+        if module.sandbox is None and module.lacks_box:
+            # The evaluator has already refused it.
+            raise TypeError(module.name)
+        if not module.wants_box or (mode == "off" and not module.relies_on_box):
+            return None
+        with advising(module):
+            maker = _find_maker(mode, generation, is_home=module.shows_home)
+            if module.has_engine and maker.bubblewrap is None:
+                remedy = find_bubblewrap_remedy(generation.programs)
+                raise refuse("the way to a docker engine needs one that bubblewrap makes", remedy)
+            return maker
 
 
 def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:

@@ -8,8 +8,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.command.launcher import CommandLine, Launcher
-from airlock_daemon.boundary.command.process import Command
-from airlock_daemon.boundary.command.stdio import Piped
+from airlock_daemon.boundary.command.process import Command, Piped
 from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed

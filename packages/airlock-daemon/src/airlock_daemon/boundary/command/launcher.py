@@ -22,7 +22,13 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 import trio
 
-from airlock_daemon.errors import AirlockError, Denied, Failed, full_table, is_full_table
+from airlock_daemon.errors import (
+    AirlockError,
+    Denied,
+    Failed,
+    full_table,
+    is_full_table,
+)
 from airlock_daemon.platform.linux.memfd import make_sealed
 from airlock_daemon.setup.profile import Profile
 from airlock_modules import Module, select_forwarded
@@ -131,17 +137,6 @@ def encode_order(
     if len(header) + len(strings) <= MESSAGE:
         return header + strings, ()
     return header, (_make_file(strings),)
-
-
-def refuse_box() -> Denied:
-    """The refusal of all that needs a box, where the system has none."""
-    return Denied(
-        "this command runs in a box, and macOS hosts have none",
-        layer="sandbox",
-        rule="no-box",
-        hint="let the image have the tool, and reach its service by the broker "
-        '(airlock show NAME --security); a person may set box = "none" in a module of their own',
-    )
 
 
 def _join(what: CommandLine) -> bytes:
@@ -573,3 +568,14 @@ def make_pair() -> tuple[socket.socket, socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     return ours, theirs
+
+
+def refuse_box() -> Denied:
+    """The refusal of all that needs a box, where the system has none."""
+    return Denied(
+        "this command runs in a box, and macOS hosts have none",
+        layer="sandbox",
+        rule="no-box",
+        hint="let the image have the tool, and reach its service by the broker "
+        '(airlock show NAME --security); a person may set box = "none" in a module of their own',
+    )

@@ -1,16 +1,248 @@
-"""Runs a command: relays its streams, and controls it through the launcher."""
+"""A command: its standard streams, and the relay of them while it runs."""
 
+import fcntl
+import os
 import signal
+import struct
+import termios
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import trio
 
 from airlock_daemon.boundary.command.launcher import Ended, Launch
-from airlock_daemon.boundary.command.stdio import Emit, Input, Stdio
+from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.system import READABLE, WRITABLE, Readiness
-from airlock_wire import Resize, Signal, StdinData, StdinEnd
+from airlock_daemon.platform.system import READABLE, WRITABLE, Readiness, enlarge_pipe
+from airlock_wire import Resize, Signal, StdinData, StdinEnd, Stream
+
+
+class Input:
+    """Bytes for a non-blocking pipe or pseudo-terminal, which it owns.
+
+    It buffers without limit; the session enforces the client's credit.
+    """
+
+    def __init__(self, descriptor: int, *, end: bytes = b"") -> None:
+        """`end` is written at the end of input; if empty, the descriptor is closed instead."""
+        self.descriptor = descriptor
+        self.written = 0
+        self._end = end
+        self._is_ended = False
+        self._waiting: deque[memoryview] = deque()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is data to write, or EOF is due."""
+        return self.descriptor >= 0 and (bool(self._waiting) or self._is_ended)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all input has been written."""
+        return self._is_ended and not self._waiting
+
+    def put(self, data: bytes) -> None:
+        """Buffer the client's next data."""
+        if data and not self._is_ended:
+            self._waiting.append(memoryview(data))
+
+    def end(self) -> None:
+        """Note that the client sends no more."""
+        if not self._is_ended:
+            self.put(self._end)
+            self._is_ended = True
+
+    def write(self) -> int:
+        """Write without blocking; returns the number of bytes."""
+        count = 0
+        while self._waiting:
+            piece = self._waiting[0]
+            try:
+                written = os.write(self.descriptor, piece)
+            except BlockingIOError:
+                break
+            except OSError:
+                # A terminal closed by its tool takes nothing, which the client cannot know.
+                written = len(piece)
+            count += written
+            if written == len(piece):
+                self._waiting.popleft()
+            else:
+                self._waiting[0] = piece[written:]
+        self.written += count
+        return count
+
+    def close(self) -> None:
+        """Close the descriptor; a pipe's reader sees EOF."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+Emit = Callable[[Stream, bytes], Awaitable[None]]
+
+# Maximum bytes of one read. Larger pieces cost more: their memory is mapped page by page, and
+# unmapped each time (mallopt(3), M_MMAP_THRESHOLD).
+PIECE = 65536
+
+# Bytes to relay before others have a turn.
+TURN = 2 * PIECE
+
+
+class Stdio:
+    """The descriptors of one command: the tool's, and the daemon's ends.
+
+    `standard` are the tool's stdin, stdout and stderr; `terminal` says which of them are one
+    pseudo-terminal (the sum of 1, 2 and 4). `outputs` maps the descriptors that the daemon reads to
+    their streams. `input` takes the client's input; None if the client does not feed the tool's
+    stdin. This object owns all descriptors, and its owner must `close` it.
+
+    The tool's ends stay open here while it runs: the launcher reports the end of a command, and
+    EOFs would only wake the daemon once more per stream.
+    """
+
+    def __init__(self) -> None:
+        self.standard = (-1, -1, -1)
+        self.terminal = 0
+        self.outputs: dict[int, Stream] = {}
+        self.input: Input | None = None
+        self._descriptors: list[int] = []
+        self._widened: set[int] = set()
+
+    async def relay(self, descriptor: int, ahead: int, emit: Emit) -> None:
+        """Emit what a ready output contains, up to one turn's worth.
+
+        A tool that fills its pipe may then write `ahead` bytes.
+        """
+        stream = self.outputs[descriptor]
+        left = TURN
+        while left > 0:
+            try:
+                data = os.read(descriptor, PIECE)
+            except BlockingIOError:
+                return
+            left -= len(data)
+            await emit(stream, data)
+            if len(data) < PIECE:
+                return
+            self._widen(descriptor, ahead)
+
+    def _widen(self, descriptor: int, size: int) -> None:
+        """Enlarge the pipe of a tool that writes faster than it is read (pipe(7))."""
+        if descriptor not in self._widened and size > PIECE:
+            self._widened.add(descriptor)
+            enlarge_pipe(descriptor, size)
+
+    async def drain(self, emit: Emit) -> None:
+        """Emit what an ended tool has left in its outputs.
+
+        No more than that: a process that it left behind could write forever.
+        """
+        for descriptor, stream in self.outputs.items():
+            left = count_unread(descriptor)
+            while left > 0:
+                data = os.read(descriptor, min(left, PIECE))
+                left -= len(data)
+                await emit(stream, data)
+
+    def hand_over(self) -> None:
+        """Close the descriptors that only the tool needs, once it has them."""
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Resize the tool's terminal; no effect without a terminal of the daemon."""
+
+    def count_input(self) -> int | None:
+        """How many bytes of the client's input the tool has read; None if unknown."""
+        return None
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        if self.input is not None:
+            self.input.close()
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
+
+    def _keep(self, descriptor: int) -> int:
+        self._descriptors.append(descriptor)
+        return descriptor
+
+    def _open_null(self) -> int:
+        return self._keep(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+
+    def _open_output(self, stream: Stream) -> int:
+        """Open a pipe for output; returns the tool's end."""
+        reading, writing = os.pipe()
+        self._descriptors += (reading, writing)
+        os.set_blocking(reading, False)
+        self.outputs[reading] = stream
+        return writing
+
+    def _open_input(self) -> int:
+        """Open a pipe for input; returns the tool's end."""
+        reading, writing = os.pipe()
+        self._keep(reading)
+        os.set_blocking(writing, False)
+        self.input = Input(writing)
+        return reading
+
+
+def count_unread(descriptor: int) -> int:
+    """The number of bytes in a pipe."""
+    count = fcntl.ioctl(descriptor, termios.FIONREAD, struct.pack("i", 0))
+    return int(struct.unpack("i", count)[0])
+
+
+class Direct(Stdio):
+    """Three descriptors that came with the request and were verified.
+
+    The client's /dev/null is replaced by `null`, the host's, which the caller keeps: in the
+    client's files it could be anything.
+    """
+
+    def __init__(self, passed: ClientDescriptors, *, null: int) -> None:
+        super().__init__()
+        self._passed = passed
+        stdin, stdout, stderr = [
+            null if kind == "null" else number
+            for number, kind in zip(passed.numbers, passed.kinds, strict=True)
+        ]
+        self.standard = (stdin, stdout, stderr)
+
+    def hand_over(self) -> None:
+        """Close them, so that readers of the other ends wait for the tool, not the daemon."""
+        self._passed.close(is_usable=True)
+
+    def close(self) -> None:
+        """Close them, even if the tool was never started."""
+        self._passed.close(is_usable=True)
+        super().close()
+
+
+class Piped(Stdio):
+    """Pipes for stdout and stderr, and for stdin if the client may send input."""
+
+    def __init__(self, *, has_input: bool) -> None:
+        """Raises OSError if no descriptors are left."""
+        super().__init__()
+        try:
+            stdin = self._open_input() if has_input else self._open_null()
+            self.standard = (stdin, self._open_output("stdout"), self._open_output("stderr"))
+        except BaseException:
+            self.close()
+            raise
+
+    def count_input(self) -> int | None:
+        """How many bytes of the client's input have left the pipe."""
+        if self.input is None:
+            return None
+        return self.input.written - count_unread(self.standard[0])
+
+
+# How long a process that the tool left behind may keep the terminal open before its output is
+# discarded.
+LEFT_S = 0.1
 
 # The launcher kills what is left 2 s after the order to end; a process that still exists long after
 # that hangs in the kernel, and nothing can end it.

@@ -10,7 +10,7 @@ from functools import partial
 
 import trio
 
-from airlock_daemon.boundary.command.stdio import LEFT_S, PIECE, Emit, Input, Stdio
+from airlock_daemon.boundary.command.process import LEFT_S, PIECE, Emit, Input, Stdio
 from airlock_daemon.boundary.connection.descriptors import start_in_thread
 from airlock_wire import Terminal
 

@@ -14,7 +14,7 @@ from airlock_daemon.boundary.workspace.beneath import (
     open_unlinked,
     real_path,
 )
-from airlock_daemon.boundary.workspace.mapping import Mapping, Mounts, Source, Unmapped, read_mounts
+from airlock_daemon.boundary.workspace.mapping import Mapping, Mounts, Source, Unmapped
 from airlock_daemon.boundary.workspace.snapshot import find_in_thread, look_in_thread
 from airlock_daemon.boundary.workspace.temporary import EMPTY, Workspace, make_empty
 from airlock_daemon.errors import AND_RELOAD, Denied
@@ -156,7 +156,7 @@ async def enter(
     agent, reserved = generation.agent, generation.reserved
     if agent.profile.host and peer.kind == "local":
         return _enter_own_directory(claimed, peer, reserved)
-    mounts = await read_mounts(peer=peer, agent=agent, containers=containers)
+    mounts = await Mounts.read(peer=peer, agent=agent, containers=containers)
     try:
         mapping = mounts.find(claimed)
     except Unmapped as error:

@@ -146,6 +146,36 @@ class Mounts:
         self._elsewhere: dict[str, str | None] = {}
         self._other: dict[str, str | None] = {}
 
+    @classmethod
+    async def read(cls, *, peer: Peer, agent: Agent, containers: Containers) -> "Mounts":
+        """Read what maps the paths of `peer`.
+
+        Raises Denied if the client is not in the container that its cgroup names, or hides mounts.
+        Later look-ups need `host_paths.settle`.
+        """
+        host_paths = HostPaths(in_thread=True)
+        if peer.kind != "container":
+            # Root of the daemon's own host can open devices without a box.
+            makes_devices = peer.kind == "unseen" and holds_devices(None)
+            return cls(agent, makes_devices=makes_devices, host_paths=host_paths)
+        try:
+            container = await containers.attest(peer, agent=agent.name)
+            return cls(
+                agent,
+                rows=whole(container.mounts()),
+                is_proven=True,
+                makes_devices=container.makes_devices and holds_devices(container.pid),
+                host_paths=host_paths,
+            )
+        except Failed as failure:
+            return cls(
+                agent,
+                rows=whole(peer.mounts),
+                failure=failure,
+                makes_devices=holds_devices(peer.pid),
+                host_paths=host_paths,
+            )
+
     def find(self, claimed: str | None) -> Mapping:
         """Find the host directory for `claimed`, an absolute path of the client.
 
@@ -335,33 +365,3 @@ def _unmapped(path: str, mounts: Mounts) -> Unmapped:
         message += f", as far as can be told: {mounts.failure.message}"
         hint += f"; for mounts to be seen: {mounts.failure.hint}"
     return Unmapped(message, hint=hint, is_proven=mounts.is_proven)
-
-
-async def read_mounts(*, peer: Peer, agent: Agent, containers: Containers) -> Mounts:
-    """Read what maps the paths of `peer`.
-
-    Raises Denied if the client is not in the container that its cgroup names, or hides mounts.
-    Later look-ups need `host_paths.settle`.
-    """
-    host_paths = HostPaths(in_thread=True)
-    if peer.kind != "container":
-        # Root of the daemon's own host can open devices without a box.
-        makes_devices = peer.kind == "unseen" and holds_devices(None)
-        return Mounts(agent, makes_devices=makes_devices, host_paths=host_paths)
-    try:
-        container = await containers.attest(peer, agent=agent.name)
-        return Mounts(
-            agent,
-            rows=whole(container.mounts()),
-            is_proven=True,
-            makes_devices=container.makes_devices and holds_devices(container.pid),
-            host_paths=host_paths,
-        )
-    except Failed as failure:
-        return Mounts(
-            agent,
-            rows=whole(peer.mounts),
-            failure=failure,
-            makes_devices=holds_devices(peer.pid),
-            host_paths=host_paths,
-        )

@@ -5,7 +5,7 @@ where a symlink leads by then.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import closing
 
 import trio
@@ -23,7 +23,8 @@ from airlock_daemon.boundary.workspace.mapping import Mounts, Source, Unmapped
 from airlock_daemon.boundary.workspace.snapshot import look_in_thread
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.errors import AND_RELOAD, Denied
-from airlock_daemon.path_text import relative_to
+from airlock_daemon.path_text import is_within, relative_to
+from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import PathUse
 from airlock_wire import quote
@@ -246,3 +247,24 @@ async def _locate_in_thread(
             return area.locate(path)
 
     return await look_in_thread(locate, directory.descriptor, lookups)
+
+
+def find_undecided(paths: Iterable[str], agent: Agent) -> tuple[str, ...]:
+    """Those of `paths` that depend on the client's directory or its container's mounts.
+
+    These are absolute ones that the profile does not map, and relative ones that climb above their
+    start.
+    """
+    targets = [mount.target for mount in (*agent.profile.mounts, *agent.profile.same_path)]
+
+    def is_decided(path: str) -> bool:
+        if path.startswith("/"):
+            plain = "/" + os.path.normpath(path).lstrip("/")
+            return path in EVERYWHERE or any(is_within(plain, each) for each in targets)
+        try:
+            count(path.split("/"), depth=0)
+        except LeadsOutError:
+            return path in EVERYWHERE
+        return True
+
+    return tuple(path for path in paths if not is_decided(path))

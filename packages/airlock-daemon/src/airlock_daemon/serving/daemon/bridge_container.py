@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -30,7 +30,7 @@ from airlock_daemon.serving.daemon.engine_command import (
     remove_volume,
 )
 from airlock_daemon.serving.daemon.listener import Listener
-from airlock_daemon.serving.request.state import log
+from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
 from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.generation import Generation
@@ -273,6 +273,40 @@ class AgentBridge:
         if opened is not None:
             return opened.listener.serve_bridged(accept)
         return b"", trio.lowlevel.checkpoint()  # noqa: ASYNC105 - as the caller does
+
+
+def make_bridge(
+    engine: str, directory: str, state: State, shared: DaemonState, *, before: AgentBridge | None
+) -> AgentBridge:
+    """Make an agent's bridge at `engine`; `directory`, named after the agent, has its sockets.
+
+    `before` is as in `AgentBridge`.
+    """
+    container = BridgeContainer(
+        os.path.basename(directory),
+        _find_engine(engine, shared),
+        directory=directory,
+        state=state,
+    )
+    return AgentBridge(engine, container, before=before)
+
+
+async def remove_left(bridged: Collection[str], state: State, shared: DaemonState) -> None:
+    """Remove the volumes of bridges that none of the agents `bridged` has."""
+    volumes = BridgeVolumes(state)
+    try:
+        left = [each for each in volumes.list_all() if each.agent not in bridged]
+    except AirlockError as error:
+        log.warning("%s; %s", error.message, error.hint)
+        return
+    for volume in left:
+        await remove_volume(_find_engine(volume.engine, shared), volumes, volume)
+
+
+def _find_engine(name: str, shared: DaemonState) -> EngineCommand:
+    return EngineCommand(
+        name, search_path=lambda: shared.search_path, environment=shared.environment
+    )
 
 
 def _read_own(path: str) -> bytes | None:

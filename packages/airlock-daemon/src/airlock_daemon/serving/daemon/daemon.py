@@ -24,9 +24,8 @@ from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.ledger import Ledger
 from airlock_daemon.serving.audit.log import AuditLog
 from airlock_daemon.serving.audit.record import Record
-from airlock_daemon.serving.daemon.granted import settle_granted
 from airlock_daemon.serving.daemon.reload import Reloader, warn_unkept
-from airlock_daemon.serving.daemon.served_agents import ServedAgents
+from airlock_daemon.serving.daemon.served_agents import ServedAgents, settle_granted
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.daemon.store import ServiceManager, SocketStore
 from airlock_daemon.serving.request.state import DaemonState, log

@@ -12,8 +12,7 @@ from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.errors import AirlockError, SetupError, own_fault
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.audit.record import DETAIL, Record
-from airlock_daemon.serving.daemon.granted import settle_granted
-from airlock_daemon.serving.daemon.served_agents import ServedAgents
+from airlock_daemon.serving.daemon.served_agents import ServedAgents, settle_granted
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.daemon.store import ServiceManager
 from airlock_daemon.serving.request.state import DaemonState, log

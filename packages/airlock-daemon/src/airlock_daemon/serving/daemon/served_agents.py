@@ -1,8 +1,15 @@
-"""Serves the agents of the latest generations; adds, changes and removes them on reload."""
+"""Serves the agents of the latest generations; adds, changes and removes them on reload.
+
+The code for what agents are granted is loaded with the granting generation, and nothing else: code
+that nobody is granted cannot cause faults. Container identity, git over ssh and LFS are imported
+by the first request that needs them, before it starts anything.
+"""
 
 import os
 import socket
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,19 +18,19 @@ import trio
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.system import descriptor_limit
 from airlock_daemon.serving.daemon.clients import Clients
-from airlock_daemon.serving.daemon.granted import has_boxes, load_granted
 from airlock_daemon.serving.daemon.listener import Listener, Service
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
+from airlock_daemon.serving.request.broker import find_broker
 from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Reason
 from airlock_daemon.setup.generation import Generation, Setup
 from airlock_daemon.setup.sockets import ENGINE, HTTPS, SOCKET
 from airlock_daemon.setup.state import State
+from airlock_modules import Module
 
 if TYPE_CHECKING:
     from airlock_daemon.serving.daemon.bridge_container import AgentBridge
     from airlock_daemon.serving.daemon.control import ControlSocket
-    from airlock_daemon.serving.daemon.engine_command import EngineCommand
     from airlock_daemon.serving.daemon.https import HttpsBroker
 
 _Nurseries = tuple[trio.Nursery, trio.Nursery, trio.Nursery]
@@ -42,8 +49,8 @@ class ServedAgents:
         self._nurseries: _Nurseries | None = None
         self._https: HttpsBroker | None = None
         self._control: ControlSocket | None = None
-        # A daemon before this one may have left volumes of bridges, of other agents than these.
-        self._left: tuple[State, frozenset[str]] | None = None
+        # What requests share.
+        self._services: list[Callable[[], Awaitable[None]]] = []
 
     def adopt(self, setup: Setup) -> None:
         """Serve the agents of `setup` from now on, each by its new generation, and no others.
@@ -77,10 +84,12 @@ class ServedAgents:
             self._open(self._served[name], each, listening, setup.state)
         for name, generation in generations.items():
             self._adopt_bridge(self._served[name], generation, setup.state)
-        if self._nurseries is None:
-            # Later, each agent removes its own.
+        if self._nurseries is None and setup.state.has_bridges:
+            # A daemon before this one may have left some. Later, each agent removes its own.
+            from airlock_daemon.serving.daemon.bridge_container import remove_left  # noqa: PLC0415
+
             bridged = [name for name, served in self._served.items() if served.bridge is not None]
-            self._left = setup.state, frozenset(bridged)
+            self._start(partial(remove_left, frozenset(bridged), setup.state, self._shared))
         if self._https is not None:
             self._https.renew()
 
@@ -91,14 +100,8 @@ class ServedAgents:
         """
         async with trio.open_nursery() as accepting:
             self._nurseries = accepting, requests, watching
-            if self._https is not None:
-                watching.start_soon(self._https.run)
-            if self._control is not None:
-                watching.start_soon(self._control.run)
-            if self._shared.boxes is not None:
-                watching.start_soon(self._shared.boxes.run)
-            if self._left is not None:
-                watching.start_soon(self._remove_left, *self._left)
+            for service in self._services:
+                watching.start_soon(service)
             for name, served in self._served.items():
                 accepting.start_soon(self._attend, name, served)
                 for opened in served.listeners.values():
@@ -162,9 +165,7 @@ class ServedAgents:
             from airlock_daemon.boundary.box.prewarmed import Boxes  # noqa: PLC0415
 
             self._shared.boxes = Boxes(self._shared.launcher, self._shared.null)
-            if self._nurseries is not None:
-                _, _, watching = self._nurseries
-                watching.start_soon(self._shared.boxes.run)
+            self._start(self._shared.boxes.run)
 
     def _adopt_approvals(self, setup: Setup) -> None:
         """Open the control socket with the first profile that requires approvals.
@@ -179,9 +180,7 @@ class ServedAgents:
 
             path = answering.locate_control(setup.state, setup.locations.sockets_dir)
             self._control = ControlSocket(path, self._shared)
-            if self._nurseries is not None:
-                _, _, watching = self._nurseries
-                watching.start_soon(self._control.run)
+            self._start(self._control.run)
 
     def _adopt_https(self, setup: Setup) -> None:
         """Start the HTTPS broker, which is imported for the first agent that needs it."""
@@ -191,9 +190,14 @@ class ServedAgents:
             self._https = HttpsBroker(
                 self._shared, setup.state, sockets_dir=setup.locations.sockets_dir
             )
-            if self._nurseries is not None:
-                _, _, watching = self._nurseries
-                watching.start_soon(self._https.run)
+            self._start(self._https.run)
+
+    def _start(self, service: Callable[[], Awaitable[None]]) -> None:
+        """Run a service that requests share, or what has to be done once."""
+        self._services.append(service)
+        if self._nurseries is not None:
+            _, _, watching = self._nurseries
+            watching.start_soon(service)
 
     def _adopt_bridge(self, served: "_Served", generation: Generation, state: State) -> None:
         """Give an agent the bridge of its generation, or none. It carries all of its sockets."""
@@ -204,44 +208,15 @@ class ServedAgents:
         if engine is None:
             return
         if served.bridge is None:
-            from airlock_daemon.serving.daemon import bridge_container as bridges  # noqa: PLC0415
+            from airlock_daemon.serving.daemon.bridge_container import make_bridge  # noqa: PLC0415
 
-            name = generation.agent.name
-            folder = os.path.join(self._sockets.path, name)
-            command = self._find_engine(engine)
-            container = bridges.BridgeContainer(name, command, directory=folder, state=state)
-            served.agent.bridge = container
-            served.bridge = bridges.AgentBridge(engine, container, before=present)
+            folder = os.path.join(self._sockets.path, generation.agent.name)
+            served.bridge = make_bridge(engine, folder, state, self._shared, before=present)
+            served.agent.bridge = served.bridge.container
             if self._nurseries is not None:
                 _, requests, watching = self._nurseries
                 watching.start_soon(served.bridge.run, served.listeners, requests)
         served.bridge.offer(tuple(served.listeners), generation)
-
-    def _find_engine(self, name: str) -> "EngineCommand":
-        from airlock_daemon.serving.daemon.engine_command import EngineCommand  # noqa: PLC0415
-
-        return EngineCommand(
-            name,
-            search_path=lambda: self._shared.search_path,
-            environment=self._shared.environment,
-        )
-
-    async def _remove_left(self, state: State, bridged: Collection[str]) -> None:
-        """Remove the volumes of bridges that none of these agents has."""
-        if not state.has_bridges:
-            return
-        from airlock_daemon.setup.bridge import BridgeVolumes  # noqa: PLC0415
-
-        volumes = BridgeVolumes(state)
-        try:
-            left = [each for each in volumes.list_all() if each.agent not in bridged]
-        except AirlockError as error:
-            log.warning("%s; %s", error.message, error.hint)
-            return
-        for volume in left:
-            from airlock_daemon.serving.daemon.engine_command import remove_volume  # noqa: PLC0415
-
-            await remove_volume(self._find_engine(volume.engine), volumes, volume)
 
     def _add(self, generation: Generation) -> "_Served":
         name = generation.agent.name
@@ -351,3 +326,53 @@ def _list_sockets(generation: Generation) -> Iterator[str]:
         yield HTTPS
     if generation.docker is not None:
         yield ENGINE
+
+
+_TOOL = ("serving.request.tool", "serving.request.command", "boundary.command.terminal")
+_BOX = ("serving.request.boxed", "boundary.box.prewarmed")
+
+
+def _list_granted(generation: Generation) -> list[Module]:
+    grant = generation.grant
+    return [module for name, module in grant.modules.items() if grant.grants(name)]
+
+
+def has_boxes(generation: Generation) -> bool:
+    """Whether any of the agent's commands needs a box."""
+    return any(each.wants_box for each in _list_granted(generation))
+
+
+async def settle_granted(setup: Setup, shared: DaemonState) -> tuple[Setup, str | None]:
+    """As `boxes.settle_boxes`, which is imported only if a module wants a box."""
+    generations = setup.generations.values()
+    if not any(each.wants_box for one in generations for each in one.grant.modules.values()):
+        return setup, None
+    from airlock_daemon.serving.daemon.boxes import settle_boxes  # noqa: PLC0415
+
+    return await settle_boxes(setup, shared)
+
+
+def load_granted(generations: Iterable[Generation]) -> None:
+    """Import what serves their commands, hooks, APIs, engines, bridges; nothing is unloaded."""
+    wanted = set[str]()
+    for generation in generations:
+        hooks = generation.agent.hooks
+        if hooks.pre_exec is not None:
+            wanted.add("serving.request.hooks")
+        if hooks.post_exec is not None:
+            wanted.add("serving.request.post_exec")
+        if generation.apis:
+            wanted.add("serving.daemon.https")
+        if generation.agent.profile.bridge is not None:
+            wanted.add("serving.daemon.bridge_container")
+        if generation.docker is not None:
+            wanted.add("serving.daemon.docker")
+        for module in _list_granted(generation):
+            if module.broker is not None:
+                find_broker(module)
+                continue
+            wanted.update(_TOOL)
+            if module.wants_box:
+                wanted.update(_BOX)
+    for name in sorted(wanted):
+        import_module(f"airlock_daemon.{name}")

@@ -14,8 +14,7 @@ from airlock_daemon.boundary.box.kept_home import HomeInUse
 from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch, Leftover
 from airlock_daemon.boundary.box.prewarmed import start_boxed
 from airlock_daemon.boundary.command.launcher import Ended, Launch
-from airlock_daemon.boundary.command.process import Begin, Command
-from airlock_daemon.boundary.command.stdio import Emit, Stdio
+from airlock_daemon.boundary.command.process import Begin, Command, Emit, Stdio
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.linux.procfs import read_process_file

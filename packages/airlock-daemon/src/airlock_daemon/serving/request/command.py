@@ -4,8 +4,7 @@ from collections.abc import Awaitable
 from functools import partial
 
 from airlock_daemon.boundary.command.launcher import Ended, Launch, cannot_start
-from airlock_daemon.boundary.command.process import Begin, Command
-from airlock_daemon.boundary.command.stdio import Direct, Emit, Piped, Stdio
+from airlock_daemon.boundary.command.process import Begin, Command, Direct, Emit, Piped, Stdio
 from airlock_daemon.serving.request.execution import (
     buffer_start,
     conclude,

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -28,10 +29,15 @@ from airlock_daemon.boundary.connection.descriptors import drop_unread, receive
 from airlock_daemon.boundary.fairness.gate import too_many_error
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
-from airlock_daemon.serving.audit.record import Outcome
+from airlock_daemon.serving.audit.record import (
+    Outcome,
+)
 from airlock_daemon.serving.request.state import AgentState, DaemonState, Recording
 from airlock_modules import Module
 from airlock_modules.operation import Operation
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.box.system import ApiAccess
 
 log = logging.getLogger("airlock")
 
@@ -260,3 +266,42 @@ class Egress:
         """Store the first reasons for the client."""
         if len(self._refused) < _MOST_REFUSED:
             self._refused[reason] = None
+
+
+class Apis(Protocol):
+    """Serves one agent's APIs to its containers and boxes."""
+
+    async def prepare(self) -> "ApiAccess":
+        """Publish what a box needs for APIs, and return it; raises AirlockError."""
+
+    async def carry(
+        self,
+        connection: trio.SocketStream,
+        recording: "Recording",
+        network: Callable[[], tuple[str, ...]],
+        tell: Callable[[str], None],
+    ) -> None:
+        """Serve a connection from a box to its end; the caller closes it.
+
+        `recording` is that of the box's request. Besides the agent's credential-free destinations,
+        the connection may reach those of `network`, which is called again after each reload. `tell`
+        gets the reason of a refusal. Raises nothing but cancellation.
+        """
+
+
+class Engines(Protocol):
+    """Serves one agent's calls of a docker engine to its boxes."""
+
+    def put(self, error: Denied) -> bytes:
+        """A refusal of a connection, in the engine's form."""
+
+    async def carry(
+        self, connection: trio.SocketStream, recording: "Recording", peer: "Peer"
+    ) -> None:
+        """Serve a connection from a box of a command of `peer` to its end, and close it.
+
+        `recording` is that of the box's request. Raises nothing but cancellation.
+        """
+
+    async def remove_own(self) -> None:
+        """Remove what the agent has made at the engine: it was removed. Logs what stays."""

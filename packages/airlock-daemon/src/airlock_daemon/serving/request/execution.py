@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.command.stdio import Emit
+from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.fairness.gate import Place
 from airlock_daemon.errors import AND_RELOAD, Failed, own_fault
 from airlock_daemon.serving.request.job import Call, Finished, Job

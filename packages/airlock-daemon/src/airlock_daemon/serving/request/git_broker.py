@@ -9,7 +9,7 @@ from airlock_daemon.boundary.brokers.git.rules import admit as admit_errand
 from airlock_daemon.boundary.brokers.git.smart_http import UrlConversation
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.launcher import CommandLine
-from airlock_daemon.boundary.command.stdio import Emit
+from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.request.execution import conclude

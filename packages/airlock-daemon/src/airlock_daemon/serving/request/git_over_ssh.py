@@ -5,8 +5,7 @@ from airlock_daemon.boundary.brokers.git.conversation import Conversation, Trans
 from airlock_daemon.boundary.brokers.git.rules import SshRemote, Tell
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.process import Begin, Command
-from airlock_daemon.boundary.command.stdio import Emit, Stdio
+from airlock_daemon.boundary.command.process import Begin, Command, Emit, Stdio
 from airlock_daemon.serving.request.command import Steps, run_command
 from airlock_daemon.serving.request.execution import conclude
 from airlock_daemon.serving.request.job import Call, Finished, Job

@@ -13,8 +13,7 @@ import trio
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.command.launcher import CommandLine, Ended, Launcher, cannot_start
-from airlock_daemon.boundary.command.process import Command
-from airlock_daemon.boundary.command.stdio import Piped
+from airlock_daemon.boundary.command.process import Command, Piped
 from airlock_daemon.boundary.fairness.gate import SMALL, Gate, too_large_error
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed

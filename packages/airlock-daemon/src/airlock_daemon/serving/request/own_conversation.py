@@ -8,7 +8,7 @@ import trio
 
 from airlock_daemon.boundary.brokers.git.streams import ClientStreams, SentStreams, Streams
 from airlock_daemon.boundary.command.launcher import Ended, cannot_start
-from airlock_daemon.boundary.command.stdio import Emit
+from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.request.broker import may_pass

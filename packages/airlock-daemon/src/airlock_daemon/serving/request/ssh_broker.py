@@ -4,7 +4,7 @@ from contextlib import closing
 
 import msgspec
 
-from airlock_daemon.boundary.brokers.git.conversation import Transport
+from airlock_daemon.boundary.brokers.git.conversation import Counted, Transport
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.session import (
     Admitted,
@@ -16,7 +16,7 @@ from airlock_daemon.boundary.brokers.ssh.session import (
 from airlock_daemon.boundary.brokers.ssh.session import admit as admit_session
 from airlock_daemon.boundary.brokers.ssh.session import name_operation as name_session
 from airlock_daemon.boundary.command.launcher import CommandLine, Ended, build_environment
-from airlock_daemon.boundary.command.stdio import Counted, Emit, Stdio
+from airlock_daemon.boundary.command.process import Emit, Stdio
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.serving.request.broker import may_pass
 from airlock_daemon.serving.request.command import Steps, run_command

@@ -17,7 +17,7 @@ from airlock_daemon.boundary.command.launcher import CommandLine, Launcher
 from airlock_daemon.boundary.connection.descriptors import Closer
 from airlock_daemon.boundary.fairness.gate import Allowance, Gate, Share, Starts
 from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
-from airlock_daemon.errors import Denied, Failed
+from airlock_daemon.errors import Failed
 from airlock_daemon.platform.system import Ancestry
 from airlock_daemon.serving.audit.ledger import Kind, Ledger
 from airlock_daemon.serving.audit.record import (
@@ -35,10 +35,9 @@ from airlock_wire import Request
 if TYPE_CHECKING:
     from airlock_daemon.boundary.box.choice import Templates
     from airlock_daemon.boundary.box.prewarmed import Boxes, BoxPool
-    from airlock_daemon.boundary.box.system import ApiAccess
     from airlock_daemon.boundary.identity.containers import Containers
-    from airlock_daemon.boundary.identity.peer import Peer
     from airlock_daemon.serving.request.approvals import Approvals
+    from airlock_daemon.serving.request.egress import Apis, Engines
 
 log = logging.getLogger("airlock")
 
@@ -140,45 +139,6 @@ class DaemonState:
             self.groups.close()
         os.close(self.null)
         self.audit.close()
-
-
-class Apis(Protocol):
-    """Serves one agent's APIs to its containers and boxes."""
-
-    async def prepare(self) -> "ApiAccess":
-        """Publish what a box needs for APIs, and return it; raises AirlockError."""
-
-    async def carry(
-        self,
-        connection: trio.SocketStream,
-        recording: "Recording",
-        network: Callable[[], tuple[str, ...]],
-        tell: Callable[[str], None],
-    ) -> None:
-        """Serve a connection from a box to its end; the caller closes it.
-
-        `recording` is that of the box's request. Besides the agent's credential-free destinations,
-        the connection may reach those of `network`, which is called again after each reload. `tell`
-        gets the reason of a refusal. Raises nothing but cancellation.
-        """
-
-
-class Engines(Protocol):
-    """Serves one agent's calls of a docker engine to its boxes."""
-
-    def put(self, error: Denied) -> bytes:
-        """A refusal of a connection, in the engine's form."""
-
-    async def carry(
-        self, connection: trio.SocketStream, recording: "Recording", peer: "Peer"
-    ) -> None:
-        """Serve a connection from a box of a command of `peer` to its end, and close it.
-
-        `recording` is that of the box's request. Raises nothing but cancellation.
-        """
-
-    async def remove_own(self) -> None:
-        """Remove what the agent has made at the engine: it was removed. Logs what stays."""
 
 
 class Bridging(Protocol):

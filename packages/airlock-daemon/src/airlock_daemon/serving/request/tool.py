@@ -7,13 +7,13 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.box.box import Box, refuse_elsewhere
-from airlock_daemon.boundary.box.choice import Maker, find_maker
+from airlock_daemon.boundary.box.choice import Maker
 from airlock_daemon.boundary.box.environment import build_boxed_environment
 from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.command.launcher import CommandLine, build_environment
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.directory import enter
-from airlock_daemon.boundary.workspace.mapping import read_mounts
+from airlock_daemon.boundary.workspace.mapping import Mounts
 from airlock_daemon.boundary.workspace.path_arguments import confine_paths, judge_paths
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.errors import AND_RELOAD, Denied
@@ -116,9 +116,9 @@ async def _enter(
         await _refuse_elsewhere(module, peer, call)
     if module.workspace == "none":
         is_proven = await prove(peer, call) is not None
-        maker = find_maker(module, generation)
+        maker = Maker.find(module, generation)
         return replace(make_empty(None, is_read_only=True), is_proven=is_proven), maker
-    maker = find_maker(module, generation)
+    maker = Maker.find(module, generation)
     workspace = await enter(
         request.cwd,
         peer=peer,
@@ -162,13 +162,13 @@ async def _confine_paths(
 
 
 async def _judge_paths(request: Request, allowed: Allowed, peer: Peer, call: Call) -> None:
-    maker = find_maker(allowed.module, call.generation)
+    maker = Maker.find(allowed.module, call.generation)
     if allowed.paths and not (maker is not None and maker.renames):
         agent = call.generation.agent
         await judge_paths(
             request.args,
             allowed.paths,
-            mounts=await read_mounts(peer=peer, agent=agent, containers=call.shared.containers),
+            mounts=await Mounts.read(peer=peer, agent=agent, containers=call.shared.containers),
             reserved=call.generation.reserved,
             lookups=call.agent.lookups,
             pause=call.agent.turns.take,

@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.brokers.addresses import Address, find_inner, resolve
-from airlock_daemon.boundary.brokers.http.client import Origin, Proxy, find_proxy, reach
+from airlock_daemon.boundary.brokers.http.client import Origin, Way, find_proxy, reach
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 
@@ -276,7 +276,7 @@ class Routes:
             return await reach(origin, self._world.lookups)
         raise Failed(f"{wanted} was not reached within {OPEN_S:g} s", hint="try again")
 
-    async def _find_way(self, wanted: Destination) -> tuple[Address, ...] | Proxy:
+    async def _find_way(self, wanted: Destination) -> Way:
         # A proxy cannot reach this host's loopback.
         if wanted.is_local:
             return wanted.own_addresses

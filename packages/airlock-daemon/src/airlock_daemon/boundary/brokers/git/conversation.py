@@ -24,13 +24,12 @@ from airlock_daemon.boundary.brokers.git.streams import OwnPipe, move, of_its_st
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.session import LoginAdvice
 from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.process import Begin, Command, Grant
-from airlock_daemon.boundary.command.stdio import PIECE, Counted, Emit, Stdio
+from airlock_daemon.boundary.command.process import PIECE, Begin, Command, Emit, Grant, Stdio
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors, Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.platform.system import splice
 from airlock_modules import PushList, Refusal, RemoteError, compose_report
-from airlock_wire import Signal
+from airlock_wire import Signal, Stream
 
 # Bytes dropped in one step.
 MOVE = 1 << 20
@@ -309,3 +308,17 @@ class Conversation:
 async def _read(transport: Transport, turns: TurnQueue) -> bytes:
     with of_its_stdin():
         return await transport.read(turns)
+
+
+class Counted:
+    """An `emit` that forwards everything; `stdout` counts the bytes of stdout."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self.stdout = 0
+
+    async def emit(self, stream: Stream, data: bytes) -> None:
+        """Forward the data."""
+        if stream == "stdout":
+            self.stdout += len(data)
+        await self._emit(stream, data)

@@ -29,8 +29,7 @@ from airlock_daemon.boundary.brokers.git.streams import Streams
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.session import LoginAdvice
 from airlock_daemon.boundary.command.launcher import CommandLine, Ended, Launcher
-from airlock_daemon.boundary.command.process import Command
-from airlock_daemon.boundary.command.stdio import PIECE, Emit, Piped
+from airlock_daemon.boundary.command.process import PIECE, Command, Emit, Piped
 from airlock_modules import PushList, Refusal, RemoteError, compose_report
 from airlock_wire import StdinData, StdinEnd, Stream
 

@@ -11,10 +11,10 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import shorten
-from airlock_daemon.boundary.brokers.addresses import Address, find_inner, resolve
+from airlock_daemon.boundary.brokers.addresses import find_inner, resolve
 from airlock_daemon.boundary.brokers.git.credential import ask_helpers, ask_settings
-from airlock_daemon.boundary.brokers.http.client import Origin, Proxy, find_proxy
-from airlock_daemon.boundary.brokers.http.tls import read_trust
+from airlock_daemon.boundary.brokers.http.client import Origin, Way, find_proxy
+from airlock_daemon.boundary.brokers.http.tls import Trust
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
@@ -406,7 +406,7 @@ async def find_origin(
     settings = await ask_settings(address, git, requester)
     name = host.strip("[]")
     variables = requester.variables
-    way: tuple[Address, ...] | Proxy | None
+    way: Way | None
     way = find_proxy(settings.get("proxy"), variables, scheme=scheme, host=name)
     barrier = None
     if way is not None:
@@ -415,7 +415,7 @@ async def find_origin(
         way = await resolve(name, family=None, limiter=requester.lookups)
         if find_inner(way) is not None:
             barrier = "has an address of this host or of no public network"
-    trust = read_trust(settings, variables) if scheme == "https" else None
+    trust = Trust.read(settings, variables) if scheme == "https" else None
     number = DEFAULT_PORTS[scheme] if port is None else port
     return Origin(host=name, port=number, way=way, trust=trust), barrier
 

@@ -38,7 +38,7 @@ from airlock_daemon.boundary.brokers.http.client import (
 )
 from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.stdio import Emit
+from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.errors import Denied, Failed
 from airlock_modules import (
     AdvertisementReader,

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import trio
 
-from airlock_daemon.boundary.command.stdio import PIECE, Emit
+from airlock_daemon.boundary.command.process import PIECE, Emit
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors, Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.platform.system import enlarge_pipe

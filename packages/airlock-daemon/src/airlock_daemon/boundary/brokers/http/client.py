@@ -1,28 +1,26 @@
 """A client of one HTTP server: how it is reached, and sequential requests over one connection."""
 
-import base64
-import ipaddress
 import os
-import re
 import socket
 import ssl
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import TypeVar
-from urllib.parse import unquote_to_bytes
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import h11
 import msgspec
 import trio
 
-from airlock_daemon.boundary.brokers.addresses import Address, resolve
-from airlock_daemon.boundary.brokers.http.tls import TlsStream, Trust, has_news, make_context
+from airlock_daemon.boundary.brokers.addresses import Address
+from airlock_daemon.boundary.brokers.http.tls import TlsStream, Trust, has_news
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.brokers.http.proxy import Proxy
 
 PIECE = 65536
 
@@ -313,25 +311,9 @@ def _too_slow() -> Failed:
     )
 
 
-# The default port of a proxy (curl(1), --proxy).
-_PORT = 1080
-_PROXY = re.compile(
-    r"(?:(?P<scheme>[a-z0-9]+)://)?(?:(?P<user>[^@/]*)@)?"
-    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?/?"
-)
-
-
-class Proxy(msgspec.Struct, frozen=True, kw_only=True):
-    """A proxy for CONNECT. `authorization` is the value of Proxy-Authorization, if any."""
-
-    host: str
-    port: int
-    authorization: str | None
-
-
 def find_proxy(
     configured: str | None, variables: Mapping[str, str], *, scheme: str, host: str
-) -> Proxy | None:
+) -> "Proxy | None":
     """Find the proxy for a host, None if it is reached directly.
 
     `configured` is git's `http.proxy` for the URL, None if unset; "" means no proxy. Raises Failed
@@ -340,10 +322,12 @@ def find_proxy(
     url = configured
     for name in _names(scheme):
         url = variables.get(name) if url is None else url
-    exempt = variables.get("no_proxy", variables.get("NO_PROXY", ""))
-    if not url or is_exempt(exempt, host):
+    if not url:
         return None
-    return _read(url)
+    from airlock_daemon.boundary.brokers.http.proxy import Proxy, is_exempt  # noqa: PLC0415
+
+    exempt = variables.get("no_proxy", variables.get("NO_PROXY", ""))
+    return None if is_exempt(exempt, host) else Proxy.read(url)
 
 
 def _names(scheme: str) -> tuple[str, ...]:
@@ -352,55 +336,25 @@ def _names(scheme: str) -> tuple[str, ...]:
     return (f"{scheme}_proxy", *upper, "all_proxy", "ALL_PROXY")
 
 
-def is_exempt(exempt: str, host: str) -> bool:
-    """Whether `no_proxy` covers a host: `*`, names and their subdomains, addresses and networks."""
-    name = host.strip("[]").rstrip(".").lower()
-    for entry in re.split(r"[,\s]+", exempt.lower()):
-        rule = entry.strip("[]").strip(".")
-        if entry == "*" or (rule and (name == rule or name.endswith(f".{rule}"))):
-            return True
-        with suppress(ValueError):
-            if ipaddress.ip_address(name) in ipaddress.ip_network(rule, strict=False):
-                return True
-    return False
-
-
-def _read(url: str) -> Proxy:
-    found = _PROXY.fullmatch(url)
-    if found is None or (found["scheme"] or "http") != "http":
-        kind = quote(url.partition("://")[0], limit=20) if "://" in url else "what it names"
-        raise Failed(
-            f"the proxy of this host cannot be used: {kind} is no kind that is spoken",
-            hint="a person on the host can name one like http://proxy.example.com:3128 in "
-            "http.proxy of git, or in https_proxy of the daemon",
-        )
-    authorization = None
-    if found["user"] is not None:
-        user, _, password = found["user"].partition(":")
-        words = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
-        authorization = "Basic " + base64.b64encode(words).decode()
-    port = int(found["port"] or _PORT)
-    return Proxy(host=found["host"].strip("[]"), port=port, authorization=authorization)
-
-
 # For one address, and for a handshake, in seconds.
 CONNECT_S = 15.0
-# Limit of a proxy's answer, in bytes.
-_MOST = 1 << 16
-_READ = 1 << 14
 
 _HTTPS_PORT = 443
 
 
+Way: TypeAlias = "tuple[Address, ...] | Proxy"
+"""The route to a server: its addresses, tried in order, or a proxy."""
+
+
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """A server, and the route to it: `addresses`, tried in order, or a `Proxy`.
+    """A server, and the route to it.
 
     `host` has no brackets. `trust` is None without TLS.
     """
 
     host: str
     port: int
-    way: tuple[Address, ...] | Proxy
+    way: Way
     trust: Trust | None
 
 
@@ -412,9 +366,9 @@ async def connect(origin: Origin, limiter: trio.CapacityLimiter) -> trio.abc.Str
     """
     stream, early = await reach(origin, limiter)
     try:
-        if early:
+        if early and not isinstance(origin.way, tuple):
             # The server has received nothing yet, so these bytes are not its own.
-            raise _no_way(origin, "did not answer as one does")
+            raise origin.way.refuse(origin.host, origin.port, "did not answer as one does")
         if origin.trust is None:
             return stream
         return await _secure(stream, origin, origin.trust, limiter)
@@ -428,25 +382,13 @@ async def reach(origin: Origin, limiter: trio.CapacityLimiter) -> tuple[trio.Soc
 
     Raises Failed if the server cannot be reached.
     """
-    stream = await _open(origin, limiter)
-    if not isinstance(origin.way, Proxy):
-        return stream, b""
-    try:
-        return stream, await _ask_proxy(stream, origin, origin.way)
-    except BaseException:
-        await trio.aclose_forcefully(stream)
-        raise
+    if isinstance(origin.way, tuple):
+        return await connect_any(origin.way, origin.port, origin.host), b""
+    return await origin.way.reach(origin.host, origin.port, limiter)
 
 
-async def _open(origin: Origin, limiter: trio.CapacityLimiter) -> trio.SocketStream:
-    if isinstance(origin.way, Proxy):
-        proxy = origin.way
-        addresses = await resolve(proxy.host, family=None, limiter=limiter)
-        return await _connect_any(addresses, proxy.port, f"the proxy {proxy.host}")
-    return await _connect_any(origin.way, origin.port, origin.host)
-
-
-async def _connect_any(addresses: Sequence[Address], port: int, what: str) -> trio.SocketStream:
+async def connect_any(addresses: Sequence[Address], port: int, what: str) -> trio.SocketStream:
+    """Open a stream to the first address that answers; `what` names it. Raises Failed."""
     problem = "it has no address"
     for address in addresses:
         kind = socket.AF_INET if address.version == 4 else socket.AF_INET6
@@ -472,51 +414,10 @@ async def _connect_any(addresses: Sequence[Address], port: int, what: str) -> tr
     )
 
 
-async def _ask_proxy(stream: trio.abc.Stream, origin: Origin, proxy: Proxy) -> bytes:
-    """Have the proxy connect to the server; returns the bytes after its answer."""
-    target = _name(origin)
-    headers = [("Host", target)]
-    if proxy.authorization is not None:
-        headers.append(("Proxy-Authorization", proxy.authorization))
-    talk = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST)
-    said = talk.send(h11.Request(method="CONNECT", target=target, headers=headers))
-    said = (said or b"") + (talk.send(h11.EndOfMessage()) or b"")
-    status: int | None = None
-    try:
-        with trio.fail_after(CONNECT_S):
-            await stream.send_all(said)
-            while status is None:
-                event = talk.next_event()
-                if event is h11.NEED_DATA:
-                    talk.receive_data(bytes(await stream.receive_some(_READ)))
-                elif isinstance(event, h11.Response):
-                    status = event.status_code
-                elif not isinstance(event, h11.InformationalResponse):
-                    status = 0
-    except (h11.RemoteProtocolError, trio.BrokenResourceError, trio.TooSlowError):
-        status = 0
-    if 200 <= status < 300:
-        return talk.trailing_data[0]
-    raise _no_way(origin, f"answered {status}" if status else "did not answer as one does")
-
-
-def _name(origin: Origin) -> str:
-    host = f"[{origin.host}]" if ":" in origin.host else origin.host
-    return f"{host}:{origin.port}"
-
-
-def _no_way(origin: Origin, why: str) -> Failed:
-    proxy = origin.way.host if isinstance(origin.way, Proxy) else origin.host
-    return Failed(
-        f"the proxy {quote(proxy)} does not lead to {quote(_name(origin))}: it {why}",
-        hint="a person on the host can look at http.proxy of git, and at https_proxy",
-    )
-
-
 async def _secure(
     stream: trio.SocketStream, origin: Origin, trust: Trust, limiter: trio.CapacityLimiter
 ) -> trio.abc.Stream:
-    load = partial(make_context, trust)
+    load = trust.make_context
     context = await run_in_thread(load, limiter=limiter)
     secured = TlsStream(stream, context, origin.host)
     try:

@@ -323,38 +323,40 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     is_waived: bool
     text: str | None = None
 
+    @classmethod
+    def read(cls, settings: Mapping[str, str], variables: Mapping[str, str]) -> "Trust":
+        """Read git's settings `http.*` for a URL, by lower-case name, and variables.
 
-def read_trust(settings: Mapping[str, str], variables: Mapping[str, str]) -> Trust:
-    """Read git's settings `http.*` for a URL, by lower-case name, and variables (git-config(1))."""
-    home = variables.get("HOME", "/")
-    file = variables.get("GIT_SSL_CAINFO") or settings.get("sslcainfo")
-    directory = variables.get("GIT_SSL_CAPATH") or settings.get("sslcapath")
-    is_off = settings.get("sslverify", "true").lower() in ("false", "no", "off", "0", "")
-    file_or_systems = file or variables.get("SSL_CERT_FILE", "")
-    directory = directory or ("" if file else variables.get("SSL_CERT_DIR", ""))
-    return Trust(
-        file=expand_home(file_or_systems, home) or None,
-        directory=expand_home(directory, home) or None,
-        is_waived=is_off or "GIT_SSL_NO_VERIFY" in variables,
-    )
+        git-config(1) has both.
+        """
+        home = variables.get("HOME", "/")
+        file = variables.get("GIT_SSL_CAINFO") or settings.get("sslcainfo")
+        directory = variables.get("GIT_SSL_CAPATH") or settings.get("sslcapath")
+        is_off = settings.get("sslverify", "true").lower() in ("false", "no", "off", "0", "")
+        file_or_systems = file or variables.get("SSL_CERT_FILE", "")
+        directory = directory or ("" if file else variables.get("SSL_CERT_DIR", ""))
+        return cls(
+            file=expand_home(file_or_systems, home) or None,
+            directory=expand_home(directory, home) or None,
+            is_waived=is_off or "GIT_SSL_NO_VERIFY" in variables,
+        )
 
-
-def make_context(trust: Trust) -> ssl.SSLContext:
-    """Load the CAs, which takes some milliseconds. Raises Failed if they cannot be read."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        if trust.file or trust.directory or trust.text:
-            context.load_verify_locations(trust.file, trust.directory, trust.text)
-        else:
-            context.load_default_certs()
-    except OSError as error:
-        # Includes ssl.SSLError.
-        where = trust.file or trust.directory or "the kubeconfig"
-        raise Failed(
-            f"the certificate authorities in {where} cannot be read: {error.strerror or error}",
-            hint="a person on the host can look at http.sslCAInfo and http.sslCAPath of git, and "
-            "at GIT_SSL_CAINFO and SSL_CERT_FILE of the daemon",
-        ) from error
-    return context
+    def make_context(self) -> ssl.SSLContext:
+        """Load the CAs, which takes some milliseconds. Raises Failed if they cannot be read."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            if self.file or self.directory or self.text:
+                context.load_verify_locations(self.file, self.directory, self.text)
+            else:
+                context.load_default_certs()
+        except OSError as error:
+            # Includes ssl.SSLError.
+            where = self.file or self.directory or "the kubeconfig"
+            raise Failed(
+                f"the certificate authorities in {where} cannot be read: {error.strerror or error}",
+                hint="a person on the host can look at http.sslCAInfo and http.sslCAPath of git, "
+                "and at GIT_SSL_CAINFO and SSL_CERT_FILE of the daemon",
+            ) from error
+        return context

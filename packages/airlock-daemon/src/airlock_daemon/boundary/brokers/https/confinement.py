@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 
-from airlock_daemon.boundary.brokers.http.tls import read_trust
+from airlock_daemon.boundary.brokers.http.tls import Trust
 from airlock_daemon.boundary.brokers.https.messages import Settings
 from airlock_daemon.errors import Failed
 from airlock_daemon.path_text import expand_home
@@ -64,7 +64,7 @@ def _list_authorities(settings: Settings) -> Iterator[str]:
     yield from (defaults.openssl_cafile, defaults.openssl_capath)
     home = settings.variables.get("HOME", "/")
     yield from (expand_home(api.ca_file, home) for api in settings.apis if api.ca_file)
-    trust = read_trust({}, settings.variables)
+    trust = Trust.read({}, settings.variables)
     if trust.file is not None:
         yield trust.file
     if trust.directory is not None:

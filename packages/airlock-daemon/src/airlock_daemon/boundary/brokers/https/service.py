@@ -3,19 +3,12 @@
 import socket
 import ssl
 from collections.abc import Mapping
-from functools import partial
 
 import h11
 import trio
 
 from airlock_daemon.boundary.brokers.egress.destinations import Destination, Routes
-from airlock_daemon.boundary.brokers.http.tls import (
-    TlsStream,
-    Trust,
-    has_news,
-    make_context,
-    read_trust,
-)
+from airlock_daemon.boundary.brokers.http.tls import TlsStream, Trust, has_news
 from airlock_daemon.errors import Failed
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.system import KEEP_IDLE, private_file
@@ -42,7 +35,7 @@ class Authorities:
 
         One with a `certificate` and its key is created each time and not cached.
         """
-        trust = read_trust({}, self._variables)
+        trust = Trust.read({}, self._variables)
         if api.ca_file is not None:
             file = expand_home(api.ca_file, self._variables.get("HOME", "/"))
             trust = Trust(file=file, directory=None, is_waived=False)
@@ -50,7 +43,7 @@ class Authorities:
             trust = Trust(file=None, directory=None, is_waived=False, text=api.ca)
         if trust in self._contexts and not certificate:
             return self._contexts[trust]
-        load = partial(make_context, trust)
+        load = trust.make_context
         try:
             context = await run_in_thread(load, limiter=self._threads)
         except Failed as error:

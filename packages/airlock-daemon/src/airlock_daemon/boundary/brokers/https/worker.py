@@ -15,8 +15,9 @@ from http import HTTPStatus
 
 import trio
 
+import airlock_daemon.boundary.brokers.http.proxy  # noqa: F401 - a confined worker reads no files
 from airlock_daemon.boundary.brokers.egress.destinations import Network, read_network, refusal
-from airlock_daemon.boundary.brokers.http.tls import make_context, read_trust
+from airlock_daemon.boundary.brokers.http.tls import Trust
 from airlock_daemon.boundary.brokers.https.authority import Authority, open_key, read_system
 from airlock_daemon.boundary.brokers.https.aws import AwsContext, Sessions
 from airlock_daemon.boundary.brokers.https.confinement import confine
@@ -230,7 +231,7 @@ def _make_policy(
         # Keep the cached leaves.
         authority = before
     authority.publish(
-        settings.published, read_system(make_context(read_trust({}, settings.variables)))
+        settings.published, read_system(Trust.read({}, settings.variables).make_context())
     )
     return Policy(
         apis=settings.apis,

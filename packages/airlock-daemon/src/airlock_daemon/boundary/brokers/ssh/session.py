@@ -11,7 +11,7 @@ from airlock_daemon.boundary.brokers.requester import Requester
 from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning
 from airlock_daemon.boundary.brokers.ssh.words import SshDestination, build_words
 from airlock_daemon.boundary.command.launcher import Ended
-from airlock_daemon.boundary.command.stdio import Emit
+from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import (
