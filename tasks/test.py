@@ -30,14 +30,14 @@ _WITHOUT_LINUX = tuple(
         ("serving/request", "running running_paths who_asks"),
         ("serving/daemon", "approved_requests control full_disk hostile https https_aws killed"),
         ("serving/daemon", "reload reload_log stopping"),
-        ("boundary/brokers", "git_by_ssh push"),
+        ("boundary/brokers", "git_by_ssh push session url url_account"),
     )
     for name in names.split()
 )
 
-# Journeys that run again with such a daemon.
+# Journeys that run again with such a daemon. .ci/nightly has others.
 _JOURNEYS_WITHOUT_LINUX = tuple(
-    f"e2e/journeys/test_{name}.py" for name in ("ending", "restart", "ssh")
+    f"e2e/journeys/test_{name}.py" for name in ("ending", "hooks", "restart", "ssh")
 )
 
 # With its own settings, as external users run it. These exclude the suite's own tests and have no

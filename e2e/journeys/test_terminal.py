@@ -96,6 +96,7 @@ def test_ssh_passes_the_terminal_on(stage: Stage, ssh_errand: Ssh) -> None:
         assert terminal.wait() == 5
 
 
+@pytest.mark.linux_only("boxes")
 def test_docker_run_has_a_terminal(stage: Stage) -> None:
     """A container that the container starts has it too: its size, and Ctrl-C for its programs."""
     scene = stage.workshop

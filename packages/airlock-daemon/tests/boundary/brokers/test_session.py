@@ -129,6 +129,7 @@ def ask_with_pipes(daemon: Daemon, script: str, says: bytes = b"") -> tuple[Answ
         return answer, passed.read(), kept.read()
 
 
+@pytest.mark.linux_only("elsewhere no descriptor is taken")
 def test_pipes_are_passed_and_messages_are_not(start: Start) -> None:
     """What ssh says on stderr comes through the daemon, whatever descriptor the client passed."""
     answer, *passed = ask_with_pipes(start(), "cat; echo no >&2; exit 3", b"hello")
@@ -141,6 +142,7 @@ def test_a_client_of_an_early_release_has_no_input(start: Start) -> None:
     assert start().ask("ssh", "host", "cat; echo done").text() == "done\n"
 
 
+@pytest.mark.linux_only("elsewhere no descriptor is taken")
 def test_the_record_counts_what_passes_through_the_daemon(start: Start) -> None:
     """Both ways; of pipes that were passed nothing is seen."""
     daemon = start()

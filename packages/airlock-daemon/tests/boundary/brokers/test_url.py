@@ -16,6 +16,8 @@ from running import read_answer, request, resident_kib
 GRANT = 'protect = ["refs/heads/main"]\ndelete = true\npush_options = ["ci.skip"]\n'
 MUCH = 3 << 20
 
+sends_much = pytest.mark.linux_only("elsewhere these clients stream, and wait for no credit")
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
@@ -115,7 +117,7 @@ def test_what_a_push_may_not_move_stays(
 
 
 @pytest.mark.parametrize("when", ["POST", "GET"])
-@pytest.mark.parametrize("size", [10, MUCH])
+@pytest.mark.parametrize("size", [10, pytest.param(MUCH, marks=sends_much)])
 def test_the_server_asks_who_it_is_late(site: Site, when: str, size: int) -> None:
     """What is held whole is sent again, and for more it is found out before it is sent."""
     site.server.guarded = lambda request: request.startswith(when)
@@ -127,6 +129,7 @@ def test_the_server_asks_who_it_is_late(site: Site, when: str, size: int) -> Non
     assert (site.work / "copy" / "much").stat().st_size == size
 
 
+@sends_much
 def test_a_long_request_is_sent_in_pieces(site: Site) -> None:
     """One of a fetch that is more than is held at once."""
     site.git("push", "--quiet", "origin", "HEAD:x")
@@ -198,6 +201,7 @@ def test_git_archive_is_refused_by_name(site: Site) -> None:
     assert "git-upload-archive is not passed on" in archived.stderr
 
 
+@sends_much
 def test_memory_stays_where_it_was(site: Site) -> None:
     """However much is pushed and cloned: it goes through the daemon in pieces."""
     site.git("ls-remote", "origin")
@@ -242,6 +246,7 @@ def test_a_signal_ends_it(site: Site) -> None:
     assert (record["exit_code"], record["signal"]) == (130, "SIGINT")
 
 
+@sends_much
 def test_a_client_that_leaves_takes_its_conversation_along(site: Site) -> None:
     """The server sees the end of the connection, in the middle of a push."""
     left = threading.Event()

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from git_world import CLIENT
 from https_server import GitServer, make_authority, serving
 
+import elsewhere
 from running import Daemon
 from worlds import ANY_REF, World
 
@@ -124,13 +125,19 @@ class Site:
         self, *words: str, where: Path | None = None, more: Mapping[str, str] = {}
     ) -> subprocess.CompletedProcess[str]:
         """Run the container's git."""
-        variables = {"GIT_EXEC_PATH": str(self.exec_path), "STREAMED": str(int(self.streamed))}
+        variables = {
+            "GIT_EXEC_PATH": str(self.exec_path),
+            "STREAMED": str(int(self.streamed or elsewhere.is_wanted())),
+        }
         return self.plain(*words, where=where, more={**variables, **more})
 
     @contextmanager
     def starting(self, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
         """Start the container's git, in a process group of its own."""
-        variables = {"GIT_EXEC_PATH": str(self.exec_path), "STREAMED": "0"}
+        variables = {
+            "GIT_EXEC_PATH": str(self.exec_path),
+            "STREAMED": str(int(elsewhere.is_wanted())),
+        }
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.root), **variables}
         with subprocess.Popen(
             ["git", *words], cwd=self.work, env=environment, process_group=0
