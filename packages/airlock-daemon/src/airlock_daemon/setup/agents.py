@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -56,10 +56,6 @@ def review_hooks(hooks: Hooks) -> Iterator[Fault]:
         )
 
 
-PROFILE = "airlock.toml"
-"""The name of the profile in an agent's directory."""
-
-
 class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent's containers reach through the HTTPS broker; false if nothing.
 
@@ -83,6 +79,9 @@ class AgentApis(msgspec.Struct, frozen=True, kw_only=True):
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
     """One registered client; `modules` are those of its `commands/` and its host's."""
 
+    PROFILE: ClassVar[str] = "airlock.toml"
+    """The name of the profile in an agent's directory."""
+
     name: str
     directory: str
     profile: Profile
@@ -92,7 +91,7 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def profile_file(self) -> str:
         """The path of its airlock.toml."""
-        return os.path.join(self.directory, PROFILE)
+        return os.path.join(self.directory, Agent.PROFILE)
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
@@ -150,7 +149,7 @@ def load_agent(
             Fault(directory, "", f'agent "{name}" has no such directory', "correct its path")
         )
         return None
-    source = os.path.join(directory, PROFILE)
+    source = os.path.join(directory, Agent.PROFILE)
     remedy = 'create it with: commands = ["git"]'
     text = read_text(source, faults=faults, remedy=remedy)
     if text is None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import SetupError
 from airlock_daemon.path_text import is_within
-from airlock_daemon.setup.agents import PROFILE, Agent
+from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.api_findings import find_api_oddities
 from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.findings import find_engines, find_unprotected
@@ -443,6 +443,6 @@ def _name_file(path: str, locations: Locations) -> str:
         return "registration"
     if "hooks" in (name, os.path.basename(folder)):
         return "hook"
-    if name.endswith(".toml") and name != PROFILE:
+    if name.endswith(".toml") and name != Agent.PROFILE:
         return "module"
     return "profile"

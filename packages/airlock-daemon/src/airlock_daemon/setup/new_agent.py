@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.path_text import absolute, is_within
-from airlock_daemon.setup.agents import PROFILE, Agent, load_agent, read_registration
+from airlock_daemon.setup.agents import Agent, load_agent, read_registration
 from airlock_daemon.setup.api_tables import find_repositories
 from airlock_daemon.setup.change import Change
 from airlock_daemon.setup.config import LogConfig
@@ -173,7 +173,7 @@ def plan_agent(new: NewAgent, locations: Locations, registration: str) -> Plan:
         ),
         # The registration last: without it a daemon ignores the others.
         changes=(
-            Change(path=os.path.join(new.directory, PROFILE), before=None, after=profile),
+            Change(path=os.path.join(new.directory, Agent.PROFILE), before=None, after=profile),
             *config,
             entry,
         ),
@@ -382,7 +382,7 @@ def plan_removal(name: str, registration: str) -> Removal:
     kept = tuple(_find_kept(directory, registered))
     changes = [Change(path=registration, before=text, after=after)]
     if not kept:
-        profile = os.path.join(directory, PROFILE)
+        profile = os.path.join(directory, Agent.PROFILE)
         changes.append(Change(path=profile, before=read_whole(profile), after=None))
     return Removal(changes=tuple(changes), directory=directory, kept=kept)
 
@@ -397,6 +397,6 @@ def _find_kept(directory: str, others: dict[str, str]) -> Iterator[str]:
         return
     for entry in sorted(os.listdir(directory)):
         path = os.path.join(directory, entry)
-        is_ours = entry == PROFILE and os.path.isfile(path) and not os.path.islink(path)
+        is_ours = entry == Agent.PROFILE and os.path.isfile(path) and not os.path.islink(path)
         if not (is_ours and (read_whole(path) or "").startswith(MADE)):
             yield path

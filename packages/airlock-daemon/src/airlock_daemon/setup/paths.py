@@ -1,15 +1,13 @@
 """The paths of the daemon's own files."""
 
 import os
-from typing import Self
+from typing import ClassVar, Self
 
 import msgspec
 
 from airlock_daemon.path_text import absolute
 
 _STATE = "~/.local/state/airlock"
-REGISTRATION = "agents.toml"
-"""The name of a registration file beside config.toml."""
 
 _CONFIG = "~/.config/airlock"
 
@@ -20,6 +18,9 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
     `state_dir` is used unless config.toml sets another. `agents` is None without a registration
     file: the daemon then serves no agent.
     """
+
+    REGISTRATION: ClassVar[str] = "agents.toml"
+    """The name of a registration file beside config.toml."""
 
     config_dir: str
     sockets_dir: str
@@ -63,7 +64,7 @@ class Locations(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def registration_file(self) -> str:
         """The default path of the registration file."""
-        return os.path.join(self.config_dir, REGISTRATION)
+        return os.path.join(self.config_dir, self.REGISTRATION)
 
     @property
     def containers_dir(self) -> str:

@@ -18,7 +18,7 @@ from airlock_daemon.admin.cli.output import plain
 from airlock_daemon.admin.own_git import GitError, ask_git
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.path_text import absolute, is_within
-from airlock_daemon.setup.agents import PROFILE
+from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.generation import Generation, load_policies
 from airlock_daemon.setup.paths import Locations
 from airlock_modules import Fault
@@ -167,7 +167,7 @@ def _load(
         own = generation.agent.directory
         below = os.path.relpath(own, root) if is_within(own, root) else own
         places[agent] = os.path.realpath(os.path.join(stands_for, below))
-        paths = [os.path.join(own, PROFILE), *_list_modules(own, "commands")]
+        paths = [os.path.join(own, Agent.PROFILE), *_list_modules(own, "commands")]
         documents[agent] = tuple(_read(path, own, name) for path in paths)
         found = generation.agent.hooks.paths
         hooks[agent] = {os.path.basename(path): _digest(path) for path in found}

@@ -8,7 +8,7 @@ import msgspec
 from airlock_daemon.admin.cli.compared_sides import Document, Key, Side
 from airlock_daemon.admin.cli.policy_judge import RULES
 from airlock_daemon.admin.cli.sampled_operations import Family, Pattern
-from airlock_daemon.setup.agents import PROFILE
+from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Module, PlainRules
 from airlock_modules.apis import Api
@@ -86,7 +86,7 @@ def find_pattern(item: Item, owners: Mapping[str, bool]) -> Pattern | None:
     folder, _, file = item.role.partition("/")
     if item.text is not None and folder in ("commands", "modules") and file:
         return _find_in_module(file.removesuffix(".toml"), item.key, item.text)
-    if not item.text or item.role != PROFILE or len(item.key) < 2:
+    if not item.text or item.role != Agent.PROFILE or len(item.key) < 2:
         return None
     table, key = item.key[:-1], item.key[-1]
     owner = ".".join(table)

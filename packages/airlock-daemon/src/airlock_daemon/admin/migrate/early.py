@@ -39,9 +39,9 @@ from airlock_daemon.admin.migrate.steps import (
     Write,
 )
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.agents import PROFILE
+from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.modules import Modules
-from airlock_daemon.setup.paths import REGISTRATION
+from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.writing import read_whole
 from airlock_modules import Fault, parse_module
 
@@ -173,7 +173,7 @@ def _make_agents(backup: Backup, early: Early, pushing: Collection[str]) -> Iter
         directory = os.path.join(backup.directory, "agents", early.names[before])
         yield Make(path=directory)
         text = (before in pushing and allow_any_ref(converted.text)) or converted.text
-        yield Write(path=os.path.join(directory, PROFILE), before=None, after=text)
+        yield Write(path=os.path.join(directory, Agent.PROFILE), before=None, after=text)
         hooks = os.path.join(directory, "hooks")
         if early.hooks:
             yield Make(path=hooks)
@@ -207,7 +207,9 @@ def _change_files(backup: Backup, early: Early) -> Iterator[Step]:
     ]
     # Last: from here on a daemon serves the files above.
     text = write_registration(agents, relative_to=backup.directory)
-    yield Write(path=os.path.join(backup.directory, REGISTRATION), before=None, after=text)
+    yield Write(
+        path=os.path.join(backup.directory, Locations.REGISTRATION), before=None, after=text
+    )
 
 
 def _clear(backup: Backup, early: Early) -> Iterator[Step]:
@@ -232,7 +234,7 @@ def _clear(backup: Backup, early: Early) -> Iterator[Step]:
 def _undo(early: Early) -> Iterator[str]:
     made = [os.path.join("agents", name) for name in early.names.values()]
     made += [os.path.join("modules", f"{each.command}.toml") for each in early.used]
-    made += [REGISTRATION, *(["config.toml"] if early.config_text is None else [])]
+    made += [Locations.REGISTRATION, *(["config.toml"] if early.config_text is None else [])]
     yield f"rm -rf {shlex.join(made)}"
     yield "rmdir agents modules 2>/dev/null || :"
 

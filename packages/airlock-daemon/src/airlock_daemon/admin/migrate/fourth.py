@@ -29,9 +29,9 @@ from airlock_daemon.admin.migrate.released import (
 )
 from airlock_daemon.admin.migrate.steps import Backup, Draft, Rename, Step, Write
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.agents import PROFILE
+from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.modules import Modules
-from airlock_daemon.setup.paths import REGISTRATION
+from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.writing import read_whole
 from airlock_modules import Fault, parse_module
 
@@ -59,9 +59,9 @@ def draft_fourth(
     `registration` is v0.4's file, None if there is none. Its relative paths start at one of
     `directories`.
     """
-    beside = os.path.join(backup.directory, REGISTRATION)
+    beside = os.path.join(backup.directory, Locations.REGISTRATION)
     is_beside = registration is None or os.path.realpath(registration) == os.path.realpath(beside)
-    source = os.path.join(backup.source, REGISTRATION) if is_beside else str(registration)
+    source = os.path.join(backup.source, Locations.REGISTRATION) if is_beside else str(registration)
     try:
         registered = _read_agents(source, beside, is_named=not is_beside, directories=directories)
     except AirlockError as error:
@@ -94,7 +94,7 @@ def draft_fourth(
         steps.append(Write(path=path, before=config, after=found.config.text))
     if after != before:
         steps.append(Write(path=beside, before=before, after=after))
-    undo = [f"rm -f {REGISTRATION}"] if before is None else []
+    undo = [f"rm -f {Locations.REGISTRATION}"] if before is None else []
     for step in steps:
         if isinstance(step, Rename):
             aside, back = shlex.quote(step.target), shlex.quote(step.source)
@@ -229,7 +229,7 @@ def _set_aside(found: Fourth) -> Iterator[Step]:
 
 def _widen_profile(agent: Registered) -> Write | None:
     """The change that keeps its pushes allowed, None if none is needed or possible."""
-    path = os.path.realpath(os.path.join(agent.directory, PROFILE))
+    path = os.path.realpath(os.path.join(agent.directory, Agent.PROFILE))
     text = None if read_lenient(path) is None else read_whole(path)
     after = None if text is None else allow_any_ref(text)
     return None if after is None else Write(path=path, before=text, after=after)
@@ -275,7 +275,7 @@ def _has_hooks(agent: Registered) -> bool:
 def _describe(agent: Registered, overrides: Sequence[Override], *, keeps_refs: bool) -> Migrated:
     profile: dict[str, Any] = {}
     try:
-        profile = tomllib.loads(read_lenient(os.path.join(agent.directory, PROFILE)) or "")
+        profile = tomllib.loads(read_lenient(os.path.join(agent.directory, Agent.PROFILE)) or "")
     except (ValueError, RecursionError):
         # `check` reports it, as v0.4 did.
         profile = {}

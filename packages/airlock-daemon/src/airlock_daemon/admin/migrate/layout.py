@@ -13,7 +13,7 @@ import msgspec
 from airlock_daemon.admin.service import UNIT
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.paths import REGISTRATION, Locations
+from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.sockets import LOCK
 from airlock_daemon.setup.writing import read_whole
 
@@ -98,7 +98,7 @@ def _recognise_early(signs: Signs) -> Layout | None:
 EARLY = ("commands", "hooks", "profiles")
 """Directories of v0.1 to v0.3 that are not used any more."""
 FOLDERS = (*EARLY, "modules", "agents", "sockets")
-FILES = ("config.toml", REGISTRATION)
+FILES = ("config.toml", Locations.REGISTRATION)
 BACKUP = "backup-"
 """The prefix of a backup's name beside config.toml; the layout follows."""
 COPYING, MIGRATING = ".copying", ".migrating"
@@ -120,7 +120,7 @@ def look(locations: Locations) -> Signs:
         folders=folders,
         others=tuple(name for name in names if not _is_made(name)),
         config=read_whole(locations.config_file) if "config.toml" in kinds else None,
-        has_registration=os.path.isfile(named or os.path.join(directory, REGISTRATION)),
+        has_registration=os.path.isfile(named or os.path.join(directory, Locations.REGISTRATION)),
         profiles=tuple(list_modules(os.path.join(directory, "profiles"))),
         sockets=tuple(_find_sockets(locations.sockets_dir)),
         is_open=is_beside and _is_open(locations.sockets_dir),

@@ -10,7 +10,7 @@ import msgspec
 
 from airlock_daemon.admin.migrate.layout import Layout
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.agents import PROFILE
+from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.modules import give_box
 from airlock_daemon.setup.new_files import CONFIG, REGISTRATION
 from airlock_daemon.setup.toml_edit import append_table, comment_out, extend_array, format_array
@@ -251,7 +251,7 @@ def clean_names(before: Sequence[str]) -> dict[str, str]:
 def _find_directory(path: str, directories: Sequence[str]) -> str:
     candidates = [os.path.normpath(os.path.join(each, path)) for each in directories]
     found = [each for each in dict.fromkeys(candidates) if os.path.isdir(each)]
-    with_profile = [each for each in found if os.path.isfile(os.path.join(each, PROFILE))]
+    with_profile = [each for each in found if os.path.isfile(os.path.join(each, Agent.PROFILE))]
     if len({os.path.realpath(each) for each in with_profile}) > 1:
         raise AirlockError(
             f"{quote(path)} may be {' or '.join(with_profile)}",
