@@ -22,7 +22,7 @@ from airlock_daemon.setup.state import FILE as NOTES
 from airlock_daemon.setup.state import NOTHING, Notes, State
 from airlock_daemon.setup.trust import find_untrusted, list_deciding
 from airlock_daemon.setup.workspaces import Unserved, judge_workspaces
-from airlock_modules import Fault, Grant, Module
+from airlock_modules import GIT_REMOTE, Fault, Grant, Module, evaluate
 
 if TYPE_CHECKING:
     from airlock_modules.engine import DockerGrant
@@ -305,6 +305,16 @@ def _generate(
         homes=homes,
         pass_descriptors=config.pass_descriptors,
     )
+
+
+def hand_over(grant: Grant, command: str, args: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return command and arguments; git's fetch or push over ssh becomes git-remote, if granted."""
+    if command != "ssh" or not evaluate(grant, GIT_REMOTE, ("ssh",)).allowed:
+        return command, args
+    from airlock_modules import find_transport  # noqa: PLC0415 - loads ssh's arguments
+
+    words = find_transport(args)
+    return (command, args) if words is None else (GIT_REMOTE, ("ssh", *words))
 
 
 def _list_kept(locations: Locations, config: Config) -> list[str]:

@@ -12,8 +12,7 @@ from msgspec.structs import replace
 
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform.system import find_missing
-from airlock_daemon.serving.request.job import hand_over
-from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.generation import Generation, hand_over
 from airlock_modules import (
     GIT_REMOTE,
     Decision,

@@ -28,7 +28,7 @@ from airlock_daemon.errors import (
 )
 from airlock_daemon.serving.request.broker import find_broker, make_requester
 from airlock_daemon.serving.request.execution import run_job
-from airlock_daemon.serving.request.job import Allowed, Call, consult_hook, decide, hand_over, prove
+from airlock_daemon.serving.request.job import Allowed, Call, consult_hook, decide, prove
 from airlock_daemon.serving.request.state import AgentState, DaemonState, Recording, log
 from airlock_daemon.serving.session import (
     REMOVED,
@@ -38,7 +38,7 @@ from airlock_daemon.serving.session import (
     Received,
     Session,
 )
-from airlock_daemon.setup.generation import Generation
+from airlock_daemon.setup.generation import Generation, hand_over
 from airlock_wire import Request
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from airlock_daemon.errors import Denied, UnknownCommand
 from airlock_daemon.serving.request.state import AgentState, DaemonState, Recording
 from airlock_daemon.serving.session import Cancellation, Session, Watched
 from airlock_daemon.setup.generation import Generation
-from airlock_modules import GIT_REMOTE, Grant, Module, evaluate
+from airlock_modules import Grant, Module, evaluate
 from airlock_modules.operation import Operation
 from airlock_wire import Request, Terminal
 
@@ -207,16 +207,6 @@ class Allowed(msgspec.Struct, frozen=True):
 
     module: Module
     paths: "tuple[PathUse, ...]"
-
-
-def hand_over(grant: Grant, command: str, args: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """Return command and arguments; git's fetch or push over ssh becomes git-remote, if granted."""
-    if command != "ssh" or not evaluate(grant, GIT_REMOTE, ("ssh",)).allowed:
-        return command, args
-    from airlock_modules import find_transport  # noqa: PLC0415 - loads ssh's arguments
-
-    words = find_transport(args)
-    return (command, args) if words is None else (GIT_REMOTE, ("ssh", *words))
 
 
 def decide(grant: Grant, request: Request) -> Allowed:
