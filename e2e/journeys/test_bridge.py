@@ -2,12 +2,14 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from e2e.world.command import run
 from e2e.world.daemon import Daemon
 from e2e.world.executables import Executables
 from e2e.world.hidden_engine import HiddenEngine, running_hidden_engine
@@ -37,6 +39,7 @@ allow = ["GET /hello"]
 env = {{ FORGE_TOKEN = "{{placeholder}}" }}
 files = {{ "~/.config/forge/token" = "{{placeholder}}" }}
 """
+ROOT = Path(__file__).parents[2]
 ASK = "openssl s_client -quiet -verify_return_error -verify_quiet -servername localhost"
 ENGINE = "socat -t 30 - UNIX-CONNECT:/run/airlock/docker.sock"
 CROWD = """
@@ -227,6 +230,12 @@ def test_a_container_changes_nothing_in_the_volume(place: Place) -> None:
     refused = place.engine.docker(*words)
     assert refused.exit_code != 0
     assert "Read-only file system" in refused.stderr
+
+
+def test_the_step_of_mac_check_passes_here() -> None:
+    """A container of the bridge's own image runs a program of this host, and nothing is left."""
+    done = run((sys.executable, "-m", "tasks.mac_bridge"), cwd=str(ROOT)).succeeded()
+    assert done.stdout.startswith("THE WORD")
 
 
 def test_fifty_at_once_are_answered_twenty_times(place: Place) -> None:
