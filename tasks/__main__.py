@@ -10,6 +10,7 @@ from tasks.clean import clean
 from tasks.demo import run_demo
 from tasks.docs import build_docs
 from tasks.errors import TaskError
+from tasks.figures import run_figures
 from tasks.fuzz import run_fuzz
 from tasks.hostile import run_canary, run_evidence, run_hostile
 from tasks.lint import lint
@@ -71,6 +72,10 @@ _COMMANDS = {
     ),
     "lint": Command(
         "ruff, mypy, import-linter, zig fmt, zizmor, shellcheck, lock and versions (--quick)", lint
+    ),
+    "figures": Command(
+        "coverage|mutation: what the unit tests run of the product, and which changes they notice",
+        run_figures,
     ),
     "mac-check": Command(
         "what a Mac alone can prove, as a report to paste into an issue (--quick)", run_mac_check

@@ -72,7 +72,7 @@ def test_every_value_fits_the_schema_of_kubernetes(chart: Path, tmp_path: Path) 
     yaml = importlib.import_module("yaml")
     one = {"name": "A", "value": "b"}
     context = {"procMount": "Unmasked"}
-    more = {
+    more: dict[str, Any] = {
         "credentials": "team-ssh",
         "workspace": {"persistentVolumeClaim": {"claimName": "work"}},
         "daemon": {**VALUES["daemon"], "env": [one], "securityContext": context},
