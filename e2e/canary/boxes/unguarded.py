@@ -13,7 +13,7 @@ from typing import Any, cast
 from msgspec.structs import replace
 
 from airlock_daemon.admin.cli import main
-from airlock_daemon.boundary.box import bubblewrap, choice, inner_mounts, landlock, launch
+from airlock_daemon.boundary.box import bubblewrap, choice, inner_mounts, landlock, launch, runner
 from airlock_daemon.boundary.box.box import Box, Closed, Memory, System
 from airlock_daemon.boundary.brokers.egress.destinations import Network
 from airlock_daemon.boundary.command import launcher
@@ -22,7 +22,6 @@ from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace import mapping
 from airlock_daemon.platform.linux.peer import Credentials
 from airlock_daemon.serving.daemon import control
-from airlock_daemon.serving.request import boxed
 
 
 def _put(where: object, name: str, value: object) -> Any:
@@ -156,7 +155,7 @@ def environment() -> None:
         changed = replace(what, environment={**what.environment, **os.environ})
         return await real(changed, *args, **more)
 
-    real = _put(boxed, "start_boxed", start)
+    real = _put(runner, "start_boxed", start)
 
 
 def descriptors() -> None:

@@ -1,16 +1,13 @@
 """What a client is told at the end of a command in a box, where the tool's own words mislead."""
 
-import stat
 from collections.abc import Iterator
 
 import pytest
 
 from airlock_daemon.boundary.box.box import Box, System
-from airlock_daemon.boundary.box.choice import Maker
-from airlock_daemon.boundary.box.launch import Leftover
+from airlock_daemon.boundary.box.choice import Boxed, Maker
 from airlock_daemon.boundary.command.launcher import Bounds, CommandLine, Ended, Identity
 from airlock_daemon.serving.request.closing_notes import find_notes
-from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.reserved import Reserved
 from boxing import CLOSED, needs_bubblewrap, open_world, write_boxes
 from running import Daemon
@@ -141,8 +138,8 @@ def say(*words: str, places: int = 0, left: int = 0) -> list[str]:
     )
     boxed = Boxed(box, Maker(bubblewrap="/bwrap", identity=Identity(0, 0)), Reserved(()))
     line = CommandLine("/usr/bin/git", ("git", *words), {"EDITOR": " "}, 0)
-    leftovers = [Leftover(f"/tmp/{n:06}", stat.S_IFIFO | 0o600) for n in range(left)]
-    return list(find_notes(line, boxed, Ended(1, None), leftovers=leftovers, refused=()))
+    paths = [f"/tmp/{n:06}" for n in range(left)]
+    return list(find_notes(line, boxed, Ended(1, None), left=paths, refused=()))
 
 
 def test_paths_that_the_box_has_or_left_are_not_called_the_containers() -> None:

@@ -12,6 +12,8 @@ from airlock_daemon.boundary.box.box import (
     INSTALL_BUBBLEWRAP,
     Box,
     FileId,
+    Shared,
+    System,
     advising,
     find_bubblewrap_remedy,
     identify_contents,
@@ -188,6 +190,19 @@ def find_identity(config: BoxConfig, *, wanted: str = "this command") -> Identit
             wanted=wanted,
         )
     return Identity(user, os.getegid())
+
+
+class Boxed(msgspec.Struct, frozen=True):
+    """A command's box, its maker, and what the box must not contain."""
+
+    box: Box
+    maker: Maker
+    reserved: Reserved
+
+    def list_shown(self) -> Iterator[str]:
+        """The paths in the box at which it shows files of the host."""
+        shown = (each for each in self.box.operations if isinstance(each, System | Shared))
+        return (each.target for each in shown)
 
 
 class _Inputs(msgspec.Struct, frozen=True):

@@ -9,10 +9,8 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from airlock_daemon.boundary.box.box import Shared, System
-from airlock_daemon.boundary.box.launch import Leftover, find_losses
+from airlock_daemon.boundary.box.choice import Boxed
 from airlock_daemon.boundary.command.launcher import CommandLine, Ended
-from airlock_daemon.serving.request.tool import Boxed
 from airlock_daemon.setup.programs import Programs
 from airlock_modules import GIT_SIGN
 from airlock_wire import quote
@@ -43,17 +41,19 @@ def find_notes(
     boxed: Boxed,
     ended: Ended,
     *,
-    leftovers: Sequence[Leftover],
+    left: Sequence[str],
     refused: Sequence[str],
 ) -> Iterator[str]:
-    """Yield notes, each a line without its line end. `refused` lists the refused connections."""
-    yield from find_losses(leftovers, line.argv)
+    """Yield notes, each a line without its line end.
+
+    `left` are the files that the tool left in its box, `refused` lists the refused connections.
+    """
     if ended.exit_code == 0:
         return
     yield from refused
     if boxed.box.listeners is None or not boxed.box.listeners.engine:
         # Words of docker may be paths of another container.
-        yield from _explain_path(line, boxed, [each.path for each in leftovers])
+        yield from _explain_path(line, boxed, left)
     if _is_git(line):
         if GIT_SIGN not in boxed.box.asks:
             yield from _explain_signing(line.argv)
@@ -70,8 +70,7 @@ def _is_git(line: CommandLine) -> bool:
 
 
 def _explain_path(line: CommandLine, boxed: Boxed, left: Sequence[str]) -> Iterator[str]:
-    operations = (each for each in boxed.box.operations if isinstance(each, System | Shared))
-    shown = _sort_places((*(each.target for each in operations), *left))
+    shown = _sort_places((*boxed.list_shown(), *left))
     for word in line.argv[1:]:
         found = _CONTAINERS.fullmatch(word)
         if found is not None and not _is_in_one(found[1], shown):

@@ -48,7 +48,7 @@ class Steps:
         """Start the command. Raises Failed."""
         return self.call.shared.launcher.launch(self.line, stdio.standard, terminal=stdio.terminal)
 
-    def started(self, launch: Launch) -> None:
+    def started(self) -> None:
         """The command was started."""
 
     def begun(self) -> None:
@@ -84,7 +84,7 @@ async def run_command(steps: Steps, *, answers: bool) -> Finished:
         )
         try:
             stdio.hand_over()
-            steps.started(launch)
+            steps.started()
             buffer_start(job, call)
             shared.audit.settle()
             if stdio.outputs or job.banner:

@@ -18,9 +18,9 @@ from airlock_wire import Request, Terminal
 
 if TYPE_CHECKING:
     from airlock_daemon.boundary.approval.questions import Asked
+    from airlock_daemon.boundary.box.choice import Boxed
     from airlock_daemon.serving.request.approvals import Tell
     from airlock_daemon.serving.request.relay import Converse, Origin
-    from airlock_daemon.serving.request.tool import Boxed
     from airlock_modules import PathUse
 
 # Features that do not depend on how the output is sent.

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.box.box import Box, refuse_elsewhere
-from airlock_daemon.boundary.box.choice import Maker
+from airlock_daemon.boundary.box.box import refuse_elsewhere
+from airlock_daemon.boundary.box.choice import Boxed, Maker
 from airlock_daemon.boundary.box.environment import build_boxed_environment
 from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.command.launcher import CommandLine, build_environment
@@ -27,7 +26,6 @@ from airlock_daemon.serving.request.job import (
     find_term,
     prove,
 )
-from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import Module, select_forwarded
 from airlock_modules.operation import Operation
 from airlock_wire import Request
@@ -191,14 +189,6 @@ async def _prepare_access(module: Module, call: Call) -> ApiAccess | None:
             f"{AND_RELOAD}",
         )
     return await call.agent.apis.prepare()
-
-
-class Boxed(msgspec.Struct, frozen=True):
-    """A command's box, its maker, and what the box must not contain."""
-
-    box: Box
-    maker: Maker
-    reserved: Reserved
 
 
 def plan_tool(
