@@ -22,7 +22,7 @@ from airlock_daemon.boundary.command.launcher import CommandLine, Ended, NativeL
 from airlock_daemon.boundary.workspace.mapping import Mounts
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
+from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.reserved import Reserved
@@ -69,7 +69,7 @@ class Host:
 
     def mount(self, source: Path, target: str, *, read_only: bool = False) -> None:
         """Add a bind mount of a host path to the container."""
-        row = find_mount(parse_mountinfo(Path("/proc/self/mountinfo").read_text()), str(source))
+        row = MountTable.parse(Path("/proc/self/mountinfo").read_text()).find(str(source))
         assert row is not None
         below = os.path.relpath(source, row.point)
         root = os.path.normpath(os.path.join(row.root, below))
@@ -114,8 +114,8 @@ class Host:
     @contextmanager
     def enter(self, claimed: str = "/workspace") -> Iterator[Workspace]:
         """The workspace at a directory of the container, in its current state."""
-        mounts = Mounts(self._agent, rows=self.rows, is_proven=True)
-        mounts.host_rows = (*mounts.host_rows, *self.only_of_the_host)
+        mounts = Mounts(self._agent, rows=MountTable(self.rows), is_proven=True)
+        mounts.host_rows = MountTable((*mounts.host_rows, *self.only_of_the_host))
         source = mounts.find(claimed).source
         directory = os.path.join(source.directory, source.below)
         descriptor = os.open(directory, os.O_PATH)

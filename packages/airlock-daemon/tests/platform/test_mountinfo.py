@@ -2,18 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from airlock_daemon.path_text import relative_to
-from airlock_daemon.platform.linux.mountinfo import (
-    MountRow,
-    MountWatch,
-    by_point,
-    covering,
-    find_mount,
-    find_seen,
-    parse_mountinfo,
-)
+from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable, MountWatch
 
 CONTAINER = r"""
 612 500 0:52 / / rw,relatime - overlay overlay rw,lowerdir=/a:/b
@@ -34,21 +27,21 @@ find_changes = MountWatch.find_changes
 
 def test_escapes_and_optional_fields_are_read() -> None:
     """A mount point with a space is read as such, however many optional fields stand before it."""
-    row = parse_mountinfo(CONTAINER)[-1]
+    row = MountTable.parse(CONTAINER)[-1]
     assert (row.point, row.root, row.kind) == ("/with space", "/home/me/with space", "ext4")
 
 
 def test_rows_of_another_form_are_left_out() -> None:
     """A line that is no mount does not hide the others."""
-    assert len(parse_mountinfo("nonsense\n1 2 3\n" + HOST)) == 3
+    assert len(MountTable.parse("nonsense\n1 2 3\n" + HOST)) == 3
 
 
 def test_the_longest_mount_point_answers() -> None:
     """A nested mount answers for what lies below it, the outer one for the rest."""
-    rows = parse_mountinfo(CONTAINER)
-    nested = find_mount(rows, "/workspace/node_modules/x")
-    outer = find_mount(rows, "/workspace/src")
-    root = find_mount(rows, "/workspaces")
+    rows = MountTable.parse(CONTAINER)
+    nested = rows.find("/workspace/node_modules/x")
+    outer = rows.find("/workspace/src")
+    root = rows.find("/workspaces")
     assert nested is not None
     assert outer is not None
     assert root is not None
@@ -59,32 +52,35 @@ def test_the_longest_mount_point_answers() -> None:
 
 def test_the_later_of_two_mounts_at_one_point_answers() -> None:
     """What was mounted over another mount hides it."""
-    rows = parse_mountinfo(
+    rows = MountTable.parse(
         "1 0 8:1 /old /w rw - ext4 /dev/a rw\n2 1 8:1 /new /w rw - ext4 /dev/a rw\n"
     )
-    found = find_mount(rows, "/w/x")
+    found = rows.find("/w/x")
     assert found is not None
     assert found.root == "/new"
 
 
 def test_interfaces_of_the_kernel_are_told_from_places_for_files() -> None:
     """proc is marked, ext4 is not."""
-    kinds = {row.point: row.is_pseudo for row in parse_mountinfo(CONTAINER)}
+    kinds = {row.point: row.is_pseudo for row in MountTable.parse(CONTAINER)}
     assert kinds["/proc"]
     assert not kinds["/workspace"]
 
 
+def find_shown(host: MountTable, root: str, *, device: str = "254:1") -> list[str]:
+    """Where a host has what a container mounts of that device."""
+    row = MountRow(900, device, root, "/w", read_only=False, kind="ext4")
+    return list(host.find_shown(row))
+
+
 def test_a_directory_of_a_device_is_found_on_the_host() -> None:
     """Each host mount that shows the directory is named with the path where it shows it."""
-    rows = parse_mountinfo(HOST)
-    assert [path for _, path in covering(rows, device="254:1", root="/home/me/src")] == [
-        "/home/me/src"
-    ]
-    assert [path for _, path in covering(rows, device="254:1", root="/srv/app")] == [
-        "/srv/app",
-        "/mnt/srv/app",
-    ]
-    assert covering(rows, device="0:52", root="/") == []
+    rows = MountTable.parse(HOST)
+    assert find_shown(rows, "/home/me/src") == ["/home/me/src"]
+    assert find_shown(rows, "/srv/app") == ["/srv/app", "/mnt/srv/app"]
+    assert find_shown(rows, "/", device="0:52") == []
+    over = MountTable.parse(f"{HOST}23 20 0:60 / /srv rw - tmpfs tmpfs rw\n")
+    assert find_shown(over, "/srv/app") == ["/mnt/srv/app"]
 
 
 def test_relative_to_does_not_confuse_names_that_begin_alike() -> None:
@@ -111,16 +107,26 @@ def test_what_came_went_or_became_another_is_told_by_its_mount_point() -> None:
     assert find_changes(before, before + "nonsense\n") == ("/",)
 
 
-def test_what_is_seen_at_a_path_is_the_same_by_point() -> None:
-    """The longest point above it, and of several mounts at one the last; nothing where none is."""
-    points = ("/", "/w", "/w/x", "/w/x/y", "/wx", "/w/x")
+def search(rows: Sequence[MountRow], path: str) -> MountRow | None:
+    """The last of the rows with the longest point that contains the path."""
+    holding = [row for row in rows if relative_to(path, row.point) is not None]
+    return max(reversed(holding), key=lambda row: len(row.point), default=None)
+
+
+def test_the_mount_of_a_path_is_that_of_the_longest_point_above_it() -> None:
+    """Of several mounts at one point the last; nothing where none is, and by each way of writing.
+
+    POSIX has two slashes at the beginning mean something of their own, and Linux the root.
+    """
+    points = ("/", "/w", "/w/x", "/w/x/y", "/wx", "/w/x", "/w//deleted")
     rows = [
         MountRow(number, "0:1", "/", point, read_only=False, kind="ext4")
         for number, point in enumerate(points)
     ]
-    for path in ("/", "/w", "/w/x/z", "/w/x/y/z", "/wx/x", "/v", "/w/xy"):
-        assert find_seen(by_point(rows), path) is find_mount(rows, path)
-        assert find_seen(by_point(rows[1:]), path) is find_mount(rows[1:], path)
+    paths = ("/", "/w", "/w/x/z", "/w/x/y/z", "/wx/x", "/v", "/w/xy", "/w//deleted", "//w", "//w/x")
+    for path in paths:
+        for table in (rows, rows[1:]):
+            assert MountTable(table).find(path) is search(table, path)
 
 
 WATCH = """

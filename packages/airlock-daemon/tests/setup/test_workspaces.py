@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airlock_daemon.admin.cli.trusted_workspaces import plan_trust
-from airlock_daemon.platform.linux.mountinfo import MountRow
+from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable
 from airlock_daemon.setup import workspaces as judging
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.workspaces import Entry, Workspaces
@@ -127,7 +127,7 @@ def row(number: int, point: str, *, device: str = "8:1", root: str = "/") -> Mou
 def judge(world: World, path: str, rows: list[MountRow], *, in_container: bool = False) -> str:
     """What is said of a path beside the world's agents, with these mounts."""
     agents = world.load().agents
-    workspaces = Workspaces(agents, rows=rows, in_container=in_container)
+    workspaces = Workspaces(agents, mounts=MountTable(rows), in_container=in_container)
     entry = Entry(agent="new", path=path, source="p", key="workspace.same_path")
     return "\n".join(map(str, workspaces.find_faults(entry)))
 
@@ -151,7 +151,7 @@ def test_a_bind_mount_does_not_hide_a_workspace_that_another_contains(
     """The other way round: what is mounted there is inside of what is to be a workspace."""
     write(world, inner)
     rows = [row(1, "/"), row(2, "/bound", root="/src/mono/sub")]
-    workspaces = Workspaces(world.load().agents, rows=rows, in_container=False)
+    workspaces = Workspaces(world.load().agents, mounts=MountTable(rows), in_container=False)
     for path in ("/src", "/src/mono"):
         found = workspaces.find_inner(path)
         assert found is not None
@@ -206,7 +206,7 @@ def test_a_bind_mount_does_not_hide_a_home(world: World, root: str, path: str, s
     home = make_home(world)
     rows = [row(1, "/"), row(2, "/bound", root=str(home.parent.parent / root))]
     homes = {"my": str(home)}
-    workspaces = Workspaces((), rows=rows, in_container=False, homes=homes)
+    workspaces = Workspaces((), mounts=MountTable(rows), in_container=False, homes=homes)
     entry = Entry(agent="new", path=path, source="p", key="k")
     (fault,) = workspaces.find_faults(entry)
     assert said.format(home) in fault.problem
@@ -217,7 +217,9 @@ def test_a_bind_mount_of_a_home_or_around_it_is_found(world: World, root: str, p
     """Whatever its own path is."""
     home = make_home(world)
     rows = [row(1, "/"), row(2, "/bound", root=str(home.parent.parent / root))]
-    workspaces = Workspaces((), rows=rows, in_container=False, homes={"my": str(home)})
+    workspaces = Workspaces(
+        (), mounts=MountTable(rows), in_container=False, homes={"my": str(home)}
+    )
     found = workspaces.find_inner(path)
     assert found is not None
     assert (found.path, found.what) == (str(home), "the home of agent my")
@@ -244,7 +246,7 @@ def test_a_workspace_that_shows_a_home_is_a_fault(
     bound = row(2, str(world.workspace), root=str(home.parent.parent / root).rstrip("/"))
     write(world, world.workspace)
     assert "my" in world.load().generations
-    monkeypatch.setattr(judging, "read_own_mounts", lambda: (row(1, "/"), bound))
+    monkeypatch.setattr(judging, "read_own_mounts", lambda: MountTable((row(1, "/"), bound)))
     (fault,) = faults(world.load())
     said = f"{world.workspace} cannot be a workspace: it contains the home of agent my ({home})"
     assert said in fault

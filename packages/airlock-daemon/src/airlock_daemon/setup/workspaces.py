@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.path_text import list_above, relative_to
-from airlock_daemon.platform.linux.mountinfo import MountRow, by_point, find_seen
+from airlock_daemon.platform.linux.mountinfo import MountTable
 from airlock_daemon.platform.system import (
     read_own_mounts,
 )
@@ -65,15 +65,15 @@ class Workspaces:
         self,
         agents: Iterable[Agent],
         *,
-        rows: Iterable[MountRow],
+        mounts: MountTable,
         in_container: bool,
         homes: Mapping[str, str] = {},
     ) -> None:
-        """`rows` are the mounts of this process, which may run `in_container`.
+        """`mounts` are those of this process, which may run `in_container`.
 
         `homes` are the real paths of the containers' homes, by agent, registered or not.
         """
-        self._seen = by_point(rows)
+        self._mounts = mounts
         self._in_container = in_container
         self._owned: dict[str, Owned] = {}
         self._places: dict[tuple[str, str], Owned] = {}
@@ -91,13 +91,13 @@ class Workspaces:
         """The agents' workspaces with this process's mounts, as far as they can be read."""
         agents = tuple(agents)
         homes = _list_homes(reserved.homes, (agent.name for agent in agents))
-        rows: tuple[MountRow, ...] = ()
+        mounts = MountTable()
         with suppress(OSError):
-            rows = read_own_mounts()
-        top = by_point(rows).get("/")
+            mounts = read_own_mounts()
+        top = mounts.find("/")
         is_overlay = top is not None and top.kind in _OVERLAYS
         in_container = is_overlay or any(map(os.path.exists, _CONTAINER_FILES))
-        return cls(agents, rows=rows, in_container=in_container, homes=homes)
+        return cls(agents, mounts=mounts, in_container=in_container, homes=homes)
 
     def find_conflicts(self, agent: str, path: str) -> Iterator[Fault]:
         """As `find_faults`, for a directory that no profile names."""
@@ -167,13 +167,13 @@ class Workspaces:
                 yield from ((device, above) for above in list_above(root))
 
     def _find_volume(self, path: str) -> str | None:
-        row = find_seen(self._seen, path)
+        row = self._mounts.find(path)
         is_below = row is not None and row.point not in ("/", path)
         return row.point if row is not None and is_below and self._in_container else None
 
     def _locate(self, path: str) -> tuple[str, str] | None:
         """The file system of `path` and the path there, equal for all bind mounts of it."""
-        row = find_seen(self._seen, path)
+        row = self._mounts.find(path)
         if row is None:
             return None
         rest = relative_to(path, row.point)

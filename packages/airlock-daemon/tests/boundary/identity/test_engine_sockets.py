@@ -17,7 +17,7 @@ from airlock_daemon.boundary.identity.engine_sockets import (
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
 from airlock_daemon.path_text import relative_to
-from airlock_daemon.platform.linux.mountinfo import find_mount, read_own_mounts
+from airlock_daemon.platform.linux.mountinfo import read_own_mounts
 
 ROOT = "900 800 0:999 / / rw - overlay overlay rw\n901 900 0:998 / /proc rw - proc proc rw\n"
 
@@ -41,7 +41,7 @@ def mounts(*pairs: tuple[Path, str]) -> str:
     host = read_own_mounts()
     lines = []
     for number, (path, point) in enumerate(pairs):
-        row = find_mount(host, str(path))
+        row = host.find(str(path))
         assert row is not None
         rest = relative_to(str(path), row.point) or ""
         inside = os.path.join(row.root, rest) if rest else row.root
@@ -120,7 +120,7 @@ def proc(*rows: tuple[str, str, str]) -> str:
 
 def test_processes_of_others_are_found_by_their_procfs() -> None:
     """That of the host, under any name and in the place of its own, and that of a container."""
-    row = find_mount(read_own_mounts(), "/proc")
+    row = read_own_mounts().find("/proc")
     assert row is not None
     hosts = row.device
     assert find_foreign_procfs(proc((hosts, "/", "/hp"))) == "/hp"

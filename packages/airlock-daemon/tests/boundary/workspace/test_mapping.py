@@ -1,7 +1,6 @@
 """Tests of `workspace.mapping`, with the mounts of containers as the kernel tells them."""
 
 import os
-from collections.abc import Sequence
 
 import pytest
 
@@ -9,7 +8,7 @@ from airlock_daemon.boundary.identity.containers import Containers
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.boundary.workspace.mapping import Mounts, Unmapped
 from airlock_daemon.errors import Denied
-from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount, parse_mountinfo
+from airlock_daemon.platform.linux.mountinfo import MountTable
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.setup.agents import Agent
 from worlds import World
@@ -25,14 +24,14 @@ def agent(world: World) -> Agent:
     return world.load().generations["my"].agent
 
 
-def rows(world: World, *more: str) -> Sequence[MountRow]:
+def rows(world: World, *more: str) -> MountTable:
     """A container with the world's workspace at /workspace, and `more` mounts."""
-    own = parse_mountinfo(read_process_file(os.getpid(), "mountinfo"))
-    host = find_mount(own, str(world.workspace))
+    own = MountTable.parse(read_process_file(os.getpid(), "mountinfo"))
+    host = own.find(str(world.workspace))
     assert host is not None
     inner = os.path.relpath(world.workspace, host.point)
     bind = f"102 100 {host.device} {os.path.join(host.root, inner)} /workspace rw - ext4 /dev/x rw"
-    return parse_mountinfo("\n".join((ROOT, PROC, bind, *more)))
+    return MountTable.parse("\n".join((ROOT, PROC, bind, *more)))
 
 
 @pytest.mark.parametrize(
@@ -90,15 +89,15 @@ def test_what_the_container_has_elsewhere_is_there_alone(
     """Its masks and flags are there, so that at the path of the profile nothing would hold."""
     root_row, proc, whole = rows(world)
     place = os.path.normpath(root.format(whole.root))
-    other = parse_mountinfo(f"103 100 {whole.device} {place} {point} {flag} - ext4 /dev/x rw")
-    mounts = Mounts(agent, rows=(root_row, proc, *other), is_proven=True)
+    other = MountTable.parse(f"103 100 {whole.device} {place} {point} {flag} - ext4 /dev/x rw")
+    mounts = Mounts(agent, rows=MountTable((root_row, proc, *other)), is_proven=True)
     if is_refused:
         with pytest.raises(Denied, match=f'at another path, "{point}"'):
             mounts.find("/workspace/a")
     else:
         assert mounts.find("/workspace/a").source.directory == str(world.workspace)
     # Where the profile says, the container may have it besides.
-    mounts = Mounts(agent, rows=(root_row, proc, whole, *other), is_proven=True)
+    mounts = Mounts(agent, rows=MountTable((root_row, proc, whole, *other)), is_proven=True)
     assert mounts.find("/workspace/a").source.directory == str(world.workspace)
 
 
@@ -116,7 +115,7 @@ def test_a_proved_container_must_have_the_directory_of_the_profile(
 
     def find(root: str, *, is_proven: bool = True) -> str:
         bind = f"102 100 {whole.device if device == 'own' else device} {root} {target} rw"
-        mounts = parse_mountinfo("\n".join((ROOT, PROC, f"{bind} - ext4 /dev/x rw")))
+        mounts = MountTable.parse("\n".join((ROOT, PROC, f"{bind} - ext4 /dev/x rw")))
         return Mounts(agent, rows=mounts, is_proven=is_proven).find(f"{target}/a").source.directory
 
     with pytest.raises(Denied, match="has another directory") as caught:
@@ -147,10 +146,10 @@ async def test_a_changed_root_hides_nothing(agent: Agent, seen: list[str]) -> No
 
 def test_what_only_the_container_has_is_no_directory_of_the_host(agent: Agent) -> None:
     """Its root, which the host may well have mounted too, and what no device stands behind."""
-    own = parse_mountinfo(read_process_file(os.getpid(), "mountinfo"))
+    own = MountTable.parse(read_process_file(os.getpid(), "mountinfo"))
     for point in ("/", "/proc"):
-        row = find_mount(own, point)
+        row = own.find(point)
         assert row is not None
         assert row.point == point
         with pytest.raises(Unmapped):
-            Mounts(agent, rows=(row,), is_proven=True).find(f"{point}/sys")
+            Mounts(agent, rows=MountTable((row,)), is_proven=True).find(f"{point}/sys")

@@ -18,7 +18,7 @@ from airlock_daemon.boundary.workspace.directory import open_below, open_root
 from airlock_daemon.boundary.workspace.mapping import Mounts, Source
 from airlock_daemon.errors import Denied
 from airlock_daemon.platform import system
-from airlock_daemon.platform.linux.mountinfo import find_mount, read_own_mounts
+from airlock_daemon.platform.linux.mountinfo import MountTable, read_own_mounts
 from airlock_daemon.setup.generation import Setup
 from airlock_daemon.setup.profile import Mount
 from airlock_daemon.setup.reserved import Reserved
@@ -280,7 +280,7 @@ async def test_a_home_is_entered_only_where_a_container_has_it_mounted(world: Wo
 
 def find_mount_id(path: Path) -> int:
     """The host's mount on which a directory lies."""
-    row = find_mount(read_own_mounts(), str(path))
+    row = read_own_mounts().find(str(path))
     assert row is not None
     return row.mount_id
 
@@ -290,11 +290,11 @@ def test_the_home_of_a_proved_container_is_among_what_it_has_mounted(world: Worl
     home = Path(world.locations.containers_dir) / "homes" / "my"
     home.mkdir(parents=True)
     generation = world.load().generations["my"]
-    at_root = find_mount(read_own_mounts(), str(home))
+    at_root = read_own_mounts().find(str(home))
     assert at_root is not None
     root = os.path.join(at_root.root, os.path.relpath(home, at_root.point))
     row = msgspec.structs.replace(at_root, root=root, point="/home/airlock-agent")
-    mounts = Mounts(generation.agent, rows=(row,), is_proven=True)
+    mounts = Mounts(generation.agent, rows=MountTable((row,)), is_proven=True)
     (found,) = mounts.list_workspaces(generation.reserved)
     assert (found.directory, found.target) == (str(home), "/home/airlock-agent")
     mount = Mount(target="/home/my", source=str(home))

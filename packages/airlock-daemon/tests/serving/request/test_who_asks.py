@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
+from airlock_daemon.platform.linux.mountinfo import MountTable
 from boxing import boxed_world, lack, needs_landlock, write_boxes
 from running import Answer, Daemon, request
 from worlds import World
@@ -105,7 +105,7 @@ def test_a_changed_root_does_not_make_a_workspace_writable(world: World, inside:
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
     """A cgroup that is called as that of a container."""
-    rows = parse_mountinfo(Path("/proc/self/mountinfo").read_text())
+    rows = MountTable.parse(Path("/proc/self/mountinfo").read_text())
     for point in [row.point for row in rows if row.kind == "cgroup2"]:
         place = Path(point, secrets.token_hex(32))
         with suppress(OSError):

@@ -18,7 +18,7 @@ from airlock_daemon.boundary.identity.engine_info import EngineInfo
 from airlock_daemon.boundary.identity.engine_sockets import find_engine_socket, find_foreign_procfs
 from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES
 from airlock_daemon.path_text import is_within
-from airlock_daemon.platform.linux.mountinfo import find_shown, parse_mountinfo
+from airlock_daemon.platform.linux.mountinfo import MountTable
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.platform.system import read_own_mounts
 from airlock_daemon.setup.bridge import BridgeVolumes
@@ -203,11 +203,11 @@ def check_doors(around: Surroundings) -> Iterator[Problem]:
     """A running container of an agent can bypass Airlock."""
     program = shutil.which("docker", path=around.daemon_path)
     running = _list_containers(program) if program is not None else ()
-    host = read_own_mounts() if running else ()
+    host = read_own_mounts() if running else MountTable()
     for container in running:
         mountinfo = container.mountinfo
-        rows = parse_mountinfo(mountinfo)
-        shown = [path for row in rows if not row.is_pseudo for path in find_shown(host, row)]
+        rows = MountTable.parse(mountinfo)
+        shown = [path for row in rows if not row.is_pseudo for path in host.find_shown(row)]
         agents = _list_agents(shown, os.path.realpath(around.locations.sockets_dir))
         if agents:
             yield from _check_mounts(container, agents, mountinfo, shown, around)

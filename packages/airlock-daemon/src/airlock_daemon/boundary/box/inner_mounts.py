@@ -119,7 +119,7 @@ def show_workspace(
     if mounts is None:
         return Shown(share(root, source.target, HostPaths(), read_only=False))
     base, base_root = _find_base(source, root, mounts, reserved)
-    profile, seen = mounts.agent.profile, mounts.seen
+    profile, seen = mounts.agent.profile, mounts.rows.seen
     rows = {point: row for point, row in seen.items() if relative_to(point, base.target)}
     writable = _find_writable(mounts.rows)
     frozen = {point for point, row in seen.items() if row.read_only}

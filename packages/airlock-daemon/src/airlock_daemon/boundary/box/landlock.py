@@ -29,7 +29,7 @@ from airlock_daemon.boundary.command.launcher import (
 from airlock_daemon.boundary.workspace.mapping import Mounts
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.path_text import is_within
-from airlock_daemon.platform.linux.mountinfo import MountRow, find_mount
+from airlock_daemon.platform.linux.mountinfo import MountTable
 from airlock_daemon.platform.system import LOOK
 from airlock_daemon.setup.reserved import Reserved
 from airlock_wire import quote
@@ -92,10 +92,10 @@ def refuse_unshowable(box: Box, mounts: Mounts | None, *, remedy: str) -> None:
         _refuse_devices(box, mounts.host_rows, remedy)
 
 
-def _refuse_devices(box: Box, rows: Sequence[MountRow], remedy: str) -> None:
+def _refuse_devices(box: Box, host: MountTable, remedy: str) -> None:
     for each in (*box.operations, *(placed.what for placed in box.inner)):
         if isinstance(each, Shared):
-            row = find_mount(rows, each.path)
+            row = host.find(each.path)
             if row is None or not row.no_devices:
                 raise refuse(
                     "this host has Landlock alone, which does not tell devices from files, and "

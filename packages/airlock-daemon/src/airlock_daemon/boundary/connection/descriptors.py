@@ -26,7 +26,7 @@ import trio
 
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
+from airlock_daemon.platform.linux.mountinfo import MountTable
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.platform.system import (
     CLOSED_AT_EXEC,
@@ -382,4 +382,4 @@ def _mount_types(peer: Peer) -> Mapping[int | None, str]:
 
 @functools.lru_cache(maxsize=64)
 def _read_types(mountinfo: str) -> Mapping[int | None, str]:
-    return {row.mount_id: row.kind for row in parse_mountinfo(mountinfo)}
+    return {row.mount_id: row.kind for row in MountTable.parse(mountinfo)}

@@ -10,7 +10,7 @@ import trio
 from airlock_daemon.boundary.identity.engines import Init, find_elsewhere, find_init
 from airlock_daemon.boundary.identity.peer import Peer, containers_in, read_pids, same_namespace
 from airlock_daemon.errors import Denied, Failed
-from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo
+from airlock_daemon.platform.linux.mountinfo import MountTable
 from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
 from airlock_daemon.setup.generation import Generation
 
@@ -39,7 +39,7 @@ class Container:
             raise _ended(self.container_id) from error
         self.joins_processes = self._find_joined()
         self._text = ""
-        self._rows: tuple[MountRow, ...] = ()
+        self._rows = MountTable()
 
     def _find_joined(self) -> bool:
         """Whether the container shares the pid namespace of another one.
@@ -61,11 +61,11 @@ class Container:
         poll.register(self._pidfd, select.POLLIN)
         return not poll.poll(0)
 
-    def mounts(self) -> tuple[MountRow, ...]:
+    def mounts(self) -> MountTable:
         """The current mounts of the init process. Raises Failed if it has ended."""
         text = self.read_mountinfo()
         if text != self._text:
-            self._text, self._rows = text, parse_mountinfo(text)
+            self._text, self._rows = text, MountTable.parse(text)
         return self._rows
 
     def read_mountinfo(self) -> str:

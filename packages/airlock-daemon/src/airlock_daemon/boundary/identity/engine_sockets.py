@@ -21,14 +21,7 @@ import msgspec
 from airlock_daemon.boundary.identity.peer import Peer, whole
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.path_text import relative_to
-from airlock_daemon.platform.linux.mountinfo import (
-    MountRow,
-    by_point,
-    find_mount,
-    find_seen,
-    parse_mountinfo,
-    shows_all,
-)
+from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable
 from airlock_daemon.platform.system import read_own_mounts
 from airlock_wire import quote
 
@@ -94,7 +87,7 @@ def find_engine_socket(mountinfo: str, *, sockets_dir: str | None) -> str | None
             rest = relative_to(root, row.root)
             if rest is not None:
                 point = os.path.join(row.point, rest) if rest else row.point
-                if find_seen(table.seen, point) == row:
+                if table.mounts.find(point) == row:
                     return point
     return _find_named(table.named, sockets_dir) if table.named else None
 
@@ -127,7 +120,7 @@ async def refuse_engine_socket(
     except Failed:
         # Only the client's own mounts are known.
         container = None
-    if table.is_host or not table.is_whole:
+    if table.is_host or not table.mounts.is_whole:
         if container is None:
             whole(peer.mounts)
         else:
@@ -168,27 +161,25 @@ async def refuse_engine_socket(
 class _Table(msgspec.Struct, frozen=True):
     """A container's mounts, indexed.
 
-    `seen` is `by_point`; `named` are those with an engine socket's file name. `is_whole` is
-    `shows_all`; `is_host`: the root is that of the host.
+    `named` are those with an engine socket's file name. `is_host`: the root is that of the host.
     """
 
     by_device: Mapping[str, Sequence[MountRow]]
-    seen: Mapping[str, MountRow]
+    mounts: MountTable
     named: tuple[MountRow, ...]
     foreign_procfs: str | None
-    is_whole: bool
     is_host: bool
 
 
 @functools.lru_cache(maxsize=32)
 def _read_table(mountinfo: str) -> _Table:
     """Parse a container's mounts; cached, as they rarely change between requests."""
-    rows = parse_mountinfo(mountinfo)
+    rows = MountTable.parse(mountinfo)
     by_device: dict[str, list[MountRow]] = {}
     for row in rows:
         by_device.setdefault(row.device, []).append(row)
-    seen, host = by_point(rows), read_own_mounts()
-    root, own_root = find_mount(rows, "/"), find_mount(host, "/")
+    host = read_own_mounts()
+    root, own_root = rows.find("/"), host.find("/")
     is_host = (
         root is not None
         and own_root is not None
@@ -196,22 +187,19 @@ def _read_table(mountinfo: str) -> _Table:
     )
     return _Table(
         by_device=by_device,
-        seen=seen,
+        mounts=rows,
         named=tuple(row for row in rows if _NAME.fullmatch(os.path.basename(_strip(row.root)))),
-        foreign_procfs=_find_foreign_procfs(rows, seen, host),
-        is_whole=shows_all(rows),
+        foreign_procfs=_find_foreign_procfs(rows, host),
         is_host=is_host,
     )
 
 
-def _find_foreign_procfs(
-    rows: Iterable[MountRow], seen: Mapping[str, MountRow], host: Iterable[MountRow]
-) -> str | None:
+def _find_foreign_procfs(rows: MountTable, host: MountTable) -> str | None:
     """As `find_foreign_procfs`. Each new procfs is a filesystem of its own."""
-    own = seen.get("/proc")
+    own = rows.seen.get("/proc")
     hosts = {row.device for row in host if row.kind == "proc"}
     for row in rows:
-        if row.kind == "proc" and _PROCESSES.match(row.root) and find_seen(seen, row.point) == row:
+        if row.kind == "proc" and _PROCESSES.match(row.root) and rows.find(row.point) == row:
             is_own = own is not None and row.device == own.device
             if not is_own or row.device in hosts:
                 return row.point
@@ -301,9 +289,9 @@ def _find_places(
     return tuple(dict.fromkeys(_locate(host, os.path.realpath(path)) for path, _, _ in existing))
 
 
-def _locate(host: Sequence[MountRow], path: str) -> tuple[str, str]:
+def _locate(host: MountTable, path: str) -> tuple[str, str]:
     """The device of the filesystem at the real `path` of the host, and the path on it."""
-    row = find_mount(host, path)
+    row = host.find(path)
     if row is None:
         return "", path
     return row.device, os.path.normpath(os.path.join(row.root, relative_to(path, row.point) or ""))

@@ -12,12 +12,7 @@ from contextlib import suppress
 import msgspec
 
 from airlock_daemon.path_text import is_within
-from airlock_daemon.platform.linux.mountinfo import (
-    MountRow,
-    find_mount,
-    find_shown,
-    parse_mountinfo,
-)
+from airlock_daemon.platform.linux.mountinfo import MountTable
 from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.platform.system import read_own_mounts
 
@@ -40,7 +35,7 @@ def find_mounted(sockets_dir: str) -> tuple[str, ...]:
     host = read_own_mounts()
     found: dict[str, None] = {}
     for rows, _ in _list_namespaces(host):
-        shown = {row.point: tuple(find_shown(host, row)) for row in rows}
+        shown = {row.point: tuple(host.find_shown(row)) for row in rows}
         if any(is_within(each, sockets_dir) for places in shown.values() for each in places):
             writable = (row for row in rows if not row.read_only and not row.is_pseudo)
             found |= dict.fromkeys(each for row in writable for each in shown[row.point])
@@ -59,15 +54,13 @@ def list_mounted(
         if waiting and all(_find_program(each) in waiting for each in processes):
             continue
         yield {
-            row.point: Mounted(tuple(find_shown(host, row)), not row.read_only)
+            row.point: Mounted(tuple(host.find_shown(row)), not row.read_only)
             for row in rows
             if not row.is_pseudo
         }
 
 
-def _list_namespaces(
-    host: tuple[MountRow, ...],
-) -> Iterator[tuple[tuple[MountRow, ...], tuple[int, ...]]]:
+def _list_namespaces(host: MountTable) -> Iterator[tuple[MountTable, tuple[int, ...]]]:
     """The mounts of processes whose root is not the host's, and the pids that share them.
 
     A host service in its own mount namespace has the host's root, and is omitted.
@@ -81,10 +74,10 @@ def _list_namespaces(
             with suppress(OSError):
                 text = read_process_file(int(name), "mountinfo", most=_MOST)
                 found.setdefault(text, []).append(int(name))
-    own = find_mount(host, "/")
+    own = host.find("/")
     for text, processes in found.items():
-        rows = parse_mountinfo(text)
-        root = find_mount(rows, "/")
+        rows = MountTable.parse(text)
+        root = rows.find("/")
         if root is None or own is None or (root.device, root.root) != (own.device, own.root):
             yield rows, tuple(processes)
 

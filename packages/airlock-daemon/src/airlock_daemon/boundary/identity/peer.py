@@ -7,14 +7,13 @@ import re
 import socket
 import sys
 import weakref
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import NO_DESCRIPTORS, Denied, is_full_table
-from airlock_daemon.platform.linux.mountinfo import MountRow, parse_mountinfo, shows_all
+from airlock_daemon.platform.linux.mountinfo import MountTable
 from airlock_daemon.platform.linux.peer import peer_pidfd, read_namespaces, read_parent
 from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
 from airlock_daemon.platform.system import Ancestry, Credentials, peer_credentials
@@ -52,9 +51,9 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     mountinfo: str = ""
 
     @property
-    def mounts(self) -> tuple[MountRow, ...]:
+    def mounts(self) -> MountTable:
         """The mounts of the process's mount namespace."""
-        return parse_mountinfo(self.mountinfo)
+        return MountTable.parse(self.mountinfo)
 
 
 def make_bridged_pair() -> tuple[socket.socket, socket.socket]:
@@ -194,16 +193,16 @@ def _own_container() -> str | None:
     files = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
     roots = (
         row.root
-        for row in parse_mountinfo(read_process_file(os.getpid(), "mountinfo"))
+        for row in MountTable.parse(read_process_file(os.getpid(), "mountinfo"))
         if row.point in files
     )
     found = (_containers_around(), *map(containers_in, roots))
     return next((names[0] for names in found if names), None)
 
 
-def whole(rows: Sequence[MountRow]) -> Sequence[MountRow]:
+def whole(rows: MountTable) -> MountTable:
     """Return the mounts; raises Denied if the process changed its root, which hides some."""
-    if shows_all(rows):
+    if rows.is_whole:
         return rows
     raise Denied(
         "a process has changed its root (chroot), so that the container's mounts cannot be seen",
@@ -221,8 +220,8 @@ def same_namespace(one: str, other: str) -> bool:
     """
     if one == other:
         return bool(one)
-    ids = {row.mount_id for row in parse_mountinfo(one)}
-    return any(row.mount_id in ids for row in parse_mountinfo(other))
+    ids = {row.mount_id for row in MountTable.parse(one)}
+    return any(row.mount_id in ids for row in MountTable.parse(other))
 
 
 @functools.lru_cache(maxsize=16)

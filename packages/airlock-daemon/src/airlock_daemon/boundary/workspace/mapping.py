@@ -11,14 +11,7 @@ from airlock_daemon.boundary.identity.peer import Peer, whole
 from airlock_daemon.boundary.workspace.snapshot import HostPaths
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.path_text import relative_to
-from airlock_daemon.platform.linux.mountinfo import (
-    MountRow,
-    by_point,
-    covering,
-    find_mount,
-    find_seen,
-    find_shown,
-)
+from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable
 from airlock_daemon.platform.system import read_own_mounts
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Identity, Mount
@@ -30,18 +23,18 @@ from airlock_wire import quote
 
 
 def find_elsewhere(
-    directory: str, *, target: str, rows: Sequence[MountRow], host: Sequence[MountRow]
+    directory: str, *, target: str, rows: MountTable, host: MountTable
 ) -> str | None:
     """Where a container has `directory` of the host, or part of it, other than at `target`.
 
     `rows` are the container's mounts, `host` the host's. None if it has it at `target`, or nowhere.
     """
-    own = find_mount(host, directory)
+    own = host.find(directory)
     if own is None:
         return None
     root = _join(own.root, relative_to(directory, own.point) or "")
     there = [row for row in rows if row.point != "/" and row.device == own.device]
-    seen = find_mount(rows, target)
+    seen = rows.find(target)
     if seen in there and _join(seen.root, relative_to(target, seen.point) or "") == root:
         return None
     for row in there:
@@ -52,15 +45,13 @@ def find_elsewhere(
     return None
 
 
-def find_other(
-    directory: str, *, target: str, rows: Sequence[MountRow], host: Sequence[MountRow]
-) -> str | None:
+def find_other(directory: str, *, target: str, rows: MountTable, host: MountTable) -> str | None:
     """What a container has mounted at `target` in place of `directory` of the host.
 
     Returns the path in the mount's file system. None if the container has that directory there, or
     only its own root.
     """
-    own, seen = find_mount(host, directory), find_mount(rows, target)
+    own, seen = host.find(directory), rows.find(target)
     if own is None or seen is None or seen.point == "/":
         return None
     there = _join(seen.root, relative_to(target, seen.point) or "")
@@ -131,14 +122,14 @@ class Mounts:
         self,
         agent: Agent,
         *,
-        rows: Sequence[MountRow] = (),
+        rows: MountTable | None = None,
         is_proven: bool = False,
         failure: Failed | None = None,
         makes_devices: bool = False,
         host_paths: HostPaths | None = None,
     ) -> None:
         self.agent = agent
-        self.rows = rows
+        self.rows = rows or MountTable()
         self.is_proven = is_proven
         self.failure = failure
         self.makes_devices = makes_devices
@@ -201,7 +192,7 @@ class Mounts:
         )
         if source is None:
             raise _unmapped(path, self)
-        row = find_seen(self.seen, path) if self.rows else None
+        row = self.rows.find(path)
         return Mapping(
             source=source,
             # An unmounted path, on the container's root, has no read-only flag.
@@ -252,11 +243,7 @@ class Mounts:
     def _is_alike(self, row: MountRow, directory: str) -> bool:
         if row.read_only:
             return False
-        host = self.host_rows
-        return any(
-            found == directory and find_mount(host, directory) == candidate
-            for candidate, found in covering(host, device=row.device, root=row.root)
-        )
+        return directory in self.host_rows.find_shown(row)
 
     def _find_in_profile(self, path: str, mounts: Sequence[Mount]) -> Source | None:
         source = _by_profile(path, mounts)
@@ -300,29 +287,22 @@ class Mounts:
             )
 
     def _find_in_container(self, path: str) -> Source | None:
-        row = find_seen(self.seen, path)
+        row = self.rows.find(path)
         if row is None or row.point == "/" or row.is_pseudo:
             return None
+        directory = self.find_directory(row)
+        mount = None if directory is None else self.host_rows.find(directory)
+        if directory is None or mount is None:
+            return None
         below = relative_to(path, row.point) or ""
-        host = self.host_rows
-        for candidate, directory in covering(host, device=row.device, root=row.root):
-            if find_mount(host, directory) == candidate:
-                return Source(
-                    target=row.point, directory=directory, below=below, mount_id=candidate.mount_id
-                )
-        return None
+        return Source(target=row.point, directory=directory, below=below, mount_id=mount.mount_id)
 
     def find_directory(self, row: MountRow) -> str | None:
         """The host path of what the client's container mounts by `row`; None if there is none."""
-        return next(find_shown(self.host_rows, row), None)
+        return next(self.host_rows.find_shown(row), None)
 
     @functools.cached_property
-    def seen(self) -> dict[str, MountRow]:
-        """The client's mounts by mount point; cached, as there may be very many."""
-        return by_point(self.rows)
-
-    @functools.cached_property
-    def host_rows(self) -> Sequence[MountRow]:
+    def host_rows(self) -> MountTable:
         """The host's mounts, read on first use."""
         return read_own_mounts()
 

@@ -4,7 +4,8 @@ import functools
 import os
 import re
 import select
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from typing import Self
 
 import msgspec
 
@@ -43,31 +44,68 @@ class MountRow(msgspec.Struct, frozen=True):
         return self.kind in _PSEUDO
 
 
-def parse_mountinfo(text: str) -> tuple[MountRow, ...]:
-    """Parse the whole file; skips rows that do not have the documented form."""
-    rows = []
-    for line in text.splitlines():
-        fields = line.split(" ")
-        try:
-            separator = fields.index("-", 6)
-            rows.append(
-                MountRow(
-                    mount_id=int(fields[0]),
-                    device=fields[2],
-                    root=_unescape(fields[3]),
-                    point=_unescape(fields[4]),
-                    read_only="ro" in fields[5].split(",")
-                    or "ro" in fields[separator + 3].split(","),
-                    kind=fields[separator + 1],
-                    no_devices="nodev" in fields[5].split(","),
+class MountTable(tuple[MountRow, ...]):  # noqa: SLOT001 - `seen` is cached in its dictionary
+    """The mounts of one mount namespace, in the order of the file. Paths are absolute and normal.
+
+    `find` takes the same time for any number of mounts.
+    """
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse the whole file; skips rows that do not have the documented form."""
+        rows = []
+        for line in text.splitlines():
+            fields = line.split(" ")
+            try:
+                separator = fields.index("-", 6)
+                rows.append(
+                    MountRow(
+                        mount_id=int(fields[0]),
+                        device=fields[2],
+                        root=_unescape(fields[3]),
+                        point=_unescape(fields[4]),
+                        read_only="ro" in fields[5].split(",")
+                        or "ro" in fields[separator + 3].split(","),
+                        kind=fields[separator + 1],
+                        no_devices="nodev" in fields[5].split(","),
+                    )
                 )
-            )
-        except (ValueError, IndexError):
-            continue
-    return tuple(rows)
+            except (ValueError, IndexError):
+                continue
+        return cls(rows)
+
+    @functools.cached_property
+    def seen(self) -> dict[str, MountRow]:
+        """The visible mount at each point: the last of several."""
+        return {row.point: row for row in self}
+
+    def find(self, path: str) -> MountRow | None:
+        """The mount of `path`: the longest mount point, the last of equals."""
+        # normpath(3) keeps two leading slashes, below which list_above ends before the root.
+        above = (path, *list_above(path), "/")
+        return next((self.seen[each] for each in above if each in self.seen), None)
+
+    def find_shown(self, row: MountRow) -> Iterator[str]:
+        """The visible paths of what `row` of another namespace mounts."""
+        for mine in self:
+            rest = relative_to(row.root, mine.root) if mine.device == row.device else None
+            if rest is not None:
+                path = os.path.join(mine.point, rest) if rest else mine.point
+                if self.find(path) == mine:
+                    yield path
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether these can be all mounts of a container, as a process sees them.
+
+        A process that has changed its root (chroot) sees none outside of it. A container has its
+        root file system at / and a procfs at /proc, and cannot mount another one.
+        """
+        proc = self.seen.get("/proc")
+        return "/" in self.seen and proc is not None and proc.kind == "proc"
 
 
-def read_own_mounts() -> tuple[MountRow, ...]:
+def read_own_mounts() -> MountTable:
     """The mounts that this process sees now, parsed again only if the file has changed.
 
     Parsing takes several times as long as reading, and many requests need it.
@@ -75,58 +113,9 @@ def read_own_mounts() -> tuple[MountRow, ...]:
     return _parse_last(read_process_file(os.getpid(), "mountinfo"))
 
 
-def find_mount(rows: Iterable[MountRow], path: str) -> MountRow | None:
-    """The mount of `path` (absolute, normal): the longest mount point, the last of equals."""
-    found: MountRow | None = None
-    for row in rows:
-        if relative_to(path, row.point) is not None and (
-            found is None or len(row.point) >= len(found.point)
-        ):
-            found = row
-    return found
-
-
-def shows_all(rows: Sequence[MountRow]) -> bool:
-    """Whether these can be all mounts of a container, as a process sees them.
-
-    A process that has changed its root (chroot) sees none outside of it. A container has its root
-    file system at / and a procfs at /proc, and cannot mount another one.
-    """
-    root, proc = find_mount(rows, "/"), find_mount(rows, "/proc")
-    return root is not None and proc is not None and (proc.point, proc.kind) == ("/proc", "proc")
-
-
-def by_point(rows: Iterable[MountRow]) -> dict[str, MountRow]:
-    """The visible mount at each point: the last of several."""
-    return {row.point: row for row in rows}
-
-
-def find_seen(seen: Mapping[str, MountRow], path: str) -> MountRow | None:
-    """As `find_mount` on the result of `by_point`, independent of the number of mounts."""
-    return next((seen[each] for each in (path, *list_above(path)) if each in seen), None)
-
-
-def covering(rows: Iterable[MountRow], *, device: str, root: str) -> list[tuple[MountRow, str]]:
-    """Mounts of `device` that contain its directory `root`, each with the path of that."""
-    found = []
-    for row in rows:
-        rest = relative_to(root, row.root)
-        if row.device == device and rest is not None:
-            found.append((row, os.path.join(row.point, rest) if rest else row.point))
-    return found
-
-
-def find_shown(host: Iterable[MountRow], row: MountRow) -> Iterator[str]:
-    """The paths in the mounts `host` of what `row` of another namespace mounts."""
-    rows = tuple(host)
-    for candidate, directory in covering(rows, device=row.device, root=row.root):
-        if find_mount(rows, directory) == candidate:
-            yield directory
-
-
 @functools.lru_cache(maxsize=1)
-def _parse_last(text: str) -> tuple[MountRow, ...]:
-    return parse_mountinfo(text)
+def _parse_last(text: str) -> MountTable:
+    return MountTable.parse(text)
 
 
 def _unescape(text: str) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from airlock_daemon.platform.linux import byte_lock, privileges, procfs
 from airlock_daemon.platform.linux import peer as linux_peer
-from airlock_daemon.platform.linux.mountinfo import MountRow
+from airlock_daemon.platform.linux.mountinfo import MountTable
 from airlock_daemon.platform.linux.peer import Credentials
 from airlock_daemon.platform.posix import is_darwin
 
@@ -89,9 +89,9 @@ def read_mount_id(descriptor: int) -> int | None:
     return _NO_ID
 
 
-def read_own_mounts() -> tuple[MountRow, ...]:
+def read_own_mounts() -> MountTable:
     """Return no mounts: containers are in a virtual machine, and see none of this system's."""
-    return ()
+    return MountTable()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from airlock_daemon.boundary.brokers.egress.conversation import say_last
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
-from airlock_daemon.platform.linux.mountinfo import parse_mountinfo
+from airlock_daemon.platform.linux.mountinfo import MountTable
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
 from airlock_daemon.serving.daemon.callers import identify_caller
@@ -149,7 +149,7 @@ class DockerService:
         try:
             name = self._agent.generation.agent.name
             container = await self._shared.containers.find(peer, agent=name)
-            rows = parse_mountinfo(container.read_mountinfo())
+            rows = MountTable.parse(container.read_mountinfo())
         except Failed as error:
             log.info("agent %s: its client mounts no workspace: %s", name, error.message)
             return lambda grant: replace(grant, roots=())
