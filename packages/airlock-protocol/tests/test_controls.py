@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airlock_wire import Resize, Signal
+from airlock_wire import Resize
 from airlock_wire.controls import Control, Stdin, decode_control
 from airlock_wire.error_object import ErrorObject
 from airlock_wire.members import Fault
@@ -42,30 +42,14 @@ def outcome(line: bytes) -> Control | ErrorObject | None:
 @pytest.mark.parametrize(
     ("params", "stdin"),
     [
-        ({"data": "yes\n"}, Stdin(data=b"yes\n", is_last=False)),
-        ({"data": "é\0"}, Stdin(data="é\0".encode(), is_last=False)),
-        ({"data": "/w==", "encoding": "base64"}, Stdin(data=b"\xff", is_last=False)),
-        ({"data": "/w==", "encoding": None}, Stdin(data=b"/w==", is_last=False)),
-        ({"data": ""}, Stdin(data=b"", is_last=False)),
         ({"data": "", "encoding": "base64"}, Stdin(data=b"", is_last=False)),
-        ({"eof": True}, Stdin(data=b"", is_last=True)),
         ({"eof": True, "data": None, "encoding": "base64"}, Stdin(data=b"", is_last=True)),
-        ({"eof": True, "data": "x"}, Stdin(data=b"x", is_last=True)),
-        ({"eof": False, "data": "x"}, Stdin(data=b"x", is_last=False)),
         ({"eof": None, "data": "x", "more": 1}, Stdin(data=b"x", is_last=False)),
     ],
 )
 def test_stdin_is_read(params: object, stdin: Stdin) -> None:
-    """Text stands for its UTF-8 bytes, including NUL."""
+    """No data is given in several forms, and null is like nothing."""
     assert decode(notify("stdin", params)) == stdin
-
-
-@pytest.mark.parametrize("name", SIGNALS)
-def test_signals_are_read(name: str) -> None:
-    """A client may send seven signals."""
-    signal = decode(notify("signal", {"name": name, "more": 1}))
-    assert isinstance(signal, Signal)
-    assert signal.name == name
 
 
 @pytest.mark.parametrize("size", [0, 1, 50, 65535])
@@ -75,57 +59,21 @@ def test_sizes_are_read(size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "message",
-    [
-        notify("later", None),
-        notify("exec", {"command": "rm", "args": []}),
-        notify("", []),
-        {"jsonrpc": "2.0", "method": "later"},
-    ],
-)
-def test_what_is_not_known_is_ignored(message: object) -> None:
-    """A second request is an unknown message too."""
-    assert decode(message) is None
-
-
-@pytest.mark.parametrize(
-    ("method", "feature"), [("stdin", "stdin"), ("signal", "signals"), ("resize", "tty")]
-)
-def test_what_is_not_in_use_is_ignored(method: str, feature: str) -> None:
-    """Its members are not validated."""
-    assert decode(notify(method, {"bad": 1}), ALL - {feature}) is None
-    assert refuse(notify(method, {"bad": 1})).code == -32602
-
-
-@pytest.mark.parametrize(
     ("message", "path"),
     [
-        ({"jsonrpc": "2.0", "method": "stdin"}, "params"),
-        (notify("stdin", None), "params"),
         (notify("stdin", []), "params"),
-        (notify("stdin", {}), "params"),
         (notify("stdin", {"eof": False}), "params"),
         (notify("stdin", {"eof": None, "data": None}), "params"),
         (notify("stdin", {"encoding": "base64"}), "params"),
-        (notify("stdin", {"data": 5}), "params.data"),
         (notify("stdin", {"data": {"base64": "/w=="}}), "params.data"),
-        (notify("stdin", {"data": "/w", "encoding": "base64"}), "params.data"),
         (notify("stdin", {"data": "/w==\n", "encoding": "base64"}), "params.data"),
         (notify("stdin", {"data": "é", "encoding": "base64"}), "params.data"),
-        (notify("stdin", {"data": "x", "encoding": "utf-8"}), "params.encoding"),
         (notify("stdin", {"data": "x", "encoding": 64}), "params.encoding"),
         (notify("stdin", {"data": "x", "eof": 1}), "params.eof"),
-        (notify("stdin", {"data": "x", "eof": "true"}), "params.eof"),
-        (notify("signal", {}), "params.name"),
-        *(
-            (notify("signal", {"name": name}), "params.name")
-            for name in ("SIGKILL", "SIGSTOP", "INT", "sigint", "", 2, None, "\0\x1b[2J")
-        ),
-        (notify("resize", {"rows": 1}), "params.cols"),
-        (notify("resize", {"cols": 1}), "params.rows"),
+        *((notify("signal", {"name": name}), "params.name") for name in (None, "\0\x1b[2J")),
         *(
             (notify("resize", {"rows": rows, "cols": 1}), "params.rows")
-            for rows in (-1, 65536, 1.0, "1", True, None, 10**40)
+            for rows in (1.0, True, None, 10**40)
         ),
     ],
 )
@@ -143,18 +91,9 @@ def test_a_faulty_member_is_named(message: object, path: str) -> None:
     ("line", "code"),
     [
         (b"", -32700),
-        (b"x", -32700),
-        (b"{", -32700),
-        (b'{"x":"\xff"}', -32700),
         (b'{"x":"\\ud800"}', -32700),
         (b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", -32700),
-        (b"[]", -32600),
-        (b"null", -32600),
-        (b"{}", -32600),
-        (b'{"method":"stdin","params":{"data":"x"}}', -32600),
         (b'{"jsonrpc":2.0,"method":"stdin","params":{"data":"x"}}', -32600),
-        (b'{"jsonrpc":"2.0"}', -32600),
-        (b'{"jsonrpc":"2.0","method":5}', -32600),
         (b'{"jsonrpc":"2.0","id":1,"result":{}}', -32600),
     ],
 )

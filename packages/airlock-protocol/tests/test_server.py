@@ -65,38 +65,6 @@ def test_any_chunking_gives_the_same_events(cuts: list[int], closes: bool) -> No
     assert events == [EXEC, HalfClosed()][: 2 if closes else 1]
 
 
-def test_a_client_that_closes_without_a_word_is_no_error() -> None:
-    """A probe of the socket gets no answer, and none is needed."""
-    session = ServerSession()
-    assert session.next_event() is NEED_DATA
-    session.receive_data(b"")
-    assert session.next_event() == HalfClosed()
-    assert session.request_id is None
-
-
-@pytest.mark.parametrize("sent", [EXEC.encode()[:-1], b"{", b" "])
-def test_a_line_that_is_cut_off_is_a_parse_error(sent: bytes) -> None:
-    """A request without its newline is refused, even if its JSON is complete."""
-    session = ServerSession()
-    session.receive_data(sent)
-    assert session.next_event() is NEED_DATA
-    session.receive_data(b"")
-    error = refusal(session)
-    assert error.code == -32700
-    assert "ended before its newline" in error.message
-
-
-def test_a_half_closed_client_gets_its_answer() -> None:
-    """Closing the sending half after the request is not hanging up."""
-    session = ServerSession()
-    session.receive_data(EXEC.encode())
-    session.receive_data(b"")
-    assert session.next_event() == EXEC
-    assert session.next_event() == HalfClosed()
-    assert session.send_output("stdout", b"x")
-    assert session.send_result(0)
-
-
 def test_data_after_the_end_is_our_own_mistake() -> None:
     """Nothing can be received after end of file."""
     session = ServerSession()
@@ -140,24 +108,6 @@ def test_a_refusal_is_said_again() -> None:
     assert refusal(session) == first
 
 
-@pytest.mark.parametrize(
-    ("line", "request_id"),
-    [
-        (b'{"id":1e2}', 100.0),
-        (b'{"id":"x","jsonrpc":"2.0","method":"y"}', "x"),
-        (b'{"id":null}', None),
-        (b'{"id":1', None),
-    ],
-)
-def test_the_id_of_a_refused_request_is_known(line: bytes, request_id: object) -> None:
-    """The id is for the answer and the log, even if the request was refused."""
-    session = ServerSession()
-    session.receive_data(line + b"\n")
-    error = refusal(session)
-    assert session.request_id == request_id
-    assert json.loads(session.send_error(error))["id"] == request_id
-
-
 @pytest.mark.parametrize("sent", ["1", "1.0", "1e0", "-0", r'"\u00e9"', "9" * 400])
 def test_the_id_is_echoed_byte_for_byte(sent: str) -> None:
     """A client that compares ids as text finds its own."""
@@ -169,23 +119,6 @@ def test_the_id_is_echoed_byte_for_byte(sent: str) -> None:
 
 def answers(data: Line) -> list[dict[str, Any]]:
     return [json.loads(line) for line in data.splitlines()]
-
-
-def test_output_comes_before_the_result() -> None:
-    """What was held back of a character is sent, replaced, before the response."""
-    session = open_session()
-    sent = session.send_output("stdout", b"caf\xc3")
-    sent += session.send_output("stderr", b"\xe2\x82")
-    sent += session.send_output("stdout", b"\xa9\xf0")
-    sent += session.send_result(3)
-    assert [message.get("params") for message in answers(sent)] == [
-        {"stream": "stdout", "data": "caf"},
-        {"stream": "stdout", "data": "é"},
-        {"stream": "stdout", "data": "\ufffd"},
-        {"stream": "stderr", "data": "\ufffd"},
-        None,
-    ]
-    assert answers(sent)[-1] == {"jsonrpc": "2.0", "id": 7, "result": {"exit_code": 3}}
 
 
 def test_an_error_may_come_after_output() -> None:

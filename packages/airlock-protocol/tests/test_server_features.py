@@ -210,17 +210,6 @@ def test_a_fault_is_answered_for_the_request(said: bytes, code: int, path: str |
     assert (sent["id"], sent["error"]["code"]) == (7, code)
 
 
-def test_a_line_over_the_limit_of_a_request_is_a_fault() -> None:
-    """The same limit applies to buffered bytes of a message."""
-    session = open_session(request_bytes=500)
-    session.send_start({"signals"})
-    session.receive_data(INT + b" " * 501)
-    assert session.next_event() == Signal(name="SIGINT")
-    error = refusal(session)
-    assert error.code == -32700
-    assert "longer than 500 bytes" in error.message
-
-
 def test_nothing_is_read_after_the_response() -> None:
     """Later messages of the client are ignored."""
     session = start("signals")
