@@ -1,4 +1,4 @@
-"""The running daemon: a command's output, status, environment and directory."""
+"""The running daemon: a command's environment, descriptors, time and turn."""
 
 import os
 from collections.abc import Iterator
@@ -17,12 +17,6 @@ def daemon(world: World) -> Iterator[Daemon]:
         yield running
 
 
-def test_a_signal_becomes_128_and_its_number(daemon: Daemon) -> None:
-    """A command that a signal ended is told from one that failed."""
-    assert daemon.shell("kill -TERM $$").exit_code == 128 + 15
-    assert daemon.records()[-1]["signal"] == "SIGTERM"
-
-
 def test_the_environment_is_built_from_nothing(daemon: Daemon) -> None:
     """The daemon's own variables stay with the daemon."""
     lines = dict(line.partition("=")[::2] for line in daemon.shell("env").text().splitlines())
@@ -37,20 +31,6 @@ def test_nothing_but_the_standard_descriptors_is_inherited(daemon: Daemon) -> No
     links = daemon.shell(script).text().split()
     assert links[0] == "/dev/null"
     assert [link.partition(":")[0] for link in links[1:]] == ["pipe", "pipe"]
-
-
-def test_a_rule_refuses_and_says_so(world: World) -> None:
-    """A denial names layer and rule, and leaves a record."""
-    world.write_module("sh", "/bin/sh", '[deny]\nargs = ["--bad"]\n')
-    with Daemon(world) as daemon:
-        error = daemon.ask("sh", "--bad").error
-        record = daemon.records()[-1]
-    assert (error["code"], error["data"]["layer"], error["data"]["rule"]) == (
-        -32600,
-        "module",
-        "--bad",
-    )
-    assert (record["outcome"], record["layer"], record["rule"]) == ("denied", "module", "--bad")
 
 
 def test_check_decides_and_does_not_run(daemon: Daemon) -> None:

@@ -23,31 +23,6 @@ SECRET = "canary-of-the-host"
 FORMAT = "{{.Repository}}:{{.Tag}}"
 
 
-async def test_containers_are_run_as_on_any_engine(tmp_path: Path, image: str) -> None:
-    """Output, status, stdin, names, logs, exec and copies are as docker has them."""
-    async with scene(tmp_path) as here:
-        said = await here.docker("run", "--rm", image, "sh", "-c", "echo hello; exit 3")
-        assert said == (3, "hello\n")
-        assert await here.docker("run", "--rm", "-i", image, "cat", said=b"of stdin") == (
-            0,
-            "of stdin",
-        )
-        status, text = await here.docker(
-            "run", "-d", "--name", "web", image, "sh", "-c", "echo up; sleep 100"
-        )
-        assert status == 0, text
-        assert await here.docker("ps", "--format", "{{.Names}} {{.Image}}") == (0, f"web {image}\n")
-        assert await here.docker("logs", "web") == (0, "up\n")
-        assert await here.docker("exec", "web", "sh", "-c", "echo in; exit 4") == (4, "in\n")
-        (tmp_path / "file").write_text("copied")
-        status, text = await here.docker("cp", str(tmp_path / "file"), "web:/file")
-        assert status == 0, text
-        assert await here.docker("exec", "web", "cat", "/file") == (0, "copied")
-        status, text = await here.docker("rm", "-f", "web")
-        assert (status, text) == (0, "web\n")
-        assert await here.docker("ps", "-aq") == (0, "")
-
-
 async def test_a_workspace_is_mounted_for_its_owner(tmp_path: Path, image: str) -> None:
     """What a container makes there is the owner's, also by exec and by another user of its own."""
     async with scene(tmp_path) as here:
