@@ -1,5 +1,6 @@
 """The files of the built-in modules, which ship with this package."""
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ GIT_SIGN = "git-sign"
 """The built-in module that signs for an agent."""
 
 
+@cache
 def builtin_names() -> tuple[str, ...]:
     """Return the commands that have a built-in module, sorted."""
     return tuple(
@@ -47,7 +49,7 @@ def _read(name: str, file: str) -> str:
     # The name may come from a command line; only a listed one becomes part of a path.
     if name not in builtin_names():
         raise KeyError(name)
-    path = _folder().joinpath(name, file)
-    if not path.is_file():
-        raise KeyError(name)
-    return path.read_text(encoding="utf-8")
+    try:
+        return _folder().joinpath(name, file).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise KeyError(name) from None
