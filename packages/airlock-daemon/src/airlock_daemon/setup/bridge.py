@@ -86,7 +86,9 @@ class BridgeVolumes(msgspec.Struct, frozen=True):
             notes = os.listdir(self.state.path(BRIDGES))
         except OSError:
             return []
-        return [each for note in sorted(notes) if (each := self.find(note)) is not None]
+        # A writer that was killed has left its own file, which begins with a dot.
+        named = (note for note in sorted(notes) if not note.startswith("."))
+        return [each for note in named if (each := self.find(note)) is not None]
 
     def _write(self, note: str, volume: BridgeVolume | None) -> None:
         text = None if volume is None else f"{volume.engine} {volume.name}\n"

@@ -63,7 +63,22 @@ ENGINE = [
     ("--mount", 'type=bind,"source=HOST/run/engine",target=/x'),
     ("-v", "HOST/link:/x"),
     ("-v", "HOST/work/docker.sock:/x"),
+    ("-v", ".hidden:/x"),
+    (
+        "--mount=type=volume,dst=/x,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=HOST/run",
+    ),
+    ("--mount", 'type=volume,dst=/x,volume-opt=type=overlay,"volume-opt=o=lowerdir=/a:HOST/run"'),
+    ("--mount", "\ntype=bind,src=HOST/run/engine,dst=/x"),
+    ("--mount", "type=bind,dst=/x,src=HOST/run/engine\r"),
+    ("--mount", "type=bind,dst=/x,src=HOST/run/engine\nsrc=a"),
+    # Other options take the word after them, whatever it looks like.
+    ("--label", "--volume", "-vHOST/run/engine:/x"),
+    ("--label", "--volume", "--mount=type=bind,src=HOST/run/engine,dst=/x"),
+    ("-hdev", "-v", "HOST/run/engine:/x"),
+    ("-hdev", "--volume=HOST/run/engine:/x"),
+    ("-v=", "-v=HOST/run/engine:/x"),
     ("--use-api-socket",),
+    ("--use-api-socket=true",),
     ("--volumes-from", "engine"),
 ]
 
@@ -71,7 +86,8 @@ ENGINE = [
 @pytest.mark.parametrize("words", ENGINE)
 def test_an_engines_socket_is_refused(words: tuple[str, ...], host: Path) -> None:
     """However it is written, and where the profile does not accept it."""
-    (host / "link").symlink_to("run")
+    for link in ("link", ".hidden"):
+        (host / link).symlink_to("run")
     with pytest.raises(AirlockError, match="root on this host"):
         look(host, *words)
     assert look(host, *words, accepts_engine=True) == []
@@ -93,10 +109,18 @@ def test_sockets_of_other_agents_are_refused(source: str, host: Path) -> None:
         ("-v", "/volumes/VOLUME/_data:/x"),
         ("--volumes-from", "other:ro"),
         ("--volumes-from=other",),
+        ("-v", "./link:/x"),
+        ("-hdev", "-v", "VOLUME:/x"),
+        ("--label", "--volume", "-vVOLUME:/x"),
+        ("--mount", "type=volume,dst=/x,src=a\nsrc=VOLUME"),
+        ("--mount=type=volume,dst=/x,volume-opt=o=bind,volume-opt=device=/volumes/VOLUME/_data",),
+        # No flag that mounts, as far as is known here.
+        ("--later-flag=VOLUME",),
     ],
 )
 def test_a_bridges_volume_is_refused(words: tuple[str, ...], host: Path) -> None:
     """Whoever mounts it is that agent; also by its directory, and from a container that has it."""
+    (host / "link").symlink_to(f"/volumes/{VOLUME.name}/_data")
     with pytest.raises(AirlockError, match="volume of a bridge"):
         look(host, *(word.replace("VOLUME", VOLUME.name) for word in words), accepts_engine=True)
 

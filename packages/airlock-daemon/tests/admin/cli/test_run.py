@@ -226,6 +226,18 @@ def test_options_stand_on_either_side_of_the_agent(world: World, docker: StandIn
     assert "--user" not in words_of(world, "--image-user", "tool")
 
 
+def test_other_agents_bridges_matter_only_where_words_for_docker_may_mount_them(
+    world: World, docker: StandIn
+) -> None:
+    """A note that cannot be read stops no other container."""
+    notes = world.config / "state" / "bridges"
+    notes.mkdir(parents=True)
+    (notes / "other").touch()
+    assert words_of(world, "tool")[-1] == "serve"
+    said = run(world, "run", "my", "--print", "--docker-arg=--init", "tool", status=1).stderr
+    assert "has no name of a volume" in said
+
+
 def test_an_entrypoint_and_networks_of_the_caller_count_as_with_docker(
     world: World, docker: StandIn
 ) -> None:

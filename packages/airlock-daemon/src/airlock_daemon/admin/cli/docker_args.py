@@ -1,7 +1,10 @@
 """The words of `--docker-arg`: what they would give a container that no profile can take back."""
 
 import csv
+import io
+import itertools
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from airlock_daemon.boundary.identity.engine_sockets import is_engine_socket, list_engine_sockets
@@ -31,20 +34,19 @@ def refuse_doors(
     earlier.
     """
     own = os.path.join(os.path.realpath(sockets_dir), agent)
-    bridged = {name for volume in volumes for name in (volume.name, volume.home)}
-    if _API_SOCKET in words and not accepts_engine:
-        raise _refuse_engine(_API_SOCKET, agent)
+    # As they are random, a word that contains one can only be meant to reach that volume.
+    bridged = [volume.name for volume in volumes]
+    for word in words:
+        _refuse_bridged(word, bridged)
+        if word.partition("=")[0] == _API_SOCKET and not accepts_engine:
+            raise _refuse_engine(word, agent)
     for source in _list_sources(words, list_mounts):
-        # A volume is a directory of its name, too, where the engine keeps it.
-        if not bridged.isdisjoint(source.split("/")):
-            raise AirlockError(
-                f"{quote(source)} is the volume of a bridge: what mounts it is that agent, or "
-                "changes what its containers run",
-                hint="leave it out: run mounts the volumes of its own agent",
-            )
+        _refuse_bridged(source, bridged)
         if not _is_path(source):
             continue
         path = os.path.realpath(absolute(source))
+        # A volume is a directory of its name, too, where the engine keeps it.
+        _refuse_bridged(path, bridged)
         inner = (each for each in list_engine_sockets() if is_within(each, path))
         is_engines = is_engine_socket(path) or any(map(os.path.exists, inner))
         if is_engines and not accepts_engine and not is_within(path, own):
@@ -64,6 +66,15 @@ def refuse_doors(
             )
 
 
+def _refuse_bridged(text: str, names: Iterable[str]) -> None:
+    if any(name in text for name in names):
+        raise AirlockError(
+            f"{quote(text)} is the volume of a bridge: what mounts it is that agent, or changes "
+            "what its containers run",
+            hint="leave it out: run mounts the volumes of its own agent",
+        )
+
+
 def _refuse_engine(source: str, agent: str) -> AirlockError:
     return AirlockError(
         f"{quote(source)} would give the container the socket of a container engine: who can use "
@@ -80,11 +91,11 @@ def _is_ssh_agent(path: str) -> bool:
 
 def _is_path(source: str) -> bool:
     """Whether a mount's source is a path, and no volume's name."""
-    return "/" in source or source in (".", "..", "~")
+    return "/" in source or source.startswith((".", "~"))
 
 
 def _list_sources(
-    words: Iterable[str], list_mounts: Callable[[str], Iterable[str]]
+    words: Sequence[str], list_mounts: Callable[[str], Iterable[str]]
 ) -> Iterator[str]:
     """The host's paths, and the names of volumes, that words of `docker run` mount."""
     for flag, value in _list_options(words):
@@ -93,27 +104,30 @@ def _list_sources(
         elif flag == "--volume":
             yield value.partition(":")[0]
         else:
-            for field in next(csv.reader([value]), []):
-                key, _, source = field.partition("=")
-                if key.strip().lower() in ("source", "src"):
-                    yield source
+            yield from _list_mounted(value)
 
 
-def _list_options(words: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """The options of `docker run` that mount, and their values."""
-    flag = ""
-    for word in words:
+def _list_mounted(option: str) -> Iterator[str]:
+    """The paths and volumes in a value of --mount."""
+    # docker passes over empty lines before it, and obeys one line.
+    for field in itertools.chain.from_iterable(csv.reader(io.StringIO(option, newline=None))):
+        key, _, value = field.partition("=")
+        if key.strip().lower() in ("source", "src"):
+            yield value
+        elif key.strip().lower() == "volume-opt":
+            # A volume that is made for it may bind: device=PATH, or o=lowerdir=PATH:PATH.
+            yield from filter(_is_path, re.split("[=:,]", value))
+
+
+def _list_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The options of `docker run` that mount, and their values.
+
+    A word counts as an option even where it may be the value of the one before it.
+    """
+    for word, following in itertools.zip_longest(words, words[1:], fillvalue=""):
         name, has_value, value = word.partition("=")
-        if flag:
-            yield flag, word
-            flag = ""
-        elif name in _MOUNTING:
-            flag = "" if has_value else name
-            if has_value:
-                yield name, value
-        elif not word.startswith("--") and word.startswith("-") and "v" in word:
+        if name in _MOUNTING:
+            yield name, value if has_value else following
+        elif word.startswith("-") and not word.startswith("--") and "v" in word:
             # -v, -vSOURCE:TARGET and -itv: no short flag that takes a value comes before a v.
-            value = word.partition("v")[2].removeprefix("=")
-            flag = "" if value else "--volume"
-            if value:
-                yield "--volume", value
+            yield "--volume", word.partition("v")[2].removeprefix("=") or following

@@ -233,7 +233,7 @@ def run(
             sockets_dir=setup.locations.sockets_dir,
             agent=agent,
             accepts_engine=generation.agent.profile.engine_socket,
-            volumes=BridgeVolumes(setup.state).list_all(),
+            volumes=BridgeVolumes(setup.state).list_all() if said else (),
             list_mounts=lambda container: list_mounts(engine, container),
         )
     )
