@@ -88,7 +88,7 @@ def _read_profile() -> None:
     # Keys that are read only if they are present.
     text = "commands = []\n[git]\nprotocols = ['ssh']\nrefs = ['refs/heads/*']\n"
     text += "[sign]\nemails = ['a@b']\nauthors = ['a@b']\n[approve]\nrequire = ['git push']\n"
-    text += "[docker]\n[bridge]\n"
+    text += "[docker]\n[bridge]\n[ssh]\n"
     text += "[gh]\ncredential = {stored = 'gh'}\n[aws]\ncredential = {stored = 'aws'}\n"
     text += f"[api.NAME]\n{_API}\ngraphql = {{mutations = []}}\n"
     parse_profile(text, source=_SOURCE, upper=Limits(), modules=Modules(), faults=[])
