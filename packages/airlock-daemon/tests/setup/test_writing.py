@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.cli.changing import alone
+from airlock_daemon.admin.toml_edit import edit
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.change import Change
-from airlock_daemon.setup.toml_edit import edit
 from airlock_daemon.setup.writing import make_directory, read_whole
 
 

@@ -13,6 +13,7 @@ from airlock_daemon.admin.cli.application import Application, Registration
 from airlock_daemon.admin.cli.carried_files import carry_files
 from airlock_daemon.admin.cli.changing import changing
 from airlock_daemon.admin.cli.machine import User, find_home, prepare_machine
+from airlock_daemon.admin.cli.new_agent import NewAgent, plan_agent, plan_removal
 from airlock_daemon.admin.cli.next_steps import (
     Form,
     NextSteps,
@@ -44,7 +45,6 @@ from airlock_daemon.setup.bridge import BridgeVolumes
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import locate_state
 from airlock_daemon.setup.generation import Generation, Setup, load_setup
-from airlock_daemon.setup.new_agent import NewAgent, plan_agent, plan_removal
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.state import Noted, State

@@ -9,18 +9,18 @@ from typing import Annotated
 import msgspec
 import typer
 
+from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.doctor.alive import is_locked
 from airlock_daemon.admin.listening import is_served, list_sockets
+from airlock_daemon.admin.new_files import REGISTRATION, STARTER
 from airlock_daemon.admin.service.installing import find_manager, install, uninstall
 from airlock_daemon.admin.service.manager import Program, describe_program
 from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import find_missing
-from airlock_daemon.setup.change import Change
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import LogConfig
-from airlock_daemon.setup.new_files import REGISTRATION, STARTER
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.writing import make_directory, read_whole
 

@@ -11,9 +11,9 @@ from contextlib import ExitStack, suppress
 
 import msgspec
 
+from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.migrate.layout import BACKUP, COPYING, MIGRATING, Layout
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.change import Change
 from airlock_daemon.setup.writing import make_directory, read_whole
 from airlock_wire import quote
 

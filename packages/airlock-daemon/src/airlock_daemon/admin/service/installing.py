@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from airlock_daemon._version import __version__
+from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.service.launchd import Launchd
 from airlock_daemon.admin.service.manager import Manager, Program, State, compare
 from airlock_daemon.admin.service.systemd import Systemd
-from airlock_daemon.setup.change import Change
 from airlock_daemon.setup.writing import make_directory, read_whole
 
 

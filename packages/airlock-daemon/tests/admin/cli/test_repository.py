@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from airlock_daemon.admin.cli import repository as reading
+from airlock_daemon.admin.cli.repository import Repository, list_remotes, read_url
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup import repository as reading
-from airlock_daemon.setup.repository import Repository, list_remotes, read_url
 from airlock_daemon.setup.reserved import Reserved
 
 

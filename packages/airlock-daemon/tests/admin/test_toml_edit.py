@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tomlkit import TOMLDocument
 
-from airlock_daemon.setup.toml_edit import (
+from airlock_daemon.admin.toml_edit import (
     append_table,
     comment_out,
     extend_array,

@@ -1,12 +1,12 @@
-"""Tests of `airlock_daemon.setup.new_agent`: what goes with an agent, and what stays."""
+"""Tests of `airlock_daemon.admin.cli.new_agent`: what goes with an agent, and what stays."""
 
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from airlock_daemon.admin.cli.new_agent import NewAgent, Removal, plan_agent, plan_removal
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.setup.new_agent import NewAgent, Removal, plan_agent, plan_removal
 from worlds import World
 
 

@@ -8,37 +8,37 @@ from contextlib import ExitStack, suppress
 import msgspec
 from msgspec.structs import replace
 
-from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.path_text import absolute, is_within
-from airlock_daemon.setup.agents import Agent, load_agent, read_registration
-from airlock_daemon.setup.api_tables import find_repositories
-from airlock_daemon.setup.change import Change
-from airlock_daemon.setup.config import LogConfig
-from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.modules import Modules, load_modules, say_nearest
-from airlock_daemon.setup.new_files import CONFIG, MADE, REGISTRATION, GitLines, write_profile
-from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.profile import Identity
-from airlock_daemon.setup.programs import Programs
-from airlock_daemon.setup.remotes import reaches_remotes
-from airlock_daemon.setup.repository import (
+from airlock_daemon.admin.change import Change
+from airlock_daemon.admin.cli.repository import (
     USUAL_REFS,
     Repository,
     find_hosts,
     find_repository,
     list_remotes,
 )
-from airlock_daemon.setup.reserved import reserve
-from airlock_daemon.setup.state import Noted, read_boot_id
-from airlock_daemon.setup.toml_edit import (
+from airlock_daemon.admin.new_files import CONFIG, MADE, REGISTRATION, GitLines, write_profile
+from airlock_daemon.admin.toml_edit import (
     append_table,
     edit,
     extend_array,
     format_array,
     remove_table,
 )
+from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.path_text import absolute, is_within
+from airlock_daemon.setup.agents import Agent, load_agent, read_registration
+from airlock_daemon.setup.api_tables import find_repositories
+from airlock_daemon.setup.config import LogConfig
+from airlock_daemon.setup.limits import Limits
+from airlock_daemon.setup.modules import Modules, load_modules, say_nearest
+from airlock_daemon.setup.paths import Locations
+from airlock_daemon.setup.profile import Identity
+from airlock_daemon.setup.programs import Programs
+from airlock_daemon.setup.remotes import reaches_remotes
+from airlock_daemon.setup.reserved import reserve
+from airlock_daemon.setup.state import Noted, read_boot_id
 from airlock_daemon.setup.trust import list_steps
-from airlock_daemon.setup.workspaces import Entry, Workspaces
+from airlock_daemon.setup.workspaces import Workspaces
 from airlock_daemon.setup.writing import make_directory, read_whole
 from airlock_modules import (
     DEFAULT_REFS,
@@ -266,8 +266,7 @@ def _refuse_nested(path: str, new: NewAgent, workspaces: Workspaces) -> None:
     """Raise AirlockError if one of two agents could replace the other's workspace."""
     steps = (step for named in new.named for step in list_steps(named))
     for step in (path, *steps):
-        entry = Entry(agent=new.name, path=step, source="", key="")
-        for fault in workspaces.find_faults(entry):
+        for fault in workspaces.find_conflicts(new.name, step):
             raise AirlockError(fault.problem, hint=fault.remedy)
     inner = workspaces.find_inner(path)
     if inner is not None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from airlock_daemon.setup.repository import MOST, find_hosts
+from airlock_daemon.admin.cli.repository import MOST, find_hosts
 
 
 def test_names_are_proposed_and_patterns_are_not(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from airlock_daemon.setup.toml_edit import format_array, quote_string
+from airlock_daemon.admin.toml_edit import format_array, quote_string
 from airlock_modules import GIT_REMOTE, GIT_SIGN
 
 MADE = "# Made by `airlock-daemon agent add`."

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.setup.new_agent`: what registering an agent takes."""
+"""Tests of `airlock_daemon.admin.cli.new_agent`: what registering an agent takes."""
 
 import re
 import subprocess
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from airlock_daemon.admin.cli import new_agent
+from airlock_daemon.admin.cli.new_agent import NewAgent, Plan, plan_agent
+from airlock_daemon.admin.cli.repository import find_repository
 from airlock_daemon.errors import AirlockError, SetupError
-from airlock_daemon.setup import new_agent
 from airlock_daemon.setup import workspaces as judging
-from airlock_daemon.setup.new_agent import NewAgent, Plan, plan_agent
-from airlock_daemon.setup.repository import find_repository
 from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import DEFAULT_REFS, PushList, Update, judge_push
 from worlds import World
