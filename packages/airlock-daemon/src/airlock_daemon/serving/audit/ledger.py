@@ -12,6 +12,7 @@ from collections import deque
 from typing import NamedTuple
 
 import trio
+from msgspec.structs import replace
 from trio.lowlevel import ParkingLot
 
 from airlock_daemon.boundary.fairness.gate import Allowance
@@ -124,7 +125,7 @@ class Ledger:
 
     def _keep(self, account: "_Account", record: Record) -> None:
         if len(account.late) < LATE:
-            account.late.append(record)
+            account.late.append(self._log.stamp(record))
             self._idle.unpark()
         else:
             self._add(account, _kind_of(record), record.peer)
@@ -138,13 +139,11 @@ class Ledger:
             self._flush(account)
 
     def _add(self, account: "_Account", kind: Kind, peer: dict[str, int] | None) -> None:
-        if kind not in account.counted:
-            account.counted[kind] = Record(
-                **kind._asdict(), profile=account.agent, peer=peer, count=0
-            )
+        counted = account.counted.get(kind)
+        if counted is None:
+            counted = Record(**kind._asdict(), profile=account.agent, peer=peer)
             self._idle.unpark()
-        record = account.counted[kind]
-        record.count = (record.count or 0) + 1
+        account.counted[kind] = replace(counted, count=(counted.count or 0) + 1)
 
     async def run(self) -> None:
         """Write counts every EVERY_S until cancelled, then the rest."""
@@ -188,7 +187,6 @@ class Ledger:
                 account.allowance.spend(self._log.write(account.late[0]))
                 account.late.popleft()
             for kind, record in list(account.counted.items()):
-                record.ts = ""
                 account.allowance.spend(self._log.write(record))
                 del account.counted[kind]
         except Failed as error:

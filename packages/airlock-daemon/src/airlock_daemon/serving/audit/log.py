@@ -45,17 +45,12 @@ class AuditLog:
     def write(self, record: Record) -> int:
         """Append one record, and return its bytes.
 
-        It gets the current time, unless an earlier try set one.
-
         Raises Failed if it cannot be written; the log is then unchanged, and the next record is
         tried anew. With `on_error = "warn"` the caller only warns (see `must_deny`).
         """
-        record.ts = record.ts or self._stamp()
-        record.seq = self._sequence + 1
         if self._last:
             self.settle()
-        record.prev = self._previous
-        line = to_line(record)
+        line = to_line(replace(self.stamp(record), seq=self._sequence + 1, prev=self._previous))
         try:
             if not os.fstat(self._descriptor).st_nlink and self._config.path != "-":
                 self._begin_anew()
@@ -101,13 +96,15 @@ class AuditLog:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _stamp(self) -> str:
-        """The time in UTC, with milliseconds."""
+    def stamp(self, record: Record) -> Record:
+        """The record with the present time in UTC, with milliseconds, unless it has one."""
+        if record.ts:
+            return record
         second, fraction = divmod(time.time_ns() // 1_000_000, 1000)
         if second != self._second:
             self._second = second
             self._date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._date}.{fraction:03d}Z"
+        return replace(record, ts=f"{self._date}.{fraction:03d}Z")
 
     def _append(self, line: bytes) -> None:
         # A full disk may have cut the last line; end it before the next.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.boundary.audit_text import shorten, to_json
 from airlock_wire import encode_text
@@ -31,7 +32,7 @@ ASKED = 256
 NUMBER_BITS = 1024
 
 
-class Record(msgspec.Struct, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One record; members that do not apply are null. `prev` is the previous line's SHA-256 in hex.
 
     `ts` begins each line; `seq` counts records from 1, across files and daemons. `asked` is what
@@ -75,7 +76,7 @@ def to_line(record: Record) -> bytes:
     Its texts are shortened already, except `rule`, which may come from a module.
     """
     if isinstance(record.rule, str):
-        record.rule = shorten(record.rule, most=RULE)
+        record = replace(record, rule=shorten(record.rule, most=RULE))
     return to_json(record)
 
 
@@ -227,7 +228,6 @@ def find_last(files: Iterable[LogFile]) -> Last:
                 last = Last(line=digest(line.text), is_torn=not line.is_whole)
             entry = read_entry(line.text)
             if entry is not None:
-                return msgspec.structs.replace(
-                    last, record=digest(line.text), sequence=entry.seq or 0, ts=entry.ts
-                )
+                record = digest(line.text)
+                return replace(last, record=record, sequence=entry.seq or 0, ts=entry.ts)
     return last
