@@ -24,14 +24,7 @@ from airlock_daemon.serving.audit.record import Outcome, Record
 from airlock_daemon.serving.daemon.callers import identify_caller
 from airlock_daemon.serving.daemon.clients import describe_peer
 from airlock_daemon.serving.request.logins import find_registry_login
-from airlock_daemon.serving.request.state import (
-    AgentState,
-    Caller,
-    DaemonState,
-    Recording,
-    RecordQuota,
-    log,
-)
+from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, RecordQuota, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.shim_program import find_shim
@@ -84,15 +77,8 @@ class DockerService:
             connection.close()
             self._agent.gate.disconnect()
 
-    async def carry(self, connection: trio.SocketStream, recording: Recording, peer: Peer) -> None:
+    async def carry(self, connection: trio.SocketStream, caller: Caller, peer: Peer) -> None:
         """As `Engines.carry`."""
-        record = recording.record
-        caller = Caller(
-            peer=record.peer,
-            request=recording.request,
-            container=record.container,
-            container_proven=record.container_proven,
-        )
         cancellation = Cancellation()
         if self._reason == "removed":
             cancellation.end(self._reason)

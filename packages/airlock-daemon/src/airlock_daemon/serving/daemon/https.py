@@ -35,7 +35,7 @@ from airlock_daemon.serving.daemon.https_parent import Parent
 from airlock_daemon.serving.daemon.https_worker import REMOVED, Worker
 from airlock_daemon.serving.request.https import Operations
 from airlock_daemon.serving.request.sources import Sources
-from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, Recording, log
+from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, log
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.generation import Generation
@@ -221,19 +221,12 @@ class HttpsService:
     async def carry(
         self,
         connection: trio.SocketStream,
-        recording: Recording,
+        caller: Caller,
         network: Callable[[], tuple[str, ...]],
         tell: Callable[[str], None],
     ) -> None:
         """As `Apis.carry`."""
-        cancellation, record = Cancellation(), recording.record
-        caller = Caller(
-            peer=record.peer,
-            request=record.request,
-            spend_record=recording.spend_record,
-            container=record.container,
-            container_proven=record.container_proven,
-        )
+        cancellation = Cancellation()
         try:
             with cancellation.scope:
                 await self._pass_on(connection, caller, cancellation, network=network, tell=tell)

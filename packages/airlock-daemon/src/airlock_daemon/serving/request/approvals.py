@@ -20,6 +20,7 @@ from airlock_daemon.boundary.approval.questions import (
 )
 from airlock_daemon.boundary.command.launcher import CommandLine, Ended
 from airlock_daemon.boundary.fairness.gate import too_large_error
+from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
 from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.serving.audit.record import Record
@@ -272,22 +273,17 @@ async def _tell_nobody(_line: str) -> None:
     """HTTP has no words for a request that waits."""
 
 
-async def require(asked: Asked, call: Call, tell: Tell) -> None:
-    """Wait for the approval of a request's operation, if its rules ask; the record has the answer.
+async def require(asked: Asked, peer: Peer, call: Call, tell: Tell) -> None:
+    """Wait for the approval of an operation of `peer`, if the rules ask; the record has the answer.
 
     Raises Denied, and what `tell` raises.
     """
-    record, origin = call.recording.record, call.origin
-    container, peer = record.container, record.peer
-    if origin is not None:
-        # A request over a relay has no client of its own.
-        container, peer = origin.peer.container, {"pid": origin.peer.pid}
     try:
         answer = await call.shared.approvals.wait(
             asked,
             agent=call.agent,
             generation=call.generation,
-            client=name_client(container, peer),
+            client=name_client(peer.container, {"pid": peer.pid}),
             tell=tell,
         )
     except Rejected as error:
@@ -413,7 +409,7 @@ async def hold_job(job: Job, asked: Asked, call: Call) -> Ended | None:
             listen(call, hear)
 
     with scope:
-        await require(asked, call, tell)
+        await require(asked, job.peer, call, tell)
     # Nobody watches a client that has hung up.
     with suppress(OSError):
         call.watched.ignore()

@@ -20,7 +20,9 @@ from airlock_daemon.serving.request.closing_notes import UNSIGNED, find_notes, m
 from airlock_daemon.serving.request.command import Steps, run_command
 from airlock_daemon.serving.request.egress import Egress
 from airlock_daemon.serving.request.job import Call, Finished, Job
+from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.request.relay import Origin, Relay
+from airlock_daemon.serving.request.state import Caller
 from airlock_modules import GIT_SIGN
 
 _Result = TypeVar("_Result")
@@ -78,6 +80,7 @@ class _BoxedSteps(Steps):
                 self._run.listeners,
                 self.job.module,
                 recording=self.call.recording,
+                caller=describe_caller(self.job, self.call.recording),
                 peer=self.job.peer,
                 agent=self.call.agent,
                 shared=self.call.shared,
@@ -115,6 +118,17 @@ class _BoxedSteps(Steps):
     def answered(self) -> None:
         """Refill the pool with a box for the next command of this kind."""
         self._run.refill(has_ended=True)
+
+
+def describe_caller(job: Job, recording: Recording) -> Caller:
+    """A command's client, for the records of the connections from its box."""
+    return Caller(
+        peer={"pid": job.peer.pid, "uid": job.peer.uid},
+        request=recording.request,
+        spend_record=recording.spend_record,
+        container=job.peer.container,
+        container_proven=job.container_proven,
+    )
 
 
 def _open_relay(commands: tuple[str, ...], peer: Peer, call: Call) -> Relay:

@@ -21,7 +21,7 @@ _PROTOCOL = re.compile(r"version=[0-9]")
 
 
 async def make_requester(
-    request: Request, module: Module, workspace: Workspace, call: Call
+    request: Request, module: Module, workspace: Workspace, peer: Peer, call: Call
 ) -> Requester:
     """The agent's data for the broker of `module`; `workspace` is an empty directory."""
     daemon: Mapping[str, str] = call.shared.environment
@@ -35,7 +35,7 @@ async def make_requester(
         generation=call.generation,
         directory=workspace.descriptor,
         variables=build_variables(request, module, workspace, call, daemon),
-        approve=partial(require_approval, call),
+        approve=partial(require_approval, call, peer),
     )
 
 

@@ -32,7 +32,8 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.serving.audit.record import (
     Outcome,
 )
-from airlock_daemon.serving.request.state import AgentState, DaemonState, Recording
+from airlock_daemon.serving.request.recording import Recording
+from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState
 from airlock_modules import Module
 from airlock_modules.operation import Operation
 
@@ -63,18 +64,20 @@ class Egress:
         module: Module,
         *,
         recording: Recording,
+        caller: Caller,
         peer: Peer,
         agent: AgentState,
         shared: DaemonState,
     ) -> None:
         """The box sends its listeners over `end`, which the caller owns.
 
-        `peer` is the client of its command.
+        `peer` is the client of its command, and `caller` describes it.
         """
         self._peer = peer
         self._listeners = listeners
         self._end = end
         self._recording = recording
+        self._caller = caller
         self._agent = agent
         self._room = trio.Semaphore(AT_ONCE)
         self._room_with_apis = trio.Semaphore(_AT_ONCE_WITH_APIS)
@@ -219,7 +222,7 @@ class Egress:
             return
         try:
             # If a reload took docker from the agent, the broker itself answers that.
-            await agent.engines.carry(connection, self._recording, self._peer)
+            await agent.engines.carry(connection, self._caller, self._peer)
         finally:
             agent.gate.disconnect()
 
@@ -237,7 +240,7 @@ class Egress:
             # If a reload removed the agent's last API, the broker itself answers that.
             if agent.apis is not None:
                 await agent.apis.carry(
-                    connection, self._recording, self._find_network, self._note_refused
+                    connection, self._caller, self._find_network, self._note_refused
                 )
         finally:
             agent.gate.disconnect()
@@ -277,15 +280,15 @@ class Apis(Protocol):
     async def carry(
         self,
         connection: trio.SocketStream,
-        recording: "Recording",
+        caller: Caller,
         network: Callable[[], tuple[str, ...]],
         tell: Callable[[str], None],
     ) -> None:
         """Serve a connection from a box to its end; the caller closes it.
 
-        `recording` is that of the box's request. Besides the agent's credential-free destinations,
-        the connection may reach those of `network`, which is called again after each reload. `tell`
-        gets the reason of a refusal. Raises nothing but cancellation.
+        `caller` is the client of the box's command. Besides the agent's credential-free
+        destinations, the connection may reach those of `network`, which is called again after each
+        reload. `tell` gets the reason of a refusal. Raises nothing but cancellation.
         """
 
 
@@ -295,12 +298,10 @@ class Engines(Protocol):
     def put(self, error: Denied) -> bytes:
         """A refusal of a connection, in the engine's form."""
 
-    async def carry(
-        self, connection: trio.SocketStream, recording: "Recording", peer: "Peer"
-    ) -> None:
+    async def carry(self, connection: trio.SocketStream, caller: Caller, peer: Peer) -> None:
         """Serve a connection from a box of a command of `peer` to its end, and close it.
 
-        `recording` is that of the box's request. Raises nothing but cancellation.
+        `caller` describes `peer`. Raises nothing but cancellation.
         """
 
     async def remove_own(self) -> None:

@@ -29,7 +29,8 @@ from airlock_daemon.errors import (
 from airlock_daemon.serving.request.broker import find_broker, make_requester
 from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.job import Allowed, Call, consult_hook, decide, prove
-from airlock_daemon.serving.request.state import AgentState, DaemonState, Recording, log
+from airlock_daemon.serving.request.recording import Recording
+from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import (
     REMOVED,
     STOPPING,
@@ -185,7 +186,7 @@ async def _run_broker(
     broker = find_broker(module)
     workspace = make_empty(None)
     try:
-        requester = await make_requester(request, module, workspace, call)
+        requester = await make_requester(request, module, workspace, peer, call)
         admitted = await broker.admit(request, module, requester)
         if pre_exec is not None:
             container = await prove(peer, call)
@@ -213,7 +214,7 @@ async def _check(request: Request, allowed: Allowed, peer: Peer, call: Call) -> 
     if module.broker is not None:
         workspace = make_empty(None)
         try:
-            requester = await make_requester(request, module, workspace, call)
+            requester = await make_requester(request, module, workspace, peer, call)
             await find_broker(module).admit(request, module, requester)
         finally:
             await workspace.leave(call.agent.removals)

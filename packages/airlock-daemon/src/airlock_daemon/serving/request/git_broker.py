@@ -19,7 +19,7 @@ from airlock_daemon.serving.request.own_conversation import (
     agree_on_streams,
     converse,
 )
-from airlock_daemon.serving.request.state import Recording
+from airlock_daemon.serving.request.recording import Recording
 from airlock_modules import Module, RemoteRequest
 from airlock_modules.operation import Operation
 from airlock_wire import Request

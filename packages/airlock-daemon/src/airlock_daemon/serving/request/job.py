@@ -9,7 +9,8 @@ from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied, UnknownCommand
-from airlock_daemon.serving.request.state import AgentState, DaemonState, Recording
+from airlock_daemon.serving.request.recording import Recording
+from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.serving.session import Cancellation, Session, Watched
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import Grant, Module, evaluate
@@ -98,9 +99,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """An allowed request, planned before anything starts.
 
     A tool has a `command_line`, and a box or none. A broker has a `broker_run`, and a command line
-    if it runs a program. `asked` is the operation that a person may have to approve before it
-    starts, None if nobody need be asked, or the broker does that later. `banner` is written to the
-    client's stderr before the command's output.
+    if it runs a program. `container_proven` is the record's, for a tool. `asked` is the operation
+    that a person may have to approve before it starts, None if nobody need be asked, or the broker
+    does that later. `banner` is written to the client's stderr before the command's output.
     """
 
     generation: Generation
@@ -109,6 +110,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     peer: Peer
     command_line: CommandLine | None
     boxed: "Boxed | None" = None
+    container_proven: bool | None = None
     broker_run: BrokerRun | None = None
     asked: "Asked | None" = None
     banner: bytes = b""
@@ -168,16 +170,16 @@ async def prove(peer: Peer, call: Call) -> str | None:
     return peer.container if is_proven else None
 
 
-async def require_approval(call: Call, asked: "Asked", tell: "Tell") -> None:
+async def require_approval(call: Call, peer: Peer, asked: "Asked", tell: "Tell") -> None:
     """Wait for a person's approval of an operation, where a profile requires one.
 
-    `tell` gets the line for the client that waits. Raises Denied if it is refused or nobody
-    answers, and what `tell` raises.
+    `peer` is the request's client; `tell` gets the line for it while it waits. Raises Denied if it
+    is refused or nobody answers, and what `tell` raises.
     """
     if call.asks:
         from airlock_daemon.serving.request.approvals import require  # noqa: PLC0415
 
-        await require(asked, call, tell)
+        await require(asked, peer, call, tell)
 
 
 async def consult_hook(

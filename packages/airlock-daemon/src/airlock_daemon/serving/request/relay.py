@@ -13,7 +13,8 @@ from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome
 from airlock_daemon.serving.request.job import Allowed, decide
-from airlock_daemon.serving.request.state import RECORDS, AgentState, DaemonState, Recording
+from airlock_daemon.serving.request.recording import RECORDS, Recording
+from airlock_daemon.serving.request.state import AgentState, DaemonState
 from airlock_daemon.serving.session import Session
 from airlock_modules import GIT_REMOTE, Grant
 from airlock_wire import Request, quote

@@ -13,7 +13,7 @@ from airlock_daemon.errors import AirlockError, Denied
 from airlock_daemon.serving.request.execution import conclude
 from airlock_daemon.serving.request.job import Call, Finished, Job
 from airlock_daemon.serving.request.own_conversation import agree_on_streams, converse
-from airlock_daemon.serving.request.state import Recording
+from airlock_daemon.serving.request.recording import Recording
 from airlock_modules import Module
 from airlock_modules.operation import Operation
 from airlock_modules.remotes.signing import Unsigned

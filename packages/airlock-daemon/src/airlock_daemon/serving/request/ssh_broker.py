@@ -21,7 +21,7 @@ from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.serving.request.broker import may_pass
 from airlock_daemon.serving.request.command import Steps, run_command
 from airlock_daemon.serving.request.job import Call, Finished, Job, agree, find_term
-from airlock_daemon.serving.request.state import Recording
+from airlock_daemon.serving.request.recording import Recording
 from airlock_modules import Module, Session, select_forwarded
 from airlock_modules.operation import Operation
 from airlock_wire import Request

@@ -256,6 +256,7 @@ def plan_tool(
         peer=peer,
         command_line=line,
         boxed=boxed,
+        container_proven=None if peer.container is None else workspace.is_proven,
         asked=_describe(request, module, client) if call.asks else None,
     )
 
