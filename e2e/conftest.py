@@ -1,7 +1,6 @@
 """What all tests of this folder share: the options, what is under test, and the one engine."""
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +8,7 @@ from pathlib import Path
 import pytest
 
 from e2e.world import engine
-from e2e.world.command import run
 from e2e.world.executables import Executables
-
-_ELSEWHERE = str(Path(__file__).parents[1] / "packages/airlock-daemon/tests/elsewhere.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,14 +61,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def executables(pytestconfig: pytest.Config) -> Iterator[Executables]:
     """Return what is under test."""
     named = {name: pytestconfig.getoption(f"--{name}") for name in ("daemon", "shim")}
+    found = Executables.find(**named)
     if not pytestconfig.getoption("--without-linux"):
-        yield Executables.find(**named)
+        yield found
         return
     with tempfile.TemporaryDirectory(prefix="airlock-") as folder:
         # Other users run it, too.
         Path(folder).chmod(0o755)
-        made = run((sys.executable, _ELSEWHERE, f"{folder}/bin")).succeeded().stdout
-        yield Executables.find(daemon=made.strip(), shim=named["shim"])
+        yield found.without_linux(Path(folder, "bin"))
 
 
 @pytest.fixture(scope="session")

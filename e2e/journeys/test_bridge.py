@@ -1,19 +1,24 @@
 """Containers of an engine that only its command reaches, and that shares the workspace alone."""
 
 import json
+import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from e2e.world.command import run
 from e2e.world.daemon import Daemon
+from e2e.world.engine import WORKER
 from e2e.world.executables import Executables
+from e2e.world.github_api import answer_github
 from e2e.world.hidden_engine import HiddenEngine, running_hidden_engine
 from e2e.world.images import Images
+from e2e.world.need import need
 from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
 from e2e.world.running import Running
@@ -21,8 +26,16 @@ from e2e.world.scene import Stage
 from e2e.world.web_server import Answer, Asked, running_web
 
 from .errands.git import GitOverHttps
+from .errands.ssh import Ssh
 
+COMMANDS = ("git-remote", "docker", "ssh", "gh")
 TOKEN = "forge-token-of-ada"
+FORGE = "forge.airlock.test"
+GITHUB = "api.github.com"
+ADDRESS = f"127.77.{WORKER}.3"
+"""Of both, as the daemon resolves their names."""
+SOCKETS = ("airlock", "https")
+SEE = ("unshare", "--mount", "--propagation=slave", "sh", "-euc")
 PROFILE = """
 [bridge]
 
@@ -30,17 +43,20 @@ PROFILE = """
 engine = {engine}
 images = ["docker.io/airlock-e2e/*"]
 
+[gh]
+repositories = ["acme/app"]
+credential = {{ stored = "gh" }}
+
 [api.forge]
-hosts = ["localhost"]
-ports = [{port}]
-ca = {authority}
+hosts = ["{forge}"]
 credential = {{ as = "header", stored = "forge", placeholder = "frg_{{36}}" }}
 allow = ["GET /hello"]
 env = {{ FORGE_TOKEN = "{{placeholder}}" }}
 files = {{ "~/.config/forge/token" = "{{placeholder}}" }}
 """
+BOXED = '[command]\nbin = "true"\n[deny]\nargs = []\n[sandbox]\nbox = "closed"\n'
 ROOT = Path(__file__).parents[2]
-ASK = "openssl s_client -quiet -verify_return_error -verify_quiet -servername localhost"
+ASK = f"openssl s_client -quiet -verify_return_error -verify_quiet -servername {FORGE}"
 ENGINE = "socat -t 30 - UNIX-CONNECT:/run/airlock/docker.sock"
 CROWD = """
 for each in $(seq 50); do
@@ -58,10 +74,12 @@ class Place:
     person: Person
     project: Project
     engine: HiddenEngine
-    daemon: Daemon
     image: str
     log: Path
-    port: int
+    hosts: Path
+    """The daemon's /etc/hosts."""
+    authority: Path
+    daemon: Daemon = field(init=False)
 
     def run(self, line: str) -> str:
         """The output of a shell line in a new container of the agent."""
@@ -90,13 +108,23 @@ class Place:
         """Stop the daemon."""
         self.daemon.stop()
 
-    def start(self) -> None:
-        """Start the daemon."""
-        self.daemon = self.person.start("my/airlock.sock", "my/https.sock", said=self.log)
+    def start(self, *, executables: Executables | None = None) -> None:
+        """Start the daemon, the person's own or another one."""
+        person = replace(self.person, executables=executables or self.person.executables)
+        line = f"exec airlock-daemon start --agents {person.files}/agents.toml"
+        sockets = [person.files / f"sockets/my/{each}.sock" for each in SOCKETS]
+        self.daemon = Daemon(
+            (*SEE, 'mount --bind "$0" /etc/hosts; exec "$@"', str(self.hosts), *person.shell(line)),
+            said=self.log,
+            sockets=lambda: sockets,
+            environment={**person.environment, "SSL_CERT_FILE": str(self.authority)},
+        )
 
 
 def answer(asked: Asked) -> Answer:
-    """Say hello to whoever has the token."""
+    """Be GitHub, and a forge that says hello to whoever has the token."""
+    if asked.host == GITHUB:
+        return answer_github(asked, token=TOKEN)
     return (200, "hello") if asked.account == f"Bearer {TOKEN}" else (401, "no such token")
 
 
@@ -104,6 +132,7 @@ def answer(asked: Asked) -> Answer:
 def place(
     stages: dict[str, Stage],
     git_https_errand: GitOverHttps,
+    ssh_errand: Ssh,
     executables: Executables,
     images: Images,
     ground: Path,
@@ -114,42 +143,40 @@ def place(
     project = Project.make(account, ground / "bridged", stage.server.make_repository("bridged"))
     project.git("remote", "add", "web", project.repository.web_url).succeeded()
     with ExitStack() as stack:
-        (ground / "forge-bridged").mkdir()
-        names = ("DNS:localhost",)
-        forge = stack.enter_context(running_web(ground / "forge-bridged", answer, names=names))
+        folder = ground / "forge-bridged"
+        folder.mkdir()
+        names = [f"DNS:{each}" for each in (FORGE, GITHUB)]
+        forge = stack.enter_context(
+            running_web(folder, answer, names=names, address=ADDRESS, port=443)
+        )
+        hosts = folder / "hosts"
+        hosts.write_text(f"{Path('/etc/hosts').read_text()}{ADDRESS} {FORGE} {GITHUB}\n")
         engine = stack.enter_context(running_hidden_engine(ground / "hidden", account))
         engine.load(images.debian)
         person = stack.enter_context(newcomer(account, executables, programs=engine.programs))
-        add = (
-            "airlock-daemon agent add my --workspace . --command git-remote --command docker --yes"
-        )
-        person.run(add, cwd=project.path)
+        granted = " ".join(f"--command {each}" for each in COMMANDS)
+        person.run(f"airlock-daemon agent add my --workspace . {granted} --yes", cwd=project.path)
         profile = person.files / "agents/my/airlock.toml"
-        own = PROFILE.format(
-            engine=json.dumps(engine.host),
-            port=forge.port,
-            authority=json.dumps(str(forge.authority)),
-        )
+        own = PROFILE.format(engine=json.dumps(engine.host), forge=FORGE)
         written = profile.read_text()
         assert "\n[docker]" not in written
-        account.write(profile, written + own, mode=0o600)
-        log = ground / "bridged.log"
-        sockets = ("my/airlock.sock", "my/https.sock")
-        daemon = person.start(*sockets, said=log)
+        assert "\nhosts = []" in written
+        machine = f'hosts = ["{ssh_errand.call[-1]}:{stage.server.port}"]'
+        account.write(profile, written.replace("hosts = []", machine) + own, mode=0o600)
         made = Place(
             person=person,
             project=project,
             engine=engine,
-            daemon=daemon,
             image=images.debian,
-            log=log,
-            port=forge.port,
+            log=ground / "bridged.log",
+            hosts=hosts,
+            authority=forge.authority,
         )
+        made.start()
         stack.callback(made.stop)
-        login = person.try_line(
-            "airlock-daemon login forge", cwd=project.path, stdin=f"{TOKEN}\n".encode()
-        )
-        login.succeeded()
+        for name in ("forge", "gh"):
+            line = f"airlock-daemon login {name}"
+            person.try_line(line, cwd=project.path, stdin=f"{TOKEN}\n".encode()).succeeded()
         option = "--docker-arg=--name=kept"
         line = f"exec airlock-daemon run my {option} {images.debian} sh -c 'echo up; sleep 3600'"
         with Running(("env", f"--chdir={project.path}", *_as_person(person, line))) as running:
@@ -181,12 +208,47 @@ def test_the_machine_has_an_account_and_a_home_that_lasts(place: Place) -> None:
 
 def test_an_api_has_its_credential_behind_the_container(place: Place) -> None:
     """By https.sock; the placeholder is in the variable and in the file of the home."""
-    head = f"GET /hello HTTP/1.1\\r\\nHost: localhost:{place.port}\\r\\n"
+    head = f"GET /hello HTTP/1.1\\r\\nHost: {FORGE}\\r\\n"
     request = f'"$(cat ~/.config/forge/token)" | {ASK} -proxy ${{https_proxy#http://}}'
     end = "Authorization: Bearer %s\\r\\nConnection: close\\r\\n\\r\\n"
-    said = place.run(f"printf '{head}{end}' {request} -connect localhost:{place.port}")
+    said = place.run(f"printf '{head}{end}' {request} -connect {FORGE}:443")
     assert said.startswith("HTTP/1.1 200 ")
     assert place.run('[ "$(cat ~/.config/forge/token)" = "$FORGE_TOKEN" ] && echo same') == "same"
+
+
+def test_gh_works_by_the_placeholder(place: Place) -> None:
+    """The image's own, which reads and proposes as the person, and merges nothing."""
+    program = shutil.which("gh")
+    need(None if program else "there is no gh; install Debian's gh")
+    place.engine.add_program(place.image, str(program), name="with-gh")
+    line = "airlock-daemon run my with-gh sh -euc {}"
+
+    def run_gh(words: str) -> str:
+        return place.person.run(line.format(shlex.quote(words)), cwd=place.project.path)
+
+    assert run_gh("gh api user --jq .login") == "ada"
+    create = "gh pr create -R acme/app -H agent/mend -B main -t Mend -b It"
+    assert run_gh(create).endswith("/acme/app/pull/8")
+    said = run_gh("gh api -X PUT repos/acme/app/pulls/8/merge 2>&1 || echo failed")
+    assert "airlock: " in said
+    assert said.endswith("failed")
+    said = run_gh("command -v gh; gh auth token; env")
+    assert re.match(r"/usr/local/bin/gh\nghp_[A-Za-z0-9]{36}\n", said)
+    assert TOKEN not in said
+
+
+def test_ssh_runs_a_command_on_another_machine(place: Place, ssh_errand: Ssh) -> None:
+    """By a key of the person, which the container's engine does not see; and goes nowhere else."""
+    call = shlex.join(ssh_errand.call)
+    said = place.run(
+        f"{call} 'cat; hostname; id -un' </etc/debian_version; {call} exit 7 || echo $?"
+    )
+    version, machine, user, status = said.splitlines()
+    assert version == place.run("cat /etc/debian_version")
+    assert machine == ssh_errand.machine[:12]
+    assert (user, status) == ("guest", "7")
+    other = shlex.join((*ssh_errand.call[:-1], "root@127.0.0.1", "id"))
+    assert place.run(f"{other} 2>/dev/null || echo $?") == "126"
 
 
 def test_docker_lists_the_agents_containers_alone(place: Place) -> None:
@@ -242,6 +304,32 @@ def test_fifty_at_once_are_answered_twenty_times(place: Place) -> None:
     """None fails."""
     for _ in range(20):
         assert place.ask(CROWD) == ""
+
+
+@pytest.mark.linux_only("boxes")
+def test_a_daemon_without_boxes_refuses_a_closed_one_by_name(place: Place, ground: Path) -> None:
+    """As on a Mac, where it serves all that is not boxed; on Linux the same command runs."""
+    person = place.person
+    for name in ("config.toml", "agents/my/airlock.toml"):
+        file = person.files / name
+        text = file.read_text().replace('"git-remote"', '"git-remote", "boxed"')
+        person.account.write(file, text, mode=0o600)
+    commands = person.account.make_directory(person.files / "agents/my/commands")
+    person.account.write(commands / "boxed.toml", BOXED, mode=0o600)
+    person.run("airlock-daemon reload", cwd=place.project.path)
+    ask = "boxed 2>&1 || echo failed $?"
+    assert place.run(ask) == ""
+    place.stop()
+    place.start(executables=person.executables.without_linux(ground / "elsewhere"))
+    said = place.run(ask)
+    assert "this command runs in a box" in said
+    assert said.endswith("failed 126")
+    log = "airlock-daemon log tail -n 1 --command boxed --json"
+    assert json.loads(person.run(log, cwd=place.project.path))["rule"] == "no-box"
+    place.push("without-boxes", place.project.repository.url)
+    place.stop()
+    place.start()
+    place.push("boxes-again", place.project.repository.url)
 
 
 def test_the_same_container_works_after_whatever_ends_the_bridge(place: Place) -> None:

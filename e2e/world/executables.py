@@ -1,8 +1,13 @@
 """The programs under test, as a user would install them."""
 
 import shutil
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from .command import run
+
+_ELSEWHERE = Path(__file__).parents[2] / "packages/airlock-daemon/tests/elsewhere.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +24,11 @@ class Executables:
             daemon=_find(daemon or "airlock-daemon", "--daemon"),
             shim=_find(shim or "airlock-shim", "--shim"),
         )
+
+    def without_linux(self, folder: Path) -> "Executables":
+        """The same with a daemon, made in a new directory, whose Python lacks Linux's names."""
+        made = run((sys.executable, str(_ELSEWHERE), str(folder))).succeeded().stdout
+        return replace(self, daemon=Path(made))
 
 
 def _find(name: str, option: str) -> Path:

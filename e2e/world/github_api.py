@@ -2,12 +2,10 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from .web_server import Answer, Asked, WebServer, running_web
+from .web_server import Answer, Asked
 
 TITLE = "Mend the door"
 HEAD = "agent/door"
@@ -20,13 +18,6 @@ _STATE = (
     {"status": "completed", "conclusion": "success"},
 )
 _asked_run = itertools.count()
-
-
-@contextmanager
-def running_github(folder: Path, *, token: str) -> Iterator[WebServer]:
-    """Serve as a GitHub Enterprise Server for clients with the token. `folder` is empty."""
-    with running_web(folder, lambda asked: answer_github(asked, token=token)) as server:
-        yield server
 
 
 def answer_github(asked: Asked, *, token: str) -> Answer:
