@@ -17,7 +17,7 @@ def expand_home(path: str, home: str) -> str:
 
 def is_within(path: str, directory: str) -> bool:
     """Whether the real path `path` is `directory` or below it."""
-    return prefix_of(path).startswith(prefix_of(directory))
+    return relative_to(path, directory) is not None
 
 
 def prefix_of(directory: str) -> str:
@@ -27,10 +27,8 @@ def prefix_of(directory: str) -> str:
 
 def relative_to(path: str, directory: str) -> str | None:
     """The rest of `path` below `directory`, "" for the directory itself, None if outside."""
-    if path == directory:
-        return ""
     prefix = prefix_of(directory)
-    return path[len(prefix) :] if path.startswith(prefix) else None
+    return path[len(prefix) :] if prefix_of(path).startswith(prefix) else None
 
 
 def list_above(path: str) -> Iterator[str]:

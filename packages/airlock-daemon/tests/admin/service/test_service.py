@@ -14,7 +14,7 @@ import pytest
 from airlock_daemon.admin.service.installing import install, start_installed, uninstall
 from airlock_daemon.admin.service.launchd import Launchd
 from airlock_daemon.admin.service.manager import Program, compare, describe_program, seal
-from airlock_daemon.admin.service.systemd import Systemd, is_lingering
+from airlock_daemon.admin.service.systemd import Systemd
 from airlock_daemon.errors import AirlockError
 
 PROGRAM = Program(
@@ -69,9 +69,15 @@ def test_an_edited_file_is_known() -> None:
 
 def test_a_user_lingers_where_systemd_says_so(tmp_path: Path) -> None:
     """By a file of the user's name."""
-    assert not is_lingering(str(tmp_path))
-    (tmp_path / pwd.getpwuid(os.geteuid()).pw_name).touch()
-    assert is_lingering(str(tmp_path))
+    systemd = Systemd(home="/home/me", environment={}, version="1.2.3")
+    limit = systemd.find_session_limit(str(tmp_path))
+    assert limit is not None
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    assert limit.remedy == f"loginctl enable-linger {user}"
+    folder = tmp_path / "var" / "lib" / "systemd" / "linger"
+    folder.mkdir(parents=True)
+    (folder / user).touch()
+    assert systemd.find_session_limit(str(tmp_path)) is None
 
 
 def launchd(home: Path) -> Launchd:

@@ -26,7 +26,6 @@ from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
 from airlock_daemon.admin.listening import connect, is_served, list_sockets
 from airlock_daemon.admin.migrate.layout import advise
 from airlock_daemon.admin.service.installing import find_manager
-from airlock_daemon.admin.service.systemd import LINGER, NAME, Systemd, enable_linger, is_lingering
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.sockets import NAMES, PUBLISHED
@@ -128,17 +127,16 @@ def _check_service(_around: Surroundings) -> Iterator[Problem]:
         yield Note(manager.file, problem, "airlock init")
     elif not manager.is_running():
         remedy = "airlock check, then: airlock init"
-        if isinstance(manager, Systemd):
-            remedy = f"systemctl --user status {NAME}, and {remedy}"
+        if manager.inspection:
+            remedy = f"{manager.inspection}, and {remedy}"
         yield Problem(manager.file, "is installed, and does not run", remedy)
 
 
 def _check_linger(around: Surroundings) -> Iterator[Problem]:
     manager = find_manager()
-    is_installed = isinstance(manager, Systemd) and read_whole(manager.file) is not None
-    if is_installed and not is_lingering(around.below(LINGER)):
-        problem = "ends when you log out, and starts when you log in and not at boot"
-        yield Problem(manager.file, problem, enable_linger())
+    limit = manager.find_session_limit(around.root)
+    if limit is not None and read_whole(manager.file) is not None:
+        yield Problem(manager.file, limit.reason, limit.remedy)
 
 
 def _check_sockets(around: Surroundings) -> Iterator[Problem]:

@@ -55,7 +55,9 @@ def install(manager: Manager, program: Program, *, obstacle: str | None) -> Iter
         yield "the service was restarted"
     else:
         yield "the service runs already"
-    yield from (f"warning: {warning}" for warning in manager.warn())
+    limit = manager.find_session_limit()
+    if limit is not None:
+        yield f"warning: linger is off: the service {limit.reason}; to change that: {limit.remedy}"
 
 
 def start_installed(manager: Manager, registration: str) -> bool:

@@ -2,7 +2,6 @@
 
 import os
 import plistlib
-from collections.abc import Iterator
 
 from airlock_daemon.admin.service.manager import Obstacle, Program, ask, demand, seal
 from airlock_daemon.platform.darwin.ssh_agent import is_of_launchd
@@ -12,6 +11,8 @@ LABEL = "airlock.daemon"
 
 class Launchd:
     """launchd's domain of the user with this home and the uid `user`."""
+
+    inspection = ""
 
     def __init__(self, *, home: str, user: int, version: str) -> None:
         self.file = os.path.join(home, "Library", "LaunchAgents", f"{LABEL}.plist")
@@ -80,9 +81,8 @@ class Launchd:
     def settle(self) -> None:
         """Do nothing: launchd has forgotten it already."""
 
-    def warn(self) -> Iterator[str]:
-        """Yield nothing: a launch agent always starts and ends with the session."""
-        return iter(())
+    def find_session_limit(self, root: str = "/") -> None:
+        """Return None: a launch agent always starts and ends with the session."""
 
     def names(self, text: str, word: str) -> bool:
         """Whether `word` is an argument of the daemon in the property list `text`."""

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -87,6 +87,10 @@ class Manager(Protocol):
     def advice(self) -> str:
         """The command or the place for a person's own settings, which installation keeps."""
 
+    @property
+    def inspection(self) -> str:
+        """The command that shows what became of the service, "" if there is none."""
+
     def write(self, program: Program) -> str:
         """The sealed text of the file for `program`."""
 
@@ -114,8 +118,11 @@ class Manager(Protocol):
     def names(self, text: str, word: str) -> bool:
         """Whether `word` is an argument of the daemon in a file with this text."""
 
-    def warn(self) -> Iterator[str]:
-        """Yield what keeps the service from running when it should, and a command to fix it."""
+    def find_session_limit(self, root: str = "/") -> Obstacle | None:
+        """Return how the user's sessions limit the service, if it could run without one.
+
+        Files of the system are read below `root`. None if nothing limits it, or always.
+        """
 
 
 def ask(argv: Sequence[str], *, longest_s: float = _LONGEST_S) -> tuple[int, str]:

@@ -2,15 +2,15 @@
 
 import os
 import pwd
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from airlock_daemon.admin.service import UNIT
 from airlock_daemon.admin.service.manager import Obstacle, Program, ask, demand, seal
 
-NAME = "airlock.service"
+_NAME = "airlock.service"
 
-LINGER = "/var/lib/systemd/linger"
-"""The directory with a file for each user whose services run without a session (loginctl(1))."""
+_LINGER = "var/lib/systemd/linger"
+"""Below the root: has a file for each user whose services run without a session (loginctl(1))."""
 
 SOCKETS = 1024
 """The listening sockets that are stored across restarts, at most."""
@@ -58,6 +58,7 @@ class Systemd:
     """systemd's manager of the user with this home, for the caller's environment."""
 
     advice = "systemctl --user edit airlock"
+    inspection = f"systemctl --user status {_NAME}"
 
     def __init__(self, *, home: str, environment: Mapping[str, str], version: str) -> None:
         self.file = os.path.join(home, UNIT)
@@ -87,42 +88,41 @@ class Systemd:
         return Obstacle(
             f"systemd's manager of this user does not answer ({said})",
             f"log in as {_user()} (by ssh or at the console, not by su), or have the manager run "
-            f"always: sudo {enable_linger()}",
+            f"always: sudo {_enable_linger()}",
         )
 
     def prepare(self) -> None:
         """Load the unit, and enable it."""
         self._demand("daemon-reload")
-        self._demand("enable", NAME)
+        self._demand("enable", _NAME)
 
     def is_running(self) -> bool:
         """Whether the service is active or starting."""
-        return ask((*self._words, "is-active", NAME))[1] in ("active", "activating", "reloading")
+        return ask((*self._words, "is-active", _NAME))[1] in ("active", "activating", "reloading")
 
     def start(self) -> None:
         """Start it; with Type=notify, systemctl waits until the daemon serves."""
-        self._demand("start", NAME)
+        self._demand("start", _NAME)
 
     def restart(self) -> None:
         """Restart it; its sockets are stored meanwhile."""
-        self._demand("restart", NAME)
+        self._demand("restart", _NAME)
 
     def remove(self) -> None:
         """Stop it, and remove the symlink that starts it."""
-        self._demand("disable", "--now", NAME)
+        self._demand("disable", "--now", _NAME)
 
     def settle(self) -> None:
         """Forget the unit, and its failed state."""
         self._demand("daemon-reload")
-        ask((*self._words, "reset-failed", NAME))
+        ask((*self._words, "reset-failed", _NAME))
 
-    def warn(self) -> Iterator[str]:
-        """Yield a warning if the service ends with the session."""
-        if not is_lingering():
-            yield (
-                "linger is off: the service ends when you log out, and starts when you log in "
-                f"and not at boot; to change that: {enable_linger()}"
-            )
+    def find_session_limit(self, root: str = "/") -> Obstacle | None:
+        """As `Manager.find_session_limit`: linger is off."""
+        if os.path.exists(os.path.join(root, _LINGER, _user())):
+            return None
+        reason = "ends when you log out, and starts when you log in and not at boot"
+        return Obstacle(reason, _enable_linger())
 
     def names(self, text: str, word: str) -> bool:
         """Whether `word` is an argument of the daemon in the unit `text`."""
@@ -133,12 +133,7 @@ class Systemd:
         demand((*self._words, *words), hint=hint)
 
 
-def is_lingering(directory: str = LINGER) -> bool:
-    """Whether services of this user run at boot and without a session."""
-    return os.path.exists(os.path.join(directory, _user()))
-
-
-def enable_linger() -> str:
+def _enable_linger() -> str:
     """The command that enables lingering. polkit lets most users run it for themselves."""
     return f"loginctl enable-linger {_user()}"
 
