@@ -222,7 +222,7 @@ class _Command:
     def _signal_all(self, number: int) -> None:
         # The group first, at once; then groups of its session, as a shell's jobs are.
         self._signal_group(number)
-        for group in _find_groups(self._members()):
+        for group in _find_groups(self._members(), self.pid):
             with suppress(OSError):
                 os.killpg(group, number)
                 # A stopped process would not end by anything but SIGKILL.
@@ -246,12 +246,15 @@ class _Command:
 
 
 def kill_session(leader: int) -> None:
-    """Kill all processes of a session, for which no launcher exists any more."""
+    """Kill all processes of a session, for which no launcher exists any more.
+
+    Call it at once: when all of them have ended, another session may get the number `leader`.
+    """
     for _ in range(_PASSES):
         members = _list_session(leader, list_all())
         if not members:
             return
-        for group in _find_groups(members):
+        for group in _find_groups(members, leader):
             with suppress(OSError):
                 os.killpg(group, signal.SIGKILL)
 
@@ -400,12 +403,15 @@ def _list_session(session: int, pids: Iterable[int]) -> list[int]:
     return [pid for pid in sorted(pids, reverse=True) if _belongs(pid, session)]
 
 
-def _find_groups(pids: Iterable[int]) -> set[int]:
-    """The process groups of processes that may have ended."""
+def _find_groups(pids: Iterable[int], session: int) -> set[int]:
+    """The process groups of those of `pids` that are of a session; they may have ended."""
     groups = set()
     for pid in pids:
         with suppress(OSError):
-            groups.add(os.getpgid(pid))
+            group = os.getpgid(pid)
+            # Its pid may be that of another process by now.
+            if os.getsid(pid) == session:
+                groups.add(group)
     return groups
 
 
