@@ -31,6 +31,7 @@ from airlock_wire import (
 SOCKETS = ("airlock.sock", "https.sock")
 WINDOW = 262_144
 FIRST_CREDIT = 8192
+IN_USE = 65_536
 
 _Event = TypeVar("_Event")
 
@@ -203,11 +204,29 @@ async def test_what_a_service_takes_is_granted_again() -> None:
         assert release.is_set()
 
 
+async def _send_until_held(container: Container, most: dict[int, int]) -> dict[int, int]:
+    """Send up to so many bytes of each stream while more is granted; returns how many were."""
+    sent = dict.fromkeys(most, 0)
+    is_granted = True
+    while is_granted:
+        for number, count in most.items():
+            while size := min(32_768, container.end.credit(number), count - sent[number]):
+                await container.send(container.end.send_data(number, bytes(size)))
+                sent[number] += size
+        with trio.move_on_after(0.5) as scope:
+            await container.read(StreamCredit)
+        is_granted = not scope.cancelled_caught
+    return sent
+
+
 async def test_what_waits_for_services_is_bounded_however_many_streams_there_are() -> None:
-    """So many get a whole window, and others the rest of their first, until one of those ends."""
+    """So many that are in use get a whole window; the others the rest of their first."""
     count, wide = 60, 33
 
     async def take_late(stream: trio.SocketStream) -> None:
+        left = IN_USE
+        while left:
+            left -= len(await stream.receive_some(min(left, 4096)))
         await release.wait()
         async for _ in stream:
             pass
@@ -215,27 +234,53 @@ async def test_what_waits_for_services_is_bounded_however_many_streams_there_are
     release = trio.Event()
     async with open_bridge(take_late) as container:
         numbers = [await container.open() for _ in range(count)]
-        sent = dict.fromkeys(numbers, 0)
-
-        async def send_all(most: int) -> None:
-            """Send, of each stream so much at most, until nothing more is granted."""
-            is_granted = True
-            while is_granted:
-                for number in numbers:
-                    while size := min(32_768, container.end.credit(number), most - sent[number]):
-                        await container.send(container.end.send_data(number, bytes(size)))
-                        sent[number] += size
-                with trio.move_on_after(0.5) as scope:
-                    await container.read(StreamCredit)
-                is_granted = not scope.cancelled_caught
-
-        await send_all(4 * WINDOW)
+        sent = await _send_until_held(container, dict.fromkeys(numbers, 4 * WINDOW))
         # Beside that, the kernel has some of each.
-        assert sum(sent.values()) < wide * 2 * WINDOW + (count - wide) * 5 * FIRST_CREDIT
+        waits = sum(sent.values()) - count * IN_USE
+        assert waits < wide * 2 * WINDOW + (count - wide) * 5 * FIRST_CREDIT
         assert sum(each > WINDOW for each in sent.values()) == wide
         release.set()
-        await send_all(4 * WINDOW)
-        assert set(sent.values()) == {4 * WINDOW}
+        rest = {number: 4 * WINDOW - sent[number] for number in numbers}
+        assert await _send_until_held(container, rest) == rest
+
+
+async def test_services_that_take_nothing_leave_whole_windows_to_others() -> None:
+    """What the kernel takes for them does not count as use."""
+    idle = 40
+
+    async def answer(stream: trio.SocketStream) -> None:
+        if len(container.served) > idle:
+            left = IN_USE
+            while left:
+                left -= len(await stream.receive_some(left))
+        await trio.sleep_forever()
+
+    async with open_bridge(answer) as container:
+        numbers = [await container.open() for _ in range(idle)]
+        sent = await _send_until_held(container, dict.fromkeys(numbers, 4 * WINDOW))
+        assert max(sent.values()) < 5 * FIRST_CREDIT
+        busy = await container.open()
+        sent = await _send_until_held(container, {busy: 4 * WINDOW})
+        assert sent[busy] > WINDOW
+
+
+async def test_what_services_say_waits_in_small_buffers() -> None:
+    """The kernel has a bounded part of what clients do not take, beside their window."""
+    said = 0
+
+    async def speak(stream: trio.SocketStream) -> None:
+        nonlocal said
+        while True:
+            await stream.send_all(bytes(4096))
+            said += 4096
+
+    async with open_bridge(speak) as container:
+        await container.open()
+        received = 0
+        while received < WINDOW:
+            received += len((await container.read(StreamData)).data)
+        await trio.testing.wait_all_tasks_blocked(0.1)
+        assert said <= WINDOW + 2 * 65_536
 
 
 async def test_streams_that_waited_for_room_all_go_on() -> None:

@@ -34,9 +34,13 @@ _WINDOW = 262_144
 _READ = 262_144
 # What is owed is granted in parts of a window, so that no frame of 12 bytes follows each one.
 _PARTS = 4
-# Bytes that wait for services beside the first credit of each stream, in so many whole windows. An
-# agent's 1024 streams have 16 MiB at most.
+# A service has taken most of so many bytes: the kernel's buffer is smaller. Its stream is in use.
+_IN_USE = 65_536
+# Bytes that wait here for services beside the first credit of each stream, in so many whole
+# windows. An agent's 1024 streams have 16 MiB at most, beside the kernel's buffers.
 _WIDE = 33
+# What a service may say ahead, in the kernel's buffer.
+_SPOKEN = 32_768
 # Bytes that wait to be written before a stream waits for its turn.
 _FULL = 524_288
 # More than all refusals, answers and credit beside that: what is sent is not taken, while more is
@@ -183,8 +187,9 @@ class Bridge:
 
         def accept() -> socket.socket:
             pair = make_bridged_pair()
-            # The kernel's buffer is this process's, too.
+            # The kernel's buffers are this process's, too.
             pair[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _FIRST)
+            pair[1].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SPOKEN)
             theirs.append(pair[0])
             return pair[1]
 
@@ -237,6 +242,7 @@ class Bridge:
                 if not stream.is_deaf:
                     stream.is_deaf = not await _send_all(stream.socket, piece)
                 owed += len(piece)
+                stream.delivered_bytes += len(piece)
                 if owed >= stream.window // _PARTS and not stream.is_closed:
                     owed += self._widen(stream)
                     self._put(self._end.send_credit(number, owed))
@@ -253,7 +259,8 @@ class Bridge:
 
     def _widen(self, stream: "_Stream") -> int:
         """Give a stream that is in use a whole window, if one is left; returns what that adds."""
-        if stream.is_wide or self._wide_left == 0:
+        is_in_use = stream.delivered_bytes >= _IN_USE and not stream.is_deaf
+        if not is_in_use or stream.is_wide or self._wide_left == 0:
             return 0
         self._wide_left -= 1
         stream.widen()
@@ -327,6 +334,7 @@ class _Stream:
         self.socket = trio.socket.from_stdlib_socket(theirs)
         # One buffer, as its client may send single bytes.
         self.waiting = bytearray()
+        self.delivered_bytes = 0
         self.is_wide = False
         self.is_ended = False
         self.is_closed = False
