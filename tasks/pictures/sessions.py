@@ -61,6 +61,10 @@ class _Home:
         return self.path / "src" / "app"
 
     @property
+    def socket(self) -> Path:
+        return self.config / "sockets/my/airlock.sock"
+
+    @property
     def variables(self) -> dict[str, str]:
         return {
             "HOME": str(self.path),
@@ -89,7 +93,7 @@ def show_all() -> Mapping[str, tuple[str, str]]:
         with _serving(home):
             for words in _ASKED:
                 link = home.path / "container" / words[0]
-                asking = {"AIRLOCK_SOCKET": str(home.config / "sockets/my.sock"), "LANG": "C.UTF-8"}
+                asking = {"AIRLOCK_SOCKET": str(home.socket), "LANG": "C.UTF-8"}
                 run((str(link), *words[1:]), cwd=str(home.project), env=asking)
             found["log-tail"] = _type(home, "airlock-daemon log tail")
             override = home.config / "agents/my/commands/git.toml"
@@ -136,7 +140,7 @@ def _await_answer(home: _Home) -> dict[str, tuple[str, str]]:
     variables = {
         "GIT_SSH_COMMAND": str(home.path / "container/git-ssh"),
         "GIT_SSH_VARIANT": "ssh",
-        "AIRLOCK_SOCKET": str(home.config / "sockets/my.sock"),
+        "AIRLOCK_SOCKET": str(home.socket),
     }
     known = [f"{name}={value}" for name, value in (home.variables | variables).items()]
     words = ("env", "-i", *known, "sh", "-c", f"cd {shlex.quote(str(home.project))} && {push}")
@@ -202,7 +206,7 @@ def _serving(home: _Home) -> Iterator[None]:
     with Daemon(
         [str(home.programs / "airlock-daemon"), "start", "--agents", registration],
         said=home.path.parent / "said",
-        sockets=lambda: [home.config / "sockets/my/airlock.sock"],
+        sockets=lambda: [home.socket],
         environment=home.variables,
     ):
         yield
