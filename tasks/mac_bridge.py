@@ -13,7 +13,9 @@ from pathlib import Path
 from e2e.world.daemon import Daemon
 from e2e.world.installation import Installation, quote
 
-_AGENT = "mac-check"
+# What is left of a run that was killed is not another run's.
+_AGENT = f"mac-check-{secrets.token_hex(4)}"
+_LABEL = f"label=airlock.bridge={_AGENT}"
 _WORD = "host-word"
 _MODULE = """
 [command]
@@ -28,32 +30,52 @@ _LONGEST_S = 60.0
 
 def main() -> int:
     """Have a container run a program of this host; return 0 if it printed what that has to say."""
-    word = secrets.token_hex(16)
     # An engine in a virtual machine has the homes of its host, and not its temporary files.
     with tempfile.TemporaryDirectory(prefix=".airlock-", dir=Path.home()) as name:
-        folder = Path(name).resolve()
-        installation = Installation(folder)
-        program = folder / _WORD
-        program.write_text(f"#!/bin/sh\necho {word}\n")
-        program.chmod(0o755)
-        installation.enable([_WORD])
-        module = _MODULE.format(program=quote(program))
-        profile = f'commands = ["{_WORD}"]\n[bridge]\n'
-        workspace = folder / "workspace"
-        workspace.mkdir()
-        installation.add_agent(_AGENT, profile=profile, modules={_WORD: module})
-        command = [sys.executable, "-m", "airlock_daemon"]
-        words = installation.argv(command)
-        with Daemon(words, said=installation.said, sockets=installation.list_sockets):
-            status, said = _run_container(installation.argv(command, "run"), cwd=workspace)
-            print(said.replace(word, "THE WORD"))
-            print(installation.said.read_text().replace(name, "FOLDER"))
-        # The next daemon removes the volumes of an agent that is gone.
-        installation.remove_agent(_AGENT)
-        with Daemon(words, said=installation.said, says="airlock: ready"):
-            is_left = _await_removal()
-        print("a volume is left" if is_left else "no volume is left")
-        return int(status != 0 or word not in said or is_left)
+        try:
+            status, said = _check(Path(name).resolve())
+        finally:
+            _remove_left()
+    print(said)
+    return status
+
+
+def _check(folder: Path) -> tuple[int, str]:
+    """What a container says, and the daemon, without the word and the folder; 0 if all is well."""
+    word = secrets.token_hex(16)
+    installation = Installation(folder)
+    program = folder / _WORD
+    program.write_text(f"#!/bin/sh\necho {word}\n")
+    program.chmod(0o755)
+    installation.enable([_WORD])
+    module = _MODULE.format(program=quote(program))
+    profile = f'commands = ["{_WORD}"]\n[bridge]\n'
+    workspace = folder / "workspace"
+    workspace.mkdir()
+    installation.add_agent(_AGENT, profile=profile, modules={_WORD: module})
+    command = [sys.executable, "-m", "airlock_daemon"]
+    words = installation.argv(command)
+    with Daemon(words, said=installation.said, sockets=installation.list_sockets):
+        status, said = _run_container(installation.argv(command, "run"), cwd=workspace)
+        report = [said, installation.said.read_text()]
+    # The next daemon removes the volumes of an agent that is gone.
+    installation.remove_agent(_AGENT)
+    with Daemon(words, said=installation.said, says="airlock: ready"):
+        is_left = _await_removal()
+    report.append("a volume is left" if is_left else "no volume is left")
+    text = "\n".join(report).replace(word, "THE WORD").replace(str(folder), "FOLDER")
+    return int(status != 0 or word not in said or is_left), text
+
+
+def _remove_left() -> None:
+    """Remove what the daemon has not, as after a failure."""
+    for kind, listing, removal in (
+        ("container", ("ls", "--all"), ("rm", "--force")),
+        ("volume", ("ls",), ("rm",)),
+    ):
+        status, said = _ask("docker", kind, *listing, "--quiet", "--filter", _LABEL)
+        if status == 0 and (names := said.split()):
+            _ask("docker", kind, *removal, *names)
 
 
 def _run_container(run: list[str], *, cwd: Path) -> tuple[int, str]:
@@ -74,7 +96,7 @@ def _run_container(run: list[str], *, cwd: Path) -> tuple[int, str]:
 def _await_removal() -> bool:
     """Whether a volume of the agent is left after a while."""
     until = time.monotonic() + _LONGEST_S
-    words = ("docker", "volume", "ls", "--quiet", "--filter", f"label=airlock.bridge={_AGENT}")
+    words = ("docker", "volume", "ls", "--quiet", "--filter", _LABEL)
     while is_left := _ask(*words)[1].strip() != "":
         if time.monotonic() > until:
             break
@@ -83,17 +105,21 @@ def _await_removal() -> bool:
 
 
 def _ask(*words: str, cwd: Path | None = None) -> tuple[int, str]:
-    done = subprocess.run(
-        words,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=2 * _LONGEST_S,
-        check=False,
-    )
+    longest = 2 * _LONGEST_S
+    try:
+        done = subprocess.run(
+            words,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=longest,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return 124, f"{words[0]}: no end after {longest:.0f} s"
     return done.returncode, done.stdout
 
 

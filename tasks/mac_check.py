@@ -45,7 +45,7 @@ def run_mac_check(arguments: Sequence[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="the system's calls alone: seconds")
     options = parser.parse_args(arguments)
     environment = prepare_environment("default")
-    has_engine = shutil.which("docker") is not None
+    has_engine = _ask(_FACTS["engine"])[0] == 0
     steps = list_steps(environment, is_quick=options.quick, has_engine=has_engine)
     report, is_good = write_report(steps, _ask)
     print(report)
@@ -53,24 +53,26 @@ def run_mac_check(arguments: Sequence[str]) -> int:
 
 
 def list_steps(environment: Environment, *, is_quick: bool, has_engine: bool) -> list[Step]:
-    """The steps by name, with the programs that they run; that of a bridge needs an engine."""
+    """The steps by name, with the programs that they run; none where an engine is missing."""
     python = str(environment.python)
     steps: list[Step] = [("the system's calls", (python, *_SELF_TEST))]
     if not is_quick:
         steps.append(("protocol and evaluator", (python, "-m", "pytest", "-q", *_TESTS)))
         steps.append(("command line", (python, "-m", "airlock_daemon", "--help")))
-        if has_engine:
-            steps.append(("a bridge", (python, "-m", "tasks.mac_bridge")))
+        steps.append(("a bridge", (python, "-m", "tasks.mac_bridge") if has_engine else ()))
     return steps
 
 
 def write_report(steps: Sequence[Step], ask: Ask) -> tuple[str, bool]:
-    """Return the report as Markdown, and whether every step ended with 0."""
+    """Return the report as Markdown, and whether every step that could run ended with 0."""
     lines = ["### `./dev mac-check`", "", "| what | |", "|---|---|"]
     lines += [f"| {name} | {_read_fact(name, words, ask)} |" for name, words in _FACTS.items()]
     lines.append(f"| Python | {platform.python_version()} {platform.machine()} |")
     failed = []
     for name, words in steps:
+        if not words:
+            lines += ["", f"**{name}: needs an engine**"]
+            continue
         status, said = ask(words)
         verdict: Literal["passed", "failed"] = "failed" if status else "passed"
         if status:
@@ -93,7 +95,10 @@ def _read_fact(name: str, words: Sequence[str], ask: Ask) -> str:
 
 def _hide_folder(text: str) -> str:
     """Leave out where the checkout and the home are, which name the user."""
-    return text.replace(str(ROOT), "CHECKOUT").replace(str(Path.home()), "HOME")
+    for folder, shown in ((ROOT, "CHECKOUT"), (Path.home(), "HOME")):
+        # Either may be a symlink, and is printed in both ways.
+        text = text.replace(str(folder.resolve()), shown).replace(str(folder), shown)
+    return text
 
 
 def _ask(words: Sequence[str]) -> tuple[int, str]:
