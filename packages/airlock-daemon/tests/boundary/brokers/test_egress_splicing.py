@@ -1,18 +1,34 @@
 """Two connections that are one."""
 
+import errno
 import os
 import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import pytest
 import trio
 from egress_world import taking_turns
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from airlock_daemon.boundary.brokers.egress.conversation import IDLE_S, PIECE, Meter, splice
+from airlock_daemon.boundary.brokers.egress.conversation import (
+    IDLE_S,
+    PIECE,
+    EgressResult,
+    Meter,
+    converse,
+    splice,
+)
+from airlock_daemon.boundary.brokers.egress.destinations import (
+    Destination,
+    Routes,
+    World,
+    read_network,
+)
 from airlock_daemon.boundary.connection.descriptors import Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
+from airlock_daemon.errors import full_table
 
 
 @pytest.fixture
@@ -139,3 +155,22 @@ async def test_descriptors_that_nobody_took_are_closed_in_a_thread_at_the_end(
     os.close(descriptor)
     theirs.close()
     await far.aclose()
+
+
+class _FullRoutes(Routes):
+    """The routes of a daemon whose descriptors are all in use."""
+
+    async def open(self, wanted: Destination) -> NoReturn:  # noqa: ARG002 - as its base
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+async def test_a_connection_without_a_descriptor_has_failed(turns: TurnQueue) -> None:
+    """That is what its record says, not that it was allowed."""
+    world = World(variables={}, lookups=trio.CapacityLimiter(1), setting="")
+    box, near = make_line()
+    results = list[EgressResult]()
+    async with box, near:
+        wanted = Destination("localhost", 443, None)
+        routes = _FullRoutes(read_network(()), world)
+        await converse(near, routes, turns, results.append, Closer(), named=wanted)
+    assert [str(result.error) for result in results] == [full_table().message]

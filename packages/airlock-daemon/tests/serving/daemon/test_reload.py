@@ -240,6 +240,42 @@ def test_code_that_cannot_be_loaded_changes_nothing(world: World) -> None:
         assert daemon.shell("true").exit_code == 0
 
 
+# The third agent's socket, and the report of a reload, meet faults of the daemon's own.
+WITH_FAULTS = """
+import sys
+from airlock_daemon.admin.cli import main
+from airlock_daemon.serving.daemon.sockets import SocketsDirectory
+
+listen, faults = SocketsDirectory.listen, [LookupError(), LookupError()]
+
+def listen_once_not(self, agent, name="airlock.sock"):
+    if agent == "third" and faults:
+        raise faults.pop()
+    return listen(self, agent, name)
+
+def post(self, status):
+    if status.reload is not None:
+        raise LookupError
+SocketsDirectory.listen, SocketsDirectory.post = listen_once_not, post
+sys.exit(main())
+"""
+
+
+def test_faults_of_the_daemon_end_a_reload_alone(world: World) -> None:
+    """Neither the daemon ends, nor does a socket stay behind that no agent has."""
+    with Daemon(world, program=("-c", WITH_FAULTS)) as daemon:
+        register(world, "my", "second", "third")
+        for count in (1, 2):
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.wait_for_records(count, "reload")
+            assert not (Path(world.locations.sockets_dir) / "second.sock").exists()
+        daemon.process.send_signal(signal.SIGHUP)
+        records = daemon.wait_for_records(3, "reload")
+        assert [record["outcome"] for record in records] == ["failed", "failed", "allowed"]
+        assert ask(world, "third").text() == "ran\n"
+        daemon.wait_until(lambda: daemon.messages().count("from reporting a reload") == 3)
+
+
 def test_the_mode_of_sockets_changes_for_those_that_are_there(world: World) -> None:
     """But not for what somebody has put in the place of one."""
     with Daemon(world):

@@ -67,7 +67,12 @@ class Reloader:
                 log.exception("a fault of the daemon ended a reload; please report it")
                 fault = own_fault(error)
                 outcome = _fail(began, [f"{fault.message}; {fault.hint}"])
-            self._tell(outcome)
+            try:
+                self._tell(outcome)
+            except Exception:  # noqa: BLE001 - serving goes on
+                log.exception(
+                    "a fault of the daemon kept it from reporting a reload; please report it"
+                )
             self._manager.ready()
 
     async def _reload(self, began: float) -> Reload:

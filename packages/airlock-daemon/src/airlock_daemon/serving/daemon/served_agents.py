@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.system import descriptor_limit
 from airlock_daemon.serving.daemon.clients import Clients
 from airlock_daemon.serving.daemon.listener import Listener, Service
@@ -152,7 +151,7 @@ class ServedAgents:
                 for each in sockets:
                     if served is None or each not in served.listeners:
                         made[name, each] = self._sockets.listen(name, each)
-        except AirlockError:
+        except BaseException:
             for (name, each), listening in made.items():
                 self._sockets.dismiss(name, each)
                 listening.close()

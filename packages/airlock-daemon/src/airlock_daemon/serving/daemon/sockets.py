@@ -13,7 +13,7 @@ import stat
 import time
 from contextlib import suppress
 
-from airlock_daemon.errors import AirlockError
+from airlock_daemon.errors import AirlockError, full_table, is_full_table
 from airlock_daemon.serving.daemon.socket_file import File, bind, clear, identify, open_to_others
 from airlock_daemon.serving.daemon.store import SocketStore
 from airlock_daemon.setup.sockets import (
@@ -282,9 +282,12 @@ class SocketsDirectory:
 
 def _unusable(path: str, error: OSError, *, sockets: str) -> AirlockError:
     """The error for `path` in the directory `sockets`; worded by `check` if it finds a cause."""
-    from airlock_daemon.setup.unusable_sockets import find_unusable  # noqa: PLC0415
+    if is_full_table(error):
+        return full_table()
+    # Another descriptor may be missing by now, which importing needs too.
+    with suppress(OSError, ImportError):
+        from airlock_daemon.setup.unusable_sockets import find_unusable  # noqa: PLC0415
 
-    with suppress(OSError):
         for fault in find_unusable(sockets):
             return AirlockError(f"{fault.source} {fault.problem}", hint=fault.remedy)
     return AirlockError(

@@ -118,14 +118,14 @@ class Egress:
             await self._agent.turns.take()
             try:
                 _, numbers = receive(self._end, 1)
+                listeners = [socket.socket(fileno=number) for number in numbers]
+                for listener in listeners:
+                    listener.setblocking(False)
             except BlockingIOError:
                 continue
             except OSError:
                 # The box has exited, which the command's end reports.
                 return []
-            listeners = [socket.socket(fileno=number) for number in numbers]
-            for listener in listeners:
-                listener.setblocking(False)
             return listeners
 
     async def _listen(self, listener: socket.socket, nursery: trio.Nursery) -> None:

@@ -33,7 +33,7 @@ class GitBroker:
     """Fetches, pushes and Git LFS transfers."""
 
     async def admit(self, request: Request, _module: Module, requester: Requester, /) -> Remote:
-        """As `admission.admit`."""
+        """As `rules.admit`."""
         return await admit_errand(request.args, requester.generation, requester)
 
     def name_operation(self, _request: Request, admitted: Remote, /) -> Operation:

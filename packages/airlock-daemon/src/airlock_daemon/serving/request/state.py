@@ -183,7 +183,7 @@ class AgentState:
     async def ask(
         self, line: CommandLine, *, said: bytes = b"", seconds: float = ANSWER_S
     ) -> tuple[int, bytes]:
-        """Run a program of the host, as `asking.ask`, within the agent's limits.
+        """Run a program of the host, as `requester.ask`, within the agent's limits.
 
         Raises Denied if too many of its programs wait, and Failed.
         """

@@ -24,7 +24,7 @@ from airlock_daemon.boundary.connection.descriptors import (
     receive,
 )
 from airlock_daemon.boundary.fairness.turns import TurnQueue
-from airlock_daemon.errors import AirlockError, Denied
+from airlock_daemon.errors import AirlockError, Denied, full_table, is_full_table
 from airlock_daemon.platform.system import CLOSED_AT_EXEC
 
 PIECE = 1 << 18
@@ -227,6 +227,10 @@ async def converse(
                 await splice(connection, server, turns, meter, closer)
     except AirlockError as refused:
         error = refused
+    except OSError as fault:
+        if not is_full_table(fault):
+            raise
+        error = full_table()
     finally:
         tell(EgressResult(wanted=wanted, error=error, sent=meter.sent, received=meter.received))
     if error is not None and named is None:

@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 import trio
 
-import airlock_daemon.boundary.brokers.http.proxy  # noqa: F401 - a confined worker reads no files
+import airlock_daemon.boundary.brokers.http.proxy  # noqa: F401 - once, for all workers
 from airlock_daemon.boundary.brokers.egress.destinations import Network, read_network, refusal
 from airlock_daemon.boundary.brokers.http.tls import Trust
 from airlock_daemon.boundary.brokers.https.authority import Authority, open_key, read_system
