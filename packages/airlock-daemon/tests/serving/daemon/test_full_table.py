@@ -3,6 +3,8 @@
 import os
 import resource
 import signal
+import subprocess
+import sys
 
 from running import Daemon, connect_to, read_answer, request
 from worlds import World
@@ -11,6 +13,16 @@ FRESH = ("-m", "airlock_daemon")
 """Executed, so that code is read as it is needed: other daemons here have it all."""
 
 _MORE = 40
+
+LOADED = """
+import sys
+from airlock_daemon.serving.daemon.served_agents import load_granted
+from airlock_daemon.setup.generation import load_setup
+from airlock_daemon.setup.paths import Locations
+setup = load_setup(Locations.find(config=sys.argv[1], agents=sys.argv[2]))
+load_granted(setup.generations.values())
+print(*sys.modules, sep="\\n")
+"""
 
 
 def list_limits(daemon: Daemon, more: int = _MORE) -> range:
@@ -40,6 +52,23 @@ def test_wherever_a_request_finds_no_descriptor_it_is_told_so(daemon: Daemon) ->
     assert "fault" not in daemon.messages()
 
 
+def test_a_fetch_over_ssh_without_a_descriptor_is_answered_and_recorded(world: World) -> None:
+    """Also the first one, whose code is read with it."""
+    config = world.config / "config.toml"
+    config.write_text(config.read_text().replace('"sh"', '"git-remote", "sh"'))
+    with Daemon(world, program=FRESH) as daemon:
+        limits = list_limits(daemon, 20)
+        for limit in limits:
+            allow(daemon, limit)
+            assert daemon.ask("ssh", "localhost", "git-upload-pack 'a'").error
+        # Without any, its client is told so before it is read.
+        records = daemon.records()
+        assert len(records) == len(limits) - 1
+        assert {record["outcome"] for record in records} <= {"denied", "failed"}
+        assert {record["command"] for record in records} == {"ssh", "git-remote"}
+        assert "fault" not in daemon.messages()
+
+
 def test_a_reload_without_a_descriptor_does_not_end_the_daemon(world: World) -> None:
     """It has not read the code yet that explains such faults; the next reload mends all."""
     with Daemon(world, program=FRESH) as daemon:
@@ -66,3 +95,24 @@ def test_a_reload_without_a_descriptor_does_not_end_the_daemon(world: World) -> 
             with connect_to(world.socket.replace("/my/", f"/{name}/")) as connection:
                 connection.sendall(request("sh", "-c", "echo done"))
                 assert read_answer(connection).text() == "done\n"
+
+
+def test_code_that_would_be_read_outside_a_request_is_loaded_with_its_grant(world: World) -> None:
+    """What identifies the clients of docker's socket, and what asks a person, but no more."""
+    config = world.config / "config.toml"
+    config.write_text(config.read_text().replace('"sh"', '"docker", "git-remote"'))
+    containers, approvals, pushes = (
+        "airlock_daemon.boundary.identity.engine_sockets",
+        "airlock_daemon.serving.request.approvals",
+        "airlock_daemon.boundary.brokers.git.patient_push",
+    )
+    mapped = f'[workspace]\nmounts = {{ "/w" = "{world.workspace}" }}\n'
+    for commands, more, wanted in (
+        ('["git-remote"]', "", set[str]()),
+        ('["git-remote", "docker"]', "[docker]\n", {containers}),
+        ('["git-remote"]', '[approve]\nrequire = ["git push * **"]\n', {approvals, pushes}),
+    ):
+        world.write_profile(mapped + more, commands=commands)
+        words = [sys.executable, "-c", LOADED, str(world.config), str(world.agents_file)]
+        loaded = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        assert {containers, approvals, pushes} & set(loaded.split()) == wanted

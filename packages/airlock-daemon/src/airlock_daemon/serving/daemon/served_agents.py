@@ -2,7 +2,8 @@
 
 The code for what agents are granted is loaded with the granting generation, and nothing else: code
 that nobody is granted cannot cause faults. Container identity, git over ssh and LFS are imported
-by the first request that needs them, before it starts anything.
+by the first request that needs them, before it starts anything: it fails if no descriptor is left.
+The sockets of APIs and docker have no such requests, so container identity is loaded with these.
 """
 
 import os
@@ -328,6 +329,7 @@ def _list_sockets(generation: Generation) -> Iterator[str]:
 
 
 _TOOL = ("serving.request.tool", "serving.request.command", "boundary.command.terminal")
+_CONTAINERS = "boundary.identity.engine_sockets"
 _BOX = ("serving.request.boxed", "boundary.box.prewarmed")
 
 
@@ -352,26 +354,32 @@ async def settle_granted(setup: Setup, shared: DaemonState) -> tuple[Setup, str 
 
 
 def load_granted(generations: Iterable[Generation]) -> None:
-    """Import what serves their commands, hooks, APIs, engines, bridges; nothing is unloaded."""
-    wanted = set[str]()
-    for generation in generations:
-        hooks = generation.agent.hooks
-        if hooks.pre_exec is not None:
-            wanted.add("serving.request.hooks")
-        if hooks.post_exec is not None:
-            wanted.add("serving.request.post_exec")
-        if generation.apis:
-            wanted.add("serving.daemon.https")
-        if generation.agent.profile.bridge is not None:
-            wanted.add("serving.daemon.bridge_container")
-        if generation.docker is not None:
-            wanted.add("serving.daemon.docker")
-        for module in _list_granted(generation):
-            if module.broker is not None:
-                find_broker(module)
-                continue
-            wanted.update(_TOOL)
-            if module.wants_box:
-                wanted.update(_BOX)
-    for name in sorted(wanted):
+    """Import what serves all that they grant, and nothing else; nothing is unloaded."""
+    names = {name for generation in generations for name in _list_wanted(generation)}
+    for name in sorted(names):
         import_module(f"airlock_daemon.{name}")
+
+
+def _list_wanted(generation: Generation) -> Iterator[str]:
+    """Yield the modules of an agent's hooks, approvals, sockets, bridge and commands."""
+    agent = generation.agent
+    is_asking = agent.profile.approve is not None
+    if agent.hooks.pre_exec is not None:
+        yield "serving.request.hooks"
+    if agent.hooks.post_exec is not None:
+        yield "serving.request.post_exec"
+    if is_asking:
+        yield "serving.request.approvals"
+    if generation.apis:
+        yield from ("serving.daemon.https", _CONTAINERS)
+    if agent.profile.bridge is not None:
+        yield "serving.daemon.bridge_container"
+    if generation.docker is not None:
+        yield from ("serving.daemon.docker", _CONTAINERS)
+    for module in _list_granted(generation):
+        if module.broker is None:
+            yield from (*_TOOL, *(_BOX if module.wants_box else ()))
+        else:
+            find_broker(module)
+        if is_asking and module.broker == "git":
+            yield "boundary.brokers.git.patient_push"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec.structs import replace
 
+from airlock_daemon.boundary.audit_text import shorten, shorten_all
 from airlock_daemon.boundary.identity.peer import (
     Peer,
     check_claim,
@@ -67,7 +68,6 @@ async def serve_request(
     watched = shared.watch.watch(session.connection.fileno(), cancellation.hang_up)
     try:
         if origin is None:
-            request = _hand_over(request, generation)
             recording = Recording(shared, session, request, name)
         else:
             recording = origin.record(shared, session, request, name)
@@ -114,6 +114,11 @@ async def _carry_out(request: Request, call: Call) -> None:
 async def _perform(request: Request, call: Call) -> None:
     """Perform all steps of a request; raises its refusal."""
     generation = call.generation
+    if call.origin is None:
+        handed = _hand_over(request, generation)
+        if handed is not request:
+            request = handed
+            call.recording.note(command=shorten(request.command), args=shorten_all(request.args))
     peer = _identify(request, call)
     # Start nothing while the daemon stops.
     await trio.lowlevel.checkpoint_if_cancelled()
