@@ -70,7 +70,7 @@ def test_a_fetch_over_ssh_without_a_descriptor_is_answered_and_recorded(world: W
 
 
 def test_a_reload_without_a_descriptor_does_not_end_the_daemon(world: World) -> None:
-    """It has not read the code yet that explains such faults; the next reload mends all."""
+    """Nor weaken boxes. It has not read the code yet that explains such faults."""
     with Daemon(world, program=FRESH) as daemon:
 
         def reload() -> str:
@@ -89,6 +89,7 @@ def test_a_reload_without_a_descriptor_does_not_end_the_daemon(world: World) -> 
             allow(daemon, limit)
             reload()
         assert "the daemon has no file descriptors left" in daemon.messages()
+        assert "makes no box" not in daemon.messages()
         allow(daemon, 20_000)
         assert "not reloaded: " not in reload()
         for name in ("another", "third", "my"):

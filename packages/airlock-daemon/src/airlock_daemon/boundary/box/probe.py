@@ -20,7 +20,7 @@ from airlock_daemon.boundary.command.launcher import (
 )
 from airlock_daemon.boundary.workspace.mapping import Source
 from airlock_daemon.boundary.workspace.temporary import Workspace
-from airlock_daemon.errors import AirlockError
+from airlock_daemon.errors import AirlockError, full_table, is_full_table
 from airlock_daemon.platform.linux.cgroup import Cgroup
 from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.limits import Limits
@@ -78,7 +78,7 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
     """Make a complete box and run a program in it.
 
     Returns None on success, else an error message, such as that bubblewrap is too old. Raises
-    Failed without a launcher.
+    Failed without a launcher or a free descriptor.
     """
     too_old = await explain_too_old(bubblewrap)
     if too_old is not None:
@@ -110,6 +110,9 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
             )
             launch = await start_boxed(what, (null,) * 3, box, by=builder)
         except AirlockError as error:
+            if error.__cause__ is not None and is_full_table(error.__cause__):
+                # That says nothing about boxes: nobody shall get weaker ones for it.
+                raise full_table() from error
             return error.message
         report: Ended | AirlockError | None = None
         try:
