@@ -81,7 +81,7 @@ def test_lowest_are_what_is_declared() -> None:
     """The environment of the lowest has each lower bound itself, and its tools as elsewhere."""
     locked = read_locked(LOWEST)
     for requirement in list_run_time():
-        name, bound = requirement.split(">=")
+        name, bound = requirement.split(",")[0].split(">=")
         assert re.search(rf"^{name}=={re.escape(bound)}(\.0)* ", locked, re.MULTILINE), requirement
     for entry in select(read_entries(DEVELOPMENT_LOCK.read_text()), ["pytest"]).splitlines():
         # Where it is needed, another environment may need it on more systems.
