@@ -7,7 +7,9 @@ from collections.abc import Iterator
 def absolute(path: str, *, base: str | None = None) -> str:
     """Expand `~` and make `path` absolute, from `base` or the working directory; keeps symlinks."""
     expanded = os.path.expanduser(path)
-    return os.path.normpath(os.path.join(base or os.getcwd(), expanded))
+    normal = os.path.normpath(os.path.join(base or os.getcwd(), expanded))
+    # normpath keeps two leading slashes, which Linux and macOS take for one.
+    return normal[1:] if normal.startswith("//") else normal
 
 
 def expand_home(path: str, home: str) -> str:

@@ -1,9 +1,12 @@
 """Tests of `airlock_daemon.platform.linux.mountinfo`."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from airlock_daemon.path_text import relative_to
 from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable, MountWatch
@@ -147,3 +150,43 @@ def test_changes_of_mounts_are_seen_and_those_of_other_namespaces_not(tmp_path: 
     words = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", WATCH]
     ran = subprocess.run([*words, str(tmp_path)], check=True, capture_output=True, text=True)
     assert ran.stdout.strip() == "[False, True, False, True, False]"
+
+
+RENAMED = """
+import os, subprocess, sys
+top = sys.argv[1]
+os.makedirs(f"{top}/conf/secret")
+subprocess.run(["mount", "-t", "tmpfs", "x", f"{top}/conf/secret"], check=True)
+os.rename(f"{top}/conf", f"{top}/{sys.argv[2]}")
+with open("/proc/self/mountinfo", "rb") as file:
+    sys.stdout.buffer.write(file.read())
+"""
+
+BREAKS = ("\v", "\f", "\r", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")
+"""What ends a line for str.splitlines(); of all line breaks the kernel escapes \\n alone."""
+
+
+@pytest.mark.parametrize("line_break", [*BREAKS, "\n"])
+def test_no_name_of_a_directory_takes_a_mount_out_of_the_table(
+    tmp_path: Path, line_break: str
+) -> None:
+    """A container may rename a directory above a mount, such as one that masks a file."""
+    words = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", RENAMED]
+    words += [str(tmp_path), f"co{line_break}nf"]
+    told = subprocess.run(words, check=True, capture_output=True).stdout
+    table = MountTable.parse(os.fsdecode(told))
+    assert f"{tmp_path}/co{line_break}nf/secret" in table.seen
+    assert len(table) == told.count(b"\n")
+
+
+@pytest.mark.parametrize("line_break", BREAKS)
+def test_a_change_of_a_mount_is_told_by_its_whole_name(line_break: str) -> None:
+    """As above, for what has changed."""
+    after = f"{HOST}30 20 0:9 / /co{line_break}nf/secret rw - tmpfs tmpfs rw\n"
+    assert find_changes(HOST, after) == (f"/co{line_break}nf/secret",)
+
+
+def test_a_row_that_cannot_be_read_may_be_of_any_mount() -> None:
+    """So that the others are not all that a container has."""
+    assert MountTable.parse(CONTAINER).is_whole
+    assert not MountTable.parse(f"{CONTAINER}nonsense\n").is_whole

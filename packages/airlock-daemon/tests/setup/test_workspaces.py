@@ -108,6 +108,20 @@ def test_what_an_inner_link_leads_to_is_not_proposed(world: World) -> None:
     assert str(secret) not in fault
 
 
+def test_two_slashes_at_its_start_do_not_hide_where_a_workspace_lies(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """POSIX leaves open what they mean; Linux and macOS take them for one."""
+    rows = MountTable((row(1, "/"), row(2, str(world.root), device="8:2")))
+    monkeypatch.setattr(judging, "read_own_mounts", lambda: rows)
+    inner = world.workspace / "app"
+    inner.mkdir()
+    write(world, f"/{inner}", key="mounts")
+    add(world, "mono", world.workspace)
+    (fault,) = faults(world.load())
+    assert f"lies inside {world.workspace}" in fault
+
+
 def test_an_unserved_agent_counts_as_one_that_can_write(world: World) -> None:
     """Its containers may run all the same."""
     inner = world.workspace / "app"

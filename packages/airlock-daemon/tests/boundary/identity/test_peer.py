@@ -18,10 +18,12 @@ from airlock_daemon.boundary.identity.peer import (
     containers_in,
     identify,
     outermost_beyond,
+    read_pids,
     refuse_own,
     same_namespace,
 )
 from airlock_daemon.errors import Denied
+from airlock_daemon.platform.linux.procfs import read_process_entry
 from airlock_daemon.platform.system import Ancestry, peer_credentials
 
 ID = "ab" * 32
@@ -205,3 +207,25 @@ def test_what_airlock_itself_started_is_no_client() -> None:
     finally:
         child.kill()
         child.wait()
+
+
+RENAMED = """
+import ctypes, os, sys
+assert ctypes.CDLL(None).prctl(15, os.fsencode(sys.argv[1]), 0, 0, 0) == 0
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("line_break", ["\v", "\f", "\r", "\x1c", "\n"])
+def test_the_name_of_a_process_does_not_forge_its_pids(line_break: str) -> None:
+    """Its name comes first in its status (PR_SET_NAME), and the kernel escapes \\n alone."""
+    words = [sys.executable, "-c", RENAMED, f"{line_break}NSpid: 7 1"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdout.readline()
+        found = read_pids(read_process_entry(child.pid, "status"))
+        child.stdin.close()
+    assert found[-1:] != ["1"]
+    assert len(found) == len(read_pids(read_process_entry(os.getpid(), "status")))

@@ -101,7 +101,7 @@ def test_a_reload_without_a_descriptor_does_not_end_the_daemon(world: World) -> 
 def test_code_that_would_be_read_outside_a_request_is_loaded_with_its_grant(world: World) -> None:
     """What identifies the clients of docker's socket, and what asks a person, but no more."""
     config = world.config / "config.toml"
-    config.write_text(config.read_text().replace('"sh"', '"docker", "git-remote"'))
+    config.write_text(config.read_text().replace('"sh"', '"docker", "git-remote", "git"'))
     containers, approvals, pushes = (
         "airlock_daemon.boundary.identity.engine_sockets",
         "airlock_daemon.serving.request.approvals",
@@ -112,6 +112,8 @@ def test_code_that_would_be_read_outside_a_request_is_loaded_with_its_grant(worl
         ('["git-remote"]', "", set[str]()),
         ('["git-remote", "docker"]', "[docker]\n", {containers}),
         ('["git-remote"]', '[approve]\nrequire = ["git push * **"]\n', {approvals, pushes}),
+        # Its pushes are relayed out of the box.
+        ('["git"]', '[approve]\nrequire = ["git push * **"]\n', {approvals, pushes}),
     ):
         world.write_profile(mapped + more, commands=commands)
         words = [sys.executable, "-c", LOADED, str(world.config), str(world.agents_file)]

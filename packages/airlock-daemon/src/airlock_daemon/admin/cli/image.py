@@ -111,7 +111,7 @@ def list_mounts(program: str, container: str) -> list[str]:
             + quote(done.stderr.decode(errors="replace").strip()),
             hint="name a container that is there, or leave --volumes-from out",
         )
-    return [line for line in done.stdout.decode(errors="replace").splitlines() if line]
+    return [line for line in done.stdout.decode(errors="replace").split("\n") if line]
 
 
 def list_left(program: str, agent: str, state: State, *, named: str = "") -> Iterator[str]:

@@ -144,16 +144,15 @@ def show_workspace(
             shown[target] = what
         found[target] = Placed(what, target, host_paths.file_id(_find_below(above, target)))
     for target in profile.hide:
-        if relative_to(target, base.target):
+        if relative_to(target, base.target) and not _is_covered(target, found, shown):
             above = shown.get(_find_above(target, shown)) or top
-            path = _find_below(above, target)
-            hidden = host_paths.look(path)
-            if hidden is None or _is_covered(target, found, shown):
-                continue
+            # Also where it is not there: the container may have moved it away already.
             _refuse_movable(target, above, frozen)
-            shown.pop(target, None)
-            what = Cover() if hidden.is_directory else Null()
-            found[target] = Placed(what, target, hidden.file_id)
+            hidden = host_paths.look(_find_below(above, target))
+            if hidden is not None:
+                shown.pop(target, None)
+                what = Cover() if hidden.is_directory else Null()
+                found[target] = Placed(what, target, hidden.file_id)
     for target in _find_strangers(mounts.host_rows, shown):
         if target not in found and not _is_covered(target, found, shown):
             above = shown[_find_above(target, shown)]

@@ -84,10 +84,15 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
     if too_old is not None:
         return too_old
     with ExitStack() as stack:
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        stack.callback(os.close, null)
-        directory = os.open(_DIRECTORY, SEARCH | os.O_DIRECTORY | os.O_CLOEXEC)
-        stack.callback(os.close, directory)
+        try:
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            stack.callback(os.close, null)
+            directory = os.open(_DIRECTORY, SEARCH | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, directory)
+        except OSError as error:
+            if is_full_table(error):
+                raise full_table() from error
+            raise
         workspace = Workspace(
             descriptor=directory,
             path=_DIRECTORY,
@@ -133,14 +138,18 @@ async def probe_box(bubblewrap: str, identity: Identity, launcher: Launcher) -> 
 
 
 async def probe_groups(groups: Groups, launcher: Launcher) -> str | None:
-    """Start a process in a cgroup and check that it is there; returns the problem, if any."""
+    """Start a process in a cgroup and check that it is there; returns the problem, if any.
+
+    Raises Failed without a free descriptor, which says nothing about cgroups.
+    """
     try:
         with closing(groups.open_trial()) as group:
             return await _probe_group(group.descriptor, launcher)
-    except AirlockError as error:
-        return error.message
-    except OSError as error:
-        return str(error)
+    except (AirlockError, OSError) as error:
+        cause = error.__cause__ if isinstance(error, AirlockError) else error
+        if cause is not None and is_full_table(cause):
+            raise full_table() from error
+        return error.message if isinstance(error, AirlockError) else str(error)
 
 
 async def _probe_group(group: int, launcher: Launcher) -> str | None:

@@ -270,7 +270,8 @@ def _read_entry(pid: int, name: str) -> str:
 
 def read_pids(status: str) -> list[str]:
     """The pids of a process from the NSpid line of status, from the daemon's pid namespace down."""
-    for line in status.splitlines():
+    # Not splitlines(): the process's name may have other line breaks.
+    for line in status.split("\n"):
         if line.startswith("NSpid:"):
             return line.split()[1:]
     return []

@@ -91,7 +91,7 @@ class Cgroup(msgspec.Struct, frozen=True):
 
 def find_cgroup(pid: int) -> Cgroup | None:
     """The cgroup of a process, None without a cgroup2 file system. Raises OSError."""
-    entries = read_process_entry(pid, "cgroup").splitlines()
+    entries = read_process_entry(pid, "cgroup").split("\n")
     path = next((line.removeprefix(_OURS) for line in entries if line.startswith(_OURS)), None)
     if path is None:
         return None

@@ -4,7 +4,7 @@ import functools
 import os
 import re
 import select
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 import msgspec
@@ -50,11 +50,20 @@ class MountTable(tuple[MountRow, ...]):  # noqa: SLOT001 - `seen` is cached in i
     `find` takes the same time for any number of mounts.
     """
 
+    _skipped: int
+
+    def __new__(cls, rows: Iterable[MountRow] = (), *, skipped: int = 0) -> Self:
+        """`skipped` counts rows that could not be parsed."""
+        table = super().__new__(cls, rows)
+        table._skipped = skipped
+        return table
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse the whole file; skips rows that do not have the documented form."""
         rows = []
-        for line in text.splitlines():
+        lines = _list_lines(text)
+        for line in lines:
             fields = line.split(" ")
             try:
                 separator = fields.index("-", 6)
@@ -72,7 +81,7 @@ class MountTable(tuple[MountRow, ...]):  # noqa: SLOT001 - `seen` is cached in i
                 )
             except (ValueError, IndexError):
                 continue
-        return cls(rows)
+        return cls(rows, skipped=len(lines) - len(rows))
 
     @functools.cached_property
     def seen(self) -> dict[str, MountRow]:
@@ -99,10 +108,12 @@ class MountTable(tuple[MountRow, ...]):  # noqa: SLOT001 - `seen` is cached in i
         """Whether these can be all mounts of a container, as a process sees them.
 
         A process that has changed its root (chroot) sees none outside of it. A container has its
-        root file system at / and a procfs at /proc, and cannot mount another one.
+        root file system at / and a procfs at /proc, and cannot mount another one. A row that could
+        not be parsed may be of any mount.
         """
         proc = self.seen.get("/proc")
-        return "/" in self.seen and proc is not None and proc.kind == "proc"
+        is_root = "/" in self.seen and proc is not None and proc.kind == "proc"
+        return is_root and not self._skipped
 
 
 def read_own_mounts() -> MountTable:
@@ -116,6 +127,11 @@ def read_own_mounts() -> MountTable:
 @functools.lru_cache(maxsize=1)
 def _parse_last(text: str) -> MountTable:
     return MountTable.parse(text)
+
+
+def _list_lines(text: str) -> list[str]:
+    # Not splitlines(): a name may have other line breaks, which the kernel does not escape.
+    return [line for line in text.split("\n") if line]
 
 
 def _unescape(text: str) -> str:
@@ -146,7 +162,7 @@ class MountWatch:
 
         "/" for a line that does not have the documented form.
         """
-        changed = set(before.splitlines()).symmetric_difference(after.splitlines())
+        changed = set(_list_lines(before)).symmetric_difference(_list_lines(after))
         fields = [line.split(" ", 5) for line in changed]
         return tuple(_unescape(each[4]) if len(each) > 4 else "/" for each in fields)
 

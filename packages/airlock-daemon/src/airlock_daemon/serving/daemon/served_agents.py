@@ -381,5 +381,6 @@ def _list_wanted(generation: Generation) -> Iterator[str]:
             yield from (*_TOOL, *(_BOX if module.wants_box else ()))
         else:
             find_broker(module)
-        if is_asking and module.broker == "git":
-            yield "boundary.brokers.git.patient_push"
+    # Also for the git of a box, whose pushes are relayed.
+    if is_asking and generation.grant.grants_git():
+        yield "boundary.brokers.git.patient_push"

@@ -49,7 +49,7 @@ class SshSettings(msgspec.Struct, frozen=True, kw_only=True):
 def read_settings(printed: str, *, home: str) -> SshSettings:
     """Parse the output of `ssh -G`: one option per line, in lower case. Raises KeyError."""
     options: dict[str, tuple[str, ...]] = {}
-    for line in printed.splitlines():
+    for line in printed.removesuffix("\n").split("\n"):
         key, _, value = line.partition(" ")
         options[key] = (*options.get(key, ()), value)
     host, port = options["hostname"][0], options["port"][0]
