@@ -1,14 +1,19 @@
 """The cgroups of boxes, where the daemon was given one to divide."""
 
+import errno
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+import trio
 
 import shared_fixtures
-from airlock_daemon.boundary.box.groups import CONTROLLERS
+from airlock_daemon.boundary.box.groups import CONTROLLERS, Groups
+from airlock_daemon.boundary.box.probe import probe_groups
+from airlock_daemon.errors import NO_DESCRIPTORS, Failed
 from boxing import needs_bubblewrap, write_boxes
 from examining import around, find
 from grouping import MAKERS, handed_over
@@ -142,3 +147,13 @@ def test_a_group_that_nobody_handed_over_is_left_alone(world: World, group: Path
         assert group_of(daemon.process.pid).endswith(f"/{group.name}")
         assert "is not the daemon's to divide" in daemon.messages()
     assert [path for path in group.iterdir() if path.is_dir()] == []
+
+
+def test_a_trial_without_a_descriptor_says_nothing_about_cgroups() -> None:
+    """Which would be given up until the daemon's next start."""
+    groups = Mock(spec=Groups)
+    groups.open_trial.side_effect = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    with pytest.raises(Failed, match=NO_DESCRIPTORS):
+        trio.run(probe_groups, groups, Mock())
+    groups.open_trial.side_effect = OSError(errno.EACCES, os.strerror(errno.EACCES))
+    assert "Permission denied" in str(trio.run(probe_groups, groups, Mock()))
