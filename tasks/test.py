@@ -28,7 +28,7 @@ _WITHOUT_LINUX = tuple(
     for folder, names in (
         ("serving/request", "approvals ending hook_examples hooks post_exec pre_exec rewriting"),
         ("serving/request", "running running_paths who_asks"),
-        ("serving/daemon", "approved_requests control full_disk hostile https https_aws killed"),
+        ("serving/daemon", "approved_requests control full_disk hostile https killed"),
         ("serving/daemon", "reload reload_log stopping"),
         ("boundary/brokers", "git_by_ssh push session url url_account"),
     )

@@ -8,7 +8,9 @@ import pytest
 from tasks import parts
 from tasks.environment import Environment
 from tasks.parts import BESIDE, Part, run_part
+from tasks.places import ROOT
 from tasks.report import Outcome
+from tasks.test import _JOURNEYS_WITHOUT_LINUX, _WITHOUT_LINUX
 
 HERE = Environment("this", Path(sys.prefix))
 
@@ -122,3 +124,9 @@ def test_many_failures_are_no_accident(tmp_path: Path) -> None:
 def test_a_part_without_tests_has_failed(tmp_path: Path) -> None:
     """One that lost its tests is noticed."""
     assert _run(tmp_path).verdict == "failed"
+
+
+def test_the_files_that_run_again_without_linux_exist() -> None:
+    """pytest runs none of them if one is missing."""
+    files = (*_WITHOUT_LINUX, *_JOURNEYS_WITHOUT_LINUX)
+    assert [file for file in files if not (ROOT / file).is_file()] == []

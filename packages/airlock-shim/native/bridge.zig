@@ -152,13 +152,16 @@ const Bridge = struct {
         bridge.is_full = false;
         if (!system.resultOf(result).ok()) return;
         if (slots[0].revents != 0) bridge.receive();
+        for (slots[first..], memory.polled[0..count]) |slot, place| {
+            const stream = &memory.streams[place];
+            // The daemon may just have closed it.
+            if (slot.revents != 0 and slot.fd == stream.fd) bridge.advance(stream, slot.revents);
+        }
+        // Last, since a new client may get the descriptor and the place of one that has gone, and
+        // must not get its events.
         for (listening[0 .. first - 2], slots[2..first]) |socket, slot| {
             // A greeting may just have closed it.
             if (slot.revents != 0 and slot.fd == socket.fd) bridge.accept(socket);
-        }
-        for (slots[first..], memory.polled[0..count]) |slot, place| {
-            const stream = &memory.streams[place];
-            if (slot.revents != 0 and slot.fd == stream.fd) bridge.advance(stream, slot.revents);
         }
         bridge.turn += 1;
         bridge.flush();

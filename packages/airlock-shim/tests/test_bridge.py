@@ -6,6 +6,7 @@ What any such end does is in the conformance cases of a bridge.
 import contextlib
 import os
 import resource
+import signal
 import socket
 import stat
 import threading
@@ -75,6 +76,28 @@ def test_a_client_that_goes_is_told_also_when_the_daemon_takes_no_more(bridge: F
     client.send(b"more")
     client.close()
     assert bridge.read_until(number, CLOSE)[-1] == Frame(number, CLOSE)
+
+
+def test_a_client_in_the_place_of_one_that_goes_is_not_taken_for_it(bridge: FakeBridge) -> None:
+    """It may get its descriptor, in the same round in which the other one has hung up."""
+    gone, number = bridge.open()
+    bridge.process.send_signal(signal.SIGSTOP)
+    gone.close()
+    bridge.send(Frame(number, CLOSE))
+    client = bridge.connect()
+    client.sendall(bytes(FIRST_CREDIT + 1))
+    bridge.process.send_signal(signal.SIGCONT)
+    frames = [bridge.read()]
+    while frames[-1].kind != OPEN:
+        frames.append(bridge.read())
+    opened = frames[-1].stream
+    received = 0
+    while received < FIRST_CREDIT:
+        frame = bridge.read()
+        assert frame[:2] == (opened, DATA)
+        received += len(frame.payload)
+    bridge.send(Frame(opened, CREDIT, _credit(1)))
+    assert bridge.read() == Frame(opened, DATA, bytes(1))
 
 
 def test_what_a_client_takes_is_granted_again(bridge: FakeBridge) -> None:
