@@ -330,10 +330,12 @@ async def test_single_bytes_take_no_more_memory_or_time_than_many() -> None:
         try:
             await container.send(frames + container.end.send_ping(b"all"))
             assert (await container.read(Ponged)).payload == b"all"
-            kept, _ = tracemalloc.get_traced_memory()
+            # What other threads of this process allocate meanwhile is in no file of ours.
+            ours = tracemalloc.Filter(inclusive=True, filename_pattern="*/airlock_*")
+            kept = tracemalloc.take_snapshot().filter_traces([ours]).statistics("lineno")
         finally:
             tracemalloc.stop()
-        assert kept < len(frames) + 100_000
+        assert sum(each.size for each in kept) < len(frames) + 100_000, kept[:5]
         assert steps > count / 64
         nursery.cancel_scope.cancel()
 
