@@ -18,7 +18,7 @@ from e2e.world.product import ALIVE, HARDENED, RECIPES, Product, build, write_ag
 
 MACHINES = {"amd64": 62, "arm64": 183}
 """e_machine of an ELF file (elf.h) by the engine's name of the platform."""
-QUICK_HEALTH = ("--health-interval=1s", "--health-timeout=1s", "--health-retries=1")
+QUICK_HEALTH = ("--health-interval=1s", "--health-timeout=5s", "--health-retries=1")
 TITLES = {"shim": "airlock-shim", "daemon": "airlock-daemon"}
 
 

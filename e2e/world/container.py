@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from .command import LONGEST_S, Completed
 from .engine import LABEL, docker, remove
+from .errors import PATIENCE_S, NothingHappened
 from .lines import make_request
 from .running import Running
 from .terminal import Terminal
@@ -91,10 +93,20 @@ class Container:
             log.wait_for(text)
 
     def wait_for_health(self, state: str) -> None:
-        """Wait until the engine's health check reports `state`."""
-        events = ("docker", "events", "--since=0", f"--filter=container={self.id}")
-        with Running((*events, "--format={{.Action}}")) as heard:
-            heard.wait_for(f"health_status: {state}")
+        """Wait until the engine's health check reports `state`.
+
+        The engine is asked again and again: it forgets its events when there are many.
+        """
+        until = time.monotonic() + PATIENCE_S
+        while (health := self._read_health())["Status"] != state:
+            if time.monotonic() > until:
+                raise NothingHappened(f"not {state} after {PATIENCE_S} s: {health}")
+            time.sleep(0.1)
+
+    def _read_health(self) -> dict[str, Any]:
+        said = docker("inspect", "--format={{json .State.Health}}", self.id).succeeded().out
+        health: dict[str, Any] = json.loads(said)
+        return health
 
     def _exec(
         self, argv: Sequence[str], *, cwd: str, user: str, env: Mapping[str, str]
