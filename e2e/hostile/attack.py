@@ -4,19 +4,21 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from e2e.hostile.daemon import Target
+from e2e.hostile.load import HonestAgent
 from e2e.hostile.world import HOSTILE
 from e2e.world.client import Client
 
 
 class Scene:
-    """A daemon, and the connections that attacks have made to it.
+    """A daemon, its honest agent, and the connections that attacks have made to it.
 
     Each connection on which something was said is a request that must be in the audit log.
     `is_bridged` says that bridges are between them and the daemon, whose kernel sees none of them.
     """
 
-    def __init__(self, daemon: Target, *, is_bridged: bool = False) -> None:
+    def __init__(self, daemon: Target, honest: HonestAgent, *, is_bridged: bool = False) -> None:
         self.daemon = daemon
+        self.honest = honest
         self.is_bridged = is_bridged
         self._clients: list[Client] = []
         self._noted = 0

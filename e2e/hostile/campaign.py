@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from e2e.hostile.attack import Family, Scene
 from e2e.hostile.daemon import run_daemon
-from e2e.hostile.load import honest_load
+from e2e.hostile.load import HonestAgent
 from e2e.hostile.log import LogReader
 from e2e.hostile.rest import await_rest, warm_up
 from e2e.world.errors import BrokenError, NotHereError
@@ -38,12 +38,13 @@ def carry_out(family: Family, *, executable: str | None = None, is_bridged: bool
     ) as daemon:
         log = LogReader(daemon.world.log)
         before = warm_up(daemon)
-        scene = Scene(daemon, is_bridged=is_bridged)
+        honest = HonestAgent(daemon)
+        scene = Scene(daemon, honest, is_bridged=is_bridged)
         tried = 0
         untried = []
         faults = []
         try:
-            with honest_load(daemon):
+            with honest.working():
                 for attack in family.attacks:
                     tried += 1
                     try:

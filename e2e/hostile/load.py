@@ -8,28 +8,49 @@ from e2e.hostile.daemon import Target
 from e2e.world.errors import BrokenError
 
 
-@contextmanager
-def honest_load(daemon: Target) -> Iterator[None]:
-    """Run one command of the honest agent after the other until the block ends.
+class HonestAgent:
+    """Runs one command after the other while it `works`."""
 
-    Raises BrokenError at the end of the block if one of them was not carried out.
-    """
-    stop = threading.Event()
-    faults: list[BaseException] = []
+    def __init__(self, daemon: Target) -> None:
+        self._daemon = daemon
+        self._may_go_on = threading.Event()
+        self._may_go_on.set()
+        self._asking = threading.Lock()
 
-    def work() -> None:
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Work until the block ends.
+
+        Raises BrokenError at the end of the block if a command was not carried out.
+        """
+        is_over = threading.Event()
+        faults: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                while not is_over.is_set():
+                    self._may_go_on.wait()
+                    with self._asking:
+                        self._daemon.ask_true()
+            except (BrokenError, OSError) as error:
+                faults.append(error)
+
+        worker = threading.Thread(target=work)
+        worker.start()
         try:
-            while not stop.is_set():
-                daemon.ask_true()
-        except (BrokenError, OSError) as error:
-            faults.append(error)
+            yield
+        finally:
+            is_over.set()
+            worker.join()
+        if faults:
+            raise BrokenError(f"the honest agent was kept from working: {faults[0]}")
 
-    worker = threading.Thread(target=work)
-    worker.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        worker.join()
-    if faults:
-        raise BrokenError(f"the honest agent was kept from working: {faults[0]}")
+    @contextmanager
+    def pausing(self) -> Iterator[None]:
+        """Ask for nothing until the block ends."""
+        self._may_go_on.clear()
+        try:
+            with self._asking:
+                yield
+        finally:
+            self._may_go_on.set()
