@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -65,19 +65,33 @@ def main() -> int:
         name: _choose(suite.families, options.family, options.only)
         for name, suite in SUITES.items()
     }
-    status = 0
     try:
-        if chosen["brokers"] and options.box is None:
-            status = max(status, _attack_brokers(chosen["brokers"], options))
-        for name in ("apis", "engine"):
-            if chosen[name] and options.box is None and options.openssh is None:
-                status = max(status, _attack(SUITES[name], chosen[name], options.without))
-        if chosen["boxes"] and options.openssh is None:
-            status = max(status, _attack_boxes(chosen["boxes"], options))
+        statuses = [*_carry_out(chosen, options)]
     except (BrokenError, CommandFailed) as error:
         print(f"canary: {error}", file=sys.stderr)
         return 1
-    return status
+    if not statuses:
+        print(f"canary: nothing was tried: {_say_why(options)}", file=sys.stderr)
+    return max(statuses, default=1)
+
+
+def _carry_out(chosen: Mapping[str, list[Attack]], options: argparse.Namespace) -> Iterator[int]:
+    """Carry out what the options leave of the attacks chosen; yields a status for each run."""
+    if options.box is None:
+        yield from _attack_brokers(chosen["brokers"], options)
+        for name in ("apis", "engine") if options.openssh is None else ():
+            yield from _attack(SUITES[name], chosen[name], options.without)
+    if options.openssh is None:
+        yield from _attack_boxes(chosen["boxes"], options)
+
+
+def _say_why(options: argparse.Namespace) -> str:
+    """Why no attack was left."""
+    guard = options.without
+    if guard in SUITES["boxes"].guarantees:
+        ways = ", ".join(f"--box {str(by)!r}" for by in WAYS if boxes.can_be_off(guard, by))
+        return f"of the attacks chosen none needs {guard} where it can be off, which is by {ways}"
+    return "no attack is of all the families, names, guards and ways that were chosen; see --list"
 
 
 def _look_around(box: str | None) -> int:
@@ -137,10 +151,10 @@ def _choose(families: Iterable[Family], names: Sequence[str], only: str | None) 
     return chosen
 
 
-def _attack_brokers(attacks: list[Attack], options: argparse.Namespace) -> int:
-    off = _find_off(SUITES["brokers"].guarantees, options.without)
-    if options.without is not None and not off:
-        return 0
+def _attack_brokers(attacks: list[Attack], options: argparse.Namespace) -> Iterator[int]:
+    runs = _list_runs(SUITES["brokers"], attacks, options.without)
+    if not runs:
+        return
     reason = why_not()
     if reason is not None:
         raise BrokenError(reason)
@@ -151,44 +165,41 @@ def _attack_brokers(attacks: list[Attack], options: argparse.Namespace) -> int:
             stack.enter_context(engine.alone())
             openssh = OpenSsh.make(options.openssh)
             print(openssh.version)
-        if options.without is None:
-            return _tell(carry_out(attacks, openssh=openssh))
-        return max(
-            _show_working(carry_out(select(attacks, guard), without=guard, openssh=openssh), guard)
-            for guard in off
-        )
+        for guard, each in runs:
+            yield _tell(carry_out(each, without=guard, openssh=openssh), guard)
 
 
-def _attack(suite: Suite, attacks: list[Attack], without: str | None) -> int:
+def _attack(suite: Suite, attacks: list[Attack], without: str | None) -> Iterator[int]:
+    for guard, each in _list_runs(suite, attacks, without):
+        yield _tell(suite.carry(each, guard), guard)
+
+
+def _attack_boxes(attacks: list[Attack], options: argparse.Namespace) -> Iterator[int]:
+    runs = _list_runs(SUITES["boxes"], attacks, options.without)
+    for by in (way for way in WAYS if options.box in (None, str(way))):
+        for guard, each in runs:
+            applying = [attack for attack in each if boxes.applies(attack, by)]
+            if applying and (guard is None or boxes.can_be_off(guard, by)):
+                print(f"boxes by {by}:")
+                yield _tell(boxes.carry_out(applying, by=by, without=guard), guard)
+
+
+def _list_runs(
+    suite: Suite, attacks: list[Attack], without: str | None
+) -> list[tuple[str | None, list[Attack]]]:
+    """The guards that are to be off, one after the other, with the attacks that must succeed.
+
+    With all guards on that is one run.
+    """
     if without is None:
-        return _tell(suite.carry(attacks, None))
-    chosen = ((guard, select(attacks, guard)) for guard in _find_off(suite.guarantees, without))
-    results = ((guard, suite.carry(each, guard)) for guard, each in chosen if each)
-    return max((_show_working(each, guard) for guard, each in results), default=0)
+        return [(None, attacks)] if attacks else []
+    off = [each for each in suite.guarantees if without in (each, "each")]
+    return [(guard, chosen) for guard in off if (chosen := select(attacks, guard))]
 
 
-def _attack_boxes(attacks: list[Attack], options: argparse.Namespace) -> int:
-    status = 0
-    off = _find_off(SUITES["boxes"].guarantees, options.without)
-    for by in WAYS:
-        if options.box not in (None, str(by)):
-            continue
-        if options.without is None:
-            print(f"boxes by {by}:")
-            status = max(status, _tell(boxes.carry_out(attacks, by=by)))
-        for guard in off:
-            chosen = [each for each in select(attacks, guard) if boxes.can_be_off(guard, by)]
-            if chosen:
-                results = boxes.carry_out(chosen, by=by, without=guard)
-                status = max(status, _show_working(results, f"{guard}, by {by}"))
-    return status
-
-
-def _find_off(guarantees: Iterable[str], without: str | None) -> list[str]:
-    return [each for each in guarantees if without in (each, "each")]
-
-
-def _tell(results: list[Result]) -> int:
+def _tell(results: list[Result], without: str | None) -> int:
+    if without is not None:
+        return _show_working(results, without)
     surprises = list(list_surprises(results))
     for line in surprises:
         print(line)

@@ -91,6 +91,8 @@ ENGINE_GUARANTEES: Mapping[str, str] = {
     "engine-images": "no image is used that was neither granted, pulled nor made",
     "engine-ports": "a port leads to the agent's containers alone, in networks of its own",
     "engine-sockets": "nothing that a container can replace is mounted as a socket",
+    "engine-bridge": "the volume of a bridge, which is an agent, is mounted for no agent",
+    "engine-claims": "what a client behind a bridge says of itself leads nowhere",
     "engine-names": "no name of an image that a person may run leads to an agent's",
 }
 """The same of an attack on the broker of a docker engine."""

@@ -87,7 +87,7 @@ def _fill(line: str, kind: str) -> str:
 
 
 def _walk(kind: str) -> list[Attack]:
-    """Every call of the API, with what is not the agent's."""
+    """Every call of the API, with what is not the agent's; those of a container for each kind."""
     return [
         _say(
             f"{line} of {kind}",
@@ -95,6 +95,7 @@ def _walk(kind: str) -> list[Attack]:
             _request(_fill(line, kind).replace("=IMG", "=SECRET-IMAGE")),
         )
         for line in _LINES
+        if kind == "PERSON" or "ID" in re.split("[/?]", line)
     ]
 
 
@@ -680,6 +681,44 @@ _PORTS = [
     )
 ]
 
+_BRIDGES = [
+    *_walk("BRIDGE"),
+    *(
+        _say(
+            f"the volume of a bridge as {name}",
+            "bridge",
+            *_run(HostConfig=config, Cmd=["ls", "/v"]),
+            works=name in ("a bind", "a mount"),
+        )
+        for name, config in {
+            "a bind": {"Binds": ["BRIDGE-VOLUME:/v"]},
+            "a mount": {"Mounts": [{"Type": "volume", "Source": "BRIDGE-VOLUME", "Target": "/v"}]},
+            "its directory": {"Binds": ["/var/lib/docker/volumes/BRIDGE-VOLUME/_data:/v"]},
+            "that of its container": {"VolumesFrom": ["BRIDGE-ID"]},
+        }.items()
+    ),
+    _say(
+        "all volumes of bridges",
+        "owned",
+        _request("GET /volumes?filters=%7B%22label%22%3A%5B%22airlock.bridge%22%5D%7D"),
+    ),
+    *(
+        Attack(
+            f"behind a bridge, from {name}",
+            "engine-claims",
+            lambda scene, claim=claim: scene.claim(**claim),
+            works_without=name == "a person's container",
+        )
+        for name, claim in {
+            "a person's container": {"container_id": "PERSON-ID", "cwd": "/volume"},
+            "a beginning of its id": {"container_id": "PERSON-PART", "cwd": "/volume"},
+            "its name": {"container_id": "PERSON", "cwd": "/volume"},
+            "a directory of the host": {"container_id": None, "cwd": "ROOT/secret"},
+            "the daemon's directory": {"container_id": None, "cwd": None},
+        }.items()
+    ),
+]
+
 
 ENGINE_FAMILIES = (
     Family("engine-calls", (*_CALLS, *_HEADS), engine.why_not),
@@ -706,5 +745,6 @@ ENGINE_FAMILIES = (
     ),
     Family("engine-images", tuple(_IMAGES), engine.why_not),
     Family("engine-ports", tuple(_PORTS), engine.why_not),
+    Family("engine-bridges", tuple(_BRIDGES), engine.why_not),
 )
 """All attacks on the broker of an engine."""

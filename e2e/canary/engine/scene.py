@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPConnection
@@ -19,19 +20,24 @@ from typing import Any
 
 from e2e.canary.attack import Attack
 from e2e.canary.run import Result, check_log
+from e2e.world.client import Client
 from e2e.world.daemon import Daemon
 from e2e.world.engine import docker, find_engine
-from e2e.world.errors import BrokenError
+from e2e.world.errors import PATIENCE_S, BrokenError
 from e2e.world.installation import Installation, quote
+from e2e.world.lines import make_request
 
 _UNGUARDED = Path(__file__).with_name("unguarded.py")
 _CANARY = "canary-7b1f-of-the-"
 _ANSWER_S = 30.0
+_TICK_S = 0.05
 _SOCKET = "/var/run/docker.sock"
 # Of this process, so that nobody else takes away what is called so.
 _OWN = f"airlock-canary-{os.getpid()}"
 MINE, _OTHER = f"mine-{os.getpid()}", f"other-{os.getpid()}"
 """The agent that attacks, and another one."""
+_BRIDGED = f"{_CANARY}bridge-{os.getpid()}"
+"""An agent behind a bridge, whose labels have this name: a canary for the other agents."""
 _INSTALLATION, _TWINS = "0a0b0c0d", "1a1b1c1d"
 """The ids of the daemon's installation and of another one, whose agents have the same names."""
 # By prefix or by labels alone nothing is the agent's.
@@ -43,6 +49,8 @@ _CONTAINERS = {
     "TWIN": (f"airlock-{MINE}-{_TWINS}-web", MINE, _TWINS),
 }
 _OTHERS = ("NET", "VOLUME", "IMAGE", "SECRET-IMAGE", "BUILDER")
+_NEED_BRIDGE = (None, "engine-bridge", "engine-claims")
+"""The guards without which a bridge is attacked; None is for all that are on."""
 _PROGRAMS = ("sh", "cat", "httpd", "sleep", "id", "ls", "ip", "sed", "wget")
 _PROFILE = """\
 commands = ["docker"]
@@ -55,6 +63,15 @@ read = [{read}]
 network = "isolated"
 builder = {builder}
 """
+_BRIDGED_PROFILE = """\
+commands = ["look"]
+[bridge]
+[workspace]
+host = true
+mounts = {{ "/work" = {workspace} }}
+"""
+# It shows the file of this name in the directory where it runs.
+_LOOK = '[command]\nbin = "/bin/cat"\n[deny]\nargs = []\n[sandbox]\nbox = "none"\n'
 # What the configuration of an agent's container may have, of what gives it something of the host.
 _PLAIN = {
     "Privileged": (False,),
@@ -87,7 +104,8 @@ class EngineScene:
     installation which is called as MINE. `PERSON-ID` and so on are their ids. `NET`,
     `VOLUME` and `SECRET-IMAGE` are a person's too; `IMAGE` is granted, and `PLANTED` is a name that
     a person may run. `BUILDER` is the image of the agents' builder, with a file for root alone, and
-    `SERVICE` the port of a service that listens on all addresses of the host.
+    `SERVICE` the port of a service that listens on all addresses of the host. `BRIDGE-ID` and
+    `BRIDGE-VOLUME` are the bridge of an agent of its own, if it was awaited.
     """
 
     def __init__(self, places: Installation, root: Path) -> None:
@@ -177,6 +195,49 @@ class EngineScene:
         self._process = subprocess.Popen(words, executable=program, cwd=self.root)
         (self.root / "secret").mkdir()
         (self.root / "secret" / "file").write_text(f"{_CANARY}host")
+
+    def await_bridge(self) -> None:
+        """Wait until the bridge of _BRIDGED serves. Raises BrokenError if it does not."""
+        mark = f"label=airlock.bridge={_BRIDGED}"
+        deadline = time.monotonic() + PATIENCE_S
+        while not self._bridge.is_socket():
+            if time.monotonic() > deadline:
+                raise BrokenError(f"no bridge serves: {self.places.said.read_text()}")
+            time.sleep(_TICK_S)
+            words = {
+                "BRIDGE-ID": docker("ps", "--quiet", "--no-trunc", "--filter", mark).stdout,
+                "BRIDGE-VOLUME": docker("volume", "ls", "--quiet", "--filter", mark).stdout,
+            }
+            self._words |= {word: name for word, name in words.items() if name}
+        self._before = self._describe()
+        (self.workspace / "file").write_text("granted")
+        if b"granted" not in (seen := self.claim(container_id=None, cwd="/work")):
+            raise BrokenError(f"what is granted behind a bridge is not served: {seen!r}")
+        (self.workspace / "file").unlink()
+
+    @property
+    def _bridge(self) -> Path:
+        """The socket in the bridge's volume, which is a directory of this host."""
+        volume = self._words.get("BRIDGE-VOLUME", "")
+        found = volume and self._ask(f"/volumes/{volume}")
+        return Path(found["Mountpoint"] if found else "/nowhere", "airlock.sock")
+
+    def remove_bridge(self) -> None:
+        """Remove what a bridge leaves for the next daemon."""
+        volume = self._words.get("BRIDGE-VOLUME", "")
+        if volume:
+            docker("volume", "rm", "--force", volume, f"{volume}-home")
+
+    def claim(self, *, container_id: str | None, cwd: str | None) -> bytes:
+        """Have a client behind the bridge say that it is there, and look at `file`."""
+        claims = {"container_id": container_id, "cwd": cwd}
+        filled = {name: claim and self.fill(claim) for name, claim in claims.items()}
+        with closing(Client(self._bridge)) as client:
+            client.send(make_request("look", "file", **filled))
+            seen = b""
+            while data := client.take():
+                seen += data
+        return seen
 
     def _import(self, name: str, content: str, *changes: str, mode: int = 0o644) -> str:
         """Make an image with a shell, a file of root's with this content, and other changes."""
@@ -292,7 +353,7 @@ class EngineScene:
             yield f"a container has the network of {mode}"
         for mount in found["Mounts"]:
             source = mount.get("Source", "")
-            is_own = mount["Type"] == "volume" and mount["Name"].startswith("airlock")
+            is_own = mount["Type"] == "volume" and _is_own(mount)
             anonymous = mount["Type"] == "volume" and len(mount["Name"]) == 64
             inside = source == str(self.workspace) or source.endswith(f"/.containers/{MINE}.sock")
             is_shim = Path(source).name.startswith("airlock-shim") and not mount["RW"]
@@ -303,7 +364,8 @@ class EngineScene:
 
     @property
     def _planted(self) -> set[str]:
-        return {self._words[f"{each}-ID"] for each in _CONTAINERS}
+        words = (f"{each}-ID" for each in (*_CONTAINERS, "BRIDGE"))
+        return {self._words[word] for word in words if word in self._words}
 
     def _describe(self) -> dict[str, object]:
         """What is planted, as the engine has it."""
@@ -387,7 +449,7 @@ def running(without: str | None) -> Iterator[EngineScene]:
         root.chmod(0o755)
         places = Installation(root / "daemon")
         state = root / "state"
-        places.enable(["docker"], more=f"[daemon]\nstate = {quote(state)}\n")
+        places.enable(["docker", "look"], more=f"[daemon]\nstate = {quote(state)}\n")
         (state / "docker").mkdir(parents=True, mode=0o700)
         state.chmod(0o700)
         (state / "docker" / "installation").write_text(f"{_INSTALLATION}\n")
@@ -404,6 +466,10 @@ def running(without: str | None) -> Iterator[EngineScene]:
                 builder=quote(scene.fill("docker.io/library/BUILDER")),
             )
             places.add_agent(agent, profile=profile)
+        if has_bridge := without in _NEED_BRIDGE:
+            profile = _BRIDGED_PROFILE.format(workspace=quote(scene.workspace))
+            places.add_agent(_BRIDGED, profile=profile, modules={"look": _LOOK})
+            stack.callback(scene.remove_bridge)
         program = ["-m", "airlock_daemon"] if without is None else [str(_UNGUARDED), without]
         stack.enter_context(
             Daemon(
@@ -413,4 +479,6 @@ def running(without: str | None) -> Iterator[EngineScene]:
                 environment={"HOME": str(root), "PATH": os.environ["PATH"]},
             )
         )
+        if has_bridge:
+            scene.await_bridge()
         yield scene

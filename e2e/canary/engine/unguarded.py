@@ -14,6 +14,8 @@ from msgspec.structs import replace
 
 from airlock_daemon.admin.cli import main
 from airlock_daemon.boundary.brokers.docker import broker, lookups, making
+from airlock_daemon.boundary.identity.containers import Container
+from airlock_daemon.serving.request import exchange
 from airlock_daemon.setup import engines
 from airlock_modules.engine import (
     FoundCall,
@@ -221,6 +223,29 @@ def sockets() -> None:
     _put(engines, "find_link", lambda agent, name: f"{agent}/{name}")
 
 
+def bridge() -> None:
+    """A volume is the one that a client names, whosever it is."""
+
+    async def find(self: Any, kind: str, text: str) -> Any:
+        found = None if kind != "volume" else await self._get(f"/volumes/{text}")
+        return await real(self, kind, text) if found is None else lookups.Found(id=text, name=text)
+
+    real = _put(lookups.Lookups, "_find_named", find)
+
+
+def claims() -> None:
+    """A client that the kernel does not see is in the container that it names."""
+
+    def identify(request: Any, call: Any) -> Any:
+        peer = real(request, call)
+        claimed = request.container_id
+        is_believed = peer.kind == "unseen" and claimed is not None
+        return replace(peer, kind="container", container=claimed) if is_believed else peer
+
+    real = _put(exchange, "_identify", identify)
+    _put(Container, "proves", lambda *_: True)
+
+
 _GUARDS = {
     "engine-calls": calls,
     "engine-processes": processes,
@@ -240,6 +265,8 @@ _GUARDS = {
     "engine-owner": owner,
     "engine-answers": answers_,
     "engine-images": images_,
+    "engine-bridge": bridge,
+    "engine-claims": claims,
     "engine-names": names,
     "engine-ports": ports,
     "engine-sockets": sockets,
