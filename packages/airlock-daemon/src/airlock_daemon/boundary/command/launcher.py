@@ -571,9 +571,11 @@ def make_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def refuse_box() -> Denied:
-    """The refusal of all that needs a box, where the system has none."""
+    """The refusal of all that needs a box, where Python is not one for Linux."""
+    system = {"darwin": "macOS"}.get(sys.platform, sys.platform)
     return Denied(
-        "this command runs in a box, and macOS hosts have none",
+        "this command runs in a box, and this host makes none: that needs Linux, and the daemon's "
+        f"Python is one for {system}",
         layer="sandbox",
         rule="no-box",
         hint="let the image have the tool, and reach its service by the broker "
