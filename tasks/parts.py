@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from time import monotonic
@@ -48,16 +48,12 @@ class Part:
     words: tuple[str, ...]
     is_repeated: bool = True
     """Whether failed tests are repeated once. Never if one failure is a leak."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Of its environment, beside those of the run."""
 
 
-def run_part(
-    environment: Environment,
-    part: Part,
-    *,
-    extra: Mapping[str, str] | None = None,
-    output: IO[str] | None = None,
-) -> Outcome:
-    """Run a part; `extra` are variables of its environment, its output goes to `output`.
+def run_part(environment: Environment, part: Part, *, output: IO[str] | None = None) -> Outcome:
+    """Run a part; its output goes to `output`.
 
     A few failed tests are repeated once after all others, one at a time. If all of them then pass,
     the part has passed, and its outcome names them. Tests of attacks that once worked are not
@@ -65,7 +61,7 @@ def run_part(
     """
     started = monotonic()
     shutil.rmtree(_find_cache(part), ignore_errors=True)
-    status, counts = _run(environment, part, part.name, SLOWEST, extra, output)
+    status, counts = _run(environment, part, part.name, SLOWEST, output)
     flaky: Mapping[str, str] = {}
     if (
         part.is_repeated
@@ -74,7 +70,7 @@ def run_part(
         and len(counts.failures) <= _MOST_AGAIN
         and _list_attacks().isdisjoint(chain.from_iterable(map(_name_places, counts.failures)))
     ):
-        status, again = _run(environment, part, f"{part.name}-again", _AGAIN, extra, output)
+        status, again = _run(environment, part, f"{part.name}-again", _AGAIN, output)
         if status == 0 and again is not None and again.passed == counts.failures.keys():
             flaky = counts.failures
             counts = Counts(counts.passed | again.passed, {}, counts.skips)
@@ -111,7 +107,6 @@ def _run(
     part: Part,
     name: str,
     words: Sequence[str],
-    extra: Mapping[str, str] | None,
     output: IO[str] | None,
 ) -> tuple[int, Counts | None]:
     """Run the tests of a part that `words` select; `name` is for output and the report."""
@@ -124,7 +119,7 @@ def _run(
     with tempfile.TemporaryDirectory(prefix="al-", ignore_cleanup_errors=True) as folder:
         own.append(f"--basetemp={folder}/t")
         arguments = [*part.words, *words, *own]
-        status = run_pytest(environment, arguments, extra=extra, output=output)
+        status = run_pytest(environment, arguments, extra=part.variables, output=output)
     return status, read_counts(report)
 
 

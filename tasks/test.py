@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -85,33 +86,35 @@ def run_tests(arguments: Sequence[str]) -> int:
         print(f"Not run: {', '.join(left)}. `./dev test {_ALL}` runs everything.")
         return status
     units = Part("units", (*_UNIT_FOLDERS, *BESIDE, *SHORT))
+    variables = {"WITHOUT_LINUX": "1"}
+    again = Part("without-linux", (*_WITHOUT_LINUX, *BESIDE, *SHORT), variables=variables)
     journeys = Part("e2e", ("e2e/journeys", *BESIDE))
+    without = Part("e2e-without-linux", (*_JOURNEYS_WITHOUT_LINUX, *BESIDE, "--without-linux"))
     is_required = os.environ.get("REQUIRE_DOCKER") == "1"
     outcomes += _run_beside(
         environment,
-        (units, conformance, upgrade),
-        lambda said: _run_end_to_end(environment, journeys, required=is_required, output=said),
+        (units, conformance, upgrade, again),
+        lambda said: [
+            _run_end_to_end(environment, part, required=is_required, output=said)
+            for part in (journeys, without)
+        ],
     )
-    without = Part("without-linux", (*_WITHOUT_LINUX, *BESIDE, *SHORT))
-    outcomes.append(run_part(environment, without, extra={"WITHOUT_LINUX": "1"}))
-    without = Part("e2e-without-linux", (*_JOURNEYS_WITHOUT_LINUX, *BESIDE, "--without-linux"))
-    outcomes.append(_run_end_to_end(environment, without, required=is_required))
     outcomes.append(run_part(environment, hostile))
     # One process, which waits for a command at a time.
     outcomes += _run_beside(
-        environment, (canary,), lambda said: run_part(environment, faithful, output=said)
+        environment, (canary,), lambda said: [run_part(environment, faithful, output=said)]
     )
     return print_summary(f"./dev test {_ALL}", outcomes)
 
 
 def _run_beside(
-    environment: Environment, parts: Sequence[Part], other: Callable[[IO[str]], Outcome]
+    environment: Environment, parts: Sequence[Part], other: Callable[[IO[str]], list[Outcome]]
 ) -> list[Outcome]:
     """Run parts while `other` runs, whose output is printed when both have ended."""
     with TemporaryFile("w+", errors="replace") as said, ThreadPoolExecutor() as pool:
         aside = pool.submit(other, said)
         outcomes = [run_part(environment, part) for part in parts]
-        outcomes.append(aside.result())
+        outcomes += aside.result()
         said.seek(0)
         shutil.copyfileobj(said, sys.stdout)
         sys.stdout.flush()
@@ -149,7 +152,8 @@ def _run_end_to_end(
 ) -> Outcome:
     engine = find_engine()
     if isinstance(engine, Engine):
-        return run_part(environment, part, extra={"REQUIRE_DOCKER": "1"}, output=output)
+        part = replace(part, variables={"REQUIRE_DOCKER": "1"})
+        return run_part(environment, part, output=output)
     if required:
         return Outcome(part.name, "failed", f"an engine is required, and {engine}")
     return Outcome(part.name, "skipped", f"{engine} (REQUIRE_DOCKER=1 makes this a failure)")

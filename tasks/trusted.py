@@ -170,11 +170,6 @@ def find_loaded(grants: Sequence[str]) -> set[str]:
     return loaded
 
 
-def _find_broker() -> list[str]:
-    command = [sys.executable, "-I", "-c", _BROKER]
-    return subprocess.check_output(command, text=True).split()
-
-
 def _wait_for(path: Path) -> None:
     until = time.monotonic() + _PATIENCE_S
     while not path.exists():

@@ -101,11 +101,14 @@ def test_the_vectors_are_judged_of_a_daemon_that_refuses_what_it_does_not_know(
 
 
 def choose_vectors(root: Path, *tools: str) -> Path:
-    """Return a directory with the vectors of some tools alone."""
+    """Return a directory with every third vector of some tools, group by group."""
     chosen = root / "vectors"
     chosen.mkdir()
     for tool in tools:
-        (chosen / f"{tool}.json").symlink_to(VECTORS / f"{tool}.json")
+        document = json.loads((VECTORS / f"{tool}.json").read_text(encoding="utf-8"))
+        for group in document["groups"]:
+            group["tests"] = group["tests"][::3]
+        (chosen / f"{tool}.json").write_text(json.dumps(document))
     return chosen
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from e2e.world.engine import WORKER, docker
 from e2e.world.executables import Executables
-from e2e.world.images import Images, make_builder, make_buildx_client, make_docker_client
+from e2e.world.images import Images, make_builder, make_buildx_client, make_docker_sdk
 from e2e.world.person import Person, newcomer
 from e2e.world.project import Project
 from e2e.world.scene import Stage
@@ -109,7 +109,7 @@ def place(
         yield Place(
             person=person,
             project=project,
-            image=make_docker_client(),
+            image=make_docker_sdk(),
             busybox=images.busybox,
             registry=docker_errand,
         )
@@ -237,25 +237,3 @@ def test_no_other_container_leads_past_a_mask(place: Place) -> None:
     assert done.exit_code != 0
     assert "is no path of a workspace of this agent" in done.stderr
     assert not (place.project.path / "masked" / "changed").exists()
-
-
-@pytest.mark.parametrize(
-    "words",
-    ["--privileged", "--pid=host", "--network=host", "-v /var/lib:/x", "--device=/dev/kmsg"],
-)
-def test_what_reaches_the_host_is_refused_by_name(place: Place, words: str) -> None:
-    """In the engine's own form, so that docker shows it as an error of the engine."""
-    said = place.refuse(f"docker run --rm {words} {place.busybox} true")
-    assert "Error response from daemon: airlock: " in said
-
-
-def test_another_container_of_the_host_is_not_there(place: Place) -> None:
-    """Neither that of the agent itself nor a person's is listed, entered or stopped."""
-    made = docker("run", "--detach", place.busybox, "sleep", "600").succeeded().stdout
-    try:
-        assert place.run("docker ps -aq") == ""
-        for line in ("exec X true", "stop X", "logs X", "run --network container:X {image} true"):
-            said = place.refuse("docker " + line.replace("X", made).format(image=place.busybox))
-            assert "No such container" in said, said
-    finally:
-        docker("rm", "--force", made).succeeded()

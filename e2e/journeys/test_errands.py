@@ -5,10 +5,9 @@ from e2e.world.own_tools import ENVIRONMENT, own_tools
 from e2e.world.scene import Stage
 
 from .errands.errand import Errand, exchanged, put_away
-from .test_push import SOMEONE
 
 # The daemon's account, the container's user, and its image: with a libc, without one, and with the
-# shim alone. Every value stands beside every tool; test_push.py has all combinations for one.
+# shim alone. Every value stands beside every tool.
 CASES = [
     ("root", "0", "busybox"),
     ("root", "someone", "debian"),
@@ -16,6 +15,7 @@ CASES = [
     ("user", "someone", "busybox"),
     ("user", "0", "debian"),
 ]
+SOMEONE = "4711"
 
 
 @pytest.mark.parametrize(("kind", "who", "image"), CASES)

@@ -1,7 +1,5 @@
 """From nothing to a push out of a container, by what `init` and `agent add` print."""
 
-import json
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,30 +64,6 @@ def test_the_printed_run_leads_to_a_push(beginning: Beginning, images: Images) -
         assert beginning.repository.commit("agent/x") == beginning.project.head()
         last = person.run("airlock-daemon log tail", cwd=here).splitlines()[-1]
         assert last.endswith("git push origin HEAD:agent/x")
-
-
-def test_the_printed_lines_for_docker_compose_and_devcontainers_lead_to_a_push(
-    beginning: Beginning, images: Images
-) -> None:
-    """Each as it stands; of the devcontainer.json, what the command line of docker takes."""
-    person, project = beginning.person, beginning.project
-    here = project.path
-    line = find_block(beginning.print("docker"), "docker run")
-    docker_run = line.replace("IMAGE", images.busybox)
-    compose = find_lines(beginning.print("compose")).replace("IMAGE", images.busybox)
-    project.account.write(here / "compose.yaml", compose)
-    project.account.make_directory(here / ".devcontainer")
-    made = json.loads(find_lines(beginning.print("devcontainer")))
-    words = ["docker", "run", "--rm", f"--workdir={made['workspaceFolder']}"]
-    words += [f"--mount={mount}" for mount in (made["workspaceMount"], *made["mounts"])]
-    # What makes the container for a devcontainer.json gives its user the uid of the caller.
-    devcontainer = f'{shlex.join(words)} --user "$(id -u)" {images.busybox}'
-    with beginning.daemon:
-        for line in (docker_run, "docker compose run --rm agent", devcontainer):
-            project.commit(line[:20])
-            person.run_at_terminal(f"{line} git push origin HEAD:agent/x", cwd=here)
-            assert beginning.repository.commit("agent/x") == project.head(), line
-        person.run("docker compose down", cwd=here)
 
 
 def test_a_container_makes_no_directory_where_a_socket_belongs(

@@ -7,7 +7,7 @@ from e2e.world.git_server import Repository
 from e2e.world.scene import Stage
 from e2e.world.secrets import Password
 
-from .errands.git import USER, GitOverHttps
+from .errands.git import GitOverHttps
 
 WAYS: dict[str, Callable[[Repository], str]] = {
     "ssh": lambda repository: repository.url,
@@ -16,9 +16,9 @@ WAYS: dict[str, Callable[[Repository], str]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_work_with_a_colleague(stage: Stage, git_https_errand: GitOverHttps, way: str) -> None:
+def test_work_with_a_colleague(user_stage: Stage, git_https_errand: GitOverHttps, way: str) -> None:
     """What somebody else pushed is cloned and pulled, and what is made here arrives there."""
-    scene = stage.workshop
+    scene = user_stage.workshop
     project = scene.project
     folder = f"clone-{way}"
     project.git("push", "--force", "origin", "HEAD:refs/heads/main").succeeded()
@@ -37,16 +37,6 @@ def test_work_with_a_colleague(stage: Stage, git_https_errand: GitOverHttps, way
         ours = client.run("git", "rev-parse", "HEAD", cwd=cwd).stdout
     assert project.repository.commit("main") == ours != theirs
     project.git("pull", "--ff-only", "origin", "main").succeeded()
-
-
-def test_https_is_let_in_by_the_password(user_stage: Stage, git_https_errand: GitOverHttps) -> None:
-    """It is the password that the host's helper keeps that the server saw."""
-    scene = user_stage.scene()
-    job = git_https_errand.job(scene)
-    with scene.setup(scene.images.busybox).running() as client:
-        job.do(client).succeeded()
-    assert scene.project.repository.passwords_used() == [USER]
-    assert scene.project.repository.keys_used() == []
 
 
 def test_the_helper_is_not_asked_for_a_container(

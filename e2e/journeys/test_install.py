@@ -20,6 +20,13 @@ SHELLS = {
     "mksh": ("/bin/mksh", ".profile", "mksh -lc"),
 }
 """Which runs the installer; of its user: SHELL, its start file, and how it starts with that."""
+each_shell = pytest.mark.parametrize(
+    "shell",
+    [
+        pytest.param(each, marks=[] if each in {"dash", "bash"} else [pytest.mark.nightly])
+        for each in SHELLS
+    ],
+)
 INSTALLS = "sh install.sh --from ."
 INDEX = "/index/simple"
 PORT = 8000
@@ -104,7 +111,7 @@ def test_what_a_daemon_runs_from_is_not_removed(host: FreshHost) -> None:
     assert host.run("ls", ".local/bin").stdout.split() == ["airlock"]
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@each_shell
 def test_each_shell_runs_it_and_finds_what_it_installs(shell: str, host: FreshHost) -> None:
     """A line in the start file of the user's own shell is told, and taken away again."""
     own, start_file, start = SHELLS[shell]
@@ -141,7 +148,7 @@ def mac_wheels(fresh_hosts: FreshHosts, tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@each_shell
 def test_a_mac_gets_it_without_what_is_of_linux_alone(
     shell: str, fresh_hosts: FreshHosts, mac_wheels: Path
 ) -> None:

@@ -72,8 +72,7 @@ def test_any_git_pushes(place: Place, image: str, transport: str) -> None:
     place.push(f"airlock-daemon run my {image}", transport)
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_the_printed_lines_lead_to_a_push(place: Place, image: str, transport: str) -> None:
+def test_the_printed_lines_lead_to_a_push(place: Place, image: str) -> None:
     """Those for docker, compose and devcontainers, which know no image."""
     person, project = place.person, place.project
     said = {
@@ -92,7 +91,7 @@ def test_the_printed_lines_lead_to_a_push(place: Place, image: str, transport: s
     # What makes the container for a devcontainer.json gives its user the uid of the caller.
     devcontainer = f'{shlex.join(words)} --user "$(id -u)" {image}'
     for line in (docker_run, "docker compose run --rm agent", devcontainer):
-        place.push(line, transport)
+        place.push(line, "ssh")
     person.run("docker compose down", cwd=project.path)
 
 

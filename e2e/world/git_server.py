@@ -45,10 +45,6 @@ class Repository:
         """Return the public keys that authenticated the pushes so far, oldest first."""
         return [" ".join(words[1:3]) for words in self._noted() if words[:1] == ["publickey"]]
 
-    def passwords_used(self) -> list[str]:
-        """Return the users whose passwords authenticated the pushes so far, oldest first."""
-        return [words[1] for words in self._noted() if words[:1] == ["password"]]
-
     def _noted(self) -> list[list[str]]:
         noted = self.server.run("cat", f"{self.path}/pushed-by")
         return [line.split() for line in noted.stdout.splitlines()]

@@ -200,12 +200,6 @@ def make_api_tools() -> str:
 
 
 @one_at_a_time()
-def make_docker_client() -> str:
-    """Make the image of a Debian with docker's client and compose; return it."""
-    return bootstrap_debian("airlock-e2e/debian-docker", packages=DOCKER_PACKAGES)
-
-
-@one_at_a_time()
 def make_buildx_client() -> str:
     """Make the image of a Debian with docker's client, compose and buildx; return it."""
     return bootstrap_debian("airlock-e2e/debian-buildx", packages=BUILDX_PACKAGES)
@@ -242,7 +236,7 @@ def make_builder() -> str:
 
 @one_at_a_time()
 def make_docker_sdk() -> str:
-    """Make the image of a Debian with docker's client, Python, and a database; return it."""
+    """Make the image of a Debian with docker, compose, Python and a database; return it."""
     return bootstrap_debian("airlock-e2e/debian-sdk", packages=SDK_PACKAGES)
 
 

@@ -72,7 +72,7 @@ def test_aws_by_code_and_by_both_versions_of_its_command(
     """
     line = f"""
         export XDG_CACHE_HOME=/tmp/cache
-        cd /tmp && pip install -q --target v1 awscli boto3
+        cd /tmp && pip install -q --no-compile --target v1 awscli boto3
         head -c {SIZE} /dev/urandom >large
         PYTHONPATH=v1 python3 -c {shlex.quote(ASSUME)}
         one() {{ PYTHONPATH=v1 python3 -m awscli "$@"; }}
