@@ -14,7 +14,6 @@ import pytest
 
 from airlock_daemon.platform import system
 from airlock_daemon.platform.posix import calls
-from airlock_daemon.platform.posix.copying import copy
 from airlock_daemon.platform.system import find_missing, private_file, splice
 from commanding import airlock_daemon
 
@@ -107,7 +106,7 @@ def test_the_kernel_names_the_process_that_holds_a_byte(tmp_path: Path, module: 
 Move = Callable[[int, int, int], int]
 
 
-@pytest.fixture(params=[splice, copy], ids=["splice", "copy"])
+@pytest.fixture(params=[splice, calls.splice], ids=["splice", "posix"])
 def move(request: pytest.FixtureRequest) -> Move:
     chosen: Move = request.param
     return chosen

@@ -30,6 +30,21 @@ if sys.platform == "linux":
     from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
 
     Readiness = select.epoll
+
+    def raise_open_files() -> int:
+        """Raise this process's soft limit of open files as far as possible; returns the old one."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        return soft
+
+    def splice(source: int, target: int, most: int) -> int:
+        """Move at most `most` bytes between pipes (splice(2)), without blocking; 0 at the end.
+
+        Raises BlockingIOError if the source is empty or the target full, and OSError.
+        """
+        return os.splice(source, target, most, flags=os.SPLICE_F_NONBLOCK)
+
 else:
     from airlock_daemon.platform.posix.calls import (
         ask_for_short_slices,
@@ -41,11 +56,14 @@ else:
         name_descriptor,
         peer_credentials,
         private_file,
+        raise_open_files,
         read_arguments,
         read_mount_id,
         read_own_mounts,
         relative_address,
         set_access,
+        splice,
+        step,
     )
     from airlock_daemon.platform.posix.poll_set import PollSet as Readiness
     from airlock_daemon.platform.posix.processes import Ancestry
@@ -108,18 +126,6 @@ def count_processors() -> int:
     return os.cpu_count() or 1
 
 
-def raise_open_files() -> int:
-    """Raise this process's soft limit of open files as far as possible; returns the old one."""
-    if sys.platform != "linux":
-        from airlock_daemon.platform.posix import limits  # noqa: PLC0415
-
-        return limits.raise_open_files()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return soft
-
-
 def descriptor_limit() -> int:
     """This process's limit of open descriptors."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -150,34 +156,11 @@ def open_without_links(path: str, flags: int, *, at_once: bool = False) -> int:
     return descriptor
 
 
-def step(name: str, directory: int) -> int | str | None:
-    """Look at `name`, one component, in the open `directory`, where O_PATH does not exist.
-
-    Returns a descriptor of a directory, for the caller to close; a symlink's target; or None for
-    anything else, which is not opened. Raises OSError.
-    """
-    from airlock_daemon.platform.posix import walk  # noqa: PLC0415
-
-    return walk.step(name, directory)
-
-
 def enlarge_pipe(pipe: int, size: int) -> None:
     """Enlarge a pipe if possible: it is not if its user has many pipes, or outside of Linux."""
     if sys.platform == "linux":
         with suppress(OSError):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, size)
-
-
-def splice(source: int, target: int, most: int) -> int:
-    """Move at most `most` bytes between pipes (splice(2)), without blocking; 0 at the end.
-
-    Raises BlockingIOError if the source is empty or the target full, and OSError.
-    """
-    if sys.platform == "linux":
-        return os.splice(source, target, most, flags=os.SPLICE_F_NONBLOCK)
-    from airlock_daemon.platform.posix import copying  # noqa: PLC0415
-
-    return copying.copy(source, target, most)
 
 
 # Events of a Readiness. The numbers are those of epoll(7), too.

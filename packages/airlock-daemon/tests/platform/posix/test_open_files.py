@@ -1,11 +1,11 @@
-"""Tests of `airlock_daemon.platform.posix.limits`."""
+"""Tests of `airlock_daemon.platform.posix.calls.raise_open_files`."""
 
 import errno
 import resource
 
 import pytest
 
-from airlock_daemon.platform.posix.limits import raise_open_files
+from airlock_daemon.platform.posix.calls import raise_open_files
 
 
 def refuse_above(most: int, monkeypatch: pytest.MonkeyPatch, *, hard: int) -> list[int]:

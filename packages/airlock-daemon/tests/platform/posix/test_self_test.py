@@ -22,7 +22,7 @@ def test_a_wrong_answer_and_any_error_are_failures(monkeypatch: pytest.MonkeyPat
     def fail(*_: object) -> None:
         raise RuntimeError("of its own")
 
-    monkeypatch.setattr(self_test, "copy", fail)
+    monkeypatch.setattr(self_test, "splice", fail)
     problems = {each.name: each.problem for each in run_self_test() if each.problem is not None}
     assert problems == {
         "hangups": "WrongAnswer: a connected peer's absence is True, and should be False",

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.platform.posix.walk`."""
+"""Tests of `airlock_daemon.platform.posix.calls.step`."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.platform.posix.walk import step
+from airlock_daemon.platform.posix.calls import step
 
 
 @pytest.fixture
@@ -50,6 +50,6 @@ def test_a_name_that_is_replaced_again_and_again_ends_in_an_error(
     (tmp_path / "name").touch()
     (tmp_path / "folder").mkdir()
     folder = os.stat(tmp_path / "folder")
-    monkeypatch.setattr("airlock_daemon.platform.posix.walk.os.stat", lambda *_, **__: folder)
+    monkeypatch.setattr("airlock_daemon.platform.posix.calls.os.stat", lambda *_, **__: folder)
     with pytest.raises(OSError, match="Too many levels"):
         step("name", root)

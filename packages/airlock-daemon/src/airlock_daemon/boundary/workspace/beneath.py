@@ -21,7 +21,6 @@ from airlock_daemon.platform.system import (
     open_without_links,
     openat2,
     read_known_status,
-    step,
 )
 from airlock_wire import quote
 
@@ -152,6 +151,8 @@ def _open(part: str, directory: int, *, at_once: bool) -> int | str | None:
     if sys.platform != "linux":
         if at_once:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        from airlock_daemon.platform.posix.calls import step  # noqa: PLC0415 - without O_PATH
+
         return step(part, directory)
     if at_once:
         with suppress(NotImplementedError):

@@ -8,7 +8,7 @@ import tempfile
 import time
 
 from airlock_daemon.platform.darwin import leaves
-from airlock_daemon.platform.posix.limits import raise_open_files
+from airlock_daemon.platform.posix.calls import raise_open_files
 from airlock_daemon.platform.posix.self_test import Check, expect
 
 _WAITING = (sys.executable, "-I", "-c", "import sys; sys.stdin.read()", "a word", "")

@@ -3,13 +3,17 @@
 A Linux kernel below, as in tests, is asked in its own way what POSIX has no call for.
 """
 
+import errno
 import fcntl
 import os
+import resource
+import select
 import socket
+import stat
 import struct
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from airlock_daemon.platform.linux import byte_lock, privileges, procfs
 from airlock_daemon.platform.linux import peer as linux_peer
@@ -143,3 +147,87 @@ def set_access(directory: int, name: str, *, mode: int, gid: int | None) -> None
         os.chown(name, -1, gid, dir_fd=directory, follow_symlinks=False)
     follows = os.chmod not in os.supports_follow_symlinks
     os.chmod(name, mode, dir_fd=directory, follow_symlinks=follows)
+
+
+# Limits of open files, from the largest on; macOS allows what kern.maxfilesperproc says, 10240 at
+# least.
+_WANTED = (1 << 20, 1 << 18, 122_880, 61_440, 24_576, 10_240, 4096, 1024)
+
+
+def raise_open_files() -> int:
+    """Raise the soft limit of open files as far as the kernel allows; returns the old one.
+
+    On macOS it is 256, and the hard one "infinity", which setrlimit(2) refuses (EINVAL).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _WANTED if hard == resource.RLIM_INFINITY else (hard, *_WANTED)
+    for limit in wanted:
+        if limit <= soft or (hard != resource.RLIM_INFINITY and limit > hard):
+            continue
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            break
+    return soft
+
+
+def splice(source: int, target: int, most: int) -> int:
+    """As splice(2) on Linux, without losing a byte (read(2), write(2), poll(2)).
+
+    A pipe that poll(2) calls writable takes PIPE_BUF bytes whole, so that nothing that was read is
+    left over, whether its descriptors block or not. Nobody else may write to `target` meanwhile.
+    """
+    moved = 0
+    while moved < most:
+        if not (_is_ready(target, select.POLLOUT) and _is_ready(source, select.POLLIN)):
+            break
+        piece = os.read(source, min(select.PIPE_BUF, most - moved))
+        if not piece:
+            return moved
+        os.write(target, piece)
+        moved += len(piece)
+    if most and not moved:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return moved
+
+
+def _is_ready(pipe: int, event: int) -> bool:
+    """Also True where the call would fail, or find the end, without blocking."""
+    asked = select.poll()
+    asked.register(pipe, event)
+    return bool(asked.poll(0))
+
+
+_DIRECTORY: int = (
+    getattr(os, "O_SEARCH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+)
+
+# A name that changes each time it is looked at belongs to somebody who wants it to.
+_ATTEMPTS = 16
+
+
+def step(name: str, directory: int) -> int | str | None:
+    """Look at `name`, one component, in the open `directory`, where O_PATH does not exist.
+
+    Returns a descriptor of a directory, opened for searching alone (O_SEARCH), for the caller to
+    close; a symlink's target; or None for anything else. That is not opened: a fifo would wait for
+    its other side, and a device could start something. Raises OSError, ELOOP if the name is
+    replaced again and again meanwhile.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            return os.open(name, _DIRECTORY, dir_fd=directory)
+        except OSError as error:
+            # A symlink is ELOOP or ENOTDIR, by system.
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if stat.S_ISLNK(status.st_mode):
+            try:
+                return os.readlink(name, dir_fd=directory)
+            except OSError as error:
+                # It is no symlink any more.
+                if error.errno != errno.EINVAL:
+                    raise
+        elif not stat.S_ISDIR(status.st_mode):
+            return None
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)

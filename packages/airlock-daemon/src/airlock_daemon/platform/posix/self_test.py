@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from airlock_daemon.platform.posix import is_darwin
-from airlock_daemon.platform.posix.copying import copy
+from airlock_daemon.platform.posix.calls import splice, step
 from airlock_daemon.platform.posix.poll_set import is_gone
 from airlock_daemon.platform.posix.spawner import HEADER, REPORT
-from airlock_daemon.platform.posix.walk import step
 from airlock_daemon.platform.system import find_holder
 
 _OFFSET = 1 << 61
@@ -125,7 +124,7 @@ def _try_copying() -> None:
         os.write(writing, data)
         got = b""
         while len(got) < len(data):
-            got += os.read(taking, copy(reading, giving, len(data)))
+            got += os.read(taking, splice(reading, giving, len(data)))
         expect(got == data, True, "the sameness of copied bytes")
     finally:
         for end in (reading, writing, taking, giving):
