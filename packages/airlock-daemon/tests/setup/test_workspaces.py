@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airlock_daemon.admin.cli.trusted_workspaces import plan_trust
+from airlock_daemon.admin.cli.new_agent import plan_trust
 from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable
 from airlock_daemon.setup import workspaces as judging
 from airlock_daemon.setup.generation import Setup

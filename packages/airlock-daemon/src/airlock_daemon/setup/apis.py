@@ -1,17 +1,16 @@
-"""The APIs that an agent's containers use without a credential, and conflicts among them."""
+"""The APIs that a profile grants to an agent's containers, and conflicts among them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
 from airlock_daemon.setup.agents import Agent, AgentApis
-from airlock_daemon.setup.api_tables import find_repositories
-from airlock_modules import Fault, TableReader
+from airlock_modules import Fault, GitGrant, Module, TableReader
+from airlock_modules.files.api_profile import Granted, grant_apis, read_own_apis
 
 if TYPE_CHECKING:
     from airlock_modules.apis import Api
-    from airlock_modules.files.api_profile import Granted
-
 
 PLACEHOLDERS = ("{placeholder}", "{secret}")
 """Placeholders in a module's `[client]`, replaced by text that stands in for the credential."""
@@ -127,3 +126,35 @@ def _find_shared(entry: str, apis: "Iterable[Api]") -> "list[Api]":
         for api in apis
         if int(port) in api.ports and any(share_hosts(*pair) for pair in product(hosts, api.hosts))
     ]
+
+
+_REPOSITORY = re.compile(
+    r"(?:(?:ssh|https)://)?(?:[^@/]*@)?github\.com/([^/]+/[^/]+?)(?:\.git)?/?", re.IGNORECASE
+)
+
+
+def read_apis(
+    table: TableReader, named: Mapping[str, Module], git: GitGrant, variables: Mapping[str, str]
+) -> tuple[dict[str, Granted], tuple[Granted, ...]]:
+    """Read the grants of the modules `named`, and the profile's own.
+
+    `variables` are those of the profile.
+    """
+    repositories = find_repositories(git)
+    granted = {
+        name: grant_apis(
+            module.apis,
+            module.clients,
+            table.table(name),
+            repositories=repositories,
+            environment=variables,
+        )
+        for name, module in named.items()
+    }
+    return granted, read_own_apis(table)
+
+
+def find_repositories(git: GitGrant) -> tuple[str, ...]:
+    """The repositories of github.com that an agent may push to, as `OWNER/NAME`."""
+    found = (_REPOSITORY.fullmatch(place.text) for place in git.push)
+    return tuple(dict.fromkeys(each[1].replace("**", "*") for each in found if each is not None))

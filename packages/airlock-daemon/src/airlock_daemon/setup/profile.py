@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import SEARCH, open_without_links, read_known_status
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 # ext and fd start programs of the caller's choice; file runs the hooks of a repository that the
 # agent may have written. None of them can be granted.
 GIT_PROTOCOLS = ("ssh", "https", "http", "git")
+
+_REACHED = "allow"
+"""The key of `[network]` for the agent's containers rather than for a command."""
 
 USE_REFS = (
     'use [git], such as refs = ["refs/heads/agent/**"], protect = ["refs/heads/main"], '
@@ -260,14 +264,36 @@ def _read_ssh(table: TableReader) -> SshGrant:
 
 
 def _read_network(
-    table: TableReader, modules: Modules, narrowed: Mapping[str, Module]
+    profile: TableReader, modules: Modules, narrowed: Mapping[str, Module]
 ) -> tuple[dict[str, Module], ContainerNetwork]:
-    """Read `[network]`: the modules that it widens, and what containers reach."""
-    if not table.has("network"):
-        return {}, ContainerNetwork()
-    from airlock_daemon.setup.network_table import read_reached, read_widening  # noqa: PLC0415
+    """Read `[network]`: the modules that it widens, from `narrowed` or else `modules`.
 
-    return read_widening(table, modules, narrowed), read_reached(table, modules)
+    Also what containers reach.
+    """
+    if not profile.has("network"):
+        return {}, ContainerNetwork()
+    from airlock_modules import read_presets, widen_network  # noqa: PLC0415
+
+    widened: dict[str, Module] = {}
+    network = profile.table("network")
+    for command in network.names():
+        if command == _REACHED:
+            continue
+        module = narrowed.get(command) or modules.find(command)
+        if module is None:
+            network.refuse(command, "names a command without a module", "correct or remove it")
+        elif module.sandbox is None or module.sandbox.box != "closed":
+            problem = "names a command without a closed box, whose network is not bounded"
+            network.refuse(command, problem, "remove it")
+        else:
+            sandbox = widen_network(module.sandbox, network, command)
+            widened[command] = replace(module, sandbox=sandbox)
+    if not network.has(_REACHED):
+        return widened, ContainerNetwork()
+    if modules.find(_REACHED) is not None:
+        problem = f'may mean the command "{_REACHED}" or what all containers of the agent reach'
+        network.fault(_REACHED, problem, "rename the module of that command")
+    return widened, ContainerNetwork(*read_presets(network, _REACHED))
 
 
 def _read_sign(table: TableReader) -> "SignGrant | None":
@@ -291,7 +317,7 @@ def _read_apis(
     named = {name: module for name, module in found.items() if module and module.apis}
     if not named and not table.has("api"):
         return {}, ()
-    from airlock_daemon.setup.api_tables import read_apis  # noqa: PLC0415
+    from airlock_daemon.setup.apis import read_apis  # noqa: PLC0415
 
     return read_apis(table, named, git, variables)
 

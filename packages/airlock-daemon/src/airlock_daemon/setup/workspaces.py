@@ -6,6 +6,7 @@ so choose what another agent, or its own next container, gets. The homes of cont
 workspaces of their agents.
 """
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -16,14 +17,13 @@ from msgspec.structs import replace
 
 from airlock_daemon.path_text import list_above, relative_to
 from airlock_daemon.platform.linux.mountinfo import MountTable
-from airlock_daemon.platform.system import (
-    read_own_mounts,
-)
+from airlock_daemon.platform.system import read_own_mounts
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.reserved import Reserved
-from airlock_daemon.setup.state import Notes, read_boot_id, renew
+from airlock_daemon.setup.state import Noted, Notes, read_boot_id, renew
 from airlock_modules import Fault
+from airlock_wire import quote
 
 _OVERLAYS = ("overlay", "fuse.fuse-overlayfs", "aufs")
 _CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")
@@ -217,13 +217,7 @@ def judge_workspaces(agents: Mapping[str, Agent], reserved: Reserved, known: Not
             if entry.path in found:
                 renewed = renew(before.get(entry.path), found[entry.path], boot=boot)
                 if renewed is None:
-                    from airlock_daemon.setup import workspace_faults  # noqa: PLC0415
-
-                    faults.append(
-                        workspace_faults.explain_replaced(
-                            entry, found[entry.path], before[entry.path]
-                        )
-                    )
+                    faults.append(_explain_replaced(entry, found[entry.path], before[entry.path]))
                 else:
                     after[entry.path] = renewed
         if faults:
@@ -253,9 +247,7 @@ def _judge(
     try:
         found[entry.path] = Identity.find(entry.path)
     except OSError as error:
-        from airlock_daemon.setup.workspace_faults import explain_unopened  # noqa: PLC0415
-
-        yield explain_unopened(entry, error)
+        yield _explain_unopened(entry, error)
         return
     conflict = reserved.conflict(entry.path)
     inner = workspaces.find_inner(entry.path) if conflict is None else None
@@ -275,3 +267,39 @@ def _identify(agent: Agent, found: Mapping[str, Identity]) -> Agent:
         for key in ("mounts", "same_path")
     }
     return replace(agent, profile=replace(profile, **changed))
+
+
+def _explain_unopened(entry: Entry, error: OSError) -> Fault:
+    """The fault of a path that cannot be opened as a directory, without following links."""
+    path = entry.path
+    link = _find_link(path)
+    real = os.path.realpath(path)
+    if link is None and error.errno in (errno.ENOENT, errno.ENOTDIR):
+        problem, remedy = f"{path} is no directory", "name a directory of this host"
+    elif link is None:
+        problem = f"{path} cannot be opened: {error.strerror}"
+        remedy = "let the daemon's user enter it"
+    elif os.path.isdir(real):
+        problem = f"{path} is not followed: {link} is a symbolic link"
+        told = real if real.isprintable() else quote(real, limit=None)
+        remedy = f"if it should lead there, write the real path: {told}"
+    else:
+        problem = f"{path} is no directory: {link} is a symbolic link"
+        remedy = "name a directory of this host"
+    return Fault(entry.source, entry.key, problem, remedy)
+
+
+def _explain_replaced(entry: Entry, found: Identity, noted: Noted) -> Fault:
+    """The fault of a directory in the place of the noted one."""
+    problem = (
+        f"{entry.path} has become another directory: {found.describe()}, and noted was "
+        f"{noted.identity.describe()}"
+    )
+    remedy = f"put that one back, or accept this one: airlock agent trust {entry.agent}"
+    return Fault(entry.source, entry.key, problem, remedy)
+
+
+def _find_link(path: str) -> str | None:
+    """The first component of an absolute path that is a symlink."""
+    steps = (*reversed(tuple(list_above(path))), path)
+    return next((step for step in steps if os.path.islink(step)), None)

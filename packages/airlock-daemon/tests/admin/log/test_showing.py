@@ -23,14 +23,10 @@ from airlock_modules.operation import LINE, WORD
 from logs import recent, write
 
 
-def plain(_code: str, text: str) -> str:
-    return text
-
-
 def lines_of(path: Path, *records: dict[str, Any]) -> list[str]:
     """How these records are shown, without their time."""
     write(path, *records)
-    lines = Lines(plain)
+    lines = Lines(is_coloured=False)
     return [lines.format(item)[24:].strip() for item in recent(path)]
 
 
@@ -106,9 +102,11 @@ def test_colours_are_around_our_own_words_only(tmp_path: Path) -> None:
     path = tmp_path / "log"
     write(path, {"command": "\x1b[32mgit", "args": ["\x1b[0m"], "outcome": "denied"})
     (item,) = recent(path)
-    line = Lines(lambda code, text: f"<{code}>{text}</>").format(item)
+    line = Lines(is_coloured=True).format(item)
     assert re.fullmatch(
-        r'<2>\S+</>  my {6}  <31>denied </>  - {19} "\\u\{1b\}\[32mgit" "\\u\{1b\}\[0m"', line
+        r"\x1b\[2m[^\s\x1b]+\x1b\[0m  my {6}  \x1b\[31mdenied \x1b\[0m  - {19} "
+        r'"\\u\{1b\}\[32mgit" "\\u\{1b\}\[0m"',
+        line,
     )
 
 

@@ -13,7 +13,7 @@ from airlock_daemon.admin.cli.application import Application, Registration
 from airlock_daemon.admin.cli.carried_files import carry_files
 from airlock_daemon.admin.cli.changing import changing
 from airlock_daemon.admin.cli.machine import User, find_home, prepare_machine
-from airlock_daemon.admin.cli.new_agent import NewAgent, plan_agent, plan_removal
+from airlock_daemon.admin.cli.new_agent import NewAgent, Trust, plan_agent, plan_removal, plan_trust
 from airlock_daemon.admin.cli.next_steps import (
     Form,
     NextSteps,
@@ -25,7 +25,6 @@ from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import ignoring_closed_stdout, list_rows, say, say_each
 from airlock_daemon.admin.cli.reload import dump_reload, say_faults, try_reload
 from airlock_daemon.admin.cli.scan import note_workspaces
-from airlock_daemon.admin.cli.trusted_workspaces import Trust, plan_trust
 from airlock_daemon.admin.cli.wiring import (
     Mount,
     Wiring,

@@ -1,5 +1,7 @@
 """`airlock log tail`, `stats`, `verify`, `head` and `export`."""
 
+import os
+import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -11,14 +13,7 @@ import typer
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
-from airlock_daemon.admin.cli.output import (
-    is_coloured,
-    leave_plain,
-    list_rows,
-    paint,
-    periods,
-    printing,
-)
+from airlock_daemon.admin.cli.output import list_rows, printing
 from airlock_daemon.admin.log import chain, statistics, witness
 from airlock_daemon.admin.log.items import (
     Begun,
@@ -44,6 +39,8 @@ _HEADINGS = (
     *("AGENT", "COMMAND", "REQUESTS", "ALLOWED", "DENIED", "FAILED", "ABORTED", "INVALID"),
     *("P50 MS", "P95 MS"),
 )
+# Milliseconds between the turns of `_periods`.
+_PERIOD_MS = 200
 _COUNTED = ("allowed", "denied", "failed", "aborted", "invalid")
 _OUTCOMES = (*_COUNTED, "running", "cut-off")
 
@@ -158,7 +155,7 @@ def _follow(
     sys.stdout.flush()
     follower = Follower(path, files)
     try:
-        for _ in periods():
+        for _ in _periods():
             for line in follower.read():
                 for item in take(line):
                     if wanted.matches(item):
@@ -330,7 +327,7 @@ def _find_log(application: Application) -> LogConfig:
 
 
 def _line_printer() -> Callable[[Item], None]:
-    lines = Lines(paint if is_coloured() else leave_plain)
+    lines = Lines(is_coloured=_is_coloured())
     return lambda item: print(lines.format(item))
 
 
@@ -376,3 +373,23 @@ def _cell(value: object) -> str:
         # A client can name a command "-", but not this.
         return "(none)"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _periods() -> Iterator[None]:
+    """Yield a few times a second until the pipe's reader is gone; flushes before each wait.
+
+    poll(2) reports that even if nothing is written.
+    """
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    while True:
+        yield
+        sys.stdout.flush()
+        if poll.poll(_PERIOD_MS):
+            return
+
+
+def _is_coloured() -> bool:
+    """Whether stdout is a terminal that shows colours, and NO_COLOR (no-color.org) is unset."""
+    is_dumb = os.environ.get("TERM", "") in ("", "dumb")
+    return sys.stdout.isatty() and not is_dumb and not os.environ.get("NO_COLOR")

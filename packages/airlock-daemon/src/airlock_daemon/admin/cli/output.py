@@ -1,8 +1,7 @@
-"""Output of commands for a person: errors, rows, colours."""
+"""Output of commands for a person: errors and rows."""
 
 import logging
 import os
-import select
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,8 +11,6 @@ from airlock_daemon.errors import AirlockError, SetupError
 from airlock_wire import escape, quote
 
 _OUR_FAULT = 70
-_PERIOD_MS = 200
-"""Milliseconds between the turns of `periods`."""
 
 
 @contextmanager
@@ -33,16 +30,6 @@ def reporting(*, status: int = 1) -> Iterator[None]:
         traceback.print_exc()
         say("this is a fault of Airlock's own; please report it")
         sys.exit(_OUR_FAULT)
-
-
-def calm_terminal() -> None:
-    """Reset a terminal, whatever another program has printed.
-
-    That may be an unfinished control string, or invisible text. This ends the string, and selects
-    ASCII and plain text.
-    """
-    if sys.stderr.isatty():
-        print("\033\\\033(B\017\033[0m", end="", file=sys.stderr, flush=True)
 
 
 def say_each(messages: Iterable[object]) -> None:
@@ -98,33 +85,3 @@ def ignoring_closed_stdout() -> Iterator[None]:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
-
-
-def periods() -> Iterator[None]:
-    """Yield a few times a second until the pipe's reader is gone; flushes before each wait.
-
-    poll(2) reports that even if nothing is written.
-    """
-    poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)
-    while True:
-        yield
-        sys.stdout.flush()
-        if poll.poll(_PERIOD_MS):
-            return
-
-
-def is_coloured() -> bool:
-    """Whether stdout is a terminal that shows colours, and NO_COLOR (no-color.org) is unset."""
-    is_dumb = os.environ.get("TERM", "") in ("", "dumb")
-    return sys.stdout.isatty() and not is_dumb and not os.environ.get("NO_COLOR")
-
-
-def paint(code: str, text: str) -> str:
-    """`text` in the colour of an SGR code (ECMA-48, 8.3.117)."""
-    return f"\x1b[{code}m{text}\x1b[0m"
-
-
-def leave_plain(_code: str, text: str) -> str:
-    """`text` unchanged."""
-    return text

@@ -40,7 +40,7 @@ from airlock_daemon.admin.cli.mounted_workspaces import (
 )
 from airlock_daemon.admin.cli.next_steps import choose_start
 from airlock_daemon.admin.cli.options import pass_obj
-from airlock_daemon.admin.cli.output import calm_terminal, say, say_each
+from airlock_daemon.admin.cli.output import say, say_each
 from airlock_daemon.admin.cli.read_only import protect
 from airlock_daemon.admin.cli.scan import watch
 from airlock_daemon.admin.cli.wiring import (
@@ -255,7 +255,7 @@ def run(
             refuse_replaced(chosen)
             status = run_in_foreground(engine, words)
         finally:
-            calm_terminal()
+            _calm_terminal()
             say_each(protected.clean())
         say_each(tell())
         if generation.docker is not None:
@@ -300,3 +300,13 @@ def _not_served(application: Application, setup: Setup, agent: str) -> AirlockEr
         f"no daemon serves agent {agent} in {locations.sockets_dir}",
         hint=f"start it, as a service (airlock init) or in another terminal: {line}",
     )
+
+
+def _calm_terminal() -> None:
+    """Reset a terminal, whatever another program has printed.
+
+    That may be an unfinished control string, or invisible text. This ends the string, and selects
+    ASCII and plain text.
+    """
+    if sys.stderr.isatty():
+        print("\033\\\033(B\017\033[0m", end="", file=sys.stderr, flush=True)

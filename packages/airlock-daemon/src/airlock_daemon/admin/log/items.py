@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Literal
@@ -41,9 +41,6 @@ _COLOURS = {
     "cut-off": "33",
 }
 _DIM = "2"
-
-Paint = Callable[[str, str], str]
-"""Colours a text by an ECMA-48 code, or leaves it unchanged."""
 
 State = Literal["running", "cut-off"]
 
@@ -231,8 +228,8 @@ def _copy(file: LogFile) -> LogFile:
 class Lines:
     """Formats items as lines with aligned columns, widened as longer values appear."""
 
-    def __init__(self, paint: Paint) -> None:
-        self._paint = paint
+    def __init__(self, *, is_coloured: bool) -> None:
+        self._is_coloured = is_coloured
         self._agent = 8
         self._how = 9
 
@@ -255,6 +252,10 @@ class Lines:
             " ".join(_tell_words(entry)),
         )
         return "  ".join(columns).rstrip()
+
+    def _paint(self, code: str, text: str) -> str:
+        """`text` in the colour of an SGR code (ECMA-48, 8.3.117), if colours are shown."""
+        return f"\x1b[{code}m{text}\x1b[0m" if self._is_coloured else text
 
 
 def to_object(item: Item) -> bytes:

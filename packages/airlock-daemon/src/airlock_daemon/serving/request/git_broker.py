@@ -100,7 +100,7 @@ class _GitRun(msgspec.Struct, frozen=True):
         log = ConversationLog(call.recording)
         own: OwnConversation
         if isinstance(self.remote, SshRemote):
-            from airlock_daemon.serving.request.git_over_ssh import run_over_ssh  # noqa: PLC0415
+            from airlock_daemon.serving.request.ssh_broker import run_over_ssh  # noqa: PLC0415
 
             return await run_over_ssh(
                 self.remote, self.requester, job, call, emit, tell=log.write, answers=answers
