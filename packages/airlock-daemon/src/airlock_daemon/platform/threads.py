@@ -1,6 +1,6 @@
-"""Runs blocking calls in threads; the host may refuse to start more."""
+"""Runs blocking calls in threads, of which the host may refuse more, and tasks beside a task."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import trio
@@ -36,3 +36,20 @@ async def run_in_thread(
             hint="end other commands; a person on the host can raise what the daemon may have: "
             "TasksMax= of its unit, the pids limit of its container, ulimit -u",
         ) from error
+
+
+async def run_with_others(act: Callable[[trio.Nursery], Awaitable[T]]) -> T:
+    """Return the result of `act`, with which the tasks end that it starts in its nursery.
+
+    Its error is raised as it is: a nursery would put it into a group.
+    """
+    outcome: T | Exception
+    async with trio.open_nursery() as nursery:
+        try:
+            outcome = await act(nursery)
+        except Exception as error:  # noqa: BLE001 - raised again below
+            outcome = error
+        nursery.cancel_scope.cancel()
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

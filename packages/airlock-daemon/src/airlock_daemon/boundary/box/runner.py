@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from socket import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from airlock_daemon.boundary.box.choice import Boxed
-from airlock_daemon.boundary.box.groups import OpenGroup
+from airlock_daemon.boundary.box.groups import Group
 from airlock_daemon.boundary.box.kept_home import HomeInUse
 from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch, find_losses
 from airlock_daemon.boundary.box.prewarmed import BoxPool, start_boxed
@@ -19,6 +19,22 @@ from airlock_daemon.setup.limits import Limits
 
 if TYPE_CHECKING:
     from airlock_daemon.boundary.box.landlock import LandlockRunner
+
+
+class BoxedAgent(Protocol):
+    """An agent's shares of the daemon for its boxes.
+
+    Threads of `lookups` open files, those of `removals` measure and remove them; `homes_due` has
+    the time of each kept home's next measurement.
+    """
+
+    lookups: trio.CapacityLimiter
+    removals: trio.CapacityLimiter
+    homes_due: dict[str, float]
+    pool: BoxPool | None
+
+    def open_group(self) -> Group | None:
+        """Open a cgroup for a box; the caller closes it."""
 
 
 class BoxRun:
@@ -32,18 +48,13 @@ class BoxRun:
         self,
         boxed: Boxed,
         by: "BoxBuilder | LandlockRunner",
-        *,
+        agent: BoxedAgent,
         limits: Limits,
-        removals: trio.CapacityLimiter,
-        homes_due: dict[str, float],
-        pool: BoxPool | None,
     ) -> None:
         self._boxed = boxed
         self._by = by
         self._limits = limits
-        self._removals = removals
-        self._homes_due = homes_due
-        self._pool = pool
+        self._agent = agent
         self._launch: BoxedLaunch | None = None
         self.home: HomeInUse | None = None
         self.listeners: socket | None = None
@@ -56,23 +67,23 @@ class BoxRun:
         if not isinstance(by, BoxBuilder):
             return await by.start(what, standard, box, terminal=terminal, kept=kept)
         launch = await start_boxed(
-            what, standard, box, by=by, terminal=terminal, kept=kept, pool=self._pool
+            what, standard, box, by=by, terminal=terminal, kept=kept, pool=self._agent.pool
         )
         self._launch, self.listeners = launch, launch.listeners
         if box.kept_home is not None:
             self.home = HomeInUse(
                 box.kept_home,
                 self._limits,
-                due=self._homes_due,
-                limiter=self._removals,
+                due=self._agent.homes_due,
+                limiter=self._agent.removals,
                 end=partial(launch.signal, signal.SIGKILL),
             )
         return launch
 
     def refill(self, *, has_ended: bool) -> None:
         """Have a box prewarmed for another such command; this one has ended or only started."""
-        if self._pool is not None:
-            self._pool.refill(self._boxed.reserved, has_ended=has_ended)
+        if self._agent.pool is not None:
+            self._agent.pool.refill(self._boxed.reserved, has_ended=has_ended)
 
     def find_left(self, argv: Sequence[str]) -> tuple[list[str], list[str]]:
         """The paths of what the tool left where nothing is kept, and warnings about the losses.
@@ -88,22 +99,11 @@ class BoxRun:
 
 @asynccontextmanager
 async def open_run(
-    boxed: Boxed,
-    *,
-    launcher: Launcher,
-    null: int,
-    limits: Limits,
-    lookups: trio.CapacityLimiter,
-    removals: trio.CapacityLimiter,
-    homes_due: dict[str, float],
-    open_group: OpenGroup,
-    pool: BoxPool | None,
+    boxed: Boxed, agent: BoxedAgent, limits: Limits, *, launcher: Launcher, null: int
 ) -> AsyncIterator[BoxRun]:
     """Prepare to run a command in its box; on exit no process of it may be left.
 
-    `launcher` and an open /dev/null make it, in a cgroup from `open_group`, unless a box waits in
-    `pool`. Threads of `lookups` open files, those of `removals` measure and remove them;
-    `homes_due` has the time of each kept home's next measurement. Raises Failed.
+    `launcher` and an open /dev/null make it, unless a box waits in the agent's pool. Raises Failed.
     """
     identity, bubblewrap = boxed.maker.identity, boxed.maker.bubblewrap
     async with AsyncExitStack() as undo:
@@ -115,25 +115,27 @@ async def open_run(
                 identity=identity,
                 reserved=boxed.reserved,
                 null=null,
-                lookups=lookups,
-                open_group=open_group,
+                lookups=agent.lookups,
+                open_group=agent.open_group,
             )
         else:
             from airlock_daemon.boundary.box import landlock  # noqa: PLC0415
 
-            private = await undo.enter_async_context(landlock.private_directory(identity, removals))
-            group = open_group()
+            private = await undo.enter_async_context(
+                landlock.private_directory(identity, agent.removals)
+            )
+            group = agent.open_group()
             if group is not None:
                 undo.callback(group.close)
             by = landlock.LandlockRunner(
                 launcher=launcher,
                 identity=identity,
                 reserved=boxed.reserved,
-                lookups=lookups,
+                lookups=agent.lookups,
                 private=private,
                 group=group,
             )
-        run = BoxRun(boxed, by, limits=limits, removals=removals, homes_due=homes_due, pool=pool)
+        run = BoxRun(boxed, by, agent, limits)
         try:
             yield run
         finally:

@@ -8,7 +8,7 @@ import msgspec
 import trio
 
 from airlock_daemon.boundary.command.launcher import CommandLine, Launcher
-from airlock_daemon.boundary.command.process import Command, Piped
+from airlock_daemon.boundary.command.process import Command, Emit, Piped
 from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import Failed
@@ -93,10 +93,10 @@ class ServedAgent(Protocol):
         """Run a program of the host; returns its exit status and output."""
 
 
-Approve = Callable[["Asked", Callable[[str], Awaitable[None]]], Awaitable[None]]
+Approve = Callable[["Asked", Emit], Awaitable[None]]
 """Waits for a person's approval where a profile requires one. Raises Denied.
 
-The function that it is given gets the line that tells the client what it waits for.
+The client is told on stderr what it waits for.
 """
 
 

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
+from functools import partial
 
 import trio
 
@@ -179,7 +180,8 @@ def _open_state(setup: Setup) -> DaemonState:
 async def _end_after(grace: float, shared: DaemonState, signals: AsyncIterator[int]) -> None:
     with trio.move_on_after(grace):
         # A second signal skips the grace period.
-        await _wait_stop(signals, on_hangup=_say_stopping)
+        say = partial(log.warning, "SIGHUP: not reloaded, since the daemon is stopping")
+        await _wait_stop(signals, on_hangup=say)
     for cancellation in list(shared.running):
         cancellation.end("stop")
 
@@ -189,7 +191,3 @@ async def _wait_stop(signals: AsyncIterator[int], *, on_hangup: Callable[[], Non
         if number != signal.SIGHUP:
             return
         on_hangup()
-
-
-def _say_stopping() -> None:
-    log.warning("SIGHUP: not reloaded, since the daemon is stopping")

@@ -1,7 +1,6 @@
 """Accepts connections on one socket of an agent, within its limits."""
 
 import errno
-import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -18,10 +17,8 @@ from airlock_daemon.errors import NO_DESCRIPTORS, Denied
 from airlock_daemon.platform.system import Credentials
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.daemon.socket_file import BACKLOG
-from airlock_daemon.serving.request.state import AgentState, DaemonState
+from airlock_daemon.serving.request.state import AgentState, DaemonState, log
 from airlock_daemon.serving.session import Reason
-
-log = logging.getLogger("airlock")
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 

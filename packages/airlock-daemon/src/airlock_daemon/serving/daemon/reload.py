@@ -1,6 +1,5 @@
 """Reloads all files while the daemon serves: all changes take effect, or none."""
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -91,7 +90,7 @@ class Reloader:
             # Also where code that an agent is now granted cannot be loaded.
             self._set_access(before)
             raise
-        logging.getLogger("airlock").setLevel(setup.config.log_level)
+        log.setLevel(setup.config.log_level)
         self.setup = setup
         for warning in setup.warnings:
             log.warning("warning: %s", warning)

@@ -23,6 +23,7 @@ from airlock_daemon.boundary.fairness.gate import too_large_error
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied
 from airlock_daemon.platform.system import SEARCH
+from airlock_daemon.platform.threads import run_with_others
 from airlock_daemon.serving.audit.record import Record
 from airlock_daemon.serving.request.execution import ENDING, buffer_start, listen
 from airlock_daemon.serving.request.job import Call, Job
@@ -108,21 +109,16 @@ class Approvals:
         if ticket.answer is not None:
             return _judge(ticket.answer)
         self.note_change()
-        outcome: Answer | Question | Exception
+
+        async def wait(nursery: trio.Nursery) -> Answer | Question:
+            notify = partial(self._start_notify, nursery, agent, rules.notify)
+            return await self._wait(ticket, bell, tell, notify, patience_s)
+
         try:
-            # A nursery would put an error into a group.
-            async with trio.open_nursery() as nursery:
-                notify = partial(self._start_notify, nursery, agent, rules.notify)
-                try:
-                    outcome = await self._wait(ticket, bell, tell, notify, patience_s)
-                except Exception as error:  # noqa: BLE001 - raised again below
-                    outcome = error
-                nursery.cancel_scope.cancel()
+            outcome = await run_with_others(wait)
         finally:
             self.questions.leave(ticket)
             self.note_change()
-        if isinstance(outcome, Exception):
-            raise outcome
         return _judge(outcome) if isinstance(outcome, Answer) else outcome
 
     async def _wait(

@@ -1,10 +1,7 @@
 """Runs a command in a box and serves its relay and network."""
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, closing
-from functools import partial
-from typing import Protocol, TypeVar
 
 import trio
 from msgspec.structs import replace
@@ -16,6 +13,7 @@ from airlock_daemon.boundary.command.process import Begin, Command, Emit, Stdio
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Failed
 from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.platform.threads import run_with_others
 from airlock_daemon.serving.request.closing_notes import UNSIGNED, find_notes, makes_commit
 from airlock_daemon.serving.request.command import Steps, run_command
 from airlock_daemon.serving.request.egress import Egress
@@ -24,8 +22,6 @@ from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.request.relay import Origin, Relay
 from airlock_daemon.serving.request.state import Caller
 from airlock_modules import GIT_SIGN
-
-_Result = TypeVar("_Result")
 
 
 async def run_boxed(job: Job, boxed: Boxed, call: Call, emit: Emit, *, answers: bool) -> Finished:
@@ -37,15 +33,7 @@ async def run_boxed(job: Job, boxed: Boxed, call: Call, emit: Emit, *, answers: 
             relay = undo.enter_context(closing(_open_relay(boxed.box.asks, job.peer, call)))
         run = await undo.enter_async_context(
             open_run(
-                boxed,
-                launcher=shared.launcher,
-                null=shared.null,
-                limits=job.generation.limits,
-                lookups=agent.lookups,
-                removals=agent.removals,
-                homes_due=agent.homes_due,
-                open_group=agent.open_group,
-                pool=agent.pool,
+                boxed, agent, job.generation.limits, launcher=shared.launcher, null=shared.null
             )
         )
         steps = _BoxedSteps(job, call, emit, boxed, run=run, relay=relay)
@@ -93,9 +81,15 @@ class _BoxedSteps(Steps):
     async def relay(self, command: Command, begin: Begin) -> Ended:
         """Relay the command's output, and serve its tools' requests meanwhile."""
         serving = (self._relay, self._egress, self._run.home)
-        companions = [each for each in serving if each is not None]
-        relay = partial(super().relay, command, begin)
-        return await (_accompany(companions, relay) if companions else relay())
+        relay = super().relay
+
+        async def run(nursery: trio.Nursery) -> Ended:
+            for companion in serving:
+                if companion is not None:
+                    nursery.start_soon(companion.serve, nursery)
+            return await relay(command, begin)
+
+        return await run_with_others(run)
 
     async def ended(self, finished: Finished) -> None:
         """Send the client the notes that the boxed tool could not write itself."""
@@ -144,28 +138,3 @@ def _open_relay(commands: tuple[str, ...], peer: Peer, call: Call) -> Relay:
             f"the relay of the box cannot be made: {error.strerror}",
             hint="close connections, or raise the limit of open files (ulimit -n) for the daemon",
         ) from error
-
-
-class _Companion(Protocol):
-    """Serves what one command's tools request."""
-
-    async def serve(self, nursery: trio.Nursery) -> None:
-        """Serve until cancelled; may start tasks in the nursery."""
-
-
-async def _accompany(
-    companions: Sequence[_Companion], run: Callable[[], Awaitable[_Result]]
-) -> _Result:
-    """Return the result of `run`; the companions serve until it ends."""
-    outcome: _Result | Exception
-    async with trio.open_nursery() as nursery:
-        for companion in companions:
-            nursery.start_soon(companion.serve, nursery)
-        try:
-            outcome = await run()
-        except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
-            outcome = error
-        nursery.cancel_scope.cancel()
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome

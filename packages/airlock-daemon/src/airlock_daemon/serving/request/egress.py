@@ -1,7 +1,6 @@
 """The network of one boxed command: APIs, its module's destinations, a docker engine."""
 
 import ipaddress
-import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,14 +32,12 @@ from airlock_daemon.serving.audit.record import (
     Outcome,
 )
 from airlock_daemon.serving.request.recording import Recording
-from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState
+from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, log
 from airlock_modules import Module
 from airlock_modules.operation import Operation
 
 if TYPE_CHECKING:
     from airlock_daemon.boundary.box.system import ApiAccess
-
-log = logging.getLogger("airlock")
 
 # The connections that a command may have at a time; others wait in its box. Tools that use APIs
 # keep many idle connections open.
@@ -187,7 +184,7 @@ class Egress:
         try:
             async with connection:
                 await converse()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever went wrong
             # A fault in one connection must not end the others, nor the command.
             log.exception("a fault of the daemon ended a conversation; please report it")
         finally:

@@ -12,7 +12,6 @@ from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
-from airlock_daemon.serving.request.execution import conclude
 from airlock_daemon.serving.request.job import Call, Finished, Job
 from airlock_daemon.serving.request.own_conversation import (
     OwnConversation,
@@ -111,9 +110,7 @@ class _GitRun(msgspec.Struct, frozen=True):
             from airlock_daemon.boundary.brokers.git.lfs import LfsConversation  # noqa: PLC0415
 
             own = LfsConversation(self.remote, self.requester, tell=log.write_object)
-        finished = await converse(own, job, call, emit)
-        await conclude(call, finished, answers=answers)
-        return finished
+        return await converse(own, job, call, emit, answers=answers)
 
 
 class ConversationLog(msgspec.Struct, frozen=True):

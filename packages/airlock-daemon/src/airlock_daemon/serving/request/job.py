@@ -20,7 +20,6 @@ from airlock_wire import Request, Terminal
 if TYPE_CHECKING:
     from airlock_daemon.boundary.approval.questions import Asked
     from airlock_daemon.boundary.box.choice import Boxed
-    from airlock_daemon.serving.request.approvals import Tell
     from airlock_daemon.serving.request.relay import Converse, Origin
     from airlock_modules import PathUse
 
@@ -170,14 +169,17 @@ async def prove(peer: Peer, call: Call) -> str | None:
     return peer.container if is_proven else None
 
 
-async def require_approval(call: Call, peer: Peer, asked: "Asked", tell: "Tell") -> None:
+async def require_approval(call: Call, peer: Peer, asked: "Asked", emit: Emit) -> None:
     """Wait for a person's approval of an operation, where a profile requires one.
 
-    `peer` is the request's client; `tell` gets the line for it while it waits. Raises Denied if it
-    is refused or nobody answers, and what `tell` raises.
+    `peer` is the request's client; `emit` gets the line for it while it waits. Raises Denied if it
+    is refused or nobody answers, and what `emit` raises.
     """
     if call.asks:
         from airlock_daemon.serving.request.approvals import require  # noqa: PLC0415
+
+        async def tell(line: str) -> None:
+            await emit("stderr", f"airlock: {line}\n".encode())
 
         await require(asked, peer, call, tell)
 

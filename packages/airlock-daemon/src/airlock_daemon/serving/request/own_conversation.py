@@ -12,7 +12,7 @@ from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
 from airlock_daemon.serving.request.broker import may_pass
-from airlock_daemon.serving.request.execution import ENDING, buffer_start, tell_begun
+from airlock_daemon.serving.request.execution import ENDING, buffer_start, conclude, tell_begun
 from airlock_daemon.serving.request.job import AgreedFeatures, Call, Finished, Job, agree
 from airlock_daemon.serving.session import Said
 from airlock_modules import Module
@@ -39,10 +39,12 @@ def agree_on_streams(request: Request, module: Module, call: Call, peer: Peer) -
     return terms
 
 
-async def converse(conversation: OwnConversation, job: Job, call: Call, emit: Emit) -> Finished:
+async def converse(
+    conversation: OwnConversation, job: Job, call: Call, emit: Emit, *, answers: bool
+) -> Finished:
     """Run a conversation; a terminating signal from the client cancels it.
 
-    Raises what the conversation raises, Failed without descriptors, ClientGone.
+    As `BrokerRun.run`; raises what the conversation raises, Failed without descriptors, ClientGone.
     """
     session, turns = call.session, call.agent.turns
     # Two tasks of a conversation may write.
@@ -83,5 +85,7 @@ async def converse(conversation: OwnConversation, job: Job, call: Call, emit: Em
         await tell_begun(job, call, hear)
         with scope:
             ended = await conversation.run(streams, say)
-        # The client's git waits for its streams to close.
-        return Finished(ended, streams.taken)
+        finished = Finished(ended, streams.taken)
+    # The client's git waits for its streams to close.
+    await conclude(call, finished, answers=answers)
+    return finished

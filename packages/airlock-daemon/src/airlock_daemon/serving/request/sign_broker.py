@@ -10,7 +10,6 @@ from airlock_daemon.boundary.brokers.sign.signing import admit as admit_signing
 from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AirlockError, Denied
-from airlock_daemon.serving.request.execution import conclude
 from airlock_daemon.serving.request.job import Call, Finished, Job
 from airlock_daemon.serving.request.own_conversation import agree_on_streams, converse
 from airlock_daemon.serving.request.recording import Recording
@@ -64,9 +63,7 @@ class _SignRun(msgspec.Struct, frozen=True):
         """As `BrokerRun.run`."""
         log = SigningLog(call.recording)
         conversation = SignConversation(self.admitted, self.requester, tell=log.write)
-        finished = await converse(conversation, job, call, emit)
-        await conclude(call, finished, answers=answers)
-        return finished
+        return await converse(conversation, job, call, emit, answers=answers)
 
 
 class SigningLog(msgspec.Struct, frozen=True):

@@ -21,7 +21,6 @@ from airlock_daemon.boundary.command.process import Begin, Command, Emit, Stdio
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.serving.request.broker import may_pass
 from airlock_daemon.serving.request.command import Steps, run_command
-from airlock_daemon.serving.request.execution import conclude
 from airlock_daemon.serving.request.job import Call, Finished, Job, agree, find_term
 from airlock_daemon.serving.request.own_conversation import converse
 from airlock_daemon.serving.request.recording import Recording
@@ -175,9 +174,7 @@ async def run_over_ssh(
         raise TypeError(job)
     launcher = call.shared.launcher
     push = PatientPush(remote, job.command_line, requester, launcher, tell=tell)
-    finished = await converse(push, job, call, emit)
-    await conclude(call, finished, answers=answers)
-    return finished
+    return await converse(push, job, call, emit, answers=answers)
 
 
 def _may_wait(remote: SshRemote, requester: Requester) -> bool:

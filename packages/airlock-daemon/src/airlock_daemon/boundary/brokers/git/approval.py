@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 from airlock_daemon.boundary.approval.questions import Asked
 from airlock_daemon.boundary.brokers.git.rules import PART, name_operation, url_of, verb_of
 from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.errors import Denied
 from airlock_modules import Destination, PushList, Refusal, RemoteRequest, Update
 from airlock_modules.operation import Operation
 
 if TYPE_CHECKING:
     from airlock_modules.remotes.lfs import Wanted
-
-TellWait = Callable[[str], Awaitable[None]]
-"""Gets the line that tells a client what it waits for."""
 
 MOST_SHOWN = 50
 """The most refs of a push that a person is asked about."""
@@ -24,16 +22,14 @@ async def ask_push(
     push: PushList,
     asked: RemoteRequest,
     requester: Requester,
-    tell: TellWait,
+    emit: Emit,
     *,
-    prepare: Callable[[], Awaitable[None]] | None = None,
+    prepare: Callable[[], Awaitable[None]] | None,
 ) -> list[Refusal]:
     """Ask about a granted push if the profile requires it; returns why it is refused, if it is.
 
-    `tell` gets the line for the client that waits; `prepare` is called before the wait.
+    `emit` gets the line for the client that waits; `prepare` is called before the wait.
     """
-    if not requester.asks:
-        return []
     is_asked = False
     for part in push.split(PART):
         is_asked = is_asked or requester.must_ask(_list_forms(part.updates, asked))
@@ -49,7 +45,7 @@ async def ask_push(
     if prepare is not None:
         await prepare()
     try:
-        await requester.approve(describe_push(push, asked), tell)
+        await requester.approve(describe_push(push, asked), emit)
     except Denied as error:
         return [Refusal(ref=None, rule=error.rule or "approve", problem=error.message)]
     return []

@@ -14,7 +14,7 @@ from airlock_daemon.boundary.brokers.git.rules import (
     SshRemote,
     Tell,
     cannot_tell,
-    judge,
+    judge_and_ask,
     judged,
     listed,
     read_list,
@@ -28,6 +28,7 @@ from airlock_daemon.boundary.command.process import PIECE, Begin, Command, Emit,
 from airlock_daemon.boundary.connection.descriptors import ClientDescriptors, Closer
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.platform.system import splice
+from airlock_daemon.platform.threads import run_with_others
 from airlock_modules import PushList, Refusal, RemoteError, compose_report
 from airlock_wire import Signal, Stream
 
@@ -204,17 +205,12 @@ class Conversation:
             finally:
                 if transport.is_streamed:
                     self._outcome = replace(self._outcome, received=counted.stdout)
-        outcome: Ended | Exception
-        async with trio.open_nursery() as nursery:
+
+        async def run(nursery: trio.Nursery) -> Ended:
             nursery.start_soon(self._pass_on, command, transport, emit)
-            try:
-                outcome = await command.relay(emit, grant)
-            except Exception as error:  # noqa: BLE001 - a nursery would put it into a group
-                outcome = error
-            nursery.cancel_scope.cancel()
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+            return await command.relay(emit, grant)
+
+        return await run_with_others(run)
 
     async def _pass_on(self, command: Command, transport: Transport, emit: Emit) -> None:
         """Buffer the client's input until its list of refs is judged, then forward it."""
@@ -243,7 +239,7 @@ class Conversation:
                 transport.end_input()
                 return False
             self._outcome = listed(push)
-            refusals = await self._judge(push, emit)
+            refusals = await judge_and_ask(push, self._remote.asked, self._requester, emit)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 await self._refuse(push, refusals, transport, emit)
@@ -258,21 +254,6 @@ class Conversation:
             return bool(push.updates)
         finally:
             held.release()
-
-    async def _judge(self, push: PushList, emit: Emit) -> list[Refusal]:
-        """Judge a push, and have it approved; the files may be reloaded meanwhile."""
-
-        async def tell(line: str) -> None:
-            await emit("stderr", f"airlock: {line}\n".encode())
-
-        asked, requester = self._remote.asked, self._requester
-        refusals = await judge(push, asked, requester)
-        if refusals or not requester.asks:
-            return refusals
-        from airlock_daemon.boundary.brokers.git.approval import ask_push  # noqa: PLC0415
-
-        refusals = await ask_push(push, asked, requester, tell)
-        return refusals or await judge(push, asked, requester)
 
     async def _refuse(
         self, push: PushList, refusals: Sequence[Refusal], transport: Transport, emit: Emit

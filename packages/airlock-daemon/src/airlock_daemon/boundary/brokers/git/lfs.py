@@ -599,11 +599,8 @@ class LfsConversation:
             describe_transfer,
         )
 
-        async def tell(line: str) -> None:
-            await emit("stderr", f"airlock: {line}\n".encode())
-
         asked = describe_transfer(self._remote.wanted.asked, wanted)
-        await self._requester.approve(asked, tell)
+        await self._requester.approve(asked, emit)
 
 
 class _Said:

@@ -12,14 +12,13 @@ from contextlib import closing, suppress
 import trio
 from msgspec.structs import replace
 
-from airlock_daemon.boundary.brokers.git.approval import ask_push
 from airlock_daemon.boundary.brokers.git.rules import (
     BufferedBytes,
     Outcome,
     SshRemote,
     Tell,
     cannot_tell,
-    judge,
+    judge_and_ask,
     judged,
     listed,
     read_list,
@@ -98,7 +97,7 @@ class PatientPush:
             if not push.updates:
                 self._outcome = judged(self._outcome, ())
                 return ended
-            refusals = await self._judge(push, emit)
+            refusals = await judge_and_ask(push, self._remote.asked, self._requester, emit)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 await self._refuse(push, refusals, streams)
@@ -112,16 +111,6 @@ class PatientPush:
                 await feed.send(data)
 
         return await self._connect(WithoutRefs(streams.write).take, send, emit)
-
-    async def _judge(self, push: PushList, emit: Emit) -> list[Refusal]:
-        async def tell(line: str) -> None:
-            await emit("stderr", f"airlock: {line}\n".encode())
-
-        asked, requester = self._remote.asked, self._requester
-        refusals = await judge(push, asked, requester)
-        refusals = refusals or await ask_push(push, asked, requester, tell)
-        # The files may have been reloaded meanwhile.
-        return refusals or await judge(push, asked, requester)
 
     async def _refuse(self, push: PushList, refusals: list[Refusal], streams: Streams) -> None:
         """Report the refusals while the client's pack is discarded, as git needs it."""

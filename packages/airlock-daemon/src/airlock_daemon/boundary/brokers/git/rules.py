@@ -16,6 +16,7 @@ from airlock_daemon.boundary.brokers.git.credential import ask_helpers, ask_sett
 from airlock_daemon.boundary.brokers.http.client import Origin, Way, find_proxy
 from airlock_daemon.boundary.brokers.http.tls import Trust
 from airlock_daemon.boundary.brokers.requester import Requester
+from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.fairness.gate import Gate
 from airlock_daemon.boundary.fairness.turns import TurnQueue
 from airlock_daemon.errors import AND_RELOAD, Denied
@@ -206,6 +207,27 @@ async def judge(push: PushList, asked: RemoteRequest, requester: Requester) -> l
         refusals = _judge_place(asked, current)
         refusals += await _judge(push, asked, current, requester.turns)
     return refusals
+
+
+async def judge_and_ask(
+    push: PushList,
+    asked: RemoteRequest,
+    requester: Requester,
+    emit: Emit,
+    *,
+    prepare: Callable[[], Awaitable[None]] | None = None,
+) -> list[Refusal]:
+    """Judge a push, and have it approved; the files may be reloaded meanwhile.
+
+    `emit` gets the line for a client that waits; `prepare` is called before the wait.
+    """
+    refusals = await judge(push, asked, requester)
+    if refusals or not requester.asks:
+        return refusals
+    from airlock_daemon.boundary.brokers.git.approval import ask_push  # noqa: PLC0415
+
+    refusals = await ask_push(push, asked, requester, emit, prepare=prepare)
+    return refusals or await judge(push, asked, requester)
 
 
 def _judge_place(asked: RemoteRequest, generation: Generation) -> list[Refusal]:

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from msgspec.structs import replace
@@ -18,7 +17,7 @@ from airlock_daemon.boundary.brokers.git.rules import (
     address_of,
     admit_service,
     cannot_tell,
-    judge,
+    judge_and_ask,
     judged,
     listed,
     path_of,
@@ -44,17 +43,12 @@ from airlock_modules import (
     AdvertisementReader,
     FetchRequestReader,
     HelperReader,
-    PushList,
-    Refusal,
     RemoteError,
     RemoteRequest,
     answer_helper,
     compose_report,
 )
 from airlock_wire import quote
-
-if TYPE_CHECKING:
-    from airlock_daemon.boundary.brokers.git.approval import TellWait
 
 # Servers recognise git by this prefix.
 _AGENT = f"git/airlock-{__version__}"
@@ -357,7 +351,7 @@ class UrlConversation:
                 describe_fetch,
             )
 
-            await self._requester.approve(describe_fetch(asked), _tell_by(emit))
+            await self._requester.approve(describe_fetch(asked), emit)
         server = SmartHttp(self._remote, asked, self._requester)
         try:
             await self._pass_refs(asked, server, streams)
@@ -428,7 +422,8 @@ class UrlConversation:
             if push is None or not push.updates:
                 return
             self._outcome = listed(push)
-            refusals = await self._judge(push, asked, server, emit)
+            # A server would drop a connection that waits, so it is opened again after the answer.
+            refusals = await judge_and_ask(push, asked, self._requester, emit, prepare=server.close)
             self._outcome = judged(self._outcome, refusals)
             if refusals:
                 report = compose_report(push, refusals)
@@ -438,27 +433,10 @@ class UrlConversation:
                     raise cannot_tell(refusals[0])
                 await streams.write(report)
                 return
-            rest = streams.read if push.brings_pack else _nothing
-            body = await _gather(_after(said, rest), held)
+            body = await _gather(_after(said, streams.read if push.brings_pack else None), held)
             await server.post(self._count(body), streams.write)
         finally:
             held.release()
-
-    async def _judge(
-        self, push: PushList, asked: RemoteRequest, server: SmartHttp, emit: Emit
-    ) -> list[Refusal]:
-        """Judge a push, and have it approved; the files may be reloaded meanwhile.
-
-        A server would drop a connection that waits, so it is opened again after the answer.
-        """
-        requester = self._requester
-        refusals = await judge(push, asked, requester)
-        if refusals or not requester.asks:
-            return refusals
-        from airlock_daemon.boundary.brokers.git.approval import ask_push  # noqa: PLC0415
-
-        refusals = await ask_push(push, asked, requester, _tell_by(emit), prepare=server.close)
-        return refusals or await judge(push, asked, requester)
 
     def _count(self, body: bytes | Body) -> bytes | Body:
         """Count the bytes of a push that are sent."""
@@ -475,23 +453,14 @@ class UrlConversation:
         return read
 
 
-def _tell_by(emit: Emit) -> "TellWait":
-    async def tell(line: str) -> None:
-        await emit("stderr", f"airlock: {line}\n".encode())
-
-    return tell
-
-
-async def _nothing() -> bytes:
-    return b""
-
-
-def _after(first: bytes, more: Body) -> Body:
+def _after(first: bytes, more: Body | None) -> Body:
     """A body of `first`, followed by `more`."""
     left = [first]
 
     async def read() -> bytes:
-        return left.pop() if left else await more()
+        if left:
+            return left.pop()
+        return b"" if more is None else await more()
 
     return read
 

@@ -197,12 +197,9 @@ class SignConversation:
         """Wait for a person's approval, where one is required; it never lasts. Raises Denied."""
         from airlock_daemon.boundary.approval.questions import Asked  # noqa: PLC0415 - few need it
 
-        async def tell(line: str) -> None:
-            await say("stderr", f"airlock: {line}\n".encode())
-
         text = data.decode("utf-8", "surrogateescape")
         shown = Asked(operation=asked.operation, details=((f"the {asked.kind}", text),))
-        await self._requester.approve(shown, tell)
+        await self._requester.approve(shown, say)
 
     async def _ask_program(self, data: bytes) -> bytes:
         admitted, requester = self._admitted, self._requester
