@@ -16,8 +16,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from airlock_daemon.platform.linux.memfd import is_sealed, make_sealed
+from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable, MountWatch
 from airlock_daemon.platform.linux.openat2 import openat2, read_known_status
-from airlock_daemon.platform.linux.peer import Credentials
+from airlock_daemon.platform.linux.peer import Credentials, peer_pidfd, read_namespaces, read_parent
+from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
 
 if sys.platform == "linux":
     from airlock_daemon.platform.linux.ancestry import Ancestry

@@ -22,11 +22,7 @@ from airlock_daemon.setup.findings import find_engines, find_unprotected
 from airlock_daemon.setup.generation import Setup, load_setup
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.profile import USE_REFS
-from airlock_daemon.setup.remotes import (
-    find_unpinned,
-    lets_ask,
-    reaches_any,
-)
+from airlock_daemon.setup.remotes import find_unpinned, lets_ask, reaches_any
 from airlock_daemon.setup.unseen_rules import list_unseen_rules, name_rules
 from airlock_daemon.setup.unusable_sockets import find_unusable
 from airlock_modules import (

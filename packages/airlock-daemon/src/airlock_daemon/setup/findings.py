@@ -11,10 +11,7 @@ from airlock_daemon.setup.finding import Finding, named
 from airlock_daemon.setup.modules import Modules, say_nearest
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.remotes import find_unasked
-from airlock_modules import (
-    Fault,
-    Module,
-)
+from airlock_modules import Fault, Module
 
 GIVES_AWAY: Mapping[str, str] = {
     "home": "can read and send away every credential in your home",

@@ -5,13 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.finding import Finding
-from airlock_modules import (
-    GIT_REMOTE,
-    GIT_SIGN,
-    Fault,
-    Login,
-    Module,
-)
+from airlock_modules import GIT_REMOTE, GIT_SIGN, Fault, Login, Module
 from airlock_wire import quote
 
 
@@ -54,9 +48,7 @@ def find_contradictions(
     text = profile.env.get("GIT_SSH_COMMAND")
     named = (profile.names_remotes, GIT_REMOTE in profile.commands, _asks(granted))
     if text is not None and any(named):
-        from airlock_daemon.setup.ssh_command import (  # noqa: PLC0415
-            SshCommand,
-        )
+        from airlock_daemon.setup.ssh_command import SshCommand  # noqa: PLC0415
 
         try:
             command = SshCommand.read(text)

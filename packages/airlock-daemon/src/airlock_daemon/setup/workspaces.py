@@ -16,8 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.path_text import list_above, relative_to
-from airlock_daemon.platform.linux.mountinfo import MountTable
-from airlock_daemon.platform.system import read_own_mounts
+from airlock_daemon.platform.system import MountTable, read_own_mounts
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.reserved import Reserved

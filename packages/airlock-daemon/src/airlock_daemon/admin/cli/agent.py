@@ -25,13 +25,7 @@ from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import ignoring_closed_stdout, list_rows, say, say_each
 from airlock_daemon.admin.cli.reload import dump_reload, say_faults, try_reload
 from airlock_daemon.admin.cli.scan import note_workspaces
-from airlock_daemon.admin.cli.wiring import (
-    Mount,
-    Wiring,
-    find_volume,
-    list_replaceable,
-    list_shims,
-)
+from airlock_daemon.admin.cli.wiring import Mount, Wiring, find_volume, list_replaceable, list_shims
 from airlock_daemon.admin.listening import is_served
 from airlock_daemon.admin.scan.scanning import forget
 from airlock_daemon.admin.service.installing import find_manager, start_installed
@@ -298,9 +292,7 @@ def _remove_made(generation: Generation, state: State) -> None:
     """Remove what an agent has made at a docker engine, and say what stays."""
     import trio  # noqa: PLC0415 - few agents have docker
 
-    from airlock_daemon.boundary.brokers.docker.departure import (  # noqa: PLC0415
-        remove_made,
-    )
+    from airlock_daemon.boundary.brokers.docker.departure import remove_made  # noqa: PLC0415
 
     if problem := trio.run(remove_made, generation, os.environ, state):
         say(problem)

@@ -18,9 +18,7 @@ from airlock_daemon.boundary.identity.engine_info import EngineInfo
 from airlock_daemon.boundary.identity.engine_sockets import find_engine_socket, find_foreign_procfs
 from airlock_daemon.errors import AND_RELOAD, LOOK_AT_MESSAGES
 from airlock_daemon.path_text import is_within
-from airlock_daemon.platform.linux.mountinfo import MountTable
-from airlock_daemon.platform.linux.procfs import read_process_file
-from airlock_daemon.platform.system import read_own_mounts
+from airlock_daemon.platform.system import MountTable, read_own_mounts, read_process_file
 from airlock_daemon.setup.bridge import BridgeVolumes
 from airlock_daemon.setup.sockets import container_directory
 from airlock_wire import quote

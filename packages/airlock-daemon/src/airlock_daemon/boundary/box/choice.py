@@ -41,13 +41,7 @@ from airlock_daemon.boundary.command.launcher import Identity, refuse_box
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import expand_home, is_within
-from airlock_daemon.setup.boxes import (
-    BUBBLEWRAP,
-    HOME_CLASS,
-    BoxConfig,
-    Mode,
-    explain_no_fence,
-)
+from airlock_daemon.setup.boxes import BUBBLEWRAP, HOME_CLASS, BoxConfig, Mode, explain_no_fence
 from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.human_git import ShimSettings

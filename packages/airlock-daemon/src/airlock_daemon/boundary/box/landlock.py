@@ -29,8 +29,7 @@ from airlock_daemon.boundary.command.launcher import (
 from airlock_daemon.boundary.workspace.mapping import Mounts
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.path_text import is_within
-from airlock_daemon.platform.linux.mountinfo import MountTable
-from airlock_daemon.platform.system import LOOK
+from airlock_daemon.platform.system import LOOK, MountTable
 from airlock_daemon.setup.reserved import Reserved
 from airlock_wire import quote
 

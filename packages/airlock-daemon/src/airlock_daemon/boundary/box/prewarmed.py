@@ -18,7 +18,7 @@ from airlock_daemon.boundary.box.launch import BoxBuilder, BoxedLaunch
 from airlock_daemon.boundary.command.launcher import CommandLine, Launcher, cannot_start
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import is_within
-from airlock_daemon.platform.linux.mountinfo import MountWatch
+from airlock_daemon.platform.system import MountWatch
 from airlock_daemon.setup.reserved import Reserved
 
 POOL_SIZE = 4

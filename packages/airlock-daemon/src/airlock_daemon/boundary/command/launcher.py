@@ -22,14 +22,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 import trio
 
-from airlock_daemon.errors import (
-    AirlockError,
-    Denied,
-    Failed,
-    full_table,
-    is_full_table,
-)
-from airlock_daemon.platform.linux.memfd import make_sealed
+from airlock_daemon.errors import AirlockError, Denied, Failed, full_table, is_full_table
+from airlock_daemon.platform.system import make_sealed
 from airlock_daemon.setup.profile import Profile
 from airlock_modules import Module, select_forwarded
 

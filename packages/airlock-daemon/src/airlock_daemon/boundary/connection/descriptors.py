@@ -26,13 +26,13 @@ import trio
 
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.platform.linux.mountinfo import MountTable
-from airlock_daemon.platform.linux.procfs import read_process_file
 from airlock_daemon.platform.system import (
     CLOSED_AT_EXEC,
+    MountTable,
     enlarge_pipe,
     name_descriptor,
     read_mount_id,
+    read_process_file,
     splice,
 )
 

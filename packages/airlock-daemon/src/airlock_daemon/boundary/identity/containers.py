@@ -10,8 +10,7 @@ import trio
 from airlock_daemon.boundary.identity.engines import Init, find_elsewhere, find_init
 from airlock_daemon.boundary.identity.peer import Peer, containers_in, read_pids, same_namespace
 from airlock_daemon.errors import Denied, Failed
-from airlock_daemon.platform.linux.mountinfo import MountTable
-from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
+from airlock_daemon.platform.system import MountTable, read_process_entry, read_process_file
 from airlock_daemon.setup.generation import Generation
 
 RETRY_S = 5.0

@@ -21,8 +21,7 @@ import msgspec
 from airlock_daemon.boundary.identity.peer import Peer, whole
 from airlock_daemon.errors import AND_RELOAD, Denied, Failed
 from airlock_daemon.path_text import relative_to
-from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable
-from airlock_daemon.platform.system import read_own_mounts
+from airlock_daemon.platform.system import MountRow, MountTable, read_own_mounts
 from airlock_wire import quote
 
 if TYPE_CHECKING:

@@ -12,9 +12,7 @@ from contextlib import suppress
 import msgspec
 
 from airlock_daemon.path_text import is_within
-from airlock_daemon.platform.linux.mountinfo import MountTable
-from airlock_daemon.platform.linux.procfs import read_process_file
-from airlock_daemon.platform.system import read_own_mounts
+from airlock_daemon.platform.system import MountTable, read_own_mounts, read_process_file
 
 # Bytes of one process's mounts; a process with more is skipped.
 _MOST = 1 << 20

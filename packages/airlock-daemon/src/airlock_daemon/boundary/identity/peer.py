@@ -13,10 +13,17 @@ import msgspec
 from msgspec.structs import replace
 
 from airlock_daemon.errors import NO_DESCRIPTORS, Denied, is_full_table
-from airlock_daemon.platform.linux.mountinfo import MountTable
-from airlock_daemon.platform.linux.peer import peer_pidfd, read_namespaces, read_parent
-from airlock_daemon.platform.linux.procfs import read_process_entry, read_process_file
-from airlock_daemon.platform.system import Ancestry, Credentials, peer_credentials
+from airlock_daemon.platform.system import (
+    Ancestry,
+    Credentials,
+    MountTable,
+    peer_credentials,
+    peer_pidfd,
+    read_namespaces,
+    read_parent,
+    read_process_entry,
+    read_process_file,
+)
 
 # Bytes: some thousands of mounts. A client that may mount could have far more, to be read for each
 # request.

@@ -11,8 +11,7 @@ from airlock_daemon.boundary.identity.peer import Peer, whole
 from airlock_daemon.boundary.workspace.snapshot import HostPaths
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.path_text import relative_to
-from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable
-from airlock_daemon.platform.system import read_own_mounts
+from airlock_daemon.platform.system import MountRow, MountTable, read_own_mounts
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.profile import Identity, Mount
 from airlock_daemon.setup.reserved import Reserved

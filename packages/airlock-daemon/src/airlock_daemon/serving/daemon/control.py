@@ -18,8 +18,7 @@ from msgspec.structs import replace
 from airlock_daemon.boundary.approval.questions import Asked, Question
 from airlock_daemon.boundary.identity.peer import Peer, identify, refuse_own
 from airlock_daemon.errors import AirlockError, Denied, own_fault
-from airlock_daemon.platform.linux.procfs import read_process_entry
-from airlock_daemon.platform.system import peer_credentials
+from airlock_daemon.platform.system import peer_credentials, read_process_entry
 from airlock_daemon.serving.daemon.socket_file import bind, clear
 from airlock_daemon.serving.daemon.socket_file import identify as identify_file
 from airlock_daemon.serving.request.state import DaemonState, log

@@ -18,7 +18,7 @@ from airlock_daemon.boundary.brokers.egress.conversation import say_last
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
-from airlock_daemon.platform.linux.mountinfo import MountTable
+from airlock_daemon.platform.system import MountTable
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
 from airlock_daemon.serving.daemon.callers import identify_caller
@@ -277,9 +277,7 @@ class _Records:
         if isinstance(result.error, Denied):
             record = replace(record, layer=result.error.layer, rule=result.error.rule)
             if result.error.rule == "approve":
-                from airlock_daemon.serving.request.approvals import (  # noqa: PLC0415
-                    note_rejection,
-                )
+                from airlock_daemon.serving.request.approvals import note_rejection  # noqa: PLC0415
 
                 record = note_rejection(record, result.error)
         done = {"status": result.status, "bytes": result.sent, "received": result.received}

@@ -12,7 +12,7 @@ from airlock_daemon.boundary.command.launcher import Ended, Launch
 from airlock_daemon.boundary.command.process import Begin, Command, Emit, Stdio
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.linux.procfs import read_process_file
+from airlock_daemon.platform.system import read_process_file
 from airlock_daemon.platform.threads import run_with_others
 from airlock_daemon.serving.request.closing_notes import UNSIGNED, find_notes, makes_commit
 from airlock_daemon.serving.request.command import Steps, run_command

@@ -28,9 +28,7 @@ from airlock_daemon.boundary.connection.descriptors import drop_unread, receive
 from airlock_daemon.boundary.fairness.gate import too_many_error
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
-from airlock_daemon.serving.audit.record import (
-    Outcome,
-)
+from airlock_daemon.serving.audit.record import Outcome
 from airlock_daemon.serving.request.recording import Recording
 from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState, log
 from airlock_modules import Module

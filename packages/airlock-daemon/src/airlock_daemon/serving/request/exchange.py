@@ -19,14 +19,7 @@ from airlock_daemon.boundary.identity.peer import (
     refuse_own,
 )
 from airlock_daemon.boundary.workspace.temporary import make_empty
-from airlock_daemon.errors import (
-    AirlockError,
-    Denied,
-    Failed,
-    full_table,
-    is_full_table,
-    own_fault,
-)
+from airlock_daemon.errors import AirlockError, Denied, Failed, full_table, is_full_table, own_fault
 from airlock_daemon.serving.request.broker import find_broker, make_requester
 from airlock_daemon.serving.request.execution import run_job
 from airlock_daemon.serving.request.job import Allowed, Call, consult_hook, decide, prove

@@ -47,11 +47,7 @@ async def run_job(job: Job, call: Call) -> None:
         if hook is None:
             await run(job, call, call.session.send_output, answers=True)
             return
-        from airlock_daemon.serving.request.post_exec import (  # noqa: PLC0415
-            Capture,
-            review,
-            send,
-        )
+        from airlock_daemon.serving.request.post_exec import Capture, review, send  # noqa: PLC0415
 
         capture = Capture(job.generation.hook_limits.capture_bytes)
         is_captured = job.broker_run is None or not job.broker_run.is_exact

@@ -106,9 +106,7 @@ class Operations:
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
             record = operation.record
             if isinstance(error, Rejected):
-                from airlock_daemon.serving.request.approvals import (  # noqa: PLC0415
-                    note_rejection,
-                )
+                from airlock_daemon.serving.request.approvals import note_rejection  # noqa: PLC0415
 
                 record = note_rejection(record, error)
             answer = self._refuse(question.question, record, error)

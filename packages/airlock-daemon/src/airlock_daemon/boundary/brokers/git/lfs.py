@@ -595,9 +595,7 @@ class LfsConversation:
         await streams.write(b"done\n" if error is None else _compose(error))
 
     async def _await_approval(self, wanted: Wanted, emit: Emit) -> None:
-        from airlock_daemon.boundary.brokers.git.approval import (  # noqa: PLC0415
-            describe_transfer,
-        )
+        from airlock_daemon.boundary.brokers.git.approval import describe_transfer  # noqa: PLC0415
 
         asked = describe_transfer(self._remote.wanted.asked, wanted)
         await self._requester.approve(asked, emit)

@@ -347,9 +347,7 @@ class UrlConversation:
 
     async def _serve(self, asked: RemoteRequest, streams: Streams, emit: Emit) -> Ended:
         if self._requester.asks and not asked.is_push:
-            from airlock_daemon.boundary.brokers.git.approval import (  # noqa: PLC0415
-                describe_fetch,
-            )
+            from airlock_daemon.boundary.brokers.git.approval import describe_fetch  # noqa: PLC0415
 
             await self._requester.approve(describe_fetch(asked), emit)
         server = SmartHttp(self._remote, asked, self._requester)

@@ -22,9 +22,7 @@ from airlock_daemon.boundary.brokers.https.aws import (
 )
 from airlock_daemon.boundary.brokers.https.exchange import Exchange, Prepared, Result
 from airlock_daemon.boundary.brokers.https.incoming import PIECE, BufferedBody, Damaged, Incoming
-from airlock_daemon.boundary.brokers.https.messages import (
-    LONGEST_BODY as SHOWN_BODY,
-)
+from airlock_daemon.boundary.brokers.https.messages import LONGEST_BODY as SHOWN_BODY
 from airlock_daemon.boundary.brokers.https.messages import (
     Answer,
     Content,

@@ -31,8 +31,7 @@ import msgspec
 import trio
 
 from airlock_daemon.errors import Failed
-from airlock_daemon.platform.linux.memfd import is_sealed, make_sealed
-from airlock_daemon.platform.system import CLOSED_AT_EXEC
+from airlock_daemon.platform.system import CLOSED_AT_EXEC, is_sealed, make_sealed
 from airlock_modules.apis import Api, GraphQlField
 from airlock_modules.apis.aws import Call
 
