@@ -3,7 +3,9 @@
 import os
 import stat
 import tempfile
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import IO
 
 from airlock_daemon.errors import AirlockError
 
@@ -47,6 +49,27 @@ def make_directory(path: str, *, mode: int, undo: ExitStack) -> None:
         os.close(made)
 
 
+@contextmanager
+def replacing(path: str) -> Iterator[IO[bytes]]:
+    """Yield a new file, which replaces the one at `path` unless the block fails. Raises OSError.
+
+    A symlink at `path` is replaced itself. The file has the mode 0600 until the block changes it.
+    """
+    prefix = f".{os.path.basename(path)}."
+    descriptor, new = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=prefix)
+    try:
+        # With its path as its name.
+        with open(new, "wb", opener=lambda *_: descriptor) as file:
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(new, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(new)
+        raise
+
+
 def write_whole(path: str, text: str | None, *, mode: int = 0o600, follows: bool = True) -> None:
     """Replace a file atomically with this text, or remove it; a symlink to it stays.
 
@@ -60,24 +83,14 @@ def write_whole(path: str, text: str | None, *, mode: int = 0o600, follows: bool
             with suppress(FileNotFoundError):
                 os.unlink(path)
             return
-        directory = os.path.dirname(path)
-        descriptor, new = tempfile.mkstemp(dir=directory, prefix=f".{os.path.basename(path)}.")
-        try:
-            with open(descriptor, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
-                file.flush()
-                if follows and os.path.exists(path):
-                    os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
-                    _give(descriptor, like=path)
-                else:
-                    os.fchmod(descriptor, mode)
-                    _give(descriptor, like=directory)
-                os.fsync(descriptor)
-            os.replace(new, path)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(new)
-            raise
+        with replacing(path) as file:
+            file.write(text.encode())
+            if follows and os.path.exists(path):
+                os.fchmod(file.fileno(), stat.S_IMODE(os.stat(path).st_mode))
+                _give(file.fileno(), like=path)
+            else:
+                os.fchmod(file.fileno(), mode)
+                _give(file.fileno(), like=os.path.dirname(path))
     except OSError as error:
         raise _unwritable(path, error) from error
 

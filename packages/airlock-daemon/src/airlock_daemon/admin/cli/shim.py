@@ -3,7 +3,6 @@
 import os
 import shutil
 import stat
-import tempfile
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.shim_program import find_shim
+from airlock_daemon.setup.writing import replacing
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -63,15 +63,9 @@ def _copy(source: str, path: str) -> None:
         )
     try:
         # A new file replaces it: a running executable cannot be written.
-        descriptor, fresh = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=f".{_NAME}.")
-        try:
-            with open(source, "rb") as old, open(descriptor, "wb") as new:
-                shutil.copyfileobj(old, new)
-                os.fchmod(descriptor, 0o755)
-            os.replace(fresh, path)
-        except BaseException:
-            os.unlink(fresh)
-            raise
+        with open(source, "rb") as old, replacing(path) as new:
+            shutil.copyfileobj(old, new)
+            os.fchmod(new.fileno(), 0o755)
     except OSError as error:
         raise AirlockError(
             f"the shim cannot be copied to {path}: {error.strerror}",

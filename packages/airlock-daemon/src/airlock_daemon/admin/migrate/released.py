@@ -19,6 +19,7 @@ from airlock_modules import ModuleError, is_name, parse_module
 from airlock_wire import quote
 
 _BOM = "\ufeff"
+_MEND = "mend that line, or move the file away"
 
 
 def read_plain(path: str) -> str | None:
@@ -46,6 +47,14 @@ def read_lenient(path: str) -> str | None:
         ) from error
 
 
+def _parse(text: str, *, hint: str) -> dict[str, Any]:
+    """Parse TOML. Raises AirlockError."""
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise AirlockError(f"not valid TOML: {error}", hint=hint) from error
+
+
 _READ = {
     "commands": ("enable",),
     "daemon": ("log_level",),
@@ -68,12 +77,7 @@ def convert_config(text: str | None, *, layout: Layout, enable: Sequence[str]) -
     Raises AirlockError if the file is not valid TOML, or has an unsupported form.
     """
     body = CONFIG if text is None else text
-    try:
-        data = tomllib.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise AirlockError(
-            f"not valid TOML: {error}", hint="mend that line, or move the file away"
-        ) from error
+    data = _parse(body, hint=_MEND)
     unread = list(_find_unread(data, has_ceiling=layout in ("v0.3", "v0.4")))
     quiet = comment_out(body, unread)
     if quiet is None:
@@ -124,12 +128,7 @@ def convert_profile(text: str, *, layout: Layout, known: Collection[str]) -> Con
 
     Raises AirlockError if its meaning is unclear.
     """
-    try:
-        data = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise AirlockError(
-            f"not valid TOML: {error}", hint="mend that line, or move the file away"
-        ) from error
+    data = _parse(text, hint=_MEND)
     _refuse_unclear(data)
     variables = tuple(data.get("env", {}).get("set", {}))
     head = f"# Made by `airlock-daemon migrate` of a profile of {layout}.\n"
@@ -199,12 +198,7 @@ def read_released(text: str, *, directories: Sequence[str]) -> list[Registered]:
 
     Raises AirlockError if that is unclear, or the file is no registration.
     """
-    try:
-        data = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise AirlockError(
-            f"not valid TOML: {error}", hint="mend that line, and try again"
-        ) from error
+    data = _parse(text, hint="mend that line, and try again")
     agents: list[Registered] = []
     names = clean_names(tuple(data))
     for before, entry in data.items():

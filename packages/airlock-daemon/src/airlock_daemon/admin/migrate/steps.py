@@ -5,78 +5,68 @@ import os
 import shlex
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import msgspec
 
 from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.migrate.layout import BACKUP, COPYING, MIGRATING, Layout
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.writing import make_directory, read_whole
+from airlock_daemon.setup.writing import make_directory, read_whole, replacing
 from airlock_wire import quote
 
 
-class Make(msgspec.Struct, frozen=True, kw_only=True):
+class _At(msgspec.Struct, frozen=True, kw_only=True):
+    path: str
+
+
+class _Between(msgspec.Struct, frozen=True, kw_only=True):
+    source: str
+    target: str
+
+
+class Make(_At, frozen=True):
     """Create a private directory in an existing one."""
 
-    path: str
 
-
-class SetMode(msgspec.Struct, frozen=True, kw_only=True):
+class SetMode(_At, frozen=True, kw_only=True):
     """Set the mode of an existing directory."""
 
-    path: str
     mode: int
 
 
-class Write(msgspec.Struct, frozen=True, kw_only=True):
+class Write(_At, frozen=True, kw_only=True):
     """Write a text that ends with a newline; `before` is the old one, None for no file."""
 
-    path: str
     before: str | None
     after: str
 
 
-class Copy(msgspec.Struct, frozen=True, kw_only=True):
+class Copy(_Between, frozen=True):
     """Copy a file with its mode to an unused path."""
 
-    source: str
-    target: str
 
-
-class CopyTree(msgspec.Struct, frozen=True, kw_only=True):
+class CopyTree(_Between, frozen=True):
     """Copy a file or directory, keeping modes and symlinks, into an incomplete backup."""
 
-    source: str
-    target: str
 
-
-class Rename(msgspec.Struct, frozen=True, kw_only=True):
+class Rename(_Between, frozen=True):
     """Rename within the same directory, to an unused name."""
 
-    source: str
-    target: str
 
-
-class Remove(msgspec.Struct, frozen=True, kw_only=True):
+class Remove(_At, frozen=True, kw_only=True):
     """Remove a file that is unchanged in the backup."""
 
-    path: str
     backup: str
 
 
-class RemoveDirectory(msgspec.Struct, frozen=True, kw_only=True):
+class RemoveDirectory(_At, frozen=True):
     """Remove a directory that is empty by then."""
 
-    path: str
 
-
-class Discard(msgspec.Struct, frozen=True, kw_only=True):
+class Discard(_At, frozen=True):
     """Remove an incomplete backup."""
-
-    path: str
 
 
 PlainStep = Make | SetMode | Copy | CopyTree | Rename | Remove | RemoveDirectory | Discard
@@ -254,17 +244,10 @@ def _sync(path: str) -> None:
 
 
 def _copy_whole(source: str, target: str) -> None:
-    descriptor, new = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".airlock-")
-    try:
-        shutil.copy2(source, new, follow_symlinks=False)
-        os.fsync(descriptor)
-        os.rename(new, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(new)
-        raise
-    finally:
-        os.close(descriptor)
+    with open(source, "rb") as old, replacing(target) as new:
+        shutil.copyfileobj(old, new)
+        new.flush()
+        shutil.copystat(source, new.name)
 
 
 def _in_the_way(path: str) -> AirlockError:
