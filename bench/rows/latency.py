@@ -12,7 +12,7 @@ from bench.deployment import TITLES, Deployment, Way
 from bench.errors import CallFailed
 from bench.figures import Figure, Goal, at_most, estimated, fail
 from bench.interleaving import interleave
-from bench.samples import Samples, added
+from bench.samples import Samples, added, estimate
 
 _COMMANDS: tuple[tuple[str, ...], ...] = (("true",), ("git", "--version"), ("git", "status"))
 
@@ -48,10 +48,12 @@ def _measure_command(
         _AGAIN: partial(caller.time, direct),
     }
     faults = {}
+    running = {}
     for way, deployment in deployments:
         key, call = f"{deployment.pair.name} {way}", deployment.call(*words)
         faults[key] = _try(caller, call)
         if not faults[key]:
+            running[key] = deployment
             variants[key] = partial(caller.time, call)
     plan = run.plan
     samples = interleave(
@@ -63,6 +65,7 @@ def _measure_command(
     )
     if words == _COMMANDS[0]:
         yield from _judge_noise(samples)
+    works = _measure_works(run, caller, running) if words == _COMMANDS[0] else {}
     for way, deployment in deployments:
         key = f"{deployment.pair.name} {way}"
         what = f"`{' '.join(words)}`{_PLACES.get(words, '')}, {TITLES[way]}: adds to direct"
@@ -71,24 +74,30 @@ def _measure_command(
             yield fail(what, deployment.pair.name, "times", faults[key], goal=goal)
         else:
             yield _compare(what, deployment, samples[_DIRECT], samples[key], goal)
-            if words == _COMMANDS[0]:
-                yield _measure_work(run, caller, deployment, way)
+            if key in works:
+                yield estimated(
+                    estimate([1e3 * seconds for seconds in works[key].values]),
+                    what=f"`true`, {TITLES[way]}: CPU time of the daemon for a call",
+                    pair=deployment.pair.name,
+                    unit="ms",
+                )
 
 
-def _measure_work(run: BenchRun, caller: Caller, deployment: Deployment, way: Way) -> Figure:
+def _measure_works(
+    run: BenchRun, caller: Caller, deployments: Mapping[str, Deployment]
+) -> Mapping[str, Samples]:
     """The daemon's own CPU time, which another processor cannot spend on another call."""
-    call = deployment.call("true")
-    before = cpu_seconds(deployment.pid)
-    for _ in range(run.plan.calls):
-        caller.time(call)
-    used = cpu_seconds(deployment.pid) - before
-    return Figure(
-        what=f"`true`, {TITLES[way]}: CPU time of the daemon for a call",
-        pair=deployment.pair.name,
-        unit="ms",
-        value=1e3 * used / run.plan.calls,
-        n=run.plan.calls,
-    )
+    direct = run.direct(*_COMMANDS[0])
+
+    def measure(deployment: Deployment) -> float:
+        before = cpu_seconds(deployment.pid)
+        caller.time(deployment.call(*_COMMANDS[0]))
+        # The daemon ends its work meanwhile.
+        caller.time(direct)
+        return cpu_seconds(deployment.pid) - before
+
+    variants = {key: partial(measure, deployment) for key, deployment in deployments.items()}
+    return interleave(variants, rounds=run.plan.calls, warm_up=3, budget_s=run.plan.budget_s)
 
 
 def _try(caller: Caller, call: Call) -> str:

@@ -3,14 +3,12 @@
 A daemon is not dumpable, so some of it needs root; other users get NotHereError.
 """
 
-import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from e2e.world.errors import NotHereError
-
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def peak_memory(pid: int) -> int:
@@ -36,8 +34,8 @@ def shared_memory(pid: int) -> int:
 
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time of the process, including its threads but not its children."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    # The clock's id is made as clock_getcpuclockid(3) makes it: /proc counts in steps of 10 ms.
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def list_descendants(pid: int) -> list[tuple[int, str]]:
