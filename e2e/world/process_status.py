@@ -3,6 +3,7 @@
 A daemon is not dumpable, so some of it needs root; other users get NotHereError.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
