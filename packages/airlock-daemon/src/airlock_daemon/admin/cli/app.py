@@ -1,4 +1,7 @@
-"""The table of commands. Each is a module of the same name, imported when called."""
+"""The table of commands. Each is a function in a module, both of its name, imported when called.
+
+One with commands of its own, or with settings, is the `app` of its module instead.
+"""
 
 import importlib
 import sys
@@ -45,7 +48,12 @@ COMMANDS = {
 
 def load_command(name: str) -> Any:
     """The command `name` of COMMANDS, as an object of Typer's core."""
-    return typer.main.get_command(importlib.import_module(f"airlock_daemon.admin.cli.{name}").app)
+    module = importlib.import_module(f"airlock_daemon.admin.cli.{name}")
+    app = getattr(module, "app", None)
+    if app is None:
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command()(pass_obj(getattr(module, name)))
+    return typer.main.get_command(app)
 
 
 REMOVED = {

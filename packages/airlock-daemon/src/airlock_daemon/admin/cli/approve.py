@@ -6,19 +6,14 @@ from typing import Annotated
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import say
 from airlock_daemon.admin.cli.questions import asking, describe_question, find_question
 from airlock_daemon.setup import answering
-
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _DURATION = re.compile(r"([0-9]{1,6})([smh])")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-@app.command("approve")
-@pass_obj
 def approve(
     application: Application,
     wanted: Annotated[str, typer.Argument(metavar="ID", help="The question's id.")],

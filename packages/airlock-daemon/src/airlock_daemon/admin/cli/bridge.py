@@ -5,16 +5,11 @@ from typing import Annotated
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.wiring import Mount, find_volume
 from airlock_daemon.errors import AND_RELOAD, AirlockError
 from airlock_daemon.setup.sockets import SOCKET_DIRECTORY
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-
-@app.command()
-@pass_obj
 def bridge(
     application: Application,
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent.")],

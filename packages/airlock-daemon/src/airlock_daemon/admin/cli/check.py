@@ -7,16 +7,11 @@ import msgspec
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.migrate.layout import advise
 from airlock_daemon.setup.checking import Checked, check_files
 from airlock_daemon.setup.paths import Locations
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-
-@app.command()
-@pass_obj
 def check(
     application: Application,
     list_names: Annotated[

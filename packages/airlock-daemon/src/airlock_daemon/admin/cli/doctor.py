@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import plain
 from airlock_daemon.admin.doctor.alive import REMEDY, find_silence
 from airlock_daemon.admin.doctor.boxes import name_box, write_apparmor, write_seccomp
@@ -18,11 +17,7 @@ from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.generation import load_setup
 from airlock_daemon.setup.status import DaemonStatus
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-
-@app.command()
-@pass_obj
 def doctor(
     application: Application,
     list_parts: Annotated[

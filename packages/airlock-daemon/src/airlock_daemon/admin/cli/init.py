@@ -11,7 +11,6 @@ import typer
 
 from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.doctor.alive import is_locked
 from airlock_daemon.admin.listening import is_served, list_sockets
 from airlock_daemon.admin.new_files import REGISTRATION, STARTER
@@ -24,13 +23,9 @@ from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.writing import make_directory, read_whole
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
 _ADD = "airlock agent add NAME --workspace DIR"
 
 
-@app.command()
-@pass_obj
 def init(
     application: Application,
     uninstall_it: Annotated[

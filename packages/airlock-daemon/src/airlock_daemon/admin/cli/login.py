@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import list_rows, say
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Declined
 from airlock_daemon.setup.config import locate_state
@@ -19,11 +18,7 @@ from airlock_wire import quote
 if TYPE_CHECKING:
     from airlock_modules.apis import Api
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-
-@app.command("login")
-@pass_obj
 def login(
     application: Application,
     name: Annotated[

@@ -11,7 +11,6 @@ import typer
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.changing import changing
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import say
 from airlock_daemon.admin.doctor.alive import is_locked
 from airlock_daemon.admin.listening import is_served, list_sockets
@@ -34,11 +33,7 @@ from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.paths import Locations
 from airlock_daemon.setup.trust import name_user
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-
-@app.command()
-@pass_obj
 def migrate(
     application: Application,
     dry_run: Annotated[

@@ -6,16 +6,11 @@ import msgspec
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import ignoring_closed_stdout
 from airlock_daemon.admin.cli.questions import asking, describe_question, find_question
 from airlock_daemon.setup import answering
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-
-@app.command("pending")
-@pass_obj
 def pending(
     application: Application,
     wanted: Annotated[

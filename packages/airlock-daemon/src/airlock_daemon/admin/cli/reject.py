@@ -5,15 +5,10 @@ from typing import Annotated
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.questions import asking
 from airlock_daemon.setup import answering
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-
-@app.command("reject")
-@pass_obj
 def reject(
     application: Application,
     wanted: Annotated[str, typer.Argument(metavar="ID", help="The question's id.")],

@@ -18,7 +18,6 @@ from typing import Any
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import plain, say
 from airlock_daemon.errors import LOOK_AT_MESSAGES, AirlockError
 from airlock_daemon.platform.system import find_missing
@@ -31,11 +30,7 @@ _LOOK_MS = 20
 
 _PROGRAMS = ("airlock-daemon", "airlock", "airlock_daemon")
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-
-@app.command()
-@pass_obj
 def reload(application: Application) -> None:
     """Tell the running daemon to read its files again.
 

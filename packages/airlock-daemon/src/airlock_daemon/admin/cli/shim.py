@@ -8,12 +8,9 @@ from typing import Annotated
 import typer
 
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.writing import replacing
-
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _NAME = "airlock-shim"
 # A socket path that every release's shim contains.
@@ -21,8 +18,6 @@ _MARK = b"/run/docker-airlock.sock"
 _LONGEST = 16 << 20
 
 
-@app.command()
-@pass_obj
 def shim(
     application: Application,
     path: Annotated[

@@ -6,16 +6,11 @@ import typer
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.described_box import describe_box
-from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import plain
 from airlock_daemon.errors import AirlockError
 from airlock_modules import builtin_names, builtin_security, builtin_text
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-
-@app.command()
-@pass_obj
 def show(
     application: Application,
     command: Annotated[str, typer.Argument(metavar="COMMAND", help="Name of the command.")],

@@ -1,16 +1,9 @@
 """`airlock start`, if Typer has to parse its options."""
 
-import typer
-
 from airlock_daemon.admin.cli import serve
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.cli.options import pass_obj
-
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command()
-@pass_obj
 def start(application: Application) -> None:
     """Serve the registered agents until SIGTERM or Ctrl-C.
 

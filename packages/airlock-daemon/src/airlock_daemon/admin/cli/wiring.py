@@ -40,7 +40,6 @@ SSH = "/usr/bin/ssh"
 """The ssh that scp, sftp, rsync and others call by its absolute path."""
 LFS_AGENT = "git-lfs-agent"
 """The shim's name as transfer agent of the container's git-lfs."""
-"""The command that signs, by which the container's git calls the shim in place of ssh-keygen."""
 OWN_GIT = {"CARGO_NET_GIT_FETCH_WITH_CLI": "true"}
 """Variables for a container with its own git: cargo must use it to fetch its dependencies.
 
