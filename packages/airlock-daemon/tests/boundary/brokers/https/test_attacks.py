@@ -22,7 +22,7 @@ from airlock_daemon.boundary.brokers.egress.destinations import World as Reach
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
 from airlock_daemon.boundary.brokers.https.authority import Authority, open_key
 from airlock_daemon.boundary.brokers.https.aws import AwsContext, Sessions
-from airlock_daemon.boundary.brokers.https.conversation import Conversation, Daemon
+from airlock_daemon.boundary.brokers.https.conversation import Conversation, Daemon, ServedApi
 from airlock_daemon.boundary.brokers.https.incoming import Spool
 from airlock_daemon.boundary.brokers.https.messages import Answer, Question, Refused, ToDaemon
 from airlock_daemon.boundary.brokers.https.scopes import Scopes
@@ -290,16 +290,18 @@ async def test_a_request_that_drips_has_one_deadline(
         Service(api, wanted, Routes(hosts, reach), Authorities({}, threads)),
         Daemon(ask=ask, number=lambda: 1, tell=tell),
         NoTurns(),
-        api=api,
-        placeholder=PLACEHOLDER,
-        aws=AwsContext(Sessions("agent", bytes(32)), Spool("/nonexistent")),
+        ServedApi(
+            api=api,
+            placeholder=PLACEHOLDER,
+            aws=AwsContext(Sessions("agent", bytes(32)), Spool("/nonexistent")),
+            judged=trio.Semaphore(1),
+            scopes=Scopes(api),
+            seal=Seal(bytes(32)),
+            fingerprint="",
+        ),
         wanted=wanted,
         connection=1,
         opaque=trio.CancelScope(),
-        judged=trio.Semaphore(1),
-        scopes=Scopes(api),
-        seal=Seal(bytes(32)),
-        fingerprint="",
     )
     async with ours, theirs, trio.open_nursery() as nursery:
         async with trio.open_nursery() as handshakes:

@@ -101,6 +101,22 @@ class _Refused(Exception):
         self.head = head
 
 
+class ServedApi(msgspec.Struct, frozen=True, kw_only=True):
+    """An API as a worker serves it.
+
+    `judged` limits concurrent GraphQL judgements of all APIs. `scopes` has the known tokens, `seal`
+    is that of uploads.
+    """
+
+    api: Api
+    placeholder: str
+    aws: AwsContext
+    judged: trio.Semaphore
+    scopes: Scopes
+    seal: Seal
+    fingerprint: str
+
+
 class Conversation:
     """One connection's requests. The owner closes `client` and `service`."""
 
@@ -110,36 +126,23 @@ class Conversation:
         service: Service,
         daemon: Daemon,
         turns: TurnSource,
+        served: ServedApi,
         *,
-        api: Api,
-        placeholder: str,
-        aws: AwsContext,
         wanted: Destination,
         connection: int,
         opaque: trio.CancelScope,
-        judged: trio.Semaphore,
-        scopes: Scopes,
-        seal: Seal,
-        fingerprint: str,
     ) -> None:
-        """`opaque` is cancelled to end an upgraded connection. `judged` limits concurrent GraphQL
-        judgements. `scopes`, `seal` (for uploads) and `fingerprint` are the API's.
-        """
+        """`opaque` is cancelled to end an upgraded connection."""
         self._client = client
         self._service = service
         self._daemon = daemon
         self._turns = turns
-        self._api = api
-        self._placeholder = placeholder
-        self._aws = aws
+        self._served = served
+        self._api = served.api
         self._wanted = wanted
         self._connection = connection
         self._opaque = opaque
-        self._judged = judged
-        self._scopes = scopes
-        self._seal = seal
         self._authority = str(wanted).removesuffix(":443")
-        self._fingerprint = fingerprint
         self._buffer = b""
         self._is_ended = False
 
@@ -225,12 +228,12 @@ class Conversation:
 
         `content` and `body`, an open file, are set if it has asked for them.
         """
-        async with nullcontext() if graphql is None else self._judged:
+        async with nullcontext() if graphql is None else self._served.judged:
             question = Question(
                 question=self._daemon.number(),
                 connection=self._connection,
                 api=self._api.name,
-                fingerprint=self._fingerprint,
+                fingerprint=self._served.fingerprint,
                 host=self._wanted.host,
                 method=head.method,
                 path=head.path,
@@ -264,7 +267,7 @@ class Conversation:
             query, headers = signed.head.query, signed.head.headers
         else:
             # With the placeholder in place of the credential.
-            own = self._placeholder
+            own = self._served.placeholder
             exchanged = exchange(head, self._api, own, own)
             query, headers = exchanged.query, exchanged.headers
         content = Content(
@@ -287,8 +290,8 @@ class Conversation:
     ) -> Prepared:
         """Prepare the request with its credential. Raises Failed."""
         if signed is not None:
-            return sign_request(signed, self._aws, self._api, secret)
-        exchanged = exchange(head, self._api, self._placeholder, secret or "")
+            return sign_request(signed, self._served.aws, self._api, secret)
+        exchanged = exchange(head, self._api, self._served.placeholder, secret or "")
         return Prepared(
             query=exchanged.query,
             headers=exchanged.headers,
@@ -302,9 +305,9 @@ class Conversation:
         try:
             return await read_request(
                 incoming,
-                self._aws,
+                self._served.aws,
                 self._api,
-                placeholder=self._placeholder,
+                placeholder=self._served.placeholder,
                 host=self._wanted.host,
             )
         except BadHead as error:
@@ -348,7 +351,7 @@ class Conversation:
 
     def _needs_secret(self, head: Head) -> bool:
         try:
-            return uses_placeholder(head, self._api, self._placeholder)
+            return uses_placeholder(head, self._api, self._served.placeholder)
         except ForeignCredential as error:
             raise self._foreign(error, head) from None
 
@@ -370,7 +373,7 @@ class Conversation:
         if not self._api.has_uploads:
             return head
         try:
-            return self._seal.open(head, self._authority)
+            return self._served.seal.open(head, self._authority)
         except ForeignCredential as error:
             raise self._foreign(error, head, hint="begin it in this container") from None
 
@@ -397,7 +400,7 @@ class Conversation:
         try:
             with trio.fail_after(_BODY_S):
                 await incoming.allow()
-                return await self._aws.spool.store(read)
+                return await self._served.aws.spool.store(read)
         except trio.TooSlowError:
             why = f"its body did not come in {_BODY_S:g} s"
             raise _bad(why, head, status=408) from None
@@ -439,7 +442,7 @@ class Conversation:
         spend = partial(self._daemon.tell, Spent(api=self._api.name, version=given.version))
         try:
             if given.secret is not None:
-                await self._scopes.demand_narrow(
+                await self._served.scopes.demand_narrow(
                     self._service,
                     self._authority,
                     secret=given.secret,
@@ -454,7 +457,7 @@ class Conversation:
                 api=self._api,
                 authority=self._authority,
                 spend=spend,
-                seal=self._seal,
+                seal=self._served.seal,
             ).carry()
         except AirlockError as error:
             status = 400 if isinstance(error, Damaged) else 502
@@ -462,7 +465,7 @@ class Conversation:
             if isinstance(error, NotTaken):
                 status = 401
             if isinstance(error, TooWide):
-                self._scopes.note_too_wide(given.version)
+                self._served.scopes.note_too_wide(given.version)
             if isinstance(error, Denied):
                 status, rule = 403, error.rule or ""
             refusal = Refusal(message=error.message, hint=error.hint, rule=rule, status=status)

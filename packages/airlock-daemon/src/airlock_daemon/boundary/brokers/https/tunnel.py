@@ -20,10 +20,8 @@ from airlock_daemon.boundary.brokers.egress.destinations import (
 )
 from airlock_daemon.boundary.brokers.http.tls import TlsStream
 from airlock_daemon.boundary.brokers.https.authority import Authority
-from airlock_daemon.boundary.brokers.https.aws import AwsContext
-from airlock_daemon.boundary.brokers.https.conversation import Conversation, Daemon
+from airlock_daemon.boundary.brokers.https.conversation import Conversation, Daemon, ServedApi
 from airlock_daemon.boundary.brokers.https.messages import Refused, Spliced
-from airlock_daemon.boundary.brokers.https.scopes import Scopes
 from airlock_daemon.boundary.brokers.https.service import Authorities, Service
 from airlock_daemon.boundary.brokers.https.splicing import (
     BadHello,
@@ -34,7 +32,6 @@ from airlock_daemon.boundary.brokers.https.splicing import (
 from airlock_daemon.boundary.fairness.turns import TurnSource
 from airlock_daemon.errors import AirlockError, Denied
 from airlock_modules.apis import Api
-from airlock_modules.apis.uploads import Seal
 from airlock_wire import quote
 
 _HELLO_S = 15.0
@@ -43,28 +40,18 @@ _PLACES = "[network] allow of this agent's airlock.toml, or by an API's hosts"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker's policy, built from one `Settings`.
+    """A worker's policy, built from one `Settings`."""
 
-    `judged` limits concurrent GraphQL judgements. `scopes` has the known tokens of each API,
-    `seals` the seals of its uploads.
-    """
-
-    apis: tuple[Api, ...]
+    apis: tuple[ServedApi, ...]
     network: Network
-    placeholders: Mapping[str, str]
     variables: Mapping[str, str]
     authority: Authority
     authorities: Authorities
-    aws: AwsContext
     lookups: trio.CapacityLimiter
-    judged: trio.Semaphore
-    scopes: Mapping[str, Scopes]
-    seals: Mapping[str, Seal]
-    fingerprints: Mapping[str, str]
 
-    def find(self, wanted: Destination) -> Api | None:
+    def find(self, wanted: Destination) -> ServedApi | None:
         """The API at a destination."""
-        return next((api for api in self.apis if api.serves(wanted.host, wanted.port)), None)
+        return next((e for e in self.apis if e.api.serves(wanted.host, wanted.port)), None)
 
 
 class _Hosts(msgspec.Struct, frozen=True):
@@ -117,7 +104,7 @@ class Tunnel:
         before, now = self._policy.find(wanted), policy.find(wanted)
         if before is None and now is None:
             self._end_unless_granted(wanted)
-        elif before is None or now is None or before.fingerprint != now.fingerprint:
+        elif before is None or now is None or before.api.fingerprint != now.api.fingerprint:
             self._opaque.cancel()
 
     def narrow(self, more: Network) -> None:
@@ -142,10 +129,10 @@ class Tunnel:
             return
         wanted, behind = asked
         self._wanted = wanted
-        api = self._policy.find(wanted)
+        served = self._policy.find(wanted)
         try:
-            if api is not None:
-                await self._serve(api, wanted, behind)
+            if served is not None:
+                await self._serve(served, wanted, behind)
             else:
                 await self._splice(wanted, behind)
         except AirlockError as error:
@@ -153,8 +140,9 @@ class Tunnel:
             status = HTTPStatus.FORBIDDEN if is_denied else HTTPStatus.BAD_GATEWAY
             await self._refuse(wanted, error, status)
 
-    async def _serve(self, api: Api, wanted: Destination, behind: bytes) -> None:
+    async def _serve(self, served: ServedApi, wanted: Destination, behind: bytes) -> None:
         """Terminate the tool's TLS, and serve its requests."""
+        api = served.api
         await self._below.send_all(CONNECTED)
         context = self._policy.authority.context(wanted.host)
         client = TlsStream(self._below, context, None, early=behind)
@@ -176,16 +164,10 @@ class Tunnel:
                 service,
                 self._daemon,
                 self._turns,
-                api=api,
-                placeholder=self._policy.placeholders.get(api.name, ""),
-                aws=self._policy.aws,
+                served,
                 wanted=wanted,
                 connection=self.number,
                 opaque=self._opaque,
-                judged=self._policy.judged,
-                scopes=self._policy.scopes[api.name],
-                seal=self._policy.seals[api.name],
-                fingerprint=self._policy.fingerprints[api.name],
             ).run()
         finally:
             await service.close()

@@ -21,7 +21,7 @@ from airlock_daemon.boundary.brokers.http.tls import Trust
 from airlock_daemon.boundary.brokers.https.authority import Authority, open_key, read_system
 from airlock_daemon.boundary.brokers.https.aws import AwsContext, Sessions
 from airlock_daemon.boundary.brokers.https.confinement import confine
-from airlock_daemon.boundary.brokers.https.conversation import Daemon
+from airlock_daemon.boundary.brokers.https.conversation import Daemon, ServedApi
 from airlock_daemon.boundary.brokers.https.incoming import PIECE, Spool
 from airlock_daemon.boundary.brokers.https.messages import (
     Answer,
@@ -233,22 +233,27 @@ def _make_policy(
     authority.publish(
         settings.published, read_system(Trust.read({}, settings.variables).make_context())
     )
+    sessions = Sessions(settings.agent, authority.derive("sessions of AWS"))
+    aws = AwsContext(sessions, Spool(os.path.dirname(settings.keys)))
+    judged = trio.Semaphore(_JUDGED)
     return Policy(
-        apis=settings.apis,
+        apis=tuple(
+            ServedApi(
+                api=api,
+                placeholder=settings.placeholders.get(api.name, ""),
+                aws=aws,
+                judged=judged,
+                scopes=Scopes(api),
+                seal=Seal(authority.derive(f"uploads of {api.name}")),
+                fingerprint=api.fingerprint,
+            )
+            for api in settings.apis
+        ),
         network=read_network(settings.network),
-        placeholders=settings.placeholders,
         variables=settings.variables,
         authority=authority,
         authorities=Authorities(settings.variables, threads),
-        aws=AwsContext(
-            Sessions(settings.agent, authority.derive("sessions of AWS")),
-            Spool(os.path.dirname(settings.keys)),
-        ),
         lookups=threads,
-        judged=trio.Semaphore(_JUDGED),
-        scopes={api.name: Scopes(api) for api in settings.apis},
-        seals={api.name: Seal(authority.derive(f"uploads of {api.name}")) for api in settings.apis},
-        fingerprints={api.name: api.fingerprint for api in settings.apis},
     )
 
 
