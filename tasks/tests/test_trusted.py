@@ -13,7 +13,7 @@ NOT_GRANTED = (
     *("airlock_daemon/admin/toml_edit", "airlock_daemon/setup/human_git"),
     *("airlock_daemon/setup/stored", "airlock_daemon/setup/client"),
     *("airlock_daemon/setup/api", "airlock_daemon/setup/bridge", "airlock_daemon/admin/change"),
-    *("airlock_daemon/setup/network_table", "airlock_daemon/setup/unseen_rules"),
+    "airlock_daemon/setup/unseen_rules",
     *("airlock_daemon/setup/command_findings", "airlock_daemon/setup/profile_findings"),
     *("airlock_daemon/setup/unusable_sockets", "airlock_daemon/admin/migrate/released_unit"),
     *("airlock_modules/reading/parsed", "airlock_modules/rules/glob"),

@@ -25,7 +25,7 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.platform.linux.mountinfo import MountRow, MountTable
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.paths import Reserved
 from boxing import box_identity
 from descent import descend, name_of
 from launching import launcher_path

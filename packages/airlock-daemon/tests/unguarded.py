@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airlock_daemon.admin.cli import main, mounted_workspaces
 from airlock_daemon.boundary.workspace import beneath, directory
-from airlock_daemon.setup import profile, reserved, workspaces
+from airlock_daemon.setup import paths, profile, workspaces
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.state import Noted
 from airlock_modules import Fault
@@ -55,12 +55,12 @@ def notes() -> None:
 
 def homes() -> None:
     """Permit a workspace in the home of a container."""
-    judge = reserved.Reserved.conflict
+    judge = paths.Reserved.conflict
 
-    def exempt(self: reserved.Reserved, path: str, *, may_be_home: bool = True) -> str | None:
+    def exempt(self: paths.Reserved, path: str, *, may_be_home: bool = True) -> str | None:
         return judge(self, path, may_be_home=may_be_home or self.homes is not None)
 
-    _put(reserved.Reserved, "conflict", exempt)
+    _put(paths.Reserved, "conflict", exempt)
     _put(workspaces, "_list_homes", lambda *_: {})
 
 

@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.setup.sockets`, with real sockets."""
+"""Tests of `airlock_daemon.setup.paths`, with real sockets."""
 
 import socket
 from pathlib import Path

@@ -1,10 +1,9 @@
-"""Tests of `airlock_daemon.setup.reserved`."""
+"""Tests of `airlock_daemon.setup.paths`."""
 
 from pathlib import Path
 
 import airlock_daemon
-from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.reserved import reserve
+from airlock_daemon.setup.paths import Locations, reserve
 
 
 def _locate(config: Path, *, sockets: Path, agents: str | None = None) -> Locations:

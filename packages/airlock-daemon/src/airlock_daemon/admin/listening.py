@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
-from airlock_daemon.setup.sockets import NAMES
+from airlock_daemon.setup.paths import NAMES
 
 
 def list_sockets(path: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import msgspec
 
-from airlock_daemon.setup.sockets import (
+from airlock_daemon.setup.paths import (
     BUNDLE,
     CA,
     CLIENT_ENV,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.sockets import ENGINE, container_directory, find_link
+from airlock_daemon.setup.paths import ENGINE, container_directory, find_link
 from airlock_modules.engine import DockerGrant, Root, is_below
 
 

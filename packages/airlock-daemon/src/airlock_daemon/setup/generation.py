@@ -14,10 +14,9 @@ from airlock_daemon.setup.finding import named
 from airlock_daemon.setup.findings import find_engines, find_oddities, find_unprotected
 from airlock_daemon.setup.limits import HookLimits, Limits
 from airlock_daemon.setup.modules import load_modules
-from airlock_daemon.setup.paths import Locations
+from airlock_daemon.setup.paths import Locations, Reserved, reserve
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.remotes import find_contradictions, find_unpinned
-from airlock_daemon.setup.reserved import Reserved, reserve
 from airlock_daemon.setup.state import FILE as NOTES
 from airlock_daemon.setup.state import NOTHING, Notes, State
 from airlock_daemon.setup.trust import find_untrusted, list_deciding

@@ -11,7 +11,7 @@ from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import SEARCH, open_without_links, read_known_status
 from airlock_daemon.setup.limits import Limits, read_limits
 from airlock_daemon.setup.modules import Modules
-from airlock_daemon.setup.sockets import BRIDGED
+from airlock_daemon.setup.paths import BRIDGED
 from airlock_modules import (
     Fault,
     GitGrant,

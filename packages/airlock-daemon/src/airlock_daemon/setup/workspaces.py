@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from airlock_daemon.path_text import list_above, relative_to
 from airlock_daemon.platform.system import MountTable, read_own_mounts
 from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.paths import Reserved
 from airlock_daemon.setup.profile import Identity
-from airlock_daemon.setup.reserved import Reserved
 from airlock_daemon.setup.state import Noted, Notes, read_boot_id, renew
 from airlock_modules import Fault
 from airlock_wire import quote

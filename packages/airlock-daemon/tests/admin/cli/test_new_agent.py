@@ -13,7 +13,7 @@ from airlock_daemon.admin.cli.new_agent import NewAgent, Plan, plan_agent
 from airlock_daemon.admin.cli.repository import find_repository
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup import workspaces as judging
-from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.paths import Reserved
 from airlock_modules import DEFAULT_REFS, PushList, Update, judge_push
 from worlds import World
 

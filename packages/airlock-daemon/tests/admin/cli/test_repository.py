@@ -11,7 +11,7 @@ import pytest
 from airlock_daemon.admin.cli import repository as reading
 from airlock_daemon.admin.cli.repository import Repository, list_remotes, read_url
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.paths import Reserved
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.command.launcher import Identity
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.sockets import BUNDLE
+from airlock_daemon.setup.paths import BUNDLE
 from airlock_modules import Module, load_builtin
 from boxing import box_identity, boxed_world
 from container_hosts import BUBBLEWRAP

@@ -15,7 +15,7 @@ from airlock_daemon.boundary.box.box import Box
 from airlock_daemon.boundary.box.plan import find_home, plan_home_box, put_workspaces
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.paths import Reserved
 from boxing import box_identity, box_uid, needs_bubblewrap, write_boxes
 from container_hosts import open_runner
 from running import Daemon, read_answer, request

@@ -32,7 +32,7 @@ from airlock_daemon.boundary.box.plan import find_watched, plan_box
 from airlock_daemon.boundary.command.launcher import Bounds, Ended, Identity
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.paths import Reserved
 from boxing import box_identity, boxed_world, needs_bubblewrap, write_boxes
 from container_hosts import BUBBLEWRAP, NOTHING, SECRET, Host, Runner, finish, plan, stopped
 from descent import descend, name_of

@@ -20,8 +20,8 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.platform import system
 from airlock_daemon.platform.linux.mountinfo import MountTable, read_own_mounts
 from airlock_daemon.setup.generation import Setup
+from airlock_daemon.setup.paths import Reserved
 from airlock_daemon.setup.profile import Mount
-from airlock_daemon.setup.reserved import Reserved
 from airlock_modules import parse_module
 from strangers import start_stranger
 from worlds import World

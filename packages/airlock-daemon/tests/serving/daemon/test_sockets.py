@@ -14,7 +14,7 @@ import pytest
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.serving.daemon.socket_file import File, bind
 from airlock_daemon.serving.daemon.sockets import SocketsDirectory
-from airlock_daemon.setup.sockets import ENGINE, HTTPS, LOCK, NAMES, SOCKET, find_link
+from airlock_daemon.setup.paths import ENGINE, HTTPS, LOCK, NAMES, SOCKET, find_link
 
 
 def open_directory(path: Path, *, mode: int | None = None) -> SocketsDirectory:

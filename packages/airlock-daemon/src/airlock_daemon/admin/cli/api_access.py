@@ -12,8 +12,7 @@ from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.setup.agents import AgentApis
 from airlock_daemon.setup.client import STORES, ContainerClient
-from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.sockets import BUNDLE, ENGINE, HTTPS, PUBLISHED, SOCKET_DIRECTORY
+from airlock_daemon.setup.paths import BUNDLE, ENGINE, HTTPS, PUBLISHED, SOCKET_DIRECTORY, Locations
 from airlock_daemon.setup.state import State
 from airlock_wire import quote
 

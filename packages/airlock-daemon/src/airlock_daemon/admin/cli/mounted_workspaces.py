@@ -8,9 +8,8 @@ from airlock_daemon.admin.cli.wiring import HOME, OWN_PROGRAMS, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.setup.generation import Generation, Setup
+from airlock_daemon.setup.paths import SOCKET_DIRECTORY, Reserved
 from airlock_daemon.setup.profile import Identity
-from airlock_daemon.setup.reserved import Reserved
-from airlock_daemon.setup.sockets import SOCKET_DIRECTORY
 from airlock_daemon.setup.state import read_boot_id
 from airlock_daemon.setup.trust import list_steps
 from airlock_daemon.setup.workspaces import Workspaces

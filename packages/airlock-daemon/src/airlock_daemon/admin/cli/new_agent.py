@@ -31,11 +31,10 @@ from airlock_daemon.setup.apis import find_repositories
 from airlock_daemon.setup.config import LogConfig
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules, say_nearest
-from airlock_daemon.setup.paths import Locations
+from airlock_daemon.setup.paths import Locations, reserve
 from airlock_daemon.setup.profile import Identity
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.remotes import reaches_remotes
-from airlock_daemon.setup.reserved import reserve
 from airlock_daemon.setup.state import Noted, State, read_boot_id
 from airlock_daemon.setup.trust import list_steps
 from airlock_daemon.setup.workspaces import Workspaces

@@ -11,7 +11,7 @@ from airlock_daemon.admin.cli.known_apis import describe_api
 from airlock_daemon.admin.cli.options import pass_obj
 from airlock_daemon.admin.cli.output import list_rows, plain, say_each
 from airlock_daemon.setup.generation import Generation, Setup
-from airlock_daemon.setup.sockets import HTTPS, SOCKET
+from airlock_daemon.setup.paths import HTTPS, SOCKET
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 

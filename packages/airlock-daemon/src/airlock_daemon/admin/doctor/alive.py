@@ -9,7 +9,7 @@ import os
 import socket
 
 from airlock_daemon.admin.listening import connect, list_sockets
-from airlock_daemon.setup.sockets import LOCK, SOCKET
+from airlock_daemon.setup.paths import LOCK, SOCKET
 
 ANSWER_S = 5
 REMEDY = "airlock doctor"

@@ -13,8 +13,7 @@ import msgspec
 from airlock_daemon.admin.service import UNIT
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.finding import Finding
-from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.sockets import LOCK
+from airlock_daemon.setup.paths import LOCK, Locations
 from airlock_daemon.setup.writing import read_whole
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ from airlock_daemon.setup.boxes import BUBBLEWRAP, HOME_CLASS, BoxConfig, Mode, 
 from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.human_git import ShimSettings
-from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.paths import Reserved
 from airlock_modules import GIT_SIGN, Module
 from airlock_wire import quote
 

@@ -32,7 +32,7 @@ from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import Denied
 from airlock_daemon.path_text import is_within, list_above, relative_to
 from airlock_daemon.platform.system import MountRow
-from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.paths import Reserved
 from airlock_wire import quote
 
 

@@ -24,7 +24,7 @@ from airlock_daemon.errors import AirlockError, full_table, is_full_table
 from airlock_daemon.platform.linux.cgroup import Cgroup
 from airlock_daemon.platform.system import SEARCH
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.paths import Reserved
 
 OLDEST = (0, 10)
 """The oldest version of bubblewrap with all features that a box needs."""

@@ -21,7 +21,7 @@ from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import SEARCH, read_known_status, read_mount_id
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.paths import Reserved
 from airlock_modules import Module
 from airlock_wire import quote
 

@@ -25,7 +25,7 @@ from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import is_within, relative_to
 from airlock_daemon.setup.agents import Agent
-from airlock_daemon.setup.reserved import Reserved
+from airlock_daemon.setup.paths import Reserved
 from airlock_modules import PathUse
 from airlock_wire import quote
 

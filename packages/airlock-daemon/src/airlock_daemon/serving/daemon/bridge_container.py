@@ -34,7 +34,7 @@ from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.bridge import BridgeVolume, BridgeVolumes
 from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.sockets import NAMES, SOCKET_DIRECTORY
+from airlock_daemon.setup.paths import NAMES, SOCKET_DIRECTORY
 from airlock_daemon.setup.state import State
 from airlock_wire import quote
 

@@ -31,7 +31,7 @@ from airlock_daemon.serving.daemon.sockets import SocketsDirectory
 from airlock_daemon.serving.daemon.store import ServiceManager, SocketStore
 from airlock_daemon.serving.request.state import DaemonState, log
 from airlock_daemon.setup.generation import Setup
-from airlock_daemon.setup.sockets import HTTPS
+from airlock_daemon.setup.paths import HTTPS
 from airlock_daemon.setup.status import DaemonStatus
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)

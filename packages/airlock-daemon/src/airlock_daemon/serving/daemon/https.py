@@ -39,7 +39,7 @@ from airlock_daemon.serving.request.state import AgentState, Caller, DaemonState
 from airlock_daemon.serving.session import Cancellation, Reason
 from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.generation import Generation
-from airlock_daemon.setup.sockets import PUBLISHED, container_directory
+from airlock_daemon.setup.paths import PUBLISHED, container_directory
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
 

@@ -11,8 +11,8 @@ import trio
 from docker_scene import Scene, image, pytestmark, scene
 
 from airlock_daemon.setup.client import PROXY_PORT, ContainerClient
+from airlock_daemon.setup.paths import SOCKET_DIRECTORY
 from airlock_daemon.setup.shim_program import find_shim
-from airlock_daemon.setup.sockets import SOCKET_DIRECTORY
 from airlock_modules.engine import Egress
 from airlock_modules.engine.egress import DIRECTORY
 
