@@ -36,9 +36,34 @@ _WITHOUT_LINUX = tuple(
     for name in names.split()
 )
 
-# Journeys that run again with such a daemon. .ci/nightly has others.
+# Journeys that run again with such a daemon: files, or some of their tests. .ci/nightly has others.
+_GIT_REMOTE = (
+    *(
+        f"test_a_container_does_the_same[{transport}-descriptors-{case}]"
+        for transport in ("ssh", "https")
+        for case in ("clone", "partial-without-files", "push-a-branch", "push-many-refs")
+    ),
+    *(
+        f"test_what_is_not_granted_is_refused[{transport}-descriptors-refused-{case}]"
+        for transport in ("ssh", "https")
+        for case in ("protected-branch", "delete", "repository")
+    ),
+    "test_the_records_say_what_was_asked_for",
+)
 _JOURNEYS_WITHOUT_LINUX = tuple(
-    f"e2e/journeys/test_{name}.py" for name in ("ending", "hooks", "restart", "ssh")
+    f"e2e/journeys/test_{name}.py{test}"
+    for name, tests in {
+        "ending": (),
+        "hooks": (),
+        "restart": (),
+        "ssh": (),
+        "git_remote": _GIT_REMOTE,
+        "git_lfs": ("test_large_files_are_pushed_and_cloned",),
+        "own_git": ("test_any_git_pushes",),
+        "release_pushes": ("test_a_release_arrives_as_what_was_approved[ssh]",),
+        "signing": ("test_a_tag_is_signed", "test_a_signature_waits_for_a_person"),
+    }.items()
+    for test in ([f"::{each}" for each in tests] or [""])
 )
 
 # With its own settings, as external users run it. These exclude the suite's own tests and have no

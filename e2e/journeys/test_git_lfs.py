@@ -167,6 +167,7 @@ def test_a_push_that_is_refused_says_so(place: Place) -> None:
     assert "airlock: this agent may not push to" in said
 
 
+@pytest.mark.linux_only("boxes")
 def test_in_a_box_they_come_and_go_too(place: Place, git_lfs: Path) -> None:
     """The git of the host runs what the repository says, which finds a git-lfs of the workspace."""
     person, project = place.person, place.project

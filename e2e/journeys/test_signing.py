@@ -198,6 +198,7 @@ def test_a_container_has_no_key(place: Place) -> None:
     assert "a push certificate is not signed" in done.stderr
 
 
+@pytest.mark.linux_only("boxes")
 def test_git_of_the_host_signs_in_a_box(place: Place) -> None:
     """In an image without git, a rebase of as many, and a tag; the branch arrives."""
     need(None if shutil.which("bwrap") else "there is no bubblewrap")

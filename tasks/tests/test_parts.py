@@ -1,6 +1,7 @@
 """Parts of a test run, and what happens to a test that fails."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -126,7 +127,12 @@ def test_a_part_without_tests_has_failed(tmp_path: Path) -> None:
     assert _run(tmp_path).verdict == "failed"
 
 
-def test_the_files_that_run_again_without_linux_exist() -> None:
-    """pytest runs none of them if one is missing."""
-    files = (*_WITHOUT_LINUX, *_JOURNEYS_WITHOUT_LINUX)
-    assert [file for file in files if not (ROOT / file).is_file()] == []
+def test_what_runs_again_without_linux_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest runs nothing of a part if one file or test of it is missing."""
+    for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS"):
+        monkeypatch.delenv(name)
+    assert [file for file in _WITHOUT_LINUX if not (ROOT / file).is_file()] == []
+    words = ("--collect-only", "--quiet", "--without-linux", *_JOURNEYS_WITHOUT_LINUX)
+    command = (sys.executable, "-m", "pytest", *words)
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
