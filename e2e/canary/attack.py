@@ -100,7 +100,7 @@ ENGINE_GUARANTEES: Mapping[str, str] = {
 
 PROMISES: Mapping[str, str] = {
     **dict.fromkeys(("environment", "box-environment"), "G7"),
-    **dict.fromkeys(("box-directory", "engine-links"), "G5"),
+    **dict.fromkeys(("box-directory", "engine-links", "engine-claims"), "G5"),
     "streams": "G8",
     "box-bounds": "G10",
     "texts": "G12",
