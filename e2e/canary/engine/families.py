@@ -108,6 +108,13 @@ def _pack(name: str, content: str) -> str:
         return packed.getvalue().decode("latin-1")
 
 
+def _claim(name: str, container_id: str | None, cwd: str | None, *, works: bool = False) -> Attack:
+    def run(scene: "EngineScene") -> bytes:
+        return scene.claim(container_id=container_id, cwd=cwd)
+
+    return Attack(f"behind a bridge, from {name}", "engine-claims", run, works)
+
+
 def _build(scene: "EngineScene") -> bytes:
     """Build an image of a person's, whose steps tell what is in it."""
     content = _pack("Dockerfile", scene.fill("FROM SECRET-IMAGE\nRUN cat /content\n"))
@@ -702,21 +709,11 @@ _BRIDGES = [
         "owned",
         _request("GET /volumes?filters=%7B%22label%22%3A%5B%22airlock.bridge%22%5D%7D"),
     ),
-    *(
-        Attack(
-            f"behind a bridge, from {name}",
-            "engine-claims",
-            lambda scene, claim=claim: scene.claim(**claim),
-            works_without=name == "a person's container",
-        )
-        for name, claim in {
-            "a person's container": {"container_id": "PERSON-ID", "cwd": "/volume"},
-            "a beginning of its id": {"container_id": "PERSON-PART", "cwd": "/volume"},
-            "its name": {"container_id": "PERSON", "cwd": "/volume"},
-            "a directory of the host": {"container_id": None, "cwd": "ROOT/secret"},
-            "the daemon's directory": {"container_id": None, "cwd": None},
-        }.items()
-    ),
+    _claim("a person's container", "PERSON-ID", "/volume", works=True),
+    _claim("a container by a beginning of its id", "PERSON-PART", "/volume"),
+    _claim("a container by its name", "PERSON", "/volume"),
+    _claim("a directory of the host", None, "ROOT/secret"),
+    _claim("no directory", None, None),
 ]
 
 

@@ -231,7 +231,7 @@ class EngineScene:
     def claim(self, *, container_id: str | None, cwd: str | None) -> bytes:
         """Have a client behind the bridge say that it is there, and look at `file`."""
         claims = {"container_id": container_id, "cwd": cwd}
-        filled = {name: claim and self.fill(claim) for name, claim in claims.items()}
+        filled: dict[str, Any] = {name: each and self.fill(each) for name, each in claims.items()}
         with closing(Client(self._bridge)) as client:
             client.send(make_request("look", "file", **filled))
             seen = b""
