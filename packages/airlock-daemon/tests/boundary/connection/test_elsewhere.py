@@ -17,7 +17,7 @@ print(receive(ours, 1), receive(ours, 9), len(os.listdir("/dev/fd")) - before)
 """
 
 REFUSE = """
-from airlock_daemon.boundary.command.launcher import refuse_box
+from airlock_daemon.boundary.command.posix_launcher import refuse_box
 for sys.platform in ("darwin", "freebsd15"):
     error = refuse_box()
     print(error.layer, error.rule, error.message.split()[-1])

@@ -37,7 +37,7 @@ from airlock_daemon.boundary.box.system import (
     name_hosts,
 )
 from airlock_daemon.boundary.box.transports import find_transports, list_asked, list_helpers
-from airlock_daemon.boundary.command.launcher import Identity, refuse_box
+from airlock_daemon.boundary.command.launcher import Identity
 from airlock_daemon.boundary.workspace.temporary import Workspace
 from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.path_text import expand_home, is_within
@@ -145,6 +145,8 @@ class Maker(msgspec.Struct, frozen=True, kw_only=True):
 
 def _find_maker(mode: Mode, generation: Generation, *, is_home: bool) -> Maker:
     if sys.platform != "linux":
+        from airlock_daemon.boundary.command.posix_launcher import refuse_box  # noqa: PLC0415
+
         raise refuse_box()
     if mode == "off":
         remedy = f'write mode = "auto" in [sandbox] of config.toml{AND_RELOAD}'

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 import trio
 
-from airlock_daemon.errors import AirlockError, Denied, Failed, full_table, is_full_table
+from airlock_daemon.errors import AirlockError, Failed, full_table, is_full_table
 from airlock_daemon.platform.system import make_sealed
 from airlock_daemon.setup.profile import Profile
 from airlock_modules import Module, select_forwarded
@@ -562,16 +562,3 @@ def make_pair() -> tuple[socket.socket, socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     return ours, theirs
-
-
-def refuse_box() -> Denied:
-    """The refusal of all that needs a box, where Python is not one for Linux."""
-    system = {"darwin": "macOS"}.get(sys.platform, sys.platform)
-    return Denied(
-        "this command runs in a box, and this host makes none: that needs Linux, and the daemon's "
-        f"Python is one for {system}",
-        layer="sandbox",
-        rule="no-box",
-        hint="let the image have the tool, and reach its service by the broker "
-        '(airlock show NAME --security); a person may set box = "none" in a module of their own',
-    )

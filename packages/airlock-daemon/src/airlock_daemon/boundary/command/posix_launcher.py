@@ -19,9 +19,8 @@ from airlock_daemon.boundary.command.launcher import (
     Identity,
     Launch,
     cannot_start,
-    refuse_box,
 )
-from airlock_daemon.errors import Failed
+from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.platform.posix import spawner
 
 _PROGRAM = "airlock_daemon.platform.posix.spawner"
@@ -163,6 +162,19 @@ async def _receive_arrival(control: socket.socket) -> None:
             if message[:1] != b"A":
                 raise BrokenPipeError
             return
+
+
+def refuse_box() -> Denied:
+    """The refusal of all that needs a box, where Python is not one for Linux."""
+    system = {"darwin": "macOS"}.get(sys.platform, sys.platform)
+    return Denied(
+        "this command runs in a box, and this host makes none: that needs Linux, and the daemon's "
+        f"Python is one for {system}",
+        layer="sandbox",
+        rule="no-box",
+        hint="let the image have the tool, and reach its service by the broker "
+        '(airlock show NAME --security); a person may set box = "none" in a module of their own',
+    )
 
 
 async def _send_all(control: socket.socket, text: bytes) -> None:
