@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from e2e.world.container import Container, started
@@ -162,7 +163,7 @@ def results(
     }
     for item in request.session.items:
         if isinstance(item, pytest.Function) and item.path == request.path:
-            found = item.callspec.params if hasattr(item, "callspec") else {}
+            found: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
             if "case" in found:
                 wanted |= {(found.get("side", PLAIN), found["case"].id), (PLAIN, found["case"].id)}
 
