@@ -305,6 +305,9 @@ class HttpsService:
     async def _find_worker(self) -> Worker:
         """The worker for a connection; raises AirlockError if none can start."""
         async with self._turn:
+            if self._generation is not None and self._generation is not self._agent.generation:
+                # A reload whose `publish` has not run yet.
+                await self._renew()
             settings, worker = self._settings, self._worker
             is_good = worker is not None and not worker.is_over
             if is_good and settings is not None and trio.current_time() - self._looked > _LOOKED_S:
