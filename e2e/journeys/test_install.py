@@ -93,7 +93,7 @@ def test_it_installs_twice_and_uninstalls(user: str, has: str, place: str, host:
 
 def test_what_a_daemon_runs_from_is_not_removed(host: FreshHost) -> None:
     """One that a person started by hand is named. A program of the user's own stays, too."""
-    host.install(*FROM).succeeded()
+    host.install(*FROM, has="uv").succeeded()
     host.run("bash", "-ic", "airlock-daemon agent add my --yes").succeeded()
     start = "mkfifo said && exec 9<>said && { airlock-daemon start 2>said >/dev/null & echo $!; }"
     wait = "while read -r line <&9; do [ \"$line\" != 'airlock: ready' ] || break; done"

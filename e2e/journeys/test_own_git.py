@@ -95,14 +95,11 @@ def test_the_printed_lines_lead_to_a_push(place: Place, image: str) -> None:
     person.run("docker compose down", cwd=project.path)
 
 
-@pytest.mark.parametrize("scheme", ["https", "http"])
-def test_what_is_not_granted_comes_to_the_daemon_all_the_same(
-    place: Place, image: str, scheme: str
-) -> None:
+def test_what_is_not_granted_comes_to_the_daemon_all_the_same(place: Place, image: str) -> None:
     """The git of the container has no other way to such a remote, and shows the refusal."""
-    line = f"airlock-daemon run my {image} git ls-remote {scheme}://example.com/x.git"
+    line = f"airlock-daemon run my {image} git ls-remote http://example.com/x.git"
     done = place.person.try_line(line, cwd=place.project.path)
     assert done.exit_code == 128
     assert "airlock: " in done.stderr
     (last,) = place.person.run("airlock-daemon log tail -n 1", cwd=place.project.path).splitlines()
-    assert f"git-remote {scheme} {scheme}://example.com/x.git" in last
+    assert "git-remote http http://example.com/x.git" in last

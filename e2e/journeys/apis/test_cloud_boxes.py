@@ -139,6 +139,7 @@ def old_aws(place: Place, wheels: Path, ground: Path) -> Iterator[None]:
     place.person.run("airlock-daemon reload", cwd=cwd)
 
 
+@pytest.mark.nightly
 def test_version_1_of_aws_works_in_a_box(
     place: Place, bucket: dict[str, bytes], old_aws: None
 ) -> None:

@@ -5,6 +5,7 @@ themselves tested with each platform's Python.
 """
 
 import ast
+import functools
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ sys.platform = "darwin"
 """
 
 
+@functools.cache
 def find_linux_names() -> dict[str, list[str]]:
     """The names by module, for modules with platform conditions."""
     found = {}
@@ -42,6 +44,7 @@ def find_linux_names() -> dict[str, list[str]]:
     return found
 
 
+@functools.cache
 def remove_linux_names() -> str:
     """Python code that removes these names, and changes the system's name."""
     return REMOVE.format(missing=find_linux_names())

@@ -1,6 +1,5 @@
 """The command line where every name of the standard library is missing that Linux alone has."""
 
-import functools
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,6 @@ main()
 """
 
 
-@functools.cache
-def preamble() -> str:
-    return remove_linux_names()
-
-
 # An event loop has epoll, as it has kqueue on a Mac.
 WITH_LOOP = """
 import select, types, trio._core._io_epoll
@@ -32,7 +26,7 @@ trio._core._io_epoll.select = types.SimpleNamespace(**vars(select))
 
 def elsewhere(*args: str, status: int = 0, first: str = "") -> Done:
     """Run `airlock-daemon` where these names are missing."""
-    return airlock_daemon(*args, status=status, before=("-c", first + preamble() + MAIN))
+    return airlock_daemon(*args, status=status, before=("-c", first + remove_linux_names() + MAIN))
 
 
 def on(world: World, *args: str, status: int = 0, first: str = "") -> Done:
@@ -62,7 +56,7 @@ def test_the_names_that_are_missing_are_those_of_linux(module: str, names: list[
 
 def test_the_names_are_really_gone() -> None:
     """What needs one of them cannot even be imported."""
-    code = preamble() + "import airlock_daemon.platform.linux.seccomp"
+    code = remove_linux_names() + "import airlock_daemon.platform.linux.seccomp"
     assert "AF_NETLINK" in airlock_daemon(status=1, before=("-c", code)).stderr
 
 
@@ -79,7 +73,7 @@ for module in pkgutil.walk_packages(airlock_daemon.__path__, "airlock_daemon."):
 
 def test_every_module_can_be_imported_but_that_of_filters() -> None:
     """A daemon loads the same there; seccomp is of the HTTPS broker alone."""
-    said = airlock_daemon(before=("-c", WITH_LOOP + preamble() + IMPORT_ALL)).stdout
+    said = airlock_daemon(before=("-c", WITH_LOOP + remove_linux_names() + IMPORT_ALL)).stdout
     assert [line.split()[0] for line in said.splitlines()] == [
         "airlock_daemon.platform.linux.seccomp"
     ]
@@ -160,7 +154,7 @@ def test_files_of_an_earlier_release_are_migrated(
 
 def test_serving_says_which_systems_it_needs(world: World) -> None:
     """With and without Typer, before anything is read."""
-    other = f'{preamble()}\nsys.platform = "sunos5"\n{MAIN}'
+    other = f'{remove_linux_names()}\nsys.platform = "sunos5"\n{MAIN}'
     options = ("--config", str(world.config), "--agents", str(world.agents_file))
     for more in ([], ["--json"]):
         done = airlock_daemon(*options, "start", *more, status=1, before=("-c", other))

@@ -1,5 +1,7 @@
 """The HTTPS broker's real processes, with a daemon of the tests' own at the other end."""
 
+import atexit
+import functools
 import itertools
 import os
 import socket
@@ -48,6 +50,34 @@ def make_api(
     return Api(name="gh", hosts=hosts, ports=(port,), allow=allow, **values)  # type: ignore[arg-type]
 
 
+Parent = tuple[subprocess.Popen[bytes], socket.socket]
+
+_workers = itertools.count(1)
+
+
+def start_parent() -> Parent:
+    """The process that forks workers, and what it is told by."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        number = theirs.fileno()
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "airlock_daemon.boundary.brokers.https", str(number)],
+            pass_fds=[number],
+            cwd="/",
+            env={"PATH": os.defpath},
+        )
+    return process, ours
+
+
+@functools.cache
+def share_parent() -> Parent:
+    """One for all tests of this process, as a daemon has one for all of its agents."""
+    process, ours = start_parent()
+    atexit.register(process.wait)
+    atexit.register(ours.close)
+    return process, ours
+
+
 class World:
     """A parent and a worker of it. `told` is all that the worker has said."""
 
@@ -64,8 +94,8 @@ class World:
         self.judge: Callable[[Question], Refusal | None] = self._judge
         self.news = trio.Condition()
         self.process: subprocess.Popen[bytes] | None = None
-        self.forks = 0
         self._numbers = itertools.count(1)
+        self._pidfd = 0
         self._open: list[trio.SocketStream] = []
         self.channel: Channel[ToDaemon, ToWorker] | None = None
 
@@ -111,7 +141,10 @@ class World:
             variables=self.variables,
         )
         await self.give(settings)
-        return await self.wait_for(Ready, Unready, since=count)
+        answer = await self.wait_for(Ready, Unready, since=count)
+        if not self._pidfd:
+            self._pidfd = os.pidfd_open(self.worker)
+        return answer
 
     async def give(self, message: ToWorker, descriptor: int | None = None) -> None:
         """Tell the worker something."""
@@ -190,18 +223,11 @@ class World:
         nursery.start_soon(accept)
         return int(listener.socket.getsockname()[1])
 
-    async def run(self, nursery: trio.Nursery) -> None:
-        """Start the processes, and be the daemon."""
-        ours, theirs = socket.socketpair()
-        number = theirs.fileno()
-        self.process = subprocess.Popen(
-            [sys.executable, "-I", "-m", "airlock_daemon.boundary.brokers.https", str(number)],
-            pass_fds=[number],
-            cwd="/",
-            env={"PATH": os.defpath},
-        )
-        theirs.close()
-        self.parent: Channel[object, ToParent] = Channel(ours, receives=object)
+    async def run(self, nursery: trio.Nursery, *, parent: Parent | None) -> None:
+        """Start the processes, and be the daemon. A `parent` ends with the world."""
+        self.process, ours = parent or share_parent()
+        self._shared = None if parent else ours.dup()
+        self.parent: Channel[object, ToParent] = Channel(self._shared or ours, receives=object)
         await self.fork(nursery)
 
     async def fork(self, nursery: trio.Nursery) -> None:
@@ -209,8 +235,8 @@ class World:
         if self.channel is not None:
             self.channel.close()
         ours, theirs = socket.socketpair()
-        self.forks += 1
-        await self.parent.send(Fork(agent="agent", worker=self.forks), theirs.fileno())
+        self.number = next(_workers)
+        await self.parent.send(Fork(agent="agent", worker=self.number), theirs.fileno())
         theirs.close()
         self.channel = Channel(ours, receives=ToDaemon)
         nursery.start_soon(self._listen, self.channel)
@@ -222,8 +248,16 @@ class World:
         for stream in self._open:
             await trio.aclose_forcefully(stream)
         self.channel.close()
-        self.parent.close()
-        await trio.to_thread.run_sync(self.process.wait)
+        if self._shared is None:
+            self.parent.close()
+            await trio.to_thread.run_sync(self.process.wait)
+        else:
+            # The channel would end the connection for all.
+            self._shared.close()
+        if self._pidfd:
+            # Readable when the worker has ended.
+            await trio.lowlevel.wait_readable(self._pidfd)
+            os.close(self._pidfd)
 
     async def _listen(self, channel: "Channel[ToDaemon, ToWorker]") -> None:
         while (received := await channel.receive()) is not None:
@@ -321,6 +355,7 @@ async def broker(
     *apis: Api,
     variables: Mapping[str, str],
     network: tuple[str, ...] = (),
+    parent: Parent | None = None,
 ) -> AsyncIterator[World]:
     """A worker that is ready, and all that is around it."""
     world = World(folder, apis, variables)
@@ -328,7 +363,7 @@ async def broker(
     for each in (world.published, folder / "agent.ca"):
         each.mkdir(exist_ok=True)
     async with trio.open_nursery() as nursery:
-        await world.run(nursery)
+        await world.run(nursery, parent=parent)
         try:
             said = await world.settle()
             assert isinstance(said, Ready), said

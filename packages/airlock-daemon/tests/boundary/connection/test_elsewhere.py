@@ -1,6 +1,5 @@
 """Descriptors, boxes and directories of clients where Linux's names are missing, as on macOS."""
 
-import functools
 import subprocess
 import sys
 
@@ -24,14 +23,9 @@ for sys.platform in ("darwin", "freebsd15"):
 """
 
 
-@functools.cache
-def preamble() -> str:
-    return remove_linux_names()
-
-
 def run_elsewhere(code: str) -> str:
     """Run a program there; trio, which it may need, has to be imported before."""
-    words = [sys.executable, "-c", f"import trio\n{preamble()}{code}"]
+    words = [sys.executable, "-c", f"import trio\n{remove_linux_names()}{code}"]
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
 

@@ -12,7 +12,7 @@ import broker_fixtures
 import pytest
 import trio
 from api_server import ApiServer
-from broker_world import broker, make_api
+from broker_world import broker, make_api, start_parent
 
 from airlock_daemon.boundary.brokers.https.messages import (
     Ended,
@@ -262,7 +262,9 @@ async def test_workers_end_by_their_sockets_and_not_by_signals_of_the_session(
     tmp_path: Path, server: ApiServer, variables: dict[str, str]
 ) -> None:
     """The daemon ends first, with its grace for what is under way."""
-    async with broker(tmp_path, make_api(server.port), variables=variables) as world:
+    async with broker(
+        tmp_path, make_api(server.port), variables=variables, parent=start_parent()
+    ) as world:
         assert world.process is not None
         assert world.channel is not None
         worker = os.pidfd_open(world.worker)
@@ -290,15 +292,17 @@ async def test_a_worker_that_hangs_is_killed_by_its_number(
 ) -> None:
     """Its socket's end does not end it; others are left alone, and the parent forks on."""
     async with (
-        broker(tmp_path, make_api(server.port), variables=variables) as world,
+        broker(
+            tmp_path, make_api(server.port), variables=variables, parent=start_parent()
+        ) as world,
         trio.open_nursery() as nursery,
     ):
-        first = os.pidfd_open(world.worker)
+        first, number = os.pidfd_open(world.worker), world.number
         os.kill(world.worker, signal.SIGSTOP)
         await world.fork(nursery)
         assert isinstance(await world.settle(), Ready)
-        for number in (1, 1, 7):
-            await world.parent.send(Kill(worker=number))
+        for each in (number, number, number + 7):
+            await world.parent.send(Kill(worker=each))
         await wait_for_end(first)
         tool = await world.open()
         assert (await tool.ask("GET", "/"))[0] == 200
@@ -309,7 +313,9 @@ async def test_the_parent_ends_with_the_daemon_and_its_workers_with_it(
     tmp_path: Path, server: ApiServer, variables: dict[str, str]
 ) -> None:
     """Whatever ends that: closing its sockets is enough."""
-    async with broker(tmp_path, make_api(server.port), variables=variables) as world:
+    async with broker(
+        tmp_path, make_api(server.port), variables=variables, parent=start_parent()
+    ) as world:
         assert world.process is not None
         parent, worker = os.pidfd_open(world.process.pid), os.pidfd_open(world.worker)
         world.parent.close()
