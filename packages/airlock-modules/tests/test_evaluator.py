@@ -3,7 +3,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from airlock_modules import Grant, Module, Parsed, evaluate, parse_module
+from airlock_modules import (
+    Grant,
+    Module,
+    Parsed,
+    TableReader,
+    evaluate,
+    load_builtin,
+    narrow_module,
+    parse_module,
+)
 from airlock_modules.reading.plain import read_plain
 from airlock_modules.rules.glob import Glob
 from asking import GRANT
@@ -20,36 +29,193 @@ def grant(module: Module, *, commands: tuple[str, ...] = ()) -> Grant:
     return Grant(ceiling=("tool", "bare"), commands=commands, modules={"tool": module})
 
 
-def test_what_no_deny_rule_matches_is_allowed() -> None:
-    """A deny list allows everything else, and the steps say why."""
-    decision = ask_module(make_module(deny=["bad"]), "good")
-    assert (decision.allowed, decision.kind, decision.layer) == (True, "allowed", None)
-    assert [(step.layer, step.verdict) for step in decision.steps] == [
-        ("ceiling", "passed"),
-        ("module", "found"),
-        ("profile", "passed"),
-        ("rules", "passed"),
+DENY, ALLOW = make_module(deny=["-v=/*:*"]), make_module(allow=["a & b"])
+SHARED = replace(DENY, source="/etc/airlock/modules/tool.toml")
+REASONED = read_module(
+    '[deny]\nargs = [{ rule = "x", reason = "it hurts" }]\n[sandbox]\nbox = "home"\n'
+)
+LISTED = read_module(
+    "[syntax]\nsubcommands = 1\n[allow.commands]\npush = ['*']\n[sandbox]\nbox = 'home'\n"
+)
+PARSED = read_module("[syntax]\n[deny]\nargs = ['x']\n[sandbox]\nbox = 'home'\n")
+BOXLESS = read_module("[deny]\nargs = []")
+BROKER = parse_module('[command]\nbroker = "ssh"\n[deny]\nargs = []\n', name="tool", source="t")
+RELOAD = ", and run: airlock reload"
+OWN = f"a person on the host can change [deny] args in commands/tool.toml of this agent{RELOAD}"
+
+
+def narrowed(module: Module) -> Module:
+    """Return the module with a rule of the profile."""
+    reader = TableReader.parse('tool = ["-n"]\n', source="airlock.toml", faults=[])
+    assert reader is not None
+    return narrow_module(module, reader, "tool")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words", "layer", "rule", "message", "hint", "step"),
+    [
+        pytest.param(
+            *(grant(DENY), "tool good", None, None, "", ""),
+            "after 3, rules: passed: no deny rule matches",
+            id="nothing denies",
+        ),
+        pytest.param(
+            *(grant(ALLOW, commands=("tool",)), "tool a b", None, "a & b", "", ""),
+            'after 3, rules: passed: allow "a & b" matches "a", "b"',
+            id="allowed by a rule",
+        ),
+        pytest.param(
+            *(grant(BROKER), "tool host", None, None, "", ""),
+            "after 3, rules: passed: no deny rule matches",
+            id="a broker needs no box",
+        ),
+        pytest.param(
+            *(grant(DENY), "tool run -v /:/h", "module", "-v=/*:*"),
+            'tool with "-v", "/:/h" is refused: its module has the rule "-v=/*:*"',
+            OWN,
+            'after 3, rules: refused: with "-v", "/:/h": its module has the rule "-v=/*:*"',
+            id="denied",
+        ),
+        pytest.param(
+            *(grant(SHARED), "tool -v /:/h", "module", "-v=/*:*"),
+            'tool with "-v", "/:/h" is refused: its module has the rule "-v=/*:*"',
+            "a person on the host can change [deny] args in modules/tool.toml, which is for all "
+            f"agents{RELOAD}",
+            'after 3, rules: refused: with "-v", "/:/h": its module has the rule "-v=/*:*"',
+            id="denied by a module for all",
+        ),
+        pytest.param(
+            *(grant(REASONED), "tool x", "module", "x", 'tool with "x" is refused: it hurts', OWN),
+            'after 3, rules: refused: with "x": its module has the rule "x"',
+            id="denied for a reason",
+        ),
+        pytest.param(
+            *(grant(PARSED), "tool x", "module", "x"),
+            'tool with "x" is refused: its module has the rule "x"',
+            OWN,
+            'after 3, rules: refused: with "x": its module has the rule "x"',
+            id="denied by words that are parsed",
+        ),
+        pytest.param(
+            *(grant(LISTED), "tool pull", "module", "command"),
+            'tool "pull" is refused: its module does not list that',
+            f"a person on the host can change [allow] in commands/tool.toml of this agent{RELOAD}",
+            'after 3, rules: refused: "pull": its module does not list that',
+            id="a subcommand that is not listed",
+        ),
+        pytest.param(
+            *(grant(narrowed(DENY)), "tool -n", "profile", "-n"),
+            'tool with "-n" is refused: the profile of this agent has the rule "-n"',
+            f"a person on the host can change [deny] tool in this agent's airlock.toml{RELOAD}",
+            'after 4, profile: refused: with "-n": the profile of this agent has the rule "-n"',
+            id="denied by the profile",
+        ),
+        pytest.param(
+            *(grant(load_builtin("git")), "tool push --force", "module", "push & --force"),
+            'tool with "push", "--force" is refused: it overwrites what others have pushed; '
+            "--force-with-lease only what was seen here",
+            "a person on the host can give this agent rules of its own in commands/tool.toml "
+            f"(airlock show tool prints those it has){RELOAD}",
+            'after 3, rules: refused: with "push", "--force": its module has the rule '
+            '"push & --force"',
+            id="denied by a built-in module",
+        ),
+        pytest.param(
+            *(Grant(ceiling=("x",), commands=("tool",), modules={"tool": DENY}), "tool x"),
+            *(None, None, "unknown command: tool (not enabled on the host)"),
+            f'a person on the host can add "tool" to [commands] enable in config.toml{RELOAD}',
+            "after 0, ceiling: refused: [commands] enable does not list tool",
+            id="above the ceiling",
+        ),
+        pytest.param(
+            *(grant(DENY), "../tool x", None, None),
+            'unknown command: "../tool" (not enabled on the host)',
+            "a command is a name of at most 64 letters, digits and . _ -, not a path",
+            'after 0, ceiling: refused: [commands] enable does not list "../tool"',
+            id="no name",
+        ),
+        pytest.param(
+            *(grant(DENY, commands=("tool",)), "bare x", None, None),
+            "unknown command: bare (enabled on the host, but no module describes it)",
+            f"a person on the host can write commands/bare.toml of this agent{RELOAD}",
+            "after 1, module: refused: no built-in and no commands/bare.toml",
+            id="no module",
+        ),
+        pytest.param(
+            *(grant(BOXLESS, commands=("other",)), "tool x", "profile", "commands"),
+            "tool is refused: the profile of this agent does not grant it",
+            f'a person on the host can add "tool" to commands in its airlock.toml{RELOAD}',
+            "after 2, profile: refused: commands does not list tool",
+            id="outside of the profile, which is asked before the box",
+        ),
+        pytest.param(
+            *(grant(load_builtin("openai")), "tool x", "module", "no-command"),
+            "tool is refused: the host grants its API, and runs no command for it",
+            "use the container's own tool, which reaches the API through the proxy that airlock "
+            "run sets (HTTPS_PROXY)",
+            "after 3, module: refused: the module has no [command], but an [[api]]",
+            id="only an API",
+        ),
+        pytest.param(
+            *(grant(BOXLESS), "tool x", "sandbox", "no-box-named"),
+            "tool is refused: its module names no box to run it in",
+            "a person on the host can add a table [sandbox] to commands/tool.toml of this agent: "
+            'box = "closed" shows it the workspace and no credential; box = "home" lets it read '
+            f"and send away every credential in that person's home{RELOAD}",
+            "after 3, sandbox: refused: the module names no [sandbox] box",
+            id="no box",
+        ),
+    ],
+)
+def test_each_layer_refuses_in_words_of_its_own_and_the_first_ends_it(
+    asked: Grant,
+    words: str,
+    layer: str | None,
+    rule: str | None,
+    message: str,
+    hint: str,
+    step: str,
+) -> None:
+    """The client gets message and hint, a person on the host each step that was taken."""
+    command, *args = words.split(" ")
+    decision = evaluate(asked, command, args)
+    kind = "allowed" if not message else "denied" if layer else "unknown-command"
+    assert (decision.allowed, decision.kind) == (not message, kind)
+    assert (decision.layer, decision.rule) == (layer, rule)
+    assert (decision.message, decision.hint) == (message, hint)
+    *passed, last = (f"{each.layer}: {each.verdict}: {each.detail}" for each in decision.steps)
+    assert f"after {len(passed)}, {last}" == step
+    module = asked.modules.get(command)
+    granted = "commands lists tool" if asked.commands else "commands is empty, so all is granted"
+    passes = [
+        f"ceiling: passed: [commands] enable lists {command}",
+        f"module: found: {module.source if module else None}",
+        f"profile: passed: {granted}",
+        "rules: passed: the module allows it",
     ]
+    assert passed == passes[: len(passed)]
+    assert evaluate(asked, command, args, is_explained=False).message == message
 
 
-def test_a_deny_rule_refuses_and_is_named() -> None:
-    """The message shows the arguments that matched and the rule that matched them."""
-    decision = ask_module(make_module(deny=["-v=/*:*"]), "run", "-v", "/:/h")
-    assert (decision.allowed, decision.kind, decision.layer) == (False, "denied", "module")
-    assert decision.rule == "-v=/*:*"
-    assert decision.message == (
-        'tool with "-v", "/:/h" is refused: its module has the rule "-v=/*:*"'
-    )
-    assert decision.hint is not None
-    assert "[deny] args in commands/tool.toml" in decision.hint
-
-
-def test_the_hint_names_the_file_that_has_the_rule() -> None:
-    """A file for all agents is not in the agent's directory."""
-    module = replace(make_module(deny=["x"]), source="/etc/airlock/modules/tool.toml")
-    hint = ask_module(module, "x").hint
-    assert hint is not None
-    assert "[deny] args in modules/tool.toml, which is for all agents" in hint
+@pytest.mark.parametrize(
+    ("ceiling", "commands", "granted"),
+    [
+        ("git ssh", "", "git git-remote ssh"),
+        ("git ssh", "ssh", "ssh"),
+        ("git-remote", "", "git-remote"),
+        ("git git-remote", "git", "git git-remote"),
+        ("ssh", "git ssh", "ssh"),
+        ("", "git", ""),
+    ],
+)
+def test_boxes_reach_gits_remotes_by_either_command(
+    ceiling: str, commands: str, granted: str
+) -> None:
+    """A grant is what host and profile both list, and git needs no git-remote beside it."""
+    asked = Grant(ceiling=(*ceiling.split(),), commands=(*commands.split(),), modules={})
+    names = ("git", "git-remote", "ssh")
+    assert [name for name in names if asked.grants_relayed(name)] == granted.split()
+    assert asked.grants_git() == ("git-remote" in granted.split())
 
 
 def test_each_part_of_a_set_is_shown() -> None:
@@ -85,76 +251,6 @@ def test_a_decision_has_the_reading_that_it_was_made_by() -> None:
         assert isinstance(decision.reading, Parsed)
         assert [word.text for word in decision.reading.words] == ["a"]
         assert [use.text for use in decision.paths] == paths
-
-
-def test_an_empty_list_is_taken_at_its_word() -> None:
-    """An empty deny list allows all, an empty allow list refuses all."""
-    assert ask_module(make_module(deny=[]), "x").allowed
-    assert not ask_module(make_module(allow=[]), "x").allowed
-
-
-def test_a_command_above_the_ceiling_is_unknown() -> None:
-    """The ceiling is checked first, regardless of modules, and the hint names its key."""
-    module = make_module()
-    decision = evaluate(Grant(ceiling=(), modules={"tool": module}), "tool", [])
-    assert (decision.allowed, decision.kind, decision.layer) == (False, "unknown-command", None)
-    assert decision.message.startswith("unknown command: tool ")
-    assert decision.hint is not None
-    assert "[commands] enable in config.toml" in decision.hint
-    assert [step.layer for step in decision.steps] == ["ceiling"]
-
-
-def test_a_command_without_a_module_is_unknown() -> None:
-    """The module is checked before the profile, so that the message says what is missing."""
-    decision = evaluate(grant(make_module(), commands=("tool",)), "bare", [])
-    assert decision.kind == "unknown-command"
-    assert decision.message.startswith("unknown command: bare ")
-    assert decision.hint is not None
-    assert "commands/bare.toml" in decision.hint
-
-
-def test_the_profile_refuses_what_it_does_not_list() -> None:
-    """A profile narrows the ceiling; the rules are not checked."""
-    decision = evaluate(grant(make_module(), commands=("other",)), "tool", ["x"])
-    assert (decision.kind, decision.layer) == ("denied", "profile")
-    assert decision.hint is not None
-    assert "airlock.toml" in decision.hint
-    assert [step.layer for step in decision.steps] == ["ceiling", "module", "profile"]
-
-
-def test_a_profile_cannot_grant_above_the_ceiling() -> None:
-    """A name that only the profile lists stays unknown."""
-    asked = Grant(ceiling=("x",), commands=("tool",), modules={"tool": make_module()})
-    assert evaluate(asked, "tool", []).kind == "unknown-command"
-
-
-def test_a_module_that_names_no_box_is_refused_whatever_its_rules_allow() -> None:
-    """There is no default box; the hint has both lines, and what the second exposes."""
-    for module in (read_module("[deny]\nargs = []"), read_module("[allow]\nargs = ['x']")):
-        decision = evaluate(grant(module), "tool", ["x"])
-        assert (decision.allowed, decision.kind, decision.layer, decision.rule) == (
-            *(False, "denied", "sandbox", "no-box-named"),
-        )
-        assert decision.message == "tool is refused: its module names no box to run it in"
-        assert decision.hint is not None
-        assert 'commands/tool.toml of this agent: box = "closed" shows it' in decision.hint
-        assert 'box = "home" lets it read and send away every credential' in decision.hint
-        assert [step.verdict for step in decision.steps] == [
-            "passed", "found", "passed", "refused",
-        ]  # fmt: skip
-
-
-def test_a_broker_needs_no_box() -> None:
-    """Nothing runs on the host that a workspace could configure."""
-    text = '[command]\nbroker = "ssh"\n[deny]\nargs = []\n'
-    module = parse_module(text, name="tool", source="tool.toml")
-    assert evaluate(grant(module), "tool", ["host"]).allowed
-
-
-def test_the_profile_is_asked_before_the_box() -> None:
-    """An agent without the command learns nothing about its module."""
-    asked = grant(read_module("[deny]\nargs = []"), commands=("other",))
-    assert evaluate(asked, "tool", []).layer == "profile"
 
 
 @pytest.mark.parametrize("command", ["", "../tool", "tool\n", "to\u202eol", "\udcff", "x" * 9999])

@@ -67,7 +67,6 @@ class Decision(Struct, frozen=True, kw_only=True):
     """
 
     allowed: bool
-    kind: Literal["allowed", "denied", "unknown-command"]
     layer: Literal["profile", "module", "sandbox"] | None = None
     rule: str | None = None
     reason: str | None = None
@@ -75,6 +74,13 @@ class Decision(Struct, frozen=True, kw_only=True):
     hint: str = ""
     steps: tuple[Step, ...] = ()
     reading: "Parsed | PlainReading | None" = None
+
+    @property
+    def kind(self) -> Literal["allowed", "denied", "unknown-command"]:
+        """What it is to the client: no layer refuses an unknown command."""
+        if self.allowed:
+            return "allowed"
+        return "unknown-command" if self.layer is None else "denied"
 
     @property
     def paths(self) -> "tuple[PathUse, ...]":
@@ -129,7 +135,6 @@ def _refuse_unknown(name: str, command: str) -> Decision:
         advice = "a command is a name of at most 64 letters, digits and . _ -, not a path"
     return Decision(
         allowed=False,
-        kind="unknown-command",
         message=f"unknown command: {name} (not enabled on the host)",
         hint=advice,
         steps=(Step("ceiling", "refused", f"[commands] enable does not list {name}"),),
@@ -139,7 +144,6 @@ def _refuse_unknown(name: str, command: str) -> Decision:
 def _refuse_without_module(name: str, steps: tuple[Step, ...]) -> Decision:
     return Decision(
         allowed=False,
-        kind="unknown-command",
         message=f"unknown command: {name} (enabled on the host, but no module describes it)",
         hint=f"a person on the host can write commands/{name}.toml of this agent{_THEN}",
         steps=(*steps, Step("module", "refused", f"no built-in and no commands/{name}.toml")),
@@ -149,7 +153,6 @@ def _refuse_without_module(name: str, steps: tuple[Step, ...]) -> Decision:
 def _refuse_by_profile(name: str, steps: tuple[Step, ...]) -> Decision:
     return Decision(
         allowed=False,
-        kind="denied",
         layer="profile",
         rule="commands",
         message=f"{name} is refused: the profile of this agent does not grant it",
@@ -161,7 +164,6 @@ def _refuse_by_profile(name: str, steps: tuple[Step, ...]) -> Decision:
 def _refuse_without_command(name: str, steps: tuple[Step, ...]) -> Decision:
     return Decision(
         allowed=False,
-        kind="denied",
         layer="module",
         rule="no-command",
         message=f"{name} is refused: the host grants its API, and runs no command for it",
@@ -174,7 +176,6 @@ def _refuse_without_command(name: str, steps: tuple[Step, ...]) -> Decision:
 def _refuse_without_box(name: str, module: Module, steps: tuple[Step, ...]) -> Decision:
     return Decision(
         allowed=False,
-        kind="denied",
         layer="sandbox",
         rule="no-box-named",
         message=f"{name} is refused: its module names no box to run it in",
@@ -189,21 +190,27 @@ def _apply_rules(
     name: str, module: Module, args: Sequence[str], steps: tuple[Step, ...]
 ) -> Decision:
     verdict = judge(module.rules, args)
+    if verdict.allowed:
+        return Decision(
+            allowed=True,
+            rule=verdict.rule,
+            reason=verdict.reason,
+            steps=(*steps, Step("rules", "passed", verdict.detail)),
+            reading=verdict.reading,
+        )
     layer: Literal["profile", "module"] = "module"
     asked = "rules"
     if verdict.is_narrowing:
         layer = asked = "profile"
         steps += (Step("rules", "passed", "the module allows it"),)
-    step = Step(asked, "passed" if verdict.allowed else "refused", verdict.detail)
     return Decision(
-        allowed=verdict.allowed,
-        kind="allowed" if verdict.allowed else "denied",
-        layer=None if verdict.allowed else layer,
+        allowed=False,
+        layer=layer,
         rule=verdict.rule,
         reason=verdict.reason,
-        message="" if verdict.allowed else f"{name} {verdict.problem}",
-        hint="" if verdict.allowed else _advise(name, module, layer),
-        steps=(*steps, step),
+        message=f"{name} {verdict.problem}",
+        hint=_advise(name, module, layer),
+        steps=(*steps, Step(asked, "refused", verdict.detail)),
         reading=verdict.reading,
     )
 
@@ -211,12 +218,6 @@ def _apply_rules(
 def _advise(name: str, module: Module, layer: str) -> str:
     if layer == "profile":
         return f"a person on the host can change [deny] {name} in this agent's airlock.toml{_THEN}"
-    if module.builtin and module.broker is not None:
-        # The broker refuses it too, even if other rules allow it.
-        return (
-            "leave it out; what a host needs beside that, a person on the host can write for it "
-            "into ~/.ssh/config there"
-        )
     if module.builtin:
         return (
             f"a person on the host can give this agent rules of its own in commands/{name}.toml "

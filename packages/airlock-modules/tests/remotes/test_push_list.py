@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from airlock_modules.remotes.destination import RemoteError
 from airlock_modules.remotes.git_protocol import FLUSH, frame
 from airlock_modules.remotes.push import PushList, PushReader, Update
+from airlock_wire import quote
 
 NONE, ONE, TWO = "0" * 40, "1" * 40, "2" * 40
 CAPABILITIES = "report-status-v2 side-band-64k object-format=sha1 agent=git/2.47.3"
@@ -65,33 +66,82 @@ def test_a_push_of_nothing_or_of_deletions_brings_no_pack() -> None:
     assert not deletion.brings_pack
 
 
+FIRST = line(ONE, TWO, "refs/heads/a")
+TWICE = "a list of refs names capabilities twice"
+MIXED = "a list of refs mixes two kinds of object ids"
+LONG = "x" * 200
+FOREIGN = f"\udcff{LONG}"
+SHALLOW = f"shallow {ONE}"
+OPTIONS = line(ONE, TWO, "refs/heads/a", "push-options") + FLUSH
+
+
+def unread(text: str) -> str:
+    """What is said of a line that is none, cut."""
+    return f"a line of a list of refs cannot be read: {quote(text, limit=80)}"
+
+
 @pytest.mark.parametrize(
-    "data",
+    ("data", "rule", "problem"),
     [
-        pytest.param(line(ONE, TWO, "refs/heads/a") + line(ONE, TWO, "refs/x", "quiet"), id="late"),
-        pytest.param(line(ONE, TWO, "refs/heads/a", "push-cert=x"), id="unknown capability"),
-        pytest.param(line(ONE, TWO, "refs/heads/a", "push-options=1"), id="value for a plain one"),
-        pytest.param(line(ONE, TWO, "refs/heads/a", "quiet\tpush-options"), id="tab"),
-        pytest.param(line(ONE, TWO, "refs/heads/a", "agent=x\0push-options"), id="second NUL"),
-        pytest.param(line(ONE, TWO, "refs/heads/a b"), id="blank in a ref"),
-        pytest.param(line(ONE, TWO, "refs/heads/a\nrefs/heads/main"), id="two lines"),
-        pytest.param(line(ONE, TWO, "refs/heads/\udcff"), id="not UTF-8"),
-        pytest.param(line(ONE, TWO, ""), id="no ref"),
-        pytest.param(line(ONE.upper().replace("1", "A"), TWO, "refs/heads/a"), id="upper case"),
-        pytest.param(line(ONE[:-1], TWO, "refs/heads/a"), id="short"),
-        pytest.param(line(ONE, TWO + "2" * 24, "refs/heads/a"), id="two kinds of ids"),
-        pytest.param(
-            line(ONE, TWO, "refs/a") + frame(f"shallow {ONE}".encode()), id="late shallow"
+        pytest.param(FIRST + line(ONE, TWO, "refs/x", "quiet"), "push-list", TWICE, id="late"),
+        *(
+            pytest.param(
+                line(ONE, TWO, "refs/heads/a", words),
+                *("capability", f"a push asks the server for {quote(words)}"),
+                id=name,
+            )
+            for name, words in (
+                ("unknown capability", "push-cert=x"),
+                ("value for a plain one", "push-options=1"),
+                ("tab", "quiet\tpush-options"),
+                ("second NUL", "agent=x\0push-options"),
+            )
         ),
-        pytest.param(frame(f"shallow {ONE}\0quiet".encode()), id="capabilities of shallow"),
-        pytest.param(frame(b"push-cert\0quiet"), id="signed"),
-        pytest.param(b"0001" + FLUSH, id="delimiter"),
+        *(
+            pytest.param(frame(text.encode()), "push-list", unread(text), id=name)
+            for name, text in (
+                ("blank in a ref", f"{ONE} {TWO} refs/heads/a b"),
+                ("two lines", f"{ONE} {TWO} refs/heads/a\nrefs/heads/main"),
+                ("no ref", f"{ONE} {TWO} "),
+                ("upper case", f"{ONE.replace('1', 'A')} {TWO} refs/heads/a"),
+                ("short", f"{ONE[:-1]} {TWO} refs/heads/a"),
+                ("long", LONG),
+            )
+        ),
+        pytest.param(
+            line(ONE, TWO, FOREIGN),
+            *("push-list", f"a ref is not UTF-8: {quote(FOREIGN, limit=80)}"),
+            id="ref that is not UTF-8",
+        ),
+        pytest.param(
+            OPTIONS + frame(b"\xff"),
+            *("push-list", 'a push option is not UTF-8: "\\xff"'),
+            id="option that is not UTF-8",
+        ),
+        pytest.param(line(ONE, TWO + "2" * 24, "a"), "push-list", MIXED, id="two kinds of ids"),
+        pytest.param(
+            FIRST + frame(SHALLOW.encode()),
+            *("push-list", unread(SHALLOW)),
+            id="late shallow",
+        ),
+        pytest.param(
+            frame(f"{SHALLOW}\0quiet".encode()),
+            *("push-list", unread(SHALLOW)),
+            id="capabilities of shallow",
+        ),
+        pytest.param(
+            frame(b"push-cert\0quiet"), "push-list", "signed pushes are not passed on", id="signed"
+        ),
+        pytest.param(
+            b"0001" + FLUSH, "pkt-line", "a list of refs holds a packet of length 1", id="delimiter"
+        ),
     ],
 )
-def test_what_could_be_read_otherwise_is_refused(data: bytes) -> None:
+def test_what_could_be_read_otherwise_is_refused(data: bytes, rule: str, problem: str) -> None:
     """Also where only the server would understand it."""
-    with pytest.raises(RemoteError):
+    with pytest.raises(RemoteError) as caught:
         read(data + FLUSH)
+    assert (caught.value.rule, str(caught.value)) == (rule, problem)
 
 
 @given(st.binary(max_size=300), st.integers(1, 7))
@@ -161,13 +211,21 @@ def _git(directory: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def test_no_list_is_endless() -> None:
+@pytest.mark.parametrize(
+    ("data", "rule", "problem"),
+    [
+        (
+            b"".join(line(ONE, TWO, f"a{number}") for number in range(20_001)),
+            *("refs", "a push may not name more than 20000 refs"),
+        ),
+        (OPTIONS + frame(b"x") * 1001, "push_options", "a push has more than 1000 options"),
+    ],
+)
+def test_no_list_is_endless(data: bytes, rule: str, problem: str) -> None:
     """More refs or options than anybody has are no push."""
-    with pytest.raises(RemoteError, match="more than 20000 refs"):
-        read(b"".join(line(ONE, TWO, f"a{number}") for number in range(20_001)) + FLUSH)
-    options = line(ONE, TWO, "a", "push-options") + FLUSH + frame(b"x") * 1001 + FLUSH
-    with pytest.raises(RemoteError, match="more than 1000 options"):
-        read(options)
+    with pytest.raises(RemoteError) as caught:
+        read(data + FLUSH)
+    assert (caught.value.rule, str(caught.value)) == (rule, problem)
 
 
 def test_a_list_can_be_looked_at_in_parts() -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from airlock_modules.remotes.git_protocol import PacketReader
 from airlock_modules.remotes.grants import GitGrant, RefPattern, compile_option, compile_protection
 from airlock_modules.remotes.push import PushList, Refusal, Update, compose_report, judge_push
+from airlock_wire import quote
 
 NONE, ONE, TWO = "0" * 40, "1" * 40, "2" * 40
 AGENT = GitGrant(
@@ -14,6 +16,15 @@ AGENT = GitGrant(
     protect=(compile_protection("refs/heads/agent/main"),),
     push_options=(compile_option("ci.*"),),
 )
+
+
+def read_packets(data: bytes) -> list[bytes]:
+    """Return the packets of a report, which ends with a flush."""
+    packets = PacketReader(most=len(data))
+    packets.feed(data)
+    *found, last = iter(packets.take, None)
+    assert last == b""
+    return found
 
 
 def push(*refs: str, new: str = TWO, options: tuple[str, ...] = ()) -> PushList:
@@ -68,6 +79,7 @@ def test_other_refs_may_not(ref: str) -> None:
     ("asked", "rule"),
     [
         (push("refs/heads/agent/x"), None),
+        (push(f"refs/heads/agent/{'a' * 495}"), None),
         (push("refs/heads/agent/x/y"), "refs"),
         (push("refs/heads/main"), "refs"),
         (push("refs/for/main"), None),
@@ -86,6 +98,36 @@ def test_other_refs_may_not(ref: str) -> None:
 def test_a_grant_says_which_refs_move(asked: PushList, rule: str | None) -> None:
     """By its patterns; what is protected is so in any case, deletions and options need a word."""
     assert [refusal.rule for refusal in judge_push(AGENT, asked)] == ([rule] if rule else [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "ref", "rule", "problem"),
+    [
+        (
+            push("refs/heads/agent/x", new=NONE),
+            "refs/heads/agent/x",
+            "delete",
+            "deleting is not granted by [git] delete",
+        ),
+        (
+            push(options=("y" * 99,)),
+            None,
+            "push_options",
+            f"the push option {quote('y' * 99, limit=60)} is not granted",
+        ),
+        (
+            push(f"refs/heads/agent/{'a' * 496}"),
+            f"refs/heads/agent/{'a' * 496}",
+            "refs",
+            "this is no name of a ref",
+        ),
+    ],
+)
+def test_a_refusal_says_what_is_missing(
+    asked: PushList, ref: str | None, rule: str, problem: str
+) -> None:
+    """A grant, or a name that servers accept."""
+    assert judge_push(AGENT, asked) == (Refusal(ref=ref, rule=rule, problem=problem),)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +151,6 @@ def test_what_a_file_system_takes_for_a_protected_ref_is_one(ref: str) -> None:
     protect = tuple(map(compile_protection, ("refs/heads/gr\u00f6\u00dfe", "refs/heads/x*")))
     grant = GitGrant(refs=(RefPattern.of("refs/**"), RefPattern.of("**%*")), protect=protect)
     assert [refusal.rule for refusal in judge_push(grant, push(ref))] == ["protect"]
-
-
-def test_a_ref_that_no_server_takes_is_refused_before_patterns_see_it() -> None:
-    """However long it is."""
-    (refusal,) = judge_push(GitGrant(), push("refs/heads/" + "a" * 600))
-    assert refusal.problem == "this is no name of a ref"
 
 
 @pytest.mark.parametrize(
@@ -142,10 +178,16 @@ def test_each_of_very_many_refs_has_its_reason() -> None:
     """However many are refused: a minute of looking would hold up everybody."""
     many = PushList(
         updates=push(*(f"x{number}" for number in range(20_000))).updates,
-        capabilities=("report-status",),
+        capabilities=("report-status", "side-band-64k"),
     )
-    report = compose_report(many, judge_push(GitGrant(), many))
-    assert report.count(b"; allowed: refs/heads/agent/**\n") == 20_000
+    bands = read_packets(compose_report(many, judge_push(GitGrant(), many)))
+    assert {band[:1] for band in bands} == {b"\1"}
+    unpacked, *lines = read_packets(b"".join(band[1:] for band in bands))
+    assert unpacked == b"unpack ok\n"
+    assert [line.split(b" airlock: ")[0] for line in lines] == [
+        f"ng x{number}".encode() for number in range(20_000)
+    ]
+    assert all(line.endswith(b"; allowed: refs/heads/agent/**\n") for line in lines)
 
 
 @pytest.mark.parametrize("capabilities", [("side-band-64k",), ()])

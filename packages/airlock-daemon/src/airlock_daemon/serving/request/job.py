@@ -218,6 +218,6 @@ def decide(grant: Grant, request: Request) -> Allowed:
     decision = evaluate(grant, request.command, request.args, is_explained=False)
     if decision.allowed:
         return Allowed(grant.modules[request.command], decision.paths)
-    if decision.kind == "unknown-command" or decision.layer is None:
+    if decision.layer is None:
         raise UnknownCommand(decision.message, command=request.command, hint=decision.hint)
     raise Denied(decision.message, layer=decision.layer, rule=decision.rule, hint=decision.hint)
