@@ -135,7 +135,53 @@ def test_an_operation_of_aws_is_judged_by_its_name(world: World, words: str, sai
 def test_other_words_are_arguments_of_a_command(apis: World) -> None:
     """Which are not judged: gh of the host runs in a box that reaches the agent's APIs alone."""
     said = run(apis, "test", "my", "gh", "pr", "list").stdout
-    assert "operation: run gh pr list\nsandbox: closed, but for its agent's APIs\nallowed" in said
+    assert (
+        "operation: run gh pr list\nsandbox: closed, but for its agent's APIs\n"
+        "broker: not known here: its requests to APIs are judged when they come\n"
+        "allowed, as far as can be told without the client\n"
+    ) in said
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "status", "said"),
+    [
+        ("aws", "s3:GetObject data/a", 1, 'no API of aws\nrule: "destination"\nhint: a '),
+        ("aws", "help", 0, "broker: refused: its requests, since the profile grants no API of aws"),
+        ("docker", "run alpine", 0, "broker: not known here: its calls of the docker engine are"),
+        ("terraform", "plan", 0, "broker: not known here: its requests to APIs are"),
+    ],
+)
+def test_a_command_that_may_start_is_not_all_that_is_asked(
+    world: World, name: str, words: str, status: int, said: str
+) -> None:
+    """What a tool sends is refused later, if nothing of it is granted."""
+    config = world.config / "config.toml"
+    config.write_text(config.read_text().replace('"git"', f'"git", "{name}"'))
+    shown = run(world, "test", "my", name, *words.split(), status=status).stdout
+    assert said in shown
+    assert ("\nallowed, as far as can be told without the client\n" in shown) == (not status)
+    assert "\nallowed\n" not in shown
+    config.write_text(f'[commands]\nenable = ["{name}"]\n[sandbox]\nmode = "off"\n')
+    shown = run(world, "test", "my", name, *words.split(), status=1).stdout
+    assert "boxes are switched off" in shown
+    assert '\nrule: "no-box"\n' in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("GET /simple/x/", "api: passed: rule|api: refused: pypi.2 GET |allowed"),
+        ("GET /packages/x.whl", "api: passed: |api: refused: pypi GET |allowed"),
+        ("POST /legacy/", "api: refused: pypi.3 POST |denied: pypi POST /legacy/ is refused"),
+    ],
+)
+def test_a_path_without_a_host_is_judged_for_each_api(world: World, words: str, said: str) -> None:
+    """One that allows it decides."""
+    config = world.config / "config.toml"
+    config.write_text(config.read_text().replace('"git"', '"git", "pypi"'))
+    shown = run(world, "test", "my", "pypi", *words.split(), status="denied" in said).stdout
+    assert all(f"\n{each}" in shown for each in said.split("|")), shown
+    assert shown.count("\napi: ") == 3
 
 
 def test_an_api_that_is_not_granted_is_refused_by_the_layer(apis: World) -> None:

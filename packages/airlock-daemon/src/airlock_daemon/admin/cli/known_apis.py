@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.generation import Generation
@@ -26,22 +27,25 @@ _BODIES = "a GraphQL request is judged by its body, of which only a mutation can
 class ApiVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """The decision of an agent's rules on one operation, and the API that it is for.
 
-    `asked` is the pattern of [approve] by which a person has to approve it.
+    `asked` is the pattern of [approve] by which a person has to approve it. `others` are the
+    decisions of other APIs that the same words may be for.
     """
 
     operation: Operation
     api: Api
     judged: Judged
     asked: str | None = None
+    others: tuple["ApiVerdict", ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The layers that were evaluated, as for a command."""
+        """The layers that were evaluated, as for a command; of each API that it may be for."""
         api, judged = self.api, self.judged
         said = f"rule {quote(judged.rule)}" if judged.refusal is None else judged.refusal
         return (
             Step("profile", "passed", f"grants {api.name}: {describe_api(api)}"),
             Step("api", "passed" if judged.refusal is None else "refused", said),
+            *(step for other in self.others for step in other.steps),
         )
 
     def dump(self) -> dict[str, object]:
@@ -60,6 +64,22 @@ class ApiVerdict(msgspec.Struct, frozen=True, kw_only=True):
             "asked": self.asked if refusal is None else None,
             "api": self.api.name,
         }
+
+
+def find_operation(generation: Generation, command: str, words: Sequence[str]) -> ApiVerdict | None:
+    """Judge `words` if they are an operation of the agent's APIs that `command` refers to.
+
+    None for others. Raises AirlockError as `judge_operation` does.
+    """
+    module = generation.grant.modules.get(command)
+    apis = find_named(generation, command)
+    has_command = module is not None and module.has_command
+    if not apis or (has_command and not is_operation(apis, words)):
+        return None
+    verdict = judge_operation(apis, command, words)
+    _, *rest = verdict.operation.words
+    forms = [(name, *rest) for name in verdict.api.names]
+    return replace(verdict, asked=generation.agent.profile.find_approval(forms))
 
 
 def find_named(generation: Generation, name: str) -> tuple[Api, ...]:
@@ -82,8 +102,9 @@ def is_operation(apis: Sequence[Api], words: Sequence[str]) -> bool:
 def judge_operation(apis: Sequence[Api], name: str, words: Sequence[str]) -> ApiVerdict:
     """Judge an operation of one of `apis`, of a module called `name`.
 
-    A path without a host may be any API's: the first one that allows it decides. Raises
-    AirlockError for words that are no operation, and for a URL of another host.
+    A path without a host may be any API's: the first one that allows it decides, and the verdict
+    has those of the others. Raises AirlockError for words that are no operation, and for a URL of
+    another host.
     """
     cloud = next((api for api in apis if api.aws is not None), None)
     if cloud is not None:
@@ -96,7 +117,8 @@ def judge_operation(apis: Sequence[Api], name: str, words: Sequence[str]) -> Api
     if not target.startswith("/"):
         apis, target = _find_host(apis, name, target)
     judged = [_judge(api, name, method, target) for api in apis]
-    return next((each for each in judged if each.judged.refusal is None), judged[0])
+    judged.sort(key=lambda each: each.judged.refusal is not None)
+    return replace(judged[0], others=tuple(judged[1:]))
 
 
 def _judge_aws(api: Api, words: Sequence[str]) -> ApiVerdict:

@@ -56,37 +56,31 @@ def ask(
 
     The client's directory and the mounts of its container are unknown here. Paths that depend on
     them are named and not refused, and so are hosts that the profile does not name, whose address
-    the daemon looks up. The running daemon is asked too: a different answer is a failure, since it
-    has not reloaded the files; no daemon is a note.
+    the daemon looks up. Nor is known what a tool of the host will send to APIs or a docker engine:
+    that is judged when it comes. The running daemon is asked too: a different answer is a failure,
+    since it has not reloaded the files; no daemon is a note.
 
     What a broker would do or a box would run is shown as the operation that the log has. For `git
     push URL REF` and the like, that says which repositories and refs are granted. For an API, give
     a method and a path or URL, or a GraphQL mutation: `airlock test my gh POST
-    /repos/acme/app/pulls`, `airlock test my gh graphql mutation NAME`. For AWS, give an operation,
-    a region (default: the first of the profile), and a bucket or role: `airlock test my aws
-    s3:GetObject eu-west-1 BUCKET/KEY`. For a signature, give the kind and the addresses, the
-    committer's first: `airlock test my git-sign commit agent@acme.com`. These need neither a
-    credential nor the running daemon. Other words are arguments of the host's own tool, if the
-    module has a command.
+    /repos/acme/app/pulls`, `airlock test my gh graphql mutation NAME`. A path alone is judged for
+    each host of the API. For AWS, give an operation, a region (default: the first of the profile),
+    and a bucket or role: `airlock test my aws s3:GetObject eu-west-1 BUCKET/KEY`. For a signature,
+    give the kind and the addresses, the committer's first: `airlock test my git-sign commit
+    agent@acme.com`. These need neither a credential nor the running daemon. Other words are
+    arguments of the host's own tool, if the module has a command.
 
     Exits with 0 if the command is allowed, as far as can be told, else with 1.
     """
     setup, generation = application.load_agent(agent)
     words = tuple(args or ())
-    known = generation.grant.modules.get(command)
     if generation.apis:
         from airlock_daemon.admin.cli import known_apis  # noqa: PLC0415 - of agents that have some
 
-        apis = known_apis.find_named(generation, command)
-        has_command = known is not None and known.has_command
-        if apis and (not has_command or known_apis.is_operation(apis, words)):
-            judged = known_apis.judge_operation(apis, command, words)
-            _, *rest = judged.operation.words
-            forms = [(name, *rest) for name in judged.api.names]
-            pattern = generation.agent.profile.find_approval(forms)
-            judged = msgspec.structs.replace(judged, asked=pattern)
-            application.print(judged.dump(), _describe_api(judged))
-            if judged.judged.refusal is not None:
+        found = known_apis.find_operation(generation, command, words)
+        if found is not None:
+            application.print(found.dump(), _describe_api(found))
+            if found.judged.refusal is not None:
                 raise typer.Exit(1)
             return
     command, words, call = resolve(generation, command, words)
