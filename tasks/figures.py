@@ -85,7 +85,8 @@ def _measure_coverage(environment: Environment, tools: Path, tests: Sequence[str
     start.write_text(_START.format(str(tools), str(settings)))
     try:
         with tempfile.TemporaryDirectory(prefix="al-", ignore_cleanup_errors=True) as scratch:
-            words = [*BESIDE, "-q", f"--basetemp={scratch}/t"]
+            # Measured, a test takes several times as long.
+            words = [*BESIDE, "-q", "--timeout=600", f"--basetemp={scratch}/t"]
             status = run_pytest(environment, [*tests, *words])
     finally:
         start.unlink()

@@ -59,6 +59,7 @@ def test_an_overlay_changes_images_and_grants(tmp_path: Path) -> None:
     built = tmp_path / "built.yaml"
     built.write_text(run(("kubectl", "kustomize", str(overlay))).succeeded().stdout)
     _validate(built).succeeded()
+    tag = yaml.safe_load(text)["images"][0]["newTag"]
     before = list(yaml.safe_load_all(MANIFEST.read_text()))
     after = {each["kind"]: each for each in yaml.safe_load_all(built.read_text())}
     for each in before:
@@ -66,7 +67,7 @@ def test_an_overlay_changes_images_and_grants(tmp_path: Path) -> None:
             each["data"]["airlock.toml"] = 'commands = ["kubectl"]\n'
         else:
             pod = each["spec"]["template"]["spec"]
-            pod["initContainers"][0]["image"] = "ghcr.io/OWNER/airlock-daemon:0.5.0"
+            pod["initContainers"][0]["image"] = f"ghcr.io/OWNER/airlock-daemon:{tag}"
             pod["containers"][0]["image"] = "registry.example.com/agent"
         assert after[each["kind"]] == each
 

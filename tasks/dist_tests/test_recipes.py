@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from e2e.world.command import run
+from e2e.world.need import need
 
 from tasks.errors import TaskError
 from tasks.release.checksums import NAME, digest
@@ -31,6 +32,18 @@ def recipes(dist: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def ruby() -> None:
+    """Require ruby, which reads the formula."""
+    need(None if shutil.which("ruby") else "there is no ruby")
+
+
+@pytest.fixture
+def nix() -> None:
+    """Require nix, which evaluates the flake."""
+    need(None if shutil.which("nix-instantiate") else "there is no nix")
+
+
 def test_a_file_that_no_release_has_is_not_named(tmp_path: Path) -> None:
     """Before its package is released; no recipe is written without a hash."""
     (tmp_path / NAME).write_text("")
@@ -39,7 +52,7 @@ def test_a_file_that_no_release_has_is_not_named(tmp_path: Path) -> None:
     assert not (tmp_path / "recipes").exists()
 
 
-@pytest.mark.skipif(shutil.which("ruby") is None, reason="there is no ruby")
+@pytest.mark.usefixtures("ruby")
 def test_the_formula_names_what_was_built(dist: Path, recipes: Path) -> None:
     """For each system its own wheels, by the tags of their releases, and with their hashes."""
     formula = str(recipes / "airlock.rb")
@@ -56,7 +69,7 @@ def test_the_formula_names_what_was_built(dist: Path, recipes: Path) -> None:
     assert wheels == {*(path.name for path in dist.glob("*.whl")), "requirements.txt"}
 
 
-@pytest.mark.skipif(shutil.which("ruby") is None, reason="there is no ruby")
+@pytest.mark.usefixtures("ruby")
 def test_the_formula_installs_the_program(dist: Path, recipes: Path, tmp_path: Path) -> None:
     """By its own `install`, from the files that it names and the locked libraries alone."""
     cellar, python = tmp_path / "cellar", tmp_path / "python"
@@ -80,7 +93,7 @@ def test_the_formula_installs_the_program(dist: Path, recipes: Path, tmp_path: P
     assert VERSIONS["airlock-shim"] in run((shim, "--version")).succeeded().stdout
 
 
-@pytest.mark.skipif(shutil.which("nix-instantiate") is None, reason="there is no nix")
+@pytest.mark.usefixtures("nix")
 def test_the_flake_is_of_what_was_built(dist: Path, recipes: Path) -> None:
     """Each system gets the daemon's wheel for it, with its hash, and what the daemon needs."""
     flake = str(recipes / "flake.nix")

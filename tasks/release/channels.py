@@ -18,15 +18,22 @@ CHANNELS = ROOT / "channels"
 SKILL = CHANNELS / "plugin" / "skills" / "airlock" / "SKILL.md"
 """The skill of Claude Code and Codex."""
 _VERSIONS = {
-    "action/action.yml": ("airlock-daemon", r"(?<=airlock-daemon\[run\]==)[0-9.]+"),
-    "devcontainer/airlock/devcontainer-feature.json": ("airlock-shim", r'(?<="version": ")[^"]+'),
-    "helm/airlock/Chart.yaml": (
+    "channels/action/action.yml": ("airlock-daemon", r"(?<=airlock-daemon\[run\]==)[0-9.]+"),
+    "channels/devcontainer/airlock/devcontainer-feature.json": (
+        "airlock-shim",
+        r'(?<="version": ")[^"]+',
+    ),
+    "channels/helm/airlock/Chart.yaml": (
         "airlock-daemon",
         r'(?m)(?<=^version: )\S+|(?<=^appVersion: ")[^"]+',
     ),
-    "plugin/.claude-plugin/plugin.json": ("airlock-daemon", r'(?<="version": ")[^"]+'),
+    "channels/plugin/.claude-plugin/plugin.json": ("airlock-daemon", r'(?<="version": ")[^"]+'),
+    "docs/where/kubernetes.md": (
+        "airlock-daemon",
+        r"(?<=newTag: )[0-9.]+|(?<=--version )[0-9.]+|(?<=airlock-daemon:)[0-9.]+",
+    ),
 }
-"""Manifests with the version of a package, and where in them it is."""
+"""Files with the version of a package, and where in them it is."""
 _SKILL = """\
 ---
 name: airlock
@@ -79,11 +86,11 @@ def write_chart(folder: Path, *, epoch: int) -> Path:
     return archive
 
 
-def fill_versions(versions: Mapping[str, str], folder: Path = CHANNELS) -> dict[Path, str]:
-    """Return the text of each manifest with the versions of these packages in it."""
+def fill_versions(versions: Mapping[str, str], root: Path = ROOT) -> dict[Path, str]:
+    """Return the text of each manifest and page with the versions of these packages in it."""
     texts = {}
     for name, (package, pattern) in _VERSIONS.items():
-        path = folder / name
+        path = root / name
         texts[path] = re.sub(pattern, versions[package], path.read_text())
     return texts
 
@@ -95,7 +102,7 @@ def make_skill() -> str:
 
 
 def write_manifests() -> None:
-    """Write what is made of something else: the manifests' versions, and the skill."""
+    """Write what is made of something else: versions in manifests and pages, and the skill."""
     versions = {package.name: package.version for package in list_packages()}
     for path, text in {**fill_versions(versions), SKILL: make_skill()}.items():
         path.write_text(text)

@@ -26,12 +26,12 @@ _SIGNER = "release"
 def run_release(arguments: Sequence[str]) -> int:
     """Cut the changelogs, build, and gather each release in dist/release/TAG; the exit status.
 
-    The manifests in ``channels/`` get the packages' versions.
+    The manifests in ``channels/`` and the page about Kubernetes get the packages' versions.
     """
     options = _read_options(arguments)
     packages = list(_choose(options.package))
     versions = {package.name: package.version for package in list_packages()}
-    texts = fill_versions(versions, ROOT / "channels")
+    texts = fill_versions(versions, ROOT)
     for package in packages:
         log = package.folder / "CHANGELOG.md"
         texts[log] = cut_release(log.read_text(), package.version, options.day)
@@ -49,7 +49,7 @@ def run_release(arguments: Sequence[str]) -> int:
             for path, text in before.items():
                 path.write_text(text)
     if status == 0 and not options.rehearse:
-        print("\nCommit the changelogs, and what has changed in channels/.")
+        print("\nCommit the changelogs, and what has changed in channels/ and docs/.")
         print("When that has landed, push these tags, in this order:")
         print(f"  {' '.join(package.tag for package in packages)}")
     return status

@@ -24,7 +24,7 @@ def test_each_manifest_has_the_version_of_its_package() -> None:
     raised = fill_versions(dict.fromkeys(VERSIONS, "10.11.12"))
     counts = {path.name: text.count("10.11.12") for path, text in raised.items()}
     others = ("action.yml", "devcontainer-feature.json", "plugin.json")
-    assert counts == {"Chart.yaml": 2, **dict.fromkeys(others, 1)}
+    assert counts == {"Chart.yaml": 2, "kubernetes.md": 3, **dict.fromkeys(others, 1)}
 
 
 def test_the_chart_is_packed_with_the_base_of_kustomize(tmp_path: Path) -> None:

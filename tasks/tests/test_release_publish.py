@@ -1,7 +1,6 @@
 """What one command makes of a release: cut changelogs, signatures, bills of materials."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,9 +8,10 @@ import pytest
 from e2e.world.wheels import build_wheel, download_wheels
 from tasks.errors import TaskError
 from tasks.hatch import hold_lock, install_tool
+from tasks.places import ROOT
 from tasks.release import publish
 from tasks.release.changelog import cut_release, read_sections
-from tasks.release.channels import CHANNELS, fill_versions
+from tasks.release.channels import fill_versions
 from tasks.release.publish import run_release, sign
 from tasks.release.sbom import write_sbom
 from tasks.release.tag import Package, list_packages
@@ -38,10 +38,13 @@ def test_a_release_that_was_not_made_leaves_changelogs_and_manifests(
     """So that the same command, once what failed is mended, finds the same packages."""
     monkeypatch.setattr(publish, "ROOT", tmp_path)
     monkeypatch.setattr(publish, "_make", lambda *_: status)
-    channels = tmp_path / "channels"
-    shutil.copytree(CHANNELS, channels, symlinks=True)
-    before = {path: path.read_text() for path in fill_versions(VERSIONS, channels)}
-    after = fill_versions(dict.fromkeys(VERSIONS, "10.11.12"), channels)
+    before = {
+        tmp_path / path.relative_to(ROOT): path.read_text() for path in fill_versions(VERSIONS)
+    }
+    for path, text in before.items():
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    after = fill_versions(dict.fromkeys(VERSIONS, "10.11.12"), tmp_path)
     [*packages] = [
         Package(name, "10.11.12", tmp_path / name)
         for name in ("airlock-wire", "airlock-modules", "airlock-shim", "airlock-daemon")
