@@ -31,9 +31,8 @@ def grant(module: Module, *, commands: tuple[str, ...] = ()) -> Grant:
 
 DENY, ALLOW = make_module(deny=["-v=/*:*"]), make_module(allow=["a & b"])
 SHARED = replace(DENY, source="/etc/airlock/modules/tool.toml")
-REASONED = read_module(
-    '[deny]\nargs = [{ rule = "x", reason = "it hurts" }]\n[sandbox]\nbox = "home"\n'
-)
+REASON = '[{mode}]\nargs = [{{ rule = "x", reason = "it hurts" }}]\n[sandbox]\nbox = "home"\n'
+REASONED = read_module(REASON.format(mode="deny"))
 LISTED = read_module(
     "[syntax]\nsubcommands = 1\n[allow.commands]\npush = ['*']\n[sandbox]\nbox = 'home'\n"
 )
@@ -216,6 +215,13 @@ def test_boxes_reach_gits_remotes_by_either_command(
     names = ("git", "git-remote", "ssh")
     assert [name for name in names if asked.grants_relayed(name)] == granted.split()
     assert asked.grants_git() == ("git-remote" in granted.split())
+
+
+@pytest.mark.parametrize("mode", ["allow", "deny"])
+def test_a_decision_has_the_reason_of_its_rule(mode: str) -> None:
+    """Whether the rule allows or denies."""
+    text = REASON.format(mode=mode)
+    assert ask_module(read_module(text), "x").reason == "it hurts"
 
 
 def test_each_part_of_a_set_is_shown() -> None:
