@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -207,6 +208,21 @@ def test_what_airlock_itself_started_is_no_client() -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def test_without_a_descriptor_nobody_is_taken_for_what_airlock_started() -> None:
+    """The reason is the table that is full, and no lie about the client."""
+    peer = Peer(pid=os.getpid(), uid=os.geteuid(), kind="local")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        with pytest.raises(Denied, match="no file descriptors left") as refused:
+            refuse_own(peer, Ancestry(os.getppid() + 1_000_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert refused.value.rule == "descriptors"
 
 
 RENAMED = """

@@ -160,7 +160,13 @@ def refuse_own(peer: Peer, ancestry: Ancestry) -> None:
 
     Raises Denied. A tool could not have created the namespace of a process that cannot be seen.
     """
-    if peer.kind != "unseen" and ancestry.includes(peer.pid, parent=peer.parent):
+    if peer.kind == "unseen":
+        return
+    try:
+        is_ours = ancestry.includes(peer.pid, parent=peer.parent)
+    except OSError as error:
+        raise _unseen(error) from error
+    if is_ours:
         raise Denied(
             "a command that Airlock started may not ask for another one",
             layer="workspace",

@@ -3,6 +3,7 @@
 import os
 from contextlib import suppress
 
+from airlock_daemon.errors import is_full_table
 from airlock_daemon.platform.linux.peer import is_dead
 from airlock_daemon.platform.linux.procfs import read_process_entry
 
@@ -28,7 +29,7 @@ class Ancestry:
     def includes(self, pid: int, *, parent: int | None = None) -> bool:
         """Whether `pid` descends from the ancestor; True also if that is unknown.
 
-        `parent` is the parent of `pid`, if known.
+        `parent` is the parent of `pid`, if known. Raises OSError without a descriptor to look.
         """
         if pid == self._ancestor:
             return True
@@ -42,7 +43,9 @@ class Ancestry:
                 # An ancestor ended: `docker exec` does so as soon as its command runs. Start again
                 # at the client to find the new parents.
                 start = pid
-            except OSError:
+            except OSError as error:
+                if is_full_table(error):
+                    raise
                 return True
         return True
 
