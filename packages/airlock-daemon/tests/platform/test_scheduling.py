@@ -1,4 +1,4 @@
-"""Tests of `airlock_daemon.platform.linux.scheduling`."""
+"""Tests of `airlock_daemon.platform.linux.privileges`."""
 
 import ctypes
 import os
@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from airlock_daemon.platform.linux.scheduling import SLICE_NS
+from airlock_daemon.platform.linux.privileges import SLICE_NS
 from running import Daemon
 from worlds import World
 

@@ -28,9 +28,8 @@ if sys.platform == "linux":
     from airlock_daemon.platform.linux.memfd import private_file
     from airlock_daemon.platform.linux.mountinfo import read_own_mounts
     from airlock_daemon.platform.linux.peer import peer_credentials
-    from airlock_daemon.platform.linux.privileges import forbid_tracing
+    from airlock_daemon.platform.linux.privileges import ask_for_short_slices, forbid_tracing
     from airlock_daemon.platform.linux.procfs import find_fault, name_descriptor, read_mount_id
-    from airlock_daemon.platform.linux.scheduling import ask_for_short_slices
 
     Readiness = select.epoll
 

@@ -1,7 +1,8 @@
-"""Privileges of this process: capabilities, and access by its user's other processes."""
+"""Privileges of this process, access by its user's other processes, and how soon it runs."""
 
 import ctypes
 import os
+import platform
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
@@ -89,3 +90,36 @@ def _call(name: str, data: "ctypes.Array[ctypes.c_char]") -> None:
     if call(struct.pack("=Ii", _VERSION, 0), data) != 0:
         problem = f"capabilities cannot be dropped: {name}: {os.strerror(ctypes.get_errno())}"
         raise Failed(problem, hint="have the seccomp profile of the daemon's container allow that")
+
+
+# A server computes often and briefly. Among processes that compute continuously, such as a git that
+# packs, each of its steps would wait for their time slices to end. Since Linux 6.12 a process can
+# request shorter slices (sched_setattr(2)): it gets no more CPU time, but gets it sooner.
+SLICE_NS = 100_000
+"""The shortest slice that the kernel allows, in nanoseconds."""
+
+# System call numbers by uname(2)'s name of the processor; others are not supported.
+_NUMBERS = {"x86_64": 314, "aarch64": 274}
+
+# struct sched_attr: size, policy, flags, nice, priority, runtime, deadline, period.
+_ATTRIBUTES = struct.Struct("=IIQiIQQQ")
+
+# Started programs get default slices.
+_RESET_ON_FORK = 1
+
+
+def ask_for_short_slices() -> bool:
+    """Request short slices for this thread; returns False, with nothing changed, if it cannot.
+
+    An older kernel accepts the request and ignores it. A thread with another scheduling policy
+    keeps that.
+    """
+    number = _NUMBERS.get(platform.machine())
+    if number is None or os.sched_getscheduler(0) != os.SCHED_OTHER:
+        return False
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    size = _ATTRIBUTES.size
+    asked = _ATTRIBUTES.pack(size, os.SCHED_OTHER, _RESET_ON_FORK, nice, 0, SLICE_NS, 0, 0)
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    call.restype = ctypes.c_long
+    return bool(call(ctypes.c_long(number), ctypes.c_int(0), asked, ctypes.c_uint(0)) == 0)

@@ -12,7 +12,7 @@ from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.docker.broker import EngineBroker, write_refusal
 from airlock_daemon.boundary.brokers.docker.departure import remove_made
 from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine_of
-from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
+from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
 from airlock_daemon.boundary.brokers.egress.conversation import say_last
 from airlock_daemon.boundary.connection.descriptors import drop_unread

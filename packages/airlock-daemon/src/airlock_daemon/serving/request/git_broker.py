@@ -12,12 +12,12 @@ from airlock_daemon.boundary.command.launcher import CommandLine
 from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import Denied
-from airlock_daemon.serving.request.job import Call, Finished, Job
-from airlock_daemon.serving.request.own_conversation import (
+from airlock_daemon.serving.request.broker import (
     OwnConversation,
     agree_on_streams,
     converse,
 )
+from airlock_daemon.serving.request.job import Call, Finished, Job
 from airlock_daemon.serving.request.recording import Recording
 from airlock_modules import Module, RemoteRequest
 from airlock_modules.operation import Operation

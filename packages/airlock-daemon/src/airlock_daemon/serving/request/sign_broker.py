@@ -10,8 +10,8 @@ from airlock_daemon.boundary.brokers.sign.signing import admit as admit_signing
 from airlock_daemon.boundary.command.process import Emit
 from airlock_daemon.boundary.identity.peer import Peer
 from airlock_daemon.errors import AirlockError, Denied
+from airlock_daemon.serving.request.broker import agree_on_streams, converse
 from airlock_daemon.serving.request.job import Call, Finished, Job
-from airlock_daemon.serving.request.own_conversation import agree_on_streams, converse
 from airlock_daemon.serving.request.recording import Recording
 from airlock_modules import Module
 from airlock_modules.operation import Operation

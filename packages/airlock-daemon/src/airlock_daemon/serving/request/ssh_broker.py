@@ -19,10 +19,9 @@ from airlock_daemon.boundary.brokers.ssh.session import name_operation as name_s
 from airlock_daemon.boundary.command.launcher import CommandLine, Ended, build_environment
 from airlock_daemon.boundary.command.process import Begin, Command, Emit, Stdio
 from airlock_daemon.boundary.identity.peer import Peer
-from airlock_daemon.serving.request.broker import may_pass
+from airlock_daemon.serving.request.broker import converse, may_pass
 from airlock_daemon.serving.request.command import Steps, run_command
 from airlock_daemon.serving.request.job import Call, Finished, Job, agree, find_term
-from airlock_daemon.serving.request.own_conversation import converse
 from airlock_daemon.serving.request.recording import Recording
 from airlock_modules import Module, Session, select_forwarded
 from airlock_modules.operation import Operation

@@ -1,11 +1,11 @@
-"""Tests of `boundary.brokers.docker.image_record`."""
+"""Tests of the `ImageRecord` of `boundary.brokers.docker.images`."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
+from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.errors import Failed
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets

@@ -22,7 +22,7 @@ from airlock_daemon.boundary.brokers.docker.connections import (
     EngineHead,
     read_json,
 )
-from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
+from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.brokers.docker.lookups import (
     EngineKind,
     Found,

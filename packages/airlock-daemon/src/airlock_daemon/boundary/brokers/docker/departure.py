@@ -9,7 +9,7 @@ import msgspec
 
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine_of
-from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
+from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.brokers.docker.lookups import find_version
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.generation import Generation

@@ -10,8 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from airlock_daemon.boundary.brokers.docker.connections import ask
-from airlock_daemon.boundary.brokers.docker.image_record import ImageRecord
-from airlock_daemon.boundary.brokers.docker.images import Images, Named
+from airlock_daemon.boundary.brokers.docker.images import ImageRecord, Images, Named
 from airlock_daemon.boundary.brokers.docker.lookups import Found, Lookups
 from airlock_daemon.boundary.brokers.docker.ports import choose_ports, list_own
 from airlock_daemon.boundary.connection.descriptors import Closer
