@@ -50,5 +50,5 @@ def test_alive_imports_little(world: World) -> None:
         (sys.executable, "-c", code), capture_output=True, text=True, check=False, timeout=60
     )
     loaded = set(done.stdout.split())
-    assert "airlock_daemon.admin.doctor.alive" in loaded
+    assert "airlock_daemon.admin.listening" in loaded
     assert not {"typer", "trio", "airlock_modules", "airlock_wire"} & loaded

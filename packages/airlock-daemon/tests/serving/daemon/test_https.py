@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from https_server import in_thread
 
-from airlock_daemon.admin.doctor.alive import find_silence
+from airlock_daemon.admin.listening import find_silence
 from airlock_daemon.errors import Failed
 from airlock_daemon.serving.daemon.https import link_published
 from airlock_daemon.setup.paths import BUNDLE, CA, PUBLISHED, TRUSTSTORE

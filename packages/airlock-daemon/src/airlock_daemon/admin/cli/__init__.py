@@ -97,7 +97,7 @@ def serve(locations: "Locations") -> None:
 
 def _report_alive(options: dict[str, str]) -> None:
     """Return if the daemon of these options answers, else exit with 1 and the reason."""
-    from airlock_daemon.admin.doctor.alive import REMEDY, find_silence  # noqa: PLC0415
+    from airlock_daemon.admin.listening import REMEDY, find_silence  # noqa: PLC0415
     from airlock_daemon.setup.paths import Locations  # noqa: PLC0415
 
     silence = find_silence(Locations.find(**options).sockets_dir)

@@ -8,10 +8,10 @@ import typer
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.output import plain
-from airlock_daemon.admin.doctor.alive import REMEDY, find_silence
 from airlock_daemon.admin.doctor.boxes import name_box, write_apparmor, write_seccomp
 from airlock_daemon.admin.doctor.checks import CHECKS, run_checks
 from airlock_daemon.admin.doctor.surroundings import Surroundings
+from airlock_daemon.admin.listening import REMEDY, find_silence
 from airlock_daemon.errors import AirlockError, SetupError
 from airlock_daemon.setup.finding import Finding
 from airlock_daemon.setup.generation import load_setup

@@ -11,8 +11,7 @@ import typer
 
 from airlock_daemon.admin.change import Change
 from airlock_daemon.admin.cli.application import Application
-from airlock_daemon.admin.doctor.alive import is_locked
-from airlock_daemon.admin.listening import is_served, list_sockets
+from airlock_daemon.admin.listening import is_locked, is_served, list_sockets
 from airlock_daemon.admin.new_files import REGISTRATION, STARTER
 from airlock_daemon.admin.service.installing import find_manager, install, uninstall
 from airlock_daemon.admin.service.manager import Program, describe_program

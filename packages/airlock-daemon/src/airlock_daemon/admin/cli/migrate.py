@@ -12,8 +12,7 @@ import typer
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.admin.cli.changing import changing
 from airlock_daemon.admin.cli.output import say
-from airlock_daemon.admin.doctor.alive import is_locked
-from airlock_daemon.admin.listening import is_served, list_sockets
+from airlock_daemon.admin.listening import is_locked, is_served, list_sockets
 from airlock_daemon.admin.migrate.early import FIRST_SOCKET
 from airlock_daemon.admin.migrate.layout import (
     EARLIER,

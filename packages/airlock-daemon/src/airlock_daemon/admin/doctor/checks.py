@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from airlock_daemon.admin.doctor import boxes
-from airlock_daemon.admin.doctor.alive import find_silence, is_locked
 from airlock_daemon.admin.doctor.containers import (
     check_bridges,
     check_doors,
@@ -23,7 +22,7 @@ from airlock_daemon.admin.doctor.containers import (
 )
 from airlock_daemon.admin.doctor.engine_versions import check_engine_networks, check_engine_versions
 from airlock_daemon.admin.doctor.surroundings import Note, Problem, Surroundings
-from airlock_daemon.admin.listening import connect, is_served, list_sockets
+from airlock_daemon.admin.listening import connect, find_silence, is_locked, is_served, list_sockets
 from airlock_daemon.admin.migrate.layout import advise
 from airlock_daemon.admin.service.installing import find_manager
 from airlock_daemon.setup.finding import Finding
