@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import msgspec
 
-from airlock_daemon.setup.writing import read_whole, write_whole
+from airlock_daemon.setup.files import read_whole, write_whole
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.apis import PLACEHOLDERS, find_apis
-from airlock_daemon.setup.finding import Finding
+from airlock_daemon.setup.files import Finding
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets

@@ -17,7 +17,7 @@ from airlock_daemon.errors import SetupError
 from airlock_daemon.path_text import is_within
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.api_findings import find_api_oddities
-from airlock_daemon.setup.finding import Finding, named
+from airlock_daemon.setup.files import Finding, named
 from airlock_daemon.setup.findings import find_engines, find_unprotected
 from airlock_daemon.setup.generation import Setup, load_setup
 from airlock_daemon.setup.paths import Locations

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import msgspec
 
+from airlock_daemon.setup.files import write_whole
 from airlock_daemon.setup.paths import (
     BUNDLE,
     CA,
@@ -20,7 +21,6 @@ from airlock_daemon.setup.paths import (
 )
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
-from airlock_daemon.setup.writing import write_whole
 
 if TYPE_CHECKING:
     from airlock_daemon.setup.agents import AgentApis

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from airlock_daemon.setup.boxes import BUBBLEWRAP, BoxConfig, explain_no_fence
-from airlock_daemon.setup.finding import Finding, named
+from airlock_daemon.setup.files import Finding, named
 from airlock_daemon.setup.findings import GIVES_AWAY
 from airlock_daemon.setup.programs import Programs
 from airlock_modules import Fault, Module, review_module

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from airlock_daemon.setup.agents import Agent, review_hooks
 from airlock_daemon.setup.config import Config
-from airlock_daemon.setup.finding import Finding, named
+from airlock_daemon.setup.files import Finding, named
 from airlock_daemon.setup.modules import Modules, say_nearest
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.remotes import find_unasked

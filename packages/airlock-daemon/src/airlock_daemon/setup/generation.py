@@ -10,7 +10,7 @@ from airlock_daemon.errors import SetupError
 from airlock_daemon.setup.agents import Agent, AgentApis, load_agent, read_registration
 from airlock_daemon.setup.boxes import BoxConfig
 from airlock_daemon.setup.config import Config, find_state, load_config
-from airlock_daemon.setup.finding import named
+from airlock_daemon.setup.files import named
 from airlock_daemon.setup.findings import find_engines, find_oddities, find_unprotected
 from airlock_daemon.setup.limits import HookLimits, Limits
 from airlock_daemon.setup.modules import load_modules

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.setup.agents import Agent
 from airlock_daemon.setup.apis import find_granted
-from airlock_daemon.setup.finding import Finding
+from airlock_daemon.setup.files import Finding
 from airlock_daemon.setup.programs import Programs
 from airlock_daemon.setup.stored import NO_JSON, BadCredential
 from airlock_daemon.setup.trusted_command import (

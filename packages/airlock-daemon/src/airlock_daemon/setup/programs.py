@@ -7,7 +7,7 @@ from typing import Self
 
 from airlock_daemon.errors import AND_RELOAD, Failed
 from airlock_daemon.path_text import is_within
-from airlock_daemon.setup.finding import Finding
+from airlock_daemon.setup.files import Finding
 from airlock_daemon.setup.trust import find_untrusted
 from airlock_modules import Fault
 

@@ -16,8 +16,8 @@ from typing import Self
 import msgspec
 
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.files import make_directory, read_whole, write_whole
 from airlock_daemon.setup.profile import Identity
-from airlock_daemon.setup.writing import make_directory, read_whole, write_whole
 from airlock_modules import Fault
 
 BRIDGES = "bridges"

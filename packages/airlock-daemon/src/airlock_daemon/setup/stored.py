@@ -15,8 +15,8 @@ from typing import ClassVar
 import msgspec
 
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.files import make_directory
 from airlock_daemon.setup.state import State
-from airlock_daemon.setup.writing import make_directory
 from airlock_modules import is_name
 
 NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)

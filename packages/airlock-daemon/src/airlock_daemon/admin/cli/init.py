@@ -19,8 +19,8 @@ from airlock_daemon.path_text import absolute
 from airlock_daemon.platform.system import find_missing
 from airlock_daemon.setup.checking import check_files
 from airlock_daemon.setup.config import LogConfig
+from airlock_daemon.setup.files import make_directory, read_whole
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.writing import make_directory, read_whole
 
 _ADD = "airlock agent add NAME --workspace DIR"
 

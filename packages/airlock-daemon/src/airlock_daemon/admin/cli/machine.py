@@ -20,9 +20,9 @@ from airlock_daemon.admin.cli.image import Image, open_image
 from airlock_daemon.admin.cli.wiring import HOME, HOST_PROGRAMS, OWN_PROGRAMS, Machine, Mount
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.client import STORES
+from airlock_daemon.setup.files import make_directory, read_whole, write_whole
 from airlock_daemon.setup.human_git import HumanGit
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.writing import make_directory, read_whole, write_whole
 
 _ANOTHER_NAME = "airlock-agent"
 """The user's name if the image has an account with the original one."""

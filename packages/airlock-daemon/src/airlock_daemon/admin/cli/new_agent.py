@@ -29,6 +29,7 @@ from airlock_daemon.path_text import absolute, is_within
 from airlock_daemon.setup.agents import Agent, load_agent, read_registration
 from airlock_daemon.setup.apis import find_repositories
 from airlock_daemon.setup.config import LogConfig
+from airlock_daemon.setup.files import make_directory, read_whole
 from airlock_daemon.setup.limits import Limits
 from airlock_daemon.setup.modules import Modules, load_modules, say_nearest
 from airlock_daemon.setup.paths import Locations, reserve
@@ -38,7 +39,6 @@ from airlock_daemon.setup.remotes import reaches_remotes
 from airlock_daemon.setup.state import Noted, State, read_boot_id
 from airlock_daemon.setup.trust import list_steps
 from airlock_daemon.setup.workspaces import Workspaces
-from airlock_daemon.setup.writing import make_directory, read_whole
 from airlock_modules import (
     DEFAULT_REFS,
     Fault,

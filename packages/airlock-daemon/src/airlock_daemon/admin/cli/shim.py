@@ -9,8 +9,8 @@ import typer
 
 from airlock_daemon.admin.cli.application import Application
 from airlock_daemon.errors import AirlockError
+from airlock_daemon.setup.files import replacing
 from airlock_daemon.setup.shim_program import find_shim
-from airlock_daemon.setup.writing import replacing
 
 _NAME = "airlock-shim"
 # A socket path that every release's shim contains.

@@ -30,9 +30,9 @@ from airlock_daemon.admin.migrate.released import (
 from airlock_daemon.admin.migrate.steps import Backup, Draft, Rename, Step, Write
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.files import read_whole
 from airlock_daemon.setup.modules import Modules
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.writing import read_whole
 from airlock_modules import Fault, parse_module
 
 SKIPPED = ".skipped"

@@ -12,9 +12,8 @@ import msgspec
 
 from airlock_daemon.admin.service import UNIT
 from airlock_daemon.errors import AirlockError
-from airlock_daemon.setup.finding import Finding
+from airlock_daemon.setup.files import Finding, read_whole
 from airlock_daemon.setup.paths import LOCK, Locations
-from airlock_daemon.setup.writing import read_whole
 
 if TYPE_CHECKING:
     from airlock_daemon.admin.migrate.released_unit import ReleasedUnit

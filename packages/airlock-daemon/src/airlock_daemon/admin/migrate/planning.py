@@ -31,8 +31,8 @@ from airlock_daemon.admin.migrate.steps import (
     is_done,
 )
 from airlock_daemon.errors import AirlockError, SetupError
+from airlock_daemon.setup.files import read_whole
 from airlock_daemon.setup.paths import Locations
-from airlock_daemon.setup.writing import read_whole
 from airlock_modules import Fault
 
 _PRIVATE = 0o700

@@ -13,8 +13,8 @@ from airlock_daemon.admin.new_files import CONFIG, REGISTRATION
 from airlock_daemon.admin.toml_edit import append_table, comment_out, extend_array, format_array
 from airlock_daemon.errors import AirlockError
 from airlock_daemon.setup.agents import Agent
+from airlock_daemon.setup.files import read_whole
 from airlock_daemon.setup.modules import give_box
-from airlock_daemon.setup.writing import read_whole
 from airlock_modules import ModuleError, is_name, parse_module
 from airlock_wire import quote
 

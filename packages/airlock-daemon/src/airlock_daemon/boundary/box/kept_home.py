@@ -27,8 +27,8 @@ from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
 from airlock_daemon.path_text import is_within
 from airlock_daemon.platform.system import openat2
 from airlock_daemon.platform.threads import run_in_thread
+from airlock_daemon.setup.files import make_directory
 from airlock_daemon.setup.limits import Limits
-from airlock_daemon.setup.writing import make_directory
 
 MOST_FILES = 65_536
 """As many as a tmpfs of a box allows."""

@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
-from functools import partial
 
 import trio
 
@@ -180,8 +179,10 @@ def _open_state(setup: Setup) -> DaemonState:
 async def _end_after(grace: float, shared: DaemonState, signals: AsyncIterator[int]) -> None:
     with trio.move_on_after(grace):
         # A second signal skips the grace period.
-        say = partial(log.warning, "SIGHUP: not reloaded, since the daemon is stopping")
-        await _wait_stop(signals, on_hangup=say)
+        await _wait_stop(
+            signals,
+            on_hangup=lambda: log.warning("SIGHUP: not reloaded, since the daemon is stopping"),
+        )
     for cancellation in list(shared.running):
         cancellation.end("stop")
 

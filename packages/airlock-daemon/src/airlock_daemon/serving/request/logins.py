@@ -18,7 +18,7 @@ from airlock_daemon.errors import Denied
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import AgentState, DaemonState
-from airlock_daemon.setup.finding import read_bounded
+from airlock_daemon.setup.files import read_bounded
 from airlock_daemon.setup.paths import Reserved
 from airlock_daemon.setup.trust import leads_through
 from airlock_wire import quote

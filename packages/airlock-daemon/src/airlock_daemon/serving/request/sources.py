@@ -24,7 +24,7 @@ from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.path_text import expand_home
 from airlock_daemon.platform.threads import run_in_thread
 from airlock_daemon.serving.request.state import AgentState, DaemonState
-from airlock_daemon.setup.finding import read_bounded
+from airlock_daemon.setup.files import read_bounded
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.kubeconfig import Access, Cluster, Plugin
 from airlock_daemon.setup.state import State
