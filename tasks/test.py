@@ -59,7 +59,7 @@ _JOURNEYS_WITHOUT_LINUX = tuple(
         "ssh": (),
         "git_remote": _GIT_REMOTE,
         "git_lfs": ("test_large_files_are_pushed_and_cloned",),
-        "own_git": ("test_any_git_pushes",),
+        "own_git": ("test_any_git_pushes[debian-ssh]", "test_any_git_pushes[libexec-https]"),
         "release_pushes": ("test_a_release_arrives_as_what_was_approved[ssh]",),
         "signing": ("test_a_tag_is_signed", "test_a_signature_waits_for_a_person"),
     }.items()
