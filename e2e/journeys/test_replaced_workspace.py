@@ -107,18 +107,6 @@ def test_a_directory_that_a_container_has_put_there_is_not_mounted(place: Place)
     assert f"{place.app} has become another directory" in place.run()
 
 
-def test_no_agent_is_registered_above_another_one(place: Place) -> None:
-    """Nor below it."""
-    for name, path in (("mono", "src"), ("inner", "src/app/.git")):
-        (place.source.parent / path).mkdir(exist_ok=True)
-        line = f"airlock-daemon agent add {name} --workspace {path} --command git --yes"
-        done = place.person.try_line(line, cwd=place.source.parent)
-        assert done.exit_code == 1
-        assert "inside" in done.stderr
-    said = place.person.run("airlock-daemon agent list", cwd=place.source.parent)
-    assert said.startswith("part\t")
-
-
 def exchange(one: Path, other: Path) -> None:
     """Have two paths change their names at once (renameat2(2), RENAME_EXCHANGE)."""
     at_working_directory, both = -100, 2

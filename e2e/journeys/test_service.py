@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from e2e.world.command import Completed
 from e2e.world.container import Container, Setup, shim_links
-from e2e.world.engine import LABEL, docker
 from e2e.world.executables import Executables
 from e2e.world.images import Images
 from e2e.world.product import Product
@@ -221,18 +220,6 @@ def test_the_service_of_an_earlier_release_is_migrated(host: SystemdHost) -> Non
     assert "the service was started" in said
     host.run("airlock-daemon", "doctor", "--alive").succeeded()
     assert host.run("airlock-daemon", "agent", "list").stdout.split()[::2] == ["my", "yes"]
-
-
-def test_the_doctor_tries_bubblewrap(image: str, host: SystemdHost) -> None:
-    """With a real box: on a machine that allows it, and in a container whose seccomp forbids it."""
-    said = host.run(*DOCTOR).stdout
-    assert "boxes: bubblewrap" in said.splitlines()
-    assert "note: bubblewrap" not in said
-    forbidding = ("run", "--rm", "--user=dev", f"--label={LABEL}", image, *DOCTOR)
-    said = docker(*forbidding).stdout
-    assert "note: bubblewrap: /usr/bin/bwrap: makes no box: bwrap: " in said
-    assert "note: container: Docker: " in said
-    assert "note: service: the service manager: is not there: this system was not" in said
 
 
 def test_uninstalling_leaves_the_persons_files(serving: SystemdHost) -> None:
