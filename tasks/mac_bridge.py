@@ -4,7 +4,6 @@ The container's image is the one that the daemon makes for the bridge, so nothin
 """
 
 import secrets
-import subprocess
 import sys
 import tempfile
 import time
@@ -12,6 +11,9 @@ from pathlib import Path
 
 from e2e.world.daemon import Daemon
 from e2e.world.installation import Installation, quote
+
+from tasks.mac_check import ask
+from tasks.places import ROOT
 
 # What is left of a run that was killed is not another run's.
 _AGENT = f"mac-check-{secrets.token_hex(4)}"
@@ -104,23 +106,8 @@ def _await_removal() -> bool:
     return is_left
 
 
-def _ask(*words: str, cwd: Path | None = None) -> tuple[int, str]:
-    longest = 2 * _LONGEST_S
-    try:
-        done = subprocess.run(
-            words,
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=longest,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return 124, f"{words[0]}: no end after {longest:.0f} s"
-    return done.returncode, done.stdout
+def _ask(*words: str, cwd: Path = ROOT) -> tuple[int, str]:
+    return ask(words, cwd=cwd, longest_s=2 * _LONGEST_S)
 
 
 if __name__ == "__main__":

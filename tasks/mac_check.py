@@ -45,9 +45,9 @@ def run_mac_check(arguments: Sequence[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="the system's calls alone: seconds")
     options = parser.parse_args(arguments)
     environment = prepare_environment("default")
-    has_engine = _ask(_FACTS["engine"])[0] == 0
+    has_engine = ask(_FACTS["engine"])[0] == 0
     steps = list_steps(environment, is_quick=options.quick, has_engine=has_engine)
-    report, is_good = write_report(steps, _ask)
+    report, is_good = write_report(steps, ask)
     print(report)
     return 0 if is_good else 1
 
@@ -101,21 +101,24 @@ def _hide_folder(text: str) -> str:
     return text
 
 
-def _ask(words: Sequence[str]) -> tuple[int, str]:
+def ask(
+    words: Sequence[str], *, cwd: Path = ROOT, longest_s: float = _LONGEST_S
+) -> tuple[int, str]:
+    """Run a program; return its exit status and what it printed."""
     if shutil.which(words[0]) is None:
         return 127, f"{words[0]} is not installed"
     try:
         done = subprocess.run(
             words,
-            cwd=ROOT,
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=_LONGEST_S,
+            timeout=longest_s,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return 124, f"no end after {_LONGEST_S:.0f} s"
+        return 124, f"{words[0]}: no end after {longest_s:.0f} s"
     return done.returncode, done.stdout
