@@ -4,7 +4,6 @@ import struct
 from collections import defaultdict
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -76,30 +75,6 @@ def test_the_bytes_are_those_of_the_protocol() -> None:
     assert daemon.send_credit(1, 3) == frame(1, CREDIT, b"\x03\0\0\0")
     assert daemon.send_ping(b"12345678") == frame(0, PING, b"12345678")
     assert daemon.send_pong(b"") == frame(0, PONG)
-
-
-@given(cuts=st.lists(st.integers(0, 200)))
-def test_any_chunking_gives_the_same_events(cuts: list[int]) -> None:
-    """Chunking makes no difference to the events."""
-    container = BridgeEnd("container")
-    data = container.send_hello()
-    stream, opening = container.send_open("airlock.sock")
-    data += opening + container.send_data(stream, b"request\n") + container.send_ping(b"now")
-    data += container.send_end(stream) + container.send_close(stream)
-    expected = [
-        BridgeHello(()),
-        StreamOpened(stream, "airlock.sock"),
-        StreamData(stream, b"request\n"),
-        Pinged(b"now"),
-        StreamEnded(stream),
-        StreamClosed(stream),
-    ]
-    daemon, events, start = BridgeEnd("daemon"), list[BridgeEvent](), 0
-    daemon.send_hello(NAMES)
-    for cut in [*sorted(cuts), len(data)]:
-        events += tell(daemon, data[start:cut] if cut > start else b"")
-        start = max(start, min(cut, len(data)))
-    assert events == expected
 
 
 def test_an_end_sends_at_most_its_credit_until_it_is_granted_more() -> None:

@@ -1,11 +1,6 @@
 """The client's side of a connection."""
 
-from contextlib import suppress
-from itertools import pairwise
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from airlock_wire import (
     NEED_DATA,
@@ -49,24 +44,6 @@ def test_decisions_and_errors_travel_whole() -> None:
     client = ClientSession()
     client.receive_data(ServerSession().send_error(error))
     assert client.next_event() == ErrorResponse(error=error)
-
-
-@given(cuts=st.lists(st.integers(0, 300), max_size=8))
-def test_any_chunking_gives_the_same_events(cuts: list[int]) -> None:
-    """Chunking makes no difference, and data after the response is ignored."""
-    stream = OUTPUT + b'{"method":"later","params":[]}\n' + OUTPUT + RESULT + b"garbage\n"
-    client = ClientSession()
-    events: list[object] = []
-    places = sorted({min(cut, len(stream)) for cut in cuts} | {0, len(stream)})
-    for start, end in pairwise(places):
-        client.receive_data(stream[start:end])
-        while not (events and isinstance(events[-1], Result)):
-            event = client.next_event()
-            if event is NEED_DATA:
-                break
-            events.append(event)
-    piece = Output(stream="stdout", data=b"a")
-    assert events == [piece, piece, Result(exit_code=3)]
 
 
 @pytest.mark.parametrize("sent", [b"", OUTPUT, RESULT[:-1]])
@@ -127,13 +104,3 @@ def test_nothing_is_read_after_the_response() -> None:
     client.receive_data(OUTPUT)
     with pytest.raises(LocalProtocolError):
         client.next_event()
-
-
-@given(pieces=st.lists(st.binary() | st.sampled_from([b"\n", OUTPUT, OUTPUT[:30], b"{}\n"])))
-def test_a_daemon_can_cause_no_other_error(pieces: list[bytes]) -> None:
-    """For any bytes next_event returns or raises RemoteProtocolError."""
-    client = ClientSession()
-    with suppress(RemoteProtocolError):
-        for piece in pieces:
-            client.receive_data(piece)
-            client.next_event()

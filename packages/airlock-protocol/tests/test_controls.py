@@ -1,7 +1,6 @@
 """Clients' lines while their command runs."""
 
 import json
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -136,10 +135,3 @@ def test_params_that_come_first_and_are_no_object_do_not_count(message: dict[str
     line = json.dumps(message)
     twice = line.replace("{", '{"params": 0, ', 1)
     assert outcome(twice.encode()) == outcome(line.encode())
-
-
-@given(line=st.binary() | MESSAGES.map(lambda message: json.dumps(message).encode()))
-def test_no_bytes_make_decoding_fail_otherwise(line: bytes) -> None:
-    """Every line is a message, nothing, or a fault."""
-    with suppress(Fault):
-        decode(line)

@@ -1,11 +1,10 @@
 """Valid requests of clients, and arbitrary lines."""
 
 import json
-from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airlock_wire import Request, Terminal, decoding
@@ -132,21 +131,6 @@ REQUESTS = st.fixed_dictionaries(
         "other": ODD,
     },
 )
-
-
-@given(message=REQUESTS.filter(lambda message: "params" in message))
-def test_params_that_come_first_and_are_no_object_do_not_count(message: dict[str, Any]) -> None:
-    """Whatever the last ones are, they are read as if they were alone."""
-    line = json.dumps(message)
-    assume("NaN" not in line and "Infinity" not in line)
-    assert decode(line.replace("{", '{"params": 0, ', 1)) == decode(line)
-
-
-@given(data=st.binary() | REQUESTS.map(lambda message: json.dumps(message).encode()))
-def test_no_bytes_make_decoding_fail_otherwise(data: bytes) -> None:
-    """Every line is a request or a refusal with an id that can be echoed."""
-    decoded = decode_request(data, limits=LIMITS)
-    assert isinstance(json.loads(decoded.id), str | int | float | None)
 
 
 @given(line=REQUESTS.map(json.dumps), position=st.integers(0, 400), byte=st.binary(max_size=2))

@@ -14,19 +14,6 @@ def read_all(reader: LineReader) -> list[bytes]:
     return lines
 
 
-@given(pieces=st.lists(st.binary() | st.just(b"\n") | st.just(b"a\nb")))
-def test_any_chunking_gives_the_same_lines(pieces: list[bytes]) -> None:
-    """Chunking makes no difference to the lines."""
-    stream = b"".join(pieces)
-    reader = LineReader(1 << 20)
-    lines = []
-    for piece in pieces:
-        reader.receive(piece)
-        lines += read_all(reader)
-    assert lines == stream.split(b"\n")[:-1]
-    assert reader.is_empty == (stream.split(b"\n")[-1] == b"")
-
-
 @given(pieces=st.lists(st.binary() | st.just(b"\n")))
 def test_lines_may_be_taken_late(pieces: list[bytes]) -> None:
     """Reading the lines after all bytes were received gives the same lines."""

@@ -1,12 +1,9 @@
 """The daemon's side of a connection."""
 
 import json
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from airlock_wire import (
     NEED_DATA,
@@ -45,24 +42,6 @@ def test_a_request_comes_once() -> None:
     session.receive_data(b"")
     assert session.next_event() == HalfClosed()
     assert session.next_event() == HalfClosed()
-
-
-@given(cuts=st.lists(st.integers(0, 200), max_size=8), closes=st.booleans())
-def test_any_chunking_gives_the_same_events(cuts: list[int], closes: bool) -> None:
-    """Chunking makes no difference, nor do bytes after the request."""
-    stream = EXEC.encode() + CHECK.encode() + b"\xff garbage"
-    session = ServerSession()
-    events: list[object] = []
-    places = sorted({min(cut, len(stream)) for cut in cuts} | {0, len(stream)})
-    for start, end in pairwise(places):
-        session.receive_data(stream[start:end])
-        event = session.next_event()
-        if event is not NEED_DATA:
-            events.append(event)
-    if closes:
-        session.receive_data(b"")
-        events.append(session.next_event())
-    assert events == [EXEC, HalfClosed()][: 2 if closes else 1]
 
 
 def test_data_after_the_end_is_our_own_mistake() -> None:
@@ -189,18 +168,3 @@ def test_answers_fit_the_method() -> None:
     for session in (ServerSession(), open_session()):
         with pytest.raises(LocalProtocolError, match="no check request"):
             session.send_decision()
-
-
-@given(pieces=st.lists(st.binary() | st.sampled_from([b"\n", EXEC.encode(), EXEC.encode()[:20]])))
-def test_a_client_can_cause_no_other_error(pieces: list[bytes]) -> None:
-    """For any bytes next_event returns or raises RemoteProtocolError, and an error can be sent."""
-    session = ServerSession(limits=Limits(request_bytes=200))
-    try:
-        for piece in pieces:
-            if piece:
-                session.receive_data(piece)
-            session.next_event()
-        session.receive_data(b"")
-        session.next_event()
-    except RemoteProtocolError as error:
-        json.loads(session.send_error(error.error))

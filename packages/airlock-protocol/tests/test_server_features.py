@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -126,18 +126,6 @@ def test_exact_output_holds_nothing_back(pieces: list[bytes]) -> None:
     for piece in pieces:
         assert session.send_output("stderr", piece)
     assert session.send_result(0).count(b"\n") == 1
-
-
-@given(cuts=st.lists(st.integers(0, 200), max_size=8))
-def test_any_chunking_gives_the_same_events(cuts: list[int]) -> None:
-    """How the client's messages are cut makes no difference."""
-    session = start("stdin", "signals", "tty")
-    places = sorted({min(cut, len(SAID)) for cut in cuts} | {0, len(SAID)})
-    events = []
-    for begin, end in pairwise(places):
-        session.receive_data(SAID[begin:end])
-        events += hear(session)
-    assert events == [Signal(name="SIGINT"), Resize(rows=1, cols=2), StdinData(data=b"yes")]
 
 
 def test_what_comes_before_the_start_is_dropped() -> None:
@@ -271,19 +259,3 @@ def test_credit_needs_stdin_and_a_count() -> None:
     for count in (0, -1):
         with pytest.raises(LocalProtocolError, match="at least 1"):
             start("stdin").send_credit(count)
-
-
-@given(
-    features=st.sets(st.sampled_from(sorted(STREAMED))),
-    pieces=st.lists(st.binary() | st.sampled_from([b"\n", INT, SIZE, DATA, INT[:20], b"{}\n"])),
-)
-def test_a_client_can_cause_no_other_error(features: set[str], pieces: list[bytes]) -> None:
-    """For any bytes next_event returns or raises RemoteProtocolError, and an error can be sent."""
-    session = start(*features)
-    try:
-        for piece in (*filter(None, pieces), b""):
-            session.receive_data(piece)
-            if features:
-                hear(session)
-    except RemoteProtocolError as error:
-        json.loads(session.send_error(error.error))
