@@ -690,6 +690,7 @@ _PORTS = [
 
 _BRIDGES = [
     *_walk("BRIDGE"),
+    _say("the bridge's container", "owned", _request("GET /containers/BRIDGE-ID/json"), works=True),
     *(
         _say(
             f"the volume of a bridge as {name}",

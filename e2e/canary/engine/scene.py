@@ -36,8 +36,8 @@ _SOCKET = "/var/run/docker.sock"
 _OWN = f"airlock-canary-{os.getpid()}"
 MINE, _OTHER = f"mine-{os.getpid()}", f"other-{os.getpid()}"
 """The agent that attacks, and another one."""
-_BRIDGED = f"{_CANARY}bridge-{os.getpid()}"
-"""An agent behind a bridge, whose labels have this name: a canary for the other agents."""
+_BRIDGED = f"bridged-{os.getpid()}"
+"""An agent behind a bridge."""
 _INSTALLATION, _TWINS = "0a0b0c0d", "1a1b1c1d"
 """The ids of the daemon's installation and of another one, whose agents have the same names."""
 # By prefix or by labels alone nothing is the agent's.
@@ -49,7 +49,7 @@ _CONTAINERS = {
     "TWIN": (f"airlock-{MINE}-{_TWINS}-web", MINE, _TWINS),
 }
 _OTHERS = ("NET", "VOLUME", "IMAGE", "SECRET-IMAGE", "BUILDER")
-_NEED_BRIDGE = (None, "engine-bridge", "engine-claims")
+_NEED_BRIDGE = (None, "engine-owned", "engine-bridge", "engine-claims")
 """The guards without which a bridge is attacked; None is for all that are on."""
 _PROGRAMS = ("sh", "cat", "httpd", "sleep", "id", "ls", "ip", "sed", "wget")
 _PROFILE = """\
@@ -119,6 +119,8 @@ class EngineScene:
         self._words: dict[str, str] = {}
         self._before: dict[str, object] = {}
         self._process: subprocess.Popen[bytes] | None = None
+        # What the client has sent since the last look at leaks.
+        self._said = b""
 
     @contextmanager
     def planted(self) -> Iterator[None]:
@@ -199,16 +201,17 @@ class EngineScene:
     def await_bridge(self) -> None:
         """Wait until the bridge of _BRIDGED serves. Raises BrokenError if it does not."""
         mark = f"label=airlock.bridge={_BRIDGED}"
+        listed = {
+            "BRIDGE-ID": ("ps", "--quiet", "--no-trunc", "--filter", mark),
+            "BRIDGE-VOLUME": ("volume", "ls", "--quiet", "--filter", mark),
+        }
         deadline = time.monotonic() + PATIENCE_S
-        while not self._bridge.is_socket():
+        while not (listed.keys() <= self._words.keys() and self._bridge.is_socket()):
             if time.monotonic() > deadline:
                 raise BrokenError(f"no bridge serves: {self.places.said.read_text()}")
             time.sleep(_TICK_S)
-            words = {
-                "BRIDGE-ID": docker("ps", "--quiet", "--no-trunc", "--filter", mark).stdout,
-                "BRIDGE-VOLUME": docker("volume", "ls", "--quiet", "--filter", mark).stdout,
-            }
-            self._words |= {word: name for word, name in words.items() if name}
+            found = {word: docker(*words).stdout for word, words in listed.items()}
+            self._words |= {word: name for word, name in found.items() if name}
         self._before = self._describe()
         (self.workspace / "file").write_text("granted")
         if b"granted" not in (seen := self.claim(container_id=None, cwd="/work")):
@@ -278,6 +281,7 @@ class EngineScene:
                     request if isinstance(request, bytes) else self.fill(request).encode("latin-1")
                 )
                 connection.sendall(said)
+                self._said += said
                 if b"Connection: close\r\n" not in said:
                     # Else the broker waits for another request.
                     connection.shutdown(socket.SHUT_WR)
@@ -321,6 +325,10 @@ class EngineScene:
         """A line for each thing that the client got or changed which it may not."""
         if _CANARY.encode() in seen:
             yield f"the client sees the secret of the {seen.split(_CANARY.encode())[1][:11]!r}"
+        volume = self._words.get("BRIDGE-VOLUME", "").encode()
+        if volume and volume in seen and volume not in self._said:
+            yield "the client sees the name of a bridge's volume"
+        self._said = b""
         if str(self.workspace).encode() in seen:
             yield "the client sees a path of the host"
         for each in self._ask("/containers/json?all=1"):
