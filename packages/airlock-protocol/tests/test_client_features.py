@@ -4,26 +4,19 @@ import json
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from airlock_wire import (
     FEATURES,
     NEED_DATA,
     ClientSession,
-    Credit,
     Line,
     LocalProtocolError,
     Output,
     RemoteProtocolError,
     Request,
-    Resize,
     Result,
     ServerSession,
-    Signal,
     Start,
-    StdinData,
-    StdinEnd,
     Terminal,
 )
 
@@ -49,59 +42,6 @@ def connect(*features: str, credit: int = 0) -> tuple[ClientSession, ServerSessi
     start = client.next_event()
     assert start == Start(features=tuple(f for f in FEATURES if f in features), stdin_credit=credit)
     return client, server
-
-
-def test_what_the_client_says_travels_whole() -> None:
-    """The daemon receives each message unchanged."""
-    client, server = connect("stdin", "signals", "tty", credit=100)
-    for sent in (
-        client.send_stdin(b"yes\n"),
-        client.send_stdin(memoryview(b"\xff")),
-        client.send_signal("SIGINT"),
-        client.send_resize(50, 120),
-        client.send_stdin_eof(),
-    ):
-        server.receive_data(sent)
-    assert [server.next_event() for _ in range(6)] == [
-        StdinData(data=b"yes\n"),
-        StdinData(data=b"\xff"),
-        Signal(name="SIGINT"),
-        Resize(rows=50, cols=120),
-        StdinEnd(),
-        NEED_DATA,
-    ]
-
-
-def test_what_the_daemon_says_travels_whole() -> None:
-    """The client receives any output bytes and the command's end unchanged."""
-    client, server = connect("base64", "stdin", "exit-signal", credit=1)
-    client.receive_data(server.send_output("stdout", b"caf\xc3"))
-    client.receive_data(server.send_output("stderr", "é".encode()))
-    client.receive_data(server.send_credit(7))
-    client.receive_data(server.send_result(137, signal="SIGKILL", stdin_bytes=0))
-    assert [client.next_event() for _ in range(4)] == [
-        Output(stream="stdout", data=b"caf\xc3"),
-        Output(stream="stderr", data="é".encode()),
-        Credit(bytes=7),
-        Result(exit_code=137, signal="SIGKILL", stdin_bytes=0),
-    ]
-
-
-@given(pieces=st.lists(st.binary(max_size=9), max_size=9), credit=st.integers(1, 30))
-def test_stdin_is_exact_and_never_overdrawn(pieces: list[bytes], credit: int) -> None:
-    """Both sides count equally, and the daemon receives exactly the bytes sent."""
-    client, server = connect("stdin", credit=credit)
-    written = read = b""
-    for piece in pieces:
-        if len(piece) > client.credit:
-            client.receive_data(server.send_credit(len(piece)))
-            client.next_event()
-        server.receive_data(client.send_stdin(piece) or b'{"jsonrpc":"2.0","method":"x"}\n')
-        written += piece
-        while isinstance(event := server.next_event(), StdinData):
-            read += event.data
-        assert client.credit == server.credit
-    assert read == written
 
 
 def test_more_than_the_credit_is_our_own_mistake() -> None:
