@@ -42,7 +42,7 @@ with open("keys", "w") as file:
 s3 = boto3.client("s3", **keys)
 s3.upload_file("large", "{BUCKET}", "large")
 """
-SIZE = 200 << 20
+SIZE = 50 << 20
 
 
 def test_packages_are_installed_and_published(place: Place, wheels: Path, languages: str) -> None:
@@ -67,7 +67,7 @@ def test_aws_by_code_and_by_both_versions_of_its_command(
 ) -> None:
     """As the profile that `[env] set` names, and by a role; the cloud checks each signature.
 
-    boto3 sends 200 MB in parts, and the commands get them. What the person's key may not do the
+    boto3 sends 50 MB in parts, and the commands get them. What the person's key may not do the
     cloud itself refuses: the key of another profile, which may, is not used.
     """
     line = f"""
