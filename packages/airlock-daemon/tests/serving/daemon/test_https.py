@@ -146,6 +146,54 @@ def test_a_connection_to_a_network_ends_with_its_grant(apis: ApiWorld) -> None:
             assert client.is_closed
 
 
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_network_stays_revoked_where_no_worker_can_start(apis: ApiWorld, *, lives: bool) -> None:
+    """The worker of before loses it, too, and so does one that starts later."""
+    full = apis.world.root / "full"
+    program = f"""
+import os
+from airlock_daemon.admin.cli import main
+from airlock_daemon.errors import Failed
+from airlock_daemon.serving.daemon.https_parent import Parent
+
+fork = Parent.fork
+
+async def fork_unless_full(self, agent):
+    if os.path.exists({os.fspath(full)!r}):
+        raise Failed("no further process may start", hint="-")
+    return await fork(self, agent)
+
+Parent.fork = fork_unless_full
+main()
+"""
+    with ApiServer(apis.authority) as other, in_thread(other):
+        apis.grant(more=f'[network]\nallow = ["localhost:{other.port}"]\n')
+
+        def connect() -> Client:
+            return Client(apis, port=other.port, authority=apis.authority)
+
+        with apis.daemon("-c", program) as daemon, connect() as client:
+            assert client.ask("/who", token=TOKEN)[0] == 200
+            full.touch()
+            if not lives:
+                os.kill(*children(find_parent(daemon)), signal.SIGKILL)
+                assert client.is_closed
+            # Another file to read, so that another worker is needed.
+            apis.authority = apis.authority.rename(apis.world.root / "authority-elsewhere.pem")
+            apis.grant("GET /who")
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.wait_until(lambda: "its APIs are not served" in daemon.messages())
+            assert client.is_closed
+            with pytest.raises(Refused, match="no further process may start"):
+                connect()
+            full.unlink()
+            with pytest.raises(Refused) as error:
+                connect()
+            assert error.value.status == 403
+            with apis.client() as granted:
+                assert granted.ask("/who")[0] == 200
+
+
 def test_a_source_that_fails_is_answered_with_what_a_person_can_do(apis: ApiWorld) -> None:
     """As a refusal of the service, and as a failure in the log."""
     apis.lose_token()

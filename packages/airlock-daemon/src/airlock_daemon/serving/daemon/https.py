@@ -175,9 +175,11 @@ class HttpsService:
         for retired in self._retired:
             retired.renew(settings)
         worker = self._worker
-        if worker is not None and not worker.is_over and not self._reads_less(settings):
+        if worker is not None and not worker.is_over:
+            # Also where no other can start: its connections lose what is no longer granted.
             worker.renew(settings)
-            return
+            if not self._reads_less(settings):
+                return
         try:
             await self._start(settings)
         except BaseException:
@@ -305,8 +307,8 @@ class HttpsService:
     async def _find_worker(self) -> Worker:
         """The worker for a connection; raises AirlockError if none can start."""
         async with self._turn:
-            if self._generation is not None and self._generation is not self._agent.generation:
-                # A reload whose `publish` has not run yet.
+            if self._settings is not None and self._generation is not self._agent.generation:
+                # A reload whose `publish` has not run yet, or has failed.
                 await self._renew()
             settings, worker = self._settings, self._worker
             is_good = worker is not None and not worker.is_over
