@@ -1,6 +1,7 @@
 """Parts of a test run, and what happens to a test that fails."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ HERE = Environment("this", Path(sys.prefix))
 
 _FLAKY = """\
 import os
+import re
 
 def test_passes_the_second_time():
     seen = os.path.exists({mark!r})
@@ -132,6 +134,12 @@ def test_what_runs_again_without_linux_exists(monkeypatch: pytest.MonkeyPatch) -
     for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS"):
         monkeypatch.delenv(name)
     assert [file for file in _WITHOUT_LINUX if not (ROOT / file).is_file()] == []
+    nightly = " ".join((ROOT / ".ci/nightly").read_text().replace("\\\n", "").splitlines())
+    listed = re.search(r"--without-linux +(\S+)\{(\S+)\}(\.py) +(\S+)", nightly)
+    assert listed is not None
+    start, names, end, last = listed.groups()
+    at_night = [*(f"{start}{name}{end}" for name in names.split(",")), last]
+    assert [file for file in at_night if not (ROOT / file).is_file()] == []
     words = ("--collect-only", "--quiet", "--without-linux", *_JOURNEYS_WITHOUT_LINUX)
     command = (sys.executable, "-m", "pytest", *words)
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)

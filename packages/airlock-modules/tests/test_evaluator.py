@@ -127,6 +127,13 @@ def narrowed(module: Module) -> Module:
             id="above the ceiling",
         ),
         pytest.param(
+            *(Grant(ceiling=(), commands=("tool",), modules={"tool": DENY}), "tool x"),
+            *(None, None, "unknown command: tool (not enabled on the host)"),
+            f'a person on the host can add "tool" to [commands] enable in config.toml{RELOAD}',
+            "after 0, ceiling: refused: [commands] enable does not list tool",
+            id="above an empty ceiling",
+        ),
+        pytest.param(
             *(grant(DENY), "../tool x", None, None),
             'unknown command: "../tool" (not enabled on the host)',
             "a command is a name of at most 64 letters, digits and . _ -, not a path",

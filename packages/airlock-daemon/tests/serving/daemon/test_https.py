@@ -176,7 +176,8 @@ main()
             assert client.ask("/who", token=TOKEN)[0] == 200
             full.touch()
             if not lives:
-                os.kill(*children(find_parent(daemon)), signal.SIGKILL)
+                (worker,) = children(find_parent(daemon))
+                os.kill(worker, signal.SIGKILL)
                 assert client.is_closed
             # Another file to read, so that another worker is needed.
             apis.authority = apis.authority.rename(apis.world.root / "authority-elsewhere.pem")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from airlock_daemon.errors import is_full_table
 from airlock_daemon.platform.posix import is_darwin
 
 # Exceeds any process's ancestry; ends the walk if the process table changes meanwhile.
@@ -65,7 +66,8 @@ class Ancestry:
     def includes(self, pid: int, *, parent: int | None = None) -> bool:
         """Whether `pid` descends from the ancestor; True also if that is unknown.
 
-        `parent` is of no use here: it may have ended, and its pid be another's.
+        `parent` is of no use here: it may have ended, and its pid be another's. Raises OSError
+        without a descriptor to look.
         """
         del parent
         for _ in range(ATTEMPTS):
@@ -74,7 +76,9 @@ class Ancestry:
             except ProcessLookupError:
                 # An ancestor ended. Start again at the client to find the new parents.
                 continue
-            except OSError:
+            except OSError as error:
+                if is_full_table(error):
+                    raise
                 return True
         return True
 
