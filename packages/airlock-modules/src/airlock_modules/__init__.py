@@ -73,7 +73,12 @@ if TYPE_CHECKING:
     from airlock_modules.reading.parsed import Flag, Parsed, PathUse, Piece
     from airlock_modules.remotes.hosts import HostLine, find_host, read_host_line
     from airlock_modules.remotes.session_words import Query, Session, read_session_words
-    from airlock_modules.remotes.ssh_words import find_transport, names_transport, read_ssh_words
+    from airlock_modules.remotes.ssh_words import (
+        asks_for_token,
+        find_transport,
+        names_transport,
+        read_ssh_words,
+    )
     from airlock_modules.rules.parsed_judgement import GrammarRules
     from airlock_modules.rules.unseen import list_unseen
 
@@ -118,6 +123,7 @@ __all__ = [
     "Update",
     "__version__",
     "answer_helper",
+    "asks_for_token",
     "builtin_names",
     "builtin_options",
     "builtin_security",
@@ -172,7 +178,12 @@ _LOADED_LATER = {
         "reading.parsed": ("Flag", "Parsed", "PathUse", "Piece"),
         "remotes.hosts": ("HostLine", "find_host", "read_host_line"),
         "remotes.session_words": ("Query", "Session", "read_session_words"),
-        "remotes.ssh_words": ("find_transport", "names_transport", "read_ssh_words"),
+        "remotes.ssh_words": (
+            "asks_for_token",
+            "find_transport",
+            "names_transport",
+            "read_ssh_words",
+        ),
         "rules.parsed_judgement": ("GrammarRules",),
         "rules.unseen": ("list_unseen",),
     }.items()

@@ -193,7 +193,7 @@ def test_what_is_not_granted_is_refused_with_the_way_to_it(start: Start) -> None
 def test_a_known_host_is_reached_by_the_address_that_was_looked_at(start: Start) -> None:
     """ssh gets the address, and the name for what known_hosts has; the record says unpinned."""
     daemon = start(hosts=None, known=f"[{PUBLIC}]:22 ssh-ed25519 {KEY}\n{PUBLIC} ssh-rsa {KEY}\n")
-    assert daemon.ask("ssh", f"git@{PUBLIC}", "echo x").text() == "x\n"
+    assert daemon.ask("ssh", f"deploy@{PUBLIC}", "echo x").text() == "x\n"
     assert {f"-oHostName={PUBLIC}", f"-oHostKeyAlias={PUBLIC}"} <= {*read_notes(daemon.world)}
     (record,) = daemon.records("broker")
     assert record["detail"]["unpinned"] is True
@@ -225,6 +225,71 @@ def test_inner_addresses_and_other_ways_need_naming(
         return
     assert why in answer.error["message"]
     assert "can name it in [ssh] of its airlock.toml" in answer.error["data"]["hint"]
+    assert read_notes(daemon.world) == []
+
+
+_ALIAS = f"Host forge\n HostName {PUBLIC}\n User git\n"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "more", "host", "is_refused"),
+    [
+        (None, "", f"git@{PUBLIC}", True),
+        (None, "", "forge", True),
+        ("*", "", f"git@{PUBLIC}", True),
+        ("*", "", "forge", True),
+        ("git@*", "", f"git@{PUBLIC}", False),
+        (PUBLIC, "", f"git@{PUBLIC}", False),
+        ("*", f'[git]\npush = ["git@{PUBLIC}/a/*"]\n', "me@other", False),
+        ("*:2222", f'[git]\npush = ["me@{PUBLIC}/a/*"]\n', f"me@{PUBLIC}:2222", True),
+        ("*", f'[git]\npush = ["me@{PUBLIC}/a/*"]\n', "me@forge", True),
+    ],
+)
+def test_a_server_of_git_needs_naming(
+    start: Start, hosts: str | None, more: str, host: str, *, is_refused: bool
+) -> None:
+    """By its account `git`, or as a place of [git], whatever ssh's configuration calls it."""
+    config = f"{_ALIAS}Host other\n HostName 8.8.8.8\n"
+    daemon = start(hosts=hosts, config=config, known=f"{PUBLIC} ssh-ed25519 {KEY}\n", more=more)
+    if more:
+        enabled = daemon.world.config / "config.toml"
+        enabled.write_text(enabled.read_text().replace('"ssh"', '"ssh", "git-remote"'))
+        grant = f'[ssh]\nhosts = ["{hosts}"]\n{more}'
+        daemon.world.write_profile(grant, commands='["ssh", "git-remote"]')
+        assert daemon.stop() == 0
+        with Daemon(daemon.world) as daemon:
+            _try_session(daemon, host, is_refused=is_refused)
+    else:
+        _try_session(daemon, host, is_refused=is_refused)
+
+
+def _try_session(daemon: Daemon, host: str, *, is_refused: bool) -> None:
+    account, _, port = host.partition(":")
+    answer = daemon.ask("ssh", *(("-p", port) if port else ()), account, "echo x")
+    if not is_refused:
+        assert answer.text() == "x\n"
+        return
+    assert "server of git" in answer.error["message"] or "[git] says" in answer.error["message"]
+    assert "in [ssh] of its airlock.toml: hosts = [" in answer.error["data"]["hint"]
+    assert read_notes(daemon.world) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "git-lfs-authenticate a/b upload",
+        "git\tlfs-authenticate a/b upload",
+        "git-lfs-transfer a/b upload",
+        "personal_access_token x api 30",
+        "'personal_access'_token x api",
+        "2fa_recovery_codes",
+    ],
+)
+def test_no_forge_is_asked_for_a_credential(start: Start, command: str) -> None:
+    """Also where the profile names it, and the agent has no git."""
+    daemon = start()
+    error = daemon.ask("ssh", "git@host", *command.split(" ")).error
+    assert "answers such a command with a credential" in error["message"]
     assert read_notes(daemon.world) == []
 
 

@@ -170,12 +170,12 @@ class Place(Struct, frozen=True, kw_only=True):
     def may_be_at(self, login: Login) -> bool:
         """Whether a granted repository may be reachable by ssh as `login`.
 
-        A user or port of None is left to ssh's configuration and matches any.
+        A user or port of None, of the line or of `login`, may be any.
         """
         return (
             self.scheme in (None, "ssh")
             and (None in (self.user, login.user) or self.user == login.user)
-            and (login.port is None or self.port == login.port)
+            and (None in (self.port, login.port) or self.port == login.port)
             and self.host.fullmatch(login.host) is not None
         )
 

@@ -31,7 +31,16 @@ _TRANSPORT = re.compile(
 )
 # Quoting that a shell removes.
 _QUOTING = re.compile(r"['\"\\]")
-_SERVICE = re.compile(r"git[ -]+(?:(?:upload|receive)-pack|upload-archive|shell\b)", re.IGNORECASE)
+# git-shell and forges split at any white space.
+_SERVICE = re.compile(
+    r"git[\s-]+(?:(?:upload|receive)-pack|upload-archive|shell\b)", re.IGNORECASE
+)
+# Of forges, and of their shells: each answers with a token or with codes that replace a password.
+_TOKEN = re.compile(
+    r"git[\s-]+lfs-(?:authenticate|transfer)\b"
+    r"|\b(?:personal_access_token|2fa_recovery_codes|2fa_verify)\b",
+    re.IGNORECASE,
+)
 
 
 def find_transport(words: Sequence[str]) -> tuple[str, ...] | None:
@@ -61,6 +70,11 @@ def find_transport(words: Sequence[str]) -> tuple[str, ...] | None:
 def names_transport(command: str) -> bool:
     """Whether a session's command may be a remote git command, in any spelling."""
     return _SERVICE.search(_QUOTING.sub("", command)) is not None
+
+
+def asks_for_token(command: str) -> bool:
+    """Whether a session's command may have a forge answer with a credential, in any spelling."""
+    return _TOKEN.search(_QUOTING.sub("", command)) is not None
 
 
 def read_ssh_words(words: Sequence[str]) -> RemoteRequest:

@@ -132,16 +132,29 @@ class Pinning:
         self._requester = requester
         self._refuse = refuse
 
-    async def choose_argv(self, *, is_named: bool, is_granted: bool) -> tuple[str, ...]:
+    async def choose_argv(
+        self,
+        *,
+        is_named: bool,
+        is_granted: bool,
+        is_reserved: Callable[[SshSettings], bool] | None = None,
+    ) -> tuple[str, ...]:
         """Return ssh's argv, pinned as by `pin` unless the profile names the host itself."""
-        return self._build(() if is_named else await self.pin(is_granted=is_granted))
+        if is_named:
+            return self._build(())
+        return self._build(await self.pin(is_granted=is_granted, is_reserved=is_reserved))
 
-    async def pin(self, *, is_granted: bool) -> tuple[str, ...]:
+    async def pin(
+        self, *, is_granted: bool, is_reserved: Callable[[SshSettings], bool] | None = None
+    ) -> tuple[str, ...]:
         """Return the options that make ssh connect to a checked address.
 
-        Unless `is_granted`, the host must be in known_hosts. Raises Denied, Failed.
+        Unless `is_granted`, the host must be in known_hosts. Where ssh would connect to must not be
+        reserved for git. Raises Denied, Failed.
         """
         settings = await self._settings(())
+        if is_reserved is not None and is_reserved(settings):
+            raise self._needs_naming("leads to an account of a server of git")
         if settings.route is not None:
             raise self._needs_naming(
                 "is reached through a proxy or jump host, which resolves names itself"

@@ -8,7 +8,7 @@ import msgspec
 
 from airlock_daemon.boundary.audit_text import shorten
 from airlock_daemon.boundary.brokers.requester import Requester
-from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning
+from airlock_daemon.boundary.brokers.ssh.known_hosts import Pinning, SshSettings
 from airlock_daemon.boundary.brokers.ssh.words import SshDestination, build_words
 from airlock_daemon.boundary.command.launcher import Ended
 from airlock_daemon.boundary.command.process import Emit
@@ -16,10 +16,12 @@ from airlock_daemon.errors import AND_RELOAD, Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_modules import (
     HostLine,
+    Login,
     Module,
     Query,
     RemoteError,
     Session,
+    asks_for_token,
     find_host,
     names_transport,
     read_session_words,
@@ -29,6 +31,9 @@ from airlock_wire import Stream, quote
 
 if TYPE_CHECKING:
     from airlock_daemon.boundary.approval.questions import Asked
+
+_GIT = "git"
+"""The account of servers of git, whose commands are for git-remote to judge."""
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +81,9 @@ async def admit(
 
     refuse = partial(_needs_line, asked, verb="name")
     argv = await Pinning(goal, build, requester=requester, refuse=refuse).choose_argv(
-        is_named=line is not None and line.name is not None, is_granted=line is not None
+        is_named=line is not None and line.name is not None,
+        is_granted=line is not None,
+        is_reserved=partial(_is_reserved, line=line, generation=generation),
     )
     return Admitted(asked=asked, program=program, argv=argv, is_pinned=line is not None)
 
@@ -105,8 +112,31 @@ def find_granted(asked: Session, generation: Generation) -> HostLine | None:
     if line is None and grant.is_pinned:
         message = f"this agent may not reach {quote(str(asked.login))} by ssh"
         raise _needs_line(asked, message, verb="add")
+    if asked.command is not None and asks_for_token(asked.command):
+        raise Denied(
+            "ssh is refused: a forge answers such a command with a credential",
+            layer="broker",
+            rule="git",
+            hint="a person on the host makes tokens; for files of Git LFS use git, with the "
+            "transfer agent that airlock-shim --install-git sets up",
+        )
+    if asked.login.user == _GIT and (line is None or (line.name, line.user) == (None, None)):
+        message = f"{quote(str(asked.login))} is an account of a server of git"
+        raise _needs_line(asked, message, verb="name")
     _refuse_transport(asked, line, generation)
     return line
+
+
+def _is_reserved(settings: SshSettings, *, line: HostLine | None, generation: Generation) -> bool:
+    """As `find_granted`, for where ssh's configuration leads."""
+    user = settings.options.get("user", ("",))[0]
+    if user == _GIT and (line is None or line.user is None):
+        return True
+    git = generation.agent.profile.git
+    login = Login(user=user, host=settings.host.lower(), port=None)
+    return generation.grant.grants_git() and any(
+        place.may_be_at(login) for place in (*git.push, *git.fetch)
+    )
 
 
 def _refuse_transport(asked: Session, line: HostLine | None, generation: Generation) -> None:
