@@ -12,6 +12,7 @@ from airlock_daemon.boundary.box.choice import Maker, Templates
 from airlock_daemon.boundary.box.system import ApiAccess
 from airlock_daemon.boundary.command.launcher import Identity
 from airlock_daemon.boundary.workspace.temporary import Workspace, make_empty
+from airlock_daemon.errors import Denied
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.paths import BUNDLE
 from airlock_modules import Module, load_builtin
@@ -115,6 +116,18 @@ def test_a_box_is_planned_once_and_anew_for_what_has_changed(host: Host, change:
     host.templates = known
     assert host.choose() == fresh
     assert fresh != before or change == "module"
+
+
+@pytest.mark.parametrize("name", ["settings", "certificates/ca.pem"])
+def test_nothing_is_shown_to_which_an_agent_chooses_the_way(host: Host, name: str) -> None:
+    """By a name of the host's that leads through a workspace: a link there could be a key's."""
+    generation = replace(host.templates.generation, workspaces=(str(host.root / "ours"),))
+    host.templates = Templates(generation, host.templates._environment)
+    host.choose()
+    host.link(name, host.write("ours/file", "certificate"))
+    with pytest.raises(Denied, match="an agent may write on the way to it") as refused:
+        host.choose()
+    assert refused.value.rule == "read"
 
 
 def test_a_box_shows_the_bundle_of_the_agent_it_is_planned_for(host: Host) -> None:

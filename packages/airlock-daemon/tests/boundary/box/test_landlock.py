@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from airlock_daemon.boundary.box.box import Box, Placed, Shared
+from airlock_daemon.boundary.box.landlock import refuse_unshowable
+from airlock_daemon.boundary.command.launcher import Bounds
+from airlock_daemon.errors import Denied
 from boxing import box_uid, boxed_world, check_a_command, needs_landlock, write_boxes
 from mounting import full, small_disk
 from running import Daemon
@@ -153,6 +158,25 @@ def test_a_workspace_that_is_read_only_is_so_behind_a_fence(world: World) -> Non
     assert answer.text() == "as it was"
     assert "Permission denied" in answer.text("stderr")
     assert (world.workspace / "file").read_text() == "as it was"
+
+
+@pytest.mark.parametrize("base", ["/w", "/w/.git", "/w/.git/hooks"])
+def test_what_is_read_only_inside_of_what_is_not_needs_bubblewrap(base: str) -> None:
+    """Landlock adds the rule of what is above: the container's read-only mount could be written."""
+
+    def share(path: str, *, read_only: bool) -> Shared:
+        return Shared(path=path, target=path, file_id=None, read_only=read_only)
+
+    hooks = Placed(share("/w/.git/hooks", read_only=True), "/w/.git/hooks")
+    box = Box(
+        operations=(share(base, read_only=False),), inner=(hooks,), bounds=Bounds(), sockets="none"
+    )
+    box = replace(box, has_network=True)
+    with pytest.raises(Denied, match="could write what the container has read-only") as refused:
+        refuse_unshowable(box, None, remedy="install bubblewrap")
+    assert refused.value.rule == "no-box"
+    for shown in (replace(box, operations=(share(base, read_only=True),)), replace(box, inner=())):
+        refuse_unshowable(shown, None, remedy="-")
 
 
 @pytest.mark.parametrize("makes", ["", "echo 'bwrap: No permissions' >&2; exit 1"])

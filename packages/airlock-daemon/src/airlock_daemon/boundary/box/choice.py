@@ -46,6 +46,7 @@ from airlock_daemon.setup.client import STORES
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.human_git import ShimSettings
 from airlock_daemon.setup.paths import Reserved
+from airlock_daemon.setup.trust import leads_through
 from airlock_modules import GIT_SIGN, Module
 from airlock_wire import quote
 
@@ -96,6 +97,19 @@ def refuse_private(place: str, module: Module, reserved: Reserved) -> None:
             rule="reserved",
             hint="a person on the host can install it elsewhere, or name less in [sandbox] read of "
             f"{module.source}{AND_RELOAD}",
+        )
+
+
+def _refuse_led(path: str, module: Module, generation: Generation) -> None:
+    """Raise Denied if an agent may choose what a box would show in the place of `path`."""
+    if leads_through(path, generation.workspaces):
+        raise Denied(
+            f"{quote(path)} cannot be shown in a box: an agent may write on the way to it",
+            layer="sandbox",
+            rule="read",
+            hint="a person on the host can name a path outside of all workspaces, in "
+            f"{' and '.join(CERTIFICATES)} of the daemon or in [sandbox] read of {module.source}"
+            f"{AND_RELOAD}",
         )
 
 
@@ -297,6 +311,8 @@ class Templates:
             reserved = generation.reserved
             home = find_home(maker.identity, environment, reserved=reserved, limits=limits)
         read = {path: path for path in find_certificates(environment)}
+        for path in (*read, *(expand_home(path, named) for path in sandbox.read)):
+            _refuse_led(path, module, generation)
         read |= dict(find_read(sandbox.read, named, module, has_home=home is not None))
         seen = (*read, *(PLACES if maker.is_home else ()), *(() if home is None else (home.path,)))
         places = find_places(

@@ -71,6 +71,13 @@ def refuse_unshowable(box: Box, mounts: Mounts | None, *, remedy: str) -> None:
             f"inside of its workspace, such as {quote(inner[0].target)}",
             "mount it outside of the workspace",
         )
+    written = next(filter(None, (_find_written(each, box) for each in box.inner)), None)
+    if written is not None:
+        raise refuse(
+            "this host has Landlock alone, under which a command could write what the container "
+            f"has read-only inside of its workspace, such as {quote(written)}",
+            f"{remedy}; or mount it outside of the workspace",
+        )
     for operation in box.operations:
         match operation:
             case System(path=path, target=target) | Shared(path=path, target=target):
@@ -108,6 +115,16 @@ def _refuse_devices(box: Box, host: MountTable, remedy: str) -> None:
 def _is_in_place(placed: Placed) -> bool:
     """Whether it is a host directory at its own path."""
     return isinstance(placed.what, Shared) and placed.what.path == placed.target
+
+
+def _find_written(placed: Placed, box: Box) -> str | None:
+    """The path of a read-only directory below a writable one, whose rule Landlock would add."""
+    if not (isinstance(placed.what, Shared) and placed.what.read_only):
+        return None
+    path = placed.what.path
+    shown = (*box.operations, *(each.what for each in box.inner))
+    above = (each for each in shown if isinstance(each, Shared) and not each.read_only)
+    return path if any(is_within(path, each.path) for each in above) else None
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Proves containers: the engine names the init process, the kernel compares namespaces."""
 
+import errno
 import fcntl
 import os
 import select
@@ -8,7 +9,14 @@ import sys
 import trio
 
 from airlock_daemon.boundary.identity.engines import Init, find_elsewhere, find_init
-from airlock_daemon.boundary.identity.peer import Peer, containers_in, read_pids, same_namespace
+from airlock_daemon.boundary.identity.peer import (
+    MOST_MOUNTINFO,
+    Peer,
+    containers_in,
+    read_pids,
+    same_namespace,
+    too_many_mounts,
+)
 from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.platform.system import MountTable, read_process_entry, read_process_file
 from airlock_daemon.setup.generation import Generation
@@ -68,10 +76,15 @@ class Container:
         return self._rows
 
     def read_mountinfo(self) -> str:
-        """The current mountinfo text of the init process. Raises Failed if it has ended."""
+        """The current mountinfo text of the init process.
+
+        Raises Failed if it has ended, Denied if it has more than MOST_MOUNTINFO.
+        """
         try:
-            text = read_process_file(self.pid, "mountinfo")
-        except OSError:
+            text = read_process_file(self.pid, "mountinfo", most=MOST_MOUNTINFO)
+        except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise too_many_mounts() from error
             text = ""
         if not text or not self.is_alive():
             raise _ended(self.container_id)

@@ -266,12 +266,17 @@ def _read_mounts(pid: int) -> str:
     except OSError as error:
         if error.errno != errno.EFBIG:
             raise _unseen(error) from error
-        raise Denied(
-            "the client's mount namespace has more mounts than can be looked through",
-            layer="workspace",
-            rule="mounts",
-            hint="run the client where fewer file systems are mounted",
-        ) from error
+        raise too_many_mounts() from error
+
+
+def too_many_mounts() -> Denied:
+    """The refusal of a container with more than MOST_MOUNTINFO of mounts."""
+    return Denied(
+        "the client's mount namespace has more mounts than can be looked through",
+        layer="workspace",
+        rule="mounts",
+        hint="run the client where fewer file systems are mounted",
+    )
 
 
 def _read_entry(pid: int, name: str) -> str:
