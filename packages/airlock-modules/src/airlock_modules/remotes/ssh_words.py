@@ -32,9 +32,7 @@ _TRANSPORT = re.compile(
 # Quoting that a shell removes.
 _QUOTING = re.compile(r"['\"\\]")
 # git-shell and forges split at any white space.
-_SERVICE = re.compile(
-    r"git[\s-]+(?:(?:upload|receive)-pack|upload-archive|shell\b)", re.IGNORECASE
-)
+_SERVICE = re.compile(r"git[\s-]+(?:(?:upload|receive)-pack|upload-archive|shell\b)", re.IGNORECASE)
 # Of forges, and of their shells: each answers with a token or with codes that replace a password.
 _TOKEN = re.compile(
     r"git[\s-]+lfs-(?:authenticate|transfer)\b"
