@@ -125,7 +125,8 @@ def test_the_agents_container_holds_nothing_of_the_key(
     seen = {
         "file system": agent.read_changes(),
         "workspace": agent.run("tar", "-c", "/workspace").succeeded().out,
-        "environment": agent.run("sh", "-c", "cat /proc/[0-9]*/environ").succeeded().out,
+        # A process may end meanwhile.
+        "environment": agent.run("sh", "-c", "cat /proc/[0-9]*/environ").out,
         "settings": docker("inspect", agent.id).succeeded().out,
         "output": pushed.out + pushed.err,
     }
