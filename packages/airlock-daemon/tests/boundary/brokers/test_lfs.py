@@ -209,6 +209,68 @@ def test_each_object_waits_for_a_person(site: Site, lfs: LfsService) -> None:
     assert [each.name for each in lfs.folder.iterdir()] == [OID]
 
 
+@pytest.mark.parametrize("pattern", ["git push", "git push * refs/**", "git * **/app"])
+def test_an_upload_waits_where_any_push_does(site: Site, lfs: LfsService, pattern: str) -> None:
+    """One answer is for the conversation, whose objects git-lfs names one by one."""
+    site.grant(f'[approve]\nrequire = ["{pattern}"]\n')
+    place = site.url.removeprefix("https://").removesuffix(".git")
+    with site.running(), ThreadPoolExecutor() as pool:
+        with asking(site, "upload", "remote", site.url) as agent:
+            waiting = pool.submit(agent.upload, CONTENT)
+            (question,) = wait_for_questions(site.world)
+            assert question["operation"] == f"git lfs upload {place}"
+            assert not site.server.requests
+            approve(site.world)
+            assert waiting.result() == ("done", b"")
+            assert agent.upload(b"other") == ("done", b"")
+        with asking(site, "upload", "remote", site.url) as agent:
+            waiting = pool.submit(agent.upload, b"third")
+            reject(site.world, "not today")
+            word, said = waiting.result()
+            assert (word, b"not today" in said) == ("error", True)
+        first, second, third = site.daemon.records("broker")
+    assert first["approval"]["id"] == second["approval"]["id"] == question["id"]
+    assert third["approval"]["rejected"]
+    assert len([*lfs.folder.iterdir()]) == 2
+
+
+def test_an_upload_is_not_asked_about_for_the_sake_of_a_ref(site: Site, lfs: LfsService) -> None:
+    """It names none, and the same content may be pushed to another ref unasked."""
+    site.grant('[approve]\nrequire = ["git push * refs/heads/main", "git fetch"]\n')
+    with site.running(), asking(site, "upload", "remote", site.url) as agent:
+        assert agent.upload(CONTENT) == ("done", b"")
+    assert [each.name for each in lfs.folder.iterdir()] == [OID]
+
+
+def test_a_download_waits_where_a_fetch_does(site: Site, lfs: LfsService) -> None:
+    """An answer for a while is for what is fetched, too."""
+    lfs.add(CONTENT)
+    site.grant('[approve]\nrequire = ["git fetch"]\n')
+    with site.running(), ThreadPoolExecutor() as pool:
+        with asking(site, "download", "remote", site.url) as agent:
+            waiting = pool.submit(agent.download)
+            approve(site.world, "--for", "10m")
+            assert waiting.result() == ("done", CONTENT)
+        with asking(site, "download", "remote", site.url) as agent:
+            assert agent.download() == ("done", CONTENT)
+        assert site.git("ls-remote", "origin").returncode == 0
+
+
+def test_a_record_names_no_approval_of_another_object(site: Site, lfs: LfsService) -> None:
+    """Of two in one conversation one is asked about."""
+    site.grant(f'[approve]\nrequire = ["git lfs upload * {OID}"]\n')
+    with site.running(), ThreadPoolExecutor() as pool:
+        with asking(site, "upload", "remote", site.url) as agent:
+            waiting = pool.submit(agent.upload, CONTENT)
+            question = approve(site.world)
+            assert waiting.result() == ("done", b"")
+            assert agent.upload(b"other") == ("done", b"")
+        asked, other = site.daemon.records("broker")
+    assert asked["approval"]["id"] == question["id"]
+    assert not other.get("approval")
+    assert len([*lfs.folder.iterdir()]) == 2
+
+
 def test_other_words_are_refused(site: Site, lfs: LfsService) -> None:
     """Nothing is asked then."""
     with site.running():

@@ -175,6 +175,8 @@ async def require_approval(call: Call, peer: Peer, asked: "Asked", emit: Emit) -
     `peer` is the request's client; `emit` gets the line for it while it waits. Raises Denied if it
     is refused or nobody answers, and what `emit` raises.
     """
+    # An earlier answer was for what has its record already.
+    call.recording.note(approval=None)
     if call.asks:
         from airlock_daemon.serving.request.approvals import require  # noqa: PLC0415
 

@@ -82,6 +82,52 @@ def describe_fetch(asked: RemoteRequest) -> Asked:
     )
 
 
+class TransferApproval:
+    """Asks a person about the Git LFS transfers of one conversation.
+
+    Each belongs to a push or fetch. Where a pattern names the object (`git lfs upload`), each is
+    asked about; where one asks for the push or fetch, a single answer is for the conversation.
+    """
+
+    def __init__(self, asked: RemoteRequest, requester: Requester) -> None:
+        self._asked = asked
+        self._requester = requester
+        self._is_approved = False
+
+    async def require(self, wanted: "Wanted", emit: Emit) -> None:
+        """Wait until `wanted` is approved, if it has to be. Raises Denied."""
+        one = describe_transfer(self._asked, wanted)
+        if self._requester.must_ask(one.forms):
+            # What the records of others name is no longer the answer for the whole.
+            self._is_approved = False
+            await self._requester.approve(one, emit)
+            return
+        whole = self._describe_whole(wanted.operation)
+        must_ask = self._requester.must_ask(whole.forms)
+        if must_ask and self._is_approved:
+            return
+        await self._requester.approve(whole, emit)
+        self._is_approved = must_ask
+
+    def _describe_whole(self, verb: str) -> Asked:
+        """All objects of the conversation; equal for all that transfer at the same time."""
+        asked, names = self._asked, list_names(self._asked.destination)
+        forms: list[tuple[str, ...]] = [("git", verb_of(asked), name) for name in names]
+        refs = self._requester.current.agent.profile.git.refs if asked.is_push else ()
+        pushes = [[("git", "push", name, each.text) for name in names] for each in refs]
+        if pushes and all(map(self._requester.must_ask, pushes)):
+            # An upload names no ref, and here none can be pushed to unasked.
+            forms += pushes[0]
+        url = url_of(asked)
+        return Asked(
+            operation=Operation(("git", "lfs", verb, str(asked.destination))),
+            details=(("url", url),),
+            forms=tuple(forms),
+            scope=(f"lfs upload {url}" if asked.is_push else f"fetch {url}",),
+            note="which large files it transfers, and how many, is not bound",
+        )
+
+
 def describe_transfer(asked: RemoteRequest, wanted: "Wanted") -> Asked:
     """A Git LFS transfer for a person: its id is the hash of its content."""
     words = ("git", "lfs", wanted.operation, str(asked.destination), wanted.oid, str(wanted.size))

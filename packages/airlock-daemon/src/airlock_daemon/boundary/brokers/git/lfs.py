@@ -17,7 +17,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from http import HTTPStatus
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urljoin
 
 import msgspec
@@ -76,6 +76,9 @@ from airlock_modules.remotes.lfs import (
     read_wanted,
 )
 from airlock_wire import quote
+
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.brokers.git.approval import TransferApproval
 
 # What the server returns for a transfer stays here: signed URLs, tokens, headers. Of a failed
 # transfer the agent gets only the status, since that server may repeat anything it received. Only
@@ -525,6 +528,7 @@ class LfsConversation:
         self._remote = remote
         self._requester = requester
         self._tell = tell
+        self._approval: TransferApproval | None = None
 
     async def run(self, streams: Streams, emit: Emit) -> Ended:
         """Serve the agent until EOF; `emit` gets text for stderr.
@@ -570,7 +574,7 @@ class LfsConversation:
             return piece
 
         try:
-            if self._requester.asks:
+            if self._requester.asks or self._approval is not None:
                 await self._await_approval(wanted, emit)
             # The grant may have changed since the conversation began.
             find_granted(self._remote.wanted.asked, self._requester.current)
@@ -595,10 +599,13 @@ class LfsConversation:
         await streams.write(b"done\n" if error is None else _compose(error))
 
     async def _await_approval(self, wanted: Wanted, emit: Emit) -> None:
-        from airlock_daemon.boundary.brokers.git.approval import describe_transfer  # noqa: PLC0415
+        if self._approval is None:
+            from airlock_daemon.boundary.brokers.git.approval import (  # noqa: PLC0415 - few need it
+                TransferApproval,
+            )
 
-        asked = describe_transfer(self._remote.wanted.asked, wanted)
-        await self._requester.approve(asked, emit)
+            self._approval = TransferApproval(self._remote.wanted.asked, self._requester)
+        await self._approval.require(wanted, emit)
 
 
 class _Said:
