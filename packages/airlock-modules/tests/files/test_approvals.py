@@ -18,6 +18,7 @@ from airlock_modules.files.approvals import (
 from airlock_modules.files.module_file import load_builtin
 from airlock_modules.files.toml_reader import Fault, TableReader
 from airlock_modules.operation import parse_operation
+from airlock_wire import quote
 
 
 def read(text: str) -> tuple[ApprovalRules | None, list[str]]:
@@ -114,6 +115,76 @@ def test_a_user_or_port_is_also_that_of_a_request_without(
     begin = ("git", "push") if len(place) > 3 else ("ssh",)
     forms = [(*begin, name) for name in name_place(*place)]
     assert (rules_of(pattern).find(forms) is not None) is is_asked
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("h.example/acme/app.git", "h.example/acme/app/", "h.example/acme/app.git/"),
+        *("git@h.example/acme/*.git", "h.example//acme/app", "h.example/**/", "h.example/acme/app"),
+        *("*.example/acme/app", "*/acme/app", "**/app", "h.example**"),
+    ],
+)
+def test_a_repository_is_written_as_in_git(place: str) -> None:
+    """`.git` and slashes at its end are no part of its name there, nor here."""
+    names = name_place("git", "h.example", None, "/acme/app")
+    for verb, rest in (("push", "refs/heads/x"), ("*", "refs/heads/x"), ("fetch", "")):
+        rules = rules_of(f"git {verb} {place} {rest}".rstrip())
+        assert rules.find([("git", verb, name, rest) for name in names])
+    pattern = f"git lfs upload {place}"
+    assert rules_of(pattern).find([("git", "lfs", "upload", name) for name in names])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "right"),
+    [
+        ("git push https://github.com/acme/app", "git push github.com/acme/app"),
+        ("git push HTTPS://u:p@github.com/acme/app.git/", "git push u@github.com/acme/app"),
+        ("git push ssh://git@github.com:2222/acme/*", "git push git@github.com:2222/acme/*"),
+        ("git push git@github.com:acme/app.git", "git push git@github.com/acme/app"),
+        ('git push "[2001:db8::1]:acme/app"', 'git push "[2001:db8::1]/acme/app"'),
+        ("git * github.com:acme/app", "git * github.com/acme/app"),
+        ("git lfs upload https://h.example/a", "git lfs upload h.example/a"),
+        ("git push github.com refs/heads/main", "git push github.com/** refs/heads/main"),
+        ("git push origin refs/heads/main", "git push * refs/heads/main"),
+        ("git push * main", "git push * refs/heads/main"),
+        ("git push * tags/v*", "git push * refs/tags/v*"),
+        ("git push h.example/a +HEAD:refs/heads/x", "git push h.example/a refs/heads/x"),
+        ("git push * *main", "git push * refs/heads/*main"),
+        ("git fetch h.example/a refs/heads/x", "git fetch h.example/a"),
+        ("git clone h.example/a.git", "git fetch h.example/a"),
+    ],
+)
+def test_a_pattern_of_git_that_matches_nothing_is_a_fault(pattern: str, right: str) -> None:
+    """Its remedy is the spelling that does."""
+    rules, faults = read(f"require = ['{pattern}']")
+    assert rules is None
+    assert len(faults) == 1
+    assert "would match nothing that git does" in faults[0]
+    assert f"write it like {quote(right, limit=None)}: " in faults[0]
+    assert rules_of(right).require
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *(
+            "git",
+            "git push",
+            "git *",
+            "git * * refs/heads/x",
+            "git push * */heads/x",
+            "git push **",
+        ),
+        *("git push ** main", "git ** refs/heads/x", "git push * **main", "git push h:22/a"),
+        *("git push * REFS/heads/main", "git lfs", "git lfs upload * 0123 9", "git push h:/a"),
+        *('git push "[2001:db8::1]/a" refs/**', 'git push "[::1]:22/a"', "git POST /x main", "* x"),
+        *("git fetch ** h/a", "** main"),
+    ],
+)
+def test_other_patterns_of_git_are_taken(pattern: str) -> None:
+    """They match what somebody may do, or are not git's."""
+    assert rules_of(pattern).require
 
 
 def test_one_matching_form_is_enough() -> None:

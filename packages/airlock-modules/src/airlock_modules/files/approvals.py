@@ -36,6 +36,13 @@ _PLACE = re.compile(
     r"(?P<user>[^@/]*@)?(?P<host>\[[^\]/]*\]|[^@:/]*)(?P<port>:[^:/]*)?(?P<path>/.*)?", re.DOTALL
 )
 
+# What stands before a path in ssh's short form, host:path, and a password in a URL.
+_SHORT = re.compile(r"^((?:[^@/]*@)?(?:\[[^\]/]*\]|[^@:/\[]+)):(?![0-9*]*(?:/|$))/*")
+_PASSWORD = re.compile(r"^([^@/:]*):[^@/]*@")
+
+# Commands of git that are fetches to its remote.
+_FETCHING = ("clone", "pull", "ls-remote")
+
 _Word = re.Pattern[str] | None
 
 
@@ -166,6 +173,17 @@ def _read_pattern(table: TableReader, text: str) -> OperationPattern | None:
     # It matches what begins with it, so stars at its end say nothing more.
     while len(words) > 1 and words[-1] in ("*", "**"):
         words.pop()
+    if words[0].lower() == "git":
+        words, right = _read_git(words)
+        if words != right:
+            shown = [quote(each, limit=None) if {*" ["} & {*each} else each for each in right]
+            table.fault(
+                "require",
+                f"{quote(text, limit=80)} would match nothing that git does",
+                f"write it like {quote(' '.join(shown), limit=None)}: a repository as HOST/PATH, "
+                "and of a push the whole name of a ref",
+            )
+            return None
     runs: list[list[_Word]] = [[]]
     for word in words:
         if word == "**":
@@ -174,6 +192,62 @@ def _read_pattern(table: TableReader, text: str) -> OperationPattern | None:
             spelled = spell_place(word) if words[0] in _WITH_PLACES else (word,)
             runs[-1].append(None if word == "*" else _compile(*spelled))
     return OperationPattern(text, tuple(map(tuple, runs)))
+
+
+def _read_git(words: list[str]) -> tuple[list[str], list[str]]:
+    """A pattern of git as it is matched, and as it has to be written to match anything.
+
+    A repository may be written with `.git` or slashes at its end, as in `[git]`.
+    """
+    verb, *rest = [word.lower() for word in words[1:]] or ["*"]
+    right = [*words]
+    if verb in _FETCHING:
+        right[1] = verb = "fetch"
+    elif verb not in ("push", "fetch", "lfs") and "*" not in verb:
+        return words, right
+    is_lfs = verb == "lfs" or ("*" in verb and rest[:1] in (["download"], ["upload"]))
+    at = 3 if is_lfs else 2
+    # A word behind any number of words may be anything.
+    known = words[: words.index("**")] if "**" in words else words
+    if len(known) > at and known[at] != "*":
+        right[at] = _spell_repository(known[at])
+        words = [*words[:at], _trim(known[at]), *words[at + 1 :]]
+    if verb == "fetch" and len(known) == len(words):
+        # What it fetches is not known.
+        right = right[:3]
+    elif verb != "fetch" and not is_lfs and len(known) > 3 and known[3] != "*":
+        right[3] = _spell_ref(known[3])
+    return words, right
+
+
+def _trim(repository: str) -> str:
+    host, slash, path = repository.partition("/")
+    return f"{host}{slash}{path.strip('/').removesuffix('/.git').removesuffix('.git')}"
+
+
+def _spell_repository(word: str) -> str:
+    """A repository as operations name it, from a URL, ssh's short form, or a host alone."""
+    text = _PASSWORD.sub(r"\1@", word.rpartition("://")[2])
+    text = _SHORT.sub(r"\1/", text)
+    host, _, path = _trim(text).partition("/")
+    if path:
+        return f"{host}/{path}"
+    if "**" in host:
+        return host
+    # A remote's name is known to the client's git alone.
+    return f"{host}/**" if re.search(r"[.:@*]", host) else "*"
+
+
+def _spell_ref(word: str) -> str:
+    """The whole name of a ref, from a branch's or a refspec."""
+    is_wild = word.startswith("*") and ("/" in word or "**" in word)
+    if is_wild or word.lower().startswith("refs/"):
+        return word
+    name = word.removeprefix("+").rpartition(":")[2]
+    if name.startswith("refs/"):
+        return name
+    kind = "" if name.startswith(("heads/", "tags/")) else "heads/"
+    return f"refs/{kind}{name}"
 
 
 def _compile(*words: str) -> "re.Pattern[str]":
