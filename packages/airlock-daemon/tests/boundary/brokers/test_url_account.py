@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from https_server import Handler
 from url_world import ACCOUNT, Site, making_site
 
 from worlds import ANY_REF
@@ -251,3 +252,46 @@ def test_tls_of_a_time_gone_by_is_not_spoken(site: Site) -> None:
     with site.running():
         listed = site.git("ls-remote", "origin")
     assert "does not speak TLS on port" in listed.stderr
+
+
+PLAIN = "403 No\r\nContent-Type: text/plain\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        (PLAIN + "you sent {shown}", "returned error: 403"),
+        (PLAIN + "you sent {apart}", "returned error: 403"),
+        (PLAIN + "x" * 4080 + "{shown}", "returned error: 403"),
+        ("302 Found\r\nLocation: https://h.example/{shown}/x\r\n\r\n", "repeats what"),
+        ("200 OK\r\nContent-Type: {shown}\r\n\r\n", "repeats what"),
+        ("200 OK\r\nContent-Encoding: {shown}\r\n\r\n", "packed in a way"),
+        ("200 OK\r\n{shown}\r\n\r\n", "illegal header line"),
+        ("{shown}\r\n\r\n", "illegal status line"),
+    ],
+)
+@pytest.mark.parametrize("is_encoded", [False, True])
+def test_what_the_server_was_shown_is_not_repeated(
+    site: Site, head: str, says: str, *, is_encoded: bool
+) -> None:
+    """By none of what is told of its answer, whole or in part, by whichever spelling."""
+    site.store_account()
+    secret = site.authorization if is_encoded else PASSWORD
+    apart = "\x01".join(secret)
+
+    def repeat(handler: Handler) -> bool:
+        if handler.headers["Authorization"] is None:
+            return False
+        said = f"HTTP/1.1 {head.format(shown=secret, apart=apart)}"
+        handler.wfile.write(said.encode())
+        handler.close_connection = True
+        return True
+
+    site.server.script = repeat
+    with site.running():
+        listed = site.git("ls-remote", "origin")
+        told = listed.stderr + site.daemon.messages()
+    assert listed.returncode == 128
+    assert says in listed.stderr
+    for part in (secret, secret[:12], secret[-12:]):
+        assert part not in told

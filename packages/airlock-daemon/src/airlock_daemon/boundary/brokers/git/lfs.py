@@ -11,10 +11,8 @@ content comes from and goes to:
 An upload that fails midway ends the conversation: the rest of it is not read.
 """
 
-import base64
-import binascii
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
@@ -40,6 +38,7 @@ from airlock_daemon.boundary.brokers.git.rules import (
     refuse_words,
     url_of,
 )
+from airlock_daemon.boundary.brokers.git.server_words import list_secrets
 from airlock_daemon.boundary.brokers.git.streams import Streams
 from airlock_daemon.boundary.brokers.http.client import (
     TRY_AGAIN,
@@ -440,7 +439,7 @@ class LfsServer:
         """Whether a message contains something secret that the API received."""
         values = [value for _, value in action.headers]
         values += [account] if (account := self._account_for(action)) else []
-        secrets = {word for value in values for word in _spell(value)}
+        secrets = {word for value in values for word in list_secrets(value)}
         if self._remote.login is not None:
             # The remote chose the URL, of which the agent knows only the repository.
             known = self._remote.wanted.asked.destination.path
@@ -448,18 +447,6 @@ class LfsServer:
             parts |= {unquote(part) for part in parts}
             secrets |= {part for part in parts if part.removesuffix(".git") not in known}
         return Search(*filter(None, secrets)).is_in(b"", said.encode())
-
-
-def _spell(value: str) -> Iterator[str]:
-    """Yield a header's value and the secrets within it (RFC 7617)."""
-    yield value
-    token = value.rpartition(" ")[2]
-    yield token
-    try:
-        account = base64.b64decode(token, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return
-    yield account.partition(":")[2]
 
 
 def _key(href: Href) -> tuple[str, str]:

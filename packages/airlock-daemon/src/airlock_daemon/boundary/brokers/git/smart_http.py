@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -50,12 +50,12 @@ from airlock_modules import (
 )
 from airlock_wire import quote
 
+if TYPE_CHECKING:
+    from airlock_daemon.boundary.brokers.git.server_words import ServerWords
+
 # Servers recognise git by this prefix.
 _AGENT = f"git/airlock-{__version__}"
 _FLUSH = b"0000"
-# Bytes read of a server's error message, and lines shown.
-_MOST_SAID = 4096
-_MOST_LINES = 20
 _UNAUTHORIZED, _OK, _NOT_FOUND = 401, 200, 404
 
 Take = Callable[[bytes], Awaitable[None]]
@@ -179,14 +179,9 @@ class SmartHttp:
             self._expect_basic(answer)
             await answer.drop()
             return False
-        if 300 <= answer.status < 400:
-            raise self._redirected(answer)
-        if answer.status != _OK:
-            raise await self._refused(answer)
         found = answer.headers.get("content-type", "")
-        if found.lower() != kind:
-            shown = quote(found, limit=60)
-            raise broken(f"it is of the type {shown}, which is not git's for this ({kind})")
+        if answer.status != _OK or found.lower() != kind:
+            raise await self._explain(answer, kind)
         while piece := await answer.read():
             await take(piece)
         return True
@@ -200,8 +195,20 @@ class SmartHttp:
                 hint="use a remote like git@HOST:PATH, if the server has ssh",
             )
 
-    def _redirected(self, answer: Answer) -> Denied:
-        shown = quote(_show_location(answer.headers.get("location", "")), limit=200)
+    async def _explain(self, answer: Answer, kind: str) -> Exception:
+        """What is wrong with an answer, without the credential that the server was shown."""
+        from airlock_daemon.boundary.brokers.git.server_words import ServerWords  # noqa: PLC0415
+
+        words = ServerWords(self._authorization)
+        if 300 <= answer.status < 400:
+            return self._redirected(answer, words)
+        if answer.status != _OK:
+            return await self._refused(answer, words)
+        shown = words.quote(answer.headers.get("content-type", ""), limit=60)
+        return broken(f"it is of the type {shown}, which is not git's for this ({kind})")
+
+    def _redirected(self, answer: Answer, words: "ServerWords") -> Denied:
+        shown = words.quote_location(answer.headers.get("location", ""))
         return Denied(
             f"{quote(self._remote.destination.host)} sends on to {shown}, which is not followed",
             layer="broker",
@@ -209,10 +216,8 @@ class SmartHttp:
             hint="if that is where the repository is now: git remote set-url NAME URL",
         )
 
-    async def _refused(self, answer: Answer) -> RefusedByServer:
-        said: tuple[str, ...] = ()
-        if answer.headers.get("content-type", "").lower().startswith("text/plain"):
-            said = await _read_said(answer)
+    async def _refused(self, answer: Answer, words: "ServerWords") -> RefusedByServer:
+        said = await words.read_said(answer)
         if answer.status == _NOT_FOUND:
             return RefusedByServer(f"fatal: repository '{self._shown}' not found", said)
         return RefusedByServer(
@@ -220,30 +225,6 @@ class SmartHttp:
             f"The requested URL returned error: {answer.status}",
             said,
         )
-
-
-def _show_location(location: str) -> str:
-    """A redirect's target, without possible secrets and without git's own suffix."""
-    try:
-        parts = urlsplit(location)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return "what is no URL"
-    return urlunsplit((parts.scheme, host, parts.path.removesuffix("/info/refs"), "", ""))
-
-
-async def _read_said(answer: Answer) -> tuple[str, ...]:
-    """A server's error message as git shows it, without terminal controls."""
-    said = b""
-    try:
-        while len(said) < _MOST_SAID and (piece := await answer.read()):
-            said += piece
-    except Failed:
-        # The error's status is reported anyway.
-        return ()
-    lines = said[:_MOST_SAID].decode("utf-8", "replace").splitlines()[:_MOST_LINES]
-    shown = ("".join(each for each in line if each.isprintable()) for line in lines)
-    return tuple(f"remote: {line}" for line in shown if line)
 
 
 async def _ignore(piece: bytes) -> None:

@@ -1,6 +1,7 @@
 """A client of one HTTP server: how it is reached, and sequential requests over one connection."""
 
 import os
+import re
 import socket
 import ssl
 import zlib
@@ -47,7 +48,7 @@ class Answer:
         if packed in _PACKED:
             self._decoder = zlib.decompressobj(_ANY_HEADER)
         elif packed != "identity":
-            raise broken(f"it is packed by {quote(packed, limit=20)}, which was not asked for")
+            raise broken("it is packed in a way that was not asked for")
 
     async def read(self) -> bytes:
         """Read the next piece, of at most PIECE bytes; b"" at the end.
@@ -112,8 +113,8 @@ def cut_off() -> Failed:
 QUIET_S = 300.0
 # Limit of a head's bytes.
 _HEAD = 1 << 16
-# Characters shown of a parse error, which may quote the answer.
-_SHOWN = 200
+# What a parse error quotes of the answer, where a server may repeat the credential.
+_QUOTED = re.compile(r":? (?:bytearray\(b|b)['\"].*", re.DOTALL)
 # Limit of 1xx answers before the final one.
 _FIRST_WORDS = 8
 
@@ -271,7 +272,7 @@ class HttpClient:
             except h11.RemoteProtocolError as error:
                 if self._talk.trailing_data[1]:
                     raise cut_off() from error
-                raise broken(str(error)[:_SHOWN]) from error
+                raise broken(_QUOTED.sub("", str(error))) from None
             if event is h11.PAUSED:
                 raise broken("it says more than was asked for")
             if event is not h11.NEED_DATA:
