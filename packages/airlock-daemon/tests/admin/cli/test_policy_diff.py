@@ -285,6 +285,14 @@ def test_what_is_asked_is_neither_allowed_nor_refused(
     assert not told["unseen"]
 
 
+@pytest.mark.parametrize("words", ["lfs upload github.com/acme/app 01 9", "push * * 1..2 x"])
+def test_what_no_sample_can_name_is_told_as_unseen(policy: Policy, words: str) -> None:
+    """Large files and commits are known to the client's git alone."""
+    told = change(policy, "[limits]", f'[approve]\nrequire = ["git {words}"]\n[limits]')
+    assert not told["operations"]
+    assert f'"git {words}"' in [each["after"] for each in told["unseen"]]
+
+
 def test_a_command_that_is_granted_comes_with_box_network_and_apis(policy: Policy) -> None:
     """Beside what its API and its arguments allow then."""
     told = change(policy, '"aws"]', '"aws", "terraform"]')

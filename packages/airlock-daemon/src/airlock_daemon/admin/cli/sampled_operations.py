@@ -283,7 +283,8 @@ class Sampler:
         """Operations that a pattern of `[approve]` matches: `*` is any word, and so is no word."""
         service, *words = parse_operation(pattern.text).words
         if service == "git":
-            yield from self._of_asked_git(*words)
+            # Large files have no samples, nor the commits of a push.
+            yield from () if words[:1] == ["lfs"] else self._of_asked_git(*words[:3])
             return
         if service == "sign":
             kinds = [each for each in words[1:2] if "*" not in each] or ["commit", "tag"]
