@@ -5,6 +5,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from airlock_daemon.boundary.fairness.turns import Rounds, TurnQueue
 from airlock_daemon.errors import Failed
 from airlock_modules.remotes.lfs import read_lfs_words
 from approving import approve, reject, wait_for_questions
-from commanding import reload
+from commanding import reload, run
 
 CONTENT = os.urandom(300_000)
 OID = hashlib.sha256(CONTENT).hexdigest()
@@ -232,6 +233,20 @@ def test_an_upload_waits_where_any_push_does(site: Site, lfs: LfsService, patter
     assert first["approval"]["id"] == second["approval"]["id"] == question["id"]
     assert third["approval"]["rejected"]
     assert len([*lfs.folder.iterdir()]) == 2
+
+
+def test_uploads_at_the_same_time_share_a_question(site: Site, lfs: LfsService) -> None:
+    """git-lfs starts eight processes, and an agent may have four questions."""
+    site.grant('[approve]\nrequire = ["git push"]\n')
+    with site.running(), ThreadPoolExecutor() as pool, ExitStack() as stack:
+        agents = [stack.enter_context(asking(site, "upload", "remote", site.url)) for _ in range(6)]
+        waiting = [pool.submit(each.upload, b"%d" % number) for number, each in enumerate(agents)]
+        while wait_for_questions(site.world)[0]["waiting"] < len(agents):
+            time.sleep(0.05)
+        run(site.world, "pending")
+        approve(site.world)
+        assert [each.result() for each in waiting] == [("done", b"")] * len(agents)
+    assert len([*lfs.folder.iterdir()]) == len(agents)
 
 
 def test_an_upload_is_not_asked_about_for_the_sake_of_a_ref(site: Site, lfs: LfsService) -> None:
