@@ -224,11 +224,15 @@ def test_what_runs_on_is_told_and_what_is_masked_stays_masked(place: Place) -> N
     place.run("docker rm -f on")
 
 
-def test_no_other_container_leads_past_a_mask(place: Place) -> None:
-    """One that binds the agent's own socket has the workspaces that it mounts itself: none here."""
+@pytest.mark.parametrize("decoy", ["", "--tmpfs $PWD", "--tmpfs ${PWD%/*}", "-v own:$PWD"])
+def test_no_other_container_leads_past_a_mask(place: Place, decoy: str) -> None:
+    """One that binds the agent's own socket has the workspaces that it mounts itself: none here.
+
+    What else it has mounted where a workspace would be, or above, is no workspace.
+    """
     place.person.account.make_directory(place.project.path / "masked")
     inner = f"docker run --rm -v $PWD:/src {place.busybox} touch /src/masked/changed"
-    socket = "-v /var/run/docker.sock:/var/run/docker.sock"
+    socket = f"-v /var/run/docker.sock:/var/run/docker.sock {decoy}"
     line = f'docker run --rm {socket} {place.image} sh -c "docker version && {inner}"'
     words = (
         f"airlock-daemon run {AGENT} --read-only masked {place.image} sh -euc {shlex.quote(line)}"

@@ -435,21 +435,6 @@ def test_networks_are_looked_up() -> None:
     assert alone["NetworkingConfig"] == {"EndpointsConfig": {}}
 
 
-def test_what_a_client_sees_otherwise_is_covered() -> None:
-    """A mask below a workspace, a workspace that is read-only there, and one that is not there."""
-    root = Root(inner="/work", outer="/home/u/work", user="1000:1000", covered=("/work/hidden",))
-    other = Root(inner="/other", outer="/home/u/other", user="1000:1000")
-    grant = DockerGrant(roots=(root, other))
-    mounts = {"/": False, "/work": False, "/work/.git/hooks": True, "/workshop": True}
-    [first] = grant.cover(mounts).roots
-    assert (first.covered, first.is_read_only) == (("/work/hidden", "/work/.git/hooks"), False)
-    first, second = grant.cover({"/": True, "/work": True, "/other": False}).roots
-    assert (first.is_read_only, second.is_read_only) == (True, False)
-    deep = Root(inner="/srv/a/b", outer="/home/u/b", user="1000:1000")
-    [found] = DockerGrant(roots=(deep,)).cover({"/srv": True, "/srv/a": False, "/": True}).roots
-    assert not found.is_read_only
-
-
 def test_labels_are_the_clients_alone() -> None:
     """A person's programs, which obey labels, see none; nor those that an image would bring."""
     image = ImageConfig(

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from airlock_modules.engine import Ownership
+from airlock_daemon.platform.linux.mountinfo import MountTable
+from airlock_daemon.serving.daemon.docker import cover
+from airlock_modules.engine import DockerGrant, Ownership, Root
 from approving import approve, reject
 from commanding import reload, run
 from engines import EmptyEngine, run_empty_engine
@@ -207,3 +209,49 @@ def test_a_call_waits_for_a_person(docker: DockerWorld) -> None:
     rejected = next(each for each in records if "volume.create" in each["detail"]["operation"])
     assert (rejected["outcome"], rejected["approval"]["id"]) == ("denied", question["id"])
     assert "/v1.45/volumes/create" not in docker.engine.paths
+
+
+_HOST = MountTable.parse("1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 8:2 / /home rw - ext4 /dev/b rw")
+_ROOT = Root(inner="/home/me/p", outer="/home/me/p", user="1000:1000", covered=("/home/me/p/.x",))
+_OTHER = Root(inner="/other", outer="/srv/other", user="1000:1000")
+
+
+def _cover(*lines: str) -> tuple[Root, ...]:
+    """The workspaces of a client in a container with these mounts: device, root, point, flag."""
+    mounts = ("0:50 / / rw", *lines)
+    text = [f"{100 + number} 99 {line} - ext4 /dev/x rw" for number, line in enumerate(mounts)]
+    grant = DockerGrant(roots=(_ROOT, _OTHER))
+    return cover(grant, rows=MountTable.parse("\n".join(text)), host=_HOST).roots
+
+
+def test_what_a_client_sees_otherwise_is_covered() -> None:
+    """A mask below a workspace, a workspace that is read-only there, and one that is not there."""
+    [root] = _cover(
+        "8:2 /me/p /home/me/p rw", "0:60 / /home/me/p/.git/hooks ro", "0:61 / /home/me/p2 ro"
+    )
+    assert (root.is_read_only, root.covered) == (False, ("/home/me/p/.x", "/home/me/p/.git/hooks"))
+    first, second = _cover("8:2 /me/p /home/me/p ro", "8:1 /srv/other /other rw")
+    assert (first.is_read_only, second.is_read_only) == (True, False)
+    # By a mount of what is above it, of which the innermost counts.
+    [root] = _cover("8:1 / /home ro", "8:2 /me /home/me rw")
+    assert not root.is_read_only
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0:60 / /home rw",
+        "0:60 / /home/me/p rw",
+        "8:1 /var/lib/docker/volumes/own/_data /home/me/p rw",
+        "8:1 /var/lib/docker/volumes/own/_data /home/me rw",
+        "8:2 /me/p/part /home/me/p rw",
+        "8:2 /me/p /home/me rw",
+        "8:2 /me/p /home/me/p/part rw",
+        "8:2 /me/p//deleted /home/me/p rw",
+        "8:1 /me/p /home/me/p rw",
+    ],
+)
+def test_another_mount_in_the_place_of_a_workspace_is_none(line: str) -> None:
+    """A client puts a file system, a volume or a part there, and what was masked is not by it."""
+    assert _cover(line) == ()
+    assert _cover("8:2 /me/p /home/me/p rw", "0:60 / /home/me/p rw") == ()

@@ -3,8 +3,6 @@
 In a pattern of images `*` crosses no `/` and `**` does; a pattern names no tag.
 """
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -57,28 +55,6 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
     memory: int = 4 << 30
     pids: int = 4096
     containers: int = 50
-
-    def cover(self, mounts: Mapping[str, bool]) -> "DockerGrant":
-        """The grant for a client in a container with these mounts: points, and which are read-only.
-
-        A workspace that is not mounted there cannot be mounted into others, nor in another way.
-        Whether a mount below it masks something or is only another directory, a container that
-        mounts a part of the workspace could see what lies under it.
-        """
-
-        def narrow(root: Root) -> Root | None:
-            above = [each for each in mounts if each != "/" and is_below(root.inner, each)]
-            if not above:
-                return None
-            covered = (each for each in mounts if each != root.inner and is_below(each, root.inner))
-            return replace(
-                root,
-                is_read_only=root.is_read_only or mounts[max(above, key=len)],
-                covered=(*root.covered, *covered),
-            )
-
-        roots = map(narrow, self.roots)
-        return replace(self, roots=tuple(root for root in roots if root is not None))
 
     def own_by_root(self) -> "DockerGrant":
         """The grant for a rootless engine: root in its containers is the user that it runs as."""

@@ -16,9 +16,10 @@ from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.brokers.docker.making import CallResult, Details
 from airlock_daemon.boundary.brokers.egress.conversation import say_last
 from airlock_daemon.boundary.connection.descriptors import drop_unread
-from airlock_daemon.boundary.identity.peer import Peer
+from airlock_daemon.boundary.identity.peer import Peer, whole
+from airlock_daemon.boundary.workspace.mapping import find_other
 from airlock_daemon.errors import AND_RELOAD, AirlockError, Denied, Failed
-from airlock_daemon.platform.system import MountTable
+from airlock_daemon.platform.system import MountTable, read_own_mounts
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.audit.record import Outcome, Record
 from airlock_daemon.serving.daemon.callers import identify_caller
@@ -30,7 +31,7 @@ from airlock_daemon.setup.client import ContainerClient
 from airlock_daemon.setup.shim_program import find_shim
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
-from airlock_modules.engine import DockerGrant, Egress, ImageName, Ownership
+from airlock_modules.engine import DockerGrant, Egress, ImageName, Ownership, Root, is_below
 from airlock_modules.operation import Operation
 
 
@@ -135,13 +136,32 @@ class DockerService:
         try:
             name = self._agent.generation.agent.name
             container = await self._shared.containers.find(peer, agent=name)
-            rows = MountTable.parse(container.read_mountinfo())
-        except Failed as error:
+            rows = whole(container.mounts())
+        except (Failed, Denied) as error:
             log.info("agent %s: its client mounts no workspace: %s", name, error.message)
             return lambda grant: replace(grant, roots=())
-        # Of several at one point the last one is on top.
-        mounts = {row.point: row.read_only for row in rows}
-        return lambda grant: grant.cover(mounts)
+        return lambda grant: cover(grant, rows=rows, host=read_own_mounts())
+
+
+def cover(grant: DockerGrant, *, rows: MountTable, host: MountTable) -> DockerGrant:
+    """The grant for a client in a container with the mounts `rows`; `host` are the daemon's.
+
+    A workspace that the container does not have at its path, whatever it has there instead, cannot
+    be mounted into others, nor in another way. Whether a mount below it masks something or is only
+    another directory, a container that mounts a part of the workspace could see what lies under it.
+    """
+
+    def narrow(root: Root) -> Root | None:
+        seen, own = rows.find(root.inner), host.find(root.outer)
+        if seen is None or own is None or seen.point == "/":
+            return None
+        if find_other(root.outer, target=root.inner, rows=rows, host=host) is not None:
+            return None
+        points = (each for each in rows.seen if each != root.inner and is_below(each, root.inner))
+        is_read_only = root.is_read_only or seen.read_only
+        return replace(root, is_read_only=is_read_only, covered=(*root.covered, *points))
+
+    return replace(grant, roots=tuple(filter(None, map(narrow, grant.roots))))
 
 
 class _Client:
