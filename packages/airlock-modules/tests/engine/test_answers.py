@@ -97,6 +97,14 @@ def test_a_persons_container_that_may_be_read_shows_little() -> None:
     """A person's container has state and image, no words, labels, paths or environment."""
     [found] = _rewrite("container.list", [_HUMANS])
     assert (found["Names"], found["Status"], found["Command"]) == (["/db-1"], "Up", "")
+    digest = f"sha256:{'d' * 64}"
+    for image, seen in (("db:1", "db:1"), (f"db:1@{digest}", "db:1"), (digest, "")):
+        listed = {**_HUMANS, "Image": image, "ImageID": digest}
+        [found] = _rewrite("container.list", [listed])
+        assert (found["Image"], found["ImageID"]) == (seen, "")
+        inspected = {"Name": "/db-1", "Image": digest, "Config": {"Image": image}}
+        found = _rewrite("container.inspect", inspected)
+        assert (found["Image"], found["Config"]["Image"]) == ("", seen)
     whole = {
         "Id": "2",
         "Name": "/db-1",

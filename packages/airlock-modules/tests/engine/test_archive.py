@@ -87,6 +87,32 @@ def test_what_is_behind_the_end_is_dropped() -> None:
     assert archive == _rewrite([_ARCHIVE])[0]
 
 
+def test_a_loaded_image_has_nothing_but_what_the_archive_has() -> None:
+    """An engine goes by the paths of the manifest, never by a digest of what others have there."""
+    renamed: list[tuple[str, ...]] = []
+
+    def rename(digest: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        renamed.append((digest, *names))
+        return ()
+
+    def load(*entries: bytes) -> dict[str, bytes]:
+        rewriter = ArchiveRewriter(rename, is_loaded=True)
+        return _unpack(rewriter.feed(_pack(*entries)) + rewriter.end())
+
+    layout = _entry("./oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+    entries = [_entry(*each) for each in _FILES.items()]
+    files = load(layout, *entries)
+    assert files.keys() == {"blobs/layer", "manifest.json"}
+    assert load(*reversed(entries), layout) == files
+    # One in each place of the docker save of two images that share a layer.
+    other = {**_IMAGE, "Config": f"blobs/sha256/{'cd' * 32}", "RepoTags": None}
+    both = load(layout, _entry("manifest.json", json.dumps([_IMAGE, other]).encode()))
+    assert [each["Layers"] for each in json.loads(both["manifest.json"])] == [["blobs/layer"]] * 2
+    assert renamed == [(_ID, "node:20")] * 3 + [("cd" * 32,)]
+    with pytest.raises(Refused, match=r"no manifest\.json"):
+        load(layout, _entry("index.json", _FILES["index.json"]))
+
+
 _MANIFEST = _entry("manifest.json", _FILES["manifest.json"])
 
 

@@ -33,11 +33,13 @@ _INFO = (
     *("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet"),
     *("PidsLimit", "IPv4Forwarding", "OomKillDisable", "SystemTime", "DefaultRuntime"),
 )
-_READ_LIST = ("Id", "Names", "Image", "ImageID", "Created", "State", "Status")
+_READ_LIST = ("Id", "Names", "Created", "State", "Status")
 _READ_STATE = (
     *("Status", "Running", "Paused", "Restarting", "OOMKilled", "Dead", "ExitCode"),
     *("StartedAt", "FinishedAt"),
 )
+# An image of a person's goes by its name alone: whoever knows its digest might ask for it by that.
+_DIGEST = re.compile("(?:@?sha256:)?[0-9a-f]{64}")
 # Of the host, in what the engine says of a container.
 _HOST_ONLY = (
     *("ResolvConfPath", "HostnamePath", "HostsPath", "LogPath", "GraphDriver", "AppArmorProfile"),
@@ -157,7 +159,8 @@ def _listed(found: Json, view: View) -> Json | None:
         }
     if view.grant.may_read(names[0]):
         empty = {"Command": "", "Ports": [], "Labels": {}, "Mounts": [], "HostConfig": {}}
-        return {**_pick(found, _READ_LIST), **empty, "NetworkSettings": {"Networks": {}}}
+        image = {"Image": _DIGEST.sub("", str(found.get("Image"))), "ImageID": ""}
+        return {**_pick(found, _READ_LIST), **image, **empty, "NetworkSettings": {"Networks": {}}}
     return None
 
 
@@ -167,10 +170,12 @@ def _inspect_container(answer: Any, view: View) -> Json:
     if not view.ownership.owns(name, labels):
         if not view.grant.may_read(str(name)):
             raise KeyError(name)
+        told = {"Image": _DIGEST.sub("", str(config.get("Image", "")))}
         return {
-            **_pick(answer, ("Id", "Name", "Created", "Image", "RestartCount", "Platform")),
+            **_pick(answer, ("Id", "Name", "Created", "RestartCount", "Platform")),
+            "Image": "",
             "State": _pick(answer.get("State") or {}, _READ_STATE),
-            "Config": {**_pick(config, ("Image", "Tty")), "Env": [], "Labels": {}, "Cmd": []},
+            "Config": {**_pick(config, ("Tty",)), **told, "Env": [], "Labels": {}, "Cmd": []},
             "HostConfig": {},
             "Mounts": [],
             "NetworkSettings": {"Networks": {}, "Ports": {}},

@@ -3,6 +3,10 @@
 A tar can be read in many ways. Here each entry is read strictly, and its header written anew: a
 plain file or directory with a normal path that is there once. Of the files, three say which names
 the images get; they are read whole, and rewritten.
+
+An engine whose images are containerd's goes by OCI's two files, `oci-layout` and `index.json`: by
+digests of what it has, also of a person's image, whether that is in the archive or not. Without
+them each engine goes by `manifest.json`, which names files of the archive alone.
 """
 
 import json
@@ -18,6 +22,7 @@ _MOST_NAMING = 1 << 20
 _MOST_ENTRIES = 10_000
 _LONGEST_PATH = 100
 _MANIFEST, _INDEX, _REPOSITORIES = "manifest.json", "index.json", "repositories"
+_BY_DIGEST = (_INDEX, "oci-layout")
 
 Names = tuple[str, ...]
 Rename = Callable[[str, Names], Names]
@@ -27,8 +32,12 @@ Rename = Callable[[str, Names], Names]
 class ArchiveRewriter:
     """Rewrites an archive that is fed in pieces. All methods raise Refused."""
 
-    def __init__(self, rename: Rename) -> None:
+    def __init__(self, rename: Rename, *, is_loaded: bool = False) -> None:
+        """With `is_loaded`, for an engine, an image has nothing but what the archive has."""
         self._rename = rename
+        self._is_loaded = is_loaded
+        # Of these `repositories` is an older form of what the manifest says.
+        self._dropped = frozenset({_REPOSITORIES, *(_BY_DIGEST if is_loaded else ())})
         self._pending = bytearray()
         self._paths: set[str] = set()
         # Bytes of a file's data, padding included, that are passed on; and a naming file that is
@@ -46,6 +55,8 @@ class ArchiveRewriter:
         """The end of the archive; what is behind it was dropped."""
         if not self._is_ended:
             raise malformed("the archive is cut off")
+        if self._is_loaded and _MANIFEST not in self._paths:
+            raise malformed(f"the archive has no {_MANIFEST}, which docker save writes")
         return b"\0" * (2 * _BLOCK)
 
     def _take(self) -> Iterator[bytes]:
@@ -90,7 +101,7 @@ class ArchiveRewriter:
         size = entry.size + -entry.size % _BLOCK
         if entry.isdir():
             yield _write_header(path, 0, kind=tarfile.DIRTYPE) if path not in ("", ".") else b""
-        elif path in (_MANIFEST, _INDEX, _REPOSITORIES):
+        elif path in (_MANIFEST, _INDEX, *self._dropped):
             if entry.size > _MOST_NAMING:
                 raise malformed(f"{path} of the archive is too long")
             self._naming = path, entry.size, size
@@ -99,8 +110,7 @@ class ArchiveRewriter:
             yield _write_header(path, entry.size)
 
     def _write_naming(self, path: str, content: bytes) -> Iterator[bytes]:
-        if path == _REPOSITORIES:
-            # An older form of what the manifest says.
+        if path in self._dropped:
             return
         try:
             value = json.loads(content)

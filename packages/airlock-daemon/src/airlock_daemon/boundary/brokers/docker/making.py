@@ -539,7 +539,7 @@ class Making:
             return await self._images.name_loaded(digests, wanted)
 
         prepared = await self._write(None, note=note)
-        return msgspec.structs.replace(prepared, sent=ArchiveRewriter(take))
+        return msgspec.structs.replace(prepared, sent=ArchiveRewriter(take, is_loaded=True))
 
     async def _save(self) -> Prepared:
         """Save an image by its id, with the name by which the client asked for it."""
