@@ -355,6 +355,19 @@ def test_the_engines_socket_becomes_the_agents_own() -> None:
         _create({"Binds": ["/var/run/docker.sock:/d"]}, grant=DockerGrant())
 
 
+@pytest.mark.parametrize("target", ["/run/airlock", "/opt/airlock-shim"])
+def test_nothing_of_the_host_is_bound_where_airlocks_own_is(target: str) -> None:
+    """However the path is spelled: such a mount would be taken for Airlock's when it is judged."""
+    odd = f"/x/..//{target[1:]}/."
+    for source in ("/work", "/var/run/docker.sock"):
+        for spelled in (target, f"{target}/", f"//{target[1:]}", odd):
+            mount = {"Type": "bind", "Source": source, "Target": spelled}
+            for host in ({"Mounts": [mount]}, {"Binds": [f"{source}:{spelled}:ro"]}):
+                with pytest.raises(Refused, match="where Airlock's own files are"):
+                    _create(host)
+    assert _create({"Binds": [f"/work:{target}/below", f"data:{target}"]})["HostConfig"]["Mounts"]
+
+
 def test_no_capability_or_group_beside_a_workspace() -> None:
     """A container with a workspace gets neither unless the profile grants root_binds."""
     for more in ({"CapAdd": ["CHOWN"]}, {"GroupAdd": ["0"]}):

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from airlock_modules.engine.egress import Egress, ImageConfig, lead_out, may_lead_out
+from airlock_modules.engine.egress import Egress, ImageConfig, is_hidden, lead_out, may_lead_out
 from airlock_modules.engine.grant import DockerGrant, Root, is_below
 from airlock_modules.engine.images import read_image_reference
 from airlock_modules.engine.names import (
@@ -493,6 +493,13 @@ def _place_volume(mount: dict[str, Any], ownership: Ownership) -> dict[str, Any]
 
 def _place_bind(bind: Bind, grant: DockerGrant) -> Mount:
     """The mount of a workspace, of what is below one, or of the agent's own socket."""
+    target = posixpath.normpath(f"/{bind.target.lstrip('/')}")
+    if is_hidden({"Type": "bind", "Destination": target}):
+        # The container would not be judged again by it.
+        raise Refused(
+            f"{quote(bind.target, limit=80)} is where Airlock's own files are in a container",
+            hint="mount it at another path",
+        )
     mount = {"Type": "bind", "Target": bind.target, "ReadOnly": bind.is_read_only}
     if bind.source in ENGINE_SOCKETS and grant.socket:
         # Read-only keeps root in the container from changing the socket's mode; it can connect.

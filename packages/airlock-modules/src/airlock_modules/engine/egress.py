@@ -148,5 +148,5 @@ def hide_line(line: str) -> str:
 
 
 def is_hidden(mount: Mapping[str, Any]) -> bool:
-    """Whether a mount is one that `lead_out` has added."""
+    """Whether a mount is one that `lead_out` has added: no client binds anything there."""
     return mount.get("Type") == "bind" and mount.get("Destination") in (DIRECTORY, SHIM)
