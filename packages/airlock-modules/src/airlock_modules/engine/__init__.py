@@ -23,7 +23,7 @@ from airlock_modules.engine.builder import (
     require_ordinary,
 )
 from airlock_modules.engine.calls import NEWEST, OLDEST, Call, FoundCall, Version, find_call
-from airlock_modules.engine.container import OWN_NETWORK, ContainerOrder, read_container
+from airlock_modules.engine.container import JOINS, OWN_NETWORK, ContainerOrder, read_container
 from airlock_modules.engine.egress import (
     SHIM,
     Egress,
@@ -71,6 +71,7 @@ from airlock_modules.engine.strict import (
 
 __all__ = [
     "IMAGE_LABEL",
+    "JOINS",
     "LABEL",
     "LONGEST_BODY",
     "LOOPBACK",

@@ -76,7 +76,8 @@ _PORT = re.compile(r"([1-9][0-9]{0,4})(?:/(tcp|udp))?")
 _MOST_PORT = 65_535
 _LOOPBACK_OR_ALL = one_of("", "0.0.0.0", "127.0.0.1", "::", "::1")  # noqa: S104 - never listened on
 _NETWORK_DEFAULTS = ("", "default", "bridge")
-_CONTAINER = "container:"
+JOINS = "container:"
+"""Before the container whose network another one has, as its mode."""
 # What a bind's mode may say besides ro: the default, or a hint of other systems.
 _IGNORED_MODES = frozenset({"rw", "cached", "delegated", "consistent", "nocopy"})
 _MINIMUM_MEMORY = 6 << 20
@@ -156,9 +157,9 @@ def _read_network_mode(value: object, place: str) -> Value:
         return value
     if value == "host":
         raise not_granted(place, value)
-    if value.startswith(_CONTAINER):
-        found = read_reference("container", value.removeprefix(_CONTAINER), place)
-        return Reference("container", found.text, before=_CONTAINER)
+    if value.startswith(JOINS):
+        found = read_reference("container", value.removeprefix(JOINS), place)
+        return Reference("container", found.text, before=JOINS)
     return read_reference("network", value, place)
 
 
@@ -184,7 +185,7 @@ def _read_endpoints(value: object, place: str) -> Value:
         raise malformed(f"{place} is no object")
     kept = {}
     for name, inner in value.items():
-        if name == "none" or name.startswith(_CONTAINER):
+        if name == "none" or name.startswith(JOINS):
             _nothing(inner, f"{place}.{quote(name, limit=80)}")
         else:
             kept[name] = inner

@@ -431,6 +431,46 @@ async def test_a_narrower_grant_holds_for_what_was_made_before(tmp_path: Path) -
         assert (status, "leads out" in said["message"]) == (403, True)
 
 
+async def test_a_network_that_is_another_containers_is_judged_with_it(tmp_path: Path) -> None:
+    """At its creation and later, by the id of that container and not by one of that name."""
+    async with scene(tmp_path) as here:
+        answers = here.engine.answers
+        answers["GET", "/v1.45/containers/json"] = (200, [])
+        answers["POST", "/v1.45/containers/create"] = (201, {"Id": _OTHER})
+        answers["POST", f"/v1.45/containers/{_OTHER}/exec"] = (201, {"Id": "5" * 64})
+        answers["POST", f"/v1.45/containers/{_OTHER}/start"] = (204, b"")
+        mode = {"HostConfig": {"NetworkMode": f"container:{_ID}"}}
+        answers["GET", "/v1.45/containers/airlock-a-0-second/json"] = (
+            200,
+            {**own("second", _OTHER), **mode},
+        )
+        answers["GET", f"/v1.45/containers/airlock-a-0-{_ID}/json"] = (200, own(_ID, "7" * 64))
+        network = {"Id": _NET, "Name": "airlock-a-0-default", "Labels": _MARKS}
+        end = {"NetworkSettings": {"Networks": {"x": {"NetworkID": _NET}}}}
+        bound: dict[str, Any] = {"HostConfig": {"PortBindings": {"80/tcp": []}}}
+        client = here.connect()
+        calls = (
+            ("create", {"Image": "alpine", "HostConfig": {"NetworkMode": "container:web"}}),
+            ("second/exec", {"Cmd": ["id"]}),
+            ("second/start", None),
+        )
+        for first, is_internal, problem in (
+            (end, False, "leads out"),
+            (bound, True, "ports of the host"),
+            (end, True, ""),
+        ):
+            answers["GET", f"/v1.45/networks/{_NET}"] = (200, {**network, "Internal": is_internal})
+            for name in ("airlock-a-0-web", _ID):
+                told = {**own("web", _ID), **first}
+                answers["GET", f"/v1.45/containers/{name}/json"] = (200, told)
+            for call, body in calls:
+                status, said = await client.ask(f"POST /containers/{call}", body=body)
+                assert (status == 403) == bool(problem), (call, said)
+                assert not problem or problem in said["message"]
+        del answers["GET", f"/v1.45/containers/{_ID}/json"]
+        assert (await client.ask("POST /containers/second/start"))[0] == 404
+
+
 async def test_an_exec_is_looked_up_by_its_containers_id_alone(tmp_path: Path) -> None:
     """An own container that is called as another's id does not lead to that one's commands."""
     async with scene(tmp_path) as here:

@@ -15,6 +15,7 @@ import msgspec
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.errors import Failed
 from airlock_modules.engine import (
+    JOINS,
     NEWEST,
     OLDEST,
     OWN_NETWORK,
@@ -51,9 +52,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     container that may be looked at. `leads` says where a network leads that is not granted
     now; in one that `is_isolated` the host has no address. `ports` are
     those of a container at the agent's loopback, `config` is that of an image or a container.
-    `excess` is what a container has that is not granted (`find_excess`), `networks` are its own;
-    `is_free` says that it has a workspace, and its first process would not run as `user`. `names`
-    are those of an image in full, as the agent or a registry calls it.
+    `excess` is what a container has that is not granted (`find_excess`), `networks` are its own, or
+    `joined` is the id of the container whose network it has; `is_free` says that it has a
+    workspace, and its first process would not run as `user`. `names` are those of an image in full,
+    as the agent or a registry calls it.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     excess: str = ""
     is_free: bool = False
     networks: tuple[str, ...] = ()
+    joined: str = ""
     names: tuple[str, ...] = ()
 
 
@@ -135,6 +138,12 @@ class Lookups:
             is_agents = name.startswith(self._view.ownership.prefix)
             if is_agents and (leads := judge_network(answer, self._view.grant)):
                 raise self._refuse_network(name, leads)
+        if container.joined:
+            # Its network, and the host's ports there, are this one's, too.
+            joined = await self._find_by_id(container.joined)
+            if joined is None:
+                raise missing("container", container.joined)
+            await self.require_granted(joined)
 
     async def find(self, reference: Reference, *, makes: bool = False) -> Found:
         """Look up a reference, once in a call. Raises Refused with status 404, and Failed."""
@@ -190,6 +199,7 @@ class Lookups:
         is_judged = is_own and is_container
         grant, ownership = self._view.grant, self._view.ownership
         user = (str(labels.get(USER_LABEL, "")) or self._find_owner(answer)) if is_own else ""
+        mode = str((answer.get("HostConfig") or {}).get("NetworkMode", ""))
         runs_as = str((answer.get("Config") or {}).get("User", "")) if is_container else ""
         return Found(
             id=identity,
@@ -203,6 +213,7 @@ class Lookups:
             excess=find_excess(answer, grant, ownership) if is_judged else "",
             is_free=bool(user) and runs_as != user,
             networks=tuple(_list_networks(answer)) if is_judged else (),
+            joined=mode.partition(JOINS)[2] if is_judged else "",
         )
 
     def _find_owner(self, container: Mapping[str, Any]) -> str:
@@ -244,17 +255,18 @@ class Lookups:
         answer = await self._get(f"/exec/{text}")
         if answer is None or answer.get("ID") != text:
             return None
-        # By id alone: a container of the agent may have another's id as its name.
-        identity = str(answer.get("ContainerID", ""))
+        found = await self._find_by_id(str(answer.get("ContainerID", "")))
+        return None if found is None else msgspec.structs.replace(found, id=text)
+
+    async def _find_by_id(self, identity: str) -> Found | None:
+        """An own container by its full id alone: another one may have that id as its name."""
         if not _FULL_ID.fullmatch(identity):
             return None
         container = await self._get(f"/containers/{identity}")
         if container is None or container.get("Id") != identity:
             return None
         found = self._read("container", container)
-        if found is None or not found.is_own:
-            return None
-        return msgspec.structs.replace(found, id=text)
+        return found if found is not None and found.is_own else None
 
     async def _get(self, path: str) -> Mapping[str, Any] | None:
         """What the engine says of an object; None if there is none."""
@@ -265,7 +277,7 @@ class Lookups:
             return answer
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
             return None
-        raise _unusual(status)
+        raise unusual(status)
 
     async def _make_network(self) -> Found:
         """Make the network that the agent's containers are in by default."""
@@ -280,7 +292,7 @@ class Lookups:
         await self._post("/networks/create", body)
         found = await self._find_named("network", OWN_NETWORK)
         if found is None:
-            raise _unusual(HTTPStatus.NOT_FOUND)
+            raise unusual(HTTPStatus.NOT_FOUND)
         return found
 
     async def _make_volume(self, text: str) -> Found | None:
@@ -317,7 +329,7 @@ class Lookups:
         status, _ = await ask(self._engine, "POST", self._base + path, encode(body))
         # A conflict: another call of the agent made it meanwhile.
         if status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.CONFLICT:
-            raise _unusual(status)
+            raise unusual(status)
 
 
 def _list_networks(container: Mapping[str, Any]) -> Iterator[str]:
@@ -344,7 +356,7 @@ async def find_kind(engine: str) -> EngineKind:
     status, answer = await ask(engine, "GET", f"/v{version[0]}.{version[1]}/info")
     options = answer.get("SecurityOptions") if isinstance(answer, dict) else ()
     if status != HTTPStatus.OK:
-        raise _unusual(status)
+        raise unusual(status)
     is_rootless = any(str(each).startswith("name=rootless") for each in options or ())
     return EngineKind(engine, version, is_rootless)
 
@@ -355,7 +367,7 @@ async def find_version(engine: str) -> Version:
     told = answer.get("ApiVersion", "") if isinstance(answer, dict) else ""
     found = _VERSION.fullmatch(str(told))
     if status != HTTPStatus.OK or found is None:
-        raise _unusual(status)
+        raise unusual(status)
     version = min((int(found[1]), int(found[2])), NEWEST)
     if version < OLDEST:
         raise Failed(
@@ -375,7 +387,8 @@ def missing(kind: str, text: str, status: HTTPStatus = HTTPStatus.NOT_FOUND) -> 
     )
 
 
-def _unusual(status: int) -> Failed:
+def unusual(status: int) -> Failed:
+    """The failure of an engine that answers a look-up otherwise than it should."""
     return Failed(
         f"the docker engine of the host answered {status} when it was asked for what a call names",
         hint="try again; a person on the host finds the engine's own messages there",

@@ -299,6 +299,9 @@ class Making:
             order = order_builder(name, grant=grant, ownership=ownership)
         else:
             order = read_container(self._body, name=name, grant=grant, ownership=ownership)
+        for each in list_references(order.body):
+            if each.kind == "container":  # whose network it joins
+                await self._lookups.require_granted(await self._lookups.find(each))
         own = await list_own(self._agent.engine, self._view)
         if len(own) >= grant.containers:
             raise Refused(
