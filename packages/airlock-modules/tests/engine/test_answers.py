@@ -120,6 +120,19 @@ def test_a_persons_container_that_may_be_read_shows_little() -> None:
     assert _inner(shown, "State") == {"Status": "running"}
 
 
+def test_no_pattern_of_names_shows_what_another_agent_has() -> None:
+    """Neither one of this installation nor of another, in a list or by its name."""
+    view = replace(_VIEW, grant=replace(_VIEW.grant, read=("*", "airlock-b-*")))
+    for name in ("/airlock-b-0-web", "/airlock-a-1-web"):
+        labels = {"airlock.agent": name[9], "airlock.installation": name[11]}
+        listed = {"Names": [name], "Labels": labels}
+        assert rewrite("container.list", [listed, _HUMANS], view) == _rewrite(
+            "container.list", [_HUMANS]
+        )
+        with pytest.raises(KeyError):
+            rewrite("container.inspect", {"Name": name, "Config": {"Labels": labels}}, view)
+
+
 def test_an_own_container_is_inspected_without_paths_of_the_host() -> None:
     """What the engine says of it stays, but for where it lies on the host."""
     shown = rewrite(

@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from airlock_modules.engine.images import ImageName
+from airlock_modules.engine.names import AGENTS
 from airlock_modules.remotes.grants import compile_pattern
 
 _DEFAULT_REGISTRY = "docker.io"
@@ -78,8 +79,9 @@ class DockerGrant(Struct, frozen=True, kw_only=True):
         return image.domain in self.registries or self.may_push(image)
 
     def may_read(self, name: str) -> bool:
-        """Whether a container of the human's with this name may be looked at."""
-        return _matches(self.read, name.removeprefix("/"))
+        """Whether a container with this name may be looked at: the human's, and no agent's."""
+        bare = name.removeprefix("/")
+        return not bare.startswith(AGENTS) and _matches(self.read, bare)
 
 
 def is_below(path: str, parent: str) -> bool:

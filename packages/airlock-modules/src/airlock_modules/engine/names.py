@@ -32,6 +32,8 @@ ROOT_LABEL = "airlock.root"
 """The label of a volume that is a workspace, which no client may name."""
 _CLIENT_LABEL = "airlock.label."
 _PREFIX = "airlock"
+AGENTS = f"{_PREFIX}-"
+"""The beginning of the name at the engine of each agent's objects."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
@@ -47,7 +49,7 @@ class Ownership(Struct, frozen=True):
     @property
     def prefix(self) -> str:
         """The beginning of its objects' names at the engine."""
-        return f"{_PREFIX}-{self._name}-"
+        return f"{AGENTS}{self._name}-"
 
     @property
     def _name(self) -> str:
