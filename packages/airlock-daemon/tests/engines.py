@@ -45,7 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer with the version, an empty list, or that there is no such image."""
         path = self.path.partition("?")[0]
         self.server.paths.append(path)
-        if "/images/" in path:
+        if "/images/" in path and not path.endswith("/images/json"):
             self._answer(404, {"message": "No such image"})
         else:
             objects = {"/version": {"ApiVersion": "1.45"}, "/v1.45/info": {}}

@@ -125,5 +125,5 @@ async def scene(
     finally:
         trio.lowlevel.remove_instrument(rounds)
         with trio.CancelScope(shield=True):
-            removed = await remove_own(engine, agent.ownership)
-    assert removed.left == ()
+            left = await remove_own(engine, agent.ownership)
+    assert left == []

@@ -23,7 +23,7 @@ from airlock_daemon.boundary.brokers.docker.departure import remove_own
 from airlock_daemon.boundary.brokers.docker.images import ImageRecord
 from airlock_daemon.boundary.connection.descriptors import drop_unread
 from airlock_daemon.boundary.fairness.turns import Rounds
-from airlock_daemon.errors import Denied
+from airlock_daemon.errors import Denied, Failed
 from airlock_daemon.setup.state import State
 from airlock_modules.engine import DockerGrant, Ownership, OwnImages, Root, read_image_name
 from airlock_modules.operation import Operation
@@ -802,10 +802,32 @@ async def test_what_an_agent_has_made_goes_with_it(tmp_path: Path) -> None:
         for path in gone:
             answers["DELETE", f"/v1.45{path}"] = (204, b"")
         answers["DELETE", f"/v1.45/volumes/{root}"] = (409, {"message": "in use"})
-        removed = await remove_own(here.agent.engine, here.agent.ownership)
-        assert (removed.count, removed.left) == (3, (root,))
+        answers["GET", "/v1.45/images/json"] = (200, [])
+        assert await remove_own(here.agent.engine, here.agent.ownership) == [root]
         asked = [each.path for each in here.engine.calls if each.method == "DELETE"]
         assert asked == [f"/v1.45{path}" for path in (*gone, f"/volumes/{root}")]
+
+
+async def test_what_the_engine_lists_goes_where_it_does_not_list_the_rest(tmp_path: Path) -> None:
+    """Each kind on its own; and of images it is asked for the agent's names alone."""
+    async with scene(tmp_path) as here:
+        answers = here.engine.answers
+        listed = {"Id": _ID, "Names": ["/airlock-a-0-web"], "Labels": _MARKS}
+        answers["GET", "/v1.45/containers/json"] = (200, [listed])
+        answers["GET", "/v1.45/networks"] = (500, {"message": "no"})
+        volume = {"Name": "airlock-a-0-data", "Labels": _MARKS}
+        answers["GET", "/v1.45/volumes"] = (200, {"Volumes": [volume]})
+        answers["GET", "/v1.45/images/json"] = (200, b"x" * (33 << 20))
+        answers["DELETE", f"/v1.45/containers/{_ID}"] = (204, b"")
+        answers["DELETE", "/v1.45/volumes/airlock-a-0-data"] = (204, b"")
+        with pytest.raises(Failed, match="answered 500"):
+            await remove_own(here.agent.engine, here.agent.ownership)
+        asked = [each.path for each in here.engine.calls if each.method == "DELETE"]
+        assert asked == [f"/v1.45/containers/{_ID}", "/v1.45/volumes/airlock-a-0-data"]
+        query = here.engine.made("GET", "/v1.45/images/json").query
+        prefix = OwnImages("a", "0").prefix
+        patterns = json.loads(query["filters"][0])["reference"]
+        assert patterns[:2] == [f"{prefix}*/*", f"{prefix}*/*/*"]
 
 
 async def test_no_address_is_reached_but_by_the_bridge_of_a_network(tmp_path: Path) -> None:

@@ -5,17 +5,18 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
 from airlock_daemon.boundary.brokers.docker.connections import ask
 from airlock_daemon.boundary.brokers.docker.engine_socket import find_engine_of
 from airlock_daemon.boundary.brokers.docker.images import ImageRecord
-from airlock_daemon.boundary.brokers.docker.lookups import find_version
-from airlock_daemon.errors import AirlockError
+from airlock_daemon.boundary.brokers.docker.lookups import find_version, unusual
+from airlock_daemon.errors import AirlockError, Failed
 from airlock_daemon.setup.generation import Generation
 from airlock_daemon.setup.state import State
 from airlock_daemon.setup.stored import Secrets
 from airlock_modules.engine import LABEL, ROOT_LABEL, Ownership, OwnImages, encode
+
+# How many slashes a name of an image may have: in a pattern no `*` crosses one.
+_DEEPEST = 32
 
 
 async def remove_made(generation: Generation, environment: Mapping[str, str], state: State) -> str:
@@ -29,69 +30,71 @@ async def remove_made(generation: Generation, environment: Mapping[str, str], st
     by_label = f"docker ps -a --filter label={LABEL}={name}"
     try:
         engine = find_engine_of(generation, environment)
-        removed = await remove_own(engine, Ownership(name, Secrets(state).find_installation()))
+        left = await remove_own(engine, Ownership(name, Secrets(state).find_installation()))
         ImageRecord(state, name).forget_all()
     except AirlockError as error:
         return (
             f"what agent {name} has made at the docker engine stays: {error.message}; "
             f"{error.hint}; find it: {by_label}"
         )
-    if not removed.left:
+    if not left:
         return ""
-    kept = ", ".join(removed.left)
+    kept = ", ".join(left)
     return f"agent {name}: the docker engine has kept {kept}; look why, and remove it: {by_label}"
 
 
-class Removed(msgspec.Struct, frozen=True, kw_only=True):
-    """How many objects were removed, and the names of those that the engine kept."""
-
-    count: int
-    left: tuple[str, ...]
-
-
-async def remove_own(engine: str, ownership: Ownership) -> Removed:
+async def remove_own(engine: str, ownership: Ownership) -> list[str]:
     """Remove an agent's containers, running or not, then its networks, volumes and image names.
 
-    A workspace's volume goes too; the workspace stays. Raises Failed.
+    A workspace's volume goes too; the workspace stays. Each kind goes whether the engine lists the
+    others or not. Returns the names of those that the engine kept. Raises Failed.
     """
     version = await find_version(engine)
     base = f"/v{version[0]}.{version[1]}"
-    filters = f"filters={quote(encode({'label': ownership.filters}).decode())}"
-    _, containers = await ask(engine, "GET", f"{base}/containers/json?all=1&{filters}")
-    _, networks = await ask(engine, "GET", f"{base}/networks?{filters}")
-    _, volumes = await ask(engine, "GET", f"{base}/volumes?{filters}")
-    found = volumes.get("Volumes") if isinstance(volumes, dict) else None
-    wanted = [
-        *(
-            (each["Names"][0], f"/containers/{each['Id']}?v=1&force=1")
-            for each in _list(containers)
-            if ownership.owns((each.get("Names") or [""])[0], each.get("Labels"))
-        ),
-        *(
-            (each["Name"], f"/networks/{each['Id']}")
-            for each in _list(networks)
-            if ownership.owns(each.get("Name"), each.get("Labels"))
-        ),
-        *(
-            (each["Name"], f"/volumes/{each['Name']}")
-            for each in _list(found)
-            if ownership.owns(each.get("Name"), each.get("Labels")) or _is_root(each, ownership)
-        ),
-    ]
-    _, images = await ask(engine, "GET", f"{base}/images/json")
+    labels = {"label": ownership.filters}
     prefix = OwnImages(ownership.agent, ownership.installation).prefix
-    tags = [tag for each in _list(images) for tag in each.get("RepoTags") or ()]
-    wanted += [(tag, f"/images/{tag}") for tag in tags if tag.startswith(prefix)]
-    left = []
-    for name, path in wanted:
-        status, _ = await ask(engine, "DELETE", base + path)
-        if status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.NOT_FOUND:
-            left.append(name.removeprefix("/"))
-    return Removed(count=len(wanted) - len(left), left=tuple(left))
+    # A person's images alone may be more than is read of an answer.
+    names = {"reference": [f"{prefix}{'*/' * depth}*" for depth in range(1, _DEEPEST)]}
+    left, failure = list[str](), None
+    for kind, path, filters in (
+        ("containers", "containers/json?all=1&", labels),
+        ("networks", "networks?", labels),
+        ("volumes", "volumes?", labels),
+        ("images", "images/json?", names),
+    ):
+        target = f"{base}/{path}filters={quote(encode(filters).decode(), safe='*/')}"
+        try:
+            found = await _list(engine, target)
+        except Failed as failed:
+            failure = failure or failed
+            continue
+        for name, end in [one for each in found for one in _choose(kind, each, ownership)]:
+            status, _ = await ask(engine, "DELETE", f"{base}/{kind}/{end}")
+            if status >= HTTPStatus.BAD_REQUEST and status != HTTPStatus.NOT_FOUND:
+                left.append(name.removeprefix("/"))
+    if failure is not None:
+        raise failure
+    return left
 
 
-def _list(answer: object) -> list[dict[str, Any]]:
-    return [each for each in answer if isinstance(each, dict)] if isinstance(answer, list) else []
+async def _list(engine: str, target: str) -> list[dict[str, Any]]:
+    status, answer = await ask(engine, "GET", target)
+    if status != HTTPStatus.OK:
+        raise unusual(status)
+    found = answer.get("Volumes") if isinstance(answer, dict) else answer
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _choose(kind: str, found: dict[str, Any], ownership: Ownership) -> list[tuple[str, str]]:
+    """What of a listed object is the agent's: its name, and the end of its path in the API."""
+    if kind == "images":
+        prefix = OwnImages(ownership.agent, ownership.installation).prefix
+        return [(tag, tag) for tag in found.get("RepoTags") or () if tag.startswith(prefix)]
+    name = (found.get("Names") or [found.get("Name", "")])[0]
+    is_root = kind == "volumes" and _is_root(found, ownership)
+    ends = {"containers": f"{found.get('Id')}?v=1&force=1", "networks": str(found.get("Id"))}
+    is_own = is_root or ownership.owns(name, found.get("Labels"))
+    return [(name, ends.get(kind, name))] if is_own else []
 
 
 def _is_root(volume: dict[str, Any], ownership: Ownership) -> bool:
