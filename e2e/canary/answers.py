@@ -90,7 +90,8 @@ def _texts() -> Iterator[tuple[str, bytes, bool]]:
         is_taken = mark not in "\x1b[2J\x07"
         kind = _head("HTTP/1.1 200 OK", f"Content-Type: text/{raw}")
         yield f"{shown} in a type", kind + REFS, is_taken
-        yield f"{shown} in a packing", _head(*_OK, f"Content-Encoding: {raw}"), is_taken
+        # Nothing of a packing is shown.
+        yield f"{shown} in a packing", _head(*_OK, f"Content-Encoding: {raw}"), False
         moved = _head("HTTP/1.1 302 No", f"Location: https://x/{raw}")
         yield f"{shown} in a redirect", moved, is_taken
         # No character of the reason is shown.

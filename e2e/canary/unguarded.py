@@ -20,6 +20,7 @@ from airlock_daemon.boundary.brokers.git import (
     conversation,
     credential,
     rules,
+    server_words,
     smart_http,
 )
 from airlock_daemon.boundary.brokers.git.rules import SshRemote, UrlRemote
@@ -195,10 +196,10 @@ def texts() -> None:
         if name.startswith("airlock_") and getattr(module, "quote", None) is real:
             _put(module, "quote", lambda text, **_: text)
 
-    async def read(answer: Any) -> tuple[str, ...]:
+    async def read(_: Any, answer: Any) -> tuple[str, ...]:
         return ((await answer.read()).decode(),)
 
-    _put(smart_http, "_read_said", read)
+    _put(server_words.ServerWords, "read_said", read)
 
 
 def accounts() -> None:

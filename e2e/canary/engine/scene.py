@@ -43,7 +43,8 @@ _INSTALLATION, _TWINS = "0a0b0c0d", "1a1b1c1d"
 # By prefix or by labels alone nothing is the agent's.
 _CONTAINERS = {
     "PERSON": (f"{_OWN}-person", MINE, _INSTALLATION),
-    "SEEN": (f"{_OWN}-seen", "", ""),
+    # None of the names that agents' objects have can be granted.
+    "SEEN": (f"canary-{os.getpid()}-seen", "", ""),
     "NAMED": (f"airlock-{MINE}-{_INSTALLATION}-person", "", ""),
     "OTHER": (f"airlock-{_OTHER}-{_INSTALLATION}-web", _OTHER, _INSTALLATION),
     "TWIN": (f"airlock-{MINE}-{_TWINS}-web", MINE, _TWINS),
