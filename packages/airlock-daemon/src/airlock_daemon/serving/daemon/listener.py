@@ -13,7 +13,7 @@ from trio.lowlevel import ParkingLot
 from airlock_daemon.boundary.connection.descriptors import MOST, drop_unread
 from airlock_daemon.boundary.fairness.gate import CLOSE_SOME, too_many_error
 from airlock_daemon.boundary.identity.peer import UNSEEN, find_credentials
-from airlock_daemon.errors import NO_DESCRIPTORS, Denied
+from airlock_daemon.errors import NO_DESCRIPTORS, Denied, is_full_table
 from airlock_daemon.platform.system import Credentials
 from airlock_daemon.serving.audit.ledger import Kind
 from airlock_daemon.serving.daemon.socket_file import BACKLOG
@@ -62,7 +62,7 @@ class Listener:
         self._shared = shared
         self._agent = agent
         self._listening = listening
-        self._spare = _open_spare()
+        self._spare: int | None = _open_spare()
         self._service = service
         self._is_stopping = False
         self._is_over = False
@@ -84,7 +84,7 @@ class Listener:
             trio.lowlevel.notify_closing(self._listening)
             for connection in self._accept_some(BACKLOG + 1):
                 requests.start_soon(self._service.serve, connection)
-            os.close(self._spare)
+            self._close_spare()
 
     def serve_bridged(self, accept: Callable[[], socket.socket]) -> tuple[bytes, Awaitable[None]]:
         """Admit a connection over a bridge, within the agent's limits, as `bridge.Serve`."""
@@ -183,20 +183,27 @@ class Listener:
     def _refuse_by_spare(self) -> bool:
         """Refuse one client because the descriptor table is full, using the spare descriptor.
 
-        Returns whether a client was pending.
+        Returns whether one was refused. None is while a thread has the spare one's place.
         """
-        os.close(self._spare)
+        self._close_spare()
         try:
-            try:
-                connection, _ = self._listening.accept()
-            except OSError:
-                return False
+            connection, _ = self._listening.accept()
+        except OSError as error:
+            self._unpaced += is_full_table(error)
+            return False
+        else:
             connection.setblocking(False)
             self._unpaced += 1
             self._refuse(connection, _FULL)
+            return True
         finally:
-            self._spare = _open_spare()
-        return True
+            with suppress(OSError):
+                self._spare = _open_spare()
+
+    def _close_spare(self) -> None:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            os.close(spare)
 
     def _refuse(self, connection: socket.socket, error: Denied) -> None:
         """Send the reason, which fits into a new connection's empty buffer, and close it.
