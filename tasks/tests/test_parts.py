@@ -63,20 +63,6 @@ def test_a_test_that_passes_the_second_time_is_named(
     assert log.read_text() == "x"
 
 
-def test_what_a_part_says_can_be_kept(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """For one that runs beside another, whose words would be mixed with it."""
-    (tmp_path / "test_some.py").write_text("def test_one():\n    pass\n")
-    own = ("-c", os.devnull, f"--rootdir={tmp_path}", str(tmp_path))
-    with (tmp_path / "said").open("w+") as said:
-        outcome = run_part(HERE, Part("some", own), output=said)
-        said.seek(0)
-        kept = said.read()
-    assert outcome.verdict == "passed"
-    assert kept.startswith("\n==> some\n")
-    assert "1 passed" in kept
-    assert capfd.readouterr().out == ""
-
-
 def test_a_leak_is_not_tried_again(tmp_path: Path) -> None:
     """Where a part says so, one failure is one."""
     text = _FLAKY.format(mark=str(tmp_path / "mark"), log=str(tmp_path / "log"))
@@ -102,26 +88,6 @@ def test_neither_is_an_attack_that_once_worked(
     )
     outcome = _run(tmp_path)
     assert (outcome.verdict, outcome.flaky) == ("failed", ())
-
-
-def test_a_test_that_fails_twice_has_failed(tmp_path: Path) -> None:
-    """So has its part, with every other test counted as before."""
-    (tmp_path / "test_some.py").write_text("def test_a(): pass\ndef test_b(): assert False\n")
-    outcome = _run(tmp_path)
-    assert (outcome.verdict, outcome.flaky) == ("failed", ())
-    assert outcome.detail.startswith("1 passed, 1 failed, ")
-
-
-def test_many_failures_are_no_accident(tmp_path: Path) -> None:
-    """They are not run again."""
-    text = _FLAKY.format(mark="{mark}", log=str(tmp_path / "log"))
-    head, _, tail = text.partition("def test_passes")
-    names = [f"test_{number}" for number in range(6)]
-    tests = [f"def test_passes{tail}".format(mark=str(tmp_path / name)) for name in names]
-    for name, test in zip(names, tests, strict=True):
-        (tmp_path / f"{name}.py").write_text(f"{head}{test}")
-    assert _run(tmp_path).verdict == "failed"
-    assert not (tmp_path / "reports" / "some-again.xml").exists()
 
 
 def test_a_part_without_tests_has_failed(tmp_path: Path) -> None:
